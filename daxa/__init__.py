@@ -1,0 +1,25 @@
+"""daxa: archives of X-ray observations as Git repositories.
+
+Choose observations with `Mission`, make an archive with `Archive.create`, or open
+one with `open`.  Importing the package reads nothing and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__all__ = ["Archive", "Mission", "__version__", "open"]
+
+__version__ = "0.1.0"
+
+_HOMES = {"Archive": "daxa.api", "Mission": "daxa.query", "open": "daxa.api"}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'daxa' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

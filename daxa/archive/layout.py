@@ -1,0 +1,100 @@
+"""Every path of an archive.  Nothing else joins one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from daxa.run.task import Places
+
+__all__ = ["STEPS", "Layout"]
+
+STEPS = ("fetch", "events", "clean", "images")
+"""The steps of every mission, in the order in which they follow each other."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand in the archive at `root`.
+
+    Examples
+    --------
+    >>> Layout(Path("a907")).ledger("xmm", "clean").as_posix()
+    'a907/ledger/xmm-clean.parquet'
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "daxa.toml"
+
+    @property
+    def software(self) -> Path:
+        return self.root / "software.toml"
+
+    @property
+    def pipeline(self) -> Path:
+        return self.root / "dvc.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "dvc.lock"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def private(self) -> Path:
+        """Scratch, journals, locks and caches: untracked, disposable between runs."""
+        return self.root / ".daxa"
+
+    @property
+    def parts(self) -> Path:
+        """Downloads that have begun."""
+        return self.private / "parts"
+
+    @property
+    def arrivals(self) -> Path:
+        """Where fetched files came from, until the stage writes `upstream`."""
+        return self.private / "arrivals"
+
+    def params(self, mission: str) -> Path:
+        return self.root / "params" / f"{mission}.toml"
+
+    def selection(self, mission: str) -> Path:
+        return self.root / "selection" / f"{mission}.parquet"
+
+    def ledger(self, mission: str, step: str) -> Path:
+        return self.root / "ledger" / f"{mission}-{step}.parquet"
+
+    def upstream(self, mission: str) -> Path:
+        return self.root / "upstream" / f"{mission}.parquet"
+
+    def products(self, mission: str, step: str) -> Path:
+        return self.root / "data" / mission / step
+
+    def log(self, mission: str, step: str, obs_id: str) -> Path:
+        return self.logs / mission / step / f"{obs_id}.log"
+
+    def places(self, mission: str, step: str) -> Places:
+        """Where the stage (mission, step) keeps its things."""
+        name = f"{mission}-{step}"
+        return Places(
+            ledger=self.ledger(mission, step),
+            products=self.products(mission, step),
+            logs=self.logs / mission / step,
+            scratch=self.private / "scratch" / name,
+            journal=self.private / "journal" / f"{name}.jsonl",
+            lock=self.private / "lock" / name,
+            hashes=self.private / "hashes" / f"{name}.json",
+        )

@@ -1,0 +1,63 @@
+"""Chandra ACIS, from HEASARC's mirror of the Chandra Data Archive.
+
+Table ``chanmaster`` has no end time.  The field of view is that of the whole ACIS
+array about the aim point, as a circle.
+"""
+
+from daxa.missions.spec import (
+    Band,
+    FieldOfView,
+    FlareFilter,
+    Instrument,
+    MissionSpec,
+    NativeInput,
+    ObservationTable,
+)
+
+SPEC = MissionSpec(
+    name="chandra",
+    title="Chandra",
+    aliases=("cxo", "axaf"),
+    table=ObservationTable(
+        name="chanmaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "exposure": "exposure",
+            "public_date": "public_date",
+        },
+        where=("status in ('processed', 'archived')", "detector like 'ACIS%'", "grating = 'NONE'"),
+    ),
+    id_pattern=r"[1-9][0-9]{0,4}",
+    id_example="18461",
+    instruments=(
+        Instrument(
+            "ACIS",
+            FieldOfView("circle", 27.8),
+            aliases=("ACIS-I", "ACIS-S"),
+            exposure="exposure",
+            label=("detector", "ACIS"),
+        ),
+    ),
+    default_instruments=("ACIS",),
+    directory="chandra/data/byobsid/{last}/{obs_id}",
+    listings=("primary", "secondary"),
+    native_inputs=(
+        NativeInput("events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "ACIS", required=True),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N\d{3}_asol1\.fits\.gz"),
+        NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "ACIS"),
+        NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "ACIS"),
+        NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "ACIS"),
+    ),
+    bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
+    image_pixel=1.968,
+    flares=FlareFilter(band=(0.5, 7.0), bin=259.28),
+    acknowledgement=(
+        "This research has made use of data obtained from the Chandra Data Archive provided by the "
+        "Chandra X-ray Center (CXC)"
+    ),
+    bibcodes=("2000SPIE.4012....2W", "2002PASP..114....1W"),
+)

@@ -1,0 +1,53 @@
+"""NuSTAR, science observations, from HEASARC's archive.
+
+Table ``numaster`` also lists planned targets (negative exposures) and slews.
+"""
+
+from daxa.missions.spec import Band, FieldOfView, Instrument, MissionSpec, NativeInput, ObservationTable
+
+_FPM = FieldOfView("square", 6.5)
+
+SPEC = MissionSpec(
+    name="nustar",
+    title="NuSTAR",
+    aliases=("nustar_pointed",),
+    table=ObservationTable(
+        name="numaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "end_time",
+            "exposure": "exposure_a",
+            "public_date": "public_date",
+        },
+        where=(
+            "status in ('processed', 'archived')",
+            "observation_mode = 'SCIENCE'",
+            "spacecraft_mode = 'INERTIAL'",
+            "(ontime_a > 0 or ontime_b > 0)",
+        ),
+    ),
+    id_pattern=r"[0-9]{11}",
+    id_example="30101031002",
+    instruments=(
+        Instrument("FPMA", _FPM, aliases=("FA", "A"), exposure="exposure_a"),
+        Instrument("FPMB", _FPM, aliases=("FB", "B"), exposure="exposure_b"),
+    ),
+    default_instruments=("FPMA", "FPMB"),
+    directory="nustar/data/obs/{d23}/{first}/{obs_id}",
+    listings=("event_cl",),
+    native_inputs=(
+        NativeInput("events", r"event_cl/nu{obs_id}A01_cl\.evt\.gz", "FPMA", required=True),
+        NativeInput("events", r"event_cl/nu{obs_id}B01_cl\.evt\.gz", "FPMB", required=True),
+    ),
+    bands=(Band(3.0, 10.0, (35, 209)), Band(10.0, 30.0, (210, 709))),
+    image_pixel=2.458,
+    acknowledgement=(
+        "This research has made use of data from the NuSTAR mission, led by the California Institute of Technology, "
+        "managed by the Jet Propulsion Laboratory, and funded by NASA"
+    ),
+    bibcodes=("2013ApJ...770..103H",),
+)

@@ -1,0 +1,47 @@
+"""What a many-observation operation answers: one record per observation.
+
+Tables, JSON and exit codes are renderings of these records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+__all__ = ["Outcome", "Status"]
+
+Status = Literal["done", "kept", "failed", "skipped", "removed", "todo"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one step of one observation.
+
+    Parameters
+    ----------
+    mission, step, obs_id
+        Which task.
+    status
+        ``done`` now, ``kept`` from before, ``failed``, ``skipped`` because an
+        earlier step failed, ``removed`` from the archive, or still ``todo``.
+    reason
+        Why: the code of an error, or the reason of the plan.
+    seconds
+        How long it took; 0 where nothing ran.
+
+    Examples
+    --------
+    >>> Outcome("xmm", "clean", "0404910601", "done", "new observation", 1.5).as_dict()["status"]
+    'done'
+    """
+
+    mission: str
+    step: str
+    obs_id: str
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, str | float]:
+        """The record as plain values, ready for JSON."""
+        return asdict(self)

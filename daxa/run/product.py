@@ -1,0 +1,74 @@
+"""Names of products: ``obsid{o}-inst{i}-subexp{e}-en{lo}_{hi}keV-{kind}.fits``.
+
+The form that users of XGA know.  ``subexpALL`` stands for merged exposures, and
+``en-`` without energies for a product without an energy cut.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from daxa.errors import DataError
+
+__all__ = ["Product", "parse_product"]
+
+_NAME = re.compile(
+    r"obsid(?P<obs_id>[A-Za-z0-9_.+-]+?)-inst(?P<instrument>[A-Za-z0-9]+)-subexp(?P<exposure>[A-Za-z0-9]+)"
+    r"-en(?:(?P<lo>[0-9.]+)_(?P<hi>[0-9.]+)keV)?-(?P<kind>[a-z]+)\.(?P<suffix>fits|png)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The identity of a product.
+
+    Parameters
+    ----------
+    obs_id, instrument, exposure
+        Exposure is the archive's exposure identifier (``S001``), ``ALL`` or ``None``.
+    kind
+        events, gti, finalevents, image, expmap, ratemap, lightcurve, quicklook ...
+    lo, hi
+        Energies in keV as texts (``0.5``), '' without an energy cut.
+    suffix
+        ``fits`` or ``png``.
+
+    Examples
+    --------
+    >>> Product("0404910601", "M1", "S001", "image", "0.5", "2.0").name
+    'obsid0404910601-instM1-subexpS001-en0.5_2.0keV-image.fits'
+    >>> parse_product("obsid18461-instACIS-subexpNone-en-finalevents.fits").kind
+    'finalevents'
+    """
+
+    obs_id: str
+    instrument: str
+    exposure: str
+    kind: str
+    lo: str = ""
+    hi: str = ""
+    suffix: str = "fits"
+
+    @property
+    def name(self) -> str:
+        """The file name."""
+        energies = f"{self.lo}_{self.hi}keV" if self.lo else ""
+        return (
+            f"obsid{self.obs_id}-inst{self.instrument}-subexp{self.exposure}-en{energies}-{self.kind}.{self.suffix}"
+        )
+
+
+def parse_product(name: str) -> Product:
+    """The identity that a file name tells.
+
+    Raises
+    ------
+    DataError
+        The name is not of a product.
+    """
+    found = _NAME.fullmatch(name)
+    if not found:
+        raise DataError("product-name", f"{name!r} is not the name of a product", remedy="list products with `daxa ls`")
+    return Product(**{key: value or "" for key, value in found.groupdict().items()})

@@ -1,0 +1,245 @@
+"""The frozen types that stages, the runner and backends speak.
+
+The runner knows no backend and no archive: it receives tasks and a function that
+carries one out, and keeps the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TextIO
+
+__all__ = ["Backend", "Input", "LedgerRow", "Places", "ProductFile", "Result", "Stage", "Task", "Work", "canonical"]
+
+Result = Literal["done", "failed", "skipped"]
+
+
+def canonical(value: object) -> str:
+    """One text for equal values: JSON with sorted keys and no spaces.
+
+    Examples
+    --------
+    >>> canonical({"b": 1, "a": [2.0, "x"]})
+    '{"a":[2.0,"x"],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class ProductFile:
+    """A file that a task made, as the ledger keeps it.
+
+    Parameters
+    ----------
+    path
+        Relative to the observation's directory, with forward slashes.
+    size, sha256
+        Of the file's bytes.
+    science
+        Science digest; equals `sha256` for files that are not FITS.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    science: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that a task reads: a product of an earlier step of the same observation."""
+
+    step: str
+    file: ProductFile
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step for one observation.
+
+    Parameters
+    ----------
+    mission, step, obs_id
+        What to do to which observation.
+    backend, version
+        What carries it out, at the version that ``software.toml`` locks.
+    parameters
+        Effective parameters (defaults and overrides) as `canonical` JSON.
+    facts
+        What the task uses of the selection's row, as `canonical` JSON.
+    inputs
+        The files it reads.
+    calibration
+        Identity of the calibration that it uses.
+
+    Examples
+    --------
+    >>> one = Task("xmm", "clean", "0404910601", "native", "1", "{}")
+    >>> len(one.fingerprint), one.fingerprint == Task("xmm", "clean", "0404910601", "native", "2", "{}").fingerprint
+    (64, False)
+    """
+
+    mission: str
+    step: str
+    obs_id: str
+    backend: str
+    version: str
+    parameters: str = "{}"
+    facts: str = "{}"
+    inputs: tuple[Input, ...] = ()
+    calibration: str = ""
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Digest or value of each part of the fingerprint, to say what changed."""
+        inputs = sorted((item.step, item.file.path, item.file.science) for item in self.inputs)
+        return {
+            "input": hashlib.sha256(canonical(inputs).encode()).hexdigest(),
+            "parameters": self.parameters,
+            "selection": self.facts,
+            "software": f"{self.backend} {self.version}",
+            "calibration": self.calibration,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that may influence the products."""
+        return hashlib.sha256(
+            canonical({"step": self.step, "obs_id": self.obs_id, **self.parts}).encode()
+        ).hexdigest()
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What the ledger says of one task.
+
+    Parameters
+    ----------
+    obs_id
+        The observation.
+    outcome
+        ``done``, ``failed`` or ``skipped`` (an earlier step failed).
+    reason
+        '' when done, else a stable error code; never a text with places or times.
+    fingerprint
+        Of the task that gave this outcome ('' when skipped).
+    parts
+        The task's `Task.parts`, each shortened to a digest of 16 digits, as `canonical` JSON.
+    files
+        What it made, sorted by path.
+    """
+
+    obs_id: str
+    outcome: Result
+    reason: str = ""
+    fingerprint: str = ""
+    parts: str = "{}"
+    files: tuple[ProductFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a stage keeps its things; all on one file system.
+
+    Parameters
+    ----------
+    ledger
+        The Parquet file.
+    products
+        Directory with one directory of products per observation.
+    logs
+        Directory with one log per observation.
+    scratch
+        Directory for work in progress; emptied when a stage starts.
+    journal
+        Text file with the rows that are not yet in the ledger.
+    lock
+        File whose lock says that the stage runs.
+    hashes
+        Cache of file digests, keyed by size, times and inode.
+    """
+
+    ledger: Path
+    products: Path
+    logs: Path
+    scratch: Path
+    journal: Path
+    lock: Path
+    hashes: Path
+
+
+class Work(Protocol):
+    """Carries out one task in a worker process: a picklable callable.
+
+    It writes products below `target` (an empty directory) and lines to `log`.
+    A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
+    the stage stops.  Any other exception is a bug: a failed row ``bug.<Type>`` with
+    the traceback in the log.
+    """
+
+    def __call__(self, task: Task, target: Path, log: TextIO) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a mission, ready to run.
+
+    Parameters
+    ----------
+    mission, step
+        Which.
+    tasks
+        One per observation that can be worked on, in the order of ObsIDs.
+    skipped
+        ObsID to reason, for observations whose earlier step failed.
+    work
+        Carries out a task.
+    places
+        Where things are.
+    workers
+        How many tasks run at once.
+    time_limit
+        Seconds after which a task and all its processes are killed.
+    keep_absent
+        True where products may be absent without being remade (fetched files).
+    """
+
+    mission: str
+    step: str
+    tasks: Sequence[Task]
+    skipped: Mapping[str, str]
+    work: Work
+    places: Places
+    workers: int = 1
+    time_limit: float = 86400.0
+    keep_absent: bool = False
+
+
+class Backend(Protocol):
+    """What carries out the steps of a mission: native Python, or mission software."""
+
+    name: str
+
+    def version(self, step: str) -> str:
+        """Version of its way of doing a step; '' when it does not do that step."""
+        ...
+
+    def run(self, task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
+        """Do the step.
+
+        Parameters
+        ----------
+        task
+            The step, the observation, its parameters and inputs.
+        sources
+            Step name to the directory that holds that step's files of this observation.
+        target
+            Empty directory for the products.
+        log
+            Receives what a person may want to read.
+        """
+        ...

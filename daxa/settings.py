@@ -1,0 +1,149 @@
+"""What this user and this machine say: service addresses, the store, workers.
+
+Precedence: the environment, then the ``[services]`` table of an archive's
+``daxa.toml``, then the user's own file, then the defaults below.  None of it
+may influence what a product contains.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from daxa.errors import ConfigError
+
+__all__ = ["Settings", "load_settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Addresses of services and places on this machine.
+
+    Parameters
+    ----------
+    heasarc_tap, heasarc_datalink, heasarc_tree
+        HEASARC's TAP service, its DataLink service (the table's name is
+        appended) and the root of its file tree.
+    sesame
+        The CDS name resolver.
+    store
+        Where fetched files live once, by digest.
+    workers
+        How many observations are processed at once.
+    downloads
+        How many observations are fetched at once (HEASARC bears 4-6 connections).
+    connect_timeout, read_timeout
+        Seconds that a connection may take to open and may stay silent.
+
+    Examples
+    --------
+    >>> load_settings(environ={"DAXA_WORKERS": "3"}, user_file=None).workers
+    3
+    """
+
+    heasarc_tap: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/tap"
+    heasarc_datalink: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/datalink"
+    heasarc_tree: str = "https://heasarc.gsfc.nasa.gov/FTP"
+    sesame: str = "https://cds.unistra.fr/cgi-bin/nph-sesame/"
+    store: Path = Path()
+    workers: int = 0
+    downloads: int = 4
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+
+_ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "sesame")
+
+
+def load_settings(
+    archive: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    user_file: Path | str | None = "",
+) -> Settings:
+    """Merge the sources of settings.
+
+    Parameters
+    ----------
+    archive
+        The ``[services]`` table of ``daxa.toml``: addresses only.
+    environ
+        The environment; ``DAXA_<NAME>`` sets the field of that name.
+    user_file
+        The user's TOML file; None reads none, the default is ``DAXA_CONFIG`` or
+        the platform's configuration directory.
+
+    Raises
+    ------
+    ConfigError
+        A source names a field that does not exist, or a value cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    merged: dict[str, object] = {}
+    if user_file is not None:
+        merged |= _read_user_file(Path(user_file or environ.get("DAXA_CONFIG") or _default_user_file()))
+    merged |= {name: (archive or {})[name] for name in _ADDRESSES if name in (archive or {})}
+    for field in fields(Settings):
+        if value := environ.get(f"DAXA_{field.name.upper()}"):
+            merged[field.name] = value
+    checked = {name: _convert(name, value) for name, value in merged.items()}
+    checked.setdefault("store", _default_store())
+    checked.setdefault("workers", os.cpu_count() or 1)
+    return Settings(**checked)
+
+
+def _convert(name: str, value: object):
+    kinds = {field.name: field.type for field in fields(Settings)}
+    if name not in kinds:
+        raise ConfigError(
+            "unknown-setting",
+            f"there is no setting called {name!r}",
+            remedy=f"use one of {', '.join(sorted(kinds))}",
+        )
+    try:
+        if name in _ADDRESSES:
+            return _address(str(value))
+        if kinds[name] == "Path":
+            return Path(str(value)).expanduser().absolute()
+        number = float(str(value)) if kinds[name] == "float" else int(str(value))
+    except ValueError:
+        raise ConfigError(
+            "bad-setting", f"{value!r} cannot be used for the setting {name}", remedy="correct the value"
+        ) from None
+    if not 0 < number < 1e6:
+        raise ConfigError("bad-setting", f"{name} = {value} is out of range", remedy="give a positive number")
+    return number
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError(value)
+    return value if value.endswith("nph-sesame/") else value.rstrip("/")
+
+
+def _read_user_file(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            "unreadable", f"{path} cannot be read: {error}", remedy="correct the file or remove it"
+        ) from None
+
+
+def _default_user_file() -> Path:
+    import platformdirs
+
+    return platformdirs.user_config_path("daxa") / "config.toml"
+
+
+def _default_store() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("daxa") / "store"
