@@ -1,0 +1,129 @@
+"""The archive as an object: the same calls from Python as from the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daxa.archive import history
+from daxa.archive.config import ArchiveConfig, Creator, load_config
+from daxa.archive.create import create_archive
+from daxa.archive.layout import Layout
+from daxa.archive.pipeline import run_pipeline
+from daxa.query.mission import Mission
+from daxa.records import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from daxa.publish.verify import Verification
+
+__all__ = ["Archive", "open"]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive of X-ray observations on this machine.
+
+    Make one with `Archive.create`, or open one with `daxa.open`.
+
+    Parameters
+    ----------
+    root
+        Its directory.
+    """
+
+    root: Path
+
+    @classmethod
+    def create(
+        cls,
+        directory: str | PathLike[str],
+        missions: Sequence[Mission],
+        *,
+        title: str = "",
+        creators: Sequence[Creator] = (),
+        remote: str = "",
+    ) -> Archive:
+        """Select observations and generate the repository; see `daxa.archive.create.create_archive`."""
+        layout = create_archive(Path(directory), missions, title=title, creators=creators, remote=remote)
+        return cls(layout.root)
+
+    @property
+    def layout(self) -> Layout:
+        """Every path of the archive."""
+        return Layout(self.root)
+
+    @property
+    def config(self) -> ArchiveConfig:
+        """What ``daxa.toml`` says."""
+        return load_config(self.layout)
+
+    def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
+        """Do what is not done yet and what failed before; answer with the status."""
+        run_pipeline(self.layout, self.config, missions)
+        return self.status()
+
+    def status(self) -> list[Outcome]:
+        """One record per mission, step and observation."""
+        return history.status(self.layout, self.config)
+
+    def failures(self) -> list[Outcome]:
+        """The records of what failed."""
+        return [outcome for outcome in self.status() if outcome.status == "failed"]
+
+    def logs(self, obs_id: str, step: str | None = None) -> str:
+        """What was written while the observation was worked on."""
+        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
+
+    def products(
+        self, mission: str | None = None, *, obs_id: str | None = None, kind: str | None = None
+    ) -> pd.DataFrame:
+        """Table of products, one row per file."""
+        return history.list_products(self.layout, self.config, mission, obs_id=obs_id, kind=kind)
+
+    def release(self, message: str = "") -> str:
+        """Commit and tag what is there; give the tag's name."""
+        from daxa.publish.release import make_release
+
+        return make_release(self.layout, self.config, message).tag
+
+    def push(self) -> None:
+        """Send the data of every release to the remote, and check that they arrived."""
+        from daxa.publish.push import push_releases
+
+        push_releases(self.layout)
+
+    def verify(self, tag: str = "", *, fetched: bool = False) -> Verification:
+        """Compare selection, ledgers and every product with a release, or with the last commit."""
+        from daxa.publish.verify import verify_archive
+
+        return verify_archive(self.layout, tag, fetched=fetched)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        lines = "".join(
+            f"<tr><td>{html.escape(mission)}</td><td>{len(history.selected_ids(self.layout, mission))}</td></tr>"
+            for mission in self.config.missions
+        )
+        return (
+            f"<p>Archive <b>{html.escape(self.config.name)}</b> in {html.escape(str(self.root))}</p>"
+            f"<table><tr><th>mission</th><th>observations</th></tr>{lines}</table>"
+        )
+
+
+def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended
+    """Open the archive in a directory.
+
+    Raises
+    ------
+    ArchiveError
+        There is none.
+    """
+    layout = Layout(Path(directory).expanduser().absolute())
+    load_config(layout)
+    return Archive(layout.root)

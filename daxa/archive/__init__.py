@@ -1,0 +1,1 @@
+"""An archive on disk: its paths, configuration, template, Git and DVC."""

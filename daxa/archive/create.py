@@ -1,0 +1,141 @@
+"""Generate an archive: its files, its selection, its first commit."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from daxa.archive import git
+from daxa.archive.config import FETCH_SOFTWARE, Creator, Locked
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.archive.upstream import write_origin
+from daxa.backends import find_backend
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
+from daxa.missions import MissionSpec
+from daxa.missions.spec import SAFE_ID
+from daxa.query.mission import Mission, Selection
+from daxa.run.task import canonical
+from daxa.selection.store import write_selection
+
+__all__ = ["create_archive"]
+
+
+def create_archive(
+    directory: Path,
+    missions: Sequence[Mission],
+    *,
+    title: str = "",
+    creators: Sequence[Creator] = (),
+    remote: str = "",
+) -> Layout:
+    """Make an archive of these missions' observations in a new directory.
+
+    Everything is asked and checked before anything is written; the archive is made
+    beside its place and moved there at the end, so that a failure leaves nothing.
+
+    Parameters
+    ----------
+    directory
+        A place that is free, or an empty directory; its name becomes the archive's.
+    missions
+        What to select, with criteria.
+    title, creators
+        For citations.
+    remote
+        Address of the storage that the data are shared through.
+
+    Raises
+    ------
+    ArchiveError
+        The directory is not empty.
+    CriteriaError, ServiceError
+        From the selection of observations.
+    """
+    directory = directory.expanduser().absolute()
+    _check_place(directory)
+    _check_missions(missions)
+    git.check_identity(directory.parent)
+    answers = [_answers(mission) for mission in missions]
+    files = render(directory.name, answers, title=title, creators=creators, remote=remote)
+    selections = [mission.select() for mission in missions]
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        made = scratch / "archive"
+        _write(Layout(made), files, selections)
+        git.initialise(made)
+        git.commit(made, ["."], f"Choose the observations of {directory.name}\n\n{_summary(selections)}")
+        if directory.is_dir():
+            directory.rmdir()
+        made.rename(directory)
+    except OSError as error:
+        raise StorageError(
+            "write", f"{directory} cannot be written: {error.strerror}", remedy="make room, or choose another directory"
+        ) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Layout(directory)
+
+
+def _check_place(directory: Path) -> None:
+    if not SAFE_ID.fullmatch(directory.name):
+        raise ArchiveError(
+            "name",
+            f"{directory.name!r} cannot be the name of an archive",
+            remedy="use letters, digits, dot, dash and underscore, for instance a907",
+        )
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ArchiveError(
+            "exists", f"{directory} exists and is not empty", remedy="choose another directory, or empty this one"
+        )
+    if not directory.parent.is_dir():
+        raise ArchiveError(
+            "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
+        )
+
+
+def _check_missions(missions: Sequence[Mission]) -> None:
+    names = [mission.spec.name for mission in missions]
+    if not names:
+        raise CriteriaError("no-mission", "no mission was chosen", remedy="name one, for instance --mission xmm")
+    if len(set(names)) != len(names):
+        raise CriteriaError(
+            "mission-twice", "a mission was chosen twice", remedy="combine its criteria, and name it once"
+        )
+
+
+def _answers(mission: Mission) -> MissionAnswers:
+    software = tuple((step, _provided(mission.spec, step)) for step in STEPS)
+    return MissionAnswers(mission.spec, mission.criteria.to_plain(), software)
+
+
+def _provided(spec: MissionSpec, step: str) -> Locked:
+    if step == "fetch":
+        return FETCH_SOFTWARE
+    backend = find_backend("native")
+    version = backend.version(step)
+    if not version:
+        raise ConfigError("no-backend", f"nothing can do {step} for {spec.title}", remedy="choose another mission")
+    return Locked(backend.name, version)
+
+
+def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:
+    for path, content in files.items():
+        target = layout.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+    for selection in selections:
+        write_selection(
+            layout.selection(selection.spec.name),
+            selection.table,
+            mission=selection.spec.name,
+            criteria=canonical(selection.criteria.to_plain()),
+            snapshot=selection.origin.digest,
+        )
+        write_origin(layout.upstream(selection.spec.name), selection)
+
+
+def _summary(selections: Sequence[Selection]) -> str:
+    return "\n".join(f"{selection.spec.title}: {len(selection.table)} observations" for selection in selections)

@@ -1,0 +1,132 @@
+"""The one place that runs DVC, as a command: its Python interface is not stable."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from daxa.errors import ArchiveError, ProgramError
+from daxa.run.process import Finished, run_program
+
+__all__ = [
+    "add",
+    "cached_files",
+    "changed_stages",
+    "checkout",
+    "missing_from_cache",
+    "pull",
+    "push",
+    "repro",
+    "run_dvc",
+]
+
+_BUSY = "is busy"
+
+
+def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
+    """Run ``dvc`` with these arguments in the archive and give what became of it."""
+    bin_directory = str(Path(sys.executable).parent)
+    environ = {
+        **os.environ,
+        "DVC_NO_ANALYTICS": "1",
+        "PATH": os.pathsep.join([bin_directory, os.environ.get("PATH", os.defpath)]),
+    }
+    return run_program([sys.executable, "-m", "dvc", *arguments], cwd=root, environ=environ, show=show)
+
+
+def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -> None:
+    """Bring the pipeline, or these stages, up to date; output goes to the terminal.
+
+    Raises
+    ------
+    ProgramError
+        A stage failed, for the reason that it has printed.
+    """
+    options = [*(["--force"] if force else []), *(["--single-item"] if single else [])]
+    ended = run_dvc(root, "repro", *options, *stages, show=True)
+    if ended.code:
+        raise ProgramError(
+            "repro",
+            f"the pipeline in {root} stopped (dvc repro ended with {ended.code})",
+            remedy="mend what is said above, then run `daxa run` again: what is done stays done",
+        )
+
+
+def changed_stages(root: Path) -> dict[str, object]:
+    """Stages whose inputs, parameters or outputs differ from ``dvc.lock``."""
+    return json.loads(_checked(root, "status", "--json").stdout or "{}")
+
+
+def missing_from_cache(root: Path) -> list[str]:
+    """Outputs that DVC could not restore or push, since its cache lacks them."""
+    answer = json.loads(_checked(root, "data", "status", "--json").stdout or "{}")
+    return sorted(str(path) for path in answer.get("not_in_cache", []))
+
+
+def add(root: Path, path: str) -> None:
+    """Track a directory with DVC."""
+    _checked(root, "add", "--quiet", path)
+
+
+def push(root: Path) -> None:
+    """Send the data of the work tree's commit to the default remote."""
+    _checked(root, "push", "--quiet")
+
+
+def pull(root: Path) -> None:
+    """Bring the data of the work tree's commit from the default remote."""
+    _checked(root, "pull", "--quiet")
+
+
+def checkout(root: Path) -> None:
+    """Make the data on disk those of the work tree's commit, from the cache."""
+    _checked(root, "checkout", "--quiet")
+
+
+def cached_files(cache: Path, digest: str) -> list[str]:
+    """MD5 digests of all the objects that an output needs, its directory listing included.
+
+    Parameters
+    ----------
+    cache
+        DVC's local cache, ``.dvc/cache``.
+    digest
+        The output's ``md5`` in ``dvc.lock``, which ends in ``.dir`` for a directory.
+    """
+    if not digest.endswith(".dir"):
+        return [digest]
+    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
+    try:
+        entries = json.loads(listing.read_bytes())
+    except (OSError, ValueError):
+        raise ArchiveError(
+            "cache",
+            f"DVC's cache lacks the listing {listing.name}",
+            remedy="run `dvc fetch --all-tags`, then try again",
+        ) from None
+    return [digest, *(entry["md5"] for entry in entries)]
+
+
+def _checked(root: Path, *arguments: str) -> Finished:
+    ended = run_dvc(root, *arguments)
+    if ended.code and _BUSY in ended.output:
+        raise ArchiveError(
+            "busy",
+            f"another command works in {root}",
+            remedy="wait until `dvc repro` or `daxa run` has ended, then try again",
+        )
+    if ended.code:
+        raise ProgramError(
+            "dvc",
+            f"`dvc {' '.join(arguments)}` failed in {root}: {_last_words(ended.output)}",
+            remedy="read DVC's message; `dvc doctor` shows its set-up",
+        )
+    return ended
+
+
+def _last_words(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return " ".join((errors or lines or ["no message"])[-3:])

@@ -1,0 +1,143 @@
+"""Render the text files of a generated archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.config import FORMAT, Creator, Locked
+from daxa.archive.layout import STEPS
+from daxa.errors import ConfigError
+from daxa.missions import MissionSpec
+
+__all__ = ["MissionAnswers", "render", "templates_directory"]
+
+_FILES = {
+    "daxa.toml": "daxa.toml.j2",
+    "software.toml": "software.toml.j2",
+    "dvc.yaml": "dvc.yaml.j2",
+    "README.md": "README.md.j2",
+    "LICENSE": "LICENSE.j2",
+    "CITATION.cff": "CITATION.cff.j2",
+    ".zenodo.json": "zenodo.json.j2",
+    ".gitattributes": "gitattributes",
+    ".gitignore": "gitignore",
+    ".dvcignore": "dvcignore",
+    ".dvc/config": "dvc-config.j2",
+    ".dvc/.gitignore": "dvc-gitignore",
+    ".github/workflows/verify.yml": "verify.yml",
+}
+
+
+@dataclass(frozen=True)
+class MissionAnswers:
+    """What the template asks of one mission.
+
+    Parameters
+    ----------
+    spec
+        Its declaration.
+    criteria
+        What was asked for, in plain form.
+    software
+        Step and what it is locked to, in the order of the steps.
+    """
+
+    spec: MissionSpec
+    criteria: Mapping[str, Any]
+    software: Sequence[tuple[str, Locked]]
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def title(self) -> str:
+        return self.spec.title
+
+
+def render(
+    name: str,
+    missions: Sequence[MissionAnswers],
+    *,
+    title: str = "",
+    creators: Sequence[Creator] = (),
+    remote: str = "",
+) -> dict[str, str]:
+    """Give every text file of an archive: path to content.
+
+    The same answers give the same text, for ever: a changed ``cmd`` would re-run every stage.
+    """
+    answers = {
+        "format": FORMAT,
+        "name": name,
+        "title": title,
+        "creators": creators,
+        "remote": _safe_address(remote),
+        "steps": list(pairwise(STEPS)),
+        "missions": missions,
+    }
+    names = {**answers, "missions": [mission.name for mission in missions]}
+    files = {
+        path: _environment().get_template(template).render(names if template == "dvc.yaml.j2" else answers)
+        for path, template in _FILES.items()
+    }
+    for mission in missions:
+        files[f"params/{mission.name}.toml"] = _environment().get_template("params.toml.j2").render(spec=mission.spec)
+    if "${" in files["dvc.yaml"]:
+        raise AssertionError("dvc.yaml must not interpolate")
+    return files
+
+
+@cache
+def templates_directory() -> tuple[Path, ...]:
+    """Where the templates are: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_templates"
+    return (installed,) if installed.is_dir() else (package.parent / "templates", package.parent)
+
+
+@cache
+def _environment():
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_directory()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the files are TOML, YAML and Markdown; values pass through json and toml
+    )
+    environment.filters |= {"toml": _toml_value, "toml_table": _toml_table, "json": json.dumps}
+    return environment
+
+
+def _toml_value(value: Any) -> str:
+    import tomlkit
+
+    return tomlkit.item(value).as_string()
+
+
+def _toml_table(table: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in table.items())
+
+
+def _safe_address(remote: str) -> str:
+    from urllib.parse import urlsplit
+
+    if not remote:
+        return ""
+    parts = urlsplit(remote)
+    if parts.password or any(ord(character) < 32 or character in "'\"#;[]" for character in remote):
+        raise ConfigError(
+            "remote",
+            f"{remote!r} cannot be the address of a remote",
+            remedy="give an address without password or quotes; keep credentials in `dvc remote modify --local`",
+        )
+    return remote if "://" in remote else str(Path(remote).expanduser().absolute())

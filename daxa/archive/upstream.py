@@ -1,0 +1,112 @@
+"""Where and when: ``upstream/<mission>.parquet``, tracked by Git, part of no stage.
+
+One row per chosen observation (``path`` is empty, ``url`` names the row of the
+archive's table) and one per fetched file.  The query itself stands in the
+file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daxa.fetch.observation import Arrival
+from daxa.run.task import canonical
+
+if TYPE_CHECKING:
+    from daxa.query.mission import Selection
+
+__all__ = ["add_arrivals", "keep_arrivals", "read_origin", "row_ids", "write_origin"]
+
+_ORIGIN = b"daxa.origin"
+_ROW = "row"
+
+
+@dataclass(frozen=True)
+class _Line:
+    obs_id: str
+    path: str
+    url: str
+    size: int
+    sha256: str
+    etag: str
+    last_modified: str
+    retrieved: str
+
+
+def write_origin(path: Path, selection: Selection) -> None:
+    """Record the query that a selection came from, and each observation's row in the archive's table."""
+    origin = asdict(selection.origin)
+    chosen = [
+        _Line(obs_id, "", f"{_ROW}:{row_id}", 0, "", "", "", origin["time"])
+        for obs_id, row_id in selection.row_ids.items()
+    ]
+    kept = [line for line in _read(path)[0] if line.path and line.obs_id in selection.row_ids]
+    _write(path, [*chosen, *kept], canonical(origin))
+
+
+def read_origin(path: Path) -> dict[str, object]:
+    """The query that the selection came from: service, table, query, time, rows, digest."""
+    return json.loads(_read(path)[1] or "{}")
+
+
+def row_ids(path: Path) -> dict[str, str]:
+    """ObsID to the identifier of its row in the archive's table."""
+    return {line.obs_id: line.url.removeprefix(f"{_ROW}:") for line in _read(path)[0] if not line.path}
+
+
+def keep_arrivals(directory: Path, obs_id: str, arrivals: Iterable[Arrival]) -> None:
+    """Note where an observation's files came from, until `add_arrivals` collects the notes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    note = directory / f"{obs_id}.json"
+    part = note.with_suffix(".part")
+    part.write_text(canonical([asdict(arrival) for arrival in arrivals]), encoding="utf-8")
+    part.replace(note)
+
+
+def add_arrivals(path: Path, directory: Path) -> None:
+    """Move the notes of `keep_arrivals` into the upstream file."""
+    notes = sorted(directory.glob("*.json"))
+    if not notes:
+        return
+    lines, origin = _read(path)
+    arrived = {note.stem: json.loads(note.read_text(encoding="utf-8")) for note in notes}
+    new = [
+        _Line(obs_id, **{**arrival, "path": str(arrival["path"])})
+        for obs_id, group in arrived.items()
+        for arrival in group
+    ]
+    fresh = {(line.obs_id, line.path) for line in new}
+    kept = [line for line in lines if (line.obs_id, line.path) not in fresh]
+    _write(path, [*kept, *new], origin)
+    for note in notes:
+        note.unlink()
+
+
+def _read(path: Path) -> tuple[list[_Line], str]:
+    if not path.is_file():
+        return [], ""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
+    return [_Line(**row) for row in table.to_pylist()], origin
+
+
+def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
+    schema = pa.schema(
+        [(name, pa.string() if name in texts else pa.int64()) for name in _Line.__dataclass_fields__],
+        metadata={_ORIGIN: origin.encode()},
+    )
+    table = pa.Table.from_pylist([asdict(line) for line in sorted(lines, key=astuple)], schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    pq.write_table(table, part, compression="none", use_dictionary=False)
+    part.replace(path)
