@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
-from daxa.archive.create import create_archive
 from daxa.archive.layout import Layout
-from daxa.archive.pipeline import run_pipeline
-from daxa.query.mission import Mission
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from daxa.publish.verify import Verification
+    from daxa.query.mission import Mission
 
 __all__ = ["Archive", "open"]
 
@@ -49,6 +47,8 @@ class Archive:
         remote: str = "",
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`."""
+        from daxa.archive.create import create_archive
+
         layout = create_archive(Path(directory), missions, title=title, creators=creators, remote=remote)
         return cls(layout.root)
 
@@ -64,6 +64,8 @@ class Archive:
 
     def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status."""
+        from daxa.archive.pipeline import run_pipeline
+
         run_pipeline(self.layout, self.config, missions)
         return self.status()
 

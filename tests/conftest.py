@@ -16,3 +16,13 @@ def real_data() -> Path:
     if not (place / "SOURCES.md").is_file():
         pytest.skip("no real data: set DAXA_TEST_DATA to the directory that holds SOURCES.md")
     return place
+
+
+@pytest.fixture
+def identity(monkeypatch) -> None:
+    """Let Git know who commits, whatever this machine's configuration says."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Henrietta Leavitt")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "leavitt@example.org")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

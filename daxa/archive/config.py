@@ -48,7 +48,7 @@ class Creator(_Table):
     """A person who made the archive."""
 
     name: str
-    orcid: Annotated[str, Field(pattern=r"(\d{4}-){3}\d{3}[\dX]|")] = ""
+    orcid: Annotated[str, Field(pattern=r"^((\d{4}-){3}\d{3}[\dX])?$")] = ""
     affiliation: str = ""
 
 
@@ -83,7 +83,7 @@ class ArchiveConfig(_Table):
     """
 
     format: Annotated[int, Field(ge=1, le=FORMAT)]
-    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
     title: str = ""
     licence: str = "CC-BY-4.0"
     creators: tuple[Creator, ...] = ()

@@ -17,7 +17,6 @@ from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.missions import MissionSpec
 from daxa.missions.spec import SAFE_ID
 from daxa.query.mission import Mission, Selection
-from daxa.run.task import canonical
 from daxa.selection.store import write_selection
 
 __all__ = ["create_archive"]
@@ -58,9 +57,10 @@ def create_archive(
     _check_place(directory)
     _check_missions(missions)
     git.check_identity(directory.parent)
-    answers = [_answers(mission) for mission in missions]
-    files = render(directory.name, answers, title=title, creators=creators, remote=remote)
+    render(directory.name, [], remote=remote)
     selections = [mission.select() for mission in missions]
+    answers = [_answers(selection) for selection in selections]
+    files = render(directory.name, answers, title=title, creators=creators, remote=remote)
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         made = scratch / "archive"
@@ -106,9 +106,9 @@ def _check_missions(missions: Sequence[Mission]) -> None:
         )
 
 
-def _answers(mission: Mission) -> MissionAnswers:
-    software = tuple((step, _provided(mission.spec, step)) for step in STEPS)
-    return MissionAnswers(mission.spec, mission.criteria.to_plain(), software)
+def _answers(selection: Selection) -> MissionAnswers:
+    spec = selection.spec
+    return MissionAnswers(spec, selection.criteria.to_plain(), tuple((step, _provided(spec, step)) for step in STEPS))
 
 
 def _provided(spec: MissionSpec, step: str) -> Locked:
@@ -131,11 +131,11 @@ def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection
             layout.selection(selection.spec.name),
             selection.table,
             mission=selection.spec.name,
-            criteria=canonical(selection.criteria.to_plain()),
+            criteria=selection.criteria.text,
             snapshot=selection.origin.digest,
         )
         write_origin(layout.upstream(selection.spec.name), selection)
 
 
 def _summary(selections: Sequence[Selection]) -> str:
-    return "\n".join(f"{selection.spec.title}: {len(selection.table)} observations" for selection in selections)
+    return "\n".join(f"{selection.spec.name}: {len(selection.table)} observations" for selection in selections)

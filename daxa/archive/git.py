@@ -17,6 +17,7 @@ __all__ = [
     "commit",
     "commit_of",
     "create_tag",
+    "differs",
     "initialise",
     "origin_url",
     "read_file",
@@ -68,6 +69,12 @@ def changes(root: Path) -> list[str]:
     with _repository(root) as repository:
         fields = repository.git.status("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames").split("\0")
     return sorted(entry[3:] for entry in fields if len(entry) > 3)
+
+
+def differs(root: Path, revision: str, *, without: str) -> bool:
+    """Whether any tracked file but this one differs from a commit."""
+    with _repository(root) as repository:
+        return bool(repository.git.diff("--name-only", revision, "--", ".", f":(exclude){without}"))
 
 
 def tracked(root: Path, revision: str = "HEAD") -> list[str]:

@@ -81,6 +81,7 @@ def render(
         "remote": _safe_address(remote),
         "steps": list(pairwise(STEPS)),
         "missions": missions,
+        "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
     names = {**answers, "missions": [mission.name for mission in missions]}
     files = {
@@ -114,7 +115,7 @@ def _environment():
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - the files are TOML, YAML and Markdown; values pass through json and toml
     )
-    environment.filters |= {"toml": _toml_value, "toml_table": _toml_table, "json": json.dumps}
+    environment.filters |= {"toml": _toml_value, "toml_tables": _toml_tables, "json": json.dumps}
     return environment
 
 
@@ -124,8 +125,10 @@ def _toml_value(value: Any) -> str:
     return tomlkit.item(value).as_string()
 
 
-def _toml_table(table: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in table.items())
+def _toml_tables(tables: Mapping[str, Any]) -> str:
+    import tomlkit
+
+    return tomlkit.dumps(tables)
 
 
 def _safe_address(remote: str) -> str:

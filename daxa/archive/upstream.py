@@ -13,10 +13,10 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daxa.fetch.observation import Arrival
 from daxa.run.task import canonical
 
 if TYPE_CHECKING:
+    from daxa.fetch.observation import Arrival
     from daxa.query.mission import Selection
 
 __all__ = ["add_arrivals", "keep_arrivals", "read_origin", "row_ids", "write_origin"]
@@ -39,7 +39,7 @@ class _Line:
 
 def write_origin(path: Path, selection: Selection) -> None:
     """Record the query that a selection came from, and each observation's row in the archive's table."""
-    origin = asdict(selection.origin)
+    origin = selection.origin.as_dict()
     chosen = [
         _Line(obs_id, "", f"{_ROW}:{row_id}", 0, "", "", "", origin["time"])
         for obs_id, row_id in selection.row_ids.items()

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.errors import ProgramError
 
-__all__ = ["Finished", "run_program"]
+__all__ = ["Finished", "end_group", "has_ended", "run_program", "start_group"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -95,6 +96,82 @@ def run_program(
         raise
     text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
     return Finished(child.returncode, "".join(text), text[0])
+
+
+def start_group(
+    argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mapping[str, str], stderr: Path
+) -> subprocess.Popen[bytes]:
+    """Start a program as the leader of a session of its own, so that `end_group` ends all it starts.
+
+    Parameters
+    ----------
+    argv
+        Program and arguments.
+    pass_fds
+        Open files that it inherits.
+    environ
+        Its whole environment.
+    stderr
+        File that receives what it writes to standard output and standard error.
+
+    Raises
+    ------
+    ProgramError
+        The system does not let us start it.
+    """
+    with stderr.open("ab") as stream:
+        try:
+            return subprocess.Popen(
+                list(argv),
+                env=dict(environ),
+                pass_fds=tuple(pass_fds),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                preexec_fn=_bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
+            )
+        except OSError as error:
+            raise ProgramError(
+                "start", f"{argv[0]} cannot be started: {error}", remedy="free memory or processes and try again"
+            ) from None
+
+
+def has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Whether it has ended; its process number stays reserved, so that its group can still be ended."""
+    if child.returncode is not None:
+        return True
+    if not hasattr(os, "waitid"):
+        return False
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def end_group(child: subprocess.Popen[bytes]) -> int | None:
+    """Kill the leader of a session, its group, and what it started that left the group.
+
+    Returns
+    -------
+    int or None
+        The leader's exit code, negative when a signal ended it; None when not even
+        SIGKILL ended it in time.
+    """
+    import psutil
+
+    if child.returncode is not None:
+        return child.returncode
+    try:
+        started = psutil.Process(child.pid).children(recursive=True)
+    except psutil.Error:
+        started = []
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    for process in started:
+        with suppress(psutil.Error):
+            process.kill()
+    try:
+        return child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _bind_to_parent() -> Callable[[], None] | None:

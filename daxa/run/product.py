@@ -55,9 +55,7 @@ class Product:
     def name(self) -> str:
         """The file name."""
         energies = f"{self.lo}_{self.hi}keV" if self.lo else ""
-        return (
-            f"obsid{self.obs_id}-inst{self.instrument}-subexp{self.exposure}-en{energies}-{self.kind}.{self.suffix}"
-        )
+        return f"obsid{self.obs_id}-inst{self.instrument}-subexp{self.exposure}-en{energies}-{self.kind}.{self.suffix}"
 
 
 def parse_product(name: str) -> Product:

@@ -108,9 +108,7 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that may influence the products."""
-        return hashlib.sha256(
-            canonical({"step": self.step, "obs_id": self.obs_id, **self.parts}).encode()
-        ).hexdigest()
+        return hashlib.sha256(canonical({"step": self.step, "obs_id": self.obs_id, **self.parts}).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from daxa.archive.config import (
     FETCH_SOFTWARE,
@@ -18,80 +16,19 @@ from daxa.archive.config import (
     settings_of,
 )
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.upstream import add_arrivals, keep_arrivals, row_ids
+from daxa.archive.upstream import add_arrivals
 from daxa.backends import find_backend
-from daxa.errors import ArchiveError, ConfigError, DataError
-from daxa.fetch.observation import fetch_observation, restore_observation
-from daxa.missions import find_mission
+from daxa.errors import ArchiveError, ConfigError
 from daxa.records import Outcome
-from daxa.run.equality import sha256_of
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import run_stage
-from daxa.run.task import Input, LedgerRow, ProductFile, Stage, Task, canonical
+from daxa.run.task import Input, LedgerRow, Stage, Task, canonical
 from daxa.selection.store import read_selection
-from daxa.settings import Settings
+from daxa.stages.work import FetchWork, ProcessWork
 
-__all__ = ["FetchWork", "ProcessWork", "make_stage", "run_step"]
+__all__ = ["make_stage", "run_step"]
 
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class FetchWork:
-    """Fetch the files of one observation."""
-
-    root: Path
-    settings: Settings
-
-    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
-        import json
-
-        layout = Layout(self.root)
-        arrivals = fetch_observation(
-            find_mission(task.mission),
-            task.obs_id,
-            json.loads(task.facts)["instruments"],
-            json.loads(task.parameters).get("extra", []),
-            target,
-            layout.parts / task.mission / task.obs_id,
-            self.settings,
-            row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
-        )
-        for arrival in arrivals:
-            print(f"{arrival.path}: {arrival.size} bytes from {arrival.url}", file=log)
-        keep_arrivals(layout.arrivals / task.mission, task.obs_id, arrivals)
-
-
-@dataclass(frozen=True)
-class ProcessWork:
-    """Hand one observation to the backend, with its inputs made present and checked."""
-
-    root: Path
-    settings: Settings
-
-    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
-        layout = Layout(self.root)
-        sources = {}
-        for step in sorted({item.step for item in task.inputs}):
-            files = [item.file for item in task.inputs if item.step == step]
-            sources[step] = layout.products(task.mission, step) / task.obs_id
-            if step == "fetch":
-                self._bring_fetched(task, files, sources[step])
-            for file in files:
-                _check_input(task, sources[step], file)
-        find_backend(task.backend).run(task, sources, target, log)
-
-    def _bring_fetched(self, task: Task, files: Sequence[ProductFile], directory: Path) -> None:
-        layout = Layout(self.root)
-        restore_observation(
-            find_mission(task.mission),
-            task.obs_id,
-            files,
-            directory,
-            layout.parts / task.mission / task.obs_id,
-            self.settings,
-            row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
-        )
 
 
 def run_step(
@@ -196,16 +133,6 @@ def _locked(layout: Layout, step: str, mission: str) -> Locked:
 
 def _inputs(step: str, row: LedgerRow | None) -> tuple[Input, ...]:
     return tuple(Input(step, file) for file in row.files if file.path != MANIFEST) if row else ()
-
-
-def _check_input(task: Task, directory: Path, file: ProductFile) -> None:
-    path = directory / file.path
-    if not path.is_file() or path.stat().st_size != file.size or sha256_of(path) != file.sha256:
-        raise DataError(
-            "input-damaged",
-            f"{task.mission} {task.obs_id}: {path} is not the file that the ledger names",
-            remedy="run `dvc repro` for the step before, which makes it again",
-        )
 
 
 def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Sequence[Outcome]) -> None:

@@ -1,0 +1,139 @@
+"""The command ``daxa``.
+
+Help, version and misspelt verbs are answered from the table `VERBS` alone, so that
+they cost little more than starting Python.  A verb's module, and with it typer and
+the libraries that the verb needs, is imported only when the verb runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["GROUPS", "VERBS", "main"]
+
+GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
+"""Headings of the help, in order; verbs of no group are for `dvc.yaml`, not for people."""
+
+VERBS = {
+    "init": (GROUPS[0], "choose observations and generate an archive"),
+    "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
+    "status": (GROUPS[1], "what is done, failed and still to do"),
+    "logs": (GROUPS[1], "what was written while an observation was worked on"),
+    "ls": (GROUPS[1], "products as a table"),
+    "release": (GROUPS[2], "commit and tag what is there"),
+    "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
+    "verify": (GROUPS[2], "compare every file with what a release says"),
+    "demo": (GROUPS[3], "the whole path on simulated observations, without the internet"),
+    "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
+}
+"""Verb to its heading and its one-line help; module `daxa.cli.<verb>` holds its function."""
+
+_USAGE = "usage: daxa [-C DIR] [-q] VERB [OPTIONS] [ARGUMENTS]"
+_MISUSE = 2  # as click ends, and as shells do
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carry out a command line and give the exit code.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; by default those of this process.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    daxa 0.1.0
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _answer(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wants; Python must not complain when it flushes again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _answer(arguments: list[str]) -> int:
+    if "_DAXA_COMPLETE" in os.environ or arguments[:1] in (["--show-completion"], ["--install-completion"]):
+        from daxa.cli.commands import run_completion
+
+        return run_completion(arguments)
+    directory, quiet, rest = "", False, arguments
+    while rest and rest[0].startswith("-"):
+        option, *rest = rest
+        if option in ("-h", "--help", "--version"):
+            sys.stdout.write(_version() if option == "--version" else _help())
+            return 0
+        if option in ("-q", "--quiet"):
+            quiet = True
+        elif option == "-C" and rest:
+            # Several -C add up, as Git's do.
+            directory, rest = os.path.join(directory, rest[0]), rest[1:]  # noqa: PTH118 - pathlib costs start-up time
+        else:
+            return _misuse("-C needs a directory" if option == "-C" else f"there is no option {option}")
+    if not rest:
+        (sys.stderr if arguments else sys.stdout).write(_help())
+        return _MISUSE if arguments else 0
+    if rest[0] not in VERBS:
+        return _misuse(f"there is no verb {rest[0]!r}{_suggestion(rest[0])}")
+    return _run(rest[0], rest[1:], directory, quiet=quiet)
+
+
+def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int:
+    from daxa.errors import DaxaError
+
+    try:
+        from daxa.cli.commands import run_verb
+
+        return run_verb(verb, arguments, directory, quiet=quiet)
+    except DaxaError as error:
+        from daxa.cli.show import show_error
+
+        show_error(error, as_json="--json" in arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted: what is done is kept, and the same command goes on from there\n")
+        return _INTERRUPTED
+
+
+def _version() -> str:
+    from daxa import __version__
+
+    return f"daxa {__version__}\n"
+
+
+def _help() -> str:
+    lines = [_USAGE, "", "Archives of X-ray observations as Git repositories.", ""]
+    for group in GROUPS:
+        lines += [f"{group}:", *(f"  {verb:<9}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
+    return "\n".join(
+        [
+            *lines,
+            "options:",
+            "  -C DIR             act as if started in DIR",
+            "  -q, --quiet        only results and errors",
+            "  --version          print the version",
+            "  --show-completion  print the completion script of your shell (--install-completion installs it)",
+            "",
+            "`daxa VERB --help` explains a verb, with examples.",
+            "",
+        ]
+    )
+
+
+def _misuse(what: str) -> int:
+    sys.stderr.write(f"error: {what}\n  -> `daxa --help` lists verbs and options\n")
+    return _MISUSE
+
+
+def _suggestion(verb: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(verb, [name for name, (group, _) in VERBS.items() if group], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,148 @@
+"""``daxa demo``: the whole path on simulated observations, without the internet."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from daxa.cli.show import say, show_text
+from daxa.errors import ArchiveError, ConfigError, ProgramError
+
+__all__ = ["demo"]
+
+EXAMPLES = ("daxa demo", "daxa demo /tmp/demo --keep-serving")
+
+_TAG = "v1.0.0"
+_MAKE = (
+    (
+        *("daxa", "init", "a907", "--mission", "xmm", "--mission", "chandra", "--mission", "nustar"),
+        *("--target", "Abell 907", "--radius", "15arcmin"),
+        *("--remote", "storage", "--title", "Abell 907, simulated"),
+    ),
+)
+_FILL = (
+    ("dvc", "repro"),
+    ("daxa", "status"),
+    ("daxa", "release", "-m", "first data release"),
+    ("daxa", "push"),
+)
+_CLONE = (("git", "clone", "--quiet", "--branch", _TAG, "a907", "clone"),)
+_CHECK = (("dvc", "pull"), ("daxa", "verify", _TAG))
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="A new or empty directory.")] = Path("demo"),
+    keep_serving: Annotated[
+        bool, typer.Option("--keep-serving", help="Leave the sample observatory running, to try things by hand.")
+    ] = False,
+) -> None:
+    """Make an archive of three missions from simulated observations, release it, clone it and verify the clone.
+
+    A sample observatory on this machine answers in place of the real archives; every
+    command is printed as one would type it.
+    """
+    from daxa.sample import Observatory, build_sky
+
+    directory = directory.expanduser().absolute()
+    _prepare(directory)
+    say("simulating a small sky around Abell 907 ...")
+    sky = build_sky(directory / "observatory", seed=907)
+    with Observatory(sky.root, sky.tables, sky.names) as observatory:
+        environ = _environ(directory, observatory.environ)
+        _follow(directory, directory, _MAKE, environ)
+        _follow(directory, directory / "a907", _FILL, environ)
+        _follow(directory, directory, _CLONE, environ)
+        _follow(directory, directory / "clone", _CHECK, environ)
+        _conclude(directory)
+        if keep_serving:
+            _serve_on(observatory.environ, directory)
+
+
+def _prepare(directory: Path) -> None:
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ArchiveError(
+            "exists",
+            f"{directory} exists and is not empty",
+            remedy="name another directory, such as `daxa demo demo2`, or remove this one",
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+
+
+def _environ(directory: Path, services: Mapping[str, str]) -> dict[str, str]:
+    """What the commands of the demo see: its own services and store, and a committer if Git knows none."""
+    from daxa.archive.git import check_identity
+
+    scripts = str(Path(sys.executable).parent)
+    environ = {
+        **os.environ,
+        **services,
+        "DAXA_STORE": str(directory / "store"),
+        "DVC_NO_ANALYTICS": "1",
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+    }
+    try:
+        check_identity(directory)
+    except ConfigError:
+        for role in ("AUTHOR", "COMMITTER"):
+            environ |= {f"GIT_{role}_NAME": "daxa demo", f"GIT_{role}_EMAIL": "demo@localhost"}
+    return environ
+
+
+def _follow(top: Path, place: Path, commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> None:
+    from daxa.run.process import run_program
+
+    show_text(f"\n$ cd {shlex.quote(str(top if place == top else place.relative_to(top.parent)))}")
+    for command in commands:
+        show_text(f"$ {shlex.join(command)}")
+        sys.stdout.flush()
+        program, *arguments = command
+        argv = [program, *arguments] if program == "git" else [sys.executable, "-m", program, *arguments]
+        ended = run_program(argv, cwd=place, environ=environ, show=True)
+        if ended.code:
+            raise ProgramError(
+                "demo",
+                f"`{shlex.join(command)}` ended with {ended.code} in {place}",
+                remedy=f"read what it says above; what was made so far is in {top}",
+            )
+
+
+def _conclude(directory: Path) -> None:
+    import daxa
+
+    archive = daxa.open(directory / "a907")
+    products = archive.products()
+    pictures = products.loc[products["kind"] == "quicklook", "path"]
+    shown = "\n                 ".join(f"a907/{path}" for path in pictures)
+    made = products.loc[products["step"] != "fetch"]
+    counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"
+    show_text(
+        f"""
+Made from simulated observations in {directory}:
+  a907           the archive: release {_TAG}, {counts}, {len(made)} products
+  storage        its remote, where `daxa push` put the data
+  clone          the release as another person gets it, pulled and verified
+Look at
+  the release    git -C a907 show {_TAG}
+  the overview   a907/report/index.html
+  the pictures   {shown}
+  the tables     a907/selection/*.parquet, a907/ledger/*.parquet (TOPCAT, astropy, pandas)
+  the products   daxa -C a907 ls --kind image"""
+    )
+
+
+def _serve_on(services: Mapping[str, str], directory: Path) -> None:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(services.items())]
+    show_text("\nThe sample observatory goes on serving until Ctrl-C. In another terminal:\n")
+    show_text("\n".join([*lines, f"export DAXA_STORE={shlex.quote(str(directory / 'store'))}"]))
+    sys.stdout.flush()
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        show_text("")

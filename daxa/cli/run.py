@@ -1,0 +1,39 @@
+"""``daxa run``: bring the archive up to date."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from daxa.cli.completion import complete_mission
+from daxa.cli.show import show_text
+from daxa.cli.status import show_outcomes
+
+__all__ = ["run"]
+
+EXAMPLES = ("daxa run", "daxa run xmm")
+
+
+def run(
+    missions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+    ] = None,
+) -> None:
+    """Fetch and process what is not done yet, and try again what failed.
+
+    This is `dvc repro`, with the stages forced that hold failed observations.
+    """
+    import daxa
+    from daxa.errors import ProgramError
+
+    archive = daxa.open()
+    try:
+        outcomes = archive.run(missions or ())
+    except ProgramError:
+        # What was done before the pipeline stopped counts, and the failures may explain why it did.
+        show_outcomes(archive.status())
+        raise
+    show_text("")
+    show_outcomes(outcomes)

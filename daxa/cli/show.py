@@ -1,0 +1,201 @@
+"""The one place that writes to the terminal: tables, JSON lines, progress, errors.
+
+Results go to standard output; progress and errors go to standard error.  Nothing
+that came from an archive service or a log reaches the terminal with its control
+characters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Real
+
+from daxa.errors import DaxaError
+from daxa.records import Outcome
+
+__all__ = [
+    "progress",
+    "say",
+    "seconds_text",
+    "show_error",
+    "show_json",
+    "show_table",
+    "show_text",
+    "size_text",
+]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SECONDS_BETWEEN_LINES = 1.0
+
+
+def show_text(text: str) -> None:
+    """Write lines of a result."""
+    print(_plain(text))
+
+
+def say(text: str) -> None:
+    """Write a line that is no result, such as what to do next; not with ``-q``."""
+    if not _quiet():
+        show_text(text)
+
+
+def show_json(records: Iterable[Mapping[str, object]]) -> None:
+    """Write one line of JSON per record; numbers that are not finite become null.
+
+    Examples
+    --------
+    >>> show_json([{"obs_id": "0404910601", "lo_kev": float("nan")}])
+    {"obs_id": "0404910601", "lo_kev": null}
+    """
+    for record in records:
+        plain = {key: _json_value(value) for key, value in record.items()}
+        print(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write aligned columns, numbers to the right; the last column is never padded.
+
+    Examples
+    --------
+    >>> show_table(["mission", "done"], [["xmm", 12], ["chandra", 3]])
+    mission  done
+    xmm        12
+    chandra     3
+    """
+    body = [list(row) for row in rows]
+    numeric = [bool(body) and all(isinstance(row[at], Real) for row in body) for at in range(len(columns))]
+    lines = [list(columns), *([_cell(value) for value in row] for row in body)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    for line in lines:
+        cells = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def show_error(error: DaxaError, *, as_json: bool = False) -> None:
+    """Write what went wrong and what to do about it to standard error."""
+    if as_json:
+        answer = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        print(json.dumps(answer, ensure_ascii=False), file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(Text.assemble(("error: ", "bold red"), _plain(error.message)), soft_wrap=True)
+    if error.remedy:
+        console.print(Text(f"  -> {_plain(error.remedy)}"), soft_wrap=True)
+
+
+@contextmanager
+def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], None]]:
+    """Give an observer of a stage: a bar on a terminal, else at most one line a second and a last one."""
+    if _quiet():
+        yield lambda outcome, ended, total: None
+    elif sys.stderr.isatty():
+        with _bar(f"{mission} {step}") as observe:
+            yield observe
+    else:
+        yield _lines(f"{mission} {step}")
+
+
+def size_text(size: float) -> str:
+    """A number of bytes as people read it.
+
+    Examples
+    --------
+    >>> size_text(999), size_text(27_546_000)
+    ('999 B', '27.5 MB')
+    """
+    if size < 1000:
+        return f"{size:.0f} B"
+    power = min(int(math.log10(size) // 3), 4)
+    return f"{size / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def seconds_text(seconds: float) -> str:
+    """An exposure as astronomers read it, or '' for none.
+
+    Examples
+    --------
+    >>> seconds_text(23456.7)
+    '23.5 ks'
+    """
+    return f"{seconds / 1000:.1f} ks" if math.isfinite(seconds) else ""
+
+
+def _quiet() -> bool:
+    return bool(os.environ.get("DAXA_QUIET"))
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r+\n?", "\n", text))
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return _plain(str(value)).replace("\n", " ").replace("\t", " ")
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_json_value(item) for item in value]
+    if isinstance(value, Real):
+        number = float(value)
+        whole = not isinstance(value, float) and number.is_integer()
+        return (int(number) if whole else number) if math.isfinite(number) else None
+    return str(value)
+
+
+def _lines(name: str) -> Callable[[Outcome, int, int], None]:
+    written, failed = -math.inf, 0
+
+    def observe(outcome: Outcome, ended: int, total: int) -> None:
+        nonlocal written, failed
+        failed += outcome.status == "failed"
+        now = time.monotonic()
+        if ended < total and now - written < _SECONDS_BETWEEN_LINES:
+            return
+        written = now
+        note = f", {failed} failed" if failed else ""
+        print(f"{name}: {ended} of {total}{note}", file=sys.stderr, flush=True)
+
+    return observe
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[Outcome, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<15}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", style="red"),
+        TimeElapsedColumn(),
+    )
+    failed = 0
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None, note="")
+
+        def observe(outcome: Outcome, ended: int, total: int) -> None:
+            nonlocal failed
+            failed += outcome.status == "failed"
+            bar.update(task, completed=ended, total=total, note=f"{failed} failed" if failed else "")
+
+        yield observe

@@ -1,0 +1,39 @@
+"""``daxa stage``: what the commands in ``dvc.yaml`` run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daxa.cli.show import progress
+from daxa.errors import ArchiveError
+
+__all__ = ["stage"]
+
+EXAMPLES = ("daxa stage fetch xmm", "daxa stage collect")
+
+
+def stage(
+    step: Annotated[str, typer.Argument(help="fetch, events, clean, images or collect.")],
+    mission: Annotated[str, typer.Argument(help="Which mission; none for collect.")] = "",
+) -> None:
+    """Run one stage of the pipeline in the current directory.
+
+    People run `dvc repro` or `daxa run`, which call this.
+    """
+    from daxa.run.parent import die_with_parent
+
+    die_with_parent()
+    if step == "collect":
+        from daxa.stages.collect import run_collect
+
+        run_collect(Path.cwd())
+        return
+    if not mission:
+        raise ArchiveError("no-stage", f"the stage {step} needs a mission", remedy=f"run `daxa stage {step} xmm`")
+    from daxa.stages.step import run_step
+
+    with progress(mission, step) as observe:
+        run_step(Path.cwd(), step, mission, observe=observe)

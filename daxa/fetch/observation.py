@@ -1,0 +1,367 @@
+"""Fetch the files of one observation, or bring back exactly those that a ledger names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from daxa.errors import DataError, StorageError
+from daxa.fetch.connection import Connection, Patience, connect
+from daxa.fetch.listing import child_url, list_directory
+from daxa.fetch.plan import choose_files, compile_extra, literal_prefix
+from daxa.fetch.sources import Source, directory_urls
+from daxa.fetch.store import Origin, Store, digest_file
+from daxa.fetch.transfer import Transfer, discard_part, disk_errors, download, part_of
+from daxa.fetch.verify import check_file
+from daxa.missions.spec import MissionSpec
+from daxa.run.task import ProductFile
+from daxa.settings import Settings
+
+__all__ = ["Arrival", "fetch_observation", "restore_observation", "survey"]
+
+Item = TypeVar("Item")
+
+_AT_ONCE = 2
+_CONNECTIONS = 6
+_DEEPEST = 6
+_MOST_DIRECTORIES = 500
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where and when a fetched file came from.
+
+    Parameters
+    ----------
+    path
+        Below the observation's directory, as in the archive.
+    url
+        Address that served it.
+    size, sha256
+        Of its bytes.
+    etag, last_modified
+        The server's validators, '' where it gave none.
+    retrieved
+        When its bytes arrived: UTC, ISO 8601 to the second.
+    """
+
+    path: str
+    url: str
+    size: int
+    sha256: str
+    etag: str = ""
+    last_modified: str = ""
+    retrieved: str = ""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What the files of one observation pass through."""
+
+    connection: Connection
+    store: Store
+    target: Path
+    parts: Path
+    say: Callable[[str], None]
+
+
+def fetch_observation(  # noqa: PLR0917 - what every caller gives
+    spec: MissionSpec,
+    obs_id: str,
+    instruments: Collection[str],
+    extra: Sequence[str],
+    target: Path,
+    parts: Path,
+    settings: Settings,
+    *,
+    row_id: str = "",
+    patience: Patience | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Arrival]:
+    """Bring the files that the native chain needs into `target`.
+
+    Files come from the store where the archive confirms that they are current.
+
+    Parameters
+    ----------
+    spec, obs_id
+        The observation.
+    instruments
+        Names of the chosen instruments.
+    extra
+        Regular expressions of further paths (``fetch.extra`` of the params file).
+    target
+        Directory for the files; they are read-only links into the store.
+    parts
+        Directory for downloads that are not complete; it outlives interruptions.
+    settings
+        Addresses, timeouts and the store.
+    row_id
+        The row's ``__row`` in the mission's table, for DataLink; '' where it is not known.
+    patience
+        How often requests are repeated.
+    say
+        Receives lines for the log.
+
+    Returns
+    -------
+    list of Arrival
+        One per file, sorted by path.
+
+    Raises
+    ------
+    DataError
+        This observation cannot be had: ``data.absent``, ``data.no-events``, ``data.proprietary``,
+        ``data.damaged`` and others; the message names the file.
+    ServiceError, StorageError
+        Nothing can be had: the archive is not reachable, the disk is full.
+    """
+    spec.check_obs_id(obs_id)
+    compile_extra(extra)
+    connection = connect(settings, patience)
+    source, paths = _find(connection, directory_urls(connection, spec, obs_id, row_id), spec, extra)
+    say(f"{source.url} ({source.how}) lists {len(paths)} files")
+    chosen = [choice.path for choice in choose_files(spec, obs_id, instruments, paths, extra)]
+    way = _Way(connection, Store(settings.store), target, parts, say)
+    return _side_by_side(chosen, lambda path: _bring(way, child_url(source.url, path), path), way)
+
+
+def restore_observation(  # noqa: PLR0917 - as fetch_observation
+    spec: MissionSpec,
+    obs_id: str,
+    files: Sequence[ProductFile],
+    target: Path,
+    parts: Path,
+    settings: Settings,
+    *,
+    row_id: str = "",
+    patience: Patience | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Arrival]:
+    """Bring back the files that a ledger names: from the store, else from the archive if it still has the same.
+
+    Files that are in place stay; every one is read and compared with its digest.
+
+    Parameters
+    ----------
+    files
+        What the ledger says of them.
+    spec, obs_id, target, parts, settings, row_id, patience, say
+        As for `fetch_observation`.
+
+    Returns
+    -------
+    list of Arrival
+        Of the files that were not in the store, sorted by path.
+
+    Raises
+    ------
+    DataError
+        ``data.redelivered``: the archive serves other bytes now.  They are kept in the store, and not used.
+        Else as `fetch_observation`.
+    ServiceError, StorageError
+        As `fetch_observation`.
+    """
+    spec.check_obs_id(obs_id)
+    for file in files:
+        child_url("", file.path)
+    store = Store(settings.store)
+    absent = [file for file in files if not _stands(target / file.path, file)]
+    missing = [file for file in absent if not store.link(file.sha256, target / file.path)]
+    say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
+    if not missing:
+        return []
+    connection = connect(settings, patience)
+    way = _Way(connection, store, target, parts, say)
+    base = _standing(connection, spec, obs_id, row_id, missing[0].path)
+    return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, obs_id), way)
+
+
+def _stands(path: Path, file: ProductFile) -> bool:
+    """True if the file is in place, byte by byte."""
+    with disk_errors(path):
+        try:
+            return not path.is_symlink() and path.stat().st_size == file.size and digest_file(path) == file.sha256
+        except FileNotFoundError:
+            return False
+
+
+def survey(connection: Connection, base: str, listings: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
+    """Paths of the files below a directory on the server.
+
+    Parameters
+    ----------
+    connection
+        To the archive.
+    base
+        The observation's directory.
+    listings
+        Sub-directories to read, '' for the directory itself.
+    extra
+        Where given, all sub-directories that a match may lie in are read as well.
+
+    Returns
+    -------
+    list of str
+        Relative to `base`, sorted; empty where none of the directories exists.
+    """
+    prefixes = [literal_prefix(pattern) for pattern in extra]
+    waiting = list(dict.fromkeys([*listings, *([""] if extra else [])]))
+    seen: set[str] = set()
+    files: list[str] = []
+    while waiting:
+        directory = waiting.pop(0)
+        if directory in seen:
+            continue
+        seen.add(directory)
+        if len(seen) > _MOST_DIRECTORIES:
+            raise DataError(
+                "too-deep", f"{base} has more than {_MOST_DIRECTORIES} directories", remedy="make fetch.extra narrower"
+            )
+        for entry in list_directory(connection, f"{base}/{directory}") or ():
+            path = f"{directory}/{entry.name}".lstrip("/")
+            if not entry.is_dir:
+                files.append(path)
+            elif path.count("/") < _DEEPEST and any(_leads_to(path + "/", prefix) for prefix in prefixes):
+                waiting.append(path)
+    return sorted(files)
+
+
+def _leads_to(directory: str, prefix: str) -> bool:
+    return prefix.startswith(directory) or directory.startswith(prefix)
+
+
+def _find(
+    connection: Connection, sources: Sequence[Source], spec: MissionSpec, extra: Sequence[str]
+) -> tuple[Source, list[str]]:
+    """The first directory that holds files, and their paths; no paths where none does but one exists."""
+    for source in sources:
+        if paths := survey(connection, source.url, spec.listings, extra):
+            return source, paths
+    for source in sources:
+        if list_directory(connection, source.url) is not None:
+            return source, []
+    raise DataError(
+        "absent",
+        f"{sources[-1].url} does not exist: {spec.title} has no such observation in the archive",
+        remedy="run `daxa update`: the archive may have moved or withdrawn it",
+    )
+
+
+def _standing(connection: Connection, spec: MissionSpec, obs_id: str, row_id: str, path: str) -> str:
+    """The first of the possible directories whose listing shows `path`, else the declared one."""
+    sources = directory_urls(connection, spec, obs_id, row_id)
+    folder, _, name = path.rpartition("/")
+    for source in sources[:-1]:
+        if any(entry.name == name for entry in list_directory(connection, f"{source.url}/{folder}") or ()):
+            return source.url
+    return sources[-1].url
+
+
+def _side_by_side(items: Sequence[Item], bring: Callable[[Item], Arrival], way: _Way) -> list[Arrival]:
+    """Bring some files at once.
+
+    A file that cannot be had does not stop the others, so that the error told does not depend
+    on their order of arrival; an error that concerns all of them stops them at once.
+    """
+    threads = min(_AT_ONCE, max(1, _CONNECTIONS // max(1, way.connection.settings.downloads)))
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(_outcome, bring, item) for item in items]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+            # After an exception, what has not ended is not worth waiting for.
+            failed = [future for future in running if future.done() and future.exception()]
+            outcomes = [future.result() for future in failed or running]
+        except BaseException:
+            way.connection.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for outcome in outcomes:
+        if isinstance(outcome, DataError):
+            raise outcome
+    return sorted(outcomes, key=lambda arrival: arrival.path)
+
+
+def _outcome(bring: Callable[[Item], Arrival], item: Item) -> Arrival | DataError:
+    try:
+        return bring(item)
+    except DataError as error:
+        return error
+
+
+def _bring(way: _Way, url: str, path: str) -> Arrival:
+    """Bring what an address serves now, and link it."""
+    origin = _obtain(way, url, path)
+    if not way.store.link(origin.sha256, way.target / path):
+        way.say(f"{path}: the copy in the store was damaged and is fetched again")
+        origin = _obtain(way, url, path)
+        _link(way, origin.sha256, path)
+    return _arrival(path, origin)
+
+
+def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival:
+    """Bring what an address serves if it is what the ledger says, and link it."""
+    origin = _obtain(way, url, file.path)
+    if origin.sha256 != file.sha256:
+        raise DataError(
+            "redelivered",
+            f"{file.path} of {obs_id} has changed in the archive: {origin.transfer.size} bytes with SHA-256 "
+            f"{origin.sha256[:12]}..., the ledger has {file.size} bytes with {file.sha256[:12]}...",
+            remedy="get the old file with `dvc pull` or from a mirror, or accept the new one with `daxa update`",
+        )
+    _link(way, origin.sha256, file.path)
+    return _arrival(file.path, origin)
+
+
+def _obtain(way: _Way, url: str, path: str) -> Origin:
+    """Have what an address serves now in the store, checked."""
+    known = way.store.recall(url)
+    if known and not way.store.path(known.sha256).is_file():
+        known = None
+    part = part_of(way.parts, url)
+    transfer = download(way.connection, url, part, known=known.transfer if known else None)
+    if known and transfer.unchanged:
+        way.say(f"{path}: {transfer.size} bytes, as in the store since {known.retrieved}")
+        return known
+    try:
+        return _take_in(way, part, transfer, path)
+    except DataError as error:
+        if error.name not in ("damaged", "truncated"):
+            raise
+        way.say(f"{error.message}; fetching it once more from the start")
+    return _take_in(way, part, download(way.connection, url, part), path)
+
+
+def _take_in(way: _Way, part: Path, transfer: Transfer, path: str) -> Origin:
+    """Check a download and move it into the store."""
+    try:
+        remarks = check_file(part, path)
+    except DataError:
+        discard_part(part)
+        raise
+    for remark in remarks:
+        way.say(f"{path}: {remark}")
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    origin = Origin(transfer, way.store.add(part), now)
+    discard_part(part)
+    way.store.remember(origin)
+    way.say(f"{path}: {transfer.size} bytes downloaded")
+    return origin
+
+
+def _link(way: _Way, sha256: str, path: str) -> None:
+    if not way.store.link(sha256, way.target / path):
+        raise StorageError(
+            "vanished",
+            f"the store at {way.store.root} lost {path} just after it was written",
+            remedy="check the disk, or choose another place with DAXA_STORE",
+        )
+
+
+def _arrival(path: str, origin: Origin) -> Arrival:
+    told = origin.transfer
+    return Arrival(path, told.url, told.size, origin.sha256, told.etag, told.last_modified, origin.retrieved)

@@ -1,0 +1,126 @@
+"""Choose the files of an observation: a pure function of its listing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from daxa.errors import ConfigError, DataError
+from daxa.missions.spec import MissionSpec, NativeInput
+
+__all__ = ["Choice", "choose_files", "compile_extra", "literal_prefix"]
+
+_ENCRYPTED = (".gpg", ".pgp")
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """A file to fetch: its path below the observation's directory, and what it is."""
+
+    path: str
+    kind: str
+
+
+def choose_files(
+    spec: MissionSpec, obs_id: str, instruments: Collection[str], paths: Iterable[str], extra: Sequence[str] = ()
+) -> list[Choice]:
+    """The files that the native chain starts from, and those asked for in addition.
+
+    Parameters
+    ----------
+    spec, obs_id
+        The observation.
+    instruments
+        Names of the chosen instruments; files of others are left out.
+    paths
+        Paths of all files below the observation's directory.
+    extra
+        Regular expressions of whole paths to fetch as well (kind ``extra``).
+
+    Returns
+    -------
+    list of Choice
+        Sorted by path, each path once.
+
+    Raises
+    ------
+    DataError
+        ``data.proprietary``: a file of a required kind is there, but encrypted.
+        ``data.no-events`` (or another kind): no file of a required kind is there.
+    ConfigError
+        An expression of `extra` is malformed.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> there = ["event_cl/nu30101031002A01_cl.evt.gz", "event_cl/nu30101031002A06_cl.evt.gz"]
+    >>> choose_files(find_mission("nustar"), "30101031002", ["FPMA"], there)
+    [Choice(path='event_cl/nu30101031002A01_cl.evt.gz', kind='events')]
+    """
+    wanted = {spec.find_instrument(name).name for name in instruments}
+    inputs = [item for item in spec.native_inputs if not item.instrument or item.instrument in wanted]
+    there = sorted(set(paths))
+    chosen: dict[str, str] = {}
+    for item in inputs:
+        pattern = item.regex(obs_id)
+        chosen |= {path: item.kind for path in there if path not in chosen and pattern.fullmatch(path)}
+    _require(spec, obs_id, inputs, there, set(chosen.values()))
+    for pattern in compile_extra(extra):
+        chosen |= {path: "extra" for path in there if path not in chosen and pattern.fullmatch(path)}
+    return sorted(Choice(path, kind) for path, kind in chosen.items())
+
+
+def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: list[str], kinds: set[str]) -> None:
+    required = [item for item in inputs if item.required]
+    locked = [path.rpartition(".")[0] for path in there if path.lower().endswith(_ENCRYPTED)]
+    for item in required:
+        if hidden := [path for path in locked if item.regex(obs_id).fullmatch(path)]:
+            raise DataError(
+                "proprietary",
+                f"{hidden[0]} of {spec.title} {obs_id} is encrypted: the observation is not public yet",
+                remedy="wait for its public date, or leave the observation out of the selection",
+            )
+    for kind in sorted({item.kind for item in spec.native_inputs if item.required} - kinds):
+        names = ", ".join(item.instrument for item in required if item.kind == kind) or "the chosen instruments"
+        raise DataError(
+            f"no-{kind}",
+            f"{spec.title} {obs_id} has no {kind} file of {names} in the archive",
+            remedy="choose other instruments, or leave the observation out of the selection",
+        )
+
+
+def compile_extra(extra: Sequence[str]) -> list[re.Pattern[str]]:
+    """Compile the expressions of ``fetch.extra``.
+
+    Raises
+    ------
+    ConfigError
+        One of them is no regular expression.
+    """
+    try:
+        return [re.compile(pattern) for pattern in extra]
+    except (re.error, TypeError) as error:
+        raise ConfigError(
+            "extra",
+            f"fetch.extra holds {list(extra)!r}, which is no list of regular expressions: {error}",
+            remedy="correct params/<mission>.toml; special characters such as + need a backslash",
+        ) from None
+
+
+def literal_prefix(pattern: str) -> str:
+    """What every match of the expression begins with, as far as it is plain to see.
+
+    Examples
+    --------
+    >>> literal_prefix(r"auxil/nu.*"), literal_prefix(r"hk/|auxil/"), literal_prefix("ab?(c|d)")
+    ('auxil/nu', '', 'a')
+    """
+    outside = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern)
+    while (fewer := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = fewer
+    if "|" in outside:
+        return ""
+    plain = re.match(r"[^\\.^$*+?{}\[\]()]*", pattern).group()
+    quantified = pattern[len(plain) : len(plain) + 1] in ("*", "?", "{")
+    return plain[:-1] if quantified else plain

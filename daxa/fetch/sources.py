@@ -1,0 +1,138 @@
+"""Where the directory of an observation is: asked of DataLink, else as the mission declares it."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote, urlsplit
+
+from daxa.errors import DataError, ServiceError
+from daxa.fetch.connection import Connection, Patience, read_text
+from daxa.fetch.listing import safe_name
+from daxa.missions.spec import MissionSpec
+
+__all__ = ["Source", "directories_from_datalink", "directory_urls", "rebase"]
+
+_ROW_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
+_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """The address of an observation's directory.
+
+    Parameters
+    ----------
+    url
+        Without a slash at the end.
+    how
+        ``datalink`` or ``template``.
+    """
+
+    url: str
+    how: str
+
+
+def directory_urls(connection: Connection, spec: MissionSpec, obs_id: str, row_id: str = "") -> tuple[Source, ...]:
+    """Addresses at which the observation may be, the best first.
+
+    Parameters
+    ----------
+    connection
+        To the archive.
+    spec, obs_id
+        The observation.
+    row_id
+        The row's ``__row`` in the mission's table, '' where it is not known.
+
+    Returns
+    -------
+    tuple of Source
+        DataLink's answer where there is one that fits, then the declared place.
+    """
+    tree = connection.settings.heasarc_tree
+    declared = Source(f"{tree}/{spec.directory_of(obs_id)}", "template")
+    if not _ROW_ID.fullmatch(row_id):
+        return (declared,)
+    ends_with = spec.directory_of(obs_id).rpartition("/")[2]
+    rebased = (rebase(url, tree, ends_with) for url in _ask_datalink(connection, spec.table.name, row_id))
+    linked = next((Source(url, "datalink") for url in rebased if url), None)
+    return (declared,) if linked is None or linked.url == declared.url else (linked, declared)
+
+
+def rebase(url: str, tree: str, ends_with: str) -> str | None:
+    """The same directory below our root of the file tree.
+
+    Parameters
+    ----------
+    url
+        What DataLink gave: any host, a path with ``/FTP/``, doubled slashes.
+    tree
+        Address of our root, which stands for ``/FTP``.
+    ends_with
+        Name that the directory must have, whatever the case.
+
+    Returns
+    -------
+    str or None
+        None where the address is not a clean path to such a directory.
+
+    Examples
+    --------
+    >>> rebase("https://h/FTP/xmm/data/rev0//0112980201/", "http://mirror/t", "0112980201")
+    'http://mirror/t/xmm/data/rev0/0112980201'
+    >>> rebase("https://h/FTP/xmm/../0112980201/", "http://mirror/t", "0112980201") is None
+    True
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    _, found, below = parts.path.partition("/FTP/")
+    names = [unquote(name) for name in below.split("/") if name]
+    if parts.scheme not in ("http", "https") or not found or not names or not all(map(safe_name, names)):
+        return None
+    if names[-1].lower() != ends_with.lower():
+        return None
+    return f"{tree}/" + "/".join(quote(name, safe="+,=@~") for name in names)
+
+
+def _ask_datalink(connection: Connection, table: str, row_id: str) -> list[str]:
+    identity = quote(f"ivo://nasa.heasarc/{table}?{row_id}", safe="")
+    url = f"{connection.settings.heasarc_datalink}/{table}?ID={identity}"
+    # The declared place serves as well, so that a slow DataLink is not worth a long wait.
+    patience = connection.patience
+    brief = Patience(min(patience.tries, 2), patience.first, min(patience.longest, 5.0))
+    try:
+        body = read_text(replace(connection, patience=brief), url, limit=_LIMIT)
+    except (ServiceError, DataError):
+        return []
+    return directories_from_datalink(body or b"")
+
+
+def directories_from_datalink(votable: bytes) -> list[str]:
+    """Addresses of directories in a DataLink answer; none where it cannot be read or holds only errors."""
+    from astropy.io.votable import parse
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = parse(io.BytesIO(votable), verify="ignore").get_first_table().to_table()
+        columns = {name.lower(): rows[name] for name in rows.colnames}
+        return [
+            str(columns["access_url"][index])
+            for index in range(len(rows))
+            if "directory" in _text(columns, "content_type", index) and not _text(columns, "error_message", index)
+        ]
+    except (ValueError, TypeError, KeyError, IndexError, EOFError, struct.error):
+        return []  # whatever it is, it is no DataLink table
+
+
+def _text(columns: dict, name: str, index: int) -> str:
+    from numpy import ma
+
+    value = columns[name][index] if name in columns else ""
+    return "" if value is ma.masked else str(value).strip()

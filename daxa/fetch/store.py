@@ -1,0 +1,220 @@
+"""Fetched files, once, by digest: shared by all archives of a user, never changed in place.
+
+``sha256/ab/abcd...`` holds contents, read-only.  ``origins/`` remembers from which address a
+content came, so that a server need only confirm that it is current.  Every use reads the
+content again: same size and times prove nothing about bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from daxa.errors import DataError
+from daxa.fetch.transfer import Transfer, disk_errors
+
+__all__ = ["Origin", "Store", "digest_file"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NO_LINK = {
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+}
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 lower-case hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a content of the store came from.
+
+    Parameters
+    ----------
+    transfer
+        Address, size and validators, as the server gave them.
+    sha256
+        Digest of the content.
+    retrieved
+        When it arrived: UTC, ISO 8601 to the second.
+    """
+
+    transfer: Transfer
+    sha256: str
+    retrieved: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store at `root`; several processes may use it at once.
+
+    Examples
+    --------
+    >>> Store(Path("store")).path("ab" * 32).parent.as_posix()
+    'store/sha256/ab'
+    """
+
+    root: Path
+
+    def path(self, sha256: str) -> Path:
+        """Where the content with this digest is kept.
+
+        Raises
+        ------
+        DataError
+            The text is no digest.
+        """
+        if not _DIGEST.fullmatch(sha256):
+            raise DataError("digest", f"{sha256!r} is no SHA-256 digest", remedy="check the ledger it comes from")
+        return self.root / "sha256" / sha256[:2] / sha256
+
+    def add(self, path: Path) -> str:
+        """Move a file into the store.
+
+        Parameters
+        ----------
+        path
+            A whole file; it is gone afterwards.
+
+        Returns
+        -------
+        str
+            Its digest.
+
+        Raises
+        ------
+        StorageError
+            The disk is full or cannot be written.
+        """
+        with disk_errors(self.root):
+            sha256 = digest_file(path)
+            place = self.path(sha256)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if self.check(sha256):
+                path.unlink()
+                return sha256
+            path.chmod(0o444)
+            try:
+                path.replace(place)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy(path, place)
+                path.unlink()
+            _sync_directory(place.parent)
+        return sha256
+
+    def check(self, sha256: str) -> bool:
+        """True if the content is there and intact; a damaged one is thrown away."""
+        place = self.path(sha256)
+        with disk_errors(place):
+            try:
+                with place.open("rb") as file:
+                    seen = os.fstat(file.fileno())
+                    if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                        return True
+                # Another process may have put a good one in its place meanwhile.
+                if place.stat().st_ino == seen.st_ino:
+                    place.unlink()
+            except FileNotFoundError:
+                pass
+            return False
+
+    def link(self, sha256: str, target: Path) -> bool:
+        """Make `target` the content with this digest: a hard link, or a copy where links are not possible.
+
+        Returns
+        -------
+        bool
+            False where the store does not have it (any more): nothing was done.
+
+        Raises
+        ------
+        StorageError
+            The disk is full or cannot be written.
+        """
+        if not self.check(sha256):
+            return False
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            try:
+                target.hardlink_to(self.path(sha256))
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                _copy(self.path(sha256), target)
+        return True
+
+    def remember(self, origin: Origin) -> None:
+        """Write down where a content came from."""
+        place = self._origin(origin.transfer.url)
+        with disk_errors(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            fresh = _beside(place)
+            fresh.write_text(json.dumps(asdict(origin), sort_keys=True), encoding="utf-8")
+            fresh.replace(place)
+
+    def recall(self, url: str) -> Origin | None:
+        """What came from this address last, None where that is not known."""
+        try:
+            noted = json.loads(self._origin(url).read_text(encoding="utf-8"))
+            told = noted["transfer"]
+            texts = [told["url"], told["etag"], told["last_modified"], noted["sha256"], noted["retrieved"]]
+            transfer = Transfer(told["url"], int(told["size"]), told["etag"], told["last_modified"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        sound = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
+        if not sound or transfer.url != url or not _DIGEST.fullmatch(noted["sha256"]):
+            return None
+        return Origin(transfer, noted["sha256"], noted["retrieved"])
+
+    def _origin(self, url: str) -> Path:
+        key = hashlib.sha256(url.encode()).hexdigest()
+        return self.root / "origins" / key[:2] / f"{key}.json"
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name[:64]}.{secrets.token_hex(8)}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy so that `target` appears whole or not at all, read-only."""
+    fresh = _beside(target)
+    try:
+        with source.open("rb") as reading, fresh.open("xb") as writing:
+            shutil.copyfileobj(reading, writing, 1 << 20)
+            writing.flush()
+            os.fsync(writing.fileno())
+        fresh.chmod(0o444)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    # Some file systems cannot sync a directory; the rename is then as durable as they make it.
+    with contextlib.suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

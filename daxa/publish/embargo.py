@@ -1,0 +1,40 @@
+"""Data that are not public yet must not reach storage that others can read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+from daxa.publish.state import Observation
+
+__all__ = ["mjd_now", "proprietary"]
+
+
+def mjd_now() -> float:
+    """The time now, MJD (UTC)."""
+    return time.time() / 86400 + 40587  # the Unix epoch is MJD 40587
+
+
+def proprietary(chosen: Mapping[str, Mapping[str, Observation]], now: float) -> list[str]:
+    """Observations that are not public at `now` (MJD) or of which that is unknown, as ``mission ObsID``.
+
+    Parameters
+    ----------
+    chosen
+        Mission to its observations.
+    now
+        MJD.
+
+    Examples
+    --------
+    >>> chosen = [Observation("001", 9e3, 60000.0), Observation("002", 9e3, math.nan), Observation("003", 9e3, 53000.0)]
+    >>> proprietary({"xmm": {observation.obs_id: observation for observation in chosen}}, 59000.0)
+    ['xmm 001', 'xmm 002']
+    """
+    return [
+        f"{mission} {obs_id}"
+        for mission, observations in chosen.items()
+        for obs_id, observation in observations.items()
+        if math.isnan(observation.public_date) or observation.public_date > now
+    ]

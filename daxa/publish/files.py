@@ -1,0 +1,196 @@
+"""Compare the files of an archive with its ledgers: every byte, no link followed, nothing unknown."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from daxa.archive.layout import STEPS, Layout
+from daxa.run.task import LedgerRow, ProductFile
+
+__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory"]
+
+_THREADS = 2 * (os.cpu_count() or 1)
+_KINDS = {"file": "unknown", "link": "link", "other": "unreadable"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as the release says.
+
+    Parameters
+    ----------
+    mission, step, obs_id
+        Where it belongs, as far as it belongs anywhere ('' otherwise).
+    path
+        Relative to the archive.
+    what
+        ``absent``, ``differs``, ``unknown``, ``link`` (a symbolic one), ``unreadable``;
+        of a ledger: ``unfinished``, ``not-selected``; of a file of Git: ``not-locked``
+        (``dvc.lock`` speaks of another one).
+    """
+
+    mission: str
+    step: str
+    obs_id: str
+    path: str
+    what: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The record as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What became of comparing the files of one or more observations.
+
+    Parameters
+    ----------
+    files, size
+        How many files were compared, and their bytes.
+    absent
+        How many files of the ledger are not there.
+    problems
+        What is wrong, absent files included.
+    """
+
+    files: int = 0
+    size: int = 0
+    absent: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+def check_files(
+    layout: Layout, mission: str, step: str, rows: Mapping[str, LedgerRow], *, absent_is_wrong: bool = True
+) -> FileCheck:
+    """Compare what one stage made with its ledger.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    mission, step, rows
+        Which stage, and its ledger.
+    absent_is_wrong
+        False where files may be absent, since they can be fetched again.
+
+    Returns
+    -------
+    FileCheck
+        Over all observations, in the order of ObsIDs.
+    """
+    base = layout.products(mission, step)
+    present, strange = _entries(base)
+    problems = [_problem(layout, (mission, step, ""), base / name, what) for name, what in strange]
+    known = {obs_id for obs_id, row in rows.items() if row.files}
+    problems += [_problem(layout, (mission, step, name), base / name, "unknown") for name in sorted(present - known)]
+    ordered = [rows[obs_id] for obs_id in sorted(known)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        checks = list(threads.map(lambda row: _check_row(layout, mission, step, row, absent_is_wrong), ordered))
+    return FileCheck(
+        files=sum(check.files for check in checks),
+        size=sum(check.size for check in checks),
+        absent=sum(check.absent for check in checks),
+        problems=(*problems, *(problem for check in checks for problem in check.problems)),
+    )
+
+
+def check_places(layout: Layout, missions: Collection[str]) -> list[Problem]:
+    """What stands in ``data/`` besides the directories of these missions and their steps."""
+    data = layout.products("mission", "step").parents[1]
+    problems = []
+    for directory, allowed in [(data, set(missions)), *((data / mission, set(STEPS)) for mission in sorted(missions))]:
+        present, strange = _entries(directory)
+        problems += [_problem(layout, ("", "", ""), directory / name, what) for name, what in strange]
+        problems += [_problem(layout, ("", "", ""), directory / name, "unknown") for name in sorted(present - allowed)]
+    return problems
+
+
+def digest_directory(directory: Path) -> dict[str, str]:
+    """Relative path to MD5, for every regular file below a directory."""
+    return {path: _digest(directory / path, "md5") for path, kind in sorted(_walk(directory)) if kind == "file"}
+
+
+def _check_row(layout: Layout, mission: str, step: str, row: LedgerRow, absent_is_wrong: bool) -> FileCheck:
+    directory = layout.products(mission, step) / row.obs_id
+    place = (mission, step, row.obs_id)
+    found = dict(_walk(directory))
+    recorded = {file.path: file for file in row.files}
+    problems, absent, size, files = [], 0, 0, 0
+    for path, file in recorded.items():
+        if path not in found and not _behind_link(path, found):
+            absent += 1
+            what = "absent" if absent_is_wrong else ""
+        else:
+            files, size = files + 1, size + file.size
+            kind = found.get(path, "link")
+            what = _compare(directory / path, file) if kind == "file" else _KINDS[kind]
+        if what:
+            problems.append(_problem(layout, place, directory / path, what))
+    stray = sorted(found.keys() - recorded.keys())
+    problems += [_problem(layout, place, directory / path, _KINDS[found[path]]) for path in stray]
+    return FileCheck(files, size, absent, tuple(problems))
+
+
+def _compare(path: Path, file: ProductFile) -> str:
+    """What is wrong with a regular file, '' when nothing is."""
+    try:
+        if path.lstat().st_size != file.size or _digest(path, "sha256") != file.sha256:
+            return "differs"
+    except OSError:
+        return "unreadable"
+    return ""
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def _behind_link(path: str, found: Mapping[str, str]) -> bool:
+    """Whether the file would have to be reached through a link."""
+    parts = path.split("/")
+    return any(found.get("/".join(parts[:depth])) == "link" for depth in range(1, len(parts)))
+
+
+def _walk(top: Path) -> Iterator[tuple[str, str]]:
+    """Relative path and kind (file, link, other) of everything below a directory; links are not followed."""
+    waiting = [] if top.is_symlink() else [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            entries = list(os.scandir(top / below))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            yield below.rstrip("/") or ".", "other"
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{below}{entry.name}/")
+            elif entry.is_symlink():
+                yield below + entry.name, "link"
+            else:
+                yield below + entry.name, "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+def _entries(directory: Path) -> tuple[set[str], list[tuple[str, str]]]:
+    """Names of the sub-directories, and name and fault of everything else."""
+    if directory.is_symlink():
+        return set(), [("", "link")]
+    if not directory.is_dir():
+        return set(), []
+    with os.scandir(directory) as entries:
+        kinds = {entry.name: (entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries}
+    strange = [(name, "link" if link else "unknown") for name, (is_dir, link) in sorted(kinds.items()) if not is_dir]
+    return {name for name, (is_dir, _) in kinds.items() if is_dir}, strange
+
+
+def _problem(layout: Layout, place: tuple[str, str, str], path: Path, what: str) -> Problem:
+    return Problem(*place, path.relative_to(layout.root).as_posix(), what)

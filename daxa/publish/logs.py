@@ -1,0 +1,68 @@
+"""The logs that a release keeps: those here, and those of the release before that are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from daxa.archive import dvc, git
+from daxa.archive.layout import Layout
+from daxa.publish.outputs import listed_files, tracked_digest
+from daxa.publish.remote import Storage
+from daxa.publish.state import State
+
+__all__ = ["LogPlan", "keep_logs", "plan_logs"]
+
+NAME = "logs.dvc"
+
+
+@dataclass(frozen=True)
+class LogPlan:
+    """Which logs of the last commit must be put beside those on disk.
+
+    Parameters
+    ----------
+    restore
+        Path below ``logs/`` and the object of DVC's cache that holds it.
+    unreachable
+        True where the cache lacks them.
+    """
+
+    restore: tuple[tuple[str, Path], ...] = ()
+    unreachable: bool = False
+
+
+def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
+    """Find logs of kept tasks that only the last commit has, such as after a clone.
+
+    Without them, a release from a clone would forget how most of its products were made.
+    """
+    content = git.read_file(layout.root, "HEAD", NAME)
+    absent = [path for path in _wanted(layout, state) if not (layout.logs / path).is_file()]
+    if content is None or not absent:
+        return LogPlan()
+    listing = storage.cached(tracked_digest(content))
+    if not listing.is_file():
+        return LogPlan(unreachable=True)
+    kept = listed_files(listing.read_bytes())
+    restore = tuple((path, storage.cached(kept[path])) for path in absent if path in kept)
+    return LogPlan(restore, not all(source.is_file() for _, source in restore))
+
+
+def keep_logs(layout: Layout, plan: LogPlan) -> None:
+    """Carry out the plan and let DVC track the logs."""
+    for path, source in plan.restore:
+        target = layout.logs / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    if layout.logs.is_dir():
+        dvc.add(layout.root, layout.logs.name)
+
+
+def _wanted(layout: Layout, state: State) -> Iterable[str]:
+    for mission, done in state.missions.items():
+        for step, rows in done.ledgers.items():
+            for obs_id, row in rows.items():
+                if row.outcome != "skipped":
+                    yield layout.log(mission, step, obs_id).relative_to(layout.logs).as_posix()

@@ -1,0 +1,141 @@
+"""What an archive claims at one moment: configuration, selections and ledgers, on disk or at a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from daxa.archive import git
+from daxa.archive.config import ArchiveConfig, load_config, parse_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.errors import ArchiveError
+from daxa.run.ledger import read_ledger
+from daxa.run.task import LedgerRow
+from daxa.selection.store import read_selection
+
+__all__ = [
+    "MissionState",
+    "Observation",
+    "State",
+    "read_mission",
+    "read_observations",
+    "read_state",
+    "records_at",
+]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a release must know of a chosen observation.
+
+    Parameters
+    ----------
+    obs_id
+        The observation.
+    exposure
+        Seconds that the archive states; nan when it states none.
+    public_date
+        When the data become public, MJD; nan when unknown.
+    """
+
+    obs_id: str
+    exposure: float
+    public_date: float
+
+
+@dataclass(frozen=True)
+class MissionState:
+    """One mission of an archive.
+
+    Parameters
+    ----------
+    observations
+        ObsID to the chosen observation, sorted.
+    ledgers
+        Step to its ledger.
+    """
+
+    observations: Mapping[str, Observation]
+    ledgers: Mapping[str, Mapping[str, LedgerRow]]
+
+
+@dataclass(frozen=True)
+class State:
+    """An archive at one moment.
+
+    Parameters
+    ----------
+    config
+        Its configuration.
+    missions
+        Mission to what was chosen and done.
+    """
+
+    config: ArchiveConfig
+    missions: Mapping[str, MissionState]
+
+
+def read_state(layout: Layout) -> State:
+    """Read the files on disk.
+
+    Raises
+    ------
+    ArchiveError, ConfigError, DataError
+        One of them is absent or damaged.
+    """
+    config = load_config(layout)
+    return State(config, {mission: read_mission(layout, mission) for mission in config.missions})
+
+
+def read_mission(layout: Layout, mission: str) -> MissionState:
+    """Read the selection and the ledgers of one mission."""
+    ledgers = {step: read_ledger(layout.ledger(mission, step)) for step in STEPS}
+    return MissionState(read_observations(layout, mission), ledgers)
+
+
+def read_observations(layout: Layout, mission: str) -> dict[str, Observation]:
+    """Read the selection of one mission: ObsID to observation, sorted."""
+    table = read_selection(layout.selection(mission))
+    rows = zip(table["obs_id"], table["exposure"], table["public_date"], strict=True)
+    return {obs_id: Observation(obs_id, float(exposure), float(date)) for obs_id, exposure, date in sorted(rows)}
+
+
+@contextmanager
+def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
+    """Lay out the small files of a commit in a temporary directory, as an archive without data.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    commit
+        Digest of the commit, as `daxa.archive.git.commit_of` gives it.
+
+    Raises
+    ------
+    ArchiveError
+        The commit holds no archive.
+    """
+    with TemporaryDirectory(prefix="daxa-") as place:
+        records = Layout(Path(place))
+        content = git.read_file(layout.root, commit, layout.config.name)
+        if content is None:
+            raise ArchiveError(
+                "not-an-archive",
+                f"the commit {commit[:12]} of {layout.root} has no {layout.config.name}",
+                remedy="name a release; `git tag` lists them",
+            )
+        missions = parse_config(content, layout.config).missions
+        records.config.write_bytes(content)
+        wanted = [records.pipeline, records.lock]
+        wanted += [records.selection(mission) for mission in missions]
+        wanted += [records.ledger(mission, step) for mission in missions for step in STEPS]
+        for path in wanted:
+            content = git.read_file(layout.root, commit, path.relative_to(records.root).as_posix())
+            if content is not None:
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
+        yield records

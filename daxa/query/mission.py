@@ -1,0 +1,231 @@
+"""Choose observations of a mission."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from daxa.missions import MissionSpec, find_mission
+from daxa.query.criteria import Criteria, make_criteria, read_criteria
+from daxa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from daxa.query.snapshot import Origin, Snapshot
+
+__all__ = ["Mission", "Selection"]
+
+_SHOWN_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The observations that meet the criteria, and where they came from.
+
+    Parameters
+    ----------
+    spec
+        The mission's declaration.
+    table
+        The schema's columns (`daxa.selection.COLUMNS`), sorted by ObsID.
+    row_ids
+        ObsID to the service's own identifier of the row, which DataLink needs.
+    criteria
+        What was asked for, with the positions of its targets.
+    origin
+        Service, query and time.
+    """
+
+    spec: MissionSpec
+    table: pd.DataFrame
+    row_ids: Mapping[str, str]
+    criteria: Criteria
+    origin: Origin
+
+
+class _Source:
+    """The snapshot that a mission and all missions filtered from it share, taken once."""
+
+    def __init__(self, spec: MissionSpec, settings: Settings | None, snapshot: Snapshot | None) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._snapshot = snapshot
+        self._positions: dict[str, tuple[float, float]] = {}
+        self._lock = threading.RLock()
+
+    def settings(self) -> Settings:
+        with self._lock:
+            if self._settings is None:
+                self._settings = load_settings()
+            return self._settings
+
+    def snapshot(self) -> Snapshot:
+        from daxa.query.snapshot import take_snapshot
+
+        with self._lock:
+            if self._snapshot is None:
+                self._snapshot = take_snapshot(self._spec, self.settings())
+            return self._snapshot
+
+    def position(self, name: str) -> tuple[float, float]:
+        from daxa.query.services import resolve_name
+
+        with self._lock:
+            if name not in self._positions:
+                self._positions[name] = resolve_name(name, self.settings())
+            return self._positions[name]
+
+
+class Mission:
+    """A mission and what is asked of it; immutable, so filters give new ones.
+
+    Nothing is asked of any service until the observations are needed; then the whole
+    observation table is fetched once, and shared by all missions filtered from this one.
+
+    Parameters
+    ----------
+    name
+        Short name or alias, such as ``xmm``.
+    settings
+        Addresses of services; the user's own by default.
+    criteria
+        `Criteria`, or their plain form as stored with a selection.
+    snapshot
+        An observation table to use in place of asking a service.
+
+    Raises
+    ------
+    CriteriaError
+        There is no such mission, or the criteria cannot be used.
+
+    Examples
+    --------
+    >>> near = Mission("xmm").filter(position="149.59,-11.06", radius="15 arcmin")
+    >>> near.filter(time=("2004-01-01", "2010-01-01"))
+    Mission('xmm', {"position":[[149.59,-11.06]],"radius":"15 arcmin","time":["2004-01-01","2010-01-01"]})
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings | None = None,
+        *,
+        criteria: Criteria | Mapping[str, object] | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self._spec = find_mission(name)
+        self._criteria = criteria if isinstance(criteria, Criteria) else read_criteria(self._spec, criteria or {})
+        self._source = _Source(self._spec, settings, snapshot)
+        self._selection: Selection | None = None
+
+    @property
+    def name(self) -> str:
+        """Short name of the mission."""
+        return self._spec.name
+
+    @property
+    def spec(self) -> MissionSpec:
+        """The mission's declaration."""
+        return self._spec
+
+    @property
+    def criteria(self) -> Criteria:
+        """What is asked for."""
+        return self._criteria
+
+    def filter(
+        self,
+        *,
+        position: object = None,
+        radius: object = None,
+        time: object = None,
+        target: object = None,
+        obs_ids: object = None,
+        instruments: object = None,
+    ) -> Mission:
+        """The mission with further conditions; all conditions of all filters must hold.
+
+        Parameters
+        ----------
+        position
+            A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the
+            observation lies within `radius` of any.
+        radius
+            With its unit, such as ``"15 arcmin"``; by default the instrument's field of view.
+        time
+            (start, end): dates, `~astropy.time.Time` or MJD; the observation overlaps it.
+        target
+            Name or names that Simbad, NED or VizieR know; places like `position`.
+        obs_ids
+            ObsID or ObsIDs, as texts.
+        instruments
+            Name or names; several filters leave those that all of them name.
+
+        Raises
+        ------
+        CriteriaError
+            A value cannot be used.
+        """
+        further = make_criteria(
+            self._spec,
+            position=position,
+            radius=radius,
+            time=time,
+            target=target,
+            obs_ids=obs_ids,
+            instruments=instruments,
+        )
+        narrowed = object.__new__(Mission)
+        narrowed._spec, narrowed._source, narrowed._selection = self._spec, self._source, None
+        narrowed._criteria = self._criteria & further
+        return narrowed
+
+    @property
+    def observations(self) -> pd.DataFrame:
+        """The observations that meet the criteria, one row each; times are MJD UTC, angles degrees."""
+        return self.select().table.copy()
+
+    def select(self) -> Selection:
+        """Choose, asking the services where that has not yet happened.
+
+        Raises
+        ------
+        CriteriaError
+            Nothing meets the criteria, a name or an ObsID is unknown.
+        ServiceError
+            A service cannot be reached, or its answer cannot be used.
+        """
+        if self._selection is None:
+            self._selection = self._choose()
+        return self._selection
+
+    def _choose(self) -> Selection:
+        from daxa.query.match import match
+        from daxa.selection.schema import arrange
+
+        criteria = self._criteria.resolve(self._source.position)
+        snapshot = self._source.snapshot()
+        found = match(self._spec, snapshot.table, criteria, at=snapshot.mjd)
+        kept = snapshot.table[found.keep].assign(instruments=list(found.instruments))
+        return Selection(
+            self._spec,
+            arrange(kept),
+            dict(zip(kept["obs_id"], kept["row_id"], strict=True)),
+            criteria,
+            replace(snapshot.origin, left_out={**snapshot.origin.left_out, **found.left_out}),
+        )
+
+    def __repr__(self) -> str:
+        return f"Mission({self.name!r}, {self._criteria.text})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: never asks a service, shows the observations once they are known."""
+        head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.text)}</code></p>"
+        if self._selection is None:
+            return f"{head}<p>Not asked yet: use <code>.observations</code>.</p>"
+        table = self._selection.table
+        return f"{head}{table.head(_SHOWN_ROWS).to_html(index=False, escape=True)}<p>{len(table)} observations</p>"

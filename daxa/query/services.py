@@ -1,0 +1,300 @@
+"""The door to the query services: TAP for tables, Sesame for names.
+
+The TAP dialect is that of HEASARC's service: it caps answers at 100,000 rows unless
+the query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted),
+and texts come padded.  A table is counted before it is asked for, and an answer with
+fewer rows than were counted is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from daxa import __version__
+from daxa.errors import CriteriaError, ServiceError
+from daxa.missions.spec import MissionSpec
+from daxa.settings import Settings
+
+if TYPE_CHECKING:
+    import requests
+    from astropy.table import Table
+
+__all__ = ["ROW_ID", "Answer", "build_query", "fetch_table", "resolve_name"]
+
+ROW_ID = "__row"
+"""HEASARC's own identifier of a row, which its DataLink service understands."""
+
+_TRIES = 4
+_LONGEST_WAIT = 30.0
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOST_ROWS = 20_000_000
+_MOST_BYTES = 8 * 2**30
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table as a service gave it.
+
+    Parameters
+    ----------
+    table
+        As received, nothing checked but that it is whole.
+    service, query
+        Address of the service, and the ADQL that it answered.
+    """
+
+    table: Table
+    service: str
+    query: str
+
+
+def build_query(spec: MissionSpec, top: int) -> str:
+    """The ADQL that asks for a mission's observations.
+
+    Parameters
+    ----------
+    spec
+        The mission.
+    top
+        At most this many rows; HEASARC's own cap does not hold for queries that say TOP.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> build_query(find_mission("chandra"), 100)[:42]
+    'SELECT TOP 100 "__row", "obsid", "name", "'
+    """
+    columns = [*spec.table.columns.values(), *(instrument.exposure for instrument in spec.instruments)]
+    columns += [instrument.label[0] for instrument in spec.instruments if instrument.label]
+    quoted = ", ".join(f'"{name}"' for name in (ROW_ID, *dict.fromkeys(filter(None, columns))))
+    return f"SELECT TOP {top:d} {quoted} FROM {spec.table.name}{_where(spec)}"  # noqa: S608 - declared names
+
+
+def _where(spec: MissionSpec) -> str:
+    return f" WHERE {' AND '.join(spec.table.where)}" if spec.table.where else ""
+
+
+def fetch_table(spec: MissionSpec, settings: Settings) -> Answer:
+    """Ask for the whole observation table of a mission.
+
+    Parameters
+    ----------
+    spec
+        The mission; its row cuts are applied by the service.
+    settings
+        Address and timeouts.
+
+    Raises
+    ------
+    ServiceError
+        ``unreachable``, ``refused`` (the service rejects the query), ``truncated`` (fewer
+        rows than it counted) or ``malformed`` (the answer is no such table).
+    """
+    address = settings.heasarc_tap
+    with _session(settings) as session:
+        counted = _count(session, address, spec)
+        # The margin lets the table grow between the two queries without looking cut off.
+        top = counted + max(1000, counted // 20)
+        query = build_query(spec, top)
+        table, overflow = _ask(session, address, query, top)
+        if len(table) < counted:
+            counted = _count(session, address, spec)
+    if overflow or len(table) < counted or len(table) >= top:
+        raise ServiceError(
+            "truncated",
+            f"{address} gave {len(table)} rows of {spec.table.name}, which has {counted}",
+            remedy="try again later; an incomplete table is never used",
+        )
+    return Answer(table, address, query)
+
+
+def _count(session: requests.Session, address: str, spec: MissionSpec) -> int:
+    query = f"SELECT COUNT(*) AS n FROM {spec.table.name}{_where(spec)}"  # noqa: S608 - declared names
+    table, _ = _ask(session, address, query, 10)
+    try:
+        counted = int(table.columns[0][0])
+    except (IndexError, ValueError, TypeError):
+        raise _malformed(address, f"it gave no number for {query!r}") from None
+    if not 0 < counted <= _MOST_ROWS:
+        raise _malformed(address, f"it counts {counted} rows in {spec.table.name}")
+    return counted
+
+
+def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple[Table, bool]:
+    """The answer to one synchronous query, and whether the service says that it is cut off."""
+    import warnings
+
+    from pyvo.dal import DALFormatError, DALQueryError, TAPService
+    from pyvo.dal.tap import TAPResults
+
+    asked = TAPService(address, session=session).create_query(query, maxrec=top)
+    status, body = _exchange(address, asked.submit)
+    # Units such as "mjd" and old habits of the services are no news to a user.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            results = TAPResults(_parse_votable(body), url=asked.queryurl, session=session)
+            return results.to_table(), results.status[0].lower() == "overflow"
+        except DALQueryError as error:
+            raise _refused(address, str(error)) from None
+        except (DALFormatError, *_parse_errors()) as error:
+            if status >= 400:
+                raise _refused(address, f"HTTP status {status}") from None
+            raise _malformed(address, f"it did not answer with a VOTable ({_plain(error)})") from None
+
+
+def _parse_votable(body: bytes):
+    import io
+
+    from astropy.io import votable
+
+    return votable.parse(io.BytesIO(body))
+
+
+def _parse_errors() -> tuple[type[Exception], ...]:
+    # What astropy's reader lets through when its input is arbitrary.
+    import struct
+    from xml.parsers.expat import ExpatError
+
+    return (ArithmeticError, AttributeError, EOFError, ExpatError, LookupError, OSError, struct.error, SyntaxError,
+            TypeError, ValueError, Warning)  # fmt: skip
+
+
+def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
+    """Position of a named object, from Simbad, NED or VizieR through CDS Sesame.
+
+    Parameters
+    ----------
+    name
+        As a person would type it.
+    settings
+        Address and timeouts.
+
+    Returns
+    -------
+    (ra, dec)
+        Degrees, ICRS.
+
+    Raises
+    ------
+    CriteriaError
+        ``criteria.target``: nobody knows the name.
+    ServiceError
+        ``unreachable``, ``refused`` or ``malformed``.
+    """
+    import requests
+
+    address = f"{settings.sesame.rstrip('/')}/SNV?{quote(name, safe='')}"
+    with _session(settings) as session:
+        status, body = _exchange(
+            settings.sesame, lambda: session.get(address, stream=True, headers={"Accept": "text/plain"})
+        )
+    if status != requests.codes.ok:
+        raise _refused(settings.sesame, f"HTTP status {status}")
+    text = body.decode("utf-8", "replace")
+    if not text.startswith("#"):
+        raise _malformed(settings.sesame, f"its answer for {name!r} is none of Sesame's")
+    # One line of the answer gives the position: %J <ra> <dec> = <sexagesimal>
+    found = re.search(r"^%J\s*(\d{1,3}(?:\.\d*)?)\s*([+-]\d{1,2}(?:\.\d*)?)\s", text, re.MULTILINE | re.ASCII)
+    if not found:
+        raise CriteriaError(
+            "target",
+            f"neither Simbad nor NED nor VizieR knows {name!r}",
+            remedy="check the spelling, or give the position instead",
+        )
+    ra, dec = float(found[1]), float(found[2])
+    if not (ra <= 360 and -90 <= dec <= 90):
+        raise _malformed(settings.sesame, f"it puts {name!r} at {ra}, {dec}")
+    return ra % 360, dec
+
+
+def _session(settings: Settings) -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Patient(HTTPAdapter):
+        # Neither requests nor pyvo sets a timeout: a stalled service would hang for ever.
+        def send(self, request, **options):
+            options["timeout"] = (settings.connect_timeout, settings.read_timeout)
+            return super().send(request, **options)
+
+    session = requests.Session()
+    session.headers["User-Agent"] = f"daxa/{__version__}"
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Patient())
+    return session
+
+
+def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int, bytes]:
+    """Send until a whole answer has arrived; its status and body.
+
+    Raises
+    ------
+    ServiceError
+        ``unreachable`` after the last try.
+    """
+    import requests
+    import urllib3
+
+    trouble = ""
+    for attempt in range(_TRIES):
+        wait = 0.5 * 2**attempt
+        try:
+            with send() as response:
+                if response.status_code not in _PASSING:
+                    return response.status_code, _body(address, response)
+                trouble = f"HTTP status {response.status_code}"
+                wait = _retry_after(response.headers.get("Retry-After", ""), wait)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            trouble = _plain(error)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise _malformed(address, _plain(error)) from None
+        if attempt < _TRIES - 1:
+            time.sleep(wait)
+    raise ServiceError(
+        "unreachable",
+        f"{address} cannot be reached: {trouble}",
+        remedy="check the network and try again later; DAXA_HEASARC_TAP and DAXA_SESAME name other addresses",
+    )
+
+
+def _body(address: str, response: requests.Response) -> bytes:
+    parts = bytearray()
+    for part in response.iter_content(_CHUNK):
+        parts += part
+        if len(parts) > _MOST_BYTES:
+            raise _malformed(address, f"its answer is longer than {_MOST_BYTES} bytes")
+    return bytes(parts)
+
+
+def _retry_after(text: str, otherwise: float) -> float:
+    return min(float(text), _LONGEST_WAIT) if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) else otherwise
+
+
+def _refused(address: str, why: str) -> ServiceError:
+    return ServiceError(
+        "refused",
+        f"{address} refused the query: {_plain(why)}",
+        remedy="if the address is right, the service may have changed: look for a newer daxa",
+    )
+
+
+def _malformed(address: str, why: str) -> ServiceError:
+    return ServiceError(
+        "malformed",
+        f"the answer of {address} cannot be used: {why}",
+        remedy="try again later, and check the address: a network login page may answer in its place",
+    )
+
+
+def _plain(text: object) -> str:
+    # What a service says may hold anything; it is shown on terminals and in logs.
+    shown = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in str(text))
+    return " ".join(shown.split())[:300]

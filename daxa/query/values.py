@@ -1,0 +1,314 @@
+"""Read positions, radii and times as people write them; write them back exactly.
+
+Whatever is read becomes plain floats in fixed units (degrees ICRS, arcminutes,
+MJD UTC).  What is written can be read again and gives the same floats, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from numbers import Real
+
+from daxa.errors import CriteriaError
+
+__all__ = ["read_names", "read_positions", "read_radius", "read_window", "write_radius", "write_window"]
+
+_ARCMIN = {"deg": 60.0, "d": 60.0, "arcmin": 1.0, "'": 1.0, "arcsec": 1 / 60, '"': 1 / 60}
+_LARGEST_RADIUS = 90 * 60.0
+_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+_FIRST_MJD, _LAST_MJD = 30000.0, 100000.0
+_MICROSECONDS = 86_400_000_000
+
+
+def read_positions(value: object) -> tuple[tuple[float, float], ...]:
+    """Positions in any usual form.
+
+    Parameters
+    ----------
+    value
+        A pair of numbers (degrees, ICRS), a text ``RA,DEC`` in degrees or sexagesimal (hours
+        and degrees), an `astropy.coordinates.SkyCoord` of any frame, an array of shape
+        (n, 2), or a sequence of these.
+
+    Returns
+    -------
+    tuple of (ra, dec)
+        Degrees ICRS, sorted, each once.
+
+    Raises
+    ------
+    CriteriaError
+        It is no position, holds NaN, or lies off the sky.
+
+    Examples
+    --------
+    >>> read_positions("149.5916, -11.0637"), read_positions([(10, 20), (5, 6)])
+    (((149.5916, -11.0637),), ((5.0, 6.0), (10.0, 20.0)))
+    """
+    if isinstance(value, str) or hasattr(value, "icrs") or _is_pair(value):
+        found = _read_position(value)
+    elif isinstance(value, Iterable):
+        found = [pair for item in value for pair in _read_position(item)]
+    else:
+        raise _bad_position(value)
+    if not found:
+        raise CriteriaError("position", "the list of positions is empty", remedy="give at least one position")
+    return tuple(sorted(set(found)))
+
+
+def _read_position(value: object) -> list[tuple[float, float]]:
+    if isinstance(value, str):
+        return [_parse_position(value)]
+    if hasattr(value, "icrs"):
+        import numpy as np
+
+        sky = value.icrs
+        return [
+            _check_position(ra, dec, value)
+            for ra, dec in zip(np.ravel(sky.ra.deg).tolist(), np.ravel(sky.dec.deg).tolist(), strict=True)
+        ]
+    if not _is_pair(value):
+        raise _bad_position(value)
+    ra, dec = (_degrees(part) for part in value)  # type: ignore[attr-defined]
+    return [_check_position(ra, dec, value)]
+
+
+def _is_pair(value: object) -> bool:
+    if isinstance(value, str | bytes) or not hasattr(value, "__len__") or not isinstance(value, Iterable):
+        return False
+    parts = list(value)
+    return len(parts) == 2 and all(_is_number(part) or _is_scalar_quantity(part) for part in parts)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_scalar_quantity(value: object) -> bool:
+    return hasattr(value, "to_value") and getattr(value, "isscalar", False)
+
+
+def _degrees(value: object) -> float:
+    return _in_unit(value, "deg", "position") if hasattr(value, "to_value") else float(value)  # type: ignore[arg-type]
+
+
+def _in_unit(quantity: object, unit: str, name: str) -> float:
+    from astropy.units import UnitConversionError
+
+    try:
+        return float(quantity.to_value(unit))  # type: ignore[attr-defined]
+    except (UnitConversionError, TypeError):
+        raise CriteriaError(name, f"{quantity} is no single angle", remedy=f"give it in {unit}") from None
+
+
+def _parse_position(text: str) -> tuple[float, float]:
+    parts = text.split(",") if "," in text else text.split()
+    if len(parts) == 6:
+        parts = [" ".join(parts[:3]), " ".join(parts[3:])]
+    if len(parts) != 2 or len(text) > 200:
+        raise _bad_position(text)
+    try:
+        ra, dec = (_decimal(part) for part in parts)
+        if ra is None or dec is None:
+            from astropy.coordinates import Angle
+
+            ra = Angle(parts[0], unit="hourangle").deg if ra is None else ra
+            dec = Angle(parts[1], unit="deg").deg if dec is None else dec
+    except (ValueError, TypeError):
+        raise _bad_position(text) from None
+    return _check_position(float(ra), float(dec), text)
+
+
+def _decimal(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text, re.ASCII) else None
+
+
+def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]:
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        raise CriteriaError("position", f"{str(value)[:100]} is not finite", remedy="leave out positions that are NaN")
+    if not (0 <= ra <= 360 and -90 <= dec <= 90):
+        raise CriteriaError(
+            "position",
+            f"RA {ra:g}, Dec {dec:g} is not on the sky",
+            remedy="give RA from 0 to 360 and Dec from -90 to 90 degrees",
+        )
+    return (0.0 if ra == 360 else ra + 0.0), dec + 0.0
+
+
+def _bad_position(value: object) -> CriteriaError:
+    return CriteriaError(
+        "position",
+        f"{str(value)[:100]!r} is no position",
+        remedy="give RA,DEC in degrees ('149.59,-11.06') or sexagesimal ('09:58:22,-11:03:50'), or a SkyCoord",
+    )
+
+
+def read_radius(value: object) -> float:
+    """A radius with its unit, in arcminutes.
+
+    Parameters
+    ----------
+    value
+        A text such as ``15 arcmin``, ``0.5 deg``, ``30arcsec``, or an `astropy.units.Quantity`.
+
+    Raises
+    ------
+    CriteriaError
+        No unit, not positive, not finite, or more than 90 degrees.
+
+    Examples
+    --------
+    >>> read_radius("0.5 deg"), read_radius("90arcsec")
+    (30.0, 1.5)
+    """
+    if hasattr(value, "to_value"):
+        radius = _in_unit(value, "arcmin", "radius")
+    else:
+        found = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-z'\"]+)\s*", str(value), re.ASCII)
+        try:
+            radius = float(found[1]) * _ARCMIN[found[2]]  # type: ignore[index]
+        except (TypeError, KeyError, ValueError):
+            raise CriteriaError(
+                "radius",
+                f"{str(value)[:100]!r} is no radius",
+                remedy="give a number and a unit, such as '15 arcmin' or '0.5 deg'",
+            ) from None
+    if not 0 < radius <= _LARGEST_RADIUS:
+        raise CriteriaError(
+            "radius",
+            f"a radius of {value} cannot be used",
+            remedy="give more than zero and at most 90 deg; leave the position out to search the whole sky",
+        )
+    return radius
+
+
+def write_radius(radius: float) -> str:
+    """The radius as text that `read_radius` reads to the same value.
+
+    Examples
+    --------
+    >>> write_radius(15.0)
+    '15 arcmin'
+    """
+    return f"{_shortest(radius)} arcmin"
+
+
+def _shortest(number: float) -> str:
+    text = repr(number)
+    return text.removesuffix(".0")
+
+
+def read_window(value: object) -> tuple[float | None, float | None]:
+    """A time window.
+
+    Parameters
+    ----------
+    value
+        A pair of moments: ISO texts, `datetime`, `astropy.time.Time` or MJD, all UTC; None or
+        '' leaves that side open.
+
+    Returns
+    -------
+    (start, end)
+        MJD UTC; None for an open side.
+
+    Raises
+    ------
+    CriteriaError
+        It is no pair, a moment cannot be read, or the end is not after the start.
+
+    Examples
+    --------
+    >>> read_window(("2004-01-01", 55197.5))
+    (53005.0, 55197.5)
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable) or len(pair := list(value)) != 2:
+        raise CriteriaError(
+            "time", f"{str(value)[:100]!r} is no time window", remedy="give (start, end), such as two dates"
+        )
+    start, end = (_read_moment(moment) for moment in pair)
+    if start is None and end is None:
+        raise CriteriaError("time", "the time window is open on both sides", remedy="give a start or an end")
+    if start is not None and end is not None and not start < end:
+        raise CriteriaError(
+            "time", f"the time window from {pair[0]} to {pair[1]} is reversed or empty", remedy="exchange start and end"
+        )
+    return start, end
+
+
+def _read_moment(value: object) -> float | None:
+    if value is None or value == "":
+        return None
+    if hasattr(value, "utc") and hasattr(value, "mjd"):
+        mjd = float(value.utc.mjd)
+    elif _is_number(value):
+        mjd = float(value)  # type: ignore[arg-type]
+    else:
+        mjd = _mjd(_to_datetime(value))
+    if not _FIRST_MJD <= mjd <= _LAST_MJD:
+        raise CriteriaError(
+            "time", f"{value} is not a time of X-ray astronomy", remedy="give an ISO date or an MJD such as 53005"
+        )
+    return mjd
+
+
+def _to_datetime(value: object) -> datetime:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value.strip())
+    if not isinstance(value, datetime):
+        raise CriteriaError(
+            "time", f"{str(value)[:100]!r} is no time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
+        )
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _mjd(moment: datetime) -> float:
+    # UTC without counting leap seconds within a day, as the archives' tables do.
+    return (moment - _EPOCH) / timedelta(microseconds=1) / _MICROSECONDS
+
+
+def write_window(start: float | None, end: float | None) -> list[str | float]:
+    """The window as values that `read_window` reads to the same floats.
+
+    Examples
+    --------
+    >>> write_window(53005.0, None), write_window(53005.123, 53006.5)
+    (['2004-01-01', ''], [53005.123, '2004-01-02T12:00:00'])
+    """
+    return [_write_moment(start), _write_moment(end)]
+
+
+def _write_moment(mjd: float | None) -> str | float:
+    if mjd is None:
+        return ""
+    moment = _EPOCH + timedelta(microseconds=round(mjd * _MICROSECONDS))
+    if moment.microsecond or _mjd(moment) != mjd:
+        return mjd
+    text = moment.replace(tzinfo=None).isoformat()
+    return text.removesuffix("T00:00:00")
+
+
+def read_names(value: object) -> tuple[str, ...]:
+    """Names of targets, sorted, each once, with single spaces.
+
+    Raises
+    ------
+    CriteriaError
+        No name, an empty one, or one that holds control characters.
+    """
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    if not names:
+        raise CriteriaError("target", "the list of targets is empty", remedy="give at least one name")
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or len(name) > 100 or not name.isprintable():
+            raise CriteriaError(
+                "target", f"{str(name)[:100]!r} is no name of a target", remedy="give a name that Simbad or NED knows"
+            )
+    return tuple(sorted({" ".join(name.split()) for name in names}))

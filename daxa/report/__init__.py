@@ -1,0 +1,1 @@
+"""Overviews of an archive for people."""

@@ -1,0 +1,184 @@
+"""What happens to the files of a task after it ended: checked, digested, described, moved into place.
+
+Everything up to the move happens in scratch, on the same file system; the move is one
+rename, so a products directory never holds half of an observation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from daxa.errors import DataError
+from daxa.run.equality import file_digests
+from daxa.run.hashes import MANIFEST, Hashes, Stamp, find_files, stamp_of
+from daxa.run.task import LedgerRow, ProductFile, Task, canonical
+
+__all__ = ["clear", "collect_products", "discard", "keep_equal_bytes", "put_in_place", "write_manifest"]
+
+Delivered = list[tuple[ProductFile, Stamp]]
+
+
+def collect_products(task: Task, directory: Path) -> Delivered:
+    """Check and digest the files that a task wrote, and write their manifest.
+
+    Returns
+    -------
+    list of (ProductFile, Stamp)
+        Sorted by path, the manifest among them.
+
+    Raises
+    ------
+    DataError
+        There is no product, or something that may not become one.
+    """
+    found = find_files(directory)
+    if not found:
+        raise DataError(
+            "no-products",
+            f"{task.mission} {task.obs_id}: the step {task.step} ended without any product",
+            remedy="read the log of the task; the observation may hold no usable data",
+        )
+    if MANIFEST in found:
+        raise DataError(
+            "product-name",
+            f"{task.mission} {task.obs_id}: a product is called {MANIFEST}, a name that daxa keeps for itself",
+            remedy="give the product another name",
+        )
+    delivered = [_digest(directory, path) for path in found]
+    manifest = write_manifest(task, directory, [file for file, _ in delivered])
+    return _in_order([*delivered, manifest])
+
+
+def _in_order(delivered: Delivered) -> Delivered:
+    return sorted(delivered, key=lambda item: item[0].path)
+
+
+def _digest(directory: Path, path: str) -> tuple[ProductFile, Stamp]:
+    file = directory / path
+    before = stamp_of(file.lstat())
+    product = file_digests(file, path)
+    if stamp_of(file.lstat()) != before:
+        raise DataError("product-changing", f"{path} changed while it was read", remedy="run the stage again")
+    return product, before
+
+
+def write_manifest(task: Task, directory: Path, files: Iterable[ProductFile]) -> tuple[ProductFile, Stamp]:
+    """Write ``manifest.json``: the task, its inputs and its products, without any time or place."""
+    value = {
+        "mission": task.mission,
+        "step": task.step,
+        "obs_id": task.obs_id,
+        "backend": task.backend,
+        "version": task.version,
+        "parameters": json.loads(task.parameters),
+        "calibration": task.calibration,
+        "fingerprint": task.fingerprint,
+        "inputs": sorted(
+            ({"step": item.step, "path": item.file.path, "science": item.file.science} for item in task.inputs),
+            key=canonical,
+        ),
+        "files": [
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "science": file.science} for file in files
+        ],
+    }
+    path = directory / MANIFEST
+    path.write_text(canonical(value) + "\n", encoding="utf-8")
+    return _digest(directory, MANIFEST)
+
+
+def keep_equal_bytes(
+    task: Task, delivered: Delivered, row: LedgerRow | None, *, new: Path, old: Path, hashes: Hashes
+) -> Delivered:
+    """Give a product its former bytes where the former file says the same.
+
+    Parameters
+    ----------
+    task
+        The task that ended.
+    delivered
+        The new products.
+    row
+        What the ledger says of the former ones.
+    new, old
+        Directories of the new products and of the former ones.
+    hashes
+        To make sure that a former file is still what it was.
+
+    Returns
+    -------
+    list of (ProductFile, Stamp)
+        What `new` holds afterwards.
+    """
+    former = {file.path: file for file in row.files} if row else {}
+    result, changed = [], False
+    for product, stamp in delivered:
+        before = former.get(product.path)
+        if before and before.sha256 != product.sha256 and before.science == product.science:
+            source = old / product.path
+            if not source.is_symlink() and source.is_file() and hashes.sha256(source) == before.sha256:
+                _take_over(source, new / product.path)
+                result.append((before, stamp_of((new / product.path).lstat())))
+                changed = True
+                continue
+        result.append((product, stamp))
+    if not changed:
+        return delivered
+    result = [item for item in result if item[0].path != MANIFEST]
+    return _in_order([*result, write_manifest(task, new, [file for file, _ in result])])
+
+
+def _take_over(source: Path, target: Path) -> None:
+    part = target.with_name(target.name + ".former")
+    try:
+        os.link(source, part)
+    except OSError:
+        # File systems without hard links, or with too many of them.
+        shutil.copy2(source, part)
+    part.replace(target)
+
+
+def put_in_place(new: Path, target: Path, scratch: Path) -> None:
+    """Move a finished directory to where it belongs; what was there goes away first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    former = _set_aside(target, scratch)
+    new.rename(target)
+    if former:
+        _remove(former)
+
+
+def discard(target: Path, scratch: Path) -> None:
+    """Remove a directory or file, in one step as far as anybody else can see."""
+    if former := _set_aside(target, scratch):
+        _remove(former)
+
+
+def _set_aside(target: Path, scratch: Path) -> Path | None:
+    if not os.path.lexists(target):
+        return None
+    scratch.mkdir(parents=True, exist_ok=True)
+    aside = next(path for i in range(1 << 30) if not os.path.lexists(path := scratch / f"+{i}"))
+    target.rename(aside)
+    return aside
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for place, _, _ in os.walk(path):
+            Path(place).chmod(0o700)
+        shutil.rmtree(path)
+
+
+def clear(scratch: Path) -> None:
+    """Empty the scratch directory; it exists afterwards."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    for entry in list(scratch.iterdir()):
+        _remove(entry)

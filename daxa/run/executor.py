@@ -1,0 +1,264 @@
+"""A pool of worker processes of our own.
+
+Workers persist over many tasks, each leads a session of its own, and none outlives this
+process.  They are fresh interpreters, not forks, and import nothing of the main program:
+a script without a main guard may run a stage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from subprocess import Popen
+
+from daxa.errors import ProgramError
+from daxa.run.process import end_group, has_ended, start_group
+from daxa.run.task import Task, Work
+from daxa.run.worker import BROKEN, READY, Assignment, Report, log_line
+
+__all__ = ["ATTEMPTS", "execute"]
+
+ATTEMPTS = 3
+"""How often a task is tried whose worker dies."""
+
+_ENVIRONMENT = {
+    # Tasks run side by side: threads inside them would compete, and sums would depend on their number.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    # Products are no function of the order of sets, of the time zone, of a display or of the user's language.
+    "PYTHONHASHSEED": "0",
+    "PYTHONUTF8": "1",
+    "TZ": "UTC",
+    "MPLBACKEND": "agg",
+}
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from daxa.run.worker import serve; serve(*map(int, sys.argv[2:]))"
+)
+_POLL = 0.2
+
+
+@dataclass
+class _Worker:
+    child: Popen[bytes]
+    connection: Connection
+    lifeline: int
+    ready: bool = False
+    assignment: Assignment | None = None
+    since: float = 0.0
+
+
+def execute(
+    tasks: Sequence[Task], work: Work, *, workers: int, time_limit: float, scratch: Path, logs: Path
+) -> Iterator[list[Report]]:
+    """Carry out tasks, and give reports as tasks end.
+
+    After a report ``environment`` no further task begins; those that run are waited for.
+    Closing the iterator kills the workers and everything they started.
+
+    Parameters
+    ----------
+    tasks
+        In the order in which they begin.
+    work
+        Picklable, from an importable module.
+    workers
+        How many tasks run at once.
+    time_limit
+        Seconds after which a task and all its processes are killed.
+    scratch, logs
+        Directories, which exist, for directories of products and for logs.
+
+    Yields
+    ------
+    list of Report
+        Those that came in together.
+
+    Raises
+    ------
+    ProgramError
+        Worker processes cannot be started.
+    RuntimeError
+        The work cannot be imported in a worker: a bug.
+    """
+    pool = _Pool(
+        tasks,
+        work,
+        size=max(1, workers),
+        time_limit=time_limit,
+        scratch=scratch.absolute(),
+        logs=logs.absolute(),
+    )
+    try:
+        while pool.busy():
+            if reports := pool.step():
+                yield reports
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """The workers and what they do at the moment."""
+
+    def __init__(
+        self, tasks: Sequence[Task], work: Work, *, size: int, time_limit: float, scratch: Path, logs: Path
+    ) -> None:
+        self._queue = deque((task, 1) for task in tasks)
+        self._work = pickle.dumps(work)
+        self._size = size
+        self._time_limit = time_limit
+        self._scratch = scratch
+        self._logs = logs
+        self._workers: list[_Worker] = []
+        self._failed_starts = 0
+
+    def busy(self) -> bool:
+        """Whether something runs or waits to run."""
+        return bool(self._queue) or any(worker.assignment for worker in self._workers)
+
+    def step(self) -> list[Report]:
+        """Start what can start, wait a moment, and collect what came in."""
+        running = sum(worker.assignment is not None for worker in self._workers)
+        while len(self._workers) < min(self._size, len(self._queue) + running):
+            self._workers.append(self._start())
+        ready = wait([worker.connection for worker in self._workers], timeout=_POLL)
+        reports = []
+        for worker in list(self._workers):
+            if worker.connection in ready:
+                report = self._receive(worker)
+            elif has_ended(worker.child) and not worker.connection.poll():
+                report = self._bury(worker)
+            elif worker.assignment and time.monotonic() - worker.since > self._time_limit:
+                report = self._stop(worker)
+            else:
+                continue
+            if report:
+                reports.append(report)
+        if any(report.kind == "environment" for report in reports):
+            self._queue.clear()
+            self._size = 0
+        return reports
+
+    def close(self) -> None:
+        """Kill the workers and everything they started."""
+        while self._workers:
+            self._end(self._workers[-1])
+
+    def _start(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        watched, lifeline = os.pipe()
+        try:
+            paths = json.dumps([path for path in sys.path if isinstance(path, str)])
+            argv = [sys.executable, "-P", "-c", _START, paths, str(theirs.fileno()), str(watched)]
+            child = start_group(
+                argv,
+                pass_fds=(theirs.fileno(), watched),
+                environ={**os.environ, **_ENVIRONMENT},
+                stderr=self._scratch / "workers.log",
+            )
+        except BaseException:
+            ours.close()
+            os.close(lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(watched)
+        worker = _Worker(child, Connection(ours.detach()), lifeline)
+        with suppress(OSError):  # If it died at once, the next step finds that out.
+            worker.connection.send_bytes(self._work)
+        return worker
+
+    def _receive(self, worker: _Worker) -> Report | None:
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return self._bury(worker)
+        if isinstance(message, Report):
+            worker.assignment = None
+            self._assign(worker)
+            return message
+        kind, text = message
+        if kind == BROKEN:
+            raise RuntimeError(f"a worker cannot import the work of this stage:\n{text}")
+        worker.ready = kind == READY
+        self._failed_starts = 0
+        self._assign(worker)
+        return None
+
+    def _assign(self, worker: _Worker) -> None:
+        if not self._queue or not self._size:
+            return
+        task, attempt = self._queue.popleft()
+        worker.assignment = Assignment(
+            task, self._scratch / f"{task.obs_id}.{attempt}", self._logs / f"{task.obs_id}.log", attempt
+        )
+        worker.since = time.monotonic()
+        with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.
+            worker.connection.send(worker.assignment)
+
+    def _bury(self, worker: _Worker) -> Report | None:
+        """A worker died by itself, or something else killed it."""
+        code = self._end(worker)
+        assignment = worker.assignment
+        if assignment is None:
+            self._failed_starts += not worker.ready
+            if self._failed_starts >= ATTEMPTS:
+                raise ProgramError(
+                    "worker-start",
+                    f"worker processes end before they begin (exit code {code}): {self._last_words()}",
+                    remedy="check that this Python can import daxa, and that memory is free",
+                )
+            return None
+        last = assignment.attempt >= ATTEMPTS
+        self._note(assignment, f"the worker died ({_cause(code)}); {'given up' if last else 'the task is tried again'}")
+        if last:
+            return self._failed(worker, "worker.died")
+        if self._size:
+            self._queue.appendleft((assignment.task, assignment.attempt + 1))
+        return None
+
+    def _stop(self, worker: _Worker) -> Report | None:
+        self._end(worker)
+        self._note(worker.assignment, f"killed after {self._time_limit:g} s, the time limit of a task")
+        return self._failed(worker, "task.timeout")
+
+    def _failed(self, worker: _Worker, reason: str) -> Report:
+        assignment = worker.assignment
+        return Report(assignment.task, "failed", reason, assignment.directory, seconds=time.monotonic() - worker.since)
+
+    def _end(self, worker: _Worker) -> int | None:
+        code = end_group(worker.child)
+        self._workers.remove(worker)
+        worker.connection.close()
+        os.close(worker.lifeline)
+        return code
+
+    def _note(self, assignment: Assignment, text: str) -> None:
+        with assignment.log.open("a", encoding="utf-8") as log:
+            log_line(log, text)
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._scratch / "workers.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1] if lines else "nothing was written"
+
+
+def _cause(code: int | None) -> str:
+    if code is None:
+        return "it could not be ended"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,167 @@
+"""Digests of files that have not changed since they were last read.
+
+A file is taken for unchanged when size, modification time, change time and inode are
+those at which it was digested.  The cache is untracked and disposable: without it, or
+when it cannot be read, files are digested again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from daxa.errors import DataError
+from daxa.run.rows import check_path
+from daxa.run.task import LedgerRow
+
+__all__ = ["MANIFEST", "Hashes", "Stamp", "State", "find_files", "find_state", "stamp_of"]
+
+Stamp = tuple[int, int, int, int]
+"""Size, modification time (ns), change time (ns) and inode of a file."""
+
+State = Literal["intact", "absent", "missing", "damaged"]
+
+MANIFEST = "manifest.json"
+"""The file beside the products that says what they are and what they were made from."""
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """What must stay the same for a digest to stay valid."""
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+class Hashes:
+    """A cache of SHA-256 digests in one JSON file.
+
+    Parameters
+    ----------
+    path
+        The file; absent or unreadable means an empty cache.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     note = Path(place, "note.txt")
+    ...     _ = note.write_bytes(b"abc")
+    ...     Hashes(Path(place, "hashes.json")).sha256(note)[:8]
+    'ba7816bf'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = _load(path)
+        self._used: dict[str, tuple[Stamp, str]] = {}
+
+    def sha256(self, file: Path) -> str:
+        """Digest of a file's bytes, from the cache when the file is unchanged."""
+        stamp = stamp_of(file.lstat())
+        known = self._used.get(str(file)) or self._known.get(str(file))
+        if known and known[0] == stamp:
+            digest = known[1]
+        else:
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if stamp_of(file.lstat()) != stamp:
+                return digest
+        self._used[str(file)] = (stamp, digest)
+        return digest
+
+    def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
+        """Remember a digest that was taken at this stamp."""
+        self._used[str(file)] = (stamp, sha256)
+
+    def save(self) -> None:
+        """Write the digests that were asked for or recorded; others are dropped."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part = self._path.with_name(self._path.name + ".part")
+        values = {name: [*stamp, digest] for name, (stamp, digest) in sorted(self._used.items())}
+        part.write_text(json.dumps(values, separators=(",", ":")), encoding="utf-8")
+        part.replace(self._path)
+
+
+def _load(path: Path) -> dict[str, tuple[Stamp, str]]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {
+        name: (tuple(value[:4]), value[4])
+        for name, value in values.items()
+        if isinstance(value, list) and len(value) == 5 and isinstance(value[4], str)
+    }
+
+
+def find_files(directory: Path) -> dict[str, os.stat_result]:
+    """The files below a directory, by relative path with forward slashes.
+
+    Raises
+    ------
+    DataError
+        Something is no regular file, or has a name that no product may have.
+    """
+    if directory.is_symlink():
+        raise DataError("product-kind", f"{directory} is a link", remedy="put a directory in its place")
+    return dict(sorted(_walk(directory, "")))
+
+
+def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            path = check_path(prefix + entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path), path + "/")
+            elif stat.S_ISREG((found := entry.stat(follow_symlinks=False)).st_mode):
+                yield path, found
+            else:
+                raise DataError(
+                    "product-kind", f"{entry.path} is no regular file", remedy="write the product as a plain file"
+                )
+
+
+def find_state(directory: Path, row: LedgerRow, hashes: Hashes, *, fetched: bool = False) -> State:
+    """Compare what a directory holds with what the ledger says of it.
+
+    Parameters
+    ----------
+    directory
+        Of one observation.
+    row
+        Its row in the ledger.
+    hashes
+        Spares reading unchanged files.
+    fetched
+        True for a directory of fetched files, which later steps link anew from the
+        store: its manifest may be absent, and so may all of it, but not a part.
+
+    Returns
+    -------
+    State
+        ``intact``; ``absent`` as a whole; ``missing`` some file; or ``damaged``: a file
+        differs, or there is one that the ledger does not know.
+    """
+    try:
+        found = find_files(directory) if os.path.lexists(directory) else {}
+    except (DataError, NotADirectoryError):
+        return "damaged"
+    wanted = {file.path: file for file in row.files}
+    if not found and wanted:
+        return "absent"
+    gone = wanted.keys() - found.keys()
+    if fetched:
+        gone -= {MANIFEST}
+    if gone:
+        return "damaged" if fetched else "missing"
+    same = (
+        found.keys() <= wanted.keys()
+        and all(found[path].st_size == wanted[path].size for path in found)
+        and all(hashes.sha256(directory / path) == wanted[path].sha256 for path in found)
+    )
+    return "intact" if same else "damaged"

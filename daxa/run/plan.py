@@ -1,0 +1,109 @@
+"""What a stage has to do, decided from values alone.
+
+A task is kept when the ledger says that it was done with the same fingerprint and its
+files are still what they were.  Whatever else runs, with the reason that a person
+would give first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from daxa.run.hashes import State
+from daxa.run.rows import PARTS, shorten
+from daxa.run.task import LedgerRow, Task
+
+__all__ = ["Action", "Decision", "plan"]
+
+Action = Literal["keep", "run", "skip", "remove"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about one observation.
+
+    Parameters
+    ----------
+    obs_id
+        The observation.
+    action
+        ``keep`` what is there, ``run`` the task, ``skip`` it because an earlier step
+        failed, or ``remove`` what no task asks for any more.
+    reason
+        Why.
+    """
+
+    obs_id: str
+    action: Action
+    reason: str = ""
+
+
+def plan(
+    tasks: Iterable[Task],
+    skipped: Mapping[str, str],
+    recorded: Mapping[str, LedgerRow],
+    present: Collection[str],
+    inspect: Callable[[LedgerRow], State],
+    *,
+    keep_absent: bool = False,
+) -> list[Decision]:
+    """Decide for every observation that is asked for, recorded or present.
+
+    Parameters
+    ----------
+    tasks
+        What is asked for.
+    skipped
+        ObsID to reason, where an earlier step failed.
+    recorded
+        Rows of the ledger.
+    present
+        Names in the products directory.
+    inspect
+        Tells the state of the files of a row; asked only where the answer matters.
+    keep_absent
+        True where products may be absent without being remade.
+
+    Returns
+    -------
+    list of Decision
+        In the order of ObsIDs.
+
+    Examples
+    --------
+    >>> task = Task("xmm", "clean", "0404910601", "native", "1")
+    >>> plan([task], {}, {}, ["0093640901"], lambda row: "intact")
+    [Decision(obs_id='0093640901', action='remove', reason='not selected'), \
+Decision(obs_id='0404910601', action='run', reason='new observation')]
+    """
+    decisions = {name: Decision(name, "remove", "not selected") for name in {*recorded, *present}}
+    decisions |= {obs_id: Decision(obs_id, "skip", reason) for obs_id, reason in skipped.items()}
+    for task in tasks:
+        reason = _reason_to_run(task, recorded.get(task.obs_id), inspect, keep_absent)
+        decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason)
+    return [decisions[obs_id] for obs_id in sorted(decisions)]
+
+
+def _reason_to_run(task: Task, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], keep_absent: bool) -> str:
+    if row is None:
+        return "new observation"
+    if row.outcome == "skipped":
+        return "input changed"
+    if row.fingerprint != task.fingerprint:
+        return _what_changed(task, row)
+    if row.outcome == "failed":
+        return "failed before"
+    state = inspect(row)
+    if state == "absent" and keep_absent:
+        return ""
+    return {"intact": "", "damaged": "product damaged"}.get(state, "product missing")
+
+
+def _what_changed(task: Task, row: LedgerRow) -> str:
+    now, before = json.loads(shorten(task.parts)), json.loads(row.parts)
+    changed = [name for name in PARTS if now.get(name) != before.get(name)]
+    # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.
+    return f"{changed[0] if changed else 'software'} changed"

@@ -1,0 +1,157 @@
+"""Ledger rows as plain values, and what a row must look like before it is believed.
+
+The ledger (Parquet) and the journal (JSON lines) hold the same rows; both may come
+from a stranger's archive, so ObsIDs and paths are checked before they become paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from daxa.errors import DataError
+from daxa.missions.spec import SAFE_ID
+from daxa.run.task import LedgerRow, ProductFile, canonical
+
+__all__ = ["PARTS", "check_obs_id", "check_path", "row_as_plain", "row_from_plain", "shorten"]
+
+PARTS = ("parameters", "input", "software", "calibration", "selection")
+"""The parts of a fingerprint, in the order in which a change of them is named."""
+
+_OUTCOMES = ("done", "failed", "skipped")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_PIPELINE = ("dvc.yaml", "dvc.lock")
+
+
+def check_obs_id(obs_id: object) -> str:
+    """Return the ObsID if it can safely name a directory.
+
+    Raises
+    ------
+    DataError
+        It is no text, or a text that no archive uses as an ObsID.
+
+    Examples
+    --------
+    >>> check_obs_id("0093640901")
+    '0093640901'
+    """
+    if not isinstance(obs_id, str) or not SAFE_ID.fullmatch(obs_id):
+        raise DataError("obs-id", f"{obs_id!r} cannot be an ObsID", remedy="remove the row that holds it")
+    return obs_id
+
+
+def check_path(path: object) -> str:
+    """Return a product's path if it stays below its directory and hides nothing.
+
+    Hidden names and DVC's own are refused: Git and DVC would act on them.
+
+    Raises
+    ------
+    DataError
+        The path is absolute, climbs, is hidden, or has characters that no product has.
+
+    Examples
+    --------
+    >>> check_path("PPS/P0404910601M1S001MIEVLI0000.FTZ")
+    'PPS/P0404910601M1S001MIEVLI0000.FTZ'
+    >>> check_path("../other/file.fits")
+    Traceback (most recent call last):
+    ...
+    daxa.errors.DataError: '../other/file.fits' cannot be the path of a product
+    """
+    if isinstance(path, str) and path and not _UNPRINTABLE.search(path) and len(path.encode(errors="replace")) <= 1024:
+        parts = path.split("/")
+        hidden = any(part[:1] in ("", ".", "-") or len(part.encode(errors="replace")) > 255 for part in parts)
+        acting = parts[-1] in _PIPELINE or PurePosixPath(path).suffix == ".dvc"
+        if not hidden and not acting and path.isprintable():
+            return path
+    raise DataError("product-path", f"{path!r} cannot be the path of a product", remedy="rename or remove the file")
+
+
+def shorten(parts: Mapping[str, str]) -> str:
+    """The parts of a fingerprint as the ledger keeps them: 16 hexadecimal digits of SHA-256 each.
+
+    Examples
+    --------
+    >>> shorten({"software": "native 1"})
+    '{"software":"3a8f36e69d8daf7e"}'
+    """
+    return canonical({name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in parts.items()})
+
+
+def row_as_plain(row: LedgerRow) -> dict[str, Any]:
+    """The row as lists, dictionaries, texts and integers."""
+    return {
+        "obs_id": row.obs_id,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "fingerprint": row.fingerprint,
+        "parts": row.parts,
+        "files": [
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "science": file.science} for file in row.files
+        ],
+    }
+
+
+def row_from_plain(value: object) -> LedgerRow:
+    """The row that `row_as_plain` gave, with every value checked.
+
+    Raises
+    ------
+    DataError
+        The value is no row, or holds an ObsID, path or digest that cannot be.
+
+    Examples
+    --------
+    >>> row = LedgerRow("00123", "failed", "data.no-events")
+    >>> row_from_plain(row_as_plain(row)) == row
+    True
+    """
+    if not isinstance(value, Mapping):
+        raise _damaged("a row that is no mapping")
+    obs_id = check_obs_id(value.get("obs_id"))
+    outcome, reason, fingerprint = (value.get(name) for name in ("outcome", "reason", "fingerprint"))
+    if outcome not in _OUTCOMES:
+        raise _damaged(f"an outcome {outcome!r} for {obs_id}")
+    if not isinstance(reason, str) or len(reason) > 200 or not reason.isprintable():
+        raise _damaged(f"a reason for {obs_id} that is no code")
+    if not isinstance(fingerprint, str) or not (fingerprint == "" or _HEX.fullmatch(fingerprint)):
+        raise _damaged(f"a fingerprint for {obs_id} that is no digest")
+    files = value.get("files")
+    if not isinstance(files, list):
+        raise _damaged(f"no list of files for {obs_id}")
+    found = tuple(_file(obs_id, item) for item in files)
+    if [file.path for file in found] != sorted({file.path for file in found}):
+        raise _damaged(f"files of {obs_id} that are not in order")
+    return LedgerRow(obs_id, outcome, reason, fingerprint, _parts(obs_id, value.get("parts")), found)
+
+
+def _file(obs_id: str, value: object) -> ProductFile:
+    if not isinstance(value, Mapping):
+        raise _damaged(f"a file of {obs_id} that is no mapping")
+    size, digests = value.get("size"), (value.get("sha256"), value.get("science"))
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise _damaged(f"a file of {obs_id} without a size")
+    if not all(isinstance(digest, str) and _HEX.fullmatch(digest) for digest in digests):
+        raise _damaged(f"a file of {obs_id} without digests")
+    return ProductFile(check_path(value.get("path")), size, *digests)
+
+
+def _parts(obs_id: str, text: object) -> str:
+    try:
+        parts = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        parts = None
+    if not isinstance(parts, dict) or not all(isinstance(item, str) for item in parts.values()):
+        raise _damaged(f"parts of the fingerprint of {obs_id} that cannot be read")
+    return str(text)
+
+
+def _damaged(what: str) -> DataError:
+    return DataError("ledger", f"the ledger holds {what}", remedy="restore the ledger from Git and run the stage again")

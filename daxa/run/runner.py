@@ -1,0 +1,282 @@
+"""Runs a stage: plans it, carries out what is missing, and keeps the ledger.
+
+Whatever interrupts a stage, the same stage run again ends with the same bytes as one
+that nothing interrupted, and does only what was missing:
+
+1. products are made, checked and digested in scratch;
+2. the row goes to the journal, and on to the disk;
+3. one rename moves the products into place;
+4. when every task has ended the rows go to the ledger, and the journal is emptied.
+
+A kill between 2 and 3 leaves a row whose files are not there; the next plan sees that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import BinaryIO
+
+from daxa.errors import ArchiveError, DaxaError, StorageError
+from daxa.records import Outcome
+from daxa.run.delivery import clear, discard, keep_equal_bytes, put_in_place
+from daxa.run.executor import execute
+from daxa.run.hashes import Hashes, State, find_state
+from daxa.run.journal import append_rows, open_journal, read_journal
+from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.plan import Decision, plan
+from daxa.run.rows import check_obs_id, shorten
+from daxa.run.task import LedgerRow, Places, Stage, Task
+from daxa.run.worker import Report, storage_error
+
+__all__ = ["Observe", "plan_stage", "run_stage"]
+
+Observe = Callable[[Outcome, int, int], None]
+
+_WAIT = 15.0
+"""Seconds to wait for the lock: a killed holder needs a moment to die."""
+
+
+def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
+    """Bring products and ledger of a stage to what its tasks say.
+
+    Parameters
+    ----------
+    stage
+        What to do, and where.
+    observe
+        Called with every outcome as it is known, the number of outcomes so far and the
+        number of all.
+
+    Returns
+    -------
+    list of Outcome
+        One per observation, in the order of ObsIDs.
+
+    Raises
+    ------
+    ArchiveError
+        The stage already runs.
+    DataError
+        The ledger is damaged.
+    DaxaError
+        The environment is broken: what was finished is kept in the journal.
+    """
+    _check(stage)
+    with _terminated_cleanly(), _storage_errors(stage.places), _locked(stage):
+        return _Run(stage, observe or (lambda outcome, done, total: None)).go()
+
+
+def plan_stage(stage: Stage) -> list[Decision]:
+    """What `run_stage` would do now; changes nothing.
+
+    Raises
+    ------
+    DataError
+        The ledger is damaged.
+    """
+    _check(stage)
+    recorded, unsettled = _recorded(stage)
+    return _plan(stage, recorded, unsettled, Hashes(stage.places.hashes))
+
+
+def _check(stage: Stage) -> None:
+    obs_ids = [task.obs_id for task in stage.tasks] + list(stage.skipped)
+    for obs_id in obs_ids:
+        check_obs_id(obs_id)
+    if len(set(obs_ids)) != len(obs_ids):
+        raise ValueError(f"the stage {stage.step} of {stage.mission} names an ObsID twice")
+
+
+def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
+    """Rows of the ledger and the journal, and the ObsIDs whose row comes from the journal.
+
+    Between the run that left the journal and this one, another version may have been
+    checked out: a row of the journal counts only for the task that it was made by.
+    """
+    ledger, journal = read_ledger(stage.places.ledger), read_journal(stage.places.journal)
+    tasks = {task.obs_id: task for task in stage.tasks}
+    unsettled = {
+        obs_id
+        for obs_id, row in journal.items()
+        if obs_id not in ledger or (obs_id in tasks and row.fingerprint == tasks[obs_id].fingerprint)
+    }
+    return {**ledger, **{obs_id: journal[obs_id] for obs_id in unsettled}}, unsettled
+
+
+def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: Hashes) -> list[Decision]:
+    products = stage.places.products
+    present = os.listdir(products) if products.is_dir() else []  # noqa: PTH208 - names are wanted
+
+    def inspect(row: LedgerRow) -> State:
+        state = find_state(products / row.obs_id, row, hashes, fetched=stage.keep_absent)
+        # A row of an interrupted run may be ahead of its files: they never arrived.
+        return "missing" if state == "absent" and row.obs_id in unsettled else state
+
+    return plan(stage.tasks, stage.skipped, recorded, present, inspect, keep_absent=stage.keep_absent)
+
+
+class _Run:
+    """One run of a stage, under its lock."""
+
+    def __init__(self, stage: Stage, observe: Observe) -> None:
+        self._stage = stage
+        self._places = stage.places
+        self._observe = observe
+        self._recorded, self._unsettled = _recorded(stage)
+        self._hashes = Hashes(stage.places.hashes)
+        self._total = 0
+        self._outcomes: list[Outcome] = []
+        self._rows: dict[str, LedgerRow] = {}
+
+    def go(self) -> list[Outcome]:
+        """Plan, work, and write the ledger."""
+        clear(self._places.scratch)
+        decisions = _plan(self._stage, self._recorded, self._unsettled, self._hashes)
+        self._total = len(decisions)
+        self._settle(decisions)
+        reasons = {decision.obs_id: decision.reason for decision in decisions if decision.action == "run"}
+        try:
+            with open_journal(self._places.journal) as journal:
+                self._work([task for task in self._stage.tasks if task.obs_id in reasons], reasons, journal)
+        finally:
+            self._hashes.save()
+        if not self._stage.keep_absent:
+            self._places.products.mkdir(parents=True, exist_ok=True)
+        write_ledger(self._places.ledger, self._rows.values(), mission=self._stage.mission, step=self._stage.step)
+        self._places.journal.unlink()
+        clear(self._places.scratch)
+        return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
+
+    def _settle(self, decisions: list[Decision]) -> None:
+        """Do what needs no worker: keep, skip, remove."""
+        for decision in decisions:
+            obs_id = decision.obs_id
+            if decision.action == "keep":
+                self._rows[obs_id] = self._recorded[obs_id]
+                self._tell(obs_id, "kept", "")
+            elif decision.action == "skip":
+                self._rows[obs_id] = LedgerRow(obs_id, "skipped", decision.reason)
+                discard(self._places.products / obs_id, self._places.scratch)
+                self._tell(obs_id, "skipped", decision.reason)
+            elif decision.action == "remove":
+                discard(self._places.products / obs_id, self._places.scratch)
+                (self._places.logs / f"{obs_id}.log").unlink(missing_ok=True)
+                self._tell(obs_id, "removed", decision.reason)
+
+    def _work(self, tasks: list[Task], reasons: Mapping[str, str], journal: BinaryIO) -> None:
+        if not tasks:
+            return
+        self._places.logs.mkdir(parents=True, exist_ok=True)
+        broken: DaxaError | None = None
+        reports = execute(
+            tasks,
+            self._stage.work,
+            workers=self._stage.workers,
+            time_limit=self._stage.time_limit,
+            scratch=self._places.scratch,
+            logs=self._places.logs,
+        )
+        with closing(reports):
+            for batch in reports:
+                broken = broken or next((report.error for report in batch if report.kind == "environment"), None)
+                self._deliver([report for report in batch if report.kind != "environment"], reasons, journal)
+        if broken:
+            raise broken
+
+    def _deliver(self, batch: list[Report], reasons: Mapping[str, str], journal: BinaryIO) -> None:
+        entries = [(report, *self._settled(report)) for report in batch]
+        append_rows(journal, [row for _, row, _ in entries])
+        for report, row, delivered in entries:
+            obs_id, target = row.obs_id, self._places.products / row.obs_id
+            if row.outcome == "done":
+                put_in_place(report.directory, target, self._places.scratch)
+            else:
+                discard(target, self._places.scratch)
+                discard(report.directory, self._places.scratch)
+            for product, stamp in delivered:
+                self._hashes.record(target / product.path, stamp, product.sha256)
+            self._rows[obs_id] = row
+            self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
+
+    def _settled(self, report: Report) -> tuple[LedgerRow, list]:
+        """The row of a task that ended, and its products as they will stand."""
+        task, delivered = report.task, list(report.products)
+        if report.kind == "done":
+            former = self._places.products / task.obs_id
+            row = self._recorded.get(task.obs_id)
+            delivered = keep_equal_bytes(task, delivered, row, new=report.directory, old=former, hashes=self._hashes)
+        files = tuple(product for product, _ in delivered)
+        return LedgerRow(
+            task.obs_id, report.kind, report.reason, task.fingerprint, shorten(task.parts), files
+        ), delivered
+
+    def _tell(self, obs_id: str, status: str, reason: str, seconds: float = 0.0) -> None:
+        outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds)
+        self._outcomes.append(outcome)
+        self._observe(outcome, len(self._outcomes), self._total)
+
+
+@contextmanager
+def _locked(stage: Stage) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    stage.places.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(stage.places.lock)
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout:
+        raise ArchiveError(
+            "busy",
+            f"the step {stage.step} of {stage.mission} already runs in this archive",
+            remedy="wait until it has ended, or end it",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _storage_errors(places: Places) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise StorageError(
+            "permission", f"{error.filename}: {error.strerror}", remedy="make it writable for you and run it again"
+        ) from error
+    except OSError as error:
+        if broken := storage_error(error, places.products):
+            raise broken from error
+        raise
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the stage as an exception, so that workers are killed, and then take its usual effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    usual = signal.signal(signal.SIGTERM, stop)
+    terminated = False
+    try:
+        yield
+    except _Terminated:
+        terminated = True
+    finally:
+        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)
+    if terminated:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(143)

@@ -1,0 +1,212 @@
+"""What runs in a worker process: one task after the other.
+
+The worker leads a session of its own.  A watcher, forked before anything heavy is
+imported, sleeps until the parent dies and then kills the whole session; it works even
+while the task is deep in compiled code.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal, TextIO
+
+from daxa.errors import DaxaError, StorageError
+from daxa.run.hashes import Stamp
+from daxa.run.task import ProductFile, Task, Work
+
+__all__ = ["BROKEN", "READY", "Assignment", "Report", "log_line", "serve", "storage_error"]
+
+READY = "ready"
+BROKEN = "broken"
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_STORAGE = _NO_SPACE | {errno.EROFS, errno.EIO}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A task for a worker.
+
+    Parameters
+    ----------
+    task
+        What to do.
+    directory
+        Where its products go; it does not exist yet.
+    log
+        File for what a person may want to read.
+    attempt
+        1 for the first time.
+    """
+
+    task: Task
+    directory: Path
+    log: Path
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a task ended.
+
+    Parameters
+    ----------
+    task
+        The task.
+    kind
+        ``done``, ``failed``, or ``environment``: nothing can go on.
+    reason
+        Stable code, '' when done.
+    directory
+        Holds the products of a task that is done.
+    products
+        Its products with their stamps.
+    seconds
+        Wall time.
+    error
+        The error, where the environment is broken.
+    """
+
+    task: Task
+    kind: Literal["done", "failed", "environment"]
+    reason: str = ""
+    directory: Path = Path()
+    products: tuple[tuple[ProductFile, Stamp], ...] = ()
+    seconds: float = 0.0
+    error: DaxaError | None = None
+
+
+def serve(channel: int, lifeline: int) -> None:
+    """Work until the parent closes the channel.
+
+    Parameters
+    ----------
+    channel
+        Socket: receives the pickled work, then assignments; sends reports.
+    lifeline
+        Pipe that ends when the parent dies.
+    """
+    _watch(channel, lifeline)
+    connection = Connection(channel)
+    os.set_inheritable(channel, False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    try:
+        work: Work = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent, over a private socket
+    except Exception:
+        connection.send((BROKEN, traceback.format_exc()))
+        return
+    connection.send((READY, ""))
+    while True:
+        try:
+            assignment = connection.recv()
+        except EOFError:
+            return
+        connection.send(_carry_out(work, assignment))
+
+
+def _watch(channel: int, lifeline: int) -> None:
+    if os.fork():
+        os.close(lifeline)
+        return
+    try:
+        os.close(channel)
+        while os.read(lifeline, 1):
+            pass
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def _carry_out(work: Work, assignment: Assignment) -> Report:
+    begin = time.monotonic()
+    task = assignment.task
+    try:
+        mode = "w" if assignment.attempt == 1 else "a"
+        with assignment.log.open(mode, encoding="utf-8", errors="backslashreplace", buffering=1) as log:
+            _send_output_to(log)
+            log_line(log, f"{task.mission} {task.step} {task.obs_id}: {task.backend} {task.version} begins")
+            report = _attempt(work, assignment, log)
+            _tell(log, report, time.monotonic() - begin)
+    except OSError as error:
+        report = Report(task, "environment", error=_no_log(assignment.log, error))
+    finally:
+        _send_output_to(None)
+    return Report(
+        task,
+        report.kind,
+        report.reason,
+        assignment.directory,
+        report.products,
+        time.monotonic() - begin,
+        report.error,
+    )
+
+
+def _attempt(work: Work, assignment: Assignment, log: TextIO) -> Report:
+    from daxa.run.delivery import collect_products
+
+    task = assignment.task
+    try:
+        assignment.directory.mkdir(parents=True)
+        work(task, assignment.directory, log)
+        return Report(task, "done", products=tuple(collect_products(task, assignment.directory)))
+    except DaxaError as error:
+        log.write(f"{error.message}\n  what to do: {error.remedy}\n  code: {error.code}\n")
+        traceback.print_exc(file=log)
+        if error.environmental:
+            return Report(task, "environment", error.code, error=error)
+        return Report(task, "failed", error.code)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and (broken := storage_error(error, assignment.directory)):
+            return Report(task, "environment", broken.code, error=broken)
+        traceback.print_exc(file=log)
+        return Report(task, "failed", f"bug.{type(error).__name__}")
+
+
+def _tell(log: TextIO, report: Report, seconds: float) -> None:
+    if report.kind == "done":
+        size = sum(product.size for product, _ in report.products)
+        log_line(log, f"done in {seconds:.1f} s: {len(report.products)} files, {size} bytes")
+    else:
+        log_line(log, f"{report.kind} after {seconds:.1f} s: {report.reason}")
+
+
+def log_line(log: TextIO, text: str) -> None:
+    """Write one line that begins with the time, UTC."""
+    log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
+
+
+def _send_output_to(log: TextIO | None) -> None:
+    """Let everything that this process and its programs print go to the log (or nowhere)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(os.devnull, os.O_WRONLY) if log is None else os.dup(log.fileno())
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def storage_error(error: OSError, place: Path) -> StorageError | None:
+    """The error to raise when the storage itself is at fault, else None."""
+    if error.errno not in _NO_STORAGE:
+        return None
+    where = error.filename or place
+    if error.errno in _NO_SPACE:
+        return StorageError("full", f"no space left for {where}", remedy="free some space, then run it again")
+    return StorageError("broken", f"{where}: {error.strerror}", remedy="see to the file system, then run it again")
+
+
+def _no_log(path: Path, error: OSError) -> StorageError:
+    return storage_error(error, path) or StorageError(
+        "log", f"the log {path} cannot be written: {error}", remedy="make the directory writable and run it again"
+    )

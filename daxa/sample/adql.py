@@ -1,0 +1,136 @@
+"""The part of ADQL that archive clients send, answered by SQLite.
+
+The statement is read as tokens, never edited as text: `TOP` becomes `LIMIT`, and
+quoted names become bracketed ones, because SQLite would take an unknown quoted name
+for a string and answer nonsense instead of an error.  Geometry is registered as functions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from dataclasses import dataclass
+
+__all__ = ["QueryRefused", "Statement", "register_geometry", "translate"]
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|--[^\n]*)
+      | (?P<text>'(?:[^']|'')*')
+      | (?P<quoted>"[^"\[\]]+")
+      | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+      | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<sign><=|>=|<>|!=|\|\||[-+*/(),.=<>])""",
+    re.VERBOSE,
+)
+
+
+class QueryRefused(ValueError):
+    """The service answers this query with an error document."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A translated query.
+
+    Parameters
+    ----------
+    sql
+        What SQLite runs, without a limit.
+    top
+        The number after ``TOP``, None without one.
+    words
+        Every name in the query in lower case, to find the tables that it reads.
+    """
+
+    sql: str
+    top: int | None
+    words: frozenset[str]
+
+
+def translate(query: str) -> Statement:
+    """Turn one ADQL query into SQL for SQLite.
+
+    Raises
+    ------
+    QueryRefused
+        It is no single SELECT, or has a character or a `TOP` where none can stand.
+
+    Examples
+    --------
+    >>> translate('SELECT TOP 2 obsid, "time" FROM public.numaster').sql
+    'SELECT obsid , [time] FROM public . numaster'
+    """
+    tokens = _tokens(query)
+    if not tokens or tokens[0].upper() != "SELECT":
+        raise QueryRefused("only SELECT statements are supported")
+    top, rest = _take_top(tokens)
+    if any(token.upper() == "TOP" for token in rest):
+        raise QueryRefused("TOP is supported in the outermost SELECT only")
+    sql = " ".join(f"[{token[1:-1]}]" if token[0] == '"' else token for token in rest)
+    return Statement(sql, top, frozenset(token.strip('"').lower() for token in rest))
+
+
+def _tokens(query: str) -> list[str]:
+    tokens, position = [], 0
+    while position < len(query):
+        found = _TOKEN.match(query, position)
+        if not found:
+            raise QueryRefused(f"cannot parse the query at: {query[position : position + 30]!r}")
+        if found.lastgroup != "space":
+            tokens.append(found.group())
+        position = found.end()
+    return tokens
+
+
+def _take_top(tokens: list[str]) -> tuple[int | None, list[str]]:
+    place = 2 if len(tokens) > 1 and tokens[1].upper() in ("ALL", "DISTINCT") else 1
+    if len(tokens) <= place or tokens[place].upper() != "TOP":
+        return None, tokens
+    if len(tokens) <= place + 1 or not tokens[place + 1].isdigit():
+        raise QueryRefused("TOP needs a number")
+    return int(tokens[place + 1]), tokens[:place] + tokens[place + 2 :]
+
+
+def register_geometry(database: sqlite3.Connection) -> None:
+    """Give a database the functions POINT, CIRCLE, CONTAINS and DISTANCE.
+
+    Shapes are texts; angles are degrees.  POINT and CIRCLE take an optional leading
+    coordinate system.
+    """
+    database.create_function("POINT", -1, _shape("point", 2), deterministic=True)
+    database.create_function("CIRCLE", -1, _shape("circle", 3), deterministic=True)
+    database.create_function("CONTAINS", 2, _contains, deterministic=True)
+    database.create_function("DISTANCE", -1, _distance, deterministic=True)
+
+
+def _shape(name: str, count: int):
+    def build(*values):
+        numbers = values[1:] if len(values) == count + 1 else values
+        if len(numbers) != count:
+            raise ValueError(f"{name} takes {count} numbers")
+        if any(number is None for number in numbers):
+            return None
+        return " ".join([name, *(repr(float(number)) for number in numbers)])
+
+    return build
+
+
+def _contains(point: str | None, region: str | None) -> int:
+    if point is None or region is None:
+        return 0
+    kind, *numbers = region.split()
+    if kind != "circle":
+        raise ValueError("CONTAINS is supported for circles only")
+    ra, dec, radius = map(float, numbers)
+    return int(_distance(point, f"point {ra!r} {dec!r}") <= radius)
+
+
+def _distance(*values) -> float | None:
+    if any(value is None for value in values):
+        return None
+    if len(values) == 2:
+        values = tuple(float(part) for value in values for part in value.split()[1:3])
+    ra1, dec1, ra2, dec2 = map(math.radians, map(float, values))
+    half = math.sin((dec2 - dec1) / 2) ** 2 + math.cos(dec1) * math.cos(dec2) * math.sin((ra2 - ra1) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))

@@ -1,0 +1,102 @@
+"""What can go wrong with an archive on purpose: faults as plain data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+__all__ = ["Fault", "FaultKind", "Faults"]
+
+FaultKind = Literal[
+    "broken",
+    "busy",
+    "changing",
+    "cut",
+    "denied",
+    "encoded",
+    "garbled",
+    "hang",
+    "html",
+    "missing",
+    "no-range",
+    "slow",
+    "wrong-length",
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Parameters
+    ----------
+    kind
+        - ``broken``: status 500; ``denied``: 403; ``missing``: 404, though a listing names the file
+        - ``busy``: status 503 with ``Retry-After: value``
+        - ``changing``: every answer has another ETag, as if the file were replaced meanwhile
+        - ``cut``: the connection breaks after ``value`` bytes of the body
+        - ``encoded``: the file is sent as it is, but called ``Content-Encoding: gzip``
+        - ``garbled``: the byte at ``value`` is inverted
+        - ``hang``: ``value`` seconds of silence before the answer
+        - ``html``: an error page with status 200
+        - ``no-range``: ranges are ignored and not offered
+        - ``slow``: ``value`` seconds of pause before each 16 KiB
+        - ``wrong-length``: the stated length is off by ``value`` bytes
+    path
+        Shell pattern that the decoded path of the address must match.
+    value
+        See above.
+    times
+        How many matching requests suffer; None is all of them.
+
+    Examples
+    --------
+    >>> faults = Faults([Fault("busy", "*/sync", value=1, times=1)])
+    >>> faults.strike("/xamin/vo/tap/sync"), faults.strike("/xamin/vo/tap/sync")
+    ({'busy': 1}, {})
+    """
+
+    kind: FaultKind
+    path: str = "*"
+    value: float = 0
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        # A misspelt fault would never strike, and a test that relies on it would pass.
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"there is no fault {self.kind!r}; choose one of {', '.join(get_args(FaultKind))}")
+
+
+class Faults:
+    """The faults in force; they may change while the server runs."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.Lock()
+        self._left: list[tuple[Fault, list[int | None]]] = []
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Put one more in force."""
+        with self._lock:
+            self._left.append((fault, [fault.times]))
+
+    def clear(self) -> None:
+        """From now on nothing goes wrong."""
+        with self._lock:
+            self._left.clear()
+
+    def strike(self, path: str) -> dict[FaultKind, float]:
+        """The faults that one request for a path suffers, with their values."""
+        struck: dict[FaultKind, float] = {}
+        with self._lock:
+            for fault, left in self._left:
+                if left[0] == 0 or fault.kind in struck or not fnmatchcase(path, fault.path):
+                    continue
+                struck[fault.kind] = fault.value
+                if left[0] is not None:
+                    left[0] -= 1
+        return struck

@@ -1,0 +1,51 @@
+"""Answers of the CDS name resolver, Sesame, in its plain text form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["resolve_page"]
+
+
+def resolve_page(names: Mapping[str, tuple[float, float]], wanted: str) -> bytes:
+    """The page for one name; an unknown one gives a page without a position.
+
+    Parameters
+    ----------
+    names
+        Known names, whose case and spaces do not matter, with RA and Dec in degrees.
+    wanted
+        The name that is asked for.
+
+    Examples
+    --------
+    >>> b"%J 149.591" in resolve_page({"Abell 907": (149.591, -11.064)}, "abell  907")
+    True
+    """
+    known = {_plain(name): (name, position) for name, position in names.items()}
+    shown = wanted.replace("\n", " ").encode("ascii", "replace").decode()
+    lines = [f"# {shown}\t#Q1", "#=Sc=Simbad (sample observatory):    1     0ms"]
+    if _plain(wanted) in known:
+        name, (ra, dec) = known[_plain(wanted)]
+        lines += [
+            "%@ 1",
+            "%C.0 ClG",
+            f"%J {ra:.8f} {dec:+.8f} = {_sexagesimal(ra / 15)} {_signed(dec)}",
+            f"%I.0 {name}",
+        ]
+    else:
+        lines += ["#!Simbad: No known catalog could be found", "#! *** Nothing found ***"]
+    return ("\n".join([*lines, "#====Done====", ""])).encode()
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).lower()
+
+
+def _sexagesimal(value: float) -> str:
+    tenths = round(value * 36000)
+    return f"{tenths // 36000:02d}:{tenths // 600 % 60:02d}:{tenths % 600 / 10:04.1f}"
+
+
+def _signed(dec: float) -> str:
+    return ("-" if dec < 0 else "+") + _sexagesimal(abs(dec))

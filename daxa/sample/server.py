@@ -1,0 +1,255 @@
+"""The sample observatory: an archive on this machine that speaks the real protocols.
+
+TAP, DataLink, directory listings with ranged downloads, and the name resolver, under
+the paths that HEASARC and CDS use, so that the production client code runs unchanged.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from daxa.sample.faults import Fault, Faults
+from daxa.sample.files import Body, Reply, file_reply, page_reply
+from daxa.sample.names import resolve_page
+from daxa.sample.tables import Row
+from daxa.sample.tap import TableService, link_document
+from daxa.sample.vosi import availability, capabilities
+
+__all__ = ["Observatory", "Request", "serve"]
+
+_TAP, _DATALINK, _TREE, _SESAME = "/xamin/vo/tap", "/xamin/vo/datalink", "/FTP", "/cgi-bin/nph-sesame/"
+_LARGEST_BODY = 16 << 20
+_CHUNK = 16 << 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that the observatory answered.
+
+    Parameters
+    ----------
+    method, path, query
+        As sent, the path decoded.
+    range
+        The ``Range`` header, '' without.
+    status
+        Of the answer.
+    """
+
+    method: str
+    path: str
+    query: str
+    range: str
+    status: int
+
+
+class Observatory:
+    """A server on the loopback interface; a context manager.
+
+    Parameters
+    ----------
+    root
+        Directory that is served as ``/FTP``.
+    tables
+        Observation tables: rows by HEASARC's table name.
+    names
+        Positions (RA, Dec in degrees) by object name, for the resolver.
+    faults
+        What shall go wrong; `faults` may be changed later.
+    row_cap
+        Most rows of a query answer without ``TOP``.
+    port
+        0 lets the system choose.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> rows = {"numaster": [{"obsid": "90900001002", "ra": 149.6, "dec": -11.1}]}
+    >>> with tempfile.TemporaryDirectory() as root, Observatory(Path(root), rows) as archive:
+    ...     sorted(archive.environ)
+    ['DAXA_HEASARC_DATALINK', 'DAXA_HEASARC_TAP', 'DAXA_HEASARC_TREE', 'DAXA_SESAME']
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        tables: Mapping[str, Sequence[Row]],
+        names: Mapping[str, tuple[float, float]] | None = None,
+        *,
+        faults: Iterable[Fault] = (),
+        row_cap: int = 100_000,
+        port: int = 0,
+    ) -> None:
+        self.root = Path(root).resolve()
+        self.names = dict(names or {})
+        self.faults = Faults(faults)
+        self.requests: list[Request] = []
+        self.service = TableService(tables, row_cap=row_cap)
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.answer = self._answer
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The address of the server, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that make daxa talk to this observatory."""
+        return {
+            "DAXA_HEASARC_TAP": self.url + _TAP,
+            "DAXA_HEASARC_DATALINK": self.url + _DATALINK,
+            "DAXA_HEASARC_TREE": self.url + _TREE,
+            "DAXA_SESAME": self.url + _SESAME,
+        }
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.service.close()
+
+    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes):
+        parts = urlsplit(target)
+        path = unquote(parts.path)
+        struck = self.faults.strike(path)
+        reply = _spoiled(struck) or self._route(path, parts.query, headers, body, struck)
+        self.requests.append(Request(method, path, parts.query, headers.get("Range", ""), reply.status))
+        return reply, struck
+
+    def _route(self, path: str, query: str, headers: Mapping[str, str], body: bytes, struck: Mapping) -> Reply:
+        if path.startswith(_TAP + "/"):
+            return self._tap(path[len(_TAP) + 1 :], query, body)
+        if path.startswith(_DATALINK + "/"):
+            given = parse_qsl(query) + parse_qsl(body.decode("utf-8", "replace"))
+            identifiers = [value for name, value in given if name.upper() == "ID"]
+            table = path[len(_DATALINK) + 1 :].strip("/")
+            page = link_document(self.service, self.root, self.url + _TREE, table, identifiers)
+            return Reply(200, {"Content-Type": "application/x-votable+xml;content=datalink"}, Body(page))
+        if path.startswith(_SESAME):
+            return Reply(200, {"Content-Type": "text/plain"}, Body(resolve_page(self.names, unquote(query))))
+        if path == _TREE or path.startswith(_TREE + "/"):
+            return file_reply(self.root, path, query, headers, mount=_TREE, faults=struck)
+        return page_reply(404, "Not Found")
+
+    def _tap(self, action: str, query: str, body: bytes) -> Reply:
+        if action == "sync":
+            given = dict(parse_qsl(query) + parse_qsl(body.decode("utf-8", "replace")))
+            status, kind, page = self.service.sync({name.upper(): value for name, value in given.items()})
+            return Reply(status, {"Content-Type": kind}, Body(page))
+        pages: dict[str, Callable[[], bytes]] = {
+            "tables": self.service.tableset,
+            "capabilities": lambda: capabilities(self.url + _TAP),
+            "availability": availability,
+        }
+        if action in pages:
+            return Reply(200, {"Content-Type": "text/xml"}, Body(pages[action]()))
+        return page_reply(404, "Not Found")
+
+
+def _spoiled(struck: Mapping[str, float]) -> Reply | None:
+    if "hang" in struck:
+        time.sleep(struck["hang"])
+    if "busy" in struck:
+        return page_reply(503, "Service Unavailable", {"Retry-After": f"{struck['busy']:g}"})
+    for kind, status, words in (
+        ("broken", 500, "Internal Server Error"),
+        ("denied", 403, "Forbidden"),
+        ("missing", 404, "Not Found"),
+        ("html", 200, "Service temporarily unavailable"),
+    ):
+        if kind in struck:
+            return page_reply(status, words)
+    return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    answer: Callable
+
+    def handle_error(self, request, client_address) -> None:
+        """Clients that hang up are part of the game."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "daxa-sample", ""
+    timeout = 60
+    # Without this, a small reply waits for the acknowledgement of its headers.
+    disable_nagle_algorithm = True
+    wbufsize = 64 << 10
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_GET  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Requests are kept in `Observatory.requests`, not printed."""
+
+    def _serve(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > _LARGEST_BODY:
+            self.send_error(413)
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(length))
+        reply, struck = self.server.answer(self.command, self.path, self.headers, body)
+        self._send(reply, struck)
+
+    def _send(self, reply: Reply, struck: Mapping[str, float]) -> None:
+        lie = int(struck.get("wrong-length", 0))
+        stop = reply.body.length + min(lie, 0)
+        if "cut" in struck:
+            stop = min(stop, int(struck["cut"]))
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(reply.body.length + lie))
+        if stop != reply.body.length + lie:
+            self.close_connection = True
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        for chunk in reply.body.chunks(_CHUNK, stop):
+            if "slow" in struck:
+                self.wfile.flush()
+                time.sleep(struck["slow"])
+            self.wfile.write(chunk)
+        self.wfile.flush()
+
+
+def serve(sky, *, port: int = 0, ready: Callable[[Observatory], None] | None = None) -> None:
+    """Serve a sky until the process is interrupted.
+
+    Parameters
+    ----------
+    sky
+        What `daxa.sample.build_sky` or `daxa.sample.real_sky` made.
+    port
+        0 lets the system choose.
+    ready
+        Called once with the observatory when it answers.
+    """
+    with Observatory(sky.root, sky.tables, sky.names, port=port) as observatory:
+        if ready:
+            ready(observatory)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return

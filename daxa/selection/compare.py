@@ -1,0 +1,73 @@
+"""What changed between two selections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from daxa.selection.schema import COLUMNS, arrange
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Difference", "compare"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """ObsIDs that differ between two selections, each tuple sorted.
+
+    Parameters
+    ----------
+    added, removed
+        Only in the new, only in the old selection.
+    changed
+        In both, with other values.
+    columns
+        ObsID of each changed row to the names of its changed columns.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def compare(old: pd.DataFrame, new: pd.DataFrame) -> Difference:
+    """Compare two tables of observations by ObsID.
+
+    Parameters
+    ----------
+    old, new
+        Tables in the schema's columns, without repeated ObsIDs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> old = pd.DataFrame([{"obs_id": "001", "target": "A", "ra": 1.0, "dec": 2.0, "start": 5e4, "end": 5e4,
+    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan")}])
+    >>> compare(old, old.assign(exposure=10.0)).columns
+    {'001': ('exposure',)}
+    >>> compare(old, old.assign(obs_id="002")).added
+    ('002',)
+    """
+    before, after = (arrange(table).set_index("obs_id") for table in (old, new))
+    both = before.index.intersection(after.index)
+    columns: dict[str, list[str]] = {}
+    for column in COLUMNS:
+        if column.name == "obs_id":
+            continue
+        left, right = (table.loc[both, column.name] for table in (before, after))
+        unequal = (left != right) & ~(left.isna() & right.isna())
+        for obs_id in both[unequal.to_numpy(dtype=bool)]:
+            columns.setdefault(obs_id, []).append(column.name)
+    return Difference(
+        added=tuple(sorted(after.index.difference(before.index))),
+        removed=tuple(sorted(before.index.difference(after.index))),
+        changed=tuple(sorted(columns)),
+        columns={obs_id: tuple(columns[obs_id]) for obs_id in sorted(columns)},
+    )

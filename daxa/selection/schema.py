@@ -1,0 +1,216 @@
+"""The columns of a selection: one schema for all missions, with units and meanings.
+
+Inside daxa a table of observations is a `pandas.DataFrame` with these columns,
+plain floats in the units below.  Unit, UCD and description go into the file
+(`daxa.selection.store`), where other programs read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from daxa.errors import CriteriaError, DataError
+from daxa.missions.spec import SAFE_ID, MissionSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "Column", "arrange", "check_table", "column_names", "table_digest"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a selection.
+
+    Parameters
+    ----------
+    name, kind
+        Its name, and whether it holds texts or 64-bit floats.
+    unit
+        VOUnits text ('' for texts).
+    ucd
+        UCD1+ word (IVOA controlled vocabulary).
+    description
+        One sentence.
+    system
+        ``icrs`` or ``utc`` for coordinates in those systems.
+    nullable
+        NaN means "unknown".
+    limits
+        Smallest and largest number that can be.
+    """
+
+    name: str
+    kind: Literal["text", "float"]
+    unit: str
+    ucd: str
+    description: str
+    system: Literal["", "icrs", "utc"] = ""
+    nullable: bool = False
+    limits: tuple[float, float] = (float("-inf"), float("inf"))
+
+
+_MJD = (1.0, 1e5)
+
+COLUMNS: tuple[Column, ...] = (
+    Column("obs_id", "text", "", "meta.id;meta.main", "Identifier of the observation, as its archive writes it"),
+    Column("target", "text", "", "meta.id;src", "Name of the target, as its archive writes it"),
+    Column("ra", "float", "deg", "pos.eq.ra;meta.main", "Right ascension of the pointing", "icrs", limits=(0, 360)),
+    Column("dec", "float", "deg", "pos.eq.dec;meta.main", "Declination of the pointing", "icrs", limits=(-90, 90)),
+    Column("start", "float", "d", "time.start;obs", "Start of the observation, MJD", "utc", True, _MJD),
+    Column(
+        "end",
+        "float",
+        "d",
+        "time.end;obs",
+        "End of the observation, MJD; start plus exposure where the archive gives no end",
+        "utc",
+        True,
+        _MJD,
+    ),
+    Column(
+        "exposure", "float", "s", "time.duration;obs.exposure", "Exposure that the archive states", "", True, (0, 1e9)
+    ),
+    Column("instruments", "text", "", "meta.id;instr", "Chosen instruments that have data, separated by commas"),
+    # Archives write "never" as a day some thousand years ahead.
+    Column("public_date", "float", "d", "time.release", "When the data become public, MJD", "utc", True, (1.0, 1e6)),
+)
+"""Every column, in the order of the file."""
+
+_INSTRUMENTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:,[A-Za-z0-9][A-Za-z0-9_-]*)*")
+
+
+def column_names() -> tuple[str, ...]:
+    """Names of the columns, in order.
+
+    Examples
+    --------
+    >>> column_names()[:4]
+    ('obs_id', 'target', 'ra', 'dec')
+    """
+    return tuple(column.name for column in COLUMNS)
+
+
+def arrange(table: pd.DataFrame) -> pd.DataFrame:
+    """The schema's columns in the schema's order, sorted by ObsID, numbered from 0.
+
+    Raises
+    ------
+    DataError
+        A column is missing.
+    """
+    missing = [name for name in column_names() if name not in table.columns]
+    if missing:
+        raise DataError(
+            "selection-columns",
+            f"a table of observations lacks the column {', '.join(missing)}",
+            remedy="make the table with daxa.Mission",
+        )
+    return table[list(column_names())].sort_values("obs_id", kind="stable").reset_index(drop=True)
+
+
+def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
+    """Refuse a table whose values cannot be what they claim.
+
+    Parameters
+    ----------
+    table
+        In the schema's columns.
+    spec
+        The mission whose ObsIDs and instruments it holds.
+    name
+        What to call it in an error, usually the file's name.
+
+    Raises
+    ------
+    DataError
+        A malformed or repeated ObsID, an unknown instrument, a position off the sky or
+        a missing value; the message names the observation.
+    """
+    for column in COLUMNS:
+        values = table[column.name]
+        for bad in values.index[_wrong_values(column, values, spec)][:1]:
+            raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} cannot be")
+    repeated = table["obs_id"][table["obs_id"].duplicated()]
+    if len(repeated):
+        raise _damaged(f"{name}: ObsID {repeated.iloc[0]!r} stands there twice")
+
+
+def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec):
+    import numpy as np
+
+    if column.kind == "text":
+        right = _TEXT_CHECKS.get(column.name, _is_text)
+        return np.array([not right(value, spec) for value in values], dtype=bool)
+    numbers = values.to_numpy(dtype=np.float64)
+    within = (numbers >= column.limits[0]) & (numbers <= column.limits[1])
+    return ~(within | (np.isnan(numbers) & column.nullable))
+
+
+def _is_obs_id(value: object, spec: MissionSpec) -> bool:
+    try:
+        return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))  # type: ignore[arg-type]
+    except CriteriaError:
+        return False
+
+
+def _is_instruments(value: object, spec: MissionSpec) -> bool:
+    known = {instrument.name for instrument in spec.instruments}
+    return isinstance(value, str) and bool(_INSTRUMENTS.fullmatch(value)) and set(value.split(",")) <= known
+
+
+def _is_text(value: object, _spec: MissionSpec) -> bool:
+    return isinstance(value, str)
+
+
+_TEXT_CHECKS: dict[str, Callable[[object, MissionSpec], bool]] = {
+    "obs_id": _is_obs_id,
+    "instruments": _is_instruments,
+}
+
+
+def _damaged(message: str) -> DataError:
+    return DataError(
+        "selection-damaged", message, remedy="restore the file with `git checkout`, or select again with `daxa update`"
+    )
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """SHA-256 of the rows, whatever their order, library versions or file format.
+
+    Parameters
+    ----------
+    table
+        In the schema's columns (others do not count); NaN equals NaN, and 0 equals -0.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> one = pd.DataFrame([{"obs_id": "001", "target": "A", "ra": 1.0, "dec": 2.0, "start": 5e4, "end": 5e4,
+    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan")}])
+    >>> table_digest(one) == table_digest(one.copy()), table_digest(one) == table_digest(one.assign(obs_id="1"))
+    (True, False)
+    """
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for column, (name, values) in zip(COLUMNS, arrange(table).items(), strict=True):
+        digest.update(f"{name}:{len(values)}:".encode())
+        if column.kind == "float":
+            numbers = values.to_numpy(dtype="<f8", copy=True) + 0.0
+            numbers[np.isnan(numbers)] = np.nan
+            digest.update(numbers.tobytes())
+        else:
+            for text in values:
+                encoded = text.encode("utf-8", "surrogatepass")
+                digest.update(f"{len(encoded)}:".encode() + encoded)
+    return digest.hexdigest()

@@ -1,0 +1,260 @@
+"""Selections as files: Parquet that carries a VOTable header (VOParquet 1.0).
+
+The convention is that of the IVOA note "Parquet in the VO": the key
+``IVOA.VOTable-Parquet.content`` of the file's metadata holds a VOTable without
+data, whose FIELDs give units, UCDs and descriptions.  TOPCAT, STILTS and
+``astropy.table.Table.read(path, format="parquet.votable")`` read it; any other
+Parquet reader sees plain columns.
+
+Equal rows give equal bytes (for one version of pyarrow), and a file whose rows
+are already the wanted ones is left untouched, so that Git and DVC see a change
+only where there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from daxa.errors import CriteriaError, DataError, StorageError
+from daxa.missions import MissionSpec, find_mission
+from daxa.selection.schema import COLUMNS, Column, arrange, check_table, column_names, table_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["SelectionMetadata", "read_selection", "read_selection_metadata", "write_selection"]
+
+_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
+
+
+@dataclass(frozen=True)
+class SelectionMetadata:
+    """What a selection file says about itself.
+
+    Parameters
+    ----------
+    mission
+        Short name of the mission.
+    criteria
+        What was asked for, as JSON (`daxa.query.Criteria.to_plain`).
+    snapshot
+        Digest of the observation table that the criteria were applied to.
+    """
+
+    mission: str
+    criteria: str
+    snapshot: str
+
+
+def write_selection(path: Path, table: pd.DataFrame, *, mission: str, criteria: str, snapshot: str) -> bool:
+    """Write a selection, unless the file already holds these rows.
+
+    Parameters
+    ----------
+    path
+        The file; its directory is made when absent.
+    table
+        Observations in the schema's columns; other columns are not written.
+    mission, criteria, snapshot
+        See `SelectionMetadata`.
+
+    Returns
+    -------
+    bool
+        False when the file was left untouched because mission and rows are equal.
+
+    Raises
+    ------
+    DataError
+        The table holds values that cannot be.
+    StorageError
+        The file cannot be written.
+    """
+    spec = find_mission(mission)
+    rows = arrange(table)
+    check_table(rows, spec, name=f"the selection for {spec.title}")
+    if _holds(path, rows, spec.name):
+        return False
+    _replace(path, _to_arrow(rows, SelectionMetadata(spec.name, criteria, snapshot)))
+    return True
+
+
+def read_selection(path: Path) -> pd.DataFrame:
+    """Read and validate a selection.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The schema's columns, sorted by ObsID; ``obs_id`` holds texts.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, of another schema, or holds a malformed ObsID.
+    """
+    import pandas as pd
+
+    arrow, metadata = _read(path)
+    if tuple(arrow.column_names) != column_names():
+        raise _damaged(path, f"its columns are {', '.join(arrow.column_names)[:200]}")
+    for column, field in zip(COLUMNS, arrow.schema, strict=True):
+        if str(field.type) not in (("string", "large_string") if column.kind == "text" else ("double",)):
+            raise _damaged(path, f"its column {column.name} has the type {field.type}")
+        if arrow.column(column.name).null_count:
+            raise _damaged(path, f"its column {column.name} has empty cells")
+    rows = arrange(pd.DataFrame({column.name: arrow.column(column.name).to_pylist() for column in COLUMNS}))
+    for column in COLUMNS:
+        if column.kind == "float":
+            rows[column.name] = rows[column.name].astype("float64")
+    check_table(rows, _spec(path, metadata.mission), name=str(path))
+    return rows
+
+
+def read_selection_metadata(path: Path) -> SelectionMetadata:
+    """Read what a selection file says about itself.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, or no selection.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        arrow = pq.read_table(pa.BufferReader(path.read_bytes()))
+        stored = arrow.schema.metadata or {}
+        metadata = SelectionMetadata(
+            *(stored[f"daxa.{name}".encode()].decode() for name in ("mission", "criteria", "snapshot"))
+        )
+        for column in arrow.columns:
+            column.validate(full=True)
+    except FileNotFoundError:
+        raise DataError(
+            "selection-absent", f"{path} does not exist", remedy="choose observations with `daxa init` or `daxa update`"
+        ) from None
+    except OSError as error:
+        raise _damaged(path, f"it cannot be read: {error}") from None
+    except KeyError as error:
+        raise _damaged(path, f"it lacks the metadata {error}") from None
+    except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
+        raise _damaged(path, f"it is no Parquet file that daxa wrote: {str(error)[:200]}") from None
+    return arrow, metadata
+
+
+def _spec(path: Path, mission: str) -> MissionSpec:
+    try:
+        return find_mission(mission)
+    except CriteriaError:
+        raise _damaged(path, f"it is for a mission called {mission[:50]!r}, which daxa does not know") from None
+
+
+def _holds(path: Path, rows: pd.DataFrame, mission: str) -> bool:
+    if not path.exists():
+        return False
+    try:
+        return read_selection_metadata(path).mission == mission and table_digest(read_selection(path)) == table_digest(
+            rows
+        )
+    except DataError:
+        return False
+
+
+def _to_arrow(rows: pd.DataFrame, metadata: SelectionMetadata) -> pa.Table:
+    import pyarrow as pa
+
+    kinds = {"text": pa.string(), "float": pa.float64()}
+    schema = pa.schema(
+        [pa.field(column.name, kinds[column.kind], nullable=False) for column in COLUMNS],
+        metadata={
+            "IVOA.VOTable-Parquet.version": "1.0",
+            "IVOA.VOTable-Parquet.content": _votable_header(metadata.mission, rows),
+            "daxa.mission": metadata.mission,
+            "daxa.criteria": metadata.criteria,
+            "daxa.snapshot": metadata.snapshot,
+            # astropy's own reader wants to know the longest text of a column, and warns where it is not told.
+            **{
+                f"table::len::{column.name}": str(_longest(rows[column.name])) for column in COLUMNS if _is_text(column)
+            },
+        },
+    )
+    arrays = [
+        pa.array(rows[field.name].to_list(), type=field.type)
+        if field.type == pa.string()
+        else pa.array(rows[field.name].to_numpy(dtype="float64"), from_pandas=False)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _is_text(column: Column) -> bool:
+    return column.kind == "text"
+
+
+def _longest(texts: pd.Series) -> int:
+    return max((len(text) for text in texts), default=1) or 1
+
+
+def _votable_header(mission: str, rows: pd.DataFrame) -> str:
+    """A VOTable 1.4 document that describes the columns and holds no data."""
+    root = ElementTree.Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
+    resource = ElementTree.SubElement(root, "RESOURCE")
+    ElementTree.SubElement(resource, "COOSYS", {"ID": "icrs", "system": "ICRS"})
+    ElementTree.SubElement(
+        resource,
+        "TIMESYS",
+        {"ID": "utc", "timeorigin": "MJD-origin", "timescale": "UTC", "refposition": "UNKNOWN"},
+    )
+    table = ElementTree.SubElement(resource, "TABLE", {"name": mission, "nrows": str(len(rows))})
+    ElementTree.SubElement(table, "DESCRIPTION").text = f"Chosen observations of {find_mission(mission).title}"
+    for column in COLUMNS:
+        # A variable arraysize would be the plainer word for texts, but astropy cannot join such columns with its data.
+        text = {"datatype": "unicodeChar", "arraysize": str(_longest(rows[column.name]))} if _is_text(column) else {}
+        kind = text or {"datatype": "double"}
+        extra = {"unit": column.unit, "ucd": column.ucd, "ref": column.system}
+        field = ElementTree.SubElement(
+            table, "FIELD", {"name": column.name, **kind, **{key: text for key, text in extra.items() if text}}
+        )
+        ElementTree.SubElement(field, "DESCRIPTION").text = column.description
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
+
+
+def _replace(path: Path, arrow: pa.Table) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    # Uncompressed and without dictionaries: Git then packs versions of the file as small differences.
+    pq.write_table(arrow, sink, compression="none", use_dictionary=False, version="2.6", data_page_version="1.0")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(sink.getvalue())
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise StorageError(
+            "unwritable", f"{path} cannot be written: {error}", remedy="free some space or check the permissions"
+        ) from None
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(
+        "selection-damaged",
+        f"{path} is no usable selection: {why}",
+        remedy="restore the file with `git checkout`, or select again with `daxa update`",
+    )

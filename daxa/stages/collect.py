@@ -1,0 +1,93 @@
+"""The last stage of the pipeline: sums over all missions and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from daxa.archive.layout import STEPS, Layout
+from daxa.errors import DataError
+from daxa.missions import find_mission
+from daxa.publish.state import MissionState, State, read_state
+from daxa.publish.summary import summarise
+from daxa.report.page import Row, Section, TaskCell, write_report
+from daxa.run.product import parse_product
+from daxa.run.task import LedgerRow
+from daxa.selection.store import read_selection
+
+__all__ = ["metrics_of", "run_collect"]
+
+
+def run_collect(root: Path) -> None:
+    """Write ``metrics.json`` and ``report/`` of the archive at `root`.
+
+    Both are functions of configuration, selections and ledgers alone.
+
+    Raises
+    ------
+    ArchiveError, ConfigError, DataError
+        The archive cannot be read.
+    """
+    layout = Layout(root)
+    state = read_state(layout)
+    part = layout.metrics.with_suffix(".part")
+    part.write_text(json.dumps(metrics_of(state), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(layout.metrics)
+    sections = [_section(layout, name, mission) for name, mission in state.missions.items()]
+    write_report(layout.report, state.config.name, sections)
+
+
+def metrics_of(state: State) -> dict[str, object]:
+    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes."""
+    missions = {name: asdict(summarise(name, mission)) for name, mission in state.missions.items()}
+    for sums in missions.values():
+        del sums["mission"]
+    counted = ("selected", "exposure", "fetched", "fetched_bytes", "products", "product_bytes")
+    total = {name: sum(sums[name] for sums in missions.values()) for name in counted}
+    return {"missions": missions, "total": total}
+
+
+def _section(layout: Layout, name: str, mission: MissionState) -> Section:
+    chosen = read_selection(layout.selection(name)).to_dict("records")
+    rows = tuple(
+        Row(
+            obs_id=observation["obs_id"],
+            target=observation["target"],
+            instruments=observation["instruments"].replace(",", ", "),
+            start=observation["start"],
+            exposure=observation["exposure"],
+            tasks=tuple(_cell(layout, name, step, mission.ledgers[step].get(observation["obs_id"])) for step in STEPS),
+            pictures=tuple(_pictures(layout, name, mission, observation["obs_id"])),
+        )
+        for observation in chosen
+    )
+    return Section(name, find_mission(name).title, STEPS, rows)
+
+
+def _cell(layout: Layout, mission: str, step: str, row: LedgerRow | None) -> TaskCell:
+    if row is None:
+        return TaskCell("todo")
+    directory = f"{_from_report(layout, mission, step)}/{row.obs_id}/" if row.files else ""
+    return TaskCell(row.outcome, row.reason, directory)
+
+
+def _pictures(layout: Layout, name: str, mission: MissionState, obs_id: str) -> Iterator[str]:
+    for step in STEPS[1:]:
+        row = mission.ledgers[step].get(obs_id)
+        for file in row.files if row else ():
+            if _is_quicklook(file.path):
+                yield f"{_from_report(layout, name, step)}/{obs_id}/{file.path}"
+
+
+def _is_quicklook(path: str) -> bool:
+    try:
+        return parse_product(path).kind == "quicklook"
+    except DataError:
+        return False
+
+
+def _from_report(layout: Layout, mission: str, step: str) -> str:
+    return Path(os.path.relpath(layout.products(mission, step), layout.report)).as_posix()

@@ -1,0 +1,124 @@
+"""The one place where events are selected.
+
+A `Cut` says which events of a list count: screening rules, good time intervals per chip
+and a range of channels.  Images, light curves and cleaned lists all use `select`, and
+exposure maps the same `Cut`, so that counts and exposure cannot disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from daxa.xray import gti
+from daxa.xray.events import EventList
+from daxa.xray.screening import Rule, rules_mask, screening_for
+from daxa.xray.tables import read_column
+
+__all__ = ["Cut", "positions_valid", "select", "standard_cut"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Which events of a list count.
+
+    Parameters
+    ----------
+    rules
+        Screening; every rule must hold.
+    gtis
+        Chip to good time intervals, shape (n, 2), s; chip 0 for formats with one list.  An
+        event on a chip that is absent does not count.
+    pi
+        First and last channel; None for all, also for events without a channel.
+    """
+
+    rules: tuple[Rule, ...]
+    gtis: Mapping[int, np.ndarray]
+    pi: tuple[int, int] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Digest (16 hexadecimal digits) of rules, good times and channels.
+
+        Products whose identity differs were made of different events and must not be
+        combined.  The sources of the rules do not count.
+        """
+        digest = hashlib.sha256()
+        rules = [[rule.column.lower(), rule.op, rule.value, rule.bits] for rule in self.rules]
+        digest.update(json.dumps([rules, self.pi], separators=(",", ":")).encode())
+        for chip, intervals in sorted(self.gtis.items()):
+            digest.update(f"{chip}:{len(intervals)}:".encode())
+            digest.update(gti.normalise(intervals).astype("<f8").tobytes())
+        return digest.hexdigest()[:16]
+
+
+def standard_cut(events: EventList, *, pi: tuple[int, int] | None = None) -> Cut:
+    """The standard screening with the list's own good time intervals."""
+    return Cut(screening_for(events), events.gtis, pi)
+
+
+def select(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) -> np.ndarray:
+    """Which rows count.
+
+    Parameters
+    ----------
+    events
+        The list that the rows come from.
+    cut
+        What counts.
+    rows
+        Shape (n,), rows of the list, such as one of its chunks.
+    sky
+        Also leave out events without a sky position (TNULL, NaN).
+
+    Returns
+    -------
+    ndarray
+        Booleans, shape (n,).
+
+    Raises
+    ------
+    DataError
+        A column is absent or of the wrong kind.
+    NotPossible
+        `sky` is asked for and the list has no sky coordinates.
+    """
+    mask = rules_mask(cut.rules, rows)
+    if cut.pi is not None:
+        channels = read_column(rows, events.format.pi_column)
+        mask &= (channels >= cut.pi[0]) & (channels <= cut.pi[1])
+    if sky:
+        mask &= positions_valid(events, rows)
+    kept = np.flatnonzero(mask)
+    mask[kept] = _in_good_time(events, cut, rows, kept)
+    return mask
+
+
+def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
+    """Which rows have a sky position, booleans of shape (n,)."""
+    valid = np.ones(len(rows), dtype=bool)
+    for name, null in zip(events.sky.columns, events.sky.nulls, strict=True):
+        values = read_column(rows, name)
+        if values.dtype.kind == "f":
+            valid &= np.isfinite(values)
+        elif null is not None:
+            valid &= values != null
+    return valid
+
+
+def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Of the rows with the numbers `kept`, which fell into the good time of their chip."""
+    times = read_column(rows, events.format.time_column)[kept].astype(np.float64)
+    if not events.format.chip_column:
+        return gti.contains(cut.gtis.get(0, ()), times)
+    chips = read_column(rows, events.format.chip_column)[kept]
+    good = np.zeros(len(kept), dtype=bool)
+    for chip, intervals in cut.gtis.items():
+        own = np.flatnonzero(chips == chip)
+        good[own] = gti.contains(intervals, times[own])
+    return good

@@ -1,0 +1,85 @@
+"""How long each chip looked, and for how much of that it could see.
+
+Computed from good time intervals, never read from an EXPOSURE card: that card keeps its
+value when somebody cuts the list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from daxa.errors import DataError
+from daxa.xray import gti
+from daxa.xray.events import EventList
+from daxa.xray.formats import card_number
+
+__all__ = ["livetime", "ontime"]
+
+
+def ontime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, float]:
+    """Good time of each chip, s.
+
+    Parameters
+    ----------
+    events
+        The event list (every format counts alike: the lengths of the intervals).
+    gtis
+        Chip to good time intervals, shape (n, 2), s.
+    """
+    return {chip: gti.total(intervals) for chip, intervals in gtis.items()}
+
+
+def livetime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, float]:
+    """Live time of each chip, s: good time in which an event could have been recorded.
+
+    Parameters
+    ----------
+    events
+        The event list; for XMM its ``EXPOSUnn`` tables are read.
+    gtis
+        Chip to good time intervals, shape (n, 2), s.
+
+    Raises
+    ------
+    DataError
+        The list lacks the table or the card that the live time comes from.
+
+    Notes
+    -----
+    XMM: the sum of FRACEXP x TIMEDEL over the frames that lie wholly in a good interval of
+    their CCD, TIME being the centre of a frame.  Chandra: good time x DTCOR.  NuSTAR: good
+    time x DEADC.
+    """
+    if events.format.livetime_scheme == "frames":
+        return {chip: _frames(events, chip, intervals) for chip, intervals in gtis.items()}
+    keyword = events.format.livetime_scheme.upper()
+    factor = card_number(events.header, keyword)
+    if not 0.0 < factor <= 1.0:
+        raise _unusable(events, f"card {keyword} is {factor:g}, which is no live fraction")
+    return {chip: seconds * factor for chip, seconds in ontime(events, gtis).items()}
+
+
+def _frames(events: EventList, chip: int, intervals: np.ndarray) -> float:
+    if not len(intervals):
+        return 0.0
+    table = events.find_table(f"EXPOSU{chip:02d}")
+    if table is None:
+        raise _unusable(events, f"it has good time for CCD {chip} but no table EXPOSU{chip:02d}")
+    centre, length, fraction = (table.column(name).astype(np.float64) for name in ("TIME", "TIMEDEL", "FRACEXP"))
+    if not (np.isfinite(centre).all() and (length >= 0).all() and (fraction >= 0).all() and (fraction <= 1).all()):
+        raise _unusable(events, f"table EXPOSU{chip:02d} holds frames without a time, a length or a live fraction")
+    # No tolerance at the edges: SAS allows none either, and a frame that only nearly fits is lost to both.
+    inside = gti.spans(intervals, centre - length / 2, centre + length / 2)
+    # fsum: the same value on every machine, whatever the order of the sum.
+    return math.fsum((fraction[inside] * length[inside]).tolist())
+
+
+def _unusable(events: EventList, what: str) -> DataError:
+    return DataError(
+        "livetime",
+        f"the live time of {events.path.name} is unknown: {what}",
+        remedy="use the list as the archive distributes it",
+    )

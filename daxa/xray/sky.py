@@ -1,0 +1,165 @@
+"""The sky coordinates of events: which columns, and what they mean.
+
+The pair of columns is the one whose TCTYPn cards end in RA and DEC, not the one that
+has a certain name.  A whole number k in an integer column covers [k - 0.5, k + 0.5).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from astropy.io import fits
+
+from daxa.errors import DataError
+from daxa.xray.formats import EventFormat, card_number, card_text
+
+__all__ = ["SkyGrid", "find_sky"]
+
+_AXES = (re.compile(r"RA---?[A-Z]{3}", re.ASCII), re.compile(r"DEC--?[A-Z]{3}", re.ASCII))
+
+_FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
+
+
+@dataclass(frozen=True)
+class SkyGrid:
+    """The plane in which an event list gives positions.
+
+    Parameters
+    ----------
+    columns
+        Names of the two columns.
+    crpix, crval, cdelt
+        Reference pixel, its position (deg), and degrees per event pixel, of each axis.
+    ctype
+        FITS codes of the projection.
+    nulls
+        Value that means "no position", None where the column has none; NaN always does.
+    limits
+        First and last legal event pixel of each axis.
+    frame, equinox
+        RADESYS ('' when the header has none) and EQUINOX (0 when it has none).
+    """
+
+    columns: tuple[str, str]
+    crpix: tuple[float, float]
+    crval: tuple[float, float]
+    cdelt: tuple[float, float]
+    ctype: tuple[str, str]
+    nulls: tuple[int | None, int | None]
+    limits: tuple[tuple[int, int], tuple[int, int]]
+    frame: str
+    equinox: float
+
+    @property
+    def pixel_arcsec(self) -> float:
+        """Side of an event pixel, arcsec."""
+        return abs(self.cdelt[0]) * 3600.0
+
+
+def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:
+    """The sky coordinates of an event list.
+
+    Parameters
+    ----------
+    form
+        The facts about lists of this kind.
+    header
+        Header of the events table.
+
+    Returns
+    -------
+    SkyGrid or None
+        None when the list has no columns of sky positions.
+
+    Raises
+    ------
+    DataError
+        The cards of the columns make no sense.
+
+    Notes
+    -----
+    Where the columns X and Y carry no world coordinates, they come from XMM's REFX and
+    REFY cards, else from the nominal pointing and the format's pixel.
+    """
+    numbers = {card_text(header, f"TTYPE{n}").upper(): n for n in range(1, int(card_number(header, "TFIELDS")) + 1)}
+    pair = tuple(
+        next((n for n in numbers.values() if axis.fullmatch(card_text(header, f"TCTYP{n}").upper())), 0)
+        for axis in _AXES
+    )
+    if all(pair):
+        axes = [_from_column(form, header, number) for number in pair]
+    elif "X" in numbers and "Y" in numbers:
+        pair = (numbers["X"], numbers["Y"])
+        axes = [_from_pointing(form, header, index) for index in (0, 1)]
+    else:
+        return None
+    crpix, crval, cdelt, ctype = (tuple(values) for values in zip(*axes, strict=True))
+    if 0.0 in cdelt or not math.isclose(abs(cdelt[0]), abs(cdelt[1]), rel_tol=1e-6):
+        raise _senseless(header, f"its pixels are {cdelt[0]} by {cdelt[1]} degrees")
+    return SkyGrid(
+        columns=tuple(card_text(header, f"TTYPE{number}") for number in pair),
+        crpix=crpix,
+        crval=crval,
+        cdelt=cdelt,
+        ctype=ctype,
+        nulls=tuple(_null(header, number) for number in pair),
+        limits=tuple(_limits(form, header, number) for number in pair),
+        frame=_frame(header),
+        equinox=card_number(header, "EQUINOX", 0.0),
+    )
+
+
+def _frame(header: fits.Header) -> str:
+    frame = (card_text(header, "RADESYS") or card_text(header, "RADECSYS")).upper()
+    if frame and frame not in _FRAMES:
+        raise _senseless(header, f"their reference frame is {frame!r}")
+    return frame
+
+
+def _from_column(form: EventFormat, header: fits.Header, number: int) -> tuple[float, float, float, str]:
+    return (
+        card_number(header, f"TCRPX{number}", form.reference_pixel),
+        card_number(header, f"TCRVL{number}"),
+        card_number(header, f"TCDLT{number}"),
+        card_text(header, f"TCTYP{number}"),
+    )
+
+
+def _from_pointing(form: EventFormat, header: fits.Header, index: int) -> tuple[float, float, float, str]:
+    axis, position, name = (("X", "RA_NOM", "RA---TAN"), ("Y", "DEC_NOM", "DEC--TAN"))[index]
+    if f"REF{axis}CRVL" in header:
+        name = card_text(header, f"REF{axis}CTYP", name)
+        if not _AXES[index].fullmatch(name.upper()):
+            raise _senseless(header, f"their projection is {name!r}")
+        return (
+            card_number(header, f"REF{axis}CRPX"),
+            card_number(header, f"REF{axis}CRVL"),
+            card_number(header, f"REF{axis}CDLT"),
+            name,
+        )
+    pixel = form.pixel_arcsec / 3600.0
+    return form.reference_pixel, card_number(header, position), pixel if index else -pixel, name
+
+
+def _null(header: fits.Header, number: int) -> int | None:
+    return int(card_number(header, f"TNULL{number}")) if f"TNULL{number}" in header else None
+
+
+def _limits(form: EventFormat, header: fits.Header, number: int) -> tuple[int, int]:
+    """Legal event pixels; a real-valued column counts from half a pixel before the first."""
+    first, last = form.sky_limits
+    first = math.ceil(card_number(header, f"TLMIN{number}", first))
+    last = math.floor(card_number(header, f"TLMAX{number}", last))
+    if last <= first:
+        raise _senseless(header, f"its legal range is {first} to {last}")
+    return first, last
+
+
+def _senseless(header: fits.Header, what: str) -> DataError:
+    return DataError(
+        "sky",
+        f"the sky columns of observation {card_text(header, 'OBS_ID')} make no sense: {what}",
+        remedy="fetch the event list again",
+    )

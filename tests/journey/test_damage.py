@@ -1,0 +1,71 @@
+"""Wrong data are noticed: by the next repro, by verify, before use."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from tests.journey.workbench import contents
+
+pytestmark = pytest.mark.journey
+
+
+def same_size_other_content(path):
+    stat = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+DAMAGES = {
+    "replaced": same_size_other_content,
+    "deleted": lambda path: path.unlink(),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "stray": lambda path: (path.parent / "stray.fits").write_bytes(b"stray"),
+}
+
+
+def problems(bench, archive):
+    ended = bench.daxa("verify", "--json", cwd=archive, ok=False)
+    assert ended.returncode in (0, 7), ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])["problems"]
+
+
+def test_damaged_products_are_named_and_made_again(copy, bench):
+    archive = copy()
+    products = ("data/xmm/events", "data/xmm/clean", "data/xmm/images", "data/nustar/clean", "ledger")
+    before = contents(archive, *products)
+    finals = sorted((archive / "data/xmm/clean").rglob("*finalevents.fits"))
+    victims = {
+        "replaced": finals[0],
+        "truncated": finals[-1],
+        "deleted": min((archive / "data/nustar/clean").rglob("*finalevents.fits")),
+        "stray": min((archive / "data/xmm/images").rglob("*image.fits")),
+    }
+    for kind, path in victims.items():
+        DAMAGES[kind](path)
+    named = json.dumps(problems(bench, archive))
+    for kind, path in victims.items():
+        assert (path.name if kind != "stray" else "stray.fits") in named
+    bench.repro(archive)
+    assert contents(archive, *products) == before
+    assert problems(bench, archive) == []
+
+
+def test_a_damaged_store_file_is_never_used(copy, bench, observatory):
+    archive = copy()
+    before = contents(archive, "data/xmm/events", "ledger")
+    for path in (bench.root / "store").rglob("*"):
+        if path.is_file() and path.stat().st_size > 1000:
+            path.chmod(0o644)
+            same_size_other_content(path)
+            path.chmod(0o444)
+    for directory in ("fetch", "events"):
+        bench.run("chmod", "-R", "u+w", str(archive / "data/xmm" / directory))
+        bench.run("rm", "-rf", str(archive / "data/xmm" / directory))
+    bench.repro(archive)
+    assert contents(archive, "data/xmm/events", "ledger") == before
+    assert any("EVLI" in request.path for request in observatory.requests), "nothing was fetched again"

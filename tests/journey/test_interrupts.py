@@ -1,0 +1,95 @@
+"""Kill anything at any moment; the same command again ends with the same bytes.
+
+``DAXA_TEST_KILLS`` sets the number of kills (a long soak takes 100).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.journey.workbench import contents, parsed_lock
+
+pytestmark = pytest.mark.journey
+
+KILLS = int(os.environ.get("DAXA_TEST_KILLS", "9"))
+PARTS = ("ledger", "selection", "data/xmm/events", "data/xmm/clean", "data/xmm/images", "data/nustar")
+VICTIMS = ("dvc", "stage", "worker")
+
+
+def start(bench, archive):
+    return subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=archive,
+        env=bench.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def strike(repro, kind):
+    """Kill one process of the pipeline; give its family as it was, or None when there is no such process now."""
+    try:
+        dvc = psutil.Process(repro.pid)
+        stages = [child for child in dvc.children() if "stage" in child.cmdline()]
+        workers = [worker for stage in stages for worker in stage.children(recursive=True)]
+        family = [dvc, *stages, *workers]
+        victims = {"dvc": [dvc], "stage": stages, "worker": workers}[kind]
+        if not victims:
+            return None
+        random.choice(victims).kill()
+    except psutil.NoSuchProcess:
+        return None
+    return family
+
+
+def test_any_kill_is_mended_by_the_same_command(finished, bench):
+    rng = random.Random(907)
+    random.seed(rng.random())
+    first = finished / "a907"
+    expected, lock = contents(first, *PARTS), parsed_lock(first)
+    archive = bench.root / "a907"
+    struck = dict.fromkeys(VICTIMS, 0)
+    attempts = 0
+    while sum(struck.values()) < KILLS:
+        shutil.rmtree(archive, ignore_errors=True)
+        shutil.rmtree(bench.root / "store", ignore_errors=True)
+        bench.run("git", "clone", "--quiet", str(first), str(archive))
+        bench.run("git", "checkout", "--quiet", "HEAD~1", cwd=archive)
+        finished_alone = False
+        while not finished_alone:
+            attempts += 1
+            assert attempts < 40 * KILLS, "the pipeline never gets on"
+            repro = start(bench, archive)
+            kind = min(VICTIMS, key=lambda name: (struck[name], name)) if sum(struck.values()) < KILLS else None
+            family = kill_within(repro, kind, rng.uniform(0.3, 12.0)) if kind else None
+            if family:
+                struck[kind] += 1
+            code = repro.wait(timeout=300)
+            if family and kind == "dvc":
+                psutil.wait_procs(family, timeout=5)
+                assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+            finished_alone = code == 0
+        found = contents(archive, *PARTS)
+        assert sorted(found) == sorted(expected)
+        assert [path for path in expected if found[path] != expected[path]] == []
+        assert parsed_lock(archive) == lock
+        assert "didn't change" in bench.repro(archive).stdout
+    assert min(struck.values()) >= KILLS // len(VICTIMS)
+
+
+def kill_within(repro, kind, seconds):
+    """Wait, then kill as soon as there is something of this kind; None when the pipeline ended before."""
+    time.sleep(seconds)
+    while repro.poll() is None:
+        if family := strike(repro, kind):
+            return family
+        time.sleep(0.02)
+    return None

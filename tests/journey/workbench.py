@@ -1,0 +1,88 @@
+"""A place to try whole pipelines in: an environment, and programs run in it as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Workbench", "contents", "parsed_lock"]
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A directory and the environment that commands run with there."""
+
+    root: Path
+    environ: Mapping[str, str]
+
+    @classmethod
+    def at(cls, root: Path, services: Mapping[str, str], **more: str) -> Workbench:
+        """Prepare an environment whose services, store and Git identity are the test's own."""
+        root.mkdir(parents=True, exist_ok=True)
+        environ = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("DAXA_", "GIT_", "DVC_"))},
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "DAXA_STORE": str(root / "store"),
+            "DAXA_CONFIG": str(root / "no-config.toml"),
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **{f"GIT_{role}_NAME": "Henrietta Leavitt" for role in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{role}_EMAIL": "leavitt@example.org" for role in ("AUTHOR", "COMMITTER")},
+            **services,
+            **more,
+        }
+        return cls(root, environ)
+
+    def run(self, *argv: str, cwd: Path | None = None, ok: bool = True, **more: str) -> subprocess.CompletedProcess:
+        """Run a program; fail with all that it said unless it ends well (`ok`)."""
+        ended = subprocess.run(
+            argv,
+            cwd=cwd or self.root,
+            env={**self.environ, **more},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=600,
+            check=False,
+        )
+        if ok and ended.returncode:
+            raise AssertionError(f"{' '.join(argv)} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
+        return ended
+
+    def daxa(self, *argv: str, cwd: Path | None = None, ok: bool = True) -> subprocess.CompletedProcess:
+        return self.run("daxa", *argv, cwd=cwd, ok=ok)
+
+    def status(self, archive: Path) -> list[dict]:
+        """Records of ``daxa status --json``."""
+        return [json.loads(line) for line in self.daxa("status", "--json", cwd=archive).stdout.splitlines()]
+
+    def repro(self, archive: Path, ok: bool = True) -> subprocess.CompletedProcess:
+        return self.run("dvc", "repro", cwd=archive, ok=ok)
+
+    def clean(self, archive: Path) -> bool:
+        """Whether Git and DVC both see nothing changed."""
+        git = self.run("git", "status", "--porcelain", cwd=archive).stdout
+        dvc = json.loads(self.run("dvc", "status", "--json", cwd=archive).stdout or "{}")
+        return not git and not dvc
+
+
+def contents(root: Path, *parts: str) -> dict[str, bytes]:
+    """Every file below these directories of an archive: relative path to bytes."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for part in parts
+        for path in sorted((root / part).rglob("*"))
+        if path.is_file()
+    }
+
+
+def parsed_lock(archive: Path) -> dict:
+    """``dvc.lock`` as values."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load((archive / "dvc.lock").read_text())

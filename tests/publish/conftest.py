@@ -1,0 +1,55 @@
+"""Archives to try releases on: made once, copied for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daxa.archive import git
+from daxa.archive.config import load_config
+from daxa.publish.push import push_releases
+from daxa.publish.release import make_release
+from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observation, set_identity
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory) -> Path:
+    """An archive with two XMM and one NuSTAR observations, processed and recorded, never released."""
+    place = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        set_identity(patch)
+        workshop = Workshop(place / "a907")
+        workshop.generate(["xmm", "nustar"], str(place / "remote"))
+        workshop.choose("xmm", [observation(FIRST), observation(THIRD)])
+        workshop.choose("nustar", [observation("30101031002") | {"instruments": "FPMA,FPMB"}])
+        git.initialise(workshop.layout.root)
+        git.commit(workshop.layout.root, ["."], "Choose")
+        workshop.process("xmm", [FIRST, THIRD])
+        workshop.process("nustar", ["30101031002"])
+        workshop.record()
+    return place
+
+
+@pytest.fixture(scope="session")
+def released_once(finished_once, tmp_path_factory) -> Path:
+    """The finished archive, released as v1.0.0 and pushed."""
+    place = tmp_path_factory.mktemp("released")
+    with pytest.MonkeyPatch.context() as patch:
+        set_identity(patch)
+        workshop = copy_archive(finished_once, place)
+        workshop.release("first data release")
+        push_releases(workshop.layout)
+    return place
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path, identity) -> Workshop:
+    """A copy of the finished archive."""
+    return copy_archive(finished_once, tmp_path)
+
+
+@pytest.fixture
+def released(released_once, tmp_path, identity) -> Workshop:
+    """A copy of the released archive, with a remote of its own."""
+    return copy_archive(released_once, tmp_path)

@@ -1,0 +1,139 @@
+"""Releases of real archives: what is made, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from daxa.archive import git
+from daxa.errors import ReleaseError
+from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, damage, observation, run
+
+
+def snapshot(workshop):
+    """Everything that a release could write: commits, tags, index, and small files."""
+    root = workshop.layout.root
+    small = {path: path.read_bytes() for path in root.iterdir() if path.is_file()}
+    return run(root, "git", "for-each-ref"), run(root, "git", "status", "--porcelain"), small
+
+
+def test_a_release_is_an_annotated_tag_on_a_clean_commit(released):
+    root = released.layout.root
+    assert run(root, "git", "cat-file", "-t", "v1.0.0") == "tag\n"
+    assert git.tags(root)["v1.0.0"] == git.commit_of(root)
+    assert git.changes(root) == []
+    assert json.loads(run(root, "dvc", "status", "--json")) == {}
+    message = run(root, "git", "tag", "--list", "--format=%(contents)", "v1.0.0")
+    assert message.splitlines()[:4] == [
+        "first data release",
+        "",
+        "XMM-Newton: 2 observations, 46.0 ks; fetch 2 done; events 2 done; clean 2 done; images 2 done; "
+        "8 products, 28.4 kB",
+        "NuSTAR: 1 observation, 23.0 ks; fetch 1 done; events 1 done; clean 1 done; images 1 done; 4 products, 15.2 kB",
+    ]
+    assert "logs.dvc" in git.tracked(root, "v1.0.0")
+    assert not any(path.startswith(("data/", "logs/", "report/")) for path in git.tracked(root, "v1.0.0"))
+
+
+def test_versions_follow_from_what_changed(released):
+    layout = released.layout
+    with pytest.raises(ReleaseError) as refused:
+        released.release()
+    assert refused.value.code == "release.nothing-new"
+
+    released.process("xmm", [FIRST, THIRD], salts={THIRD: "reprocessed"})
+    released.record()
+    assert released.release().tag == "v1.0.1"
+
+    released.choose("xmm", [observation(FIRST), observation(SECOND), observation(THIRD)])
+    released.process("xmm", [FIRST, SECOND, THIRD])
+    released.record()
+    made = released.release("one\tmore\x1b[31m")
+    assert (made.tag, made.previous) == ("v1.1.0", "v1.0.1")
+    assert made.message.startswith("one more [31m\n\nXMM-Newton: 3 observations")
+
+    released.choose("xmm", [observation(FIRST), observation(SECOND)])
+    released.process("xmm", [FIRST, SECOND])
+    released.record()
+    assert released.release().tag == "v2.0.0"
+
+    with layout.config.open("a") as stream:
+        stream.write("\n# a remark\n")
+    assert released.release().tag == "v2.0.1"
+    assert sorted(git.tags(layout.root)) == ["v1.0.0", "v1.0.1", "v1.1.0", "v2.0.0", "v2.0.1"]
+
+
+def test_a_refusal_names_all_reasons_and_writes_nothing(finished):
+    layout = finished.layout
+    (layout.root / "notes.txt").write_text("mine")
+    (layout.root / "more").mkdir()
+    (layout.root / "more" / "dvc.yaml").write_text("stages: {}\n")
+    layout.pipeline.write_text(layout.pipeline.read_text().replace("stage clean xmm", "stage clean xmm --fast"))
+    params = layout.params("nustar")
+    params.write_text(params.read_text().replace('"0 s"', '"10 s"'))
+    before = snapshot(finished)
+    with pytest.raises(ReleaseError) as refused:
+        finished.release()
+    assert snapshot(finished) == before
+    assert refused.value.code == "release.several"
+    for named in ("notes.txt", "dvc.yaml is not", "more/dvc.yaml", "clean-xmm", "events-nustar"):
+        assert named in refused.value.message
+    assert "`daxa run`" in refused.value.remedy
+
+
+def test_a_product_that_only_looks_unchanged_is_refused(finished):
+    """DVC trusts size, time and inode; the release reads every byte."""
+    victim = next(finished.layout.products("xmm", "clean").rglob("*.fits"))
+    run(finished.layout.root, "dvc", "status")
+    damage(victim)
+    before = snapshot(finished)
+    with pytest.raises(ReleaseError) as refused:
+        finished.release()
+    assert refused.value.code == "release.data"
+    assert victim.name in refused.value.message
+    assert snapshot(finished) == before
+
+
+def test_data_must_be_in_the_cache(finished):
+    cache = finished.layout.root / ".dvc" / "cache" / "files" / "md5"
+    shutil.rmtree(next(cache.iterdir()))
+    with pytest.raises(ReleaseError, match="DVC's cache lacks data of"):
+        finished.release()
+
+
+def test_failed_observations_need_a_policy(finished):
+    finished.process("xmm", [FIRST, THIRD], failed={FIRST: "clean"})
+    finished.record()
+    with pytest.raises(ReleaseError, match="0093640901 \\(data.no-events\\)"):
+        finished.release()
+    config = finished.layout.config
+    config.write_text(config.read_text().replace("max_failed_release = 0.0", "max_failed_release = 0.5"))
+    message = finished.release().message
+    assert "clean 1 done, 1 failed; images 1 done, 1 skipped" in message
+
+
+def test_a_release_from_a_clone_keeps_the_logs_of_what_it_kept(released, tmp_path):
+    root = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", str(released.layout.root), str(root))
+    shutil.copy(released.layout.root / ".dvc" / "config.local", root / ".dvc" / "config.local")
+    pipeline = [f"{step}-{mission}" for mission in ("xmm", "nustar") for step in ("events", "clean", "images")]
+    run(root, "dvc", "pull", "--quiet", *pipeline, "collect")
+    clone = Workshop(root)
+    clone.process("xmm", [FIRST, THIRD], salts={THIRD: "reprocessed"})
+    for path in [*(clone.layout.logs / "xmm").rglob(f"{FIRST}.log")]:
+        path.unlink()
+    clone.record()
+    with pytest.raises(ReleaseError, match="logs of the last release are not here"):
+        clone.release()
+    run(root, "dvc", "fetch", "--quiet", "logs.dvc")
+    assert clone.release().tag == "v1.0.1"
+    kept = {path.relative_to(clone.layout.logs): path.read_text() for path in clone.layout.logs.rglob("*.log")}
+    assert len(kept) == 12
+    assert kept == {
+        path: text.replace("\n", "reprocessed\n") if THIRD in path.name else text
+        for path, text in (
+            (path.relative_to(released.layout.logs), path.read_text()) for path in released.layout.logs.rglob("*.log")
+        )
+    }

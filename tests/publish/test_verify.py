@@ -1,0 +1,189 @@
+"""Verification reads every byte, follows no link, and believes no ledger that leads outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from daxa.archive import git
+from daxa.archive.layout import STEPS
+from daxa.errors import ArchiveError
+from daxa.publish.files import digest_directory
+from daxa.publish.outputs import directory_digest, lock_digests
+from daxa.publish.verify import verify_archive
+from daxa.run.ledger import read_ledger, write_ledger
+from tests.publish.workshop import FIRST, THIRD, damage, problem_set
+
+CLEAN = f"data/xmm/clean/{FIRST}/obsid{FIRST}-instM1-subexpS001-en-clean.fits"
+
+
+def test_a_release_is_what_it_says(released):
+    found = verify_archive(released.layout, "v1.0.0", fetched=True)
+    assert found.ok
+    assert found.problems == ()
+    rows = [
+        row
+        for mission in ("xmm", "nustar")
+        for step in STEPS
+        for row in read_ledger(released.layout.ledger(mission, step)).values()
+    ]
+    assert found.files == sum(len(row.files) for row in rows) == 24
+    assert found.size == sum(file.size for row in rows for file in row.files)
+    assert (found.missions, found.observations, found.absent_fetched) == (2, 3, 0)
+    assert found.commit == git.commit_of(released.layout.root)
+
+
+def test_our_directory_digests_are_those_of_dvc(released):
+    lock = lock_digests(released.layout.lock.read_bytes())
+    directories = {path: digest for path, digest in lock.items() if digest.endswith(".dir")}
+    assert len(directories) == 7
+    for path, digest in directories.items():
+        assert directory_digest(digest_directory(released.layout.root / path)) == digest
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def link_to_same_content(path):
+    shutil.move(path, path.parents[4] / "moved")
+    path.symlink_to(path.parents[4] / "moved")
+
+
+def link_directory(path):
+    shutil.move(path.parent, path.parents[4] / "moved")
+    path.parent.symlink_to(path.parents[4] / "moved")
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+FILE_DAMAGES = {
+    "altered": (damage, {(CLEAN, "differs")}),
+    "truncated": (truncate, {(CLEAN, "differs")}),
+    "deleted": (lambda path: path.unlink(), {(CLEAN, "absent")}),
+    "replaced by a link": (link_to_same_content, {(CLEAN, "link")}),
+    "replaced by a pipe": (pipe, {(CLEAN, "unreadable")}),
+    "replaced by a directory": (lambda path: (path.unlink(), path.mkdir()), {(CLEAN, "absent")}),
+    "directory replaced by a link": (
+        link_directory,
+        {
+            (f"data/xmm/clean/{FIRST}", "link"),
+            (CLEAN, "absent"),
+            (f"data/xmm/clean/{FIRST}/manifest.json", "absent"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILE_DAMAGES)
+def test_damaged_product(released, kind):
+    act, expected = FILE_DAMAGES[kind]
+    act(released.layout.root / CLEAN)
+    found = verify_archive(released.layout)
+    assert problem_set(found) == expected
+    product = (
+        next(problem for problem in found.problems if problem.path.startswith(f"data/xmm/clean/{FIRST}/"))
+        if (kind != "directory replaced by a link")
+        else found.problems[-1]
+    )
+    assert (product.mission, product.step, product.obs_id) == ("xmm", "clean", FIRST)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"data/xmm/images/{FIRST}/stray.fits",
+        f"data/xmm/images/{FIRST}/.hidden",
+        f"data/xmm/images/{FIRST}/deeper/stray.fits",
+        "data/xmm/images/stray.fits",
+        f"data/xmm/fetch/{FIRST}/PPS/stray.FTZ",
+        "ledger/xmm-more.parquet",
+    ],
+)
+def test_unknown_file(released, path):
+    (released.layout.root / path).parent.mkdir(exist_ok=True, parents=True)
+    (released.layout.root / path).write_text("stray")
+    assert problem_set(verify_archive(released.layout)) == {(path, "unknown")}
+
+
+@pytest.mark.parametrize("path", ["data/rosat", "data/xmm/sources", "data/xmm/clean/0999999999"])
+def test_unknown_directory(released, path):
+    (released.layout.root / path).mkdir()
+    assert problem_set(verify_archive(released.layout)) == {(path, "unknown")}
+
+
+def test_fetched_files_may_be_absent_but_not_wrong(released):
+    base = released.layout.products("xmm", "fetch")
+    shutil.rmtree(base / FIRST)
+    found = verify_archive(released.layout)
+    assert (found.problems, found.absent_fetched) == ((), 1)
+    raw = f"data/xmm/fetch/{FIRST}/PPS/raw.FTZ"
+    assert problem_set(verify_archive(released.layout, fetched=True)) == {(raw, "absent")}
+    damage(base / THIRD / "PPS" / "raw.FTZ")
+    assert problem_set(verify_archive(released.layout)) == {(f"data/xmm/fetch/{THIRD}/PPS/raw.FTZ", "differs")}
+
+
+def test_report_and_records_on_disk(released):
+    damage(released.layout.report / "index.html")
+    rows = list(read_ledger(released.layout.ledger("xmm", "clean")).values())
+    write_ledger(released.layout.ledger("xmm", "clean"), rows[:1], mission="xmm", step="clean")
+    released.layout.selection("nustar").unlink()
+    assert problem_set(verify_archive(released.layout)) == {
+        ("report", "differs"),
+        ("ledger/xmm-clean.parquet", "differs"),
+        ("selection/nustar.parquet", "absent"),
+    }
+
+
+def test_an_edited_ledger_is_caught_even_when_committed(released):
+    """Whoever alters a product and its ledger alike still has ``dvc.lock`` against him."""
+    ledger = released.layout.ledger("xmm", "clean")
+    rows = list(read_ledger(ledger).values())
+    write_ledger(ledger, rows[:1], mission="xmm", step="clean")
+    git.commit(released.layout.root, ["ledger"], "Forget one")
+    found = verify_archive(released.layout)
+    assert problem_set(found) == {
+        ("ledger/xmm-clean.parquet", "not-locked"),
+        ("ledger/xmm-clean.parquet", "unfinished"),
+        (f"data/xmm/clean/{THIRD}", "unknown"),
+    }
+    assert {problem.obs_id for problem in found.problems if problem.what == "unfinished"} == {THIRD}
+
+
+@pytest.mark.parametrize("path", ["../../../../secret", "/etc/passwd", "a/../../b", ".git/config"])
+def test_a_ledger_that_leads_outside_is_not_followed(released, path):
+    ledger = released.layout.ledger("xmm", "clean")
+    table = pq.read_table(ledger)
+    rows = table.to_pylist()
+    rows[0]["files"][0]["path"] = path
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), ledger)
+    git.commit(released.layout.root, ["ledger"], "Lead outside")
+    found = verify_archive(released.layout)
+    assert ("ledger/xmm-clean.parquet", "unreadable") in problem_set(found)
+    assert not any(path in problem.path for problem in found.problems)
+
+
+def test_a_damaged_lock_is_a_problem(released):
+    released.layout.lock.write_text("stages: [1, 2")
+    git.commit(released.layout.root, ["dvc.lock"], "Break")
+    assert problem_set(verify_archive(released.layout)) == {("dvc.lock", "unreadable")}
+
+
+def test_unknown_revisions_are_errors(released):
+    for tag in ("v9.9.9", "--all", "HEAD:daxa.toml"):
+        with pytest.raises(ArchiveError):
+            verify_archive(released.layout, tag)
+
+
+def test_the_record_is_plain(released):
+    (released.layout.root / CLEAN).unlink()
+    plain = verify_archive(released.layout).as_dict()
+    assert plain["problems"] == [{"mission": "xmm", "step": "clean", "obs_id": FIRST, "path": CLEAN, "what": "absent"}]
+    assert plain["revision"] == "HEAD"

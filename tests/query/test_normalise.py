@@ -1,0 +1,191 @@
+"""From a service's table to our schema: the value traps of the archives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daxa.errors import ServiceError
+from daxa.missions import find_mission, mission_names
+from daxa.query.normalise import normalise
+from daxa.selection.schema import arrange, check_table, column_names
+from tests.query.rows import BY_MISSION
+
+
+def raw(mission, *changes, dtype=object):
+    rows = [BY_MISSION[mission] | change for change in changes or ({},)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = []
+    for name in names:
+        cells = [row[name] for row in rows]
+        columns.append(
+            MaskedColumn(
+                np.array([0 if cell is None else cell for cell in cells], dtype=dtype),
+                name=name,
+                mask=[cell is None for cell in cells],
+            )
+        )
+    return Table(columns)
+
+
+def one(mission, **change):
+    return normalise(find_mission(mission), raw(mission, change)).table.iloc[0]
+
+
+@pytest.mark.parametrize("mission", mission_names())
+def test_a_usual_row(mission):
+    spec = find_mission(mission)
+    found = normalise(spec, raw(mission))
+    assert found.left_out == {}
+    assert tuple(found.table.columns) == (*column_names(), "row_id")
+    row = found.table.iloc[0]
+    assert row["obs_id"] == BY_MISSION[mission]["obsid"]
+    assert row["target"] == BY_MISSION[mission]["name"]
+    assert row["row_id"] == BY_MISSION[mission]["__row"]
+    assert set(row["instruments"].split(",")) == {instrument.name for instrument in spec.instruments}
+    check_table(arrange(found.table), spec, name="test")
+
+
+def test_padding_and_control_characters_go():
+    row = one("xmm", obsid=b"0404910601   ", name=" RXC\tJ0958\x00-11\x1b[31m\u202e  03 ", __row=" 2108 ")
+    assert row["obs_id"] == "0404910601"
+    assert row["target"] == "RXC J0958 -11 [31m 03"
+    assert row["row_id"] == "2108"
+    assert one("xmm", __row="../../x?y")["row_id"] == ""
+    assert one("xmm", name=None)["target"] == ""
+    assert one("xmm", name="Größe 21")["target"] == "Größe 21"
+
+
+@pytest.mark.parametrize("value", [754, 754.0, "754", "754  ", b"754", np.int32(754)])
+def test_an_obs_id_that_came_as_a_number_becomes_text(value):
+    assert one("chandra", obsid=value)["obs_id"] == "754"
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_a_column_of_numbers_becomes_texts(dtype):
+    table = raw("chandra", {}, {"obsid": "99"})
+    table["obsid"] = np.array([754, 18461], dtype=dtype)
+    assert list(normalise(find_mission("chandra"), table).table["obs_id"]) == ["18461", "754"]
+
+
+@pytest.mark.parametrize("obsid", ["404910601", "9000000101", "../../../etc", "0404910601/x", "", None, "0404910601;"])
+def test_malformed_obs_ids_are_left_out_and_counted(obsid):
+    found = normalise(find_mission("xmm"), raw("xmm", {}, {"obsid": obsid}))
+    assert list(found.table["obs_id"]) == ["0404910601"]
+    assert found.left_out == {"malformed ObsID": 1}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"ra": None},
+        {"dec": np.nan},
+        {"ra": np.inf},
+        {"ra": -1.0},
+        {"dec": 91.0},
+        {"ra": 0.0, "dec": 0.0},
+        {"ra": "n/a"},
+    ],
+)
+def test_rows_without_a_position_are_left_out_and_counted(place):
+    found = normalise(find_mission("xmm"), raw("xmm", {}, {"obsid": "0404910602", **place}))
+    assert list(found.table["obs_id"]) == ["0404910601"]
+    assert found.left_out == {"no position": 1}
+
+
+def test_ra_360_is_0():
+    assert one("xmm", ra=360.0)["ra"] == 0
+
+
+@pytest.mark.parametrize(
+    ("mission", "value"), [("xmm", 0), ("xmm", 416422), ("xmm", 416422.0), ("xmm", None), ("nustar", 0), ("chandra", 0)]
+)
+def test_sentinels_of_the_public_date_are_unknown(mission, value):
+    assert np.isnan(one(mission, public_date=value)["public_date"])
+
+
+def test_a_future_public_date_stays():
+    assert one("nustar", public_date=99999)["public_date"] == 99999
+
+
+def test_a_table_without_end_estimates_it_from_the_exposure():
+    row = one("chandra", time=57000.0, exposure=43200.0)
+    assert row["end"] == 57000.5
+
+
+@pytest.mark.parametrize("end", [0.0, -1.0, 53882.0, None, np.nan])
+def test_an_end_before_the_start_is_replaced_by_the_estimate(end):
+    row = one("xmm", time=53882.5, end_time=end, duration=8640.0)
+    assert row["end"] == pytest.approx(53882.6)
+
+
+@pytest.mark.parametrize("start", [0.0, -5.0, None, 1e6])
+def test_a_start_that_is_none_is_unknown(start):
+    row = one("chandra", time=start)
+    assert np.isnan(row["start"])
+    assert np.isnan(row["end"])
+
+
+def test_planned_exposures_are_negative_and_mean_no_data():
+    row = one("nustar", exposure_a=-20.0, exposure_b=-20.0)
+    assert row["instruments"] == ""
+    assert np.isnan(row["exposure"])
+
+
+@pytest.mark.parametrize(
+    ("exposures", "instruments"),
+    [
+        ({"pn_time": 0.0}, "M1,M2"),
+        ({"mos1_time": None, "mos2_time": np.nan}, "PN"),
+        ({"pn_time": 0, "mos1_time": 0, "mos2_time": 0}, ""),
+    ],
+)
+def test_instruments_are_those_with_exposure(exposures, instruments):
+    assert one("xmm", **exposures)["instruments"] == instruments
+
+
+@pytest.mark.parametrize(("detector", "instruments"), [("ACIS-S", "ACIS"), ("ACIS", "ACIS"), ("HRC-I", ""), ("", "")])
+def test_the_detector_of_a_row_counts_where_the_table_names_it(detector, instruments):
+    assert one("chandra", detector=detector)["instruments"] == instruments
+
+
+def test_of_repeated_obs_ids_the_longest_exposure_stays_whatever_the_order():
+    changes = [{"duration": 1.0, "name": "A"}, {"duration": 9.0, "name": "C"}, {"duration": 9.0, "name": "B"}]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        found = normalise(find_mission("xmm"), raw("xmm", *(changes[index] for index in order)))
+        assert found.table[["exposure", "target"]].to_numpy().tolist() == [[9.0, "B"]]
+        assert found.left_out == {"repeated ObsID": 2}
+
+
+def test_a_missing_column_or_no_usable_row_is_malformed():
+    table = raw("xmm")
+    table.remove_column("end_time")
+    with pytest.raises(ServiceError, match="end_time") as caught:
+        normalise(find_mission("xmm"), table)
+    assert caught.value.code == "service.malformed"
+    with pytest.raises(ServiceError, match="none of the 1 rows"):
+        normalise(find_mission("xmm"), raw("xmm", {"obsid": "x"}))
+
+
+def test_names_of_columns_may_come_in_capitals():
+    table = raw("xmm")
+    for name in table.colnames:
+        table.rename_column(name, name.upper())
+    assert normalise(find_mission("xmm"), table).table["obs_id"].iloc[0] == "0404910601"
+
+
+CELL = st.none() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=12) | st.binary(max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(change=st.dictionaries(st.sampled_from(sorted(set(BY_MISSION["xmm"]))), CELL, max_size=5))
+def test_whatever_stands_in_a_cell_the_result_is_sound(change):
+    spec = find_mission("xmm")
+    table = raw("xmm", {"obsid": "0000000001"}, change)
+    found = normalise(spec, table).table
+    usable = arrange(found[found["instruments"] != ""])
+    check_table(usable, spec, name="test")
+    assert all(text.isprintable() for text in found["target"])

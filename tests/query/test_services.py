@@ -1,0 +1,270 @@
+"""The query services, whole and broken, over real connections on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from astropy.coordinates import name_resolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daxa.errors import CriteriaError, ServiceError
+from daxa.missions import find_mission, mission_names
+from daxa.query.services import build_query, fetch_table, resolve_name
+from daxa.settings import load_settings
+from tests.query.rows import BY_MISSION, XMM
+from tests.query.service import Reply, refusal, serve, table_service, votable
+
+SPEC = find_mission("xmm")
+HTML = b"<!DOCTYPE html><html><body><h1>Please log in to the network</h1></body></html>"
+ROWS = [XMM, XMM | {"obsid": "0201901401", "name": "A907"}]
+SESAME = b"""# Abell 907\t#Q24356
+#=Sc=Simbad (via url):    1     0ms
+%@ 1639893
+%C.0 ClG
+%J 149.5916 -11.0638 = 09:58:22.0 -11:03:50
+%I.0 ACO   907
+#====Done (2026-Nov-01,10:00:00z)====
+"""
+NOBODY = b"# xyzzy\t#Q24357\n#!Simbad: No known catalog could be found\n#! *** Nothing found *** \n#====Done====\n"
+
+
+@pytest.fixture
+def service():
+    with serve(table_service(ROWS)) as running:
+        yield running
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    waited = []
+    monkeypatch.setattr("daxa.query.services.time.sleep", waited.append)
+    return waited
+
+
+def test_the_whole_table_is_counted_and_fetched(service):
+    answer = fetch_table(SPEC, service.settings())
+    assert len(answer.table) == 2
+    assert answer.service == f"{service.url}/tap"
+    counted, asked = service.queries
+    assert counted.startswith("SELECT COUNT(*) AS n FROM xmmmaster WHERE ")
+    assert asked == answer.query == build_query(SPEC, 1002)
+    assert '"time"' in asked
+    assert '"__row"' in asked
+
+
+@pytest.mark.parametrize("mission", mission_names())
+def test_queries_quote_every_column_once(mission):
+    query = build_query(find_mission(mission), 10)
+    columns, _, rest = query.removeprefix("SELECT TOP 10 ").partition(" FROM ")
+    names = columns.split(", ")
+    assert all(name.startswith('"') and name.endswith('"') for name in names)
+    assert len(names) == len(set(names))
+    assert rest.startswith(f"{find_mission(mission).table.name} WHERE ")
+
+
+def test_requests_name_us_and_ask_for_rows_beyond_the_cap(service):
+    fetch_table(SPEC, service.settings())
+    _, form, headers = service.requests[1]
+    assert headers["User-Agent"].startswith("daxa/")
+    assert "MAXREC=1002" in form
+
+
+@pytest.mark.parametrize("mission", mission_names())
+def test_texts_units_and_masked_cells_arrive(mission):
+    from daxa.query.normalise import normalise
+
+    row = BY_MISSION[mission]
+    with serve(table_service([row, row | {"obsid": row["obsid"][:-1] + "9", "public_date": None}])) as running:
+        answer = fetch_table(find_mission(mission), running.settings())
+    assert str(answer.table["time"].unit) == "mjd"
+    found = normalise(find_mission(mission), answer.table).table
+    assert set(found["obs_id"]) == {row["obsid"], row["obsid"][:-1] + "9"}
+    assert found["public_date"].isna().sum() == 1
+    assert not found["target"].str.endswith(" ").any()
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+def test_passing_trouble_is_waited_out(service, waits, status):
+    service.script = [Reply(HTML, status), Reply(HTML, status, {"Retry-After": "7"})]
+    assert len(fetch_table(SPEC, service.settings()).table) == 2
+    assert waits == [0.5, 7.0]
+
+
+def test_a_service_may_not_make_us_wait_for_ever(service, waits):
+    service.script = [Reply(HTML, 503, {"Retry-After": "86400"}), Reply(HTML, 503, {"Retry-After": "-1"})]
+    fetch_table(SPEC, service.settings())
+    assert waits == [30.0, 1.0]
+
+
+def test_lasting_trouble_is_unreachable(service, waits):
+    service.answer = lambda _query: Reply(HTML, 503)
+    with pytest.raises(ServiceError, match="503") as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.code == "service.unreachable"
+    assert service.url in caught.value.message
+    assert caught.value.environmental
+    assert len(service.queries) == 4
+    assert len(waits) == 3
+
+
+def test_nobody_there_is_unreachable(waits):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, load_settings(environ={"DAXA_HEASARC_TAP": f"http://127.0.0.1:{port}/tap"}, user_file=None))
+    assert caught.value.code == "service.unreachable"
+    assert caught.value.remedy
+
+
+def test_a_silent_service_does_not_hang_us(service, waits):
+    done = threading.Event()
+    service.answer = lambda _query: Reply(b"x" * 100, cut=10, hang=done)
+    try:
+        with pytest.raises(ServiceError) as caught:
+            fetch_table(SPEC, service.settings(DAXA_READ_TIMEOUT="0.2"))
+        assert service.released == 0  # we gave up, not the service
+    finally:
+        done.set()
+    assert caught.value.code == "service.unreachable"
+
+
+def test_a_body_cut_in_the_middle_is_asked_for_again(service, waits):
+    whole = votable(ROWS, ["obsid", "name"])
+    service.script = [Reply(votable([{"n": 2}], ["n"])), Reply(whole, cut=len(whole) // 2)]
+    assert len(fetch_table(SPEC, service.settings()).table) == 2
+    assert len(service.queries) == 3
+
+
+@pytest.mark.parametrize("reply", [refusal("Cannot parse query"), Reply(HTML, 404), Reply(HTML, 401), Reply(b"", 400)])
+def test_a_refused_query_is_refused_at_once(service, waits, reply):
+    service.answer = lambda _query: reply
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.code == "service.refused"
+    assert len(service.queries) == 1
+
+
+def test_what_a_refusal_says_is_shown_without_control_characters(service):
+    service.answer = lambda _query: refusal("bad&#x9b;31m query\u202e")
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.message.isprintable()
+    assert "bad" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body", [HTML, b"", b"SIMPLE  =", b"<VOTABLE/>", b"\x1f\x8b junk", votable(ROWS, ["obsid"])[:-30]]
+)
+def test_what_is_no_votable_is_malformed(service, waits, body):
+    service.answer = lambda _query: Reply(body)
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.code == "service.malformed"
+    assert waits == []
+
+
+@pytest.mark.parametrize("count", ["many", -1, 0, 10**12])
+def test_a_count_that_cannot_be_is_malformed(service, count):
+    service.answer = lambda _query: Reply(votable([{"n": count}], ["n"]))
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.code == "service.malformed"
+
+
+def cut_off(counts, rows, **how):
+    def answer(query):
+        if "COUNT" in query:
+            return Reply(votable([{"n": counts.pop(0)}], ["n"]))
+        return Reply(votable(rows, ["obsid"], **how))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("counts", "rows", "how"),
+    [
+        ([3, 3], ROWS, {}),
+        ([2], ROWS, {"status": "OVERFLOW"}),
+        ([2], ROWS, {"after": "OVERFLOW"}),
+        ([1, 1], [XMM] * 1001, {}),
+    ],
+)
+def test_fewer_rows_than_there_are_is_truncated(service, counts, rows, how):
+    service.answer = cut_off(counts, rows, **how)
+    with pytest.raises(ServiceError) as caught:
+        fetch_table(SPEC, service.settings())
+    assert caught.value.code == "service.truncated"
+
+
+def test_a_table_that_shrinks_or_grows_between_the_queries_is_whole(service):
+    service.answer = cut_off([3, 2], ROWS)
+    assert len(fetch_table(SPEC, service.settings()).table) == 2
+    service.answer = cut_off([1], ROWS)
+    assert len(fetch_table(SPEC, service.settings()).table) == 2
+
+
+BODY = votable(ROWS, ["obsid", "ra", "name"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.integers(0, len(BODY) - 1), patch=st.binary(min_size=1, max_size=4))
+def test_a_corrupted_answer_is_a_service_error_or_a_table(service, where, patch):
+    spoiled = BODY[:where] + patch + BODY[where + len(patch) :]
+    service.answer = lambda query: Reply(votable([{"n": 2}], ["n"]) if "COUNT" in query else spoiled)
+    try:
+        answer = fetch_table(SPEC, service.settings())
+    except ServiceError as error:
+        assert error.code in {"service.malformed", "service.truncated", "service.refused"}
+    else:
+        assert len(answer.table) >= 2
+
+
+def test_names_are_resolved_as_astropy_resolves_them(service):
+    service.answer = lambda _query: Reply(SESAME, headers={"Content-Type": "text/plain"})
+    assert resolve_name("Abell 907", service.settings()) == (149.5916, -11.0638)
+    with name_resolve.sesame_url.set([service.settings().sesame]):
+        oracle = name_resolve.get_icrs_coordinates("Abell 907")
+    assert (oracle.ra.deg, oracle.dec.deg) == (149.5916, -11.0638)
+    ours, theirs = (path for _, path, _ in service.requests)
+    assert ours == theirs
+
+
+def test_an_unknown_name_is_the_user_s_to_mend(service):
+    service.answer = lambda _query: Reply(NOBODY)
+    with pytest.raises(CriteriaError, match="xyzzy") as caught:
+        resolve_name("xyzzy", service.settings())
+    assert caught.value.code == "criteria.target"
+
+
+@pytest.mark.parametrize("name", ["a&b=c", "../../x?y#z", "M 87\r\nHost: evil", "é", "%41"])
+def test_a_name_cannot_leave_the_query(service, name):
+    service.answer = lambda _query: Reply(NOBODY)
+    with pytest.raises(CriteriaError):
+        resolve_name(name, service.settings())
+    ((_, path, headers),) = service.requests
+    assert path.startswith("/nph-sesame/SNV?")
+    assert not set("&=#/") & set(path.removeprefix("/nph-sesame/SNV?"))
+    assert headers["Host"].startswith("127.0.0.1")
+    assert service.queries == [name]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply(HTML, 503), "service.unreachable"),
+        (Reply(HTML, 404), "service.refused"),
+        (Reply(HTML), "service.malformed"),
+        (Reply(b"\xff\xfe"), "service.malformed"),
+        (Reply(SESAME.replace(b"149.5916", b"949.5916")), "service.malformed"),
+        (Reply(SESAME, cut=50), "service.unreachable"),
+    ],
+)
+def test_a_broken_resolver_is_no_unknown_name(service, waits, reply, code):
+    service.answer = lambda _query: reply
+    with pytest.raises(ServiceError) as caught:
+        resolve_name("Abell 907", service.settings())
+    assert caught.value.code == code

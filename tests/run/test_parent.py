@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from uuid import uuid4
+
+import pytest
+
+from daxa.errors import ProgramError
+from daxa.run import parent
+from daxa.run.parent import die_with_parent
+from tests.run.processes import marked, start, wait_until
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from daxa.run.parent import die_with_parent
+from daxa.run.runner import run_stage
+from tests.run.works import stage, task
+die_with_parent()
+run_stage(stage(Path(sys.argv[1]), [task("1", action="spawn"), task("2", action="sleep")]))
+"""
+DVC = """
+import os, subprocess, sys
+sys.argv.append("dvc repro")
+subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], env={**os.environ, "DVC_STAGE": "clean-xmm"})
+"""
+
+
+def test_a_stage_dies_with_its_dvc(tmp_path):
+    mark = str(uuid4())
+    dvc = start(DVC, mark, tmp_path, STAGE)
+    wait_until(lambda: len(marked(mark)) >= 8)
+    dvc.kill()
+    dvc.wait()
+    wait_until(lambda: not marked(mark), seconds=1.5)
+    assert b"DVC has ended" in dvc.stdout.read()
+    dvc.stdout.close()
+
+
+def test_a_stage_whose_dvc_is_already_gone_does_not_begin(monkeypatch):
+    monkeypatch.setattr(parent.os, "getppid", lambda: 1)
+    monkeypatch.setattr("psutil.Process.cmdline", lambda self: ["/sbin/init"])
+    monkeypatch.setattr("psutil.Process.name", lambda self: "init")
+    with pytest.raises(ProgramError) as caught:
+        die_with_parent({"DVC_STAGE": "clean-xmm"})
+    assert caught.value.code == "program.dvc-gone"
+    assert "clean-xmm" in str(caught.value)
+
+
+def test_without_dvc_nobody_watches():
+    assert die_with_parent({}) is None
+
+
+def test_a_living_parent_is_left_alone(monkeypatch):
+    monkeypatch.setattr("psutil.Process.cmdline", lambda self: ["/usr/bin/dvc", "repro"])
+    ended = threading.Event()
+    thread = die_with_parent({"DVC_STAGE": "clean-xmm"}, end=ended.set)
+    time.sleep(0.5)
+    assert thread.daemon
+    assert not ended.is_set()
+
+
+def test_importing_the_runner_imports_nothing_heavy():
+    code = "import sys, daxa.run.runner, daxa.run.parent, daxa.run.worker; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"numpy", "astropy", "pandas", "pyarrow", "psutil", "filelock", "scipy", "httpx"}
+    assert not heavy & set(modules)

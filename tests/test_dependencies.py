@@ -1,0 +1,49 @@
+"""What is imported is declared, what is declared is imported, and each has its reason written down."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+# DVC is run as a command.
+RUN = {"dvc"}
+
+
+def normal(requirement: str) -> str:
+    return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-").replace(".", "-")
+
+
+def imported() -> set[str]:
+    """Distributions whose modules the package imports, wherever in its files."""
+    modules = set()
+    for path in (CHECKOUT / "daxa").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                modules.add(node.module.partition(".")[0])
+    known = packages_distributions()
+    foreign = modules - set(sys.stdlib_module_names) - {"daxa"}
+    # The namespace `ruamel` belongs to several distributions, of which ruamel.yaml is the one that is meant.
+    return {normal("ruamel.yaml" if module == "ruamel" else known[module][0]) for module in foreign}
+
+
+def declared() -> set[str]:
+    return {normal(requirement) for requirement in PROJECT["project"]["dependencies"]}
+
+
+def test_imports_are_declared_and_declarations_are_used():
+    assert imported() | RUN == declared()
+
+
+def test_every_dependency_has_its_reason():
+    told = (CHECKOUT / "docs" / "dependencies.md").read_text().lower()
+    tools = {normal(requirement) for requirement in PROJECT["dependency-groups"]["test"]}
+    untold = [name for name in sorted(declared() | tools) if name not in told.replace(".", "-")]
+    assert not untold

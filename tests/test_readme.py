@@ -1,0 +1,94 @@
+"""What the README shows runs, and its shell and Python sessions make the same archive."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from daxa.cli import VERBS
+from daxa.sample import Observatory, build_sky
+from tests.journey.workbench import Workbench, contents, parsed_lock
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+# These say where and when, and where the remote is: all else of an archive depends on what was asked alone.
+OF_THE_PLACE = ("upstream/", ".dvc/config")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def typed(block: str) -> list[list[str]]:
+    """The commands of a console block."""
+    return [shlex.split(line[2:], comments=True) for line in block.splitlines() if line.startswith("$ ")]
+
+
+def session_with(text: str, language: str) -> str:
+    (only,) = [block for block in blocks(language) if text in block]
+    return only
+
+
+def follow(bench: Workbench, commands: list[list[str]]) -> None:
+    """Run commands as a shell would, ``cd`` included."""
+    place = bench.root
+    for command in commands:
+        if command[0] == "cd":
+            place = place / command[1]
+        else:
+            bench.run(*command, cwd=place)
+
+
+def tracked(bench: Workbench, archive: Path) -> dict[str, bytes]:
+    """The files of the release that do not depend on where and when it was made."""
+    names = bench.run("git", "ls-tree", "-r", "--name-only", "v1.0.0", cwd=archive).stdout.splitlines()
+    return {name: (archive / name).read_bytes() for name in names if not name.startswith(OF_THE_PLACE)}
+
+
+def test_every_verb_and_target_that_the_readme_names_exists():
+    verbs = {command[1] for block in blocks("console") for command in typed(block) if command[0] == "daxa"}
+    assert verbs <= VERBS.keys()
+    targets = {command[1] for block in blocks("console") for command in typed(block) if command[0] == "make"}
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    assert targets == {"demo", "test"}
+    assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_override_of_the_readme_is_one(tmp_path):
+    from daxa.archive.config import effective_parameters
+
+    (block,) = blocks("toml")
+    tables = {"clean": {"flare_sigma": 3.0, **tomllib.loads(block)["clean"]}}
+    assert effective_parameters(tables, "clean", "0404910601")["flare_sigma"] == 2.5
+    assert effective_parameters(tables, "clean", "0201901401")["flare_sigma"] == 3.0
+
+
+def test_pictures_and_links_are_there():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (CHECKOUT / target).is_file(), target
+
+
+@pytest.mark.journey
+def test_shell_and_python_make_the_same_archive(tmp_path):
+    sky = build_sky(tmp_path / "sky")
+    with Observatory(sky.root, sky.tables, sky.names) as observatory:
+        shell = Workbench.at(tmp_path / "shell", observatory.environ)
+        follow(shell, typed(session_with("daxa init", "console")))
+        python = Workbench.at(tmp_path / "python", observatory.environ)
+        python.run(sys.executable, "-c", session_with("import daxa", "python"))
+        theirs, ours = shell.root / "a907", python.root / "a907"
+        assert tracked(shell, theirs) == tracked(python, ours)
+        assert parsed_lock(theirs) == parsed_lock(ours)
+        assert contents(theirs, "data", "report") == contents(ours, "data", "report")
+        told = ("git", "for-each-ref", "--format=%(objecttype)%0a%(contents)", "refs/tags/v1.0.0")
+        assert shell.run(*told, cwd=theirs).stdout == python.run(*told, cwd=ours).stdout
+        assert shell.clean(theirs)
+        clone = [*("git", "clone", "--quiet", "--branch", "v1.0.0"), str(theirs), "a907"]
+        reader = Workbench.at(tmp_path / "reader", observatory.environ)
+        follow(reader, [clone, *typed(session_with("ADDRESS", "console"))[1:]])
