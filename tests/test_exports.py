@@ -78,6 +78,7 @@ def test_public_names_have_docstrings(name):
     bare = [
         offered
         for offered in getattr(module, "__all__", [])
-        if callable(value := getattr(module, offered)) and not inspect.getdoc(value)
+        if (inspect.isfunction(value := getattr(module, offered)) or inspect.isclass(value))
+        and not inspect.getdoc(value)
     ]
     assert not bare

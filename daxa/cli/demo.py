@@ -20,21 +20,23 @@ __all__ = ["demo"]
 EXAMPLES = ("daxa demo", "daxa demo /tmp/demo --keep-serving")
 
 _TAG = "v1.0.0"
-_MAKE = (
+_COMMANDS = (
     (
         *("daxa", "init", "a907", "--mission", "xmm", "--mission", "chandra", "--mission", "nustar"),
         *("--target", "Abell 907", "--radius", "15arcmin"),
         *("--remote", "storage", "--title", "Abell 907, simulated"),
     ),
-)
-_FILL = (
+    ("cd", "a907"),
     ("dvc", "repro"),
     ("daxa", "status"),
     ("daxa", "release", "-m", "first data release"),
     ("daxa", "push"),
+    ("cd", ".."),
+    ("git", "clone", "--quiet", "--branch", _TAG, "a907", "clone"),
+    ("cd", "clone"),
+    ("dvc", "pull"),
+    ("daxa", "verify", _TAG),
 )
-_CLONE = (("git", "clone", "--quiet", "--branch", _TAG, "a907", "clone"),)
-_CHECK = (("dvc", "pull"), ("daxa", "verify", _TAG))
 
 
 def demo(
@@ -55,11 +57,7 @@ def demo(
     say("simulating a small sky around Abell 907 ...")
     sky = build_sky(directory / "observatory", seed=907)
     with Observatory(sky.root, sky.tables, sky.names) as observatory:
-        environ = _environ(directory, observatory.environ)
-        _follow(directory, directory, _MAKE, environ)
-        _follow(directory, directory / "a907", _FILL, environ)
-        _follow(directory, directory, _CLONE, environ)
-        _follow(directory, directory / "clone", _CHECK, environ)
+        _follow(directory, _COMMANDS, _environ(directory, observatory.environ))
         _conclude(directory)
         if keep_serving:
             _serve_on(observatory.environ, directory)
@@ -81,6 +79,10 @@ def _environ(directory: Path, services: Mapping[str, str]) -> dict[str, str]:
 
     scripts = str(Path(sys.executable).parent)
     environ = {
+        # Git's page on detached heads would hide what the demo is about; who configures Git this way is left alone.
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "advice.detachedHead",
+        "GIT_CONFIG_VALUE_0": "false",
         **os.environ,
         **services,
         "DAXA_STORE": str(directory / "store"),
@@ -95,21 +97,27 @@ def _environ(directory: Path, services: Mapping[str, str]) -> dict[str, str]:
     return environ
 
 
-def _follow(top: Path, place: Path, commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> None:
+def _follow(directory: Path, commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> None:
+    """Print and run commands one after the other, as a shell in that directory would."""
     from daxa.run.process import run_program
 
-    show_text(f"\n$ cd {shlex.quote(str(top if place == top else place.relative_to(top.parent)))}")
+    place = directory
+    show_text(f"\n$ cd {shlex.quote(str(directory))}")
     for command in commands:
         show_text(f"$ {shlex.join(command)}")
         sys.stdout.flush()
         program, *arguments = command
+        if program == "cd":
+            place = (place / arguments[0]).resolve()
+            continue
         argv = [program, *arguments] if program == "git" else [sys.executable, "-m", program, *arguments]
         ended = run_program(argv, cwd=place, environ=environ, show=True)
+        show_text("")
         if ended.code:
             raise ProgramError(
                 "demo",
                 f"`{shlex.join(command)}` ended with {ended.code} in {place}",
-                remedy=f"read what it says above; what was made so far is in {top}",
+                remedy=f"read what it says above; what was made so far is in {directory}",
             )
 
 
@@ -123,7 +131,7 @@ def _conclude(directory: Path) -> None:
     made = products.loc[products["step"] != "fetch"]
     counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"
     show_text(
-        f"""
+        f"""\
 Made from simulated observations in {directory}:
   a907           the archive: release {_TAG}, {counts}, {len(made)} products
   storage        its remote, where `daxa push` put the data

@@ -224,7 +224,7 @@ def _show_selection(spec: MissionSpec, table: pd.DataFrame, left_out: Mapping[st
     if len(table) > _SHOWN_ROWS:
         show_text(f"  ... and {len(table) - _SHOWN_ROWS} more")
     for reason, rows in left_out.items():
-        say(f"  {rows} rows of the archive's table left out: {reason}")
+        say(f"  left out: {rows} ({reason})")
     show_text("")
 
 

@@ -239,7 +239,7 @@ def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -
         return ServiceError(
             "unreachable",
             f"{host} could not serve {url} in {failures} attempts: {last.reason}",
-            remedy="check the network (`daxa doctor`); what has arrived is kept, so run the same command again later",
+            remedy="check the network; what has arrived is kept, so run the same command again later",
         )
     return DataError(
         "not-served",
@@ -290,7 +290,7 @@ def refusal(url: str, status: int) -> DataError:
         return DataError(
             "absent",
             f"{url} is not in the archive (HTTP {status})",
-            remedy="run `daxa update`: the archive may have moved or withdrawn it",
+            remedy="look it up at the archive, which may have moved or withdrawn it; `daxa run` tries again",
         )
     return DataError("refused", f"{url} was answered with HTTP {status}", remedy="look at the address in a browser")
 

@@ -248,7 +248,7 @@ def _find(
     raise DataError(
         "absent",
         f"{sources[-1].url} does not exist: {spec.title} has no such observation in the archive",
-        remedy="run `daxa update`: the archive may have moved or withdrawn it",
+        remedy="look it up at the archive, which may have moved or withdrawn it; `daxa run` tries again",
     )
 
 
@@ -311,7 +311,7 @@ def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival
             "redelivered",
             f"{file.path} of {obs_id} has changed in the archive: {origin.transfer.size} bytes with SHA-256 "
             f"{origin.sha256[:12]}..., the ledger has {file.size} bytes with {file.sha256[:12]}...",
-            remedy="get the old file with `dvc pull` or from a mirror, or accept the new one with `daxa update`",
+            remedy="work with the release's products, which `dvc pull` brings; the new file is kept in the store, unused",
         )
     _link(way, origin.sha256, file.path)
     return _arrival(file.path, origin)

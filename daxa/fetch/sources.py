@@ -60,7 +60,9 @@ def directory_urls(connection: Connection, spec: MissionSpec, obs_id: str, row_i
     ends_with = spec.directory_of(obs_id).rpartition("/")[2]
     rebased = (rebase(url, tree, ends_with) for url in _ask_datalink(connection, spec.table.name, row_id))
     linked = next((Source(url, "datalink") for url in rebased if url), None)
-    return (declared,) if linked is None or linked.url == declared.url else (linked, declared)
+    if linked is None:
+        return (declared,)
+    return (linked,) if linked.url == declared.url else (linked, declared)
 
 
 def rebase(url: str, tree: str, ends_with: str) -> str | None:

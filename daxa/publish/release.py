@@ -20,7 +20,8 @@ from daxa.publish.embargo import mjd_now, proprietary
 from daxa.publish.files import Problem, check_files, check_places
 from daxa.publish.logs import NAME as LOGS
 from daxa.publish.logs import LogPlan, keep_logs, plan_logs
-from daxa.publish.remote import Remote, find_storage
+from daxa.publish.outputs import listed_files, shared_digests
+from daxa.publish.remote import Remote, Storage, find_storage
 from daxa.publish.state import State, read_observations, read_state, records_at
 from daxa.publish.summary import summarise, tag_message
 from daxa.publish.verify import unfinished
@@ -241,13 +242,26 @@ def _gather(layout: Layout, config: ArchiveConfig) -> Facts:
         tracked=tuple(git.tracked(layout.root)),
         pipeline_rendered=_is_rendered(layout, config),
         stale=tuple(sorted(stale)),
-        uncached=tuple(path for path in dvc.missing_from_cache(layout.root) if path.rstrip("/") != layout.logs.name),
+        uncached=tuple(_uncached(layout, storage)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
         last=last,
         changed=bool(changes) or not last or git.differs(layout.root, last, without=LOGS),
     )
+
+
+def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
+    """Outputs of which DVC's cache lacks an object; the logs come there with the release."""
+    if not layout.lock.is_file():
+        return
+    for path, digest in shared_digests(layout.pipeline.read_bytes(), layout.lock.read_bytes(), None).items():
+        listing = storage.cached(digest)
+        whole = listing.is_file()
+        if whole and digest.endswith(".dir"):
+            whole = all(storage.cached(one).is_file() for one in set(listed_files(listing.read_bytes()).values()))
+        if not whole:
+            yield path
 
 
 def _check_data(layout: Layout, state: State) -> list[Problem]:

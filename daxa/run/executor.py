@@ -131,6 +131,10 @@ class _Pool:
 
     def step(self) -> list[Report]:
         """Start what can start, wait a moment, and collect what came in."""
+        # A task that comes back from a dead worker may find others that had nothing left to do.
+        for worker in self._workers:
+            if worker.ready and worker.assignment is None:
+                self._assign(worker)
         running = sum(worker.assignment is not None for worker in self._workers)
         while len(self._workers) < min(self._size, len(self._queue) + running):
             self._workers.append(self._start())

@@ -174,9 +174,7 @@ _TEXT_CHECKS: dict[str, Callable[[object, MissionSpec], bool]] = {
 
 
 def _damaged(message: str) -> DataError:
-    return DataError(
-        "selection-damaged", message, remedy="restore the file with `git checkout`, or select again with `daxa update`"
-    )
+    return DataError("selection-damaged", message, remedy="restore the file with `git checkout`")
 
 
 def table_digest(table: pd.DataFrame) -> str:

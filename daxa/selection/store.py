@@ -141,7 +141,9 @@ def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
             column.validate(full=True)
     except FileNotFoundError:
         raise DataError(
-            "selection-absent", f"{path} does not exist", remedy="choose observations with `daxa init` or `daxa update`"
+            "selection-absent",
+            f"{path} does not exist",
+            remedy="restore it with `git checkout`, or choose observations with `daxa init`",
         ) from None
     except OSError as error:
         raise _damaged(path, f"it cannot be read: {error}") from None
@@ -256,5 +258,5 @@ def _damaged(path: Path, why: str) -> DataError:
     return DataError(
         "selection-damaged",
         f"{path} is no usable selection: {why}",
-        remedy="restore the file with `git checkout`, or select again with `daxa update`",
+        remedy="restore the file with `git checkout`",
     )

@@ -94,7 +94,8 @@ def row_id(archive) -> str:
 
 
 def test_an_observation_arrives(archive, fetch, settings, tmp_path):
-    target, arrivals, _ = fetch(row_id=row_id(archive))
+    target, arrivals, log = fetch(row_id=row_id(archive))
+    assert "(datalink)" in log[0]
     origin = tmp_path / "tree" / NUSTAR.directory_of(OBS)
     assert tree(target) == {path: (origin / path).read_bytes() for path in (A, B)}
     assert [arrival.path for arrival in arrivals] == [A, B]

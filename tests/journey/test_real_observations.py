@@ -28,7 +28,7 @@ STANDS_FOR = {
 
 def test_from_the_archives_to_a_verified_clone(tmp_path, real_data):
     sky = real_sky(real_data, tmp_path / "tree")
-    served = {archive: str(file) for archive, file in sky.stands_for.items()}
+    served = {archive: str(file) for archive, file in sky.files.items()}
     for name, file in STANDS_FOR.items():
         assert served[name].endswith(file), f"{name} stands for {served.get(name)}"
 

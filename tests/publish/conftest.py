@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
-from daxa.archive.config import load_config
 from daxa.publish.push import push_releases
-from daxa.publish.release import make_release
 from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observation, set_identity
 
 

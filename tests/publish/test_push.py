@@ -98,7 +98,7 @@ def test_older_data_may_be_on_the_remote_alone(released, tmp_path):
     assert caught.value.code == "release.data-lost"
     assert lost.replace("/", "") in caught.value.message
     shutil.rmtree(tmp_path / "remote")
-    with pytest.raises(ReleaseError, match="the listing .* is neither"):
+    with pytest.raises(ReleaseError, match=r"the listing .* is neither"):
         push_releases(released.layout)
 
 

@@ -132,3 +132,12 @@ def test_a_module_beside_the_archive_is_not_imported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     assert run(tmp_path / "run", task(ID))[ID] == ("done", "new observation")
+
+
+def test_a_task_that_comes_back_goes_to_a_worker_that_was_idle(tmp_path):
+    """The last task dies while the other worker has nothing left to do."""
+    for i in range(8):
+        root = tmp_path / str(i)
+        flag = tmp_path / f"flag{i}"
+        tasks = [task("1"), task("2", action="die_once", flag=str(flag), wait=0.1)]
+        assert {status for status, _ in statuses(run_stage(stage(root, tasks))).values()} == {"done"}

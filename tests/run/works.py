@@ -100,6 +100,7 @@ def act_segfault(task: Task, target: Path, parameters: dict) -> None:
 
 
 def act_die_once(task: Task, target: Path, parameters: dict) -> None:
+    time.sleep(parameters.get("wait", 0))
     flag = Path(parameters["flag"])
     if not flag.exists():
         flag.touch()

@@ -1,0 +1,170 @@
+"""The verbs that look at an archive, on one whose ledgers were written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from daxa.archive.config import Locked
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.cli import main
+from daxa.missions import find_mission
+from daxa.run.ledger import write_ledger
+from daxa.run.task import LedgerRow, ProductFile
+from daxa.selection.store import write_selection
+
+GOOD, BAD, NEW = "0012345678", "0404910601", "0900000089"
+IMAGE = f"obsid{GOOD}-instM1-subexpS001-en0.5_2.0keV-image.fits"
+LIGHTCURVE = f"obsid{GOOD}-instM1-subexpS001-en-lightcurve.fits"
+
+
+def chosen(obs_id: str) -> dict[str, object]:
+    return {
+        "obs_id": obs_id,
+        "target": "Abell 907\x1b[2J",
+        "ra": 149.59,
+        "dec": -11.06,
+        "start": 53000.5,
+        "end": 53000.9,
+        "exposure": 30000.0,
+        "instruments": "PN,M1,M2",
+        "public_date": 54000.0,
+    }
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch) -> Layout:
+    """One observation done, one whose events failed, one not yet looked at; no Git, no DVC."""
+    layout = Layout(tmp_path / "a907")
+    software = tuple((step, Locked("native", "1")) for step in STEPS)
+    answers = MissionAnswers(find_mission("xmm"), {"target": ["Abell 907"]}, software)
+    for path, content in render("a907", [answers]).items():
+        (layout.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (layout.root / path).write_text(content)
+    table = pd.DataFrame([chosen(obs_id) for obs_id in (GOOD, BAD, NEW)])
+    write_selection(layout.selection("xmm"), table, mission="xmm", criteria="{}", snapshot="0" * 64)
+    files = {"images": (IMAGE, LIGHTCURVE), "fetch": ("PPS/list.FTZ",), "events": ("attitude.fits",)}
+    for step in STEPS:
+        made = tuple(ProductFile(path, 2880, "1" * 64, "2" * 64) for path in sorted(files.get(step, ())))
+        rows = [LedgerRow(GOOD, "done", files=made)]
+        if step == "fetch":
+            rows.append(LedgerRow(BAD, "done", files=(ProductFile("PPS/list.FTZ", 7, "3" * 64, "3" * 64),)))
+        elif step == "events":
+            rows.append(LedgerRow(BAD, "failed", reason="data.no-exposure"))
+        else:
+            rows.append(LedgerRow(BAD, "skipped", reason="input.failed"))
+        write_ledger(layout.ledger("xmm", step), rows, mission="xmm", step=step)
+    for step in ("fetch", "events"):
+        layout.log("xmm", step, BAD).parent.mkdir(parents=True)
+        layout.log("xmm", step, BAD).write_text(f"{step} began\r\nsaid \x1b[31mred\x1b[0m\n")
+    monkeypatch.chdir(layout.root)
+    return layout
+
+
+def records(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_status_counts_and_names_what_failed(archive, capsys):
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:5]] == [
+        ["mission", "step", "done", "failed", "skipped", "to", "do"],
+        ["xmm", "fetch", "2", "0", "0", "1"],
+        ["xmm", "events", "1", "1", "0", "1"],
+        ["xmm", "clean", "1", "0", "1", "1"],
+        ["xmm", "images", "1", "0", "1", "1"],
+    ]
+    assert ["xmm", "events", BAD, "data.no-exposure"] in [line.split() for line in lines]
+    assert f"daxa logs {BAD} --step events" in lines[-1]
+
+
+def test_status_as_json_has_a_record_per_step_and_observation(archive, capsys):
+    assert main(["status", "--json"]) == 0
+    found = records(capsys)
+    assert len(found) == len(STEPS) * 3
+    assert all(record.keys() == {"mission", "step", "obs_id", "status", "reason", "seconds"} for record in found)
+    assert {record["obs_id"] for record in found} == {GOOD, BAD, NEW}
+    assert {record["status"] for record in found if record["obs_id"] == NEW} == {"todo"}
+
+
+def test_logs_of_all_steps_or_one(archive, capsys):
+    assert main(["logs", BAD]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("fetch began") < shown.index("events began")
+    assert "\x1b" not in shown
+    assert main(["logs", BAD, "--step", "events", "--json"]) == 0
+    (record,) = records(capsys)
+    assert (record["mission"], record["step"], record["obs_id"]) == ("xmm", "events", BAD)
+    assert record["text"].startswith("events began")
+
+
+def test_logs_that_are_not_there(archive, capsys):
+    assert main(["logs", "0404910602"]) == 5
+    assert "0404910602 is not in this archive" in capsys.readouterr().err
+    assert main(["logs", GOOD, "--json"]) == 5
+    assert json.loads(capsys.readouterr().err)["code"] == "archive.no-log"
+
+
+def test_ls_filters_and_keeps_identifiers(archive, capsys):
+    assert main(["ls", "--json"]) == 0
+    everything = records(capsys)
+    assert len(everything) == 5
+    assert {record["obs_id"] for record in everything} == {GOOD, BAD}
+    assert main(["ls", "--obs", GOOD, "--kind", "image", "--mission", "xmm", "--json"]) == 0
+    (image,) = records(capsys)
+    assert image["path"] == f"data/xmm/images/{GOOD}/{IMAGE}"
+    assert (image["lo_kev"], image["hi_kev"], image["size"]) == (0.5, 2.0, 2880)
+    assert main(["ls", "--kind", "lightcurve", "--json"]) == 0
+    assert records(capsys)[0]["lo_kev"] is None
+
+
+def test_ls_as_a_table_ends_lines_with_whole_paths(archive, capsys):
+    assert main(["ls", "--obs", GOOD]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["mission", "ObsID", "instrument", "exposure", "keV", "kind", "size", "path"]
+    assert {Path(line.split()[-1]).name for line in lines} == {IMAGE, LIGHTCURVE, "list.FTZ", "attitude.fits"}
+    assert sum("0.5-2.0" in line for line in lines) == 1
+
+
+def test_ls_without_a_match_says_so_and_is_no_error(archive, capsys):
+    assert main(["ls", "--kind", "spectrum"]) == 0
+    assert "no such products" in capsys.readouterr().out
+    assert main(["ls", "--kind", "spectrum", "--json"]) == 0
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["release", "push", "verify"])
+def test_verbs_that_need_git_say_so(archive, verb, capsys):
+    code = main([verb, "--json"])
+    assert code in range(3, 14)
+    assert json.loads(capsys.readouterr().err)["remedy"]
+
+
+def test_a_stage_needs_a_mission_that_is_there(archive, capsys):
+    assert main(["stage", "clean"]) == 5
+    assert "needs a mission" in capsys.readouterr().err
+    assert main(["stage", "clean", "nustar"]) == 5
+    assert "no stage clean of nustar" in capsys.readouterr().err
+    assert main(["stage", "polish", "xmm"]) == 5
+    assert "no stage polish" in capsys.readouterr().err
+
+
+def test_a_damaged_configuration_is_one_error(archive, capsys):
+    archive.config.write_text("format = [")
+    assert main(["status"]) == 4
+    assert "daxa.toml" in capsys.readouterr().err
+
+
+def test_completion_reads_the_archive(archive):
+    from daxa.cli.completion import complete_kind, complete_obs_id
+
+    assert complete_obs_id("0") == [GOOD, BAD, NEW]
+    assert complete_obs_id("04") == [BAD]
+    assert complete_kind("i") == ["image"]
+    archive.config.unlink()
+    assert complete_obs_id("0") == []
