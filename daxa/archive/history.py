@@ -17,6 +17,7 @@ from daxa.run.journal import read_journal
 from daxa.run.ledger import read_ledger
 from daxa.run.product import parse_product
 from daxa.run.task import LedgerRow
+from daxa.selection.store import read_chosen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +55,7 @@ def status(layout: Layout, config: ArchiveConfig) -> list[Outcome]:
 
 def selected_ids(layout: Layout, mission: str) -> list[str]:
     """ObsIDs of a mission's selection, sorted."""
-    from daxa.selection.store import read_selection
-
-    return sorted(read_selection(layout.selection(mission))["obs_id"])
+    return list(read_chosen(layout.selection(mission)))
 
 
 def find_logs(layout: Layout, config: ArchiveConfig, obs_id: str, step: str | None = None) -> list[LogText]:

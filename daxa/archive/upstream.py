@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[list[_Line], str]:
         return [], ""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = pq.ParquetFile(path).read()
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
     return [_Line(**row) for row in table.to_pylist()], origin
 

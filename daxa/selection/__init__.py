@@ -2,7 +2,13 @@
 
 from daxa.selection.compare import Difference, compare
 from daxa.selection.schema import COLUMNS, Column, column_names, table_digest
-from daxa.selection.store import SelectionMetadata, read_selection, read_selection_metadata, write_selection
+from daxa.selection.store import (
+    SelectionMetadata,
+    read_chosen,
+    read_selection,
+    read_selection_metadata,
+    write_selection,
+)
 
 __all__ = [
     "COLUMNS",
@@ -11,6 +17,7 @@ __all__ = [
     "SelectionMetadata",
     "column_names",
     "compare",
+    "read_chosen",
     "read_selection",
     "read_selection_metadata",
     "table_digest",

@@ -19,7 +19,16 @@ from daxa.missions.spec import SAFE_ID, MissionSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "Column", "arrange", "check_table", "column_names", "table_digest"]
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "arrange",
+    "check_table",
+    "column_names",
+    "is_instruments",
+    "is_obs_id",
+    "table_digest",
+]
 
 
 @dataclass(frozen=True)
@@ -151,14 +160,16 @@ def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec):
     return ~(within | (np.isnan(numbers) & column.nullable))
 
 
-def _is_obs_id(value: object, spec: MissionSpec) -> bool:
+def is_obs_id(value: object, spec: MissionSpec) -> bool:
+    """Whether a cell holds a well-formed ObsID of the mission."""
     try:
         return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))  # type: ignore[arg-type]
     except CriteriaError:
         return False
 
 
-def _is_instruments(value: object, spec: MissionSpec) -> bool:
+def is_instruments(value: object, spec: MissionSpec) -> bool:
+    """Whether a cell holds names of the mission's instruments, joined by commas."""
     known = {instrument.name for instrument in spec.instruments}
     return isinstance(value, str) and bool(_INSTRUMENTS.fullmatch(value)) and set(value.split(",")) <= known
 
@@ -168,8 +179,8 @@ def _is_text(value: object, _spec: MissionSpec) -> bool:
 
 
 _TEXT_CHECKS: dict[str, Callable[[object, MissionSpec], bool]] = {
-    "obs_id": _is_obs_id,
-    "instruments": _is_instruments,
+    "obs_id": is_obs_id,
+    "instruments": is_instruments,
 }
 
 

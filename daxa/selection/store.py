@@ -22,13 +22,22 @@ from xml.etree import ElementTree
 
 from daxa.errors import CriteriaError, DataError, StorageError
 from daxa.missions import MissionSpec, find_mission
-from daxa.selection.schema import COLUMNS, Column, arrange, check_table, column_names, table_digest
+from daxa.selection.schema import (
+    COLUMNS,
+    Column,
+    arrange,
+    check_table,
+    column_names,
+    is_instruments,
+    is_obs_id,
+    table_digest,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["SelectionMetadata", "read_selection", "read_selection_metadata", "write_selection"]
+__all__ = ["SelectionMetadata", "read_chosen", "read_selection", "read_selection_metadata", "write_selection"]
 
 _NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
 
@@ -116,6 +125,33 @@ def read_selection(path: Path) -> pd.DataFrame:
     return rows
 
 
+def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read which observations a selection holds, without the cost of a table.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        ObsID to the names of its chosen instruments, sorted by ObsID.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, or holds a malformed or repeated ObsID.
+    """
+    arrow, metadata = _read(path)
+    spec = _spec(path, metadata.mission)
+    if not {"obs_id", "instruments"} <= set(arrow.column_names):
+        raise _damaged(path, "it lacks ObsIDs or instruments")
+    pairs = sorted(zip(arrow["obs_id"].to_pylist(), arrow["instruments"].to_pylist(), strict=True), key=repr)
+    for obs_id, instruments in pairs:
+        if not is_obs_id(obs_id, spec) or not is_instruments(instruments, spec):
+            raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} cannot be")
+    chosen = {obs_id: tuple(instruments.split(",")) for obs_id, instruments in pairs}
+    if len(chosen) != len(pairs):
+        raise _damaged(path, "an ObsID stands there twice")
+    return chosen
+
+
 def read_selection_metadata(path: Path) -> SelectionMetadata:
     """Read what a selection file says about itself.
 
@@ -132,7 +168,7 @@ def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
     import pyarrow.parquet as pq
 
     try:
-        arrow = pq.read_table(pa.BufferReader(path.read_bytes()))
+        arrow = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read()
         stored = arrow.schema.metadata or {}
         metadata = SelectionMetadata(
             *(stored[f"daxa.{name}".encode()].decode() for name in ("mission", "criteria", "snapshot"))

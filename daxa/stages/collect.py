@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def metrics_of(state: State) -> dict[str, object]:
 
 def _section(layout: Layout, name: str, mission: MissionState) -> Section:
     chosen = read_selection(layout.selection(name)).to_dict("records")
+    places = {step: os.path.relpath(layout.products(name, step), layout.report) for step in STEPS}
     rows = tuple(
         Row(
             obs_id=observation["obs_id"],
@@ -59,27 +60,26 @@ def _section(layout: Layout, name: str, mission: MissionState) -> Section:
             instruments=observation["instruments"].replace(",", ", "),
             start=observation["start"],
             exposure=observation["exposure"],
-            tasks=tuple(_cell(layout, name, step, mission.ledgers[step].get(observation["obs_id"])) for step in STEPS),
-            pictures=tuple(_pictures(layout, name, mission, observation["obs_id"])),
+            tasks=tuple(_cell(places[step], mission.ledgers[step].get(observation["obs_id"])) for step in STEPS),
+            pictures=tuple(_pictures(places, mission, observation["obs_id"])),
         )
         for observation in chosen
     )
     return Section(name, find_mission(name).title, STEPS, rows)
 
 
-def _cell(layout: Layout, mission: str, step: str, row: LedgerRow | None) -> TaskCell:
+def _cell(place: str, row: LedgerRow | None) -> TaskCell:
     if row is None:
         return TaskCell("todo")
-    directory = f"{_from_report(layout, mission, step)}/{row.obs_id}/" if row.files else ""
-    return TaskCell(row.outcome, row.reason, directory)
+    return TaskCell(row.outcome, row.reason, f"{place}/{row.obs_id}/" if row.files else "")
 
 
-def _pictures(layout: Layout, name: str, mission: MissionState, obs_id: str) -> Iterator[str]:
+def _pictures(places: Mapping[str, str], mission: MissionState, obs_id: str) -> Iterator[str]:
     for step in STEPS[1:]:
         row = mission.ledgers[step].get(obs_id)
         for file in row.files if row else ():
             if _is_quicklook(file.path):
-                yield f"{_from_report(layout, name, step)}/{obs_id}/{file.path}"
+                yield f"{places[step]}/{obs_id}/{file.path}"
 
 
 def _is_quicklook(path: str) -> bool:
@@ -87,7 +87,3 @@ def _is_quicklook(path: str) -> bool:
         return parse_product(path).kind == "quicklook"
     except DataError:
         return False
-
-
-def _from_report(layout: Layout, mission: str, step: str) -> str:
-    return Path(os.path.relpath(layout.products(mission, step), layout.report)).as_posix()

@@ -23,7 +23,7 @@ from daxa.records import Outcome
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import run_stage
 from daxa.run.task import Input, LedgerRow, Stage, Task, canonical
-from daxa.selection.store import read_selection
+from daxa.selection.store import read_chosen
 from daxa.stages.work import FetchWork, ProcessWork
 
 __all__ = ["make_stage", "run_step"]
@@ -72,10 +72,9 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
     settings = settings_of(config)
     locked = _locked(layout, step, mission)
     tables = load_parameters(layout, mission)
-    selection = read_selection(layout.selection(mission)).sort_values("obs_id")
     before = read_ledger(layout.ledger(mission, STEPS[STEPS.index(step) - 1])) if step != "fetch" else {}
     tasks, skipped = [], {}
-    for obs_id, instruments in zip(selection["obs_id"], selection["instruments"], strict=True):
+    for obs_id, instruments in read_chosen(layout.selection(mission)).items():
         row = before.get(obs_id)
         if step != "fetch" and (row is None or row.outcome != "done"):
             skipped[obs_id] = "input.failed" if row else "input.absent"
@@ -90,7 +89,7 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
                 backend=locked.backend,
                 version=locked.version,
                 parameters=canonical(parameters),
-                facts=canonical({"instruments": instruments.split(",")}),
+                facts=canonical({"instruments": instruments}),
                 inputs=_inputs(STEPS[STEPS.index(step) - 1], row),
             )
         )

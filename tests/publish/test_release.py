@@ -98,6 +98,20 @@ def test_a_product_that_only_looks_unchanged_is_refused(finished):
     assert snapshot(finished) == before
 
 
+def test_a_release_that_was_cut_before_its_tag_can_be_made_again(finished, monkeypatch):
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(git, "create_tag", die)
+        with pytest.raises(KeyboardInterrupt):
+            finished.release("first")
+    commit = git.commit_of(finished.layout.root)
+    assert git.tags(finished.layout.root) == {}
+    assert finished.release("first").commit == commit
+    assert git.tags(finished.layout.root) == {"v1.0.0": commit}
+
+
 @pytest.mark.parametrize("kind", ["file", "listing"])
 def test_data_must_be_in_the_cache(finished, kind):
     digest = lock_digests(finished.layout.lock.read_bytes())["data/xmm/clean"]

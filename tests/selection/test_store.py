@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from daxa.errors import DataError, StorageError
 from daxa.missions import find_mission, mission_names
-from daxa.selection import COLUMNS, column_names, read_selection, read_selection_metadata, table_digest, write_selection
+from daxa.selection import (
+    COLUMNS,
+    column_names,
+    read_chosen,
+    read_selection,
+    read_selection_metadata,
+    table_digest,
+    write_selection,
+)
 from tests.selection.observations import observations
 
 CRITERIA = '{"target":["Abell 907"]}'
@@ -38,6 +46,28 @@ def test_what_is_written_is_read(tmp_path):
         read_selection_metadata(path), mission="xmm", criteria=CRITERIA, snapshot="f" * 64
     )
     assert [file.name for file in path.parent.iterdir()] == ["xmm.parquet"]
+
+
+def test_the_quick_reading_tells_the_same(tmp_path):
+    path = tmp_path / "xmm.parquet"
+    write(path, observations({"obs_id": "0900000102", "instruments": "M2"}, {"obs_id": "0000000001"}))
+    read = read_selection(path)
+    assert list(read_chosen(path)) == list(read["obs_id"])
+    assert [",".join(names) for names in read_chosen(path).values()] == list(read["instruments"])
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("obs_id", ["../x", "0000000001"]), ("obs_id", ["0000000001", "0000000001"]), ("instruments", ["PN", "XX"])],
+)
+def test_the_quick_reading_refuses_the_same(tmp_path, column, cells):
+    path = tmp_path / "xmm.parquet"
+    write(path, observations({"obs_id": "0900000102"}, {"obs_id": "0000000001"}))
+    arrow = pq.read_table(path)
+    pq.write_table(arrow.set_column(arrow.column_names.index(column), column, pa.array(cells)), path)
+    for read in (read_chosen, read_selection):
+        with pytest.raises(DataError):
+            read(path)
 
 
 def test_astropy_reads_it_with_units_and_meanings(tmp_path):
