@@ -19,10 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from subprocess import Popen
 
 from daxa.errors import ProgramError
-from daxa.run.process import end_group, has_ended, start_group
+from daxa.run.process import Child, end_group, has_ended, start_group
 from daxa.run.task import Task, Work
 from daxa.run.worker import BROKEN, READY, Assignment, Report, log_line
 
@@ -53,7 +52,7 @@ _POLL = 0.2
 
 @dataclass
 class _Worker:
-    child: Popen[bytes]
+    child: Child
     connection: Connection
     lifeline: int
     ready: bool = False

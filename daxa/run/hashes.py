@@ -1,8 +1,9 @@
 """Digests of files that have not changed since they were last read.
 
-A file is taken for unchanged when size, modification time, change time and inode are
-those at which it was digested.  The cache is untracked and disposable: without it, or
-when it cannot be read, files are digested again.
+A file is taken for unchanged when size, modification time and inode are those at which
+it was digested.  The change time does not count: before DVC runs a stage it sets the mode
+of every file of a persistent out, and each would have to be read again.  The cache is
+untracked and disposable: without it, or when it cannot be read, files are digested again.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from daxa.run.task import LedgerRow
 
 __all__ = ["MANIFEST", "Hashes", "Stamp", "State", "find_files", "find_state", "stamp_of"]
 
-Stamp = tuple[int, int, int, int]
-"""Size, modification time (ns), change time (ns) and inode of a file."""
+Stamp = tuple[int, int, int]
+"""Size, modification time (ns) and inode of a file."""
 
 State = Literal["intact", "absent", "missing", "damaged"]
 
@@ -32,7 +33,7 @@ MANIFEST = "manifest.json"
 
 def stamp_of(found: os.stat_result) -> Stamp:
     """What must stay the same for a digest to stay valid."""
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    return (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 class Hashes:
@@ -93,9 +94,9 @@ def _load(path: Path) -> dict[str, tuple[Stamp, str]]:
     if not isinstance(values, dict):
         return {}
     return {
-        name: (tuple(value[:4]), value[4])
+        name: (tuple(value[:3]), value[3])
         for name, value in values.items()
-        if isinstance(value, list) and len(value) == 5 and isinstance(value[4], str)
+        if isinstance(value, list) and len(value) == 4 and isinstance(value[3], str)
     }
 
 

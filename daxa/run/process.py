@@ -14,7 +14,10 @@ from pathlib import Path
 
 from daxa.errors import ProgramError
 
-__all__ = ["Finished", "end_group", "has_ended", "run_program", "start_group"]
+__all__ = ["Child", "Finished", "end_group", "has_ended", "run_program", "start_group"]
+
+Child = subprocess.Popen[bytes]
+"""A program that runs."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -98,9 +101,7 @@ def run_program(
     return Finished(child.returncode, "".join(text), text[0])
 
 
-def start_group(
-    argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mapping[str, str], stderr: Path
-) -> subprocess.Popen[bytes]:
+def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mapping[str, str], stderr: Path) -> Child:
     """Start a program as the leader of a session of its own, so that `end_group` ends all it starts.
 
     Parameters
@@ -137,7 +138,7 @@ def start_group(
             ) from None
 
 
-def has_ended(child: subprocess.Popen[bytes]) -> bool:
+def has_ended(child: Child) -> bool:
     """Whether it has ended; its process number stays reserved, so that its group can still be ended."""
     if child.returncode is not None:
         return True
@@ -146,7 +147,7 @@ def has_ended(child: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def end_group(child: subprocess.Popen[bytes]) -> int | None:
+def end_group(child: Child) -> int | None:
     """Kill the leader of a session, its group, and what it started that left the group.
 
     Returns

@@ -13,11 +13,15 @@ pytestmark = pytest.mark.journey
 
 
 def same_size_other_content(path):
+    """Put another version in the file's place: size and time of change are the same."""
     stat = path.stat()
     data = bytearray(path.read_bytes())
     data[-100] ^= 0xFF
-    path.write_bytes(data)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other = path.with_name("other")
+    other.write_bytes(data)
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.chmod(stat.st_mode)
+    other.replace(path)
 
 
 DAMAGES = {
@@ -38,10 +42,10 @@ def test_damaged_products_are_named_and_made_again(copy, bench):
     archive = copy()
     products = ("data/xmm/events", "data/xmm/clean", "data/xmm/images", "data/nustar/clean", "ledger")
     before = contents(archive, *products)
-    finals = sorted((archive / "data/xmm/clean").rglob("*finalevents.fits"))
+    # Each in a stage of its own, so that none is found by the light of another.
     victims = {
-        "replaced": finals[0],
-        "truncated": finals[-1],
+        "replaced": min((archive / "data/xmm/clean").rglob("*finalevents.fits")),
+        "truncated": min((archive / "data/xmm/events").rglob("*events.fits")),
         "deleted": min((archive / "data/nustar/clean").rglob("*finalevents.fits")),
         "stray": min((archive / "data/xmm/images").rglob("*image.fits")),
     }
@@ -60,9 +64,7 @@ def test_a_damaged_store_file_is_never_used(copy, bench, observatory):
     before = contents(archive, "data/xmm/events", "ledger")
     for path in (bench.root / "store").rglob("*"):
         if path.is_file() and path.stat().st_size > 1000:
-            path.chmod(0o644)
             same_size_other_content(path)
-            path.chmod(0o444)
     for directory in ("fetch", "events"):
         bench.run("chmod", "-R", "u+w", str(archive / "data/xmm" / directory))
         bench.run("rm", "-rf", str(archive / "data/xmm" / directory))

@@ -1,0 +1,199 @@
+"""What daxa itself costs: trivial tasks for many observations, beside Snakemake.
+
+Three ways of doing the same thousand trivial tasks, each a first run, a run with
+nothing to do, and a run with one more observation:
+
+* ``stage``: one process that calls `daxa.run.runner.run_stage`;
+* ``dvc``: that process as a stage of a DVC pipeline in a Git repository;
+* ``snakemake``: one job per observation, greedy scheduler.
+
+And the start of the command line beside a bare Python.  Every number is measured in
+this run; processes start cold of our caches but warm of the file system's.
+
+    python benchmarks/overhead.py [--count 1000] [--workers 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TextIO
+
+from daxa.run.runner import run_stage
+from daxa.run.task import Places, Stage, Task
+
+HERE = Path(__file__).resolve()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall and of processor time, with children."""
+
+    wall: float
+    cpu: float
+
+
+def trivial(task: Task, target: Path, log: TextIO) -> None:
+    """Write one small file: what is left is overhead."""
+    (target / "product.dat").write_text(f"{task.obs_id}\n")
+
+
+def stage_of(root: Path, workers: int) -> Stage:
+    """The stage whose observations stand in ``selection.txt``."""
+    import overhead
+
+    tasks = [Task("xmm", "clean", obs_id, "trivial", "1") for obs_id in (root / "selection.txt").read_text().split()]
+    private = root / ".daxa"
+    places = Places(
+        ledger=root / "ledger.parquet",
+        products=root / "data",
+        logs=root / "logs",
+        scratch=private / "scratch",
+        journal=private / "journal.jsonl",
+        lock=private / "lock",
+        hashes=private / "hashes.json",
+    )
+    return Stage("xmm", "clean", tasks, {}, overhead.trivial, places, workers=workers)
+
+
+def measure(argv: Sequence[str | Path], root: Path) -> Cost:
+    """Run a command to its end and take its time."""
+    environ = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(list(map(str, argv)), cwd=root, env=environ, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, argv))} failed:\n{done.stdout}{done.stderr}")
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def three_runs(root: Path, count: int, run: Callable[[], Cost], done: Callable[[], int]) -> dict[str, Cost]:
+    """First, nothing to do, one more; each checked for what it made."""
+    costs = {}
+    for name, number in (("first", count), ("no-op", count), ("+1", count + 1)):
+        ids = [f"{i:010d}" for i in range(number)]
+        (root / "selection.txt").write_text("\n".join(ids) + "\n")
+        costs[name] = run()
+        assert done() == number, f"{name}: {done()} of {number} are there"
+    return costs
+
+
+def with_stage(root: Path, count: int, workers: int) -> dict[str, Cost]:
+    """The stage alone."""
+    argv = [sys.executable, HERE, "--stage", ".", "--workers", workers]
+    return three_runs(root, count, lambda: measure(argv, root), lambda: len(list(root.glob("data/*/product.dat"))))
+
+
+def with_dvc(root: Path, count: int, workers: int) -> dict[str, Cost]:
+    """The stage as DVC runs it."""
+    pipeline = f"""stages:
+  clean-xmm:
+    cmd: exec '{sys.executable}' '{HERE}' --stage . --workers {workers}
+    deps: [selection.txt]
+    outs:
+    - data: {{persist: true}}
+    - ledger.parquet: {{persist: true, cache: false}}
+"""
+    for argv in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        measure(argv, root)
+    (root / "dvc.yaml").write_text(pipeline)
+    with (root / ".gitignore").open("a") as ignored:
+        ignored.write("/data\n/logs\n/.daxa\n")
+    argv = [sys.executable, "-m", "dvc", "repro", "-q"]
+    return three_runs(root, count, lambda: measure(argv, root), lambda: len(list(root.glob("data/*/product.dat"))))
+
+
+def with_snakemake(root: Path, count: int, workers: int) -> dict[str, Cost]:
+    """The peer: one job per observation."""
+    (root / "Snakefile").write_text("""ids = open("selection.txt").read().split()
+rule all:
+    input: expand("data/{obs_id}/product.dat", obs_id=ids)
+rule one:
+    output: "data/{obs_id}/product.dat"
+    log: "logs/{obs_id}.log"
+    shell: "echo {wildcards.obs_id} > {output} 2> {log}"
+""")
+    argv = [sys.executable, "-m", "snakemake", "-c", workers, "--scheduler", "greedy", "-q", "all"]
+    return three_runs(root, count, lambda: measure(argv, root), lambda: len(list(root.glob("data/*/product.dat"))))
+
+
+def start_up(root: Path) -> dict[str, Cost]:
+    """``daxa --help`` beside a bare Python, the best of five."""
+    commands = {
+        "python": [sys.executable, "-c", "pass"],
+        "daxa --help": [sys.executable, "-c", "from daxa.cli import main; main()", "--help"],
+    }
+    found = {}
+    for name, argv in commands.items():
+        try:
+            found[name] = min((measure(argv, root) for _ in range(5)), key=lambda cost: cost.wall)
+        except SystemExit as error:
+            print(f"{name}: not measured: {str(error).splitlines()[-1]}")
+    return found
+
+
+def report(found: dict[str, dict[str, Cost]], starts: dict[str, Cost], count: int) -> dict:
+    """Print the tables and give their numbers."""
+    print(f"\n{count} observations, wall s (CPU s), and the ratio of wall to Snakemake's")
+    print(f"{'':12}" + "".join(f"{name:>28}" for name in ("first", "no-op", "+1")))
+    peer = found.get("snakemake")
+    for way, costs in found.items():
+        cells = []
+        for name, cost in costs.items():
+            ratio = f" {cost.wall / peer[name].wall:7.3f}" if peer else ""
+            cells.append(f"{cost.wall:9.2f} ({cost.cpu:7.2f}){ratio}")
+        print(f"{way:12}" + "".join(f"{cell:>28}" for cell in cells))
+    for way, costs in found.items():
+        print(f"{way}: {1000 * (costs['first'].wall - costs['no-op'].wall) / count:.2f} ms per task beyond a no-op run")
+    for name, cost in starts.items():
+        print(f"{name:12}{cost.wall:9.3f} s, {cost.wall / starts['python'].wall:.1f} times a bare Python")
+    return {
+        "benchmark": "overhead",
+        "count": count,
+        "wall": {way: {name: round(cost.wall, 3) for name, cost in costs.items()} for way, costs in found.items()},
+        "cpu": {way: {name: round(cost.cpu, 3) for name, cost in costs.items()} for way, costs in found.items()},
+        "start": {name: round(cost.wall, 4) for name, cost in starts.items()},
+    }
+
+
+def main() -> None:
+    """Measure, or be the process that is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--stage", type=Path)
+    options = parser.parse_args()
+    if options.stage:
+        run_stage(stage_of(options.stage.resolve(), options.workers))
+        return
+    ways = {"stage": with_stage, "dvc": with_dvc}
+    if find_spec("snakemake") is None:
+        print("Snakemake is not installed: measured without the peer")
+    else:
+        ways["snakemake"] = with_snakemake
+    found = {}
+    place = Path(tempfile.mkdtemp(prefix="overhead-"))
+    try:
+        for way, run in ways.items():
+            (place / way).mkdir()
+            found[way] = run(place / way, options.count, options.workers)
+        starts = start_up(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    print(json.dumps(report(found, starts, options.count)))
+
+
+if __name__ == "__main__":
+    main()
