@@ -16,8 +16,8 @@ from tests.journey.workbench import Workbench, contents, parsed_lock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-# These say where and when, and where the remote is: all else of an archive depends on what was asked alone.
-OF_THE_PLACE = ("upstream/", ".dvc/config")
+# These say when, where, and where the remote is: all else of an archive depends on what was asked alone.
+OF_THE_PLACE = ("upstream/", ".dvc/config", "logs.dvc")
 
 
 def blocks(language: str) -> list[str]:

@@ -24,6 +24,8 @@ __all__ = [
     "ArchiveConfig",
     "Creator",
     "Locked",
+    "Policy",
+    "RunLimits",
     "effective_parameters",
     "load_config",
     "load_parameters",

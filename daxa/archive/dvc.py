@@ -10,17 +10,7 @@ from pathlib import Path
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = [
-    "add",
-    "cached_files",
-    "changed_stages",
-    "checkout",
-    "missing_from_cache",
-    "pull",
-    "push",
-    "repro",
-    "run_dvc",
-]
+__all__ = ["add", "changed_stages", "push", "repro", "run_dvc"]
 
 _BUSY = "is busy"
 
@@ -59,12 +49,6 @@ def changed_stages(root: Path) -> dict[str, object]:
     return json.loads(_checked(root, "status", "--json").stdout or "{}")
 
 
-def missing_from_cache(root: Path) -> list[str]:
-    """Outputs that DVC could not restore or push, since its cache lacks them."""
-    answer = json.loads(_checked(root, "data", "status", "--json").stdout or "{}")
-    return sorted(str(path) for path in answer.get("not_in_cache", []))
-
-
 def add(root: Path, path: str) -> None:
     """Track a directory with DVC."""
     _checked(root, "add", "--quiet", path)
@@ -73,40 +57,6 @@ def add(root: Path, path: str) -> None:
 def push(root: Path) -> None:
     """Send the data of the work tree's commit to the default remote."""
     _checked(root, "push", "--quiet")
-
-
-def pull(root: Path) -> None:
-    """Bring the data of the work tree's commit from the default remote."""
-    _checked(root, "pull", "--quiet")
-
-
-def checkout(root: Path) -> None:
-    """Make the data on disk those of the work tree's commit, from the cache."""
-    _checked(root, "checkout", "--quiet")
-
-
-def cached_files(cache: Path, digest: str) -> list[str]:
-    """MD5 digests of all the objects that an output needs, its directory listing included.
-
-    Parameters
-    ----------
-    cache
-        DVC's local cache, ``.dvc/cache``.
-    digest
-        The output's ``md5`` in ``dvc.lock``, which ends in ``.dir`` for a directory.
-    """
-    if not digest.endswith(".dir"):
-        return [digest]
-    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
-    try:
-        entries = json.loads(listing.read_bytes())
-    except (OSError, ValueError):
-        raise ArchiveError(
-            "cache",
-            f"DVC's cache lacks the listing {listing.name}",
-            remedy="run `dvc fetch --all-tags`, then try again",
-        ) from None
-    return [digest, *(entry["md5"] for entry in entries)]
 
 
 def _checked(root: Path, *arguments: str) -> Finished:

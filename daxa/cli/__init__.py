@@ -98,7 +98,7 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         show_error(error, as_json="--json" in arguments)
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: what is done is kept, and the same command goes on from there\n")
+        sys.stderr.write("\ninterrupted: what was finished is kept\n")
         return _INTERRUPTED
 
 

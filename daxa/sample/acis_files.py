@@ -20,6 +20,7 @@ __all__ = [
     "PIXEL",
     "aspect",
     "bad_pixels",
+    "clock_cards",
     "common_cards",
     "dither",
     "field_of_view",
