@@ -36,9 +36,16 @@ class LogText:
 
 
 def recorded_rows(layout: Layout, mission: str, step: str) -> Mapping[str, LedgerRow]:
-    """Rows of a stage: the ledger's, and those that a running stage has just added."""
+    """Rows of a stage: the ledger's, and those that a running stage has just added.
+
+    A journal older than its ledger is of another version, which was checked out since.
+    """
     places = layout.places(mission, step)
-    return {**read_ledger(places.ledger), **read_journal(places.journal)}
+    rows = read_ledger(places.ledger)
+    journal = read_journal(places.journal)
+    if journal and rows and places.journal.stat().st_mtime_ns < places.ledger.stat().st_mtime_ns:
+        return rows
+    return {**rows, **journal}
 
 
 def status(layout: Layout, config: ArchiveConfig) -> list[Outcome]:

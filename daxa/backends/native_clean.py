@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from daxa.backends.native_exposure import Exposure, band_channels, products_in
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError
-from daxa.missions import find_mission
-from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
-from daxa.xray.bands import pi_range
 from daxa.xray.cleaned import write_clean_events, write_gti
 from daxa.xray.cut import Cut
-from daxa.xray.events import EventList, open_events
+from daxa.xray.events import open_events
 from daxa.xray.flares import FlareResult, flare_gti
-from daxa.xray.formats import EventFormat
 from daxa.xray.gti import intersect
 from daxa.xray.lightcurve import light_curve, write_light_curve
 from daxa.xray.livetime import ontime
 from daxa.xray.screening import screening_for
 
-__all__ = ["band_channels", "make_clean", "products_in"]
+__all__ = ["make_clean"]
 
 
 def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
@@ -41,7 +37,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     made, left = 0, []
     for source, product in products_in(task, sources, "events", "events"):
         events = open_events(source)
-        if _clean_one(_Exposure(task, events, product, target, log), parameters):
+        if _clean_one(Exposure(task, events, product, target, log), parameters):
             made += 1
         else:
             left.append(product.name)
@@ -56,37 +52,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             shutil.copyfile(sources["events"] / item.file.path, target / Path(item.file.path).name)
 
 
-def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -> Iterator[tuple[Path, Product]]:
-    """Path and identity of each input of the task that is a product of this kind, sorted by name."""
-    for name in sorted(item.file.path for item in task.inputs if item.step == step):
-        if name.startswith("obsid") and (product := parse_product(name)).kind == kind:
-            yield sources[step] / name, product
-
-
-def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:
-    """First and last channel of a band (keV): those of the mission's named band where it has one."""
-    named = {(one.lo, one.hi): one.pi for one in find_mission(mission).bands}
-    first, last, _, _ = pi_range(form, *band, pi=named.get(band))
-    return first, last
-
-
-@dataclass(frozen=True)
-class _Exposure:
-    task: Task
-    events: EventList
-    product: Product
-    target: Path
-    log: TextIO
-
-    def say(self, text: str) -> None:
-        print(f"{self.product.name}: {text}", file=self.log)
-
-    def path(self, kind: str, band: tuple[float, float] | None = None) -> Path:
-        lo, hi = map(repr, band) if band else ("", "")
-        return self.target / replace(self.product, kind=kind, lo=lo, hi=hi).name
-
-
-def _clean_one(exposure: _Exposure, parameters: CleanParameters) -> bool:
+def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     events = exposure.events
     rules = screening_for(events) if parameters.screening else ()
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}

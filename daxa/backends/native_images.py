@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_clean import band_channels, products_in
+from daxa.backends.native_exposure import Exposure, band_channels, products_in
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError
 from daxa.missions import find_mission
-from daxa.run.product import Product
 from daxa.run.task import Task
 from daxa.xray.bands import adjacent_ranges
 from daxa.xray.cut import Cut
@@ -45,7 +43,7 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     made = 0
     for source, product in products_in(task, sources, "clean", "finalevents"):
         events = open_events(source)
-        _image_one(_Exposure(task, events, product, target, log), parameters)
+        _image_one(Exposure(task, events, product, target, log), parameters)
         made += 1
     if not made:
         raise DataError(
@@ -81,23 +79,7 @@ def rate_map(image: np.ndarray, exposure: np.ndarray) -> np.ndarray:
     return rate.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class _Exposure:
-    task: Task
-    events: EventList
-    product: Product
-    target: Path
-    log: TextIO
-
-    def say(self, text: str) -> None:
-        print(f"{self.product.name}: {text}", file=self.log)
-
-    def path(self, kind: str, band: tuple[float, float] | None = None, suffix: str = "fits") -> Path:
-        lo, hi = map(repr, band) if band else ("", "")
-        return self.target / replace(self.product, kind=kind, lo=lo, hi=hi, suffix=suffix).name
-
-
-def _image_one(exposure: _Exposure, parameters: ImagesParameters) -> None:
+def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
@@ -133,7 +115,7 @@ def _image_one(exposure: _Exposure, parameters: ImagesParameters) -> None:
     )
 
 
-def _channels(exposure: _Exposure, bands: tuple[tuple[float, float], ...]) -> list[tuple[int, int]]:
+def _channels(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> list[tuple[int, int]]:
     """Channels of each band; bands that meet share none."""
     mission, form = exposure.task.mission, exposure.events.format
     named = {(one.lo, one.hi) for one in find_mission(mission).bands}
@@ -155,11 +137,6 @@ def _write_curve(
     path: Path, events: EventList, curve: LightCurve, band: tuple[float, float], channels: tuple[int, int]
 ) -> None:
     cards: dict[str, tuple[object, str]] = {
-        key: (card_text(events.header, key), "")
-        for key in ("TELESCOP", "INSTRUME", "OBS_ID", "OBJECT", "SIMULATD")
-        if card_text(events.header, key)
-    }
-    cards |= {
         "ENERG_LO": (band[0], "[keV] nominal lower edge"),
         "ENERG_HI": (band[1], "[keV] nominal upper edge"),
         "CHANMIN": (channels[0], "first channel"),
@@ -168,7 +145,7 @@ def _write_curve(
     write_light_curve(path, curve, events.header, cards)
 
 
-def _title(exposure: _Exposure) -> str:
+def _title(exposure: Exposure) -> str:
     events, product = exposure.events, exposure.product
     name = card_text(events.header, "OBJECT") or card_text(events.primary, "OBJECT")
     target = "".join(letter for letter in name if letter.isprintable())[:40]

@@ -253,7 +253,7 @@ def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int,
                 trouble = f"HTTP status {response.status_code}"
                 wait = _retry_after(response.headers.get("Retry-After", ""), wait)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            trouble = _plain(error)
+            trouble = _plain(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _malformed(address, _plain(error)) from None
         if attempt < _TRIES - 1:
@@ -292,6 +292,16 @@ def _malformed(address: str, why: str) -> ServiceError:
         f"the answer of {address} cannot be used: {why}",
         remedy="try again later, and check the address: a network login page may answer in its place",
     )
+
+
+def _root(error: BaseException) -> BaseException | str:
+    """The first cause: what wraps it only repeats the address."""
+    while isinstance(error, Exception):
+        cause = error.__cause__ or error.__context__ or getattr(error, "reason", None)
+        if not isinstance(cause, BaseException):
+            break
+        error = cause
+    return getattr(error, "strerror", None) or error
 
 
 def _plain(text: object) -> str:

@@ -309,9 +309,7 @@ _MOS1 = Camera(
     soft=_MOS_FLAGS,
     dss_flag="b000x00xxx0x0x0x0x0xxxxxxxxxxxxx",
 )
-_MOS2 = replace(
-    _MOS1, name="M2", header_name="EMOS2", exposure="S002", chips=_MOS2_CHIPS, field=(435.0, 1006.0, 17100.0)
-)
+_MOS2 = replace(_MOS1, name="M2", header_name="EMOS2", exposure="S002", chips=_MOS2_CHIPS)
 _PN = replace(
     _MOS1,
     name="PN",

@@ -147,6 +147,9 @@ def light_curve(events: EventList, cut: Cut, width: float) -> LightCurve:
 _TIME_KEYWORDS = ("MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "TIMEZERO", "CLOCKAPP")
 
 
+_IDENTITY_KEYWORDS = ("TELESCOP", "INSTRUME", "OBS_ID", "OBJECT", "SIMULATD")
+
+
 def time_cards(header: fits.Header) -> list[fits.Card]:
     """The cards that say how times count, without comments."""
     return [fits.Card(key, header[key]) for key in _TIME_KEYWORDS if key in header]
@@ -170,7 +173,7 @@ def write_light_curve(
     curve
         What to write.
     header
-        Of the events table: its time system is copied.
+        Of the events table: its time system and what it observed are copied.
     cards
         Keyword to (value, comment), written into both headers.
     kept
@@ -203,9 +206,10 @@ def write_light_curve(
     }
     table.header.extend(time_cards(header))
     primary = fits.PrimaryHDU()
-    for key, value in {**stated, **cards}.items():
+    observed = {key: header[key] for key in _IDENTITY_KEYWORDS if key in header}
+    for key, value in {**stated, **observed, **cards}.items():
         table.header[key] = value
-    for key, value in cards.items():
+    for key, value in {**observed, **cards}.items():
         primary.header[key] = value
     hdus = [primary, table]
     if gti is not None:

@@ -1,0 +1,49 @@
+"""The exposures of an observation, as the native steps clean and images see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from daxa.missions import find_mission
+from daxa.run.product import Product, parse_product
+from daxa.run.task import Task
+from daxa.xray.bands import pi_range
+from daxa.xray.events import EventList
+from daxa.xray.formats import EventFormat
+
+__all__ = ["Exposure", "band_channels", "products_in"]
+
+
+def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -> Iterator[tuple[Path, Product]]:
+    """Path and identity of each input of the task that is a product of this kind, sorted by name."""
+    for name in sorted(item.file.path for item in task.inputs if item.step == step):
+        if name.startswith("obsid") and (product := parse_product(name)).kind == kind:
+            yield sources[step] / name, product
+
+
+def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:
+    """First and last channel of a band (keV): those of the mission's named band where it has one."""
+    named = {(one.lo, one.hi): one.pi for one in find_mission(mission).bands}
+    first, last, _, _ = pi_range(form, *band, pi=named.get(band))
+    return first, last
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """An exposure that a task works on, and where its products go."""
+
+    task: Task
+    events: EventList
+    product: Product
+    target: Path
+    log: TextIO
+
+    def say(self, text: str) -> None:
+        print(f"{self.product.name}: {text}", file=self.log)
+
+    def path(self, kind: str, band: tuple[float, float] | None = None, suffix: str = "fits") -> Path:
+        lo, hi = map(repr, band) if band else ("", "")
+        return self.target / replace(self.product, kind=kind, lo=lo, hi=hi, suffix=suffix).name
