@@ -19,12 +19,12 @@ from pathlib import Path
 import daxa
 from daxa.archive.config import Locked
 from daxa.archive.layout import STEPS
-from daxa.archive.template import MissionAnswers, render, templates_directory
+from daxa.archive.template import MissionAnswers, render, template_directories
 from daxa.missions import find_mission, mission_names
 
 installed = Path(sys.argv[1]).resolve()
 assert Path(daxa.__file__).resolve().is_relative_to(installed), daxa.__file__
-assert all(place.is_relative_to(installed) for place in templates_directory()), templates_directory()
+assert all(place.is_relative_to(installed) for place in template_directories()), template_directories()
 software = tuple((step, Locked("native", "1")) for step in STEPS)
 answers = [MissionAnswers(find_mission(name), {"target": ["Abell 907"]}, software) for name in mission_names()]
 for path, content in sorted(render("a907", answers, title="Abell 907", remote="/srv/a907").items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -15,7 +15,7 @@ from daxa.archive.layout import STEPS
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec
 
-__all__ = ["MissionAnswers", "render", "templates_directory"]
+__all__ = ["MissionAnswers", "environment", "render", "template_directories"]
 
 _FILES = {
     "daxa.toml": "daxa.toml.j2",
@@ -96,27 +96,41 @@ def render(
 
 
 @cache
-def templates_directory() -> tuple[Path, ...]:
+def template_directories() -> tuple[Path, ...]:
     """Where the templates are: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_templates"
     return (installed,) if installed.is_dir() else (package.parent / "templates", package.parent)
 
 
-@cache
-def _environment():
+def environment(*, autoescape: bool, **filters: Callable[..., str]):
+    """Give a Jinja environment that finds our templates and refuses unknown names.
+
+    Parameters
+    ----------
+    autoescape
+        True for HTML.
+    filters
+        What templates may call with ``|``.
+    """
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_directory()),
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template_directories()),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the files are TOML, YAML and Markdown; values pass through json and toml
+        autoescape=autoescape,  # noqa: S701 - true for HTML
     )
-    environment.filters |= {"toml": _toml_value, "toml_tables": _toml_tables, "json": json.dumps}
-    return environment
+    made.filters |= filters
+    return made
+
+
+@cache
+def _environment():
+    # The files are TOML, YAML and Markdown: values pass through json and toml.
+    return environment(autoescape=False, toml=_toml_value, toml_tables=_toml_tables, json=json.dumps)
 
 
 def _toml_value(value: Any) -> str:

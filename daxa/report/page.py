@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from daxa.archive.template import templates_directory
+from daxa.archive.template import environment
 
 __all__ = ["PAGE", "Row", "Section", "TaskCell", "render_page", "write_report"]
 
@@ -105,18 +105,8 @@ def write_report(directory: Path, name: str, sections: Sequence[Section]) -> Non
 
 @cache
 def _template():
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_directory()),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=True,
-    )
-    environment.filters |= {"ks": _kiloseconds, "date": _date, "link": quote, "name": _file_name}
-    return environment.get_template("report.html.j2")
+    made = environment(autoescape=True, ks=_kiloseconds, date=_date, link=quote, name=_file_name)
+    return made.get_template("report.html.j2")
 
 
 def _kiloseconds(seconds: float) -> str:
