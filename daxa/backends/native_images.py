@@ -151,4 +151,5 @@ def _title(exposure: Exposure) -> str:
     target = "".join(letter for letter in name if letter.isprintable())[:40]
     part = "" if product.exposure == "None" else f" {product.exposure}"
     title = find_mission(exposure.task.mission).title
-    return f"{title} {product.obs_id} {product.instrument}{part}  {target}".rstrip()
+    told = " (simulated)" if events.header.get("SIMULATD", events.primary.get("SIMULATD")) is True else ""
+    return f"{title} {product.obs_id} {product.instrument}{part}  {target}".rstrip() + told
