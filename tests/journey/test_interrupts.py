@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -50,6 +51,16 @@ def strike(repro, kind):
     return family
 
 
+def left_behind(bench):
+    """Command lines of processes that still work for these archives."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get("DAXA_STORE") == bench.environ["DAXA_STORE"]:
+                found.append(process.cmdline())
+    return found
+
+
 def test_any_kill_is_mended_by_the_same_command(finished, bench):
     rng = random.Random(907)
     random.seed(rng.random())
@@ -83,6 +94,7 @@ def test_any_kill_is_mended_by_the_same_command(finished, bench):
         assert parsed_lock(archive) == lock
         assert "didn't change" in bench.repro(archive).stdout
     assert min(struck.values()) >= KILLS // len(VICTIMS)
+    assert left_behind(bench) == []
 
 
 def kill_within(repro, kind, seconds):
