@@ -13,8 +13,8 @@ from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
 from daxa.backends import find_backend
-from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
-from daxa.missions import MissionSpec
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, StorageError
+from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
 from daxa.query.mission import Mission, Selection
 from daxa.selection.store import write_selection
@@ -50,6 +50,8 @@ def create_archive(
     ------
     ArchiveError
         The directory is not empty.
+    NotPossible
+        Nothing processes a mission's data.
     CriteriaError, ServiceError
         From the selection of observations.
     """
@@ -104,6 +106,14 @@ def _check_missions(missions: Sequence[Mission]) -> None:
         raise CriteriaError(
             "mission-twice", "a mission was chosen twice", remedy="combine its criteria, and name it once"
         )
+    for spec in (mission.spec for mission in missions):
+        if not spec.processed:
+            listed = f"daxa.Mission({spec.name!r}).observations lists its observations; " if spec.listed else ""
+            raise NotPossible(
+                "not-processed",
+                f"nothing processes the data of {spec.title} yet, so it cannot be in an archive",
+                remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
+            )
 
 
 def _answers(selection: Selection) -> MissionAnswers:

@@ -1,8 +1,13 @@
 """What daxa knows about telescopes, as data: one declaration per mission."""
 
+from daxa.missions.facts import CATEGORIES
 from daxa.missions.registry import find_mission, mission_names
 from daxa.missions.spec import (
+    ArchiveProduct,
     Band,
+    Bundle,
+    Credit,
+    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -12,7 +17,12 @@ from daxa.missions.spec import (
 )
 
 __all__ = [
+    "CATEGORIES",
+    "ArchiveProduct",
     "Band",
+    "Bundle",
+    "Credit",
+    "EventTimes",
     "FieldOfView",
     "FlareFilter",
     "Instrument",

@@ -5,7 +5,10 @@ array about the aim point, as a circle.
 """
 
 from daxa.missions.spec import (
+    ArchiveProduct,
     Band,
+    Credit,
+    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -30,6 +33,19 @@ SPEC = MissionSpec(
             "public_date": "public_date",
         },
         where=("status in ('processed', 'archived')", "detector like 'ACIS%'", "grating = 'NONE'"),
+        mode=("data_mode",),
+        category="class",
+        categories={
+            "AGN UNCLASSIFIED": "AGN",
+            "EXTENDED GALACTIC OR EXTRAGALACTIC": "EGE",
+            "X-RAY BINARY": "GS",
+            "CV": "GS",
+            "Calibration Observations": "CAL",
+            "SNR": "SNR",
+            "NON-ACTIVE GALAXY": "NGS",
+            "CLUSTER OF GALAXIES": "GCL",
+            "Non-Pointing data": "MISC",
+        },
     ),
     id_pattern=r"[1-9][0-9]{0,4}",
     id_example="18461",
@@ -55,6 +71,17 @@ SPEC = MissionSpec(
     bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
     image_pixel=1.968,
     flares=FlareFilter(band=(0.5, 7.0), bin=259.28),
+    processed=True,
+    products=(
+        ArchiveProduct(
+            "events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
+        ),
+        ArchiveProduct(
+            "image", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
+        ),
+    ),
+    event_times=EventTimes(50814.0),
+    credit=Credit("CXO", "https://cxc.cfa.harvard.edu/cda/acknowledgment.html", "10.25574/{obs_id:>05}"),
     acknowledgement=(
         "This research has made use of data obtained from the Chandra Data Archive provided by the "
         "Chandra X-ray Center (CXC)"

@@ -7,15 +7,22 @@ that does it: `daxa.query` builds queries, `daxa.fetch` chooses files,
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal
 
-from daxa.errors import CriteriaError
+from daxa.errors import CriteriaError, DataError, NotPossible
+from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 
 __all__ = [
+    "ArchiveProduct",
     "Band",
+    "Bundle",
+    "Credit",
+    "EventTimes",
     "FieldOfView",
     "FlareFilter",
     "InputKind",
@@ -25,31 +32,21 @@ __all__ = [
     "ObservationTable",
 ]
 
-InputKind = Literal["events", "attitude", "flare-background", "exposure-map", "aspect", "bad-pixel", "mask", "fov"]
+InputKind = Literal[
+    "events",
+    "attitude",
+    "flare-background",
+    "exposure-map",
+    "aspect",
+    "bad-pixel",
+    "mask",
+    "fov",
+    "image",
+    "ancillary",
+]
 
 SAFE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?")
 """What any ObsID must look like before it may become part of a path."""
-
-
-@dataclass(frozen=True)
-class FieldOfView:
-    """The sky that an instrument sees.
-
-    Parameters
-    ----------
-    shape
-        ``circle`` (``size`` is the radius) or ``square`` (``size`` is half the side).
-    size
-        Arcminutes.
-    """
-
-    shape: Literal["circle", "square"]
-    size: float
-
-    @property
-    def radius(self) -> float:
-        """Radius of the circle that encloses the field, arcmin."""
-        return self.size if self.shape == "circle" else self.size * 2**0.5
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,9 @@ class Instrument:
     label
         Column and value by which the table says that the row used this instrument, for
         missions that observe with one instrument at a time.
+    wide
+        A wide-field, coded-mask or scanning instrument: it sees nearly everything, so it is
+        used only when the user names it.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Instrument:
     aliases: tuple[str, ...] = ()
     exposure: str = ""
     label: tuple[str, str] | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,37 @@ class ObservationTable:
     columns
         Our column (``obs_id``, ``target``, ``ra``, ``dec``, ``start``, ``end``,
         ``exposure``, ``public_date``) to theirs.  ``end`` may be absent: it is then
-        ``start`` plus ``exposure``, an estimate.
+        ``start`` plus ``exposure``, an estimate.  Where all data are public,
+        ``public_date`` is the start; where the table names no target, ``target`` is the
+        ObsID.  Empty where the table's columns are not known: it cannot be asked then.
     where
         Row cuts, ADQL conditions joined by AND.
+    proprietary
+        ``date``: data become public on ``public_date``; ``none``: all data are public.
+    scale
+        Time scale of its times, which are MJD.
+    mode
+        Columns that say in which mode the instruments were.
+    category
+        Column with the category of the target, '' when there is none.
+    categories
+        Their label, or code as text, to ours (`CATEGORIES`); other labels are ``MISC``.
     never_public
         Values of the public date that mean "unknown" or "never" (MJD).
+    service
+        The query service that holds the table: HEASARC's, or ESA's XMM-Newton Science Archive.
     """
 
     name: str
     columns: Mapping[str, str]
     where: tuple[str, ...] = ()
+    proprietary: Literal["date", "none"] = "date"
+    scale: Literal["utc", "tt"] = "utc"
+    mode: tuple[str, ...] = ()
+    category: str = ""
+    categories: Mapping[str, str] = field(default_factory=dict)
     never_public: tuple[float, ...] = (0.0,)
+    service: Literal["heasarc", "xsa"] = "heasarc"
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ class NativeInput:
         What the file is.
     pattern
         Regular expression of the path below the observation's directory; ``{obs_id}``
-        is replaced by the ObsID (``{obs_id:>05}`` pads).
+        is replaced by the ObsID (``{obs_id:>05}`` pads), as are the fields of a directory.
     instrument
         The instrument whose data it holds, '' when it serves all of them.
     required
@@ -124,7 +145,7 @@ class NativeInput:
 
     def regex(self, obs_id: str) -> re.Pattern[str]:
         """The pattern for one observation, to be matched against the whole path."""
-        return re.compile(self.pattern.replace("{obs_id}", re.escape(obs_id)).replace("{obs_id:>05}", f"{obs_id:0>5}"))
+        return re.compile(fill_pattern(self.pattern, obs_id))
 
 
 @dataclass(frozen=True)
@@ -176,24 +197,49 @@ class MissionSpec:
     table
         Its list of observations.
     id_pattern, id_example
-        Regular expression that a whole ObsID matches, and one real ObsID.
+        Regular expression that a whole ObsID matches, and one real ObsID.  Empty where
+        they are not known.
     instruments, default_instruments
-        All instruments, and the names taken when the user names none.
+        All instruments, and the names taken when the user names none.  There is no default
+        where all instruments are `Instrument.wide`.
     directory
-        Path of an observation's directory below the root of the file tree.  Fields:
-        ``{obs_id}``, ``{first}`` and ``{last}`` digit, ``{d23}`` (second and third digit).
+        Path of an observation's directory below the root of the file tree.  Fields: those of
+        `id_parts`, such as ``{obs_id}``, ``{first}`` and ``{last}`` digit, ``{d23}`` (second
+        and third digit); ``{yyyy_mm}`` of the start; those of `directory_columns`.
     listings
         Sub-directories of it that hold native inputs ('' is the directory itself).
     native_inputs
-        The files that the native chain starts from.
+        The files that the native chain starts from; empty where it cannot start.
     bands
         Energy bands of the default images.
     image_pixel
         Side of a pixel of the default image, arcsec.
     flares
         None where the archive's good time intervals are kept as they are.
+    processed
+        Whether the native backend processes the mission's data today.
+    other_directories
+        Regular expression of an ObsID and the template that takes the place of `directory`
+        for it; the first that matches counts.
+    directory_columns
+        Columns of the observation table that the templates need.
+    root
+        Address of the file tree, '' for HEASARC's.
+    products
+        Files that the archive offers ready made.
+    bundles
+        Files that hold several observations, for archives that offer no others.
+    event_times
+        Time in the event files.
+    credit
+        Facility keyword, source of the wording, dataset identifiers.
+    note
+        One sentence on what is special or not known.
     acknowledgement, bibcodes
         What a paper that uses the mission must say and cite.
+    mirrors
+        Tables at other services that list the same observations, for when the first fails.
+        They need not tell which instruments observed.
     """
 
     name: str
@@ -204,14 +250,24 @@ class MissionSpec:
     instruments: tuple[Instrument, ...]
     default_instruments: tuple[str, ...]
     directory: str
-    listings: tuple[str, ...]
-    native_inputs: tuple[NativeInput, ...]
-    bands: tuple[Band, ...]
-    image_pixel: float
+    listings: tuple[str, ...] = ()
+    native_inputs: tuple[NativeInput, ...] = ()
+    bands: tuple[Band, ...] = ()
+    image_pixel: float = 0.0
     aliases: tuple[str, ...] = ()
     flares: FlareFilter | None = None
+    processed: bool = False
+    other_directories: tuple[tuple[str, str], ...] = ()
+    directory_columns: tuple[str, ...] = ()
+    root: str = ""
+    products: tuple[ArchiveProduct, ...] = ()
+    bundles: tuple[Bundle, ...] = ()
+    event_times: EventTimes | None = None
+    credit: Credit = field(default_factory=Credit)
+    note: str = ""
     acknowledgement: str = ""
     bibcodes: tuple[str, ...] = field(default=())
+    mirrors: tuple[ObservationTable, ...] = ()
 
     def check_obs_id(self, obs_id: str) -> str:
         """Return the ObsID if it is well formed.
@@ -235,7 +291,8 @@ class MissionSpec:
             raise CriteriaError(
                 "obs-id",
                 f"{obs_id!r} is not an ObsID of {self.title}",
-                remedy=f"write it as the archive does, with leading zeros, for instance {self.id_example}",
+                remedy="write it as the archive does, with leading zeros"
+                + (f", for instance {self.id_example}" if self.id_example else ""),
             )
         return obs_id
 
@@ -256,6 +313,87 @@ class MissionSpec:
             remedy=f"choose from {', '.join(instrument.name for instrument in self.instruments)}",
         )
 
-    def directory_of(self, obs_id: str) -> str:
-        """Path of the observation's directory below the root of the file tree."""
-        return self.directory.format(obs_id=obs_id, first=obs_id[:1], last=obs_id[-1:], d23=obs_id[1:3])
+    def choose_instruments(self, names: Collection[str]) -> tuple[str, ...]:
+        """The instruments with these names, or the default ones, in the mission's order.
+
+        Raises
+        ------
+        CriteriaError
+            No name is given, and the mission has no instrument that is used unasked.
+        """
+        wanted = names or self.default_instruments
+        if not wanted:
+            raise CriteriaError(
+                "instrument",
+                f"the instruments of {self.title} see so much of the sky that none is chosen by default",
+                remedy=f"name those that you want: {', '.join(instrument.name for instrument in self.instruments)}",
+            )
+        return tuple(instrument.name for instrument in self.instruments if instrument.name in wanted)
+
+    @property
+    def listed(self) -> bool:
+        """Whether the mission's observations can be asked for."""
+        return {"obs_id", "target", "ra", "dec", "start", "exposure", "public_date"} <= set(self.table.columns)
+
+    def check_listed(self) -> None:
+        """Refuse a mission whose observations cannot be asked for.
+
+        Raises
+        ------
+        NotPossible
+            The columns of its table are not declared.
+        """
+        if not self.listed:
+            raise NotPossible(
+                "not-listed",
+                f"the observations of {self.title} cannot be listed: the columns of {self.table.name} are not declared",
+                remedy="`daxa missions` says which missions can be listed",
+            )
+
+    def directory_of(self, obs_id: str, row: Mapping[str, object] | None = None) -> str:
+        """Path of the observation's directory below the root of the file tree.
+
+        Parameters
+        ----------
+        obs_id
+            Well formed.
+        row
+            What the template needs beside the ObsID: ``start`` (MJD UTC) and the columns
+            that `directory_columns` names.
+
+        Raises
+        ------
+        DataError
+            ``no-directory``: the row lacks a value, or holds one that cannot be part of a path.
+
+        Examples
+        --------
+        >>> from daxa.missions import find_mission
+        >>> find_mission("swift").directory_of("00020153006", {"start": 55541.2})
+        'swift/data/obs/2010_12/00020153006'
+        """
+        other = (template for pattern, template in self.other_directories if re.fullmatch(pattern, obs_id, re.ASCII))
+        template = next(other, self.directory)
+        fields, known = id_parts(obs_id), row or {}
+        for name in self.directory_columns:
+            value = known.get(name)
+            fields[name] = self._path_part(obs_id, name, "" if value is None else str(value).strip())
+        if "{yyyy_mm}" in template:
+            fields["yyyy_mm"] = self._path_part(obs_id, "start", _year_and_month(known.get("start")))
+        return template.format_map(fields)
+
+    def _path_part(self, obs_id: str, name: str, text: str) -> str:
+        if SAFE_ID.fullmatch(text):
+            return text
+        raise DataError(
+            "no-directory",
+            f"{self.title} {obs_id} has no usable {name!r}, which the path of its data contains",
+            remedy="leave the observation out, or ask the archive for it",
+        )
+
+
+def _year_and_month(mjd: object) -> str:
+    # 1858-11-17, the zero of MJD, is day 678576 of Python's calendar.
+    if not isinstance(mjd, int | float) or not math.isfinite(mjd) or not 1 <= mjd < 100_000:
+        return ""
+    return date.fromordinal(678576 + int(mjd)).strftime("%Y_%m")

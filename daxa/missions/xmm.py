@@ -6,6 +6,8 @@ Handbook and the PPS Interface document; the field of view is the 30 arcmin circ
 
 from daxa.missions.spec import (
     Band,
+    Credit,
+    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -33,6 +35,7 @@ SPEC = MissionSpec(
             "public_date": "public_date",
         },
         where=("status in ('processed', 'archived')", "data_in_heasarc = 'Y'", "obsid not like '9%'"),
+        mode=("pn_mode", "mos1_mode", "mos2_mode"),
         never_public=(0.0, 416422.0),
     ),
     id_pattern=r"[0-8][0-9]{9}",
@@ -60,9 +63,28 @@ SPEC = MissionSpec(
     bands=(Band(0.5, 2.0, (500, 2000)), Band(2.0, 10.0, (2001, 10000))),
     image_pixel=4.35,
     flares=FlareFilter(band=(10.0, 12.0), bin=100.0),
+    processed=True,
+    event_times=EventTimes(50814.0),
+    credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),
     acknowledgement=(
         "Based on observations obtained with XMM-Newton, an ESA science mission with instruments and "
         "contributions directly funded by ESA Member States and NASA"
     ),
     bibcodes=("2001A&A...365L...1J", "2001A&A...365L..18S", "2001A&A...365L..27T"),
+    mirrors=(
+        # The archive at ESAC: no end, no exposures of single instruments; its name for the target is not known to us.
+        ObservationTable(
+            name="xsa.v_all_observations",
+            columns={
+                "obs_id": "observation_id",
+                "ra": "ra",
+                "dec": "dec",
+                "start": "start_utc",
+                "exposure": "duration",
+                "public_date": "proprietary_end_date",
+            },
+            where=("observation_id not like '9%'",),
+            service="xsa",
+        ),
+    ),
 )

@@ -9,7 +9,7 @@ import pytest
 import daxa
 from daxa.archive import git
 from daxa.archive.create import create_archive
-from daxa.errors import ArchiveError, ConfigError, CriteriaError, ServiceError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, ServiceError
 
 
 class Unreachable(SimpleNamespace):
@@ -90,3 +90,16 @@ def test_tags_are_annotated_and_never_move(tmp_path, identity):
     assert git.read_file(tmp_path, "v1.0.0", "absent") is None
     with pytest.raises(ArchiveError):
         git.commit_of(tmp_path, "v9.9.9")
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("swift", "daxa.Mission('swift').observations"), ("exosat", "xmm")])
+def test_a_mission_that_nothing_processes_is_refused_before_anything_is_asked(
+    tmp_path, unreachable, name, remedy, identity
+):
+    mission = daxa.Mission(name)
+    with pytest.raises(NotPossible) as caught:
+        create_archive(tmp_path / "a907", [unreachable, mission])
+    assert caught.value.code == "impossible.not-processed"
+    assert mission.spec.title in caught.value.message
+    assert remedy in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,245 @@
+"""What every declaration of a mission must satisfy, as checks for its author's tests.
+
+Each function raises `AssertionError` with words that say what is wrong, and returns
+nothing.  They need neither network nor data::
+
+    from daxa.missions.contract import check_declaration, check_obs_ids, check_paths
+
+    def test_the_declaration():
+        check_declaration(SPEC)
+        check_obs_ids(SPEC, ["00123"], malformed=["123"])
+        check_paths(SPEC, "00123", "lobster/data/00123", ["event_cl/lo00123_cl.evt.gz"])
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from daxa.errors import CriteriaError
+from daxa.missions.facts import CATEGORIES, id_parts
+from daxa.missions.spec import MissionSpec
+
+__all__ = ["HOSTILE_IDS", "check_declaration", "check_obs_ids", "check_paths"]
+
+HOSTILE_IDS = (
+    "", " ", "..", "../0404910601", "0404910601/..", "0404910601\n", "-rf", "~", "$(id)", "0404910601;ls",
+    "\u0660\u0664\u0660\u0664\u0669\u0661\u0660\u0666\u0660\u0661", "0404910601\x00", "NaN", "%2e%2e", "a b",
+)  # fmt: skip
+"""Texts that no mission may take for an ObsID."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
+_BIBCODE = re.compile(r"\d{4}[A-Za-z&.0-9]{14}[A-Z]")
+_RESERVED = re.compile(r"\b(time|date|year|start|end|position|value)\b", re.IGNORECASE)
+_SCHEMA = ("obs_id", "target", "ra", "dec", "start", "end", "exposure", "public_date")
+_PLANE = 180.0 * 60.0
+
+
+def check_declaration(spec: MissionSpec) -> None:
+    """Check a declaration for itself: complete, consistent, harmless.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+
+    Raises
+    ------
+    AssertionError
+        What is wrong with it.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> check_declaration(find_mission("swift"))
+    """
+    _check_names(spec)
+    _check_instruments(spec)
+    _check_table(spec)
+    _check_directories(spec)
+    _check_files(spec)
+    _check_bands(spec)
+    _check_credit(spec)
+    if spec.id_example:
+        check_obs_ids(spec, [spec.id_example])
+    for text in HOSTILE_IDS:
+        _require(spec, not _accepts(spec, text), f"takes {text!r} for an ObsID")
+
+
+def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable[object] = ()) -> None:
+    """Check that real ObsIDs are accepted and others refused.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+    real
+        As the archive writes them.
+    malformed
+        Texts, or values of other types, that are none.
+
+    Raises
+    ------
+    AssertionError
+        Which one is judged wrongly.
+    """
+    for obs_id in real:
+        _require(spec, _accepts(spec, obs_id), f"refuses the ObsID {obs_id!r}")
+    for obs_id in malformed:
+        _require(spec, not _accepts(spec, obs_id), f"takes {obs_id!r} for an ObsID")
+
+
+def check_paths(
+    spec: MissionSpec,
+    obs_id: str,
+    directory: str,
+    files: Iterable[str] = (),
+    *,
+    row: Mapping[str, object] | None = None,
+) -> None:
+    """Check where an observation lies, and that its files are known.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+    obs_id, row
+        One observation: as for `MissionSpec.directory_of`.
+    directory
+        Where the archive keeps it, below the root of the file tree.
+    files
+        Paths below that directory, of native inputs or ready-made products.
+
+    Raises
+    ------
+    AssertionError
+        What lies elsewhere, or is not known.
+    """
+    found = spec.directory_of(spec.check_obs_id(obs_id), row)
+    _require(spec, found == directory, f"looks for {obs_id} in {found}, and it lies in {directory}")
+    patterns = [item.regex(obs_id) for item in spec.native_inputs]
+    for product in spec.products:
+        patterns += [product.regex(obs_id, token) for token, _, _ in product.bands or (("", 0, 0),)]
+    for path in files:
+        _require(spec, any(pattern.fullmatch(path) for pattern in patterns), f"does not know the file {path}")
+
+
+def _require(spec: MissionSpec, right: bool, words: str) -> None:
+    if not right:
+        raise AssertionError(f"mission {spec.name!r} {words}")
+
+
+def _accepts(spec: MissionSpec, obs_id: object) -> bool:
+    try:
+        return spec.check_obs_id(obs_id) == obs_id  # type: ignore[arg-type]
+    except CriteriaError:
+        return False
+
+
+def _check_names(spec: MissionSpec) -> None:
+    _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is no short lower-case word")
+    _require(spec, bool(spec.title.strip()), "has no title")
+    names = [spec.name, *(alias.lower() for alias in spec.aliases)]
+    _require(spec, len(set(names)) == len(names), "has an alias twice")
+
+
+def _check_instruments(spec: MissionSpec) -> None:
+    _require(spec, bool(spec.instruments), "has no instrument")
+    names = [name.upper() for one in spec.instruments for name in (one.name, *one.aliases)]
+    _require(spec, len(set(names)) == len(names), "calls two instruments by one name")
+    for one in spec.instruments:
+        field = one.field_of_view
+        _require(spec, field.shape in ("circle", "square", "annulus"), f"{one.name}: no such shape {field.shape!r}")
+        _require(spec, 0 < field.size <= field.radius <= _PLANE, f"{one.name}: field of view of {field.size} arcmin")
+        ring = 0 < field.inner < field.size if field.shape == "annulus" else field.inner == 0
+        _require(spec, ring, f"{one.name}: inner radius of {field.inner} arcmin")
+        for column in (one.exposure, field.roll, one.label[0] if one.label else ""):
+            _require(spec, not column or bool(_COLUMN.fullmatch(column)), f"{one.name}: no column is called {column!r}")
+    known = {one.name: one for one in spec.instruments}
+    for name in spec.default_instruments:
+        _require(spec, name in known, f"chooses {name!r} by default, which it does not have")
+        _require(spec, not known[name].wide, f"chooses {name!r} by default, which sees nearly everything")
+    narrow = any(not one.wide for one in spec.instruments)
+    _require(spec, bool(spec.default_instruments) == narrow, "must choose some of its narrow instruments by default")
+
+
+def _check_table(spec: MissionSpec) -> None:
+    table = spec.table
+    _require(spec, bool(_COLUMN.fullmatch(table.name)), f"has no usable table name: {table.name!r}")
+    _require(spec, set(table.columns) <= set(_SCHEMA), "maps columns that our schema does not have")
+    columns = [
+        *table.columns.values(),
+        *table.mode,
+        *spec.directory_columns,
+        *([table.category] * bool(table.category)),
+    ]
+    for column in columns:
+        _require(spec, bool(_COLUMN.fullmatch(column)), f"names a column {column!r}")
+    for text in table.where:
+        bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+        _require(spec, not _RESERVED.search(bare), f"uses a reserved word unquoted: {text}")
+        _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is no condition: {text}")
+    _require(spec, set(table.categories.values()) <= set(CATEGORIES), "maps to a category that there is not")
+    _require(spec, bool(table.category) or not table.categories, "maps categories without a column")
+    _require(spec, 0.0 in table.never_public, "takes 0 for a date on which data become public")
+    public = table.columns.get("public_date")
+    always = public is None or public == table.columns.get("start")
+    _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
+    _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
+    _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
+
+
+def _check_directories(spec: MissionSpec) -> None:
+    allowed = {*id_parts(""), "yyyy_mm", *spec.directory_columns}
+    for pattern, _ in spec.other_directories:
+        re.compile(pattern)
+    for template in (spec.directory, *(other for _, other in spec.other_directories)):
+        used = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+        _require(spec, used <= allowed, f"has a directory with unknown fields: {template}")
+        parts = template.split("/")
+        _require(
+            spec, not template or all(part not in ("", ".", "..") for part in parts), f"leaves the tree: {template}"
+        )
+    _require(spec, not spec.root or spec.root.startswith("https://"), f"has a root that is not https: {spec.root}")
+
+
+def _check_files(spec: MissionSpec) -> None:
+    names = {"", *(one.name for one in spec.instruments)}
+    for item in spec.native_inputs:
+        _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
+        item.regex(spec.id_example)
+        inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
+        _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
+    for product in spec.products:
+        _require(spec, product.instrument in names, f"has a product of {product.instrument!r}")
+        product.regex(spec.id_example, "x")
+        tokens = [token for token, _, _ in product.bands]
+        _require(spec, len(set(tokens)) == len(tokens), f"has a band twice: {product.pattern}")
+        _require(spec, all(0 < lo < hi for _, lo, hi in product.bands), f"has an empty band: {product.pattern}")
+        _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
+    events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
+    complete = set(spec.default_instruments) <= events and bool(spec.bands) and spec.image_pixel > 0
+    _require(spec, not spec.processed or (complete and spec.listed), "is processed, and lacks what that needs")
+    held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
+    _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
+    check_obs_ids(spec, held)
+
+
+def _check_bands(spec: MissionSpec) -> None:
+    ordered = sorted(spec.bands, key=lambda band: band.pi)
+    for band in ordered:
+        _require(spec, 0 < band.lo < band.hi and band.pi[0] <= band.pi[1], f"has an empty band {band.text}")
+    for below, above in pairwise(ordered):
+        _require(spec, below.pi[1] < above.pi[0] and below.hi <= above.lo, "has bands that share channels")
+
+
+def _check_credit(spec: MissionSpec) -> None:
+    source = spec.credit.source
+    _require(spec, bool(spec.acknowledgement or source), "says neither an acknowledgement nor where it stands")
+    _require(spec, not source or source.startswith("https://"), f"has a source that is no address: {source}")
+    for bibcode in spec.bibcodes:
+        _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is no bibcode: {bibcode}")
+    spec.credit.dataset.format(**id_parts("1"))

@@ -1,0 +1,23 @@
+"""EXOSAT LE and ME.
+
+Neither the columns of ``exomaster``, nor how its observations are called, nor their
+directories are recorded where these facts come from.
+"""
+
+from daxa.missions.spec import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
+
+SPEC = MissionSpec(
+    name="exosat",
+    title="EXOSAT",
+    table=ObservationTable(name="exomaster", columns={}, proprietary="none"),
+    id_pattern="",
+    id_example="",
+    instruments=(
+        Instrument("LE", FieldOfView("circle", 60.0), aliases=("CMA",)),
+        Instrument("ME", FieldOfView("circle", 45.0)),
+    ),
+    default_instruments=("LE", "ME"),
+    directory="",
+    credit=Credit("EXOSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
+    note="The list of observations cannot be asked for yet, and where the data stand is not known.",
+)

@@ -1,0 +1,210 @@
+"""Smaller facts that a declaration holds beside its table: sky, files, times, credit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "CATEGORIES",
+    "ArchiveProduct",
+    "Bundle",
+    "Credit",
+    "EventTimes",
+    "FieldOfView",
+    "expand_ids",
+    "fill_pattern",
+    "id_parts",
+]
+
+CATEGORIES = {
+    "AGN": "active galaxies",
+    "BLZ": "blazars",
+    "OAGN": "obscured active galaxies",
+    "NGS": "normal and starburst galaxies",
+    "GCL": "groups and clusters of galaxies",
+    "EGS": "extragalactic surveys",
+    "EGE": "extended galactic or extragalactic objects",
+    "GS": "galactic surveys and compact sources",
+    "XRB": "X-ray binaries",
+    "CV": "cataclysmic variables",
+    "NS": "neutron stars and black holes",
+    "MAG": "magnetars and rotation-powered pulsars",
+    "ULX": "ultraluminous X-ray sources",
+    "STR": "stars and white dwarfs",
+    "SNE": "supernovae",
+    "SNR": "supernova remnants and galactic diffuse emission",
+    "SOL": "solar system objects",
+    "ASK": "all-sky surveys",
+    "CAL": "calibration",
+    "TOO": "targets of opportunity",
+    "MISC": "everything else",
+}
+"""Our codes of what an observation was made for; labels that no mission maps are ``MISC``."""
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """The sky that an instrument sees.
+
+    Parameters
+    ----------
+    shape
+        ``circle`` (``size`` is the radius), ``square`` (``size`` is half the side) or
+        ``annulus`` (``size`` is the outer radius, ``inner`` the inner one).
+    size
+        Arcminutes.
+    roll
+        Column of the observation table with the roll angle, degrees; '' when the table
+        has none, so that a square is known only as the circle around it.
+    inner
+        Arcminutes.
+    """
+
+    shape: Literal["circle", "square", "annulus"]
+    size: float
+    roll: str = ""
+    inner: float = 0.0
+
+    @property
+    def radius(self) -> float:
+        """Radius of the circle that encloses the field, arcmin."""
+        return self.size * 2**0.5 if self.shape == "square" else self.size
+
+
+@dataclass(frozen=True)
+class EventTimes:
+    """How a mission's event files count time; the header of a file wins.
+
+    Parameters
+    ----------
+    mjdref
+        The zero of TIME, MJD.
+    scale
+        Its time scale.
+    unit
+        Of TIME.
+    """
+
+    mjdref: float
+    scale: Literal["tt", "utc", "tdb"] = "tt"
+    unit: Literal["s", "d"] = "s"
+
+
+@dataclass(frozen=True)
+class ArchiveProduct:
+    """A kind of file that the archive has made of an observation.
+
+    Parameters
+    ----------
+    kind
+        What it is.
+    pattern
+        Regular expression of its path below the observation's directory, as in
+        `NativeInput`; ``{band}`` stands for the token of an energy band.
+    instrument
+        '' when it serves all of them.
+    bands
+        Token and edges (keV) of each band; a product of one band may have the token ''.
+        Empty where the energies are not known.
+    """
+
+    kind: Literal["events", "image", "exposure-map", "background-map"]
+    pattern: str
+    instrument: str = ""
+    bands: tuple[tuple[str, float, float], ...] = ()
+
+    def regex(self, obs_id: str, band: str = "") -> re.Pattern[str]:
+        """The pattern for one observation and the token of one band."""
+        return re.compile(fill_pattern(self.pattern, obs_id).replace("{band}", re.escape(band)))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A file that holds several observations at once.
+
+    Parameters
+    ----------
+    field
+        What the archive calls the part of the sky.
+    file
+        Name of the file below the mission's directory.
+    obs_ids
+        The observations in it.
+    """
+
+    field: str
+    file: str
+    obs_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Credit:
+    """What a paper owes a mission, beside its acknowledgement and references.
+
+    Parameters
+    ----------
+    facility
+        Keyword of the AAS journals, '' when the mission has none that is certain.
+    source
+        Where the official wording stands.
+    dataset
+        Identifier of an observation's data with the fields of a directory template, such
+        as ``10.25574/{obs_id:>05}``; '' where ObsIDs in a table are what is asked for.
+    """
+
+    facility: str = ""
+    source: str = ""
+    dataset: str = ""
+
+
+def expand_ids(text: str) -> tuple[str, ...]:
+    """ObsIDs of one length, from a text of numbers and ranges.
+
+    Examples
+    --------
+    >>> expand_ids("700016 900056-900058")
+    ('700016', '900056', '900057', '900058')
+    """
+    found: list[str] = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        found += [f"{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
+    return tuple(found)
+
+
+def id_parts(obs_id: str) -> dict[str, str]:
+    """What templates of paths and names may say about an ObsID.
+
+    Examples
+    --------
+    >>> id_parts("053141")["first3"], id_parts("RP500211N00")["lower"]
+    ('053', 'rp500211n00')
+    """
+    return {
+        "obs_id": obs_id,
+        "lower": obs_id.lower(),
+        "first": obs_id[:1],
+        "last": obs_id[-1:],
+        "third": obs_id[2:3],
+        "d23": obs_id[1:3],
+        "first2": obs_id[:2],
+        "first3": obs_id[:3],
+        "first4": obs_id[:4],
+        "first5": obs_id[:5],
+        "last3": obs_id[-3:],
+    }
+
+
+def fill_pattern(pattern: str, obs_id: str) -> str:
+    """Put an ObsID into a regular expression, as text and not as pattern.
+
+    Examples
+    --------
+    >>> fill_pattern(r"acisf{obs_id:>05}N[0-9]+", "754"), fill_pattern(r"{lower}_bas", "RP500211N00")
+    ('acisf00754N[0-9]+', 'rp500211n00_bas')
+    """
+    for name, value in id_parts(obs_id).items():
+        pattern = pattern.replace(f"{{{name}}}", re.escape(value))
+    return pattern.replace("{obs_id:>05}", re.escape(f"{obs_id:0>5}"))

@@ -1,0 +1,38 @@
+"""Hitomi SXS, SXI and HXI, from HEASARC's archive.
+
+``hitomaster`` has ``obsid``, ``name``, ``ra``, ``dec``, ``time`` and ``stop_time``; the name
+of its exposure is not recorded where these facts come from.
+"""
+
+from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
+
+SPEC = MissionSpec(
+    name="hitomi",
+    title="Hitomi",
+    aliases=("astro-h",),
+    table=ObservationTable(
+        name="hitomaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "stop_time",
+            "public_date": "time",
+        },
+        proprietary="none",
+    ),
+    id_pattern=r"[0-9]{9}",
+    id_example="100040010",
+    instruments=(
+        Instrument("SXS", FieldOfView("square", 1.5)),
+        Instrument("SXI", FieldOfView("square", 19.0)),
+        Instrument("HXI", FieldOfView("square", 4.5)),
+    ),
+    default_instruments=("SXS", "SXI", "HXI"),
+    directory="hitomi/data/obs/{first}/{obs_id}",
+    event_times=EventTimes(56658.00077759),
+    credit=Credit("Hitomi", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
+    note="The list of observations cannot be asked for yet.",
+)

@@ -1,0 +1,61 @@
+"""``daxa missions``: what is declared, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from daxa.cli import main
+from daxa.missions import find_mission, mission_names
+
+
+def shown(capsys, *arguments):
+    assert main(["missions", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_every_mission_has_a_line_that_says_what_works(capsys):
+    lines = shown(capsys).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(mission_names())
+    chandra = next(line for line in lines if line.startswith("chandra "))
+    exosat = next(line for line in lines if line.startswith("exosat "))
+    assert chandra.split()[2:4] == ["yes", "yes"]
+    assert exosat.split()[2:4] == ["no", "no"]
+
+
+@pytest.mark.parametrize("name", mission_names())
+def test_one_mission_is_shown_in_full(capsys, name):
+    spec = find_mission(name)
+    text = shown(capsys, name)
+    assert spec.title in text
+    assert spec.table.name in text
+    for instrument in spec.instruments:
+        assert f"instrument {instrument.name} " in text
+    for theirs in spec.table.columns.values():
+        assert theirs in text
+    for bibcode in spec.bibcodes:
+        assert bibcode in text
+    assert spec.acknowledgement in text
+
+
+def test_an_alias_is_understood_and_shapes_are_said(capsys):
+    text = shown(capsys, "ROSAT_pointed")
+    assert "circle of 60 arcmin radius" in text
+    assert "square of 23.6 arcmin, turned by roll_angle" in shown(capsys, "swift")
+
+
+def test_programs_get_a_line_of_json_for_each(capsys):
+    records = [json.loads(line) for line in shown(capsys, "--json").splitlines()]
+    assert [record["mission"] for record in records] == list(mission_names())
+    assert [record["mission"] for record in records if record["processed"]] == ["xmm", "chandra", "nustar"]
+    (swift,) = [json.loads(line) for line in shown(capsys, "swift", "--json").splitlines()]
+    assert [one["name"] for one in swift["instruments"] if one["default"]] == ["XRT"]
+    assert swift["columns"]["obs_id"] == "obsid"
+
+
+def test_an_unknown_mission_is_an_error_with_a_remedy(capsys):
+    assert main(["missions", "enterprise"]) != 0
+    said = capsys.readouterr().err
+    assert "enterprise" in said
+    assert "swift" in said

@@ -1,0 +1,134 @@
+"""The contract finds what is wrong with a declaration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from daxa.missions import (
+    ArchiveProduct,
+    Band,
+    Bundle,
+    Credit,
+    FieldOfView,
+    NativeInput,
+    find_mission,
+)
+from daxa.missions.contract import check_declaration, check_obs_ids, check_paths
+from daxa.missions.facts import expand_ids, fill_pattern
+
+SWIFT = find_mission("swift")
+XRT, UVOT, BAT = SWIFT.instruments
+
+
+def changed(**values):
+    return replace(SWIFT, **values)
+
+
+def seen(**values):
+    return changed(instruments=(replace(XRT, **values), UVOT, BAT))
+
+
+def tabled(**values):
+    return changed(table=replace(SWIFT.table, **values))
+
+
+WRONG = {
+    "a name with capitals": (changed(name="Swift"), "short lower-case word"),
+    "a name that is a path": (changed(name="../swift"), "short lower-case word"),
+    "no title": (changed(title=" "), "no title"),
+    "an alias twice": (changed(aliases=("gehrels", "Gehrels")), "alias twice"),
+    "no instrument": (changed(instruments=(), default_instruments=()), "no instrument"),
+    "two instruments of one name": (seen(aliases=("bat",)), "by one name"),
+    "an unknown default": (changed(default_instruments=("WXT",)), "'WXT'"),
+    "a wide default": (changed(default_instruments=("XRT", "BAT")), "nearly everything"),
+    "no default": (changed(default_instruments=()), "narrow instruments"),
+    "a shape that there is not": (seen(field_of_view=FieldOfView("hexagon", 1.0)), "hexagon"),
+    "a field without size": (seen(field_of_view=FieldOfView("circle", 0.0)), "0.0 arcmin"),
+    "a ring inside out": (seen(field_of_view=FieldOfView("annulus", 5.0, inner=6.0)), "inner radius"),
+    "a circle with a hole": (seen(field_of_view=FieldOfView("circle", 5.0, inner=2.0)), "inner radius"),
+    "a hostile roll column": (seen(field_of_view=FieldOfView("square", 5.0, roll="roll; --")), "no column"),
+    "a hostile table": (tabled(name="swiftmastr; DROP"), "table name"),
+    "an unknown column of ours": (tabled(columns={**SWIFT.table.columns, "colour": "x"}), "our schema"),
+    "a hostile column of theirs": (tabled(columns={**SWIFT.table.columns, "target": 'x" FROM y'}), "names a column"),
+    "a reserved word": (tabled(where=("time > 0",)), "reserved word"),
+    "two statements": (tabled(where=("xrt_exposure > 0; delete from x",)), "no condition"),
+    "a comment": (tabled(where=("xrt_exposure > 0 -- all",)), "no condition"),
+    "an unknown category": (tabled(category="c", categories={"1": "UFO"}), "category that there is not"),
+    "categories without column": (tabled(categories={"1": "AGN"}), "without a column"),
+    "0 as a public date": (tabled(never_public=()), "takes 0"),
+    "public at once and on a date": (
+        tabled(columns={**SWIFT.table.columns, "public_date": "archive_date"}),
+        "all is public",
+    ),
+    "private without a date": (tabled(proprietary="date"), "when data are public"),
+    "no ObsIDs": (changed(id_pattern="", id_example=""), "no pattern of ObsIDs"),
+    "an example that is none": (changed(id_example="42"), "refuses the ObsID '42'"),
+    "anything as ObsID": (changed(id_pattern=".*"), "for an ObsID"),
+    "an unknown field of a path": (changed(directory="swift/{day}/{obs_id}"), "unknown fields"),
+    "a path out of the tree": (changed(directory="swift/../{obs_id}"), "leaves the tree"),
+    "an absolute path": (changed(directory="/swift/{obs_id}"), "leaves the tree"),
+    "another path out of the tree": (changed(other_directories=((".*", "../{obs_id}"),)), "leaves the tree"),
+    "a root without security": (changed(root="http://x.example/"), "not https"),
+    "an input of nobody": (changed(native_inputs=(NativeInput("events", "xrt/event/x", "WXT"),)), "'WXT'"),
+    "an input elsewhere": (changed(native_inputs=(NativeInput("events", "bat/event/x", "BAT"),)), "outside"),
+    "a product of nobody": (changed(products=(ArchiveProduct("image", "x", "WXT"),)), "'WXT'"),
+    "a band twice": (
+        changed(products=(ArchiveProduct("image", "{band}", bands=(("1", 1, 2), ("1", 2, 3))),)),
+        "band twice",
+    ),
+    "bands of one name": (
+        changed(products=(ArchiveProduct("image", "x", bands=(("1", 1, 2), ("2", 2, 3))),)),
+        "tell bands apart",
+    ),
+    "a product without energies": (
+        changed(products=(ArchiveProduct("image", "x", bands=(("", 2, 2),)),)),
+        "empty band",
+    ),
+    "processed without what it needs": (changed(processed=True), "is processed"),
+    "an observation in two bundles": (
+        changed(bundles=(Bundle("a", "a.tar", ("00020153006",)), Bundle("b", "b.tar", ("00020153006",)))),
+        "two bundles",
+    ),
+    "a bundle of strange ObsIDs": (changed(bundles=(Bundle("a", "a.tar", ("42",)),)), "refuses"),
+    "an empty band": (changed(bands=(Band(2.0, 1.0, (1, 2)),)), "empty band"),
+    "bands that overlap": (changed(bands=(Band(1.0, 2.0, (100, 200)), Band(2.0, 3.0, (200, 300)))), "share channels"),
+    "no credit": (changed(credit=Credit()), "acknowledgement"),
+    "a source that is no address": (changed(credit=Credit(source="a book")), "no address"),
+    "a reference that is no bibcode": (changed(bibcodes=("Gehrels 2004",)), "no bibcode"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_said(wrong):
+    spec, words = WRONG[wrong]
+    with pytest.raises(AssertionError, match=words) as caught:
+        check_declaration(spec)
+    assert repr(spec.name) in str(caught.value)
+
+
+def test_obs_ids_judged_wrongly_are_named():
+    with pytest.raises(AssertionError, match="refuses the ObsID '42'"):
+        check_obs_ids(SWIFT, ["42"])
+    with pytest.raises(AssertionError, match="takes '00020153006'"):
+        check_obs_ids(SWIFT, [], malformed=["00020153006"])
+
+
+def test_places_and_files_that_are_elsewhere_are_named():
+    row = {"start": 55544.2}
+    with pytest.raises(AssertionError, match="looks for 00020153006 in"):
+        check_paths(SWIFT, "00020153006", "swift/data/obs/2011_12/00020153006", row=row)
+    with pytest.raises(AssertionError, match="does not know the file log/x"):
+        check_paths(SWIFT, "00020153006", "swift/data/obs/2010_12/00020153006", ["log/x"], row=row)
+
+
+def test_an_obs_id_in_a_pattern_is_text():
+    assert fill_pattern("{obs_id}", ".*") == r"\.\*"
+    assert find_mission("rosat").products[1].regex("RP500211N00", "2").fullmatch("rp500211n00_im2.fits.Z")
+    assert not find_mission("rosat").products[1].regex("RP500211N00", ".").fullmatch("rp500211n00_im2.fits.Z")
+
+
+def test_ranges_of_obs_ids_keep_their_zeros():
+    assert expand_ids("0098-0101 7") == ("0098", "0099", "0100", "0101", "7")
+    assert expand_ids("") == ()
