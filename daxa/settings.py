@@ -1,4 +1,4 @@
-"""What this user and this machine say: service addresses, the store, workers.
+"""What this user and this machine say: service addresses, the store, the cache, workers.
 
 Precedence: the environment, then the ``[services]`` table of an archive's
 ``daxa.toml``, then the user's own file, then the defaults below.  None of it
@@ -28,10 +28,18 @@ class Settings:
     heasarc_tap, heasarc_datalink, heasarc_tree
         HEASARC's TAP service, its DataLink service (the table's name is
         appended) and the root of its file tree.
+    xsa_tap
+        TAP service of ESA's XMM-Newton Science Archive.
     sesame
         The CDS name resolver.
+    prefer_service
+        Which service is asked first (``heasarc`` or ``xsa``) for a table that several hold.
     store
         Where fetched files live once, by digest.
+    cache
+        Where observation tables are kept between queries; ``Path()`` keeps none.
+    offline
+        Ask no service: use the observation tables at hand, whatever their age.
     workers
         How many observations are processed at once.
     downloads
@@ -48,15 +56,21 @@ class Settings:
     heasarc_tap: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/tap"
     heasarc_datalink: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/datalink"
     heasarc_tree: str = "https://heasarc.gsfc.nasa.gov/FTP"
+    xsa_tap: str = "https://nxsa.esac.esa.int/tap-server/tap"
     sesame: str = "https://cds.unistra.fr/cgi-bin/nph-sesame/"
+    prefer_service: str = "heasarc"
     store: Path = Path()
+    cache: Path = Path()
+    offline: bool = False
     workers: int = 0
     downloads: int = 4
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
 
 
-_ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "sesame")
+_ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "xsa_tap", "sesame")
+_SERVICES = ("heasarc", "xsa")
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def load_settings(
@@ -92,6 +106,7 @@ def load_settings(
             merged[field.name] = value
     checked = {name: _convert(name, value) for name, value in merged.items()}
     checked.setdefault("store", _default_store())
+    checked.setdefault("cache", _default_cache())
     checked.setdefault("workers", os.cpu_count() or 1)
     return Settings(**checked)
 
@@ -109,6 +124,10 @@ def _convert(name: str, value: object):
             return _address(str(value))
         if kinds[name] == "Path":
             return Path(str(value)).expanduser().absolute()
+        if kinds[name] == "bool":
+            return _switch(str(value))
+        if name == "prefer_service":
+            return _SERVICES[_SERVICES.index(str(value).lower())]
         number = float(str(value)) if kinds[name] == "float" else int(str(value))
     except ValueError:
         raise ConfigError(
@@ -117,6 +136,12 @@ def _convert(name: str, value: object):
     if not 0 < number < 1e6:
         raise ConfigError("bad-setting", f"{name} = {value} is out of range", remedy="give a positive number")
     return number
+
+
+def _switch(value: str) -> bool:
+    if (word := value.strip().lower()) not in _SWITCH:
+        raise ValueError(value)
+    return _SWITCH[word]
 
 
 def _address(value: str) -> str:
@@ -147,3 +172,9 @@ def _default_store() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("daxa") / "store"
+
+
+def _default_cache() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("daxa")

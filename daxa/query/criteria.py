@@ -1,109 +1,64 @@
 """What a user asks for, as a value that can be stored and replayed.
 
-A `Criteria` is a conjunction.  Adding filters in any order gives equal values, and
+A `Criteria` is a conjunction, whose parts may be alternatives and negations; ``&``, ``|``
+and ``~`` combine them.  Adding filters in any order gives equal values, and
 `Criteria.to_plain` gives what TOML and JSON can hold; `read_criteria` reads it
-back to an equal value.
+back to an equal value (both in `daxa.query.reading`).
+
+What is chosen are data: observations, each with some of its instruments.  A condition
+says of every instrument of every observation whether it holds, and ``~`` the opposite.
+Instruments that no criterion names take part when they are the mission's default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from operator import and_, or_
 
 from daxa.errors import CriteriaError
-from daxa.missions.spec import MissionSpec
-from daxa.query.values import read_names, read_positions, read_radius, read_window, write_radius, write_window
+from daxa.query.conditions import Near, Window
 from daxa.run.task import canonical
 
-__all__ = ["Criteria", "Near", "Window", "make_criteria", "read_criteria"]
-
-_KEYS = ("position", "target", "radius", "time", "obs_ids", "instruments", "resolved", "also")
-_CLAUSE_KEYS = ("position", "target", "radius", "time")
-
-
-@dataclass(frozen=True)
-class Near:
-    """Within `radius` of any of these positions or targets.
-
-    Parameters
-    ----------
-    positions
-        (ra, dec) in degrees ICRS, sorted.
-    targets
-        Names, sorted.
-    radius
-        Arcminutes; None for the field of view of the instrument, so that the place was observed.
-    """
-
-    positions: tuple[tuple[float, float], ...] = ()
-    targets: tuple[str, ...] = ()
-    radius: float | None = None
-
-    def to_plain(self) -> dict[str, object]:
-        """As TOML and JSON hold it."""
-        plain: dict[str, object] = {}
-        if self.positions:
-            plain["position"] = [list(pair) for pair in self.positions]
-        if self.targets:
-            plain["target"] = list(self.targets)
-        if self.radius is not None:
-            plain["radius"] = write_radius(self.radius)
-        return plain
-
-    @property
-    def text(self) -> str:
-        """For messages, such as ``within 15 arcmin of Abell 907``."""
-        places = [*self.targets, *(f"{ra:g},{dec:g}" for ra, dec in self.positions)]
-        where = places[0] if len(places) == 1 else f"any of {len(places)} places"
-        return f"within {'the field of view' if self.radius is None else write_radius(self.radius)} of {where}"
-
-
-@dataclass(frozen=True)
-class Window:
-    """Observed at least partly between `start` and `end` (MJD UTC; None is open)."""
-
-    start: float | None
-    end: float | None
-
-    def to_plain(self) -> dict[str, object]:
-        """As TOML and JSON hold it."""
-        return {"time": write_window(self.start, self.end)}
-
-    @property
-    def text(self) -> str:
-        """For messages, such as ``observed between 2004-01-01 and 2005-01-01``."""
-        start, end = write_window(self.start, self.end)
-        if self.start is None or self.end is None:
-            return f"observed before {end}" if self.start is None else f"observed after {start}"
-        return f"observed between {start} and {end}"
+__all__ = ["Criteria", "in_order", "join_resolved"]
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """A conjunction of conditions on observations; make one with `make_criteria`.
+    """A conjunction of conditions on observations; make one with `daxa.query.make_criteria`.
 
     Parameters
     ----------
     near
         Every one must hold.
     windows
-        The observation overlaps every one.
+        The observation overlaps every one (or lies inside).
     obs_ids
         Only these; () for any.
     instruments
         Only data of these, in the mission's order; () for the mission's default.
     resolved
         (name, ra, dec) of targets whose position is known, so that a replay asks nobody.
+    others
+        Further conditions (`daxa.query.conditions`, `daxa.query.sample`), every one must hold.
+    any_of
+        Groups of alternatives; of every group, one must hold.
+    none_of
+        None of these may hold.
 
     Examples
     --------
     >>> from daxa.missions import find_mission
+    >>> from daxa.query import make_criteria, read_criteria
     >>> xmm = find_mission("xmm")
     >>> one = make_criteria(xmm, target="Abell 907", radius="15 arcmin")
     >>> two = make_criteria(xmm, time=("2004-01-01", "2010-01-01"))
     >>> one & two == two & one == read_criteria(xmm, (one & two).to_plain())
     True
+    >>> ~(one | two) == ~one & ~two, ~~one == one
+    (True, True)
     """
 
     near: tuple[Near, ...] = ()
@@ -111,20 +66,43 @@ class Criteria:
     obs_ids: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     resolved: tuple[tuple[str, float, float], ...] = ()
+    others: tuple = ()
+    any_of: tuple[tuple[Criteria, ...], ...] = ()
+    none_of: tuple[Criteria, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of all targets."""
-        return tuple(sorted({name for near in self.near for name in near.targets}))
+        return tuple(sorted({name for part in self.parts() for near in part.near for name in near.targets}))
+
+    def parts(self) -> Iterator[Criteria]:
+        """These criteria and all that are nested in them."""
+        yield self
+        for nested in (*(branch for group in self.any_of for branch in group), *self.none_of):
+            yield from nested.parts()
 
     def __and__(self, other: Criteria) -> Criteria:
         return Criteria(
-            near=_in_order({*self.near, *other.near}),
-            windows=_in_order({*self.windows, *other.windows}),
+            near=in_order({*self.near, *other.near}),
+            windows=in_order({*self.windows, *other.windows}),
             obs_ids=_common(self.obs_ids, other.obs_ids, "ObsIDs"),
             instruments=_common(self.instruments, other.instruments, "instruments"),
-            resolved=_join_resolved(self.resolved, other.resolved),
+            resolved=join_resolved(self.resolved, other.resolved),
+            others=in_order({*self.others, *other.others}),
+            any_of=tuple(sorted({*self.any_of, *other.any_of}, key=lambda group: [branch.summary for branch in group])),
+            none_of=_ordered({*self.none_of, *other.none_of}),
         )
+
+    def __or__(self, other: Criteria) -> Criteria:
+        branches = _ordered({*_branches(self), *_branches(other)})
+        either = branches[0] if len(branches) == 1 else Criteria(any_of=(branches,))
+        return replace(either, resolved=join_resolved(self.resolved, other.resolved))
+
+    def __invert__(self) -> Criteria:
+        opposites = [_opposite(condition) for condition in _single(self)]
+        # Nothing is asked for: everything meets it, and nothing meets its opposite.
+        either = reduce(or_, opposites) if opposites else Criteria(none_of=(Criteria(),))
+        return replace(either, resolved=self.resolved)
 
     def resolve(self, resolver: Callable[[str], tuple[float, float]]) -> Criteria:
         """The same criteria with the position of every target.
@@ -136,7 +114,7 @@ class Criteria:
         """
         known = {name for name, _, _ in self.resolved}
         found = tuple((name, *resolver(name)) for name in self.targets if name not in known)
-        return replace(self, resolved=_join_resolved(self.resolved, found))
+        return replace(self, resolved=join_resolved(self.resolved, found))
 
     def positions_of(self, near: Near) -> tuple[tuple[float, float], ...]:
         """All places of one of its conditions, in degrees; its targets must be resolved."""
@@ -149,153 +127,93 @@ class Criteria:
         Examples
         --------
         >>> from daxa.missions import find_mission
+        >>> from daxa.query import make_criteria
         >>> make_criteria(find_mission("xmm"), position=(149.59, -11.06), radius="15 arcmin").to_plain()
         {'position': [[149.59, -11.06]], 'radius': '15 arcmin'}
         """
-        plain: dict[str, object] = {}
-        for condition in (*self.near[:1], *self.windows[:1]):
-            plain |= condition.to_plain()
-        if self.obs_ids:
-            plain["obs_ids"] = list(self.obs_ids)
-        if self.instruments:
-            plain["instruments"] = list(self.instruments)
-        if self.resolved:
-            plain["resolved"] = {name: [ra, dec] for name, ra, dec in self.resolved}
-        if further := [condition.to_plain() for condition in (*self.near[1:], *self.windows[1:])]:
-            plain["also"] = further
-        return plain
+        return _plain(self, lambda condition: condition.to_plain())
 
     @property
     def text(self) -> str:
         """One JSON text for equal criteria."""
         return canonical(self.to_plain())
 
-
-def make_criteria(
-    spec: MissionSpec,
-    *,
-    position: object = None,
-    target: object = None,
-    radius: object = None,
-    time: object = None,
-    obs_ids: object = None,
-    instruments: object = None,
-) -> Criteria:
-    """Validate what was asked for; conditions that are not given do not restrict.
-
-    Parameters
-    ----------
-    spec
-        The mission whose ObsIDs and instruments are meant.
-    position
-        See `daxa.query.values.read_positions`; with `target`, any of all the places.
-    target
-        Name, or names, of objects that Simbad, NED or VizieR know.
-    radius
-        With its unit; None for the instrument's field of view.
-    time
-        (start, end); an observation must overlap it.
-    obs_ids
-        ObsID, or ObsIDs, as texts.
-    instruments
-        Name or names, aliases allowed.
-
-    Raises
-    ------
-    CriteriaError
-        A value cannot be used; the message names it.
-    """
-    near: tuple[Near, ...] = ()
-    if position is not None or target is not None:
-        near = (
-            Near(
-                () if position is None else read_positions(position),
-                () if target is None else read_names(target),
-                None if radius is None else read_radius(radius),
-            ),
-        )
-    elif radius is not None:
-        raise CriteriaError("radius", "a radius needs a centre", remedy="give a position or a target too")
-    return Criteria(
-        near=near,
-        windows=() if time is None else (Window(*read_window(time)),),
-        obs_ids=() if obs_ids is None else _read_obs_ids(spec, obs_ids),
-        instruments=() if instruments is None else _read_instruments(spec, instruments),
-    )
+    @property
+    def summary(self) -> str:
+        """Like `text`, with large samples abbreviated to their digest."""
+        return canonical(_plain(self, _identity))
 
 
-def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
-    """Read what `Criteria.to_plain` gave, or what a user wrote in that form.
-
-    Raises
-    ------
-    CriteriaError
-        An unknown key, or a value that cannot be used.
-    """
-    _check_keys(plain, _KEYS)
-    criteria = make_criteria(
-        spec, **{key: plain[key] for key in (*_CLAUSE_KEYS, "obs_ids", "instruments") if key in plain}
-    )
-    further = plain.get("also", [])
-    if not isinstance(further, list):
-        raise CriteriaError("criterion", "'also' is no list of tables", remedy="write [[...also]] tables")
-    for clause in further:
-        _check_keys(clause, _CLAUSE_KEYS)
-        criteria &= make_criteria(spec, **clause)
-    return replace(criteria, resolved=_read_resolved(plain.get("resolved", {}), criteria.targets))
+def _single(criteria: Criteria) -> Iterator[Criteria]:
+    """The parts of a conjunction, each as criteria of its own."""
+    for near in criteria.near:
+        yield Criteria(near=(near,))
+    for window in criteria.windows:
+        yield Criteria(windows=(window,))
+    for condition in criteria.others:
+        yield Criteria(others=(condition,))
+    if criteria.obs_ids:
+        yield Criteria(obs_ids=criteria.obs_ids)
+    if criteria.instruments:
+        yield Criteria(instruments=criteria.instruments)
+    for group in criteria.any_of:
+        yield Criteria(any_of=(group,))
+    for nested in criteria.none_of:
+        yield Criteria(none_of=(nested,))
 
 
-def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
-    if not isinstance(plain, Mapping):
-        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is no table of criteria", remedy="write a TOML table")
-    for key in plain:
-        if key not in allowed:
-            raise CriteriaError(
-                "criterion", f"there is no criterion {str(key)[:100]!r}", remedy=f"use {', '.join(allowed)}"
-            )
+def _opposite(single: Criteria) -> Criteria:
+    """Negations stand at single conditions only, so that equal criteria have one form."""
+    if single.none_of:
+        return single.none_of[0]
+    if single.any_of:
+        return reduce(and_, (~branch for branch in single.any_of[0]))
+    return Criteria(none_of=(single,))
 
 
-def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
-    listed = _as_list(value)
-    if not listed:
-        raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
-    return tuple(sorted({spec.check_obs_id(item) for item in listed}))  # type: ignore[arg-type]
+def _branches(criteria: Criteria) -> tuple[Criteria, ...]:
+    bare = replace(criteria, resolved=())
+    alternatives = len(bare.any_of) == 1 and bare == Criteria(any_of=bare.any_of)
+    return bare.any_of[0] if alternatives else (bare,)
 
 
-def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
-    listed = _as_list(value)
-    if not listed or not all(isinstance(item, str) for item in listed):
-        raise CriteriaError(
-            "instrument",
-            f"{str(value)[:100]!r} names no instrument",
-            remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
-        )
-    chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
-    return tuple(instrument.name for instrument in spec.instruments if instrument.name in chosen)
+def _plain(criteria: Criteria, write: Callable[[object], dict[str, object]]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    further: list[dict[str, object]] = []
+    for condition in (*criteria.near, *criteria.windows, *criteria.others):
+        clause = write(condition)
+        if plain.keys().isdisjoint(clause) and not (isinstance(condition, Near) and condition != criteria.near[0]):
+            plain |= clause
+        else:
+            further.append(clause)
+    groups = [[_plain(branch, write) for branch in group] for group in criteria.any_of]
+    if criteria.obs_ids:
+        plain["obs_ids"] = list(criteria.obs_ids)
+    if criteria.instruments:
+        plain["instruments"] = list(criteria.instruments)
+    if groups:
+        plain["any_of"] = groups[0]
+    if criteria.none_of:
+        plain["none_of"] = [_plain(nested, write) for nested in criteria.none_of]
+    if criteria.resolved:
+        plain["resolved"] = {name: [ra, dec] for name, ra, dec in criteria.resolved}
+    if further or groups[1:]:
+        plain["also"] = [*further, *({"any_of": group} for group in groups[1:])]
+    return plain
 
 
-def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+def _identity(condition: object) -> dict[str, object]:
+    return (condition.identity if hasattr(condition, "identity") else condition.to_plain)()  # type: ignore[attr-defined]
 
 
-def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:
-    if not isinstance(value, Mapping):
-        raise CriteriaError("target", "'resolved' is no table", remedy="write name = [ra, dec], or leave it out")
-    found = []
-    for name, position in value.items():
-        if name not in targets:
-            raise CriteriaError(
-                "target", f"{str(name)[:100]!r} is resolved but no target", remedy="remove it from 'resolved'"
-            )
-        if len(places := read_positions(position)) != 1:
-            raise CriteriaError("target", f"{name!r} has several positions", remedy="give one [ra, dec]")
-        found.append((name, *places[0]))
-    return _join_resolved(tuple(found), ())
+def _ordered(criteria: Iterable[Criteria]) -> tuple[Criteria, ...]:
+    return tuple(sorted(criteria, key=lambda nested: nested.summary))
 
 
-def _join_resolved(
+def join_resolved(
     one: tuple[tuple[str, float, float], ...], two: tuple[tuple[str, float, float], ...]
 ) -> tuple[tuple[str, float, float], ...]:
+    """All known positions (name, ra, dec); one name cannot have two."""
     joined = sorted({*one, *two})
     for before, after in pairwise(joined):
         if before[0] == after[0]:
@@ -305,8 +223,9 @@ def _join_resolved(
     return tuple(joined)
 
 
-def _in_order(conditions: set) -> tuple:
-    return tuple(sorted(conditions, key=lambda condition: canonical(condition.to_plain())))
+def in_order(conditions: set) -> tuple:
+    """Conditions as they stand in canonical criteria."""
+    return tuple(sorted(conditions, key=lambda condition: canonical(_identity(condition))))
 
 
 def _common(one: tuple[str, ...], two: tuple[str, ...], what: str) -> tuple[str, ...]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
-from daxa.query.criteria import Criteria, Near, Window, write_window
+from daxa.query.conditions import Access, Box, Exposure, Moc, Near, Region, Window
+from daxa.query.criteria import Criteria
+from daxa.query.sample import Sample
+from daxa.query.sky import Objects, near_pairs, nearest_separation
+from daxa.query.values import write_window
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Match", "match", "nearest_separation"]
+__all__ = ["Match", "Sky", "join_names", "match", "objects_at"]
 
 _NOT_YET = "proprietary"
 _NEVER = "no public date"
+_REMEMBERED = 20_000_000
+
+
+Meeting = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,19 +43,90 @@ class Match:
         (condition, rows left after it), in the order in which they were applied.
     left_out
         Reason to number of rows that meet everything else but are not public.
+    sky
+        What was matched, for the table of pairs (`daxa.query.pairs`).
     """
 
     keep: np.ndarray
     instruments: tuple[str, ...]
     counts: tuple[tuple[str, int], ...]
     left_out: Mapping[str, int]
+    sky: Sky
+
+
+@dataclass(frozen=True)
+class Sky:
+    """What conditions are evaluated on.
+
+    Parameters
+    ----------
+    spec, table, at
+        As for `match`.
+    whole
+        All criteria, which know where targets are and which instruments take part.
+    known
+        Pairs found before, so that selection and pairs walk the sky once.
+    """
+
+    spec: MissionSpec
+    table: pd.DataFrame
+    whole: Criteria
+    at: float
+    known: dict[int, tuple[Objects, list[Meeting]]] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        named = {name for part in self.whole.parts() for name in part.instruments}
+        return self.spec.choose_instruments(self.whole.instruments or {*self.spec.default_instruments, *named})
+
+    def fields(self) -> np.ndarray:
+        """Radius of the field of view of each chosen instrument, arcmin."""
+        return np.array([self.spec.find_instrument(name).field_of_view.radius for name in self.chosen])
+
+    def meet(self, objects: Objects) -> Iterator[Meeting]:
+        """Every object with every row that meets it in space and time, in blocks.
+
+        Yields
+        ------
+        (object, row, instruments, separation)
+            Indices, the chosen instruments that meet it as bits, arcminutes; each (k,).
+        """
+        if id(objects) in self.known:
+            yield from self.known[id(objects)][1]
+            return
+        reaches = [objects.reach(field) for field in self.fields()]
+        start, end = self.times()
+        found = near_pairs(self.column("ra"), self.column("dec"), objects.ra, objects.dec, np.maximum.reduce(reaches))
+        kept: list[Meeting] = []
+        for target, row, apart in found:
+            timely = np.flatnonzero(objects.in_time(target, start[row], end[row]))
+            target, row, apart = target[timely], row[timely], apart[timely]  # noqa: PLW2901 - fewer of the same
+            code = np.zeros(len(row), dtype=np.int64)
+            for bit, reach in enumerate(reaches):
+                code |= (apart <= reach[target]).astype(np.int64) << bit
+            yield target, row, code, apart
+            if kept is not None and sum(len(block[0]) for block in kept) < _REMEMBERED:
+                kept.append((target, row, code, apart))
+            else:
+                kept = None
+        if kept is not None:
+            # The objects are kept beside their pairs, so that their id stays theirs.
+            self.known[id(objects)] = (objects, kept)
+
+    def column(self, name: str) -> np.ndarray:
+        return self.table[name].to_numpy()
+
+    def times(self) -> tuple[np.ndarray, np.ndarray]:
+        """Start and end of each observation, MJD; an unknown end is the start."""
+        start, end = self.column("start"), self.column("end")
+        return start, np.where(np.isnan(end), start, end)
 
 
 def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: float) -> Match:
     """Apply criteria to a mission's whole table.
 
-    An observation is kept when at least one chosen instrument has data and, where no
-    radius was given, the place in its field of view.
+    An observation is kept when at least one chosen instrument has data and, where the
+    field of view decides, the place in it.
 
     Parameters
     ----------
@@ -64,42 +143,112 @@ def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: flo
     Raises
     ------
     CriteriaError
+        ``instrument``: none is named, and the mission chooses none by default;
         ``unknown-obs-id``: an ObsID is not in the table; ``empty``: nothing is left, and
         the message says after which condition.
     """
-    chosen = _chosen(spec, criteria)
-    pairs = np.ones((len(table), len(chosen)), dtype=bool)
+    sky = Sky(spec, table, criteria, at)
+    pairs = np.ones((len(table), len(sky.chosen)), dtype=bool)
     counts = [("in the table", len(table))]
 
     def narrow(condition: str, allowed: np.ndarray) -> None:
         np.logical_and(pairs, allowed, out=pairs)
         counts.append((condition, int(pairs.any(axis=1).sum())))
 
-    if criteria.obs_ids:
-        narrow(f"with the {len(criteria.obs_ids)} ObsIDs asked for", _listed(spec, table, criteria.obs_ids)[:, None])
-    for near in criteria.near:
-        narrow(near.text, _near(spec, table, criteria, near, chosen))
-    for window in criteria.windows:
-        narrow(window.text, _overlap(table, window)[:, None])
-    narrow(f"with data of {', '.join(chosen)}", _with_data(table, chosen))
-    public = table["public_date"].to_numpy() <= at
-    wanted = pairs.any(axis=1)
-    never = table["public_date"].isna().to_numpy()
-    left_out = {_NOT_YET: int((wanted & ~public & ~never).sum()), _NEVER: int((wanted & never).sum())}
-    narrow(f"public on {write_window(float(int(at)), None)[0]}", public[:, None])
+    for text, allowed in _conjuncts(sky, criteria):
+        narrow(text, allowed)
+    narrow(f"with data of {', '.join(sky.chosen)}", _with_data(table, sky.chosen))
+    left_out: dict[str, int] = {}
+    if not any(isinstance(condition, Access) for part in criteria.parts() for condition in part.others):
+        public = sky.column("public_date") <= at
+        wanted = pairs.any(axis=1)
+        never = table["public_date"].isna().to_numpy()
+        left_out = {_NOT_YET: int((wanted & ~public & ~never).sum()), _NEVER: int((wanted & never).sum())}
+        narrow(f"public on {write_window(float(int(at)), None)[0]}", public[:, None])
     _refuse_empty(spec, counts)
     keep = pairs.any(axis=1)
     return Match(
         keep,
-        tuple(",".join(name for name, flag in zip(chosen, row, strict=True) if flag) for row in pairs[keep]),
+        join_names(sky.chosen, pairs[keep] @ (1 << np.arange(len(sky.chosen)))),
         tuple(counts),
         {reason: number for reason, number in left_out.items() if number},
+        sky,
     )
 
 
-def _chosen(spec: MissionSpec, criteria: Criteria) -> tuple[str, ...]:
-    names = criteria.instruments or spec.default_instruments
-    return tuple(instrument.name for instrument in spec.instruments if instrument.name in names)
+def _conjuncts(sky: Sky, criteria: Criteria) -> Iterator[tuple[str, np.ndarray]]:
+    """Each condition in words, and where it holds: (rows, instruments), or of that shape when broadcast."""
+    if criteria.obs_ids:
+        text = f"with the {len(criteria.obs_ids)} ObsIDs asked for"
+        yield text, _listed(sky.spec, sky.table, criteria.obs_ids)[:, None]
+    for condition in (*criteria.near, *criteria.windows, *criteria.others):
+        yield condition.text, _holds(sky, condition)
+    if criteria.instruments:
+        allowed = np.array([[name in criteria.instruments for name in sky.chosen]])
+        if not allowed.all():
+            yield f"of {', '.join(criteria.instruments)}", allowed
+    for group in criteria.any_of:
+        either = _nowhere(sky)
+        for branch in group:
+            either |= _everywhere(sky, branch)
+        yield f"that are {' or '.join(_words(branch) for branch in group)}", either
+    for nested in criteria.none_of:
+        yield f"that are not {_words(nested)}", ~_everywhere(sky, nested)
+
+
+def _nowhere(sky: Sky) -> np.ndarray:
+    return np.zeros((len(sky.table), len(sky.chosen)), dtype=bool)
+
+
+def _everywhere(sky: Sky, criteria: Criteria) -> np.ndarray:
+    """Where all of nested criteria hold, (rows, instruments)."""
+    met = ~_nowhere(sky)
+    for _, allowed in _conjuncts(sky, criteria):
+        met &= allowed
+    return met
+
+
+def _words(criteria: Criteria) -> str:
+    texts = [condition.text for condition in (*criteria.near, *criteria.windows, *criteria.others)]
+    texts += [f"one of {len(criteria.obs_ids)} ObsIDs"] if criteria.obs_ids else []
+    texts += [f"of {', '.join(criteria.instruments)}"] if criteria.instruments else []
+    texts += ["(" + " or ".join(_words(branch) for branch in group) + ")" for group in criteria.any_of]
+    texts += [f"not {_words(nested)}" for nested in criteria.none_of]
+    return f"({' and '.join(texts)})" if len(texts) > 1 else (texts or ["anything"])[0]
+
+
+def _holds(sky: Sky, condition: object) -> np.ndarray:
+    if isinstance(condition, Near):
+        return _near(sky, condition)
+    if isinstance(condition, Sample):
+        return _near_objects(sky, condition.objects)
+    return _of_rows(sky, condition)[:, None]
+
+
+def _of_rows(sky: Sky, condition: object) -> np.ndarray:
+    """Where a condition holds that is the same for all instruments, (rows,)."""
+    if isinstance(condition, Window):
+        return _overlap(sky, condition)
+    if isinstance(condition, Exposure):
+        return sky.column("exposure") >= condition.seconds
+    if isinstance(condition, Access) and condition.kind != "any":
+        public = sky.column("public_date") <= sky.at
+        return public if condition.kind == "public" else ~public
+    if isinstance(condition, Box | Region | Moc):
+        return _in_area(condition, sky.column("ra"), sky.column("dec"))
+    return np.ones(len(sky.table), dtype=bool)
+
+
+def _in_area(area: Box | Region | Moc, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    if isinstance(area, Box):
+        first, last = area.ra
+        between = (ra >= first) & (ra <= last) if first < last else (ra >= first) | (ra <= last)
+        # At a pole every right ascension is the same place; 0 and 360 are the same meridian.
+        between |= (np.abs(dec) == 90) | ((ra == 0) & (last == 360)) | ((ra == 360) & (first == 0))
+        return between & (dec >= area.dec[0]) & (dec <= area.dec[1])
+    from daxa.query.areas import in_moc, in_region
+
+    return in_region(area.text_ds9, ra, dec) if isinstance(area, Region) else in_moc(area.cells, ra, dec)
 
 
 def _listed(spec: MissionSpec, table: pd.DataFrame, obs_ids: tuple[str, ...]) -> np.ndarray:
@@ -114,66 +263,42 @@ def _listed(spec: MissionSpec, table: pd.DataFrame, obs_ids: tuple[str, ...]) ->
     return listed
 
 
-def _near(
-    spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, near: Near, chosen: tuple[str, ...]
-) -> np.ndarray:
-    if near.radius is not None:
-        radii = np.full(len(chosen), near.radius)
-    else:
-        radii = np.array([spec.find_instrument(name).field_of_view.radius for name in chosen])
-    separation = nearest_separation(
-        table["ra"].to_numpy(), table["dec"].to_numpy(), criteria.positions_of(near), limit=float(radii.max())
-    )
-    return separation[:, None] <= radii
+def _near(sky: Sky, near: Near) -> np.ndarray:
+    places = sky.whole.positions_of(near)
+    reaches = np.concatenate([objects_at(near, places[:1]).reach(field) for field in sky.fields()])
+    separation = nearest_separation(sky.column("ra"), sky.column("dec"), places, limit=float(max(reaches.max(), 0)))
+    return separation[:, None] <= reaches
 
 
-def nearest_separation(
-    ra: np.ndarray, dec: np.ndarray, positions: tuple[tuple[float, float], ...], *, limit: float
-) -> np.ndarray:
-    """Distance of each pointing from the nearest of several positions.
-
-    A KD-tree of the positions' unit vectors answers for all pointings at once; the
-    chord c between unit vectors belongs to the angle 2 arcsin(c / 2).
-
-    Parameters
-    ----------
-    ra, dec
-        (n,) pointings, degrees.
-    positions
-        (ra, dec), degrees.
-    limit
-        Arcminutes beyond which the distance does not matter.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) arcminutes; infinite beyond `limit`.
-
-    Examples
-    --------
-    >>> nearest_separation(np.array([359.9, 10.0]), np.array([0.0, 0.0]), ((0.1, 0.0),), limit=60).round(6)
-    array([12., inf])
-    """
-    from scipy.spatial import KDTree
-
-    tree = KDTree(_unit_vectors(*np.array(positions, dtype=np.float64).T))
-    # The bound is exclusive and rounded: a little more, and the comparison is done on the angle.
-    bound = 2 * np.sin(np.radians(limit / 60) / 2) * (1 + 1e-9) + 1e-12
-    chord, _ = tree.query(_unit_vectors(ra, dec), distance_upper_bound=bound)
-    angle = np.full(len(chord), np.inf)
-    found = np.isfinite(chord)
-    angle[found] = 60 * np.degrees(2 * np.arcsin(np.minimum(chord[found] / 2, 1)))
-    return angle
+def objects_at(near: Near, places: tuple[tuple[float, float], ...]) -> Objects:
+    """The places (ra, dec) of a condition, as they are matched."""
+    ra, dec = np.array(places, dtype=np.float64).reshape(-1, 2).T
+    return Objects(ra, dec, np.full(len(ra), near.radius or 0.0), match=near.match, margin=near.margin)
 
 
-def _unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    alpha, delta = np.radians(ra), np.radians(dec)
-    return np.column_stack((np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)))
+def _near_objects(sky: Sky, objects: Objects) -> np.ndarray:
+    met = _nowhere(sky)
+    bits = 1 << np.arange(len(sky.chosen))
+    for _, row, code, _ in sky.meet(objects):
+        for column, bit in enumerate(bits):
+            met[row[code & bit != 0], column] = True
+    return met
 
 
-def _overlap(table: pd.DataFrame, window: Window) -> np.ndarray:
-    start = table["start"].to_numpy()
-    end = np.where(np.isnan(table["end"].to_numpy()), start, table["end"].to_numpy())
+def join_names(chosen: tuple[str, ...], codes: np.ndarray) -> tuple[str, ...]:
+    """For each row (n,) of bits the names of its instruments, separated by commas."""
+    kinds, which = np.unique(codes, return_inverse=True)
+    texts = [",".join(name for bit, name in enumerate(chosen) if kind >> bit & 1) for kind in kinds.tolist()]
+    return tuple(np.array(texts, dtype=object)[which])
+
+
+def _overlap(sky: Sky, window: Window) -> np.ndarray:
+    start, end = sky.times()
+    if window.inside:
+        # Comparisons with unknown times (NaN) are False.
+        return (start >= (-np.inf if window.start is None else window.start)) & (
+            end <= (np.inf if window.end is None else window.end)
+        )
     inside = ~np.isnan(start)
     if window.end is not None:
         inside &= start < window.end

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from daxa.missions import MissionSpec, find_mission
-from daxa.query.criteria import Criteria, make_criteria, read_criteria
+from daxa.query.criteria import Criteria
+from daxa.query.reading import make_criteria, read_criteria
 from daxa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ class Selection:
 class _Source:
     """The snapshot that a mission and all missions filtered from it share, taken once."""
 
-    def __init__(self, spec: MissionSpec, settings: Settings | None, snapshot: Snapshot | None) -> None:
+    def __init__(
+        self, spec: MissionSpec, settings: Settings | None, snapshot: Snapshot | None, **freshness: object
+    ) -> None:
         self._spec = spec
         self._settings = settings
         self._snapshot = snapshot
+        self._freshness = freshness  # refresh, max_age, offline of `take_snapshot`
         self._positions: dict[str, tuple[float, float]] = {}
         self._lock = threading.RLock()
 
@@ -68,7 +72,7 @@ class _Source:
 
         with self._lock:
             if self._snapshot is None:
-                self._snapshot = take_snapshot(self._spec, self.settings())
+                self._snapshot = take_snapshot(self._spec, self.settings(), **self._freshness)
             return self._snapshot
 
     def position(self, name: str) -> tuple[float, float]:
@@ -139,11 +143,22 @@ class Mission:
 
     def filter(
         self,
+        criteria: Criteria | None = None,
         *,
         position: object = None,
-        radius: object = None,
-        time: object = None,
         target: object = None,
+        radius: object = None,
+        match: object = None,
+        margin: object = None,
+        time: object = None,
+        inside: bool = False,
+        sample: object = None,
+        box: object = None,
+        region: object = None,
+        moc: object = None,
+        min_exposure: object = None,
+        access: object = None,
+        everything: bool = False,
         obs_ids: object = None,
         instruments: object = None,
     ) -> Mission:
@@ -151,15 +166,35 @@ class Mission:
 
         Parameters
         ----------
+        criteria
+            Those of other `Mission` objects, combined with ``&``, ``|`` and ``~``.
         position
             A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the
             observation lies within `radius` of any.
-        radius
-            With its unit, such as ``"15 arcmin"``; by default the instrument's field of view.
-        time
-            (start, end): dates, `~astropy.time.Time` or MJD; the observation overlaps it.
         target
             Name or names that Simbad, NED or VizieR know; places like `position`.
+        radius
+            With its unit, such as ``"15 arcmin"``; by default the instrument's field of view.
+        match
+            ``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and
+            radius do; ``centre``: the pointing lies within the radius.  By default ``centre`` with a radius,
+            ``covers`` without, ``overlaps`` for a sample.
+        margin
+            Factor by which the field of view is taken larger, such as 1.2.
+        time
+            (start, end): dates, `~astropy.time.Time` or MJD; the observation overlaps it.
+        inside
+            The observation lies wholly in `time`, or in the windows of the sample.
+        sample
+            Objects with their own radii and time windows: a CSV, FITS, VOTable or Parquet file, or a table.
+        box, region, moc
+            Where the pointing lies: ``{"ra": (350, 10), "dec": (-5, 5)}``; a DS9 region; a coverage map.
+        min_exposure
+            With its unit, such as ``"5 ks"``.
+        access
+            ``public`` (also by default), ``proprietary`` or ``any``.
+        everything
+            True says on purpose that the whole archive is wanted.
         obs_ids
             ObsID or ObsIDs, as texts.
         instruments
@@ -169,25 +204,57 @@ class Mission:
         ------
         CriteriaError
             A value cannot be used.
+
+        Examples
+        --------
+        >>> xmm = Mission("xmm")
+        >>> old, deep = xmm.filter(time=(None, "2005-01-01")), xmm.filter(min_exposure="100 ks")
+        >>> xmm.filter(~old.criteria | deep.criteria)
+        Mission('xmm', {"any_of":[{"min_exposure":"100000 s"},{"none_of":[{"time":["","2005-01-01"]}]}]})
         """
         further = make_criteria(
             self._spec,
             position=position,
-            radius=radius,
-            time=time,
             target=target,
+            radius=radius,
+            match=match,
+            margin=margin,
+            time=time,
+            inside=inside,
+            sample=sample,
+            box=box,
+            region=region,
+            moc=moc,
+            min_exposure=min_exposure,
+            access=access,
+            everything=everything,
             obs_ids=obs_ids,
             instruments=instruments,
         )
         narrowed = object.__new__(Mission)
         narrowed._spec, narrowed._source, narrowed._selection = self._spec, self._source, None
-        narrowed._criteria = self._criteria & further
+        narrowed._criteria = self._criteria & further & (criteria or Criteria())
         return narrowed
 
     @property
     def observations(self) -> pd.DataFrame:
         """The observations that meet the criteria, one row each; times are MJD UTC, angles degrees."""
         return self.select().table.copy()
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Every target with every chosen observation of it: off-axis angle in arcmin, exposure in seconds.
+
+        Raises
+        ------
+        CriteriaError
+            As `select`, and when the criteria name no target.
+        """
+        from daxa.query.match import match
+        from daxa.query.pairs import list_pairs
+
+        criteria, snapshot = self._criteria.resolve(self._source.position), self._source.snapshot()
+        return list_pairs(match(self._spec, snapshot.table, criteria, at=snapshot.mjd))
 
     def select(self) -> Selection:
         """Choose, asking the services where that has not yet happened.
@@ -220,11 +287,11 @@ class Mission:
         )
 
     def __repr__(self) -> str:
-        return f"Mission({self.name!r}, {self._criteria.text})"
+        return f"Mission({self.name!r}, {self._criteria.summary})"
 
     def _repr_html_(self) -> str:
         """For notebooks: never asks a service, shows the observations once they are known."""
-        head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.text)}</code></p>"
+        head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.summary)}</code></p>"
         if self._selection is None:
             return f"{head}<p>Not asked yet: use <code>.observations</code>.</p>"
         table = self._selection.table

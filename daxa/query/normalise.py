@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.errors import CriteriaError, ServiceError
-from daxa.missions.spec import Instrument, MissionSpec
+from daxa.errors import ServiceError
+from daxa.missions.spec import SAFE_ID, Instrument, MissionSpec, ObservationTable
 from daxa.query.services import ROW_ID
 from daxa.selection.schema import COLUMNS, column_names
 
@@ -24,11 +24,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from astropy.table import Table
 
-__all__ = ["Normalised", "normalise"]
+__all__ = ["LONGEST_TEXT", "SAFE_ROW_ID", "Normalised", "normalise", "well_formed"]
 
-_LONGEST_TEXT = 200
+LONGEST_TEXT = 200
+"""Characters that a text keeps."""
+
+SAFE_ROW_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}", re.ASCII)
+"""What a service's own identifier of a row must look like."""
+
 _DAY = 86400.0
-_SAFE_ROW_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}", re.ASCII)
+_MICROSECONDS = 86_400_000_000
+# Archives write "never" as a day in the year 2999 or some thousand years ahead.
+_NEVER = 200_000.0
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?)?)(?:Z|\+00(?::?00)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,24 +47,30 @@ class Normalised:
     ----------
     table
         The schema's columns and ``row_id``, sorted by ObsID; ``instruments`` names all
-        instruments that have data, '' when none has.
+        instruments that have data, '' when none has; ``row_id`` is '' where the service has none.
     left_out
         Reason to number of rows that cannot be used.
+    assumed
+        Columns that the service does not give and that hold the mission's defaults.
     """
 
     table: pd.DataFrame
     left_out: Mapping[str, int]
+    assumed: tuple[str, ...] = ()
 
 
-def normalise(spec: MissionSpec, raw: Table) -> Normalised:
+def normalise(spec: MissionSpec, raw: Table, table: ObservationTable | None = None) -> Normalised:
     """Bring a service's table into the schema of selections.
 
     Parameters
     ----------
     spec
-        Says which column means what, and which values mean "unknown".
+        Says which instruments there are.
     raw
         The table as received; masked cells allowed.
+    table
+        Says which column means what, and which values mean "unknown": ``spec.table`` by
+        default, or one of ``spec.mirrors``.
 
     Raises
     ------
@@ -65,63 +79,94 @@ def normalise(spec: MissionSpec, raw: Table) -> Normalised:
     """
     import pandas as pd
 
-    table = pd.DataFrame(
+    asked = table or spec.table
+    known = asked == spec.table
+    columns = asked.columns
+    rows = pd.DataFrame(
         {
-            "obs_id": _texts(_column(spec, raw, spec.table.columns["obs_id"])),
-            "target": _texts(_column(spec, raw, spec.table.columns["target"])),
-            "ra": _numbers(_column(spec, raw, spec.table.columns["ra"])),
-            "dec": _numbers(_column(spec, raw, spec.table.columns["dec"])),
-            **_times(spec, raw),
-            "instruments": _instruments(spec, raw),
-            "row_id": [text if _SAFE_ROW_ID.fullmatch(text) else "" for text in _texts(_column(spec, raw, ROW_ID))],
+            "obs_id": _texts(_column(asked, raw, columns["obs_id"])),
+            "target": _texts(_column(asked, raw, columns["target"])) if "target" in columns else [""] * len(raw),
+            "ra": _numbers(_column(asked, raw, columns["ra"])),
+            "dec": _numbers(_column(asked, raw, columns["dec"])),
+            **_times(asked, raw),
+            "instruments": _instruments(spec, raw) if known else [",".join(spec.default_instruments)] * len(raw),
+            "row_id": _row_ids(asked, raw),
         }
     )[[*column_names(), "row_id"]]
-    kept, left_out = _usable(spec, table)
+    kept, left_out = _usable(spec, rows)
     if not len(kept):
         raise ServiceError(
             "malformed",
-            f"none of the {len(raw)} rows of {spec.table.name} is an observation of {spec.title}",
+            f"none of the {len(raw)} rows of {asked.name} is an observation of {spec.title}",
             remedy="check the address of the service; its table may have changed: look for a newer daxa",
         )
-    return Normalised(kept, left_out)
+    return Normalised(kept, left_out, () if known else ("instruments",))
+
+
+def _row_ids(asked: ObservationTable, raw: Table) -> list[str]:
+    if asked.service != "heasarc":
+        return [""] * len(raw)
+    safe = SAFE_ROW_ID.fullmatch
+    return [text if safe(text) else "" for text in _texts(_column(asked, raw, ROW_ID))]
 
 
 def _usable(spec: MissionSpec, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    well_formed = np.array([_well_formed(spec, obs_id) for obs_id in table["obs_id"]], dtype=bool)
+    sound = well_formed(spec, table["obs_id"].tolist())
     ra, dec = table["ra"].to_numpy(), table["dec"].to_numpy()
     with np.errstate(invalid="ignore"):
         # Both coordinates exactly zero is how some tables write "no position".
         placed = (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90) & ~((ra == 0) & (dec == 0))
-    kept = table[well_formed & placed].copy()
-    kept["ra"] = kept["ra"].where(kept["ra"] < 360, 0.0)
-    # Of rows with one ObsID the longest exposure stays; the other columns only make the choice unique.
-    order = ["obs_id", "exposure", *(name for name in kept.columns if name not in ("obs_id", "exposure"))]
-    kept = kept.sort_values(order, ascending=[True, False] + [True] * (len(order) - 2), kind="stable")
-    single = kept.drop_duplicates("obs_id", keep="first").reset_index(drop=True)
+    kept = table[sound & placed]
+    kept = kept.assign(ra=kept["ra"].where(kept["ra"] < 360, 0.0))
+    single = _without_repeats(kept)
     left_out = {
-        "malformed ObsID": int((~well_formed).sum()),
-        "no position": int((well_formed & ~placed).sum()),
+        "malformed ObsID": int((~sound).sum()),
+        "no position": int((sound & ~placed).sum()),
         "repeated ObsID": len(kept) - len(single),
     }
     return single, {reason: number for reason, number in left_out.items() if number}
 
 
-def _well_formed(spec: MissionSpec, obs_id: str) -> bool:
-    try:
-        return bool(spec.check_obs_id(obs_id))
-    except CriteriaError:
-        return False
+def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by ObsID, each once, whatever the order of the rows."""
+    import pandas as pd
+
+    repeated = table["obs_id"].duplicated(keep=False)
+    if repeated.any():
+        # Of rows with one ObsID the longest exposure stays; the other columns only make the choice unique.
+        order = ["obs_id", "exposure", *(name for name in table.columns if name not in ("obs_id", "exposure"))]
+        rivals = table[repeated].sort_values(order, ascending=[True, False] + [True] * (len(order) - 2), kind="stable")
+        table = pd.concat([table[~repeated], rivals.drop_duplicates("obs_id", keep="first")])
+    return table.sort_values("obs_id", kind="stable").reset_index(drop=True)
 
 
-def _times(spec: MissionSpec, raw: Table) -> dict[str, np.ndarray]:
-    columns = spec.table.columns
-    start = _possible("start", _numbers(_column(spec, raw, columns["start"])))
-    exposure = _possible("exposure", _numbers(_column(spec, raw, columns["exposure"])))
+def well_formed(spec: MissionSpec, obs_ids: Sequence[str]) -> np.ndarray:
+    """Which texts are ObsIDs of the mission, as `MissionSpec.check_obs_id` says of one.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) bool.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> well_formed(find_mission("xmm"), ["0404910601", "404910601"]).tolist()
+    [True, False]
+    """
+    pattern, safe = re.compile(spec.id_pattern, re.ASCII).fullmatch, SAFE_ID.fullmatch
+    return np.fromiter(((pattern(text) and safe(text)) is not None for text in obs_ids), bool, len(obs_ids))
+
+
+def _times(asked: ObservationTable, raw: Table) -> dict[str, np.ndarray]:
+    columns = asked.columns
+    start = _possible("start", _moments(_column(asked, raw, columns["start"])))
+    exposure = _possible("exposure", _numbers(_column(asked, raw, columns["exposure"])))
     estimate = _possible("end", start + exposure / _DAY)
-    end = _possible("end", _numbers(_column(spec, raw, columns["end"]))) if "end" in columns else estimate
+    end = _possible("end", _moments(_column(asked, raw, columns["end"]))) if "end" in columns else estimate
     end = np.where(end >= start, end, estimate)
-    public = _possible("public_date", _numbers(_column(spec, raw, columns["public_date"])))
-    public[np.isin(public, spec.table.never_public)] = np.nan
+    public = _possible("public_date", _moments(_column(asked, raw, columns["public_date"])))
+    public[np.isin(public, asked.never_public) | (public > _NEVER)] = np.nan
     return {"start": start, "end": end, "exposure": exposure, "public_date": public}
 
 
@@ -131,32 +176,54 @@ def _possible(name: str, values: np.ndarray) -> np.ndarray:
     return np.where((values >= low) & (values <= high), values, np.nan)
 
 
-def _instruments(spec: MissionSpec, raw: Table) -> list[str]:
+def _instruments(spec: MissionSpec, raw: Table) -> np.ndarray:
     used = np.array([_has_data(spec, raw, instrument) for instrument in spec.instruments], dtype=bool)
+    combinations, which = np.unique(used, axis=1, return_inverse=True)
     names = [instrument.name for instrument in spec.instruments]
-    return [",".join(name for name, flag in zip(names, row, strict=True) if flag) for row in used.T]
+    texts = [",".join(name for name, flag in zip(names, row, strict=True) if flag) for row in combinations.T]
+    return np.array(texts, dtype=object)[which.ravel()]
 
 
 def _has_data(spec: MissionSpec, raw: Table, instrument: Instrument) -> np.ndarray:
     used = np.ones(len(raw), dtype=bool)
     if instrument.exposure:
-        used &= np.nan_to_num(_numbers(_column(spec, raw, instrument.exposure))) > 0
+        used &= np.nan_to_num(_numbers(_column(spec.table, raw, instrument.exposure))) > 0
     if instrument.label:
         column, value = instrument.label
         # Tables write a configuration behind a dash: ACIS-I, ACIS-S.
-        used &= np.array([text == value or text.startswith(f"{value}-") for text in _texts(_column(spec, raw, column))])
+        texts = _texts(_column(spec.table, raw, column))
+        used &= np.array([text == value or text.startswith(f"{value}-") for text in texts], dtype=bool)
     return used
 
 
-def _column(spec: MissionSpec, raw: Table, name: str):
+def _column(asked: ObservationTable, raw: Table, name: str):
     for found in raw.colnames:
         if found.lower() == name.lower():
             return raw[found]
     raise ServiceError(
         "malformed",
-        f"the answer for {spec.table.name} lacks the column {name}",
+        f"the answer for {asked.name} lacks the column {name}",
         remedy="the service's table has changed: look for a newer daxa",
     )
+
+
+def _moments(column) -> np.ndarray:
+    """The cells as MJD, float64 (n,), from numbers that are MJD or texts in ISO 8601 (UTC); NaN where neither."""
+    moments = _numbers(column)
+    if np.ma.asarray(column).dtype.kind in "fiub" or not np.isnan(moments).any():
+        return moments
+    # Microseconds: nanoseconds would overflow in the year 2262, and archives write "never" as the year 3000.
+    since = np.array([_since_epoch(text) for text in _texts(column)], dtype="timedelta64[us]")
+    read = np.where(np.isnat(since), np.nan, since.astype(np.int64) / _MICROSECONDS)
+    return np.where(np.isnan(moments), read, moments)
+
+
+def _since_epoch(text: str) -> np.timedelta64:
+    found = _MOMENT.fullmatch(text)
+    try:
+        return np.datetime64(found[1], "us") - np.datetime64("1858-11-17", "us")  # type: ignore[index]
+    except (TypeError, ValueError):
+        return np.timedelta64("NaT", "us")
 
 
 def _numbers(column) -> np.ndarray:
@@ -179,25 +246,34 @@ def _number(cell: object) -> float:
 
 def _texts(column) -> list[str]:
     """The cells as texts without padding and control characters; '' where masked."""
-    return [_text(cell) for cell in _cells(column)]
+    texts = [cell if type(cell) is str else _text(cell) for cell in _cells(column)]
+    whole = "".join(texts)
+    if not (whole.isascii() and whole.isprintable()):
+        texts = [text if text.isascii() and text.isprintable() else _shown(text) for text in texts]
+    tidy = [" ".join(text.split()) for text in texts]
+    return [text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rstrip() for text in tidy]
 
 
 def _text(cell: object) -> str:
     if cell is None:
         return ""
     if isinstance(cell, bytes):
-        cell = cell.decode("utf-8", "replace")
-    elif isinstance(cell, float | np.floating) and float(cell).is_integer():
-        cell = int(cell)  # an ObsID that a service holds as a number
-    text = str(cell)
-    if not text.isascii() or not text.isprintable():
-        text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    return " ".join(text.split())[:_LONGEST_TEXT].rstrip()
+        return cell.decode("utf-8", "replace")
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))  # an ObsID that a service holds as a number
+    return str(cell)
+
+
+def _shown(text: str) -> str:
+    return "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
 
 
 def _cells(column) -> list[object]:
     values = np.ma.asarray(column)
-    masked = np.ma.getmaskarray(values)
     if values.ndim != 1:
         return [None] * len(values)
-    return [None if flag else cell for cell, flag in zip(values.data.tolist(), masked.tolist(), strict=True)]
+    cells = values.data.tolist()
+    masked = np.ma.getmaskarray(values)
+    if masked.any():
+        return [None if flag else cell for cell, flag in zip(cells, masked.tolist(), strict=True)]
+    return cells

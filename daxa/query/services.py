@@ -1,9 +1,9 @@
 """The door to the query services: TAP for tables, Sesame for names.
 
-The TAP dialect is that of HEASARC's service: it caps answers at 100,000 rows unless
-the query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted),
-and texts come padded.  A table is counted before it is asked for, and an answer with
-fewer rows than were counted is refused.
+The services cap their answers (HEASARC's at 100,000 rows, XSA at 2,000) unless the
+query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted), and
+texts come padded.  A table is counted before it is asked for, and an answer with fewer
+rows than were counted is refused.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from urllib.parse import quote
 
 from daxa import __version__
 from daxa.errors import CriteriaError, ServiceError
-from daxa.missions.spec import MissionSpec
+from daxa.missions.spec import MissionSpec, ObservationTable
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
     import requests
     from astropy.table import Table
 
-__all__ = ["ROW_ID", "Answer", "build_query", "fetch_table", "resolve_name"]
+__all__ = ["MOST_ROWS", "ROW_ID", "Answer", "address_of", "build_query", "fetch_table", "resolve_name"]
 
 ROW_ID = "__row"
 """HEASARC's own identifier of a row, which its DataLink service understands."""
 
+MOST_ROWS = 20_000_000
+"""No table of observations is longer."""
+
 _TRIES = 4
 _LONGEST_WAIT = 30.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOST_ROWS = 20_000_000
 _MOST_BYTES = 8 * 2**30
 _CHUNK = 2**16
 
@@ -55,7 +57,7 @@ class Answer:
     query: str
 
 
-def build_query(spec: MissionSpec, top: int) -> str:
+def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = None) -> str:
     """The ADQL that asks for a mission's observations.
 
     Parameters
@@ -63,7 +65,9 @@ def build_query(spec: MissionSpec, top: int) -> str:
     spec
         The mission.
     top
-        At most this many rows; HEASARC's own cap does not hold for queries that say TOP.
+        At most this many rows; the services' own caps do not hold for queries that say TOP.
+    table
+        ``spec.table`` by default, or one of ``spec.mirrors``.
 
     Examples
     --------
@@ -71,17 +75,26 @@ def build_query(spec: MissionSpec, top: int) -> str:
     >>> build_query(find_mission("chandra"), 100)[:42]
     'SELECT TOP 100 "__row", "obsid", "name", "'
     """
-    columns = [*spec.table.columns.values(), *(instrument.exposure for instrument in spec.instruments)]
-    columns += [instrument.label[0] for instrument in spec.instruments if instrument.label]
-    quoted = ", ".join(f'"{name}"' for name in (ROW_ID, *dict.fromkeys(filter(None, columns))))
-    return f"SELECT TOP {top:d} {quoted} FROM {spec.table.name}{_where(spec)}"  # noqa: S608 - declared names
+    asked = table or spec.table
+    columns = [ROW_ID] if asked.service == "heasarc" else []
+    columns += asked.columns.values()
+    if asked == spec.table:  # instruments are declared in its columns
+        columns += [instrument.exposure for instrument in spec.instruments]
+        columns += [instrument.label[0] for instrument in spec.instruments if instrument.label]
+    quoted = ", ".join(f'"{name}"' for name in dict.fromkeys(filter(None, columns)))
+    return f"SELECT TOP {top:d} {quoted} FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
 
 
-def _where(spec: MissionSpec) -> str:
-    return f" WHERE {' AND '.join(spec.table.where)}" if spec.table.where else ""
+def _where(table: ObservationTable) -> str:
+    return f" WHERE {' AND '.join(table.where)}" if table.where else ""
 
 
-def fetch_table(spec: MissionSpec, settings: Settings) -> Answer:
+def address_of(table: ObservationTable, settings: Settings) -> str:
+    """Address of the TAP service that holds a table."""
+    return {"heasarc": settings.heasarc_tap, "xsa": settings.xsa_tap}[table.service]
+
+
+def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable | None = None) -> Answer:
     """Ask for the whole observation table of a mission.
 
     Parameters
@@ -89,41 +102,48 @@ def fetch_table(spec: MissionSpec, settings: Settings) -> Answer:
     spec
         The mission; its row cuts are applied by the service.
     settings
-        Address and timeouts.
+        Addresses and timeouts.
+    table
+        ``spec.table`` by default, or one of ``spec.mirrors``.
 
     Raises
     ------
+    NotPossible
+        The mission's table is not declared.
     ServiceError
-        ``unreachable``, ``refused`` (the service rejects the query), ``truncated`` (fewer
-        rows than it counted) or ``malformed`` (the answer is no such table).
+        ``offline`` (the settings forbid connections), ``unreachable``, ``refused`` (the
+        service rejects the query), ``truncated`` (fewer rows than it counted) or
+        ``malformed`` (the answer is no such table).
     """
-    address = settings.heasarc_tap
+    spec.check_listed()
+    asked = table or spec.table
+    address = address_of(asked, settings)
     with _session(settings) as session:
-        counted = _count(session, address, spec)
+        counted = _count(session, address, asked)
         # The margin lets the table grow between the two queries without looking cut off.
         top = counted + max(1000, counted // 20)
-        query = build_query(spec, top)
-        table, overflow = _ask(session, address, query, top)
-        if len(table) < counted:
-            counted = _count(session, address, spec)
-    if overflow or len(table) < counted or len(table) >= top:
+        query = build_query(spec, top, asked)
+        rows, overflow = _ask(session, address, query, top)
+        if len(rows) < counted:
+            counted = _count(session, address, asked)
+    if overflow or len(rows) < counted or len(rows) >= top:
         raise ServiceError(
             "truncated",
-            f"{address} gave {len(table)} rows of {spec.table.name}, which has {counted}",
+            f"{address} gave {len(rows)} rows of {asked.name}, which has {counted}",
             remedy="try again later; an incomplete table is never used",
         )
-    return Answer(table, address, query)
+    return Answer(rows, address, query)
 
 
-def _count(session: requests.Session, address: str, spec: MissionSpec) -> int:
-    query = f"SELECT COUNT(*) AS n FROM {spec.table.name}{_where(spec)}"  # noqa: S608 - declared names
+def _count(session: requests.Session, address: str, asked: ObservationTable) -> int:
+    query = f"SELECT COUNT(*) AS n FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
     table, _ = _ask(session, address, query, 10)
     try:
         counted = int(table.columns[0][0])
     except (IndexError, ValueError, TypeError):
         raise _malformed(address, f"it gave no number for {query!r}") from None
-    if not 0 < counted <= _MOST_ROWS:
-        raise _malformed(address, f"it counts {counted} rows in {spec.table.name}")
+    if not 0 < counted <= MOST_ROWS:
+        raise _malformed(address, f"it counts {counted} rows in {asked.name}")
     return counted
 
 
@@ -187,7 +207,7 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
     CriteriaError
         ``criteria.target``: nobody knows the name.
     ServiceError
-        ``unreachable``, ``refused`` or ``malformed``.
+        ``offline``, ``unreachable``, ``refused`` or ``malformed``.
     """
     import requests
 
@@ -218,6 +238,13 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
 def _session(settings: Settings) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
+
+    if settings.offline:
+        raise ServiceError(
+            "offline",
+            "the settings say that no service may be asked",
+            remedy="unset DAXA_OFFLINE, or give positions in place of names",
+        )
 
     class Patient(HTTPAdapter):
         # Neither requests nor pyvo sets a timeout: a stalled service would hang for ever.
@@ -261,7 +288,7 @@ def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int,
     raise ServiceError(
         "unreachable",
         f"{address} cannot be reached: {trouble}",
-        remedy="check the network and try again later; DAXA_HEASARC_TAP and DAXA_SESAME name other addresses",
+        remedy="check the network and try later; DAXA_HEASARC_TAP, DAXA_XSA_TAP and DAXA_SESAME name other addresses",
     )
 
 

@@ -1,99 +1,277 @@
-"""The observation table of a mission as a service gave it at one time."""
+"""The observation table of a mission as a service gave it at one time: fetched once, kept.
+
+A table is kept in the user's cache under the address of the service and the digest of
+the mission's declaration, so that neither another service nor a changed declaration
+ever answers with rows of the other.  Several processes may use one cache: who fetches
+holds a lock, files are replaced whole, and every file is checked before it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from daxa.missions.spec import MissionSpec
+from daxa.errors import CriteriaError, DataError, ServiceError, StorageError
+from daxa.missions import MissionSpec, find_mission
+from daxa.missions.spec import ObservationTable
+from daxa.query.snapshot_file import Origin, Snapshot, declaration_of, read_snapshot, write_snapshot
 from daxa.settings import Settings
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = [
+    "MAX_AGE",
+    "Origin",
+    "Snapshot",
+    "import_snapshot",
+    "read_snapshot",
+    "take_snapshot",
+    "write_snapshot",
+]
 
-__all__ = ["Origin", "Snapshot", "take_snapshot"]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where and when a selection came from: belongs into ``upstream/``, never into an out.
-
-    Parameters
-    ----------
-    service, table, query
-        Address of the service, its table, and the ADQL.
-    time
-        Of the query, ISO 8601 UTC.
-    rows
-        Observations in the normalised table.
-    digest
-        `daxa.selection.table_digest` of that table.
-    left_out
-        Reason to number of rows that could not be used or are not public.
-    """
-
-    service: str
-    table: str
-    query: str
-    time: str
-    rows: int
-    digest: str
-    left_out: Mapping[str, int] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, object]:
-        """As plain values, ready for JSON."""
-        return asdict(self) | {"left_out": dict(self.left_out)}
+MAX_AGE = timedelta(days=7)
+"""A table older than this is fetched again, unless the user says otherwise."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A normalised table with its origin.
+class _Place:
+    """A service that can answer for a mission, and where its answer is kept (None: nowhere)."""
+
+    spec: MissionSpec
+    table: ObservationTable
+    settings: Settings
+    path: Path | None
+
+
+def take_snapshot(
+    spec: MissionSpec,
+    settings: Settings,
+    *,
+    refresh: bool = False,
+    max_age: timedelta | None = None,
+    offline: bool = False,
+) -> Snapshot:
+    """The whole observation table of a mission, from the cache or from a service.
+
+    A table that is too old, and cannot be fetched again because the service fails, is used
+    all the same and the snapshot's `note` says so.  Where no table of the service asked first
+    is at hand, the mission's mirrors are asked in turn.
 
     Parameters
     ----------
-    table
-        From `daxa.query.normalise`.
-    origin
-        Where it came from.
-    """
-
-    table: pd.DataFrame
-    origin: Origin
-
-    @property
-    def mjd(self) -> float:
-        """Time of the query, MJD UTC."""
-        from daxa.query.values import read_window
-
-        return read_window((self.origin.time, None))[0]  # type: ignore[return-value]
-
-
-def take_snapshot(spec: MissionSpec, settings: Settings) -> Snapshot:
-    """Fetch and normalise the whole observation table of a mission.
+    spec
+        The mission.
+    settings
+        Addresses of the services, and the cache.
+    refresh
+        Ask the service even if the kept table is young, and fail when it does not answer.
+    max_age
+        How old a kept table may be; `MAX_AGE` by default.
+    offline
+        Ask no service: use the kept table whatever its age.  ``settings.offline`` does the same.
 
     Raises
     ------
     ServiceError
-        The service cannot be reached, or its answer cannot be used.
+        ``offline``: no table is kept, and none may be fetched.  Otherwise the services
+        cannot be reached, or their answers cannot be used.
+    CriteriaError
+        ``max-age`` is negative, or `refresh` is asked for together with `offline`.
     """
+    allowed = MAX_AGE if max_age is None else max_age
+    if allowed < timedelta(0):
+        raise CriteriaError("max-age", f"a table cannot be younger than {allowed}", remedy="give a positive duration")
+    places = _places(spec, settings)
+    if offline or settings.offline:
+        if refresh:
+            raise CriteriaError("offline", "a refresh needs the network", remedy="leave out one of refresh and offline")
+        return _at_hand(places, allowed)
+    failures: list[ServiceError] = []
+    for place in places:
+        try:
+            return _with_notes(_current(place, refresh=refresh, max_age=allowed), failures)
+        except ServiceError as error:
+            if refresh and _kept(place)[0] is not None:
+                raise
+            failures.append(error)
+    raise _all_failed(failures)
+
+
+def import_snapshot(path: Path, settings: Settings) -> Snapshot:
+    """Put a snapshot file into the cache, so that it answers as if it had been fetched here.
+
+    Parameters
+    ----------
+    path
+        From `write_snapshot`.
+    settings
+        The cache.
+
+    Raises
+    ------
+    DataError
+        It is no usable snapshot, or was made with another declaration of the mission.
+    StorageError
+        The cache cannot be written.
+    """
+    snapshot = read_snapshot(path)
+    for place in _places(find_mission(snapshot.mission), settings):
+        if place.path is not None and declaration_of(place.spec, place.table) == snapshot.declaration:
+            with _locked(place.path):
+                write_snapshot(place.path, snapshot)
+            return snapshot
+    raise DataError(
+        "snapshot-other",
+        f"{path} was made with another declaration of {snapshot.mission}, or there is no cache",
+        remedy="use it with read_snapshot, or make it again with this version of daxa",
+    )
+
+
+def _places(spec: MissionSpec, settings: Settings) -> tuple[_Place, ...]:
+    tables = sorted((spec.table, *spec.mirrors), key=lambda table: table.service != settings.prefer_service)
+    return tuple(_Place(spec, table, settings, _path(spec, table, settings)) for table in tables)
+
+
+def _path(spec: MissionSpec, table: ObservationTable, settings: Settings) -> Path | None:
+    from daxa.query.services import address_of
+
+    if settings.cache == Path():
+        return None
+    key = f"{address_of(table, settings)}\n{declaration_of(spec, table)}"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return settings.cache / "snapshots" / f"{spec.name}-{table.service}-{digest[:16]}.parquet"
+
+
+def _current(place: _Place, *, refresh: bool, max_age: timedelta) -> Snapshot:
+    """A table of this service that is young enough, or the best that can be had."""
+    kept, _ = _kept(place)
+    if kept is not None and not refresh and _is_young(kept, max_age):
+        return kept
+    with _locked(place.path):
+        # Another process may have fetched it, or found it damaged, while this one waited.
+        kept, trouble = _kept(place, set_aside=True)
+        if kept is not None and not refresh and _is_young(kept, max_age):
+            return kept
+        try:
+            fresh = _fetch(place)
+        except ServiceError as error:
+            if kept is None or refresh:
+                raise
+            return replace(
+                kept, note=f"the table of {kept.origin.time} is used, since it could not be refreshed: {error.message}"
+            )
+        return replace(fresh, note="; ".join(filter(None, (trouble, _keep(place, fresh)))))
+
+
+def _is_young(snapshot: Snapshot, max_age: timedelta) -> bool:
+    # A time to come means that a clock is or was wrong: nothing is known about the age.
+    return timedelta(0) <= datetime.now(UTC) - snapshot.moment <= max_age
+
+
+def _kept(place: _Place, *, set_aside: bool = False) -> tuple[Snapshot | None, str]:
+    """The table in the cache, and what was wrong with it."""
+    if place.path is None:
+        return None, ""
+    try:
+        found = read_snapshot(place.path)
+    except DataError as error:
+        if error.name == "snapshot-absent":
+            return None, ""
+        trouble = error.message
+    else:
+        if found.mission == place.spec.name and found.declaration == declaration_of(place.spec, place.table):
+            return found, ""
+        trouble = f"{place.path} holds another table than its name says"
+    if set_aside:
+        with suppress(OSError):
+            place.path.replace(place.path.with_suffix(".damaged"))
+    return None, trouble
+
+
+def _keep(place: _Place, snapshot: Snapshot) -> str:
+    if place.path is None:
+        return ""
+    try:
+        write_snapshot(place.path, snapshot)
+    except StorageError as error:
+        return f"the table could not be kept for the next time: {error.message}"
+    return ""
+
+
+def _fetch(place: _Place) -> Snapshot:
     from daxa.query.normalise import normalise
     from daxa.query.services import fetch_table
     from daxa.selection.schema import table_digest
 
     asked = datetime.now(UTC).replace(microsecond=0)
-    answer = fetch_table(spec, settings)
-    normalised = normalise(spec, answer.table)
+    answer = fetch_table(place.spec, place.settings, place.table)
+    normalised = normalise(place.spec, answer.table, place.table)
     return Snapshot(
         normalised.table,
         Origin(
             service=answer.service,
-            table=spec.table.name,
+            table=place.table.name,
             query=answer.query,
             time=asked.isoformat().replace("+00:00", "Z"),
             rows=len(normalised.table),
             digest=table_digest(normalised.table),
             left_out=normalised.left_out,
+            assumed=normalised.assumed,
         ),
+        mission=place.spec.name,
+        declaration=declaration_of(place.spec, place.table),
     )
+
+
+def _at_hand(places: tuple[_Place, ...], max_age: timedelta) -> Snapshot:
+    troubles = []
+    for place in places:
+        kept, trouble = _kept(place)
+        if kept is not None:
+            note = "" if _is_young(kept, max_age) else f"the table is of {kept.origin.time}, and was not refreshed"
+            return _with_notes(replace(kept, note=note), [])
+        troubles.append(trouble)
+    spec = places[0].spec
+    why = "; ".join(filter(None, troubles)) or "none is kept on this machine"
+    raise ServiceError(
+        "offline",
+        f"there is no observation table of {spec.title} to use without a network: {why}",
+        remedy="fetch it once with a network (unset DAXA_OFFLINE), or bring one with import_snapshot",
+    )
+
+
+def _with_notes(snapshot: Snapshot, failures: list[ServiceError]) -> Snapshot:
+    notes = [snapshot.note]
+    if failures:
+        notes.append(f"{snapshot.origin.service} answers in place of another service: {failures[0].message}")
+    if snapshot.origin.assumed:
+        notes.append(f"it does not give {', '.join(snapshot.origin.assumed)}: the mission's defaults are assumed")
+    return replace(snapshot, note="; ".join(filter(None, notes)))
+
+
+def _all_failed(failures: list[ServiceError]) -> ServiceError:
+    first, *others = failures
+    if not others:
+        return first
+    further = "; ".join(error.message for error in others)
+    return ServiceError(first.name, f"{first.message}; nor does another service help: {further}", remedy=first.remedy)
+
+
+@contextmanager
+def _locked(path: Path | None) -> Iterator[None]:
+    """One process at a time; on a file system without locks, or that cannot be written, none waits."""
+    from filelock import FileLock
+
+    lock = None
+    if path is not None:
+        with suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path.with_suffix(".lock"))
+            lock.acquire()
+    try:
+        yield
+    finally:
+        if lock is not None and lock.is_locked:
+            lock.release()

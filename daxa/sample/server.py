@@ -25,6 +25,7 @@ from daxa.sample.vosi import availability, capabilities
 __all__ = ["Observatory", "Request", "serve"]
 
 _TAP, _DATALINK, _TREE, _SESAME = "/xamin/vo/tap", "/xamin/vo/datalink", "/FTP", "/cgi-bin/nph-sesame/"
+_XSA = "/tap-server/tap"
 _LARGEST_BODY = 16 << 20
 _CHUNK = 16 << 10
 
@@ -75,7 +76,7 @@ class Observatory:
     >>> rows = {"numaster": [{"obsid": "90900001002", "ra": 149.6, "dec": -11.1}]}
     >>> with tempfile.TemporaryDirectory() as root, Observatory(Path(root), rows) as archive:
     ...     sorted(archive.environ)
-    ['DAXA_HEASARC_DATALINK', 'DAXA_HEASARC_TAP', 'DAXA_HEASARC_TREE', 'DAXA_SESAME']
+    ['DAXA_HEASARC_DATALINK', 'DAXA_HEASARC_TAP', 'DAXA_HEASARC_TREE', 'DAXA_SESAME', 'DAXA_XSA_TAP']
     """
 
     def __init__(
@@ -110,6 +111,8 @@ class Observatory:
             "DAXA_HEASARC_DATALINK": self.url + _DATALINK,
             "DAXA_HEASARC_TREE": self.url + _TREE,
             "DAXA_SESAME": self.url + _SESAME,
+            # Nobody answers there: it keeps what fails here from asking the real archive.
+            "DAXA_XSA_TAP": self.url + _XSA,
         }
 
     def __enter__(self) -> Self:

@@ -219,7 +219,6 @@ def table_digest(table: pd.DataFrame) -> str:
             numbers[np.isnan(numbers)] = np.nan
             digest.update(numbers.tobytes())
         else:
-            for text in values:
-                encoded = text.encode("utf-8", "surrogatepass")
-                digest.update(f"{len(encoded)}:".encode() + encoded)
+            encoded = [text.encode("utf-8", "surrogatepass") for text in values.tolist()]
+            digest.update(b"".join([b"%d:%b" % (len(text), text) for text in encoded]))
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,15 +38,24 @@ class Service:
         self.script: list[Reply] = []
         self.queries: list[str] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.targets: list[str] = []
         self.url = ""
         self.released = 0
+        self.caches = ""
 
     def reply(self, query: str) -> Reply:
         self.queries.append(query)
         return self.script.pop(0) if self.script else self.answer(query)
 
     def settings(self, **changes: str) -> Settings:
-        environ = {"DAXA_HEASARC_TAP": f"{self.url}/tap", "DAXA_SESAME": f"{self.url}/nph-sesame/", **changes}
+        """Settings that lead here, with a cache of their own unless `changes` name one."""
+        environ = {
+            "DAXA_HEASARC_TAP": f"{self.url}/tap",
+            "DAXA_XSA_TAP": f"{self.url}/xsa",
+            "DAXA_SESAME": f"{self.url}/nph-sesame/",
+            "DAXA_CACHE": tempfile.mkdtemp(dir=self.caches),
+            **changes,
+        }
         return load_settings(environ=environ, user_file=None)
 
 
@@ -64,6 +74,7 @@ def serve(answer: Callable[[str], Reply]) -> Iterator[Service]:
 
         def _send(self, query, form):
             service.requests.append((self.command, form, dict(self.headers)))
+            service.targets.append(self.path)
             reply = service.reply(query)
             self.send_response(reply.status)
             for name, value in {
@@ -88,7 +99,8 @@ def serve(answer: Callable[[str], Reply]) -> Iterator[Service]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield service
+        with tempfile.TemporaryDirectory() as service.caches:
+            yield service
     finally:
         server.shutdown()
         server.server_close()

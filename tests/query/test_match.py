@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from daxa.errors import CriteriaError
 from daxa.missions import FieldOfView, find_mission
 from daxa.query import Mission, make_criteria
-from daxa.query.match import match, nearest_separation
+from daxa.query.match import match
+from daxa.query.sky import nearest_separation
 from daxa.query.snapshot import Origin, Snapshot
 from tests.selection.observations import observations
 

@@ -179,3 +179,39 @@ def test_the_sample_observatory_answers_as_the_archives_do(tmp_path):
     assert found.origin.rows == 4
     assert found.origin.left_out == {"proprietary": 1}
     assert all(found.row_ids.values())
+
+
+def test_pairs_tell_which_observation_saw_which_target(service):
+    mission = Mission("xmm", service.settings()).filter(target="Abell 907").filter(time=("2003-01-01", None))
+    pairs = mission.pairs
+    assert list(pairs.columns) == [
+        "target", "target_ra", "target_dec", "obs_id", "off_axis", "exposure", "instruments",
+    ]  # fmt: skip
+    assert pairs[["target", "obs_id", "instruments"]].to_numpy().tolist() == [
+        ["Abell 907", "0201901401", "PN,M1,M2"],
+        ["Abell 907", "0404910601", "PN,M1,M2"],
+    ]
+    # 149.5916,-11.0638 from 149.6005,-11.0868 and 149.591375,-11.08872, by hand.
+    assert pairs["off_axis"].round(2).tolist() == [1.48, 1.5]
+    either = mission.filter(position="10,5", radius="1 deg").criteria | mission.criteria
+    assert len(Mission("xmm", service.settings()).filter(either).pairs) == 2
+    with pytest.raises(CriteriaError, match="no target"):
+        _ = Mission("xmm", service.settings()).filter(everything=True).pairs
+
+
+def test_a_sample_and_alternatives_are_stored_and_replayed(service, tmp_path):
+    (tmp_path / "mine.csv").write_text("name,ra,dec,radius_arcmin\none,149.6,-11.09,3\ntwo,80,80,3\n")
+    mission = Mission("xmm", service.settings())
+    near = mission.filter(sample=tmp_path / "mine.csv")
+    far = mission.filter(box={"ra": (350, 20)})
+    both = mission.filter(near.criteria | far.criteria)
+    assert list(near.pairs["target"]) == ["one", "one"]
+    found = both.select()
+    assert list(found.table["obs_id"]) == ["0000000008", "0201901401", "0404910601"]
+    (tmp_path / "mine.csv").unlink()
+    again = Mission("xmm", service.settings(), criteria=json.loads(found.criteria.text)).select()
+    assert again.criteria == found.criteria
+    pd.testing.assert_frame_equal(again.table, found.table)
+    assert "149.6" not in repr(near)
+    assert mission.filter(access="any").observations["obs_id"].tolist()[-1] == "0404910601"
+    assert len(mission.filter(access="proprietary").observations) == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
+from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.errors import ServiceError
+from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission, mission_names
-from daxa.query.normalise import normalise
+from daxa.query.normalise import normalise, well_formed
 from daxa.selection.schema import arrange, check_table, column_names
 from tests.query.rows import BY_MISSION
 
@@ -35,7 +36,7 @@ def one(mission, **change):
     return normalise(find_mission(mission), raw(mission, change)).table.iloc[0]
 
 
-@pytest.mark.parametrize("mission", mission_names())
+@pytest.mark.parametrize("mission", mission_names(processed=True))
 def test_a_usual_row(mission):
     spec = find_mission(mission)
     found = normalise(spec, raw(mission))
@@ -175,6 +176,102 @@ def test_names_of_columns_may_come_in_capitals():
     for name in table.colnames:
         table.rename_column(name, name.upper())
     assert normalise(find_mission("xmm"), table).table["obs_id"].iloc[0] == "0404910601"
+
+
+XSA = find_mission("xmm").mirrors[0]
+XSA_ROW = {
+    "observation_id": "0404910601",
+    "ra": 149.591375,
+    "dec": -11.08872,
+    "start_utc": "2006-05-27 09:59:02.5",
+    "duration": 20470.0,
+    "proprietary_end_date": "2007-07-19T23:00:00.0",
+}
+
+
+def from_xsa(*changes):
+    rows = [XSA_ROW | change for change in changes or ({},)]
+    raw_table = Table(
+        {name: MaskedColumn([row[name] for row in rows], dtype=object, mask=[row[name] is None for row in rows])
+         for name in XSA_ROW}
+    )  # fmt: skip
+    return normalise(find_mission("xmm"), raw_table, XSA)
+
+
+def test_a_row_of_xsa():
+    found = from_xsa()
+    row = found.table.iloc[0]
+    assert row[["obs_id", "target", "instruments", "row_id"]].tolist() == ["0404910601", "", "PN,M1,M2", ""]
+    assert row["start"] == Time("2006-05-27T09:59:02.5", scale="utc").mjd
+    assert row["end"] == row["start"] + 20470 / 86400
+    assert row["public_date"] == Time("2007-07-19T23:00:00", scale="utc").mjd
+    assert found.assumed == ("instruments",)
+    assert normalise(find_mission("xmm"), raw("xmm")).assumed == ()
+    check_table(arrange(found.table), find_mission("xmm"), name="test")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2006-05-27T09:59:02.5",
+        "2006-05-27 09:59:02.5",
+        "2006-05-27 09:59:02.500000",
+        b"2006-05-27T09:59:02.5   ",
+        "2006-05-27T09:59:02.5Z",
+        "2006-05-27 09:59:02.5+00",
+        53882.41600115741,
+        "53882.41600115741",
+    ],
+)
+def test_times_come_as_texts_or_numbers(text):
+    assert from_xsa({"start_utc": text}).table["start"].iloc[0] == pytest.approx(53882.41600115741, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "soon", "2006-13-01", "2006-05-27T25:00:00", "2006-05-27T09:59:02+05:00", "٢٠٠٦-05-27", "0001-01-01"],
+)
+def test_a_time_that_is_none_is_unknown(text):
+    row = from_xsa({"start_utc": text}).table.iloc[0]
+    assert np.isnan(row["start"])
+    assert np.isnan(row["end"])
+
+
+@pytest.mark.parametrize(
+    "never", ["2999-01-01 00:00:00", "3026-07-19T23:00:00.0", "9999-12-31", 416422.0, 416421.0, 1e7]
+)
+def test_a_public_date_some_thousand_years_ahead_means_never(never):
+    found = from_xsa({"proprietary_end_date": never}, {"observation_id": "0404910602"})
+    assert np.isnan(found.table["public_date"].iloc[0])
+    assert found.table["public_date"].iloc[1] == pytest.approx(54300.958333)
+
+
+def test_a_public_date_in_two_hundred_years_stays():
+    # Nanoseconds since 1970 would have overflowed in 2262.
+    assert from_xsa({"proprietary_end_date": "2270-01-01"}).table["public_date"].iloc[0] == 150160
+
+
+@pytest.mark.parametrize("place", [{"ra": np.nan, "dec": np.nan}, {"ra": 0.0, "dec": 0.0}, {"ra": None}])
+def test_rows_of_xsa_without_a_position_are_left_out_and_counted(place):
+    found = from_xsa({}, {"observation_id": "0404910602", **place})
+    assert found.left_out == {"no position": 1}
+    assert found.table["obs_id"].tolist() == ["0404910601"]
+
+
+def test_slews_of_xsa_are_left_out():
+    assert from_xsa({}, {"observation_id": "9000000101"}).left_out == {"malformed ObsID": 1}
+
+
+@pytest.mark.parametrize("mission", [name for name in mission_names() if find_mission(name).id_example])
+@given(text=st.text(max_size=14) | st.from_regex(r"[0-9]{1,12}", fullmatch=True))
+@settings(max_examples=60, deadline=None)
+def test_obs_ids_are_judged_as_the_declaration_judges_them(mission, text):
+    spec = find_mission(mission)
+    try:
+        right = bool(spec.check_obs_id(text))
+    except CriteriaError:
+        right = False
+    assert well_formed(spec, [text, spec.id_example]).tolist() == [right, True]
 
 
 CELL = st.none() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=12) | st.binary(max_size=12)

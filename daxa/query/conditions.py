@@ -1,0 +1,365 @@
+"""The single conditions that criteria are made of, each a value that can be stored.
+
+A condition knows its plain form (what TOML and JSON hold) and its words for
+messages.  What it does to a table of observations stands in `daxa.query.match`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Literal
+
+from daxa.errors import CriteriaError
+from daxa.query.values import write_radius, write_window
+
+__all__ = [
+    "ACCESS",
+    "MATCHES",
+    "Access",
+    "Box",
+    "Everything",
+    "Exposure",
+    "Moc",
+    "Near",
+    "Region",
+    "Window",
+    "read_box",
+    "read_exposure",
+    "read_margin",
+    "read_match",
+    "write_exposure",
+]
+
+MatchKind = Literal["covers", "overlaps", "centre"]
+
+MATCHES = ("covers", "overlaps", "centre")
+"""How a place and an observation meet: the field of view holds the place (with the whole
+of its radius, where it has one), the field of view and the radius overlap, or the
+pointing lies within the radius."""
+
+ACCESS = ("public", "proprietary", "any")
+
+_SECONDS = {"s": 1.0, "ks": 1e3, "Ms": 1e6, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Near:
+    """At any of these positions or targets.
+
+    Parameters
+    ----------
+    positions
+        (ra, dec) in degrees ICRS, sorted.
+    targets
+        Names, sorted.
+    radius
+        Arcminutes; None for a place without extent.
+    match
+        One of `MATCHES`.
+    margin
+        Factor by which the field of view is taken larger.
+    """
+
+    positions: tuple[tuple[float, float], ...] = ()
+    targets: tuple[str, ...] = ()
+    radius: float | None = None
+    match: MatchKind = "covers"
+    margin: float = 1.0
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        plain: dict[str, object] = {}
+        if self.positions:
+            plain["position"] = [list(pair) for pair in self.positions]
+        if self.targets:
+            plain["target"] = list(self.targets)
+        if self.radius is not None:
+            plain["radius"] = write_radius(self.radius)
+        if self.match != self.usual(self.radius):
+            plain["match"] = self.match
+        if self.margin != 1:
+            plain["margin"] = self.margin
+        return plain
+
+    @staticmethod
+    def usual(radius: float | None) -> MatchKind:
+        """How it is matched when nothing is said: a radius asks for pointings within it."""
+        return "covers" if radius is None else "centre"
+
+    @property
+    def text(self) -> str:
+        """For messages, such as ``within 15 arcmin of Abell 907``."""
+        places = [*self.targets, *(f"{ra:g},{dec:g}" for ra, dec in self.positions)]
+        where = places[0] if len(places) == 1 else f"any of {len(places)} places"
+        if self.match == "centre" and self.radius is not None:
+            return f"within {write_radius(self.radius)} of {where}"
+        field = "the field of view" if self.margin == 1 else f"{self.margin:g} times the field of view"
+        if self.radius is None:
+            return f"within {field} of {where}"
+        verb = "covers" if self.match == "covers" else "overlaps"
+        return f"of which {field} {verb} {write_radius(self.radius)} around {where}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Observed at least partly, or wholly, between `start` and `end`.
+
+    Parameters
+    ----------
+    start, end
+        MJD UTC; None is open.
+    inside
+        Wholly.
+    """
+
+    start: float | None
+    end: float | None
+    inside: bool = False
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        plain: dict[str, object] = {"time": write_window(self.start, self.end)}
+        return plain | {"inside": True} if self.inside else plain
+
+    @property
+    def text(self) -> str:
+        """For messages, such as ``observed between 2004-01-01 and 2005-01-01``."""
+        start, end = write_window(self.start, self.end)
+        wholly = "wholly " if self.inside else ""
+        if self.start is None or self.end is None:
+            return f"observed {wholly}before {end}" if self.start is None else f"observed {wholly}after {start}"
+        return f"observed {wholly}between {start} and {end}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """The pointing lies in a box of right ascension and declination.
+
+    Parameters
+    ----------
+    ra
+        First and last, degrees ICRS, eastwards: a box from 350 to 10 crosses 0.
+    dec
+        Lowest and highest, degrees.
+    """
+
+    ra: tuple[float, float]
+    dec: tuple[float, float]
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"box": {"ra": list(self.ra), "dec": list(self.dec)}}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"with RA {self.ra[0]:g} to {self.ra[1]:g}, Dec {self.dec[0]:g} to {self.dec[1]:g}"
+
+
+@dataclass(frozen=True)
+class Region:
+    """The pointing lies in a DS9 region; `text_ds9` is from `daxa.query.areas.read_region`."""
+
+    text_ds9: str
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"region": self.text_ds9}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        first, *rest = self.text_ds9.splitlines()[-1:] or [""]
+        return f"in the region {first[:60]}{'...' if rest or len(first) > 60 else ''}"
+
+
+@dataclass(frozen=True)
+class Moc:
+    """The pointing lies in a coverage map; `cells` is from `daxa.query.areas.read_moc`."""
+
+    cells: str
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"moc": self.cells}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"in the MOC {self.cells[:40]}{'...' if len(self.cells) > 40 else ''}"
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The exposure that the archive states is at least this many seconds."""
+
+    seconds: float
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"min_exposure": write_exposure(self.seconds)}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"exposed at least {write_exposure(self.seconds)}"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Public, not public, or either; criteria that do not name any take public observations."""
+
+    kind: Literal["public", "proprietary", "any"]
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"access": self.kind}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return "public or not" if self.kind == "any" else "public" if self.kind == "public" else "not yet public"
+
+
+@dataclass(frozen=True)
+class Everything:
+    """The whole archive, said on purpose."""
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"everything": True}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return "of the whole archive"
+
+
+def read_match(value: object, radius: float | None) -> MatchKind:
+    """How a place and an observation are to meet.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of `MATCHES`, or ``centre`` without a radius.
+    """
+    if value is None:
+        return Near.usual(radius)
+    if not isinstance(value, str) or value not in MATCHES:
+        raise CriteriaError(
+            "match", f"{str(value)[:100]!r} is no way to match", remedy=f"choose from {', '.join(MATCHES)}"
+        )
+    if value == "centre" and radius is None:
+        raise CriteriaError(
+            "match", "match 'centre' needs a radius around the place", remedy="give a radius, or match 'covers'"
+        )
+    return value  # type: ignore[return-value]
+
+
+def read_margin(value: object, match: str = "covers") -> float:
+    """Factor for the field of view, 1 by default.
+
+    Raises
+    ------
+    CriteriaError
+        It is no number from 0.1 to 10, or the field of view does not matter.
+    """
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.1 <= float(value) <= 10:
+        raise CriteriaError(
+            "margin", f"{str(value)[:100]!r} is no margin", remedy="give a factor such as 1.2, from 0.1 to 10"
+        )
+    if match == "centre" and value != 1:
+        raise CriteriaError(
+            "margin",
+            "a margin widens the field of view, which match 'centre' does not use",
+            remedy="widen the radius, or match 'covers' or 'overlaps'",
+        )
+    return float(value)
+
+
+def read_box(value: object) -> Box:
+    """A box of right ascension and declination.
+
+    Parameters
+    ----------
+    value
+        Table with ``ra`` and ``dec``, each a pair of degrees; either may be left out.
+
+    Raises
+    ------
+    CriteriaError
+        It is no such table, off the sky, empty or reversed in declination.
+
+    Examples
+    --------
+    >>> read_box({"ra": [350, 10], "dec": [-5, 5]})
+    Box(ra=(350.0, 10.0), dec=(-5.0, 5.0))
+    """
+    if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
+        raise CriteriaError(
+            "box", f"{str(value)[:100]!r} is no box", remedy="give ra and dec, such as {ra = [350, 10], dec = [-5, 5]}"
+        )
+    ra, dec = _pair(value.get("ra", (0.0, 360.0)), 0, 360), _pair(value.get("dec", (-90.0, 90.0)), -90, 90)
+    if ra[0] == ra[1] or ({ra[0], ra[1]} == {360.0, 0.0} and ra[0] == 360):
+        raise CriteriaError("box", "the box has no width in RA", remedy="give two different right ascensions")
+    if dec[0] >= dec[1]:
+        raise CriteriaError("box", "the declinations of the box are reversed or equal", remedy="give the lower first")
+    return Box(ra, dec)
+
+
+def _pair(value: object, low: float, high: float) -> tuple[float, float]:
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else []
+    numbers = [float(item) for item in items if isinstance(item, Real) and not isinstance(item, bool)]
+    if len(items) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and low <= n <= high for n in numbers):
+        raise CriteriaError(
+            "box",
+            f"{str(value)[:100]} is no side of a box",
+            remedy=f"give two numbers of degrees from {low} to {high}",
+        )
+    return numbers[0] + 0.0, numbers[1] + 0.0
+
+
+def read_exposure(value: object) -> float:
+    """An exposure with its unit, in seconds.
+
+    Raises
+    ------
+    CriteriaError
+        No unit, negative or not finite.
+
+    Examples
+    --------
+    >>> read_exposure("5 ks")
+    5000.0
+    """
+    if hasattr(value, "to_value"):
+        from astropy.units import UnitConversionError
+
+        try:
+            seconds = float(value.to_value("s"))
+        except (UnitConversionError, TypeError):
+            seconds = math.nan
+    else:
+        found = re.fullmatch(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*", str(value), re.ASCII)
+        try:
+            seconds = float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
+        except (TypeError, KeyError, ValueError):
+            seconds = math.nan
+    if not 0 < seconds <= 1e9:
+        raise CriteriaError(
+            "exposure",
+            f"{str(value)[:100]!r} is no exposure",
+            remedy="give a number and a unit (s, ks, h), such as '5 ks'",
+        )
+    return seconds
+
+
+def write_exposure(seconds: float) -> str:
+    """The exposure as text that `read_exposure` reads to the same value."""
+    return f"{repr(seconds).removesuffix('.0')} s"

@@ -1,0 +1,126 @@
+"""The table of pairs: which target was seen by which of the chosen observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daxa.errors import CriteriaError
+from daxa.query.criteria import Criteria
+from daxa.query.match import Match, Sky, join_names, objects_at
+from daxa.query.sample import Sample
+from daxa.query.sky import Objects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["list_pairs"]
+
+_MOST_PAIRS = 50_000_000
+
+
+def list_pairs(found: Match) -> pd.DataFrame:
+    """Every target with every chosen observation of it.
+
+    Targets are those of all positions, names and samples of the criteria that are not negated.
+
+    Parameters
+    ----------
+    found
+        From `daxa.query.match`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``target`` (its name, else RA,Dec, else its row in the sample from 1), ``target_ra``,
+        ``target_dec`` (degrees), ``obs_id``, ``off_axis`` (arcmin from the pointing), ``exposure`` (s),
+        ``instruments`` (that see it, of those chosen), in the order of the targets and then of the ObsIDs.
+
+    Raises
+    ------
+    CriteriaError
+        The criteria name no target, or there are too many pairs.
+    """
+    import pandas as pd
+
+    sky, rows = found.sky, np.flatnonzero(found.keep)
+    order = np.zeros(len(sky.table), dtype=np.int64)
+    order[rows[np.argsort(np.array(sky.table["obs_id"].to_numpy()[rows].tolist()), kind="stable")]] = np.arange(
+        len(rows)
+    )
+    allowed = np.zeros(len(sky.table), dtype=np.int64)
+    allowed[rows] = _codes(sky.chosen, found.instruments)
+    parts = [
+        _condition_pairs(sky, names, objects, allowed=allowed, order=order) for names, objects in _asked(sky, sky.whole)
+    ]
+    if not parts:
+        raise CriteriaError(
+            "pairs", "no target was asked for, so there are no pairs", remedy="give a position, a target or a sample"
+        )
+    if len(parts) == 1:
+        return parts[0]
+    same = ["target", "target_ra", "target_dec", "obs_id"]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(same, ignore_index=True)
+
+
+def _asked(sky: Sky, criteria: Criteria) -> Iterator[tuple[np.ndarray, Objects]]:
+    """Names and objects of every condition with places, alternatives included."""
+    for near in criteria.near:
+        places = sky.whole.positions_of(near)
+        names = [*(f"{ra!r},{dec!r}" for ra, dec in near.positions), *near.targets]
+        yield np.array(names, dtype=object), objects_at(near, places)
+    for condition in criteria.others:
+        if isinstance(condition, Sample):
+            yield _sample_names(condition), condition.objects
+    for group in criteria.any_of:
+        for branch in group:
+            yield from _asked(sky, branch)
+
+
+def _sample_names(sample: Sample) -> np.ndarray:
+    if sample.names is not None:
+        return sample.names
+    return np.arange(1, len(sample) + 1).astype(str).astype(object)
+
+
+def _condition_pairs(
+    sky: Sky, names: np.ndarray, objects: Objects, *, allowed: np.ndarray, order: np.ndarray
+) -> pd.DataFrame:
+    import pandas as pd
+
+    blocks, total = [(np.zeros(0, dtype=np.int64),) * 3 + (np.zeros(0),)], 0
+    for target, row, met, apart in sky.meet(objects):
+        code = met & allowed[row]
+        seen = np.flatnonzero(code)
+        blocks.append((target[seen], row[seen], code[seen], apart[seen]))
+        total += len(seen)
+        if total > _MOST_PAIRS:
+            raise CriteriaError(
+                "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="ask for smaller radii or fewer targets"
+            )
+    target, row, code, apart = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    # One key sorts by target and then by ObsID, and is unique.
+    by = np.argsort(target.astype(np.int64) * (len(sky.table) + 1) + order[row])
+    target, row, code = target[by], row[by], code[by]
+    return pd.DataFrame(
+        {
+            "target": names[target],
+            "target_ra": objects.ra[target],
+            "target_dec": objects.dec[target],
+            "obs_id": sky.table["obs_id"].array.take(row),
+            "off_axis": apart[by],
+            "exposure": sky.column("exposure")[row],
+            "instruments": np.array(join_names(sky.chosen, code), dtype=object),
+        }
+    )
+
+
+def _codes(chosen: tuple[str, ...], instruments: tuple[str, ...]) -> np.ndarray:
+    """Instruments of each row, separated by commas, as bits."""
+    import pandas as pd
+
+    which, texts = pd.factorize(np.array(instruments, dtype=object))
+    kinds = [sum(1 << bit for bit, name in enumerate(chosen) if name in text.split(",")) for text in texts]
+    return np.array(kinds, dtype=np.int64)[which]
