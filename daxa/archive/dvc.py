@@ -10,13 +10,38 @@ from pathlib import Path
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = ["add", "changed_stages", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "mend_lock", "push", "repro", "run_dvc"]
 
 _BUSY = "is busy"
 
 
+def mend_lock(root: Path) -> bool:
+    """Remove DVC's list of locked paths if a kill tore it; whether that was so.
+
+    DVC empties ``.dvc/tmp/rwlock`` before it writes it anew, guarded by ``rwlock.lock``.
+    Killed in between, it leaves a file that it refuses to read ever after.  The list only
+    tells which running process works on which path, so that without it nothing is lost.
+    """
+    from filelock import FileLock, Timeout
+
+    torn = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        json.loads(torn.read_bytes())
+    except ValueError:
+        try:
+            with FileLock(torn.with_name("rwlock.lock"), timeout=1):
+                torn.unlink(missing_ok=True)
+        except Timeout:
+            return False  # A running DVC is about to write it.
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
     """Run ``dvc`` with these arguments in the archive and give what became of it."""
+    mend_lock(root)
     bin_directory = str(Path(sys.executable).parent)
     environ = {
         **os.environ,

@@ -59,6 +59,11 @@ class Layout:
         return self.root / ".daxa"
 
     @property
+    def guard(self) -> Path:
+        """Lock of the process that mends what a killed DVC leaves torn."""
+        return self.private / "lock" / "dvc"
+
+    @property
     def parts(self) -> Path:
         """Downloads that have begun."""
         return self.private / "parts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,11 @@ def stage(
 
     People run `dvc repro` or `daxa run`, which call this.
     """
-    from daxa.run.parent import die_with_parent
+    from daxa.archive.dvc import mend_lock
+    from daxa.archive.layout import Layout
+    from daxa.run.parent import after_parent, die_with_parent
 
+    after_parent(partial(mend_lock, Path.cwd()), Layout(Path.cwd()).guard)
     die_with_parent()
     if step == "collect":
         from daxa.stages.collect import run_collect

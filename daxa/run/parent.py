@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from daxa.errors import ProgramError
 
-__all__ = ["die_with_parent"]
+__all__ = ["after_parent", "die_with_parent"]
 
 _PERIOD = 0.2
 
@@ -62,6 +63,60 @@ def die_with_parent(
     thread = threading.Thread(target=_watch, args=(parent, end or _end), name="parent", daemon=True)
     thread.start()
     return thread
+
+
+def after_parent(call: Callable[[], object], lock: Path) -> None:
+    """Leave a process that waits until the DVC above us has ended, makes the call, and is gone.
+
+    DVC may be killed between two stages, when no process of ours would notice.  Without DVC
+    above us, nothing is left.
+
+    Parameters
+    ----------
+    call
+        What to do; it must be ready to run after a fork.
+    lock
+        File whose lock lets only one such process wait.
+    """
+    if not os.environ.get("DVC_STAGE") or not hasattr(os, "fork"):
+        return
+    import psutil
+
+    try:
+        dvc = psutil.Process(os.getppid())
+    except psutil.Error:
+        return
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    # The second fork leaves an orphan, so that no one who waits for the stage waits for it.
+    if os.fork():
+        os._exit(0)
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os.closerange(3, 1024)
+        if not _alone(lock):
+            return
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(_PERIOD)
+        call()
+    finally:
+        os._exit(0)
+
+
+def _alone(lock: Path) -> bool:
+    """Take a lock that only the end of this process gives back; False when another has it."""
+    import fcntl
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fcntl.flock(os.open(lock, os.O_RDWR | os.O_CREAT, 0o644), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _may_be_dvc(parent: int) -> bool:

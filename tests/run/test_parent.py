@@ -68,3 +68,31 @@ def test_importing_the_runner_imports_nothing_heavy():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"numpy", "astropy", "pandas", "pyarrow", "psutil", "filelock", "scipy", "httpx"}
     assert not heavy & set(modules)
+
+
+def test_what_is_left_acts_when_dvc_ends_and_is_gone(tmp_path):
+    """The parent, killed after its child has ended, is survived by the call alone."""
+    mark = tmp_path / "mark"
+    stage = (
+        "import os, pathlib, sys, functools; from daxa.run.parent import after_parent; "
+        "mark = pathlib.Path(sys.argv[1]); "
+        "after_parent(functools.partial(mark.write_text, 'mended'), mark.with_name('lock'))"
+    )
+    parent = (
+        "import os, subprocess, sys, time; "
+        "subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], check=True, "
+        "env={**os.environ, 'DVC_STAGE': 'x'}); print('ended', flush=True); time.sleep(60)"
+    )
+    dvc = subprocess.Popen([sys.executable, "-c", parent, stage, str(mark)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert dvc.stdout.readline() == "ended\n"
+        time.sleep(0.5)
+        assert not mark.exists()
+    finally:
+        dvc.kill()
+        dvc.wait()
+        dvc.stdout.close()
+    deadline = time.monotonic() + 5
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert mark.read_text() == "mended"
