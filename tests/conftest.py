@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell that runs the tests in the background lets them, and all that they start, ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,11 @@ def identity(monkeypatch) -> None:
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "leavitt@example.org")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_cache_of_the_user(tmp_path_factory):
+    """Whoever names no cache gets an empty one: neither the user's tables nor those of another test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daxa.settings._default_cache", lambda: tmp_path_factory.mktemp("cache"))
+        yield

@@ -26,7 +26,8 @@ installed = Path(sys.argv[1]).resolve()
 assert Path(daxa.__file__).resolve().is_relative_to(installed), daxa.__file__
 assert all(place.is_relative_to(installed) for place in template_directories()), template_directories()
 software = tuple((step, Locked("native", "1")) for step in STEPS)
-answers = [MissionAnswers(find_mission(name), {"target": ["Abell 907"]}, software) for name in mission_names()]
+chosen = [find_mission(name) for name in mission_names(processed=True)]
+answers = [MissionAnswers(spec, {"target": ["Abell 907"]}, software) for spec in chosen]
 for path, content in sorted(render("a907", answers, title="Abell 907", remote="/srv/a907").items()):
     target = Path(sys.argv[2]) / path
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,13 @@ GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
 """Headings of the help, in order; verbs of no group are for `dvc.yaml`, not for people."""
 
 VERBS = {
+    "search": (GROUPS[0], "which observations there are, without an archive"),
     "init": (GROUPS[0], "choose observations and generate an archive"),
     "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
     "status": (GROUPS[1], "what is done, failed and still to do"),
     "logs": (GROUPS[1], "what was written while an observation was worked on"),
     "ls": (GROUPS[1], "products as a table"),
+    "missions": (GROUPS[1], "which missions can be listed and processed, and what is declared of one"),
     "release": (GROUPS[2], "commit and tag what is there"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "verify": (GROUPS[2], "compare every file with what a release says"),
@@ -111,7 +113,7 @@ def _version() -> str:
 def _help() -> str:
     lines = [_USAGE, "", "Archives of X-ray observations as Git repositories.", ""]
     for group in GROUPS:
-        lines += [f"{group}:", *(f"  {verb:<9}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
+        lines += [f"{group}:", *(f"  {verb:<10}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
     return "\n".join(
         [
             *lines,

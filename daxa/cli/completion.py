@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 
 from daxa.errors import DaxaError
 
-__all__ = ["complete_kind", "complete_mission", "complete_obs_id", "complete_step", "complete_tag"]
+__all__ = [
+    "complete_kind",
+    "complete_known_mission",
+    "complete_mission",
+    "complete_obs_id",
+    "complete_step",
+    "complete_tag",
+]
 
 
 def complete_obs_id(incomplete: str) -> list[str]:
@@ -25,6 +32,13 @@ def complete_obs_id(incomplete: str) -> list[str]:
 
 
 def complete_mission(incomplete: str) -> list[str]:
+    """Missions that an archive can hold."""
+    from daxa.missions import mission_names
+
+    return _offer(lambda: mission_names(processed=True), incomplete)
+
+
+def complete_known_mission(incomplete: str) -> list[str]:
     """Missions that daxa knows."""
     from daxa.missions import mission_names
 

@@ -86,6 +86,7 @@ def _environ(directory: Path, services: Mapping[str, str]) -> dict[str, str]:
         **os.environ,
         **services,
         "DAXA_STORE": str(directory / "store"),
+        "DAXA_CACHE": str(directory / "cache"),
         "DVC_NO_ANALYTICS": "1",
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
     }

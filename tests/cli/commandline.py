@@ -17,7 +17,7 @@ def daxa(*arguments: str, cwd: Path, environ: Mapping[str, str] | None = None) -
     return subprocess.run(
         [sys.executable, "-m", "daxa", *arguments],
         cwd=cwd,
-        env={**clean, "DAXA_CONFIG": str(cwd / "no-config.toml"), **(environ or {})},
+        env={**clean, "DAXA_CONFIG": str(cwd / "no-config.toml"), "DAXA_CACHE": str(cwd / "cache"), **(environ or {})},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

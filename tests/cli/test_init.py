@@ -88,6 +88,7 @@ def test_a_refusal_leaves_nothing_behind(arguments, code, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     # Nothing of this may reach a service.
     monkeypatch.setenv("DAXA_HEASARC_TAP", "http://127.0.0.1:9/tap")
+    monkeypatch.setenv("DAXA_XSA_TAP", "http://127.0.0.1:9/tap")
     monkeypatch.setenv("DAXA_SESAME", "http://127.0.0.1:9/nph-sesame/")
     assert main(["init", "a907", *arguments]) == code
     assert "rror: " in capsys.readouterr().err

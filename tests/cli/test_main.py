@@ -159,7 +159,11 @@ def test_completion_offers_verbs(tmp_path):
 
 
 def test_completion_offers_missions_and_nothing_where_there_is_no_archive(tmp_path):
-    for words, offered in (("daxa init x --mission n", ["nustar"]), ("daxa logs 0", [])):
+    for words, offered in (
+        ("daxa init x --mission n", ["nustar"]),
+        ("daxa missions n", ["nustar", "nicer"]),
+        ("daxa logs 0", []),
+    ):
         ended = daxa(
             cwd=tmp_path,
             environ={

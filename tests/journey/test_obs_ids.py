@@ -42,7 +42,7 @@ def test_every_format_keeps_them(tmp_path, identifiers):
         assert list(tomllib.loads(f'[clean.obs."{obs_id}"]\nx = 1\n')["clean"]["obs"]) == [obs_id]
 
 
-@pytest.mark.parametrize("mission", mission_names())
+@pytest.mark.parametrize("mission", mission_names(processed=True))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_missions_own_survive_the_selection(tmp_path, mission, data):

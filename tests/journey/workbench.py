@@ -28,6 +28,7 @@ class Workbench:
             **{key: value for key, value in os.environ.items() if not key.startswith(("DAXA_", "GIT_", "DVC_"))},
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "DAXA_STORE": str(root / "store"),
+            "DAXA_CACHE": str(root / "cache"),
             "DAXA_CONFIG": str(root / "no-config.toml"),
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
