@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -96,3 +97,20 @@ def test_what_is_left_acts_when_dvc_ends_and_is_gone(tmp_path):
     while not mark.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert mark.read_text() == "mended"
+
+
+def test_nothing_is_left_when_dvc_is_already_gone(tmp_path):
+    """The parent is another program: whoever takes over orphans."""
+    stage = (
+        "import pathlib, sys; from daxa.run.parent import after_parent; "
+        "mark = pathlib.Path(sys.argv[1]); after_parent(mark.touch, mark.with_name('lock'))"
+    )
+    parent = "import os, subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True)"
+    subprocess.run(
+        [sys.executable, "-c", parent, stage, str(tmp_path / "mark")],
+        check=True,
+        env={**os.environ, "DVC_STAGE": "x"},
+        timeout=60,
+    )
+    time.sleep(1)
+    assert list(tmp_path.iterdir()) == []
