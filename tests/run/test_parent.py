@@ -99,7 +99,7 @@ def test_what_is_left_acts_when_dvc_ends_and_is_gone(tmp_path):
     assert mark.read_text() == "mended"
 
 
-def test_nothing_is_left_when_dvc_is_already_gone(tmp_path):
+def test_nothing_is_left_under_another_program(tmp_path):
     """The parent is another program: whoever takes over orphans."""
     stage = (
         "import pathlib, sys; from daxa.run.parent import after_parent; "
