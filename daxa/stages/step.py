@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from daxa.archive.config import (
@@ -70,8 +70,8 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
             "no-stage", f"this archive has no stage {step} of {mission}", remedy="list them with `dvc stage list`"
         )
     settings = settings_of(config)
-    locked = _locked(layout, step, mission)
     tables = load_parameters(layout, mission)
+    locked = _locked(layout, step, mission, tables["events"])
     before = read_ledger(layout.ledger(mission, STEPS[STEPS.index(step) - 1])) if step != "fetch" else {}
     tasks, skipped = [], {}
     for obs_id, instruments in read_chosen(layout.selection(mission)).items():
@@ -107,7 +107,7 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
     )
 
 
-def _locked(layout: Layout, step: str, mission: str) -> Locked:
+def _locked(layout: Layout, step: str, mission: str, events: Mapping[str, object]) -> Locked:
     try:
         locked = load_software(layout)[mission, step]
     except KeyError:
@@ -118,7 +118,7 @@ def _locked(layout: Layout, step: str, mission: str) -> Locked:
         ) from None
     provided = FETCH_SOFTWARE if step == "fetch" else None
     if provided is None:
-        backend = find_backend(load_parameters(layout, mission)["events"].get("backend", "native"))
+        backend = find_backend(str(events.get("backend", "native")))
         provided = Locked(backend.name, backend.version(step))
     if locked != provided:
         raise ConfigError(
