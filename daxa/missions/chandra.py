@@ -46,6 +46,7 @@ SPEC = MissionSpec(
             "CLUSTER OF GALAXIES": "GCL",
             "Non-Pointing data": "MISC",
         },
+        second_category=("type", {"TOO": "TOO", "DDT": "TOO", "CAL": "CAL"}),
     ),
     id_pattern=r"[1-9][0-9]{0,4}",
     id_example="18461",

@@ -152,12 +152,18 @@ def _check_instruments(spec: MissionSpec) -> None:
     _require(spec, len(set(names)) == len(names), "calls two instruments by one name")
     for one in spec.instruments:
         field = one.field_of_view
-        _require(spec, field.shape in ("circle", "square", "annulus"), f"{one.name}: no such shape {field.shape!r}")
+        _require(
+            spec, field.shape in ("circle", "square", "annulus", "tile"), f"{one.name}: no such shape {field.shape!r}"
+        )
         _require(spec, 0 < field.size <= field.radius <= _PLANE, f"{one.name}: field of view of {field.size} arcmin")
         ring = 0 < field.inner < field.size if field.shape == "annulus" else field.inner == 0
         _require(spec, ring, f"{one.name}: inner radius of {field.inner} arcmin")
         for column in (one.exposure, field.roll, one.label[0] if one.label else ""):
             _require(spec, not column or bool(_COLUMN.fullmatch(column)), f"{one.name}: no column is called {column!r}")
+    rolls = {one.field_of_view.roll for one in spec.instruments} - {""}
+    _require(spec, len(rolls) < 2, "has instruments with different columns of the roll angle")
+    tiled = {one.field_of_view.shape == "tile" for one in spec.instruments}
+    _require(spec, len(tiled) == 1, "has tiles for some of its instruments only")
     known = {one.name: one for one in spec.instruments}
     for name in spec.default_instruments:
         _require(spec, name in known, f"chooses {name!r} by default, which it does not have")
@@ -175,6 +181,7 @@ def _check_table(spec: MissionSpec) -> None:
         *table.mode,
         *spec.directory_columns,
         *([table.category] * bool(table.category)),
+        *([table.second_category[0]] if table.second_category else []),
     ]
     for column in columns:
         _require(spec, bool(_COLUMN.fullmatch(column)), f"names a column {column!r}")
@@ -182,8 +189,12 @@ def _check_table(spec: MissionSpec) -> None:
         bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
         _require(spec, not _RESERVED.search(bare), f"uses a reserved word unquoted: {text}")
         _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is no condition: {text}")
-    _require(spec, set(table.categories.values()) <= set(CATEGORIES), "maps to a category that there is not")
-    _require(spec, bool(table.category) or not table.categories, "maps categories without a column")
+    further = table.second_category[1] if table.second_category else {}
+    codes = {*table.categories.values(), *further.values(), *([table.only_category] * bool(table.only_category))}
+    _require(spec, codes <= set(CATEGORIES), "maps to a category that there is not")
+    _require(spec, bool(table.category) == bool(table.categories), "maps categories without a column, or not at all")
+    _require(spec, bool(table.category) or not table.second_category, "has a second category without a first")
+    _require(spec, not (table.category and table.only_category), "has one category, and a column of them")
     _require(spec, 0.0 in table.never_public, "takes 0 for a date on which data become public")
     public = table.columns.get("public_date")
     always = public is None or public == table.columns.get("start")

@@ -51,18 +51,21 @@ class FieldOfView:
     Parameters
     ----------
     shape
-        ``circle`` (``size`` is the radius), ``square`` (``size`` is half the side) or
-        ``annulus`` (``size`` is the outer radius, ``inner`` the inner one).
+        ``circle`` (``size`` is the radius), ``square`` (``size`` is half the side),
+        ``annulus`` (``size`` is the outer radius, ``inner`` the inner one) or ``tile``: the
+        cell of a survey that `daxa.missions.tiling` knows by the ObsID (``size`` is half the
+        side of the tile's image, which is larger than the cell).
     size
         Arcminutes.
     roll
-        Column of the observation table with the roll angle, degrees; '' when the table
-        has none, so that a square is known only as the circle around it.
+        Column of the observation table with the roll angle: the position angle of the
+        detector's y axis, degrees from north through east.  '' when the table has none, so
+        that a square is known only as the circle around it.
     inner
         Arcminutes.
     """
 
-    shape: Literal["circle", "square", "annulus"]
+    shape: Literal["circle", "square", "annulus", "tile"]
     size: float
     roll: str = ""
     inner: float = 0.0
@@ -70,7 +73,7 @@ class FieldOfView:
     @property
     def radius(self) -> float:
         """Radius of the circle that encloses the field, arcmin."""
-        return self.size * 2**0.5 if self.shape == "square" else self.size
+        return self.size * 2**0.5 if self.shape in ("square", "tile") else self.size
 
 
 @dataclass(frozen=True)

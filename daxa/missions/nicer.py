@@ -33,7 +33,6 @@ SPEC = MissionSpec(
         where=("exposure > 0",),
         mode=("num_fpm",),
         # How its subject categories are written is not recorded where these facts come from.
-        category="subject_category",
         never_public=(0.0, 88068.0),
     ),
     id_pattern=r"[0-9]{10}",

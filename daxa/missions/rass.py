@@ -34,6 +34,7 @@ SPEC = MissionSpec(
             "public_date": "start_date",
         },
         proprietary="none",
+        only_category="ASK",
     ),
     id_pattern=r"RS[0-9]{6}[A-Z][0-9]{2}",
     instruments=(Instrument("PSPC", FieldOfView("square", 192.0), aliases=("PSPCC",), exposure="exposure"),),

@@ -102,7 +102,13 @@ class ObservationTable:
     category
         Column with the category of the target, '' when there is none.
     categories
-        Their label, or code as text, to ours (`CATEGORIES`); other labels are ``MISC``.
+        Their label, or code as text, to ours (`CATEGORIES`), whatever the case; other
+        labels are ``MISC``.
+    second_category
+        Column and its labels, for rows of which `category` says nothing or ``MISC``; labels
+        that do not stand there leave the row as it is.
+    only_category
+        The category of every row, for tables of one kind.
     never_public
         Values of the public date that mean "unknown" or "never" (MJD).
     service
@@ -117,8 +123,15 @@ class ObservationTable:
     mode: tuple[str, ...] = ()
     category: str = ""
     categories: Mapping[str, str] = field(default_factory=dict)
+    second_category: tuple[str, Mapping[str, str]] | None = None
+    only_category: str = ""
     never_public: tuple[float, ...] = (0.0,)
     service: Literal["heasarc", "xsa"] = "heasarc"
+
+    @property
+    def categorised(self) -> bool:
+        """Whether its rows have a category."""
+        return bool(self.category or self.only_category)
 
 
 @dataclass(frozen=True)
@@ -329,6 +342,11 @@ class MissionSpec:
                 remedy=f"name those that you want: {', '.join(instrument.name for instrument in self.instruments)}",
             )
         return tuple(instrument.name for instrument in self.instruments if instrument.name in wanted)
+
+    @property
+    def roll(self) -> str:
+        """Column with the roll angle that the instruments' fields need, '' for none."""
+        return next((one.field_of_view.roll for one in self.instruments if one.field_of_view.roll), "")
 
     @property
     def listed(self) -> bool:

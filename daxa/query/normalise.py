@@ -18,7 +18,7 @@ import numpy as np
 from daxa.errors import ServiceError
 from daxa.missions.spec import SAFE_ID, Instrument, MissionSpec, ObservationTable
 from daxa.query.services import ROW_ID
-from daxa.selection.schema import COLUMNS, column_names
+from daxa.selection.schema import COLUMNS, column_names, write_exposures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,10 @@ def normalise(spec: MissionSpec, raw: Table, table: ObservationTable | None = No
             "ra": _numbers(_column(asked, raw, columns["ra"])),
             "dec": _numbers(_column(asked, raw, columns["dec"])),
             **_times(asked, raw),
-            "instruments": _instruments(spec, raw) if known else [",".join(spec.default_instruments)] * len(raw),
+            **_instruments(spec, raw, known=known),
+            "category": _categories(asked, raw),
+            "mode": _modes(asked, raw),
+            "roll": _roll(spec, raw, known=known),
             "row_id": _row_ids(asked, raw),
         }
     )[[*column_names(), "row_id"]]
@@ -176,24 +179,73 @@ def _possible(name: str, values: np.ndarray) -> np.ndarray:
     return np.where((values >= low) & (values <= high), values, np.nan)
 
 
-def _instruments(spec: MissionSpec, raw: Table) -> np.ndarray:
-    used = np.array([_has_data(spec, raw, instrument) for instrument in spec.instruments], dtype=bool)
+def _instruments(spec: MissionSpec, raw: Table, *, known: bool) -> dict[str, Sequence[str]]:
+    """Instruments with data and their exposures; the mission's default where the table does not tell them."""
+    if not known:
+        return {"instruments": [",".join(spec.default_instruments)] * len(raw), "exposures": [""] * len(raw)}
+    seconds = np.array([_seconds(spec, raw, instrument) for instrument in spec.instruments])
+    used = np.array(
+        [
+            _has_data(spec, raw, instrument, exposure)
+            for instrument, exposure in zip(spec.instruments, seconds, strict=True)
+        ],
+        dtype=bool,
+    )
     combinations, which = np.unique(used, axis=1, return_inverse=True)
     names = [instrument.name for instrument in spec.instruments]
     texts = [",".join(name for name, flag in zip(names, row, strict=True) if flag) for row in combinations.T]
-    return np.array(texts, dtype=object)[which.ravel()]
+    exposures = [
+        write_exposures([one for one, flag in zip(row, flags, strict=True) if flag])
+        for row, flags in zip(_possible("exposure", seconds).T.tolist(), used.T.tolist(), strict=True)
+    ]
+    return {"instruments": np.array(texts, dtype=object)[which.ravel()], "exposures": exposures}
 
 
-def _has_data(spec: MissionSpec, raw: Table, instrument: Instrument) -> np.ndarray:
-    used = np.ones(len(raw), dtype=bool)
-    if instrument.exposure:
-        used &= np.nan_to_num(_numbers(_column(spec.table, raw, instrument.exposure))) > 0
+def _seconds(spec: MissionSpec, raw: Table, instrument: Instrument) -> np.ndarray:
+    if not instrument.exposure:
+        return np.full(len(raw), np.nan)
+    return _numbers(_column(spec.table, raw, instrument.exposure))
+
+
+def _has_data(spec: MissionSpec, raw: Table, instrument: Instrument, seconds: np.ndarray) -> np.ndarray:
+    used = np.nan_to_num(seconds) > 0 if instrument.exposure else np.ones(len(raw), dtype=bool)
     if instrument.label:
         column, value = instrument.label
         # Tables write a configuration behind a dash: ACIS-I, ACIS-S.
         texts = _texts(_column(spec.table, raw, column))
         used &= np.array([text == value or text.startswith(f"{value}-") for text in texts], dtype=bool)
     return used
+
+
+def _categories(asked: ObservationTable, raw: Table) -> list[str]:
+    if not asked.category:
+        return [asked.only_category] * len(raw)
+    ours = {label.casefold(): code for label, code in asked.categories.items()}
+    labels = _texts(_column(asked, raw, asked.category))
+    codes = [ours.get(label.casefold(), "MISC") if label else "" for label in labels]
+    if not asked.second_category:
+        return codes
+    column, second = asked.second_category
+    ours = {label.casefold(): code for label, code in second.items()}
+    others = _texts(_column(asked, raw, column))
+    return [
+        ours.get(other.casefold(), code) if code in ("", "MISC") else code
+        for code, other in zip(codes, others, strict=True)
+    ]
+
+
+def _modes(asked: ObservationTable, raw: Table) -> list[str]:
+    if not asked.mode:
+        return [""] * len(raw)
+    columns = [_texts(_column(asked, raw, name)) for name in asked.mode]
+    return [" ".join(filter(None, cells))[:LONGEST_TEXT].rstrip() for cells in zip(*columns, strict=True)]
+
+
+def _roll(spec: MissionSpec, raw: Table, *, known: bool) -> np.ndarray:
+    if not (known and spec.roll):
+        return np.full(len(raw), np.nan)
+    angles = _numbers(_column(spec.table, raw, spec.roll))
+    return np.where(np.abs(angles) <= 360, angles, np.nan) % 360
 
 
 def _column(asked: ObservationTable, raw: Table, name: str):

@@ -77,8 +77,10 @@ def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = No
     """
     asked = table or spec.table
     columns = [ROW_ID] if asked.service == "heasarc" else []
-    columns += asked.columns.values()
+    columns += [*asked.columns.values(), *asked.mode, asked.category]
+    columns += [asked.second_category[0]] if asked.second_category else []
     if asked == spec.table:  # instruments are declared in its columns
+        columns.append(spec.roll)
         columns += [instrument.exposure for instrument in spec.instruments]
         columns += [instrument.label[0] for instrument in spec.instruments if instrument.label]
     quoted = ", ".join(f'"{name}"' for name in dict.fromkeys(filter(None, columns)))

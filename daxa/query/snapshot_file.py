@@ -23,7 +23,15 @@ from daxa.errors import CriteriaError, DataError, StorageError
 from daxa.missions import MissionSpec, find_mission
 from daxa.missions.spec import ObservationTable
 from daxa.run.task import canonical
-from daxa.selection.schema import COLUMNS, Column, column_names, table_digest
+from daxa.selection.schema import (
+    COLUMNS,
+    Column,
+    column_names,
+    is_category,
+    is_mode,
+    sound_exposures,
+    table_digest,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +139,8 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     >>> declaration_of(xmm, xmm.table) == declaration_of(xmm, xmm.mirrors[0])
     False
     """
-    instruments = [[item.name, item.exposure, list(item.label or ())] for item in spec.instruments]
+    instruments = [[item.name, item.exposure, list(item.label or ()), item.field_of_view.roll]
+                   for item in spec.instruments]  # fmt: skip
     asked = {
         "format": _FORMAT,
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
@@ -295,6 +304,10 @@ def _impossible(table: pd.DataFrame, spec: MissionSpec) -> str:
         return "it names instruments that the mission does not have"
     if not "".join(targets).isprintable() or max(map(len, targets)) > LONGEST_TEXT:
         return "a target's name cannot be shown"
+    if not all(map(is_category, table["category"].unique())) or not all(map(is_mode, table["mode"].unique())):
+        return "a category or a mode cannot be"
+    if not sound_exposures(table).all():
+        return "the exposures of its instruments cannot be"
     if any(text and not SAFE_ROW_ID.fullmatch(text) for text in table["row_id"].tolist()):
         return "an identifier of a row cannot be"
     return next((f"a value of {name} cannot be" for name in _out_of_range(table)), "")

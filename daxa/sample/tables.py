@@ -79,7 +79,9 @@ _WHOLE = frozenset(
         "xmm_revolution",
     }
 )
-_WIDTHS = {"name": 30, "obsid": 11, "title": 120, "abstract": 200, "pi_title": 8, "data_in_heasarc": 1}
+# A number in xmmmaster, words in chanmaster.
+_LABELS = frozenset({("chanmaster", "class")})
+_WIDTHS = {"class": 50, "subject_category": 60, "name": 30, "obsid": 11, "title": 120, "abstract": 200, "pi_title": 8, "data_in_heasarc": 1}
 _UCDS = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main", "obsid": "meta.id;meta.main", "name": "meta.id"}
 
 
@@ -92,7 +94,7 @@ def table_columns(table: str, rows: Iterable[Row] = ()) -> tuple[TableColumn, ..
     'mjd'
     """
     if table in _COLUMNS:
-        return tuple(_describe(name) for name in _COLUMNS[table].split())
+        return tuple(_describe(name, table=table) for name in _COLUMNS[table].split())
     found: dict[str, TableColumn] = {"__row": _describe("__row")}
     for row in rows:
         for name, value in row.items():
@@ -100,11 +102,11 @@ def table_columns(table: str, rows: Iterable[Row] = ()) -> tuple[TableColumn, ..
     return tuple(found.values())
 
 
-def _describe(name: str, value: object = "") -> TableColumn:
+def _describe(name: str, value: object = "", *, table: str = "") -> TableColumn:
     ucd = _UCDS.get(name, "")
     if name in _UNIT_OF:
         return TableColumn(name, "double", 0, _UNIT_OF[name], ucd)
-    if isinstance(value, int) or (name in _WHOLE and isinstance(value, str)):
+    if isinstance(value, int) or (name in _WHOLE and isinstance(value, str) and (table, name) not in _LABELS):
         return TableColumn(name, "int", 0, "", ucd)
     if isinstance(value, float):
         return TableColumn(name, "double", 0, "", ucd)

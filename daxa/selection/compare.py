@@ -49,7 +49,8 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Difference:
     --------
     >>> import pandas as pd
     >>> old = pd.DataFrame([{"obs_id": "001", "target": "A", "ra": 1.0, "dec": 2.0, "start": 5e4, "end": 5e4,
-    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan")}])
+    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan"), "category": "GCL", "mode": "",
+    ...     "roll": 30.0, "exposures": "8"}])
     >>> compare(old, old.assign(exposure=10.0)).columns
     {'001': ('exposure',)}
     >>> compare(old, old.assign(obs_id="002")).added

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from daxa.errors import CriteriaError, DataError
+from daxa.missions.facts import CATEGORIES
 from daxa.missions.spec import SAFE_ID, MissionSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = [
@@ -24,10 +26,16 @@ __all__ = [
     "Column",
     "arrange",
     "check_table",
+    "choose_exposures",
     "column_names",
+    "instrument_exposures",
+    "is_category",
     "is_instruments",
+    "is_mode",
     "is_obs_id",
+    "sound_exposures",
     "table_digest",
+    "write_exposures",
 ]
 
 
@@ -87,10 +95,35 @@ COLUMNS: tuple[Column, ...] = (
     Column("instruments", "text", "", "meta.id;instr", "Chosen instruments that have data, separated by commas"),
     # Archives write "never" as a day some thousand years ahead.
     Column("public_date", "float", "d", "time.release", "When the data become public, MJD", "utc", True, (1.0, 1e6)),
+    Column(
+        "category", "text", "", "src.class", "What was observed, as a code of daxa; empty where the archive is silent"
+    ),
+    Column(
+        "mode", "text", "", "instr.setup", "Modes of the instruments, as the archive writes them, separated by blanks"
+    ),
+    Column(
+        "roll",
+        "float",
+        "deg",
+        "pos.posAng",
+        "Position angle of the detector's y axis, from north through east",
+        "icrs",
+        True,
+        (0, 360),
+    ),
+    Column(
+        "exposures",
+        "text",
+        "",
+        "time.duration;obs.exposure",
+        "Exposure in seconds of each of the instruments, in their order, separated by commas; empty where unknown",
+    ),
 )
 """Every column, in the order of the file."""
 
 _INSTRUMENTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:,[A-Za-z0-9][A-Za-z0-9_-]*)*")
+_SECONDS = re.compile(r"(?:\d{1,10}(?:\.\d{1,20})?(?:e-\d{1,3})?)?", re.ASCII)
+_LONGEST_MODE = 200
 
 
 def column_names() -> tuple[str, ...]:
@@ -142,7 +175,8 @@ def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
     """
     for column in COLUMNS:
         values = table[column.name]
-        for bad in values.index[_wrong_values(column, values, spec)][:1]:
+        wrong = ~sound_exposures(table) if column.name == "exposures" else _wrong_values(column, values, spec)
+        for bad in values.index[wrong][:1]:
             raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} cannot be")
     repeated = table["obs_id"][table["obs_id"].duplicated()]
     if len(repeated):
@@ -174,6 +208,16 @@ def is_instruments(value: object, spec: MissionSpec) -> bool:
     return isinstance(value, str) and bool(_INSTRUMENTS.fullmatch(value)) and set(value.split(",")) <= known
 
 
+def is_category(value: object, _spec: MissionSpec | None = None) -> bool:
+    """Whether a cell holds a code of `daxa.missions.facts.CATEGORIES`, or ''."""
+    return isinstance(value, str) and (value == "" or value in CATEGORIES)
+
+
+def is_mode(value: object, _spec: MissionSpec | None = None) -> bool:
+    """Whether a cell holds words that can be shown, or ''."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_MODE
+
+
 def _is_text(value: object, _spec: MissionSpec) -> bool:
     return isinstance(value, str)
 
@@ -181,7 +225,100 @@ def _is_text(value: object, _spec: MissionSpec) -> bool:
 _TEXT_CHECKS: dict[str, Callable[[object, MissionSpec], bool]] = {
     "obs_id": is_obs_id,
     "instruments": is_instruments,
+    "category": is_category,
+    "mode": is_mode,
 }
+
+
+def write_exposures(seconds: Sequence[float]) -> str:
+    """Exposures of a row's instruments as its cell holds them.
+
+    Examples
+    --------
+    >>> write_exposures([38221.4, float("nan"), 38000.0]), write_exposures([float("nan")])
+    ('38221.4,,38000', '')
+    """
+    texts = ["" if one != one else repr(float(one)).removesuffix(".0") for one in seconds]  # noqa: PLR0124 - NaN
+    return ",".join(texts) if any(texts) else ""
+
+
+def choose_exposures(exposures: str, instruments: str, chosen: str) -> str:
+    """A row's exposures cut to those of its instruments that were chosen.
+
+    Examples
+    --------
+    >>> choose_exposures("15000,19000,", "PN,M1,M2", "M1,M2"), choose_exposures("", "PN,M1", "PN")
+    ('19000,', '')
+    """
+    known = dict(zip(instruments.split(","), exposures.split(","), strict=False))
+    texts = [known.get(name, "") for name in chosen.split(",")]
+    return ",".join(texts) if any(texts) else ""
+
+
+def sound_exposures(table: pd.DataFrame) -> np.ndarray:
+    """Whether each row says nothing, or one possible exposure (or nothing) for each of its instruments.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) bool.
+    """
+    import numpy as np
+
+    most = next(column.limits[1] for column in COLUMNS if column.name == "exposure")
+
+    def sound(text: object, instruments: object) -> bool:
+        if text == "":
+            return True
+        if not isinstance(text, str) or not isinstance(instruments, str):
+            return False
+        cells = text.split(",")
+        return (
+            any(cells)
+            and len(cells) == len(instruments.split(","))
+            and all(_SECONDS.fullmatch(cell) and (not cell or 0 < float(cell) <= most) for cell in cells)
+        )
+
+    rows = zip(table["exposures"].tolist(), table["instruments"].tolist(), strict=True)
+    return np.fromiter((sound(*row) for row in rows), bool, len(table))
+
+
+def instrument_exposures(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """How long each of these instruments was exposed, as far as the table says.
+
+    Parameters
+    ----------
+    table
+        With sound ``instruments`` and ``exposures``.
+    names
+        Of k instruments.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, k) seconds; NaN where it is not known, or the instrument has no data.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"instruments": ["PN,M2", "M2", "PN"], "exposures": ["5,7.5", "8", ""]})
+    >>> instrument_exposures(rows, ["PN", "M2"]).tolist()
+    [[5.0, 7.5], [nan, 8.0], [nan, nan]]
+    """
+    import numpy as np
+
+    found = np.full((len(table), len(names)), np.nan)
+    which, kinds = table["instruments"].factorize()
+    texts = table["exposures"].to_numpy(dtype=object)
+    for number, kind in enumerate(kinds):
+        own = kind.split(",")
+        rows = np.flatnonzero((which == number) & (texts != ""))
+        cells = ",".join(texts[rows]).split(",") if len(rows) else []
+        seconds = np.array([cell or "nan" for cell in cells], dtype=np.float64).reshape(len(rows), len(own))
+        for place, name in enumerate(names):
+            if name in own:
+                found[rows, place] = seconds[:, own.index(name)]
+    return found
 
 
 def _damaged(message: str) -> DataError:
@@ -205,7 +342,8 @@ def table_digest(table: pd.DataFrame) -> str:
     --------
     >>> import pandas as pd
     >>> one = pd.DataFrame([{"obs_id": "001", "target": "A", "ra": 1.0, "dec": 2.0, "start": 5e4, "end": 5e4,
-    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan")}])
+    ...     "exposure": 9.0, "instruments": "PN", "public_date": float("nan"), "category": "GCL", "mode": "",
+    ...     "roll": 30.0, "exposures": "8"}])
     >>> table_digest(one) == table_digest(one.copy()), table_digest(one) == table_digest(one.assign(obs_id="1"))
     (True, False)
     """

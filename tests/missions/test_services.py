@@ -39,7 +39,11 @@ def row_of(spec):
     named = {*columns.values(), *(words - {"in", "like", "not", "or", "and"})}
     named |= {one.exposure for one in spec.instruments if one.exposure}
     named |= {one.label[0] for one in spec.instruments if one.label}
+    named |= {name for name in re.findall(r'"(\w+)"', build_query(spec, 1)) if name != "__row"}
     row: dict[str, object] = {name: TEXTS.get(name, 1000.0) for name in named}
+    row |= {name: f"{name} on" for name in spec.table.mode}
+    row |= {spec.table.category: next(iter(spec.table.categories))} if spec.table.category else {}
+    row |= {spec.roll: 271.25} if spec.roll else {}
     row |= {columns["target"]: "a target", columns["ra"]: 149.6, columns["dec"]: -11.1, columns["start"]: 55544.2}
     if "end" in columns:
         row[columns["end"]] = 55545.2
@@ -67,6 +71,10 @@ def test_a_service_answers_what_is_asked_and_the_answer_is_understood(mission, t
     assert kept["end"] == pytest.approx(55545.2 if "end" in spec.table.columns else 55544.2 + 1000 / 86400)
     assert kept["exposure"] == pytest.approx(1000.0)
     assert kept["public_date"] == pytest.approx(55900.0 if spec.table.proprietary == "date" else 55544.2)
+    assert kept["mode"] == " ".join(f"{name} on" for name in spec.table.mode)
+    assert kept["category"] == next(iter(spec.table.categories.values()), spec.table.only_category)
+    assert kept["roll"] == 271.25 if spec.roll else np.isnan(kept["roll"])
+    assert set(kept["exposures"].split(",")) == {"1000"}
     labelled = any(one.label for one in spec.instruments)
     assert kept["instruments"] == (
         spec.instruments[0].name if labelled else ",".join(one.name for one in spec.instruments)

@@ -14,6 +14,9 @@ XMM = {
     "pn_time": 15000.0,
     "mos1_time": 19000.0,
     "mos2_time": 19000.0,
+    "pn_mode": "PrimeFullWindow",
+    "mos1_mode": "PrimeFullWindow",
+    "mos2_mode": "PrimePartialW2",
     "public_date": 54300.0,
 }
 
@@ -27,6 +30,9 @@ NUSTAR = {
     "end_time": 57264.7855,
     "exposure_a": 38221.4,
     "exposure_b": 38000.0,
+    "instrument_mode": "SCIENCE",
+    "subject_category": "Galactic Compact Sources",
+    "roll_angle": 331.2,
     "public_date": 57600.0,
 }
 
@@ -39,6 +45,9 @@ CHANDRA = {
     "time": 57501.524,
     "exposure": 5124.6,
     "detector": "ACIS-I",
+    "data_mode": "VFAINT",
+    "class": "AGN UNCLASSIFIED",
+    "type": "GO",
     "public_date": 57870.0,
 }
 

@@ -14,9 +14,14 @@ ROW = {
     "exposure": 20470.0,
     "instruments": "PN,M1,M2",
     "public_date": 54300.0,
+    "category": "GCL",
+    "mode": "PrimeFullWindow",
+    "roll": 306.72,
+    "exposures": "15000,19000,19000",
 }
 
 
 def observations(*changes: dict) -> pd.DataFrame:
-    """One row per change, each the row above with that change."""
-    return pd.DataFrame([ROW | change for change in changes or ({},)])
+    """One row per change, each the row above with that change; other instruments have no exposures of their own."""
+    unknown = {"exposures": ""}
+    return pd.DataFrame([ROW | (unknown if "instruments" in one else {}) | one for one in changes or ({},)])
