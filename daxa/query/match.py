@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.errors import CriteriaError
+from daxa.missions.facts import FieldOfView
 from daxa.missions.spec import MissionSpec
-from daxa.query.conditions import Access, Box, Exposure, Moc, Near, Region, Window
+from daxa.query.conditions import Access, Box, Category, Exposure, Moc, Mode, Near, Region, Window
 from daxa.query.criteria import Criteria
+from daxa.query.fields import Fields
 from daxa.query.sample import Sample
 from daxa.query.sky import Objects, near_pairs, nearest_separation
 from daxa.query.values import write_window
+from daxa.selection.schema import instrument_exposures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +47,9 @@ class Match:
         (condition, rows left after it), in the order in which they were applied.
     left_out
         Reason to number of rows that meet everything else but are not public.
+    approximate
+        Number of kept rows that a circle around the field of view decided, since its true
+        shape is not known.
     sky
         What was matched, for the table of pairs (`daxa.query.pairs`).
     """
@@ -51,6 +58,7 @@ class Match:
     instruments: tuple[str, ...]
     counts: tuple[tuple[str, int], ...]
     left_out: Mapping[str, int]
+    approximate: int
     sky: Sky
 
 
@@ -66,6 +74,9 @@ class Sky:
         All criteria, which know where targets are and which instruments take part.
     known
         Pairs found before, so that selection and pairs walk the sky once.
+    guessed
+        For each condition on places, instruments (n,) as bits that meet it by a circle in
+        place of their true field.
     """
 
     spec: MissionSpec
@@ -73,15 +84,29 @@ class Sky:
     whole: Criteria
     at: float
     known: dict[int, tuple[Objects, list[Meeting]]] = field(default_factory=dict)
+    guessed: list[np.ndarray] = field(default_factory=list)
 
     @property
     def chosen(self) -> tuple[str, ...]:
         named = {name for part in self.whole.parts() for name in part.instruments}
         return self.spec.choose_instruments(self.whole.instruments or {*self.spec.default_instruments, *named})
 
-    def fields(self) -> np.ndarray:
-        """Radius of the field of view of each chosen instrument, arcmin."""
-        return np.array([self.spec.find_instrument(name).field_of_view.radius for name in self.chosen])
+    @cached_property
+    def fields(self) -> tuple[tuple[int, Fields], ...]:
+        """Each kind of field of view, and the chosen instruments that have it as bits."""
+        kinds: dict[FieldOfView, int] = {}
+        for bit, name in enumerate(self.chosen):
+            view = self.spec.find_instrument(name).field_of_view
+            kinds[view] = kinds.get(view, 0) | 1 << bit
+        return tuple((bits, Fields(view, self.table)) for view, bits in kinds.items())
+
+    @cached_property
+    def circled(self) -> np.ndarray:
+        """Instruments of each row of whose field only the circle around it is known, (n,) bits."""
+        code = np.zeros(len(self.table), dtype=np.int64)
+        for bits, fields in self.fields:
+            code[~fields.known] |= bits
+        return code
 
     def meet(self, objects: Objects) -> Iterator[Meeting]:
         """Every object with every row that meets it in space and time, in blocks.
@@ -94,16 +119,18 @@ class Sky:
         if id(objects) in self.known:
             yield from self.known[id(objects)][1]
             return
-        reaches = [objects.reach(field) for field in self.fields()]
+        limits = [(bits, fields, fields.reach(objects), fields.sure(objects)) for bits, fields in self.fields]
         start, end = self.times()
-        found = near_pairs(self.column("ra"), self.column("dec"), objects.ra, objects.dec, np.maximum.reduce(reaches))
+        reach = np.maximum.reduce([reach for _, _, reach, _ in limits])
+        middle = self.fields[0][1]
+        found = near_pairs(middle.ra, middle.dec, objects.ra, objects.dec, reach)
         kept: list[Meeting] = []
         for target, row, apart in found:
             timely = np.flatnonzero(objects.in_time(target, start[row], end[row]))
             target, row, apart = target[timely], row[timely], apart[timely]  # noqa: PLW2901 - fewer of the same
             code = np.zeros(len(row), dtype=np.int64)
-            for bit, reach in enumerate(reaches):
-                code |= (apart <= reach[target]).astype(np.int64) << bit
+            for bits, fields, reach, sure in limits:
+                code |= bits * fields.meet(objects, target, row, apart, reach=reach, sure=sure)
             yield target, row, code, apart
             if kept is not None and sum(len(block[0]) for block in kept) < _REMEMBERED:
                 kept.append((target, row, code, apart))
@@ -172,8 +199,17 @@ def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: flo
         join_names(sky.chosen, pairs[keep] @ (1 << np.arange(len(sky.chosen)))),
         tuple(counts),
         {reason: number for reason, number in left_out.items() if number},
+        _count_guessed(sky, pairs),
         sky,
     )
+
+
+def _count_guessed(sky: Sky, pairs: np.ndarray) -> int:
+    """Rows of which no chosen instrument is certain."""
+    if not sky.guessed:
+        return 0
+    codes = pairs @ (1 << np.arange(len(sky.chosen)))
+    return int(((codes != 0) & (codes & ~np.bitwise_or.reduce(sky.guessed) == 0)).sum())
 
 
 def _conjuncts(sky: Sky, criteria: Criteria) -> Iterator[tuple[str, np.ndarray]]:
@@ -222,6 +258,9 @@ def _holds(sky: Sky, condition: object) -> np.ndarray:
         return _near(sky, condition)
     if isinstance(condition, Sample):
         return _near_objects(sky, condition.objects)
+    if isinstance(condition, Exposure):
+        seconds = instrument_exposures(sky.table, sky.chosen)
+        return np.where(np.isnan(seconds), sky.column("exposure")[:, None], seconds) >= condition.seconds
     return _of_rows(sky, condition)[:, None]
 
 
@@ -229,14 +268,34 @@ def _of_rows(sky: Sky, condition: object) -> np.ndarray:
     """Where a condition holds that is the same for all instruments, (rows,)."""
     if isinstance(condition, Window):
         return _overlap(sky, condition)
-    if isinstance(condition, Exposure):
-        return sky.column("exposure") >= condition.seconds
+    if isinstance(condition, Category):
+        return _told(sky, "category").isin(condition.codes).to_numpy()
+    if isinstance(condition, Mode):
+        return _in_mode(_told(sky, "mode"), condition.words)
     if isinstance(condition, Access) and condition.kind != "any":
         public = sky.column("public_date") <= sky.at
         return public if condition.kind == "public" else ~public
     if isinstance(condition, Box | Region | Moc):
         return _in_area(condition, sky.column("ra"), sky.column("dec"))
     return np.ones(len(sky.table), dtype=bool)
+
+
+def _told(sky: Sky, name: str) -> pd.Series:
+    """A column that the service in use may not give, though the mission's own table does."""
+    cells = sky.table[name]
+    if len(cells) and not (cells != "").any():
+        raise CriteriaError(
+            "no-column",
+            f"the table of {sky.spec.title} at hand tells the {name} of no observation",
+            remedy=f"leave out the {name}, or fetch the table from another service",
+        )
+    return cells
+
+
+def _in_mode(cells: pd.Series, words: tuple[str, ...]) -> np.ndarray:
+    which, modes = cells.factorize()
+    spaced = [f" {mode.casefold()} " for mode in modes]
+    return np.array([any(f" {word} " in mode for word in words) for mode in spaced], dtype=bool)[which]
 
 
 def _in_area(area: Box | Region | Moc, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -264,10 +323,21 @@ def _listed(spec: MissionSpec, table: pd.DataFrame, obs_ids: tuple[str, ...]) ->
 
 
 def _near(sky: Sky, near: Near) -> np.ndarray:
-    places = sky.whole.positions_of(near)
-    reaches = np.concatenate([objects_at(near, places[:1]).reach(field) for field in sky.fields()])
-    separation = nearest_separation(sky.column("ra"), sky.column("dec"), places, limit=float(max(reaches.max(), 0)))
-    return separation[:, None] <= reaches
+    """The nearest place decides, but where the shape of the field may leave it out and hold another."""
+    objects = objects_at(near, sky.whole.positions_of(near))
+    code = np.zeros(len(sky.table), dtype=np.int64)
+    for bits, fields in sky.fields:
+        reach, sure = fields.reach(objects), fields.sure(objects)
+        nearest = nearest_separation(fields.ra, fields.dec, objects.ra, objects.dec, limit=max(float(reach[0]), 0))
+        met = nearest <= np.where(fields.known, sure[0], reach[0])
+        unsure = np.flatnonzero((nearest <= reach[0]) & ~met)
+        for target, row, apart in near_pairs(fields.ra[unsure], fields.dec[unsure], objects.ra, objects.dec, reach):
+            hit = fields.meet(objects, target, unsure[row], apart, reach=reach, sure=sure)
+            met[unsure[row[hit]]] = True
+        code |= bits * met
+    if near.match != "centre":
+        sky.guessed.append(code & sky.circled)
+    return code[:, None] & (1 << np.arange(len(sky.chosen))) != 0
 
 
 def objects_at(near: Near, places: tuple[tuple[float, float], ...]) -> Objects:
@@ -282,6 +352,8 @@ def _near_objects(sky: Sky, objects: Objects) -> np.ndarray:
     for _, row, code, _ in sky.meet(objects):
         for column, bit in enumerate(bits):
             met[row[code & bit != 0], column] = True
+    if objects.match != "centre":
+        sky.guessed.append(met @ bits & sky.circled)
     return met
 
 

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from daxa.errors import CriteriaError
 from daxa.missions import MissionSpec, find_mission
 from daxa.query.criteria import Criteria
 from daxa.query.reading import make_criteria, read_criteria
 from daxa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pandas as pd
 
     from daxa.query.snapshot import Origin, Snapshot
@@ -39,6 +42,9 @@ class Selection:
         What was asked for, with the positions of its targets.
     origin
         Service, query and time.
+    approximate
+        Number of observations that a circle around the field of view decided, since its true
+        shape is not known.
     """
 
     spec: MissionSpec
@@ -46,6 +52,20 @@ class Selection:
     row_ids: Mapping[str, str]
     criteria: Criteria
     origin: Origin
+    approximate: int = 0
+
+
+def _check_snapshot(spec: MissionSpec, snapshot: Snapshot, *, demand: bool) -> None:
+    if snapshot.mission not in ("", spec.name):
+        raise CriteriaError(
+            "snapshot",
+            f"the snapshot is of {snapshot.mission}, not of {spec.title}",
+            remedy=f"give one of {spec.name}",
+        )
+    if demand:
+        raise CriteriaError(
+            "snapshot", "a given snapshot is used as it is", remedy="leave out one of snapshot, refresh and max_age"
+        )
 
 
 class _Source:
@@ -75,6 +95,11 @@ class _Source:
                 self._snapshot = take_snapshot(self._spec, self.settings(), **self._freshness)
             return self._snapshot
 
+    @property
+    def note(self) -> str:
+        with self._lock:
+            return "" if self._snapshot is None else self._snapshot.note
+
     def position(self, name: str) -> tuple[float, float]:
         from daxa.query.services import resolve_name
 
@@ -100,11 +125,14 @@ class Mission:
         `Criteria`, or their plain form as stored with a selection.
     snapshot
         An observation table to use in place of asking a service.
+    refresh, max_age, offline
+        How old the observation table may be; see `daxa.query.snapshot.take_snapshot`.
 
     Raises
     ------
     CriteriaError
-        There is no such mission, or the criteria cannot be used.
+        There is no such mission, the criteria cannot be used, or a snapshot is of another mission or
+        given together with a demand on its age.
 
     Examples
     --------
@@ -120,10 +148,15 @@ class Mission:
         *,
         criteria: Criteria | Mapping[str, object] | None = None,
         snapshot: Snapshot | None = None,
+        refresh: bool = False,
+        max_age: timedelta | None = None,
+        offline: bool = False,
     ) -> None:
         self._spec = find_mission(name)
+        if snapshot is not None:
+            _check_snapshot(self._spec, snapshot, demand=refresh or max_age is not None)
         self._criteria = criteria if isinstance(criteria, Criteria) else read_criteria(self._spec, criteria or {})
-        self._source = _Source(self._spec, settings, snapshot)
+        self._source = _Source(self._spec, settings, snapshot, refresh=refresh, max_age=max_age, offline=offline)
         self._selection: Selection | None = None
 
     @property
@@ -140,6 +173,25 @@ class Mission:
     def criteria(self) -> Criteria:
         """What is asked for."""
         return self._criteria
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The observation table in use, with its origin; taken when it is first needed.
+
+        Raises
+        ------
+        ServiceError
+            A service cannot be reached, or its answer cannot be used.
+        """
+        return self._source.snapshot()
+
+    @property
+    def note(self) -> str:
+        """What is to be known about the table in use: that it is old, or not of the usual service; '' for nothing.
+
+        Empty as long as no table was needed: it never asks a service.
+        """
+        return self._source.note
 
     def filter(
         self,
@@ -158,6 +210,8 @@ class Mission:
         moc: object = None,
         min_exposure: object = None,
         access: object = None,
+        category: object = None,
+        mode: object = None,
         everything: bool = False,
         obs_ids: object = None,
         instruments: object = None,
@@ -190,9 +244,13 @@ class Mission:
         box, region, moc
             Where the pointing lies: ``{"ra": (350, 10), "dec": (-5, 5)}``; a DS9 region; a coverage map.
         min_exposure
-            With its unit, such as ``"5 ks"``.
+            With its unit, such as ``"5 ks"``; of each instrument where the table tells them apart.
         access
             ``public`` (also by default), ``proprietary`` or ``any``.
+        category
+            What was observed: code or codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.
+        mode
+            Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, whatever the case.
         everything
             True says on purpose that the whole archive is wanted.
         obs_ids
@@ -227,6 +285,8 @@ class Mission:
             moc=moc,
             min_exposure=min_exposure,
             access=access,
+            category=category,
+            mode=mode,
             everything=everything,
             obs_ids=obs_ids,
             instruments=instruments,
@@ -272,18 +332,21 @@ class Mission:
 
     def _choose(self) -> Selection:
         from daxa.query.match import match
-        from daxa.selection.schema import arrange
+        from daxa.selection.schema import arrange, choose_exposures
 
         criteria = self._criteria.resolve(self._source.position)
         snapshot = self._source.snapshot()
         found = match(self._spec, snapshot.table, criteria, at=snapshot.mjd)
-        kept = snapshot.table[found.keep].assign(instruments=list(found.instruments))
+        kept = snapshot.table[found.keep]
+        exposures = map(choose_exposures, kept["exposures"], kept["instruments"], found.instruments)
+        kept = kept.assign(exposures=list(exposures), instruments=list(found.instruments))
         return Selection(
             self._spec,
             arrange(kept),
             dict(zip(kept["obs_id"], kept["row_id"], strict=True)),
             criteria,
             replace(snapshot.origin, left_out={**snapshot.origin.left_out, **found.left_out}),
+            found.approximate,
         )
 
     def __repr__(self) -> str:

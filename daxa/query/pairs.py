@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,11 @@ def list_pairs(found: Match) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``target`` (its name, else RA,Dec, else its row in the sample from 1), ``target_ra``,
-        ``target_dec`` (degrees), ``obs_id``, ``off_axis`` (arcmin from the pointing), ``exposure`` (s),
-        ``instruments`` (that see it, of those chosen), in the order of the targets and then of the ObsIDs.
+        ``target_dec`` (degrees), ``obs_id``, ``off_axis`` (arcmin from the pointing, or the middle of a
+        tile), ``exposure`` (s), ``instruments`` (that see it, of those chosen), ``approximate`` (the true
+        shape of the field is not known, a circle around it decided), ``owner`` (the position itself lies in
+        the field of one of them; of survey tiles, the one to which it belongs), in the order of the targets
+        and then of the ObsIDs.
 
     Raises
     ------
@@ -101,6 +105,8 @@ def _condition_pairs(
                 "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="ask for smaller radii or fewer targets"
             )
     target, row, code, apart = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    guess = (code & ~sky.circled[row] == 0) & (objects.match != "centre")
+    owner = _holding(sky, objects, target, row, apart) & code != 0
     # One key sorts by target and then by ObsID, and is unique.
     by = np.argsort(target.astype(np.int64) * (len(sky.table) + 1) + order[row])
     target, row, code = target[by], row[by], code[by]
@@ -113,8 +119,20 @@ def _condition_pairs(
             "off_axis": apart[by],
             "exposure": sky.column("exposure")[row],
             "instruments": np.array(join_names(sky.chosen, code), dtype=object),
+            "approximate": guess[by],
+            "owner": owner[by],
         }
     )
+
+
+def _holding(sky: Sky, objects: Objects, target: np.ndarray, row: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Instruments (k,) as bits whose field holds the position of the target."""
+    places = replace(objects, radius=np.zeros(len(objects.ra)), match="covers", margin=1.0)
+    code = np.zeros(len(row), dtype=np.int64)
+    for bits, fields in sky.fields:
+        reach, sure = fields.reach(places), fields.sure(places)
+        code |= bits * fields.meet(places, target, row, apart, reach=reach, sure=sure)
+    return code
 
 
 def _codes(chosen: tuple[str, ...], instruments: tuple[str, ...]) -> np.ndarray:

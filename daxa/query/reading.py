@@ -19,9 +19,11 @@ from daxa.query.conditions import (
     Region,
     Window,
     read_box,
+    read_category,
     read_exposure,
     read_margin,
     read_match,
+    read_mode,
 )
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.values import read_names, read_positions, read_radius, read_window
@@ -42,6 +44,8 @@ _CLAUSE_KEYS = (
     "moc",
     "min_exposure",
     "access",
+    "category",
+    "mode",
     "everything",
 )
 _TREE_KEYS = ("any_of", "none_of")
@@ -65,6 +69,8 @@ def make_criteria(
     moc: object = None,
     min_exposure: object = None,
     access: object = None,
+    category: object = None,
+    mode: object = None,
     everything: object = False,
     obs_ids: object = None,
     instruments: object = None,
@@ -101,7 +107,11 @@ def make_criteria(
     moc
         Coverage map, see `daxa.query.areas.read_moc`, in which the pointing lies.
     min_exposure
-        With its unit, such as ``"5 ks"``.
+        With its unit, such as ``"5 ks"``; of each instrument where the table tells them apart.
+    category
+        Code or codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.
+    mode
+        Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, whatever the case.
     access
         ``public`` (also when nothing is said), ``proprietary`` or ``any``.
     everything
@@ -126,6 +136,8 @@ def make_criteria(
             {
                 *_read_areas(box, region, moc, files=files),
                 *_read_quality(min_exposure, access, everything),
+                *([] if category is None else [read_category(category, spec)]),
+                *([] if mode is None else [read_mode(mode, spec)]),
                 *_read_samples(
                     sample, has_place, (radius, match, margin), inside, has_time=time is not None, files=files
                 ),

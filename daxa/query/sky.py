@@ -52,13 +52,6 @@ class Objects:
     margin: float = 1.0
     inside: bool = False
 
-    def reach(self, field_of_view: float) -> np.ndarray:
-        """Largest separation (n,) at which an instrument with this field (arcmin) meets each of them."""
-        if self.match == "centre":
-            return self.radius
-        field = field_of_view * self.margin
-        return field + self.radius if self.match == "overlaps" else field - self.radius
-
     def in_time(self, index: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Whether observations (m,) from `start` to `end` meet the windows of the objects `index` (m,)."""
         if self.start is None or self.end is None:
@@ -148,7 +141,7 @@ def _blocks(
 
 
 def nearest_separation(
-    ra: np.ndarray, dec: np.ndarray, positions: tuple[tuple[float, float], ...], *, limit: float
+    ra: np.ndarray, dec: np.ndarray, place_ra: np.ndarray, place_dec: np.ndarray, *, limit: float
 ) -> np.ndarray:
     """Distance of each pointing from the nearest of several positions.
 
@@ -158,8 +151,8 @@ def nearest_separation(
     ----------
     ra, dec
         (n,) pointings, degrees.
-    positions
-        (ra, dec), degrees.
+    place_ra, place_dec
+        (m,) positions, degrees.
     limit
         Arcminutes beyond which the distance does not matter.
 
@@ -170,12 +163,13 @@ def nearest_separation(
 
     Examples
     --------
-    >>> nearest_separation(np.array([359.9, 10.0]), np.array([0.0, 0.0]), ((0.1, 0.0),), limit=60).round(6)
+    >>> places = np.array([0.1]), np.array([0.0])
+    >>> nearest_separation(np.array([359.9, 10.0]), np.array([0.0, 0.0]), *places, limit=60).round(6)
     array([12., inf])
     """
     from scipy.spatial import KDTree
 
-    tree = KDTree(_unit_vectors(*np.array(positions, dtype=np.float64).T))
+    tree = KDTree(_unit_vectors(place_ra, place_dec))
     # The bound is exclusive and rounded: a little more, and the comparison is done on the angle.
     bound = float(_chord(np.array(limit)))
     chord, _ = tree.query(_unit_vectors(ra, dec), distance_upper_bound=bound)

@@ -304,10 +304,6 @@ def _impossible(table: pd.DataFrame, spec: MissionSpec) -> str:
         return "it names instruments that the mission does not have"
     if not "".join(targets).isprintable() or max(map(len, targets)) > LONGEST_TEXT:
         return "a target's name cannot be shown"
-    if not all(map(is_category, table["category"].unique())) or not all(map(is_mode, table["mode"].unique())):
-        return "a category or a mode cannot be"
-    if not sound_exposures(table).all():
-        return "the exposures of its instruments cannot be"
     if any(text and not SAFE_ROW_ID.fullmatch(text) for text in table["row_id"].tolist()):
         return "an identifier of a row cannot be"
     return next((f"a value of {name} cannot be" for name in _out_of_range(table)), "")
@@ -316,6 +312,11 @@ def _impossible(table: pd.DataFrame, spec: MissionSpec) -> str:
 def _out_of_range(table: pd.DataFrame) -> Iterator[str]:
     import numpy as np
 
+    for name, sound in (("category", is_category), ("mode", is_mode)):
+        if not all(map(sound, table[name].unique())):
+            yield name
+    if not sound_exposures(table).all():
+        yield "exposures"
     for column in COLUMNS:
         if column.kind == "float":
             values = table[column.name].to_numpy(dtype=np.float64)

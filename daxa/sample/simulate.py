@@ -141,6 +141,7 @@ def _nustar_row(scratch: Path, pointing: FpmPointing, seed: int) -> Row:
         "time": pointing.start, "end_time": pointing.start + pointing.seconds / 86400, "ontime_a": ontime["A"],
         "ontime_b": ontime["B"], "exposure_a": ontime["A"] * nustar.DEADC, "exposure_b": ontime["B"] * nustar.DEADC,
         "observation_mode": "SCIENCE", "spacecraft_mode": "INERTIAL", "status": "archived", "issue_flag": 0,
+        "instrument_mode": "SCIENCE", "roll_angle": pointing.roll,
         "subject_category": "Galaxy clusters and extragalactic diffuse objects", "pi_lname": "SAMPLE",
         "public_date": pointing.start + _YEAR,
     }  # fmt: skip

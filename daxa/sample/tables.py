@@ -81,7 +81,16 @@ _WHOLE = frozenset(
 )
 # A number in xmmmaster, words in chanmaster.
 _LABELS = frozenset({("chanmaster", "class")})
-_WIDTHS = {"class": 50, "subject_category": 60, "name": 30, "obsid": 11, "title": 120, "abstract": 200, "pi_title": 8, "data_in_heasarc": 1}
+_WIDTHS = {
+    "class": 50,
+    "subject_category": 60,
+    "name": 30,
+    "obsid": 11,
+    "title": 120,
+    "abstract": 200,
+    "pi_title": 8,
+    "data_in_heasarc": 1,
+}
 _UCDS = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main", "obsid": "meta.id;meta.main", "name": "meta.id"}
 
 

@@ -134,7 +134,7 @@ def test_filters_in_any_order_give_what_one_by_one_testing_gives(rows, filters, 
 )
 def test_separations_agree_with_astropy(pointings, positions, limit):
     ra, dec = np.array(pointings).T
-    found = nearest_separation(ra, dec, tuple(positions), limit=limit)
+    found = nearest_separation(ra, dec, *np.array(positions).T, limit=limit)
     for pointing, separated in zip(pointings, found, strict=True):
         wanted = min(separation(pointing, position) for position in positions)
         if np.isfinite(separated):

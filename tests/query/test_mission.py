@@ -185,7 +185,7 @@ def test_pairs_tell_which_observation_saw_which_target(service):
     mission = Mission("xmm", service.settings()).filter(target="Abell 907").filter(time=("2003-01-01", None))
     pairs = mission.pairs
     assert list(pairs.columns) == [
-        "target", "target_ra", "target_dec", "obs_id", "off_axis", "exposure", "instruments",
+        "target", "target_ra", "target_dec", "obs_id", "off_axis", "exposure", "instruments", "approximate", "owner",
     ]  # fmt: skip
     assert pairs[["target", "obs_id", "instruments"]].to_numpy().tolist() == [
         ["Abell 907", "0201901401", "PN,M1,M2"],
