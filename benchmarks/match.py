@@ -50,6 +50,10 @@ def simulate(targets: int, pointings: int) -> tuple[pd.DataFrame, dict[str, np.n
             "exposure": exposure,
             "instruments": "XRT",
             "public_date": start,
+            "category": "",
+            "mode": "",
+            "roll": rng.uniform(0, 360, pointings),
+            "exposures": "",
         }
     )
     ra, dec = sky(targets)
@@ -66,18 +70,14 @@ def simulate(targets: int, pointings: int) -> tuple[pd.DataFrame, dict[str, np.n
 
 def match_once(targets: int, pointings: int) -> dict[str, float]:
     """Time of criteria, selection and pairs; peak memory of this process."""
-    from dataclasses import replace
-
     import scipy.spatial  # noqa: F401 - importing is not timed
 
-    from daxa.missions import FieldOfView, find_mission
+    from daxa.missions import find_mission
     from daxa.query import make_criteria
     from daxa.query.match import match
     from daxa.query.pairs import list_pairs
 
-    xmm = find_mission("xmm")
-    camera = replace(xmm.instruments[0], name="XRT", field_of_view=FieldOfView("square", 11.8))
-    spec = replace(xmm, instruments=(camera,), default_instruments=("XRT",))
+    spec = find_mission("swift")
     table, sample = simulate(targets, pointings)
     begun, worked = time.perf_counter(), time.process_time()
     criteria = make_criteria(spec, sample=sample)

@@ -123,19 +123,25 @@ class Sky:
         start, end = self.times()
         reach = np.maximum.reduce([reach for _, _, reach, _ in limits])
         middle = self.fields[0][1]
-        found = near_pairs(middle.ra, middle.dec, objects.ra, objects.dec, reach)
-        kept: list[Meeting] = []
-        for target, row, apart in found:
-            timely = np.flatnonzero(objects.in_time(target, start[row], end[row]))
-            target, row, apart = target[timely], row[timely], apart[timely]  # noqa: PLW2901 - fewer of the same
+
+        def test(target: np.ndarray, row: np.ndarray, apart: np.ndarray) -> Meeting:
+            timely = objects.in_time(target, start[row], end[row])
+            target, row, apart = target[timely], row[timely], apart[timely]
             code = np.zeros(len(row), dtype=np.int64)
             for bits, fields, reach, sure in limits:
                 code |= bits * fields.meet(objects, target, row, apart, reach=reach, sure=sure)
-            yield target, row, code, apart
-            if kept is not None and sum(len(block[0]) for block in kept) < _REMEMBERED:
-                kept.append((target, row, code, apart))
-            else:
+            seen = np.flatnonzero(code)
+            return target[seen], row[seen], code[seen], apart[seen]
+
+        kept: list[Meeting] | None = []
+        total = 0
+        for meeting in near_pairs(middle.ra, middle.dec, objects.ra, objects.dec, reach, then=test):
+            yield meeting
+            total += len(meeting[0])
+            if total > _REMEMBERED:
                 kept = None
+            if kept is not None:
+                kept.append(meeting)
         if kept is not None:
             # The objects are kept beside their pairs, so that their id stays theirs.
             self.known[id(objects)] = (objects, kept)

@@ -6,7 +6,10 @@ and no RA 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Objects", "near_pairs", "nearest_separation"]
 
-_BLOCK = 8_000_000
+_BLOCK = 4_000_000
+_PART = 100_000
+_THREADS = 4
 _CLASS = 0.5
 
 
@@ -73,12 +78,20 @@ def _unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(
-    ra: np.ndarray, dec: np.ndarray, target_ra: np.ndarray, target_dec: np.ndarray, reach: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ra: np.ndarray,
+    dec: np.ndarray,
+    target_ra: np.ndarray,
+    target_dec: np.ndarray,
+    reach: np.ndarray,
+    *,
+    then: Callable[..., tuple[np.ndarray, ...]] = lambda *pairs: pairs,
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Every pair of target and pointing that is not farther apart than the target's reach.
 
-    Targets are taken in classes of similar reach; the trees of a class and of all pointings
-    are walked together.  Pairs come in blocks, so that memory stays bounded whatever is asked.
+    Targets are taken in classes of similar reach; the trees of a part of a class and of all
+    pointings are walked together, several parts at a time in threads.  Pairs come in blocks,
+    the same ones in the same order whatever the number of threads, and memory stays bounded
+    whatever is asked.
 
     Parameters
     ----------
@@ -88,11 +101,13 @@ def near_pairs(
         (n,) targets, degrees.
     reach
         (n,) arcminutes; targets with a negative reach meet nothing.
+    then
+        What is to become of a block, done in the threads too.
 
     Yields
     ------
     (target, pointing, separation)
-        Indices and arcminutes, each (k,), in no particular order.
+        Indices and arcminutes, each (k,), in no particular order; or what `then` makes of them.
 
     Examples
     --------
@@ -108,15 +123,49 @@ def near_pairs(
     pointings = cKDTree(_unit_vectors(ra, dec), balanced_tree=False, compact_nodes=False)
     vectors = _unit_vectors(target_ra, target_dec)
     chords = _chord(reach)
+
+    def search(members: np.ndarray) -> tuple[np.ndarray, ...] | None:
+        found = _walk(pointings, vectors[members], float(chords[members].max()))
+        if found is None:
+            return None
+        target = members[found["j"]]
+        near = np.flatnonzero(found["v"] <= chords[target])
+        target, apart = target[near], 120 * np.degrees(np.arcsin(np.minimum(found["v"][near] / 2, 1)))
+        inside = np.flatnonzero(apart <= reach[target])
+        return then(target[inside], found["i"][near[inside]], apart[inside])
+
+    yield from _in_threads(search, deque(_parts(reach, target_dec)))
+
+
+def _parts(reach: np.ndarray, dec: np.ndarray) -> Iterator[np.ndarray]:
+    """Indices of targets of similar reach in a strip of the sky, in parts that are worth a thread."""
     usable = np.flatnonzero(reach >= 0)
     classes = np.floor(np.log2(np.maximum(reach[usable], 1e-3)) / _CLASS).astype(np.int32)
     for number in np.unique(classes):
-        for found, members in _blocks(pointings, vectors, usable[classes == number], chords):
-            target = members[found["j"]]
-            near = np.flatnonzero(found["v"] <= chords[target])
-            target, apart = target[near], 120 * np.degrees(np.arcsin(np.minimum(found["v"][near] / 2, 1)))
-            inside = apart <= reach[target]
-            yield target[inside], found["i"][near][inside], apart[inside]
+        members = usable[classes == number]
+        # Strips meet few nodes of the other tree; small integers are sorted in one pass.
+        members = members[np.argsort((dec[members] * 100).astype(np.int16), kind="stable")]
+        yield from np.array_split(members, -(-len(members) // _PART))
+
+
+def _in_threads(
+    search: Callable[[np.ndarray], tuple[np.ndarray, ...] | None], parts: deque[np.ndarray]
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """What is found for each part, in an order that does not depend on the threads; parts of too much are halved."""
+    # The trees of scipy and most of numpy let other threads work.
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _THREADS)
+    running: deque[tuple[np.ndarray, Future]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        while parts or running:
+            # As many ahead as in the threads would hold that much memory; the number must not depend on them.
+            while parts and len(running) < _THREADS:
+                running.append((parts[0], pool.submit(search, parts.popleft())))
+            members, future = running.popleft()
+            found = future.result()
+            if found is None:
+                parts.extendleft(reversed(np.array_split(members, 2)))
+            else:
+                yield found
 
 
 def _chord(reach: np.ndarray) -> np.ndarray:
@@ -124,20 +173,15 @@ def _chord(reach: np.ndarray) -> np.ndarray:
     return 2 * np.sin(np.radians(np.clip(reach / 60, 0, 180)) / 2) * (1 + 1e-9) + 1e-12
 
 
-def _blocks(
-    pointings: cKDTree, vectors: np.ndarray, members: np.ndarray, chords: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _walk(pointings: cKDTree, vectors: np.ndarray, limit: float) -> np.ndarray | None:
+    """Pairs within a chord as scipy gives them; None where there are too many for one block."""
     from scipy.spatial import cKDTree
 
-    limit = float(chords[members].max())
-    tree = cKDTree(vectors[members], balanced_tree=False, compact_nodes=False)
-    possible = len(members) * pointings.n
-    if len(members) > 1 and possible > _BLOCK and pointings.count_neighbors(tree, limit) > _BLOCK:
-        half = len(members) // 2
-        yield from _blocks(pointings, vectors, members[:half], chords)
-        yield from _blocks(pointings, vectors, members[half:], chords)
-        return
-    yield pointings.sparse_distance_matrix(tree, limit, output_type="ndarray"), members
+    tree = cKDTree(vectors, balanced_tree=False, compact_nodes=False)
+    possible = len(vectors) * pointings.n
+    if len(vectors) > 1 and possible > _BLOCK and pointings.count_neighbors(tree, limit) > _BLOCK:
+        return None
+    return pointings.sparse_distance_matrix(tree, limit, output_type="ndarray")
 
 
 def nearest_separation(
