@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from functools import reduce
 from operator import and_, or_
 
-import numpy as np
 import pytest
 import tomlkit
-from astropy.coordinates import angular_separation
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +18,8 @@ from daxa.errors import CriteriaError
 from daxa.query import Criteria, make_criteria, read_criteria
 from daxa.query.match import match
 from daxa.query.pairs import list_pairs
-from tests.query.test_match import NOW, PLACES, ROWS, WIDE, table
-
-
-def separation(one, other):
-    return 60 * math.degrees(angular_separation(*np.radians([one[0], one[1], other[0], other[1]])))
-
+from tests.query.skies import separation
+from tests.query.test_match import NOW, PLACES, ROWS, SECONDS, WIDE, meets, table
 
 WINDOWS = st.sampled_from([(50500, 51500), (50000, 50000.25), (None, 51000), (51000, None), (49000, 60000)])
 OBJECTS = st.lists(
@@ -52,6 +47,8 @@ LEAVES = st.one_of(
     st.tuples(st.just("access"), st.sampled_from(["public", "proprietary", "any"])),
     st.tuples(st.just("instruments"), st.sampled_from([("PN",), ("M1",), ("M1", "M2")])),
     st.tuples(st.just("obs_ids"), st.sampled_from([("0000000000",), ("0000000001", "0000000002")])),
+    st.tuples(st.just("category"), st.sampled_from([("AGN",), ("GCL", "MISC")])),
+    st.tuples(st.just("mode"), st.sampled_from([("fullframe",), ("Timing", "SMALL window"), ("small",)])),
     st.just(("everything",)),
 )  # fmt: skip
 TREES = st.recursive(
@@ -100,26 +97,19 @@ def keywords(kind, rest):
     return simple.get(kind, lambda: {kind: list(rest[0])})()
 
 
-def meets(place, pointing, radius, how, field):
-    apart = separation(place, pointing)
-    reach = radius if how == "centre" else field + (radius or 0) * (1 if how == "overlaps" else -1)
-    assume(abs(apart - reach) > 1e-6)
-    return apart <= reach
-
-
 def in_window(row, window, inside):
     low, high = (value if value is not None else sign * 1e9 for value, sign in zip(window, (-1, 1), strict=True))
     begin, end = row["start"], row["start"] + (0 if math.isnan(row["days"]) else row["days"])
     return begin >= low and end <= high if inside else begin < high and end > low
 
 
-def near(row, field, places, radius, how, margin):  # noqa: PLR0917 - as the strategy gives them
-    return any(meets(place, row["place"], radius, how, field * margin) for place in places)
+def near(row, instrument, places, radius, how, margin):  # noqa: PLR0917 - as the strategy gives them
+    return any(meets(instrument, place, row, radius, how, margin) for place in places)
 
 
-def sample(row, field, objects, how, inside, timed):  # noqa: PLR0917 - as the strategy gives them
+def sample(row, instrument, objects, how, inside, timed):  # noqa: PLR0917 - as the strategy gives them
     return any(
-        meets(one["place"], row["place"], one["radius"], how, field)
+        meets(instrument, one["place"], row, one["radius"], how)
         and (not timed or in_window(row, one["window"], inside))
         for one in objects
     )
@@ -140,14 +130,16 @@ def holds(tree, row, obs_id, name):
     kind, *rest = tree
     if kind in ("and", "or"):
         return (all if kind == "and" else any)(holds(one, row, obs_id, name) for one in rest[0])
-    field = WIDE.find_instrument(name).field_of_view.radius
+    instrument = WIDE.find_instrument(name)
     oracle = {
         "not": lambda inner: not holds(inner, row, obs_id, name),
-        "near": lambda *asked: near(row, field, *asked),
-        "sample": lambda *asked: sample(row, field, *asked),
+        "near": lambda *asked: near(row, instrument, *asked),
+        "sample": lambda *asked: sample(row, instrument, *asked),
         "time": lambda *asked: in_window(row, *asked),
         "box": lambda *asked: box(row, *asked),
-        "exposure": lambda seconds: seconds <= 20470,
+        "exposure": lambda seconds: seconds <= (SECONDS[name] if row["exposures"] else 20470),
+        "category": lambda codes: row["category"] in codes,
+        "mode": lambda words: any(re.search(rf"\b{word}\b", row["mode"], re.IGNORECASE) for word in words),
         "access": lambda asked: access(row, asked),
         "instruments": lambda names: name in names,
         "obs_ids": lambda obs_ids: obs_id in obs_ids,
@@ -189,8 +181,9 @@ def test_any_combination_gives_what_one_by_one_testing_gives(rows, tree):
     try:
         found = match(WIDE, observed, criteria, at=NOW)
     except CriteriaError as error:
-        assert error.code == "criteria.empty"
-        assert wanted == {}
+        untold = any(mentions(tree, name) and not any(observed[name]) for name in ("category", "mode"))
+        assert error.code == ("criteria.no-column" if untold else "criteria.empty")
+        assert untold or wanted == {}
     else:
         assert dict(zip(observed["obs_id"][found.keep], found.instruments, strict=True)) == wanted
 
@@ -239,10 +232,15 @@ def test_pairs_are_those_of_one_by_one_testing(rows, objects, how, inside):
                 if instrument.name in row["instruments"].split(",")
                 and row["public_date"] <= NOW
                 and in_window(row, one["window"], inside)
-                and meets(one["place"], row["place"], one["radius"], how, instrument.field_of_view.radius)
+                and meets(instrument, one["place"], row, one["radius"], how)
             ]
             if names:
-                wanted[str(number), f"{index:010d}"] = ",".join(names), separation(one["place"], row["place"])
+                guess = how != "centre" and names == ["M1"] and math.isnan(row["roll"])
+                owner = any(meets(WIDE.find_instrument(name), one["place"], row, None, "covers") for name in names)
+                wanted[str(number), f"{index:010d}"] = (
+                    (",".join(names), guess, owner),
+                    separation(one["place"], row["place"]),
+                )
     try:
         found = match(WIDE, table(rows), criteria, at=NOW)
     except CriteriaError:
@@ -251,8 +249,8 @@ def test_pairs_are_those_of_one_by_one_testing(rows, objects, how, inside):
     pairs = list_pairs(found)
     assert list(zip(pairs["target"], pairs["obs_id"], strict=True)) == sorted(wanted)
     for pair in pairs.itertuples():
-        names, apart = wanted[pair.target, pair.obs_id]
-        assert pair.instruments == names
+        told, apart = wanted[pair.target, pair.obs_id]
+        assert (pair.instruments, pair.approximate, pair.owner) == told
         assert pair.off_axis == pytest.approx(apart, abs=1e-6)
         assert pair.exposure == 20470
 
@@ -300,9 +298,10 @@ def test_deep_nesting_is_refused():
 
 def test_an_empty_result_names_the_alternatives_that_emptied_it():
     either = make_criteria(WIDE, box={"ra": (10, 20)}) | make_criteria(WIDE, time=("2020-01-01", None))
+    row = {"place": (0.0, 0.0), "start": 50000.0, "days": 1.0, "instruments": "PN", "public_date": 50000.0,
+           "roll": 0.0, "category": "", "mode": "", "exposures": False}  # fmt: skip
     with pytest.raises(CriteriaError, match=r"0 that are with RA 10 to 20, Dec -90 to 90 or observed after") as caught:
-        match(WIDE, table([{"place": (0.0, 0.0), "start": 50000.0, "days": 1.0, "instruments": "PN",
-                            "public_date": 50000.0}]), either, at=NOW)  # fmt: skip
+        match(WIDE, table([row]), either, at=NOW)
     assert "that are with RA 10" in caught.value.remedy
 
 
