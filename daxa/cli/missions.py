@@ -97,6 +97,8 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
 def _sky(field: FieldOfView) -> str:
     if field.shape == "square":
         text = f"square of {2 * field.size:g} arcmin"
+    elif field.shape == "tile":
+        text = f"cell of a survey, in an image of {2 * field.size:g} arcmin"
     elif field.shape == "annulus":
         text = f"annulus of {field.inner:g} to {field.size:g} arcmin"
     else:

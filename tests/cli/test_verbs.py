@@ -33,6 +33,10 @@ def chosen(obs_id: str) -> dict[str, object]:
         "exposure": 30000.0,
         "instruments": "PN,M1,M2",
         "public_date": 54000.0,
+        "category": "",
+        "mode": "",
+        "roll": float("nan"),
+        "exposures": "",
     }
 
 

@@ -60,6 +60,10 @@ def test_a_missions_own_survive_the_selection(tmp_path, mission, data):
             "exposure": 1000.0,
             "instruments": spec.default_instruments[0],
             "public_date": 53400.0,
+            "category": "",
+            "mode": "",
+            "roll": float("nan"),
+            "exposures": "",
         }
     )
     path = tmp_path / f"{len(identifiers)}-{identifiers[0]}.parquet"

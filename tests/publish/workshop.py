@@ -39,6 +39,10 @@ def observation(obs_id: str, public_date: float = PUBLIC) -> dict[str, object]:
         "exposure": 23000.0,
         "instruments": "PN,M1",
         "public_date": public_date,
+        "category": "",
+        "mode": "",
+        "roll": float("nan"),
+        "exposures": "",
     }
 
 
