@@ -49,6 +49,8 @@ WRONG = {
     "a ring inside out": (seen(field_of_view=FieldOfView("annulus", 5.0, inner=6.0)), "inner radius"),
     "a circle with a hole": (seen(field_of_view=FieldOfView("circle", 5.0, inner=2.0)), "inner radius"),
     "a hostile roll column": (seen(field_of_view=FieldOfView("square", 5.0, roll="roll; --")), "no column"),
+    "two columns of the roll": (seen(field_of_view=FieldOfView("square", 5.0, roll="pa")), "different columns"),
+    "tiles beside pointings": (seen(field_of_view=FieldOfView("tile", 108.0)), "some of its instruments only"),
     "a hostile table": (tabled(name="swiftmastr; DROP"), "table name"),
     "an unknown column of ours": (tabled(columns={**SWIFT.table.columns, "colour": "x"}), "our schema"),
     "a hostile column of theirs": (tabled(columns={**SWIFT.table.columns, "target": 'x" FROM y'}), "names a column"),
@@ -57,6 +59,18 @@ WRONG = {
     "a comment": (tabled(where=("xrt_exposure > 0 -- all",)), "no condition"),
     "an unknown category": (tabled(category="c", categories={"1": "UFO"}), "category that there is not"),
     "categories without column": (tabled(categories={"1": "AGN"}), "without a column"),
+    "a category without labels": (tabled(category="c"), "or not at all"),
+    "an unknown only category": (tabled(only_category="UFO"), "category that there is not"),
+    "an unknown second category": (
+        tabled(category="c", categories={"1": "AGN"}, second_category=("d", {"2": "UFO"})),
+        "category that there is not",
+    ),
+    "a hostile second category": (
+        tabled(category="c", categories={"1": "AGN"}, second_category=('d" --', {"2": "CAL"})),
+        "names a column",
+    ),
+    "a second category alone": (tabled(second_category=("d", {"2": "CAL"})), "without a first"),
+    "one category and many": (tabled(category="c", categories={"1": "AGN"}, only_category="ASK"), "one category"),
     "0 as a public date": (tabled(never_public=()), "takes 0"),
     "public at once and on a date": (
         tabled(columns={**SWIFT.table.columns, "public_date": "archive_date"}),

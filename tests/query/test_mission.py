@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -142,6 +143,53 @@ def test_what_a_notebook_shows_asks_nobody_and_escapes(service):
     known.select()
     assert "&lt;script&gt;" in known._repr_html_()
     assert "<script>" not in known._repr_html_()
+
+
+def test_the_table_is_as_fresh_as_is_asked(service):
+    settings = service.settings()
+    with pytest.raises(ServiceError) as caught:
+        Mission("xmm", settings, offline=True).select()
+    assert caught.value.code == "service.offline"
+    assert service.queries == []
+    mission = Mission("xmm", settings)
+    assert (mission.note, service.queries) == ("", [])
+    first = mission.snapshot
+    assert len(service.queries) == 2
+    assert mission.filter(everything=True).snapshot is first
+    service.answer = table_service(ROWS[:2])
+    assert len(Mission("xmm", settings).snapshot.table) == 4
+    assert len(Mission("xmm", settings, offline=True).observations) == 3
+    assert len(Mission("xmm", settings, max_age=timedelta(days=1)).snapshot.table) == 4
+    assert len(Mission("xmm", settings, refresh=True).filter(everything=True).snapshot.table) == 2
+    assert len(service.queries) == 4
+
+
+def test_a_table_that_could_not_be_refreshed_says_so(service):
+    settings = service.settings()
+    Mission("xmm", settings).select()
+    service.answer = lambda _query: Reply(b"<html></html>")
+    old = Mission("xmm", settings, max_age=timedelta(0)).filter(obs_ids="0404910601")
+    assert old.note == ""
+    assert len(old.observations) == 1
+    assert "could not be refreshed" in old.note
+    with pytest.raises(ServiceError):
+        Mission("xmm", settings, refresh=True).select()
+
+
+def test_a_given_snapshot_is_used_as_it_is_and_for_its_own_mission(service):
+    snapshot = Mission("xmm", service.settings()).snapshot
+    service.queries.clear()
+    mission = Mission("xmm", service.settings(), snapshot=snapshot, offline=True)
+    assert mission.snapshot is snapshot
+    assert len(mission.observations) == 3
+    assert service.queries == []
+    for wrong in (
+        lambda: Mission("nustar", snapshot=snapshot),
+        lambda: Mission("xmm", snapshot=snapshot, refresh=True),
+    ):
+        with pytest.raises(CriteriaError) as caught:
+            wrong()
+        assert caught.value.code == "criteria.snapshot"
 
 
 def test_it_is_the_public_mission():
