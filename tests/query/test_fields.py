@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import cache, reduce
+from operator import and_, or_
 
 import numpy as np
 import pandas as pd
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord, angular_separation
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from daxa.errors import CriteriaError
 from daxa.missions import FieldOfView, find_mission
@@ -223,6 +227,80 @@ def test_a_position_names_its_tile_and_with_a_radius_those_around():
     assert wide.observations["obs_id"].tolist() == ["002090", "359090"]
     assert len(mission.filter(position=(0.32, 0.0), margin=1.2).observations) == 1
     assert mission.filter(position=(123.0, -90.0)).observations["obs_id"].tolist() == ["001180"]
+
+
+CELLS = ("002090", "359090", "002093", "359087", "180000", "001180", "020177", "060177", "100177", "020003")
+LEAVES = st.tuples(
+    st.lists(
+        st.sampled_from([(0.0, 0.0), (0.02, 1.48), (359.9, -1.51), (123.0, -90.0), (40.1, -88.45), (10.0, 89.0)]),
+        min_size=1,
+        max_size=2,
+    ),
+    st.sampled_from([None, 3.0, 40.0, 200.0]),
+    st.sampled_from(["covers", "overlaps", "centre"]),
+    st.sampled_from([None, 1.2]),
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.tuples(st.sampled_from(["and", "or", "not"]), st.lists(inner, min_size=1, max_size=2)),
+    max_leaves=5,
+)
+
+
+@cache
+def border(obs_id):
+    """Edges of a cell, degrees, and places along its border, radians."""
+    tile = find_tile(obs_id)
+    ra, dec = np.linspace(tile.ra_min, tile.ra_max, 3000), np.linspace(tile.dec_min, tile.dec_max, 3000)
+    sides = [(ra, dec[0]), (ra, dec[-1]), (ra[0], dec), (ra[-1], dec)]
+    return tile, np.concatenate([np.radians(np.broadcast_arrays(*side)) for side in sides], axis=1)
+
+
+def reached(leaf, obs_id):
+    centres, radius, how, margin = leaf
+    tile, places = border(obs_id)
+    around = (radius or 0.0) + (18.0 if margin and how != "centre" else 0.0)
+    for ra, dec in centres:
+        inside = tile.ra_min <= ra < tile.ra_max and tile.dec_min <= dec and (dec < tile.dec_max or dec == 90)
+        apart = 60 * np.degrees(angular_separation(*np.radians((ra, dec)), *places).min())
+        assume(inside or abs(apart - around) > 0.05 or around == 0)
+        if inside or (around and apart <= around):
+            return True
+    return False
+
+
+def holds(tree, obs_id):
+    if len(tree) == 4:
+        return reached(tree, obs_id)
+    kind, inner = tree
+    found = [holds(one, obs_id) for one in inner]
+    return all(found) if kind == "and" else any(found) if kind == "or" else not found[0]
+
+
+def criteria_of(tree):
+    if len(tree) == 4:
+        centres, radius, how, margin = tree
+        extent = {} if radius is None else {"radius": f"{radius} arcmin"}
+        assume(radius is not None or how != "centre")
+        return make_criteria(TILE, position=centres, match=how, margin=None if how == "centre" else margin, **extent)
+    kind, inner = tree
+    parts = [criteria_of(one) for one in inner]
+    return ~parts[0] if kind == "not" else reduce(and_ if kind == "and" else or_, parts)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(tree=TREES)
+def test_any_combination_on_tiles_gives_what_one_by_one_testing_gives(tree):
+    criteria = criteria_of(tree)
+    rows = observations(*({"obs_id": obs_id, "ra": 7.0, "dec": 7.0, "instruments": TMS, "row_id": ""}
+                          for obs_id in sorted(CELLS)))  # fmt: skip
+    wanted = [obs_id for obs_id in sorted(CELLS) if holds(tree, obs_id)]
+    try:
+        found = match(TILE, rows, criteria, at=NOW)
+    except CriteriaError as error:
+        assert (error.code, wanted) == ("criteria.empty", [])
+    else:
+        assert rows["obs_id"][found.keep].tolist() == wanted
 
 
 def test_a_row_that_is_no_tile_of_the_survey_sees_nothing():
