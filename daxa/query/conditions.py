@@ -14,8 +14,6 @@ from numbers import Real
 from typing import Literal
 
 from daxa.errors import CriteriaError
-from daxa.missions.facts import CATEGORIES
-from daxa.missions.spec import MissionSpec
 from daxa.query.values import write_radius, write_window
 
 __all__ = [
@@ -23,20 +21,16 @@ __all__ = [
     "MATCHES",
     "Access",
     "Box",
-    "Category",
     "Everything",
     "Exposure",
     "Moc",
-    "Mode",
     "Near",
     "Region",
     "Window",
     "read_box",
-    "read_category",
     "read_exposure",
     "read_margin",
     "read_match",
-    "read_mode",
     "write_exposure",
 ]
 
@@ -49,7 +43,6 @@ pointing lies within the radius."""
 
 ACCESS = ("public", "proprietary", "any")
 
-_LONGEST_WORD = 100
 _SECONDS = {"s": 1.0, "ks": 1e3, "Ms": 1e6, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
 
 
@@ -201,38 +194,6 @@ class Moc:
 
 
 @dataclass(frozen=True)
-class Category:
-    """Of any of these categories, codes of `daxa.missions.facts.CATEGORIES`, sorted."""
-
-    codes: tuple[str, ...]
-
-    def to_plain(self) -> dict[str, object]:
-        """As TOML and JSON hold it."""
-        return {"category": list(self.codes)}
-
-    @property
-    def text(self) -> str:
-        """For messages."""
-        return f"of the category {' or '.join(self.codes)}"
-
-
-@dataclass(frozen=True)
-class Mode:
-    """An instrument was in any of these modes: words as in the table, in small letters, sorted."""
-
-    words: tuple[str, ...]
-
-    def to_plain(self) -> dict[str, object]:
-        """As TOML and JSON hold it."""
-        return {"mode": list(self.words)}
-
-    @property
-    def text(self) -> str:
-        """For messages."""
-        return f"in the mode {' or '.join(self.words)}"
-
-
-@dataclass(frozen=True)
 class Exposure:
     """The exposure of an instrument (of the observation, where the table has no other) is at least so many seconds."""
 
@@ -362,66 +323,6 @@ def _pair(value: object, low: float, high: float) -> tuple[float, float]:
             remedy=f"give two numbers of degrees from {low} to {high}",
         )
     return numbers[0] + 0.0, numbers[1] + 0.0
-
-
-def read_category(value: object, spec: MissionSpec) -> Category:
-    """Categories of targets, as a text or a list of them.
-
-    Raises
-    ------
-    CriteriaError
-        ``no-column``: the mission's table does not say; ``category``: there is no such one.
-
-    Examples
-    --------
-    >>> from daxa.missions import find_mission
-    >>> read_category(["gcl", "AGN"], find_mission("chandra"))
-    Category(codes=('AGN', 'GCL'))
-    """
-    if not spec.table.categorised:
-        raise _no_column(spec, "category")
-    codes = [text.upper() for text in _texts(value, "category")]
-    for code in codes:
-        if code not in CATEGORIES:
-            raise CriteriaError(
-                "category", f"there is no category {code!r}", remedy=f"choose from {', '.join(CATEGORIES)}"
-            )
-    return Category(tuple(sorted(set(codes))))
-
-
-def read_mode(value: object, spec: MissionSpec) -> Mode:
-    """Modes of instruments, as a text or a list of them; a text may have several words.
-
-    Raises
-    ------
-    CriteriaError
-        ``no-column``: the mission's table does not say; ``mode``: it is no text.
-
-    Examples
-    --------
-    >>> from daxa.missions import find_mission
-    >>> read_mode("VFAINT", find_mission("chandra"))
-    Mode(words=('vfaint',))
-    """
-    if not spec.table.mode:
-        raise _no_column(spec, "mode")
-    return Mode(tuple(sorted({text.casefold() for text in _texts(value, "mode")})))
-
-
-def _texts(value: object, name: str) -> list[str]:
-    listed = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-    texts = [" ".join(item.split()) if isinstance(item, str) else "" for item in listed]
-    if not texts or not all(text and text.isprintable() and len(text) <= _LONGEST_WORD for text in texts):
-        raise CriteriaError(name, f"{str(value)[:100]!r} names no {name}", remedy=f"give a {name}, or a list of them")
-    return texts
-
-
-def _no_column(spec: MissionSpec, name: str) -> CriteriaError:
-    return CriteriaError(
-        "no-column",
-        f"the observation table of {spec.title} ({spec.table.name}) has no {name}",
-        remedy=f"leave out the {name} for this mission",
-    )
 
 
 def read_exposure(value: object) -> float:

@@ -12,9 +12,10 @@ import numpy as np
 from daxa.errors import CriteriaError
 from daxa.missions.facts import FieldOfView
 from daxa.missions.spec import MissionSpec
-from daxa.query.conditions import Access, Box, Category, Exposure, Moc, Mode, Near, Region, Window
+from daxa.query.conditions import Access, Box, Exposure, Moc, Near, Region, Window
 from daxa.query.criteria import Criteria
 from daxa.query.fields import Fields
+from daxa.query.labels import Category, Mode
 from daxa.query.sample import Sample
 from daxa.query.sky import Objects, near_pairs, nearest_separation
 from daxa.query.values import write_window

@@ -19,13 +19,12 @@ from daxa.query.conditions import (
     Region,
     Window,
     read_box,
-    read_category,
     read_exposure,
     read_margin,
     read_match,
-    read_mode,
 )
 from daxa.query.criteria import Criteria, in_order, join_resolved
+from daxa.query.labels import read_category, read_mode
 from daxa.query.values import read_names, read_positions, read_radius, read_window
 
 __all__ = ["make_criteria", "read_criteria"]
