@@ -101,7 +101,7 @@ class _Source:
             return "" if self._snapshot is None else self._snapshot.note
 
     def position(self, name: str) -> tuple[float, float]:
-        from daxa.query.services import resolve_name
+        from daxa.query.names import resolve_name
 
         with self._lock:
             if name not in self._positions:

@@ -1,4 +1,4 @@
-"""The door to the query services: TAP for tables, Sesame for names.
+"""The door to the query services: TAP for tables, and the connections that names are asked through.
 
 The services cap their answers (HEASARC's at 100,000 rows, XSA at 2,000) unless the
 query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted), and
@@ -14,10 +14,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from daxa import __version__
-from daxa.errors import CriteriaError, ServiceError
+from daxa.errors import ServiceError
 from daxa.missions.spec import MissionSpec, ObservationTable
 from daxa.settings import Settings
 
@@ -25,7 +24,18 @@ if TYPE_CHECKING:
     import requests
     from astropy.table import Table
 
-__all__ = ["MOST_ROWS", "ROW_ID", "Answer", "address_of", "build_query", "fetch_table", "resolve_name"]
+__all__ = [
+    "MOST_ROWS",
+    "ROW_ID",
+    "Answer",
+    "address_of",
+    "build_query",
+    "exchange",
+    "fetch_table",
+    "malformed",
+    "open_session",
+    "refused",
+]
 
 ROW_ID = "__row"
 """HEASARC's own identifier of a row, which its DataLink service understands."""
@@ -120,7 +130,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     spec.check_listed()
     asked = table or spec.table
     address = address_of(asked, settings)
-    with _session(settings) as session:
+    with open_session(settings) as session:
         counted = _count(session, address, asked)
         # The margin lets the table grow between the two queries without looking cut off.
         top = counted + max(1000, counted // 20)
@@ -143,9 +153,9 @@ def _count(session: requests.Session, address: str, asked: ObservationTable) -> 
     try:
         counted = int(table.columns[0][0])
     except (IndexError, ValueError, TypeError):
-        raise _malformed(address, f"it gave no number for {query!r}") from None
+        raise malformed(address, f"it gave no number for {query!r}") from None
     if not 0 < counted <= MOST_ROWS:
-        raise _malformed(address, f"it counts {counted} rows in {asked.name}")
+        raise malformed(address, f"it counts {counted} rows in {asked.name}")
     return counted
 
 
@@ -157,7 +167,7 @@ def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple
     from pyvo.dal.tap import TAPResults
 
     asked = TAPService(address, session=session).create_query(query, maxrec=top)
-    status, body = _exchange(address, asked.submit)
+    status, body = exchange(address, asked.submit)
     # Units such as "mjd" and old habits of the services are no news to a user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -165,11 +175,11 @@ def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple
             results = TAPResults(_parse_votable(body), url=asked.queryurl, session=session)
             return results.to_table(), results.status[0].lower() == "overflow"
         except DALQueryError as error:
-            raise _refused(address, str(error)) from None
+            raise refused(address, str(error)) from None
         except (DALFormatError, *_parse_errors()) as error:
             if status >= 400:
-                raise _refused(address, f"HTTP status {status}") from None
-            raise _malformed(address, f"it did not answer with a VOTable ({_plain(error)})") from None
+                raise refused(address, f"HTTP status {status}") from None
+            raise malformed(address, f"it did not answer with a VOTable ({_plain(error)})") from None
 
 
 def _parse_votable(body: bytes):
@@ -189,55 +199,14 @@ def _parse_errors() -> tuple[type[Exception], ...]:
             TypeError, ValueError, Warning)  # fmt: skip
 
 
-def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
-    """Position of a named object, from Simbad, NED or VizieR through CDS Sesame.
-
-    Parameters
-    ----------
-    name
-        As a person would type it.
-    settings
-        Address and timeouts.
-
-    Returns
-    -------
-    (ra, dec)
-        Degrees, ICRS.
+def open_session(settings: Settings) -> requests.Session:
+    """Connections that name us, and that give up on a service that stays silent.
 
     Raises
     ------
-    CriteriaError
-        ``criteria.target``: nobody knows the name.
     ServiceError
-        ``offline``, ``unreachable``, ``refused`` or ``malformed``.
+        ``offline``: the settings forbid connections.
     """
-    import requests
-
-    address = f"{settings.sesame.rstrip('/')}/SNV?{quote(name, safe='')}"
-    with _session(settings) as session:
-        status, body = _exchange(
-            settings.sesame, lambda: session.get(address, stream=True, headers={"Accept": "text/plain"})
-        )
-    if status != requests.codes.ok:
-        raise _refused(settings.sesame, f"HTTP status {status}")
-    text = body.decode("utf-8", "replace")
-    if not text.startswith("#"):
-        raise _malformed(settings.sesame, f"its answer for {name!r} is none of Sesame's")
-    # One line of the answer gives the position: %J <ra> <dec> = <sexagesimal>
-    found = re.search(r"^%J\s*(\d{1,3}(?:\.\d*)?)\s*([+-]\d{1,2}(?:\.\d*)?)\s", text, re.MULTILINE | re.ASCII)
-    if not found:
-        raise CriteriaError(
-            "target",
-            f"neither Simbad nor NED nor VizieR knows {name!r}",
-            remedy="check the spelling, or give the position instead",
-        )
-    ra, dec = float(found[1]), float(found[2])
-    if not (ra <= 360 and -90 <= dec <= 90):
-        raise _malformed(settings.sesame, f"it puts {name!r} at {ra}, {dec}")
-    return ra % 360, dec
-
-
-def _session(settings: Settings) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -245,7 +214,7 @@ def _session(settings: Settings) -> requests.Session:
         raise ServiceError(
             "offline",
             "the settings say that no service may be asked",
-            remedy="unset DAXA_OFFLINE, or give positions in place of names",
+            remedy="unset DAXA_OFFLINE",
         )
 
     class Patient(HTTPAdapter):
@@ -261,13 +230,22 @@ def _session(settings: Settings) -> requests.Session:
     return session
 
 
-def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int, bytes]:
+def exchange(address: str, send: Callable[[], requests.Response], *, most: int = _MOST_BYTES) -> tuple[int, bytes]:
     """Send until a whole answer has arrived; its status and body.
+
+    Parameters
+    ----------
+    address
+        Whom errors name.
+    send
+        Sends the request; its body must not have been read.
+    most
+        Bytes that a body may have.
 
     Raises
     ------
     ServiceError
-        ``unreachable`` after the last try.
+        ``unreachable`` after the last try; ``malformed``: no HTTP, or a larger body.
     """
     import requests
     import urllib3
@@ -278,13 +256,13 @@ def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int,
         try:
             with send() as response:
                 if response.status_code not in _PASSING:
-                    return response.status_code, _body(address, response)
+                    return response.status_code, _body(address, response, most)
                 trouble = f"HTTP status {response.status_code}"
                 wait = _retry_after(response.headers.get("Retry-After", ""), wait)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             trouble = _plain(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _malformed(address, _plain(error)) from None
+            raise malformed(address, _plain(error)) from None
         if attempt < _TRIES - 1:
             time.sleep(wait)
     raise ServiceError(
@@ -294,12 +272,12 @@ def _exchange(address: str, send: Callable[[], requests.Response]) -> tuple[int,
     )
 
 
-def _body(address: str, response: requests.Response) -> bytes:
+def _body(address: str, response: requests.Response, most: int) -> bytes:
     parts = bytearray()
     for part in response.iter_content(_CHUNK):
         parts += part
-        if len(parts) > _MOST_BYTES:
-            raise _malformed(address, f"its answer is longer than {_MOST_BYTES} bytes")
+        if len(parts) > most:
+            raise malformed(address, f"its answer is longer than {most} bytes")
     return bytes(parts)
 
 
@@ -307,7 +285,8 @@ def _retry_after(text: str, otherwise: float) -> float:
     return min(float(text), _LONGEST_WAIT) if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) else otherwise
 
 
-def _refused(address: str, why: str) -> ServiceError:
+def refused(address: str, why: str) -> ServiceError:
+    """The error for a service that does not want to answer this."""
     return ServiceError(
         "refused",
         f"{address} refused the query: {_plain(why)}",
@@ -315,7 +294,8 @@ def _refused(address: str, why: str) -> ServiceError:
     )
 
 
-def _malformed(address: str, why: str) -> ServiceError:
+def malformed(address: str, why: str) -> ServiceError:
+    """The error for an answer that is none."""
     return ServiceError(
         "malformed",
         f"the answer of {address} cannot be used: {why}",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from functools import partial
 
 import pytest
-from astropy.coordinates import name_resolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daxa.errors import ConfigError, CriteriaError, ServiceError
+from daxa.errors import ConfigError, ServiceError
 from daxa.missions import find_mission, mission_names
-from daxa.query.services import build_query, fetch_table, resolve_name
+from daxa.query.services import build_query, fetch_table
 from daxa.settings import load_settings
 from tests.query.rows import BY_MISSION, XMM
 from tests.query.service import Reply, refusal, serve, table_service, votable
@@ -21,15 +19,6 @@ from tests.query.service import Reply, refusal, serve, table_service, votable
 SPEC = find_mission("xmm")
 HTML = b"<!DOCTYPE html><html><body><h1>Please log in to the network</h1></body></html>"
 ROWS = [XMM, XMM | {"obsid": "0201901401", "name": "A907"}]
-SESAME = b"""# Abell 907\t#Q24356
-#=Sc=Simbad (via url):    1     0ms
-%@ 1639893
-%C.0 ClG
-%J 149.5916 -11.0638 = 09:58:22.0 -11:03:50
-%I.0 ACO   907
-#====Done (2026-Nov-01,10:00:00z)====
-"""
-NOBODY = b"# xyzzy\t#Q24357\n#!Simbad: No known catalog could be found\n#! *** Nothing found *** \n#====Done====\n"
 
 
 @pytest.fixture
@@ -224,53 +213,6 @@ def test_a_corrupted_answer_is_a_service_error_or_a_table(service, where, patch)
         assert len(answer.table) >= 2
 
 
-def test_names_are_resolved_as_astropy_resolves_them(service):
-    service.answer = lambda _query: Reply(SESAME, headers={"Content-Type": "text/plain"})
-    assert resolve_name("Abell 907", service.settings()) == (149.5916, -11.0638)
-    with name_resolve.sesame_url.set([service.settings().sesame]):
-        oracle = name_resolve.get_icrs_coordinates("Abell 907")
-    assert (oracle.ra.deg, oracle.dec.deg) == (149.5916, -11.0638)
-    ours, theirs = (path for _, path, _ in service.requests)
-    assert ours == theirs
-
-
-def test_an_unknown_name_is_the_user_s_to_mend(service):
-    service.answer = lambda _query: Reply(NOBODY)
-    with pytest.raises(CriteriaError, match="xyzzy") as caught:
-        resolve_name("xyzzy", service.settings())
-    assert caught.value.code == "criteria.target"
-
-
-@pytest.mark.parametrize("name", ["a&b=c", "../../x?y#z", "M 87\r\nHost: evil", "é", "%41"])
-def test_a_name_cannot_leave_the_query(service, name):
-    service.answer = lambda _query: Reply(NOBODY)
-    with pytest.raises(CriteriaError):
-        resolve_name(name, service.settings())
-    ((_, path, headers),) = service.requests
-    assert path.startswith("/nph-sesame/SNV?")
-    assert not set("&=#/") & set(path.removeprefix("/nph-sesame/SNV?"))
-    assert headers["Host"].startswith("127.0.0.1")
-    assert service.queries == [name]
-
-
-@pytest.mark.parametrize(
-    ("reply", "code"),
-    [
-        (Reply(HTML, 503), "service.unreachable"),
-        (Reply(HTML, 404), "service.refused"),
-        (Reply(HTML), "service.malformed"),
-        (Reply(b"\xff\xfe"), "service.malformed"),
-        (Reply(SESAME.replace(b"149.5916", b"949.5916")), "service.malformed"),
-        (Reply(SESAME, cut=50), "service.unreachable"),
-    ],
-)
-def test_a_broken_resolver_is_no_unknown_name(service, waits, reply, code):
-    service.answer = lambda _query: reply
-    with pytest.raises(ServiceError) as caught:
-        resolve_name("Abell 907", service.settings())
-    assert caught.value.code == code
-
-
 XSA = SPEC.mirrors[0]
 XSA_ROW = {
     "observation_id": "0404910601",
@@ -351,10 +293,9 @@ def test_the_sample_observatory_has_the_cap_that_queries_get_around(tmp_path):
     assert any(str(text) != str(text).strip() for text in found.table["name"])
 
 
-@pytest.mark.parametrize("ask", [partial(fetch_table, SPEC), partial(resolve_name, "M 87")])
-def test_offline_no_connection_is_opened(service, ask):
+def test_offline_no_connection_is_opened(service):
     with pytest.raises(ServiceError) as caught:
-        ask(service.settings(DAXA_OFFLINE="1"))
+        fetch_table(SPEC, service.settings(DAXA_OFFLINE="1"))
     assert caught.value.code == "service.offline"
     assert not caught.value.message.startswith("http")
     assert service.requests == []
