@@ -100,13 +100,14 @@ class _Source:
         with self._lock:
             return "" if self._snapshot is None else self._snapshot.note
 
-    def position(self, name: str) -> tuple[float, float]:
-        from daxa.query.names import resolve_name
+    def resolve(self, criteria: Criteria) -> Criteria:
+        from daxa.query.names import resolve_names
 
         with self._lock:
-            if name not in self._positions:
-                self._positions[name] = resolve_name(name, self.settings())
-            return self._positions[name]
+            known = {*self._positions, *(name for name, _, _ in criteria.resolved)}
+            if unknown := [name for name in criteria.targets if name not in known]:
+                self._positions |= resolve_names(unknown, self.settings())
+            return criteria.resolve(self._positions.__getitem__)
 
 
 class Mission:
@@ -313,7 +314,7 @@ class Mission:
         from daxa.query.match import match
         from daxa.query.pairs import list_pairs
 
-        criteria, snapshot = self._criteria.resolve(self._source.position), self._source.snapshot()
+        criteria, snapshot = self._source.resolve(self._criteria), self._source.snapshot()
         return list_pairs(match(self._spec, snapshot.table, criteria, at=snapshot.mjd))
 
     def select(self) -> Selection:
@@ -334,7 +335,7 @@ class Mission:
         from daxa.query.match import match
         from daxa.selection.schema import arrange, choose_exposures
 
-        criteria = self._criteria.resolve(self._source.position)
+        criteria = self._source.resolve(self._criteria)
         snapshot = self._source.snapshot()
         found = match(self._spec, snapshot.table, criteria, at=snapshot.mjd)
         kept = snapshot.table[found.keep]
