@@ -5,6 +5,7 @@ Both are kept as text, so that criteria can be stored, and read again when they 
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.errors import CriteriaError
+from daxa.query.untrusted import PARSE_ERRORS, open_fits
+from daxa.query.values import shown
 
 if TYPE_CHECKING:
     from mocpy import MOC
@@ -21,9 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["in_moc", "in_region", "read_moc", "read_region"]
 
 _LARGEST_FILE = 4_000_000
+_LARGEST_MOC = 64_000_000
+_MOST_SHAPES = 10_000
 _LARGEST_PLANE = 20.0
 _DEEPEST_ORDER = 29
-_MOC_TEXT = re.compile(r"\s*\d+/[\d\s,/-]*")
+_MOC_TEXT = re.compile(r"\s*\d+/[\d\s,/-]*", re.ASCII)
+_MOC_PART = re.compile(r"(\d{1,2})/|(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
+_CIRCLE = re.compile(r"\bcircle\s*\(([^()]*)\)", re.IGNORECASE)
 _PLANE_KINDS = ("EllipseSkyRegion", "EllipseAnnulusSkyRegion", "RectangleSkyRegion", "RectangleAnnulusSkyRegion")
 _ROUND_KINDS = ("CircleSkyRegion", "CircleAnnulusSkyRegion")
 
@@ -95,13 +102,18 @@ def _parse_region(text: str) -> list[SkyRegion]:
     from astropy.utils.exceptions import AstropyUserWarning
     from regions import Regions, SkyRegion
 
+    if text.count("(") > _MOST_SHAPES:
+        raise _bad_region(f"the DS9 region holds more than {_MOST_SHAPES} shapes; give so many objects as a sample")
+    # The library drops what follows the radius, where DS9 would draw another shape.
+    if any(len(re.split(r"[\s,]+", inner.strip())) != 3 for inner in _CIRCLE.findall(text)):
+        raise _bad_region("a circle of the DS9 region has other parameters than RA, Dec and radius")
     try:
         with warnings.catch_warnings():
             # The library skips what it does not know with a warning: half a region is a wrong region.
             warnings.simplefilter("error", AstropyUserWarning)
             shapes = list(Regions.parse(text, format="ds9"))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, AstropyUserWarning) as error:
-        raise _bad_region(f"the DS9 region cannot be read: {str(error)[:200]}") from None
+        raise _bad_region(f"the DS9 region cannot be read: {shown(error, 200)}") from None
     if not shapes:
         raise _bad_region("the DS9 region holds no shape")
     for shape in shapes:
@@ -188,7 +200,7 @@ def read_moc(value: object, *, files: bool = True) -> str:
     Raises
     ------
     CriteriaError
-        It cannot be read, or is empty.
+        It cannot be read, names cells that do not exist, or is empty.
 
     Examples
     --------
@@ -202,23 +214,66 @@ def read_moc(value: object, *, files: bool = True) -> str:
 
 
 def _load_moc(value: object, *, files: bool) -> MOC:
-    from mocpy import MOC
-
     try:
         if isinstance(value, str) and _MOC_TEXT.fullmatch(value):
-            if max(int(order) for order in re.findall(r"(\d{1,9})/", value)) > _DEEPEST_ORDER:
-                raise ValueError(f"orders go up to {_DEEPEST_ORDER}")
-            return MOC.from_string(value)
+            return _parse_moc(value)
         if not files or not isinstance(value, str | Path):
             raise TypeError("it is no ASCII MOC")
-        path = Path(value)
-        form = {".json": "json", ".fits": "fits", ".moc": "fits"}.get(path.suffix.lower(), "ascii")
-        return MOC.load(path, format=form)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        words = " ".join(str(error).split())[:200]
+        return _read_moc_file(Path(value))
+    except (*PARSE_ERRORS, RecursionError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise CriteriaError(
-            "moc", f"{str(value)[:100]!r} cannot be read as a MOC: {words}", remedy="give a FITS, JSON or ASCII MOC"
+            "moc",
+            f"{shown(value, 100)!r} cannot be read as a MOC: {shown(why, 200)}",
+            remedy="give a whole MOC as FITS, JSON or ASCII text, such as 5/1-4 6/33",
         ) from None
+
+
+def _read_moc_file(path: Path) -> MOC:
+    with path.open("rb") as stream:
+        content = stream.read(_LARGEST_MOC + 1)
+    if len(content) > _LARGEST_MOC:
+        raise ValueError(f"it is larger than {_LARGEST_MOC} bytes")
+    suffix = path.suffix.lower()
+    if suffix in (".fits", ".fit", ".moc"):
+        return _read_moc_fits(path, content)
+    if suffix != ".json":
+        return _parse_moc(content.decode("utf-8-sig"))
+    orders = json.loads(content)
+    if not isinstance(orders, dict) or not all(
+        isinstance(cells, list) and all(type(cell) is int for cell in cells) for cells in orders.values()
+    ):
+        raise ValueError("it does not give lists of cells by order")
+    return _parse_moc(" ".join(f"{order}/{' '.join(map(str, cells))}" for order, cells in orders.items()))
+
+
+def _read_moc_fits(path: Path, content: bytes) -> MOC:
+    from mocpy import MOC
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        open_fits(content).close()
+    return MOC.load(path, format="fits")
+
+
+def _parse_moc(text: str) -> MOC:
+    """Read ASCII, after a look at what the library would bend into shape: cells that do not exist, reversed ranges."""
+    from mocpy import MOC
+
+    order, parts = None, re.split(r"[\s,]+", text.replace("/", "/ ").strip(" \t\r\n,"))
+    for part in parts:
+        found = _MOC_PART.fullmatch(part)
+        if found is None:
+            raise ValueError(f"{part[:30]!r} is no part of an ASCII MOC")
+        if found[1]:
+            order = int(found[1])
+            if order > _DEEPEST_ORDER:
+                raise ValueError(f"orders go up to {_DEEPEST_ORDER}")
+        else:
+            first, last = int(found[2]), int(found[3] or found[2])
+            if order is None or not first <= last < 12 * 4**order:
+                raise ValueError(f"there are no cells {part} at order {order}")
+    return MOC.from_string(" ".join(parts))
 
 
 def in_moc(cells: str, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -235,7 +290,7 @@ def _text(value: object, *, files: bool) -> str:
     elif files and isinstance(value, str | Path) and str(value).isprintable():
         text = _read_file(Path(value))
     else:
-        raise _bad_region(f"{str(value)[:100]!r} is no region")
+        raise _bad_region(f"{shown(value, 100)!r} is no region")
     if len(text) > _LARGEST_FILE:
         raise _bad_region(f"the DS9 region is larger than {_LARGEST_FILE} characters")
     return text
@@ -245,8 +300,10 @@ def _read_file(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(_LARGEST_FILE + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _bad_region(f"{path.name} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise _bad_region(f"{shown(path.name, 60)} is no text in UTF-8") from None
+    except OSError as error:
+        raise _bad_region(f"{shown(path.name, 60)} cannot be read: {error.strerror or error}") from None
 
 
 def _bad_region(message: str) -> CriteriaError:

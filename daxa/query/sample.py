@@ -18,6 +18,8 @@ import numpy as np
 
 from daxa.errors import CriteriaError
 from daxa.query.conditions import MatchKind, read_margin, read_match
+from daxa.query.sample_file import load_sample
+from daxa.query.values import shown
 
 if TYPE_CHECKING:
     from daxa.query.sky import Objects
@@ -35,17 +37,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _LARGEST_RADIUS = 90 * 60.0
 _MJD = (30000.0, 100000.0)
 _OPTIONS = ("match", "margin", "inside")
-_FORMATS = {
-    ".csv": "csv",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".fits.gz": "fits",
-    ".vot": "votable",
-    ".xml": "votable",
-    ".votable": "votable",
-    ".ecsv": "ascii.ecsv",
-    ".parquet": "parquet",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +160,7 @@ def read_sample(
     lengths = {len(columns[name]) for name in found.values() if name is not None}
     missing = [key for key in ("ra", "dec") if found[key] is None]
     if missing:
-        seen = ", ".join(str(name)[:30] for name in list(columns)[:10])
+        seen = ", ".join(repr(shown(name, 30)) for name in list(columns)[:10])
         raise _bad(f"the sample has no column {' and '.join(missing)} (it has {seen})")
     if lengths == {0}:
         raise _bad("the sample has 0 rows")
@@ -195,7 +186,7 @@ def read_sample(
 def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Columns as arrays or lists, and their units."""
     if files and isinstance(value, str | Path):
-        value = _load(Path(value))
+        value = load_sample(Path(value), _NAMES["name"])
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) and isinstance(column, list | tuple | np.ndarray)
                    for name, column in value.items()):  # fmt: skip
@@ -221,37 +212,6 @@ def _filled(column: Any) -> np.ndarray:
         return np.char.decode(values, "utf-8", "replace")
     # FITS is big-endian, pandas wants the machine's order.
     return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _load(path: Path) -> object:
-    from astropy.table import Table
-
-    form = next((form for suffix, form in _FORMATS.items() if path.name.lower().endswith(suffix)), None)
-    if form is None:
-        raise _bad(f"{path.name} is of no known kind ({', '.join(_FORMATS)})")
-    try:
-        if form == "csv":
-            import pandas as pd
-
-            # Names stay texts, with their leading zeros.
-            header = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
-            texts = {name: str for name in header if name.strip().lower() in _NAMES["name"]}
-            return pd.read_csv(path, dtype=texts, keep_default_na=False, skipinitialspace=True)
-        if form == "parquet":
-            import pyarrow.parquet as pq
-
-            read = pq.read_table(path)
-            units = {f.name: (f.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for f in read.schema}
-            return Table(
-                {n: read.column(n).to_numpy() for n in read.column_names}, units={n: u for n, u in units.items() if u}
-            )
-        with warnings.catch_warnings():
-            # What astropy says about the file's style does not matter: every cell is checked below.
-            warnings.simplefilter("ignore")
-            return Table.read(path, format=form)
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise _bad(f"{path.name} cannot be read as {form}: {words}") from None
 
 
 def _find(columns: Mapping[str, Any], key: str) -> str | None:
@@ -394,6 +354,6 @@ def _refuse_rows(bad: np.ndarray, values: np.ndarray, key: str, why: str) -> Non
 def _bad(message: str) -> CriteriaError:
     return CriteriaError(
         "sample",
-        message,
+        shown(message, 500),
         remedy="give a table with columns ra and dec (degrees), and as wanted name, radius_arcmin, start and end (UTC)",
     )

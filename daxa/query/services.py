@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import time
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING
 from daxa import __version__
 from daxa.errors import ServiceError
 from daxa.missions.spec import MissionSpec, ObservationTable
+from daxa.query.untrusted import PARSE_ERRORS, parse_votable
+from daxa.query.values import shown
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
@@ -172,31 +173,14 @@ def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            results = TAPResults(_parse_votable(body), url=asked.queryurl, session=session)
+            results = TAPResults(parse_votable(body), url=asked.queryurl, session=session)
             return results.to_table(), results.status[0].lower() == "overflow"
         except DALQueryError as error:
             raise refused(address, str(error)) from None
-        except (DALFormatError, *_parse_errors()) as error:
+        except (DALFormatError, *PARSE_ERRORS) as error:
             if status >= 400:
                 raise refused(address, f"HTTP status {status}") from None
-            raise malformed(address, f"it did not answer with a VOTable ({_plain(error)})") from None
-
-
-def _parse_votable(body: bytes):
-    import io
-
-    from astropy.io import votable
-
-    return votable.parse(io.BytesIO(body))
-
-
-def _parse_errors() -> tuple[type[Exception], ...]:
-    # What astropy's reader lets through when its input is arbitrary.
-    import struct
-    from xml.parsers.expat import ExpatError
-
-    return (ArithmeticError, AttributeError, EOFError, ExpatError, LookupError, OSError, struct.error, SyntaxError,
-            TypeError, ValueError, Warning)  # fmt: skip
+            raise malformed(address, f"it did not answer with a VOTable ({shown(error)})") from None
 
 
 def open_session(settings: Settings) -> requests.Session:
@@ -260,9 +244,9 @@ def exchange(address: str, send: Callable[[], requests.Response], *, most: int =
                 trouble = f"HTTP status {response.status_code}"
                 wait = _retry_after(response.headers.get("Retry-After", ""), wait)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            trouble = _plain(_root(error))
+            trouble = shown(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise malformed(address, _plain(error)) from None
+            raise malformed(address, shown(error)) from None
         if attempt < _TRIES - 1:
             time.sleep(wait)
     raise ServiceError(
@@ -289,7 +273,7 @@ def refused(address: str, why: str) -> ServiceError:
     """The error for a service that does not want to answer this."""
     return ServiceError(
         "refused",
-        f"{address} refused the query: {_plain(why)}",
+        f"{address} refused the query: {shown(why)}",
         remedy="if the address is right, the service may have changed: look for a newer daxa",
     )
 
@@ -311,9 +295,3 @@ def _root(error: BaseException) -> BaseException | str:
             break
         error = cause
     return getattr(error, "strerror", None) or error
-
-
-def _plain(text: object) -> str:
-    # What a service says may hold anything; it is shown on terminals and in logs.
-    shown = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in str(text))
-    return " ".join(shown.split())[:300]

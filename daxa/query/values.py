@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -15,13 +17,26 @@ from numbers import Real
 
 from daxa.errors import CriteriaError
 
-__all__ = ["read_names", "read_positions", "read_radius", "read_window", "write_radius", "write_window"]
+__all__ = ["read_names", "read_positions", "read_radius", "read_window", "shown", "write_radius", "write_window"]
 
 _ARCMIN = {"deg": 60.0, "d": 60.0, "arcmin": 1.0, "'": 1.0, "arcsec": 1 / 60, '"': 1 / 60}
 _LARGEST_RADIUS = 90 * 60.0
 _EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _FIRST_MJD, _LAST_MJD = 30000.0, 100000.0
 _MICROSECONDS = 86_400_000_000
+
+
+def shown(value: object, most: int = 300) -> str:
+    r"""What somebody else wrote, fit for terminals and logs: printable, on one line, not long.
+
+    Examples
+    --------
+    >>> shown("M\x1b[2J 87\n"), shown("x" * 1000, 5)
+    ('M [2J 87', 'xxxxx')
+    """
+    text = str(value)[: 4 * most]
+    printable = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
+    return " ".join(printable.split())[:most]
 
 
 def read_positions(value: object) -> tuple[tuple[float, float], ...]:
@@ -73,7 +88,10 @@ def _read_position(value: object) -> list[tuple[float, float]]:
         ]
     if not _is_pair(value):
         raise _bad_position(value)
-    ra, dec = (_degrees(part) for part in value)  # type: ignore[attr-defined]
+    try:
+        ra, dec = (_degrees(part) for part in value)  # type: ignore[attr-defined]
+    except OverflowError:
+        raise _bad_position(value) from None
     return [_check_position(ra, dec, value)]
 
 
@@ -102,23 +120,27 @@ def _in_unit(quantity: object, unit: str, name: str) -> float:
     try:
         return float(quantity.to_value(unit))  # type: ignore[attr-defined]
     except (UnitConversionError, TypeError):
-        raise CriteriaError(name, f"{quantity} is no single angle", remedy=f"give it in {unit}") from None
+        raise CriteriaError(name, f"{shown(quantity, 100)} is no single angle", remedy=f"give it in {unit}") from None
 
 
 def _parse_position(text: str) -> tuple[float, float]:
     parts = text.split(",") if "," in text else text.split()
     if len(parts) == 6:
         parts = [" ".join(parts[:3]), " ".join(parts[3:])]
-    if len(parts) != 2 or len(text) > 200:
+    # Digits of other scripts would be read as hours.
+    if len(parts) != 2 or len(text) > 200 or any(letter.isnumeric() and not letter.isascii() for letter in text):
         raise _bad_position(text)
     try:
         ra, dec = (_decimal(part) for part in parts)
         if ra is None or dec is None:
             from astropy.coordinates import Angle
 
-            ra = Angle(parts[0], unit="hourangle").deg if ra is None else ra
-            dec = Angle(parts[1], unit="deg").deg if dec is None else dec
-    except (ValueError, TypeError):
+            with warnings.catch_warnings():
+                # Sixty minutes or seconds are a slip of the pen that astropy only warns of.
+                warnings.simplefilter("error")
+                ra = Angle(parts[0], unit="hourangle").deg if ra is None else ra
+                dec = Angle(parts[1], unit="deg").deg if dec is None else dec
+    except (ValueError, TypeError, Warning):
         raise _bad_position(text) from None
     return _check_position(float(ra), float(dec), text)
 
@@ -129,7 +151,7 @@ def _decimal(text: str) -> float | None:
 
 def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]:
     if not (math.isfinite(ra) and math.isfinite(dec)):
-        raise CriteriaError("position", f"{str(value)[:100]} is not finite", remedy="leave out positions that are NaN")
+        raise CriteriaError("position", f"{shown(value, 100)} is not finite", remedy="leave out positions that are NaN")
     if not (0 <= ra <= 360 and -90 <= dec <= 90):
         raise CriteriaError(
             "position",
@@ -180,7 +202,7 @@ def read_radius(value: object) -> float:
     if not 0 < radius <= _LARGEST_RADIUS:
         raise CriteriaError(
             "radius",
-            f"a radius of {value} cannot be used",
+            f"a radius of {shown(value, 60)} cannot be used",
             remedy="give more than zero and at most 90 deg; leave the position out to search the whole sky",
         )
     return radius
@@ -235,7 +257,9 @@ def read_window(value: object) -> tuple[float | None, float | None]:
         raise CriteriaError("time", "the time window is open on both sides", remedy="give a start or an end")
     if start is not None and end is not None and not start < end:
         raise CriteriaError(
-            "time", f"the time window from {pair[0]} to {pair[1]} is reversed or empty", remedy="exchange start and end"
+            "time",
+            f"the time window from {shown(pair[0], 60)} to {shown(pair[1], 60)} is reversed or empty",
+            remedy="exchange start and end",
         )
     return start, end
 
@@ -243,17 +267,26 @@ def read_window(value: object) -> tuple[float | None, float | None]:
 def _read_moment(value: object) -> float | None:
     if value is None or value == "":
         return None
-    if hasattr(value, "utc") and hasattr(value, "mjd"):
-        mjd = float(value.utc.mjd)
-    elif _is_number(value):
-        mjd = float(value)  # type: ignore[arg-type]
-    else:
-        mjd = _mjd(_to_datetime(value))
+    try:
+        mjd = _to_mjd(value)
+    except OverflowError:
+        mjd = math.nan
     if not _FIRST_MJD <= mjd <= _LAST_MJD:
         raise CriteriaError(
-            "time", f"{value} is not a time of X-ray astronomy", remedy="give an ISO date or an MJD such as 53005"
+            "time",
+            f"{shown(value, 60)} is not a time of X-ray astronomy",
+            remedy="give an ISO date or an MJD such as 53005",
         )
     return mjd
+
+
+def _to_mjd(value: object) -> float:
+    if hasattr(value, "utc") and hasattr(value, "mjd"):
+        return float(value.utc.mjd)
+    # Command lines have texts only; no ISO date has five digits.
+    if _is_number(value) or (isinstance(value, str) and re.fullmatch(r"\s*\d{5}(\.\d*)?\s*", value, re.ASCII)):
+        return float(value)  # type: ignore[arg-type]
+    return _mjd(_to_datetime(value))
 
 
 def _to_datetime(value: object) -> datetime:
