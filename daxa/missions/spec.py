@@ -303,7 +303,7 @@ class MissionSpec:
         ):
             raise CriteriaError(
                 "obs-id",
-                f"{obs_id!r} is not an ObsID of {self.title}",
+                f"{obs_id!r:.80} is not an ObsID of {self.title}",
                 remedy="write it as the archive does, with leading zeros"
                 + (f", for instance {self.id_example}" if self.id_example else ""),
             )
@@ -322,7 +322,7 @@ class MissionSpec:
                 return instrument
         raise CriteriaError(
             "instrument",
-            f"{self.title} has no instrument {name!r}",
+            f"{self.title} has no instrument {name!r:.80}",
             remedy=f"choose from {', '.join(instrument.name for instrument in self.instruments)}",
         )
 

@@ -265,7 +265,7 @@ def read_window(value: object) -> tuple[float | None, float | None]:
 
 
 def _read_moment(value: object) -> float | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         return None
     try:
         mjd = _to_mjd(value)
