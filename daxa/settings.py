@@ -37,7 +37,7 @@ class Settings:
     store
         Where fetched files live once, by digest.
     cache
-        Where observation tables are kept between queries; ``Path()`` keeps none.
+        Where observation tables and the positions of names are kept; ``Path()`` keeps none.
     offline
         Ask no service: use the observation tables at hand, whatever their age.
     workers

@@ -100,7 +100,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             raise ServiceError(
                 "offline",
                 f"the position of {_listed(missing)} is not kept on this machine, and no service may be asked",
-                remedy="ask once with a network (unset DAXA_OFFLINE), or give positions in place of names",
+                remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
         groups = [group for start in range(_AT_ONCE) if (group := wanted[start::_AT_ONCE])]

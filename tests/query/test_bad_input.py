@@ -242,6 +242,16 @@ def test_a_directory_is_no_sample(tmp_path):
     assert "directory" in refusal(read_sample, tmp_path / "x.csv").message
 
 
+def test_files_that_are_too_large_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("daxa.query.sample_file._LARGEST_FILE", 200)
+    assert len(read_sample(file_of(tmp_path, "csv"))) == 2
+    for kind in ("fits", "vot", "ecsv", "parquet"):
+        assert "larger than 200 bytes" in refusal(read_sample, file_of(tmp_path, kind)).message
+    monkeypatch.setattr("daxa.query.areas._LARGEST_MOC", 200)
+    (tmp_path / "x.txt").write_text("5/" + " ".join(str(2 * cell) for cell in range(200)))
+    assert "larger than 200 bytes" in refusal(read_moc, tmp_path / "x.txt").message
+
+
 # Areas
 
 

@@ -101,7 +101,8 @@ def test_what_is_kept_answers_offline_and_what_is_missing_is_named(service):
     assert caught.value.code == "service.offline"
     assert "Abell 907" not in caught.value.message
     assert "DAXA_OFFLINE" in caught.value.remedy
-    assert "position" in caught.value.remedy
+    assert "'M 31', 'M 87'" in caught.value.remedy
+    assert "positions" in caught.value.remedy
     assert service.requests == []
 
 
