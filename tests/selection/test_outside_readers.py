@@ -28,7 +28,7 @@ def selection(tmp_path):
     """A selection with all that makes tables awkward."""
     table = observations(
         {"obs_id": "0000000008", "target": "Größe <b>&amp; 21</b>", "public_date": np.nan, "ra": 0.1 + 0.2},
-        {"obs_id": "0201901401", "target": "", "start": np.nan, "end": np.nan, "instruments": "M2"},
+        {"obs_id": "0201901401", "target": "", "start": np.nan, "end": np.nan},
         {"exposure": np.nan},
     )
     path = tmp_path / "xmm.parquet"
