@@ -104,8 +104,12 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             )
     else:
         groups = [group for start in range(_AT_ONCE) if (group := wanted[start::_AT_ONCE])]
+        stop = threading.Event()
         with ThreadPoolExecutor(len(groups)) as pool:
-            answers = list(pool.map(lambda group: _resolve_group(group, settings), groups))
+            try:
+                answers = list(pool.map(lambda group: _resolve_group(group, settings, stop), groups))
+            finally:
+                stop.set()  # an interrupt need not wait for all names
         found = {name: place for answer in answers for name, place in answer.items()}
         if unknown := [name for name in wanted if found[name] is None]:
             raise CriteriaError(
@@ -121,14 +125,22 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:10])) + more
 
 
-def _resolve_group(names: tuple[str, ...], settings: Settings) -> dict[str, tuple[float, float] | None]:
+def _resolve_group(
+    names: tuple[str, ...], settings: Settings, stop: threading.Event
+) -> dict[str, tuple[float, float] | None]:
     """One name after the other over one connection; None where nobody knows it."""
     found: dict[str, tuple[float, float] | None] = {}
     with open_session(settings) as session:
         for name in names:
-            # Whoever asks for the same name meanwhile waits, and then finds the answer kept.
-            with _ONE_AT_A_TIME[int(_digest(name, settings)[:8], 16) % len(_ONE_AT_A_TIME)]:
-                found[name] = _kept(name, settings) or _ask(name, settings, session)
+            if stop.is_set():
+                break
+            try:
+                # Whoever asks for the same name meanwhile waits, and then finds the answer kept.
+                with _ONE_AT_A_TIME[int(_digest(name, settings)[:8], 16) % len(_ONE_AT_A_TIME)]:
+                    found[name] = _kept(name, settings) or _ask(name, settings, session)
+            except (ServiceError, CriteriaError):
+                stop.set()
+                raise
     return found
 
 

@@ -153,6 +153,26 @@ def test_several_names_are_asked_for_at_once_but_never_more_than_four(service):
     assert most == 4
 
 
+def test_a_service_that_fails_is_not_asked_for_the_remaining_names(service):
+    failed = threading.Event()
+
+    def answer(query):
+        if query == "object 0":
+            failed.set()
+            return Reply(HTML, 404)
+        assert failed.wait(20)
+        time.sleep(0.3)  # until the failure has arrived
+        return everybody(query)
+
+    service.answer = answer
+    settings = service.settings()
+    with pytest.raises(ServiceError) as caught:
+        resolve_names([f"object {number}" for number in range(40)], settings)
+    assert caught.value.code == "service.refused"
+    assert len(service.queries) < 20
+    assert len(kept_files(settings)) == len(service.queries) - 1
+
+
 def test_who_asks_for_the_same_name_at_the_same_time_waits_for_one_answer(service):
     settings = service.settings()
     with ThreadPoolExecutor(8) as pool:
