@@ -1,21 +1,11 @@
 """The ROSAT all-sky survey, fields of 6.4 by 6.4 degrees, from HEASARC's archive.
 
 Fields overlap: an event near an edge stands in two lists.  The table names no targets.
+What does not depend on how the telescope was used is that of the pointed observations.
 """
 
-from daxa.missions.spec import (
-    ArchiveProduct,
-    Band,
-    Credit,
-    EventTimes,
-    FieldOfView,
-    Instrument,
-    MissionSpec,
-    NativeInput,
-    ObservationTable,
-)
-
-_BANDS = (("1", 0.07, 2.4), ("2", 0.4, 2.4), ("3", 0.07, 0.4))
+from daxa.missions.rosat import SPEC as _POINTED
+from daxa.missions.spec import FieldOfView, Instrument, MissionSpec, NativeInput, ObservationTable
 
 SPEC = MissionSpec(
     name="rass",
@@ -44,19 +34,12 @@ SPEC = MissionSpec(
     listings=("",),
     native_inputs=(
         NativeInput("events", r"{lower}_bas\.fits\.Z", "PSPC", required=True),
-        NativeInput("ancillary", r"{lower}_anc\.fits\.Z"),
-        # Exposure maps come compressed or not.
-        NativeInput("exposure-map", r"{lower}_mex\.fits(\.Z)?"),
+        *(item for item in _POINTED.native_inputs if item.kind != "events"),
     ),
-    bands=(Band(0.1, 0.4, (11, 41)), Band(0.5, 2.0, (52, 201))),
-    image_pixel=15.0,
-    products=(
-        ArchiveProduct("events", r"{lower}_bas\.fits(\.Z)?", bands=(("", 0.07, 2.4),)),
-        ArchiveProduct("image", r"{lower}_im{band}\.fits(\.Z)?", bands=_BANDS),
-        ArchiveProduct("exposure-map", r"{lower}_mex\.fits(\.Z)?", "PSPC"),
-        ArchiveProduct("background-map", r"{lower}_bk{band}\.fits(\.Z)?", bands=_BANDS),
-    ),
-    event_times=EventTimes(48043.8797453704),
-    credit=Credit("ROSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
+    bands=_POINTED.bands,
+    image_pixel=_POINTED.image_pixel,
+    products=_POINTED.products,
+    event_times=_POINTED.event_times,
+    credit=_POINTED.credit,
     bibcodes=("1982AdSpR...2d.241T", "2016A&A...588A.103B"),
 )
