@@ -20,9 +20,9 @@ from itertools import pairwise
 
 from daxa.errors import CriteriaError
 from daxa.missions.facts import CATEGORIES, id_parts
-from daxa.missions.spec import MissionSpec
+from daxa.missions.spec import Instrument, MissionSpec
 
-__all__ = ["HOSTILE_IDS", "check_declaration", "check_obs_ids", "check_paths"]
+__all__ = ["HOSTILE_IDS", "check_declaration", "check_obs_ids", "check_paths", "check_query"]
 
 HOSTILE_IDS = (
     "", " ", "..", "../0404910601", "0404910601/..", "0404910601\n", "-rf", "~", "$(id)", "0404910601;ls",
@@ -34,8 +34,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 _BIBCODE = re.compile(r"\d{4}[A-Za-z&.0-9]{14}[A-Z]")
 _RESERVED = re.compile(r"\b(time|date|year|start|end|position|value)\b", re.IGNORECASE)
+_SHAPES = ("circle", "square", "annulus", "tile")
 _SCHEMA = ("obs_id", "target", "ra", "dec", "start", "end", "exposure", "public_date")
 _PLANE = 180.0 * 60.0
+_WIDEST = 5.0 * 60.0
 
 
 def check_declaration(spec: MissionSpec) -> None:
@@ -127,6 +129,31 @@ def check_paths(
         _require(spec, any(pattern.fullmatch(path) for pattern in patterns), f"does not know the file {path}")
 
 
+def check_query(spec: MissionSpec, query: str) -> None:
+    """Check that a query asks for every column that the declaration names.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+    query
+        ADQL with its columns in quotation marks, from ``daxa.query.services.build_query``.
+
+    Raises
+    ------
+    AssertionError
+        Which column is not asked for, or another table is.
+    """
+    chosen, _, rest = query.partition(" FROM ")
+    asked = re.findall(r'"([^"]+)"', chosen)
+    _require(spec, len(set(asked)) == len(asked), "asks for a column twice")
+    _require(spec, rest.split()[:1] == [spec.table.name], f"asks for the table {rest[:40]}")
+    named = {*spec.table.columns.values(), *spec.table.mode, spec.table.category}
+    named |= {column for one in spec.instruments for column in _columns_of(one)}
+    missing = sorted(named - {*asked, ""})
+    _require(spec, not missing, f"does not ask for {', '.join(missing)}")
+
+
 def _require(spec: MissionSpec, right: bool, words: str) -> None:
     if not right:
         raise AssertionError(f"mission {spec.name!r} {words}")
@@ -152,18 +179,21 @@ def _check_instruments(spec: MissionSpec) -> None:
     _require(spec, len(set(names)) == len(names), "calls two instruments by one name")
     for one in spec.instruments:
         field = one.field_of_view
-        _require(
-            spec, field.shape in ("circle", "square", "annulus", "tile"), f"{one.name}: no such shape {field.shape!r}"
-        )
+        _require(spec, field.shape in _SHAPES, f"{one.name}: no such shape {field.shape!r}")
         _require(spec, 0 < field.size <= field.radius <= _PLANE, f"{one.name}: field of view of {field.size} arcmin")
         ring = 0 < field.inner < field.size if field.shape == "annulus" else field.inner == 0
         _require(spec, ring, f"{one.name}: inner radius of {field.inner} arcmin")
-        for column in (one.exposure, field.roll, one.label[0] if one.label else ""):
-            _require(spec, not column or bool(_COLUMN.fullmatch(column)), f"{one.name}: no column is called {column!r}")
+        _require(
+            spec, field.radius <= _WIDEST or one.wide, f"{one.name}: sees {field.radius:.0f} arcmin, and is not wide"
+        )
+        turned = field.shape == "square" or not field.roll
+        _require(spec, turned, f"{one.name}: a {field.shape} looks the same whatever the roll")
+        for column in _columns_of(one):
+            _require(spec, bool(_COLUMN.fullmatch(column)), f"{one.name}: no column is called {column!r}")
     rolls = {one.field_of_view.roll for one in spec.instruments} - {""}
     _require(spec, len(rolls) < 2, "has instruments with different columns of the roll angle")
-    tiled = {one.field_of_view.shape == "tile" for one in spec.instruments}
-    _require(spec, len(tiled) == 1, "has tiles for some of its instruments only")
+    tiles = {one.field_of_view.shape == "tile" for one in spec.instruments}
+    _require(spec, tiles == {spec.table.service == "tiling"}, "has tiles that its table does not compute, or no tiles")
     known = {one.name: one for one in spec.instruments}
     for name in spec.default_instruments:
         _require(spec, name in known, f"chooses {name!r} by default, which it does not have")
@@ -201,6 +231,15 @@ def _check_table(spec: MissionSpec) -> None:
     _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
     _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
     _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
+    modes = [*table.mode, *([table.category] * bool(table.category))]
+    _require(spec, len(set(modes)) == len(modes), "names a column of modes or categories twice")
+    if table.usual:
+        named = {name for one in spec.instruments for name in _columns_of(one)} | {*modes, *spec.directory_columns}
+        _require(spec, not named, f"names the columns {sorted(named)} of a table whose columns are not recorded")
+
+
+def _columns_of(one: Instrument) -> set[str]:
+    return {one.exposure, one.field_of_view.roll, one.label[0] if one.label else ""} - {""}
 
 
 def _check_directories(spec: MissionSpec) -> None:
@@ -237,10 +276,23 @@ def _check_files(spec: MissionSpec) -> None:
     held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
     check_obs_ids(spec, held)
+    _require(spec, len({bool(bundle.kind) for bundle in spec.bundles}) < 2, "sorts some of its bundles only")
+    _check_active(spec)
+
+
+def _check_active(spec: MissionSpec) -> None:
+    names = [one.name for one in spec.instruments]
+    said = [obs_id for _, obs_ids in spec.active for obs_id in obs_ids]
+    _require(spec, len(set(said)) == len(said), "says twice which instruments an observation had")
+    check_obs_ids(spec, said)
+    for some, _ in spec.active:
+        proper = bool(some) and set(some) < set(names) and list(some) == [name for name in names if name in some]
+        _require(spec, proper, f"says that {', '.join(some) or 'nothing'} was on, which is not some of its instruments")
 
 
 def _check_bands(spec: MissionSpec) -> None:
     ordered = sorted(spec.bands, key=lambda band: band.pi)
+    _require(spec, list(spec.bands) == ordered, "has bands that do not rise")
     for band in ordered:
         _require(spec, 0 < band.lo < band.hi and band.pi[0] <= band.pi[1], f"has an empty band {band.text}")
     for below, above in pairwise(ordered):

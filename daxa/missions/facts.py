@@ -8,6 +8,7 @@ from typing import Literal
 
 __all__ = [
     "CATEGORIES",
+    "USUAL_COLUMNS",
     "ArchiveProduct",
     "Bundle",
     "Credit",
@@ -42,6 +43,23 @@ CATEGORIES = {
     "MISC": "everything else",
 }
 """Our codes of what an observation was made for; labels that no mission maps are ``MISC``."""
+
+USUAL_COLUMNS = {
+    "obs_id": ("obsid", "seq_id", "sequence_number"),
+    "target": ("name", "target_name"),
+    "ra": ("ra",),
+    "dec": ("dec",),
+    "start": ("time", "start_time", "start_date"),
+    "end": ("end_time", "stop_time", "end_date"),
+    "exposure": ("exposure",),
+    "public_date": ("public_date",),
+}
+"""Our column to the names that it has in HEASARC's tables of observations.
+
+They are those of the thirteen tables whose columns are recorded (``xmmmaster``,
+``chanmaster``, ``numaster``, ``swiftmastr``, ``nicermastr``, ``rosmaster``, ``rassmaster``,
+``suzamaster``, ``ascamaster``, ``intscwpub``, ``xrismmastr``, ``xtemaster`` and ``hitomaster``).
+"""
 
 
 @dataclass(frozen=True)
@@ -135,11 +153,14 @@ class Bundle:
         Name of the file below the mission's directory.
     obs_ids
         The observations in it.
+    kind
+        The archive's name for fields of this kind, '' when it sorts them not.
     """
 
     field: str
     file: str
     obs_ids: tuple[str, ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ class ObservationTable:
         Values of the public date that mean "unknown" or "never" (MJD).
     service
         The query service that holds the table: HEASARC's, or ESA's XMM-Newton Science Archive.
+        ``tiling``: the observations are the sky tiles that `daxa.missions.tiling` computes;
+        HEASARC's table adds to them what it knows.
+    usual
+        `columns` are the names that HEASARC's tables usually have (`USUAL_COLUMNS`), and are
+        not recorded for this one: before it is asked, the service says which of them it has.
     """
 
     name: str
@@ -126,7 +131,8 @@ class ObservationTable:
     second_category: tuple[str, Mapping[str, str]] | None = None
     only_category: str = ""
     never_public: tuple[float, ...] = (0.0,)
-    service: Literal["heasarc", "xsa"] = "heasarc"
+    service: Literal["heasarc", "xsa", "tiling"] = "heasarc"
+    usual: bool = False
 
     @property
     def categorised(self) -> bool:
@@ -253,6 +259,9 @@ class MissionSpec:
     mirrors
         Tables at other services that list the same observations, for when the first fails.
         They need not tell which instruments observed.
+    active
+        Names of instruments, and the observations in which only they were switched on, where
+        the table does not tell.
     """
 
     name: str
@@ -281,6 +290,7 @@ class MissionSpec:
     acknowledgement: str = ""
     bibcodes: tuple[str, ...] = field(default=())
     mirrors: tuple[ObservationTable, ...] = ()
+    active: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
     def check_obs_id(self, obs_id: str) -> str:
         """Return the ObsID if it is well formed.

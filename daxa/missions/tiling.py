@@ -20,7 +20,13 @@ from typing import Literal
 
 from daxa.errors import CriteriaError
 
-__all__ = ["Tile", "find_tile", "neighbours", "tile_at", "tiles", "tiles_within"]
+__all__ = ["RULE", "SURVEY", "Tile", "find_tile", "neighbours", "tile_at", "tiles", "tiles_within"]
+
+RULE = 1
+"""Version of the rule that makes the tiles: it changes when they do."""
+
+SURVEY = (58828.92209, 59011.43213)
+"""First and last moment of eRASS1, MJD UTC; when a single tile was scanned follows from no rule."""
 
 _STEP = 3.0
 _BANDS = 61

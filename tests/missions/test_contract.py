@@ -15,11 +15,16 @@ from daxa.missions import (
     NativeInput,
     find_mission,
 )
-from daxa.missions.contract import check_declaration, check_obs_ids, check_paths
+from daxa.missions.contract import check_declaration, check_obs_ids, check_paths, check_query
 from daxa.missions.facts import expand_ids, fill_pattern
 
 SWIFT = find_mission("swift")
 XRT, UVOT, BAT = SWIFT.instruments
+BARE = replace(
+    SWIFT,
+    table=replace(SWIFT.table, mode=(), category="", categories={}),
+    instruments=tuple(replace(one, field_of_view=FieldOfView("circle", 10.0)) for one in SWIFT.instruments),
+)
 
 
 def changed(**values):
@@ -51,6 +56,12 @@ WRONG = {
     "a hostile roll column": (seen(field_of_view=FieldOfView("square", 5.0, roll="roll; --")), "no column"),
     "two columns of the roll": (seen(field_of_view=FieldOfView("square", 5.0, roll="pa")), "different columns"),
     "tiles beside pointings": (seen(field_of_view=FieldOfView("tile", 108.0)), "some of its instruments only"),
+    "a narrow instrument that sees the whole sky": (seen(field_of_view=FieldOfView("circle", 600.0)), "not wide"),
+    "a circle that turns": (seen(field_of_view=FieldOfView("circle", 5.0, roll="roll_angle")), "whatever the roll"),
+    "tiles that nobody computes": (seen(field_of_view=FieldOfView("tile", 108.0)), "does not compute"),
+    "computed tiles of other instruments": (tabled(service="tiling"), "no tiles"),
+    "columns of a table that is not recorded": (tabled(usual=True), "not recorded"),
+    "a column of modes twice": (tabled(mode=("xrt_mode", "xrt_mode")), "twice"),
     "a hostile table": (tabled(name="swiftmastr; DROP"), "table name"),
     "an unknown column of ours": (tabled(columns={**SWIFT.table.columns, "colour": "x"}), "our schema"),
     "a hostile column of theirs": (tabled(columns={**SWIFT.table.columns, "target": 'x" FROM y'}), "names a column"),
@@ -106,7 +117,17 @@ WRONG = {
         "two bundles",
     ),
     "a bundle of strange ObsIDs": (changed(bundles=(Bundle("a", "a.tar", ("42",)),)), "refuses"),
+    "a bundle without a kind among others": (
+        changed(bundles=(Bundle("a", "a.tar", ("00020153006",), "A"), Bundle("b", "b.tar", ("00020153007",)))),
+        "some of its bundles",
+    ),
+    "an unknown instrument that was on": (changed(active=((("WXT",), ("00020153006",)),)), "WXT"),
+    "no instrument that was on": (changed(active=(((), ("00020153006",)),)), "nothing was on"),
+    "instruments in another order": (changed(active=((("BAT", "XRT"), ("00020153006",)),)), "BAT, XRT"),
+    "strange observations of some instruments": (changed(active=((("XRT",), ("42",)),)), "refuses"),
+    "two answers to what was on": (changed(active=((("XRT",), ("00020153006",) * 2),)), "says twice"),
     "an empty band": (changed(bands=(Band(2.0, 1.0, (1, 2)),)), "empty band"),
+    "bands that fall": (changed(bands=(Band(2.0, 3.0, (201, 300)), Band(1.0, 2.0, (100, 200)))), "do not rise"),
     "bands that overlap": (changed(bands=(Band(1.0, 2.0, (100, 200)), Band(2.0, 3.0, (200, 300)))), "share channels"),
     "no credit": (changed(credit=Credit()), "acknowledgement"),
     "a source that is no address": (changed(credit=Credit(source="a book")), "no address"),
@@ -135,6 +156,29 @@ def test_places_and_files_that_are_elsewhere_are_named():
         check_paths(SWIFT, "00020153006", "swift/data/obs/2011_12/00020153006", row=row)
     with pytest.raises(AssertionError, match="does not know the file log/x"):
         check_paths(SWIFT, "00020153006", "swift/data/obs/2010_12/00020153006", ["log/x"], row=row)
+
+
+def test_a_query_asks_for_all_that_is_declared():
+    asked = ["obsid", "name", "ra", "dec", "start_time", "stop_time", "xrt_exposure", "bat_exposure", "uvot_exposure"]
+
+    def query(names, table="swiftmastr"):
+        quoted = '", "'.join(names)
+        return f'SELECT TOP 5 "{quoted}" FROM {table} WHERE 1 = 1'  # noqa: S608 - it is only read
+
+    check_query(BARE, query(asked))
+    for lost in asked:
+        with pytest.raises(AssertionError, match=f"does not ask for {lost}"):
+            check_query(BARE, query([name for name in asked if name != lost]))
+    with pytest.raises(AssertionError, match="asks for a column twice"):
+        check_query(BARE, query([*asked, "ra"]))
+    with pytest.raises(AssertionError, match="numaster"):
+        check_query(BARE, query(asked, "numaster"))
+    for names, words in (({"mode": ("xrt_mode",)}, "xrt_mode"), ({"category": "class"}, "class")):
+        with pytest.raises(AssertionError, match=f"does not ask for {words}"):
+            check_query(replace(BARE, table=replace(BARE.table, **names)), query(asked))
+    turned = replace(XRT, field_of_view=FieldOfView("square", 11.8, roll="roll_angle"))
+    with pytest.raises(AssertionError, match="roll_angle"):
+        check_query(replace(BARE, instruments=(turned, UVOT, BAT)), query(asked))
 
 
 def test_an_obs_id_in_a_pattern_is_text():
