@@ -31,5 +31,6 @@ SPEC = MissionSpec(
     products=(ArchiveProduct("events", r"{obs_id}\.xpb(\.Z)?"),),
     event_times=EventTimes(43508.0),
     credit=Credit("Einstein", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for yet; several observations share a directory.",
+    note="The list of observations cannot be asked for: which column of ipcimage names a file is not recorded; "
+    "several observations share a directory.",
 )

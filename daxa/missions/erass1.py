@@ -2,8 +2,8 @@
 
 A tile's ObsID is RRRDDD, right ascension and distance from the north pole in degrees; its
 files stand under DDD/RRR.  Tiles overlap: an event near an edge stands in two lists.
-``daxa.missions.tiling`` computes cells and owners; the columns of ``erassmastr`` are not
-recorded where these facts come from.
+``daxa.missions.tiling`` computes cells and owners, and so the list of tiles.  The columns of
+``erassmastr`` are not recorded where these facts come from: the service says which it has.
 """
 
 from daxa.missions.spec import (
@@ -17,7 +17,7 @@ from daxa.missions.spec import (
     ObservationTable,
 )
 
-_TILE = FieldOfView("square", 108.0)
+_TILE = FieldOfView("tile", 108.0)
 _BANDS = (
     ("1", 0.2, 0.6),
     ("2", 0.6, 2.3),
@@ -32,7 +32,22 @@ SPEC = MissionSpec(
     name="erass1",
     title="eROSITA-DE eRASS1",
     aliases=("erass1-de", "erosita_all_sky_de_dr1"),
-    table=ObservationTable(name="erassmastr", columns={}, proprietary="none"),
+    table=ObservationTable(
+        name="erassmastr",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "end_time",
+            "exposure": "exposure",
+            "public_date": "time",
+        },
+        proprietary="none",
+        service="tiling",
+        usual=True,
+    ),
     id_pattern=r"(?:[0-2][0-9]{2}|3[0-5][0-9]|360)(?:0[0-9]{2}|1[0-7][0-9]|180)",
     id_example="053141",
     instruments=tuple(Instrument(f"TM{number}", _TILE) for number in range(1, 8)),
@@ -54,6 +69,6 @@ SPEC = MissionSpec(
     ),
     event_times=EventTimes(51543.875),
     credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/dr1/"),
-    note="The list of tiles cannot be asked for yet; daxa.missions.tiling computes which tile a position lies in.",
+    note="The tiles are computed; when each was scanned is known only as far as HEASARC tells it.",
     bibcodes=("2021A&A...647A...1P", "2024A&A...682A..34M", "2022A&A...661A...1B", "2021A&A...656A.132S"),
 )

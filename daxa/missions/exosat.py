@@ -19,5 +19,5 @@ SPEC = MissionSpec(
     default_instruments=("LE", "ME"),
     directory="",
     credit=Credit("EXOSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for yet, and where the data stand is not known.",
+    note="The list cannot be asked for: how observations are called, and where data stand, is not recorded.",
 )

@@ -1,7 +1,8 @@
 """HaloSat, from HEASARC's archive.
 
-Three collimated detectors that see ten degrees of sky.  The columns of ``halomaster`` are
-not recorded where these facts come from.
+Three collimated detectors that see ten degrees of sky.  An observation gathers all data of
+one field, which may lie months apart.  The columns of ``halomaster`` are not recorded where
+these facts come from: the service says which it has.
 """
 
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
@@ -11,7 +12,21 @@ _COLLIMATOR = FieldOfView("circle", 300.0)
 SPEC = MissionSpec(
     name="halosat",
     title="HaloSat",
-    table=ObservationTable(name="halomaster", columns={}),
+    table=ObservationTable(
+        name="halomaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "end_time",
+            "exposure": "exposure",
+            "public_date": "time",
+        },
+        proprietary="none",
+        usual=True,
+    ),
     id_pattern=r"[0-9]{6}",
     id_example="101601",
     instruments=(
@@ -27,5 +42,5 @@ SPEC = MissionSpec(
         ArchiveProduct("events", r"products/hs{obs_id}_s54_cl\.evt(\.gz)?", "SDD54", (("", 0.4, 7.0),)),
     ),
     credit=Credit("", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for yet; no imaging.",
+    note="No imaging; the parts of an observation may lie months apart.",
 )

@@ -1,7 +1,8 @@
 """Hitomi SXS, SXI and HXI, from HEASARC's archive.
 
-``hitomaster`` has ``obsid``, ``name``, ``ra``, ``dec``, ``time`` and ``stop_time``; the name
-of its exposure is not recorded where these facts come from.
+``hitomaster`` has ``obsid``, ``name``, ``ra``, ``dec``, ``time`` and ``stop_time``; whether it
+has an exposure, and under which name, the service says.  It was lost in its first weeks:
+the cameras were switched on one after the other, SXS first.
 """
 
 from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
@@ -19,9 +20,11 @@ SPEC = MissionSpec(
             "dec": "dec",
             "start": "time",
             "end": "stop_time",
+            "exposure": "exposure",
             "public_date": "time",
         },
         proprietary="none",
+        usual=True,
     ),
     id_pattern=r"[0-9]{9}",
     id_example="100040010",
@@ -34,5 +37,5 @@ SPEC = MissionSpec(
     directory="hitomi/data/obs/{first}/{obs_id}",
     event_times=EventTimes(56658.00077759),
     credit=Credit("Hitomi", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for yet.",
+    note="The table does not tell which cameras were on: early observations have SXS data only.",
 )

@@ -1,6 +1,7 @@
 """IXPE, from HEASARC's archive.
 
-The columns of ``ixmaster`` beside ``obsid`` are not recorded where these facts come from.
+The columns of ``ixmaster`` beside ``obsid`` are not recorded where these facts come from:
+the service says which it has.
 """
 
 from daxa.missions.spec import (
@@ -19,7 +20,20 @@ _DU = FieldOfView("square", 6.45)
 SPEC = MissionSpec(
     name="ixpe",
     title="IXPE",
-    table=ObservationTable(name="ixmaster", columns={}),
+    table=ObservationTable(
+        name="ixmaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "end_time",
+            "exposure": "exposure",
+            "public_date": "public_date",
+        },
+        usual=True,
+    ),
     id_pattern=r"[0-9]{8}",
     id_example="01903701",
     instruments=(
@@ -39,6 +53,5 @@ SPEC = MissionSpec(
     products=(ArchiveProduct("events", r"event_l2/ixpe{obs_id}_det[123]_evt2_v\d+\.fits(\.gz)?"),),
     event_times=EventTimes(57754.00080074),
     credit=Credit("IXPE", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for yet.",
     bibcodes=("2022JATIS...8b6002W",),
 )

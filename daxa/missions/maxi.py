@@ -2,7 +2,7 @@
 
 It scans the sky with every orbit, in 768 HEALPix tiles of 7.3 degrees.  Of the columns of
 ``maximaster`` only ``unique_id`` (the day as MJD, then the tile) is recorded where these
-facts come from.
+facts come from; the service says which others it has.
 """
 
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
@@ -12,7 +12,21 @@ _TILE = FieldOfView("square", 219.9)
 SPEC = MissionSpec(
     name="maxi",
     title="MAXI",
-    table=ObservationTable(name="maximaster", columns={"obs_id": "unique_id"}, proprietary="none"),
+    table=ObservationTable(
+        name="maximaster",
+        columns={
+            "obs_id": "unique_id",
+            "target": "unique_id",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "end": "end_time",
+            "exposure": "exposure",
+            "public_date": "time",
+        },
+        proprietary="none",
+        usual=True,
+    ),
     id_pattern=r"5[0-9]{4}[0-7][0-9]{2}|6[0-9]{4}[0-7][0-9]{2}",
     id_example="57115078",
     instruments=(Instrument("GSC", _TILE, wide=True), Instrument("SSC", _TILE, wide=True)),
@@ -23,6 +37,6 @@ SPEC = MissionSpec(
         ArchiveProduct("events", r"events/gsc_med/mx_mjd{first5}_gsc_med_{last3}\.evt(\.gz)?", "GSC"),
     ),
     credit=Credit("MAXI", "https://maxi.riken.jp/top/readme.html"),
-    note="Scanning: the list of observations cannot be asked for yet.",
+    note="Scanning: a row is one day of one tile, so that the list has some million rows.",
     bibcodes=("2009PASJ...61..999M",),
 )

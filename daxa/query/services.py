@@ -30,6 +30,7 @@ __all__ = [
     "ROW_ID",
     "Answer",
     "address_of",
+    "ask_columns",
     "build_query",
     "exchange",
     "fetch_table",
@@ -49,6 +50,7 @@ _LONGEST_WAIT = 30.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_BYTES = 8 * 2**30
 _CHUNK = 2**16
+_MOST_COLUMNS = 2000
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _where(table: ObservationTable) -> str:
 
 def address_of(table: ObservationTable, settings: Settings) -> str:
     """Address of the TAP service that holds a table."""
-    return {"heasarc": settings.heasarc_tap, "xsa": settings.xsa_tap}[table.service]
+    return settings.xsa_tap if table.service == "xsa" else settings.heasarc_tap
 
 
 def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable | None = None) -> Answer:
@@ -146,6 +148,26 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
             remedy="try again later; an incomplete table is never used",
         )
     return Answer(rows, address, query)
+
+
+def ask_columns(table: ObservationTable, settings: Settings) -> frozenset[str]:
+    """The columns that a service says a table of its has, in lower case.
+
+    Raises
+    ------
+    ServiceError
+        As `fetch_table`; ``malformed`` also when the service knows no such table.
+    """
+    address = address_of(table, settings)
+    # HEASARC's tables stand in the schema "public", which queries need not name.
+    names = f"'{table.name}', 'public.{table.name}'"
+    query = f"SELECT TOP {_MOST_COLUMNS:d} column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({names})"  # noqa: S608
+    with _session(settings) as session:
+        rows, _ = _ask(session, address, query, _MOST_COLUMNS)
+    if not len(rows):
+        raise _malformed(address, f"it says that it has no table {table.name}")
+    # Reserved words stand in quotation marks there.
+    return frozenset(str(cell).strip().strip('"').lower() for cell in rows.columns[0])
 
 
 def _count(session: requests.Session, address: str, asked: ObservationTable) -> int:

@@ -14,12 +14,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError, DataError, ServiceError, StorageError
 from daxa.missions import MissionSpec, find_mission
 from daxa.missions.spec import ObservationTable
 from daxa.query.snapshot_file import Origin, Snapshot, declaration_of, read_snapshot, write_snapshot
 from daxa.settings import Settings
+
+if TYPE_CHECKING:
+    from daxa.query.observations import Listing
 
 __all__ = [
     "MAX_AGE",
@@ -57,7 +61,8 @@ def take_snapshot(
 
     A table that is too old, and cannot be fetched again because the service fails, is used
     all the same and the snapshot's `note` says so.  Where no table of the service asked first
-    is at hand, the mission's mirrors are asked in turn.
+    is at hand, the mission's mirrors are asked in turn.  Sky tiles are computed when nothing
+    else is at hand, also without a network.
 
     Parameters
     ----------
@@ -96,6 +101,8 @@ def take_snapshot(
             if refresh and _kept(place)[0] is not None:
                 raise
             failures.append(error)
+    if (computed := _computed(places)) is not None:
+        return _with_notes(computed, failures)
     raise _all_failed(failures)
 
 
@@ -201,24 +208,37 @@ def _keep(place: _Place, snapshot: Snapshot) -> str:
 
 
 def _fetch(place: _Place) -> Snapshot:
-    from daxa.query.normalise import normalise
-    from daxa.query.services import fetch_table
+    from daxa.query.observations import fetch_observations
+
+    asked = datetime.now(UTC)
+    return _snapshot_of(place, fetch_observations(place.spec, place.settings, place.table), asked)
+
+
+def _computed(places: tuple[_Place, ...]) -> Snapshot | None:
+    """What follows from a rule, without any service; None for a mission that has none."""
+    from daxa.query.tiles import compute_tiles
+
+    for place in places:
+        if place.table.service == "tiling":
+            return _snapshot_of(place, compute_tiles(place.spec, place.table), datetime.now(UTC))
+    return None
+
+
+def _snapshot_of(place: _Place, listing: Listing, asked: datetime) -> Snapshot:
     from daxa.selection.schema import table_digest
 
-    asked = datetime.now(UTC).replace(microsecond=0)
-    answer = fetch_table(place.spec, place.settings, place.table)
-    normalised = normalise(place.spec, answer.table, place.table)
+    found = listing.normalised
     return Snapshot(
-        normalised.table,
+        found.table,
         Origin(
-            service=answer.service,
-            table=place.table.name,
-            query=answer.query,
-            time=asked.isoformat().replace("+00:00", "Z"),
-            rows=len(normalised.table),
-            digest=table_digest(normalised.table),
-            left_out=normalised.left_out,
-            assumed=normalised.assumed,
+            service=listing.service,
+            table=listing.table,
+            query=listing.query,
+            time=asked.replace(microsecond=0).isoformat().replace("+00:00", "Z"),
+            rows=len(found.table),
+            digest=table_digest(found.table),
+            left_out=found.left_out,
+            assumed=found.assumed,
         ),
         mission=place.spec.name,
         declaration=declaration_of(place.spec, place.table),
@@ -233,6 +253,8 @@ def _at_hand(places: tuple[_Place, ...], max_age: timedelta) -> Snapshot:
             note = "" if _is_young(kept, max_age) else f"the table is of {kept.origin.time}, and was not refreshed"
             return _with_notes(replace(kept, note=note), [])
         troubles.append(trouble)
+    if (computed := _computed(places)) is not None:
+        return _with_notes(replace(computed, note="; ".join(filter(None, troubles))), [])
     spec = places[0].spec
     why = "; ".join(filter(None, troubles)) or "none is kept on this machine"
     raise ServiceError(
@@ -244,10 +266,18 @@ def _at_hand(places: tuple[_Place, ...], max_age: timedelta) -> Snapshot:
 
 def _with_notes(snapshot: Snapshot, failures: list[ServiceError]) -> Snapshot:
     notes = [snapshot.note]
+    computed = snapshot.origin.service == "tiling"
+    if computed:
+        notes.append("the tiles are computed, and nothing else is known of them")
     if failures:
-        notes.append(f"{snapshot.origin.service} answers in place of another service: {failures[0].message}")
+        other = (
+            "no service adds to them" if computed else f"{snapshot.origin.service} answers in place of another service"
+        )
+        notes.append(f"{other}: {failures[0].message}")
     if snapshot.origin.assumed:
-        notes.append(f"it does not give {', '.join(snapshot.origin.assumed)}: the mission's defaults are assumed")
+        notes.append(
+            f"it does not give {', '.join(snapshot.origin.assumed)}: they are the mission's defaults, or unknown"
+        )
     return replace(snapshot, note="; ".join(filter(None, notes)))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError, DataError, StorageError
-from daxa.missions import MissionSpec, find_mission
+from daxa.missions import MissionSpec, find_mission, tiling
 from daxa.missions.spec import ObservationTable
 from daxa.run.task import canonical
 from daxa.selection.schema import (
@@ -146,6 +146,8 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
         "table": asdict(table),
         "instruments": instruments,
+        "active": spec.active,
+        "rule": tiling.RULE if table.service == "tiling" else 0,
         "stored": [[column.name, column.kind, column.unit] for column in _STORED],
     }
     return hashlib.sha256(canonical(asked).encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""Tables whose columns are not recorded: the service says which of the usual ones it has."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from astropy.time import Time
+
+from daxa.errors import ServiceError
+from daxa.missions import find_mission, mission_names
+from daxa.query.mission import Mission
+from daxa.query.observations import choose_columns
+from daxa.query.snapshot import take_snapshot
+from daxa.sample import Observatory
+from daxa.settings import load_settings
+
+USUAL = [name for name in mission_names() if find_mission(name).table.usual and name != "erass1"]
+IDS = {"bepposax": "20166001"}
+
+
+def row_of(spec, **values):
+    row = {"name": "a target", "ra": 149.6, "dec": -11.1, "time": 58000.0, "archive_status": "public"}
+    return row | {spec.table.columns["obs_id"]: spec.id_example or IDS[spec.name], **values}
+
+
+def taken(spec, rows, tmp_path):
+    with Observatory(tmp_path / "tree", {spec.table.name: rows}) as server:
+        environ = {**server.environ, "DAXA_CACHE": str(tmp_path / "cache")}
+        return take_snapshot(spec, load_settings(environ=environ, user_file=None))
+
+
+def test_these_missions_rely_on_what_the_service_says():
+    assert USUAL == ["erosita_calpv", "ixpe", "bepposax", "hitomi", "halosat", "maxi"]
+
+
+@pytest.mark.parametrize("mission", USUAL)
+@pytest.mark.parametrize("end", ["end_time", "stop_time"])
+def test_a_mission_is_searched_by_position(mission, end, tmp_path):
+    spec = find_mission(mission)
+    near = row_of(spec, **{end: 58000.5, "exposure": 4000.0, "public_date": 58400.0})
+    with Observatory(tmp_path / "tree", {spec.table.name: [near]}) as server:
+        settings = load_settings(environ={**server.environ, "DAXA_CACHE": str(tmp_path / "cache")}, user_file=None)
+        (found,) = (
+            Mission(mission, settings)
+            .filter(position=(149.61, -11.09), instruments=[one.name for one in spec.instruments])
+            .observations.to_dict("records")
+        )
+    assert found["obs_id"] == near[spec.table.columns["obs_id"]]
+    assert (found["start"], found["end"], found["exposure"]) == (58000.0, 58000.5, 4000.0)
+    assert found["instruments"] == ",".join(one.name for one in spec.instruments)
+    assert found["public_date"] == (58400.0 if spec.table.proprietary == "date" else 58000.0)
+
+
+def test_what_the_service_has_not_is_unknown_and_said(tmp_path):
+    spec = find_mission("hitomi")
+    snapshot = taken(spec, [row_of(spec)], tmp_path)
+    (found,) = snapshot.table.to_dict("records")
+    assert np.isnan(found["exposure"])
+    assert np.isnan(found["end"])
+    assert found["target"] == "a target"
+    assert snapshot.origin.assumed == ("end", "exposure", "instruments")
+    assert "end, exposure, instruments" in snapshot.note
+    assert '"unknown' not in snapshot.origin.query
+
+
+def test_a_table_without_names_calls_targets_as_observations(tmp_path):
+    spec = find_mission("halosat")
+    row = row_of(spec, exposure=8000.0)
+    del row["name"]
+    snapshot = taken(spec, [row], tmp_path)
+    assert snapshot.table["target"].tolist() == ["101601"]
+    assert "target" in snapshot.origin.assumed
+
+
+@pytest.mark.parametrize(("mission", "lost"), [("ixpe", "time"), ("ixpe", "public_date"), ("hitomi", "obsid")])
+def test_a_table_that_lacks_what_is_needed_is_named(mission, lost, tmp_path):
+    spec = find_mission(mission)
+    row = row_of(spec, public_date=58400.0)
+    del row[lost]
+    with pytest.raises(ServiceError) as caught:
+        taken(spec, [row], tmp_path)
+    assert caught.value.code == "service.malformed"
+    assert f"the table {spec.table.name} has no column {lost}" in caught.value.message
+
+
+def test_a_service_without_the_table_is_named(tmp_path):
+    with Observatory(tmp_path / "tree", {"numaster": []}) as server, pytest.raises(ServiceError) as caught:
+        take_snapshot(find_mission("ixpe"), load_settings(environ=server.environ, user_file=None))
+    assert "no table ixmaster" in caught.value.message
+
+
+def test_names_come_from_the_declaration_and_never_from_the_service():
+    table = find_mission("ixpe").table
+    found = {*table.columns.values(), 'x" FROM secret --', "start_time", "name; DROP TABLE x"}
+    assert choose_columns(table, found) == table
+
+
+def test_observations_that_are_not_in_the_archive_are_cut(tmp_path):
+    spec = find_mission("bepposax")
+    rows = [row_of(spec), row_of(spec, obsid="20166002", archive_status="private")]
+    assert taken(spec, rows, tmp_path).table["obs_id"].tolist() == ["20166001"]
+
+
+@pytest.fixture
+def calibration(real_data):
+    with (real_data / "tables" / "erosita_calpv_info.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_of(calibration):
+    starts, ends = (Time([one[name] for one in calibration], scale="utc").mjd for name in ("start", "end"))
+    return [
+        {"obsid": one["ObsID"], "name": one["Field_Name"], "ra": float(one["ra"]), "dec": float(one["dec"]),
+         "time": float(start), "end_time": float(end), "exposure": float(one["duration"])}
+        for one, start, end in zip(calibration, starts, ends, strict=True)
+    ]  # fmt: skip
+
+
+def test_modules_that_were_off_have_no_data(calibration, tmp_path):
+    spec = find_mission("erosita_calpv")
+    snapshot = taken(spec, rows_of(calibration), tmp_path)
+    assert snapshot.origin.assumed == ()
+    found = dict(zip(snapshot.table["obs_id"], snapshot.table["instruments"], strict=True))
+    assert found == {one["ObsID"]: one["active_insts"] for one in calibration}
+
+
+def test_a_calibration_observation_is_found_where_it_pointed(calibration, tmp_path):
+    spec = find_mission("erosita_calpv")
+    with Observatory(tmp_path / "tree", {spec.table.name: rows_of(calibration)}) as server:
+        settings = load_settings(environ={**server.environ, "DAXA_CACHE": str(tmp_path / "cache")}, user_file=None)
+        mission = Mission("erosita_calpv", settings)
+        for one in calibration:
+            found = mission.filter(position=(float(one["ra"]), float(one["dec"]))).observations
+            assert one["ObsID"] in set(found["obs_id"])
+        only = mission.filter(obs_ids=["900033", "700016"], instruments=["TM1", "TM3"]).observations
+    assert dict(zip(only["obs_id"], only["instruments"], strict=True)) == {"900033": "TM1", "700016": "TM3"}
