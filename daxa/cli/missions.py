@@ -10,7 +10,7 @@ from daxa.cli.completion import complete_known_mission
 from daxa.cli.show import show_json, show_table
 
 if TYPE_CHECKING:
-    from daxa.missions import FieldOfView, MissionSpec
+    from daxa.missions import Bundle, FieldOfView, MissionSpec
 
 __all__ = ["missions"]
 
@@ -50,6 +50,7 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "processed": spec.processed,
         "table": spec.table.name,
         "columns": dict(spec.table.columns),
+        "columns_recorded": not spec.table.usual,
         "obs_id": {"pattern": spec.id_pattern, "example": spec.id_example},
         "instruments": [
             {
@@ -61,6 +62,10 @@ def _record(spec: MissionSpec) -> dict[str, object]:
             for one in spec.instruments
         ],
         "proprietary": spec.table.proprietary,
+        "fields": [
+            {"field": one.field, "kind": one.kind, "file": one.file, "obs_ids": list(one.obs_ids)}
+            for one in spec.bundles
+        ],
         "directory": [spec.directory, *(template for _, template in spec.other_directories)],
         "native_inputs": [item.pattern for item in spec.native_inputs],
         "products": [product.pattern for product in spec.products],
@@ -76,7 +81,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         ["mission", spec.name],
         ["title", spec.title],
         ["aliases", _joined(spec.aliases)],
-        ["listed", f"{_yes(spec.listed)}: {spec.table.name}"],
+        ["listed", f"{_yes(spec.listed)}: {_source(spec)}"],
         ["processed", _yes(spec.processed)],
         ["public", "on a date of its own" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],
@@ -85,6 +90,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         default = ", chosen by default" if one.name in spec.default_instruments else ""
         rows.append([f"instrument {one.name}", f"{_sky(one.field_of_view)}{default}"])
     rows += [["column " + ours, theirs] for ours, theirs in spec.table.columns.items()]
+    rows += [[f"field {one.field}", _held(one)] for one in spec.bundles]
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
     rows += [[f"ready-made {product.kind}", product.pattern] for product in spec.products]
@@ -92,6 +98,19 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     rows += [["reference", bibcode] for bibcode in spec.bibcodes]
     rows.append(["note", spec.note])
     return [row for row in rows if row[1]]
+
+
+def _source(spec: MissionSpec) -> str:
+    if spec.table.service == "tiling":
+        return f"computed, with what {spec.table.name} adds"
+    return (
+        f"{spec.table.name}, which says itself which of these columns it has" if spec.table.usual else spec.table.name
+    )
+
+
+def _held(bundle: Bundle) -> str:
+    kind = f"{bundle.kind.replace('_', ' ').lower()}: " if bundle.kind else ""
+    return f"{kind}{', '.join(bundle.obs_ids)} in {bundle.file}"
 
 
 def _sky(field: FieldOfView) -> str:

@@ -37,7 +37,11 @@ SPEC = MissionSpec(
     ),
     default_instruments=("LECS", "MECS"),
     directory="sax/data/events/{obs_id}",
-    products=(ArchiveProduct("events", r"event_files/MECS2_{obs_id}\.evt(\.gz)?", "MECS"),),
+    # Units of the MECS alone and together: https://heasarc.gsfc.nasa.gov/docs/sax/archive/table1_data.html
+    products=(
+        ArchiveProduct("events", r"event_files/LECS_{obs_id}\.evt(\.gz)?", "LECS"),
+        ArchiveProduct("events", r"event_files/MECS(1|2|3|23)?_{obs_id}\.evt(\.gz)?", "MECS"),
+    ),
     credit=Credit("BeppoSAX", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     note="The wide-field cameras, which looked elsewhere, are not in this list.",
 )

@@ -71,7 +71,8 @@ def take_snapshot(
     settings
         Addresses of the services, and the cache.
     refresh
-        Ask the service even if the kept table is young, and fail when it does not answer.
+        Ask the service even if the kept table is young, and fail when it does not answer: a
+        computed table never takes the place of a kept one that knows more.
     max_age
         How old a kept table may be; `MAX_AGE` by default.
     offline

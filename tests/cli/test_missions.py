@@ -45,6 +45,18 @@ def test_an_alias_is_understood_and_shapes_are_said(capsys):
     assert "square of 23.6 arcmin, turned by roll_angle" in shown(capsys, "swift")
 
 
+def test_the_fields_of_a_mission_and_where_its_list_comes_from_are_shown(capsys):
+    text = shown(capsys, "erosita_calpv")
+    for bundle in find_mission("erosita_calpv").bundles:
+        assert f"field {bundle.field} " in text
+    assert "survey: 300007, 300008, 300009, 300010 in eFEDS.tar.gz" in text
+    assert "yes: erosmaster, which says itself which of these columns it has" in text
+    assert "yes: computed, with what erassmastr adds" in shown(capsys, "erass1")
+    (record,) = [json.loads(line) for line in shown(capsys, "erosita_calpv", "--json").splitlines()]
+    assert {field["kind"] for field in record["fields"]} >= {"SURVEY", "MAGELLANIC_CLOUDS"}
+    assert sum(len(field["obs_ids"]) for field in record["fields"]) == 170
+
+
 def test_programs_get_a_line_of_json_for_each(capsys):
     records = [json.loads(line) for line in shown(capsys, "--json").splitlines()]
     assert [record["mission"] for record in records] == list(mission_names())

@@ -65,6 +65,10 @@ REAL_PLACES = [
     ),
     ("einstein", "i2030n40", "einstein/data/ipc/events", "i2030n40.xpb.Z", {}),
     ("halosat", "101601", "halosat/data/obs/101601", "products/hs101601_s14_cl.evt.gz", {}),
+    # The observation's code is made up.
+    ("bepposax", "20166001", "sax/data/events/20166001", "event_files/MECS2_20166001.evt.gz", {}),
+    ("bepposax", "20166001", "sax/data/events/20166001", "event_files/MECS_20166001.evt.gz", {}),
+    ("bepposax", "20166001", "sax/data/events/20166001", "event_files/LECS_20166001.evt.gz", {}),
 ]
 """Places of real observations: mission, ObsID, directory, a file below it, what else its table says."""
 
@@ -74,7 +78,6 @@ TEMPLATES = [
     ("integral", "005100410010", "integral/data/scw/0051/005100410010.001", {"scw_ver": "001 "}),
     ("rass", "RS931844N00", "rosat/data/pspc/processed_data/900000/rs931844n00", {}),
     ("hitomi", "100040010", "hitomi/data/obs/1/100040010", {}),
-    ("bepposax", "20166001", "sax/data/events/20166001", {}),
     ("xmm_slew", "9081400004", "xmm/data/rev0/9081400004", {}),
     ("erosita_calpv", "300007", "edr/eROSITAObservations/CalPvObs", {}),
 ]
