@@ -149,6 +149,7 @@ def check_query(spec: MissionSpec, query: str) -> None:
     _require(spec, len(set(asked)) == len(asked), "asks for a column twice")
     _require(spec, rest.split()[:1] == [spec.table.name], f"asks for the table {rest[:40]}")
     named = {*spec.table.columns.values(), *spec.table.mode, spec.table.category}
+    named |= {spec.table.second_category[0]} if spec.table.second_category else set()
     named |= {column for one in spec.instruments for column in _columns_of(one)}
     missing = sorted(named - {*asked, ""})
     _require(spec, not missing, f"does not ask for {', '.join(missing)}")

@@ -45,6 +45,7 @@ SPEC = MissionSpec(
             "public_date": "time",
         },
         proprietary="none",
+        only_category="ASK",
         service="tiling",
         usual=True,
     ),

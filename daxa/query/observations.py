@@ -18,6 +18,7 @@ from daxa.missions.facts import USUAL_COLUMNS
 from daxa.missions.spec import ObservationTable
 from daxa.query.normalise import Normalised, normalise
 from daxa.query.services import ask_columns, fetch_table
+from daxa.selection.schema import choose_exposures
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,17 +150,9 @@ def _only_active(spec: MissionSpec, table: pd.DataFrame) -> pd.DataFrame:
     active: Mapping[str, tuple[str, ...]] = {obs_id: names for names, obs_ids in spec.active for obs_id in obs_ids}
     if not active:
         return table
-    given = [text.split(",") for text in table["instruments"]]
     kept = [
-        [place for place, name in enumerate(names) if name in active.get(obs_id, names)]
-        for obs_id, names in zip(table["obs_id"], given, strict=True)
+        ",".join(name for name in given.split(",") if name in active.get(obs_id, given.split(",")))
+        for obs_id, given in zip(table["obs_id"], table["instruments"], strict=True)
     ]
-    # Columns that say something of each instrument do so in the same order.
-    lists = {name for name in ("instruments", "exposures") if name in table}
-    cut = {
-        name: [
-            ",".join(text.split(",")[place] for place in places) for text, places in zip(table[name], kept, strict=True)
-        ]
-        for name in lists
-    }
-    return table.assign(**cut)
+    exposures = map(choose_exposures, table["exposures"], table["instruments"], kept)
+    return table.assign(instruments=kept, exposures=list(exposures))
