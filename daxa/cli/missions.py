@@ -89,6 +89,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     for one in spec.instruments:
         default = ", chosen by default" if one.name in spec.default_instruments else ""
         rows.append([f"instrument {one.name}", f"{_sky(one.field_of_view)}{default}"])
+    rows += [["instruments", f"{_sky(field)} in {', '.join(ids)}"] for field, ids in spec.other_fields]
     rows += [["column " + ours, theirs] for ours, theirs in spec.table.columns.items()]
     rows += [[f"field {one.field}", _held(one)] for one in spec.bundles]
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from daxa.errors import CriteriaError
-from daxa.missions.facts import CATEGORIES, id_parts
+from daxa.missions.facts import CATEGORIES, FieldOfView, id_parts
 from daxa.missions.spec import Instrument, MissionSpec
 
 __all__ = ["HOSTILE_IDS", "check_declaration", "check_obs_ids", "check_paths", "check_query"]
@@ -179,16 +179,7 @@ def _check_instruments(spec: MissionSpec) -> None:
     names = [name.upper() for one in spec.instruments for name in (one.name, *one.aliases)]
     _require(spec, len(set(names)) == len(names), "calls two instruments by one name")
     for one in spec.instruments:
-        field = one.field_of_view
-        _require(spec, field.shape in _SHAPES, f"{one.name}: no such shape {field.shape!r}")
-        _require(spec, 0 < field.size <= field.radius <= _PLANE, f"{one.name}: field of view of {field.size} arcmin")
-        ring = 0 < field.inner < field.size if field.shape == "annulus" else field.inner == 0
-        _require(spec, ring, f"{one.name}: inner radius of {field.inner} arcmin")
-        _require(
-            spec, field.radius <= _WIDEST or one.wide, f"{one.name}: sees {field.radius:.0f} arcmin, and is not wide"
-        )
-        turned = field.shape == "square" or not field.roll
-        _require(spec, turned, f"{one.name}: a {field.shape} looks the same whatever the roll")
+        _check_field(spec, one.name, one.field_of_view, wide=one.wide)
         for column in _columns_of(one):
             _require(spec, bool(_COLUMN.fullmatch(column)), f"{one.name}: no column is called {column!r}")
     rolls = {one.field_of_view.roll for one in spec.instruments} - {""}
@@ -201,6 +192,16 @@ def _check_instruments(spec: MissionSpec) -> None:
         _require(spec, not known[name].wide, f"chooses {name!r} by default, which sees nearly everything")
     narrow = any(not one.wide for one in spec.instruments)
     _require(spec, bool(spec.default_instruments) == narrow, "must choose some of its narrow instruments by default")
+
+
+def _check_field(spec: MissionSpec, name: str, field: FieldOfView, *, wide: bool) -> None:
+    _require(spec, field.shape in _SHAPES, f"{name}: no such shape {field.shape!r}")
+    _require(spec, 0 < field.size <= field.radius <= _PLANE, f"{name}: field of view of {field.size} arcmin")
+    ring = 0 < field.inner < field.size if field.shape == "annulus" else field.inner == 0
+    _require(spec, ring, f"{name}: inner radius of {field.inner} arcmin")
+    _require(spec, field.radius <= _WIDEST or wide, f"{name}: sees {field.radius:.0f} arcmin, and is not wide")
+    turned = field.shape == "square" or not field.roll
+    _require(spec, turned, f"{name}: a {field.shape} looks the same whatever the roll")
 
 
 def _check_table(spec: MissionSpec) -> None:
@@ -278,7 +279,18 @@ def _check_files(spec: MissionSpec) -> None:
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
     check_obs_ids(spec, held)
     _require(spec, len({bool(bundle.kind) for bundle in spec.bundles}) < 2, "sorts some of its bundles only")
+    _check_other_fields(spec)
     _check_active(spec)
+
+
+def _check_other_fields(spec: MissionSpec) -> None:
+    said = [obs_id for _, obs_ids in spec.other_fields for obs_id in obs_ids]
+    _require(spec, len(set(said)) == len(said), "says twice which field an observation had")
+    check_obs_ids(spec, said)
+    for field, obs_ids in spec.other_fields:
+        _check_field(spec, "a scan", field, wide=False)
+        plain = field.shape != "tile" and not field.roll and bool(obs_ids)
+        _require(spec, plain, "has another field that needs more than the observations it names")
 
 
 def _check_active(spec: MissionSpec) -> None:

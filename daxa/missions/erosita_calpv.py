@@ -17,7 +17,9 @@ from daxa.missions.spec import (
     ObservationTable,
 )
 
-_SCAN = FieldOfView("circle", 270.0)
+# The modules see a circle of 1.03 degrees; a scan moved it over some degrees, in a shape that is not recorded.
+_MODULE = FieldOfView("circle", 31.0)
+_SCAN = FieldOfView("square", 190.9)
 _CLOUDS, _GALACTIC, _EXTRAGALACTIC = "MAGELLANIC_CLOUDS", "GALACTIC_FIELDS", "EXTRAGALACTIC_FIELDS"
 _FIELDS = (
     ("SURVEY", "EFEDS", "eFEDS.tar.gz", "300007-300010"),
@@ -54,6 +56,10 @@ _FIELDS = (
     (_EXTRAGALACTIC, "3C390_3", "3C390.tar.gz", "900060 900068-900070"),
 )
 
+# Survey fields are scans (https://heasarc.gsfc.nasa.gov/docs/srg/erosita/archive/erosita_archivestart.html), as are
+# three observations of A3391_A3395 (2021A&A...647A...2R); how TGUH2213P1 was observed is not recorded.
+_SCANS = "300007-300010 300004 300005 300006 300016 300017"
+
 # In all other observations the seven telescope modules were on.
 _ACTIVE = (
     ("TM5 TM6 TM7", "300005 300006 300014 700018 700156 900070 900072 900075-900181"),
@@ -88,8 +94,9 @@ SPEC = MissionSpec(
     ),
     id_pattern=r"[0-9]{6}",
     id_example="300007",
-    instruments=tuple(Instrument(f"TM{number}", _SCAN) for number in range(1, 8)),
+    instruments=tuple(Instrument(f"TM{number}", _MODULE) for number in range(1, 8)),
     default_instruments=("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"),
+    other_fields=((_SCAN, expand_ids(_SCANS)),),
     active=tuple((tuple(names.split()), expand_ids(ids)) for names, ids in _ACTIVE),
     root="https://erosita.mpe.mpg.de/",
     directory="edr/eROSITAObservations/CalPvObs",

@@ -259,6 +259,9 @@ class MissionSpec:
     mirrors
         Tables at other services that list the same observations, for when the first fails.
         They need not tell which instruments observed.
+    other_fields
+        A field of view, and the observations in which all instruments had it in place of
+        their own: scans.
     active
         Names of instruments, and the observations in which only they were switched on, where
         the table does not tell.
@@ -290,6 +293,7 @@ class MissionSpec:
     acknowledgement: str = ""
     bibcodes: tuple[str, ...] = field(default=())
     mirrors: tuple[ObservationTable, ...] = ()
+    other_fields: tuple[tuple[FieldOfView, tuple[str, ...]], ...] = ()
     active: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
     def check_obs_id(self, obs_id: str) -> str:

@@ -39,10 +39,13 @@ class Fields:
         Its declaration.
     table
         The observations: ``obs_id``, ``ra``, ``dec`` and ``roll``.
+    rows
+        (n,) bool, those that have this field; None for all of them.
     """
 
     view: FieldOfView
     table: pd.DataFrame
+    rows: np.ndarray | None = None
 
     @cached_property
     def ra(self) -> np.ndarray:
@@ -59,7 +62,8 @@ class Fields:
         """Whether the shape (n,) is known; of the others only the circle around it is."""
         if self.view.shape != "square":
             return np.ones(len(self.table), dtype=bool)
-        return np.isfinite(self._roll) if self.view.roll else np.zeros(len(self.table), dtype=bool)
+        turned = np.isfinite(self._roll) if self.view.roll else np.zeros(len(self.table), dtype=bool)
+        return turned if self.rows is None else turned | ~self.rows
 
     def reach(self, objects: Objects) -> np.ndarray:
         """Separation (m,) from the middle beyond which each target is certainly not met, arcmin."""
@@ -104,6 +108,8 @@ class Fields:
             (k,) bool.
         """
         met = apart <= reach[target]
+        if self.rows is not None:
+            met &= self.rows[row]
         unsure = np.flatnonzero(met & (apart > sure[target]))
         unsure = unsure[self.known[row[unsure]]]
         if len(unsure):

@@ -99,7 +99,10 @@ class Sky:
         for bit, name in enumerate(self.chosen):
             view = self.spec.find_instrument(name).field_of_view
             kinds[view] = kinds.get(view, 0) | 1 << bit
-        return tuple((bits, Fields(view, self.table)) for view, bits in kinds.items())
+        scans = [(view, self.table["obs_id"].isin(ids).to_numpy()) for view, ids in self.spec.other_fields]
+        others = ~np.logical_or.reduce([rows for _, rows in scans]) if scans else None
+        own = [(bits, Fields(view, self.table, others)) for view, bits in kinds.items()]
+        return (*own, *(((1 << len(self.chosen)) - 1, Fields(view, self.table, rows)) for view, rows in scans))
 
     @cached_property
     def circled(self) -> np.ndarray:
@@ -337,6 +340,8 @@ def _near(sky: Sky, near: Near) -> np.ndarray:
         reach, sure = fields.reach(objects), fields.sure(objects)
         nearest = nearest_separation(fields.ra, fields.dec, objects.ra, objects.dec, limit=max(float(reach[0]), 0))
         met = nearest <= np.where(fields.known, sure[0], reach[0])
+        if fields.rows is not None:
+            met, nearest = met & fields.rows, np.where(fields.rows, nearest, np.inf)
         unsure = np.flatnonzero((nearest <= reach[0]) & ~met)
         for target, row, apart in near_pairs(fields.ra[unsure], fields.dec[unsure], objects.ra, objects.dec, reach):
             hit = fields.meet(objects, target, unsure[row], apart, reach=reach, sure=sure)

@@ -121,6 +121,15 @@ WRONG = {
         changed(bundles=(Bundle("a", "a.tar", ("00020153006",), "A"), Bundle("b", "b.tar", ("00020153007",)))),
         "some of its bundles",
     ),
+    "two fields of one observation": (
+        changed(other_fields=((FieldOfView("circle", 9.0), ("00020153006",)),) * 2),
+        "which field",
+    ),
+    "a field of nothing": (changed(other_fields=((FieldOfView("circle", 9.0), ()),)), "needs more"),
+    "another field that turns": (
+        changed(other_fields=((FieldOfView("square", 9.0, roll="roll_angle"), ("00020153006",)),)),
+        "needs more",
+    ),
     "an unknown instrument that was on": (changed(active=((("WXT",), ("00020153006",)),)), "WXT"),
     "no instrument that was on": (changed(active=(((), ("00020153006",)),)), "nothing was on"),
     "instruments in another order": (changed(active=((("BAT", "XRT"), ("00020153006",)),)), "BAT, XRT"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.time import Time
 
-from daxa.errors import ServiceError
+from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission, mission_names
 from daxa.query.mission import Mission
 from daxa.query.observations import choose_columns
@@ -124,6 +124,29 @@ def test_modules_that_were_off_have_no_data(calibration, tmp_path):
     assert snapshot.origin.assumed == ()
     found = dict(zip(snapshot.table["obs_id"], snapshot.table["instruments"], strict=True))
     assert found == {one["ObsID"]: one["active_insts"] for one in calibration}
+
+
+def test_pointings_are_small_and_scans_large(calibration, tmp_path):
+    spec = find_mission("erosita_calpv")
+    with Observatory(tmp_path / "tree", {spec.table.name: rows_of(calibration)}) as server:
+        settings = load_settings(environ={**server.environ, "DAXA_CACHE": str(tmp_path / "cache")}, user_file=None)
+        mission = Mission("erosita_calpv", settings)
+
+        def found(ra, dec, **options):
+            return set(mission.filter(position=(ra, dec), **options).observations["obs_id"])
+
+        # Three degrees from the middle of a scan, and just inside and outside of a pointing.
+        assert found(129.55, 4.5) == {"300007"}
+        assert mission.filter(position=(129.55, 4.5)).select().approximate == 1
+        assert found(55.72822, -53.63013 + 30.9 / 60) == {"700177"}
+        assert mission.filter(position=(55.72822, -53.63013)).select().approximate == 0
+        with pytest.raises(CriteriaError, match="no observation"):
+            found(55.72822, -53.63013 + 31.1 / 60)
+        assert found(55.72822, -53.63013 + 31.1 / 60, radius="2 arcmin", match="overlaps") == {"700177"}
+        pairs = mission.filter(position=[(129.55, 4.5), (55.72822, -53.63013)], match="covers").pairs
+        sample = mission.filter(sample={"ra": [129.55, 55.72822], "dec": [4.5, -53.63013]}).pairs
+    for table in (pairs, sample):
+        assert dict(zip(table["obs_id"], table["approximate"], strict=True)) == {"300007": True, "700177": False}
 
 
 def test_a_calibration_observation_is_found_where_it_pointed(calibration, tmp_path):
