@@ -11,7 +11,7 @@ import pytest
 
 from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission
-from daxa.missions.tiling import SURVEY, find_tile, tile_at
+from daxa.missions.tiling import SURVEY, find_tile, tile_at, tiles_within
 from daxa.query.mission import Mission
 from daxa.query.snapshot import import_snapshot, read_snapshot, take_snapshot, write_snapshot
 from daxa.query.tiles import compute_tiles
@@ -185,3 +185,30 @@ def test_another_rule_makes_another_snapshot(monkeypatch):
     monkeypatch.setattr("daxa.missions.tiling.RULE", 2)
     assert declaration_of(SPEC, SPEC.table) != before
     assert declaration_of(SPEC, replace(SPEC.table, service="heasarc")) != before
+
+
+def test_every_place_finds_its_tile_and_those_that_its_radius_reaches(tmp_path):
+    rng = np.random.default_rng(2020)
+    ra = np.concatenate(
+        [rng.uniform(0, 360, 9000), np.zeros(400), np.full(400, 360.0 - 1e-9), rng.uniform(0, 360, 200)]
+    )
+    dec = np.degrees(np.arcsin(rng.uniform(-1, 1, len(ra))))
+    # Poles and edges of bands.
+    dec[-200:] = np.tile([-90.0, 90.0, -88.5, -1.5], 50)
+    erass = Mission("erass1", settings_of(tmp_path, DAXA_OFFLINE="1"))
+    pairs = erass.filter(sample={"ra": ra, "dec": dec, "name": [f"{i}" for i in range(len(ra))]}).pairs
+    owned = pairs[pairs["owner"]]
+    owners = [tile_at(*place) for place in zip(ra, dec, strict=True)]
+    assert dict(zip(owned["target"].astype(int), owned["obs_id"], strict=True)) == {
+        number: tile.obs_id for number, tile in enumerate(owners) if tile.released
+    }
+    some = slice(0, None, 40)
+    radius = rng.uniform(0.1, 6.0, len(ra[some]))
+    wide = erass.filter(sample={"ra": ra[some], "dec": dec[some], "radius_deg": radius}).pairs
+    reached = {(one, obs_id) for one, obs_id in zip(wide["target_ra"].round(9), wide["obs_id"], strict=True)}
+    assert reached == {
+        (np.round(a, 9) % 360, tile.obs_id)
+        for a, d, r in zip(ra[some], dec[some], radius, strict=True)
+        for tile in tiles_within(a, d, r)
+        if tile.released
+    }
