@@ -16,7 +16,7 @@ SPEC = MissionSpec(
     table=ObservationTable(
         name="saxnfilog",
         columns={
-            "obs_id": "obsid",
+            "obs_id": "obs_code",
             "target": "name",
             "ra": "ra",
             "dec": "dec",

@@ -269,7 +269,7 @@ def _with_notes(snapshot: Snapshot, failures: list[ServiceError]) -> Snapshot:
     notes = [snapshot.note]
     computed = snapshot.origin.service == "tiling"
     if computed:
-        notes.append("the tiles are computed, and nothing else is known of them")
+        notes.append("the tiles are computed: their times are those of the whole survey")
     if failures:
         other = (
             "no service adds to them" if computed else f"{snapshot.origin.service} answers in place of another service"

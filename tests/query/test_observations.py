@@ -12,9 +12,11 @@ from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission, mission_names
 from daxa.query.mission import Mission
 from daxa.query.observations import choose_columns
+from daxa.query.services import ask_columns
 from daxa.query.snapshot import take_snapshot
 from daxa.sample import Observatory
 from daxa.settings import load_settings
+from tests.query.service import Reply, serve, votable
 
 USUAL = [name for name in mission_names() if find_mission(name).table.usual and name != "erass1"]
 IDS = {"bepposax": "20166001"}
@@ -91,6 +93,15 @@ def test_a_service_without_the_table_is_named(tmp_path):
     assert "no table ixmaster" in caught.value.message
 
 
+def test_reserved_words_may_stand_in_quotation_marks_and_names_be_padded():
+    columns = [{"column_name": name} for name in ('"time"', '"__row"', "OBSID   ", "ra", "dec")]
+    with serve(lambda _query: Reply(votable(columns, ["column_name"]))) as service:
+        found = ask_columns(find_mission("ixpe").table, service.settings())
+        (query,) = service.queries
+    assert found == {"time", "__row", "obsid", "ra", "dec"}
+    assert query.endswith("FROM TAP_SCHEMA.columns WHERE table_name IN ('ixmaster', 'public.ixmaster')")
+
+
 def test_names_come_from_the_declaration_and_never_from_the_service():
     table = find_mission("ixpe").table
     found = {*table.columns.values(), 'x" FROM secret --', "start_time", "name; DROP TABLE x"}
@@ -99,7 +110,7 @@ def test_names_come_from_the_declaration_and_never_from_the_service():
 
 def test_observations_that_are_not_in_the_archive_are_cut(tmp_path):
     spec = find_mission("bepposax")
-    rows = [row_of(spec), row_of(spec, obsid="20166002", archive_status="private")]
+    rows = [row_of(spec), row_of(spec, obs_code="20166002", archive_status="private")]
     assert taken(spec, rows, tmp_path).table["obs_id"].tolist() == ["20166001"]
 
 

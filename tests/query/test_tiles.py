@@ -71,7 +71,7 @@ def test_without_a_network_the_tiles_are_there(tmp_path):
     assert (found.origin.service, found.origin.table) == ("tiling", "erassmastr, by rule 1")
     assert found.origin.assumed == ("start", "end", "exposure")
     note = take_snapshot(SPEC, settings).note
-    assert "computed" in note
+    assert "the tiles are computed: their times are those of the whole survey" in note
     assert "start, end, exposure" in note
     assert not (tmp_path / "cache").exists()
 
