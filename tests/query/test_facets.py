@@ -199,7 +199,7 @@ def test_a_mission_whose_table_does_not_tell_says_so():
             assert caught.value.code == "criteria.no-column"
             assert spec.title in caught.value.message
     assert {name for name in mission_names() if find_mission(name).table.categorised} == {
-        "chandra", "nustar", "rosat", "rass", "suzaku", "asca", "xrism",
+        "chandra", "nustar", "erass1", "rosat", "rass", "suzaku", "asca", "xrism",
     }  # fmt: skip
 
 
