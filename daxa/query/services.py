@@ -162,10 +162,10 @@ def ask_columns(table: ObservationTable, settings: Settings) -> frozenset[str]:
     # HEASARC's tables stand in the schema "public", which queries need not name.
     names = f"'{table.name}', 'public.{table.name}'"
     query = f"SELECT TOP {_MOST_COLUMNS:d} column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({names})"  # noqa: S608
-    with _session(settings) as session:
+    with open_session(settings) as session:
         rows, _ = _ask(session, address, query, _MOST_COLUMNS)
     if not len(rows):
-        raise _malformed(address, f"it says that it has no table {table.name}")
+        raise malformed(address, f"it says that it has no table {table.name}")
     # Reserved words stand in quotation marks there.
     return frozenset(str(cell).strip().strip('"').lower() for cell in rows.columns[0])
 

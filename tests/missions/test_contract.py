@@ -55,7 +55,6 @@ WRONG = {
     "a circle with a hole": (seen(field_of_view=FieldOfView("circle", 5.0, inner=2.0)), "inner radius"),
     "a hostile roll column": (seen(field_of_view=FieldOfView("square", 5.0, roll="roll; --")), "no column"),
     "two columns of the roll": (seen(field_of_view=FieldOfView("square", 5.0, roll="pa")), "different columns"),
-    "tiles beside pointings": (seen(field_of_view=FieldOfView("tile", 108.0)), "some of its instruments only"),
     "a narrow instrument that sees the whole sky": (seen(field_of_view=FieldOfView("circle", 600.0)), "not wide"),
     "a circle that turns": (seen(field_of_view=FieldOfView("circle", 5.0, roll="roll_angle")), "whatever the roll"),
     "tiles that nobody computes": (seen(field_of_view=FieldOfView("tile", 108.0)), "does not compute"),

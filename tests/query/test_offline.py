@@ -40,7 +40,7 @@ ASKED = [
     {"time": ("2006-01-01", "2008-01-01"), "inside": True},
     {"obs_ids": ["0000000003", "0000000005"]},
     {"instruments": "PN"},
-    {"min_exposure": "20 ks"},
+    {"min_exposure": "500 s"},
     {"access": "proprietary"},
     {"access": "any"},
     {"target": "Abell 907", "radius": "1 deg"},
