@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.run.task import canonical
+from daxa.selection.parquet import write_parquet
 
 if TYPE_CHECKING:
     from daxa.fetch.observation import Arrival
@@ -98,7 +99,6 @@ def _read(path: Path) -> tuple[list[_Line], str]:
 
 def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
     schema = pa.schema(
@@ -106,7 +106,4 @@ def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
         metadata={_ORIGIN: origin.encode()},
     )
     table = pa.Table.from_pylist([asdict(line) for line in sorted(lines, key=astuple)], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(table, part, compression="none", use_dictionary=False)
-    part.replace(path)
+    write_parquet(path, table)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daxa.errors import CriteriaError, DataError, StorageError
+from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission, tiling
 from daxa.missions.spec import ObservationTable
 from daxa.run.task import canonical
+from daxa.selection.parquet import write_parquet
 from daxa.selection.schema import (
     COLUMNS,
     Column,
@@ -168,27 +166,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     StorageError
         The file cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(_to_arrow(snapshot), sink, compression="zstd", use_dictionary=False, version="2.6")
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as stream:
-            stream.write(sink.getvalue())
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise StorageError(
-            "unwritable",
-            f"{path} cannot be written: {error}",
-            remedy="free some space, check the permissions, or choose another place (DAXA_CACHE)",
-        ) from None
+    write_parquet(path, _to_arrow(snapshot), compression="zstd")
 
 
 def _to_arrow(snapshot: Snapshot) -> pa.Table:

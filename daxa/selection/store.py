@@ -13,15 +13,14 @@ only where there is one.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from daxa.errors import CriteriaError, DataError, StorageError
+from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission
+from daxa.selection.parquet import write_parquet
 from daxa.selection.schema import (
     COLUMNS,
     Column,
@@ -90,7 +89,7 @@ def write_selection(path: Path, table: pd.DataFrame, *, mission: str, criteria: 
     check_table(rows, spec, name=f"the selection for {spec.title}")
     if _holds(path, rows, spec.name):
         return False
-    _replace(path, _to_arrow(rows, SelectionMetadata(spec.name, criteria, snapshot)))
+    write_parquet(path, _to_arrow(rows, SelectionMetadata(spec.name, criteria, snapshot)))
     return True
 
 
@@ -265,29 +264,6 @@ def _votable_header(mission: str, rows: pd.DataFrame) -> str:
         )
         ElementTree.SubElement(field, "DESCRIPTION").text = column.description
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
-
-
-def _replace(path: Path, arrow: pa.Table) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    # Uncompressed and without dictionaries: Git then packs versions of the file as small differences.
-    pq.write_table(arrow, sink, compression="none", use_dictionary=False, version="2.6", data_page_version="1.0")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(sink.getvalue())
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise StorageError(
-            "unwritable", f"{path} cannot be written: {error}", remedy="free some space or check the permissions"
-        ) from None
 
 
 def _damaged(path: Path, why: str) -> DataError:
