@@ -1,18 +1,18 @@
 """daxa: archives of X-ray observations as Git repositories.
 
 Choose observations with `Mission`, make an archive with `Archive.create`, or open
-one with `open`.  Importing the package reads nothing and imports nothing heavy.
+one with `open`; `search` asks many missions at once.  Importing the package reads nothing and imports nothing heavy.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["Archive", "Mission", "__version__", "open"]
+__all__ = ["Archive", "Mission", "__version__", "open", "search"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Archive": "daxa.api", "Mission": "daxa.query", "open": "daxa.api"}
+_HOMES = {"Archive": "daxa.api", "Mission": "daxa.query", "open": "daxa.api", "search": "daxa.query"}
 
 
 def __getattr__(name: str):

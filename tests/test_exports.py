@@ -10,7 +10,7 @@ import pytest
 
 import daxa
 
-PUBLIC = ["Archive", "Mission", "__version__", "open"]
+PUBLIC = ["Archive", "Mission", "__version__", "open", "search"]
 
 ERRORS = [
     "ArchiveError",

@@ -97,7 +97,8 @@ def _app(verbs: Iterable[str], *, add_completion: bool) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for verb in verbs:
-        app.command(verb, help=_help(verb), hidden=not VERBS[verb][0])(_function(verb))
+        kind = getattr(import_module(f"daxa.cli.{verb}"), "COMMAND", None)
+        app.command(verb, cls=kind, help=_help(verb), hidden=not VERBS[verb][0])(_function(verb))
     return app
 
 

@@ -3,131 +3,140 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.completion import complete_known_mission
-from daxa.cli.show import say, seconds_text, show_json, show_table
-from daxa.errors import CriteriaError, DaxaError, ServiceError
+from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.show import note, progress_of_missions, say, seconds_text, show_json, show_table
+from daxa.errors import CriteriaError, ServiceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     import daxa
+    from daxa.query import Found
 
-__all__ = ["search"]
+__all__ = ["COMMAND", "search", "tell_of_tables"]
+
+COMMAND = ConditionsCommand
 
 EXAMPLES = (
     'daxa search --mission xmm --target "Abell 907"',
     "daxa search --sample clusters.csv --match overlaps --pairs --csv",
     "daxa search --mission chandra --region field.reg --min-exposure 20ks --start 2010-01-01 --json",
+    'daxa search --target M82 --end 2005-01-01 --or --target "NGC 253" --not --box 10,20,-5,5',
+    "daxa search --mission xmm --position 149.59,-11.06 --radius 1deg --offline --votable",
 )
-
-_AT_ONCE = 4
 
 
 def search(
+    context: typer.Context,
     *,
     missions: Annotated[
         list[str] | None,
         typer.Option(
             "--mission",
             metavar="NAME",
-            help="By default all that can be listed.",
+            help="By default all that can be listed. May be repeated.",
             autocompletion=complete_known_mission,
         ),
     ] = None,
-    targets: Annotated[list[str] | None, typer.Option("--target", metavar="NAME", help="May be repeated.")] = None,
-    positions: Annotated[
-        list[str] | None, typer.Option("--position", metavar="RA,DEC", help="ICRS. May be repeated.")
+    refresh: Refresh = False,
+    max_age: MaxAge = None,
+    offline: Offline = False,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep and search this table, as `daxa select --snapshot` wrote it."),
     ] = None,
-    radius: Annotated[str | None, typer.Option(metavar="SIZE", help="Such as 15arcmin.")] = None,
-    sample: Annotated[Path | None, typer.Option(metavar="FILE", help="Objects: ra, dec, radius, start, end.")] = None,
-    region: Annotated[Path | None, typer.Option(metavar="FILE", help="DS9 region in which the pointing lies.")] = None,
-    moc: Annotated[Path | None, typer.Option(metavar="FILE", help="Coverage map in which the pointing lies.")] = None,
-    match: Annotated[str | None, typer.Option(metavar="HOW", help="covers, overlaps or centre.")] = None,
-    margin: Annotated[float | None, typer.Option(metavar="FACTOR", help="Widens the field of view.")] = None,
-    start: Annotated[str | None, typer.Option(metavar="DATE", help="Observed after this date (or MJD).")] = None,
-    end: Annotated[str | None, typer.Option(metavar="DATE", help="Observed before this date (or MJD).")] = None,
-    min_exposure: Annotated[str | None, typer.Option(metavar="TIME", help="Such as '20 ks'.")] = None,
-    access: Annotated[str | None, typer.Option(metavar="KIND", help="public (default), proprietary or any.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="One line per target and observation.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per row.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    as_votable: Annotated[bool, typer.Option("--votable", help="A VOTable with units, for TOPCAT.")] = False,
 ) -> None:
-    """Search the observation tables of one, several or all missions; needs no archive and fetches no data."""
-    import pandas as pd
+    """Search the observation tables of one, several or all missions; needs no archive and fetches no data.
 
-    import daxa
+    All conditions hold together; --or and --not combine them.
+    """
+    if as_json + as_csv + as_votable > 1:
+        raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv and --votable")
+    fresh = freshness(refresh, max_age, offline)
+    if snapshot is not None:
+        missions = [_import(snapshot, missions)]
+        fresh = {"offline": True}
+        if not context.obj:
+            return
+    from daxa.query.ask import ask_missions
 
-    asked = {
-        "position": positions or None,
-        "target": targets or None,
-        "radius": radius,
-        "sample": sample,
-        "region": region,
-        "moc": moc,
-        "match": match,
-        "margin": margin,
-        "time": (start, end) if start or end else None,
-        "min_exposure": min_exposure,
-        "access": access,
-    }
-    if all(value is None for value in asked.values()):
-        raise CriteriaError(
-            "nothing-asked",
-            "nothing says which observations are wanted",
-            remedy="give --target, --position or --sample; `daxa search --help` shows examples",
-        )
-    chosen = [daxa.Mission(name).filter(**asked) for name in missions or _searchable()]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(lambda mission: _answer(mission, pairs=pairs), chosen))
-    refusals = [answer for answer in answers if isinstance(answer, DaxaError)]
-    if len(refusals) == len(answers):
-        raise refusals[0]
-    found = pd.concat([answer for answer in answers if not isinstance(answer, DaxaError)], ignore_index=True)
-    if as_csv:
-        found.to_csv(sys.stdout, index=False, lineterminator="\n")
+    chosen = _missions(context.obj, missions, fresh)
+    with progress_of_missions([mission.name for mission in chosen]) as observe:
+        found = ask_missions(chosen, pairs=pairs, observe=observe)
+    if not len(found.table):
+        raise next(iter(found.failures.values()))
+    if as_votable:
+        from daxa.selection.export import votable_bytes
+
+        sys.stdout.buffer.write(votable_bytes(found.table, "Observations found"))
+    elif as_csv:
+        found.table.to_csv(sys.stdout, index=False, lineterminator="\n")
     elif as_json:
-        show_json(found.astype(object).to_dict("records"))
+        show_json(found.table.astype(object).to_dict("records"))
     else:
-        _show(found)
-        for refusal in refusals:
-            if isinstance(refusal, CriteriaError):
-                say(refusal.message)
+        _show(found.table)
+        for failure in found.failures.values():
+            if isinstance(failure, CriteriaError):
+                say(failure.message)
+    tell_of_tables(found)
     # What could be had is shown; that the answer is not whole is an error all the same.
-    for refusal in refusals:
-        if isinstance(refusal, ServiceError):
-            raise refusal
+    for failure in found.failures.values():
+        if isinstance(failure, ServiceError):
+            raise failure
 
 
-def _searchable() -> list[str]:
-    """Missions whose observations can be listed, without those that see nearly everything."""
-    from daxa.missions import find_mission, mission_names
+def tell_of_tables(found: Found) -> None:
+    """Say what is to be known of the tables that were searched, beside the results."""
+    for name, text in found.notes.items():
+        note(f"{name}: {text}")
+    for name, count in found.approximate.items():
+        note(
+            f"{name}: {count} {'row is' if count == 1 else 'rows are'} approximate: "
+            "a circle stands for the true field of view"
+        )
 
-    specs = [find_mission(name) for name in mission_names()]
-    return [spec.name for spec in specs if spec.listed and spec.default_instruments]
+
+def _missions(asked: Asked, names: list[str] | None, fresh: dict) -> list[daxa.Mission]:
+    import daxa
+    from daxa.missions import find_mission
+    from daxa.query.ask import searchable
+
+    refuse_nothing(asked, "search")
+    named = names or missions_of_files(asked)
+    specs = [find_mission(name) for name in dict.fromkeys(named or searchable())]
+    criteria = criteria_asked(asked, specs, all_of_them=bool(named))
+    return [daxa.Mission(name, **fresh).filter(wanted) for name, wanted in criteria.items()]
 
 
-def _answer(mission: daxa.Mission, *, pairs: bool) -> pd.DataFrame | CriteriaError | ServiceError:
-    """The rows, or why there are none: other missions may have some."""
-    try:
-        table = mission.pairs if pairs else mission.observations
-    except ServiceError as error:
-        return error
-    except CriteriaError as error:
-        if error.name != "empty":
-            raise
-        return error
-    table.insert(0, "mission", mission.name)
-    return table
+def _import(path: Path, missions: list[str] | None) -> str:
+    """Put the table into the user's cache; which mission's it is."""
+    from daxa.missions import find_mission
+    from daxa.query.snapshot import import_snapshot
+    from daxa.settings import load_settings
+
+    snapshot = import_snapshot(path, load_settings())
+    others = {find_mission(name).name for name in missions or ()} - {snapshot.mission}
+    if others:
+        raise CriteriaError(
+            "mission", f"{path} holds the table of {snapshot.mission}", remedy=f"leave out --mission {min(others)}"
+        )
+    note(f"kept the table of {snapshot.mission} of {snapshot.origin.time}: {snapshot.origin.rows} observations")
+    return snapshot.mission
 
 
 def _show(found: pd.DataFrame) -> None:
-    hidden = {"public_date", "end"}
+    hidden = {"public_date", "end", "exposures", "roll"}
     columns = [name for name in found.columns if name not in hidden]
     show_table(columns, [list(map(_cell, columns, row)) for row in found[columns].itertuples(index=False)])
 

@@ -21,7 +21,9 @@ from daxa.errors import DaxaError
 from daxa.records import Outcome
 
 __all__ = [
+    "note",
     "progress",
+    "progress_of_missions",
     "say",
     "seconds_text",
     "show_error",
@@ -44,6 +46,12 @@ def say(text: str) -> None:
     """Write a line that is no result, such as what to do next; not with ``-q``."""
     if not _quiet():
         show_text(text)
+
+
+def note(text: str) -> None:
+    """Write a remark to standard error, so that results stay pure; not with ``-q``."""
+    if not _quiet():
+        print(_plain(text), file=sys.stderr)
 
 
 def show_json(records: Iterable[Mapping[str, object]]) -> None:
@@ -106,6 +114,28 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
             yield observe
     else:
         yield _lines(f"{mission} {step}")
+
+
+@contextmanager
+def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]]:
+    """Give an observer of missions that have answered: on a terminal a line says whom the others wait for."""
+    if _quiet() or not sys.stderr.isatty() or len(names) < 2:
+        yield lambda name: None
+        return
+    from rich.console import Console
+
+    waiting = list(names)
+
+    def told() -> str:
+        return f"{len(names) - len(waiting)} of {len(names)} missions have answered; waiting for {', '.join(waiting)}"
+
+    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(told()) as status:
+
+        def observe(name: str) -> None:
+            waiting.remove(name)
+            status.update(told())
+
+        yield observe
 
 
 def size_text(size: float) -> str:

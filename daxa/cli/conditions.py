@@ -1,0 +1,328 @@
+"""The conditions that ``init``, ``search`` and ``select`` understand, and how a command line combines them.
+
+What stands on the line holds together; what stands after ``--or`` is an alternative to it, and
+what stands after ``--not`` is left out of all of them.  Options that are no conditions, and
+arguments, may stand anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from daxa.errors import CriteriaError
+
+__all__ = [
+    "Asked",
+    "Conditions",
+    "ConditionsCommand",
+    "MaxAge",
+    "Offline",
+    "Refresh",
+    "freshness",
+    "split_arguments",
+]
+
+OR, NOT = "--or", "--not"
+_UsageError: Any = typer.BadParameter.__base__
+_AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(min|h|d|w)\s*", re.ASCII)
+_MJD = re.compile(r"\d{5}(?:\.\d*)?", re.ASCII)
+_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_Text = str | None
+_Texts = list[str] | None
+
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the services again, whatever is at hand.")]
+MaxAge = Annotated[
+    _Text, typer.Option("--max-age", metavar="AGE", help="How old a table at hand may be: 12h, 3d; by default 7d.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no service: use the tables at hand.")]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions that hold together, as they were typed.
+
+    Parameters
+    ----------
+    common
+        Arguments of `daxa.Mission.filter` that every mission understands.
+    special
+        Those that a mission may not have: category and mode.
+    obs_ids, instruments
+        Texts with or without a mission before a colon.
+    file
+        TOML file of criteria, None without one.
+    """
+
+    common: Mapping[str, object] = field(default_factory=dict)
+    special: Mapping[str, object] = field(default_factory=dict)
+    obs_ids: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    file: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.common or self.special or self.obs_ids or self.instruments or self.file)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything that a command line asks for.
+
+    Parameters
+    ----------
+    alternatives
+        One of these must hold; () when nothing is asked for.
+    exclusions
+        None of these may hold.
+    """
+
+    alternatives: tuple[Conditions, ...] = ()
+    exclusions: tuple[Conditions, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.alternatives or self.exclusions)
+
+
+class ConditionsCommand(TyperCommand):
+    """A verb that takes conditions: its function finds them, as `Asked`, in ``context.obj``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own, conditions = _values_of(self.get_params(ctx)), _values_of(_single().params)
+        if unknown := _unknown(args, own, conditions):
+            ctx.fail(unknown)
+        mine, groups = split_arguments(args, own, conditions)
+        left = super().parse_args(ctx, mine)
+        if not ctx.resilient_parsing:
+            ctx.obj = _read_groups(ctx, groups)
+        return left
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Conditions (* may be repeated)"):
+            shown = [record for param in _single().params if (record := param.get_help_record(ctx))]
+            shown.append((OR, "What follows is an alternative to what stands before. May be repeated."))
+            shown.append((NOT, "What follows, taken together, is left out of the whole. May be repeated."))
+            formatter.write_dl(shown)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list:
+        return [*super().shell_complete(ctx, incomplete), *_single().shell_complete(ctx, incomplete)]
+
+
+def split_arguments(
+    arguments: Iterable[str], own: Mapping[str, bool], conditions: Mapping[str, bool]
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Tell a verb's own options and arguments from its conditions, and these from each other.
+
+    Parameters
+    ----------
+    arguments
+        What stands after the verb.
+    own, conditions
+        Names of options, and whether a value follows them.
+
+    Returns
+    -------
+    own, groups
+        Arguments for the verb; and for each group what opens it ('' for the first) and its arguments.
+
+    Examples
+    --------
+    >>> typed = ["--target", "A", "--or", "--target=B", "--json", "--not", "--box", "1,2,-5,5"]
+    >>> split_arguments(typed, {"--json": False}, {"--target": True, "--box": True})
+    (['--json'], [('', ['--target', 'A']), ('--or', ['--target=B']), ('--not', ['--box', '1,2,-5,5'])])
+    """
+    mine: list[str] = []
+    groups: list[tuple[str, list[str]]] = [("", [])]
+    rest = iter(arguments)
+    for word in rest:
+        if word in (OR, NOT):
+            groups.append((word, []))
+            continue
+        if word == "--":
+            mine += [word, *rest]
+            break
+        name, equals, _ = word.partition("=")
+        place = groups[-1][1] if name in conditions else mine
+        place.append(word)
+        if not equals and (own.get(name) or conditions.get(name)):
+            place.extend(islice(rest, 1))
+    return mine, groups
+
+
+def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, object]:
+    """The arguments of `daxa.Mission` that say how fresh its table must be.
+
+    Raises
+    ------
+    CriteriaError
+        The age cannot be read, or a refresh is asked for without a network.
+
+    Examples
+    --------
+    >>> freshness(False, "12h", False)
+    {'refresh': False, 'max_age': datetime.timedelta(seconds=43200), 'offline': False}
+    """
+    if refresh and offline:
+        raise CriteriaError("offline", "a refresh needs the network", remedy="leave out one of --refresh and --offline")
+    found = _AGE.fullmatch(max_age) if max_age is not None else None
+    if max_age is not None and (found is None or float(found[1]) > 1e5):
+        raise CriteriaError("max-age", f"{max_age[:100]!r} is no age", remedy="write it as 30min, 12h, 3d or 2w")
+    age = timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
+    return {"refresh": refresh, "max_age": age, "offline": offline}
+
+
+def _read_conditions(
+    *,
+    targets: Annotated[
+        _Texts, typer.Option("--target", metavar="NAME", help="An object that Simbad, NED or VizieR know. *")
+    ] = None,
+    positions: Annotated[
+        _Texts, typer.Option("--position", metavar="RA,DEC", help="ICRS, degrees or sexagesimal. *")
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Objects: ra, dec, and as wanted name, radius_arcmin, start, end."),
+    ] = None,
+    radius: Annotated[
+        _Text,
+        typer.Option(metavar="SIZE", help="About targets and positions, such as 15arcmin; else the field of view."),
+    ] = None,
+    match: Annotated[_Text, typer.Option(metavar="HOW", help="covers, overlaps or centre.")] = None,
+    margin: Annotated[float | None, typer.Option(metavar="FACTOR", help="Widens the field of view.")] = None,
+    region: Annotated[Path | None, typer.Option(metavar="FILE", help="DS9 region in which the pointing lies.")] = None,
+    moc: Annotated[Path | None, typer.Option(metavar="FILE", help="Coverage map in which the pointing lies.")] = None,
+    box: Annotated[
+        _Text, typer.Option(metavar="RA1,RA2,DEC1,DEC2", help="In which the pointing lies, degrees, eastwards.")
+    ] = None,
+    start: Annotated[_Text, typer.Option(metavar="DATE", help="Observed after this date (or MJD).")] = None,
+    end: Annotated[_Text, typer.Option(metavar="DATE", help="Observed before this date (or MJD).")] = None,
+    inside: Annotated[bool, typer.Option("--inside", help="Wholly between start and end.")] = False,
+    min_exposure: Annotated[_Text, typer.Option(metavar="TIME", help="Such as 20ks.")] = None,
+    category: Annotated[
+        _Texts, typer.Option(metavar="CODE", help="Kind of target, as `daxa missions` has it. *")
+    ] = None,
+    mode: Annotated[_Texts, typer.Option(metavar="WORD", help="Word of the observation's mode. *")] = None,
+    access: Annotated[_Text, typer.Option(metavar="KIND", help="public (default), proprietary or any.")] = None,
+    instruments: Annotated[
+        _Texts, typer.Option("--instrument", metavar="[MISSION:]NAME,...", help="Only data of these. *")
+    ] = None,
+    obs_ids: Annotated[
+        _Texts, typer.Option("--obsid", metavar="[MISSION:]OBSID", help="Only these observations. *")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="The whole archive, said on purpose.")] = False,
+    criteria: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML, as a mission's table in daxa.toml; or a whole daxa.toml."),
+    ] = None,
+) -> Conditions:
+    """Conditions of one group; those with a * may be repeated."""
+    common = {
+        "target": targets or None,
+        "position": positions or None,
+        "sample": sample,
+        "radius": radius,
+        "match": match,
+        "margin": margin,
+        "region": region,
+        "moc": moc,
+        "box": None if box is None else _read_box(box),
+        "time": (_moment(start), _moment(end)) if start or end else None,
+        "inside": inside or None,
+        "min_exposure": min_exposure,
+        "access": access,
+        "everything": everything or None,
+    }
+    special = {"category": category or None, "mode": mode or None}
+    return Conditions(
+        {key: value for key, value in common.items() if value is not None},
+        {key: value for key, value in special.items() if value is not None},
+        tuple(obs_ids or ()),
+        tuple(instruments or ()),
+        criteria,
+    )
+
+
+def _moment(text: str | None) -> str | float | None:
+    """A date as it is, an MJD as a number."""
+    return float(text) if text and _MJD.fullmatch(text) else text
+
+
+def _read_box(text: str) -> dict[str, list[float]]:
+    try:
+        first, last, low, high = map(float, text.split(","))
+    except ValueError:
+        raise CriteriaError(
+            "box", f"{text[:100]!r} is no box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
+        ) from None
+    return {"ra": [first, last], "dec": [low, high]}
+
+
+def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> Asked:
+    read = [(opening, _read_group(ctx, opening, arguments)) for opening, arguments in groups]
+    for opening, conditions in read[1:]:
+        if not conditions:
+            ctx.fail(f"no condition stands after {opening}")
+    alternatives = [conditions for opening, conditions in read if opening != NOT]
+    exclusions = [conditions for opening, conditions in read if opening == NOT]
+    if not alternatives[0]:
+        if alternatives[1:]:
+            ctx.fail(f"no condition stands before {OR}")
+        if exclusions:
+            ctx.fail(f"no condition stands before {NOT}: to begin with the whole archive, say --everything")
+        return Asked()
+    return Asked(tuple(alternatives), tuple(exclusions))
+
+
+def _read_group(ctx: Any, opening: str, arguments: list[str]) -> Conditions:
+    command = _single()
+    try:
+        with command.make_context(None, arguments, parent=ctx) as context:
+            return command.invoke(context)
+    except _UsageError as error:
+        # The usage that is shown with it shall be the verb's.
+        error.ctx = ctx
+        error.message = f"{error.message} (after {opening})" if opening else error.message
+        raise
+
+
+def _unknown(arguments: Sequence[str], own: Mapping[str, bool], conditions: Mapping[str, bool]) -> str:
+    """What is wrong with the first option that there is not, '' when all are known."""
+    from difflib import get_close_matches
+
+    mine, _ = split_arguments(arguments, own, conditions)
+    words = iter(mine)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            return ""
+        if name.startswith("-") and name != "-" and name not in own:
+            close = get_close_matches(name, [*own, *conditions, OR, NOT], n=1)
+            return f"there is no option {name}{f'; did you mean {close[0]}?' if close else ''}"
+        if own.get(name) and not equals:
+            next(words, None)
+    return ""
+
+
+def _values_of(params: Iterable[Any]) -> dict[str, bool]:
+    options = [param for param in params if param.param_type_name == "option"]
+    return {
+        name: not (param.is_flag or param.count) for param in options for name in (*param.opts, *param.secondary_opts)
+    }
+
+
+@cache
+def _single() -> Any:
+    """The typer command that reads one group."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(add_help_option=False)(_read_conditions)
+    return typer.main.get_command(app)
