@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive import history
+from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.layout import Layout
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pandas as pd
 
+    from daxa.archive.choose import SelectionPlan
     from daxa.publish.verify import Verification
     from daxa.query.mission import Mission
 
@@ -61,6 +65,27 @@ class Archive:
     def config(self) -> ArchiveConfig:
         """What ``daxa.toml`` says."""
         return load_config(self.layout)
+
+    def select(
+        self,
+        missions: Sequence[Mission | str] | None = None,
+        *,
+        also: bool = False,
+        refresh: bool = False,
+        max_age: timedelta | None = None,
+        offline: bool = False,
+    ) -> SelectionPlan:
+        """Compare what criteria select with what is selected; see `daxa.archive.choose.plan_selection`.
+
+        Nothing is written until the plan is accepted: ``archive.select(...).apply()``.
+        """
+        from daxa.archive.choose import plan_selection
+
+        return plan_selection(self.layout, missions, also=also, refresh=refresh, max_age=max_age, offline=offline)
+
+    def update(self, missions: Sequence[str] | None = None) -> SelectionPlan:
+        """Compare what the archive's criteria select on fresh observation tables with what is selected."""
+        return self.select(missions, refresh=True)
 
     def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status."""
@@ -119,13 +144,14 @@ class Archive:
 
 
 def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended
-    """Open the archive in a directory.
+    """Open the archive in a directory, and finish a change of its selection that was interrupted.
 
     Raises
     ------
     ArchiveError
-        There is none.
+        There is none, or it is in use by another process.
     """
     layout = Layout(Path(directory).expanduser().absolute())
     load_config(layout)
+    finish_accepted(layout)
     return Archive(layout.root)

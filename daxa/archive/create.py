@@ -19,7 +19,7 @@ from daxa.missions.spec import SAFE_ID
 from daxa.query.mission import Mission, Selection
 from daxa.selection.store import write_selection
 
-__all__ = ["create_archive"]
+__all__ = ["check_missions", "create_archive", "mission_answers"]
 
 
 def create_archive(
@@ -57,11 +57,11 @@ def create_archive(
     """
     directory = directory.expanduser().absolute()
     _check_place(directory)
-    _check_missions(missions)
+    check_missions(missions, [mission.spec.name for mission in missions])
     git.check_identity(directory.parent)
     render(directory.name, [], remote=remote)
     selections = [mission.select() for mission in missions]
-    answers = [_answers(selection) for selection in selections]
+    answers = [mission_answers(selection) for selection in selections]
     files = render(directory.name, answers, title=title, creators=creators, remote=remote)
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
@@ -98,15 +98,30 @@ def _check_place(directory: Path) -> None:
         )
 
 
-def _check_missions(missions: Sequence[Mission]) -> None:
-    names = [mission.spec.name for mission in missions]
+def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
+    """Refuse missions that an archive cannot hold.
+
+    Parameters
+    ----------
+    new
+        Missions that the archive does not hold yet.
+    names
+        Of all that are chosen, each once.
+
+    Raises
+    ------
+    CriteriaError
+        None is chosen, or one twice.
+    NotPossible
+        Nothing processes a mission's data.
+    """
     if not names:
         raise CriteriaError("no-mission", "no mission was chosen", remedy="name one, for instance --mission xmm")
     if len(set(names)) != len(names):
         raise CriteriaError(
             "mission-twice", "a mission was chosen twice", remedy="combine its criteria, and name it once"
         )
-    for spec in (mission.spec for mission in missions):
+    for spec in (mission.spec for mission in new):
         if not spec.processed:
             listed = f"daxa.Mission({spec.name!r}).observations lists its observations; " if spec.listed else ""
             raise NotPossible(
@@ -116,7 +131,8 @@ def _check_missions(missions: Sequence[Mission]) -> None:
             )
 
 
-def _answers(selection: Selection) -> MissionAnswers:
+def mission_answers(selection: Selection) -> MissionAnswers:
+    """What the templates ask of a mission whose observations are chosen."""
     spec = selection.spec
     return MissionAnswers(spec, selection.criteria.to_plain(), tuple((step, _provided(spec, step)) for step in STEPS))
 

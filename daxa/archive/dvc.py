@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = ["add", "changed_stages", "mend_lock", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "held_off", "mend_lock", "push", "repro", "run_dvc"]
 
 _BUSY = "is busy"
 
@@ -37,6 +39,46 @@ def mend_lock(root: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+@contextmanager
+def held_off(root: Path) -> Iterator[None]:
+    """Keep DVC from working in the archive for a moment.
+
+    DVC holds ``.dvc/tmp/lock`` except while a stage's command runs; then ``rwlock`` names it.
+
+    Raises
+    ------
+    ArchiveError
+        DVC is at work.
+    """
+    import fcntl
+
+    mend_lock(root)
+    lock = root / ".dvc" / "tmp" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _busy(root) from None
+        if _at_work(lock.with_name("rwlock")):
+            raise _busy(root)
+        yield
+
+
+def _at_work(rwlock: Path) -> bool:
+    """Whether a process that lives works on a path of the archive."""
+    import psutil
+
+    try:
+        paths = json.loads(rwlock.read_bytes())
+    except OSError:
+        return False
+    except ValueError:
+        return True  # A running DVC is writing it.
+    holders = [one for kinds in paths.values() for one in (*kinds.get("read", ()), kinds.get("write", {}))]
+    return any(psutil.pid_exists(int(one["pid"])) for one in holders if "pid" in one)
 
 
 def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
@@ -87,11 +129,7 @@ def push(root: Path) -> None:
 def _checked(root: Path, *arguments: str) -> Finished:
     ended = run_dvc(root, *arguments)
     if ended.code and _BUSY in ended.output:
-        raise ArchiveError(
-            "busy",
-            f"another command works in {root}",
-            remedy="wait until `dvc repro` or `daxa run` has ended, then try again",
-        )
+        raise _busy(root)
     if ended.code:
         raise ProgramError(
             "dvc",
@@ -99,6 +137,14 @@ def _checked(root: Path, *arguments: str) -> Finished:
             remedy="read DVC's message; `dvc doctor` shows its set-up",
         )
     return ended
+
+
+def _busy(root: Path) -> ArchiveError:
+    return ArchiveError(
+        "busy",
+        f"another command works in {root}",
+        remedy="wait until `dvc repro` or `daxa run` has ended, then try again",
+    )
 
 
 def _last_words(output: str) -> str:

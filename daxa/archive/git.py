@@ -52,13 +52,13 @@ def check_identity(directory: Path) -> None:
 
 
 def commit(root: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths, with removals, and give the commit's digest ('' when nothing changed)."""
+    """Commit these paths alone, with removals, and give the commit's digest ('' when nothing changed)."""
     with _repository(root) as repository:
         try:
             repository.git.add("--all", "--", *paths)
-            if not repository.git.diff("--cached", "--name-only"):
+            if not repository.git.diff("--cached", "--name-only", "--", *paths):
                 return ""
-            repository.git.commit("--quiet", "--message", message)
+            repository.git.commit("--quiet", "--message", message, "--", *paths)
         except GitCommandError as error:
             raise _failure(root, error) from None
         return repository.head.commit.hexsha

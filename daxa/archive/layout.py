@@ -73,6 +73,11 @@ class Layout:
         """Where fetched files came from, until the stage writes `upstream`."""
         return self.private / "arrivals"
 
+    @property
+    def accepted(self) -> Path:
+        """Files that were accepted and are about to take their places."""
+        return self.private / "accepted"
+
     def params(self, mission: str) -> Path:
         return self.root / "params" / f"{mission}.toml"
 

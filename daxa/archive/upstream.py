@@ -38,14 +38,24 @@ class _Line:
     retrieved: str
 
 
-def write_origin(path: Path, selection: Selection) -> None:
-    """Record the query that a selection came from, and each observation's row in the archive's table."""
+def write_origin(path: Path, selection: Selection, *, before: Path | None = None) -> None:
+    """Record the query that a selection came from, and each observation's row in the archive's table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    selection
+        What was chosen.
+    before
+        File whose records of fetched files are kept; by default `path` itself.
+    """
     origin = selection.origin.as_dict()
     chosen = [
         _Line(obs_id, "", f"{_ROW}:{row_id}", 0, "", "", "", origin["time"])
         for obs_id, row_id in selection.row_ids.items()
     ]
-    kept = [line for line in _read(path)[0] if line.path and line.obs_id in selection.row_ids]
+    kept = [line for line in _read(before or path)[0] if line.path and line.obs_id in selection.row_ids]
     _write(path, [*chosen, *kept], canonical(origin))
 
 

@@ -1,0 +1,193 @@
+"""Put several tracked files of an archive in place together, and commit them.
+
+The new files are written aside and checked.  One rename of their directory decides: before
+it nothing has happened, after it they will take their places, if need be when the archive is
+opened the next time after a kill.  Until then no stage begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from daxa.archive import dvc, git
+from daxa.archive.config import load_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.errors import ArchiveError, StorageError
+from daxa.run.task import canonical
+
+__all__ = ["accept_files", "finish_accepted", "refuse_unfinished"]
+
+_NOTE = "note.json"
+_OURS = re.compile(
+    r"daxa\.toml|software\.toml|dvc\.yaml|README\.md|CITATION\.cff|\.zenodo\.json"
+    r"|params/[\w-]+\.toml|(selection|upstream)/[\w-]+\.parquet",
+    re.ASCII,
+)
+_PATIENCE = 10.0
+
+
+def accept_files(layout: Layout, message: str, write: Callable[[Layout], None]) -> str:
+    """Replace files of the archive together, and commit just these.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    message
+        Of the commit.
+    write
+        Writes the new files below another root, each at its place in an archive.
+
+    Returns
+    -------
+    str
+        Digest of the commit, '' when nothing differs from the last one.
+
+    Raises
+    ------
+    ArchiveError
+        A stage or DVC is at work, or a file was changed in the meantime.
+    StorageError
+        The files cannot be written.
+    """
+    with _alone(layout):
+        _finish(layout)
+        part = layout.accepted.with_name(f"{layout.accepted.name}.part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            write(Layout(part))
+            _prepare(layout, part, message)
+            part.rename(layout.accepted)
+        except OSError as error:
+            raise StorageError(
+                "unwritable", f"{layout.root} cannot be written: {error}", remedy="free some space, then try again"
+            ) from None
+        try:
+            return _finish(layout)
+        except ArchiveError:
+            if not _begun(layout):
+                layout.accepted.rename(part)
+                shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def finish_accepted(layout: Layout) -> None:
+    """Finish what a kill interrupted; does nothing otherwise.
+
+    Raises
+    ------
+    ArchiveError
+        A stage or DVC is at work, or one of the files was changed since.
+    """
+    if layout.accepted.is_dir():
+        with _alone(layout):
+            _finish(layout)
+
+
+def refuse_unfinished(layout: Layout) -> None:
+    """Let no stage begin between the old files and the new.
+
+    Raises
+    ------
+    ArchiveError
+        Accepted files have not all taken their places.
+    """
+    if layout.accepted.is_dir():
+        raise ArchiveError(
+            "unfinished",
+            f"a change of the selection in {layout.root} has not ended",
+            remedy="run `daxa status`, which finishes it, then try again",
+        )
+
+
+def _prepare(layout: Layout, part: Path, message: str) -> None:
+    """Say beside the new files what they replace, and see that all are on disk."""
+    files = sorted(path for path in part.rglob("*") if path.is_file())
+    names = [path.relative_to(part).as_posix() for path in files]
+    digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in names}
+    note = part / _NOTE
+    note.write_text(canonical({"message": message, "files": digests}), encoding="utf-8")
+    for path in (*files, note):
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _finish(layout: Layout) -> str:
+    if not layout.accepted.is_dir():
+        return ""
+    note = json.loads((layout.accepted / _NOTE).read_bytes())
+    files = {name: pair for name, pair in note["files"].items() if _OURS.fullmatch(name)}
+    with _stages_held_off(layout):
+        for name, (before, after) in files.items():
+            if _digest(layout.root / name) not in (before, after):
+                raise ArchiveError(
+                    "changed-meanwhile",
+                    f"{layout.root / name} was changed while a new one was about to replace it",
+                    remedy=f"try again; if it stays so, restore it with `git checkout -- {name}`",
+                )
+        for name, (_, after) in files.items():
+            target = layout.root / name
+            if _digest(target) != after:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (layout.accepted / name).replace(target)
+        commit = git.commit(layout.root, list(files), note["message"])
+    done = layout.accepted.with_name(f"{layout.accepted.name}.part")
+    shutil.rmtree(done, ignore_errors=True)
+    layout.accepted.rename(done)
+    shutil.rmtree(done, ignore_errors=True)
+    return commit
+
+
+def _begun(layout: Layout) -> bool:
+    """Whether a file has taken its place already."""
+    note = json.loads((layout.accepted / _NOTE).read_bytes())
+    return any(not (layout.accepted / name).exists() for name in note["files"])
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    layout.private.joinpath("lock").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(layout.private / "lock" / "accept")
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise ArchiveError(
+            "busy", f"another selection is being written in {layout.root}", remedy="wait, then try again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stages_held_off(layout: Layout) -> Iterator[None]:
+    """Hold DVC's lock and that of every stage; a stage that begins later finds `layout.accepted`."""
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as held:
+        held.enter_context(dvc.held_off(layout.root))
+        for mission in load_config(layout).missions:
+            for step in STEPS:
+                try:
+                    held.enter_context(FileLock(layout.places(mission, step).lock, timeout=0))
+                except Timeout:
+                    raise ArchiveError(
+                        "busy",
+                        f"the stage {step} of {mission} runs in {layout.root}",
+                        remedy="wait until it has ended, or stop it: what is finished is kept",
+                    ) from None
+        yield
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -1,0 +1,384 @@
+"""Choose the observations of an archive anew: what would change, and the change itself."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.archive import git
+from daxa.archive.accept import accept_files
+from daxa.archive.config import ArchiveConfig, load_config, settings_of
+from daxa.archive.create import check_missions, mission_answers
+from daxa.archive.layout import Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.archive.upstream import write_origin
+from daxa.errors import ArchiveError, CriteriaError
+from daxa.missions import find_mission
+from daxa.query import Mission, Selection, read_criteria
+from daxa.selection.compare import Difference, compare
+from daxa.selection.store import read_selection, write_selection
+
+if TYPE_CHECKING:
+    from daxa.query import Criteria
+
+__all__ = ["MissionChange", "SelectionPlan", "plan_selection"]
+
+_AT_ONCE = 4
+_NAMED = 20
+# Files that name all missions; they follow a new one unless their owner has edited them.
+_DESCRIPTIONS = ("README.md", "CITATION.cff", ".zenodo.json")
+
+
+@dataclass(frozen=True)
+class MissionChange:
+    """What would become of one mission's selection.
+
+    Parameters
+    ----------
+    mission
+        Its short name.
+    is_new
+        Whether the archive does not hold it yet.
+    before, after
+        Number of observations.
+    difference
+        ObsIDs that are added, removed, changed.
+    criteria_changed
+        Whether something else is asked for, even if it selects the same.
+    selection
+        The new selection.
+    note
+        What is to be known of the observation table that was used.
+    """
+
+    mission: str
+    is_new: bool
+    before: int
+    after: int
+    difference: Difference
+    criteria_changed: bool
+    selection: Selection = field(repr=False)
+    note: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.is_new or self.difference or self.criteria_changed)
+
+    def as_dict(self) -> dict[str, object]:
+        """The change as plain values, ready for JSON."""
+        return {
+            "mission": self.mission,
+            "new": self.is_new,
+            "before": self.before,
+            "after": self.after,
+            "added": list(self.difference.added),
+            "removed": list(self.difference.removed),
+            "changed": {
+                obs_id: {column: list(pair) for column, pair in values.items()}
+                for obs_id, values in self.difference.values.items()
+            },
+            "criteria_changed": self.criteria_changed,
+        }
+
+
+@dataclass(frozen=True)
+class SelectionPlan:
+    """What would become of the selections of an archive; nothing is written until `apply`.
+
+    Parameters
+    ----------
+    root
+        The archive.
+    missions
+        One change per mission that was evaluated.
+    """
+
+    root: Path
+    missions: tuple[MissionChange, ...]
+    _seen: Mapping[str, str] = field(repr=False)
+
+    def __bool__(self) -> bool:
+        return any(self.missions)
+
+    def apply(self) -> str:
+        """Write the selections and commit them; give the commit's digest, '' when nothing changes.
+
+        Raises
+        ------
+        ArchiveError
+            A stage runs, or the files have uncommitted changes or were changed since the plan was made.
+        """
+        layout = Layout(self.root)
+        if not self:
+            return ""
+        git.check_identity(layout.root)
+        _refuse_uncommitted(layout)
+        if _digests(layout) != self._seen:
+            raise ArchiveError(
+                "changed-meanwhile",
+                f"criteria or selections in {layout.root} have changed since they were compared",
+                remedy="compare again: `daxa select`",
+            )
+        return accept_files(layout, _message(self), lambda made: _write(self, layout, made))
+
+    @property
+    def added(self) -> dict[str, tuple[str, ...]]:
+        """Mission to ObsIDs that it gains."""
+        return {change.mission: change.difference.added for change in self.missions}
+
+    @property
+    def removed(self) -> dict[str, tuple[str, ...]]:
+        """Mission to ObsIDs that it loses."""
+        return {change.mission: change.difference.removed for change in self.missions}
+
+    @property
+    def changed(self) -> dict[str, Mapping[str, Mapping[str, tuple[object, object]]]]:
+        """Mission to ObsIDs that stay with other values: column to the old and the new one."""
+        return {change.mission: change.difference.values for change in self.missions}
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f"<tr><td>{html.escape(change.mission)}</td><td>{change.before}</td><td>{change.after}</td>"
+            + "".join(
+                f"<td>{html.escape(_some(ids))}</td>"
+                for ids in (change.difference.added, change.difference.removed, change.difference.changed)
+            )
+            + "</tr>"
+            for change in self.missions
+        )
+        heads = "".join(f"<th>{name}</th>" for name in ("mission", "before", "after", "added", "removed", "changed"))
+        return f"<table><tr>{heads}</tr>{lines}</table>"
+
+
+def plan_selection(
+    layout: Layout,
+    missions: Sequence[Mission | str] | None = None,
+    *,
+    also: bool = False,
+    refresh: bool = False,
+    max_age: timedelta | None = None,
+    offline: bool = False,
+    observe: Callable[[str], None] = lambda name: None,
+) -> SelectionPlan:
+    """Evaluate criteria, and compare what they select with what is selected.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    missions
+        With the criteria that replace those of ``daxa.toml``; the name of a mission stands for its
+        present criteria.  By default all missions with their present criteria.
+    also
+        Join the criteria given to the present ones in place of replacing them.
+    refresh, max_age, offline
+        How fresh the tables must be of missions that are given by name, or not at all.
+    observe
+        Called with the name of each mission that has answered.
+
+    Raises
+    ------
+    CriteriaError
+        Criteria cannot be used, or nothing meets them.
+    NotPossible
+        Nothing processes the data of a new mission.
+    ServiceError
+        A service cannot be reached, or its answer cannot be used.
+    ArchiveError
+        A mission is to be added, and the archive's pipeline is not the one that daxa writes.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    config = load_config(layout)
+    fresh = {"refresh": refresh, "max_age": max_age, "offline": offline}
+    asked = [
+        _stored(config, one, fresh) if isinstance(one, str) else _joined(config, one) if also else one
+        for one in (config.missions if missions is None else missions)
+    ]
+    names = [mission.name for mission in asked]
+    check_missions([mission for mission in asked if mission.name not in config.missions], names)
+    if not set(names) <= set(config.missions):
+        _check_pipeline(layout, config)
+    seen = _digests(layout)
+
+    def choose(mission: Mission) -> MissionChange:
+        change = _change(layout, config, mission)
+        observe(mission.name)
+        return change
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        changes = tuple(pool.map(choose, asked))
+    return SelectionPlan(layout.root, changes, seen)
+
+
+def _stored(config: ArchiveConfig, name: str, fresh: Mapping[str, Any]) -> Mission:
+    found = find_mission(name).name
+    if found not in config.missions:
+        raise CriteriaError(
+            "mission",
+            f"{found} is not in this archive, and nothing says which of its observations are wanted",
+            remedy=f"give conditions, or choose from {', '.join(config.missions)}",
+        )
+    return Mission(found, settings_of(config), criteria=config.missions[found], **fresh)
+
+
+def _joined(config: ArchiveConfig, mission: Mission) -> Mission:
+    if mission.name not in config.missions:
+        return mission
+    both = _present(config, mission.name) | mission.criteria
+    return Mission(mission.name, settings_of(config), criteria=both, snapshot=mission.snapshot)
+
+
+def _present(config: ArchiveConfig, mission: str) -> Criteria:
+    return read_criteria(find_mission(mission), config.missions[mission])
+
+
+def _change(layout: Layout, config: ArchiveConfig, mission: Mission) -> MissionChange:
+    selection = mission.select()
+    is_new = mission.name not in config.missions
+    old = selection.table.iloc[:0] if is_new else read_selection(layout.selection(mission.name))
+    return MissionChange(
+        mission.name,
+        is_new,
+        len(old),
+        len(selection.table),
+        compare(old, selection.table),
+        is_new or _present(config, mission.name) != selection.criteria,
+        selection,
+        mission.note,
+    )
+
+
+def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
+    """Write every file that changes below another root."""
+    changes = [change for change in plan.missions if change]
+    for change in changes:
+        selection = change.selection
+        if change.is_new or change.difference:
+            write_selection(
+                made.selection(change.mission),
+                selection.table,
+                mission=change.mission,
+                criteria=selection.criteria.text,
+                snapshot=selection.origin.digest,
+            )
+        write_origin(made.upstream(change.mission), selection, before=layout.upstream(change.mission))
+    criteria = {change.mission: change.selection.criteria.to_plain() for change in changes if change.criteria_changed}
+    texts: dict[str, str] = {}
+    if criteria:
+        texts["daxa.toml"] = _with_criteria(layout.config.read_text(encoding="utf-8"), criteria)
+    if added := [change.selection for change in changes if change.is_new]:
+        texts |= _with_missions(layout, added)
+    for path, content in texts.items():
+        target = made.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+
+
+def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> str:
+    """The text of ``daxa.toml`` with other criteria, all else as it was written."""
+    import tomllib
+
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    for mission, plain in criteria.items():
+        document["missions"][mission] = dict(plain)  # type: ignore[index]
+    written = tomlkit.dumps(document)
+    before = tomllib.loads(text)
+    if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:
+        raise AssertionError("daxa.toml would not say what was asked for")
+    return written
+
+
+def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]:
+    """Path to content of what a new mission adds: stages, parameters, locks, and its name where missions are named."""
+    config = load_config(layout)
+    present, new = _bare_answers(config), [mission_answers(selection) for selection in added]
+    before, after = (_rendered(config, missions) for missions in (present, [*present, *new]))
+    locks = render(config.name, new)["software.toml"].partition("\n")[2]
+    texts = {
+        "dvc.yaml": after["dvc.yaml"],
+        "software.toml": f"{layout.software.read_text(encoding='utf-8').rstrip()}\n{locks}",
+    }
+    for name in (f"params/{answers.name}.toml" for answers in new):
+        if not (layout.root / name).exists():
+            texts[name] = after[name]
+    for name in _DESCRIPTIONS:
+        path = layout.root / name
+        if path.is_file() and path.read_bytes() == before[name].encode():
+            texts[name] = after[name]
+    return texts
+
+
+def _bare_answers(config: ArchiveConfig) -> list[MissionAnswers]:
+    return [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
+
+
+def _rendered(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
+    return render(config.name, missions, title=config.title, creators=config.creators)
+
+
+def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
+    rendered = _rendered(config, _bare_answers(config))[layout.pipeline.name].encode()
+    if not layout.pipeline.is_file() or layout.pipeline.read_bytes() != rendered:
+        raise ArchiveError(
+            "pipeline",
+            f"{layout.pipeline} is not what daxa writes, so that no mission can be added to it",
+            remedy="restore it: `git checkout dvc.yaml` (own pipelines belong in another repository)",
+        )
+
+
+def _refuse_uncommitted(layout: Layout) -> None:
+    """Refuse to commit what a person changed; where files came from (``upstream/``) is written by stages."""
+    own = ("daxa.toml", "software.toml", "dvc.yaml", *_DESCRIPTIONS)
+    changed = [path for path in git.changes(layout.root) if path in own or path.startswith(("selection/", "params/"))]
+    if changed:
+        raise ArchiveError(
+            "uncommitted",
+            f"{layout.root} has uncommitted changes in {_some(changed)}",
+            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
+        )
+
+
+def _digests(layout: Layout) -> dict[str, str]:
+    """What a plan was made from."""
+    paths = [layout.config, layout.software, layout.pipeline, *sorted(layout.selection("").parent.glob("*.parquet"))]
+    return {
+        path.relative_to(layout.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
+
+
+def _message(plan: SelectionPlan) -> str:
+    changes = [change for change in plan.missions if change]
+    counts = {
+        word: sum(len(getattr(change.difference, word)) for change in changes)
+        for word in ("added", "removed", "changed")
+    }
+    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    names = ", ".join(change.mission for change in changes)
+    title = f"Choose observations: {said}" if said else f"Change the criteria of {names}"
+    return "\n".join([title, "", *(line for change in changes for line in _lines(change))])
+
+
+def _lines(change: MissionChange) -> Iterator[str]:
+    yield f"{change.mission}: {'new, ' if change.is_new else f'{change.before} -> '}{change.after} observations"
+    for word in ("added", "removed"):
+        if ids := getattr(change.difference, word):
+            yield f"  {word}: {_some(ids)}"
+    if columns := change.difference.columns:
+        told = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
+        yield f"  changed: {_some(told)}"
+    if change.criteria_changed and not change.is_new:
+        yield "  other criteria"
+
+
+def _some(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_NAMED])
+    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"
