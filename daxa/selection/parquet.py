@@ -47,9 +47,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
 
     sink = pa.BufferOutputStream()
     # Without dictionaries: whether one is used depends on the rows, and so would the differences that Git packs.
-    pq.write_table(
-        table, sink, compression=compression, use_dictionary=False, version="2.6", data_page_version="1.0"
-    )
+    pq.write_table(table, sink, compression=compression, use_dictionary=False, version="2.6", data_page_version="1.0")
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,5 @@
 """Selections as files: Parquet that carries a VOTable header (VOParquet 1.0).
 
-The convention is that of the IVOA note "Parquet in the VO": the key
-``IVOA.VOTable-Parquet.content`` of the file's metadata holds a VOTable without
-data, whose FIELDs give units, UCDs and descriptions.  TOPCAT, STILTS and
-``astropy.table.Table.read(path, format="parquet.votable")`` read it; any other
-Parquet reader sees plain columns.
-
 Equal rows give equal bytes (for one version of pyarrow), and a file whose rows
 are already the wanted ones is left untouched, so that Git and DVC see a change
 only where there is one.
@@ -13,17 +7,15 @@ only where there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission
 from daxa.selection.parquet import write_parquet
 from daxa.selection.schema import (
     COLUMNS,
-    Column,
     arrange,
     check_table,
     column_names,
@@ -31,14 +23,13 @@ from daxa.selection.schema import (
     is_obs_id,
     table_digest,
 )
+from daxa.selection.voparquet import to_voparquet
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 __all__ = ["SelectionMetadata", "read_chosen", "read_selection", "read_selection_metadata", "write_selection"]
-
-_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
 
 
 @dataclass(frozen=True)
@@ -208,62 +199,13 @@ def _holds(path: Path, rows: pd.DataFrame, mission: str) -> bool:
 
 
 def _to_arrow(rows: pd.DataFrame, metadata: SelectionMetadata) -> pa.Table:
-    import pyarrow as pa
-
-    kinds = {"text": pa.string(), "float": pa.float64()}
-    schema = pa.schema(
-        [pa.field(column.name, kinds[column.kind], nullable=False) for column in COLUMNS],
-        metadata={
-            "IVOA.VOTable-Parquet.version": "1.0",
-            "IVOA.VOTable-Parquet.content": _votable_header(metadata.mission, rows),
-            "daxa.mission": metadata.mission,
-            "daxa.criteria": metadata.criteria,
-            "daxa.snapshot": metadata.snapshot,
-            # astropy's own reader wants to know the longest text of a column, and warns where it is not told.
-            **{
-                f"table::len::{column.name}": str(_longest(rows[column.name])) for column in COLUMNS if _is_text(column)
-            },
-        },
+    return to_voparquet(
+        rows,
+        COLUMNS,
+        name=metadata.mission,
+        title=f"Chosen observations of {find_mission(metadata.mission).title}",
+        metadata={f"daxa.{name}": value for name, value in asdict(metadata).items()},
     )
-    arrays = [
-        pa.array(rows[field.name].to_list(), type=field.type)
-        if field.type == pa.string()
-        else pa.array(rows[field.name].to_numpy(dtype="float64"), from_pandas=False)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _is_text(column: Column) -> bool:
-    return column.kind == "text"
-
-
-def _longest(texts: pd.Series) -> int:
-    return max((len(text) for text in texts), default=1) or 1
-
-
-def _votable_header(mission: str, rows: pd.DataFrame) -> str:
-    """A VOTable 1.4 document that describes the columns and holds no data."""
-    root = ElementTree.Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
-    resource = ElementTree.SubElement(root, "RESOURCE")
-    ElementTree.SubElement(resource, "COOSYS", {"ID": "icrs", "system": "ICRS"})
-    ElementTree.SubElement(
-        resource,
-        "TIMESYS",
-        {"ID": "utc", "timeorigin": "MJD-origin", "timescale": "UTC", "refposition": "UNKNOWN"},
-    )
-    table = ElementTree.SubElement(resource, "TABLE", {"name": mission, "nrows": str(len(rows))})
-    ElementTree.SubElement(table, "DESCRIPTION").text = f"Chosen observations of {find_mission(mission).title}"
-    for column in COLUMNS:
-        # A variable arraysize would be the plainer word for texts, but astropy cannot join such columns with its data.
-        text = {"datatype": "unicodeChar", "arraysize": str(_longest(rows[column.name]))} if _is_text(column) else {}
-        kind = text or {"datatype": "double"}
-        extra = {"unit": column.unit, "ucd": column.ucd, "ref": column.system}
-        field = ElementTree.SubElement(
-            table, "FIELD", {"name": column.name, **kind, **{key: text for key, text in extra.items() if text}}
-        )
-        ElementTree.SubElement(field, "DESCRIPTION").text = column.description
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
 
 def _damaged(path: Path, why: str) -> DataError:
