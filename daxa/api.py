@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,6 +12,7 @@ from daxa.archive import history
 from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.layout import Layout
+from daxa.errors import CriteriaError
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
@@ -77,15 +78,38 @@ class Archive:
     ) -> SelectionPlan:
         """Compare what criteria select with what is selected; see `daxa.archive.choose.plan_selection`.
 
-        Nothing is written until the plan is accepted: ``archive.select(...).apply()``.
+        Nothing is written until the plan is accepted: ``archive.accept(plan)``.
         """
         from daxa.archive.choose import plan_selection
 
         return plan_selection(self.layout, missions, also=also, refresh=refresh, max_age=max_age, offline=offline)
 
-    def update(self, missions: Sequence[str] | None = None) -> SelectionPlan:
-        """Compare what the archive's criteria select on fresh observation tables with what is selected."""
-        return self.select(missions, refresh=True)
+    def update(
+        self, missions: Sequence[str] | None = None, *, observe: Callable[[str], None] = lambda name: None
+    ) -> SelectionPlan:
+        """Compare what the archive's criteria select on fresh observation tables with what is selected.
+
+        Raises
+        ------
+        CriteriaError
+            No service may be asked, or nothing meets the criteria.
+        ServiceError
+            A service does not answer.
+        """
+        from daxa.archive.choose import plan_selection
+        from daxa.archive.config import settings_of
+
+        if settings_of(self.config).offline:
+            raise CriteriaError(
+                "offline",
+                "an update needs the network",
+                remedy="unset DAXA_OFFLINE; `daxa select` compares on the observation tables at hand",
+            )
+        return plan_selection(self.layout, missions, refresh=True, observe=observe)
+
+    def accept(self, plan: SelectionPlan) -> str:
+        """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
+        return plan.apply()
 
     def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status."""

@@ -18,6 +18,8 @@ GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
 VERBS = {
     "search": (GROUPS[0], "which observations there are, without an archive"),
     "init": (GROUPS[0], "choose observations and generate an archive"),
+    "select": (GROUPS[0], "choose an archive's observations anew, or export them"),
+    "update": (GROUPS[0], "look for new observations, and add them"),
     "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
     "status": (GROUPS[1], "what is done, failed and still to do"),
     "logs": (GROUPS[1], "what was written while an observation was worked on"),

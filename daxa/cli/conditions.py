@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperCommand
 
 from daxa.errors import CriteriaError
+from daxa.missions import CATEGORIES
 
 __all__ = [
     "Asked",
@@ -209,7 +210,7 @@ def _read_conditions(
     inside: Annotated[bool, typer.Option("--inside", help="Wholly between start and end.")] = False,
     min_exposure: Annotated[_Text, typer.Option(metavar="TIME", help="Such as 20ks.")] = None,
     category: Annotated[
-        _Texts, typer.Option(metavar="CODE", help="Kind of target, as `daxa missions` has it. *")
+        _Texts, typer.Option(metavar="CODE", help=f"Kind of target: {', '.join(CATEGORIES)}. *")
     ] = None,
     mode: Annotated[_Texts, typer.Option(metavar="WORD", help="Word of the observation's mode. *")] = None,
     access: Annotated[_Text, typer.Option(metavar="KIND", help="public (default), proprietary or any.")] = None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import daxa
     from daxa.query import Found
+    from daxa.query.snapshot import Snapshot
 
 __all__ = ["COMMAND", "search", "tell_of_tables"]
 
@@ -65,8 +66,8 @@ def search(
         raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv and --votable")
     fresh = freshness(refresh, max_age, offline)
     if snapshot is not None:
-        missions = [_import(snapshot, missions)]
-        fresh = {"offline": True}
+        table = _import(snapshot, missions)
+        missions, fresh = [table.mission], {"snapshot": table}
         if not context.obj:
             return
     from daxa.query.ask import ask_missions
@@ -119,8 +120,8 @@ def _missions(asked: Asked, names: list[str] | None, fresh: dict) -> list[daxa.M
     return [daxa.Mission(name, **fresh).filter(wanted) for name, wanted in criteria.items()]
 
 
-def _import(path: Path, missions: list[str] | None) -> str:
-    """Put the table into the user's cache; which mission's it is."""
+def _import(path: Path, missions: list[str] | None) -> Snapshot:
+    """Put the table into the user's cache."""
     from daxa.missions import find_mission
     from daxa.query.snapshot import import_snapshot
     from daxa.settings import load_settings
@@ -132,7 +133,7 @@ def _import(path: Path, missions: list[str] | None) -> str:
             "mission", f"{path} holds the table of {snapshot.mission}", remedy=f"leave out --mission {min(others)}"
         )
     note(f"kept the table of {snapshot.mission} of {snapshot.origin.time}: {snapshot.origin.rows} observations")
-    return snapshot.mission
+    return snapshot
 
 
 def _show(found: pd.DataFrame) -> None:

@@ -132,7 +132,7 @@ def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]
     with Console(stderr=True, highlight=False, markup=False, emoji=False).status(told()) as status:
 
         def observe(name: str) -> None:
-            waiting.remove(name)
+            waiting[:] = [other for other in waiting if other != name]
             status.update(told())
 
         yield observe

@@ -1,0 +1,212 @@
+"""``daxa select``: choose the observations of an archive anew, or export them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daxa.cli.asked import criteria_asked, missions_of_files
+from daxa.cli.completion import complete_mission
+from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
+from daxa.errors import ArchiveError, CriteriaError
+
+if TYPE_CHECKING:
+    import daxa
+    from daxa.archive.choose import MissionChange, SelectionPlan
+    from daxa.query import Mission
+
+__all__ = ["COMMAND", "select", "settle"]
+
+COMMAND = ConditionsCommand
+
+EXAMPLES = (
+    "daxa select",
+    'daxa select --mission xmm --target "Abell 907" --min-exposure 10ks --yes',
+    "daxa select --also --mission nustar --position 149.59,-11.06 --radius 10arcmin",
+    "daxa select --export a907.vot",
+    "daxa select --export fields.moc.fits --mission xmm",
+)
+
+_SHOWN = 20
+
+
+def select(
+    context: typer.Context,
+    *,
+    missions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mission",
+            metavar="NAME",
+            help="By default all of the archive; a new one is added. May be repeated.",
+            autocompletion=complete_mission,
+        ),
+    ] = None,
+    also: Annotated[bool, typer.Option("--also", help="Join conditions to the present ones, as with --or.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
+    refresh: Refresh = False,
+    max_age: MaxAge = None,
+    offline: Offline = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the present selection, as the name ends: .csv, .vot, .mrt (AAS), .moc.fits, .parquet.",
+        ),
+    ] = None,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the whole observation table of one mission, for use offline."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+) -> None:
+    """Show what the criteria select now against what is selected, and write it when you accept.
+
+    Conditions, if any are given, replace those of the missions in daxa.toml. What is accepted is one commit; the next
+    `daxa run` processes what is new.
+    """
+    import daxa
+
+    archive = daxa.open()
+    if export is not None or snapshot is not None:
+        if context.obj:
+            raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")
+        if export is not None:
+            _export(archive, missions, export)
+        if snapshot is not None:
+            _write_snapshot(archive, missions, snapshot, freshness(refresh, max_age, offline))
+        return
+    fresh = freshness(refresh, max_age, offline)
+    asked = _asked(archive, context.obj, missions, fresh, also=also)
+    names = [one if isinstance(one, str) else one.name for one in asked]
+    from daxa.archive.choose import plan_selection
+
+    with progress_of_missions(names) as observe:
+        plan = plan_selection(archive.layout, asked, also=also, observe=observe, **fresh)
+    settle(plan, yes=yes, as_json=as_json)
+
+
+def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
+    """Show a plan, and carry it out when it is accepted.
+
+    Raises
+    ------
+    ArchiveError
+        It is not accepted, and there is no terminal on which to ask; or it cannot be carried out.
+    """
+    if as_json:
+        show_json(change.as_dict() for change in plan.missions)
+    else:
+        for change in plan.missions:
+            show_text("\n".join(_lines(change)))
+    for change in plan.missions:
+        if change.note:
+            note(f"{change.mission}: {change.note}")
+        if count := change.selection.approximate:
+            note(f"{change.mission}: {count} chosen by a circle in place of the true field of view")
+    if not plan:
+        note("nothing changes")
+        return
+    if not yes:
+        if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ArchiveError(
+                "not-accepted",
+                "this was only shown, nothing was written",
+                remedy="run the same with --yes to write and commit it",
+            )
+        if not typer.confirm("Write and commit this?", err=True):
+            note("nothing was written")
+            raise typer.Exit(1)
+    commit = plan.apply()
+    note(f"committed as {commit[:12]}\nnext: `daxa run`")
+
+
+def _asked(
+    archive: daxa.Archive, asked: Asked, missions: list[str] | None, fresh: Mapping, *, also: bool
+) -> list[Mission | str]:
+    import daxa
+    from daxa.archive.config import settings_of
+    from daxa.missions import find_mission
+
+    config = archive.config
+    if not asked:
+        if also:
+            raise CriteriaError(
+                "nothing-asked", "no condition was given with --also", remedy="give one, or leave it out"
+            )
+        return [find_mission(name).name for name in missions or config.missions]
+    named = missions or missions_of_files(asked)
+    specs = [find_mission(name) for name in named or config.missions]
+    criteria = criteria_asked(asked, specs, all_of_them=bool(named))
+    settings = settings_of(config)
+    return [daxa.Mission(name, settings, **fresh).filter(wanted) for name, wanted in criteria.items()]
+
+
+def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> None:
+    from daxa.selection.export import FORMATS, table_format, write_export
+    from daxa.selection.store import read_selection
+
+    form = FORMATS[table_format(path)]
+    names = _of_archive(archive, missions)
+    tables = {name: read_selection(archive.layout.selection(name)) for name in names}
+    write_export(path, tables, f"Observations of {archive.config.name}: {', '.join(names)}")
+    note(f"{path}: {sum(map(len, tables.values()))} observations, {form}")
+
+
+def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Path, fresh: Mapping) -> None:
+    import daxa
+    from daxa.archive.config import settings_of
+    from daxa.query.snapshot import write_snapshot
+
+    names = _of_archive(archive, missions)
+    if len(names) > 1:
+        raise CriteriaError("mission", "a table is of one mission", remedy=f"add --mission {names[0]}")
+    table = daxa.Mission(names[0], settings_of(archive.config), **fresh).snapshot
+    write_snapshot(path, table)
+    note(f"{path}: {table.origin.rows} observations of {names[0]} as of {table.origin.time}")
+
+
+def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> list[str]:
+    from daxa.missions import find_mission
+
+    held = archive.config.missions
+    names = [find_mission(name).name for name in missions or held]
+    if absent := [name for name in names if name not in held]:
+        raise CriteriaError("mission", f"{absent[0]} is not in this archive", remedy=f"choose from {', '.join(held)}")
+    return list(dict.fromkeys(names))
+
+
+def _lines(change: MissionChange) -> Iterator[str]:
+    difference, title = change.difference, change.selection.spec.title
+    counts = [("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)]
+    said = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
+    also = ", other criteria" if change.criteria_changed and not change.is_new else ""
+    new = "new, " if change.is_new else f"{change.before} -> "
+    yield f"{title}: {new}{change.after} observations ({said}{also})"
+    rows = change.selection.table.set_index("obs_id")
+    for obs_id in difference.added[:_SHOWN]:
+        row = rows.loc[obs_id]
+        yield f"  + {obs_id}  {row['target']}  {seconds_text(row['exposure'])}  {row['instruments']}"
+    yield from _rest(difference.added)
+    yield from (f"  - {obs_id}" for obs_id in difference.removed[:_SHOWN])
+    yield from _rest(difference.removed)
+    for obs_id in difference.changed[:_SHOWN]:
+        values = difference.values[obs_id].items()
+        yield f"  ~ {obs_id}  " + ", ".join(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in values)
+    yield from _rest(difference.changed)
+
+
+def _rest(ids: tuple[str, ...]) -> Iterator[str]:
+    if len(ids) > _SHOWN:
+        yield f"    ... and {len(ids) - _SHOWN} more (--json lists all)"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return "unknown" if value != value else f"{value:.10g}"  # noqa: PLR0124 - nan alone differs from itself
+    return str(value) or "none"

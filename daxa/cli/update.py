@@ -1,0 +1,35 @@
+"""``daxa update``: which observations the archives have gained, and those into the selection."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from daxa.cli.completion import complete_mission
+from daxa.cli.select import settle
+from daxa.cli.show import progress_of_missions
+
+__all__ = ["update"]
+
+EXAMPLES = ("daxa update", "daxa update xmm --yes", "daxa update --json")
+
+
+def update(
+    missions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+) -> None:
+    """Ask the archives' services again, show what the archive's criteria select now, and write it when you accept.
+
+    The criteria stay as they are in daxa.toml; `daxa select` changes them. The next `daxa run` processes what is new.
+    """
+    import daxa
+
+    archive = daxa.open()
+    with progress_of_missions(missions or list(archive.config.missions)) as observe:
+        plan = archive.update(missions, observe=observe)
+    settle(plan, yes=yes, as_json=as_json)
