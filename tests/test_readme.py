@@ -81,7 +81,7 @@ def test_shell_and_python_make_the_same_archive(tmp_path):
         shell = Workbench.at(tmp_path / "shell", observatory.environ)
         follow(shell, typed(session_with("daxa init", "console")))
         python = Workbench.at(tmp_path / "python", observatory.environ)
-        python.run(sys.executable, "-c", session_with("import daxa", "python"))
+        python.run(sys.executable, "-c", session_with("archive.release(", "python"))
         theirs, ours = shell.root / "a907", python.root / "a907"
         assert tracked(shell, theirs) == tracked(python, ours)
         assert parsed_lock(theirs) == parsed_lock(ours)
@@ -92,3 +92,22 @@ def test_shell_and_python_make_the_same_archive(tmp_path):
         clone = [*("git", "clone", "--quiet", "--branch", "v1.0.0"), str(theirs), "a907"]
         reader = Workbench.at(tmp_path / "reader", observatory.environ)
         follow(reader, [clone, *typed(session_with("ADDRESS", "console"))[1:]])
+
+
+@pytest.mark.journey
+def test_search_select_and_update_do_as_shown(tmp_path):
+    sky = build_sky(tmp_path / "sky")
+    with Observatory(sky.root, sky.tables, sky.names) as observatory:
+        bench = Workbench.at(tmp_path / "bench", observatory.environ)
+        follow(bench, typed(session_with("daxa init", "console"))[:1])
+        follow(bench, typed(session_with("daxa search --target", "console")))
+        archive = bench.root / "a907"
+        follow(bench, typed(session_with("daxa update", "console")))
+        assert (archive / "a907.vot").stat().st_size > 1000
+        assert (archive / "a907.moc.fits").stat().st_size > 1000
+        assert "nustar" in tomllib.loads((archive / "daxa.toml").read_text())["missions"]
+        said = bench.run(sys.executable, "-c", session_with("archive.accept(", "python")).stdout
+        assert "{'xmm': ()}" in said, "what is asked for in other words is the same"
+        for name in ("a907.vot", "a907.moc.fits"):
+            (archive / name).unlink()
+        assert not bench.run("git", "status", "--porcelain", cwd=archive).stdout
