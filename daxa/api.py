@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from daxa.archive import history
 from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
-from daxa.archive.layout import Layout
+from daxa.archive.layout import STEPS, Layout
 from daxa.errors import CriteriaError
 from daxa.records import Outcome
 
@@ -155,16 +156,31 @@ class Archive:
         return verify_archive(self.layout, tag, fetched=fetched)
 
     def _repr_html_(self) -> str:
+        """For notebooks: what is done of each mission, read from the ledgers."""
         import html
 
+        heads = "".join(f"<th>{name}</th>" for name in ("mission", "observations", *STEPS))
         lines = "".join(
-            f"<tr><td>{html.escape(mission)}</td><td>{len(history.selected_ids(self.layout, mission))}</td></tr>"
-            for mission in self.config.missions
+            f"<tr><td>{html.escape(mission)}</td><td>{len(history.selected_ids(self.layout, mission))}</td>{cells}</tr>"
+            for mission, cells in _cells(self.status(), list(self.config.missions)).items()
         )
         return (
             f"<p>Archive <b>{html.escape(self.config.name)}</b> in {html.escape(str(self.root))}</p>"
-            f"<table><tr><th>mission</th><th>observations</th></tr>{lines}</table>"
+            f"<table><tr>{heads}</tr>{lines}</table>"
         )
+
+
+def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, str]:
+    """Mission to table cells, one per step, that count what is done and what failed."""
+    counts = Counter((outcome.mission, outcome.step, outcome.status) for outcome in outcomes)
+    cells = {}
+    for mission in missions:
+        texts = []
+        for step in STEPS:
+            failed = counts[mission, step, "failed"]
+            texts.append(f"{counts[mission, step, 'done']} done" + (f", {failed} failed" if failed else ""))
+        cells[mission] = "".join(f"<td>{text}</td>" for text in texts)
+    return cells
 
 
 def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended

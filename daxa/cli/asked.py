@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.cli.conditions import Asked, Conditions
+from daxa.cli.show import note
 from daxa.errors import CriteriaError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
     specs
         The missions.
     all_of_them
-        Whether something must be asked of every mission; otherwise those of which nothing is are left out.
+        Whether something must be asked of every mission; otherwise those of which nothing is, and
+        those whose tables lack a column that is asked for, are left out.
 
     Raises
     ------
@@ -71,6 +73,10 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
     >>> {name: criteria.to_plain() for name, criteria in criteria_asked(Asked((typed,)), both).items()}
     {'xmm': {'obs_ids': ['0404910601'], 'instruments': ['M1', 'M2']}, 'nustar': {'obs_ids': ['30101031002']}}
     """
+    if not all_of_them:
+        specs = list(_with_columns(asked, specs))
+        if not specs:
+            raise CriteriaError("no-column", "no mission's table can answer", remedy="leave out category and mode")
     wanted = [_of_missions(conditions, specs) for conditions in asked.alternatives]
     unwanted = [_of_missions(conditions, specs) for conditions in asked.exclusions]
     found = {}
@@ -86,6 +92,22 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
                 remedy=f"give --obsid {spec.name}:... or other conditions, or leave out --mission {spec.name}",
             )
     return found
+
+
+def _with_columns(asked: Asked, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
+    """Missions whose tables can answer; of the others it is said that they are left out."""
+    import daxa
+
+    for spec in specs:
+        try:
+            for conditions in (*asked.alternatives, *asked.exclusions):
+                daxa.Mission(spec.name).filter(**conditions.special)
+        except CriteriaError as error:
+            if error.name != "no-column":
+                raise
+            note(f"{spec.name} is left out: {error.message}")
+        else:
+            yield spec
 
 
 def _of_missions(conditions: Conditions, specs: Sequence[MissionSpec]) -> dict[str, Criteria]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -100,14 +100,21 @@ def search(
         No mission's observations could be had.
     """
     names = [missions] if isinstance(missions, str) else searchable() if missions is None else missions
-    asked = [
-        Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline).filter(criteria, **conditions)  # type: ignore[arg-type]
-        for name in names
-    ]
+    asked: list[Mission] = []
+    refused: dict[str, CriteriaError | ServiceError] = {}
+    for name in names:
+        mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
+        try:
+            asked.append(mission.filter(criteria, **conditions))  # type: ignore[arg-type]
+        except CriteriaError as error:
+            # A table that cannot answer concerns the mission that was named; of all missions, the others can.
+            if missions is not None or error.name != "no-column":
+                raise
+            refused[mission.name] = error
     found = ask_missions(asked, pairs=pairs)
     if not len(found.table):
         raise next(iter(found.failures.values()))
-    return found
+    return replace(found, failures={**refused, **found.failures})
 
 
 def ask_missions(

@@ -172,3 +172,13 @@ def test_completion_reads_the_archive(archive):
     assert complete_kind("i") == ["image"]
     archive.config.unlink()
     assert complete_obs_id("0") == []
+
+
+def test_a_notebook_shows_what_is_done_of_each_mission(archive):
+    import daxa
+
+    shown = daxa.Archive(archive.root)._repr_html_()
+    assert "<td>xmm</td><td>3</td><td>2 done</td><td>1 done, 1 failed</td>" in shown
+    odd = archive.root.rename(archive.root.parent / "<script>")
+    assert "&lt;script&gt;" in daxa.Archive(odd)._repr_html_()
+    assert "<script" not in daxa.Archive(odd)._repr_html_()
