@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -252,12 +253,11 @@ def test_uncommitted_changes_are_not_swept_up(archive, capsys):
 @pytest.mark.parametrize("what", ["stage", "dvc", "rwlock"])
 def test_while_something_runs_nothing_is_written(archive, what, capsys):
     import fcntl
-    import os
 
     stage = FileLock(archive.places("xmm", "clean").lock)
     tmp = archive.root / ".dvc" / "tmp"
     tmp.mkdir(parents=True, exist_ok=True)
-    stage.lock_file and Path(stage.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    Path(stage.lock_file).parent.mkdir(parents=True, exist_ok=True)
     before = ids(archive)
     with (tmp / "lock").open("w") as stream:
         if what == "stage":
@@ -342,6 +342,23 @@ def test_a_table_travels_to_a_machine_without_a_network(archive, tmp_path, monke
     assert "kept the table of xmm" in shown.err
     assert main([*search]) == 0
     assert main(["search", "--mission", "nustar", "--snapshot", str(tmp_path / "xmm.parquet"), *PLACE]) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "kept"), [("y", 0, [FAR]), ("n", 1, [SECOND, FIRST]), ("", 1, [SECOND, FIRST])]
+)
+def test_on_a_terminal_it_asks(archive, observatory, answer, code, kept):
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "daxa", "select", "--obsid", FAR]
+    with subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True) as asked:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        shown, _ = asked.communicate(timeout=120)
+    os.close(ours)
+    assert asked.returncode == code
+    assert f"  - {FIRST}" in shown
+    assert "Write and commit" not in shown
+    assert ids(archive) == ([SECOND, FIRST] if code else [FAR])
 
 
 KILLED = """
