@@ -368,7 +368,8 @@ def _message(plan: SelectionPlan) -> str:
 
 
 def _lines(change: MissionChange) -> Iterator[str]:
-    yield f"{change.mission}: {'new, ' if change.is_new else f'{change.before} -> '}{change.after} observations"
+    plural = "" if change.after == 1 else "s"
+    yield f"{change.mission}: {'new, ' if change.is_new else f'{change.before} -> '}{change.after} observation{plural}"
     for word in ("added", "removed"):
         if ids := getattr(change.difference, word):
             yield f"  {word}: {_some(ids)}"

@@ -187,7 +187,7 @@ def _lines(change: MissionChange) -> Iterator[str]:
     said = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
     also = ", other criteria" if change.criteria_changed and not change.is_new else ""
     new = "new, " if change.is_new else f"{change.before} -> "
-    yield f"{title}: {new}{change.after} observations ({said}{also})"
+    yield f"{title}: {new}{change.after} observation{'' if change.after == 1 else 's'} ({said}{also})"
     rows = change.selection.table.set_index("obs_id")
     for obs_id in difference.added[:_SHOWN]:
         row = rows.loc[obs_id]

@@ -185,7 +185,7 @@ def test_criteria_that_select_the_same_are_a_commit_of_their_own(archive, capsys
 def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
     pipeline = archive.pipeline.read_text()
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 0
-    assert "NuSTAR: new, 1 observations (1 added)" in capsys.readouterr().out
+    assert "NuSTAR: new, 1 observation (1 added)" in capsys.readouterr().out
     assert ids(archive, "nustar") == ["30101031002"]
     assert ids(archive) == [SECOND, FIRST]
     assert git.changes(archive.root) == []
