@@ -144,7 +144,7 @@ def test_what_is_to_be_known_goes_to_standard_error(search, monkeypatch):
 def test_a_table_of_any_age_may_be_asked_for_again(search, monkeypatch):
     asked = ("--mission", "xmm", "--target", "Abell 907", "--csv")
     assert search(*asked)[0] == 0
-    monkeypatch.setattr("daxa.query.services.fetch_table", lambda *_: 1 / 0)
+    monkeypatch.setattr("daxa.query.observations.fetch_observations", lambda *_: 1 / 0)
     assert search(*asked, "--max-age", "1h")[0] == 0
     for again in (("--refresh",), ("--max-age", "0h")):
         with pytest.raises(ZeroDivisionError):
