@@ -16,7 +16,7 @@ import numpy as np
 
 from daxa.errors import DataError
 
-__all__ = ["complement", "contains", "covered", "intersect", "normalise", "spans", "total", "union"]
+__all__ = ["at_least", "complement", "contains", "covered", "intersect", "normalise", "pad", "spans", "total", "union"]
 
 
 def normalise(intervals: object) -> np.ndarray:
@@ -75,6 +75,37 @@ def complement(intervals: object, start: float, stop: float) -> np.ndarray:
     inside = intersect(intervals, [(start, stop)])
     edges = np.concatenate(([start], inside.ravel(), [stop]))
     return normalise(edges.reshape(-1, 2))
+
+
+def pad(intervals: object, before: float, after: float) -> np.ndarray:
+    """Each interval made longer, shape (m, 2), s; shorter where the numbers are negative.
+
+    Parameters
+    ----------
+    intervals
+        Shape (n, 2), s; what overlaps or touches is first joined.
+    before, after
+        Seconds by which the start moves back and the stop moves on.  What has no length
+        left disappears.
+
+    Examples
+    --------
+    >>> pad([(0, 1), (5, 9)], 0, -2).tolist()
+    [[5.0, 7.0]]
+    """
+    return normalise(normalise(intervals) + np.array([-before, after]))
+
+
+def at_least(intervals: object, seconds: float) -> np.ndarray:
+    """Those intervals of the normal form that last at least so long, shape (m, 2), s.
+
+    Examples
+    --------
+    >>> at_least([(0, 1), (1, 3), (5, 6)], 2).tolist()
+    [[0.0, 3.0]]
+    """
+    good = normalise(intervals)
+    return good[good[:, 1] - good[:, 0] >= seconds]
 
 
 def total(intervals: object) -> float:
@@ -193,13 +224,20 @@ def _as_intervals(intervals: object) -> np.ndarray:
 def _sweep(lists: Iterable[np.ndarray], depth: int) -> np.ndarray:
     """Stretches in which at least `depth` intervals are open."""
     intervals = np.concatenate([np.empty((0, 2)), *lists])
+    if depth == 1 and _is_normal(intervals):
+        return intervals
     times = intervals.ravel(order="F")
-    steps = np.repeat([1, -1], len(intervals))
-    # Starts before stops at equal times: intervals that touch are joined.
-    order = np.lexsort((-steps, times))
-    times, level = times[order], np.cumsum(steps[order])
-    opens = (level >= depth) & (np.concatenate(([0], level[:-1])) < depth)
-    closes = (level < depth) & (np.concatenate(([0], level[:-1])) >= depth)
-    found = np.column_stack((times[opens], times[closes]))
+    # The starts stand first, and a stable sort leaves them before the stops of equal time: what touches is joined.
+    # Sorted lists are runs that it merges.
+    order = np.argsort(times, kind="stable")
+    level = np.cumsum(np.where(order < len(intervals), 1, -1))
+    before = np.concatenate(([0], level[:-1]))
+    times = times[order]
+    found = np.column_stack((times[(level >= depth) & (before < depth)], times[(level < depth) & (before >= depth)]))
     # Two lists that only touch overlap nowhere: drop what has no length.
     return found[found[:, 1] > found[:, 0]]
+
+
+def _is_normal(intervals: np.ndarray) -> bool:
+    edges = intervals.ravel()
+    return bool((edges[1:] > edges[:-1]).all())

@@ -106,3 +106,43 @@ def test_what_is_no_list_of_intervals_is_refused(bad):
     with pytest.raises(DataError) as problem:
         gti.normalise(bad)
     assert problem.value.code == "data.gti"
+
+
+@given(LISTS, st.integers(-3, 3), st.integers(-3, 3))
+def test_padding_moves_the_edges(one, before, after):
+    padded = gti.pad(one, before, after)
+    assert is_normal(padded)
+    expected = set()
+    for start, stop in gti.normalise(one):
+        expected |= set(range(int(start) - before, int(stop) + after))
+    assert cells(padded) == expected
+
+
+@given(LISTS, st.integers(0, 6))
+def test_long_intervals_stay(one, seconds):
+    kept = gti.at_least(one, seconds)
+    normal = gti.normalise(one)
+    assert [tuple(pair) for pair in kept] == [tuple(pair) for pair in normal if pair[1] - pair[0] >= seconds]
+
+
+@given(st.lists(LISTS, min_size=1, max_size=5))
+def test_many_lists_at_once_are_one_after_the_other(lists):
+    both, either = lists[0], lists[0]
+    for one in lists[1:]:
+        both, either = gti.intersect(both, one), gti.union(either, one)
+    assert np.array_equal(gti.intersect(*lists), gti.normalise(both))
+    assert np.array_equal(gti.union(*lists), gti.normalise(either))
+
+
+def test_twenty_thousand_intervals_meet_twenty_thousand():
+    """Against a sweep that walks both lists one interval at a time."""
+    rng = np.random.default_rng(7)
+    one, two = (np.sort(rng.uniform(0, 1e6, 40_000)).reshape(-1, 2) for _ in range(2))
+    expected, i, j = [], 0, 0
+    while i < len(one) and j < len(two):
+        start, stop = max(one[i, 0], two[j, 0]), min(one[i, 1], two[j, 1])
+        if stop > start:
+            expected.append((start, stop))
+        i, j = (i + 1, j) if one[i, 1] < two[j, 1] else (i, j + 1)
+    assert np.array_equal(gti.intersect(one, two), np.array(expected))
+    assert gti.total(gti.union(one, two)) + gti.total(expected) == pytest.approx(gti.total(one) + gti.total(two))

@@ -1,0 +1,226 @@
+"""The quiescent rate of a light curve: what is left when nothing flares.
+
+Flares only add counts, so the lower side of the histogram of rates belongs to quiescence
+alone.  The estimate is anchored at the lowest high peak of the histogram and then follows
+the mean of a Gaussian cut above, whose width is Poisson's unless the lower side shows
+more.  The idea of the anchor is that of SAS's espfilt (Kuntz & Snowden 2008, A&A 478,
+575); the statistics here are our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+__all__ = ["STEADY", "Quiescent", "deviations", "find_quiescent"]
+
+_LEAST_COUNTS = 100
+_LEAST_BINS = 10
+_LEAST_PER_CELL = 5.0
+_ENOUGH_PER_BIN = 20.0
+_LONGEST_CELL = 900.0
+_LEAST_CELLS = 25
+_LOWEST = 0.1
+_UNRESOLVED = 0.02
+# Among peaks of about equal height the lowest is the quiescent one: flares only add.
+_TOP = 0.8
+_FLOOR, _LOW, _HIGH = -4.0, 0.5, 2.5
+"""Limits of the cut Gaussian in standard deviations: below, above, and above where nothing flares."""
+_ROUNDS = 10
+_WIDE, _WIDEST = 1.5, 0.3
+# Mean and standard deviation of a Gaussian cut at -3 and +1 sigma, in units of sigma.
+_CUT_MEAN = -0.282786
+_CUT_SIGMA = 0.784947
+
+STEADY = 0.03
+"""No background is steadier than this share of its rate: what is less is not called a flare."""
+
+
+@dataclass(frozen=True)
+class Quiescent:
+    """The rate of a light curve in quiescence.
+
+    Parameters
+    ----------
+    rate
+        Mean, count/s.
+    intrinsic
+        Standard deviation beyond Poisson's, as a share of the rate.
+    error
+        Standard error of the rate, as a share of it.
+    """
+
+    rate: float
+    intrinsic: float
+    error: float
+
+    def spread(self, seconds: float) -> float:
+        """Standard deviation of the rate in a bin of so many good seconds, count/s."""
+        return float(np.sqrt(self.rate / seconds + (self.intrinsic * self.rate) ** 2))
+
+
+def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Quiescent | None:
+    """The quiescent rate.
+
+    Parameters
+    ----------
+    counts, seconds
+        Counts and good seconds of the bins, shape (n,).  Bins with good time for less
+        than half of their length do not count.
+    width
+        Length of a bin, s.
+
+    Returns
+    -------
+    Quiescent or None
+        None where there are too few counts or bins to judge.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> expected = np.full(300, 40.0)
+    >>> expected[:120] *= np.linspace(6, 1.2, 120)
+    >>> found = find_quiescent(rng.poisson(expected), np.full(300, 100.0), 100.0)
+    >>> round(found.rate, 2), found.intrinsic == STEADY
+    (0.4, True)
+    """
+    full = np.asarray(seconds, float) >= 0.5 * width
+    counts, seconds = np.asarray(counts, float)[full], np.asarray(seconds, float)[full]
+    if len(counts) < _LEAST_BINS or counts.sum() < _LEAST_COUNTS:
+        return None
+    cell = _cell(counts, width)
+    # Cells that overlap fill the histogram; those that do not are independent, as a fit needs them.
+    mode = _mode(_sliding(counts, cell) / _sliding(seconds, cell))
+    if mode * np.mean(seconds) * cell < _LEAST_PER_CELL:
+        return None
+    whole = len(counts) // cell * cell
+    counts, seconds = (one[:whole].reshape(-1, cell).sum(axis=1) for one in (counts, seconds))
+    return _fit(counts, seconds, mode)
+
+
+def deviations(counts: np.ndarray, expected: np.ndarray, relative: float = 0.0) -> np.ndarray:
+    """How many standard deviations counts lie above what is expected.
+
+    Parameters
+    ----------
+    counts, expected
+        Shape (n,).
+    relative
+        Standard deviation of the expectation itself, as a share of it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).  Square roots make Poisson's distribution nearly a Gaussian of unit
+        width, also for few counts (Anscombe 1948, Biometrika 35, 246).
+
+    Examples
+    --------
+    >>> deviations(np.array([100, 130, 3]), np.array([100.0, 100.0, 0.5])).round(1).tolist()
+    [0.0, 2.8, 2.1]
+    """
+    roots = np.sqrt(np.asarray(counts, float) + 0.375) - np.sqrt(np.asarray(expected, float) + 0.125)
+    return 2 * roots / np.sqrt(1 + relative**2 * expected)
+
+
+def _cell(counts: np.ndarray, width: float) -> int:
+    """How many neighbouring bins together hold counts enough for a histogram."""
+    # Of the lowest bins: in the others flares may have their share.
+    per_bin = max(float(np.quantile(counts, _LOWEST)), 0.5)
+    wanted = int(np.ceil(_ENOUGH_PER_BIN / per_bin))
+    return max(1, min(wanted, int(_LONGEST_CELL / width), len(counts) // _LEAST_CELLS))
+
+
+def _sliding(values: np.ndarray, n: int) -> np.ndarray:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return total[n:] - total[:-n]
+
+
+def _mode(rates: np.ndarray) -> float:
+    """The lowest high peak of the histogram, in steps that resolve its lower side."""
+    while True:
+        peak, step = _peak(rates)
+        window = rates <= peak + 1.5 * step
+        below = np.count_nonzero(rates < peak - 1.5 * step)
+        if step <= 0 or window.all() or window.sum() < 4 * _LEAST_BINS or below > _UNRESOLVED * window.sum():
+            return peak
+        # Flares made the steps so wide that quiescence is one of them: look into it.
+        rates = rates[window]
+
+
+def _peak(rates: np.ndarray) -> tuple[float, float]:
+    """Centre of the lowest high bin, at or below the median, of a smoothed histogram, and the width of its bins."""
+    median = float(np.median(rates))
+    quarter = float(np.quantile(rates[rates <= median], 0.5))
+    # Freedman and Diaconis' rule; the lower half, mirrored, has an interquartile range of twice this difference.
+    step = 2 * (2 * (median - quarter)) / len(rates) ** (1 / 3)
+    least = float(rates.min())
+    if step <= 0 or median <= least:
+        return median, 0.0
+    n = min(int(np.ceil((median - least) / step)) + 3, 100_000)
+    heights, edges = np.histogram(rates, bins=n, range=(median - (n - 1.5) * step, median + 1.5 * step))
+    smooth = np.convolve(heights, [1.0, 1.0, 1.0], mode="same")
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = centres <= median + step / 2
+    tops = np.flatnonzero(smooth[below] >= _TOP * smooth[below].max())
+    return max(float(centres[below][int(tops[0])]), least), step
+
+
+def _fit(counts: np.ndarray, seconds: np.ndarray, mode: float) -> Quiescent:
+    rate, intrinsic = _cut_mean(counts, seconds, mode, STEADY, _LOW), STEADY
+    free_rate, wide = _cut_gaussian(counts, seconds, mode)
+    beyond = float(np.sqrt((wide**2 - 1) * (1 / (free_rate * np.mean(seconds)) + STEADY**2) + STEADY**2))
+    # Flares upon flares make a wide peak too: that is none of a background.
+    if wide > _WIDE and beyond < _WIDEST:
+        rate, intrinsic = free_rate, beyond
+    if not _flares(deviations(counts, rate * seconds, intrinsic)):
+        rate = _cut_mean(counts, seconds, rate, intrinsic, _HIGH)
+    used = np.count_nonzero(deviations(counts, rate * seconds, intrinsic) <= _LOW)
+    alone = Quiescent(rate, intrinsic, 0.0)
+    return Quiescent(rate, intrinsic, alone.spread(float(np.mean(seconds))) / rate / np.sqrt(max(used, 1)))
+
+
+def _cut_gaussian(counts: np.ndarray, seconds: np.ndarray, rate: float) -> tuple[float, float]:
+    """Rate and width of the Gaussian whose part between -3 and +1 widths has the moments of what is found there.
+
+    The width counts in those that Poisson and `STEADY` give, and is at least one.
+    """
+    typical, wide = float(np.mean(seconds)), 1.0
+    low = deviations(counts, rate * seconds, STEADY)
+    low = low[low < 0]
+    wide = max(float(np.sqrt(np.mean(low**2))), 1.0) if len(low) else 1.0
+    for _ in range(_ROUNDS):
+        found = deviations(counts, rate * seconds, STEADY)
+        inside = found[(found >= -3 * wide) & (found <= wide)]
+        if len(inside) < _LEAST_BINS:
+            break
+        step = (float(np.mean(inside)) - _CUT_MEAN * wide) * np.sqrt(1 + STEADY**2 * rate * typical)
+        rate = float(max(np.sqrt(rate * typical) + step / 2, 0.0) ** 2 / typical)
+        wide = max(float(np.std(inside)) / _CUT_SIGMA, 1.0)
+    return rate, wide
+
+
+def _cut_mean(counts: np.ndarray, seconds: np.ndarray, rate: float, intrinsic: float, top: float) -> float:
+    """Rate about which the deviations, cut at `top`, have the mean of a standard Gaussian cut there."""
+    wanted = -np.exp(-(top**2) / 2) / np.sqrt(2 * np.pi) / ndtr(top)
+    typical = float(np.mean(seconds))
+    for _ in range(30):
+        found = deviations(counts, rate * seconds, intrinsic)
+        inside = found[(found >= _FLOOR) & (found <= top)]
+        if len(inside) < _LEAST_BINS:
+            break
+        step = (float(np.mean(inside)) - wanted) * np.sqrt(1 + intrinsic**2 * rate * typical)
+        before, rate = rate, float(max(np.sqrt(rate * typical) + step / 2, 0.0) ** 2 / typical)
+        if abs(rate - before) < 1e-6 * before:
+            break
+    return rate
+
+
+def _flares(found: np.ndarray) -> bool:
+    """Whether more deviations lie above the mean than the number below it lets expect, by two standard errors."""
+    low = np.count_nonzero(found <= _LOW)
+    high = np.count_nonzero((found > _LOW) & (found <= _HIGH))
+    ratio = float((ndtr(_HIGH) - ndtr(_LOW)) / ndtr(_LOW))
+    return bool(high > low * ratio + 2 * np.sqrt(low * ratio * (1 + ratio)))
