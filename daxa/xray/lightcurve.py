@@ -6,9 +6,10 @@ seconds, averaged over the chips; it is not corrected for dead time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -19,7 +20,10 @@ from daxa.xray.events import EventList
 from daxa.xray.gti import covered, union
 from daxa.xray.tables import read_column
 
-__all__ = ["LightCurve", "bin_times", "light_curve", "time_cards", "write_light_curve"]
+if TYPE_CHECKING:
+    from daxa.xray.sourcemask import SourceMask
+
+__all__ = ["LightCurve", "bin_times", "gti_table", "light_curve", "rate_tables", "time_cards", "write_light_curve"]
 
 _MOST_BINS = 20_000_000
 _LEAST_SECONDS = 1e-5
@@ -96,7 +100,7 @@ def bin_times(times: np.ndarray, start: float, width: float, n: int) -> np.ndarr
     return np.bincount(index[(index >= 0) & (index < n)], minlength=n).astype(np.int64)
 
 
-def light_curve(events: EventList, cut: Cut, width: float) -> LightCurve:
+def light_curve(events: EventList, cut: Cut, width: float, mask: SourceMask | None = None) -> LightCurve:
     """The light curve of the events that pass a cut.
 
     Parameters
@@ -107,6 +111,8 @@ def light_curve(events: EventList, cut: Cut, width: float) -> LightCurve:
         Which events count, and the good time of each chip.
     width
         Length of a bin, s.
+    mask
+        Cells of the sky whose events do not count; events without a position do.
 
     Returns
     -------
@@ -139,7 +145,10 @@ def light_curve(events: EventList, cut: Cut, width: float) -> LightCurve:
     exposure[exposure < _LEAST_SECONDS] = 0.0
     counts = np.zeros(n, dtype=np.int64)
     for rows in events.chunks():
-        times = read_column(rows, events.format.time_column)[select(events, cut, rows)]
+        chosen = select(events, cut, rows)
+        if mask is not None:
+            chosen &= ~mask.hides(rows)
+        times = read_column(rows, events.format.time_column)[chosen]
         counts += bin_times(times.astype(np.float64), start, width, n)
     return LightCurve(start, width, counts, exposure)
 
@@ -181,6 +190,25 @@ def write_light_curve(
     gti
         Shape (m, 2): written as a table ``GTI``.
     """
+    extra = [] if kept is None else [fits.Column("KEPT", "L", array=kept)]
+    primary, table = rate_tables(curve, header, cards, extra)
+    fits.HDUList([primary, table, *([] if gti is None else [gti_table(gti, header)])]).writeto(
+        path, output_verify="exception"
+    )
+
+
+def rate_tables(
+    curve: LightCurve, header: fits.Header, cards: Mapping[str, tuple[object, str]], extra: Sequence[fits.Column]
+) -> tuple[fits.PrimaryHDU, fits.BinTableHDU]:
+    """The units of a light curve: an empty primary one and the table ``RATE``, as `write_light_curve` writes them.
+
+    Parameters
+    ----------
+    curve, header, cards
+        As in `write_light_curve`.
+    extra
+        Columns beyond those of every light curve.
+    """
     centres = curve.edges[:-1] + curve.width / 2
     columns = [
         fits.Column("TIME", "D", unit="s", array=centres),
@@ -189,9 +217,7 @@ def write_light_curve(
         fits.Column("COUNTS", "J", unit="count", array=curve.counts),
         fits.Column("FRACEXP", "D", array=curve.exposure / curve.width),
     ]
-    if kept is not None:
-        columns.append(fits.Column("KEPT", "L", array=kept))
-    table = fits.BinTableHDU.from_columns(columns, name="RATE")
+    table = fits.BinTableHDU.from_columns([*columns, *extra], name="RATE")
     stated = {
         "HDUCLASS": ("OGIP", "format conforms to OGIP standard"),
         "HDUCLAS1": ("LIGHTCURVE", "light curve"),
@@ -211,13 +237,11 @@ def write_light_curve(
         table.header[key] = value
     for key, value in {**observed, **cards}.items():
         primary.header[key] = value
-    hdus = [primary, table]
-    if gti is not None:
-        hdus.append(_gti_table(gti, header))
-    fits.HDUList(hdus).writeto(path, output_verify="exception")
+    return primary, table
 
 
-def _gti_table(gti: np.ndarray, header: fits.Header) -> fits.BinTableHDU:
+def gti_table(gti: np.ndarray, header: fits.Header) -> fits.BinTableHDU:
+    """Good time intervals, shape (n, 2), s, as a table ``GTI`` with the time system of a header."""
     table = fits.BinTableHDU.from_columns(
         [
             fits.Column("START", "D", unit="s", array=gti[:, 0]),

@@ -6,13 +6,15 @@ the fonts that matplotlib carries, and without date or version in its metadata.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from daxa.xray.lightcurve import LightCurve
 
-__all__ = ["smoothed_rate", "write_quicklook"]
+__all__ = ["picture", "plain_text", "smoothed_rate", "write_quicklook"]
 
 _WIDTH, _HEIGHT, _DPI = 8.0, 9.6, 100
 _MOST_POINTS = 4000
@@ -75,23 +77,38 @@ def write_quicklook(
     pixel_arcsec
         Side of an image pixel; 0 draws no scale bar.
     """
+    with picture(path, _WIDTH, _HEIGHT) as figure:
+        sky = figure.add_axes((0.05, 0.27, 0.9, 0.65))
+        _draw_image(sky, image, exposure, pixel_arcsec)
+        figure.text(0.05, 0.965, plain_text(title), fontsize=12, weight="bold")
+        figure.text(0.05, 0.94, plain_text(subtitle), fontsize=9)
+        if curve is not None:
+            _draw_curve(figure.add_axes((0.1, 0.055, 0.85, 0.17)), curve)
+
+
+@contextmanager
+def picture(path: Path, width: float, height: float) -> Iterator:
+    """A figure in the style of our pictures, saved as PNG when the block ends.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    width, height
+        Inches, of 100 pixels each.
+    """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with rc_context({"font.family": "DejaVu Sans", "text.usetex": False, "path.simplify": False, "font.size": 9.0}):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI)
+        figure = Figure(figsize=(width, height), dpi=_DPI)
         FigureCanvasAgg(figure)
-        sky = figure.add_axes((0.05, 0.27, 0.9, 0.65))
-        _draw_image(sky, image, exposure, pixel_arcsec)
-        figure.text(0.05, 0.965, _plain(title), fontsize=12, weight="bold")
-        figure.text(0.05, 0.94, _plain(subtitle), fontsize=9)
-        if curve is not None:
-            _draw_curve(figure.add_axes((0.1, 0.055, 0.85, 0.17)), curve)
+        yield figure
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """The text without what the font cannot draw, and with a dollar sign as itself: it would begin a formula."""
     drawn = "".join(letter if letter.isprintable() and ord(letter) < 0x400 else "?" for letter in text)
     return drawn.replace("$", r"\$")

@@ -1,0 +1,84 @@
+"""Event lists in memory, laid out as XMM-Newton MOS1's: a background, its flares, and sources that vary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.xray.events import EventList
+from daxa.xray.formats import FORMATS
+from daxa.xray.sky import SkyGrid
+
+START = 3.0e8
+CENTRE = 25921
+FIELD = 18000
+"""Radius of the field of view, event pixels of 0.05 arcsec."""
+CORE = 120
+"""Core radius of the image of a point, event pixels: 7 % of its counts lie beyond 80 arcsec."""
+
+_ROW = np.dtype(
+    [("TIME", ">f8"), ("X", ">i4"), ("Y", ">i4"), ("PI", ">i2"), ("FLAG", ">i4"), ("PATTERN", "u1"), ("CCDNR", "u1")]
+)
+_SKY = SkyGrid(
+    columns=("X", "Y"),
+    crpix=(float(CENTRE), float(CENTRE)),
+    crval=(149.6, -11.1),
+    cdelt=(-0.05 / 3600, 0.05 / 3600),
+    ctype=("RA---TAN", "DEC--TAN"),
+    nulls=(-99999999, -99999999),
+    limits=((1, 51840), (1, 51840)),
+    frame="FK5",
+    equinox=2000.0,
+)
+
+
+def moments(rng: np.random.Generator, rates: np.ndarray, step: float) -> np.ndarray:
+    """Times of events whose rate (count/s) is given in steps of so many seconds."""
+    counts = rng.poisson(rates * step)
+    return START + step * (np.repeat(np.arange(len(rates)), counts) + rng.random(counts.sum()))
+
+
+def over_the_field(rng: np.random.Generator, times: np.ndarray, pi: tuple[int, int]) -> np.ndarray:
+    """Rows spread over the field, as the background and its flares are: half as dense at the rim."""
+    radius = FIELD * np.sqrt(rng.random(4 * len(times)))
+    radius = radius[rng.random(len(radius)) < 1 - 0.5 * (radius / FIELD) ** 2][: len(times)]
+    angle = rng.uniform(0, 2 * np.pi, len(times))
+    return _rows(rng, times, radius * np.cos(angle), radius * np.sin(angle), pi)
+
+
+def at_a_point(rng: np.random.Generator, times: np.ndarray, offset: tuple[float, float], pi: tuple[int, int]):
+    """Rows of a point source, so many event pixels off the centre: a King profile, which falls as r^-3."""
+    radius = CORE * np.sqrt((1 - rng.random(len(times))) ** -2 - 1)
+    angle = rng.uniform(0, 2 * np.pi, len(times))
+    return _rows(rng, times, offset[0] + radius * np.cos(angle), offset[1] + radius * np.sin(angle), pi)
+
+
+def _rows(rng: np.random.Generator, times, x, y, pi) -> np.ndarray:
+    rows = np.zeros(len(times), dtype=_ROW)
+    rows["TIME"] = times
+    rows["X"], rows["Y"] = np.rint(CENTRE + x).clip(1, 51840), np.rint(CENTRE + y).clip(1, 51840)
+    rows["PI"] = rng.integers(pi[0], pi[1] + 1, len(times))
+    rows["CCDNR"] = 1
+    return rows
+
+
+def event_list(parts: list[np.ndarray], seconds: float, gti: np.ndarray | None = None) -> EventList:
+    """All rows as one list, sorted by time."""
+    rows = np.concatenate(parts).astype(_ROW)
+    rows = rows[np.argsort(rows["TIME"], kind="stable")]
+    header = fits.Header({"TELESCOP": "XMM", "INSTRUME": "EMOS1", "MJDREF": 50814.0, "SIMULATD": True})
+    return EventList(
+        path=Path("simulated.fits"),
+        format=FORMATS["XMM", "EMOS1"],
+        header=header,
+        primary=header,
+        obs_id="0900000901",
+        exposure="S001",
+        rows=rows,
+        gtis=MappingProxyType({1: np.array([[START, START + seconds]]) if gti is None else gti}),
+        sky_grid=_SKY,
+        tables=(),
+    )

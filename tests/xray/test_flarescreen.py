@@ -1,0 +1,234 @@
+"""Flare screening of event lists: sources that burst or fade keep their time, flares of the background go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daxa.errors import ConfigError
+from daxa.xray.cut import select, standard_cut
+from daxa.xray.events import open_events
+from daxa.xray.flares import flare_gti
+from daxa.xray.flarescreen import screen_flares
+from daxa.xray.lightcurve import light_curve
+from daxa.xray.sourcemask import cell_grid, find_mask, place_events
+from daxa.xray.tables import read_column
+
+from .simulatedlists import CENTRE, START, at_a_point, event_list, moments, over_the_field
+
+HARD, SOFT = (10000, 12000), (300, 9999)
+SECONDS, STEP = 20_000, 10.0
+AT = np.arange(0, SECONDS, STEP)
+PLACE = (4000, -3000)
+FLARE = np.where((AT >= 12_000) & (AT < 14_000), 1.0, 0.0)
+SHAPES = {
+    "burst": np.where((AT >= 5000) & (AT < 5100), 1.0, 0.0),
+    "fast rise": np.where(AT >= 5000, np.exp(-(AT - 5000).clip(0) / 200), 0.0),
+    "GRB decay": (1 + AT / 300) ** -1.2,
+    "slow decay": (1 + AT / 3000) ** -1.2,
+    "waves": 1 + 0.8 * np.sin(AT / 2000),
+}
+
+
+def observed(shape: str, peak: float, *, flares: bool, seed: int = 5):
+    """A background of 0.2 count/s in the flare band with a source of this shape in it."""
+    rng = np.random.default_rng(seed)
+    hard = np.full(len(AT), 0.2) + (FLARE if flares else 0.0)
+    parts = [
+        over_the_field(rng, moments(rng, hard, STEP), HARD),
+        over_the_field(rng, moments(rng, np.ones(len(AT)), STEP), SOFT),
+        at_a_point(rng, moments(rng, peak * SHAPES[shape], STEP), PLACE, HARD),
+    ]
+    events = event_list(parts, SECONDS)
+    return events, standard_cut(events, pi=HARD)
+
+
+def in_flare(curve) -> np.ndarray:
+    middles = curve.edges[:-1] + curve.width / 2 - START
+    return (middles >= 12_000) & (middles < 14_000)
+
+
+@pytest.mark.parametrize("mask_sources", [True, False], ids=["masked", "guard alone"])
+@pytest.mark.parametrize("peak", [0.5, 2.0, 10.0, 50.0])
+@pytest.mark.parametrize("shape", ["burst", "fast rise", "GRB decay", "slow decay"])
+def test_a_variable_source_keeps_its_time(shape, peak, mask_sources):
+    events, cut = observed(shape, peak, flares=False)
+    found = screen_flares(events, cut, 100.0, mask_sources=mask_sources)
+    assert found.result.kept_fraction >= 0.99
+    assert found.result.status in {"Good", "source-variability"}
+    # Without mask and guard the source would have cost the time.
+    if shape != "burst" and peak >= 2:
+        assert flare_gti(light_curve(events, cut, 100.0)).kept_fraction < 0.99
+
+
+@pytest.mark.parametrize("peak", [0.5, 2.0, 10.0, 50.0])
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_a_flare_goes_all_the_same(shape, peak):
+    events, cut = observed(shape, min(peak, 5.0) if shape == "waves" else peak, flares=True)
+    found = screen_flares(events, cut, 100.0)
+    hit = in_flare(found.curve)
+    assert not found.result.kept[hit].any()
+    assert found.result.kept[~hit].mean() >= 0.99
+
+
+def test_the_variable_source_is_named():
+    events, cut = observed("GRB decay", 10.0, flares=True)
+    found = screen_flares(events, cut, 100.0, mask_sources=False)
+    assert found.result.status == "source-variability"
+    assert len(found.sources) == 1
+    x, y = found.sources[0]
+    assert np.hypot(x - CENTRE - PLACE[0], y - CENTRE - PLACE[1]) < 600
+    assert found.result.variable.any()
+    assert not (found.result.variable & ~found.result.kept).any()
+    assert not found.result.variable[in_flare(found.curve)].any()
+
+
+def test_a_flare_alone_is_no_source():
+    for seed in range(8):
+        events, cut = observed("burst", 0.0, flares=True, seed=seed)
+        found = screen_flares(events, cut, 100.0)
+        assert found.result.status == "Good"
+        assert found.sources == ()
+        assert not found.result.kept[in_flare(found.curve)].any()
+
+
+def test_a_steady_source_is_masked_and_changes_nothing():
+    rng = np.random.default_rng(3)
+    steady = at_a_point(rng, moments(rng, np.full(len(AT), 0.5), STEP), PLACE, HARD)
+    events, cut = observed("burst", 0.0, flares=True)
+    with_source = replace(events, rows=np.concatenate((events.rows, steady)).astype(events.rows.dtype))
+    plain, masked = screen_flares(events, cut, 100.0), screen_flares(with_source, cut, 100.0)
+    assert masked.mask.share > plain.mask.share
+    assert masked.mask.hides(with_source.rows)[len(events.rows) :].mean() > 0.85
+    assert masked.result.rate == pytest.approx(plain.result.rate, rel=0.15)
+    assert (masked.result.kept == plain.result.kept).mean() > 0.98
+
+
+def test_the_curve_is_that_of_the_unmasked_field():
+    events, cut = observed("slow decay", 2.0, flares=True)
+    found = screen_flares(events, cut, 100.0)
+    again = light_curve(events, cut, 100.0, mask=found.mask)
+    assert (again.counts == found.curve.counts).all()
+    assert (again.exposure == found.curve.exposure).all()
+    hidden = found.mask.hides(events.rows) & select(events, cut, events.rows)
+    assert again.counts.sum() + hidden.sum() == light_curve(events, cut, 100.0).counts.sum()
+
+
+def test_a_threshold_counts_the_whole_field():
+    events, cut = observed("slow decay", 2.0, flares=True)
+    found = screen_flares(events, cut, 100.0, method="threshold", threshold=0.35)
+    assert found.result.hi == pytest.approx(0.35 * (1 - found.mask.share))
+    assert not found.result.kept[in_flare(found.curve)].any()
+
+
+def test_an_unknown_method_is_refused():
+    events, cut = observed("burst", 0.0, flares=False)
+    with pytest.raises(ConfigError):
+        screen_flares(events, cut, 100.0, method="magic")
+
+
+def test_a_list_without_sky_is_judged_by_its_curve():
+    events, cut = observed("burst", 0.0, flares=True)
+    found = screen_flares(replace(events, sky_grid=None), cut, 100.0)
+    assert found.mask is None
+    assert found.result.kept.tolist() == flare_gti(light_curve(events, cut, 100.0)).kept.tolist()
+
+
+def test_events_without_a_position_count():
+    events, cut = observed("burst", 2.0, flares=True)
+    rows = events.rows.copy()
+    rows["X"][::10] = -99999999
+    lost = replace(events, rows=rows)
+    found = screen_flares(lost, cut, 100.0)
+    assert not found.mask.hides(rows)[::10].any()
+    assert found.curve.counts.sum() >= (rows["PI"][::10] >= HARD[0]).sum()
+    rows["X"] = -99999999
+    nowhere = screen_flares(lost, cut, 100.0)
+    assert nowhere.mask is None
+    assert nowhere.curve.counts.sum() == select(events, cut, rows).sum()
+
+
+def test_empty_fields_are_hardly_masked():
+    """One field in a hundred by chance, for faint and bright backgrounds alike."""
+    rng = np.random.default_rng(21)
+    iy, ix = np.indices((110, 110))
+    field = np.hypot(iy - 55, ix - 55) < 54
+    for density in (0.003, 0.05, 1.0, 30.0):
+        masked = [find_mask(rng.poisson(density * field), field).any() for _ in range(60)]
+        assert sum(masked) <= 5
+
+
+def test_what_fills_the_field_is_not_masked():
+    iy, ix = np.indices((60, 60))
+    cluster = np.random.default_rng(2).poisson(200 * np.exp(-np.hypot(iy - 30, ix - 30) / 8))
+    mask = find_mask(cluster, np.ones((60, 60), dtype=bool))
+    assert mask.mean() <= 0.5
+
+
+REAL = {
+    "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits": (HARD, 100.0),
+    "chandra/acis_18461_cena_evt2.fits": ((36, 480), 259.28),
+}
+
+
+@pytest.mark.parametrize("peak", [3.0, 30.0])
+def test_a_burst_in_a_real_quiet_list_keeps_its_time(real_data, peak):
+    """Cen A by Chandra, a bright extended source, with a gamma-ray burst put beside it."""
+    events = open_events(real_data / "chandra/acis_18461_cena_evt2.fits")
+    cut = standard_cut(events, pi=(36, 480))
+    assert screen_flares(events, cut, 100.0).result.kept_fraction == 1.0
+    rng = np.random.default_rng(3)
+    start, stop = events.gtis[0][0, 0], events.gtis[0][-1, 1]
+    at = np.arange(start, stop, STEP)
+    fading = np.where(at > start + 2000, peak * (1 + (at - start - 2000).clip(0) / 300) ** -1.2, 0.0)
+    counts = rng.poisson(fading * STEP)
+    rows = events.rows[rng.choice(np.flatnonzero(select(events, cut, events.rows, sky=True)), counts.sum())].copy()
+    read_column(rows, "time")[:] = np.repeat(at, counts) + STEP * rng.random(len(rows))
+    radius, angle = 12 * np.sqrt((1 - rng.random(len(rows))) ** -2 - 1), rng.uniform(0, 2 * np.pi, len(rows))
+    for name, centre, offset in zip(events.sky.columns, (4400, 3800), (np.cos(angle), np.sin(angle)), strict=True):
+        read_column(rows, name)[:] = centre + radius * offset
+    with_burst = replace(events, rows=np.concatenate((events.rows, rows)).astype(events.rows.dtype))
+    assert flare_gti(light_curve(with_burst, cut, 100.0)).kept_fraction < 0.95
+    assert screen_flares(with_burst, cut, 100.0).result.kept_fraction >= 0.99
+
+
+def test_what_is_cut_of_a_real_cleaned_list_is_background(real_data):
+    """0404910601 was cleaned before; what is cut now is high in the other camera and on every chip as well."""
+    one, two = (open_events(real_data / f"xmm/0404910601/eclean/mos{n}_exp1_clean_evts.fits") for n in (1, 2))
+    found = screen_flares(one, standard_cut(one, pi=HARD), 100.0)
+    assert found.result.status == "Good"
+    assert 0.6 < found.result.kept_fraction < 0.9
+    bad = found.curve.exposure * ~found.result.kept > 0
+    good = found.curve.exposure * found.result.kept > 0
+
+    def rates(events, pi, chip=None):
+        curve = light_curve(events, standard_cut(events, pi=pi), 100.0)
+        chosen = select(events, standard_cut(events, pi=pi), events.rows)
+        if chip is not None:
+            chosen &= read_column(events.rows, "CCDNR") == chip
+        times = read_column(events.rows, "TIME")[chosen].astype(float)
+        index = np.floor((times - found.curve.start) / 100.0).astype(int)
+        index = index[(index >= 0) & (index < len(bad))]
+        seconds = np.interp(found.curve.edges, curve.edges, np.concatenate(([0], np.cumsum(curve.exposure))))
+        return [np.count_nonzero(bins[index]) / np.diff(seconds)[bins].sum() for bins in (bad, good)]
+
+    for pi in (HARD, (2500, 8500)):
+        high, low = rates(two, pi)
+        assert high > 1.3 * low
+    for chip in (1, 2, 3, 4, 5, 7):
+        high, low = rates(one, (2500, 8500), chip)
+        assert high > 1.2 * low
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_lists_are_screened_alike_each_time(real_data, name):
+    pi, width = REAL[name]
+    events = open_events(real_data / name)
+    first, second = (screen_flares(events, standard_cut(events, pi=pi), width) for _ in range(2))
+    assert first.result.gti.tobytes() == second.result.gti.tobytes()
+    assert (first.mask.hidden == second.mask.hidden).all()
+    grid = cell_grid(events, standard_cut(events))
+    placed = place_events(events, standard_cut(events, pi=pi), grid)
+    assert placed.image().sum() == select(events, standard_cut(events, pi=pi), events.rows, sky=True).sum()
