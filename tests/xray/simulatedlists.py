@@ -65,8 +65,8 @@ def _rows(rng: np.random.Generator, times, x, y, pi) -> np.ndarray:
     return rows
 
 
-def event_list(parts: list[np.ndarray], seconds: float, gti: np.ndarray | None = None) -> EventList:
-    """All rows as one list, sorted by time."""
+def event_list(parts: list[np.ndarray], seconds: float, gtis: dict[int, np.ndarray] | None = None) -> EventList:
+    """All rows as one list, sorted by time; CCD 1 is good for `seconds` unless told otherwise."""
     rows = np.concatenate(parts).astype(_ROW)
     rows = rows[np.argsort(rows["TIME"], kind="stable")]
     header = fits.Header({"TELESCOP": "XMM", "INSTRUME": "EMOS1", "MJDREF": 50814.0, "SIMULATD": True})
@@ -78,7 +78,7 @@ def event_list(parts: list[np.ndarray], seconds: float, gti: np.ndarray | None =
         obs_id="0900000901",
         exposure="S001",
         rows=rows,
-        gtis=MappingProxyType({1: np.array([[START, START + seconds]]) if gti is None else gti}),
+        gtis=MappingProxyType(gtis or {1: np.array([[START, START + seconds]])}),
         sky_grid=_SKY,
         tables=(),
     )
