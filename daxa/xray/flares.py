@@ -252,7 +252,7 @@ def _clipped(counts: np.ndarray, seconds: np.ndarray, width: float, sigma: float
     while True:
         mean, spread = float(rates[kept].mean()), float(rates[kept].std())
         still = kept & (np.abs(rates - mean) <= sigma * spread)
-        if (still == kept).all():
+        if (still == kept).all() or not still.any():
             break
         kept = still
     lo, hi = max(mean - sigma * spread, 0.0), mean + sigma * spread

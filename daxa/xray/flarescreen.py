@@ -19,7 +19,7 @@ from scipy.special import gammainc
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList
 from daxa.xray.flares import FlareResult, flare_gti
-from daxa.xray.lightcurve import LightCurve, bin_times, light_curve
+from daxa.xray.lightcurve import LightCurve, light_curve
 from daxa.xray.sourcemask import PlacedEvents, SourceMask, box_sum, cell_grid, find_mask, place_events
 
 __all__ = ["FlareScreen", "screen_flares"]
@@ -63,6 +63,28 @@ class FlareScreen:
     sources: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Events of the band with the bins and cells that they fell into."""
+
+    curve: LightCurve
+    placed: PlacedEvents
+    bins: np.ndarray
+
+    @classmethod
+    def of(cls, curve: LightCurve, placed: PlacedEvents) -> _Seen:
+        bins = np.searchsorted(curve.edges, placed.times, side="right") - 1
+        return cls(curve, placed, np.clip(bins, 0, len(curve.counts) - 1))
+
+    def counts(self, cells: np.ndarray) -> np.ndarray:
+        """Counts per bin in the cells that are True."""
+        return np.bincount(self.bins[self.placed.inside(cells)], minlength=len(self.curve.counts))
+
+    def image(self, bins: np.ndarray) -> np.ndarray:
+        """Counts per cell in the bins that are True."""
+        return self.placed.image(bins[self.bins])
+
+
 def screen_flares(
     events: EventList, cut: Cut, width: float, *, mask_sources: bool = True, threshold: float | None = None, **options
 ) -> FlareScreen:
@@ -101,11 +123,12 @@ def screen_flares(
     grid = cell_grid(events, cut) if events.sky_grid is not None else None
     if grid is None:
         return FlareScreen(curve, flare_gti(curve, threshold=threshold, **options), None, ())
-    placed = place_events(events, cut, grid)
+    seen = _Seen.of(curve, place_events(events, cut, grid))
+    placed = seen.placed
     hidden = find_mask(placed.image(), placed.field) if mask_sources else np.zeros(placed.field.shape, dtype=bool)
 
     def judge(hidden: np.ndarray, source: np.ndarray | None = None) -> tuple[LightCurve, FlareResult]:
-        own = _without(curve, placed, hidden)
+        own = replace(curve, counts=curve.counts - seen.counts(hidden))
         limit = threshold and threshold * (1 - SourceMask(grid, hidden, placed.field).share)
         return own, flare_gti(own, threshold=limit, source=source, **options)
 
@@ -113,15 +136,15 @@ def screen_flares(
     if result.status == "Sparse":
         return FlareScreen(own, result, SourceMask(grid, hidden, placed.field), ())
     if mask_sources and not result.kept.all():
-        again = find_mask(placed.image(_in_bins(curve, placed, result.kept)), placed.field, hidden)
+        again = find_mask(seen.image(result.kept), placed.field, hidden)
         if (again != hidden).any():
             hidden = again
             own, result = judge(hidden)
-    points = _variable_points(curve, placed, result)
+    points = _variable_points(seen, result)
     if points:
         discs = _discs(placed, points)
         hidden = hidden | discs
-        before, excess = result, _excess(curve, placed, _touching(hidden, discs), result)
+        before, excess = result, _excess(seen, _touching(hidden, discs), result)
         own, result = judge(hidden, _WINGS * excess)
         variable = result.kept & ~before.kept & (excess >= _LEAST_EXCESS)
         if variable.any():
@@ -130,34 +153,19 @@ def screen_flares(
     return FlareScreen(own, result, SourceMask(grid, hidden, placed.field), sources)
 
 
-def _without(curve: LightCurve, placed: PlacedEvents, hidden: np.ndarray) -> LightCurve:
-    """The light curve of the events outside the hidden cells."""
-    return replace(curve, counts=curve.counts - _counts_in(curve, placed, hidden))
-
-
-def _counts_in(curve: LightCurve, placed: PlacedEvents, cells: np.ndarray) -> np.ndarray:
-    return bin_times(placed.times[placed.inside(cells)], curve.start, curve.width, len(curve.counts))
-
-
-def _in_bins(curve: LightCurve, placed: PlacedEvents, bins: np.ndarray) -> np.ndarray:
-    """Which events fell into the bins that are True."""
-    index = np.searchsorted(curve.edges, placed.times, side="right") - 1
-    inside = (index >= 0) & (index < len(bins))
-    return inside & bins[np.clip(index, 0, len(bins) - 1)]
-
-
-def _variable_points(curve: LightCurve, placed: PlacedEvents, result: FlareResult) -> list[int]:
+def _variable_points(seen: _Seen, result: FlareResult) -> list[int]:
     """Cells at which what would be cut shows a point that what would be kept does not."""
+    curve, placed = seen.curve, seen.placed
     cut = (curve.exposure > 0) & ~result.kept
     if not cut.any():
         return []
-    good = placed.image(_in_bins(curve, placed, result.kept))
+    good = seen.image(result.kept)
     kept_seconds = float(curve.exposure[result.kept].sum())
     found: list[int] = []
     for bins in (cut, *_stretches(curve, cut)):
         # Nothing kept: any point in the field may be the one that varies.
         ratio = float(curve.exposure[bins].sum()) / kept_seconds if kept_seconds > 0 else 0.0
-        found += _points(placed.image(_in_bins(curve, placed, bins)), good, placed.field, ratio)
+        found += _points(seen.image(bins), good, placed.field, ratio)
     return _apart(found, placed.grid.nx)
 
 
@@ -222,10 +230,9 @@ def _touching(hidden: np.ndarray, discs: np.ndarray) -> np.ndarray:
     return chosen[parts]
 
 
-def _excess(curve: LightCurve, placed: PlacedEvents, region: np.ndarray, result: FlareResult) -> np.ndarray:
+def _excess(seen: _Seen, region: np.ndarray, result: FlareResult) -> np.ndarray:
     """Counts of each bin in the region beyond those that it has in the time that is kept."""
-    counts = _counts_in(curve, placed, region)
-    kept = result.kept
-    seconds = float(curve.exposure[kept].sum())
+    counts, kept, exposure = seen.counts(region), result.kept, seen.curve.exposure
+    seconds = float(exposure[kept].sum())
     usual = float(counts[kept].sum()) / seconds if seconds > 0 else 0.0
-    return np.maximum(counts - usual * curve.exposure, 0.0)
+    return np.maximum(counts - usual * exposure, 0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daxa.errors import ConfigError
 from daxa.xray.flares import FLARE_METHODS, flare_gti
@@ -251,3 +253,20 @@ def test_deviations_have_the_tails_of_a_gaussian(expected, most):
     true = norm.isf(np.clip(tail, 1e-300, 1))
     near = (true > -4) & (true < 4)
     assert np.abs(deviations(counts, np.full(len(counts), float(expected)))[near] - true[near]).max() < most
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 1.0])), min_size=1, max_size=80),
+    st.sampled_from(FLARE_METHODS),
+    st.sampled_from([0.1, 3.0, 50.0]),
+    st.sampled_from([None, 1, 64]),
+)
+def test_any_curve_is_judged(bins, method, sigma, together):
+    share = np.array([good for _, good in bins])
+    counts = np.where(share > 0, [count for count, _ in bins], 0)
+    curve = LightCurve(1e8, 20.0, counts, 20.0 * share)
+    found = flare_gti(curve, method=method, sigma=sigma, threshold=5.0, together=together, source=counts / 3)
+    assert not found.kept[share == 0].any()
+    assert 0 <= found.kept_fraction <= 1
+    if found.status != "Sparse":
+        assert total(found.gti) == pytest.approx(20.0 * found.kept.sum())
