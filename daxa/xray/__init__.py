@@ -18,6 +18,7 @@ __all__ = [
     "Rule",
     "SkyGrid",
     "adjacent_ranges",
+    "apply_user_gtis",
     "count_image",
     "exposure_map",
     "flare_gti",
@@ -30,9 +31,12 @@ __all__ = [
     "rules_cfitsio",
     "rules_mask",
     "rules_text",
+    "screen_flares",
     "screening_for",
     "select",
     "standard_cut",
+    "write_flare_picture",
+    "write_flare_table",
     "write_quicklook",
 ]
 
@@ -41,13 +45,16 @@ _HOMES = {
     "cut": ("Cut", "select", "standard_cut"),
     "events": ("EventList", "open_events"),
     "exposure": ("exposure_map",),
+    "flarereport": ("write_flare_picture", "write_flare_table"),
     "flares": ("flare_gti",),
+    "flarescreen": ("screen_flares",),
     "formats": ("FORMATS", "EventFormat", "recognise"),
     "image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "lightcurve": ("light_curve",),
     "quicklook": ("write_quicklook",),
     "screening": ("STANDARD", "Rule", "rules_cfitsio", "rules_mask", "rules_text", "screening_for"),
     "sky": ("SkyGrid",),
+    "usergti": ("apply_user_gtis",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -26,6 +26,9 @@ _OTHER_CELL = 30.0
 _MOST_CELLS = 2048
 _AROUND = 15
 _SEED_CHANCE, _GROWN_CHANCE = 1e-2, 1e-2
+_SEED_HEIGHT, _GROWN_HEIGHT = 2.0, 1.3
+"""How far above the background around it a source stands: edges and unlike chips stand less high."""
+
 _ROUNDS = 3
 _MOST_HIDDEN = 0.5
 
@@ -212,9 +215,9 @@ def find_mask(image: np.ndarray, field: np.ndarray, hidden: np.ndarray | None = 
     Returns
     -------
     numpy.ndarray
-        Bool, shape (ny, nx): sources that Poisson's distribution about the local
-        background makes by chance once in a hundred fields, grown to where they stand
-        out at one percent, and one cell more.  No more than half of the field: what
+        Bool, shape (ny, nx): sources of twice the local background that Poisson's
+        distribution makes by chance once in a hundred fields, grown to where they stand
+        out at one percent and by a third, and one cell more.  No more than half of the field: what
         covers more is no source that a mask can take away.
 
     Examples
@@ -230,13 +233,16 @@ def find_mask(image: np.ndarray, field: np.ndarray, hidden: np.ndarray | None = 
     found, area = box_sum(image * field), box_sum(field)
     mask = before
     for _ in range(_ROUNDS):
-        chance = _chance(found, _expected(image, field & ~mask, area))
-        seeds = field & (chance < _SEED_CHANCE / max(np.count_nonzero(field), 1))
-        grown, n = label(field & (chance < _GROWN_CHANCE), structure=np.ones((3, 3)))
+        expected = _expected(image, field & ~mask, area)
+        chance = _chance(found, expected)
+        likely = chance < _SEED_CHANCE / max(np.count_nonzero(field), 1)
+        seeds = field & likely & (found > _SEED_HEIGHT * expected)
+        around = field & (chance < _GROWN_CHANCE) & (found > _GROWN_HEIGHT * expected)
+        grown, n = label(around | seeds, structure=np.ones((3, 3)))
         sources = np.zeros(n + 1, dtype=bool)
         sources[grown[seeds]] = True
         sources[0] = False
-        wider = before | binary_dilation(sources[grown] | seeds, structure=np.ones((3, 3)))
+        wider = before | binary_dilation(sources[grown], structure=np.ones((3, 3)))
         if (wider == mask).all():
             break
         mask = wider
