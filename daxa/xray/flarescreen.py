@@ -10,6 +10,7 @@ readout, are then no reason to cut.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.special import gammainc
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList
 from daxa.xray.flares import FlareResult, flare_gti
+from daxa.xray.gti import intersect
 from daxa.xray.lightcurve import LightCurve, light_curve
 from daxa.xray.sourcemask import PlacedEvents, SourceMask, box_sum, cell_grid, find_mask, place_events
 
@@ -61,6 +63,12 @@ class FlareScreen:
     result: FlareResult
     mask: SourceMask | None
     sources: tuple[tuple[float, float], ...]
+
+    def good_times(self, gtis: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """What is left of good times: chip to intervals, shape (n, 2), s; all of them when the curve was too sparse."""
+        if self.result.status == "Sparse":
+            return dict(gtis)
+        return {chip: intersect(own, self.result.gti) for chip, own in gtis.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +165,14 @@ def _variable_points(seen: _Seen, result: FlareResult) -> list[int]:
     """Cells at which what would be cut shows a point that what would be kept does not."""
     curve, placed = seen.curve, seen.placed
     cut = (curve.exposure > 0) & ~result.kept
-    if not cut.any():
+    if not (cut.any() and result.kept.any()):
+        # Where nothing is kept, nothing tells a source that varies from one that does not.
         return []
     good = seen.image(result.kept)
     kept_seconds = float(curve.exposure[result.kept].sum())
     found: list[int] = []
     for bins in (cut, *_stretches(curve, cut)):
-        # Nothing kept: any point in the field may be the one that varies.
-        ratio = float(curve.exposure[bins].sum()) / kept_seconds if kept_seconds > 0 else 0.0
+        ratio = float(curve.exposure[bins].sum()) / kept_seconds
         found += _points(seen.image(bins), good, placed.field, ratio)
     return _apart(found, placed.grid.nx)
 
@@ -233,6 +241,5 @@ def _touching(hidden: np.ndarray, discs: np.ndarray) -> np.ndarray:
 def _excess(seen: _Seen, region: np.ndarray, result: FlareResult) -> np.ndarray:
     """Counts of each bin in the region beyond those that it has in the time that is kept."""
     counts, kept, exposure = seen.counts(region), result.kept, seen.curve.exposure
-    seconds = float(exposure[kept].sum())
-    usual = float(counts[kept].sum()) / seconds if seconds > 0 else 0.0
+    usual = float(counts[kept].sum()) / float(exposure[kept].sum())
     return np.maximum(counts - usual * exposure, 0.0)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from astropy.io import fits
 
+from daxa.xray.cut import Cut, standard_cut
 from daxa.xray.events import EventList
 from daxa.xray.formats import FORMATS
 from daxa.xray.sky import SkyGrid
@@ -18,6 +19,19 @@ FIELD = 18000
 """Radius of the field of view, event pixels of 0.05 arcsec."""
 CORE = 120
 """Core radius of the image of a point, event pixels: 7 % of its counts lie beyond 80 arcsec."""
+
+HARD, SOFT = (10000, 12000), (300, 9999)
+SECONDS, STEP = 20_000, 10.0
+AT = np.arange(0, SECONDS, STEP)
+PLACE = (4000, -3000)
+FLARE = np.where((AT >= 12_000) & (AT < 14_000), 1.0, 0.0)
+SHAPES = {
+    "burst": np.where((AT >= 5000) & (AT < 5100), 1.0, 0.0),
+    "fast rise": np.where(AT >= 5000, np.exp(-(AT - 5000).clip(0) / 200), 0.0),
+    "GRB decay": (1 + AT / 300) ** -1.2,
+    "slow decay": (1 + AT / 3000) ** -1.2,
+    "waves": 1 + 0.8 * np.sin(AT / 2000),
+}
 
 _ROW = np.dtype(
     [("TIME", ">f8"), ("X", ">i4"), ("Y", ">i4"), ("PI", ">i2"), ("FLAG", ">i4"), ("PATTERN", "u1"), ("CCDNR", "u1")]
@@ -46,17 +60,18 @@ def over_the_field(rng: np.random.Generator, times: np.ndarray, pi: tuple[int, i
     radius = FIELD * np.sqrt(rng.random(4 * len(times)))
     radius = radius[rng.random(len(radius)) < 1 - 0.5 * (radius / FIELD) ** 2][: len(times)]
     angle = rng.uniform(0, 2 * np.pi, len(times))
-    return _rows(rng, times, radius * np.cos(angle), radius * np.sin(angle), pi)
+    return placed_at(rng, times, radius * np.cos(angle), radius * np.sin(angle), pi)
 
 
 def at_a_point(rng: np.random.Generator, times: np.ndarray, offset: tuple[float, float], pi: tuple[int, int]):
     """Rows of a point source, so many event pixels off the centre: a King profile, which falls as r^-3."""
     radius = CORE * np.sqrt((1 - rng.random(len(times))) ** -2 - 1)
     angle = rng.uniform(0, 2 * np.pi, len(times))
-    return _rows(rng, times, offset[0] + radius * np.cos(angle), offset[1] + radius * np.sin(angle), pi)
+    return placed_at(rng, times, offset[0] + radius * np.cos(angle), offset[1] + radius * np.sin(angle), pi)
 
 
-def _rows(rng: np.random.Generator, times, x, y, pi) -> np.ndarray:
+def placed_at(rng: np.random.Generator, times, x, y, pi: tuple[int, int]) -> np.ndarray:
+    """Rows at these times and offsets from the centre (event pixels), with channels at random between two."""
     rows = np.zeros(len(times), dtype=_ROW)
     rows["TIME"] = times
     rows["X"], rows["Y"] = np.rint(CENTRE + x).clip(1, 51840), np.rint(CENTRE + y).clip(1, 51840)
@@ -82,3 +97,16 @@ def event_list(parts: list[np.ndarray], seconds: float, gtis: dict[int, np.ndarr
         sky_grid=_SKY,
         tables=(),
     )
+
+
+def observed(shape: str, peak: float, *, flares: bool, seed: int = 5) -> tuple[EventList, Cut]:
+    """A background of 0.2 count/s in the flare band with a source of this shape in it."""
+    rng = np.random.default_rng(seed)
+    hard = np.full(len(AT), 0.2) + (FLARE if flares else 0.0)
+    parts = [
+        over_the_field(rng, moments(rng, hard, STEP), HARD),
+        over_the_field(rng, moments(rng, np.ones(len(AT)), STEP), SOFT),
+        at_a_point(rng, moments(rng, peak * SHAPES[shape], STEP), PLACE, HARD),
+    ]
+    events = event_list(parts, SECONDS)
+    return events, standard_cut(events, pi=HARD)

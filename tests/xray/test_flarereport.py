@@ -18,7 +18,7 @@ from daxa.xray.flarescreen import FlareScreen, screen_flares
 from daxa.xray.lightcurve import LightCurve
 
 from .flarecases import CASES
-from .test_flarescreen import observed
+from .simulatedlists import observed
 
 
 @pytest.fixture(scope="module")

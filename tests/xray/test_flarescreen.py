@@ -12,38 +12,26 @@ from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import open_events
 from daxa.xray.flares import flare_gti
 from daxa.xray.flarescreen import screen_flares
-from daxa.xray.gti import intersect
+from daxa.xray.gti import intersect, total
 from daxa.xray.lightcurve import light_curve
 from daxa.xray.sourcemask import cell_grid, find_mask, place_events
 from daxa.xray.tables import read_column
 
-from .simulatedlists import CENTRE, START, at_a_point, event_list, moments, over_the_field
-
-HARD, SOFT = (10000, 12000), (300, 9999)
-SECONDS, STEP = 20_000, 10.0
-AT = np.arange(0, SECONDS, STEP)
-PLACE = (4000, -3000)
-FLARE = np.where((AT >= 12_000) & (AT < 14_000), 1.0, 0.0)
-SHAPES = {
-    "burst": np.where((AT >= 5000) & (AT < 5100), 1.0, 0.0),
-    "fast rise": np.where(AT >= 5000, np.exp(-(AT - 5000).clip(0) / 200), 0.0),
-    "GRB decay": (1 + AT / 300) ** -1.2,
-    "slow decay": (1 + AT / 3000) ** -1.2,
-    "waves": 1 + 0.8 * np.sin(AT / 2000),
-}
-
-
-def observed(shape: str, peak: float, *, flares: bool, seed: int = 5):
-    """A background of 0.2 count/s in the flare band with a source of this shape in it."""
-    rng = np.random.default_rng(seed)
-    hard = np.full(len(AT), 0.2) + (FLARE if flares else 0.0)
-    parts = [
-        over_the_field(rng, moments(rng, hard, STEP), HARD),
-        over_the_field(rng, moments(rng, np.ones(len(AT)), STEP), SOFT),
-        at_a_point(rng, moments(rng, peak * SHAPES[shape], STEP), PLACE, HARD),
-    ]
-    events = event_list(parts, SECONDS)
-    return events, standard_cut(events, pi=HARD)
+from .simulatedlists import (
+    AT,
+    CENTRE,
+    HARD,
+    PLACE,
+    SECONDS,
+    SHAPES,
+    START,
+    STEP,
+    at_a_point,
+    event_list,
+    moments,
+    observed,
+    placed_at,
+)
 
 
 def in_flare(curve) -> np.ndarray:
@@ -117,6 +105,19 @@ def test_the_curve_is_that_of_the_unmasked_field():
     assert again.counts.sum() + hidden.sum() == light_curve(events, cut, 100.0).counts.sum()
 
 
+def test_good_times_are_those_of_the_kept_bins():
+    events, cut = observed("burst", 0.0, flares=True)
+    found = screen_flares(events, cut, 100.0)
+    left = found.good_times(events.gtis)
+    assert total(left[1]) == pytest.approx(found.result.kept_fraction * SECONDS)
+    times = events.rows["TIME"][select(events, Cut(cut.rules, left, cut.pi), events.rows)]
+    assert len(times) > 1000
+    assert not ((times >= START + 12_000) & (times < START + 14_000)).any()
+    few = screen_flares(events, Cut(cut.rules, cut.gtis, (11999, 12000)), 100.0)
+    assert few.result.status == "Sparse"
+    assert few.good_times(events.gtis) == dict(events.gtis)
+
+
 def test_a_threshold_counts_the_whole_field():
     events, cut = observed("slow decay", 2.0, flares=True)
     found = screen_flares(events, cut, 100.0, method="threshold", threshold=0.35)
@@ -176,6 +177,34 @@ def test_what_fills_the_field_is_not_masked():
     cluster = np.random.default_rng(2).poisson(200 * np.exp(-np.hypot(iy - 30, ix - 30) / 8))
     mask = find_mask(cluster, np.ones((60, 60), dtype=bool))
     assert mask.mean() <= 0.5
+
+
+def test_a_telescope_that_scans_does_not_flare_at_each_source():
+    """Passes of 80 s each four hours: a source that comes into view is none of the background's flares."""
+    rng = np.random.default_rng(4)
+    starts = START + 14400.0 * np.arange(60)
+    parts = []
+    for number, start in enumerate(starts):
+        rate = 5.0 if 20 <= number < 24 else 2.0
+        for step in range(8):
+            times = start + STEP * (step + rng.random(rng.poisson(rate * STEP)))
+            radius, angle = 9000 * np.sqrt(rng.random(len(times))), rng.uniform(0, 2 * np.pi, len(times))
+            x, y = 300 * (number - 30) + radius * np.cos(angle), 4000 * step - 15000 + radius * np.sin(angle)
+            parts.append(placed_at(rng, times, x, y, HARD))
+            if np.hypot(300 * (number - 30) - 2000, 4000 * step - 16000) < 9000:
+                times = start + STEP * (step + rng.random(rng.poisson(3 * STEP)))
+                parts.append(at_a_point(rng, times, (2000, 1000), HARD))
+    events = event_list(parts, 0.0, gtis={1: np.column_stack((starts, starts + 80))})
+    cut = standard_cut(events, pi=HARD)
+    plain = flare_gti(light_curve(events, cut, 20.0))
+    assert plain.kept_fraction < 0.7
+    for mask_sources in (True, False):
+        found = screen_flares(events, cut, 20.0, mask_sources=mask_sources)
+        middles = found.curve.edges[:-1] + 10 - START
+        passing, alive = np.rint(middles / 14400), found.curve.exposure > 0
+        hit = (passing >= 20) & (passing < 24)
+        assert found.result.kept[alive & ~hit].mean() >= 0.99
+        assert found.result.kept[alive & hit].mean() <= 0.1
 
 
 REAL = {
