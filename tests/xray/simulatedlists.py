@@ -1,17 +1,15 @@
-"""Event lists in memory, laid out as XMM-Newton MOS1's: a background, its flares, and sources that vary."""
+"""Event lists laid out as XMM-Newton MOS1's: a background, its flares, and sources that vary."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
 
 from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import EventList
-from daxa.xray.formats import FORMATS
-from daxa.xray.sky import SkyGrid
+from daxa.xray.events import EventList, open_events
 
 START = 3.0e8
 CENTRE = 25921
@@ -19,6 +17,8 @@ FIELD = 18000
 """Radius of the field of view, event pixels of 0.05 arcsec."""
 CORE = 120
 """Core radius of the image of a point, event pixels: 7 % of its counts lie beyond 80 arcsec."""
+NOWHERE = -99999999
+"""The coordinate of an event without a position."""
 
 HARD, SOFT = (10000, 12000), (300, 9999)
 SECONDS, STEP = 20_000, 10.0
@@ -35,17 +35,6 @@ SHAPES = {
 
 _ROW = np.dtype(
     [("TIME", ">f8"), ("X", ">i4"), ("Y", ">i4"), ("PI", ">i2"), ("FLAG", ">i4"), ("PATTERN", "u1"), ("CCDNR", "u1")]
-)
-_SKY = SkyGrid(
-    columns=("X", "Y"),
-    crpix=(float(CENTRE), float(CENTRE)),
-    crval=(149.6, -11.1),
-    cdelt=(-0.05 / 3600, 0.05 / 3600),
-    ctype=("RA---TAN", "DEC--TAN"),
-    nulls=(-99999999, -99999999),
-    limits=((1, 51840), (1, 51840)),
-    frame="FK5",
-    equinox=2000.0,
 )
 
 
@@ -81,22 +70,27 @@ def placed_at(rng: np.random.Generator, times, x, y, pi: tuple[int, int]) -> np.
 
 
 def event_list(parts: list[np.ndarray], seconds: float, gtis: dict[int, np.ndarray] | None = None) -> EventList:
-    """All rows as one list, sorted by time; CCD 1 is good for `seconds` unless told otherwise."""
+    """All rows as one list, sorted by time, read from a file; CCD 1 is good for `seconds` unless told otherwise."""
     rows = np.concatenate(parts).astype(_ROW)
-    rows = rows[np.argsort(rows["TIME"], kind="stable")]
-    header = fits.Header({"TELESCOP": "XMM", "INSTRUME": "EMOS1", "MJDREF": 50814.0, "SIMULATD": True})
-    return EventList(
-        path=Path("simulated.fits"),
-        format=FORMATS["XMM", "EMOS1"],
-        header=header,
-        primary=header,
-        obs_id="0900000901",
-        exposure="S001",
-        rows=rows,
-        gtis=MappingProxyType(gtis or {1: np.array([[START, START + seconds]])}),
-        sky_grid=_SKY,
-        tables=(),
-    )
+    events = fits.BinTableHDU(rows[np.argsort(rows["TIME"], kind="stable")], name="EVENTS")
+    events.header.update(TELESCOP="XMM", INSTRUME="EMOS1", OBS_ID="0900000901", EXPIDSTR="S001", SIMULATD=True)
+    events.header.update(MJDREF=50814.0, TIMESYS="TT", RADECSYS="FK5", EQUINOX=2000.0)
+    for name, kind, position, step in (("X", "RA---TAN", 149.6, -0.05), ("Y", "DEC--TAN", -11.1, 0.05)):
+        n = events.columns.names.index(name) + 1
+        events.header.update({f"TCTYP{n}": kind, f"TCRPX{n}": float(CENTRE), f"TCRVL{n}": position})
+        events.header.update({f"TCDLT{n}": step / 3600, f"TLMIN{n}": 1, f"TLMAX{n}": 51840, f"TNULL{n}": NOWHERE})
+    tables = [
+        fits.BinTableHDU.from_columns(
+            [fits.Column(name, "D", unit="s", array=good[:, k]) for k, name in enumerate(("START", "STOP"))],
+            name=f"STDGTI{chip:02d}",
+        )
+        for chip, good in (gtis or {1: np.array([[START, START + seconds]])}).items()
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "simulated.fits"
+        fits.HDUList([fits.PrimaryHDU(), events, *tables]).writeto(path)
+        # The rows stay mapped to the file's bytes, which last as long as the list.
+        return open_events(path)
 
 
 def observed(shape: str, peak: float, *, flares: bool, seed: int = 5) -> tuple[EventList, Cut]:

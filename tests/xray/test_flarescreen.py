@@ -21,6 +21,7 @@ from .simulatedlists import (
     AT,
     CENTRE,
     HARD,
+    NOWHERE,
     PLACE,
     SECONDS,
     SHAPES,
@@ -141,12 +142,12 @@ def test_a_list_without_sky_is_judged_by_its_curve():
 def test_events_without_a_position_count():
     events, cut = observed("burst", 2.0, flares=True)
     rows = events.rows.copy()
-    rows["X"][::10] = -99999999
+    rows["X"][::10] = NOWHERE
     lost = replace(events, rows=rows)
     found = screen_flares(lost, cut, 100.0)
     assert not found.mask.hides(rows)[::10].any()
     assert found.curve.counts.sum() >= (rows["PI"][::10] >= HARD[0]).sum()
-    rows["X"] = -99999999
+    rows["X"] = NOWHERE
     nowhere = screen_flares(lost, cut, 100.0)
     assert nowhere.mask is None
     assert nowhere.curve.counts.sum() == select(events, cut, rows).sum()
