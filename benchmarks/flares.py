@@ -58,7 +58,7 @@ def variable(shape: str, peak: float) -> dict[str, float]:
     """Share of the time that a variable source keeps in a quiet background, the worst of five event lists."""
     kept: dict[str, list[float]] = {"screened": [], "histogram": [], "clip": [], "scale": []}
     for seed in range(5):
-        events, cut = observed(shape, peak, flares=False, seed=seed)
+        events, cut = observed(shape, peak, flares=0.0, seed=seed)
         kept["screened"].append(screen_flares(events, cut, 100.0).result.kept_fraction)
         whole = light_curve(events, cut, 100.0)
         for method in ("histogram", "clip", "scale"):

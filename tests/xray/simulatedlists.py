@@ -93,10 +93,10 @@ def event_list(parts: list[np.ndarray], seconds: float, gtis: dict[int, np.ndarr
         return open_events(path)
 
 
-def observed(shape: str, peak: float, *, flares: bool, seed: int = 5) -> tuple[EventList, Cut]:
-    """A background of 0.2 count/s in the flare band with a source of this shape in it."""
+def observed(shape: str, peak: float, *, flares: float, seed: int = 5) -> tuple[EventList, Cut]:
+    """A background of 0.2 count/s in the flare band, a flare of so many, and a source of this shape."""
     rng = np.random.default_rng(seed)
-    hard = np.full(len(AT), 0.2) + (FLARE if flares else 0.0)
+    hard = np.full(len(AT), 0.2) + flares * FLARE
     parts = [
         over_the_field(rng, moments(rng, hard, STEP), HARD),
         over_the_field(rng, moments(rng, np.ones(len(AT)), STEP), SOFT),

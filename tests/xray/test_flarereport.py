@@ -24,7 +24,7 @@ from .simulatedlists import observed
 @pytest.fixture(scope="module")
 def varied() -> tuple[FlareScreen, fits.Header]:
     """Kept, cut and variable bins in one."""
-    events, cut = observed("GRB decay", 10.0, flares=True)
+    events, cut = observed("GRB decay", 10.0, flares=1.0)
     return screen_flares(events, cut, 100.0, mask_sources=False), events.header
 
 

@@ -90,6 +90,17 @@ def test_an_unsteady_quiescence_is_told_and_kept():
     assert result.status in {"Intermediate", "Bad"}
 
 
+@pytest.mark.parametrize("unsteady", [0.0, 0.02, 0.03])
+def test_many_counts_do_not_make_a_flare_of_every_percent(unsteady):
+    """Thirteen hundred counts to a bin, whose mean wanders by a few percent as that of any real background does."""
+    kept = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        counts = rng.poisson(1300 * rng.normal(1, unsteady, 400))
+        kept.append(flare_gti(LightCurve(0.0, 259.28, counts, np.full(400, 259.28))).kept_fraction)
+    assert np.mean(kept) > 0.995
+
+
 def test_the_limits_are_about_the_quiescent_rate():
     drawn = CASES["light"].draw(3)
     found = flare_gti(drawn.curve)

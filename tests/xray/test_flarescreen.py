@@ -44,7 +44,7 @@ def in_flare(curve) -> np.ndarray:
 @pytest.mark.parametrize("peak", [0.5, 2.0, 10.0, 50.0])
 @pytest.mark.parametrize("shape", ["burst", "fast rise", "GRB decay", "slow decay"])
 def test_a_variable_source_keeps_its_time(shape, peak, mask_sources):
-    events, cut = observed(shape, peak, flares=False)
+    events, cut = observed(shape, peak, flares=0.0)
     found = screen_flares(events, cut, 100.0, mask_sources=mask_sources)
     assert found.result.kept_fraction >= 0.99
     assert found.result.status in {"Good", "source-variability"}
@@ -56,7 +56,7 @@ def test_a_variable_source_keeps_its_time(shape, peak, mask_sources):
 @pytest.mark.parametrize("peak", [0.5, 2.0, 10.0, 50.0])
 @pytest.mark.parametrize("shape", list(SHAPES))
 def test_a_flare_goes_all_the_same(shape, peak):
-    events, cut = observed(shape, min(peak, 5.0) if shape == "waves" else peak, flares=True)
+    events, cut = observed(shape, min(peak, 5.0) if shape == "waves" else peak, flares=1.0)
     found = screen_flares(events, cut, 100.0)
     hit = in_flare(found.curve)
     assert not found.result.kept[hit].any()
@@ -64,7 +64,7 @@ def test_a_flare_goes_all_the_same(shape, peak):
 
 
 def test_the_variable_source_is_named():
-    events, cut = observed("GRB decay", 10.0, flares=True)
+    events, cut = observed("GRB decay", 10.0, flares=1.0)
     found = screen_flares(events, cut, 100.0, mask_sources=False)
     assert found.result.status == "source-variability"
     assert len(found.sources) == 1
@@ -75,19 +75,44 @@ def test_the_variable_source_is_named():
     assert not found.result.variable[in_flare(found.curve)].any()
 
 
-def test_a_flare_alone_is_no_source():
-    for seed in range(8):
-        events, cut = observed("burst", 0.0, flares=True, seed=seed)
-        found = screen_flares(events, cut, 100.0)
+@pytest.mark.parametrize("mask_sources", [True, False], ids=["masked", "guard alone"])
+@pytest.mark.parametrize("height", [1.0, 5.0, 30.0])
+def test_a_flare_alone_is_no_source(height, mask_sources):
+    for seed in range(4):
+        events, cut = observed("burst", 0.0, flares=height, seed=seed)
+        found = screen_flares(events, cut, 100.0, mask_sources=mask_sources)
         assert found.result.status == "Good"
         assert found.sources == ()
+        assert found.mask.share == 0
         assert not found.result.kept[in_flare(found.curve)].any()
+
+
+def test_a_short_burst_beside_a_strong_flare_keeps_its_time():
+    """In all that would be cut the burst is lost; in its own stretch it is not."""
+    for seed in range(4):
+        events, cut = observed("burst", 0.6, flares=8.0, seed=seed)
+        found = screen_flares(events, cut, 100.0, mask_sources=False)
+        hit = in_flare(found.curve)
+        assert flare_gti(light_curve(events, cut, 100.0)).kept[~hit].mean() < 1
+        assert found.result.kept[~hit].all()
+        assert not found.result.kept[hit].any()
+
+
+def test_the_guard_leaves_a_steady_source_alone():
+    rng = np.random.default_rng(3)
+    steady = at_a_point(rng, moments(rng, np.full(len(AT), 2.0), STEP), PLACE, HARD)
+    events, cut = observed("burst", 0.0, flares=2.0)
+    bright = replace(events, rows=np.concatenate((events.rows, steady)).astype(events.rows.dtype))
+    found = screen_flares(bright, cut, 100.0, mask_sources=False)
+    assert found.mask.share == 0
+    assert found.result.status == "Good"
+    assert not found.result.kept[in_flare(found.curve)].any()
 
 
 def test_a_steady_source_is_masked_and_changes_nothing():
     rng = np.random.default_rng(3)
     steady = at_a_point(rng, moments(rng, np.full(len(AT), 0.5), STEP), PLACE, HARD)
-    events, cut = observed("burst", 0.0, flares=True)
+    events, cut = observed("burst", 0.0, flares=1.0)
     with_source = replace(events, rows=np.concatenate((events.rows, steady)).astype(events.rows.dtype))
     plain, masked = screen_flares(events, cut, 100.0), screen_flares(with_source, cut, 100.0)
     assert masked.mask.share > plain.mask.share
@@ -97,7 +122,7 @@ def test_a_steady_source_is_masked_and_changes_nothing():
 
 
 def test_the_curve_is_that_of_the_unmasked_field():
-    events, cut = observed("slow decay", 2.0, flares=True)
+    events, cut = observed("slow decay", 2.0, flares=1.0)
     found = screen_flares(events, cut, 100.0)
     again = light_curve(events, cut, 100.0, mask=found.mask)
     assert (again.counts == found.curve.counts).all()
@@ -107,7 +132,7 @@ def test_the_curve_is_that_of_the_unmasked_field():
 
 
 def test_good_times_are_those_of_the_kept_bins():
-    events, cut = observed("burst", 0.0, flares=True)
+    events, cut = observed("burst", 0.0, flares=1.0)
     found = screen_flares(events, cut, 100.0)
     left = found.good_times(events.gtis)
     assert total(left[1]) == pytest.approx(found.result.kept_fraction * SECONDS)
@@ -120,27 +145,27 @@ def test_good_times_are_those_of_the_kept_bins():
 
 
 def test_a_threshold_counts_the_whole_field():
-    events, cut = observed("slow decay", 2.0, flares=True)
+    events, cut = observed("slow decay", 2.0, flares=1.0)
     found = screen_flares(events, cut, 100.0, method="threshold", threshold=0.35)
     assert found.result.hi == pytest.approx(0.35 * (1 - found.mask.share))
     assert not found.result.kept[in_flare(found.curve)].any()
 
 
 def test_an_unknown_method_is_refused():
-    events, cut = observed("burst", 0.0, flares=False)
+    events, cut = observed("burst", 0.0, flares=0.0)
     with pytest.raises(ConfigError):
         screen_flares(events, cut, 100.0, method="magic")
 
 
 def test_a_list_without_sky_is_judged_by_its_curve():
-    events, cut = observed("burst", 0.0, flares=True)
+    events, cut = observed("burst", 0.0, flares=1.0)
     found = screen_flares(replace(events, sky_grid=None), cut, 100.0)
     assert found.mask is None
     assert found.result.kept.tolist() == flare_gti(light_curve(events, cut, 100.0)).kept.tolist()
 
 
 def test_events_without_a_position_count():
-    events, cut = observed("burst", 2.0, flares=True)
+    events, cut = observed("burst", 2.0, flares=1.0)
     rows = events.rows.copy()
     rows["X"][::10] = NOWHERE
     lost = replace(events, rows=rows)
