@@ -1,8 +1,8 @@
 """Exposure maps without calibration files: the chips' footprint times their live time.
 
-No vignetting is applied (``VIGNET = F``): a source off the axis was seen with less
-area than the map says.  What the map does know is which chips looked where, for how
-long, which of their pixels were bad, and how far the telescope wandered.
+The map knows which chips looked where, for how long, which of their pixels were bad, and
+how far the telescope wandered.  Vignetting is applied where a curve is given; without
+one (``VIGNET = F``) a source off the axis was seen with less area than the map says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from daxa.xray.attitude import Attitude
 from daxa.xray.cut import Cut
 from daxa.xray.detectors import DETECTORS
 from daxa.xray.events import EventList
@@ -18,6 +19,7 @@ from daxa.xray.footprint import Footprint, Module, find_footprint
 from daxa.xray.formats import card_number
 from daxa.xray.image import ImageGrid
 from daxa.xray.livetime import livetime
+from daxa.xray.vignetting import Vignetting, axis_pixel
 
 __all__ = ["Cards", "coverage", "exposure_map"]
 
@@ -28,7 +30,14 @@ _LEAST_WEIGHT = 1e-3
 _BLOCK = 2_000_000
 
 
-def exposure_map(events: EventList, cut: Cut, grid: ImageGrid) -> tuple[np.ndarray, Cards]:
+def exposure_map(
+    events: EventList,
+    cut: Cut,
+    grid: ImageGrid,
+    *,
+    vignetting: Vignetting | None = None,
+    attitude: Attitude | None = None,
+) -> tuple[np.ndarray, Cards]:
     """Seconds for which each pixel of an image was looked at.
 
     Parameters
@@ -40,20 +49,33 @@ def exposure_map(events: EventList, cut: Cut, grid: ImageGrid) -> tuple[np.ndarr
         map share one truth.
     grid
         The grid of the image.
+    vignetting
+        The curve of the band, as `daxa.xray.vignetting.vignetting_for` finds it; None leaves the
+        map flat.
+    attitude
+        Where the telescope pointed, as `daxa.xray.attitude.read_attitude` reads it: the dither is
+        then that of the good times.  By default the events tell it.
 
     Returns
     -------
     numpy.ndarray
         float32, shape (ny, nx), s.  Where chips overlap, at most the longest live time of them.
     dict
-        Cards that say how the map was made: ``EXPMETH`` is ``FLAT`` (chips), or
-        ``FIELD`` (a circle about the pointing, where too few events placed any chip).
+        Cards that say how the map was made: ``EXPMETH`` is ``NATIVE`` (chips and vignetting),
+        ``FLAT`` (chips), or ``FIELD`` (a circle about the pointing, where too few events placed
+        any chip; never vignetted).
+
+    Raises
+    ------
+    DataError
+        The live time is unknown, the attitude is not that of the list, or the list does not
+        say where its optical axis was.
     """
     seconds = livetime(events, cut.gtis)
-    footprint = find_footprint(events, cut)
+    footprint = find_footprint(events, cut, attitude)
     if not footprint.modules:
         return _field(events, grid, max(seconds.values(), default=0.0)), _cards("FIELD", footprint, events)
-    kernel = _kernel(footprint.wander / grid.bin)
+    kernel = _kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
     for chip in sorted({module.chip for module in footprint.modules}):
@@ -64,7 +86,22 @@ def exposure_map(events: EventList, cut: Cut, grid: ImageGrid) -> tuple[np.ndarr
                 seen += _smeared(coverage(module, grid, footprint.circle), kernel)
         total += live * np.minimum(seen, 1.0)
         most = np.maximum(most, np.where(seen > 0, live, 0.0))
-    return np.minimum(total, most).astype(np.float32), _cards("FLAT", footprint, events)
+    total = np.minimum(total, most)
+    if vignetting is None:
+        cards = _cards("FLAT", footprint, events)
+    else:
+        total *= vignetting.factor(_off_axis(axis_pixel(events, vignetting), grid, events.sky.pixel_arcsec))
+        cards = _cards("NATIVE", footprint, events) | _vignetting_cards(events, vignetting, grid)
+    if attitude is not None:
+        cards["EXPDITH"] = ("ATTITUDE", "the wander comes from: the attitude, the EVENTS")
+    return total.astype(np.float32), cards
+
+
+def _off_axis(axis: tuple[float, float], grid: ImageGrid, pixel_arcsec: float) -> np.ndarray:
+    """Angle of each image pixel from the axis, arcmin, shape (ny, nx); the plane is taken as flat."""
+    x = grid.x0 + (np.arange(grid.nx) + 0.5) * grid.bin - 0.5 - axis[0]
+    y = grid.y0 + (np.arange(grid.ny) + 0.5) * grid.bin - 0.5 - axis[1]
+    return np.hypot(x[None, :], y[:, None]) * (pixel_arcsec / 60.0)
 
 
 def coverage(module: Module, grid: ImageGrid, circle: tuple[float, float, float] | None = None) -> np.ndarray:
@@ -135,16 +172,17 @@ def _bounds(module: Module, grid: ImageGrid) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _kernel(shifts: np.ndarray) -> list[tuple[int, int, float]]:
+def _kernel(shifts: np.ndarray, weights: np.ndarray) -> list[tuple[int, int, float]]:
     """Share of the time at each shift by whole image pixels, as (columns, rows, weight).
 
     Rounded, not split between neighbours: a pointing steadier than a pixel must leave
     the footprint as it is, not lend a percent of exposure to the pixels around it.
     """
-    whole, counts = np.unique(np.rint(shifts).astype(int), axis=0, return_counts=True)
+    whole, where = np.unique(np.rint(shifts).astype(int), axis=0, return_inverse=True)
+    counts = np.bincount(where, weights)
     kept = counts >= _LEAST_WEIGHT * counts.max()
-    weights = counts[kept] / counts[kept].sum()
-    return [(int(dx), int(dy), float(weight)) for (dx, dy), weight in zip(whole[kept], weights, strict=True)]
+    shares = counts[kept] / counts[kept].sum()
+    return [(int(dx), int(dy), float(share)) for (dx, dy), share in zip(whole[kept], shares, strict=True)]
 
 
 def _smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndarray:
@@ -177,12 +215,28 @@ def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
     return (live * inside).astype(np.float32)
 
 
-def _cards(method: str, footprint: Footprint, events: EventList) -> Cards:
+def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> Cards:
+    x, y = axis_pixel(events, curve)
+    cards: dict[str, tuple[object, str]] = {
+        "VIGNREF": (curve.reference, "origin of the vignetting curve"),
+        "VIGNMAX": (curve.checked, "[arcmin] off-axis angle to which it was checked"),
+        "VIGNCLMP": (curve.clamp, "[arcmin] off-axis angle beyond which it is held"),
+        "XCEN": (round((x - grid.x0 + 0.5) / grid.bin + 0.5, 4), "image pixel of the optical axis"),
+        "YCEN": (round((y - grid.y0 + 0.5) / grid.bin + 0.5, 4), "image pixel of the optical axis"),
+    }
+    if curve.by_energy:
+        cards["VIGNKEV"] = (round(curve.energy, 6), "[keV] energy at which it is taken")
+    return cards
+
+
+def _cards(method: str, footprint: Footprint, events: EventList) -> dict[str, tuple[object, str]]:
     placed = sorted({module.chip for module in footprint.modules})
-    blur = float(np.sqrt(np.mean(footprint.wander**2))) * events.sky.pixel_arcsec
+    mean_square = np.average(footprint.wander**2, axis=0, weights=footprint.weights).mean()
+    blur = float(np.sqrt(mean_square)) * events.sky.pixel_arcsec
+    flat = "FLAT: chips, FIELD: circle; x live time"
     return {
-        "EXPMETH": (method, "FLAT: chips, FIELD: circle; x live time"),
-        "VIGNET": (False, "vignetting applied"),
+        "EXPMETH": (method, "chips x live time x vignetting" if method == "NATIVE" else flat),
+        "VIGNET": (method == "NATIVE", "vignetting applied"),
         "EXPCHIPS": (",".join(map(str, placed)), "chips in the map"),
         "EXPLOST": (",".join(map(str, footprint.lost)), "chips that no events placed"),
         "EXPBADPX": (footprint.bad_pixels, "bad pixels left out"),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daxa.errors import DataError
+from daxa.xray.attitude import Attitude
 from daxa.xray.cut import Cut, select
 from daxa.xray.detectors import DETECTORS, Detector
 from daxa.xray.events import EventList
@@ -76,7 +78,10 @@ class Footprint:
     modules
         The chips that could be placed.
     wander
-        Shifts of all of them, one per event used, shape (n, 2), event sky pixels.
+        Shifts of all of them, shape (n, 2), event sky pixels: one per event used, or one per
+        record of the attitude.
+    weights
+        What each shift counts, shape (n,): 1, or the seconds spent there.
     circle
         Field of view on the sky, (x, y, radius) in event sky pixels, or None.
     lost
@@ -87,12 +92,13 @@ class Footprint:
 
     modules: tuple[Module, ...]
     wander: np.ndarray
+    weights: np.ndarray
     circle: tuple[float, float, float] | None
     lost: tuple[int, ...]
     bad_pixels: bool
 
 
-def find_footprint(events: EventList, cut: Cut) -> Footprint:
+def find_footprint(events: EventList, cut: Cut, attitude: Attitude | None = None) -> Footprint:
     """Place the chips of an event list on the sky.
 
     Parameters
@@ -101,20 +107,33 @@ def find_footprint(events: EventList, cut: Cut) -> Footprint:
         An event list with sky coordinates.
     cut
         Its screening and good times; its energy band is not used.
+    attitude
+        Where the telescope pointed; by default the events tell how it wandered.
 
     Returns
     -------
     Footprint
         Without modules when there are too few events to place anything, or when the list
         does not tell where on the detector they fell.
+
+    Raises
+    ------
+    DataError
+        The attitude does not belong to the list, or covers too little of its good time.
     """
     detector = DETECTORS[events.format.instrument]
     chips = tuple(chip for chip, gti in sorted(cut.gtis.items()) if len(gti))
     sample = _sample(events, cut, detector)
     sky = _plane_to_sky(events, detector, sample) if sample else None
     if sample is None or sky is None:
-        return Footprint((), np.zeros((1, 2)), None, chips, False)
+        return Footprint((), np.zeros((1, 2)), np.ones(1), None, chips, False)
     matrix, origin, wander = sky
+    weights = np.ones(len(wander))
+    if attitude is not None:
+        pixels, weights = attitude.dwell(events.sky, union(*cut.gtis.values()))
+        origin = _origin_by_attitude(events, sample, matrix, attitude)
+        mean = np.average(pixels, axis=0, weights=weights)
+        origin, wander = origin + mean, pixels - mean
     placed = _place(detector, sample, chips)
     strict = any(rule.column.upper() == "FLAG" and rule.op == "equal" for rule in cut.rules)
     modules = []
@@ -128,7 +147,7 @@ def find_footprint(events: EventList, cut: Cut) -> Footprint:
         centre = matrix @ np.array(detector.circle[:2]) + origin
         circle = (float(centre[0]), float(centre[1]), detector.circle[2] * detector.sky_scale)
     lost = tuple(chip for chip in chips if chip not in {one.chip for one in modules})
-    return Footprint(tuple(modules), wander, circle, lost, told)
+    return Footprint(tuple(modules), wander, weights, circle, lost, told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +157,7 @@ class _Sample:
     raw: np.ndarray
     plane: np.ndarray
     sky: np.ndarray
+    time: np.ndarray
 
 
 def _sample(events: EventList, cut: Cut, detector: Detector) -> _Sample | None:
@@ -159,7 +179,8 @@ def _sample(events: EventList, cut: Cut, detector: Detector) -> _Sample | None:
     chip_column = events.format.chip_column
     chip = np.asarray(read_column(rows, chip_column), int) if chip_column else np.zeros(len(rows), int)
     number = np.asarray(read_column(rows, detector.module), int) if detector.module else chip
-    return _Sample(chip, number, pair(detector.raw), pair(detector.plane), pair(events.sky.columns))
+    time = np.asarray(read_column(rows, events.format.time_column), float)
+    return _Sample(chip, number, pair(detector.raw), pair(detector.plane), pair(events.sky.columns), time)
 
 
 def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
@@ -196,6 +217,21 @@ def _plane_to_sky(events: EventList, detector: Detector, sample: _Sample):
     origin = np.median(offsets, axis=0)
     wander = offsets - origin
     return matrix, origin, wander[np.abs(wander).max(axis=1) <= detector.wander]
+
+
+def _origin_by_attitude(events: EventList, sample: _Sample, matrix: np.ndarray, attitude: Attitude) -> np.ndarray:
+    """Where the focal plane's origin lies from the pointing, event sky pixels."""
+    rest = sample.sky - sample.plane @ matrix.T - attitude.shifts(events.sky, sample.time)
+    origin = np.median(rest, axis=0)
+    # What the events' own wander cannot exceed, the attitude must not leave unexplained.
+    left = np.abs(np.quantile(rest - origin, (0.05, 0.95), axis=0)).max()
+    if not left <= DETECTORS[events.format.instrument].wander:
+        raise DataError(
+            "attitude",
+            f"{attitude.name} does not tell where {events.path.name} was looking",
+            remedy="give the attitude of the same observation",
+        )
+    return origin
 
 
 def _refined(matrix: np.ndarray, sample: _Sample) -> np.ndarray:

@@ -10,7 +10,9 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from daxa.errors import DataError
 from daxa.xray.formats import EventFormat, card_number, card_text
@@ -56,6 +58,38 @@ class SkyGrid:
     def pixel_arcsec(self) -> float:
         """Side of an event pixel, arcsec."""
         return abs(self.cdelt[0]) * 3600.0
+
+    @property
+    def wcs(self) -> WCS:
+        """World coordinates of the event pixels: pixel coordinate k (FITS counts from 1) is event pixel k."""
+        found = WCS(naxis=2)
+        found.wcs.ctype = list(self.ctype)
+        found.wcs.crpix = self.crpix
+        found.wcs.crval = self.crval
+        found.wcs.cdelt = self.cdelt
+        found.wcs.cunit = ["deg", "deg"]
+        if self.frame:
+            found.wcs.radesys = self.frame
+        if self.equinox:
+            found.wcs.equinox = self.equinox
+        found.wcs.set()
+        return found
+
+    def to_pixels(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Event pixels (not rounded) of positions in the frame of the list, deg; NaN where there is none.
+
+        Examples
+        --------
+        >>> sky = SkyGrid(("X", "Y"), (25921., 25921.), (150., 2.), (-1 / 72000, 1 / 72000), ("RA---TAN", "DEC--TAN"),
+        ...               (None, None), ((1, 51840), (1, 51840)), "FK5", 2000.0)
+        >>> [round(float(value), 3) for value in sky.to_pixels(150.0, 2.1)]
+        [25921.0, 33121.007]
+        """
+        return tuple(self.wcs.wcs_world2pix(ra, dec, 1))
+
+    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (deg, in the frame of the list) of event pixels."""
+        return tuple(self.wcs.wcs_pix2world(x, y, 1))
 
 
 def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:

@@ -1,0 +1,204 @@
+"""Vignetted exposure maps against SAS's eexpmap, and the dither from attitude files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from daxa.errors import DataError
+from daxa.xray.attitude import Attitude, read_attitude
+from daxa.xray.cut import standard_cut
+from daxa.xray.events import open_events
+from daxa.xray.exposure import exposure_map
+from daxa.xray.footprint import find_footprint
+from daxa.xray.image import ImageGrid, grid_cards, grid_for
+from daxa.xray.tables import read_column
+from daxa.xray.vignetting import CURVES, axis_pixel, vignetting_for
+
+A907 = "xmm/0404910601"
+MOS1 = f"{A907}/eclean/mos1_exp1_clean_evts.fits"
+ATTITUDE = f"{A907}/P0404910601OBX000ATTTSR0000.FIT"
+CEN_A = "chandra/acis_18461_cena_evt2.fits"
+
+
+@pytest.fixture(scope="module")
+def mos1(real_data):
+    """The list, its image's grid, and the map that eexpmap made."""
+    stem = real_data / f"{A907}/images/0404910601_mos1_exp1-0.50-2.00keV"
+    header = fits.getheader(f"{stem}img.fits")
+    size = int(header["CDELT1L"])
+    start = [round(header[f"CRVAL{n}L"] - (size - 1) / 2) for n in (1, 2)]
+    theirs = fits.getdata(f"{stem}expmap.fits").astype(float)
+    grid = ImageGrid(*start, size, theirs.shape[1], theirs.shape[0])
+    return open_events(real_data / MOS1), grid, theirs
+
+
+@pytest.mark.parametrize("origin", ["pn", "declared"])
+def test_vignetted_map_against_eexpmap(real_data, mos1, origin):
+    """Curve of pn (learnt on another camera) or the declared one (fitted to this map); the axis is declared."""
+    events, grid, theirs = mos1
+    curve = vignetting_for("xmm", "M1", (0.5, 2.0))
+    if origin == "pn":
+        curve = replace(CURVES["xmm", "PN"], axis=curve.axis)
+    attitude = read_attitude([real_data / ATTITUDE])
+    seconds, cards = exposure_map(events, standard_cut(events), grid, vignetting=curve, attitude=attitude)
+    ours = seconds.astype(float)
+    assert cards["EXPMETH"][0] == "NATIVE"
+    assert cards["VIGNET"][0] is True
+    assert cards["VIGNMAX"][0] == 15.0
+    seen, expected = ours > 0, theirs > 0
+    assert (seen & expected).sum() / (seen | expected).sum() > 0.98
+    assert ours.sum() / theirs.sum() == pytest.approx(1.0, abs=0.02)
+    x, y = axis_pixel(events, curve)
+    columns = grid.x0 + (np.arange(grid.nx) + 0.5) * grid.bin - 0.5 - x
+    rows = grid.y0 + (np.arange(grid.ny) + 0.5) * grid.bin - 0.5 - y
+    angle = np.hypot(columns[None, :], rows[:, None]) * 0.05 / 60
+    for inner in (0, 3, 6, 9, 12):
+        ring = seen & expected & (angle >= inner) & (angle < inner + 3)
+        off = ours[ring] / theirs[ring] - 1
+        assert ring.sum() > 4000
+        assert abs(np.median(off)) < (0.02 if inner < 12 else 0.04)
+        # Not only the middle: half of the pixels lie within this, the outermost ring of pn's curve apart.
+        assert np.median(np.abs(off)) < (0.02 if inner < 12 else 0.025 if origin == "declared" else 0.045)
+
+
+def test_the_axis_lies_near_that_of_sas(real_data, mos1):
+    """Ours is an effective one: the grating array shadows one side, so the fit differs by less than an arcminute."""
+    events, grid, _ = mos1
+    header = fits.getheader(real_data / f"{A907}/images/0404910601_mos1_exp1-0.50-2.00keVexpmap.fits")
+    x, y = axis_pixel(events, CURVES["xmm", "M1"])
+    column, row = (x - grid.x0 + 0.5) / grid.bin + 0.5, (y - grid.y0 + 0.5) / grid.bin + 0.5
+    assert np.hypot(column - header["XCEN"], row - header["YCEN"]) * grid.bin * 0.05 / 60 < 1.0
+
+
+@pytest.mark.parametrize("key", CURVES)
+def test_curves_fall_from_one_and_stay_physical(key):
+    curve = vignetting_for(*key, (0.6, 1.8))
+    angle = np.linspace(0, 40, 2001)
+    factor = curve.factor(angle)
+    assert factor[0] == 1.0
+    assert ((factor >= 0) & (factor <= 1)).all()
+    assert (np.diff(factor) <= 1e-12).all()
+    assert factor[-1] == curve.factor(np.array([curve.clamp]))[0] or curve.clamp > 40
+
+
+@pytest.mark.parametrize("band", [(0.2, 2.0), (0.5, 2.1), (2.0, 10.0), (0.3, 10.0)])
+@pytest.mark.parametrize("camera", ["PN", "M1", "M2"])
+def test_no_curve_outside_the_band_it_was_fitted_in(camera, band):
+    assert vignetting_for("xmm", camera, band) is None
+    assert vignetting_for("xmm", camera, (0.5, 1.0)) is not None
+
+
+def test_energy_dependent_curves_are_steeper_at_high_energy():
+    soft, hard = (vignetting_for("swift", "XRT", band).factor(np.array([10.0]))[0] for band in ((0.3, 1), (5, 10)))
+    assert 0.5 < hard < soft < 1
+    assert vignetting_for("rosat", "PSPCB", (2.0, 10.0)) is None
+
+
+def test_a_list_that_does_not_tell_its_pointing_is_refused(mos1):
+    events, _, _ = mos1
+    header = events.header.copy()
+    del header["PA_PNT"]
+    primary = events.primary.copy()
+    primary.remove("PA_PNT", ignore_missing=True)
+    with pytest.raises(DataError, match="PA_PNT"):
+        axis_pixel(replace(events, header=header, primary=primary), CURVES["xmm", "M1"])
+
+
+@pytest.mark.parametrize("name", [MOS1, CEN_A, "nustar/nu30101031002A_cut_evt.fits"])
+def test_event_pixels_are_those_of_astropy(real_data, name):
+    events = open_events(real_data / name)
+    wcs = WCS(grid_cards(events.sky, ImageGrid(101, 201, 4, 50, 60)))
+    ra, dec = wcs.wcs_pix2world([1.0, 30.25], [1.0, 44.5], 1)
+    x, y = events.sky.to_pixels(ra, dec)
+    # Image pixel k covers four event pixels, from the first one less a half.
+    np.testing.assert_allclose(x, 101 - 0.5 + 4 * (np.array([1.0, 30.25]) - 0.5), atol=1e-5)
+    np.testing.assert_allclose(y, 201 - 0.5 + 4 * (np.array([1.0, 44.5]) - 0.5), atol=1e-5)
+    back = events.sky.to_sky(x, y)
+    np.testing.assert_allclose(back, (ra, dec), atol=1e-9)
+
+
+def test_the_real_attitude_of_xmm_is_steady(real_data, mos1):
+    events, _, _ = mos1
+    attitude = read_attitude([real_data / ATTITUDE])
+    pixels, seconds = attitude.dwell(events.sky, events.gtis[1])
+    assert seconds.sum() == pytest.approx(events.gtis[1][:, 1].sum() - events.gtis[1][:, 0].sum(), rel=1e-6)
+    # RA_PNT and DEC_PNT are the median of this record, by the header; the columns' reference pixel is there.
+    assert np.median(pixels, axis=0) == pytest.approx(events.sky.crpix, abs=2.0)
+    assert np.ptp(pixels, axis=0).max() * 0.05 < 1.0
+
+
+def _aspect(events, cut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pointings every quarter of a second: Chandra's two sines per axis, fitted to the events' own wander."""
+    modules = {module.chip: module for module in find_footprint(events, cut).modules}
+    time = events.column("time").astype(float)
+    raw = np.column_stack([events.column(name).astype(float) for name in ("chipx", "chipy")])
+    sky = np.column_stack([events.column(name).astype(float) for name in ("x", "y")])
+    off = np.empty_like(sky)
+    for chip, module in modules.items():
+        own = read_column(events.rows, "ccd_id") == chip
+        off[own] = sky[own] - raw[own] @ module.matrix.T - module.origin
+
+    def design(t: np.ndarray) -> np.ndarray:
+        phases = [2 * np.pi * (t - time[0]) / period for period in (1000.0, 707.1)]
+        return np.column_stack([np.ones(len(t)), *(wave(p) for p in phases for wave in (np.sin, np.cos))])
+
+    fit = np.linalg.lstsq(design(time), off, rcond=None)[0]
+    times = np.arange(events.gtis[3][0, 0] - 50, events.gtis[3][-1, 1] + 50, 0.25625)
+    ra0, dec0 = (float(events.header[key]) for key in ("RA_PNT", "DEC_PNT"))
+    x, y = np.array(events.sky.to_pixels(ra0, dec0))[:, None] + (design(times) @ fit).T
+    return (times, *events.sky.to_sky(x, y))
+
+
+def test_dither_from_an_aspect_solution(real_data, tmp_path):
+    events = open_events(real_data / CEN_A)
+    cut = standard_cut(events)
+    columns = [fits.Column(n, "D", array=v) for n, v in zip(("time", "ra", "dec"), _aspect(events, cut), strict=True)]
+    paths = []
+    for part, rows in enumerate((slice(0, 9000), slice(9000, None))):
+        table = fits.BinTableHDU(fits.BinTableHDU.from_columns(columns).data[rows], name="ASPSOL")
+        paths.append(tmp_path / f"pcadf{part}_asol1.fits")
+        table.writeto(paths[-1])
+    attitude = read_attitude(paths[::-1])
+    grid = grid_for(events, 1.968, cut)
+    ours, cards = exposure_map(events, cut, grid, attitude=attitude)
+    by_events, told = exposure_map(events, cut, grid)
+    assert cards["EXPDITH"][0] == "ATTITUDE"
+    # 8 arcsec in two sines: the events' own wander also holds the rounding of their pixels.
+    assert cards["EXPBLUR"][0] == pytest.approx(5.65, abs=0.15)
+    assert cards["EXPBLUR"][0] < told["EXPBLUR"][0]
+    assert ours.sum(dtype=float) == pytest.approx(by_events.sum(dtype=float), rel=2e-3)
+    assert np.abs(ours - by_events).mean() < 0.01 * ours.max()
+    with pytest.raises(DataError, match="covers"):
+        exposure_map(events, cut, grid, attitude=read_attitude(paths[:1]))
+
+
+def test_the_attitude_of_another_observation_is_refused(real_data, mos1):
+    events, grid, _ = mos1
+    other = open_events(real_data / CEN_A)
+    times, ra, dec = _aspect(other, standard_cut(other))
+    start, stop = events.gtis[1][0, 0], events.gtis[1][-1, 1]
+    moved = Attitude("elsewhere", np.linspace(start - 9, stop + 9, len(times)), ra * 0 + 149.59, dec * 0 - 11.0)
+    moved = replace(moved, dec=moved.dec + np.linspace(0, 0.3, len(times)))
+    with pytest.raises(DataError, match="does not tell where"):
+        exposure_map(events, standard_cut(events), grid, attitude=moved)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"SIMPLE  =                    T"])
+def test_what_is_no_attitude_is_refused(tmp_path, content):
+    path = tmp_path / "asol1.fits"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        read_attitude([path])
+
+
+def test_a_list_is_no_attitude(real_data):
+    with pytest.raises(DataError, match="ASPSOL"):
+        read_attitude([Path(real_data / CEN_A)])
+    with pytest.raises(DataError, match="no attitude file"):
+        read_attitude([])
