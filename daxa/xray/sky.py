@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, WcsError
 
 from daxa.errors import DataError
 from daxa.xray.formats import EventFormat, card_number, card_text
 
-__all__ = ["SkyGrid", "find_sky"]
+__all__ = ["SkyGrid", "find_sky", "header_wcs"]
 
 _AXES = (re.compile(r"RA---?[A-Z]{3}", re.ASCII), re.compile(r"DEC--?[A-Z]{3}", re.ASCII))
 
@@ -90,6 +91,38 @@ class SkyGrid:
     def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions (deg, in the frame of the list) of event pixels."""
         return tuple(self.wcs.wcs_pix2world(x, y, 1))
+
+
+def header_wcs(header: fits.Header) -> WCS:
+    """World coordinates of an image, in right ascension and declination.
+
+    Parameters
+    ----------
+    header
+        The image's cards.
+
+    Raises
+    ------
+    DataError
+        There are none, or they are not of that kind.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Old keywords are read all the same.
+            warnings.simplefilter("ignore")
+            found = WCS(header, naxis=2)
+            found.wcs.set()
+    except (WcsError, ValueError, TypeError, KeyError, MemoryError, fits.VerifyError) as problem:
+        raise _no_coordinates(f"are unusable: {problem}") from problem
+    if (found.wcs.lngtyp, found.wcs.lattyp) != ("RA", "DEC"):
+        raise _no_coordinates("are not right ascension and declination")
+    return found
+
+
+def _no_coordinates(what: str) -> DataError:
+    return DataError(
+        "image-coordinates", f"the world coordinates of an image {what}", remedy="use an image with an equatorial WCS"
+    )
 
 
 def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:
