@@ -23,14 +23,14 @@ from daxa.xray.events import EventList
 from daxa.xray.formats import card_number
 from daxa.xray.lightcurve import time_cards
 from daxa.xray.livetime import livetime, ontime
-from daxa.xray.screening import Rule, rules_text
+from daxa.xray.screening import rules_text
+from daxa.xray.subspace import describe_subspace
 
 __all__ = ["write_clean_events", "write_gti"]
 
 _BLOCK = 2880
 _VOLATILE = ("HISTORY", "DATE", "CHECKSUM", "DATASUM")
 _STALE = re.compile(r"TD(?:MIN|MAX)\d+", re.ASCII)
-_SUBSPACE = re.compile(r"\d*DS(?:TYP|VAL|REF|FORM|UNI|UNIT)\d+", re.ASCII)
 _EPIC_GTI = re.compile(r"GTI\d{5}", re.ASCII)
 
 
@@ -178,13 +178,20 @@ def _events_header(
             f"{events.path.name} has columns of variable length, which are not cleaned natively",
             remedy="use mission software for this observation",
         )
-    for key in [key for key in header if _STALE.fullmatch(key)]:
+    # Ours go to the end, also when they stood in the list, so that cleaning twice gives the same bytes.
+    for key in [key for key in header if _STALE.fullmatch(key) or key in {"SCREENIN", "CUTID", *cards}]:
         del header[key]
     for key, value in times.items():
         # An archive's own comment says the same in its own words.
         header[key] = value[0] if key in header else value
-    if events.format.gti_scheme == "dss":
-        _describe_subspace(header, cut)
+    describe_subspace(
+        header,
+        cut.rules,
+        _table_names(events, cut),
+        chip_column=events.format.chip_column,
+        time_column=events.format.time_column,
+        spell_out=events.format.gti_scheme != "dss",
+    )
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening and good times")
     for key, value in cards.items():
@@ -218,70 +225,36 @@ def _time_values(events: EventList, cut: Cut) -> dict[str, tuple[float, str]]:
     return {**per_chip, **whole}
 
 
-def _describe_subspace(header: fits.Header, cut: Cut) -> None:
-    """Data subspace cards: which chips, which screening, and which table holds whose good times."""
-    inherited = [
-        (header[f"DSTYP{n}"], header.get(f"DSVAL{n}", ""), header.get(f"DSFORM{n}", ""), header.get(f"DSUNI{n}", ""))
-        for n in range(1, 100)
-        if f"DSTYP{n}" in header and str(header[f"DSTYP{n}"]).upper() not in {"CCDNR", "TIME"}
-    ]
-    own = [_subspace_of(rule) for rule in cut.rules]
-    axes = list(dict.fromkeys(inherited + [one for one in own if one]))
-    for key in [key for key in header if _SUBSPACE.fullmatch(key)]:
-        del header[key]
+def _is_single(events: EventList) -> bool:
+    """Whether one table of good times holds for all chips of a format that may have several."""
+    own = [table for table in events.tables if table.name in {"GTI", "STDGTI"}]
+    return events.format.gti_scheme == "ccd_id" and len(own) == 1 and "CCD_ID" not in own[0].header
+
+
+def _table_names(events: EventList, cut: Cut) -> list[tuple[tuple[int, ...], str]]:
+    """Chips, and name of the table of their good times."""
     chips = sorted(cut.gtis)
-    header["DSTYP1"] = ("CCDNR", "data subspace descriptor: name")
-    header["DSVAL1"] = (str(chips[0]), "data subspace descriptor: value")
-    for number, (name, value, form, unit) in enumerate(axes, start=2):
-        header[f"DSTYP{number}"] = (name, "data subspace descriptor: name")
-        header[f"DSVAL{number}"] = (value, "data subspace descriptor: value")
-        if form:
-            header[f"DSFORM{number}"] = (form, "data subspace descriptor: data type")
-        if unit:
-            header[f"DSUNI{number}"] = (unit, "data subspace descriptor: units")
-    axis = len(axes) + 2
-    header[f"DSTYP{axis}"] = ("TIME", "data subspace descriptor: name")
-    header[f"DSUNI{axis}"] = ("s", "data subspace descriptor: units")
-    header[f"DSVAL{axis}"] = ("TABLE", "data subspace descriptor: value")
-    for index, chip in enumerate(chips):
-        prefix = "" if index == 0 else str(index + 1)
-        if index:
-            header[f"{prefix}DSVAL1"] = (str(chip), "data subspace descriptor: value")
-        header[f"{prefix}DSREF{axis}"] = (f":{_epic_name(index, chip)}", "data subspace descriptor: reference")
-
-
-def _subspace_of(rule: Rule) -> tuple[str, str, str, str] | None:
-    if rule.op == "bits_clear":
-        pattern = "".join("0" if bit == "1" else "x" for bit in f"{rule.value:032b}")
-        return rule.column, f"b{pattern}", "X", ""
-    if rule.op == "between":
-        return rule.column, f"{rule.value[0]}:{rule.value[1]}", "", ""
-    if rule.op == "equal":
-        return rule.column, str(rule.value), "", ""
-    return rule.column, ",".join(map(str, rule.value)), "", ""
-
-
-def _epic_name(index: int, chip: int) -> str:
-    return f"GTI{index:03d}{chip:02d}"
+    if _is_single(events) or not events.format.chip_column:
+        return [(tuple(chips), "GTI")]
+    if events.format.gti_scheme == "dss":
+        return [((chip,), f"GTI{index:03d}{chip:02d}") for index, chip in enumerate(chips)]
+    return [((chip,), f"GTI{chip}") for chip in chips]
 
 
 def _gti_tables(events: EventList, cut: Cut) -> Iterator[tuple[fits.Header, np.ndarray]]:
     """Header and intervals of each good time table, in the mission's form."""
     scheme = events.format.gti_scheme
-    own = [table for table in events.tables if table.name in {"GTI", "STDGTI"}]
-    single = scheme == "ccd_id" and len(own) == 1 and "CCD_ID" not in own[0].header
-    for index, (chip, intervals) in enumerate(sorted(cut.gtis.items())):
-        if single and index:
-            return
+    for chips, name in _table_names(events, cut):
+        chip, intervals = chips[0], cut.gtis[chips[0]]
         header = fits.BinTableHDU.from_columns(
             [fits.Column("START", "D", unit="s"), fits.Column("STOP", "D", unit="s")], nrows=len(intervals)
         ).header
-        header["EXTNAME"] = (_epic_name(index, chip) if scheme == "dss" else "GTI", "good time intervals")
+        header["EXTNAME"] = (name if scheme == "dss" else "GTI", "good time intervals")
         if scheme == "dss":
             header["CCDID"] = (chip, "CCD")
-        elif scheme == "ccd_id" and not single:
+        elif scheme == "ccd_id" and len(chips) == 1 and not _is_single(events):
             header["EXTVER"] = (chip, "chip")
-            header["HDUNAME"] = (f"GTI{chip}", "name for the data model")
+            header["HDUNAME"] = (name, "name for the data model")
             header["CCD_ID"] = (chip, "chip")
         header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
         header["HDUCLAS1"] = ("GTI", "good time intervals")
