@@ -161,7 +161,7 @@ def merge_events(
     Notes
     -----
     A pixel that was bad in one part counts as bad in all: for an exact exposure map add the
-    maps of the parts (`daxa.xray.mosaic.stack_images`).
+    maps of the parts (`daxa.xray.mosaic.make_mosaic`).
     """
     lists = [events for events, _ in parts]
     check_mergeable(lists)

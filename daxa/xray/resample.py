@@ -1,0 +1,80 @@
+"""Exposure maps brought onto another grid of the sky."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from daxa.xray.pairing import same_grid
+from daxa.xray.sky import header_wcs
+
+__all__ = ["resample_exposure"]
+
+_NODE = 16
+"""Pixels between the points at which positions are computed; between them they are interpolated."""
+
+_BLOCK = 2_000_000
+
+
+def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.Header) -> np.ndarray:
+    """An exposure map on the pixels of another image.
+
+    Parameters
+    ----------
+    exposure
+        Seconds, shape (ny, nx).
+    source, target
+        Headers with NAXIS cards of the map and of the wanted image.
+
+    Returns
+    -------
+    ndarray
+        float64, shape of the target, s: the mean over each pixel, 0 where the map does not
+        reach.  A map that is already on these pixels comes back unchanged.
+
+    Notes
+    -----
+    Each target pixel is sampled at 4 x 4 points or more, with the value of the map's pixel
+    there: exposure has edges, and interpolation would lend exposure to pixels beyond them.
+    Time times area is conserved to the fineness of the sampling.
+    """
+    if same_grid(source, target):
+        return np.array(exposure, dtype=np.float64)
+    ny, nx = int(target["NAXIS2"]), int(target["NAXIS1"])
+    here, there = header_wcs(target), header_wcs(source)
+    ratio = float(np.sqrt(abs(np.linalg.det(here.pixel_scale_matrix) / np.linalg.det(there.pixel_scale_matrix))))
+    points = int(np.clip(np.ceil(4 * ratio), 4, 16))
+    nodes = _nodes(here, there, nx, ny)
+    padded = np.pad(np.asarray(exposure, dtype=np.float64), 1)
+    result = np.zeros((ny, nx))
+    fine_x = (np.arange(nx * points) + 0.5) / points - 0.5
+    per_block = max(1, _BLOCK // (nx * points * points))
+    for begin in range(0, ny, per_block):
+        end = min(begin + per_block, ny)
+        fine_y = begin + (np.arange((end - begin) * points) + 0.5) / points - 0.5
+        column, row = (_between(one, fine_x, fine_y) for one in nodes)
+        value = padded[_padded(row, padded.shape[0]), _padded(column, padded.shape[1])]
+        result[begin:end] = value.reshape(end - begin, points, nx, points).mean(axis=(1, 3))
+    return result
+
+
+def _nodes(here: WCS, there: WCS, nx: int, ny: int) -> tuple[np.ndarray, np.ndarray]:
+    """Zero-based pixels of the source at every sixteenth pixel of the target, from one node before it."""
+    x, y = (np.arange(-1, n // _NODE + 3) * float(_NODE) for n in (nx, ny))
+    grid_x, grid_y = np.meshgrid(x, y)
+    ra, dec = here.wcs_pix2world(grid_x.ravel(), grid_y.ravel(), 0)
+    return tuple(one.reshape(grid_x.shape) for one in there.wcs_world2pix(ra, dec, 0))
+
+
+def _between(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear values between nodes at all pairs of x and y, target pixels."""
+    (i, along), (j, up) = ((np.floor(v / _NODE).astype(int) + 1, v / _NODE - np.floor(v / _NODE)) for v in (x, y))
+    rows = nodes[j] * (1 - up)[:, None] + nodes[j + 1] * up[:, None]
+    return rows[:, i] * (1 - along) + rows[:, i + 1] * along
+
+
+def _padded(position: np.ndarray, n: int) -> np.ndarray:
+    """Index into an axis with a pixel of nothing on each side; where there is no position, that pixel."""
+    known = np.nan_to_num(position, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    return np.clip(np.floor(known + 1.5), 0, n - 1).astype(np.intp)
