@@ -32,6 +32,7 @@ _BLOCK = 2880
 _VOLATILE = ("HISTORY", "DATE", "CHECKSUM", "DATASUM")
 _STALE = re.compile(r"TD(?:MIN|MAX)\d+", re.ASCII)
 _EPIC_GTI = re.compile(r"GTI\d{5}", re.ASCII)
+_OTHER_GTI = re.compile(r"GTI\d?|STDGTI", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ def _without_volatile(header: fits.Header) -> fits.Header:
 def _is_good_time(events: EventList, unit: _Unit) -> bool:
     if events.format.gti_scheme == "dss":
         return bool(_EPIC_GTI.fullmatch(unit.name))
-    return unit.name in {"GTI", "STDGTI"}
+    return bool(_OTHER_GTI.fullmatch(unit.name))
 
 
 def _copy(source: BinaryIO, out: BinaryIO, size: int) -> None:
@@ -249,7 +250,7 @@ def _gti_tables(events: EventList, cut: Cut) -> Iterator[tuple[fits.Header, np.n
         header = fits.BinTableHDU.from_columns(
             [fits.Column("START", "D", unit="s"), fits.Column("STOP", "D", unit="s")], nrows=len(intervals)
         ).header
-        header["EXTNAME"] = (name if scheme == "dss" else "GTI", "good time intervals")
+        header["EXTNAME"] = ("GTI" if scheme == "ccd_id" else name, "good time intervals")
         if scheme == "dss":
             header["CCDID"] = (chip, "CCD")
         elif scheme == "ccd_id" and len(chips) == 1 and not _is_single(events):

@@ -110,7 +110,7 @@ _CURVES = (
     Vignetting("swift", ("XRT",), (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _xrt, f"{_XIMAGE}, XRT"),
     Vignetting("rosat", ("PSPC", "PSPCB", "PSPCC"), (0.0, 2.0), True, 60.0, 0.0, (0.0, 0.0),
                _pspc, f"{_XIMAGE}, PSPC without ribs"),
-    Vignetting("einstein", ("IPC",), (0.0, 4.5), False, 60.0, 0.0, (0.0, 0.0), _einstein, f"{_XIMAGE}, Einstein"),
+    Vignetting("einstein", ("IPC",), (0.0, math.inf), False, 60.0, 0.0, (0.0, 0.0), _einstein, f"{_XIMAGE}, Einstein"),
 )  # fmt: skip
 
 CURVES = MappingProxyType({(curve.mission, name): curve for curve in _CURVES for name in curve.instruments})
@@ -123,7 +123,7 @@ publish theirs as calibration files only.
 """
 
 
-def vignetting_for(mission: str, instrument: str, band: tuple[float, float]) -> Vignetting | None:
+def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | None) -> Vignetting | None:
     """The curve for images of a band, None where no source vouches for one.
 
     Parameters
@@ -131,7 +131,7 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float]) -> 
     mission, instrument
         As in an `EventFormat`.
     band
-        Nominal edges, keV.
+        Nominal edges, keV; None for instruments without energies.
 
     Notes
     -----
@@ -147,9 +147,9 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float]) -> 
     curve = CURVES.get((mission, instrument))
     if curve is None:
         return None
-    lo, hi = band
+    lo, hi = band or (0.0, math.inf)
     if curve.by_energy:
-        energy = math.sqrt(lo * hi)
+        energy = math.sqrt(lo * hi) if band else math.nan
         return replace(curve, energy=energy) if curve.kev[0] <= energy <= curve.kev[1] else None
     return curve if curve.kev[0] <= lo < hi <= curve.kev[1] else None
 

@@ -98,6 +98,9 @@ def test_energy_dependent_curves_are_steeper_at_high_energy():
     soft, hard = (vignetting_for("swift", "XRT", band).factor(np.array([10.0]))[0] for band in ((0.3, 1), (5, 10)))
     assert 0.5 < hard < soft < 1
     assert vignetting_for("rosat", "PSPCB", (2.0, 10.0)) is None
+    assert vignetting_for("swift", "XRT", None) is None
+    assert vignetting_for("xmm", "PN", None) is None
+    assert vignetting_for("einstein", "IPC", None) is not None
 
 
 def test_a_list_that_does_not_tell_its_pointing_is_refused(mos1):
