@@ -218,7 +218,7 @@ def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
 def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> Cards:
     x, y = axis_pixel(events, curve)
     cards: dict[str, tuple[object, str]] = {
-        "VIGNREF": (curve.reference, "origin of the vignetting curve"),
+        "VIGNREF": (curve.reference, "vignetting curve"),
         "VIGNMAX": (curve.checked, "[arcmin] off-axis angle to which it was checked"),
         "VIGNCLMP": (curve.clamp, "[arcmin] off-axis angle beyond which it is held"),
         "XCEN": (round((x - grid.x0 + 0.5) / grid.bin + 0.5, 4), "image pixel of the optical axis"),

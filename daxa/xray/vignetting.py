@@ -96,7 +96,7 @@ def _einstein(t: np.ndarray, energy: float) -> np.ndarray:
     return np.select([t < 12.0, t < 40.0], [1.0 - t * (0.00825 + t / 3200.0), 1.11232 - 0.02136 * t], 0.25792)
 
 
-_FITTED = "polynomial fit to an eexpmap map of 0404910601, 0.5-2 keV"
+_FITTED = "fit to a map of SAS, 0.5-2 keV"
 _XIMAGE = "HEASoft XIMAGE"
 
 _CURVES = (
@@ -116,7 +116,7 @@ _CURVES = (
 CURVES = MappingProxyType({(curve.mission, name): curve for curve in _CURVES for name in curve.instruments})
 """``(mission, instrument)`` to its curve.
 
-XMM-Newton: least-squares fits to exposure maps that SAS 13.5 made; that of pn is the same
+XMM-Newton: least-squares fits to exposure maps that SAS 13.5 made of 0404910601; that of pn is the same
 in two observations, and describes MOS1 with a median error of 2 percent.  Others: the
 formulas in the source of HEASoft's XIMAGE.  Chandra, NuSTAR, Suzaku, eROSITA and XRISM
 publish theirs as calibration files only.
