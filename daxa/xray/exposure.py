@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from daxa.errors import NotPossible
 from daxa.xray.attitude import Attitude
 from daxa.xray.cut import Cut
 from daxa.xray.detectors import DETECTORS
@@ -70,7 +71,15 @@ def exposure_map(
     DataError
         The live time is unknown, the attitude is not that of the list, or the list does not
         say where its optical axis was.
+    NotPossible
+        Nothing is known of the instrument's detector: use the map that came with the data.
     """
+    if events.format.instrument not in DETECTORS:
+        raise NotPossible(
+            "exposure-map",
+            f"the shape of the detector of {events.format.mission} {events.format.instrument} is not known here",
+            remedy="use the exposure map of the archive (daxa.xray.pairing.choose_map) or mission software",
+        )
     seconds = livetime(events, cut.gtis)
     footprint = find_footprint(events, cut, attitude)
     if not footprint.modules:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
@@ -25,7 +26,7 @@ from daxa.xray.resample import resample_exposure
 from daxa.xray.sky import SkyGrid, header_wcs
 from daxa.xray.tables import read_column
 
-__all__ = ["EventMember", "ImageMember", "Mosaic", "make_mosaic", "mosaic_grid"]
+__all__ = ["EventMember", "ImageMember", "Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
 _MOST_PIXELS = 1 << 28
@@ -380,3 +381,26 @@ def _described(target: fits.Header, members: Sequence[Member], dropped: int, see
         if isinstance(member, EventMember):
             header[f"MOSC{number:04d}"] = (member.cut.identity, "its cut")
     return header
+
+
+def write_mosaic(mosaic: Mosaic, counts: Path, exposure: Path, rate: Path) -> None:
+    """Write the three images of a mosaic.
+
+    Parameters
+    ----------
+    mosaic
+        What to write.
+    counts, exposure, rate
+        Files to write; none of them may exist.
+    """
+    images = (
+        (counts, mosaic.counts, "count"),
+        (exposure, mosaic.exposure, "s"),
+        (rate, mosaic.rate, "count/s"),
+    )
+    for path, pixels, unit in images:
+        header = mosaic.header.copy()
+        header["BUNIT"] = (unit, "unit of the pixels")
+        header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
+        header["HDUCLAS1"] = ("IMAGE", "the data are an image")
+        fits.PrimaryHDU(pixels, header).writeto(path, output_verify="exception")

@@ -106,7 +106,7 @@ _CURVES = (
                _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"MOS1: {_FITTED}"),
     # No map of MOS2 was at hand: the curve is the mirror's above all, and the mirrors are alike.
     Vignetting("xmm", ("M2",), (0.5, 2.0), False, 16.0, 0.0, (1.27, 2.38),
-               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"borrowed from MOS1: {_FITTED}"),
+               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"that of MOS1: {_FITTED}"),
     Vignetting("swift", ("XRT",), (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _xrt, f"{_XIMAGE}, XRT"),
     Vignetting("rosat", ("PSPC", "PSPCB", "PSPCC"), (0.0, 2.0), True, 60.0, 0.0, (0.0, 0.0),
                _pspc, f"{_XIMAGE}, PSPC without ribs"),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import NotPossible
-from daxa.xray.cut import Cut, standard_cut
+from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import open_events
 from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.screening import rules_cfitsio
@@ -212,3 +212,25 @@ def test_the_header_says_the_cut_and_nothing_of_when_or_where(real):
     assert not {"DATE", "CREATOR", "HISTORY", "CHECKSUM", "DATASUM"} & set(header)
     longest = header["ONTIME"] if events.format.mission == "xmm" else header["LIVETIME"]
     assert header["EXPOSURE"] == longest
+
+
+def test_a_box_in_physical_coordinates_is_the_same_in_image_and_list(real):
+    """What DS9 does with a region in physical coordinates: through LTV and LTM, and through the WCS named L."""
+    entry, events = real
+    cut = standard_cut(events, pi=entry.band)
+    grid = grid_for(events, entry.pixel)
+    header = image_header(events, cut, grid)
+    image = count_image(events, cut, grid)
+    physical = WCS(header, key="L")
+    first, last = np.array([grid.nx // 4, grid.ny // 4]), np.array([grid.nx // 2 + 40, grid.ny // 2 + 30])
+    edges = [physical.wcs_pix2world([corner], 1)[0] for corner in (first - 0.5, last + 0.5)]
+    scale = np.array([header["LTM1_1"], header["LTM2_2"]])
+    shift = np.array([header["LTV1"], header["LTV2"]])
+    np.testing.assert_allclose(edges[0] * scale + shift, first - 0.5, atol=1e-6)
+    rows = events.rows[select(events, cut, events.rows, sky=True)]
+    inside = np.ones(len(rows), dtype=bool)
+    for axis, name in enumerate(events.sky.columns):
+        values = np.asarray(rows[name], dtype=float)
+        inside &= (values >= edges[0][axis]) & (values < edges[1][axis])
+    counted = image[first[1] - 1 : last[1], first[0] - 1 : last[0]].sum()
+    assert 0 < counted == inside.sum()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,7 @@ from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import EventList, open_events
 from daxa.xray.exposure import exposure_map
 from daxa.xray.image import ImageGrid, count_image, grid_for
-from daxa.xray.mosaic import EventMember, ImageMember, make_mosaic, mosaic_grid
+from daxa.xray.mosaic import EventMember, ImageMember, make_mosaic, mosaic_grid, write_mosaic
 from daxa.xray.resample import resample_exposure
 from daxa.xray.sky import header_wcs
 from tests.xray.reallists import LISTS
@@ -259,3 +261,22 @@ def test_old_frames_are_brought_to_icrs(mos2):
     moved_by = [(one * precessed).sum() / precessed.sum() - (one * made).sum() / made.sum() for one in (columns, rows)]
     # Fifty years of precession at 10 h, -11 deg: 0.62 deg in right ascension, 0.24 deg south.
     assert np.hypot(*moved_by) * 8.7 / 3600 == pytest.approx(0.67, abs=0.03)
+
+
+def test_written_mosaics_conform_and_are_the_same_bytes(mos2, tmp_path):
+    members = [member(mos2, 8.7), member(moved(mos2, 0.3, 0.0), 8.7, weight=2.0)]
+    target = mosaic_grid(members, 8.0)
+    paths = [[tmp_path / f"{name}{run}.fits" for name in ("image", "expmap", "ratemap")] for run in (1, 2)]
+    for three in paths:
+        write_mosaic(make_mosaic(members, target), *three)
+    for one, two in zip(*paths, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        if shutil.which("fitsverify"):
+            found = subprocess.run(["fitsverify", "-q", one], capture_output=True, text=True, check=False)
+            assert "verification OK" in found.stdout, found.stdout
+    with fits.open(paths[0][0]) as units:
+        assert units[0].header["BUNIT"] == "count"
+        assert units[0].header["MOSW0002"] == 2.0
+        assert units[0].data.sum() == sum(
+            select(one.events, one.cut, one.events.rows, sky=True).sum() for one in members
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +12,13 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.xray.attitude import Attitude, read_attitude
 from daxa.xray.cut import standard_cut
 from daxa.xray.events import open_events
 from daxa.xray.exposure import exposure_map
 from daxa.xray.footprint import find_footprint
-from daxa.xray.image import ImageGrid, grid_cards, grid_for
+from daxa.xray.image import ImageGrid, grid_cards, grid_for, image_header
 from daxa.xray.tables import read_column
 from daxa.xray.vignetting import CURVES, axis_pixel, vignetting_for
 
@@ -205,3 +207,27 @@ def test_a_list_is_no_attitude(real_data):
         read_attitude([Path(real_data / CEN_A)])
     with pytest.raises(DataError, match="no attitude file"):
         read_attitude([])
+
+
+def test_an_unknown_detector_is_refused(mos1):
+    events, grid, _ = mos1
+    other = replace(events, format=replace(events.format, instrument="XYZ"))
+    with pytest.raises(NotPossible, match="detector of xmm XYZ"):
+        exposure_map(other, standard_cut(events), grid)
+
+
+def test_vignetted_products_conform(real_data, mos1, tmp_path):
+    events, grid, _ = mos1
+    cut = standard_cut(events, pi=(500, 2000))
+    attitude = read_attitude([real_data / ATTITUDE])
+    for camera in ("M1", "M2", "PN"):
+        curve = replace(CURVES["xmm", camera])
+        seconds, cards = exposure_map(events, cut, grid, vignetting=curve, attitude=attitude)
+        header = image_header(events, cut, grid, unit="s")
+        for key, card in cards.items():
+            header[key] = card
+        path = tmp_path / f"{camera}.fits"
+        fits.PrimaryHDU(seconds, header).writeto(path)
+        if shutil.which("fitsverify"):
+            found = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True, check=False)
+            assert "verification OK" in found.stdout, found.stdout
