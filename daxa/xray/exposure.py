@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daxa.errors import NotPossible
 from daxa.xray.attitude import Attitude
 from daxa.xray.cut import Cut
 from daxa.xray.detectors import DETECTORS
@@ -20,6 +19,7 @@ from daxa.xray.footprint import Footprint, Module, find_footprint
 from daxa.xray.formats import card_number
 from daxa.xray.image import ImageGrid
 from daxa.xray.livetime import livetime
+from daxa.xray.occupancy import occupied
 from daxa.xray.vignetting import Vignetting, axis_pixel
 
 __all__ = ["Cards", "coverage", "exposure_map"]
@@ -63,8 +63,9 @@ def exposure_map(
         float32, shape (ny, nx), s.  Where chips overlap, at most the longest live time of them.
     dict
         Cards that say how the map was made: ``EXPMETH`` is ``NATIVE`` (chips and vignetting),
-        ``FLAT`` (chips), or ``FIELD`` (a circle about the pointing, where too few events placed
-        any chip; never vignetted).
+        ``FLAT`` (chips), ``FIELD`` (a circle about the pointing, where too few events placed
+        any chip; never vignetted), or ``OCCUPIED`` (wherever events fell, for instruments whose
+        detectors are not described in `daxa.xray.detectors`).
 
     Raises
     ------
@@ -72,15 +73,12 @@ def exposure_map(
         The live time is unknown, the attitude is not that of the list, or the list does not
         say where its optical axis was.
     NotPossible
-        Nothing is known of the instrument's detector: use the map that came with the data.
+        Nothing is known of the instrument's detector, and its events do not tell either: use the
+        map that came with the data.
     """
-    if events.format.instrument not in DETECTORS:
-        raise NotPossible(
-            "exposure-map",
-            f"the shape of the detector of {events.format.mission} {events.format.instrument} is not known here",
-            remedy="use the exposure map of the archive (daxa.xray.pairing.choose_map) or mission software",
-        )
     seconds = livetime(events, cut.gtis)
+    if events.format.instrument not in DETECTORS:
+        return _by_occupancy(events, cut, grid, vignetting, max(seconds.values(), default=0.0))
     footprint = find_footprint(events, cut, attitude)
     if not footprint.modules:
         return _field(events, grid, max(seconds.values(), default=0.0)), _cards("FIELD", footprint, events)
@@ -103,6 +101,23 @@ def exposure_map(
         cards = _cards("NATIVE", footprint, events) | _vignetting_cards(events, vignetting, grid)
     if attitude is not None:
         cards["EXPDITH"] = ("ATTITUDE", "the wander comes from: the attitude, the EVENTS")
+    return total.astype(np.float32), cards
+
+
+def _by_occupancy(
+    events: EventList, cut: Cut, grid: ImageGrid, vignetting: Vignetting | None, live: float
+) -> tuple[np.ndarray, Cards]:
+    total = live * occupied(events, cut, grid)
+    cards: dict[str, tuple[object, str]] = {
+        "EXPMETH": ("OCCUPIED", "live time wherever events fell"),
+        "VIGNET": (vignetting is not None, "vignetting applied"),
+        "EXPCHIPS": ("", "chips in the map"),
+        "EXPLOST": ("", "chips that no events placed"),
+        "EXPBADPX": (False, "bad pixels left out"),
+    }
+    if vignetting is not None:
+        total = total * vignetting.factor(_off_axis(axis_pixel(events, vignetting), grid, events.sky.pixel_arcsec))
+        cards |= _vignetting_cards(events, vignetting, grid)
     return total.astype(np.float32), cards
 
 

@@ -106,6 +106,9 @@ def header_wcs(header: fits.Header) -> WCS:
     DataError
         There are none, or they are not of that kind.
     """
+    for key in ("CTYPE1", "CTYPE2"):
+        if not isinstance(header.get(key), str):
+            raise _no_coordinates(f"lack {key}")
     try:
         with warnings.catch_warnings():
             # Old keywords are read all the same.

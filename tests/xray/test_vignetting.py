@@ -14,10 +14,11 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.attitude import Attitude, read_attitude
-from daxa.xray.cut import standard_cut
+from daxa.xray.cut import Cut, standard_cut
 from daxa.xray.events import open_events
 from daxa.xray.exposure import exposure_map
 from daxa.xray.footprint import find_footprint
+from daxa.xray.gti import total
 from daxa.xray.image import ImageGrid, grid_cards, grid_for, image_header
 from daxa.xray.tables import read_column
 from daxa.xray.vignetting import CURVES, axis_pixel, vignetting_for
@@ -209,11 +210,37 @@ def test_a_list_is_no_attitude(real_data):
         read_attitude([])
 
 
-def test_an_unknown_detector_is_refused(mos1):
+def test_an_unknown_detector_is_where_its_events_fell(real_data, mos1):
+    """MOS1 without the description of its chips, one of which is dead: its own footprint tells exactly."""
     events, grid, _ = mos1
-    other = replace(events, format=replace(events.format, instrument="XYZ"))
-    with pytest.raises(NotPossible, match="detector of xmm XYZ"):
-        exposure_map(other, standard_cut(events), grid)
+    cut = standard_cut(events)
+    exact, _ = exposure_map(events, cut, grid)
+    header = events.header.copy()
+    header["DEADC"] = 0.98
+    form = replace(events.format, instrument="XYZ", chip_column="", livetime_scheme="deadc")
+    stranger = replace(events, format=form, header=header, gtis={0: events.gtis[1]})
+    rough, cards = exposure_map(stranger, Cut(cut.rules, stranger.gtis), grid)
+    assert cards["EXPMETH"][0] == "OCCUPIED"
+    assert cards["VIGNET"][0] is False
+    assert np.unique(rough).tolist() == [0, np.float32(0.98 * total(events.gtis[1]))]
+    seen, told = exact > 0.2 * exact.max(), rough > 0
+    assert (seen & told).sum() / (seen | told).sum() > 0.85
+
+
+def test_an_unknown_detector_is_refused_where_events_do_not_tell(real_data, mos1):
+    mos, grid, _ = mos1
+    events = open_events(real_data / "nustar/nu30101031002A_cut_evt.fits")
+    cut = standard_cut(events)
+    stranger = replace(events, format=replace(events.format, instrument="XYZ"))
+    for other, why in (
+        (replace(stranger, rows=events.rows[:40].copy()), "too few events"),
+        (replace(stranger, header=fits.Header([*events.header.cards, ("OBS_MODE", "SLEW")])), "moved"),
+    ):
+        with pytest.raises(NotPossible, match=why):
+            exposure_map(other, cut, grid_for(events, 2.458, cut))
+    several = replace(mos, format=replace(mos.format, instrument="XYZ"))
+    with pytest.raises(NotPossible, match="chips are not described"):
+        exposure_map(several, standard_cut(mos), grid)
 
 
 def test_vignetted_products_conform(real_data, mos1, tmp_path):
