@@ -7,7 +7,7 @@ What two lists show alike, an event counts once and an exposure once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,96 +17,19 @@ from astropy.io import fits
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray import gti
-from daxa.xray.bands import realised_kev
-from daxa.xray.cut import Cut, select
-from daxa.xray.events import EventList
-from daxa.xray.image import ImageGrid, grid_cards
+from daxa.xray.cut import select
+from daxa.xray.members import EventMember, ImageMember, Member, sized
 from daxa.xray.pairing import rate_map, same_grid
-from daxa.xray.resample import resample_exposure
+from daxa.xray.resample import between_pixels, resample_exposure
 from daxa.xray.sky import SkyGrid, header_wcs
 from daxa.xray.tables import read_column
 
-__all__ = ["EventMember", "ImageMember", "Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
+__all__ = ["Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
 _MOST_PIXELS = 1 << 28
 _RAW = ("RAWX", "RAWY", "CHIPX", "CHIPY", "TM_NR")
 """Columns that tell events of one time apart, where a list has them, beside its chip."""
-
-
-@dataclass(frozen=True, eq=False)
-class EventMember:
-    """An event list in a mosaic.
-
-    Parameters
-    ----------
-    events, cut
-        The list, and which of its events count; with channels.
-    grid, exposure
-        Pixels of its exposure map, and the map, shape (ny, nx), s.
-    weight
-        What a second of it counts beside one of the others (effective area in the band).
-    shared
-        Name of the survey whose overlapping lists show parts of one exposure (eRASS tiles):
-        members of the same name have each event once, and the greatest exposure, not the sum.
-    """
-
-    events: EventList
-    cut: Cut
-    grid: ImageGrid
-    exposure: np.ndarray
-    weight: float = 1.0
-    shared: str = ""
-
-    @property
-    def name(self) -> str:
-        """Mission, instrument, observation and exposure."""
-        form = self.events.format
-        return f"{form.mission}/{form.instrument}/{self.events.obs_id}/{self.events.exposure}"
-
-    @property
-    def header(self) -> fits.Header:
-        """World coordinates of the exposure map."""
-        return _sized(grid_cards(self.events.sky, self.grid), self.grid.nx, self.grid.ny)
-
-    @property
-    def band(self) -> tuple[float, float, float]:
-        """Edges and width of a channel, keV."""
-        if self.cut.pi is None:
-            raise DataError("band", f"{self.name} has no channels in a mosaic", remedy="give its cut a band")
-        return *realised_kev(self.events.format, *self.cut.pi), self.events.format.pi_to_kev[1]
-
-
-@dataclass(frozen=True, eq=False)
-class ImageMember:
-    """A counts image, of which no events are at hand, and its exposure map.
-
-    Parameters
-    ----------
-    name
-        Mission, instrument, observation and exposure.
-    counts, exposure
-        Shape (ny, nx): whole counts, and s.
-    header
-        World coordinates of both.
-    edges
-        Energies, keV.
-    weight
-        As in `EventMember`.
-    """
-
-    name: str
-    counts: np.ndarray
-    exposure: np.ndarray
-    header: fits.Header
-    edges: tuple[float, float]
-    weight: float = 1.0
-    shared: str = ""
-
-    @property
-    def band(self) -> tuple[float, float, float]:
-        """Edges and width of a channel, keV."""
-        return *self.edges, 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +52,6 @@ class Mosaic:
     exposure: np.ndarray
     rate: np.ndarray
     header: fits.Header
-
-
-Member = EventMember | ImageMember
-
-
-def _sized(header: fits.Header, nx: int, ny: int) -> fits.Header:
-    header["NAXIS"], header["NAXIS1"], header["NAXIS2"] = 2, nx, ny
-    return header
 
 
 def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
@@ -176,7 +91,7 @@ def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
     if nx * ny > _MOST_PIXELS:
         raise NotPossible("mosaic-size", f"a mosaic would have {nx} x {ny} pixels", remedy="choose larger pixels")
     header["CRPIX1"], header["CRPIX2"] = 1.0 - first[0], 1.0 - first[1]
-    return _sized(header, nx, ny)
+    return sized(header, nx, ny)
 
 
 def _tangential(ra: float, dec: float, pixel: float) -> fits.Header:
@@ -304,12 +219,12 @@ def _event_pixels(
 ) -> tuple[np.ndarray, int]:
     """Target pixels of the events that no earlier list of the survey held, and how many it held."""
     events = member.events
-    wcs = header_wcs(target)
+    moved = _to_target(events.sky, target)
     found, keys = [], []
     for rows in events.chunks():
         kept = rows[select(events, member.cut, rows, sky=True)]
         x, y = (read_column(kept, name).astype(np.float64) for name in events.sky.columns)
-        pixel = _pixels(wcs.wcs_world2pix(*_icrs(events.sky, *events.sky.to_sky(x, y)), 0), target)
+        pixel = _pixels([one - 1 for one in moved(x, y)], target)
         inside = pixel >= 0
         found.append(pixel[inside])
         if member.shared:
@@ -333,14 +248,20 @@ def _pixels(position: Sequence[np.ndarray], target: fits.Header) -> np.ndarray:
     return np.where(inside, iy * nx + ix, -1).astype(np.int64)
 
 
-def _icrs(sky: SkyGrid, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _to_target(sky: SkyGrid, target: fits.Header) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """From event pixels to pixels of the target, which count from 1; old frames go by way of the sky."""
+    wcs = header_wcs(target)
     frame = sky.frame or ("FK4" if sky.equinox == 1950.0 else "FK5")
     if frame in {"ICRS", "FK5"} and sky.equinox in {0.0, 2000.0}:
-        return ra, dec
-    frame = {"FK4-NO-E": "fk4noeterms"}.get(frame, frame.lower())
-    equinox = f"{'B' if frame.startswith('fk4') else 'J'}{sky.equinox or (1950.0 if 'fk4' in frame else 2000.0)}"
-    moved = SkyCoord(ra, dec, unit="deg", frame=frame, equinox=equinox).icrs
-    return moved.ra.deg, moved.dec.deg
+        return between_pixels(sky.wcs, wcs)
+    name = {"FK4-NO-E": "fk4noeterms"}.get(frame, frame.lower())
+    equinox = f"{'B' if name.startswith('fk4') else 'J'}{sky.equinox or (1950.0 if 'fk4' in name else 2000.0)}"
+
+    def moved(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        place = SkyCoord(*sky.to_sky(x, y), unit="deg", frame=name, equinox=equinox).icrs
+        return tuple(wcs.wcs_world2pix(place.ra.deg, place.dec.deg, 1))
+
+    return moved
 
 
 def _image_pixels(member: ImageMember, target: fits.Header, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Exposure maps brought onto another grid of the sky."""
+"""Pixels of one grid of the sky found on another, and exposure maps brought there."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from astropy.io import fits
@@ -9,7 +11,7 @@ from astropy.wcs import WCS
 from daxa.xray.pairing import same_grid
 from daxa.xray.sky import header_wcs
 
-__all__ = ["resample_exposure"]
+__all__ = ["between_pixels", "resample_exposure"]
 
 _NODE = 16
 """Pixels between the points at which positions are computed; between them they are interpolated."""
@@ -59,6 +61,52 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
     return result
 
 
+def between_pixels(here: WCS, there: WCS) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The map from pixels of one image to those of another, both counted from 1.
+
+    Between two tangential planes it is projective: nine numbers, and no trigonometry of each
+    position.  Else it goes by way of the sky.  What has no place in the other plane is NaN.
+
+    Examples
+    --------
+    >>> one = WCS(naxis=2)
+    >>> one.wcs.ctype, one.wcs.cdelt, one.wcs.crval = ["RA---TAN", "DEC--TAN"], [-0.01, 0.01], [30.0, 40.0]
+    >>> x, y = between_pixels(one, one)(np.array([3.0]), np.array([4.0]))
+    >>> [round(float(value), 9) for value in (x[0], y[0])]
+    [3.0, 4.0]
+    """
+    if not (_is_plane(here) and _is_plane(there)):
+        return lambda x, y: tuple(there.wcs_world2pix(*here.wcs_pix2world(x, y, 1), 1))
+    matrix = np.linalg.solve(_directions(there), _directions(here))
+
+    def moved(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first, second, depth = (row[0] * x + row[1] * y + row[2] for row in matrix)
+        # Behind the plane the projection would show the opposite of the sky.
+        depth = np.where(depth > 0, depth, np.nan)
+        return first / depth, second / depth
+
+    return moved
+
+
+def _is_plane(wcs: WCS) -> bool:
+    told = wcs.wcs
+    plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not told.get_pv()
+    standard = np.isnan(told.lonpole) or told.lonpole == 180.0
+    return plain and standard and [text[5:] for text in told.ctype] == ["TAN", "TAN"] and wcs.wcs.lng == 0
+
+
+def _directions(wcs: WCS) -> np.ndarray:
+    """The matrix that makes of (x, y, 1) the direction in which a pixel of a tangential plane lies."""
+    ra, dec = np.deg2rad(wcs.wcs.crval)
+    east = np.array([-np.sin(ra), np.cos(ra), 0.0])
+    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    out = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    plane = np.eye(3)
+    plane[:2, :2] = np.deg2rad(wcs.pixel_scale_matrix)
+    plane[:2, 2] = -plane[:2, :2] @ wcs.wcs.crpix
+    return np.column_stack((east, north, out)) @ plane
+
+
 def _nodes(here: WCS, there: WCS, nx: int, ny: int) -> tuple[np.ndarray, np.ndarray]:
     """Zero-based pixels of the source at every sixteenth pixel of the target, from one node before it."""
     x, y = (np.arange(-1, n // _NODE + 3) * float(_NODE) for n in (nx, ny))
@@ -76,5 +124,5 @@ def _between(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _padded(position: np.ndarray, n: int) -> np.ndarray:
     """Index into an axis with a pixel of nothing on each side; where there is no position, that pixel."""
-    known = np.nan_to_num(position, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    return np.clip(np.floor(known + 1.5), 0, n - 1).astype(np.intp)
+    # fmin makes of what is not a number the last pixel, which is one of nothing.
+    return np.fmax(np.fmin(np.floor(position + 1.5), n - 1), 0).astype(np.intp)

@@ -16,8 +16,9 @@ from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import EventList, open_events
 from daxa.xray.exposure import exposure_map
 from daxa.xray.image import ImageGrid, count_image, grid_for
-from daxa.xray.mosaic import EventMember, ImageMember, make_mosaic, mosaic_grid, write_mosaic
-from daxa.xray.resample import resample_exposure
+from daxa.xray.members import EventMember, ImageMember
+from daxa.xray.mosaic import make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.resample import between_pixels, resample_exposure
 from daxa.xray.sky import header_wcs
 from tests.xray.reallists import LISTS
 
@@ -167,6 +168,24 @@ def test_events_that_count_twice_are_refused(mos2):
 def tangent(nx: int, ny: int, ra: float, dec: float) -> dict[str, object]:
     axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec}
     return {"NAXIS": 2, "NAXIS1": nx, "NAXIS2": ny, **axes}
+
+
+@pytest.mark.parametrize("projection", ["TAN", "SIN"])
+@pytest.mark.parametrize("place", [(30.0, 60.0), (359.9, -89.5), (0.0, 0.0), (200.0, 12.0)])
+def test_pixels_of_another_plane_are_those_of_astropy(place, projection):
+    """TAN to TAN is one matrix; another projection goes by way of the sky: the same numbers."""
+    one = WCS(naxis=2)
+    one.wcs.ctype = [f"RA---{projection}", f"DEC--{projection}"]
+    one.wcs.crval, one.wcs.cdelt, one.wcs.crpix = place, (-1 / 72000, 1 / 72000), (25921, 25921)
+    header = fits.Header(tangent(500, 500, place[0] + 0.7, min(max(place[1] + 0.4, -90), 90)))
+    header.update({"CRPIX1": 10.5, "CRPIX2": -20.0, "CD1_1": -4e-4, "CD1_2": 2e-4, "CD2_1": 2e-4, "CD2_2": 4e-4})
+    other = WCS(header)
+    rng = np.random.default_rng(2)
+    x, y = rng.uniform(0, 51840, (2, 500))
+    expected = other.wcs_world2pix(*one.wcs_pix2world(x, y, 1), 1)
+    np.testing.assert_allclose(between_pixels(one, other)(x, y), expected, atol=1e-6)
+    behind = WCS(fits.Header(tangent(5, 5, place[0] + 180, -place[1]) | {"CDELT1": -0.1, "CDELT2": 0.1}))
+    assert np.isnan(between_pixels(one, behind)(x, y)).all()
 
 
 @pytest.mark.parametrize("angle", [0.0, 31.0])
