@@ -19,8 +19,9 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cut import Cut, select
-from daxa.xray.events import EventList
-from daxa.xray.formats import card_number
+from daxa.xray.events import EventList, open_events
+from daxa.xray.formats import card_number, card_text
+from daxa.xray.gti import normalise
 from daxa.xray.lightcurve import time_cards
 from daxa.xray.livetime import livetime, ontime
 from daxa.xray.screening import rules_text
@@ -65,13 +66,15 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
     Raises
     ------
     DataError
-        The list holds what cannot be copied faithfully.
+        The list holds what cannot be copied faithfully, or what was written does not read back
+        with the events and good times of the cut.
     """
     keep = [np.flatnonzero(select(events, cut, rows)) for rows in events.chunks()]
     count = sum(map(len, keep))
     times = _time_values(events, cut)
     units = _units(events.path)
     tables = list(_gti_tables(events, cut))
+    name = card_text(events.header, "EXTNAME").upper()
     with events.path.open("rb") as source, path.open("xb") as out:
         placed = False
         for unit in units:
@@ -80,7 +83,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                 if not placed and events.format.gti_scheme != "dss":
                     _write_tables(out, tables)
                 placed = True
-            elif unit.name == "EVENTS":
+            elif unit.name == name:
                 header["NAXIS2"] = count
                 _write_events(out, events, _events_header(header, events, cut, times, cards), keep)
             else:
@@ -92,7 +95,26 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                 _copy(source, out, unit.size)
         if not placed or events.format.gti_scheme == "dss":
             _write_tables(out, tables)
+    _check_written(path, cut, count)
     return count
+
+
+def _check_written(path: Path, cut: Cut, count: int) -> None:
+    """Read back what was written: a form of list that is not understood must not pass for a cleaned one."""
+    written = open_events(path)
+    none = np.empty((0, 2))
+    lost = [
+        chip
+        for chip in set(cut.gtis) | set(written.gtis)
+        if not np.array_equal(normalise(cut.gtis.get(chip, none)), written.gtis.get(chip, none))
+    ]
+    if lost or len(written.rows) != count:
+        raise DataError(
+            "clean-list",
+            f"{path.name} does not hold what was cleaned: {len(written.rows)} of {count} events, "
+            f"other good times of chips {sorted(lost)}",
+            remedy="use mission software for this observation",
+        )
 
 
 def write_gti(path: Path, events: EventList, cut: Cut, cards: Mapping[str, tuple[object, str]]) -> None:

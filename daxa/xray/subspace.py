@@ -262,10 +262,11 @@ def describe_subspace(
     """
     dropped = {chip_column.upper(), time_column.upper()}
     inherited = [one for one in _own_axes(header) if one[0].upper() not in dropped]
-    axes = list(dict.fromkeys(inherited + [_axis_of(rule, spell_out=spell_out) for rule in rules]))
+    own = [axis for rule in rules if (axis := _axis_of(rule, spell_out=spell_out))]
+    axes = list(dict.fromkeys(inherited + own))
     for key in [key for key in header if _CARD.fullmatch(key)]:
         del header[key]
-    chips = [_values_text(own, spell_out=spell_out) for own, _ in tables]
+    chips = [_values_text(values, spell_out=spell_out) for values, _ in tables]
     if chip_column:
         axes.insert(0, (chip_column, chips[0], "", ""))
     for number, axis in enumerate(axes, start=1):
@@ -314,7 +315,10 @@ def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> N
         header[f"DSUNI{number}"] = (unit, _UNIT)
 
 
-def _axis_of(rule: Rule, *, spell_out: bool) -> tuple[str, str, str, str]:
+def _axis_of(rule: Rule, *, spell_out: bool) -> tuple[str, str, str, str] | None:
+    """Name, value, type and unit; None for a rule that no axis can tell, such as one of alternatives."""
+    if not isinstance(rule, Rule) or rule.op not in {"bits_clear", "between", "in", "equal"}:
+        return None
     if rule.op == "bits_clear":
         pattern = "".join("0" if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
         return rule.column, f"b{pattern}", "X", ""

@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
+from daxa.xray import cleaned as cleaned_module
 from daxa.xray import gti
 from daxa.xray.cleaned import write_clean_events
 from daxa.xray.cut import Cut, select, standard_cut
@@ -129,6 +130,41 @@ def test_cleaned_lists_conform_to_the_standard(cleaned):
 
     # What the archive's own list was warned about is not ours to mend, but we add nothing to it.
     assert complaints(clean.path) in {"none", complaints(events.path)}
+
+
+def test_an_events_table_of_another_name_is_cleaned_too(real_data, tmp_path):
+    """ROSAT's lists call it STDEVT: what is recognised as events must be filtered as events."""
+    source = dirty(real_data, "nustar-30101031002", tmp_path)
+    renamed = tmp_path / "renamed.fits"
+    content = source.path.read_bytes()
+    old, new = (f"EXTNAME = '{name}'".ljust(20).encode() for name in ("EVENTS  ", "STDEVT  "))
+    assert content.count(old) == 1
+    renamed.write_bytes(content.replace(old, new))
+    events = open_events(renamed)
+    path = tmp_path / "clean.fits"
+    count = write_clean_events(path, events, shorter(events), {})
+    assert len(open_events(path).rows) == count < len(events.rows)
+
+
+@pytest.mark.parametrize("name", ["xmm-0404910601-m1", "nustar-30101031002"])
+def test_a_list_that_does_not_read_back_is_refused(real_data, tmp_path, monkeypatch, name):
+    """As it would be if a form of list kept its good times where we do not look."""
+    events = open_events(real_data / LISTS[name].path)
+
+    def stale(events: EventList, cut: Cut):
+        return made(events, Cut(cut.rules, {chip: events.gtis[chip] for chip in cut.gtis}))
+
+    made = cleaned_module._gti_tables
+    monkeypatch.setattr(cleaned_module, "_gti_tables", stale)
+    with pytest.raises(DataError, match="does not hold what was cleaned"):
+        write_clean_events(tmp_path / "bad.fits", events, shorter(events), {})
+
+
+def test_rules_that_no_card_can_tell_are_left_to_the_text():
+    header = fits.Header()
+    rules = (Rule("FLAG", "equal", 0, ""), Rule("A", "xor", 3, ""))
+    describe_subspace(header, rules, [((), "GTI")])
+    assert [axis.column for axis in read_subspace(header)[0]] == ["FLAG", "TIME"]
 
 
 @pytest.mark.parametrize(
