@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from daxa.errors import DataError
 from daxa.xray.events import EventList
 from daxa.xray.formats import card_number
 
-__all__ = ["CURVES", "Vignetting", "axis_pixel", "vignetting_for"]
+__all__ = ["CURVES", "LearntCurve", "Vignetting", "axis_pixel", "learn_curve", "vignetting_for"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def _pspc(t: np.ndarray, energy: float) -> np.ndarray:
 def _einstein(t: np.ndarray, energy: float) -> np.ndarray:
     return np.select([t < 12.0, t < 40.0], [1.0 - t * (0.00825 + t / 3200.0), 1.11232 - 0.02136 * t], 0.25792)
 
+
+_LEAST_PIXELS = 1000
 
 _FITTED = "fit to a map of SAS, 0.5-2 keV"
 _XIMAGE = "HEASoft XIMAGE"
@@ -176,3 +179,74 @@ def axis_pixel(events: EventList, curve: Vignetting) -> tuple[float, float]:
 def _pointing(events: EventList, keyword: str) -> float:
     header = events.header if keyword in events.header else events.primary
     return card_number(header, keyword)
+
+
+@dataclass(frozen=True)
+class LearntCurve:
+    """A curve learnt from a map of the mission's software.
+
+    Parameters
+    ----------
+    axis
+        Zero-based image pixel (column, row) of the optical axis.
+    coefficients
+        a, b, c of 1 + a t^2 + b t^3 + c t^4, t in arcmin from the axis.
+    scale
+        The map over the flat one on the axis.
+    residual
+        Median of the relative residuals.
+    """
+
+    axis: tuple[float, float]
+    coefficients: tuple[float, float, float]
+    scale: float
+    residual: float
+
+
+def learn_curve(vignetted: np.ndarray, flat: np.ndarray, pixel_arcmin: float, clamp: float = 16.0) -> LearntCurve:
+    """Fit axis and curve to an exposure map of the mission's software.
+
+    Parameters
+    ----------
+    vignetted
+        The map, shape (ny, nx), s.
+    flat
+        Our flat map of the same list on the same grid, s; only its fully exposed pixels are used.
+    pixel_arcmin
+        Side of a pixel.
+    clamp
+        Angle beyond which the curve is held, arcmin.
+
+    Raises
+    ------
+    DataError
+        Fewer than 1000 pixels are exposed in both maps.
+
+    Notes
+    -----
+    Least squares with a loss that grows linearly beyond residuals of 2 percent, so that
+    rims and bad columns that the two maps treat differently weigh little.
+    """
+    from scipy.optimize import least_squares
+
+    rows, columns = np.nonzero((flat > 0.98 * np.median(flat[flat > 0])) & (vignetted > 0)) if flat.any() else ((), ())
+    if len(rows) < _LEAST_PIXELS:
+        raise DataError(
+            "vignetting",
+            f"only {len(rows)} pixels are exposed in both maps, too few to learn a vignetting curve",
+            remedy="give two maps of one list on one grid",
+        )
+    ratio = vignetted[rows, columns].astype(np.float64) / flat[rows, columns]
+    brightest = ratio >= np.quantile(ratio, 0.99)
+
+    def curve(values: np.ndarray) -> np.ndarray:
+        away = np.hypot(columns - values[0] / pixel_arcmin, rows - values[1] / pixel_arcmin) * pixel_arcmin
+        t = np.minimum(away, clamp)
+        return values[5] * (1.0 + t * t * (values[2] * 1e-2 + t * (values[3] * 1e-4 + t * values[4] * 1e-5)))
+
+    start = [columns[brightest].mean() * pixel_arcmin, rows[brightest].mean() * pixel_arcmin, -1.0, 5.0, -1.0]
+    start.append(float(ratio[brightest].mean()))
+    found = least_squares(lambda values: curve(values) - ratio, start, loss="soft_l1", f_scale=0.02)
+    x, y, a, b, c, scale = (float(value) for value in found.x)
+    off = float(np.median(np.abs(curve(found.x) / ratio - 1.0)))
+    return LearntCurve((x / pixel_arcmin, y / pixel_arcmin), (a * 1e-2, b * 1e-4, c * 1e-5), scale, off)

@@ -21,7 +21,7 @@ from daxa.xray.footprint import find_footprint
 from daxa.xray.gti import total
 from daxa.xray.image import ImageGrid, grid_cards, grid_for, image_header
 from daxa.xray.tables import read_column
-from daxa.xray.vignetting import CURVES, axis_pixel, vignetting_for
+from daxa.xray.vignetting import CURVES, axis_pixel, learn_curve, vignetting_for
 
 A907 = "xmm/0404910601"
 MOS1 = f"{A907}/eclean/mos1_exp1_clean_evts.fits"
@@ -77,6 +77,36 @@ def test_the_axis_lies_near_that_of_sas(real_data, mos1):
     x, y = axis_pixel(events, CURVES["xmm", "M1"])
     column, row = (x - grid.x0 + 0.5) / grid.bin + 0.5, (y - grid.y0 + 0.5) / grid.bin + 0.5
     assert np.hypot(column - header["XCEN"], row - header["YCEN"]) * grid.bin * 0.05 / 60 < 1.0
+
+
+def test_the_declared_curve_is_learnt_again(mos1):
+    events, grid, theirs = mos1
+    flat, _ = exposure_map(events, standard_cut(events), grid)
+    found = learn_curve(theirs, flat, grid.bin * 0.05 / 60)
+    declared = CURVES["xmm", "M1"]
+    x, y = axis_pixel(events, declared)
+    there = (x - grid.x0 + 0.5) / grid.bin - 0.5, (y - grid.y0 + 0.5) / grid.bin - 0.5
+    assert np.hypot(*np.subtract(found.axis, there)) * grid.bin * 0.05 / 60 < 0.05
+    t = np.linspace(0, 15, 31)
+    learnt = 1 + sum(value * t**power for value, power in zip(found.coefficients, (2, 3, 4), strict=True))
+    np.testing.assert_allclose(learnt, declared.factor(t), atol=0.01)
+    assert found.scale == pytest.approx(1.0, abs=0.02)
+    assert found.residual < 0.02
+    with pytest.raises(DataError, match="too few"):
+        learn_curve(np.zeros_like(theirs), flat, 0.07)
+
+
+def test_a_made_curve_is_learnt():
+    rng = np.random.default_rng(3)
+    y, x = np.indices((300, 280))
+    t = np.hypot(x - 155.0, y - 133.0) * 0.1
+    flat = np.where(t < 15, 5000.0, 0.0)
+    made = flat * 0.97 * (1 - 0.009 * t**2 + 5e-4 * t**3 - 1e-5 * t**4) * rng.normal(1, 0.01, t.shape)
+    made[:, 100] *= 0.3
+    found = learn_curve(made, flat, 0.1)
+    assert found.axis == pytest.approx((155.0, 133.0), abs=0.2)
+    assert found.coefficients == pytest.approx((-0.009, 5e-4, -1e-5), rel=0.05)
+    assert found.scale == pytest.approx(0.97, abs=0.003)
 
 
 @pytest.mark.parametrize("key", CURVES)
