@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from daxa.errors import NotPossible
-from daxa.xray.formats import EventFormat
+from daxa.xray.eventformat import EventFormat
+from daxa.xray.formats import why_not
 
-__all__ = ["adjacent_ranges", "pi_range", "realised_kev"]
+__all__ = ["adjacent_ranges", "energy_cards", "pi_range", "realised_kev"]
 
 _NEARLY = 1e-9
 """Channels; an edge this close to a channel's edge is that edge (0.5 / 0.001 is not 500)."""
@@ -46,7 +47,7 @@ def pi_range(
     Raises
     ------
     NotPossible
-        The band is empty, or the instrument's channels do not reach so far.
+        The band is empty, the instrument's channels do not reach so far, or are no energies.
 
     Examples
     --------
@@ -56,6 +57,8 @@ def pi_range(
     >>> pi_range(FORMATS["NUSTAR", "FPMA"], 3.0, 10.0)
     (35, 209, 3.0, 10.0)
     """
+    if form.pi_to_kev is None:
+        raise _no_energies(form)
     if pi is None:
         if not (math.isfinite(lo_kev) and math.isfinite(hi_kev) and lo_kev < hi_kev):
             raise _refuse(form, lo_kev, hi_kev, "is empty")
@@ -68,7 +71,15 @@ def pi_range(
 
 
 def realised_kev(form: EventFormat, first: int, last: int) -> tuple[float, float]:
-    """The energies that the channels from `first` to `last` cover, keV, rounded to 1e-9."""
+    """The energies that the channels from `first` to `last` cover, keV, rounded to 1e-9.
+
+    Raises
+    ------
+    NotPossible
+        The instrument measures no energies.
+    """
+    if form.pi_to_kev is None:
+        raise _no_energies(form)
     zero, gain = form.pi_to_kev
     return round(zero + gain * first, 9), round(zero + gain * (last + (not form.pi_is_energy)), 9)
 
@@ -114,6 +125,42 @@ def adjacent_ranges(
     return tuple(ranges)
 
 
+def energy_cards(form: EventFormat, pi: tuple[int, int] | None) -> dict[str, tuple[object, str]]:
+    """What a product's header says about channels and energies, and the rule between them.
+
+    Parameters
+    ----------
+    form
+        The facts about the instrument's event lists.
+    pi
+        First and last channel; None for all.
+
+    Returns
+    -------
+    dict
+        Keyword to value and comment; no energies where the instrument measures none.
+
+    Examples
+    --------
+    >>> from daxa.xray.formats import FORMATS
+    >>> sorted(energy_cards(FORMATS["ROSAT", "HRI"], (2, 10)))
+    ['CHANMAX', 'CHANMIN', 'CHANTYPE']
+    """
+    cards: dict[str, tuple[object, str]] = {"CHANTYPE": (form.channel_type, "kind of channel")}
+    if pi is not None:
+        cards["CHANMIN"] = (pi[0], "first channel")
+        cards["CHANMAX"] = (pi[1], "last channel")
+    if form.pi_to_kev is None:
+        return cards
+    if pi is not None:
+        lo, hi = realised_kev(form, *pi)
+        cards["ENERG_LO"] = (lo, "[keV] low edge of the first channel")
+        cards["ENERG_HI"] = (hi, "[keV] high edge of the last channel")
+    cards["PI0KEV"] = (form.pi_to_kev[0], "[keV] energy at which channel 0 starts")
+    cards["PI2KEV"] = (form.pi_to_kev[1], "[keV] energy per channel")
+    return cards
+
+
 def _channels(form: EventFormat, lo_kev: float, hi_kev: float) -> tuple[int, int]:
     zero, gain = form.pi_to_kev
     lo, hi = (lo_kev - zero) / gain, (hi_kev - zero) / gain
@@ -128,4 +175,12 @@ def _refuse(form: EventFormat, lo_kev: float, hi_kev: float, why: str) -> NotPos
         "energy-band",
         f"the band {lo_kev:g}-{hi_kev:g} keV {why} ({form.mission} {form.instrument})",
         remedy=f"choose a band within {low:g}-{high:g} keV",
+    )
+
+
+def _no_energies(form: EventFormat) -> NotPossible:
+    return NotPossible(
+        "energy-band",
+        f"{form.title} has no energy bands: {why_not(form, 'energy-band')}",
+        remedy=f"select channels ({form.pi_column} {form.pi_limits[0]} to {form.pi_limits[1]}) instead",
     )

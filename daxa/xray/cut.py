@@ -16,7 +16,8 @@ import numpy as np
 
 from daxa.xray import gti
 from daxa.xray.events import EventList
-from daxa.xray.screening import Rule, rules_mask, screening_for
+from daxa.xray.rules import Either, Rule, rules_mask
+from daxa.xray.screening import screening_for
 from daxa.xray.tables import read_column
 
 __all__ = ["Cut", "positions_valid", "select", "standard_cut"]
@@ -37,7 +38,7 @@ class Cut:
         First and last channel; None for all, also for events without a channel.
     """
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule | Either, ...]
     gtis: Mapping[int, np.ndarray]
     pi: tuple[int, int] | None = None
 
@@ -49,12 +50,18 @@ class Cut:
         combined.  The sources of the rules do not count.
         """
         digest = hashlib.sha256()
-        rules = [[rule.column.lower(), rule.op, rule.value, rule.bits] for rule in self.rules]
+        rules = [_identify(rule) for rule in self.rules]
         digest.update(json.dumps([rules, self.pi], separators=(",", ":")).encode())
         for chip, intervals in sorted(self.gtis.items()):
             digest.update(f"{chip}:{len(intervals)}:".encode())
             digest.update(gti.normalise(intervals).astype("<f8").tobytes())
         return digest.hexdigest()[:16]
+
+
+def _identify(rule: Rule | Either) -> list:
+    if isinstance(rule, Either):
+        return ["either", [[_identify(one) for one in way] for way in rule.ways]]
+    return [rule.column.lower(), rule.op, rule.value, rule.bits, *([rule.plus] if rule.plus else [])]
 
 
 def standard_cut(events: EventList, *, pi: tuple[int, int] | None = None) -> Cut:
@@ -90,7 +97,7 @@ def select(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
     """
     mask = rules_mask(cut.rules, rows)
     if cut.pi is not None:
-        channels = read_column(rows, events.format.pi_column)
+        channels = events.channels(rows)
         mask &= (channels >= cut.pi[0]) & (channels <= cut.pi[1])
     if sky:
         mask &= positions_valid(events, rows)
@@ -113,7 +120,7 @@ def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
 
 def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Of the rows with the numbers `kept`, which fell into the good time of their chip."""
-    times = read_column(rows, events.format.time_column)[kept].astype(np.float64)
+    times = events.times(rows[kept])
     if not events.format.chip_column:
         return gti.contains(cut.gtis.get(0, ()), times)
     chips = read_column(rows, events.format.chip_column)[kept]

@@ -14,13 +14,16 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.formats import EventFormat, card_number, card_text
+from daxa.xray.cards import card_number, card_text
+from daxa.xray.clock import seconds_per_unit
+from daxa.xray.eventformat import EventFormat
 from daxa.xray.gti import intersect, union
 from daxa.xray.tables import Table
 
 __all__ = ["read_gtis"]
 
 _STANDARD = re.compile(r"STDGTI(\d\d)", re.ASCII)
+_NUMBERED = re.compile(r"GTI([1-7])", re.ASCII)
 _REFERENCE = re.compile(r"(?:[^:]*):([A-Z0-9_-]{1,32})", re.ASCII)
 _CHIPS = re.compile(r"\d{1,2}(?::\d{1,2})?(?:,\d{1,2}(?::\d{1,2})?)*", re.ASCII)
 _MOST_COMPONENTS = 99
@@ -54,8 +57,10 @@ def read_gtis(source: str, form: EventFormat, events: fits.Header, tables: Seque
         found = dict(_from_data_subspace(source, events, tables)) or _from_standard_names(source, events, tables)
     elif form.gti_scheme == "ccd_id":
         found = _from_chip_cards(source, events, tables)
+    elif form.gti_scheme == "modules":
+        found = _from_numbered_names(source, events, tables)
     else:
-        found = _from_only_table(source, events, tables)
+        found = _from_common_tables(source, form, events, tables)
     if not found:
         raise DataError(
             "no-gti",
@@ -149,11 +154,24 @@ def _described_chips(events: fits.Header) -> set[int]:
     return {int(found[1]) for text in texts if (found := re.fullmatch(r":GTI(\d)", text, re.ASCII))}
 
 
-def _from_only_table(source: str, events: fits.Header, tables: Sequence[Table]) -> dict[int, np.ndarray]:
-    own = [table for table in tables if table.name in {"GTI", "STDGTI"}]
-    if len(own) > 1:
+def _from_numbered_names(source: str, events: fits.Header, tables: Sequence[Table]) -> dict[int, np.ndarray]:
+    """The eROSITA scheme: table GTIn holds for module n."""
+    return {
+        int(found[1]): _intervals(source, events, table)
+        for table in tables
+        if (found := _NUMBERED.fullmatch(table.name))
+    }
+
+
+def _from_common_tables(
+    source: str, form: EventFormat, events: fits.Header, tables: Sequence[Table]
+) -> dict[int, np.ndarray]:
+    """Tables that hold for all chips: the first name that the file has."""
+    by_name = ([table for table in tables if table.name == name] for name in form.gti_tables)
+    own = next((some for some in by_name if some), [])
+    if len(own) > 1 and form.gti_scheme != "every":
         raise _unusable(source, f"one of its {len(own)} GTI tables, of which only one is expected,")
-    return {0: _intervals(source, events, own[0])} if own else {}
+    return {0: intersect(*(_intervals(source, events, table) for table in own))} if own else {}
 
 
 def _intervals(source: str, events: fits.Header, table: Table) -> np.ndarray:
@@ -163,7 +181,9 @@ def _intervals(source: str, events: fits.Header, table: Table) -> np.ndarray:
             own, theirs = card_number(table.header, keyword), card_number(events, keyword)
             if own != theirs:
                 raise _unusable(source, f"the GTI table {table.name}, whose {keyword} differs from the events',")
-    return union(np.column_stack((table.column("START"), table.column("STOP"))))
+    pairs = np.column_stack((table.column("START"), table.column("STOP")))
+    unit = seconds_per_unit(table.header, "START", TIMEUNIT=card_text(events, "TIMEUNIT"))
+    return union(pairs if unit == 1.0 else pairs * unit)
 
 
 def _unusable(source: str, what: str) -> DataError:

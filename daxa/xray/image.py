@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.bands import realised_kev
+from daxa.xray.bands import energy_cards
 from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import EventList
 from daxa.xray.formats import card_text
@@ -270,7 +270,8 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
         World coordinates, what was observed, band, screening, good and live times.  EXPOSURE
         follows the mission's custom (`EventFormat.exposure_means`); ONTIME and LIVETIME are
         the longest of any chip, ONTIMEnn and LIVETInn those of chip nn.  CUTID is equal for
-        products of the same cut.  No card depends on when or where the image is made.
+        products of the same cut.  ASSUMEn says what the list left open.  No card depends on
+        when or where the image is made.
 
     Raises
     ------
@@ -287,10 +288,13 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
             header[keyword] = source[keyword]
     header["OBS_ID"] = events.obs_id
     _add_dates(header, events)
-    _add_band(header, events, cut)
+    for keyword, card in energy_cards(events.format, cut.pi).items():
+        header[keyword] = card
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening, good times, channels")
     _add_times(header, events, cut.gtis)
+    for number, assumption in enumerate(events.assumptions, start=1):
+        header[f"ASSUME{number}"] = assumption
     return header
 
 
@@ -304,19 +308,6 @@ def _add_dates(header: fits.Header, events: EventList) -> None:
             continue
         header[f"DATE-{word}"] = text
         header[f"MJD-{word}"] = (float(mjd), f"[d] {what} of the exposure")
-
-
-def _add_band(header: fits.Header, events: EventList, cut: Cut) -> None:
-    zero, gain = events.format.pi_to_kev
-    header["CHANTYPE"] = ("PI", "kind of channel")
-    if cut.pi is not None:
-        lo, hi = realised_kev(events.format, *cut.pi)
-        header["CHANMIN"] = (cut.pi[0], "first channel")
-        header["CHANMAX"] = (cut.pi[1], "last channel")
-        header["ENERG_LO"] = (lo, "[keV] low edge of the first channel")
-        header["ENERG_HI"] = (hi, "[keV] high edge of the last channel")
-    header["PI0KEV"] = (zero, "[keV] energy at which channel 0 starts")
-    header["PI2KEV"] = (gain, "[keV] energy per channel")
 
 
 def _add_times(header: fits.Header, events: EventList, gtis: Mapping[int, np.ndarray]) -> None:

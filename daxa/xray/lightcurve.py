@@ -18,7 +18,6 @@ from daxa.errors import DataError
 from daxa.xray.cut import Cut, select
 from daxa.xray.events import EventList
 from daxa.xray.gti import covered, union
-from daxa.xray.tables import read_column
 
 if TYPE_CHECKING:
     from daxa.xray.sourcemask import SourceMask
@@ -148,8 +147,7 @@ def light_curve(events: EventList, cut: Cut, width: float, mask: SourceMask | No
         chosen = select(events, cut, rows)
         if mask is not None:
             chosen &= ~mask.hides(rows)
-        times = read_column(rows, events.format.time_column)[chosen]
-        counts += bin_times(times.astype(np.float64), start, width, n)
+        counts += bin_times(events.times(rows[chosen]), start, width, n)
     return LightCurve(start, width, counts, exposure)
 
 

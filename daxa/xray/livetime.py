@@ -13,8 +13,8 @@ import numpy as np
 
 from daxa.errors import DataError
 from daxa.xray import gti
-from daxa.xray.events import EventList
-from daxa.xray.formats import card_number
+from daxa.xray.cards import card_number
+from daxa.xray.events import EventList, live_card
 
 __all__ = ["livetime", "ontime"]
 
@@ -38,28 +38,61 @@ def livetime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, flo
     Parameters
     ----------
     events
-        The event list; for XMM its ``EXPOSUnn`` tables are read.
+        The event list; tables of frames or dead time are read where the mission has them.
     gtis
         Chip to good time intervals, shape (n, 2), s.
 
     Raises
     ------
     DataError
-        The list lacks the table or the card that the live time comes from.
+        The list lacks the table or the card that the live time comes from, or they make no sense.
 
     Notes
     -----
-    XMM: the sum of FRACEXP x TIMEDEL over the frames that lie wholly in a good interval of
-    their CCD, TIME being the centre of a frame.  Chandra: good time x DTCOR.  NuSTAR: good
-    time x DEADC.
+    By `EventFormat.livetime_scheme`.  XMM: the sum of FRACEXP x TIMEDEL over the frames that
+    lie wholly in a good interval of their CCD, TIME being the centre of a frame.  eROSITA:
+    the integral of DEADC (``DEADCORn``) over the good time of a module.  Chandra: good time
+    x DTCOR.  NuSTAR: good time x DEADC.  Others: good time x the first of the format's
+    cards that the list has, such as DEADC or LIVETIME / ONTIME.
     """
-    if events.format.livetime_scheme == "frames":
+    scheme = events.format.livetime_scheme
+    if scheme == "frames":
         return {chip: _frames(events, chip, intervals) for chip, intervals in gtis.items()}
-    keyword = events.format.livetime_scheme.upper()
-    factor = card_number(events.header, keyword)
-    if not 0.0 < factor <= 1.0:
-        raise _unusable(events, f"card {keyword} is {factor:g}, which is no live fraction")
+    if scheme == "modules":
+        return {chip: _corrected(events, chip, intervals) for chip, intervals in gtis.items()}
+    factor = _live_fraction(events, live_card(events.format, events.header) if scheme == "cards" else scheme.upper())
     return {chip: seconds * factor for chip, seconds in ontime(events, gtis).items()}
+
+
+def _live_fraction(events: EventList, name: str) -> float:
+    """A card, or a quotient of two; 1 for no name, which is among the list's assumptions."""
+    if not name:
+        return 1.0
+    top, _, bottom = name.partition("/")
+    factor = card_number(events.header, top)
+    if bottom:
+        whole = card_number(events.header, bottom)
+        factor = factor / whole if whole > 0 else math.inf
+    if not 0.0 < factor <= 1.0:
+        raise _unusable(events, f"card {name} is {factor:g}, which is no live fraction")
+    return factor
+
+
+def _corrected(events: EventList, chip: int, intervals: np.ndarray) -> float:
+    """The live fractions of table DEADCORn, each until the next one."""
+    if not len(intervals):
+        return 0.0
+    table = events.find_table(f"DEADCOR{chip}")
+    if table is None:
+        raise _unusable(events, f"it has good time for module {chip} but no table DEADCOR{chip}")
+    starts, fractions = (table.column(name).astype(np.float64) for name in ("TIME", "DEADC"))
+    sound = len(starts) and np.isfinite(starts).all() and (fractions >= 0).all() and (fractions <= 1).all()
+    if not sound or (np.diff(starts) < 0).any():
+        raise _unusable(events, f"table DEADCOR{chip} holds no live fractions in the order of time")
+    # The first also holds before it, the last after it.
+    low, high = min(starts[0], intervals[0, 0]), max(starts[-1], intervals[-1, 1])
+    edges = np.concatenate(([low], starts[1:], [high]))
+    return math.fsum((gti.covered(intervals, edges) * fractions).tolist())
 
 
 def _frames(events: EventList, chip: int, intervals: np.ndarray) -> float:

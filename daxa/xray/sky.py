@@ -16,7 +16,8 @@ from astropy.io import fits
 from astropy.wcs import WCS, WcsError
 
 from daxa.errors import DataError
-from daxa.xray.formats import EventFormat, card_number, card_text
+from daxa.xray.cards import card_number, card_text
+from daxa.xray.eventformat import EventFormat
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs"]
 
@@ -151,7 +152,7 @@ def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:
     Notes
     -----
     Where the columns X and Y carry no world coordinates, they come from XMM's REFX and
-    REFY cards, else from the nominal pointing and the format's pixel.
+    REFY cards, else from the nominal pointing (RA_NOM, else RA_PNT) and the format's pixel.
     """
     numbers = {card_text(header, f"TTYPE{n}").upper(): n for n in range(1, int(card_number(header, "TFIELDS")) + 1)}
     pair = tuple(
@@ -198,7 +199,7 @@ def _from_column(form: EventFormat, header: fits.Header, number: int) -> tuple[f
 
 
 def _from_pointing(form: EventFormat, header: fits.Header, index: int) -> tuple[float, float, float, str]:
-    axis, position, name = (("X", "RA_NOM", "RA---TAN"), ("Y", "DEC_NOM", "DEC--TAN"))[index]
+    axis, position, name = (("X", "RA", "RA---TAN"), ("Y", "DEC", "DEC--TAN"))[index]
     if f"REF{axis}CRVL" in header:
         name = card_text(header, f"REF{axis}CTYP", name)
         if not _AXES[index].fullmatch(name.upper()):
@@ -209,8 +210,11 @@ def _from_pointing(form: EventFormat, header: fits.Header, index: int) -> tuple[
             card_number(header, f"REF{axis}CDLT"),
             name,
         )
+    if form.reference_pixel is None or not form.pixel_arcsec:
+        raise _senseless(header, f"they carry no world coordinates, and {form.title} has no other")
     pixel = form.pixel_arcsec / 3600.0
-    return form.reference_pixel, card_number(header, position), pixel if index else -pixel, name
+    nominal = next((f"{position}_{word}" for word in ("NOM", "PNT") if card_text(header, f"{position}_{word}")), "")
+    return form.reference_pixel, card_number(header, nominal or f"{position}_NOM"), pixel if index else -pixel, name
 
 
 def _null(header: fits.Header, number: int) -> int | None:
@@ -219,7 +223,7 @@ def _null(header: fits.Header, number: int) -> int | None:
 
 def _limits(form: EventFormat, header: fits.Header, number: int) -> tuple[int, int]:
     """Legal event pixels; a real-valued column counts from half a pixel before the first."""
-    first, last = form.sky_limits
+    first, last = form.sky_limits or (None, None)
     first = math.ceil(card_number(header, f"TLMIN{number}", first))
     last = math.floor(card_number(header, f"TLMAX{number}", last))
     if last <= first:

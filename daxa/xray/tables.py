@@ -19,11 +19,12 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.formats import card_number, card_text
+from daxa.xray.cards import card_number, card_text
 
 __all__ = ["Table", "read_column", "read_tables", "row_type"]
 
-_TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM](?:\(\d*\))?)", re.ASCII)
+# What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
+_TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
 _NUMPY = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "C": ">c8", "M": ">c16"}
 _WIDTH = {"L": 1, "A": 1, "P": 8, "Q": 16}
 _BITS = {1: "u1", 2: ">u2", 4: ">u4", 8: ">u8"}
@@ -72,8 +73,17 @@ class Table:
         return read_column(self.rows(), name)
 
 
-def read_column(rows: np.ndarray, name: str) -> np.ndarray:
+def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndarray:
     """One column of rows as a view, whatever the case of its name.
+
+    Parameters
+    ----------
+    rows
+        Shape (n,), structured.
+    name
+        The column.
+    opaque
+        Also give columns whose values are not read, as bytes.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def read_column(rows: np.ndarray, name: str) -> np.ndarray:
     for found in rows.dtype.names or ():
         if found.lower() == wanted:
             column = rows[found]
-            if column.dtype.kind == "V":
+            if column.dtype.kind == "V" and not opaque:
                 raise DataError(
                     "column-type",
                     f"column {found} is scaled, of variable length, or of a type that is not read",

@@ -135,8 +135,11 @@ def test_gratings_list_without_good_times_is_refused(real_data):
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("nicer/ngc300nicer_bary.evt", "impossible.instrument"),
-        ("rosat/rosat.evt", "impossible.instrument"),
+        ("astrosat/laxpc_crab.fits", "impossible.instrument"),
+        ("einstein/ipc_8102_ctb109_fragment.fits", "data.no-gti"),
+        ("rxte/std1_ao9_01_01.lc", "data.not-events"),
+        ("swift/xrt_00092220001_target_sr.pha", "data.not-events"),
+        ("integral/isgri_spectra_group.pha", "data.not-events"),
         ("nustar/nu30002041016A01_cl_3to20keV_det1.fits", "data.not-events"),
         ("xmm/0404910601/images/0404910601_mos1_exp1-0.50-2.00keVimg.fits", "data.not-events"),
         ("SOURCES.md", "data.not-fits"),
