@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from daxa.xray import gti
 from daxa.xray.events import EventList
 from daxa.xray.rules import Either, Rule, rules_mask
 from daxa.xray.screening import screening_for
-from daxa.xray.tables import read_column
+from daxa.xray.tables import in_machine_order, read_column
 
 __all__ = ["Cut", "positions_valid", "select", "standard_cut"]
 
@@ -41,6 +42,11 @@ class Cut:
     rules: tuple[Rule | Either, ...]
     gtis: Mapping[int, np.ndarray]
     pi: tuple[int, int] | None = None
+
+    @cached_property
+    def edges(self) -> dict[int, np.ndarray]:
+        """Chip to the edges of its good times in normal form, shape (2 n,), s: start, stop, start, ..."""
+        return {chip: np.ascontiguousarray(gti.normalise(good)).ravel() for chip, good in self.gtis.items()}
 
     @property
     def identity(self) -> str:
@@ -95,15 +101,21 @@ def select(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
     NotPossible
         `sky` is asked for and the list has no sky coordinates.
     """
+    mask = np.empty(len(rows), dtype=bool)
+    for start in range(0, len(rows), events.block):
+        some = slice(start, start + events.block)
+        mask[some] = _select_block(events, cut, rows[some], sky)
+    return mask
+
+
+def _select_block(events: EventList, cut: Cut, rows: np.ndarray, sky: bool) -> np.ndarray:
     mask = rules_mask(cut.rules, rows)
     if cut.pi is not None:
-        channels = events.channels(rows)
+        channels = in_machine_order(events.channels(rows))
         mask &= (channels >= cut.pi[0]) & (channels <= cut.pi[1])
     if sky:
         mask &= positions_valid(events, rows)
-    kept = np.flatnonzero(mask)
-    mask[kept] = _in_good_time(events, cut, rows, kept)
-    return mask
+    return _in_good_time(events, cut, rows, mask)
 
 
 def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
@@ -118,14 +130,22 @@ def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
     return valid
 
 
-def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Of the rows with the numbers `kept`, which fell into the good time of their chip."""
-    times = events.times(rows[kept])
-    if not events.format.chip_column:
-        return gti.contains(cut.gtis.get(0, ()), times)
-    chips = read_column(rows, events.format.chip_column)[kept]
-    good = np.zeros(len(kept), dtype=bool)
-    for chip, intervals in cut.gtis.items():
-        own = np.flatnonzero(chips == chip)
-        good[own] = gti.contains(intervals, times[own])
+def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Which rows of the mask fell into the good time of their chip."""
+    times = events.times(rows)
+    low, high = times.min(initial=np.inf), times.max(initial=-np.inf)
+    chip_column = events.format.chip_column
+    chips = in_machine_order(read_column(rows, chip_column)) if chip_column else None
+    good = np.zeros(len(rows), dtype=bool)
+    for chip, edges in cut.edges.items():
+        # The number of edges before a time is odd inside an interval.
+        first, last = np.searchsorted(edges, (low, high), side="right")
+        same = first == last and not np.isnan(low)
+        if same and first % 2 == 0:
+            continue
+        own = mask if chips is None else (chips == chip) & mask
+        if same:
+            good |= own
+        else:
+            good[own] = np.searchsorted(edges, times[own], side="right") % 2 == 1
     return good

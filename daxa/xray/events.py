@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,11 +28,12 @@ from daxa.xray.goodtimes import read_gtis
 from daxa.xray.sky import SkyGrid, find_sky
 from daxa.xray.tables import Table, read_column, read_tables
 
-__all__ = ["EventList", "open_events"]
+__all__ = ["EventList", "live_card", "open_events"]
 
 _OBS_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _EXPOSURE = re.compile(r"[SUX][0-9]{3}", re.ASCII)
 _MOST_COLUMNS = 999
+_BLOCK = 1 << 20
 _TABLES = frozenset(name for form in FORMATS.values() for name in form.tables) - {"EVENTS"}
 
 
@@ -115,7 +117,7 @@ class EventList:
         reason = why_not(self.format, product, self.header, self.primary)
         return reason or ("it has no sky coordinates" if product == "image" and self.sky_grid is None else "")
 
-    @property
+    @cached_property
     def sky(self) -> SkyGrid:
         """Sky coordinates of the events.
 
@@ -155,6 +157,11 @@ class EventList:
             There is no such column, or its values are scaled.
         """
         return read_column(self.rows, name)
+
+    @property
+    def block(self) -> int:
+        """How many rows are best looked at together: few enough to stay in the processor's cache."""
+        return max(1, _BLOCK // max(1, self.rows.dtype.itemsize))
 
     def chunks(self, size: int = 200_000) -> Iterator[np.ndarray]:
         """The rows, `size` at a time, as views."""

@@ -23,7 +23,7 @@ from daxa.xray.formats import card_text
 from daxa.xray.livetime import livetime, ontime
 from daxa.xray.screening import rules_text
 from daxa.xray.sky import SkyGrid
-from daxa.xray.tables import read_column
+from daxa.xray.tables import in_machine_order, read_column
 
 __all__ = ["ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
 
@@ -34,6 +34,7 @@ _MARGIN = 16
 """Image pixels that stay free around the outermost event, for exposed pixels without events."""
 
 _MOST_PIXELS = 1 << 28
+_MOST_WAITING = 1 << 21
 
 _COPIED = (
     "TELESCOP", "INSTRUME", "DETNAM", "GRATING", "FILTER", "DATAMODE", "SUBMODE", "OBS_ID", "EXPIDSTR", "OBJECT",
@@ -163,7 +164,7 @@ def pixel_index(events: EventList, grid: ImageGrid, rows: np.ndarray, kept: np.n
     """
     indices = []
     for name, start in zip(events.sky.columns, (grid.x0, grid.y0), strict=True):
-        values = read_column(rows, name)[kept]
+        values = in_machine_order(read_column(rows, name))[kept]
         if values.dtype.kind == "f":
             # A position far off the grid must not overflow the integer that it becomes.
             scaled = np.floor((values.astype(np.float64) - (start - 0.5)) / grid.bin)
@@ -200,9 +201,15 @@ def count_image(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
         A column that the cut needs is absent, or a pixel holds more counts than an int32.
     """
     counts = np.zeros(grid.nx * grid.ny, dtype=np.int64)
-    for rows in events.chunks():
+    waiting: list[np.ndarray] = []
+    for rows in events.chunks(events.block):
         kept = np.flatnonzero(select(events, cut, rows, sky=True))
-        counts += np.bincount(pixel_index(events, grid, rows, kept), minlength=counts.size)
+        waiting.append(pixel_index(events, grid, rows, kept))
+        # Counting goes over the whole image: wait until there are as many events as pixels, or memory would grow.
+        if sum(map(len, waiting)) > min(counts.size, _MOST_WAITING):
+            counts += np.bincount(np.concatenate(waiting), minlength=counts.size)
+            waiting.clear()
+    counts += np.bincount(np.concatenate([np.empty(0, np.int64), *waiting]), minlength=counts.size)
     if counts.max(initial=0) > np.iinfo(np.int32).max:
         raise DataError(
             "counts", f"{events.path.name}: a pixel holds more than 2^31 - 1 counts", remedy="choose smaller pixels"

@@ -7,14 +7,15 @@ own tool would be told (`rules_expression`) and a text for headers (`rules_text`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.tables import read_column
+from daxa.xray.tables import in_machine_order, read_column
 
 __all__ = ["Dialect", "Either", "Rule", "rules_cfitsio", "rules_expression", "rules_mask", "rules_text"]
 
@@ -100,22 +101,27 @@ def rules_mask(rules: Sequence[Rule | Either], rows: np.ndarray) -> np.ndarray:
     >>> rules_mask([Rule("PATTERN", "between", (0, 12), ""), Rule("FLAG", "equal", 0, "")], rows).tolist()
     [True, False, False]
     """
+
+    @cache
+    def read(name: str) -> np.ndarray:
+        return in_machine_order(read_column(rows, name))
+
     mask = np.ones(len(rows), dtype=bool)
     for rule in rules:
         if isinstance(rule, Either):
             mask &= np.logical_or.reduce([rules_mask(way, rows) for way in rule.ways])
+        elif rule.op == "places_clear":
+            mask &= _places_clear(rule, read_column(rows, rule.column, opaque=True))
         else:
-            mask &= _rule_mask(rule, rows)
+            mask &= _rule_mask(rule, read)
     return mask
 
 
-def _rule_mask(rule: Rule, rows: np.ndarray) -> np.ndarray:
-    if rule.op == "places_clear":
-        return _places_clear(rule, read_column(rows, rule.column, opaque=True))
-    column = read_column(rows, rule.column)
+def _rule_mask(rule: Rule, read: Callable[[str], np.ndarray]) -> np.ndarray:
+    column = read(rule.column)
     if rule.plus is not None:
         other, factor = rule.plus
-        values = _numbers(rule, column) + factor * _numbers(rule, read_column(rows, other))
+        values = _numbers(rule, column) + factor * _numbers(rule, read(other))
         return (values > rule.value[0]) & (values < rule.value[1])
     if column.dtype.kind not in "iu" or column.ndim != 1 or (rule.bits and column.itemsize * 8 != rule.bits):
         raise _wrong_kind(rule, column, f"{rule.bits} bits" if rule.bits else "an integer")
@@ -123,7 +129,9 @@ def _rule_mask(rule: Rule, rows: np.ndarray) -> np.ndarray:
         bits = np.array(rule.value, dtype=np.uint64).astype(column.dtype)
         return (column & bits) == (0 if rule.op == "bits_clear" else bits)
     if rule.op in {"in", "not_in"}:
-        return np.isin(column, rule.value, invert=rule.op == "not_in")
+        # A few comparisons are faster than numpy's isin, which builds a table.
+        found = np.logical_or.reduce([column == value for value in rule.value])
+        return found if rule.op == "in" else ~found
     if rule.op == "equal":
         return column == rule.value
     first, last = rule.value

@@ -21,7 +21,7 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.cards import card_number, card_text
 
-__all__ = ["Table", "read_column", "read_tables", "row_type"]
+__all__ = ["Table", "in_machine_order", "read_column", "read_tables", "row_type"]
 
 # What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
 _TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
@@ -112,6 +112,17 @@ def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndar
         f"there is no column {name}",
         remedy="check that the file is an event list as the archive distributes it",
     )
+
+
+def in_machine_order(column: np.ndarray) -> np.ndarray:
+    """A column as a contiguous array in the machine's byte order, in which computing is fast.
+
+    Examples
+    --------
+    >>> in_machine_order(np.array([1, 2], dtype=">i2")).dtype == np.dtype("=i2")
+    True
+    """
+    return np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("="))
 
 
 def row_type(header: fits.Header, source: str) -> np.dtype:

@@ -1,0 +1,223 @@
+"""Reading, screening, good times and binning of a large event list, against the plain reading of its columns.
+
+A list of XMM's pn as SAS writes it, 12 CCDs with their own good times, is made once.  Every case
+runs in a process of its own, several times; the best counts, after one reading of the file, so that it is
+in the system's cache for all.  What is measured:
+
+- plain: the columns that the cut and the image need, read from the file into arrays in the machine's
+  byte order, and nothing else: the floor for anybody who looks at them;
+- daxa: `EventList.open`, the standard screening, per-CCD good times, a band, an image of 648 x 648 pixels;
+- astropy: the same with `astropy.io.fits` and plain numpy (`histogram2d`);
+- CFITSIO: the same by its extended file names, one image per CCD;
+- stingray: its reader alone, which neither screens nor bins images (where it is installed).
+
+    python benchmarks/native.py [--events 5000000] [--repeat 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+CHIPS = range(1, 13)
+COLUMNS = ("TIME", "X", "Y", "PI", "FLAG", "PATTERN", "CCDNR")
+BAND = (500, 2000)
+SPAN = 100_000.0
+BIN, SIDE, FIRST = 80, 648, 1
+
+ROW = np.dtype(
+    [
+        ("TIME", ">f8"), ("RAWX", ">i2"), ("RAWY", ">i2"), ("DETX", ">i2"), ("DETY", ">i2"), ("X", ">i4"), ("Y", ">i4"),
+        ("PHA", ">i2"), ("PI", ">i2"), ("FLAG", ">i4"), ("PATTERN", "u1"), ("PAT_ID", ">i2"), ("PAT_SEQ", "u1"),
+        ("CCDNR", "u1"),
+    ]
+)  # fmt: skip
+"""The columns of a list of the pn, in its order: 37 bytes to a row."""
+
+FORMS = {">f8": "D", ">i2": "I", ">i4": "J", "|u1": "B"}
+
+
+def intervals(chip: int) -> np.ndarray:
+    """Twenty good intervals of a CCD."""
+    starts = np.arange(20) * (SPAN / 20) + chip
+    return np.column_stack((starts, starts + SPAN / 22))
+
+
+def make(path: Path, events: int) -> None:
+    """The list, the same for ever: 85 percent of the events pass each test."""
+    from astropy.io import fits
+
+    rng = np.random.default_rng(2001)
+    header = fits.Header()
+    header["XTENSION"], header["BITPIX"], header["NAXIS"] = "BINTABLE", 8, 2
+    header["NAXIS1"], header["NAXIS2"], header["PCOUNT"], header["GCOUNT"] = ROW.itemsize, events, 0, 1
+    header["TFIELDS"], header["EXTNAME"] = len(ROW), "EVENTS"
+    for number, name in enumerate(ROW.names, 1):
+        header[f"TTYPE{number}"], header[f"TFORM{number}"] = name, FORMS[ROW[name].str]
+        if name in {"X", "Y"}:
+            header[f"TCTYP{number}"] = "RA---TAN" if name == "X" else "DEC--TAN"
+            header[f"TCRPX{number}"], header[f"TCRVL{number}"] = 25921.0, 150.0 if name == "X" else 2.0
+            header[f"TCDLT{number}"] = 0.05 / 3600 * (-1 if name == "X" else 1)
+            header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 1, 51840
+    cards = {"TELESCOP": "XMM", "INSTRUME": "EPN", "OBS_ID": "0000000001", "MJDREF": 50814.0, "SIMULATD": True}
+    cards |= {"TIMESYS": "TT", "DSTYP1": "CCDNR", "DSTYP2": "TIME", "DSVAL2": "TABLE"}
+    for chip in CHIPS:
+        prefix = "" if chip == 1 else str(chip)
+        cards |= {f"{prefix}DSVAL1": str(chip), f"{prefix}DSREF2": f":GTI000{chip:02d}"}
+    header.update(cards)
+    fits.PrimaryHDU().writeto(path)
+    with path.open("ab") as out:
+        out.write(header.tostring(padding=True).encode())
+        for done in range(0, events, 1_000_000):
+            out.write(_rows(rng, min(1_000_000, events - done), done / events, events).tobytes())
+        out.write(b"\0" * (-(ROW.itemsize * events) % 2880))
+        for chip in CHIPS:
+            columns = zip(("START", "STOP"), intervals(chip).T, strict=True)
+            table = fits.BinTableHDU.from_columns(
+                [fits.Column(key, "D", unit="s", array=values) for key, values in columns], name=f"GTI000{chip:02d}"
+            )
+            out.write(table.header.tostring(padding=True).encode())
+            data = table.data.tobytes()
+            out.write(data + b"\0" * (-len(data) % 2880))
+
+
+def _rows(rng: np.random.Generator, count: int, at: float, events: int) -> np.ndarray:
+    rows = np.zeros(count, ROW)
+    rows["TIME"] = at * SPAN + np.sort(rng.uniform(0, SPAN * count / events, count))
+    rows["X"], rows["Y"] = (np.clip(rng.normal(25921, 6000, count), 1, 51840) for _ in range(2))
+    rows["PI"] = rng.exponential(1800, count).clip(0, 20000)
+    rows["FLAG"] = np.where(rng.random(count) < 0.85, 0, 1 << rng.integers(0, 30, count))
+    rows["PATTERN"] = np.where(rng.random(count) < 0.85, rng.integers(0, 5, count), 6)
+    rows["CCDNR"] = rng.integers(1, 13, count)
+    return rows
+
+
+def run_plain(path: Path) -> int:
+    """Every needed column as an array in the machine's byte order, filled a megabyte of rows at a time (fastest)."""
+    from daxa.xray.events import open_events
+
+    rows = open_events(path).rows
+    columns = {name: np.empty(len(rows), ROW[name].newbyteorder("=")) for name in COLUMNS}
+    step = (1 << 20) // ROW.itemsize
+    for start in range(0, len(rows), step):
+        for name, column in columns.items():
+            column[start : start + step] = rows[name][start : start + step]
+    return sum(map(len, columns.values()))
+
+
+def run_daxa(path: Path) -> int:
+    from daxa.xray import EventList, ImageGrid, count_image, standard_cut
+
+    events = EventList.open(path)
+    return int(count_image(events, standard_cut(events, pi=BAND), ImageGrid(FIRST, FIRST, BIN, SIDE, SIDE)).sum())
+
+
+def run_astropy(path: Path) -> int:
+    from astropy.io import fits
+
+    with fits.open(path, memmap=True) as units:
+        data = units["EVENTS"].data
+        keep = ((data["FLAG"] & 0x0CFA0000) == 0) & (data["FLAG"] == 0) & (data["PATTERN"] <= 4)
+        keep &= (data["PI"] >= BAND[0]) & (data["PI"] <= BAND[1])
+        good = np.zeros(len(data), dtype=bool)
+        for chip in CHIPS:
+            own = keep & (data["CCDNR"] == chip)
+            table = units[f"GTI000{chip:02d}"].data
+            times = data["TIME"][own]
+            before = np.searchsorted(table["START"], times, side="right") - 1
+            good[own] = (before >= 0) & (times < table["STOP"][before])
+        edges = FIRST - 0.5 + BIN * np.arange(SIDE + 1)
+        image = np.histogram2d(data["Y"][good], data["X"][good], bins=(edges, edges))[0]
+    return int(image.sum())
+
+
+def run_cfitsio(path: Path) -> int:
+    import fitsio
+
+    total, last = 0, FIRST + BIN * SIDE - 1
+    for chip in CHIPS:
+        cut = (
+            f"CCDNR == {chip} && (FLAG & 217710592) == 0 && FLAG == 0 && PATTERN <= 4 && PI >= {BAND[0]} && "
+            f'PI <= {BAND[1]} && gtifilter("{path}[GTI000{chip:02d}]", TIME, "START", "STOP")'
+        )
+        name = f"{path}[EVENTS][{cut}][bin X={FIRST}:{last}:{BIN},Y={FIRST}:{last}:{BIN}]"
+        with fitsio.FITS(name) as image:
+            total += int(image[0].read().sum())
+    return total
+
+
+def run_stingray(path: Path) -> int:
+    from stingray.io import FITSTimeseriesReader
+
+    reader = FITSTimeseriesReader(str(path), data_kind="times")
+    return len(reader[:])
+
+
+CASES = {"plain": run_plain, "daxa": run_daxa, "astropy": run_astropy, "CFITSIO": run_cfitsio, "stingray": run_stingray}
+
+
+def measure(case: str, path: Path, repeat: int) -> dict[str, float]:
+    """Best time of a case in this process; in a further, untimed run the most memory that Python and numpy took."""
+    import astropy.wcs  # noqa: F401 - importing is not timed
+
+    import daxa.xray.image  # noqa: F401
+
+    best, result = float("inf"), 0
+    for _ in range(repeat):
+        start = time.perf_counter()
+        result = CASES[case](path)
+        best = min(best, time.perf_counter() - start)
+    peak = 0
+    if case != "CFITSIO":
+        tracemalloc.start()
+        CASES[case](path)
+        peak = tracemalloc.get_traced_memory()[1]
+    return {"seconds": best, "result": result, "megabytes": peak / 1e6}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--events", type=int, default=5_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(measure(arguments.case, arguments.path, arguments.repeat)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "events.fits"
+        make(path, arguments.events)
+        print(f"{arguments.events:,} events, {path.stat().st_size / 1e6:.0f} MB, best of {arguments.repeat}\n")
+        report(path, arguments)
+
+
+def report(path: Path, arguments: argparse.Namespace) -> None:
+    modules = {"CFITSIO": "fitsio", "stingray": "stingray"}
+    cases = [case for case in CASES if importlib.util.find_spec(modules.get(case, "numpy"))]
+    found = {}
+    print(f"{'case':10}{'seconds':>10}{'/ plain':>10}{'MB':>8}{'counts':>12}")
+    for case in cases:
+        command = [sys.executable, __file__, "--case", case, "--path", str(path), "--repeat", str(arguments.repeat)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[case] = one = json.loads(done.stdout)
+        ratio = one["seconds"] / found["plain"]["seconds"]
+        counts = one["result"] if case in {"daxa", "astropy", "CFITSIO"} else "-"
+        print(f"{case:10}{one['seconds']:>10.3f}{ratio:>10.2f}{one['megabytes']:>8.0f}{counts:>12}")
+    made = {found[case]["result"] for case in ("daxa", "astropy", "CFITSIO") if case in found}
+    assert len(made) == 1, "the images differ"
+    ratios = {case: round(one["seconds"] / found["plain"]["seconds"], 2) for case, one in found.items()}
+    print(f"\n{json.dumps({'events': arguments.events, 'ratios': ratios, 'megabytes': found['daxa']['megabytes']})}")
+
+
+if __name__ == "__main__":
+    main()
