@@ -1,15 +1,15 @@
 """Reading, screening, good times and binning of a large event list, against the plain reading of its columns.
 
 A list of XMM's pn as SAS writes it, 12 CCDs with their own good times, is made once.  Every case
-runs in a process of its own, several times; the best counts, after one reading of the file, so that it is
-in the system's cache for all.  What is measured:
+runs in a process of its own, several times, and the best counts, so that the file is in the system's cache
+for all.  Times are of the processor (all cases have one thread): they hold on a busy machine.  What is measured:
 
 - plain: the columns that the cut and the image need, read from the file into arrays in the machine's
   byte order, and nothing else: the floor for anybody who looks at them;
 - daxa: `EventList.open`, the standard screening, per-CCD good times, a band, an image of 648 x 648 pixels;
 - astropy: the same with `astropy.io.fits` and plain numpy (`histogram2d`);
 - CFITSIO: the same by its extended file names, one image per CCD;
-- stingray: its reader alone, which neither screens nor bins images (where it is installed).
+- stingray: the reading of the times alone by its reader, which neither screens nor bins images (where installed).
 
     python benchmarks/native.py [--events 5000000] [--repeat 3]
 """
@@ -173,9 +173,9 @@ def measure(case: str, path: Path, repeat: int) -> dict[str, float]:
 
     best, result = float("inf"), 0
     for _ in range(repeat):
-        start = time.perf_counter()
+        start = time.process_time()
         result = CASES[case](path)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     peak = 0
     if case != "CFITSIO":
         tracemalloc.start()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 from astropy.io import fits
 
 from daxa.errors import DataError
 
-__all__ = ["card_number", "card_text"]
+__all__ = ["card_number", "card_text", "card_value"]
 
 
 def card_text(header: fits.Header, keyword: str, default: str = "") -> str:
@@ -29,6 +30,21 @@ def card_text(header: fits.Header, keyword: str, default: str = "") -> str:
     if not (text.isascii() and text.isprintable()):
         raise _bad_card(header, keyword)
     return text
+
+
+def card_value(header: fits.Header, keyword: str) -> object:
+    """The value of a card that is there, as it may be written again.
+
+    Raises
+    ------
+    DataError
+        The card cannot be parsed, or its number is not finite (``1E400``), which FITS has no words for.
+    """
+    card_text(header, keyword)
+    value = header[keyword]
+    if isinstance(value, (float, complex)) and not cmath.isfinite(value):
+        raise _bad_card(header, keyword)
+    return value
 
 
 def card_number(header: fits.Header, keyword: str, default: float | None = None) -> float:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, WcsError
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray import gti
@@ -253,7 +253,14 @@ class EventList:
         plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval, plane.wcs.cdelt = sky.ctype, sky.crpix, sky.crval, sky.cdelt
         known = np.isfinite(pixels).all(axis=1)
         pixels[~known] = np.nan
-        pixels[known] = plane.wcs_pix2world(pixels[known], 1)
+        try:
+            pixels[known] = plane.wcs_pix2world(pixels[known], 1)
+        except WcsError as problem:
+            raise DataError(
+                "sky",
+                f"the sky columns of {self.path.name} make no sense: {str(problem).splitlines()[-1]}",
+                remedy="fetch the event list again",
+            ) from problem
         return pixels
 
     def _wrong_kind(self, name: str, column: np.ndarray) -> DataError:

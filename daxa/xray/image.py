@@ -17,9 +17,9 @@ from astropy.time import Time
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.bands import energy_cards
+from daxa.xray.cards import card_text, card_value
 from daxa.xray.cut import Cut, select, standard_cut
 from daxa.xray.events import EventList
-from daxa.xray.formats import card_text
 from daxa.xray.livetime import livetime, ontime
 from daxa.xray.screening import rules_text
 from daxa.xray.sky import SkyGrid
@@ -292,7 +292,7 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
     for keyword in _COPIED:
         source = events.header if card_text(events.header, keyword) else events.primary
         if card_text(source, keyword):
-            header[keyword] = source[keyword]
+            header[keyword] = card_value(source, keyword)
     header["OBS_ID"] = events.obs_id
     _add_dates(header, events)
     for keyword, card in energy_cards(events.format, cut.pi).items():

@@ -23,6 +23,9 @@ __all__ = ["SkyGrid", "find_sky", "header_wcs"]
 
 _AXES = (re.compile(r"RA---?[A-Z]{3}", re.ASCII), re.compile(r"DEC--?[A-Z]{3}", re.ASCII))
 
+_MOST_PIXELS = 1 << 40
+"""No plane has more; beyond, counting in 64 bits could overflow."""
+
 _FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
 
 
@@ -169,6 +172,10 @@ def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:
     crpix, crval, cdelt, ctype = (tuple(values) for values in zip(*axes, strict=True))
     if 0.0 in cdelt or not math.isclose(abs(cdelt[0]), abs(cdelt[1]), rel_tol=1e-6):
         raise _senseless(header, f"its pixels are {cdelt[0]} by {cdelt[1]} degrees")
+    if max(map(abs, crpix)) > _MOST_PIXELS:
+        raise _senseless(header, f"their reference pixel is {crpix[0]}, {crpix[1]}")
+    if not (abs(crval[0]) <= 360.0 and abs(crval[1]) <= 90.0):
+        raise _senseless(header, f"their reference is at {crval[0]}, {crval[1]} degrees")
     return SkyGrid(
         columns=tuple(card_text(header, f"TTYPE{number}") for number in pair),
         crpix=crpix,
@@ -226,7 +233,7 @@ def _limits(form: EventFormat, header: fits.Header, number: int) -> tuple[int, i
     first, last = form.sky_limits or (None, None)
     first = math.ceil(card_number(header, f"TLMIN{number}", first))
     last = math.floor(card_number(header, f"TLMAX{number}", last))
-    if last <= first:
+    if last <= first or max(-first, last) > _MOST_PIXELS:
         raise _senseless(header, f"its legal range is {first} to {last}")
     return first, last
 

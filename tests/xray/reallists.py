@@ -42,6 +42,9 @@ LISTS = {
     "nustar-30101031002": RealList("nustar/nu30101031002A_cut_evt.fits", 2.458, (35, 1909), {0: "GTI"}),
 }
 
+UNMAPPED = {"rosat-us800282p": RealList("rosat/rosat.evt", 15.0, (52, 201), {0: "GTI"})}
+"""Real lists with sky columns whose detectors are not declared, so that no exposure map is made of them."""
+
 FORBIDDEN_BITS = {
     "xmm": ("FLAG", range(32)),
     "chandra": ("status", range(32)),
@@ -55,11 +58,11 @@ FORBIDDEN_VALUES = {
 }
 
 
-def with_rows(source: Path, target: Path, rows: np.ndarray) -> Path:
+def with_rows(source: Path, target: Path, rows: np.ndarray, table: str = "EVENTS") -> Path:
     """A copy of an event list whose events table holds these rows; every other byte stays."""
     with fits.open(source) as units:
-        place = units["EVENTS"].fileinfo()
-        count = units["EVENTS"].header["NAXIS2"]
+        place = units[table].fileinfo()
+        count = units[table].header["NAXIS2"]
     content = source.read_bytes()
     header = content[place["hdrLoc"] : place["datLoc"]]
     old, new = (f"NAXIS2  = {number:>20d}".encode() for number in (count, len(rows)))
@@ -89,6 +92,8 @@ def _changed(row: np.ndarray, column: str, value) -> np.ndarray:
 def by_flags(events: EventList, band: tuple[int, int]) -> list[np.ndarray]:
     """Rows that only the screening forbids: one per flag bit, one per value out of range."""
     row = good_row(events, band)
+    if events.format.mission not in FORBIDDEN_BITS:
+        return []
     column, bits = FORBIDDEN_BITS[events.format.mission]
     unsigned = f"u{read_column(row, column).dtype.itemsize}"
     rows = []
@@ -128,6 +133,8 @@ def by_position(events: EventList, band: tuple[int, int]) -> list[np.ndarray]:
     (x, y), rows = events.sky.columns, []
     for columns in ((x,), (y,), (x, y)):
         changed = row.copy()
+        if changed[x].dtype.kind != "f" and None in events.sky.nulls:
+            return []
         for name, null in zip((x, y), events.sky.nulls, strict=True):
             if name in columns:
                 read_column(changed, name)[:] = np.nan if null is None else null
