@@ -11,7 +11,7 @@ for all.  Times are of the processor (all cases have one thread): they hold on a
 - CFITSIO: the same by its extended file names, one image per CCD;
 - stingray: the reading of the times alone by its reader, which neither screens nor bins images (where installed).
 
-    python benchmarks/native.py [--events 5000000] [--repeat 3]
+    python benchmarks/native.py [--events 5000000] [--repeat 3] [--cases plain daxa]
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="plain and daxa at least")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -203,7 +204,7 @@ def main() -> None:
 
 def report(path: Path, arguments: argparse.Namespace) -> None:
     modules = {"CFITSIO": "fitsio", "stingray": "stingray"}
-    cases = [case for case in CASES if importlib.util.find_spec(modules.get(case, "numpy"))]
+    cases = [case for case in arguments.cases if importlib.util.find_spec(modules.get(case, "numpy"))]
     found = {}
     print(f"{'case':10}{'seconds':>10}{'/ plain':>10}{'MB':>8}{'counts':>12}")
     for case in cases:

@@ -137,15 +137,24 @@ def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, mask: np.ndarra
     chip_column = events.format.chip_column
     chips = in_machine_order(read_column(rows, chip_column)) if chip_column else None
     good = np.zeros(len(rows), dtype=bool)
+    whole = []
     for chip, edges in cut.edges.items():
         # The number of edges before a time is odd inside an interval.
-        first, last = np.searchsorted(edges, (low, high), side="right")
-        same = first == last and not np.isnan(low)
-        if same and first % 2 == 0:
-            continue
-        own = mask if chips is None else (chips == chip) & mask
-        if same:
-            good |= own
-        else:
-            good[own] = np.searchsorted(edges, times[own], side="right") % 2 == 1
+        first, last = edges.searchsorted((low, high), side="right").tolist()
+        if first != last or low != low:  # noqa: PLR0124 - NaN
+            own = mask if chips is None else (chips == chip) & mask
+            good[own] = edges.searchsorted(times[own], side="right") % 2 == 1
+        elif first % 2:
+            whole.append(chip)
+    if whole:
+        good |= mask if chips is None else mask & _among(chips, whole)
     return good
+
+
+def _among(chips: np.ndarray, wanted: list[int]) -> np.ndarray:
+    """Which chips are among the wanted ones; by a table where the column has bytes."""
+    if chips.dtype != np.uint8:
+        return np.isin(chips, wanted)
+    table = np.zeros(256, dtype=bool)
+    table[[chip for chip in wanted if 0 <= chip < len(table)]] = True
+    return table[chips]
