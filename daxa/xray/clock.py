@@ -22,6 +22,7 @@ __all__ = ["Clock", "read_clock", "seconds_per_unit"]
 
 _DAY = 86400.0
 _MOST_DAYS = 100_000
+_MOST_ELAPSED = 365_250_000
 
 _UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "d": _DAY, "day": _DAY, "days": _DAY}
 
@@ -59,9 +60,17 @@ class Clock:
     scale: str
 
     def date(self, seconds: float | np.ndarray) -> Time:
-        """Times of the list, s, as dates; whole days and fractions apart, so that nanoseconds survive."""
+        """Times of the list, s, as dates; whole days and fractions apart, so that nanoseconds survive.
+
+        Raises
+        ------
+        DataError
+            A time is no finite number, or a million years off.
+        """
         elapsed = np.asarray(seconds, dtype=np.float64) + self.zero
         days = np.floor(elapsed / _DAY)
+        if not (np.abs(days) < _MOST_ELAPSED).all():
+            raise _unusable("one of them is no time at which anything can have happened")
         return Time(self.day + days, self.fraction + (elapsed - days * _DAY) / _DAY, format="mjd", scale=self.scale)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.events import open_events
 from daxa.xray.livetime import livetime, ontime
+from tests.xray.madelists import make_list
 from tests.xray.reallists import LISTS
 
 XMM = [name for name in LISTS if name.startswith("xmm")]
@@ -91,4 +93,25 @@ def test_an_impossible_live_fraction_is_an_error(real_data, tmp_path):
     (tmp_path / "nan.fits").write_bytes(content)
     events = open_events(tmp_path / "nan.fits")
     with pytest.raises(DataError, match="EXPOSU01"):
+        livetime(events, events.gtis)
+
+
+def test_rosat_einstein_and_others_take_the_card_they_have(real_data):
+    rosat = open_events(real_data / "rosat/rosat.evt")
+    assert livetime(rosat, rosat.gtis)[0] == pytest.approx(rosat.header["XS-LIVTI"])
+    given = [(79487000.0, 79487000.0 + 4440.957031250007)]
+    einstein = open_events(real_data / "einstein/ipc_8102_ctb109_fragment.fits", good_times=given)
+    assert livetime(einstein, einstein.gtis)[0] == pytest.approx(einstein.header["LIVETIME"], rel=1e-6)
+    nicer = open_events(real_data / "nicer/ngc300nicer_bary.evt")
+    # The card says the whole seconds of a cut list.
+    assert livetime(nicer, nicer.gtis)[0] == pytest.approx(nicer.header["EXPOSURE"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("ontime", "live"), [("0.0", "36342.0"), ("100.0", "200.0"), ("-1.0", "5.0")])
+def test_an_impossible_quotient_is_an_error(tmp_path, ontime, live):
+    path = make_list("ixpe-du2", tmp_path / "made.fits")
+    with fits.open(path, mode="update") as units:
+        units["EVENTS"].header["ONTIME"], units["EVENTS"].header["LIVETIME"] = ontime, live
+    events = open_events(path)
+    with pytest.raises(DataError, match="LIVETIME/ONTIME"):
         livetime(events, events.gtis)

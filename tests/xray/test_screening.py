@@ -7,10 +7,22 @@ import re
 import numpy as np
 import pytest
 
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.xray.cut import select, standard_cut
 from daxa.xray.events import open_events
-from daxa.xray.screening import STANDARD, Rule, rules_cfitsio, rules_mask, rules_text, screening_for
+from daxa.xray.formats import FORMATS
+from daxa.xray.screening import (
+    STANDARD,
+    Either,
+    Rule,
+    rules_cfitsio,
+    rules_expression,
+    rules_mask,
+    rules_text,
+    screening_for,
+)
+from daxa.xray.tables import read_tables
+from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import LISTS, with_rows
 
 
@@ -124,3 +136,118 @@ def test_the_identity_of_a_cut_follows_what_counts(real_data):
     shorter = {chip: good[:-1] for chip, good in events.gtis.items()}
     others = [standard_cut(events), type(cut)(cut.rules[:1], cut.gtis, cut.pi), type(cut)(cut.rules, shorter, cut.pi)]
     assert len({cut.identity, *(other.identity for other in others)}) == 4
+
+
+@pytest.mark.parametrize("key", STANDARD, ids="-".join)
+def test_the_mission_s_tool_has_words_for_every_standard_rule(key):
+    form = next(form for form in FORMATS.values() if (form.mission, form.instrument) == key[:2])
+    assert isinstance(rules_expression(STANDARD[key], form.dialect), str)
+
+
+@pytest.mark.parametrize(
+    ("key", "expression"),
+    [
+        (("xmm", "M1"), "((FLAG & 0x766ba000) == 0) && (PATTERN in [0:12]) && (FLAG == 0)"),
+        (("chandra", "HRC-I"), "[status=xxxxxx00xxxx0xxx00000000x0000000]"),
+        (("chandra", "HRC-S"), "[status=xxxxxx00xxxx0xxx0000x000x00000xx]"),
+        (("erass1", "MERGED"), "flag=0xc00fff30 pattern=15"),
+        (("nustar", "FPMB"), "(STATUS == b0000xxx00xxxx000) && (SHIELD == 0) && (GRADE >= 0 && GRADE <= 26)"),
+        (("swift", "XRT", "WT"), "(GRADE >= 0 && GRADE <= 2) && (STATUS == b0000000000000000)"),
+        (("nicer", "XTI"), "(EVENT_FLAGS == bxxxxxx00) && (PI >= 25 && PI <= 1500)"),
+    ],
+)
+def test_expressions_are_those_that_the_missions_publish(key, expression):
+    form = next(form for form in FORMATS.values() if (form.mission, form.instrument) == key[:2])
+    assert rules_expression(STANDARD[key], form.dialect) == expression
+
+
+_SAS_IN = re.compile(r"(\w+) in \[(\d+):(\d+)\]")
+
+
+def _sas_value(expression: str, row: np.ndarray) -> bool:
+    """An evselect expression of comparisons, by another route: as Python, one row at a time."""
+    text = _SAS_IN.sub(r"(\2 <= \1 <= \3)", expression).replace("&&", "and")
+    names = {name: int(row[name]) & 0xFFFFFFFF for name in ("FLAG", "PATTERN")}
+    return bool(eval(text, {"__builtins__": {}}, names))  # noqa: S307 - our own text
+
+
+def test_the_sas_expression_keeps_the_rows_that_numpy_keeps(as_pn):
+    expression = rules_expression(screening_for(as_pn), "sas")
+    assert rules_mask(screening_for(as_pn), as_pn.rows).tolist() == [_sas_value(expression, row) for row in as_pn.rows]
+
+
+def test_the_ciao_filter_keeps_the_rows_that_numpy_keeps(tmp_path):
+    events = open_events(make_list("chandra-hrc-s", tmp_path / "made.fits"))
+    pattern = re.fullmatch(r"\[status=([01x]{32})\]", rules_expression(screening_for(events), "ciao"))[1]
+    kept = [
+        all(sign in {"x", bit} for sign, bit in zip(pattern, f"{status:032b}", strict=True))
+        for status in events.column("status").tolist()
+    ]
+    assert 100 < sum(kept) < len(kept)
+    assert rules_mask(screening_for(events), events.rows).tolist() == kept
+
+
+def test_the_esass_mask_is_the_one_of_the_recipes(tmp_path):
+    events = open_events(make_list("erosita-scan", tmp_path / "made.fits"))
+    kept = (events.column("FLAG").astype(np.int64) & 0xC00FFF30 == 0) & np.isin(events.column("PAT_TYP"), [1, 2, 3, 4])
+    assert np.array_equal(rules_mask(screening_for(events), events.rows), kept)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_each_rule_alone_keeps_the_rows_of_cfitsio(tmp_path, name):
+    fitsio = pytest.importorskip("fitsio")
+    events = open_events(make_list(name, tmp_path / "made.fits"))
+    for rule in screening_for(events):
+        with fitsio.FITS(f"{events.path}[{MADE[name].table}][{rules_cfitsio([rule])}]") as filtered:
+            kept = next(unit for unit in filtered if unit.get_extname() == MADE[name].table).get_nrows()
+        assert kept == rules_mask([rule], events.rows).sum(), rule
+        assert rules_text([rule])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("A", "in", (1, 3, 250), ""),
+        Rule("A", "not_in", (1, 3), ""),
+        Rule("A", "within", (3, 9), ""),
+        Rule("A", "bits_set", 0b101, ""),
+        Rule("S", "bits_set", 0b101, "", bits=16),
+        Rule("S", "places_clear", (1, 9, 16), ""),
+        Rule("W", "places_clear", (1, 24), ""),
+        Rule("A", "within", (10, 60), "", plus=("B", 0.125)),
+        Either(((Rule("A", "equal", 3, ""),), (Rule("A", "between", (5, 200), ""), Rule("B", "between", (0, 200), ""))), ""),
+    ],
+)
+def test_every_kind_of_rule_is_cfitsio_s(tmp_path, rule):
+    from astropy.io import fits
+
+    fitsio = pytest.importorskip("fitsio")
+    random = np.random.default_rng(5)
+    few = random.integers(0, 2, (500, 16)) * random.integers(0, 2, (500, 1))
+    columns = [
+        fits.Column("A", "B", array=random.integers(0, 256, 500) % random.integers(1, 256, 500)),
+        fits.Column("B", "I", array=random.integers(-300, 300, 500)),
+        fits.Column("S", "16X", array=few.astype(bool)),
+        fits.Column("W", "24X", array=random.integers(0, 2, (500, 24)).astype(bool)),
+    ]
+    fits.BinTableHDU.from_columns(columns, name="EVENTS").writeto(tmp_path / "rows.fits")
+    (table,) = read_tables(tmp_path / "rows.fits")[1]
+    kept = rules_mask([rule], table.rows())
+    assert 0 < kept.sum() < 500
+    with fitsio.FITS(f"{tmp_path / 'rows.fits'}[EVENTS][{rules_cfitsio([rule])}]") as filtered:
+        assert filtered["EVENTS"].get_nrows() == kept.sum()
+
+
+@pytest.mark.parametrize(
+    ("rule", "dialect"),
+    [
+        (Rule("A", "not_in", (1,), ""), "sas"),
+        (Rule("A", "within", (1, 2), ""), "ciao"),
+        (Rule("PATTERN", "between", (0, 4), ""), "esass"),
+        (Either(((Rule("A", "equal", 1, ""),),), ""), "sas"),
+    ],
+)
+def test_what_a_tool_cannot_say_is_refused(rule, dialect):
+    with pytest.raises(NotPossible) as problem:
+        rules_expression([rule], dialect)
+    assert problem.value.code == "impossible.expression"
