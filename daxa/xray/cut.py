@@ -21,7 +21,10 @@ from daxa.xray.rules import Either, Rule, rules_mask
 from daxa.xray.screening import screening_for
 from daxa.xray.tables import in_machine_order, read_column
 
-__all__ = ["Cut", "positions_valid", "select", "standard_cut"]
+__all__ = ["Cut", "chosen", "positions_valid", "select", "standard_cut"]
+
+_NO_CHIP = 256
+_MOST_MOMENTS = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,26 @@ class Cut:
     def edges(self) -> dict[int, np.ndarray]:
         """Chip to the edges of its good times in normal form, shape (2 n,), s: start, stop, start, ..."""
         return {chip: np.ascontiguousarray(gti.normalise(good)).ravel() for chip, good in self.gtis.items()}
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """All moments at which the good time of some chip starts or stops, increasing, s."""
+        return np.unique(np.concatenate([np.empty(0), *self.edges.values()]))
+
+    @cached_property
+    def states(self) -> np.ndarray | None:
+        """Which chips are good between two moments, shape (moments + 1, 257); the last column is of no chip.
+
+        None where that would be large, or chips have other numbers than bytes.
+        """
+        chips = list(self.edges)
+        if len(self.moments) > _MOST_MOMENTS or any(not 0 <= chip < _NO_CHIP for chip in chips):
+            return None
+        states = np.zeros((len(self.moments) + 1, _NO_CHIP + 1), dtype=bool)
+        for chip, edges in self.edges.items():
+            # The number of edges before a time is odd inside an interval.
+            states[1:, chip] = edges.searchsorted(self.moments, side="right") % 2 == 1
+        return states
 
     @property
     def identity(self) -> str:
@@ -101,21 +124,22 @@ def select(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
     NotPossible
         `sky` is asked for and the list has no sky coordinates.
     """
-    mask = np.empty(len(rows), dtype=bool)
+    mask = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), events.block):
-        some = slice(start, start + events.block)
-        mask[some] = _select_block(events, cut, rows[some], sky)
+        mask[start + chosen(events, cut, rows[start : start + events.block], sky=sky)] = True
     return mask
 
 
-def _select_block(events: EventList, cut: Cut, rows: np.ndarray, sky: bool) -> np.ndarray:
+def chosen(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) -> np.ndarray:
+    """Numbers of the rows that count, increasing: `select` for few rows at a time (`EventList.block`)."""
     mask = rules_mask(cut.rules, rows)
     if cut.pi is not None:
         channels = in_machine_order(events.channels(rows))
         mask &= (channels >= cut.pi[0]) & (channels <= cut.pi[1])
     if sky:
         mask &= positions_valid(events, rows)
-    return _in_good_time(events, cut, rows, mask)
+    kept = np.flatnonzero(mask)
+    return kept[_in_good_time(events, cut, rows, kept)] if len(kept) else kept
 
 
 def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
@@ -130,31 +154,30 @@ def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
     return valid
 
 
-def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Which rows of the mask fell into the good time of their chip."""
-    times = events.times(rows)
-    low, high = times.min(initial=np.inf), times.max(initial=-np.inf)
+def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Of the rows with the numbers `kept`, which fell into the good time of their chip."""
+    times = events.times(rows)[kept]
     chip_column = events.format.chip_column
-    chips = in_machine_order(read_column(rows, chip_column)) if chip_column else None
-    good = np.zeros(len(rows), dtype=bool)
-    whole = []
+    chips = in_machine_order(read_column(rows, chip_column))[kept] if chip_column else np.zeros(len(kept), np.uint8)
+    if cut.states is not None:
+        return _by_state(cut.moments, cut.states, times, chips)
+    good = np.zeros(len(kept), dtype=bool)
     for chip, edges in cut.edges.items():
-        # The number of edges before a time is odd inside an interval.
-        first, last = edges.searchsorted((low, high), side="right").tolist()
-        if first != last or low != low:  # noqa: PLR0124 - NaN
-            own = mask if chips is None else (chips == chip) & mask
-            good[own] = edges.searchsorted(times[own], side="right") % 2 == 1
-        elif first % 2:
-            whole.append(chip)
-    if whole:
-        good |= mask if chips is None else mask & _among(chips, whole)
+        own = chips == chip
+        good[own] = edges.searchsorted(times[own], side="right") % 2 == 1
     return good
 
 
-def _among(chips: np.ndarray, wanted: list[int]) -> np.ndarray:
-    """Which chips are among the wanted ones; by a table where the column has bytes."""
+def _by_state(moments: np.ndarray, states: np.ndarray, times: np.ndarray, chips: np.ndarray) -> np.ndarray:
+    """The state of each chip at each time; only the moments between the first time and the last are searched."""
     if chips.dtype != np.uint8:
-        return np.isin(chips, wanted)
-    table = np.zeros(256, dtype=bool)
-    table[[chip for chip in wanted if 0 <= chip < len(table)]] = True
-    return table[chips]
+        chips = np.where((chips >= 0) & (chips < _NO_CHIP), chips, _NO_CHIP)
+    low, high = times.min(), times.max()
+    if np.isnan(low):
+        # What has no time comes before all moments, where nothing is good.
+        times = np.where(np.isnan(times), -np.inf, times)
+        low, high = times.min(), times.max()
+    first, last = moments.searchsorted((low, high), side="right").tolist()
+    if first == last:
+        return states[first][chips]
+    return states[first + moments[first:last].searchsorted(times, side="right"), chips]

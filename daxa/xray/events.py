@@ -33,7 +33,7 @@ __all__ = ["EventList", "live_card", "open_events"]
 _OBS_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _EXPOSURE = re.compile(r"[SUX][0-9]{3}", re.ASCII)
 _MOST_COLUMNS = 999
-_BLOCK = 1 << 20
+_BLOCK = 1 << 21
 _TABLES = frozenset(name for form in FORMATS.values() for name in form.tables) - {"EVENTS"}
 
 

@@ -18,7 +18,7 @@ from astropy.time import Time
 from daxa.errors import DataError, NotPossible
 from daxa.xray.bands import energy_cards
 from daxa.xray.cards import card_text, card_value
-from daxa.xray.cut import Cut, select, standard_cut
+from daxa.xray.cut import Cut, chosen, select, standard_cut
 from daxa.xray.events import EventList
 from daxa.xray.livetime import livetime, ontime
 from daxa.xray.screening import rules_text
@@ -172,8 +172,11 @@ def pixel_index(events: EventList, grid: ImageGrid, rows: np.ndarray, kept: np.n
         else:
             indices.append((values.astype(np.int64) - start) // grid.bin)
     ix, iy = indices
-    inside = (ix >= 0) & (ix < grid.nx) & (iy >= 0) & (iy < grid.ny)
-    return iy[inside] * grid.nx + ix[inside]
+    # As unsigned numbers, those before the grid are beyond it too.
+    inside = (ix.view(np.uint64) < grid.nx) & (iy.view(np.uint64) < grid.ny)
+    if not inside.all():
+        ix, iy = ix[inside], iy[inside]
+    return iy * grid.nx + ix
 
 
 def count_image(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
@@ -203,7 +206,7 @@ def count_image(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
     counts = np.zeros(grid.nx * grid.ny, dtype=np.int64)
     waiting: list[np.ndarray] = []
     for rows in events.chunks(events.block):
-        kept = np.flatnonzero(select(events, cut, rows, sky=True))
+        kept = chosen(events, cut, rows, sky=True)
         waiting.append(pixel_index(events, grid, rows, kept))
         # Counting goes over the whole image: wait until there are as many events as pixels, or memory would grow.
         if sum(map(len, waiting)) > min(counts.size, _MOST_WAITING):

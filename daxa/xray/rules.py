@@ -107,7 +107,10 @@ def rules_mask(rules: Sequence[Rule | Either], rows: np.ndarray) -> np.ndarray:
         return in_machine_order(read_column(rows, name))
 
     mask = np.ones(len(rows), dtype=bool)
+    zero = {rule.column for rule in rules if isinstance(rule, Rule) and rule.op == "equal" and rule.value == 0}
     for rule in rules:
+        if isinstance(rule, Rule) and rule.op == "bits_clear" and rule.column in zero:
+            continue  # the rule that all bits are clear says as much
         if isinstance(rule, Either):
             mask &= np.logical_or.reduce([rules_mask(way, rows) for way in rule.ways])
         elif rule.op == "places_clear":

@@ -99,17 +99,22 @@ def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndar
     >>> read_column(rows, "CCD_ID").tolist()
     [0, 0]
     """
+    found = name if name in (rows.dtype.fields or ()) else _same_name(rows, name)
+    column = rows[found]
+    if column.dtype.kind == "V" and not opaque:
+        raise DataError(
+            "column-type",
+            f"column {found} is scaled, of variable length, or of a type that is not read",
+            remedy="convert the column to a plain one (TSCAL 1, TZERO 0) and try again",
+        )
+    return column
+
+
+def _same_name(rows: np.ndarray, name: str) -> str:
     wanted = name.lower()
     for found in rows.dtype.names or ():
         if found.lower() == wanted:
-            column = rows[found]
-            if column.dtype.kind == "V" and not opaque:
-                raise DataError(
-                    "column-type",
-                    f"column {found} is scaled, of variable length, or of a type that is not read",
-                    remedy="convert the column to a plain one (TSCAL 1, TZERO 0) and try again",
-                )
-            return column
+            return found
     raise DataError(
         "column",
         f"there is no column {name}",

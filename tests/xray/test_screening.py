@@ -215,7 +215,9 @@ def test_each_rule_alone_keeps_the_rows_of_cfitsio(tmp_path, name):
         Rule("S", "places_clear", (1, 9, 16), ""),
         Rule("W", "places_clear", (1, 24), ""),
         Rule("A", "within", (10, 60), "", plus=("B", 0.125)),
-        Either(((Rule("A", "equal", 3, ""),), (Rule("A", "between", (5, 200), ""), Rule("B", "between", (0, 200), ""))), ""),
+        Either(
+            ((Rule("A", "equal", 3, ""),), (Rule("A", "between", (5, 200), ""), Rule("B", "between", (0, 200), ""))), ""
+        ),
     ],
 )
 def test_every_kind_of_rule_is_cfitsio_s(tmp_path, rule):
