@@ -13,6 +13,7 @@ import re
 import warnings
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,10 @@ class Table:
         DataError
             The header contradicts itself or the file ends too early.
         """
+        return self._view
+
+    @cached_property
+    def _view(self) -> np.ndarray:
         dtype = row_type(self.header, self._source)
         count = _count(self.header, "NAXIS2", self._source)
         if self._offset + dtype.itemsize * count > self._content.size:
