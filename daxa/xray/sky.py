@@ -172,6 +172,8 @@ def find_sky(form: EventFormat, header: fits.Header) -> SkyGrid | None:
     crpix, crval, cdelt, ctype = (tuple(values) for values in zip(*axes, strict=True))
     if 0.0 in cdelt or not math.isclose(abs(cdelt[0]), abs(cdelt[1]), rel_tol=1e-6):
         raise _senseless(header, f"its pixels are {cdelt[0]} by {cdelt[1]} degrees")
+    if any(card_number(header, f"TCROT{number}", 0.0) for number in pair):
+        raise _senseless(header, "they are turned (TCROT), which is not read")
     if max(map(abs, crpix)) > _MOST_PIXELS:
         raise _senseless(header, f"their reference pixel is {crpix[0]}, {crpix[1]}")
     if not (abs(crval[0]) <= 360.0 and abs(crval[1]) <= 90.0):

@@ -211,6 +211,10 @@ def read_tables(path: Path) -> tuple[fits.Header, tuple[Table, ...]]:
         The file is absent, damaged or no FITS file.
     """
     content = _content(path)
+    if content[:2].tobytes() == b"\x1f\x9d":
+        raise DataError(
+            "compressed", f"{path.name} is packed by compress (.Z), which is not read", remedy=f"gunzip {path.name}"
+        )
     if content[:9].tobytes() != b"SIMPLE  =":
         raise DataError(
             "not-fits", f"{path.name} is not a FITS file", remedy="fetch it again; a server may have sent a web page"

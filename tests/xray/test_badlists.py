@@ -265,3 +265,22 @@ def test_a_truncated_list_is_an_error(tmp_path, name):
         path.write_bytes(content[:part])
         with pytest.raises(DataError):
             EventList.open(path)
+
+
+def test_turned_columns_are_refused(tmp_path):
+    """Read as if they were not turned they would put every event in the wrong place."""
+
+    def spoil(units):
+        unit = events_of(units)
+        unit.header[f"TCROT{unit.columns.names.index('Y') + 1}"] = 30.0
+
+    with pytest.raises(DataError, match="turned") as problem:
+        EventList.open(spoiled(tmp_path, "rosat-hri", spoil))
+    assert problem.value.code == "data.sky"
+
+
+def test_lists_packed_by_compress_are_named(tmp_path):
+    (tmp_path / "rp500211n00_bas.fits.Z").write_bytes(b"\x1f\x9d\x90SIMPLE")
+    with pytest.raises(DataError, match=r"\.Z") as problem:
+        EventList.open(tmp_path / "rp500211n00_bas.fits.Z")
+    assert problem.value.code == "data.compressed"
