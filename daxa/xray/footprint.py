@@ -179,7 +179,7 @@ def _sample(events: EventList, cut: Cut, detector: Detector) -> _Sample | None:
     chip_column = events.format.chip_column
     chip = np.asarray(read_column(rows, chip_column), int) if chip_column else np.zeros(len(rows), int)
     number = np.asarray(read_column(rows, detector.module), int) if detector.module else chip
-    time = np.asarray(read_column(rows, events.format.time_column), float)
+    time = events.times(rows)
     return _Sample(chip, number, pair(detector.raw), pair(detector.plane), pair(events.sky.columns), time)
 
 

@@ -186,10 +186,10 @@ def place_events(events: EventList, cut: Cut, grid: CellGrid) -> PlacedEvents:
         placed = np.where(positions_valid(events, good), grid.cells(good), -1)
         field += np.bincount(placed[placed >= 0], minlength=field.size)
         if cut.pi is not None:
-            channels = read_column(good, events.format.pi_column)
+            channels = events.channels(good)
             chosen = (channels >= cut.pi[0]) & (channels <= cut.pi[1])
             good, placed = good[chosen], placed[chosen]
-        times.append(read_column(good, events.format.time_column).astype(np.float64))
+        times.append(events.times(good))
         cells.append(placed)
     looked_at = box_sum(field.reshape(grid.ny, grid.nx)) > 0
     return PlacedEvents(np.concatenate(times), np.concatenate(cells), looked_at, grid)
