@@ -1,0 +1,296 @@
+"""Lists of sources: as arrays, and as FITS, Parquet and DS9 regions with equal bytes for equal sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from daxa.errors import DataError, NotPossible, StorageError
+
+__all__ = ["COLUMNS", "SourceList", "read_regions", "region_mask", "write_sources"]
+
+COLUMNS = MappingProxyType(
+    {
+        "id": ("", "number, the most likely source first"),
+        "ra": ("deg", "right ascension"),
+        "dec": ("deg", "declination"),
+        "position_error": ("arcsec", "statistical standard deviation in each coordinate"),
+        "x": ("pix", "position, pixels of the image from 1"),
+        "y": ("pix", "position, pixels of the image from 1"),
+        "x_error": ("pix", "standard deviation of x"),
+        "y_error": ("pix", "standard deviation of y"),
+        "counts": ("ct", "counts of the source that are expected in the image"),
+        "rate": ("ct/s", "rate in the whole PSF"),
+        "rate_low": ("ct/s", "rate less one standard deviation"),
+        "rate_high": ("ct/s", "rate plus one standard deviation"),
+        "likelihood": ("", "-ln of the chance that noise fits as well"),
+        "extent": ("pix", "core radius of a beta model of beta 2/3; 0 for a point"),
+        "extent_likelihood": ("", "-ln of the chance that a point looks as extended"),
+        "scale": ("pix", "scale of the wavelet in which the source is least likely noise"),
+        "log_p": ("", "ln of the chance of that coefficient without a source"),
+        "background": ("ct/pix", "background"),
+        "exposure": ("s", "exposure, mean over the PSF"),
+    }
+)
+"""Column of a source list to its unit and meaning."""
+
+_DIGITS = 6
+"""Significant digits that are kept: what lies behind them depends on the processor, not on the data."""
+
+_PIXEL_DIGITS, _SKY_DIGITS = 4, 7
+
+
+@dataclass(frozen=True, eq=False)
+class SourceList:
+    """Sources of one image.
+
+    Parameters
+    ----------
+    table
+        Column to values, shape (n,): those of `COLUMNS`, without sky positions where the
+        image has no world coordinates.
+    background
+        Expected counts without sources, shape of the image.
+    valid
+        Pixels in which sources were looked for.
+    scales
+        Wavelet scales, pixels.
+    log_p
+        ln of the largest chance that a source was allowed.
+    expected_false
+        Sources that noise alone makes in such an image, in the mean.
+    frame
+        RADESYS of the positions, lower case, '' without world coordinates.
+    """
+
+    table: Mapping[str, np.ndarray]
+    background: np.ndarray = field(repr=False)
+    valid: np.ndarray = field(repr=False)
+    scales: tuple[float, ...]
+    log_p: float
+    expected_false: float
+    frame: str = ""
+
+    def __len__(self) -> int:
+        return len(self.table["id"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.table[name]
+
+
+def rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
+    """Values with so many significant digits."""
+    values = np.asarray(values, np.float64)
+    size = np.where((values == 0) | ~np.isfinite(values), 1.0, np.abs(values))
+    power = 10.0 ** (digits - 1 - np.floor(np.log10(size)))
+    return np.where(np.isfinite(values), np.rint(values * power) / power, values)
+
+
+def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[str, np.ndarray]:
+    """The columns of a list: positions on the sky added, everything rounded, in order."""
+    values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
+    if wcs is not None:
+        ra, dec = wcs.wcs_pix2world(values["x"], values["y"], 0) if len(values["x"]) else (np.empty(0), np.empty(0))
+        side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
+        values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
+        values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
+    for name in set(values) - {"id", "ra", "dec", "x", "y"}:
+        values[name] = rounded(values[name])
+    for name in ("x", "y"):
+        # Pixels count from 1 in files and tables, as in FITS and DS9.
+        values[name] = np.round(np.asarray(values[name]) + 1.0, _PIXEL_DIGITS)
+    return MappingProxyType({name: values[name] for name in COLUMNS if name in values})
+
+
+def write_sources(path: Path, sources: SourceList, header: fits.Header | None = None) -> None:
+    """Write a list of sources.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix says what it becomes: ``.fits``, ``.parquet`` or ``.reg`` (DS9).
+    sources
+        The list.
+    header
+        Header of the image; its cards that say what was observed go into the FITS table.
+
+    Raises
+    ------
+    NotPossible
+        Another suffix.
+    StorageError
+        The file cannot be written.
+
+    Notes
+    -----
+    The file holds neither time nor place of its making: equal sources give equal bytes
+    (Parquet: for one version of pyarrow).
+    """
+    path = Path(path)
+    writers = {".fits": _as_fits, ".parquet": _as_parquet, ".reg": _as_regions}
+    if path.suffix not in writers:
+        raise NotPossible(
+            "source-format",
+            f"a source list cannot be written as {path.name}",
+            remedy=f"choose a name that ends in {', '.join(writers)}",
+        )
+    content = writers[path.suffix](sources, header)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as problem:
+        with suppress(OSError):
+            partial.unlink()
+        raise StorageError(
+            "write", f"{path.name} cannot be written: {problem.strerror}", remedy="free space, check permissions"
+        ) from problem
+
+
+_COPIED = ("TELESCOP", "INSTRUME", "FILTER", "OBS_ID", "EXPIDSTR", "OBJECT", "RADESYS", "EQUINOX", "ENERG_LO",
+           "ENERG_HI", "CHANMIN", "CHANMAX", "CUTID", "SIMULATD")  # fmt: skip
+
+
+def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
+    import io
+
+    columns = []
+    for name, values in sources.table.items():
+        unit, _ = COLUMNS[name]
+        kind = "J" if name == "id" else "D"
+        columns.append(fits.Column(name=name.upper(), format=kind, unit=unit or None, array=values))
+    table = fits.BinTableHDU.from_columns(columns, name="SOURCES")
+    for number, name in enumerate(sources.table, start=1):
+        table.header.comments[f"TTYPE{number}"] = COLUMNS[name][1]
+    for keyword in _COPIED:
+        if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
+            table.header[keyword] = (header[keyword], header.comments[keyword])
+    table.header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
+    table.header["HDUCLAS1"] = ("SRCLIST", "list of sources")
+    table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
+    table.header["LOGP"] = (float(rounded(sources.log_p)), "ln of the largest chance of a source")
+    table.header["FALSEEXP"] = (float(rounded(sources.expected_false)), "false sources expected")
+    for number, scale in enumerate(sources.scales, start=1):
+        table.header[f"SCALE{number}"] = (float(rounded(scale)), "[pix] scale of a wavelet")
+    stream = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(stream)
+    return stream.getvalue()
+
+
+def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    fields = [
+        pa.field(name, pa.int32() if name == "id" else pa.float64(), metadata=_told(*COLUMNS[name]))
+        for name in sources.table
+    ]
+    facts = {"frame": sources.frame, "log_p": repr(float(rounded(sources.log_p))), "scales": repr(sources.scales)}
+    facts["expected_false"] = repr(float(rounded(sources.expected_false)))
+    schema = pa.schema(fields, metadata={f"daxa.{name}": value for name, value in facts.items()})
+    table = pa.table([pa.array(values) for values in sources.table.values()], schema=schema)
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink, compression="none", use_dictionary=False, version="2.6")
+    return sink.getvalue().to_pybytes()
+
+
+def _told(unit: str, meaning: str) -> dict[str, str]:
+    return {"unit": unit, "description": meaning} if unit else {"description": meaning}
+
+
+def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
+    table = sources.table
+    sky = "ra" in table
+    lines = ["# Region file format: DS9 version 4.1", (sources.frame or "icrs") if sky else "image"]
+    radii = np.maximum(2.0 * np.maximum(table["scale"], table["extent"]), 3.0)
+    side = table["position_error"] / np.hypot(table["x_error"], table["y_error"]) * np.sqrt(2.0) if sky else None
+    for row, number in enumerate(table["id"]):
+        colour = "green" if table["extent"][row] > 0 else "red"
+        if sky:
+            place = f'{table["ra"][row]:.7f},{table["dec"][row]:.7f},{radii[row] * side[row]:.2f}"'
+        else:
+            place = f"{table['x'][row]:.4f},{table['y'][row]:.4f},{radii[row]:.2f}"
+        lines.append(f"circle({place}) # color={colour} text={{{number}}}")
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def read_regions(path: Path):
+    """The regions of a DS9 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    regions.Regions
+
+    Raises
+    ------
+    DataError
+        The file is absent, or is no DS9 region file.
+    """
+    from regions import Regions
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = Regions.parse(text, format="ds9")
+    except FileNotFoundError:
+        raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as problem:
+        raise DataError(
+            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
+        ) from problem
+    if not len(found):
+        raise DataError("regions", f"{path.name} holds no region", remedy="check the file, or give none")
+    return found
+
+
+def region_mask(regions, shape: tuple[int, int], wcs: WCS | None = None) -> np.ndarray:
+    """Pixels whose centre lies in any of some regions.
+
+    Parameters
+    ----------
+    regions
+        Regions on the sky or in pixels (`regions.Regions`, or any sequence of regions).
+    shape
+        (ny, nx) of the image.
+    wcs
+        World coordinates of the image; regions on the sky need them.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, shape (ny, nx).
+
+    Raises
+    ------
+    NotPossible
+        A region on the sky, and no world coordinates.
+    """
+    from regions import PixCoord, SkyRegion
+
+    iy, ix = np.indices(shape)
+    pixels = PixCoord(ix.astype(float), iy.astype(float))
+    mask = np.zeros(shape, dtype=bool)
+    for region in regions:
+        if isinstance(region, SkyRegion):
+            if wcs is None:
+                raise NotPossible(
+                    "regions",
+                    "regions on the sky cannot be placed on an image without world coordinates",
+                    remedy="give the image's world coordinates, or regions in pixels",
+                )
+            region = region.to_pixel(wcs)  # noqa: PLW2901
+        if hasattr(region, "contains"):
+            mask |= region.contains(pixels)
+    return mask
