@@ -61,7 +61,7 @@ def default_scales(psf: Psf) -> tuple[float, ...]:
     [1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0]
     """
     core = psf.radius(0.3, 0.0)
-    first = int(np.clip(round(2.0 * math.log2(max(core, 1e-3))), 0, 2))
+    first = int(np.clip(math.floor(2.0 * math.log2(max(core, 1e-3))), 0, 2))
     return LADDER[first : first + _SCALES]
 
 
@@ -92,7 +92,8 @@ def find_sources(
     scales
         Wavelet scales, pixels; by default `default_scales`.
     false_per_field
-        Sources that noise alone may make in the image, in the mean.
+        Sources that noise alone may make in the image, in the mean.  The search is
+        calibrated for it at any count level (`daxa.xray.falserate`).
     regions
         Areas to leave out: a bool array (True is left out) or regions.
     wcs
@@ -110,7 +111,7 @@ def find_sources(
     DataError
         Arrays of different shapes, negative or fractional counts, or nothing exposed.
     NotPossible
-        Scales or a rate of false sources that no calibration covers.
+        Scales that no calibration covers, no false sources at all, or nothing left to search.
 
     Examples
     --------
