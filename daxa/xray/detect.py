@@ -134,7 +134,7 @@ def find_sources(
         raise _shapes_differ("background", np.shape(background), counts.shape)
     background = np.where(valid, background, 0).astype(np.float32)
     first = LADDER.index(wavelets[0].scale)
-    log_p = chance_for(false_per_field, background[valid], first)
+    log_p = chance_for(false_per_field, background, valid, first)
     peaks = find_peaks(counts, background, valid, wavelets, log_p, workers=workers)
     peaks = _cleared(merge_peaks(peaks), counts, background, psf, log_p)
     scene = Scene(counts, seconds, background, psf)
@@ -145,7 +145,7 @@ def find_sources(
         valid,
         tuple(w.scale for w in wavelets),
         log_p,
-        expected_false(log_p, background[valid], first),
+        expected_false(log_p, background, valid, first),
         wcs.wcs.radesys.lower() if wcs is not None else "",
     )
 

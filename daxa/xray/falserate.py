@@ -4,7 +4,7 @@ Peaks are fewer than pixels above a threshold, by a factor that depends on the b
 and on the threshold, and scales share them.  Neither has a closed form at low counts, so
 the numbers below are measured: merged peaks per pixel, over the chance that they were cut
 at, on flat fields of independent seeds (``benchmarks/detection.py --calibrate`` repeats it).
-The mean number in a field is the sum over its pixels, each with its own background.
+The mean number in a field is the sum over its pixels, each with the background around it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from daxa.errors import NotPossible
+from daxa.xray.wavelet import binned
 
 __all__ = ["chance_for", "expected_false"]
 
@@ -137,6 +138,8 @@ _MEASURED = (
 """ln of (false sources per pixel / chance); one table for each smallest scale: 1, 1.41, 2 and 2.83 pixels."""
 
 _BINS = 400
+_CELL = 4
+"""Pixels to the side of the cells over which the background is averaged, gaps included."""
 
 
 def _ratio(log_background: np.ndarray, log_p: float, first: int) -> np.ndarray:
@@ -150,7 +153,7 @@ def _ratio(log_background: np.ndarray, log_p: float, first: int) -> np.ndarray:
     return np.interp(log_background, known, line) + np.minimum(log_background - known[0], 0.0)
 
 
-def expected_false(log_p: float, background: np.ndarray, first: int) -> float:
+def expected_false(log_p: float, background: np.ndarray, valid: np.ndarray, first: int) -> float:
     """Mean number of sources in a field without any.
 
     Parameters
@@ -158,36 +161,44 @@ def expected_false(log_p: float, background: np.ndarray, first: int) -> float:
     log_p
         ln of the chance at which peaks are cut.
     background
-        Counts per pixel of the pixels in which sources are looked for, shape (n,).
+        Counts per pixel, shape (ny, nx); zero in pixels that are left out.
+    valid
+        Pixels in which sources are looked for, same shape.
     first
         Place in `daxa.xray.wavelet.LADDER` of the smallest of nine scales.
 
     Examples
     --------
-    >>> round(expected_false(math.log(1e-6), np.full(512 * 512, 1.0), 0), 1)
+    >>> round(expected_false(math.log(1e-6), np.ones((512, 512)), np.ones((512, 512), bool), 0), 1)
     0.7
     """
-    numbers, centres = _histogram(background)
+    numbers, centres = _histogram(background, valid)
     return float(numbers @ np.exp(_ratio(centres, log_p, first) + log_p))
 
 
-def _histogram(background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels, and ln of the background, of steps of the background."""
-    logs = np.log(np.maximum(background, 1e-12))
+def _histogram(background: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels, and ln of the background, of steps of the background.
+
+    Beside a gap a wavelet sees less background than the pixel that it is centred on.
+    """
+    pixels = binned(valid.astype(np.float32), _CELL)
+    level = binned(np.asarray(background, np.float32), _CELL)[pixels > 0] / _CELL**2
+    pixels = pixels[pixels > 0].astype(np.float64)
+    logs = np.log(np.maximum(level, 1e-12).astype(np.float64))
     low, high = float(logs.min()), float(logs.max())
     step = max((high - low) / _BINS, 1e-9)
     place = np.minimum(((logs - low) / step).astype(int), _BINS - 1)
-    return np.bincount(place, minlength=_BINS), low + (np.arange(_BINS) + 0.5) * step
+    return np.bincount(place, pixels, _BINS), low + (np.arange(_BINS) + 0.5) * step
 
 
-def chance_for(number: float, background: np.ndarray, first: int) -> float:
+def chance_for(number: float, background: np.ndarray, valid: np.ndarray, first: int) -> float:
     """Logarithm of the chance at which peaks must be cut for so many false sources.
 
     Parameters
     ----------
     number
         False sources in the field, in the mean.
-    background, first
+    background, valid, first
         As for `expected_false`.
 
     Raises
@@ -200,7 +211,7 @@ def chance_for(number: float, background: np.ndarray, first: int) -> float:
     Noise cannot make more sources than photons meet by chance: in a field of few counts the
     number may stay below the one asked for, which `expected_false` tells.
     """
-    numbers, centres = _histogram(background)
+    numbers, centres = _histogram(background, valid)
 
     def expected(log_p: float) -> float:
         return float(numbers @ np.exp(_ratio(centres, log_p, first) + log_p))

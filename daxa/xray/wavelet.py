@@ -21,7 +21,17 @@ from scipy import fft
 
 from daxa.errors import NotPossible
 
-__all__ = ["LADDER", "Response", "Wavelet", "log_chance", "make_wavelets", "respond", "tail_table", "threshold"]
+__all__ = [
+    "LADDER",
+    "Response",
+    "Wavelet",
+    "binned",
+    "log_chance",
+    "make_wavelets",
+    "respond",
+    "tail_table",
+    "threshold",
+]
 
 LADDER = tuple(float(2 ** (k / 2)) for k in range(11))
 """The scales, pixels, in steps of the square root of 2, for which false rates are calibrated."""
@@ -153,7 +163,20 @@ def _kernel(width: float) -> np.ndarray:
 
 
 def binned(image: np.ndarray, size: int) -> np.ndarray:
-    """Sums of blocks of pixels; an incomplete block at the far edges counts what there is."""
+    """Sums of blocks of pixels.
+
+    Parameters
+    ----------
+    image
+        Shape (ny, nx).
+    size
+        Pixels to the side of a block.
+
+    Returns
+    -------
+    numpy.ndarray
+        An incomplete block at the far edges counts what there is.
+    """
     if size == 1:
         return image
     ny, nx = (-n % size for n in image.shape)
