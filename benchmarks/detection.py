@@ -25,7 +25,7 @@ from daxa.xray.psf import psf_for
 from daxa.xray.psffit import Fit, Scene, fit_source, source_image, upper_limit
 from daxa.xray.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
 
-SIDE = 256
+SIDE = 384
 PIXEL = 4.35
 CASES = ("flat", "vignetted", "gapped")
 LEVELS = (0.001, 0.01, 0.1, 1.0)

@@ -30,6 +30,9 @@ _LEAST_EXPOSURE = 0.1
 """Share of the largest exposure below which pixels are left out (as eSASS's ermask does)."""
 
 _SCALES = 9
+_CORE = 0.7
+"""Smallest scale, in radii that hold 30 % of the counts."""
+
 _SMOOTH = 3.0
 """Smoothing of the background, in largest scales."""
 
@@ -60,7 +63,7 @@ def default_scales(psf: Psf) -> tuple[float, ...]:
     >>> [round(scale, 1) for scale in default_scales(gaussian_psf(1.0))]
     [1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0]
     """
-    core = psf.radius(0.3, 0.0)
+    core = _CORE * psf.radius(0.3, 0.0)
     first = int(np.clip(math.floor(2.0 * math.log2(max(core, 1e-3))), 0, 2))
     return LADDER[first : first + _SCALES]
 

@@ -344,7 +344,7 @@ def upper_limit(scene: Scene, x: float, y: float, *, reach: float, confidence: f
     most = (4.0 * stamp.counts.sum() + 40.0) / total
     for _ in range(2):
         # Square roots of rates: Jeffreys' prior may be infinite at zero, in the root it is finite.
-        roots = np.linspace(0.0, math.sqrt(most), 1001)
+        roots = np.linspace(0.0, math.sqrt(most), 301)
         rates = roots * roots
         log = n @ np.log(below[:, None] + part[:, None] * rates) - total * rates if hit.any() else -total * rates
         information = np.array([(shape[seen] ** 2 / (stamp.background[seen] + r * shape[seen])).sum() for r in rates])

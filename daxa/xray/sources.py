@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible, StorageError
@@ -168,7 +170,7 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
         columns.append(fits.Column(name=name.upper(), format=kind, unit=unit or None, array=values))
     table = fits.BinTableHDU.from_columns(columns, name="SOURCES")
     for number, name in enumerate(sources.table, start=1):
-        table.header.comments[f"TTYPE{number}"] = COLUMNS[name][1]
+        table.header[f"TCOMM{number}"] = COLUMNS[name][1]
     for keyword in _COPIED:
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
@@ -243,10 +245,13 @@ def read_regions(path: Path):
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        found = Regions.parse(text, format="ds9")
+        with warnings.catch_warnings():
+            # A line that is passed over would be an area that is not left out.
+            warnings.simplefilter("error", AstropyUserWarning)
+            found = Regions.parse(text, format="ds9")
     except FileNotFoundError:
         raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as problem:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, AstropyUserWarning) as problem:
         raise DataError(
             "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
         ) from problem

@@ -49,6 +49,9 @@ _ROWS = 32
 """Rows of a spectrum that are worked on at a time, to stay in the processor's cache."""
 
 _CELLS = 1 << 15
+_MANY = 300.0
+"""Counts under the wavelet above which the distribution follows from its cumulants."""
+
 _BLUR = 4.0
 """Cells by which the table and the transform may misplace a value."""
 
@@ -283,17 +286,29 @@ def tail_table(width: float, step: int) -> _Tail:
     sigma = 0.5 * math.sqrt(q)
     start = -10.0 * sigma - 1.0
     cell = (12.0 * sigma + 14.0 - start) / _CELLS
-    place = values / cell
-    low = np.floor(place).astype(int)
-    weight = np.bincount(low % _CELLS, numbers * (1.0 - (place - low)), _CELLS)
-    weight += np.bincount((low + 1) % _CELLS, numbers * (place - low), _CELLS)
-    chance = fft.irfft(np.exp(mean * (fft.rfft(weight) - weight.sum())), _CELLS)
+    chance = fft.irfft(np.exp(_log_characteristic(q, mean, (values, numbers), cell)), _CELLS)
     first = math.floor(start / cell)
     tail = np.cumsum(np.roll(chance, -first)[::-1])[::-1]
     good = max(int(np.argmax(tail < _FLOOR)) or _CELLS, 2)
     log = np.log(tail[:good])
     far_c, far_log = _saddle(mean, values, numbers, (first + good - 1) * cell, log[-1])
     return _Tail(first * cell, cell, log, far_c, far_log)
+
+
+def _log_characteristic(q: float, mean: float, kernel: tuple[np.ndarray, np.ndarray], cell: float) -> np.ndarray:
+    """Logarithm of the characteristic function at the frequencies of the grid."""
+    values, numbers = kernel
+    if q < _MANY:
+        place = values / cell
+        low = np.floor(place).astype(int)
+        # Split between neighbours, so that the mean stays.
+        weight = np.bincount(low % _CELLS, numbers * (1.0 - (place - low)), _CELLS)
+        weight += np.bincount((low + 1) % _CELLS, numbers * (place - low), _CELLS)
+        return mean * (fft.rfft(weight) - weight.sum())
+    # Cells are no longer small beside the kernel's values, but the first cumulants say all.
+    t = 2.0 * math.pi / (_CELLS * cell) * np.arange(_CELLS // 2 + 1)
+    t = -1j * np.minimum(t, 12.0 / (0.5 * math.sqrt(q)))
+    return sum(mean * (numbers @ values**m) / math.factorial(m) * t**m for m in range(1, 9))
 
 
 def _saddle(mean: float, values: np.ndarray, numbers: np.ndarray, joint: float, log: float):

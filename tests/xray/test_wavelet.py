@@ -89,9 +89,17 @@ def test_chances_of_few_photons_are_those_of_poisson():
 
 def test_chances_of_many_photons_are_those_of_a_gaussian():
     wavelet = make_wavelets((4.0,))[0]
-    sigma = 0.5 * np.sqrt(1e5 * 2 * np.pi * 16)
-    logs = log_chance(wavelet, np.array([2.0, 4.0]) * sigma, np.full(2, 1e5), np.full(2, 0.5))
-    np.testing.assert_allclose(np.exp(logs), stats.norm.sf([2.0, 4.0]), rtol=0.03)
+    for level in (1e3, 1e5):
+        sigma = 0.5 * np.sqrt(level * 2 * np.pi * 16)
+        logs = log_chance(wavelet, np.array([2.0, 4.0]) * sigma, np.full(2, level), np.full(2, 0.5))
+        np.testing.assert_allclose(np.exp(logs), stats.norm.sf([2.0, 4.0]), rtol=0.06)
+
+
+def test_the_two_ways_to_the_distribution_agree_where_they_meet():
+    wavelet = make_wavelets((4.0,))[0]
+    levels = np.array([295.0, 305.0]) / (2 * np.pi * 16)
+    low, high = (threshold(wavelet, level, log_p) for level in levels for log_p in (-14.0,))
+    assert high / low == pytest.approx(np.sqrt(305 / 295), rel=3e-3)
 
 
 def test_thresholds_agree_with_the_published_ones_far_above_a_gaussian_at_low_counts():

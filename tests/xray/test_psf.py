@@ -1,0 +1,81 @@
+"""Point spread functions: the declared ones, and the Gaussians that stand for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daxa.errors import NotPossible
+from daxa.xray.psf import PSFS, beta_mixture, gaussian_psf, psf_for
+
+
+@pytest.mark.parametrize("name", sorted(PSFS))
+@pytest.mark.parametrize("angle", [0.0, 6.0])
+def test_every_declared_function_is_a_distribution_with_a_source(name, angle):
+    psf = psf_for(name, 1.0, kev=1.5)
+    radii = np.geomspace(0.01, 7200, 500)
+    inside = psf.eef(radii, angle)
+    assert (np.diff(inside) >= 0).all()
+    assert 0 <= inside[0] < 0.05
+    assert 0.9 < inside[-1] <= 1
+    assert PSFS[name].source
+
+
+@pytest.mark.parametrize("name", sorted(PSFS))
+def test_gaussians_reproduce_the_function(name):
+    psf = psf_for(name, 2.0, kev=1.5)
+    weights, widths = psf.mixture(3.0)
+    assert weights.sum() == pytest.approx(1)
+    assert (weights > 0).all()
+    radii = np.geomspace(0.1, 4, 50) * psf.radius(0.5, 3.0)
+    inside = (weights * -np.expm1(-0.5 * (radii[:, None] / widths) ** 2)).sum(axis=1)
+    # Wings beyond the widest Gaussian are counted to the ones inside.
+    assert np.abs(inside - psf.eef(radii, 3.0)).max() < 0.045
+
+
+@pytest.mark.parametrize(
+    ("name", "kev", "fraction", "diameter", "within"),
+    [
+        ("PN", 1.5, 0.5, 20.5, 1.5),
+        ("M1", 1.5, 0.5, 17.5, 1.5),
+        ("XRT", 1.5, 0.5, 18.0, 1.5),
+        ("FPMA", 10.0, 0.5, 58.0, 0.1),
+        ("TM3", 1.0, 0.5, 28.0, 0.1),
+        ("Xtend", 6.0, 0.5, 78.0, 0.1),
+        ("XIS1", 1.5, 0.5, 107.0, 2.0),
+        ("ACIS", 1.5, 0.9, 2.0, 0.01),
+    ],
+)
+def test_widths_are_those_that_the_instruments_are_known_for(name, kev, fraction, diameter, within):
+    assert 2 * psf_for(name, 1.0, kev=kev).radius(fraction) == pytest.approx(diameter, abs=within)
+
+
+def test_the_angle_widens_where_the_formula_says_so():
+    psf = psf_for("ACIS", 0.492, axis=(100.0, 200.0))
+    far = psf.angle(100.0, 200.0 + 600 / 0.492)
+    assert far == 10.0
+    assert psf.radius(0.9, far) == pytest.approx(11.0 / 0.492, rel=1e-3)
+    assert psf_for("ACIS", 0.492).angle(0.0, 5000.0) == 0.0
+
+
+def test_the_pixel_scales_the_function():
+    fine, coarse = psf_for("M2", 1.0), psf_for("M2", 4.0)
+    assert fine.radius(0.5) == pytest.approx(4 * coarse.radius(0.5), rel=1e-3)
+
+
+def test_beta_model():
+    weights, widths = beta_mixture()
+    radii = np.geomspace(0.1, 15, 40)
+    inside = (weights * -np.expm1(-0.5 * (radii[:, None] / widths) ** 2)).sum(axis=1)
+    assert np.abs(inside - (1 - (1 + radii**2) ** -0.5)).max() < 0.02
+
+
+def test_a_gaussian_is_one():
+    psf = gaussian_psf(3.0)
+    assert psf.eef(np.array([3.0]))[0] == pytest.approx(1 - np.exp(-0.5))
+
+
+def test_an_unknown_instrument_is_refused_with_the_known_ones():
+    with pytest.raises(NotPossible, match="no point spread function is known for NICER") as refusal:
+        psf_for("NICER", 1.0)
+    assert "gaussian_psf" in refusal.value.remedy
