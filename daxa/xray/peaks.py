@@ -26,7 +26,8 @@ _LEAST = 1.05
 """Least coefficient, in units of the wavelet's peak: a single photon is no source."""
 
 _SLACK = 0.8
-"""First cut, in thresholds of a coarse map of the background."""
+_POOL = 8
+"""First cut: this share of the threshold for the smallest background within so many image pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +98,10 @@ def find_peaks(
 
 def _of_scale(response: Response, valid: np.ndarray, log_p: float) -> Peaks:
     wavelet, excess = response.wavelet, response.excess
-    limit = _SLACK * threshold(wavelet, response.background * wavelet.bin**2, log_p)
-    iy, ix = _above(excess, np.maximum(limit, _LEAST).astype(np.float32), wavelet.coarse // wavelet.bin)
+    pool = max(1, _POOL // wavelet.coarse)
+    limit = _SLACK * threshold(wavelet, _least(response.background, pool) * wavelet.bin**2, log_p)
+    ratio = pool * wavelet.coarse // wavelet.bin
+    iy, ix = _above(excess, np.maximum(limit, _LEAST).astype(np.float32), ratio)
     top = _is_top(excess, iy, ix)
     iy, ix = iy[top], ix[top]
     y, x = ((i * wavelet.bin + (wavelet.bin - 1) // 2) for i in (iy, ix))
@@ -116,6 +119,16 @@ def _of_scale(response: Response, valid: np.ndarray, log_p: float) -> Peaks:
         local[kept] / wavelet.bin**2,
         chance[kept],
     )
+
+
+def _least(image: np.ndarray, size: int) -> np.ndarray:
+    """Smallest value of each block of pixels."""
+    if size == 1:
+        return image
+    ny, nx = (-n % size for n in image.shape)
+    image = np.pad(image, ((0, ny), (0, nx)), mode="edge") if ny or nx else image
+    rows = np.minimum.reduce([image[k::size] for k in range(size)])
+    return np.minimum.reduce([rows[:, k::size] for k in range(size)])
 
 
 def _above(image: np.ndarray, limit: np.ndarray, ratio: int) -> tuple[np.ndarray, np.ndarray]:
