@@ -248,11 +248,11 @@ def _measured(scene: Scene, peaks: Peaks) -> dict[str, np.ndarray]:
     fits: dict[int, Fit] = {}
     extents: dict[int, float] = {}
     shown: dict[int, tuple] = {}
+    rest = Scene(scene.counts, scene.exposure, total, scene.psf)
     for final in (False, True):
         for row in range(len(peaks)):
             if row in shown:
                 total[shown[row][0]] -= shown[row][1]
-            rest = Scene(scene.counts, scene.exposure, np.maximum(total, 0.0), scene.psf)
             fits[row], extents[row] = _fit(rest, peaks, row, extended=final)
             shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)
             total[shown[row][0]] += shown[row][1]

@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible, StorageError
 
-__all__ = ["COLUMNS", "SourceList", "read_regions", "region_mask", "write_sources"]
+__all__ = ["COLUMNS", "SourceList", "make_table", "read_regions", "region_mask", "write_sources"]
 
 COLUMNS = MappingProxyType(
     {
@@ -87,7 +87,7 @@ class SourceList:
         return self.table[name]
 
 
-def rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
+def _rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
     """Values with so many significant digits."""
     values = np.asarray(values, np.float64)
     size = np.where((values == 0) | ~np.isfinite(values), 1.0, np.abs(values))
@@ -96,7 +96,20 @@ def rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
 
 
 def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[str, np.ndarray]:
-    """The columns of a list: positions on the sky added, everything rounded, in order."""
+    """The columns of a list: positions on the sky added, everything rounded, in order.
+
+    Parameters
+    ----------
+    columns
+        Values by name, shape (n,), without ``id`` and sky positions; pixels count from 0.
+    wcs
+        World coordinates of the image, if it has any.
+
+    Returns
+    -------
+    Mapping
+        Column to values as in `COLUMNS`; pixels count from 1.
+    """
     values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
     if wcs is not None:
         ra, dec = wcs.wcs_pix2world(values["x"], values["y"], 0) if len(values["x"]) else (np.empty(0), np.empty(0))
@@ -104,7 +117,7 @@ def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[st
         values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
         values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
     for name in set(values) - {"id", "ra", "dec", "x", "y"}:
-        values[name] = rounded(values[name])
+        values[name] = _rounded(values[name])
     for name in ("x", "y"):
         # Pixels count from 1 in files and tables, as in FITS and DS9.
         values[name] = np.round(np.asarray(values[name]) + 1.0, _PIXEL_DIGITS)
@@ -177,10 +190,10 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     table.header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
     table.header["HDUCLAS1"] = ("SRCLIST", "list of sources")
     table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
-    table.header["LOGP"] = (float(rounded(sources.log_p)), "ln of the largest chance of a source")
-    table.header["FALSEEXP"] = (float(rounded(sources.expected_false)), "false sources expected")
+    table.header["LOGP"] = (float(_rounded(sources.log_p)), "ln of the largest chance of a source")
+    table.header["FALSEEXP"] = (float(_rounded(sources.expected_false)), "false sources expected")
     for number, scale in enumerate(sources.scales, start=1):
-        table.header[f"SCALE{number}"] = (float(rounded(scale)), "[pix] scale of a wavelet")
+        table.header[f"SCALE{number}"] = (float(_rounded(scale)), "[pix] scale of a wavelet")
     stream = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(stream)
     return stream.getvalue()
@@ -194,8 +207,8 @@ def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
         pa.field(name, pa.int32() if name == "id" else pa.float64(), metadata=_told(*COLUMNS[name]))
         for name in sources.table
     ]
-    facts = {"frame": sources.frame, "log_p": repr(float(rounded(sources.log_p))), "scales": repr(sources.scales)}
-    facts["expected_false"] = repr(float(rounded(sources.expected_false)))
+    facts = {"frame": sources.frame, "log_p": repr(float(_rounded(sources.log_p))), "scales": repr(sources.scales)}
+    facts["expected_false"] = repr(float(_rounded(sources.expected_false)))
     schema = pa.schema(fields, metadata={f"daxa.{name}": value for name, value in facts.items()})
     table = pa.table([pa.array(values) for values in sources.table.values()], schema=schema)
     sink = pa.BufferOutputStream()
