@@ -26,6 +26,7 @@ __all__ = [
     "Quality",
     "Refusal",
     "Rule",
+    "Scene",
     "SkyGrid",
     "SourceList",
     "adjacent_ranges",
@@ -94,7 +95,7 @@ _HOMES = {
     "image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "lightcurve": ("light_curve",),
     "psf": ("Psf", "gaussian_psf", "psf_for"),
-    "psffit": ("upper_limit",),
+    "psffit": ("Scene", "upper_limit"),
     "quicklook": ("write_quicklook",),
     "screening": (
         "STANDARD",
