@@ -23,6 +23,7 @@ __all__ = [
     "ImageGrid",
     "ImageMember",
     "MapFacts",
+    "Psf",
     "Quality",
     "Refusal",
     "Rule",
@@ -39,6 +40,7 @@ __all__ = [
     "coverage_at",
     "coverage_moc",
     "energy_cards",
+    "estimate_background",
     "exposure_map",
     "find_sources",
     "flare_gti",
@@ -53,9 +55,11 @@ __all__ = [
     "mosaic_grid",
     "open_events",
     "pi_range",
+    "psf_for",
     "rate_map",
     "read_attitude",
     "read_field",
+    "read_regions",
     "read_subspace",
     "recognise",
     "region_mask",
@@ -84,7 +88,6 @@ __all__ = [
 _HOMES = {
     "bands": ("adjacent_ranges", "energy_cards", "pi_range"),
     "cut": ("Cut", "select", "standard_cut"),
-    "detect": ("find_sources", "sensitivity_map"),
     "events": ("EventList", "open_events"),
     "exposure": ("exposure_map",),
     "flarereport": ("write_flare_picture", "write_flare_table"),
@@ -94,8 +97,6 @@ _HOMES = {
     "clock": ("Clock",),
     "image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "lightcurve": ("light_curve",),
-    "psf": ("Psf", "gaussian_psf", "psf_for"),
-    "psffit": ("Scene", "upper_limit"),
     "quicklook": ("write_quicklook",),
     "screening": (
         "STANDARD",
@@ -151,6 +152,11 @@ _HOMES = {
     "cleaned": ("write_clean_events",),
     "limits": ("upper_limit",),
     "vignetting": ("vignetting_for",),
+    "background": ("estimate_background",),
+    "detect": ("find_sources", "sensitivity_map"),
+    "psf": ("Psf", "gaussian_psf", "psf_for"),
+    "psffit": ("Scene",),
+    "sources": ("SourceList", "read_regions", "region_mask", "write_sources"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
