@@ -364,7 +364,7 @@ def main() -> None:
         return
     print(f"scales {', '.join(f'{scale:.3g}' for scale in default_scales(the_psf()))} pixels")
     benches = {
-        "chances": lambda: bench_chances(max(asked.fields // 4, 2)),
+        "chances": lambda: bench_chances(asked.fields),
         "false": lambda: bench_false(asked.fields),
         "found": lambda: bench_found(max(asked.fields // 5, 2)),
         "errors": lambda: bench_errors(5 * asked.fields),

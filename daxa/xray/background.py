@@ -24,6 +24,9 @@ _ROUNDS = 4
 _MASKED = math.log(1e-6)
 """ln of the chance of pixels that belong to sources, and are left out with what surrounds them."""
 
+_LEAST_LEFT = 0.1
+"""Share of the exposed pixels that must be left when the surroundings of sources are taken away."""
+
 _FINE = 1024
 """Images with more pixels to the side are binned before sources are looked for."""
 
@@ -72,11 +75,10 @@ def estimate_background(
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
         sources = _sources(coarse_counts, model, wavelets, psf_radius / size, workers)
-        before, kept = kept, seen & ~sources
-        if not kept.any():
-            kept = before
-        if np.array_equal(before, kept):
+        fewer = seen & ~sources
+        if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
+        kept = fewer
     ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
     whole = enlarge(ratio, _cell(sigma) * size, counts.shape)
     whole *= exposure

@@ -47,7 +47,6 @@ _STEP = math.log(10.0) / 32
 
 _ROWS = 32
 """Rows of a spectrum that are worked on at a time, to stay in the processor's cache."""
-
 _CELLS = 1 << 15
 _MANY = 300.0
 """Counts under the wavelet above which the distribution follows from its cumulants."""
@@ -208,8 +207,8 @@ def respond(counts: np.ndarray, background: np.ndarray, wavelets: tuple[Wavelet,
     Response
         One for each wavelet.
     """
-    below, rest = np.asarray(background, np.float32), np.asarray(counts, np.float32)
-    rest = rest - below
+    below = np.asarray(background, np.float32)
+    rest = np.asarray(counts, np.float32) - below
     image, map_ = _Transformed(rest, wavelets, 1, workers), _Transformed(below, wavelets, 1, workers)
     for wavelet in wavelets:
         if image.size != wavelet.bin:
@@ -267,7 +266,7 @@ class _Tail:
     far_log: np.ndarray
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def tail_table(width: float, step: int) -> _Tail:
     """Distribution of the correlation without a source.
 
@@ -290,7 +289,7 @@ def tail_table(width: float, step: int) -> _Tail:
     first = math.floor(start / cell)
     tail = np.cumsum(np.roll(chance, -first)[::-1])[::-1]
     good = max(int(np.argmax(tail < _FLOOR)) or _CELLS, 2)
-    log = np.log(tail[:good])
+    log = np.log(tail[:good]).astype(np.float32)
     far_c, far_log = _saddle(mean, values, numbers, (first + good - 1) * cell, log[-1])
     return _Tail(first * cell, cell, log, far_c, far_log)
 
@@ -388,7 +387,9 @@ def threshold(wavelet: Wavelet, background: np.ndarray, log_p: float) -> np.ndar
         float64, in units of the wavelet's peak, shape of ``background``.
     """
     q = np.maximum(np.asarray(background, np.float64) * (2.0 * math.pi * wavelet.width**2), 1e-7)
-    steps = np.arange(math.floor(np.log(q.min()) / _STEP), math.ceil(np.log(q.max()) / _STEP) + 2)
+    low, high = math.floor(np.log(q.min()) / _STEP), math.ceil(np.log(q.max()) / _STEP) + 1
+    # Over a wide range, as beside gaps, every fourth table will do: the threshold is smooth.
+    steps = np.arange(low, high + 4, 1 if high - low < 64 else 4)
     limits = [_limit(tail_table(wavelet.width, int(step)), log_p) for step in steps]
     return np.interp(np.log(q) / _STEP, steps, limits)
 
