@@ -9,7 +9,7 @@ from daxa.run.task import Places
 
 __all__ = ["STEPS", "Layout"]
 
-STEPS = ("fetch", "events", "clean", "images")
+STEPS = ("fetch", "events", "clean", "images", "sources")
 """The steps of every mission, in the order in which they follow each other."""
 
 

@@ -1,4 +1,4 @@
-"""The native backend: events, clean and images in Python, from the archives' calibrated lists."""
+"""The native backend: events, clean, images and sources in Python, from the archives' calibrated lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daxa.run.task import Task
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "1", "clean": "1", "images": "1"})
+_VERSIONS = MappingProxyType({"events": "1", "clean": "1", "images": "1", "sources": "1"})
 
 
 class NativeBackend:
@@ -60,6 +60,8 @@ class NativeBackend:
             from daxa.backends.native_clean import make_clean as make
         elif task.step == "images":
             from daxa.backends.native_images import make_images as make
+        elif task.step == "sources":
+            from daxa.backends.native_sources import make_sources as make
         else:
             raise ConfigError(
                 "backend-step",

@@ -20,7 +20,9 @@ def logs(
     step: Annotated[
         str | None,
         typer.Option(
-            metavar="STEP", help="Only this step: fetch, events, clean or images.", autocompletion=complete_step
+            metavar="STEP",
+            help="Only this step: fetch, events, clean, images or sources.",
+            autocompletion=complete_step,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per log.")] = False,

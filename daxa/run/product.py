@@ -15,7 +15,7 @@ __all__ = ["Product", "parse_product"]
 
 _NAME = re.compile(
     r"obsid(?P<obs_id>[A-Za-z0-9_.+-]+?)-inst(?P<instrument>[A-Za-z0-9]+)-subexp(?P<exposure>[A-Za-z0-9]+)"
-    r"-en(?:(?P<lo>[0-9.]+)_(?P<hi>[0-9.]+)keV)?-(?P<kind>[a-z]+)\.(?P<suffix>fits|png)",
+    r"-en(?:(?P<lo>[0-9.]+)_(?P<hi>[0-9.]+)keV)?-(?P<kind>[a-z]+)\.(?P<suffix>fits|png|parquet|reg|json)",
     re.ASCII,
 )
 
@@ -29,11 +29,12 @@ class Product:
     obs_id, instrument, exposure
         Exposure is the archive's exposure identifier (``S001``), ``ALL`` or ``None``.
     kind
-        events, gti, finalevents, image, expmap, ratemap, lightcurve, quicklook ...
+        events, gti, finalevents, image, expmap, ratemap, lightcurve, quicklook, sourcelist, background,
+        sensitivity, search ...
     lo, hi
         Energies in keV as texts (``0.5``), '' without an energy cut.
     suffix
-        ``fits`` or ``png``.
+        ``fits``, ``png``, ``parquet``, ``reg`` (DS9 regions) or ``json``.
 
     Examples
     --------

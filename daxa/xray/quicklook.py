@@ -16,7 +16,9 @@ from daxa.xray.lightcurve import LightCurve
 
 __all__ = ["picture", "plain_text", "smoothed_rate", "write_quicklook"]
 
-_WIDTH, _HEIGHT, _DPI = 8.0, 9.6, 100
+_WIDTH, _HEIGHT, _CURVE, _DPI = 8.0, 7.15, 2.45, 100
+"""Inches: the picture without a light curve, what that adds below; pixels to the inch."""
+
 _MOST_POINTS = 4000
 
 
@@ -61,6 +63,7 @@ def write_quicklook(
     title: str,
     subtitle: str = "",
     pixel_arcsec: float = 0.0,
+    circles: np.ndarray | None = None,
 ) -> None:
     """Write the picture.
 
@@ -76,12 +79,18 @@ def write_quicklook(
         Texts above the image.
     pixel_arcsec
         Side of an image pixel; 0 draws no scale bar.
+    circles
+        Shape (n, 3): centre (x, y) and radius of circles to draw, pixels from 0.
     """
-    with picture(path, _WIDTH, _HEIGHT) as figure:
-        sky = figure.add_axes((0.05, 0.27, 0.9, 0.65))
+    foot = _CURVE if curve is not None else 0.0
+    height = _HEIGHT + foot
+    with picture(path, _WIDTH, height) as figure:
+        sky = figure.add_axes((0.05, (0.14 + foot) / height, 0.9, 6.24 / height))
         _draw_image(sky, image, exposure, pixel_arcsec)
-        figure.text(0.05, 0.965, plain_text(title), fontsize=12, weight="bold")
-        figure.text(0.05, 0.94, plain_text(subtitle), fontsize=9)
+        if circles is not None:
+            _draw_circles(sky, circles)
+        figure.text(0.05, 1.0 - 0.34 / height, plain_text(title), fontsize=12, weight="bold")
+        figure.text(0.05, 1.0 - 0.58 / height, plain_text(subtitle), fontsize=9)
         if curve is not None:
             _draw_curve(figure.add_axes((0.1, 0.055, 0.85, 0.17)), curve)
 
@@ -135,6 +144,13 @@ def _draw_image(axes, image: np.ndarray, exposure: np.ndarray, pixel_arcsec: flo
         axes.set_ylim(y0 - 2.5, y1 + 2.5)
         if pixel_arcsec:
             _draw_scale(axes, float(x0), float(y0), float(x1 - x0), pixel_arcsec)
+
+
+def _draw_circles(axes, circles: np.ndarray) -> None:
+    from matplotlib.patches import Circle
+
+    for x, y, radius in circles:
+        axes.add_patch(Circle((x, y), radius, fill=False, edgecolor="#7fe7ff", linewidth=0.9))
 
 
 def _draw_scale(axes, x: float, y: float, width: float, pixel_arcsec: float) -> None:

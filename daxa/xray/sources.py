@@ -16,7 +16,16 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible, StorageError
 
-__all__ = ["COLUMNS", "SourceList", "make_table", "read_regions", "region_mask", "write_sources"]
+__all__ = [
+    "COLUMNS",
+    "SourceList",
+    "circle_radii",
+    "make_table",
+    "parse_regions",
+    "read_regions",
+    "region_mask",
+    "write_sources",
+]
 
 COLUMNS = MappingProxyType(
     {
@@ -220,11 +229,16 @@ def _told(unit: str, meaning: str) -> dict[str, str]:
     return {"unit": unit, "description": meaning} if unit else {"description": meaning}
 
 
+def circle_radii(sources: SourceList) -> np.ndarray:
+    """Radii (pixels, shape (n,)) of circles to show sources by: twice their size, 3 at least."""
+    return np.maximum(2.0 * np.maximum(sources["scale"], sources["extent"]), 3.0)
+
+
 def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
     table = sources.table
     sky = "ra" in table
     lines = ["# Region file format: DS9 version 4.1", (sources.frame or "icrs") if sky else "image"]
-    radii = np.maximum(2.0 * np.maximum(table["scale"], table["extent"]), 3.0)
+    radii = circle_radii(sources)
     side = table["position_error"] / np.hypot(table["x_error"], table["y_error"]) * np.sqrt(2.0) if sky else None
     for row, number in enumerate(table["id"]):
         colour = "green" if table["extent"][row] > 0 else "red"
@@ -253,23 +267,55 @@ def read_regions(path: Path):
     DataError
         The file is absent, or is no DS9 region file.
     """
-    from regions import Regions
-
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
+    except (ValueError, OSError) as problem:
+        raise DataError(
+            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
+        ) from problem
+    return parse_regions(text, path.name)
+
+
+def parse_regions(text: str, name: str):
+    r"""The regions of the text of a DS9 file.
+
+    Parameters
+    ----------
+    text
+        What stands in the file.
+    name
+        What messages call it.
+
+    Returns
+    -------
+    regions.Regions
+
+    Raises
+    ------
+    DataError
+        It is no text of DS9 regions, or holds none.
+
+    Examples
+    --------
+    >>> len(parse_regions('fk5\ncircle(149.59,-11.06,60")', "halo.reg"))
+    1
+    """
+    from regions import Regions
+
+    try:
         with warnings.catch_warnings():
             # A line that is passed over would be an area that is not left out.
             warnings.simplefilter("error", AstropyUserWarning)
             found = Regions.parse(text, format="ds9")
-    except FileNotFoundError:
-        raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, AstropyUserWarning) as problem:
+    except (ValueError, LookupError, TypeError, AttributeError, AstropyUserWarning) as problem:
         raise DataError(
-            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
+            "regions", f"{name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
         ) from problem
     if not len(found):
-        raise DataError("regions", f"{path.name} holds no region", remedy="check the file, or give none")
+        raise DataError("regions", f"{name} holds no region", remedy="check the file, or give none")
     return found
 
 

@@ -1,0 +1,236 @@
+"""The step sources, natively: source list, background, sensitivity and a picture for every exposure.
+
+What was searched stands in one small file per observation.  An exposure that cannot be
+searched has no list at all, and the file says why: an empty list would say that nothing
+is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+from typing import TextIO
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from daxa.backends.native_exposure import products_in
+from daxa.backends.source_parameters import SourcesParameters, read_sources
+from daxa.errors import ConfigError, DataError, NotPossible
+from daxa.missions import find_mission
+from daxa.run.product import Product
+from daxa.run.task import Task, canonical
+from daxa.xray.detect import find_sources, sensitivity_map
+from daxa.xray.formats import card_number, card_text
+from daxa.xray.pairing import check_pair
+from daxa.xray.psf import Psf, psf_for
+from daxa.xray.quicklook import write_quicklook
+from daxa.xray.sky import header_wcs
+from daxa.xray.sources import SourceList, circle_radii, parse_regions, write_sources
+
+__all__ = ["PSF_MODELS", "make_sources"]
+
+PSF_MODELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "xmm": {"PN": "PN", "M1": "M1", "M2": "M2"},
+        "chandra": {"ACIS": "ACIS", "HRC": "HRC"},
+        "nustar": {"FPM": "FPM"},
+        "swift": {"XRT": "XRT"},
+        "rosat": {"PSPC": "PSPC", "HRI": "HRI"},
+        "suzaku": {"XIS": "XIS"},
+        "asca": {"SIS": "ASCA", "GIS": "ASCA"},
+        "xrism": {"XTEND": "XTEND"},
+        "erass1": {"": "EROSITA"},
+        "erosita_calpv": {"": "EROSITA-POINTED"},
+        "ixpe": {"DU": "IXPE"},
+    }
+)
+"""Mission to beginnings of instrument names and the key of their function in `daxa.xray.psf.PSFS`."""
+
+_KEV = 1.0
+"""Energy of the point spread function of images without an energy band."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image to search, the identity of its products, and where they go."""
+
+    task: Task
+    path: Path
+    product: Product
+    target: Path
+    log: TextIO
+
+    def say(self, text: str) -> None:
+        print(f"{self.product.name}: {text}", file=self.log)
+
+    def place(self, kind: str, suffix: str = "fits") -> Path:
+        return self.target / replace(self.product, kind=kind, suffix=suffix).name
+
+
+def make_sources(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
+    """Search one image of every exposure.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is malformed, or there are no images of the band that it names.
+    DataError
+        Image and exposure map do not belong together, or hold no counts or no exposure.
+    """
+    parameters = read_sources(task)
+    told = []
+    for path, product in _chosen(task, sources, parameters):
+        image = _Image(task, path, product, target, log)
+        told.append(_tell(product) | (_search(image, parameters) if parameters.search else _REFUSED))
+    if not parameters.search:
+        print("no sources are looked for: sources.search is 'none'", file=log)
+    elif not told:
+        print("there is no image to search", file=log)
+    name = Product(task.obs_id, "ALL", "ALL", "search", suffix="json").name
+    (target / name).write_text(canonical(told) + "\n", encoding="ascii")
+
+
+_REFUSED = MappingProxyType({"searched": False, "reason": "sources.search"})
+
+
+def _tell(product: Product) -> dict[str, object]:
+    band = f"{product.lo}-{product.hi} keV" if product.lo else ""
+    return {"instrument": product.instrument, "exposure": product.exposure, "band": band}
+
+
+def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParameters) -> Iterator[tuple[Path, Product]]:
+    """The image of the band to search, of every exposure."""
+
+    def of(item: tuple[Path, Product]) -> tuple[str, str]:
+        return item[1].instrument, item[1].exposure
+
+    for _, images in groupby(sorted(products_in(task, sources, "images", "image"), key=of), key=of):
+        bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
+        # An instrument without energies has one image, whatever band is named.
+        wanted = min(bands) if parameters.band is None or (0.0, 0.0) in bands else parameters.band
+        if parameters.search and wanted not in bands:
+            there = ", ".join(f'"{lo:g}-{hi:g} keV"' for lo, hi in sorted(bands))
+            raise ConfigError(
+                "band",
+                f"{task.mission} {task.obs_id} has no images of {wanted[0]:g}-{wanted[1]:g} keV to look for sources in",
+                remedy=f"in params/{task.mission}.toml, [sources]: choose band from {there}, or add it to [images]",
+            )
+        yield bands.get(wanted, bands[min(bands)])
+
+
+def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
+    counts, header, seconds = _read(image)
+    wcs = header_wcs(header)
+    try:
+        psf = _psf(image, header, wcs)
+        found = find_sources(
+            counts,
+            seconds,
+            psf,
+            scales=parameters.scales,
+            false_per_field=parameters.false_per_field,
+            regions=parse_regions(parameters.regions, "sources.regions") if parameters.regions else None,
+            wcs=wcs,
+            workers=1,
+        )
+    except NotPossible as problem:
+        image.say(f"not searched: {problem.message} ({problem.code})\n  what to do: {problem.remedy}")
+        return {"searched": False, "reason": problem.code}
+    least = sensitivity_map(seconds, found.background, psf, log_p=found.log_p, scales=found.scales, workers=1)
+    _write(image, header, found, np.where(found.valid, least, np.nan))
+    _draw(image, counts, seconds, header, found)
+    image.say(
+        f"{len(found)} sources, {found.expected_false:.2g} of them expected to be false; "
+        f"point spread function: {psf.facts.source}"
+    )
+    return {
+        "searched": True,
+        "reason": "",
+        "sources": len(found),
+        "expected_false": float(f"{found.expected_false:.4g}"),
+        "log_p": float(f"{found.log_p:.6g}"),
+        "scales": [round(scale, 4) for scale in found.scales],
+        "psf": psf.facts.source,
+    }
+
+
+def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
+    """Counts, their header, seconds; both are of one grid and one cut."""
+    expmap = image.path.with_name(replace(image.product, kind="expmap").name)
+    if not expmap.is_file():
+        raise DataError(
+            "no-map",
+            f"{image.product.name} of {image.task.mission} {image.task.obs_id} has no exposure map",
+            remedy="run the step images again",
+        )
+    header, told = fits.getheader(image.path), fits.getheader(expmap)
+    check_pair(header, told)
+    for keyword in ("XCEN", "YCEN"):
+        if keyword in told:
+            header[keyword] = told[keyword]
+    return fits.getdata(image.path), header, fits.getdata(expmap)
+
+
+def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
+    mission, instrument = image.task.mission, image.product.instrument
+    models = PSF_MODELS.get(mission, {})
+    model = next((model for start, model in models.items() if instrument.startswith(start)), None)
+    if model is None:
+        raise NotPossible(
+            "psf",
+            f"no point spread function is known for {instrument} of {mission}",
+            remedy='write search = "none" in [sources] where sources of this instrument are not needed',
+        )
+    side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
+    lo, hi = image.product.lo, image.product.hi
+    kev = math.sqrt(float(lo) * float(hi)) if lo and float(lo) > 0 else _KEV
+    return psf_for(model, side, kev=kev, axis=_axis(header, wcs))
+
+
+def _axis(header: fits.Header, wcs: WCS) -> tuple[float, float] | None:
+    """Pixel, from 0, of the optical axis; the pointing where the map does not tell, None in a survey."""
+    if "XCEN" in header and "YCEN" in header:
+        return card_number(header, "XCEN") - 1.0, card_number(header, "YCEN") - 1.0
+    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return None
+    x, y = wcs.wcs_world2pix(ra, dec, 0)
+    return (float(x), float(y)) if np.isfinite([x, y]).all() else None
+
+
+def _write(image: _Image, header: fits.Header, found: SourceList, least: np.ndarray) -> None:
+    for suffix in ("fits", "parquet", "reg"):
+        write_sources(image.place("sourcelist", suffix), found, header)
+    maps = {
+        "background": (found.background, "count", "expected counts without sources"),
+        "sensitivity": (least, "count/s", "half of the point sources are found"),
+    }
+    for kind, (pixels, unit, meaning) in maps.items():
+        own = header.copy()
+        own["BUNIT"] = (unit, meaning)
+        own["LOGP"] = (float(f"{found.log_p:.6g}"), "ln of the largest chance of a source")
+        fits.PrimaryHDU(pixels.astype(np.float32), own).writeto(image.place(kind), output_verify="exception")
+
+
+def _draw(image: _Image, counts: np.ndarray, seconds: np.ndarray, header: fits.Header, found: SourceList) -> None:
+    product = image.product
+    target = "".join(letter for letter in card_text(header, "OBJECT") if letter.isprintable())[:40]
+    part = "" if product.exposure == "None" else f" {product.exposure}"
+    title = f"{find_mission(image.task.mission).title} {product.obs_id} {product.instrument}{part}  {target}".rstrip()
+    band = f"{product.lo}-{product.hi} keV, " if product.lo else ""
+    write_quicklook(
+        image.place("quicklook", "png"),
+        counts,
+        seconds,
+        None,
+        title=title + (" (simulated)" if header.get("SIMULATD") is True else ""),
+        subtitle=f"{band}{len(found)} sources, {found.expected_false:.2g} of them expected to be false",
+        pixel_arcsec=abs(float(header["CDELT2"])) * 3600.0,
+        circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, circle_radii(found)]),
+    )
