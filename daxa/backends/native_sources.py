@@ -146,7 +146,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources, {found.expected_false:.2g} of them expected to be false; "
+        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} in the mean; "
         f"point spread function: {psf.facts.source}"
     )
     return {
@@ -230,7 +230,7 @@ def _draw(image: _Image, counts: np.ndarray, seconds: np.ndarray, header: fits.H
         seconds,
         None,
         title=title + (" (simulated)" if header.get("SIMULATD") is True else ""),
-        subtitle=f"{band}{len(found)} sources, {found.expected_false:.2g} of them expected to be false",
+        subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} in the mean",
         pixel_arcsec=abs(float(header["CDELT2"])) * 3600.0,
         circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, circle_radii(found)]),
     )

@@ -85,12 +85,12 @@ def write_quicklook(
     foot = _CURVE if curve is not None else 0.0
     height = _HEIGHT + foot
     with picture(path, _WIDTH, height) as figure:
-        sky = figure.add_axes((0.05, (0.14 + foot) / height, 0.9, 6.24 / height))
+        sky = figure.add_axes((0.05, (0.142 + foot) / height, 0.9, 6.24 / height))
         _draw_image(sky, image, exposure, pixel_arcsec)
         if circles is not None:
             _draw_circles(sky, circles)
-        figure.text(0.05, 1.0 - 0.34 / height, plain_text(title), fontsize=12, weight="bold")
-        figure.text(0.05, 1.0 - 0.58 / height, plain_text(subtitle), fontsize=9)
+        figure.text(0.05, 1.0 - 0.336 / height, plain_text(title), fontsize=12, weight="bold")
+        figure.text(0.05, 1.0 - 0.576 / height, plain_text(subtitle), fontsize=9)
         if curve is not None:
             _draw_curve(figure.add_axes((0.1, 0.055, 0.85, 0.17)), curve)
 

@@ -61,7 +61,7 @@ NUSTAR = Fetched(
 )
 ALL = {"xmm": XMM, "unscheduled": UNSCHEDULED, "chandra": CHANDRA, "nustar": NUSTAR}
 
-_BEFORE = {"events": "fetch", "clean": "events", "images": "clean"}
+_BEFORE = {"events": "fetch", "clean": "events", "images": "clean", "sources": "images"}
 
 
 def task_for(fetched: Fetched, step: str, root: Path, **parameters: object) -> Task:

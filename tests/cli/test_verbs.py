@@ -76,12 +76,13 @@ def records(capsys) -> list[dict]:
 def test_status_counts_and_names_what_failed(archive, capsys):
     assert main(["status"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines[:5]] == [
+    assert [line.split() for line in lines[:6]] == [
         ["mission", "step", "done", "failed", "skipped", "to", "do"],
         ["xmm", "fetch", "2", "0", "0", "1"],
         ["xmm", "events", "1", "1", "0", "1"],
         ["xmm", "clean", "1", "0", "1", "1"],
         ["xmm", "images", "1", "0", "1", "1"],
+        ["xmm", "sources", "1", "0", "1", "1"],
     ]
     assert ["xmm", "events", BAD, "data.no-exposure"] in [line.split() for line in lines]
     assert f"daxa logs {BAD} --step events" in lines[-1]

@@ -14,7 +14,7 @@ from tests.journey.workbench import contents, parsed_lock
 
 pytestmark = pytest.mark.journey
 
-STEPS = ("fetch", "events", "clean", "images")
+STEPS = ("fetch", "events", "clean", "images", "sources")
 
 
 def ran(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
@@ -51,7 +51,9 @@ def test_a_parameter_reruns_the_steps_that_depend_on_it(copy, bench, observatory
     params = Layout(archive).params("xmm")
     params.write_text(params.read_text().replace('"4.35 arcsec"', '"8.7 arcsec"'))
     bench.repro(archive)
-    assert ran(before, contents(archive, "logs")) == {f"xmm/images/{obs_id}" for obs_id in ids(archive)}
+    assert ran(before, contents(archive, "logs")) == {
+        f"xmm/{step}/{obs_id}" for step in ("images", "sources") for obs_id in ids(archive)
+    }
     assert observatory.requests == []
 
 
@@ -62,7 +64,7 @@ def test_an_override_reruns_its_observation(copy, bench):
     params = Layout(archive).params("xmm")
     params.write_text(params.read_text() + f'\n[clean.obs."{chosen}"]\nscreening = "none"\n')
     bench.repro(archive)
-    assert ran(before, contents(archive, "logs")) == {f"xmm/clean/{chosen}", f"xmm/images/{chosen}"}
+    assert ran(before, contents(archive, "logs")) == {f"xmm/{step}/{chosen}" for step in ("clean", "images", "sources")}
     assert parsed_lock(archive)["stages"]["clean-xmm"]["params"]["params/xmm.toml"]["clean"]["obs"] == {
         chosen: {"screening": "none"}
     }
@@ -124,8 +126,8 @@ def test_what_failed_is_retried_by_run_and_not_by_repro(bench, observatory, sky)
     status = {(r["step"], r["obs_id"]): r for r in bench.status(archive)}
     assert status["fetch", unlucky]["status"] == "failed"
     assert status["fetch", unlucky]["reason"].startswith("data.")
-    assert status["images", unlucky]["status"] == "skipped"
-    assert all(status["images", other]["status"] == "done" for other in ids(archive)[:-1])
+    assert status["sources", unlucky]["status"] == "skipped"
+    assert all(status["sources", other]["status"] == "done" for other in ids(archive)[:-1])
     assert unlucky in json.dumps(
         [json.loads(x) for x in bench.daxa("logs", unlucky, "--json", cwd=archive).stdout.splitlines()]
     )
@@ -134,4 +136,4 @@ def test_what_failed_is_retried_by_run_and_not_by_repro(bench, observatory, sky)
     assert "didn't change" in bench.repro(archive).stdout
     bench.daxa("run", cwd=archive)
     assert {record["status"] for record in bench.status(archive)} == {"done"}
-    assert all(row.outcome == "done" for row in read_ledger(Layout(archive).ledger("xmm", "images")).values())
+    assert all(row.outcome == "done" for row in read_ledger(Layout(archive).ledger("xmm", "sources")).values())

@@ -47,7 +47,7 @@ def test_from_the_archives_to_a_verified_clone(tmp_path, real_data):
         params.write_text(params.read_text().replace('flares = "histogram"', 'flares = "none"'))
         bench.repro(archive)
         status = bench.status(archive)
-        assert len(status) == 4 * 4
+        assert len(status) == 4 * 5
         assert {record["status"] for record in status} == {"done"}, [r for r in status if r["status"] != "done"]
         assert "didn't change" in bench.repro(archive).stdout
         bench.daxa("release", "-m", "first light", cwd=archive)
@@ -60,7 +60,7 @@ def test_from_the_archives_to_a_verified_clone(tmp_path, real_data):
     verdict = json.loads(bench.daxa("verify", "v1.0.0", "--json", cwd=clone).stdout.splitlines()[-1])
     assert verdict["problems"] == []
     assert bench.clean(clone)
-    for step in ("events", "clean", "images"):
+    for step in ("events", "clean", "images", "sources"):
         for mission in ("xmm", "chandra", "nustar"):
             made = contents(archive, f"data/{mission}/{step}")
             assert made

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from daxa.archive import git
+from daxa.archive.layout import STEPS
 from daxa.errors import ReleaseError
 from daxa.publish.outputs import listed_files, lock_digests
 from daxa.publish.remote import find_storage
@@ -28,12 +29,12 @@ def test_a_release_is_an_annotated_tag_on_a_clean_commit(released):
     assert git.changes(root) == []
     assert json.loads(run(root, "dvc", "status", "--json")) == {}
     message = run(root, "git", "tag", "--list", "--format=%(contents)", "v1.0.0")
-    steps = "fetch {0} done; events {0} done; clean {0} done; images {0} done"
+    steps = "fetch {0} done; events {0} done; clean {0} done; images {0} done; sources {0} done"
     assert message.splitlines()[:4] == [
         "first data release",
         "",
-        f"XMM-Newton: 2 observations, 46.0 ks; {steps.format(2)}; 8 products, 28.4 kB",
-        f"NuSTAR: 1 observation, 23.0 ks; {steps.format(1)}; 4 products, 15.2 kB",
+        f"XMM-Newton: 2 observations, 46.0 ks; {steps.format(2)}; 10 products, 35.7 kB",
+        f"NuSTAR: 1 observation, 23.0 ks; {steps.format(1)}; 5 products, 19.1 kB",
     ]
     assert "logs.dvc" in git.tracked(root, "v1.0.0")
     assert not any(path.startswith(("data/", "logs/", "report/")) for path in git.tracked(root, "v1.0.0"))
@@ -131,14 +132,14 @@ def test_failed_observations_need_a_policy(finished):
     config = finished.layout.config
     config.write_text(config.read_text().replace("max_failed_release = 0.0", "max_failed_release = 0.5"))
     message = finished.release().message
-    assert "clean 1 done, 1 failed; images 1 done, 1 skipped" in message
+    assert "clean 1 done, 1 failed; images 1 done, 1 skipped; sources 1 done, 1 skipped" in message
 
 
 def test_a_release_from_a_clone_keeps_the_logs_of_what_it_kept(released, tmp_path):
     root = tmp_path / "clone"
     run(tmp_path, "git", "clone", "--quiet", str(released.layout.root), str(root))
     shutil.copy(released.layout.root / ".dvc" / "config.local", root / ".dvc" / "config.local")
-    pipeline = [f"{step}-{mission}" for mission in ("xmm", "nustar") for step in ("events", "clean", "images")]
+    pipeline = [f"{step}-{mission}" for mission in ("xmm", "nustar") for step in STEPS[1:]]
     run(root, "dvc", "pull", "--quiet", *pipeline, "collect")
     clone = Workshop(root)
     clone.process("xmm", [FIRST, THIRD], salts={THIRD: "reprocessed"})
@@ -150,7 +151,7 @@ def test_a_release_from_a_clone_keeps_the_logs_of_what_it_kept(released, tmp_pat
     run(root, "dvc", "fetch", "--quiet", "logs.dvc")
     assert clone.release().tag == "v1.0.1"
     kept = {path.relative_to(clone.layout.logs): path.read_text() for path in clone.layout.logs.rglob("*.log")}
-    assert len(kept) == 12
+    assert len(kept) == 3 * len(STEPS)
     assert kept == {
         path: text.replace("\n", "reprocessed\n") if THIRD in path.name else text
         for path, text in (

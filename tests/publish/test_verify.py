@@ -31,7 +31,7 @@ def test_a_release_is_what_it_says(released):
         for step in STEPS
         for row in read_ledger(released.layout.ledger(mission, step)).values()
     ]
-    assert found.files == sum(len(row.files) for row in rows) == 24
+    assert found.files == sum(len(row.files) for row in rows) == 30
     assert found.size == sum(file.size for row in rows for file in row.files)
     assert (found.missions, found.observations, found.absent_fetched) == (2, 3, 0)
     assert found.commit == git.commit_of(released.layout.root)
@@ -40,7 +40,7 @@ def test_a_release_is_what_it_says(released):
 def test_our_directory_digests_are_those_of_dvc(released):
     lock = lock_digests(released.layout.lock.read_bytes())
     directories = {path: digest for path, digest in lock.items() if digest.endswith(".dir")}
-    assert len(directories) == 7
+    assert len(directories) == 9
     for path, digest in directories.items():
         assert directory_digest(digest_directory(released.layout.root / path)) == digest
 
@@ -113,7 +113,7 @@ def test_unknown_file(released, path):
     assert problem_set(verify_archive(released.layout)) == {(path, "unknown")}
 
 
-@pytest.mark.parametrize("path", ["data/rosat", "data/xmm/sources", "data/xmm/clean/0999999999"])
+@pytest.mark.parametrize("path", ["data/rosat", "data/xmm/spectra", "data/xmm/clean/0999999999"])
 def test_unknown_directory(released, path):
     (released.layout.root / path).mkdir()
     assert problem_set(verify_archive(released.layout)) == {(path, "unknown")}

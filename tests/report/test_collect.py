@@ -62,7 +62,7 @@ def test_every_link_of_the_report_leads_to_a_file(archive):
     page = Page((archive.layout.report / "index.html").read_text())
     files = [address for address in page.addresses if not address.startswith("#")]
     assert sum(address.endswith(".png") for address in files) == 4
-    assert len(set(files)) == 2 + 11 - 1
+    assert len(set(files)) == 2 + 13 - 1
     for address in files:
         assert urlsplit(address).scheme == ""
         assert (archive.layout.report / unquote(address)).exists()
