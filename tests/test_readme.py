@@ -60,13 +60,22 @@ def test_every_verb_and_target_that_the_readme_names_exists():
     assert all(f"\n{target}:" in makefile for target in targets)
 
 
-def test_the_override_of_the_readme_is_one(tmp_path):
+def test_the_overrides_of_the_readme_are_such():
     from daxa.archive.config import effective_parameters
+    from daxa.backends.source_parameters import read_sources
+    from daxa.run.task import Task, canonical
 
-    (block,) = blocks("toml")
-    tables = {"clean": {"flare_sigma": 3.0, **tomllib.loads(block)["clean"]}}
+    clean, sources = (tomllib.loads(block) for block in blocks("toml"))
+    tables = {"clean": {"flare_sigma": 3.0, **clean["clean"]}, "sources": {"regions": "", **sources["sources"]}}
     assert effective_parameters(tables, "clean", "0404910601")["flare_sigma"] == 2.5
     assert effective_parameters(tables, "clean", "0201901401")["flare_sigma"] == 3.0
+
+    def regions(obs_id: str) -> str:
+        asked = canonical(effective_parameters(tables, "sources", obs_id))
+        return read_sources(Task("xmm", "sources", obs_id, "native", "1", asked)).regions
+
+    assert "circle" in regions("0404910601")
+    assert regions("0201901401") == ""
 
 
 def test_pictures_and_links_are_there():
