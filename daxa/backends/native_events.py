@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import shutil
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from daxa.backends.parameters import read_events
+from daxa.backends.unpack import unpack
 from daxa.errors import DataError, NotPossible
-from daxa.missions import NativeInput, find_mission
+from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task
+from daxa.xray.cleaned import write_clean_events
+from daxa.xray.cut import Cut
 from daxa.xray.events import EventList, open_events
 from daxa.xray.formats import card_text
 from daxa.xray.livetime import ontime
@@ -25,7 +25,9 @@ __all__ = ["make_events"]
 _TRAVEL = ("attitude", "aspect", "bad-pixel", "mask", "fov")
 """Kinds of files that the users of a cleaned list need beside it."""
 
-_PACKED = re.compile(r"\.(?:gz|FTZ|ftz)\Z")
+_PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
+_ALL = "MERGED"
+"""The instrument of a product that holds several of them."""
 
 
 def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
@@ -37,29 +39,36 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         A file is damaged, belongs to another observation, or no exposure is usable.
     """
     parameters = read_events(task)
+    spec, whose = find_mission(task.mission), f"{task.mission} {task.obs_id}"
     chosen = set(json.loads(task.facts)["instruments"])
     made, left = 0, []
-    for path, kind, instrument in _inputs(task, chosen):
+    for path, entry, told in _inputs(task, spec, chosen):
         source = sources["fetch"] / path
-        if kind != "events":
-            if kind in _TRAVEL:
-                _unpack(source, _new(target / _plain_name(path), task), task)
+        if entry.kind != "events":
+            if entry.kind in _TRAVEL:
+                unpack(source, _new(target / _plain_name(path), task), whose)
             continue
         part = target / "events.part"
-        _unpack(source, part, task)
+        unpack(source, part, whose)
         try:
             events = open_events(part)
         except NotPossible as refusal:
             reason = refusal.message
         else:
-            _check(task, path, instrument, events)
+            _check(task, spec, path, entry, events)
+            instrument = entry.instrument or _one_of(spec, events)
+            reason = _unusable(events, parameters.min_ontime, curves=entry.curves)
+        if not reason and instrument == _ALL and len(chosen) < len(spec.instruments):
+            events, instrument = _only(spec, events, chosen, target / "modules.part")
+            part.unlink()
+            part = events.path
             reason = _unusable(events, parameters.min_ontime)
         if reason:
             part.unlink()
             left.append(f"{path}: {reason}")
             print(f"left out {left[-1]}", file=log)
             continue
-        product = Product(task.obs_id, instrument, events.exposure, "events")
+        product = Product(task.obs_id, instrument, told or events.exposure, "events")
         part.rename(_new(target / product.name, task))
         good = max(ontime(events, events.gtis).values())
         print(f"{product.name}: {len(events.rows)} events, {good:.1f} s of good time, from {path}", file=log)
@@ -67,59 +76,81 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     if not made:
         raise DataError(
             "no-exposure",
-            f"{task.mission} {task.obs_id} has no exposure that can be imaged"
+            f"{whose} has no exposure that can be used"
             + (f": {'; '.join(left)}" if left else f" with {', '.join(sorted(chosen))}"),
             remedy="leave the observation out, or choose other instruments",
         )
 
 
-def _inputs(task: Task, chosen: set[str]) -> list[tuple[str, str, str]]:
-    """Path, kind and instrument of each fetched file that the mission knows, sorted by path."""
-    patterns: list[tuple[re.Pattern[str], NativeInput]] = [
+def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, NativeInput, str]]:
+    """Path, declaration and exposure (as the name tells it) of each fetched file that is known, sorted by path."""
+    patterns = [
         (entry.regex(task.obs_id), entry)
-        for entry in find_mission(task.mission).native_inputs
+        for entry in spec.native_inputs
         if not entry.instrument or entry.instrument in chosen
     ]
     found = []
     for path in sorted(item.file.path for item in task.inputs if item.step == "fetch"):
         for pattern, entry in patterns:
-            if pattern.fullmatch(path):
-                found.append((path, entry.kind, entry.instrument))
+            if match := pattern.fullmatch(path):
+                told = match["exposure"] if "exposure" in pattern.groupindex else ""
+                found.append((path, entry, re.sub(r"[^A-Za-z0-9]", "", told)))
                 break
     return found
 
 
-def _check(task: Task, path: str, instrument: str, events: EventList) -> None:
-    if events.obs_id != task.obs_id:
+def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events: EventList) -> None:
+    foreign = spec.foreign_ids or (not events.obs_id and not events.format.named)
+    if not foreign and events.obs_id != task.obs_id:
         raise DataError(
             "wrong-observation",
             f"{path} says that it belongs to observation {events.obs_id}, not to {task.obs_id}",
             remedy="fetch the observation again; if the archive's own copy is like this, leave it out",
         )
-    if events.format.instrument != instrument or events.format.mission != task.mission:
+    form = events.format
+    expected = {entry.instrument} if entry.instrument else {_ALL, *(one.name for one in spec.instruments)}
+    if form.mission != task.mission or form.instrument not in expected:
         raise DataError(
             "wrong-instrument",
-            f"{path} of {task.obs_id} is of {events.format.mission} {events.format.instrument}, not of {instrument}",
+            f"{path} of {task.obs_id} is of {form.mission} {form.instrument}, not of {entry.instrument or spec.title}",
             remedy="fetch the observation again",
         )
 
 
-def _unusable(events: EventList, least: float) -> str:
+def _one_of(spec: MissionSpec, events: EventList) -> str:
+    """Which instrument of the mission a list that serves all of them is of."""
+    several = any(one.chip for one in spec.instruments) and len(events.gtis) > 1
+    return _ALL if several else events.format.instrument
+
+
+def _only(spec: MissionSpec, events: EventList, chosen: set[str], path: Path) -> tuple[EventList, str]:
+    """The list with nothing but the events and good times of the chosen instruments, and what to call it."""
+    wanted = [one for one in spec.instruments if one.name in chosen]
+    gtis = {one.chip: events.gtis[one.chip] for one in wanted if one.chip in events.gtis}
+    write_clean_events(path, events, Cut((), gtis, None), {})
+    return open_events(path), "".join(one.name for one in wanted)
+
+
+def _unusable(events: EventList, least: float, *, curves: bool = False) -> str:
     """Why an exposure is left out; '' when it is usable."""
 
     def card(keyword: str) -> str:
         return card_text(events.header, keyword) or card_text(events.primary, keyword)
 
-    if events.sky_grid is None or "TIMING" in card("DATAMODE").upper() or "BURST" in card("DATAMODE").upper():
-        return "timing mode has no image"
-    if card("READMODE").upper() == "CONTINUOUS":
-        return "continuous clocking has no image"
+    if not curves and (reason := _imageless(events, card("DATAMODE").upper(), card("READMODE").upper())):
+        return reason
     if card("FILTER").upper().startswith(("CLOSED", "CAL")):
         return f"filter {card('FILTER')}: nothing of the sky"
     good = max(ontime(events, events.gtis).values(), default=0.0)
     if good <= 0 or good < least:
         return f"{good:.1f} s of good time"
     return ""
+
+
+def _imageless(events: EventList, datamode: str, readmode: str) -> str:
+    if events.sky_grid is None or "TIMING" in datamode or "BURST" in datamode:
+        return "timing mode has no image"
+    return "continuous clocking has no image" if readmode == "CONTINUOUS" else events.why_not("image")
 
 
 def _plain_name(path: str) -> str:
@@ -137,19 +168,3 @@ def _new(path: Path, task: Task) -> Path:
             remedy="observations with several observing intervals are not done natively: leave this one out",
         )
     return path
-
-
-def _unpack(source: Path, target: Path, task: Task) -> None:
-    try:
-        with source.open("rb") as packed:
-            start = packed.read(2)
-        with gzip.open(source) if start == b"\x1f\x8b" else source.open("rb") as plain, target.open("xb") as out:
-            shutil.copyfileobj(plain, out, 1 << 20)
-    except FileNotFoundError:
-        raise DataError(
-            "absent", f"{task.mission} {task.obs_id}: {source.name} is not there", remedy="fetch it again"
-        ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(
-            "damaged", f"{task.mission} {task.obs_id}: {source.name} cannot be decompressed", remedy="fetch it again"
-        ) from None

@@ -9,17 +9,17 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import Exposure, band_channels, products_in
+from daxa.backends.native_bands import chosen_bands, chosen_pixel
+from daxa.backends.native_exposure import Exposure, products_in
 from daxa.backends.parameters import ImagesParameters, read_images
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.task import Task
-from daxa.xray.bands import adjacent_ranges
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList, open_events
 from daxa.xray.exposure import Cards, exposure_map
 from daxa.xray.formats import card_text
-from daxa.xray.image import count_image, grid_for, image_header
+from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.lightcurve import LightCurve, light_curve, write_light_curve
 from daxa.xray.quicklook import write_quicklook
 from daxa.xray.screening import screening_for
@@ -83,46 +83,56 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
-    grid = grid_for(events, parameters.pixel, whole)
-    seconds, how = exposure_map(events, whole, grid)
+    bands = chosen_bands(exposure, parameters.bands)
+    if reason := events.why_not("image"):
+        exposure.say(f"light curves only: {reason}")
+        for band, channels in bands:
+            curve = light_curve(events, Cut(rules, events.gtis, channels), parameters.lightcurve_bin)
+            _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
+        return
+    grid = grid_for(events, chosen_pixel(exposure, parameters.pixel), whole)
+    seconds, how = _map_of(exposure, whole, grid)
     curve, first_image = None, None
-    for band, channels in zip(parameters.bands, _channels(exposure, parameters.bands), strict=True):
+    for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
-        maps = {
-            "image": (image, "count", {}),
-            "expmap": (seconds, "s", how),
-            "ratemap": (rate_map(image, seconds), "count/s", how),
-        }
+        maps = {"image": (image, "count", {})}
+        if seconds is not None:
+            maps["expmap"] = (seconds, "s", how)
+            maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
-        exposure.say(f"{int(image.sum())} counts at {band[0]:g}-{band[1]:g} keV, channels {channels}")
+        exposure.say(f"{int(image.sum())} counts at {_band_text(band)}, channels {channels or 'all'}")
         if curve is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
             first_image = image
+    if seconds is None:
+        return
     if how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
-    lo, hi = parameters.bands[0]
     write_quicklook(
         exposure.path("quicklook", suffix="png"),
         first_image,
         seconds,
         curve,
         title=_title(exposure),
-        subtitle=f"{lo:g}-{hi:g} keV, {int(first_image.sum())} counts, {float(seconds.max()):.0f} s",
+        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(seconds.max()):.0f} s",
         pixel_arcsec=grid.bin * events.sky.pixel_arcsec,
     )
 
 
-def _channels(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> list[tuple[int, int]]:
-    """Channels of each band; bands that meet share none."""
-    mission, form = exposure.task.mission, exposure.events.format
-    named = {(one.lo, one.hi) for one in find_mission(mission).bands}
-    return [
-        band_channels(mission, form, band) if band in named else channels
-        for band, channels in zip(bands, adjacent_ranges(form, bands), strict=True)
-    ]
+def _map_of(exposure: Exposure, cut: Cut, grid: ImageGrid) -> tuple[np.ndarray | None, Cards]:
+    """The exposure map, or None where the instrument or too short a list gives none: the image stands alone then."""
+    try:
+        return exposure_map(exposure.events, cut, grid)
+    except NotPossible as refusal:
+        exposure.say(f"no exposure map and no rates: {refusal.message}")
+        return None, {}
+
+
+def _band_text(band: tuple[float, float] | None) -> str:
+    return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
 
 
 def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) -> None:
@@ -134,8 +144,15 @@ def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) ->
 
 
 def _write_curve(
-    path: Path, events: EventList, curve: LightCurve, band: tuple[float, float], channels: tuple[int, int]
+    path: Path,
+    events: EventList,
+    curve: LightCurve,
+    band: tuple[float, float] | None,
+    channels: tuple[int, int] | None,
 ) -> None:
+    if not band or not channels:
+        write_light_curve(path, curve, events.header, {})
+        return
     cards: dict[str, tuple[object, str]] = {
         "ENERG_LO": (band[0], "[keV] nominal lower edge"),
         "ENERG_HI": (band[1], "[keV] nominal upper edge"),

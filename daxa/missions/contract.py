@@ -263,6 +263,8 @@ def _check_files(spec: MissionSpec) -> None:
     for item in spec.native_inputs:
         _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
         item.regex(spec.id_example)
+        told = set(item.regex(spec.id_example).groupindex)
+        _require(spec, told <= {"exposure"}, f"has a pattern with the groups {sorted(told)}: {item.pattern}")
         inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
         _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
     for product in spec.products:
@@ -273,7 +275,8 @@ def _check_files(spec: MissionSpec) -> None:
         _require(spec, all(0 < lo < hi for _, lo, hi in product.bands), f"has an empty band: {product.pattern}")
         _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
     events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
-    complete = set(spec.default_instruments) <= events and bool(spec.bands) and spec.image_pixel > 0
+    served = "" in events or set(spec.default_instruments) <= events
+    complete = served and bool(spec.bands) and spec.image_pixel > 0
     _require(spec, not spec.processed or (complete and spec.listed), "is processed, and lacks what that needs")
     held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
@@ -304,12 +307,18 @@ def _check_active(spec: MissionSpec) -> None:
 
 
 def _check_bands(spec: MissionSpec) -> None:
+    names = {one.name for one in spec.instruments}
     ordered = sorted(spec.bands, key=lambda band: band.pi)
     _require(spec, list(spec.bands) == ordered, "has bands that do not rise")
     for band in ordered:
-        _require(spec, 0 < band.lo < band.hi and band.pi[0] <= band.pi[1], f"has an empty band {band.text}")
+        _require(spec, 0 < band.lo < band.hi, f"has an empty band {band.text}")
+        _require(spec, {name for name, _ in band.others} <= names, f"has {band.text} for what it does not have")
     for below, above in pairwise(ordered):
-        _require(spec, below.pi[1] < above.pi[0] and below.hi <= above.lo, "has bands that share channels")
+        _require(spec, below.hi <= above.lo, "has bands that share channels")
+    for name in ("", *sorted(names)):
+        ranges = [band.channels(name) for band in ordered]
+        _require(spec, all(first <= last for first, last in ranges), "has an empty band")
+        _require(spec, all(below[1] < above[0] for below, above in pairwise(ranges)), "has bands that share channels")
 
 
 def _check_credit(spec: MissionSpec) -> None:

@@ -8,9 +8,11 @@ files stand under DDD/RRR.  Tiles overlap: an event near an edge stands in two l
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
+    FlareFilter,
     Instrument,
     MissionSpec,
     NativeInput,
@@ -51,7 +53,7 @@ SPEC = MissionSpec(
     ),
     id_pattern=r"(?:[0-2][0-9]{2}|3[0-5][0-9]|360)(?:0[0-9]{2}|1[0-7][0-9]|180)",
     id_example="053141",
-    instruments=tuple(Instrument(f"TM{number}", _TILE) for number in range(1, 8)),
+    instruments=tuple(Instrument(f"TM{number}", _TILE, chip=number) for number in range(1, 8)),
     default_instruments=("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"),
     directory="srg/data/erosita/erass1/obs/{last3}/{first3}",
     listings=("EXP_010", "DET_010"),
@@ -59,7 +61,10 @@ SPEC = MissionSpec(
         NativeInput("events", r"EXP_010/e[mbc]01_{obs_id}_020_EventList_c010\.fits\.gz", required=True),
         NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_024_ExposureMap_c010\.fits\.gz"),
     ),
+    bands=(Band(0.2, 0.6, (200, 599)), Band(0.6, 2.3, (600, 2299)), Band(2.3, 5.0, (2300, 4999))),
     image_pixel=4.0,
+    flares=FlareFilter(band=(5.0, 10.0), bin=20.0),
+    foreign_ids=True,
     products=(
         ArchiveProduct("events", r"EXP_010/e[mbc]01_{obs_id}_020_EventList_c010\.fits(\.gz)?", "", (("0", 0.2, 10.0),)),
         ArchiveProduct("image", r"EXP_010/e[mbc]01_{obs_id}_02{band}_Image_c010\.fits(\.gz)?", "", _BANDS),

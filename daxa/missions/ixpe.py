@@ -6,6 +6,7 @@ the service says which it has.
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
@@ -49,7 +50,9 @@ SPEC = MissionSpec(
         NativeInput("events", r"event_l2/ixpe{obs_id}_det2_evt2_v\d+\.fits\.gz", "DU2", required=True),
         NativeInput("events", r"event_l2/ixpe{obs_id}_det3_evt2_v\d+\.fits\.gz", "DU3", required=True),
     ),
+    bands=(Band(2.0, 8.0, (50, 199)),),
     image_pixel=2.6,
+    processed=True,
     products=(ArchiveProduct("events", r"event_l2/ixpe{obs_id}_det[123]_evt2_v\d+\.fits(\.gz)?"),),
     event_times=EventTimes(57754.00080074),
     credit=Credit("IXPE", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

@@ -2,7 +2,8 @@
 
 Directories sort by camera and by the third character of the sequence.  Sequences of
 processing revision 0 lack the files that the native chain starts from.  The HRI has no
-energies: its images have one band only.
+energies: its images have one band only.  What headers call an observation is not its sequence
+(``WG500211P.N1``).
 """
 
 from daxa.missions.spec import (
@@ -61,7 +62,9 @@ SPEC = MissionSpec(
         Instrument("PSPCC", _PSPC, aliases=("PSPC-C", "PSPC C"), exposure="exposure", label=("instrument", "PSPCC")),
         # Some rows do not say which of the two it was.
         Instrument("PSPC", _PSPC, exposure="exposure", label=("instrument", "PSPC")),
-        Instrument("HRI", FieldOfView("circle", 19.0), exposure="exposure", label=("instrument", "HRI")),
+        Instrument(
+            "HRI", FieldOfView("circle", 19.0), exposure="exposure", label=("instrument", "HRI"), image_pixel=5.0
+        ),
     ),
     default_instruments=("PSPCB", "PSPCC", "PSPC", "HRI"),
     directory="rosat/data/pspc/processed_data/{third}00000/{lower}",
@@ -75,6 +78,8 @@ SPEC = MissionSpec(
     ),
     bands=(Band(0.1, 0.4, (11, 41)), Band(0.5, 2.0, (52, 201))),
     image_pixel=15.0,
+    processed=True,
+    foreign_ids=True,
     products=(
         ArchiveProduct("events", r"{lower}_bas\.fits(\.Z)?", bands=(("", 0.07, 2.4),)),
         ArchiveProduct("image", r"{lower}_im{band}\.fits(\.Z)?", bands=_BANDS),

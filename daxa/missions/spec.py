@@ -67,6 +67,10 @@ class Instrument:
     wide
         A wide-field, coded-mask or scanning instrument: it sees nearly everything, so it is
         used only when the user names it.
+    image_pixel
+        Side of a pixel of its default image, arcsec, where it is not the mission's.
+    chip
+        Its number in lists that hold several instruments.
     """
 
     name: str
@@ -75,6 +79,8 @@ class Instrument:
     exposure: str = ""
     label: tuple[str, str] | None = None
     wide: bool = False
+    image_pixel: float = 0.0
+    chip: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,16 +157,22 @@ class NativeInput:
     pattern
         Regular expression of the path below the observation's directory; ``{obs_id}``
         is replaced by the ObsID (``{obs_id:>05}`` pads), as are the fields of a directory.
+        What its group ``exposure`` matches tells the lists of one instrument apart, where
+        their headers do not.
     instrument
-        The instrument whose data it holds, '' when it serves all of them.
+        The instrument whose data it holds, '' when it serves all of them: its header then
+        says which it was.
     required
         An observation without any file of a required kind fails.
+    curves
+        Its events have no place on the sky: they give light curves and good times only.
     """
 
     kind: InputKind
     pattern: str
     instrument: str = ""
     required: bool = False
+    curves: bool = False
 
     def regex(self, obs_id: str) -> re.Pattern[str]:
         """The pattern for one observation, to be matched against the whole path."""
@@ -176,12 +188,25 @@ class Band:
     lo, hi
         Nominal edges, keV.
     pi
-        First and last channel, both inside the band.
+        First and last channel, both inside the band: whole, or at least their middle.
+    others
+        Instruments whose channels are others, and theirs.
     """
 
     lo: float
     hi: float
     pi: tuple[int, int]
+    others: tuple[tuple[str, tuple[int, int]], ...] = ()
+
+    def channels(self, instrument: str) -> tuple[int, int]:
+        """First and last channel of an instrument.
+
+        Examples
+        --------
+        >>> Band(0.5, 2.0, (83, 332), (("RESOLVE", (1000, 3999)),)).channels("RESOLVE")
+        (1000, 3999)
+        """
+        return dict(self.others).get(instrument, self.pi)
 
     @property
     def text(self) -> str:
@@ -237,6 +262,9 @@ class MissionSpec:
         None where the archive's good time intervals are kept as they are.
     processed
         Whether the native backend processes the mission's data today.
+    foreign_ids
+        The headers of its event lists name observations otherwise than the archive does, or
+        not at all: a list belongs to the observation in whose directory it lies.
     other_directories
         Regular expression of an ObsID and the template that takes the place of `directory`
         for it; the first that matches counts.
@@ -282,6 +310,7 @@ class MissionSpec:
     aliases: tuple[str, ...] = ()
     flares: FlareFilter | None = None
     processed: bool = False
+    foreign_ids: bool = False
     other_directories: tuple[tuple[str, str], ...] = ()
     directory_columns: tuple[str, ...] = ()
     root: str = ""

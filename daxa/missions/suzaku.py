@@ -1,11 +1,12 @@
 """Suzaku XIS, from HEASARC's archive.
 
-The lists of the 3x3 and 5x5 editing modes of a camera are merged.  HXD does not image
-and is left out.
+The lists of the 3x3 and 5x5 editing modes of a camera are exposures of their own.  HXD does not
+image and is left out.  Bands: channels whose middle lies inside.
 """
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
@@ -50,12 +51,22 @@ SPEC = MissionSpec(
     directory="suzaku/data/obs/{first}/{obs_id}",
     listings=("xis/event_cl",),
     native_inputs=(
-        NativeInput("events", r"xis/event_cl/ae{obs_id}xi0_\d_(3x3|5x5)\w*_cl\.evt\.gz", "XIS0"),
-        NativeInput("events", r"xis/event_cl/ae{obs_id}xi1_\d_(3x3|5x5)\w*_cl\.evt\.gz", "XIS1"),
-        NativeInput("events", r"xis/event_cl/ae{obs_id}xi2_\d_(3x3|5x5)\w*_cl\.evt\.gz", "XIS2"),
-        NativeInput("events", r"xis/event_cl/ae{obs_id}xi3_\d_(3x3|5x5)\w*_cl\.evt\.gz", "XIS3"),
+        NativeInput(
+            "events", r"xis/event_cl/ae{obs_id}xi0_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS0", required=True
+        ),
+        NativeInput(
+            "events", r"xis/event_cl/ae{obs_id}xi1_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS1", required=True
+        ),
+        NativeInput(
+            "events", r"xis/event_cl/ae{obs_id}xi2_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS2", required=True
+        ),
+        NativeInput(
+            "events", r"xis/event_cl/ae{obs_id}xi3_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS3", required=True
+        ),
     ),
+    bands=(Band(0.5, 2.0, (137, 547)), Band(2.0, 10.0, (548, 2739))),
     image_pixel=8.3376,
+    processed=True,
     products=(
         ArchiveProduct("events", r"xis/event_cl/ae{obs_id}xi0_\w+_cl\.evt(\.gz)?", "XIS0", (("", 0.2, 12.0),)),
         ArchiveProduct("image", r"xis/products/ae{obs_id}xi0_\w+_sk\.img(\.gz)?", "XIS0", (("", 0.2, 12.0),)),

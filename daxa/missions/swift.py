@@ -1,11 +1,14 @@
 """Swift XRT, BAT and UVOT, from HEASARC's archive.
 
 A directory's path contains the month in which the observation began.  XRT lists of
-photon counting and windowed timing stay apart; BAT is fetched, never imaged here.
+photon counting and windowed timing stay apart, and so do those of different windows; windowed
+timing keeps one coordinate and gives light curves.  BAT is fetched, never imaged here.  Bands: those
+of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
 """
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
@@ -44,11 +47,15 @@ SPEC = MissionSpec(
     directory="swift/data/obs/{yyyy_mm}/{obs_id}",
     listings=("xrt/event", "uvot/image"),
     native_inputs=(
-        NativeInput("events", r"xrt/event/sw{obs_id}xpcw\dpo_cl\.evt\.gz", "XRT"),
-        NativeInput("events", r"xrt/event/sw{obs_id}xwtw\dpo_cl\.evt\.gz", "XRT"),
+        NativeInput("events", r"xrt/event/sw{obs_id}x(?P<exposure>pcw\d)po_cl\.evt\.gz", "XRT", required=True),
+        NativeInput(
+            "events", r"xrt/event/sw{obs_id}x(?P<exposure>wtw\d)po_cl\.evt\.gz", "XRT", required=True, curves=True
+        ),
         NativeInput("image", r"uvot/image/sw{obs_id}u\w\w_sk\.img\.gz", "UVOT"),
     ),
+    bands=(Band(0.3, 1.0, (30, 99)), Band(1.0, 2.0, (100, 199)), Band(2.0, 10.0, (200, 999))),
     image_pixel=2.36,
+    processed=True,
     products=(
         ArchiveProduct("events", r"xrt/event/sw{obs_id}xpc\w*po_cl\.evt(\.gz)?", "XRT", (("", 0.01, 10.23),)),
         ArchiveProduct("image", r"xrt/products/sw{obs_id}xpc_sk\.img(\.gz)?", "XRT", (("", 0.01, 10.23),)),

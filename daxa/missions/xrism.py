@@ -1,12 +1,14 @@
 """XRISM Resolve and Xtend, from HEASARC's archive.
 
 Resolve lists of the open filter (px1000) only: px5000 is the calibration source and
-px0000 has an undefined filter.  No column with a target's name is recorded where these
+px0000 has an undefined filter.  They give light curves; 6 x 6 pixels make no image.  Bands:
+channels whose middle lies inside.  No column with a target's name is recorded where these
 facts come from.
 """
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
@@ -63,10 +65,17 @@ SPEC = MissionSpec(
     directory="xrism/data/obs/{first}/{obs_id}",
     listings=("resolve/event_cl", "xtend/event_cl"),
     native_inputs=(
-        NativeInput("events", r"resolve/event_cl/xa{obs_id}rsl_p0px1000_cl\.evt\.gz", "RESOLVE"),
-        NativeInput("events", r"xtend/event_cl/xa{obs_id}xtd_p\w+_cl\.evt\.gz", "XTEND"),
+        NativeInput(
+            "events", r"resolve/event_cl/xa{obs_id}rsl_p0px1000_cl\.evt\.gz", "RESOLVE", required=True, curves=True
+        ),
+        NativeInput("events", r"xtend/event_cl/xa{obs_id}xtd_(?P<exposure>p\w+)_cl\.evt\.gz", "XTEND", required=True),
+    ),
+    bands=(
+        Band(0.5, 2.0, (83, 332), (("RESOLVE", (1000, 3999)),)),
+        Band(2.0, 10.0, (333, 1666), (("RESOLVE", (4000, 19999)),)),
     ),
     image_pixel=14.144,
+    processed=True,
     products=(
         ArchiveProduct(
             "events", r"resolve/event_cl/xa{obs_id}rsl_p0px1000_cl\.evt(\.gz)?", "RESOLVE", (("", 1.7, 12.0),)

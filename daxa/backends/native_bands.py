@@ -1,0 +1,48 @@
+"""What is imaged of an exposure: bands where its instrument has energies, and pixels that suit it."""
+
+from __future__ import annotations
+
+from daxa.backends.native_exposure import Exposure, band_channels
+from daxa.missions import find_mission
+from daxa.xray.bands import adjacent_ranges
+
+__all__ = ["Chosen", "chosen_bands", "chosen_pixel"]
+
+Chosen = tuple[tuple[float, float] | None, tuple[int, int] | None]
+"""Edges (keV) and channels of a band; None and None for everything that the screening keeps."""
+
+
+def chosen_bands(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> list[Chosen]:
+    """The bands of an exposure with their channels; bands that meet share none.
+
+    The bands that a mission declares are not asked of those of its instruments that have no
+    energies: what these recorded is imaged once, whole.
+
+    Parameters
+    ----------
+    exposure
+        Whose instrument it is.
+    bands
+        Edges, keV, as the parameters have them.
+
+    Raises
+    ------
+    NotPossible
+        Any other band is asked of an instrument that has no energies or does not reach so far.
+    """
+    mission, form = exposure.task.mission, exposure.events.format
+    named = {(one.lo, one.hi) for one in find_mission(mission).bands}
+    if form.pi_to_kev is None and set(bands) <= named:
+        exposure.say(f"one image of everything: {exposure.events.why_not('energy-band')}")
+        return [(None, None)]
+    return [
+        (band, band_channels(mission, form, band) if band in named else channels)
+        for band, channels in zip(bands, adjacent_ranges(form, bands), strict=True)
+    ]
+
+
+def chosen_pixel(exposure: Exposure, pixel: float) -> float:
+    """The side of an image pixel, arcsec: the instrument's own where the mission's default is asked for."""
+    spec = find_mission(exposure.task.mission)
+    own = {one.name: one.image_pixel for one in spec.instruments}.get(exposure.product.instrument, 0.0)
+    return own if own and pixel == spec.image_pixel else pixel

@@ -1,0 +1,115 @@
+"""Unpack files as archives pack them: by gzip, by compress (``.Z``), or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from daxa.errors import DataError
+
+__all__ = ["unpack"]
+
+_PIECE = 1 << 20
+_MOST = 1 << 30
+"""Bytes that a file of compress may become: twenty times the longest list of the missions that use it."""
+
+_MOST_BITS = 16
+"""Width of the codes of compress; wider ones would only fill the memory."""
+
+_UNKNOWN = 0x60
+"""Bits of its third byte that have no meaning."""
+
+
+def unpack(source: Path, target: Path, whose: str) -> None:
+    """Write the plain content of a file, whatever its name ends with.
+
+    Parameters
+    ----------
+    source
+        The file.
+    target
+        Where its content goes; it must not exist.
+    whose
+        Mission and ObsID, for messages.
+
+    Raises
+    ------
+    DataError
+        ``data.absent``: the file is not there.  ``data.damaged``: it cannot be decompressed.
+        ``data.too-large``: it would become more than a gibibyte, and was packed by compress.
+    """
+    try:
+        with _plain(source) as content, target.open("xb") as out:
+            shutil.copyfileobj(content, out, _PIECE)
+    except FileNotFoundError:
+        raise DataError("absent", f"{whose}: {source.name} is not there", remedy="fetch it again") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise _damaged(source, whose) from None
+    except _NotWhole:
+        raise _damaged(source, whose) from None
+    except _TooLarge:
+        raise DataError(
+            "too-large",
+            f"{whose}: {source.name} would unpack to more than {_MOST >> 20} MiB",
+            remedy="fetch it again; if it is still so large, leave the observation out",
+        ) from None
+
+
+class _NotWhole(Exception):
+    """Content of compress that makes no sense."""
+
+
+class _TooLarge(Exception):
+    """More content than any list of the missions that use compress."""
+
+
+@contextmanager
+def _plain(source: Path) -> Iterator[BinaryIO]:
+    with source.open("rb") as file:
+        start = file.read(3)
+        file.seek(0)
+        if start.startswith(b"\x1f\x8b"):
+            with gzip.open(file) as content:
+                yield content
+        elif start.startswith(b"\x1f\x9d"):
+            yield _Compressed(file, start)
+        else:
+            yield file
+
+
+class _Compressed:
+    """What `shutil.copyfileobj` reads from a file of compress: no more than is sensible, and never a part silently."""
+
+    def __init__(self, file: BinaryIO, start: bytes) -> None:
+        import uncompresspy
+
+        if len(start) < 3 or start[2] & 0x1F > _MOST_BITS or start[2] & _UNKNOWN:
+            raise _NotWhole
+        try:
+            self._content = uncompresspy.LZWFile(file, save_checkpoints=False)
+        except ValueError:
+            raise _NotWhole from None
+        self._given = 0
+
+    def read(self, size: int) -> bytes:
+        with warnings.catch_warnings():
+            # A code that ends with the file is told by a warning only.
+            warnings.simplefilter("error")
+            try:
+                piece = self._content.read(size)
+            except (ValueError, IndexError, RuntimeWarning):
+                raise _NotWhole from None
+        self._given += len(piece)
+        if self._given > _MOST:
+            raise _TooLarge
+        return piece
+
+
+def _damaged(source: Path, whose: str) -> DataError:
+    return DataError("damaged", f"{whose}: {source.name} cannot be decompressed", remedy="fetch it again")

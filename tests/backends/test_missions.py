@@ -1,0 +1,380 @@
+"""Lists of further missions through events, clean and images, packed and named as their archives do."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from daxa.backends.unpack import unpack
+from daxa.errors import DataError, NotPossible
+from daxa.fetch.plan import choose_files
+from daxa.missions import find_mission
+from daxa.run.product import parse_product
+from daxa.xray.cut import Cut, select, standard_cut
+from daxa.xray.events import EventList, open_events
+from tests.backends.observations import Fetched, digests, run_step
+from tests.backends.packing import compressed
+from tests.xray.madelists import make_list
+
+COUNT = 30_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A list: its name among the made ones, cards that say otherwise, and what its product is called."""
+
+    made: str
+    product: str
+    cards: tuple[tuple[str, object], ...] = ()
+    curves: bool = False
+
+
+@dataclass(frozen=True)
+class Observation:
+    mission: str
+    obs_id: str
+    instruments: tuple[str, ...]
+    lists: dict[str, Kind]
+
+    @property
+    def fetched(self) -> Fetched:
+        return Fetched(self.mission, self.obs_id, self.instruments, {})
+
+
+OBSERVATIONS = {
+    "swift": Observation(
+        "swift",
+        "00092220001",
+        ("XRT",),
+        {
+            "xrt/event/sw00092220001xpcw3po_cl.evt.gz": Kind("swift-pc", "XRT-subexppcw3"),
+            "xrt/event/sw00092220001xpcw2po_cl.evt.gz": Kind("swift-pc", "XRT-subexppcw2"),
+            "xrt/event/sw00092220001xwtw2po_cl.evt.gz": Kind(
+                "swift-wt", "XRT-subexpwtw2", (("OBS_ID", "00092220001"),), curves=True
+            ),
+        },
+    ),
+    "rosat-hri": Observation(
+        "rosat", "RH800446N00", ("HRI",), {"rh800446n00_bas.fits.Z": Kind("rosat-hri", "HRI-subexpNone")}
+    ),
+    "rosat-pspc": Observation(
+        "rosat",
+        "RP500211N00",
+        ("PSPCB",),
+        {
+            "rp500211n00_bas.fits.Z": Kind(
+                "rass",
+                "PSPCB-subexpNone",
+                (("INSTRUME", "PSPCB"), ("OBS_MODE", "POINTING"), ("OBS_ID", "WG500211P.N1")),
+            )
+        },
+    ),
+    "suzaku": Observation(
+        "suzaku",
+        "801064010",
+        ("XIS0", "XIS1"),
+        {
+            "xis/event_cl/ae801064010xi1_0_3x3n066a_cl.evt.gz": Kind("suzaku-xis1", "XIS1-subexp03x3n066a"),
+            "xis/event_cl/ae801064010xi1_0_5x5n066b_cl.evt.gz": Kind("suzaku-xis1", "XIS1-subexp05x5n066b"),
+            "xis/event_cl/ae801064010xi0_0_3x3n066a_cl.evt.gz": Kind(
+                "suzaku-xis1", "XIS0-subexp03x3n066a", (("INSTRUME", "XIS0"),)
+            ),
+        },
+    ),
+    "asca": Observation(
+        "asca",
+        "87036000",
+        ("SIS0", "GIS2"),
+        {
+            "screened/ad87036000s000102h.evt.gz": Kind("asca-sis0", "SIS0-subexp00102h"),
+            "screened/ad87036000s000102m.evt.gz": Kind("asca-sis0", "SIS0-subexp00102m"),
+            "screened/ad87036000g200170m.evt.gz": Kind("asca-gis2", "GIS2-subexp00170m"),
+        },
+    ),
+    "xrism": Observation(
+        "xrism",
+        "000154000",
+        ("RESOLVE", "XTEND"),
+        {
+            "xtend/event_cl/xa000154000xtd_p030000010_cl.evt.gz": Kind("xrism-xtend", "XTEND-subexpp030000010"),
+            "resolve/event_cl/xa000154000rsl_p0px1000_cl.evt.gz": Kind(
+                "xrism-resolve", "RESOLVE-subexpNone", curves=True
+            ),
+        },
+    ),
+    "ixpe": Observation(
+        "ixpe",
+        "01903701",
+        ("DU1", "DU2"),
+        {
+            "event_l2/ixpe01903701_det2_evt2_v02.fits.gz": Kind("ixpe-du2", "DU2-subexpNone"),
+            "event_l2/ixpe01903701_det1_evt2_v02.fits.gz": Kind("ixpe-du2", "DU1-subexpNone", (("DETNAM", "DU1"),)),
+        },
+    ),
+}
+
+
+def lay_out(one: Observation, root: Path) -> dict[str, Path]:
+    """Write the lists as the archive packs them; what was packed, by the start of the product's name."""
+    plain = {}
+    for number, (path, kind) in enumerate(one.lists.items()):
+        source = make_list(kind.made, root / f"plain{number}.fits", seed=11 + number, count=COUNT)
+        with fits.open(source, mode="update") as hdus:
+            hdus[1].header.update(dict(kind.cards))
+            hdus[0].header.update({key: value for key, value in kind.cards if key in hdus[0].header})
+        target = root / "fetch" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = source.read_bytes()
+        target.write_bytes(compressed(content) if path.endswith(".Z") else gzip.compress(content, 1, mtime=0))
+        plain[f"obsid{one.obs_id}-inst{kind.product}"] = source
+    return plain
+
+
+@pytest.fixture(scope="module", params=OBSERVATIONS)
+def chain(request, tmp_path_factory):
+    one = OBSERVATIONS[request.param]
+    root = tmp_path_factory.mktemp(request.param)
+    plain = lay_out(one, root)
+    logs = {step: run_step(one.fetched, step, root)[1] for step in ("events", "clean", "images")}
+    return one, root, plain, logs
+
+
+def test_the_fetch_step_takes_these_files(chain):
+    one, *_ = chain
+    spec = find_mission(one.mission)
+    choices = choose_files(spec, one.obs_id, one.instruments, one.lists)
+    assert [choice.path for choice in choices] == sorted(one.lists)
+    assert spec.processed
+
+
+def test_every_list_becomes_one_product_with_the_same_bytes(chain):
+    one, root, plain, _ = chain
+    products = sorted(path.name for path in (root / "events").iterdir())
+    assert products == sorted(f"{start}-en-events.fits" for start in plain)
+    for start, source in plain.items():
+        assert (root / "events" / f"{start}-en-events.fits").read_bytes() == source.read_bytes()
+        assert parse_product(f"{start}-en-events.fits").obs_id == one.obs_id
+
+
+def test_the_clean_list_holds_what_the_screening_keeps(chain):
+    _, root, plain, _ = chain
+    for start, source in plain.items():
+        raw = EventList.open(source)
+        kept = select(raw, standard_cut(raw), raw.rows)
+        clean = open_events(root / "clean" / f"{start}-en-finalevents.fits")
+        assert 0 < kept.sum() == len(clean) < len(raw)
+        assert np.array_equal(clean.times(), raw.times(raw.rows[kept]))
+        assert all(np.array_equal(clean.gtis[chip], raw.gtis[chip]) for chip in raw.gtis)
+
+
+def test_images_conserve_counts_and_know_where_they_are(chain):
+    one, root, plain, _ = chain
+    spec = find_mission(one.mission)
+    for start, kind in zip(plain, one.lists.values(), strict=True):
+        clean = open_events(root / "clean" / f"{start}-en-finalevents.fits")
+        images = sorted((root / "images").glob(f"{start}-*-image.fits"))
+        if kind.curves:
+            assert not images
+            continue
+        named = {f"-en{band.lo!r}_{band.hi!r}keV-": band for band in spec.bands}
+        assert len(images) == (len(named) if clean.format.pi_to_kev else 1)
+        rules = standard_cut(clean).rules
+        for path in images:
+            band = next((band for text, band in named.items() if text in path.name), None)
+            channels = band.channels(clean.format.instrument) if band else None
+            rows = clean.rows[select(clean, Cut(rules, clean.gtis, channels), clean.rows, sky=True)]
+            assert len(rows) > 500
+            image, header = fits.getdata(path), fits.getheader(path)
+            assert image.sum() == len(rows)
+            if band:
+                zero, gain = clean.format.pi_to_kev
+                assert header["ENERG_LO"] == pytest.approx(band.lo, abs=1.01 * gain)
+                assert header["ENERG_HI"] == pytest.approx(band.hi, abs=1.01 * gain)
+                assert (header["CHANMIN"], header["CHANMAX"]) == channels
+                assert header["ENERG_LO"] == pytest.approx(zero + gain * channels[0])
+            positions = WCS(header, key=" ").wcs_world2pix(clean.positions(rows), 0)
+            back = np.zeros_like(image)
+            column, row = np.rint(positions - 1e-7).astype(int).T
+            np.add.at(back, (row, column), 1)
+            # Positions on the edge between two pixels may be rounded to either.
+            assert np.abs(back.sum(axis=0).cumsum() - image.sum(axis=0).cumsum()).max() <= len(rows) / 10
+
+
+def test_maps_and_rates_belong_to_their_image(chain):
+    one, root, plain, _ = chain
+    for start, kind in zip(plain, one.lists.values(), strict=True):
+        maps = sorted((root / "images").glob(f"{start}-*-expmap.fits"))
+        assert bool(maps) == (not kind.curves)
+        for path in maps:
+            image, seconds = fits.getdata(str(path).replace("expmap", "image")), fits.getdata(path)
+            assert fits.getheader(path)["EXPMETH"] == "OCCUPIED"
+            assert image[seconds > 0].sum() >= 0.97 * image.sum()
+            rates = fits.getdata(str(path).replace("expmap", "ratemap"))
+            assert np.nansum(rates * seconds) == pytest.approx(image[seconds > 0].sum(), rel=1e-5)
+
+
+def test_light_curves_hold_every_event_of_their_band(chain):
+    one, root, plain, logs = chain
+    for start, kind in zip(plain, one.lists.values(), strict=True):
+        curves = sorted((root / "images").glob(f"{start}-*-lightcurve.fits"))
+        clean = open_events(root / "clean" / f"{start}-en-finalevents.fits")
+        assert len(curves) == (len(find_mission(one.mission).bands) if kind.curves else 1)
+        assert ("light curves only" in logs["images"]) == any(other.curves for other in one.lists.values())
+        for path in curves:
+            header = fits.getheader(path, 1)
+            channels = (header["CHANMIN"], header["CHANMAX"]) if "CHANMIN" in header else None
+            rows = select(clean, Cut(standard_cut(clean).rules, clean.gtis, channels), clean.rows)
+            assert fits.getdata(path, 1)["COUNTS"].sum() == rows.sum() > 100
+
+
+def test_the_same_files_elsewhere_give_the_same_bytes(chain, tmp_path):
+    one, root, *_ = chain
+    shutil.copytree(root / "fetch", tmp_path / "fetch")
+    for step in ("events", "clean", "images"):
+        run_step(one.fetched, step, tmp_path)
+        assert digests(tmp_path / step) == digests(root / step)
+
+
+def test_products_conform_to_the_standard(chain):
+    _, root, *_ = chain
+    program = shutil.which("fitsverify")
+    if not program:
+        pytest.skip("fitsverify is not installed")
+    for path in [path for step in ("clean", "images") for path in (root / step).glob("obsid*.fits")]:
+        found = subprocess.run([program, "-e", path], capture_output=True, text=True, check=False)
+        assert "and 0 error" in found.stdout, found.stdout
+
+
+def test_a_list_of_another_observation_is_refused_where_headers_tell(tmp_path):
+    one = OBSERVATIONS["swift"]
+    other = Kind("swift-pc", "XRT-subexppcw3", (("OBS_ID", "00092220002"),))
+    wrong = Observation("swift", one.obs_id, ("XRT",), {next(iter(one.lists)): other})
+    lay_out(wrong, tmp_path)
+    with pytest.raises(DataError) as caught:
+        run_step(wrong.fetched, "events", tmp_path)
+    assert caught.value.code == "data.wrong-observation"
+
+
+@pytest.mark.parametrize(
+    ("obs_id", "kind"),
+    [
+        ("RP500211N00", Kind("swift-pc", "")),
+        ("RP500211N00", Kind("rass", "", (("OBS_MODE", "SCAN"),))),
+    ],
+)
+def test_a_list_of_another_mission_is_refused(tmp_path, obs_id, kind):
+    wrong = Observation("rosat", obs_id, ("PSPCB",), {f"{obs_id.lower()}_bas.fits.Z": kind})
+    lay_out(wrong, tmp_path)
+    with pytest.raises(DataError) as caught:
+        run_step(wrong.fetched, "events", tmp_path)
+    assert caught.value.code == "data.wrong-instrument"
+
+
+def test_timing_lists_are_left_out_where_images_are_declared(tmp_path):
+    one = OBSERVATIONS["asca"]
+    fast = Kind("asca-sis0", "SIS0-subexp00102h", (("DATAMODE", "FAST"),))
+    wrong = Observation("asca", one.obs_id, ("SIS0",), {next(iter(one.lists)): fast})
+    lay_out(wrong, tmp_path)
+    with pytest.raises(DataError, match="fast mode keeps one coordinate") as caught:
+        run_step(wrong.fetched, "events", tmp_path)
+    assert caught.value.code == "data.no-exposure"
+
+
+def test_a_band_of_the_hri_is_refused_when_it_is_asked_for(tmp_path):
+    one = OBSERVATIONS["rosat-hri"]
+    lay_out(one, tmp_path)
+    run_step(one.fetched, "events", tmp_path)
+    run_step(one.fetched, "clean", tmp_path)
+    with pytest.raises(NotPossible) as caught:
+        run_step(one.fetched, "images", tmp_path, bands=["0.4-2.4 keV"])
+    assert caught.value.code == "impossible.energy-band"
+
+
+def test_a_short_list_gives_its_image_without_a_map(tmp_path):
+    one = OBSERVATIONS["swift"]
+    path = tmp_path / "fetch" / "xrt/event/sw00092220001xpcw3po_cl.evt.gz"
+    path.parent.mkdir(parents=True)
+    source = make_list("swift-pc", tmp_path / "short.fits", count=60)
+    path.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+    for step in ("events", "clean"):
+        run_step(one.fetched, step, tmp_path)
+    target, log = run_step(one.fetched, "images", tmp_path)
+    assert "no exposure map and no rates" in log
+    assert {parse_product(name.name).kind for name in target.iterdir()} == {"image", "lightcurve"}
+
+
+@pytest.mark.parametrize("wanted", [("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"), ("TM2",), ("TM1", "TM5")])
+def test_a_tile_holds_the_chosen_modules(tmp_path, wanted):
+    tile = Observation("erass1", "053141", wanted, {})
+    path = tmp_path / "fetch" / "EXP_010/em01_053141_020_EventList_c010.fits.gz"
+    path.parent.mkdir(parents=True)
+    source = make_list("erosita-survey", tmp_path / "tile.fits", count=3000)
+    path.write_bytes(gzip.compress(source.read_bytes(), 1, mtime=0))
+    target, _ = run_step(tile.fetched, "events", tmp_path)
+    (only,) = target.iterdir()
+    found, whole = open_events(only), EventList.open(source)
+    modules = {int(name[2:]) for name in wanted}
+    assert parse_product(only.name).instrument == ("MERGED" if len(wanted) == 7 else "".join(wanted))
+    if len(wanted) == 7:
+        assert only.read_bytes() == source.read_bytes()
+        return
+    good = {chip: intervals for chip, intervals in whole.gtis.items() if chip in modules}
+    assert set(np.unique(found.column("TM_NR"))) == modules == {chip for chip in found.gtis if len(found.gtis[chip])}
+    assert len(found) == select(whole, Cut((), good, None), whole.rows).sum() > 100
+
+
+CONTENTS = {
+    "nothing much": b"x",
+    "one letter": b"x" * 100_000,
+    "noise": np.random.default_rng(3).integers(0, 256, 300_000, dtype=np.uint8).tobytes(),
+    "a table": np.random.default_rng(4).integers(0, 9, (40_000, 3)).astype(">i4").tobytes(),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize("widest", [12, 16])
+def test_compress_is_undone_as_gzip_undoes_it(tmp_path, name, widest):
+    packed = tmp_path / "rp500211n00_bas.fits.Z"
+    packed.write_bytes(compressed(CONTENTS[name], widest))
+    unpack(packed, tmp_path / "plain", "rosat RP500211N00")
+    program = shutil.which("gzip")
+    assert program
+    theirs = subprocess.run([program, "-dc", packed], capture_output=True, check=True).stdout
+    assert (tmp_path / "plain").read_bytes() == theirs == CONTENTS[name]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x1f\x9d",
+        b"\x1f\x9d\x9f" + b"\x00" * 100,
+        b"\x1f\x9d\x88\x41\x00",
+        b"\x1f\x9d\x90" + b"\xff" * 100,
+        b"\x1f\x9d\xf0" + compressed(b"flags that nobody knows")[3:],
+    ],
+)
+def test_what_compress_never_made_is_refused(tmp_path, content):
+    packed = tmp_path / "rp500211n00_bas.fits.Z"
+    packed.write_bytes(content)
+    with pytest.raises(DataError, match="RP500211N00") as caught:
+        unpack(packed, tmp_path / "plain", "rosat RP500211N00")
+    assert caught.value.code == "data.damaged"
+
+
+def test_a_bomb_is_not_unpacked_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("daxa.backends.unpack._MOST", 1 << 20)
+    packed = tmp_path / "rp500211n00_bas.fits.Z"
+    packed.write_bytes(compressed(bytes(8 << 20)))
+    assert packed.stat().st_size < 20_000
+    with pytest.raises(DataError) as caught:
+        unpack(packed, tmp_path / "plain", "rosat RP500211N00")
+    assert caught.value.code == "data.too-large"
+    assert (tmp_path / "plain").stat().st_size < 4 << 20
