@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +79,7 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
     settings: Settings,
     *,
     row_id: str = "",
+    row: Mapping[str, object] | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Arrival]:
@@ -102,6 +103,8 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
         Addresses, timeouts and the store.
     row_id
         The row's ``__row`` in the mission's table, for DataLink; '' where it is not known.
+    row
+        What the declared directory needs beside the ObsID, as for `MissionSpec.directory_of`.
     patience
         How often requests are repeated.
     say
@@ -123,7 +126,7 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
     spec.check_obs_id(obs_id)
     compile_extra(extra)
     connection = connect(settings, patience)
-    source, paths = _find(connection, directory_urls(connection, spec, obs_id, row_id), spec, extra)
+    source, paths = _find(connection, directory_urls(connection, spec, obs_id, row_id, row), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
     chosen = [choice.path for choice in choose_files(spec, obs_id, instruments, paths, extra)]
     way = _Way(connection, Store(settings.store), target, parts, say)
@@ -139,6 +142,7 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
     settings: Settings,
     *,
     row_id: str = "",
+    row: Mapping[str, object] | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Arrival]:
@@ -150,7 +154,7 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
     ----------
     files
         What the ledger says of them.
-    spec, obs_id, target, parts, settings, row_id, patience, say
+    spec, obs_id, target, parts, settings, row_id, row, patience, say
         As for `fetch_observation`.
 
     Returns
@@ -177,7 +181,7 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
         return []
     connection = connect(settings, patience)
     way = _Way(connection, store, target, parts, say)
-    base = _standing(connection, spec, obs_id, row_id, missing[0].path)
+    base = _standing(directory_urls(connection, spec, obs_id, row_id, row), connection, missing[0].path)
     return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, obs_id), way)
 
 
@@ -252,9 +256,8 @@ def _find(
     )
 
 
-def _standing(connection: Connection, spec: MissionSpec, obs_id: str, row_id: str, path: str) -> str:
-    """The first of the possible directories whose listing shows `path`, else the declared one."""
-    sources = directory_urls(connection, spec, obs_id, row_id)
+def _standing(sources: Sequence[Source], connection: Connection, path: str) -> str:
+    """The first of the possible directories whose listing shows `path`, else the last one."""
     folder, _, name = path.rpartition("/")
     for source in sources[:-1]:
         if any(entry.name == name for entry in list_directory(connection, f"{source.url}/{folder}") or ()):

@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 
@@ -36,7 +37,13 @@ class Source:
     how: str
 
 
-def directory_urls(connection: Connection, spec: MissionSpec, obs_id: str, row_id: str = "") -> tuple[Source, ...]:
+def directory_urls(
+    connection: Connection,
+    spec: MissionSpec,
+    obs_id: str,
+    row_id: str = "",
+    row: Mapping[str, object] | None = None,
+) -> tuple[Source, ...]:
     """Addresses at which the observation may be, the best first.
 
     Parameters
@@ -47,22 +54,38 @@ def directory_urls(connection: Connection, spec: MissionSpec, obs_id: str, row_i
         The observation.
     row_id
         The row's ``__row`` in the mission's table, '' where it is not known.
+    row
+        What the declared place needs beside the ObsID, as for `MissionSpec.directory_of`.
 
     Returns
     -------
     tuple of Source
         DataLink's answer where there is one that fits, then the declared place.
+
+    Raises
+    ------
+    DataError
+        ``data.no-directory``: the row does not tell the declared place, nor does DataLink.
     """
     tree = connection.settings.heasarc_tree
-    declared = Source(f"{tree}/{spec.directory_of(obs_id)}", "template")
-    if not _ROW_ID.fullmatch(row_id):
-        return (declared,)
-    ends_with = spec.directory_of(obs_id).rpartition("/")[2]
+    try:
+        declared = spec.directory_of(obs_id, row)
+    except DataError as unknown:
+        declared, reason = "", unknown
+    ends_with = declared.rpartition("/")[2] or obs_id
+    linked = _linked(connection, spec, row_id, ends_with) if _ROW_ID.fullmatch(row_id) else None
+    if not declared:
+        if linked is None:
+            raise reason
+        return (linked,)
+    place = Source(f"{tree}/{declared}", "template")
+    return (place,) if linked is None else (linked,) if linked.url == place.url else (linked, place)
+
+
+def _linked(connection: Connection, spec: MissionSpec, row_id: str, ends_with: str) -> Source | None:
+    tree = connection.settings.heasarc_tree
     rebased = (rebase(url, tree, ends_with) for url in _ask_datalink(connection, spec.table.name, row_id))
-    linked = next((Source(url, "datalink") for url in rebased if url), None)
-    if linked is None:
-        return (declared,)
-    return (linked,) if linked.url == declared.url else (linked, declared)
+    return next((Source(url, "datalink") for url in rebased if url), None)
 
 
 def rebase(url: str, tree: str, ends_with: str) -> str | None:

@@ -42,6 +42,7 @@ class FetchWork:
             layout.parts / task.mission / task.obs_id,
             self.settings,
             row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
+            row=_row(layout, task),
             say=lambda line: print(line, file=log),
         )
         keep_arrivals(layout.arrivals / task.mission, task.obs_id, arrivals)
@@ -80,7 +81,19 @@ class ProcessWork:
             layout.parts / task.mission / task.obs_id,
             self.settings,
             row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
+            row=_row(layout, task),
         )
+
+
+def _row(layout: Layout, task: Task) -> dict[str, object]:
+    """What the directory of an observation may depend on beside its ObsID, where the mission's does."""
+    if "{yyyy_mm}" not in find_mission(task.mission).directory:
+        return {}
+    from daxa.selection.store import read_selection
+
+    table = read_selection(layout.selection(task.mission))
+    starts = table.loc[table["obs_id"] == task.obs_id, "start"]
+    return {"start": float(starts.iloc[0])} if len(starts) else {}
 
 
 def _check_input(task: Task, directory: Path, file: ProductFile) -> None:

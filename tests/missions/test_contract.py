@@ -110,7 +110,25 @@ WRONG = {
         changed(products=(ArchiveProduct("image", "x", bands=(("", 2, 2),)),)),
         "empty band",
     ),
-    "processed without what it needs": (changed(processed=True), "is processed"),
+    "processed without bands": (changed(bands=()), "is processed"),
+    "processed without lists": (
+        changed(native_inputs=tuple(item for item in SWIFT.native_inputs if item.kind != "events")),
+        "is processed",
+    ),
+    "a group that nobody reads": (
+        changed(native_inputs=(*SWIFT.native_inputs, NativeInput("mask", r"xrt/event/(?P<month>\d+)"))),
+        "the groups",
+    ),
+    "channels of an instrument that there is not": (
+        changed(bands=(Band(1.0, 2.0, (100, 199), (("XIS0", (1, 2)),)),)),
+        "what it does not have",
+    ),
+    "channels of one instrument that overlap": (
+        changed(
+            bands=(Band(1.0, 2.0, (100, 199), (("BAT", (1, 9)),)), Band(2.0, 3.0, (200, 299), (("BAT", (9, 20)),)))
+        ),
+        "share channels",
+    ),
     "an observation in two bundles": (
         changed(bundles=(Bundle("a", "a.tar", ("00020153006",)), Bundle("b", "b.tar", ("00020153006",)))),
         "two bundles",

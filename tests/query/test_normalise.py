@@ -36,7 +36,7 @@ def one(mission, **change):
     return normalise(find_mission(mission), raw(mission, change)).table.iloc[0]
 
 
-@pytest.mark.parametrize("mission", mission_names(processed=True))
+@pytest.mark.parametrize("mission", BY_MISSION)
 def test_a_usual_row(mission):
     spec = find_mission(mission)
     found = normalise(spec, raw(mission))

@@ -52,7 +52,8 @@ def test_queries_quote_every_column_once(mission):
     names = columns.split(", ")
     assert all(name.startswith('"') and name.endswith('"') for name in names)
     assert len(names) == len(set(names))
-    assert rest.startswith(f"{find_mission(mission).table.name} WHERE ")
+    table = find_mission(mission).table
+    assert rest.startswith(f"{table.name} WHERE " if table.where else table.name)
 
 
 def test_requests_name_us_and_ask_for_rows_beyond_the_cap(service):
@@ -62,7 +63,7 @@ def test_requests_name_us_and_ask_for_rows_beyond_the_cap(service):
     assert "MAXREC=1002" in form
 
 
-@pytest.mark.parametrize("mission", mission_names(processed=True))
+@pytest.mark.parametrize("mission", BY_MISSION)
 def test_texts_units_and_masked_cells_arrive(mission):
     from daxa.query.normalise import normalise
 

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.missions import find_mission, mission_names
+from daxa.missions import find_mission
 from daxa.sample import build_sky, nustar
 from daxa.sample.programme import NUSTAR
 from daxa.sample.sky import CENTRE, FIELD
@@ -35,7 +35,7 @@ def sky_wcs(header, x: int, y: int) -> WCS:
     return wcs
 
 
-@pytest.mark.parametrize("mission", mission_names(processed=True))
+@pytest.mark.parametrize("mission", OBSERVED)
 def test_the_tree_holds_what_the_mission_declares(sky, mission):
     spec = find_mission(mission)
     for obs_id in OBSERVED[mission]:
