@@ -10,12 +10,13 @@ import pytest
 from astropy.io.votable import from_table, writeto
 from astropy.table import Table
 
+from daxa.errors import DataError
 from daxa.fetch.connection import Patience, connect
 from daxa.fetch.sources import Source, directories_from_datalink, directory_urls, rebase
 from daxa.missions import find_mission
 from tests.fetch.conftest import Served, status
 
-XMM, CHANDRA = find_mission("xmm"), find_mission("chandra")
+XMM, CHANDRA, SWIFT = map(find_mission, ("xmm", "chandra", "swift"))
 
 
 def datalink(rows: list[tuple[str, str, str]], fmt: str = "tabledata") -> bytes:
@@ -106,6 +107,22 @@ def test_without_a_row_nothing_is_asked(server, connection, settings, row_id):
         Source(f"{settings.heasarc_tree}/chandra/data/byobsid/4/554", "template"),
     )
     assert not server.seen
+
+
+@pytest.mark.parametrize("row_id", ["", "77"])
+def test_a_place_that_depends_on_the_row(server, connection, settings, row_id):
+    """Swift sorts by the month in which an observation began."""
+    obs_id = "00092220001"
+    told = directory_urls(connection, SWIFT, obs_id, row_id, {"start": 57085.4})
+    assert told == (Source(f"{settings.heasarc_tree}/swift/data/obs/2015_03/{obs_id}", "template"),)
+    with pytest.raises(DataError) as caught:
+        directory_urls(connection, SWIFT, obs_id, row_id)
+    assert caught.value.code == "data.no-directory"
+    page = datalink([(f"https://heasarc.gsfc.nasa.gov/FTP/swift/data/obs/2015_03//{obs_id}/", "directory", "")])
+    server.files["/datalink/swiftmastr"] = Served(page)
+    assert [one.how for one in directory_urls(connection, SWIFT, obs_id, "77")] == ["datalink"]
+    linked = directory_urls(connection, SWIFT, obs_id, "77", {"start": 57115.0})
+    assert [(one.how, one.url.split("/")[-2]) for one in linked] == [("datalink", "2015_03"), ("template", "2015_04")]
 
 
 def test_a_failing_datalink_costs_little(server, settings):

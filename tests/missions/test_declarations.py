@@ -298,6 +298,26 @@ def test_what_is_processed_is_what_the_event_formats_know():
     assert set(mission_names(processed=True)) <= known <= set(mission_names())
 
 
+def test_the_bands_of_what_is_processed_are_those_of_its_instruments():
+    """The edges are those of the band within a channel; the bands that ROSAT's channels name are wider."""
+    from daxa.errors import NotPossible
+    from daxa.xray import formats
+    from daxa.xray.bands import pi_range
+
+    for form in formats.FORMATS.values():
+        spec = find_mission(form.mission)
+        for band in spec.bands if spec.processed else ():
+            channels = band.channels(form.instrument)
+            if form.pi_to_kev is None:
+                with pytest.raises(NotPossible):
+                    pi_range(form, band.lo, band.hi, pi=channels)
+                continue
+            _, _, lo, hi = pi_range(form, band.lo, band.hi, pi=channels)
+            slack = form.pi_to_kev[1] * (2.01 if form.mission == "rosat" else 1.01)
+            assert lo == pytest.approx(band.lo, abs=slack), (form.title, band)
+            assert hi == pytest.approx(band.hi, abs=slack), (form.title, band)
+
+
 def test_no_alias_means_two_missions():
     names = [name.lower() for mission in mission_names() for name in (mission, *find_mission(mission).aliases)]
     assert len(names) == len(set(names))
