@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from daxa.archive.choose import SelectionPlan
     from daxa.publish.verify import Verification
     from daxa.query.mission import Mission
+    from daxa.report.coverage import Coverage
+    from daxa.report.mosaic import Mosaicked
+    from daxa.xray.positions import Aperture
 
 __all__ = ["Archive", "open"]
 
@@ -136,6 +139,81 @@ class Archive:
     ) -> pd.DataFrame:
         """Table of products, one row per file."""
         return history.list_products(self.layout, self.config, mission, obs_id=obs_id, kind=kind)
+
+    def coverage(
+        self,
+        targets: object,
+        *,
+        missions: Sequence[str] = (),
+        obs_ids: Sequence[str] = (),
+        instruments: Sequence[str] = (),
+        bands: Sequence[tuple[float, float]] = (),
+        aperture: Aperture | None = None,
+        workers: int = 0,
+        observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
+    ) -> Coverage:
+        """What the observations say about objects: exposure, counts, rate or upper limit of each.
+
+        Parameters
+        ----------
+        targets
+            A file or table with columns ``ra`` and ``dec``, as `daxa.query.sample.read_sample` takes it.
+        missions, obs_ids, instruments, bands
+            What is asked; what is empty is all.  Bands are (from, to) in keV.
+        aperture
+            How counts are taken (`daxa.xray.positions.Aperture`).
+        workers, observe
+            As for `daxa.report.coverage.cover_targets`.
+
+        Returns
+        -------
+        Coverage
+            Its ``table`` has a row per object, observation, instrument and band.
+        """
+        from daxa.report.coverage import cover_targets
+        from daxa.report.imaged import Asked
+
+        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), tuple(bands))
+        return cover_targets(
+            self.layout, self.config, targets, asked, aperture=aperture, workers=workers, observe=observe
+        )
+
+    def mosaic(
+        self,
+        directory: str | PathLike[str],
+        *,
+        missions: Sequence[str] = (),
+        obs_ids: Sequence[str] = (),
+        instruments: Sequence[str] = (),
+        band: tuple[float, float] | None = None,
+        pixel_arcsec: float = 0.0,
+        weights: Mapping[str, float] | None = None,
+        observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
+    ) -> Mosaicked:
+        """Add observations on one grid of the sky, and write counts, exposure, rate and a picture.
+
+        Parameters
+        ----------
+        directory
+            Where the files go, outside the archive.
+        missions, obs_ids, instruments, band
+            What goes in; what is empty is all, but the band must be one: (from, to) in keV.
+        pixel_arcsec, weights, observe
+            As for `daxa.report.mosaic.mosaic_archive`.
+        """
+        from daxa.report.imaged import Asked
+        from daxa.report.mosaic import mosaic_archive
+
+        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), (band,) if band else ())
+        return mosaic_archive(
+            self.layout,
+            self.config,
+            Path(directory),
+            asked,
+            pixel_arcsec=pixel_arcsec,
+            weights=weights or {},
+            observe=observe,
+        )
 
     def release(self, message: str = "") -> str:
         """Commit and tag what is there; give the tag's name."""

@@ -24,6 +24,8 @@ VERBS = {
     "status": (GROUPS[1], "what is done, failed and still to do"),
     "logs": (GROUPS[1], "what was written while an observation was worked on"),
     "ls": (GROUPS[1], "products as a table"),
+    "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
+    "mosaic": (GROUPS[1], "observations added on one grid of the sky, and coverage maps"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and what is declared of one"),
     "release": (GROUPS[2], "commit and tag what is there"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),

@@ -117,7 +117,7 @@ def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) ->
     return _mrt_bytes(rows, title)
 
 
-def votable_bytes(rows: pd.DataFrame, title: str) -> bytes:
+def votable_bytes(rows: pd.DataFrame, title: str, columns: Sequence[Column] = ()) -> bytes:
     """A VOTable 1.4 with units, UCDs, and the systems of positions and times.
 
     Parameters
@@ -126,11 +126,14 @@ def votable_bytes(rows: pd.DataFrame, title: str) -> bytes:
         Observations or pairs; columns that are not ours have neither unit nor UCD.
     title
         Of the table.
+    columns
+        What further columns mean; these win over ours of the same name.
     """
     from astropy.io.votable import from_table
     from astropy.io.votable.tree import CooSys, TimeSys
 
-    document = from_table(_astropy_table(rows))
+    known = _KNOWN | {column.name: column for column in columns}
+    document = from_table(_astropy_table(rows, known))
     document.version = "1.4"
     resource, table = document.resources[0], document.get_first_table()
     resource.coordinate_systems.append(CooSys(ID="icrs", system="ICRS"))
@@ -138,7 +141,7 @@ def votable_bytes(rows: pd.DataFrame, title: str) -> bytes:
     resource.time_systems.append(TimeSys(ID="utc", **utc, config=_NEW))
     table.description = title
     for field in table.fields:
-        if (column := _KNOWN.get(field.name)) and column.system:
+        if (column := known.get(field.name)) and column.system:
             field.ref = column.system
     stream = io.BytesIO()
     document.to_xml(stream)
@@ -156,7 +159,7 @@ def _joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(several, ignore_index=True)[["mission", *names]]
 
 
-def _astropy_table(rows: pd.DataFrame) -> Table:
+def _astropy_table(rows: pd.DataFrame, known: Mapping[str, Column] = _KNOWN) -> Table:
     import numpy as np
     from astropy.table import Column as TableColumn
     from astropy.table import Table
@@ -167,7 +170,7 @@ def _astropy_table(rows: pd.DataFrame) -> Table:
         # A column of texts has the width of its longest, and needs one even without rows.
         data = np.array(values.tolist(), dtype=np.str_ if len(values) else "<U1") if values.dtype == object else values
         table[name] = TableColumn(data, name=name)
-        if column := _KNOWN.get(name):
+        if column := known.get(name):
             table[name].unit = column.unit or None
             table[name].description = column.description
             table[name].meta["ucd"] = column.ucd

@@ -105,7 +105,13 @@ def _tangential(ra: float, dec: float, pixel: float) -> fits.Header:
     return header
 
 
-def make_mosaic(members: Sequence[Member], target: fits.Header, *, seed: int = 0) -> Mosaic:
+def make_mosaic(
+    members: Sequence[Member],
+    target: fits.Header,
+    *,
+    seed: int = 0,
+    observe: Callable[[Member], None] = lambda member: None,
+) -> Mosaic:
     """Add counts and exposure of several members on one grid.
 
     Parameters
@@ -117,6 +123,8 @@ def make_mosaic(members: Sequence[Member], target: fits.Header, *, seed: int = 0
         of an image whose pixels are to be used.
     seed
         For the places of an image's counts within their pixels, where its pixels are others.
+    observe
+        Is told of every member that was added.
 
     Raises
     ------
@@ -149,6 +157,7 @@ def make_mosaic(members: Sequence[Member], target: fits.Header, *, seed: int = 0
             groups[member.shared] = np.maximum(groups.get(member.shared, 0.0), seconds)
         else:
             exposure += seconds
+        observe(member)
     for name in sorted(groups):
         exposure += groups[name]
     image, seconds = counts.reshape(ny, nx).astype(np.int32), exposure.astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from daxa.xray.limits import chance_of, count_errors, upper_limit
 from daxa.xray.pairing import check_pair
 from daxa.xray.sky import header_wcs
 
-__all__ = ["Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"]
+__all__ = ["ROW", "Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"]
 
 
 class Quality(IntFlag):
@@ -71,9 +71,9 @@ class Aperture:
     Parameters
     ----------
     radius
-        Of the circle, arcsec.
+        Of the circle, arcsec; one, or one per position.
     inner, outer
-        Radii of the ring that tells the background, arcsec.
+        Radii of the ring that tells the background, arcsec; likewise.
     enclosed
         Share of a point source's light within the circle.
     level
@@ -82,15 +82,20 @@ class Aperture:
         A rate is given where the background alone has that many counts less often than this.
     """
 
-    radius: float = 20.0
-    inner: float = 60.0
-    outer: float = 120.0
+    radius: float | np.ndarray = 20.0
+    inner: float | np.ndarray = 60.0
+    outer: float | np.ndarray = 120.0
     enclosed: float = 1.0
     level: float = 0.9
     chance: float = 1e-3
 
+    def of(self, which: slice | np.ndarray) -> Aperture:
+        """The aperture of some of the positions."""
+        radii = {name: getattr(self, name) for name in ("radius", "inner", "outer")}
+        return replace(self, **{name: radius[which] for name, radius in radii.items() if np.ndim(radius)})
 
-_COLUMNS = np.dtype(
+
+ROW = np.dtype(
     [
         ("target", "i8"),
         ("offaxis", "f8"),
@@ -106,6 +111,8 @@ _COLUMNS = np.dtype(
         ("flag", "i4"),
     ]
 )
+"""What a field says about one position (`coverage_at`)."""
+
 _WHOLE = 0.9
 _BLOCK = 100_000
 
@@ -165,14 +172,14 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     those of Kraft et al. 1991 (`daxa.xray.limits`).
     """
     use = aperture or Aperture()
-    _check(field, use)
     ra, dec = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (ra, dec))
+    _check(field, use, len(ra))
     sums = _Sums(field)
     parts = [
-        _block(ra[start : start + _BLOCK], dec[start : start + _BLOCK], field, use, sums)
-        for start in range(0, len(ra), _BLOCK)
+        _block(ra[part], dec[part], field, use.of(part), sums)
+        for part in (slice(start, start + _BLOCK) for start in range(0, len(ra), _BLOCK))
     ]
-    rows = np.concatenate(parts) if parts else np.empty(0, _COLUMNS)
+    rows = np.concatenate(parts) if parts else np.empty(0, ROW)
     rows["target"] = np.arange(len(ra))
     return rows
 
@@ -198,20 +205,27 @@ def cover_fields(
     found = {}
     for name, field in fields.items():
         near = np.flatnonzero(_within(ra, dec, field))
-        rows = coverage_at(ra[near], dec[near], field, aperture)
+        rows = coverage_at(ra[near], dec[near], field, aperture and aperture.of(near))
         rows["target"] = near
         found[name] = rows[(rows["flag"] & Quality.OUTSIDE) == 0]
     return found
 
 
-def _check(field: Field, use: Aperture) -> None:
+def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
     if len(shape) != 2 or np.shape(field.exposure) != shape or np.shape(field.background) not in {(), shape}:
         raise DataError("exposure-mismatch", "image and maps of a field have different shapes", remedy="make them anew")
-    if not (0 < use.radius <= use.inner < use.outer and 0 < use.enclosed <= 1 and 0 < use.level < 1):
+    radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
+    if any(one.shape not in {(), (count,)} for one in radii):
+        raise DataError("aperture", f"{count} positions have radii in another number", remedy="give one, or one each")
+    radius, inner, outer = np.broadcast_arrays(*radii)
+    wrong = np.flatnonzero(~((radius > 0) & (radius <= inner) & (inner < outer) & np.isfinite(outer)))
+    if len(wrong) or not (0 < use.enclosed <= 1 and 0 < use.level < 1):
+        at = wrong[0] if len(wrong) else 0
+        texts = [f"{one.flat[at]:g}" if one.size else "no" for one in (radius, inner, outer)]
         raise DataError(
             "aperture",
-            f"an aperture of {use.radius:g} arcsec with a ring of {use.inner:g} to {use.outer:g} makes no sense",
+            f"an aperture of {texts[0]} arcsec with a ring of {texts[1]} to {texts[2]} makes no sense",
             remedy="choose 0 < radius <= inner < outer, and shares between 0 and 1",
         )
 
@@ -249,12 +263,15 @@ class _Sums:
         self.background = None if field.background is None else along(np.asarray(field.background, dtype=np.float64))
         self.scale = math.sqrt(abs(float(np.linalg.det(header_wcs(field.header).pixel_scale_matrix)))) * 3600.0
 
-    def circle(self, images: list[np.ndarray], x: np.ndarray, y: np.ndarray, radius: float) -> list[np.ndarray]:
+    def circle(
+        self, images: list[np.ndarray], x: np.ndarray, y: np.ndarray, radius: float | np.ndarray
+    ) -> list[np.ndarray]:
         """Sum of each image over the pixels whose middle lies within a radius, pixels; and their number, last."""
         ny, nx = self.shape
         sums = [np.zeros(len(x)) for _ in range(len(images) + 1)]
         middle = np.floor(y + 0.5)
-        for step in range(-math.ceil(radius) - 1, math.ceil(radius) + 2):
+        most = math.ceil(np.max(radius, initial=0.0))
+        for step in range(-most - 1, most + 2):
             row = middle + step
             square = radius * radius - (row - y) ** 2
             half = np.sqrt(np.maximum(square, 0.0))
@@ -271,7 +288,7 @@ class _Sums:
 
 
 def _block(ra: np.ndarray, dec: np.ndarray, field: Field, use: Aperture, sums: _Sums) -> np.ndarray:
-    rows = np.zeros(len(ra), _COLUMNS)
+    rows = np.zeros(len(ra), ROW)
     x, y = (np.nan_to_num(one, nan=-1e6) for one in header_wcs(field.header).wcs_world2pix(ra, dec, 0))
     # What lies far outside needs no number that fits its distance.
     x, y = np.clip(x, -1e6, 1e7), np.clip(y, -1e6, 1e7)

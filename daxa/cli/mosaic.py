@@ -1,0 +1,114 @@
+"""``daxa mosaic``: observations added on one grid of the sky."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daxa.cli.completion import complete_mission, complete_obs_id
+from daxa.cli.coverage import read_bands
+from daxa.cli.show import note, progress, show_json, show_table
+from daxa.errors import CriteriaError
+
+__all__ = ["mosaic"]
+
+EXAMPLES = (
+    "daxa mosaic --mission xmm --band 0.5-2 -o ../mosaic",
+    "daxa mosaic --obs 0404910601 --obs 0201901401 --band 0.5-2 --weight PN=2.6 -o ../mosaic",
+    "daxa mosaic --mission chandra --band 0.5-2 -o ../mosaic --moc ../a907.moc.fits --healpix 12",
+)
+
+
+def mosaic(
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for the files, outside the archive.")
+    ],
+    missions: Annotated[
+        list[str] | None,
+        typer.Option("--mission", metavar="NAME", help="May be repeated.", autocompletion=complete_mission),
+    ] = None,
+    obs_ids: Annotated[
+        list[str] | None,
+        typer.Option("--obs", metavar="OBSID", help="May be repeated.", autocompletion=complete_obs_id),
+    ] = None,
+    instruments: Annotated[
+        list[str] | None, typer.Option("--instrument", metavar="NAME", help="May be repeated.")
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option(metavar="FROM-TO", help="Energies in keV; may be left out where all images share one.")
+    ] = None,
+    pixel: Annotated[
+        float, typer.Option(metavar="ARCSEC", help="Side of a pixel; by default that of the coarsest image.")
+    ] = 0.0,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weight",
+            metavar="INSTRUMENT=NUMBER",
+            help="What a second of it counts beside one of the others (its share of effective area). May be repeated.",
+        ),
+    ] = None,
+    moc: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write where there is exposure, as a MOC (FITS).")
+    ] = None,
+    healpix: Annotated[
+        int | None,
+        typer.Option(metavar="ORDER", min=0, max=29, help="Also write counts and exposure in HEALPix cells."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
+) -> None:
+    """Add the cleaned events and exposure maps of observations, and write counts, exposure, rate and a picture.
+
+    Nothing in the archive is changed. Events of overlapping tiles of a survey count once.
+    """
+    import daxa
+    from daxa.errors import StorageError
+    from daxa.report.imaged import outside_archive
+    from daxa.report.mosaic import write_sky
+
+    archive = daxa.open()
+    more = {"moc": (moc, None), "healpix": (None, None)}
+    if healpix is not None:
+        more["healpix"] = (output / f"mosaic-healpix{healpix}.fits", healpix)
+    extra = {kind: (outside_archive(archive.layout, path), order) for kind, (path, order) in more.items() if path}
+    if there := [path for path, _ in extra.values() if path.exists()]:
+        raise StorageError("exists", f"{there[0]} is there already", remedy="choose another file, or remove it")
+    with progress("mosaic", "images") as observe:
+        made = archive.mosaic(
+            output,
+            missions=missions or (),
+            obs_ids=obs_ids or (),
+            instruments=instruments or (),
+            band=read_bands([band])[0] if band else None,
+            pixel_arcsec=pixel,
+            weights=_read_weights(weights or []),
+            observe=observe,
+        )
+    for path, order in extra.values():
+        write_sky(path, made.mosaic, healpix_order=order)
+    files = {**made.files, **{kind: path for kind, (path, _) in extra.items()}}
+    if as_json:
+        show_json({"kind": kind, "path": str(path)} for kind, path in files.items())
+    else:
+        show_table(["kind", "path"], [[kind, str(path)] for kind, path in files.items()])
+    note(f"{len(made.members)} images, {int(made.mosaic.counts.sum())} counts")
+    if made.without_events:
+        note(
+            f"{len(made.without_events)} of them without events of the image's own cut, first {made.without_events[0]}"
+        )
+    if not weights and len({name.split("/")[1] for name in made.members}) > 1:
+        note("seconds of several instruments are added as if their areas were equal: --weight says otherwise")
+
+
+def _read_weights(texts: list[str]) -> dict[str, float]:
+    weights = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            weights[name.strip()] = float(number)
+        except ValueError:
+            raise CriteriaError("weight", f"{text!r} is no weight", remedy="give it as PN=2.6") from None
+    return weights
