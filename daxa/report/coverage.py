@@ -259,6 +259,14 @@ def _damaged(one: Imaged, why: str) -> DataError:
 
 
 def _ordered(sample: Sample, aperture: Aperture) -> Targets:
+    radius, inner, outer = aperture.radius, aperture.inner, aperture.outer
+    if not (0 < radius <= inner < outer <= 2 * _LARGEST and 0 < aperture.enclosed <= 1 and 0 < aperture.level < 1):
+        raise CriteriaError(
+            "aperture",
+            f"a circle of {radius:g} arcsec with a ring of {inner:g} to {outer:g}, a share of light of "
+            f"{aperture.enclosed:g} and limits at {aperture.level:g} make no sense",
+            remedy=f"choose 0 < radius <= inner < outer <= {2 * _LARGEST:g}, and shares between 0 and 1",
+        )
     order = np.argsort(sample.dec, kind="stable")
     if sample.radius is not None:
         radius = sample.radius[order] * 60.0

@@ -303,7 +303,7 @@ def _described(target: fits.Header, members: Sequence[Member], dropped: int, see
     header["MOSN"] = (len(members), "members of the mosaic")
     header["MOSDUP"] = (dropped, "events left out that an earlier list holds")
     if seed is not None:
-        header["MOSSEED"] = (seed, "seed for places of counts within pixels of images")
+        header["MOSSEED"] = (seed, "seed of places of counts within pixels")
     for number, member in enumerate(members, start=1):
         header[f"MOSM{number:04d}"] = member.name
         if member.weight != 1.0:

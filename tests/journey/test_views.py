@@ -1,0 +1,42 @@
+"""What is made of an archive without changing it: coverage of a sample, and mosaics of its events."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+
+import daxa
+from tests.journey.workbench import contents
+
+
+def test_a_sample_and_a_mosaic_of_events(finished, bench, tmp_path):
+    root = finished / "a907"
+    before = contents(root, "data", "ledger", "selection")
+    (tmp_path / "sample.csv").write_text("name,ra,dec\ncluster,149.59,-11.06\nelsewhere,10,20\n")
+    ended = bench.daxa("coverage", str(tmp_path / "sample.csv"), "--json", cwd=root)
+    rows = pd.DataFrame(json.loads(line) for line in ended.stdout.splitlines())
+    assert set(rows["target"]) == {"cluster"}
+    assert set(rows["mission"]) == {"xmm", "nustar"}
+    assert len(rows) == len(daxa.open(root).products(kind="image"))
+    soft = rows[(rows["mission"] == "xmm") & (rows["hi_kev"] == 2.0)]
+    assert (soft["chance"] < 1e-10).all()
+
+    asked = ("--mission", "xmm", "--band", "0.5-2", "--json")
+    ended = bench.daxa("mosaic", *asked, "-o", str(tmp_path / "mosaic"), "--moc", str(tmp_path / "sky.fits"), cwd=root)
+    # The events are those of the images, so that none had to stand in for its list.
+    assert "without events" not in ended.stderr
+    files = {record["kind"]: record["path"] for record in map(json.loads, ended.stdout.splitlines())}
+    images = daxa.open(root).products("xmm", kind="image")
+    single = [fits.getdata(root / path) for path in images[images["hi_kev"] == 2.0]["path"]]
+    counts, header = fits.getdata(files["image"]), fits.getheader(files["image"])
+    assert header["MOSN"] == len(single) > 1
+    assert header["MOSDUP"] == 0
+    assert counts.sum() == sum(int(image.sum()) for image in single)
+    seconds, rate = fits.getdata(files["expmap"]), fits.getdata(files["ratemap"])
+    seen = np.isfinite(rate)
+    np.testing.assert_allclose(rate[seen], counts[seen] / seconds[seen], rtol=1e-6)
+    assert contents(root, "data", "ledger", "selection") == before
+    assert bench.clean(root)
