@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-
 from daxa.backends.native_exposure import Exposure, band_channels, products_in
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError
@@ -16,9 +14,8 @@ from daxa.run.task import Task
 from daxa.xray.cleaned import write_clean_events, write_gti
 from daxa.xray.cut import Cut
 from daxa.xray.events import open_events
-from daxa.xray.flares import FlareResult, flare_gti
-from daxa.xray.gti import intersect
-from daxa.xray.lightcurve import light_curve, write_light_curve
+from daxa.xray.flarereport import flare_cards, write_flare_picture, write_flare_table
+from daxa.xray.flarescreen import FlareScreen, screen_flares
 from daxa.xray.livetime import ontime
 from daxa.xray.screening import screening_for
 
@@ -57,15 +54,22 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     rules = screening_for(events) if parameters.screening else ()
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
     gtis = dict(events.gtis)
-    curve, found = None, None
-    if parameters.flares:
+    screen = None
+    if parameters.flares != "none":
         channels = band_channels(exposure.task.mission, events.format, parameters.flare_band)
-        curve = light_curve(events, Cut(rules, events.gtis, channels), parameters.flare_bin)
-        found = flare_gti(curve, sigma=parameters.flare_sigma)
-        cards |= _flare_cards(parameters, found)
-        exposure.say(f"flares: {found.status}, {100 * found.kept_fraction:.1f} % of the time kept")
-        if found.status != "Sparse":
-            gtis = {chip: intersect(intervals, found.gti) for chip, intervals in gtis.items()}
+        screen = screen_flares(
+            events,
+            Cut(rules, events.gtis, channels),
+            parameters.flare_bin,
+            mask_sources=parameters.mask_sources,
+            threshold=parameters.flare_threshold,
+            method=parameters.flares,
+            sigma=parameters.flare_sigma,
+            scale=parameters.flare_scale,
+        )
+        gtis = screen.good_times(events.gtis)
+        cards |= flare_cards(screen) | _asked(parameters)
+        exposure.say(_told(screen))
     else:
         cards["FLAREMET"] = ("NONE", "flare filter")
     cut = Cut(rules, gtis, None)
@@ -78,27 +82,30 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     count = write_clean_events(exposure.path("finalevents"), events, cut, cards)
     write_gti(exposure.path("gti"), events, cut, cards)
     exposure.say(f"{count} of {len(events.rows)} events kept, {good:.1f} s of good time")
-    if curve is not None and found is not None:
+    if screen is not None:
         path = exposure.path("lightcurve", parameters.flare_band)
-        write_light_curve(path, curve, events.header, cards, kept=found.kept, gti=found.gti)
+        write_flare_table(path, screen, events.header, cards)
+        lo, hi = parameters.flare_band
+        title = f"{exposure.title}  {lo:g}-{hi:g} keV"
+        write_flare_picture(exposure.path("flares", parameters.flare_band, "png"), screen, title=title)
     return True
 
 
-def _flare_cards(parameters: CleanParameters, found: FlareResult) -> dict[str, tuple[object, str]]:
+def _asked(parameters: CleanParameters) -> dict[str, tuple[object, str]]:
     lo, hi = parameters.flare_band
     cards: dict[str, tuple[object, str]] = {
-        "FLAREMET": ("HISTOGRAM", "flare filter"),
-        "FLARESTA": (found.status.upper(), "Good, Intermediate, Bad; Sparse: not applied"),
-        "FLARESIG": (parameters.flare_sigma, "half width of the cut, in standard deviations"),
         "FLARE_LO": (lo, "[keV] band of the flare light curve"),
         "FLARE_HI": (hi, "[keV] band of the flare light curve"),
-        "FLAREBIN": (parameters.flare_bin, "[s] bin of the flare light curve"),
-        "FLAREKEP": (round(found.kept_fraction, 6), "good time kept over good time"),
     }
-    if np.isfinite(found.rate):
-        cards["FLARERAT"] = (round(found.rate, 9), "[count/s] quiescent rate")
-        cards["FLAREMAX"] = (round(found.hi, 9), "[count/s] most that is kept in a full bin")
-        cards["FLAREMIN"] = (round(found.lo, 9), "[count/s] least that is kept in a full bin")
-    if np.isfinite(found.contamination):
-        cards["FLAREEXC"] = (round(found.contamination, 6), "mean rate kept over quiescent rate, minus 1")
+    if parameters.flares in ("histogram", "clip"):
+        cards["FLARESIG"] = (parameters.flare_sigma, "half width of the cut, in standard deviations")
     return cards
+
+
+def _told(screen: FlareScreen) -> str:
+    result = screen.result
+    text = f"flares: {result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
+    if screen.sources:
+        places = ", ".join(f"{x:.0f},{y:.0f}" for x, y in screen.sources)
+        text += f"; time was not cut for the variable sources at sky pixels {places}"
+    return text

@@ -12,7 +12,7 @@ from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
 from daxa.xray.bands import pi_range
 from daxa.xray.events import EventList
-from daxa.xray.formats import EventFormat
+from daxa.xray.formats import EventFormat, card_text
 
 __all__ = ["Exposure", "band_channels", "products_in"]
 
@@ -43,6 +43,17 @@ class Exposure:
 
     def say(self, text: str) -> None:
         print(f"{self.product.name}: {text}", file=self.log)
+
+    @property
+    def title(self) -> str:
+        """What a picture of it is called."""
+        events, product = self.events, self.product
+        name = card_text(events.header, "OBJECT") or card_text(events.primary, "OBJECT")
+        target = "".join(letter for letter in name if letter.isprintable())[:40]
+        part = "" if product.exposure == "None" else f" {product.exposure}"
+        mission = find_mission(self.task.mission).title
+        told = " (simulated)" if events.header.get("SIMULATD", events.primary.get("SIMULATD")) is True else ""
+        return f"{mission} {product.obs_id} {product.instrument}{part}  {target}".rstrip() + told
 
     def path(self, kind: str, band: tuple[float, float] | None = None, suffix: str = "fits") -> Path:
         lo, hi = map(repr, band) if band else ("", "")

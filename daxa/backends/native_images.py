@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
 
@@ -13,7 +14,6 @@ from daxa.backends.native_bands import chosen_bands, chosen_pixel
 from daxa.backends.native_exposure import Exposure, products_in
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
-from daxa.missions import find_mission
 from daxa.run.task import Task
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList, open_events
@@ -21,12 +21,12 @@ from daxa.xray.exposure import Cards, exposure_map
 from daxa.xray.formats import card_text
 from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.lightcurve import LightCurve, light_curve, write_light_curve
+from daxa.xray.pairing import rate_map
 from daxa.xray.quicklook import write_quicklook
 from daxa.xray.screening import screening_for
+from daxa.xray.vignetting import Vignetting, axis_pixel, vignetting_for
 
-__all__ = ["make_images", "rate_map"]
-
-_LEAST_EXPOSURE = 0.015
+__all__ = ["make_images"]
 
 
 def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
@@ -53,32 +53,6 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         )
 
 
-def rate_map(image: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-    """Counts per second: image over exposure map.
-
-    Parameters
-    ----------
-    image
-        Counts, shape (ny, nx).
-    exposure
-        Seconds, shape (ny, nx).
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (ny, nx); NaN where the exposure is below 1.5 percent of its maximum.
-
-    Examples
-    --------
-    >>> rate_map(np.array([[4, 1]]), np.array([[8.0, 0.1]])).tolist()
-    [[0.5, nan]]
-    """
-    exposure = np.asarray(exposure, dtype=np.float64)
-    seen = (exposure > 0) & (exposure >= _LEAST_EXPOSURE * exposure.max(initial=0.0))
-    rate = np.divide(image, exposure, out=np.full(exposure.shape, np.nan), where=seen)
-    return rate.astype(np.float32)
-
-
 def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
@@ -91,11 +65,13 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
         return
     grid = grid_for(events, chosen_pixel(exposure, parameters.pixel), whole)
-    seconds, how = _map_of(exposure, whole, grid)
-    curve, first_image = None, None
+    # Bands without a curve of their own share one map.
+    map_of = cache(partial(_map_of, exposure, whole, grid))
+    curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
+        seconds, how = map_of(_vignetting(exposure, band))
         maps = {"image": (image, "count", {})}
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
@@ -106,29 +82,45 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
         if curve is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
-            first_image = image
-    if seconds is None:
+            first_image, first_seconds = image, seconds
+    if first_seconds is None:
         return
-    if how["EXPLOST"][0]:
-        exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     write_quicklook(
         exposure.path("quicklook", suffix="png"),
         first_image,
-        seconds,
+        first_seconds,
         curve,
-        title=_title(exposure),
-        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(seconds.max()):.0f} s",
+        title=exposure.title,
+        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(first_seconds.max()):.0f} s",
         pixel_arcsec=grid.bin * events.sky.pixel_arcsec,
     )
 
 
-def _map_of(exposure: Exposure, cut: Cut, grid: ImageGrid) -> tuple[np.ndarray | None, Cards]:
+def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignetting | None:
+    """The curve of the band, where there is one and the list says where its axis was."""
+    form = exposure.events.format
+    curve = vignetting_for(form.mission, form.instrument, band)
+    try:
+        if curve is not None:
+            axis_pixel(exposure.events, curve)
+    except DataError as unknown:
+        exposure.say(f"the map of {_band_text(band)} is flat: {unknown.message}")
+        return None
+    return curve
+
+
+def _map_of(
+    exposure: Exposure, cut: Cut, grid: ImageGrid, vignetting: Vignetting | None
+) -> tuple[np.ndarray | None, Cards]:
     """The exposure map, or None where the instrument or too short a list gives none: the image stands alone then."""
     try:
-        return exposure_map(exposure.events, cut, grid)
+        seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting)
     except NotPossible as refusal:
         exposure.say(f"no exposure map and no rates: {refusal.message}")
         return None, {}
+    if how["EXPLOST"][0]:
+        exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
+    return seconds, how
 
 
 def _band_text(band: tuple[float, float] | None) -> str:
@@ -160,13 +152,3 @@ def _write_curve(
         "CHANMAX": (channels[1], "last channel"),
     }
     write_light_curve(path, curve, events.header, cards)
-
-
-def _title(exposure: Exposure) -> str:
-    events, product = exposure.events, exposure.product
-    name = card_text(events.header, "OBJECT") or card_text(events.primary, "OBJECT")
-    target = "".join(letter for letter in name if letter.isprintable())[:40]
-    part = "" if product.exposure == "None" else f" {product.exposure}"
-    title = find_mission(exposure.task.mission).title
-    told = " (simulated)" if events.header.get("SIMULATD", events.primary.get("SIMULATD")) is True else ""
-    return f"{title} {product.obs_id} {product.instrument}{part}  {target}".rstrip() + told

@@ -21,7 +21,7 @@ from astropy.wcs import WCS
 
 from daxa.backends.native_exposure import products_in
 from daxa.backends.source_parameters import SourcesParameters, read_sources
-from daxa.errors import ConfigError, DataError, NotPossible
+from daxa.errors import ConfigError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task, canonical
@@ -125,9 +125,9 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
 
 
 def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
-    counts, header, seconds = _read(image)
-    wcs = header_wcs(header)
     try:
+        counts, header, seconds = _read(image)
+        wcs = header_wcs(header)
         psf = _psf(image, header, wcs)
         found = find_sources(
             counts,
@@ -164,10 +164,10 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     """Counts, their header, seconds; both are of one grid and one cut."""
     expmap = image.path.with_name(replace(image.product, kind="expmap").name)
     if not expmap.is_file():
-        raise DataError(
+        raise NotPossible(
             "no-map",
             f"{image.product.name} of {image.task.mission} {image.task.obs_id} has no exposure map",
-            remedy="run the step images again",
+            remedy=f"`daxa logs {image.task.obs_id} --step images` says why",
         )
     header, told = fits.getheader(image.path), fits.getheader(expmap)
     check_pair(header, told)

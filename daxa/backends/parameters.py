@@ -14,12 +14,26 @@ from daxa.run.task import Task
 __all__ = ["CleanParameters", "EventsParameters", "ImagesParameters", "read_clean", "read_events", "read_images"]
 
 _NUMBER = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"({_NUMBER})(?:\s*-\s*({_NUMBER}))? ?([A-Za-z]+)", re.ASCII)
+_QUANTITY = re.compile(rf"({_NUMBER})(?:\s*-\s*({_NUMBER}))? ?([A-Za-z]+(?:/s)?)", re.ASCII)
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "s": {"s": 1.0, "ks": 1000.0, "min": 60.0, "h": 3600.0},
     "arcsec": {"arcsec": 1.0, "arcmin": 60.0},
     "keV": {"keV": 1.0, "eV": 0.001},
+    "count/s": {"count/s": 1.0, "ct/s": 1.0},
 }
+METHODS = ("histogram", "threshold", "clip", "scale")
+"""Ways in which flares are found (`daxa.xray.flares.flare_gti`)."""
+
+_CLEAN = (
+    "screening",
+    "flares",
+    "mask_sources",
+    "flare_sigma",
+    "flare_threshold",
+    "flare_scale",
+    "flare_band",
+    "flare_bin",
+)
 
 
 @dataclass(frozen=True)
@@ -38,14 +52,21 @@ class CleanParameters:
     screening
         True for the mission's standard screening.
     flares
-        True to cut flares out.
-    flare_sigma, flare_band, flare_bin
-        Width of the cut; energies (keV) and bins (s) of the light curve it is found in.
+        The method that finds flares, one of `daxa.xray.flares.flare_gti`'s, or ``none``.
+    mask_sources
+        Whether flares are looked for beside the sources, not among them.
+    flare_sigma, flare_threshold, flare_scale
+        Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
+    flare_band, flare_bin
+        Energies (keV) and bins (s) of the light curve in which flares are found.
     """
 
     screening: bool
-    flares: bool
+    flares: str
+    mask_sources: bool
     flare_sigma: float
+    flare_threshold: float | None
+    flare_scale: float
     flare_band: tuple[float, float] | None
     flare_bin: float
 
@@ -77,18 +98,24 @@ def read_clean(task: Task) -> CleanParameters:
     Raises
     ------
     ConfigError
-        One is unknown or malformed, or flares are to be cut without a band to find them in.
+        One is unknown or malformed, or flares are to be cut without what the method needs.
     """
-    table = _table(task, ("screening", "flares", "flare_sigma", "flare_band", "flare_bin"))
+    table = _table(task, _CLEAN)
     facts = find_mission(task.mission).flares
-    flares = _choice(task, table, "flares", ("histogram", "none"), "histogram" if facts else "none") == "histogram"
+    method = _choice(task, table, "flares", (*METHODS, "none"), "histogram" if facts else "none")
     band = _band(task, "flare_band", table["flare_band"]) if "flare_band" in table else (facts and facts.band)
-    if flares and not band:
+    if method != "none" and not band:
         raise _malformed(task, "flare_band", None, 'give the energies that show flares, such as "10-12 keV"')
+    threshold = _single(task, table, "flare_threshold", "count/s", 0.4, least=1e-9)
+    if method == "threshold" and "flare_threshold" not in table:
+        raise _malformed(task, "flare_threshold", None, 'give the most that is kept, such as "0.4 count/s"')
     return CleanParameters(
         screening=_choice(task, table, "screening", ("standard", "none"), "standard") == "standard",
-        flares=flares,
+        flares=method,
+        mask_sources=_flag(task, table, "mask_sources", default=True),
         flare_sigma=_plain_number(task, table, "flare_sigma", 3.0, least=0.5, most=100.0),
+        flare_threshold=threshold if "flare_threshold" in table else None,
+        flare_scale=_plain_number(task, table, "flare_scale", 1.2, least=1.001, most=100.0),
         flare_band=band or None,
         flare_bin=_single(task, table, "flare_bin", "s", facts.bin if facts else 100.0, least=1.0),
     )
@@ -164,6 +191,13 @@ def _plain_number(
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise _malformed(task, key, value, f"write a number from {least:g} to {most:g}")
     return float(value)
+
+
+def _flag(task: Task, table: Mapping[str, object], key: str, *, default: bool) -> bool:
+    value = table.get(key, default)
+    if not isinstance(value, bool):
+        raise _malformed(task, key, value, "write true or false")
+    return value
 
 
 def _choice(task: Task, table: Mapping[str, object], key: str, known: Sequence[str], default: str) -> str:

@@ -16,14 +16,9 @@ def task(mission: str, step: str, **parameters: object) -> Task:
 def test_defaults_come_from_the_mission():
     assert read_events(task("xmm", "events")).min_ontime == 0.0
     xmm, nustar = read_clean(task("xmm", "clean")), read_clean(task("nustar", "clean"))
-    assert (xmm.screening, xmm.flares, xmm.flare_sigma, xmm.flare_band, xmm.flare_bin) == (
-        True,
-        True,
-        3.0,
-        (10.0, 12.0),
-        100.0,
-    )
-    assert not nustar.flares
+    assert (xmm.screening, xmm.flares, xmm.mask_sources) == (True, "histogram", True)
+    assert (xmm.flare_sigma, xmm.flare_threshold, xmm.flare_band, xmm.flare_bin) == (3.0, None, (10.0, 12.0), 100.0)
+    assert nustar.flares == "none"
     images = read_images(task("chandra", "images"))
     assert images.bands == ((0.5, 2.0), (2.0, 7.0))
     assert images.pixel == 1.968
@@ -61,6 +56,10 @@ def test_a_malformed_band_is_named(text):
         ("clean", "flare_sigma", "3"),
         ("clean", "flare_sigma", 0.1),
         ("clean", "flare_sigma", True),
+        ("clean", "mask_sources", "yes"),
+        ("clean", "flare_threshold", 0.4),
+        ("clean", "flare_threshold", "0.4 s"),
+        ("clean", "flare_scale", 1),
         ("clean", "flare_bin", "0 s"),
         ("clean", "flare_bin", "1e300 ks"),
         ("clean", "flare_band", "10 keV"),
@@ -84,6 +83,13 @@ def test_an_unknown_parameter_is_named(step, read):
     with pytest.raises(ConfigError, match="'flare_sgima'") as caught:
         read(task("xmm", step, flare_sgima=3.0))
     assert caught.value.code == "config.unknown-parameter"
+
+
+def test_every_method_gets_what_it_needs():
+    assert read_clean(task("xmm", "clean", flares="threshold", flare_threshold="0.4 count/s")).flare_threshold == 0.4
+    assert read_clean(task("xmm", "clean", flares="scale", flare_scale=1.5)).flare_scale == 1.5
+    with pytest.raises(ConfigError, match="flare_threshold"):
+        read_clean(task("xmm", "clean", flares="threshold"))
 
 
 def test_flares_without_a_band_are_refused():

@@ -217,15 +217,23 @@ def test_products_conform_to_the_standard(made, tmp_path):
         assert "and 0 error(s)" in found.stdout, found.stdout
 
 
-@pytest.mark.parametrize("harm", ["absent", "other cut", "other grid"])
+def test_an_image_without_a_map_is_not_searched(made, tmp_path):
+    [path] = (tmp_path / "images").glob("*-expmap.fits")
+    path.unlink()
+    target, log = run_step(made, "sources", tmp_path)
+    [entry] = told(target)
+    assert (entry["searched"], entry["reason"]) == (False, "impossible.no-map")
+    assert "daxa logs 0404910601 --step images" in log
+
+
+@pytest.mark.parametrize("harm", ["other cut", "other grid"])
 def test_a_map_that_does_not_belong_is_refused(made, tmp_path, harm):
     [path] = (tmp_path / "images").glob("*-expmap.fits")
     seconds, header = fits.getdata(path), fits.getheader(path)
     path.unlink()
     if harm == "other cut":
         header["CUTID"] = "1" * 16
-    if harm != "absent":
-        fits.PrimaryHDU(seconds[:, 1:] if harm == "other grid" else seconds, header).writeto(path)
+    fits.PrimaryHDU(seconds[:, 1:] if harm == "other grid" else seconds, header).writeto(path)
     with pytest.raises(DataError, match="0404910601"):
         run_step(made, "sources", tmp_path)
 
