@@ -70,6 +70,17 @@ def test_an_override_reruns_its_observation(copy, bench):
     }
 
 
+def test_regions_of_one_observation_rerun_its_search_alone(copy, bench):
+    archive = copy()
+    before = contents(archive, "logs")
+    chosen = ids(archive)[0]
+    params = Layout(archive).params("xmm")
+    mask = f'[sources.obs."{chosen}"]\nregions = """\nfk5\ncircle(149.59,-11.06,120")\n"""\n'
+    params.write_text(f"{params.read_text()}\n{mask}")
+    bench.repro(archive)
+    assert ran(before, contents(archive, "logs")) == {f"xmm/sources/{chosen}"}
+
+
 def test_one_more_observation_is_fetched_and_processed_alone(finished, bench, observatory):
     first, second = ids(finished / "a907")[:2]
     bench.daxa("init", "small", "--mission", "xmm", "--obsid", first)
