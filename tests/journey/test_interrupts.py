@@ -20,7 +20,12 @@ from tests.journey.workbench import contents, parsed_lock
 pytestmark = pytest.mark.journey
 
 KILLS = int(os.environ.get("DAXA_TEST_KILLS", "9"))
-PARTS = ("ledger", "selection", "data/xmm/events", "data/xmm/clean", "data/xmm/images", "data/nustar")
+PARTS = (
+    "ledger",
+    "selection",
+    *(f"data/xmm/{step}" for step in ("events", "clean", "images", "sources")),
+    "data/nustar",
+)
 VICTIMS = ("dvc", "stage", "worker")
 
 
