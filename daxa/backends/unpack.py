@@ -44,15 +44,13 @@ def unpack(source: Path, target: Path, whose: str) -> None:
         ``data.absent``: the file is not there.  ``data.damaged``: it cannot be decompressed.
         ``data.too-large``: it would become more than a gibibyte, and was packed by compress.
     """
+    if not source.is_file():
+        raise DataError("absent", f"{whose}: {source.name} is not there", remedy="fetch it again")
     try:
         with _plain(source) as content, target.open("xb") as out:
             shutil.copyfileobj(content, out, _PIECE)
-    except FileNotFoundError:
-        raise DataError("absent", f"{whose}: {source.name} is not there", remedy="fetch it again") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise _damaged(source, whose) from None
-    except _NotWhole:
-        raise _damaged(source, whose) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error, _NotWhole):
+        raise DataError("damaged", f"{whose}: {source.name} cannot be decompressed", remedy="fetch it again") from None
     except _TooLarge:
         raise DataError(
             "too-large",
@@ -109,7 +107,3 @@ class _Compressed:
         if self._given > _MOST:
             raise _TooLarge
         return piece
-
-
-def _damaged(source: Path, whose: str) -> DataError:
-    return DataError("damaged", f"{whose}: {source.name} cannot be decompressed", remedy="fetch it again")
