@@ -56,7 +56,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
             reason = refusal.message
         else:
             _check(task, spec, path, entry, events)
-            instrument = entry.instrument or _one_of(spec, events)
+            instrument = entry.instrument or _one_of(spec, events, chosen)
             reason = _unusable(events, parameters.min_ontime, curves=entry.curves)
         if not reason and instrument == _ALL and len(chosen) < len(spec.instruments):
             events, instrument = _only(spec, events, chosen, target / "modules.part")
@@ -117,10 +117,15 @@ def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events:
         )
 
 
-def _one_of(spec: MissionSpec, events: EventList) -> str:
-    """Which instrument of the mission a list that serves all of them is of."""
-    several = any(one.chip for one in spec.instruments) and len(events.gtis) > 1
-    return _ALL if several else events.format.instrument
+def _one_of(spec: MissionSpec, events: EventList, chosen: set[str]) -> str:
+    """Which instrument of the mission a list that serves all of them is of.
+
+    ROSAT's headers may say PSPC where the table knows which of the two it was.
+    """
+    if any(one.chip for one in spec.instruments) and len(events.gtis) > 1:
+        return _ALL
+    closer = [name for name in chosen if name.startswith(events.format.instrument)]
+    return closer[0] if len(closer) == 1 else events.format.instrument
 
 
 def _only(spec: MissionSpec, events: EventList, chosen: set[str], path: Path) -> tuple[EventList, str]:

@@ -299,6 +299,27 @@ def test_a_band_of_the_hri_is_refused_when_it_is_asked_for(tmp_path):
     assert caught.value.code == "impossible.energy-band"
 
 
+@pytest.mark.parametrize(("chosen", "named"), [("PSPCB", "PSPCB"), ("PSPC", "PSPC")])
+def test_a_real_list_of_rosat(real_data, tmp_path, chosen, named):
+    """Its header says PSPC and US800282P.N1; the events of 0.5-2 keV as astropy counts them."""
+    source = real_data / "rosat/rosat.evt"
+    one = Observation("rosat", "RP800282N00", (chosen,), {})
+    (tmp_path / "fetch").mkdir()
+    (tmp_path / "fetch/rp800282n00_bas.fits.Z").write_bytes(compressed(source.read_bytes()))
+    for step in ("events", "clean", "images"):
+        run_step(one.fetched, step, tmp_path)
+    path = tmp_path / f"images/obsidRP800282N00-inst{named}-subexpNone-en0.5_2.0keV-image.fits"
+    rows, good = fits.getdata(source, "EVENTS"), fits.getdata(source, "GTI")
+    inside = [(rows["TIME"] >= one["START"]) & (rows["TIME"] <= one["STOP"]) for one in good]
+    hard = (rows["PI"] >= 52) & (rows["PI"] <= 201) & np.any(inside, axis=0)
+    assert fits.getdata(path).sum() == hard.sum() == 842
+    header = fits.getheader(path)
+    column, row = WCS(header, key=" ").wcs_world2pix(header["CRVAL1"], header["CRVAL2"], 0)
+    assert (column, row) == pytest.approx((header["CRPIX1"] - 1, header["CRPIX2"] - 1))
+    assert header["CRVAL1"] == pytest.approx(85.88)
+    assert header["CDELT2"] * 3600 == pytest.approx(15.0)
+
+
 def test_a_short_list_gives_its_image_without_a_map(tmp_path):
     one = OBSERVATIONS["swift"]
     path = tmp_path / "fetch" / "xrt/event/sw00092220001xpcw3po_cl.evt.gz"
