@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from astropy.io import fits
 
 import daxa
 from tests.journey.workbench import contents
+from tests.test_readme import session_with, typed
 
 
-def test_a_sample_and_a_mosaic_of_events(finished, bench, tmp_path):
-    root = finished / "a907"
+def test_a_sample_and_a_mosaic_of_events(copy, bench, tmp_path):
+    root = copy()
     before = contents(root, "data", "ledger", "selection")
     (tmp_path / "sample.csv").write_text("name,ra,dec\ncluster,149.59,-11.06\nelsewhere,10,20\n")
     ended = bench.daxa("coverage", str(tmp_path / "sample.csv"), "--json", cwd=root)
@@ -25,7 +27,7 @@ def test_a_sample_and_a_mosaic_of_events(finished, bench, tmp_path):
     assert (soft["chance"] < 1e-10).all()
 
     asked = ("--mission", "xmm", "--band", "0.5-2", "--json")
-    ended = bench.daxa("mosaic", *asked, "-o", str(tmp_path / "mosaic"), "--moc", str(tmp_path / "sky.fits"), cwd=root)
+    ended = bench.daxa("mosaic", *asked, "-o", str(tmp_path / "own"), "--moc", str(tmp_path / "sky.fits"), cwd=root)
     # The events are those of the images, so that none had to stand in for its list.
     assert "without events" not in ended.stderr
     files = {record["kind"]: record["path"] for record in map(json.loads, ended.stdout.splitlines())}
@@ -38,5 +40,12 @@ def test_a_sample_and_a_mosaic_of_events(finished, bench, tmp_path):
     seconds, rate = fits.getdata(files["expmap"]), fits.getdata(files["ratemap"])
     seen = np.isfinite(rate)
     np.testing.assert_allclose(rate[seen], counts[seen] / seconds[seen], rtol=1e-6)
+
+    (root.parent / "clusters.csv").write_text("name,ra,dec,radius_arcmin\nAbell 907,149.59,-11.06,1\n")
+    for command in typed(session_with("daxa mosaic", "console")):
+        bench.run(*command, cwd=root)
+    assert (root.parent / "clusters.vot").stat().st_size > 1000
+    told = bench.run(sys.executable, "-c", session_with("archive.mosaic(", "python"), cwd=root.parent).stdout
+    assert "0900000101" in told
     assert contents(root, "data", "ledger", "selection") == before
     assert bench.clean(root)

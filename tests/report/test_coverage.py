@@ -103,16 +103,16 @@ def test_the_middle_holds_the_source(archive):
 
 def test_an_object_has_the_radius_of_the_sample(archive):
     # Half pixels, so that no pixel's middle lies on a circle.
-    sizes = pd.DataFrame({"ra": [149.6, 149.62, 149.6], "dec": [-11.0, -11.05, -11.0], "radius_arcsec": [58, 12, 122]})
+    sizes = pd.DataFrame({"ra": [149.6, 149.62, 149.6], "dec": [-11.0, -11.05, -11.0], "radius_arcsec": [58, 12, 121]})
     use = Aperture(inner=62.0, outer=122.0)
     asked = {"obs_ids": ["0012345600"], "instruments": ["M1"], "bands": [(0.5, 2.0)]}
     found = archive.coverage(sizes, aperture=use, **asked).table
-    np.testing.assert_allclose(found["radius"], [58.0, 12.0, 122.0])
+    np.testing.assert_allclose(found["radius"], [58.0, 12.0, 121.0])
     counts, _, header = made_field(FIELDS[0])
     y, x = np.indices(counts.shape)
     away = np.hypot(x - header["CRPIX1"] + 1, y - header["CRPIX2"] + 1) * PIXEL
-    assert found["counts"].tolist()[::2] == [counts[away <= 58].sum(), counts[away <= 122].sum()]
-    for row, (radius, inner, outer) in ((0, (58, 62, 122)), (2, (122, 122, 244))):
+    assert found["counts"].tolist()[::2] == [counts[away <= 58].sum(), counts[away <= 121].sum()]
+    for row, (radius, inner, outer) in ((0, (58, 62, 122)), (2, (121, 121, 242))):
         circle, ring = (away <= radius), (away > inner) & (away <= outer)
         expected = counts[ring].sum() * circle.sum() / ring.sum()
         assert found["background"][row] == pytest.approx(expected, rel=1e-9)
