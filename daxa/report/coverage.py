@@ -60,6 +60,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("rate_low", "float", "ct/s", "phot.count;arith.rate;stat.min", "Lower edge of the rate, one sigma"),
     Column("rate_high", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper edge of the rate, one sigma"),
     Column("limit", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper limit of the rate"),
+    Column("nearest", "float", "arcsec", "pos.angDistance;src", "Object to the nearest source found in the image"),
     Column("tile", "text", "", "meta.id", "Tile that owns the object's place, in surveys of tiles"),
     Column("owned", "text", "", "meta.code", "Whether this observation is that tile; empty without tiles"),
     Column("flag", "float", "", "meta.code.qual", "Sum of the flags; 0 is good"),
@@ -68,8 +69,12 @@ COLUMNS: tuple[Column, ...] = (
 """What the columns of a table of coverage mean."""
 
 _LARGEST = 3600.0
+_ROW = np.dtype([*ROW.descr, ("nearest", "f8")])
 _FEW = 4
-_MEASURED = ("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "flag")
+_MEASURED = (
+    *("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "nearest"),
+    "flag",
+)
 _HOUR = 3600.0
 
 
@@ -224,16 +229,46 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     try:
         near = targets.within(*_circle(fits.getheader(one.image)))
         if not len(near):
-            return np.empty(0, ROW)
+            return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
         whole = np.isfinite(np.sum(field.counts, dtype=float) + np.sum(field.exposure, dtype=float))
+        sources = _read_sources(one.sources) if one.sources else np.empty((0, 3))
     except PARSE_ERRORS as problem:
         raise _damaged(one, str(problem)) from problem
     if not whole:
         raise _damaged(one, "not all pixels are numbers")
-    rows = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
+    told = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
+    rows = np.empty(len(near), _ROW)
+    for name in ROW.names:
+        rows[name] = told[name]
     rows["target"] = near
+    rows["nearest"] = _nearest(targets.ra[near], targets.dec[near], sources)
     return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
+
+
+def _read_sources(path: Path) -> np.ndarray:
+    """Directions of the sources of a list, unit vectors of shape (n, 3)."""
+    from astropy.io import fits
+
+    table = fits.getdata(path, "SOURCES")
+    ra, dec = (np.asarray(table[name], dtype=np.float64) for name in ("RA", "DEC"))
+    known = np.isfinite(ra) & np.isfinite(dec)
+    return _directions(ra[known], dec[known])
+
+
+def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    a, d = np.deg2rad(ra), np.deg2rad(dec)
+    return np.column_stack((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+
+
+def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Angle to the nearest of some directions, arcsec; NaN where there are none."""
+    if not len(sources):
+        return np.full(len(ra), np.nan)
+    from scipy.spatial import KDTree
+
+    chord, _ = KDTree(sources).query(_directions(ra, dec))
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0
 
 
 def _circle(header) -> tuple[float, float, float]:
@@ -342,7 +377,7 @@ def _outcome(key: tuple[str, str], failures: Sequence[Outcome]) -> Outcome:
 def _table(sample: Sample, targets: Targets, parts: Sequence[tuple[Imaged, np.ndarray]]) -> pd.DataFrame:
     import pandas as pd
 
-    rows = np.concatenate([np.empty(0, ROW), *(rows for _, rows in parts)])
+    rows = np.concatenate([np.empty(0, _ROW), *(rows for _, rows in parts)])
     sizes = [len(rows) for _, rows in parts]
     place = rows["target"]
     number = targets.number[place]

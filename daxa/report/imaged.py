@@ -46,6 +46,8 @@ class Imaged:
         The files.
     events
         The cleaned list that the image was made of; None where the archive has none.
+    sources
+        The list of sources found in the image; None where the archive has none.
     """
 
     mission: str
@@ -56,6 +58,7 @@ class Imaged:
     image: Path
     expmap: Path
     events: Path | None = None
+    sources: Path | None = None
 
     @property
     def name(self) -> str:
@@ -140,15 +143,18 @@ def outside_archive(layout: Layout, place: Path) -> Path:
 
 def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
     products = list_products(layout, config)
-    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "finalevents": {}}
+    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sources": {}, "finalevents": {}}
     identity = ("mission", "obs_id", "instrument", "exposure")
-    for row in products[products["kind"].isin(files)].to_dict("records"):
+    told = products["kind"].isin(files) & products["path"].str.endswith(".fits")
+    for row in products[told].to_dict("records"):
         key = tuple(row[name] for name in identity)
         if row["kind"] != "finalevents":
             key = (*key, row["lo_kev"], row["hi_kev"])
         files[row["kind"]][key] = layout.root / row["path"]
     return [
-        Imaged(*key[:4], key[4:], image, files["expmap"][key], files["finalevents"].get(key[:4]))
+        Imaged(
+            *key[:4], key[4:], image, files["expmap"][key], files["finalevents"].get(key[:4]), files["sources"].get(key)
+        )
         for key, image in files["image"].items()
         if key in files["expmap"] and key[4] < key[5]
     ]
@@ -173,7 +179,8 @@ def _check_bands(asked: Iterable[tuple[float, float]], known: Collection[tuple[f
 
 
 def _check_present(layout: Layout, images: Iterable[Imaged]) -> None:
-    absent = [path for one in images for path in (one.image, one.expmap) if not path.is_file()]
+    needed = (path for one in images for path in (one.image, one.expmap, one.sources) if path)
+    absent = [path for path in needed if not path.is_file()]
     if absent:
         more = f" and {len(absent) - 1} more files are" if len(absent) > 1 else " is"
         raise ArchiveError(

@@ -15,6 +15,8 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions.tiling import find_tile
 from daxa.report import coverage as room
 from daxa.report.coverage import COLUMNS
+from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.task import ProductFile
 from daxa.xray.positions import Aperture, Quality, coverage_at, read_field
 from tests.report.fields import PIXEL, SECONDS, Pointing, made_field, make_archive
 
@@ -118,6 +120,30 @@ def test_an_object_has_the_radius_of_the_sample(archive):
         assert found["background"][row] == pytest.approx(expected, rel=1e-9)
     alone = coverage_at(149.62, -11.05, read_field(*image_of(archive, FIELDS[0])), replace(use, radius=12.0))
     assert found["background"][1] == pytest.approx(alone["background"][0], rel=1e-12)
+
+
+def test_the_nearest_source_of_the_images_own_list(tmp_path):
+    layout = make_archive(tmp_path / "made", FIELDS[:2])
+    image, _ = image_of(daxa.Archive(layout.root), FIELDS[0])
+    path = image.with_name(image.name.replace("-image", "-sources"))
+    found = SkyCoord([149.6, 149.63], [-11.0, -11.04], unit="deg")
+    places = [fits.Column(name, "D", array=one) for name, one in (("RA", found.ra.deg), ("DEC", found.dec.deg))]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(places, name="SOURCES")]).writeto(path)
+    rows = read_ledger(layout.ledger("xmm", "images"))
+    file = ProductFile(path.name, path.stat().st_size, "1" * 64, "2" * 64)
+    first = rows[FIELDS[0].obs_id]
+    rows = {**rows, first.obs_id: replace(first, files=tuple(sorted((*first.files, file), key=lambda one: one.path)))}
+    write_ledger(layout.ledger("xmm", "images"), rows.values(), mission="xmm", step="images")
+    objects = SkyCoord([149.601, 149.632, 149.75], [-11.001, -11.03, -11.0], unit="deg")
+    table = daxa.Archive(layout.root).coverage({"ra": objects.ra.deg, "dec": objects.dec.deg}).table
+    listed = table[table["obs_id"] == FIELDS[0].obs_id]
+    there = objects[listed["row"] - 1]
+    np.testing.assert_allclose(listed["nearest"], there.match_to_catalog_sky(found)[1].arcsec, rtol=1e-6)
+    assert len(listed) >= 2
+    assert table["nearest"][table["obs_id"] != FIELDS[0].obs_id].isna().all()
+    path.write_bytes(path.read_bytes()[:3000])
+    (failure,) = daxa.Archive(layout.root).coverage({"ra": [149.6], "dec": [-11.0]}, obs_ids=[first.obs_id]).failures
+    assert failure.reason.startswith("data.damaged")
 
 
 def test_a_radius_larger_than_any_field_is_refused(archive):
