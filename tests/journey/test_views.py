@@ -7,11 +7,14 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 from astropy.io import fits
 
 import daxa
 from tests.journey.workbench import contents
 from tests.test_readme import session_with, typed
+
+pytestmark = pytest.mark.journey
 
 
 def test_a_sample_and_a_mosaic_of_events(copy, bench, tmp_path):
