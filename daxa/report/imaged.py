@@ -143,7 +143,7 @@ def outside_archive(layout: Layout, place: Path) -> Path:
 
 def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
     products = list_products(layout, config)
-    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sources": {}, "finalevents": {}}
+    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sourcelist": {}, "finalevents": {}}
     identity = ("mission", "obs_id", "instrument", "exposure")
     told = products["kind"].isin(files) & products["path"].str.endswith(".fits")
     for row in products[told].to_dict("records"):
@@ -153,7 +153,12 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
         files[row["kind"]][key] = layout.root / row["path"]
     return [
         Imaged(
-            *key[:4], key[4:], image, files["expmap"][key], files["finalevents"].get(key[:4]), files["sources"].get(key)
+            *key[:4],
+            key[4:],
+            image,
+            files["expmap"][key],
+            files["finalevents"].get(key[:4]),
+            files["sourcelist"].get(key),
         )
         for key, image in files["image"].items()
         if key in files["expmap"] and key[4] < key[5]

@@ -28,6 +28,7 @@ def test_a_sample_and_a_mosaic_of_events(copy, bench, tmp_path):
     assert len(rows) == len(daxa.open(root).products(kind="image"))
     soft = rows[(rows["mission"] == "xmm") & (rows["hi_kev"] == 2.0)]
     assert (soft["chance"] < 1e-10).all()
+    assert (soft["nearest"] < 60.0).all()  # arcsec: the cluster is a source of every list
 
     asked = ("--mission", "xmm", "--band", "0.5-2", "--json")
     ended = bench.daxa("mosaic", *asked, "-o", str(tmp_path / "own"), "--moc", str(tmp_path / "sky.fits"), cwd=root)

@@ -125,7 +125,7 @@ def test_an_object_has_the_radius_of_the_sample(archive):
 def test_the_nearest_source_of_the_images_own_list(tmp_path):
     layout = make_archive(tmp_path / "made", FIELDS[:2])
     image, _ = image_of(daxa.Archive(layout.root), FIELDS[0])
-    path = image.with_name(image.name.replace("-image", "-sources"))
+    path = image.with_name(image.name.replace("-image", "-sourcelist"))
     found = SkyCoord([149.6, 149.63], [-11.0, -11.04], unit="deg")
     places = [fits.Column(name, "D", array=one) for name, one in (("RA", found.ra.deg), ("DEC", found.dec.deg))]
     fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(places, name="SOURCES")]).writeto(path)
