@@ -93,13 +93,16 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
 
 def _asked(parameters: CleanParameters) -> dict[str, tuple[object, str]]:
     lo, hi = parameters.flare_band
-    cards: dict[str, tuple[object, str]] = {
+    sigma = ("FLARESIG", parameters.flare_sigma, "half width of the cut, in standard deviations")
+    key, value, comment = {
+        "threshold": ("FLARETHR", parameters.flare_threshold, "[count/s] most that is kept, of the whole field"),
+        "scale": ("FLARESCL", parameters.flare_scale, "factor of the mean that is kept"),
+    }.get(parameters.flares, sigma)
+    return {
+        key: (value, comment),
         "FLARE_LO": (lo, "[keV] band of the flare light curve"),
         "FLARE_HI": (hi, "[keV] band of the flare light curve"),
     }
-    if parameters.flares in ("histogram", "clip"):
-        cards["FLARESIG"] = (parameters.flare_sigma, "half width of the cut, in standard deviations")
-    return cards
 
 
 def _told(screen: FlareScreen) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from daxa.backends.native_exposure import Exposure, products_in
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
+from daxa.xray.attitude import Attitude, read_attitude
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList, open_events
 from daxa.xray.exposure import Cards, exposure_map
@@ -28,6 +30,8 @@ from daxa.xray.vignetting import Vignetting, axis_pixel, vignetting_for
 
 __all__ = ["make_images"]
 
+_ATTITUDE = re.compile(r"ATTTSR\d{4}\.fits|_asol1\.fits")
+
 
 def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
     """Write the images of every cleaned exposure.
@@ -40,10 +44,11 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         The instrument has no such band or pixel.
     """
     parameters = read_images(task)
+    attitude = _attitude(task, sources, log)
     made = 0
     for source, product in products_in(task, sources, "clean", "finalevents"):
         events = open_events(source)
-        _image_one(Exposure(task, events, product, target, log), parameters)
+        _image_one(Exposure(task, events, product, target, log), parameters, attitude)
         made += 1
     if not made:
         raise DataError(
@@ -53,7 +58,19 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         )
 
 
-def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
+def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude | None:
+    """The attitude history or aspect solution that travels with the lists, None where none can be read."""
+    names = sorted(item.file.path for item in task.inputs if item.step == "clean" and _ATTITUDE.search(item.file.path))
+    if not names:
+        return None
+    try:
+        return read_attitude([sources["clean"] / name for name in names])
+    except DataError as unusable:
+        print(f"the events tell the wander of the pointing: {unusable.message}", file=log)
+        return None
+
+
+def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attitude | None) -> None:
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
@@ -66,7 +83,7 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters) -> None:
         return
     grid = grid_for(events, chosen_pixel(exposure, parameters.pixel), whole)
     # Bands without a curve of their own share one map.
-    map_of = cache(partial(_map_of, exposure, whole, grid))
+    map_of = cache(partial(_map_of, exposure, whole, grid, attitude))
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
@@ -110,11 +127,16 @@ def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignett
 
 
 def _map_of(
-    exposure: Exposure, cut: Cut, grid: ImageGrid, vignetting: Vignetting | None
+    exposure: Exposure, cut: Cut, grid: ImageGrid, attitude: Attitude | None, vignetting: Vignetting | None
 ) -> tuple[np.ndarray | None, Cards]:
     """The exposure map, or None where the instrument or too short a list gives none: the image stands alone then."""
     try:
-        seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting)
+        seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting, attitude=attitude)
+    except DataError as other:
+        if other.code != "data.attitude":
+            raise
+        exposure.say(f"the events tell the wander of the pointing: {other.message}")
+        return _map_of(exposure, cut, grid, None, vignetting)
     except NotPossible as refusal:
         exposure.say(f"no exposure map and no rates: {refusal.message}")
         return None, {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, find_mission
 from daxa.run.task import Task
+from daxa.xray.flares import FLARE_METHODS
 
 __all__ = ["CleanParameters", "EventsParameters", "ImagesParameters", "read_clean", "read_events", "read_images"]
 
@@ -21,9 +22,6 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "keV": {"keV": 1.0, "eV": 0.001},
     "count/s": {"count/s": 1.0, "ct/s": 1.0},
 }
-METHODS = ("histogram", "threshold", "clip", "scale")
-"""Ways in which flares are found (`daxa.xray.flares.flare_gti`)."""
-
 _CLEAN = (
     "screening",
     "flares",
@@ -102,7 +100,7 @@ def read_clean(task: Task) -> CleanParameters:
     """
     table = _table(task, _CLEAN)
     facts = find_mission(task.mission).flares
-    method = _choice(task, table, "flares", (*METHODS, "none"), "histogram" if facts else "none")
+    method = _choice(task, table, "flares", (*FLARE_METHODS, "none"), "histogram" if facts else "none")
     band = _band(task, "flare_band", table["flare_band"]) if "flare_band" in table else (facts and facts.band)
     if method != "none" and not band:
         raise _malformed(task, "flare_band", None, 'give the energies that show flares, such as "10-12 keV"')

@@ -173,6 +173,8 @@ def test_image_and_map_share_one_truth(chain):
             known = headers[0]["INSTRUME"] in ("EMOS1", "EMOS2") and headers[0]["ENERG_HI"] == 2.0
             assert expmap[0].header["VIGNET"] is known
             assert expmap[0].header["EXPMETH"] == ("NATIVE" if known else "FLAT")
+            told = any((root / "clean").glob("*ATTTSR*.fits"))
+            assert expmap[0].header.get("EXPDITH") == ("ATTITUDE" if told else None)
             assert seconds.max() <= headers[0]["LIVETIME"] * (1 + 1e-6)
 
 
