@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.completion import complete_mission, complete_obs_id
+from daxa.cli.chosen import Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, seconds_text, show_table
 from daxa.errors import CriteriaError, DataError
 
@@ -37,17 +37,9 @@ def coverage(
         Path, typer.Argument(metavar="SAMPLE", help="Table with columns ra and dec, and as wanted name and radius.")
     ],
     *,
-    missions: Annotated[
-        list[str] | None,
-        typer.Option("--mission", metavar="NAME", help="May be repeated.", autocompletion=complete_mission),
-    ] = None,
-    obs_ids: Annotated[
-        list[str] | None,
-        typer.Option("--obs", metavar="OBSID", help="May be repeated.", autocompletion=complete_obs_id),
-    ] = None,
-    instruments: Annotated[
-        list[str] | None, typer.Option("--instrument", metavar="NAME", help="May be repeated.")
-    ] = None,
+    missions: Missions = None,
+    obs_ids: ObsIds = None,
+    instruments: Instruments = None,
     bands: Annotated[
         list[str] | None, typer.Option("--band", metavar="FROM-TO", help="Energies in keV. May be repeated.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from daxa.cli.completion import complete_mission, complete_obs_id
+from daxa.cli.chosen import Instruments, Missions, ObsIds
 from daxa.cli.coverage import read_bands
 from daxa.cli.show import note, progress, show_json, show_table
 from daxa.errors import CriteriaError
@@ -26,17 +26,9 @@ def mosaic(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for the files, outside the archive.")
     ],
-    missions: Annotated[
-        list[str] | None,
-        typer.Option("--mission", metavar="NAME", help="May be repeated.", autocompletion=complete_mission),
-    ] = None,
-    obs_ids: Annotated[
-        list[str] | None,
-        typer.Option("--obs", metavar="OBSID", help="May be repeated.", autocompletion=complete_obs_id),
-    ] = None,
-    instruments: Annotated[
-        list[str] | None, typer.Option("--instrument", metavar="NAME", help="May be repeated.")
-    ] = None,
+    missions: Missions = None,
+    obs_ids: ObsIds = None,
+    instruments: Instruments = None,
     band: Annotated[
         str | None, typer.Option(metavar="FROM-TO", help="Energies in keV; may be left out where all images share one.")
     ] = None,

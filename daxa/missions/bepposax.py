@@ -7,6 +7,7 @@ wide-field cameras look at right angles to the others, and have a table of their
 (``saxwfclog``).
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
@@ -15,16 +16,7 @@ SPEC = MissionSpec(
     aliases=("sax",),
     table=ObservationTable(
         name="saxnfilog",
-        columns={
-            "obs_id": "obs_code",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS | {"obs_id": "obs_code"},
         where=("archive_status = 'public'",),
         proprietary="none",
         usual=True,

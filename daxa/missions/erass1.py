@@ -6,6 +6,7 @@ files stand under DDD/RRR.  Tiles overlap: an event near an edge stands in two l
 ``erassmastr`` are not recorded where these facts come from: the service says which it has.
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -36,16 +37,7 @@ SPEC = MissionSpec(
     aliases=("erass1-de", "erosita_all_sky_de_dr1"),
     table=ObservationTable(
         name="erassmastr",
-        columns={
-            "obs_id": "obsid",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS,
         proprietary="none",
         only_category="ASK",
         service="tiling",

@@ -5,7 +5,7 @@ observations.  The columns of ``erosmaster`` are not recorded where these facts 
 the service says which it has.
 """
 
-from daxa.missions.facts import expand_ids
+from daxa.missions.facts import PUBLIC_COLUMNS, expand_ids
 from daxa.missions.spec import (
     ArchiveProduct,
     Bundle,
@@ -79,16 +79,7 @@ SPEC = MissionSpec(
     aliases=("calpv", "erosita_edr"),
     table=ObservationTable(
         name="erosmaster",
-        columns={
-            "obs_id": "obsid",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS,
         proprietary="none",
         usual=True,
     ),

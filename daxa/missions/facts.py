@@ -8,6 +8,7 @@ from typing import Literal
 
 __all__ = [
     "CATEGORIES",
+    "PUBLIC_COLUMNS",
     "USUAL_COLUMNS",
     "ArchiveProduct",
     "Bundle",
@@ -60,6 +61,18 @@ They are those of the thirteen tables whose columns are recorded (``xmmmaster``,
 ``chanmaster``, ``numaster``, ``swiftmastr``, ``nicermastr``, ``rosmaster``, ``rassmaster``,
 ``suzamaster``, ``ascamaster``, ``intscwpub``, ``xrismmastr``, ``xtemaster`` and ``hitomaster``).
 """
+
+PUBLIC_COLUMNS = {
+    "obs_id": "obsid",
+    "target": "name",
+    "ra": "ra",
+    "dec": "dec",
+    "start": "time",
+    "end": "end_time",
+    "exposure": "exposure",
+    "public_date": "time",
+}
+"""The commonest of `USUAL_COLUMNS`, for tables all of whose data are public."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ one field, which may lie months apart.  The columns of ``halomaster`` are not re
 these facts come from: the service says which it has.
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _COLLIMATOR = FieldOfView("circle", 300.0)
@@ -14,16 +15,7 @@ SPEC = MissionSpec(
     title="HaloSat",
     table=ObservationTable(
         name="halomaster",
-        columns={
-            "obs_id": "obsid",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS,
         proprietary="none",
         usual=True,
     ),

@@ -5,6 +5,7 @@ has an exposure, and under which name, the service says.  It was lost in its fir
 the cameras were switched on one after the other, SXS first.
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
@@ -13,16 +14,7 @@ SPEC = MissionSpec(
     aliases=("astro-h",),
     table=ObservationTable(
         name="hitomaster",
-        columns={
-            "obs_id": "obsid",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "stop_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS | {"end": "stop_time"},
         proprietary="none",
         usual=True,
     ),

@@ -4,6 +4,7 @@ The columns of ``ixmaster`` beside ``obsid`` are not recorded where these facts 
 the service says which it has.
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -23,16 +24,7 @@ SPEC = MissionSpec(
     title="IXPE",
     table=ObservationTable(
         name="ixmaster",
-        columns={
-            "obs_id": "obsid",
-            "target": "name",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "public_date",
-        },
+        columns=PUBLIC_COLUMNS | {"public_date": "public_date"},
         usual=True,
     ),
     id_pattern=r"[0-9]{8}",

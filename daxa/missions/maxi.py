@@ -5,6 +5,7 @@ It scans the sky with every orbit, in 768 HEALPix tiles of 7.3 degrees.  Of the 
 facts come from; the service says which others it has.
 """
 
+from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _TILE = FieldOfView("square", 219.9)
@@ -14,16 +15,7 @@ SPEC = MissionSpec(
     title="MAXI",
     table=ObservationTable(
         name="maximaster",
-        columns={
-            "obs_id": "unique_id",
-            "target": "unique_id",
-            "ra": "ra",
-            "dec": "dec",
-            "start": "time",
-            "end": "end_time",
-            "exposure": "exposure",
-            "public_date": "time",
-        },
+        columns=PUBLIC_COLUMNS | {"obs_id": "unique_id", "target": "unique_id"},
         proprietary="none",
         usual=True,
     ),
