@@ -23,7 +23,7 @@ from daxa.query.snapshot_file import Origin, Snapshot, declaration_of, read_snap
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
-    from daxa.query.observations import Listing
+    from daxa.query.columns import Listing
 
 __all__ = [
     "MAX_AGE",

@@ -14,8 +14,8 @@ import numpy as np
 from daxa.missions import MissionSpec
 from daxa.missions.spec import ObservationTable
 from daxa.missions.tiling import RULE, SURVEY, tiles
+from daxa.query.columns import Listing, choose_columns, with_all_columns
 from daxa.query.normalise import Normalised, normalise
-from daxa.query.observations import Listing, choose_columns, with_all_columns
 from daxa.query.services import ask_columns, fetch_table
 from daxa.settings import Settings
 

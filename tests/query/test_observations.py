@@ -10,8 +10,8 @@ from astropy.time import Time
 
 from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission, mission_names
+from daxa.query.columns import choose_columns
 from daxa.query.mission import Mission
-from daxa.query.observations import choose_columns
 from daxa.query.services import ask_columns
 from daxa.query.snapshot import take_snapshot
 from daxa.sample import Observatory
