@@ -13,8 +13,8 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daxa.parquet import read_parquet, write_parquet
 from daxa.run.task import canonical
-from daxa.selection.parquet import write_parquet
 
 if TYPE_CHECKING:
     from daxa.fetch.observation import Arrival
@@ -100,9 +100,7 @@ def add_arrivals(path: Path, directory: Path) -> None:
 def _read(path: Path) -> tuple[list[_Line], str]:
     if not path.is_file():
         return [], ""
-    import pyarrow.parquet as pq
-
-    table = pq.ParquetFile(path).read()
+    table = read_parquet(path)
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
     return [_Line(**row) for row in table.to_pylist()], origin
 

@@ -126,15 +126,11 @@ def _load_ecsv(path: Path, _names: Collection[str]) -> Table:
 
 
 def _load_parquet(path: Path, _names: Collection[str]) -> Table:
-    import pyarrow.parquet as pq
     from astropy.table import Table
 
-    with path.open("rb") as stream:
-        file = pq.ParquetFile(stream)
-        unpacked = sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups))
-        if not 0 <= unpacked <= _LARGEST_FILE:
-            raise ValueError(f"it holds {unpacked} bytes when unpacked")
-        read = file.read()
+    from daxa.parquet import read_parquet
+
+    read = read_parquet(path, check=_check_unpacked)
     for column in read.columns:
         column.validate(full=True)
     if repeated := [name for name, count in Counter(read.column_names).items() if count > 1]:
@@ -144,6 +140,11 @@ def _load_parquet(path: Path, _names: Collection[str]) -> Table:
         {name: read.column(name).to_numpy() for name in read.column_names},
         units={name: unit for name, unit in units.items() if unit},
     )
+
+
+def _check_unpacked(_schema: object, _rows: int, unpacked: int) -> None:
+    if not 0 <= unpacked <= _LARGEST_FILE:
+        raise ValueError(f"it holds {unpacked} bytes when unpacked")
 
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Collection[str]], Table | pd.DataFrame]]] = {

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission, tiling
 from daxa.missions.spec import ObservationTable
+from daxa.parquet import read_parquet, to_frame, write_parquet
 from daxa.run.task import canonical
-from daxa.selection.parquet import write_parquet
 from daxa.selection.schema import (
     COLUMNS,
     Column,
@@ -220,7 +220,7 @@ def read_snapshot(path: Path) -> Snapshot:
         declaration = _text(said, "declaration")
     except (CriteriaError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"what it says about itself cannot be used: {str(error)[:200]}") from None
-    table = arrow.replace_schema_metadata(None).to_pandas()
+    table = to_frame(arrow)
     if trouble := _impossible(table, spec):
         raise _damaged(path, trouble)
     if len(table) != origin.rows or table_digest(table) != origin.digest:
@@ -230,16 +230,10 @@ def read_snapshot(path: Path) -> Snapshot:
 
 def _read(path: Path) -> tuple[pa.Table, Mapping[str, object]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with path.open("rb") as stream:
-            file = pq.ParquetFile(stream)
-            _check_size(file)
-            said = json.loads((file.schema_arrow.metadata or {})[_KEY])
-            if [(item.name, str(item.type)) for item in file.schema_arrow] != _types():
-                raise ValueError("its columns are not those of a snapshot")
-            arrow = file.read()
+        arrow = read_parquet(path, check=_check)
+        said = json.loads(arrow.schema.metadata[_KEY])
         for column in arrow.columns:
             column.validate(full=True)
             if column.null_count:
@@ -257,13 +251,15 @@ def _read(path: Path) -> tuple[pa.Table, Mapping[str, object]]:
     return arrow, said
 
 
-def _check_size(file) -> None:
+def _check(schema: pa.Schema, rows: int, unpacked: int) -> None:
     from daxa.query.services import MOST_ROWS
 
-    metadata = file.metadata
-    unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-    if not (0 < metadata.num_rows <= MOST_ROWS and 0 <= unpacked <= _MOST_BYTES):
-        raise ValueError(f"it claims to hold {metadata.num_rows} rows in {unpacked} bytes")
+    if not (0 < rows <= MOST_ROWS and 0 <= unpacked <= _MOST_BYTES):
+        raise ValueError(f"it claims to hold {rows} rows in {unpacked} bytes")
+    if _KEY not in (schema.metadata or {}):
+        raise KeyError(_KEY)
+    if [(item.name, str(item.type)) for item in schema] != _types():
+        raise ValueError("its columns are not those of a snapshot")
 
 
 def _types() -> list[tuple[str, str]]:

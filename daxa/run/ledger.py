@@ -6,11 +6,11 @@ dictionaries (it then packs well in Git), and left untouched when the rows are e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from daxa.errors import DataError
+from daxa.parquet import read_parquet, write_parquet
 from daxa.run.rows import row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -104,15 +104,14 @@ def _schema():
 
 def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
-            table, stored = file.read(), file.metadata.metadata or {}
+        table = read_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "ledger", f"{path} cannot be read as Parquet: {error}", remedy=f"restore it: git checkout -- {path}"
         ) from None
+    stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
     if table.schema.remove_metadata() != _schema():
         table = _conform(path, table)
@@ -133,17 +132,5 @@ def _conform(path: Path, table):
 
 def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(values, schema=_schema())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
-        with pq.ParquetWriter(
-            stream, _schema(), compression="none", use_dictionary=False, write_statistics=False, store_schema=False
-        ) as writer:
-            writer.write_table(table)
-            writer.add_key_value_metadata(metadata)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    write_parquet(path, pa.Table.from_pylist(values, schema=_schema().with_metadata(metadata)))

@@ -186,15 +186,11 @@ def _moc_bytes(tables: Mapping[str, pd.DataFrame]) -> bytes:
 
 
 def _parquet_bytes(rows: pd.DataFrame, name: str, title: str) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    from daxa.parquet import parquet_bytes
     from daxa.selection.voparquet import to_voparquet
 
     columns = [_KNOWN[column] for column in rows.columns]
-    sink = pa.BufferOutputStream()
-    pq.write_table(to_voparquet(rows, columns, name=name, title=title, metadata={}), sink, use_dictionary=False)
-    return sink.getvalue().to_pybytes()
+    return parquet_bytes(to_voparquet(rows, columns, name=name, title=title, metadata={}))
 
 
 def _mrt_bytes(rows: pd.DataFrame, title: str) -> bytes:

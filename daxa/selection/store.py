@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission
-from daxa.selection.parquet import write_parquet
+from daxa.parquet import read_parquet, write_parquet
 from daxa.selection.schema import (
     COLUMNS,
     arrange,
@@ -155,10 +155,9 @@ def read_selection_metadata(path: Path) -> SelectionMetadata:
 
 def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        arrow = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read()
+        arrow = read_parquet(path.read_bytes())
         stored = arrow.schema.metadata or {}
         metadata = SelectionMetadata(
             *(stored[f"daxa.{name}".encode()].decode() for name in ("mission", "criteria", "snapshot"))

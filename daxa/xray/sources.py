@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible, StorageError
+from daxa.parquet import parquet_bytes
 
 __all__ = [
     "COLUMNS",
@@ -210,7 +211,6 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
 
 def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
     import pyarrow as pa
-    from pyarrow import parquet
 
     fields = [
         pa.field(name, pa.int32() if name == "id" else pa.float64(), metadata=_told(*COLUMNS[name]))
@@ -220,9 +220,7 @@ def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
     facts["expected_false"] = repr(float(_rounded(sources.expected_false)))
     schema = pa.schema(fields, metadata={f"daxa.{name}": value for name, value in facts.items()})
     table = pa.table([pa.array(values) for values in sources.table.values()], schema=schema)
-    sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="none", use_dictionary=False, version="2.6")
-    return sink.getvalue().to_pybytes()
+    return parquet_bytes(table)
 
 
 def _told(unit: str, meaning: str) -> dict[str, str]:

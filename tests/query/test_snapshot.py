@@ -576,7 +576,7 @@ def test_a_write_that_fails_leaves_the_kept_table_alone(service, monkeypatch):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("daxa.selection.parquet.os.fsync", full)
+    monkeypatch.setattr("daxa.parquet.os.fsync", full)
     service.answer = table_service([*ROWS, XMM | {"obsid": "0555555555"}])
     found = take_snapshot(SPEC, settings, refresh=True)
     assert len(found.table) == 4
