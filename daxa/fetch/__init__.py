@@ -2,6 +2,5 @@
 
 `observation` is the way in.  Under it: `sources` finds the directory, `listing`
 reads it, `plan` chooses files, `transfer` downloads them over a `connection`,
-`verify` and `structure` look inside, `store` keeps them by digest, and `upstream`
-writes down where each came from.
+`verify` and `structure` look inside, `store` keeps them by digest.
 """

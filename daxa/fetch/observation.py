@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from daxa.errors import DataError, StorageError
 from daxa.fetch.connection import Connection, Patience, connect
 from daxa.fetch.listing import child_url, list_directory
 from daxa.fetch.plan import choose_files, compile_extra, literal_prefix
-from daxa.fetch.sources import Source, directory_urls
+from daxa.fetch.sources import Sought, Source, directory_urls
 from daxa.fetch.store import Origin, Store, digest_file
 from daxa.fetch.transfer import Transfer, discard_part, disk_errors, download, part_of
 from daxa.fetch.verify import check_file
@@ -69,17 +69,14 @@ class _Way:
     say: Callable[[str], None]
 
 
-def fetch_observation(  # noqa: PLR0917 - what every caller gives
-    spec: MissionSpec,
-    obs_id: str,
+def fetch_observation(
+    sought: Sought,
     instruments: Collection[str],
     extra: Sequence[str],
+    *,
     target: Path,
     parts: Path,
     settings: Settings,
-    *,
-    row_id: str = "",
-    row: Mapping[str, object] | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Arrival]:
@@ -89,7 +86,7 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
 
     Parameters
     ----------
-    spec, obs_id
+    sought
         The observation.
     instruments
         Names of the chosen instruments.
@@ -101,10 +98,6 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
         Directory for downloads that are not complete; it outlives interruptions.
     settings
         Addresses, timeouts and the store.
-    row_id
-        The row's ``__row`` in the mission's table, for DataLink; '' where it is not known.
-    row
-        What the declared directory needs beside the ObsID, as for `MissionSpec.directory_of`.
     patience
         How often requests are repeated.
     say
@@ -123,26 +116,24 @@ def fetch_observation(  # noqa: PLR0917 - what every caller gives
     ServiceError, StorageError
         Nothing can be had: the archive is not reachable, the disk is full.
     """
-    spec.check_obs_id(obs_id)
+    spec = sought.spec
+    spec.check_obs_id(sought.obs_id)
     compile_extra(extra)
     connection = connect(settings, patience)
-    source, paths = _find(connection, directory_urls(connection, spec, obs_id, row_id, row), spec, extra)
+    source, paths = _find(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
-    chosen = [choice.path for choice in choose_files(spec, obs_id, instruments, paths, extra)]
+    chosen = [choice.path for choice in choose_files(spec, sought.obs_id, instruments, paths, extra)]
     way = _Way(connection, Store(settings.store), target, parts, say)
     return _side_by_side(chosen, lambda path: _bring(way, child_url(source.url, path), path), way)
 
 
-def restore_observation(  # noqa: PLR0917 - as fetch_observation
-    spec: MissionSpec,
-    obs_id: str,
+def restore_observation(
+    sought: Sought,
     files: Sequence[ProductFile],
+    *,
     target: Path,
     parts: Path,
     settings: Settings,
-    *,
-    row_id: str = "",
-    row: Mapping[str, object] | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Arrival]:
@@ -154,7 +145,7 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
     ----------
     files
         What the ledger says of them.
-    spec, obs_id, target, parts, settings, row_id, row, patience, say
+    sought, target, parts, settings, patience, say
         As for `fetch_observation`.
 
     Returns
@@ -170,7 +161,7 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
     ServiceError, StorageError
         As `fetch_observation`.
     """
-    spec.check_obs_id(obs_id)
+    sought.spec.check_obs_id(sought.obs_id)
     for file in files:
         child_url("", file.path)
     store = Store(settings.store)
@@ -181,8 +172,8 @@ def restore_observation(  # noqa: PLR0917 - as fetch_observation
         return []
     connection = connect(settings, patience)
     way = _Way(connection, store, target, parts, say)
-    base = _standing(directory_urls(connection, spec, obs_id, row_id, row), connection, missing[0].path)
-    return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, obs_id), way)
+    base = _standing(directory_urls(connection, sought), connection, missing[0].path)
+    return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
 
 
 def _stands(path: Path, file: ProductFile) -> bool:

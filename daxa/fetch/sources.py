@@ -7,7 +7,7 @@ import re
 import struct
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote, urlsplit
 
 from daxa.errors import DataError, ServiceError
@@ -15,10 +15,30 @@ from daxa.fetch.connection import Connection, Patience, read_text
 from daxa.fetch.listing import safe_name
 from daxa.missions.spec import MissionSpec
 
-__all__ = ["Source", "directories_from_datalink", "directory_urls", "rebase"]
+__all__ = ["Sought", "Source", "directories_from_datalink", "directory_urls", "rebase"]
 
 _ROW_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
 _LIMIT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Sought:
+    """An observation, with all that its directory is found by.
+
+    Parameters
+    ----------
+    spec, obs_id
+        The observation.
+    row_id
+        The row's ``__row`` in the mission's table, for DataLink; '' where it is not known.
+    row
+        What the declared directory needs beside the ObsID, as for `MissionSpec.directory_of`.
+    """
+
+    spec: MissionSpec
+    obs_id: str
+    row_id: str = ""
+    row: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,25 +57,8 @@ class Source:
     how: str
 
 
-def directory_urls(
-    connection: Connection,
-    spec: MissionSpec,
-    obs_id: str,
-    row_id: str = "",
-    row: Mapping[str, object] | None = None,
-) -> tuple[Source, ...]:
+def directory_urls(connection: Connection, sought: Sought) -> tuple[Source, ...]:
     """Addresses at which the observation may be, the best first.
-
-    Parameters
-    ----------
-    connection
-        To the archive.
-    spec, obs_id
-        The observation.
-    row_id
-        The row's ``__row`` in the mission's table, '' where it is not known.
-    row
-        What the declared place needs beside the ObsID, as for `MissionSpec.directory_of`.
 
     Returns
     -------
@@ -69,11 +72,11 @@ def directory_urls(
     """
     tree = connection.settings.heasarc_tree
     try:
-        declared = spec.directory_of(obs_id, row)
+        declared = sought.spec.directory_of(sought.obs_id, sought.row)
     except DataError as unknown:
         declared, reason = "", unknown
-    ends_with = declared.rpartition("/")[2] or obs_id
-    linked = _linked(connection, spec, row_id, ends_with) if _ROW_ID.fullmatch(row_id) else None
+    ends_with = declared.rpartition("/")[2] or sought.obs_id
+    linked = _linked(connection, sought, ends_with) if _ROW_ID.fullmatch(sought.row_id) else None
     if not declared:
         if linked is None:
             raise reason
@@ -82,9 +85,10 @@ def directory_urls(
     return (place,) if linked is None else (linked,) if linked.url == place.url else (linked, place)
 
 
-def _linked(connection: Connection, spec: MissionSpec, row_id: str, ends_with: str) -> Source | None:
+def _linked(connection: Connection, sought: Sought, ends_with: str) -> Source | None:
     tree = connection.settings.heasarc_tree
-    rebased = (rebase(url, tree, ends_with) for url in _ask_datalink(connection, spec.table.name, row_id))
+    found = _ask_datalink(connection, sought.spec.table.name, sought.row_id)
+    rebased = (rebase(url, tree, ends_with) for url in found)
     return next((Source(url, "datalink") for url in rebased if url), None)
 
 

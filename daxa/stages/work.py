@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import keep_arrivals, row_ids
@@ -18,6 +18,9 @@ from daxa.errors import DataError
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
+
+if TYPE_CHECKING:
+    from daxa.fetch.sources import Sought
 
 __all__ = ["FetchWork", "ProcessWork"]
 
@@ -34,15 +37,12 @@ class FetchWork:
 
         layout = Layout(self.root)
         arrivals = fetch_observation(
-            find_mission(task.mission),
-            task.obs_id,
+            _sought(layout, task),
             json.loads(task.facts)["instruments"],
             json.loads(task.parameters).get("extra", []),
-            target,
-            layout.parts / task.mission / task.obs_id,
-            self.settings,
-            row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
-            row=_row(layout, task),
+            target=target,
+            parts=layout.parts / task.mission / task.obs_id,
+            settings=self.settings,
             say=lambda line: print(line, file=log),
         )
         keep_arrivals(layout.arrivals / task.mission, task.obs_id, arrivals)
@@ -74,26 +74,27 @@ class ProcessWork:
 
         layout = Layout(self.root)
         restore_observation(
-            find_mission(task.mission),
-            task.obs_id,
+            _sought(layout, task),
             files,
-            directory,
-            layout.parts / task.mission / task.obs_id,
-            self.settings,
-            row_id=row_ids(layout.upstream(task.mission)).get(task.obs_id, ""),
-            row=_row(layout, task),
+            target=directory,
+            parts=layout.parts / task.mission / task.obs_id,
+            settings=self.settings,
         )
 
 
-def _row(layout: Layout, task: Task) -> dict[str, object]:
-    """What the directory of an observation may depend on beside its ObsID, where the mission's does."""
-    if "{yyyy_mm}" not in find_mission(task.mission).directory:
-        return {}
+def _sought(layout: Layout, task: Task) -> Sought:
+    """The observation, with what its directory depends on beside its ObsID where the mission's does."""
+    from daxa.fetch.sources import Sought
+
+    spec = find_mission(task.mission)
+    row_id = row_ids(layout.upstream(task.mission)).get(task.obs_id, "")
+    if "{yyyy_mm}" not in spec.directory:
+        return Sought(spec, task.obs_id, row_id)
     from daxa.selection.store import read_selection
 
     table = read_selection(layout.selection(task.mission))
     starts = table.loc[table["obs_id"] == task.obs_id, "start"]
-    return {"start": float(starts.iloc[0])} if len(starts) else {}
+    return Sought(spec, task.obs_id, row_id, {"start": float(starts.iloc[0])} if len(starts) else {})
 
 
 def _check_input(task: Task, directory: Path, file: ProductFile) -> None:

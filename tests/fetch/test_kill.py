@@ -24,6 +24,7 @@ FETCH = """
 import json, sys
 from pathlib import Path
 from daxa.fetch.observation import fetch_observation
+from daxa.fetch.sources import Sought
 from daxa.missions import find_mission
 from daxa.settings import load_settings
 target, parts, obs_id = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -31,7 +32,8 @@ say = lambda line: print(line, flush=True)
 settings = load_settings(user_file=None)
 say("ready")
 arrivals = fetch_observation(
-    find_mission("nustar"), obs_id, ["FPMA", "FPMB"], ["auxil/.*"], target, parts, settings, say=say
+    Sought(find_mission("nustar"), obs_id), ["FPMA", "FPMB"], ["auxil/.*"],
+    target=target, parts=parts, settings=settings, say=say,
 )
 print(json.dumps([arrival.sha256 for arrival in arrivals]))
 """

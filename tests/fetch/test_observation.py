@@ -13,6 +13,7 @@ import pytest
 from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError
 from daxa.fetch.connection import connect
 from daxa.fetch.observation import Arrival, fetch_observation, restore_observation, survey
+from daxa.fetch.sources import Sought
 from daxa.fetch.store import Store, digest_file
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile
@@ -65,17 +66,16 @@ def fetch(settings, tmp_path):
     """Fetch the observation into a new directory; gives the directory, the arrivals and the log."""
     numbers = iter(range(100))
 
-    def run(instruments=("FPMA", "FPMB"), extra=(), **keywords):
+    def run(instruments=("FPMA", "FPMB"), extra=(), row_id="", **keywords):
         target, log = tmp_path / f"out{next(numbers)}", []
         target.mkdir()
         arrivals = fetch_observation(
-            NUSTAR,
-            OBS,
+            Sought(NUSTAR, OBS, row_id),
             instruments,
             extra,
-            target,
-            tmp_path / "parts",
-            settings,
+            target=target,
+            parts=tmp_path / "parts",
+            settings=settings,
             patience=HASTE,
             say=log.append,
             **keywords,
@@ -134,7 +134,9 @@ def test_bad_extra_is_refused_before_anything_is_asked(archive, fetch):
 
 def test_a_malformed_obs_id_goes_nowhere(settings, tmp_path):
     with pytest.raises(CriteriaError):
-        fetch_observation(NUSTAR, "../../etc", ["FPMA"], (), tmp_path / "o", tmp_path / "p", settings)
+        fetch_observation(
+            Sought(NUSTAR, "../../etc"), ["FPMA"], (), target=tmp_path / "o", parts=tmp_path / "p", settings=settings
+        )
 
 
 def test_files_are_read_only_links_into_the_store(fetch, settings):
@@ -270,7 +272,15 @@ def test_a_stale_datalink_is_not_the_last_word(server, tmp_path):
     server.files[f"{place}/event_cl/"] = Served(page.encode())
     server.files[f"{place}/{A}"] = Served(events_file())
     target = tmp_path / "out"
-    fetch_observation(NUSTAR, OBS, ["FPMA"], (), target, tmp_path / "parts", settings, row_id="1", patience=HASTE)
+    fetch_observation(
+        Sought(NUSTAR, OBS, "1"),
+        ["FPMA"],
+        (),
+        target=target,
+        parts=tmp_path / "parts",
+        settings=settings,
+        patience=HASTE,
+    )
     assert sorted(tree(target)) == [A]
     assert 404 in server.statuses(f"/FTP/old/{OBS}/event_cl/")
 
@@ -296,7 +306,9 @@ def ledger_files(target: Path, arrivals: list[Arrival]) -> list[ProductFile]:
 @pytest.fixture
 def restore(settings, tmp_path):
     def run(files, target, obs_id=OBS):
-        return restore_observation(NUSTAR, obs_id, files, target, tmp_path / "parts", settings, patience=HASTE)
+        return restore_observation(
+            Sought(NUSTAR, obs_id), files, target=target, parts=tmp_path / "parts", settings=settings, patience=HASTE
+        )
 
     return run
 
@@ -387,14 +399,12 @@ def test_real_files_of_a_mission(real_data, tmp_path):
         settings = load_settings(environ={**running.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
         running.faults.add(Fault("cut", "*MIEVLI*", value=400_000, times=1))
         fetch_observation(
-            XMM,
-            obs_id,
+            Sought(XMM, obs_id, running.service.rows["xmmmaster"][0]["__row"]),
             ["PN", "M1", "M2"],
             (),
-            tmp_path / "out",
-            tmp_path / "parts",
-            settings,
-            row_id=running.service.rows["xmmmaster"][0]["__row"],
+            target=tmp_path / "out",
+            parts=tmp_path / "parts",
+            settings=settings,
             patience=HASTE,
         )
     assert {Path(path).name: content for path, content in tree(tmp_path / "out").items()} == tree(pps)
@@ -409,7 +419,14 @@ def test_chandra_reads_two_directories(tmp_path):
         (directory / name).write_bytes(events_file(seed))
     with Observatory(tmp_path / "tree", {"chanmaster": [{"obsid": obs_id, "ra": 1.0, "dec": 2.0}]}) as running:
         settings = load_settings(environ={**running.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
-        fetch_observation(CHANDRA, obs_id, ["ACIS"], (), tmp_path / "out", tmp_path / "parts", settings)
+        fetch_observation(
+            Sought(CHANDRA, obs_id),
+            ["ACIS"],
+            (),
+            target=tmp_path / "out",
+            parts=tmp_path / "parts",
+            settings=settings,
+        )
     assert sorted(tree(tmp_path / "out")) == names
 
 
@@ -422,13 +439,12 @@ def test_a_stopped_service_stops_the_other_files_too(server, tmp_path):
     server.files[f"{place}/{B}"] = Served(b"", script=[status(503, {"Retry-After": "60"})] * 20)
     with pytest.raises(ServiceError) as caught:
         fetch_observation(
-            NUSTAR,
-            OBS,
+            Sought(NUSTAR, OBS),
             ["FPMA", "FPMB"],
             (),
-            tmp_path / "out",
-            tmp_path / "parts",
-            settings,
+            target=tmp_path / "out",
+            parts=tmp_path / "parts",
+            settings=settings,
             patience=replace(HASTE, longest=60.0),
         )
     assert caught.value.code == "service.unreachable"

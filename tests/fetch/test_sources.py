@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from daxa.errors import DataError
 from daxa.fetch.connection import Patience, connect
-from daxa.fetch.sources import Source, directories_from_datalink, directory_urls, rebase
+from daxa.fetch.sources import Sought, Source, directories_from_datalink, directory_urls, rebase
 from daxa.missions import find_mission
 from tests.fetch.conftest import Served, status
 
@@ -95,7 +95,7 @@ def test_rebase(url, expected):
 def test_datalink_comes_first_and_the_declared_place_stays(server, connection, settings):
     page = datalink([("https://heasarc.gsfc.nasa.gov/FTP/xmm/data/rev1//0112980201/", "directory", "")])
     server.files["/datalink/xmmmaster"] = Served(page)
-    assert directory_urls(connection, XMM, "0112980201", "2108") == (
+    assert directory_urls(connection, Sought(XMM, "0112980201", "2108")) == (
         Source(f"{settings.heasarc_tree}/xmm/data/rev1/0112980201", "datalink"),
         Source(f"{settings.heasarc_tree}/xmm/data/rev0/0112980201", "template"),
     )
@@ -103,7 +103,7 @@ def test_datalink_comes_first_and_the_declared_place_stays(server, connection, s
 
 @pytest.mark.parametrize("row_id", ["", "2108 OR 1", "../x", "ä", "a" * 65])
 def test_without_a_row_nothing_is_asked(server, connection, settings, row_id):
-    assert directory_urls(connection, CHANDRA, "554", row_id) == (
+    assert directory_urls(connection, Sought(CHANDRA, "554", row_id)) == (
         Source(f"{settings.heasarc_tree}/chandra/data/byobsid/4/554", "template"),
     )
     assert not server.seen
@@ -113,15 +113,15 @@ def test_without_a_row_nothing_is_asked(server, connection, settings, row_id):
 def test_a_place_that_depends_on_the_row(server, connection, settings, row_id):
     """Swift sorts by the month in which an observation began."""
     obs_id = "00092220001"
-    told = directory_urls(connection, SWIFT, obs_id, row_id, {"start": 57085.4})
+    told = directory_urls(connection, Sought(SWIFT, obs_id, row_id, {"start": 57085.4}))
     assert told == (Source(f"{settings.heasarc_tree}/swift/data/obs/2015_03/{obs_id}", "template"),)
     with pytest.raises(DataError) as caught:
-        directory_urls(connection, SWIFT, obs_id, row_id)
+        directory_urls(connection, Sought(SWIFT, obs_id, row_id))
     assert caught.value.code == "data.no-directory"
     page = datalink([(f"https://heasarc.gsfc.nasa.gov/FTP/swift/data/obs/2015_03//{obs_id}/", "directory", "")])
     server.files["/datalink/swiftmastr"] = Served(page)
-    assert [one.how for one in directory_urls(connection, SWIFT, obs_id, "77")] == ["datalink"]
-    linked = directory_urls(connection, SWIFT, obs_id, "77", {"start": 57115.0})
+    assert [one.how for one in directory_urls(connection, Sought(SWIFT, obs_id, "77"))] == ["datalink"]
+    linked = directory_urls(connection, Sought(SWIFT, obs_id, "77", {"start": 57115.0}))
     assert [(one.how, one.url.split("/")[-2]) for one in linked] == [("datalink", "2015_03"), ("template", "2015_04")]
 
 
@@ -129,7 +129,7 @@ def test_a_failing_datalink_costs_little(server, settings):
     patient = connect(settings, Patience(tries=6, first=0.05, longest=60.0))
     server.files["/datalink/chanmaster"] = Served(b"", script=[status(503, {"Retry-After": "0"})] * 20)
     begun = time.monotonic()
-    (source,) = directory_urls(patient, CHANDRA, "554", "2487")
+    (source,) = directory_urls(patient, Sought(CHANDRA, "554", "2487"))
     assert source.how == "template"
     assert len(server.statuses("/datalink/chanmaster")) == 2
     assert time.monotonic() - begun < 5
@@ -141,5 +141,5 @@ def test_the_identifier_is_quoted(server, connection):
     server.files["/datalink/chanmaster"].script.append(
         lambda handler: (asked.append(handler.path), status(404)(handler))
     )
-    directory_urls(connection, CHANDRA, "554", "2487")
+    directory_urls(connection, Sought(CHANDRA, "554", "2487"))
     assert asked == ["/datalink/chanmaster?ID=ivo%3A%2F%2Fnasa.heasarc%2Fchanmaster%3F2487"]
