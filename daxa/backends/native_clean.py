@@ -55,7 +55,10 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
     gtis = dict(events.gtis)
     screen = None
-    if parameters.flares != "none":
+    if parameters.flares != "none" and (reason := _fieldless(exposure)):
+        exposure.say(f"the archive's good times are kept: {reason}")
+        cards["FLAREMET"] = ("NONE", "flare filter")
+    elif parameters.flares != "none":
         channels = band_channels(exposure.task.mission, events.format, parameters.flare_band)
         screen = screen_flares(
             events,
@@ -89,6 +92,11 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
         title = f"{exposure.title}  {lo:g}-{hi:g} keV"
         write_flare_picture(exposure.path("flares", parameters.flare_band, "png"), screen, title=title)
     return True
+
+
+def _fieldless(exposure: Exposure) -> str:
+    """Why flares cannot be told from the sources of an exposure, '' where they can."""
+    return exposure.events.why_not("energy-band") or exposure.events.why_not("image")
 
 
 def _asked(parameters: CleanParameters) -> dict[str, tuple[object, str]]:

@@ -108,7 +108,10 @@ def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events:
             remedy="fetch the observation again; if the archive's own copy is like this, leave it out",
         )
     form = events.format
-    expected = {entry.instrument} if entry.instrument else {_ALL, *(one.name for one in spec.instruments)}
+    whose = [one for one in spec.instruments if entry.instrument in ("", one.name)]
+    expected = {name for one in whose for name in (one.name, *one.aliases)}
+    if not entry.instrument:
+        expected.add(_ALL)
     if form.mission != task.mission or form.instrument not in expected:
         raise DataError(
             "wrong-instrument",
