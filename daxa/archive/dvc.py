@@ -9,36 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from daxa.archive.mend import held, mend
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = ["add", "changed_stages", "held_off", "mend_lock", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "held_off", "push", "repro", "run_dvc"]
 
 _BUSY = "is busy"
-
-
-def mend_lock(root: Path) -> bool:
-    """Remove DVC's list of locked paths if a kill tore it; whether that was so.
-
-    DVC empties ``.dvc/tmp/rwlock`` before it writes it anew, guarded by ``rwlock.lock``.
-    Killed in between, it leaves a file that it refuses to read ever after.  The list only
-    tells which running process works on which path, so that without it nothing is lost.
-    """
-    from filelock import FileLock, Timeout
-
-    torn = root / ".dvc" / "tmp" / "rwlock"
-    try:
-        json.loads(torn.read_bytes())
-    except ValueError:
-        try:
-            with FileLock(torn.with_name("rwlock.lock"), timeout=1):
-                torn.unlink(missing_ok=True)
-        except Timeout:
-            return False  # A running DVC is about to write it.
-        return True
-    except OSError:
-        return False
-    return False
 
 
 @contextmanager
@@ -52,17 +29,9 @@ def held_off(root: Path) -> Iterator[None]:
     ArchiveError
         DVC is at work.
     """
-    import fcntl
-
-    mend_lock(root)
-    lock = root / ".dvc" / "tmp" / "lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise _busy(root) from None
-        if _at_work(lock.with_name("rwlock")):
+    mend(root)
+    with held(root) as alone:
+        if not alone or _at_work(root / ".dvc" / "tmp" / "rwlock"):
             raise _busy(root)
         yield
 
@@ -83,7 +52,7 @@ def _at_work(rwlock: Path) -> bool:
 
 def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
     """Run ``dvc`` with these arguments in the archive and give what became of it."""
-    mend_lock(root)
+    mend(root)
     bin_directory = str(Path(sys.executable).parent)
     environ = {
         **os.environ,

@@ -25,11 +25,11 @@ def stage(
     People run `dvc repro` or `daxa run`, which call this.
     """
     from daxa.archive.accept import refuse_unfinished
-    from daxa.archive.dvc import mend_lock
     from daxa.archive.layout import Layout
+    from daxa.archive.mend import mend
     from daxa.run.parent import after_parent, die_with_parent
 
-    after_parent(partial(mend_lock, Path.cwd()), Layout(Path.cwd()).guard)
+    after_parent(partial(mend, Path.cwd()), Layout(Path.cwd()).guard)
     die_with_parent()
     refuse_unfinished(Layout(Path.cwd()))
     if step == "collect":
