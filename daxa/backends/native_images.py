@@ -81,9 +81,10 @@ def _image_one(
     bands = chosen_bands(exposure, parameters.bands)
     if reason := events.why_not("image"):
         exposure.say(f"light curves only: {reason}")
-        for band, channels in bands:
-            curve = light_curve(events, Cut(rules, events.gtis, channels), parameters.lightcurve_bin)
+        curves = [light_curve(events, Cut(rules, events.gtis, pi), parameters.lightcurve_bin) for _, pi in bands]
+        for (band, channels), curve in zip(bands, curves, strict=True):
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
+        _picture(exposure, bands[0][0], None, None, curves[0])
         return
     archived = archive_maps(exposure.task, sources, exposure)
     grid = _grid(exposure, whole, parameters.pixel, archived)
@@ -105,16 +106,29 @@ def _image_one(
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
             first_image, first_seconds = image, seconds
-    if first_seconds is None:
-        return
+    side = grid.bin * events.sky.pixel_arcsec
+    _picture(exposure, bands[0][0], first_image, first_seconds, curve, pixel_arcsec=side)
+
+
+def _picture(
+    exposure: Exposure,
+    band: tuple[float, float] | None,
+    image: np.ndarray | None,
+    seconds: np.ndarray | None,
+    curve: LightCurve,
+    *,
+    pixel_arcsec: float = 0.0,
+) -> None:
+    counts = int((curve.counts if image is None else image).sum())
+    looked = f"{float(seconds.max()):.0f} s" if seconds is not None else "no exposure map"
     write_quicklook(
         exposure.path("quicklook", suffix="png"),
-        first_image,
-        first_seconds,
+        image,
+        seconds,
         curve,
         title=exposure.title,
-        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(first_seconds.max()):.0f} s",
-        pixel_arcsec=grid.bin * events.sky.pixel_arcsec,
+        subtitle=f"{_band_text(band)}, {counts} counts" + ("" if image is None else f", {looked}"),
+        pixel_arcsec=pixel_arcsec,
     )
 
 

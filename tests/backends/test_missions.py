@@ -371,7 +371,7 @@ def test_a_short_list_gives_its_image_without_a_map(tmp_path):
         run_step(one.fetched, step, tmp_path)
     target, log = run_step(one.fetched, "images", tmp_path)
     assert "no exposure map and no rates" in log
-    assert {parse_product(name.name).kind for name in target.iterdir()} == {"image", "lightcurve"}
+    assert {parse_product(name.name).kind for name in target.iterdir()} == {"image", "lightcurve", "quicklook"}
 
 
 @pytest.mark.parametrize("wanted", [("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"), ("TM2",), ("TM1", "TM5")])
