@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TextIO
 
 from daxa.backends.native_exposure import Exposure, band_channels, products_in
+from daxa.backends.native_maps import ARCHIVED
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError
+from daxa.run.product import parse_product
 from daxa.run.task import Task
 from daxa.xray.cleaned import write_clean_events, write_gti
 from daxa.xray.cut import Cut
@@ -44,9 +46,9 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left) or 'any exposure'}",
             remedy=f'loosen the flare filter for it in params/{task.mission}.toml, [clean.obs."{task.obs_id}"]',
         )
-    for item in task.inputs:
-        if item.step == "events" and item.file.path.endswith(".fits") and not item.file.path.startswith("obsid"):
-            shutil.copyfile(sources["events"] / item.file.path, target / Path(item.file.path).name)
+    for name in (Path(item.file.path).name for item in task.inputs if item.step == "events"):
+        if name.endswith(".fits") and (not name.startswith("obsid") or parse_product(name).kind == ARCHIVED):
+            shutil.copyfile(sources["events"] / name, target / name)
 
 
 def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
@@ -55,7 +57,10 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
     gtis = dict(events.gtis)
     screen = None
-    if parameters.flares != "none":
+    if parameters.flares != "none" and (reason := _fieldless(exposure)):
+        exposure.say(f"the archive's good times are kept: {reason}")
+        cards["FLAREMET"] = ("NONE", "flare filter")
+    elif parameters.flares != "none":
         channels = band_channels(exposure.task.mission, events.format, parameters.flare_band)
         screen = screen_flares(
             events,
@@ -73,6 +78,8 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     else:
         cards["FLAREMET"] = ("NONE", "flare filter")
     cut = Cut(rules, gtis, None)
+    same = Cut((), gtis, None).identity == Cut((), events.gtis, None).identity
+    cards["GTISAME"] = (same, "good times are those of the archive's list")
     good = max(ontime(events, gtis).values(), default=0.0)
     if good <= 0:
         exposure.say("no good time is left")
@@ -89,6 +96,11 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
         title = f"{exposure.title}  {lo:g}-{hi:g} keV"
         write_flare_picture(exposure.path("flares", parameters.flare_band, "png"), screen, title=title)
     return True
+
+
+def _fieldless(exposure: Exposure) -> str:
+    """Why flares cannot be told from the sources of an exposure, '' where they can."""
+    return exposure.events.why_not("energy-band") or exposure.events.why_not("image")
 
 
 def _asked(parameters: CleanParameters) -> dict[str, tuple[object, str]]:

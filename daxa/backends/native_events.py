@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
+from daxa.backends.native_maps import ARCHIVED
 from daxa.backends.parameters import read_events
 from daxa.backends.unpack import unpack
 from daxa.errors import DataError, NotPossible
@@ -47,6 +48,10 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         if entry.kind != "events":
             if entry.kind in _TRAVEL:
                 unpack(source, _new(target / _plain_name(path), task), whose)
+            elif entry.kind == "exposure-map" and entry.band:
+                lo, hi = map(repr, entry.band)
+                product = Product(task.obs_id, entry.instrument or _ALL, "None", ARCHIVED, lo, hi)
+                unpack(source, _new(target / product.name, task), whose)
             continue
         part = target / "events.part"
         unpack(source, part, whose)
@@ -108,7 +113,10 @@ def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events:
             remedy="fetch the observation again; if the archive's own copy is like this, leave it out",
         )
     form = events.format
-    expected = {entry.instrument} if entry.instrument else {_ALL, *(one.name for one in spec.instruments)}
+    whose = [one for one in spec.instruments if entry.instrument in ("", one.name)]
+    expected = {name for one in whose for name in (one.name, *one.aliases)}
+    if not entry.instrument:
+        expected.add(_ALL)
     if form.mission != task.mission or form.instrument not in expected:
         raise DataError(
             "wrong-instrument",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cache, partial
@@ -13,6 +14,7 @@ from astropy.io import fits
 
 from daxa.backends.native_bands import chosen_bands, chosen_pixel
 from daxa.backends.native_exposure import Exposure, products_in
+from daxa.backends.native_maps import ArchiveMap, archive_maps, grid_of, usable_map
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
@@ -48,7 +50,7 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     made = 0
     for source, product in products_in(task, sources, "clean", "finalevents"):
         events = open_events(source)
-        _image_one(Exposure(task, events, product, target, log), parameters, attitude)
+        _image_one(Exposure(task, events, product, target, log), sources, parameters, attitude)
         made += 1
     if not made:
         raise DataError(
@@ -70,25 +72,29 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
         return None
 
 
-def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attitude | None) -> None:
+def _image_one(
+    exposure: Exposure, sources: Mapping[str, Path], parameters: ImagesParameters, attitude: Attitude | None
+) -> None:
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
     bands = chosen_bands(exposure, parameters.bands)
     if reason := events.why_not("image"):
         exposure.say(f"light curves only: {reason}")
-        for band, channels in bands:
-            curve = light_curve(events, Cut(rules, events.gtis, channels), parameters.lightcurve_bin)
+        curves = [light_curve(events, Cut(rules, events.gtis, pi), parameters.lightcurve_bin) for _, pi in bands]
+        for (band, channels), curve in zip(bands, curves, strict=True):
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
+        _picture(exposure, bands[0][0], None, None, curves[0])
         return
-    grid = grid_for(events, chosen_pixel(exposure, parameters.pixel), whole)
+    archived = archive_maps(exposure.task, sources, exposure)
+    grid = _grid(exposure, whole, parameters.pixel, archived)
     # Bands without a curve of their own share one map.
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude))
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
-        seconds, how = map_of(_vignetting(exposure, band))
+        seconds, how = usable_map(exposure, cut, grid, band, archived) or map_of(_vignetting(exposure, band))
         maps = {"image": (image, "count", {})}
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
@@ -100,17 +106,39 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attit
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
             first_image, first_seconds = image, seconds
-    if first_seconds is None:
-        return
+    side = grid.bin * events.sky.pixel_arcsec
+    _picture(exposure, bands[0][0], first_image, first_seconds, curve, pixel_arcsec=side)
+
+
+def _picture(
+    exposure: Exposure,
+    band: tuple[float, float] | None,
+    image: np.ndarray | None,
+    seconds: np.ndarray | None,
+    curve: LightCurve,
+    *,
+    pixel_arcsec: float = 0.0,
+) -> None:
+    counts = int((curve.counts if image is None else image).sum())
+    looked = f"{float(seconds.max()):.0f} s" if seconds is not None else "no exposure map"
     write_quicklook(
         exposure.path("quicklook", suffix="png"),
-        first_image,
-        first_seconds,
+        image,
+        seconds,
         curve,
         title=exposure.title,
-        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(first_seconds.max()):.0f} s",
-        pixel_arcsec=grid.bin * events.sky.pixel_arcsec,
+        subtitle=f"{_band_text(band)}, {counts} counts" + ("" if image is None else f", {looked}"),
+        pixel_arcsec=pixel_arcsec,
     )
+
+
+def _grid(exposure: Exposure, cut: Cut, pixel: float, maps: tuple[ArchiveMap, ...]) -> ImageGrid:
+    """The pixels of the archive's map, where there is one with pixels of the size asked for; else our own."""
+    side = chosen_pixel(exposure, pixel)
+    for grid in (grid_of(exposure, cut, one) for one in maps):
+        if grid is not None and math.isclose(grid.bin * exposure.events.sky.pixel_arcsec, side, rel_tol=0.01):
+            return grid
+    return grid_for(exposure.events, side, cut)
 
 
 def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignetting | None:

@@ -1,7 +1,7 @@
-"""Chandra ACIS, from HEASARC's mirror of the Chandra Data Archive.
+"""Chandra ACIS and HRC, from HEASARC's mirror of the Chandra Data Archive.
 
-Table ``chanmaster`` has no end time.  The field of view is that of the whole ACIS
-array about the aim point, as a circle.
+Table ``chanmaster`` has no end time.  The fields of view are those of the whole
+arrays about the aim point, as circles.  HRC has no energies: one image of everything.
 """
 
 from daxa.missions.spec import (
@@ -32,7 +32,11 @@ SPEC = MissionSpec(
             "exposure": "exposure",
             "public_date": "public_date",
         },
-        where=("status in ('processed', 'archived')", "detector like 'ACIS%'", "grating = 'NONE'"),
+        where=(
+            "status in ('processed', 'archived')",
+            "(detector like 'ACIS%' or detector like 'HRC%')",
+            "grating = 'NONE'",
+        ),
         mode=("data_mode",),
         category="class",
         categories={
@@ -58,16 +62,28 @@ SPEC = MissionSpec(
             exposure="exposure",
             label=("detector", "ACIS"),
         ),
+        Instrument(
+            "HRC",
+            FieldOfView("circle", 49.5),
+            aliases=("HRC-I", "HRC-S"),
+            exposure="exposure",
+            label=("detector", "HRC"),
+            image_pixel=2.1088,  # sixteen pixels of the detector
+        ),
     ),
-    default_instruments=("ACIS",),
+    default_instruments=("ACIS", "HRC"),
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(
         NativeInput("events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "ACIS", required=True),
+        NativeInput("events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "HRC", required=True),
         NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N\d{3}_asol1\.fits\.gz"),
         NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "ACIS"),
         NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "ACIS"),
         NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "ACIS"),
+        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "HRC"),
+        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "HRC"),
     ),
     bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
     image_pixel=1.968,
@@ -79,6 +95,12 @@ SPEC = MissionSpec(
         ),
         ArchiveProduct(
             "image", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
+        ),
+        ArchiveProduct(
+            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
+        ),
+        ArchiveProduct(
+            "image", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
         ),
     ),
     event_times=EventTimes(50814.0),

@@ -276,7 +276,8 @@ def _check_files(spec: MissionSpec) -> None:
         _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
     events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
     served = "" in events or set(spec.default_instruments) <= events
-    complete = served and bool(spec.bands) and spec.image_pixel > 0
+    imaged = any(item.kind == "events" and not item.curves for item in spec.native_inputs)
+    complete = served and bool(spec.bands) and (spec.image_pixel > 0 or not imaged)
     _require(spec, not spec.processed or (complete and spec.listed), "is processed, and lacks what that needs")
     held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")

@@ -51,11 +51,13 @@ SPEC = MissionSpec(
     listings=("EXP_010", "DET_010"),
     native_inputs=(
         NativeInput("events", r"EXP_010/e[mbc]01_{obs_id}_020_EventList_c010\.fits\.gz", required=True),
-        NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_024_ExposureMap_c010\.fits\.gz"),
+        NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_024_ExposureMap_c010\.fits\.gz", band=(0.2, 2.3)),
+        NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_023_ExposureMap_c010\.fits\.gz", band=(2.3, 5.0)),
     ),
-    bands=(Band(0.2, 0.6, (200, 599)), Band(0.6, 2.3, (600, 2299)), Band(2.3, 5.0, (2300, 4999))),
+    bands=(Band(0.2, 2.3, (200, 2299)), Band(2.3, 5.0, (2300, 4999))),
     image_pixel=4.0,
     flares=FlareFilter(band=(5.0, 10.0), bin=20.0),
+    processed=True,
     foreign_ids=True,
     products=(
         ArchiveProduct("events", r"EXP_010/e[mbc]01_{obs_id}_020_EventList_c010\.fits(\.gz)?", "", (("0", 0.2, 10.0),)),

@@ -6,6 +6,7 @@ image: light curves and good time intervals only.
 
 from daxa.missions.spec import (
     ArchiveProduct,
+    Band,
     Credit,
     EventTimes,
     FieldOfView,
@@ -42,7 +43,11 @@ SPEC = MissionSpec(
     default_instruments=("XTI",),
     directory="nicer/data/obs/{yyyy_mm}/{obs_id}",
     listings=("xti/event_cl",),
-    native_inputs=(NativeInput("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt\.gz", "XTI", required=True),),
+    native_inputs=(
+        NativeInput("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt\.gz", "XTI", required=True, curves=True),
+    ),
+    bands=(Band(0.4, 2.0, (40, 199)), Band(2.0, 10.0, (200, 999))),
+    processed=True,
     products=(ArchiveProduct("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt(\.gz)?", "XTI"),),
     event_times=EventTimes(56658.00077759),
     credit=Credit("NICER", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

@@ -38,6 +38,8 @@ SPEC = MissionSpec(
     ),
     bands=_POINTED.bands,
     image_pixel=_POINTED.image_pixel,
+    processed=True,
+    foreign_ids=True,
     products=_POINTED.products,
     event_times=_POINTED.event_times,
     credit=_POINTED.credit,

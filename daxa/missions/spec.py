@@ -104,6 +104,8 @@ class NativeInput:
         An observation without any file of a required kind fails.
     curves
         Its events have no place on the sky: they give light curves and good times only.
+    band
+        Energies (keV) of an exposure map that may stand beside images of the same energies.
     """
 
     kind: InputKind
@@ -111,6 +113,7 @@ class NativeInput:
     instrument: str = ""
     required: bool = False
     curves: bool = False
+    band: tuple[float, float] | None = None
 
     def regex(self, obs_id: str) -> re.Pattern[str]:
         """The pattern for one observation, to be matched against the whole path."""

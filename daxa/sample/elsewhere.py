@@ -67,7 +67,7 @@ def chandra_rows(seed: int) -> list[Row]:
             "public_date": 58400.0}  # fmt: skip
     return [
         *rows,
-        {**near, "obsid": "90011", "detector": "HRC-I"},
+        {**near, "obsid": "90011", "detector": "HRC-S", "grating": "LETG"},
         {**near, "obsid": "90012", "grating": "HETG"},
         {**near, "obsid": "90013", "status": "scheduled", "time": 0.0, "exposure": 40000.0, "public_date": 0.0},
         {**common, "obsid": "90014", "name": "NO POSITION", "ra": None, "dec": None, "time": 57100.0,

@@ -15,7 +15,7 @@ from daxa.xray.events import EventList
 from daxa.xray.formats import card_text
 from daxa.xray.image import ImageGrid, count_image
 
-__all__ = ["occupied"]
+__all__ = ["is_moving", "occupied"]
 
 _CELLS = (2, 4, 8, 16, 32, 64)
 _ENOUGH = 5.0
@@ -27,6 +27,12 @@ _MOST_EVENTS = 0.97
 _LEAST_CELLS = 20
 _LEAST_SHARE = 0.05
 _MOVING = ("SURVEY", "SCAN", "SLEW", "RASTER", "MOSAIC")
+
+
+def is_moving(events: EventList) -> bool:
+    """Whether the telescope scanned or slewed while it observed, as OBS_MODE says."""
+    mode = card_text(events.header, "OBS_MODE") or card_text(events.primary, "OBS_MODE")
+    return mode.upper().startswith(_MOVING)
 
 
 def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
@@ -52,9 +58,8 @@ def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
     NotPossible
         The telescope moved, several telescopes are in one list, or there are too few events.
     """
-    mode = (card_text(events.header, "OBS_MODE") or card_text(events.primary, "OBS_MODE")).upper()
-    if mode.startswith(_MOVING) or events.format.chip_column:
-        raise _impossible(events, "the telescope moved" if mode.startswith(_MOVING) else "its chips are not described")
+    if is_moving(events) or events.format.chip_column:
+        raise _impossible(events, "the telescope moved" if is_moving(events) else "its chips are not described")
     counts = count_image(events, Cut(cut.rules, cut.gtis, None), grid)
     for cell in _CELLS:
         rows, columns = (-(-n // cell) for n in counts.shape)

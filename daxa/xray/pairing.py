@@ -51,12 +51,16 @@ class MapFacts:
         Detector (chip, camera) to good time intervals, shape (n, 2), s.
     combined
         True where the map is one for all detectors, False where each has its own.
+    moving
+        True where the telescope scanned: what was cut fell on a part of the sky only, and no
+        factor tells which.
     """
 
     header: fits.Header
     band: tuple[float, float]
     gtis: Mapping[int, np.ndarray]
     combined: bool = True
+    moving: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,8 @@ def choose_map(image: MapFacts, given: MapFacts | None) -> MapChoice:
     -------
     MapChoice
         ``ARCHIVE`` when grid, band, detectors and good times are equal.  ``SCALED`` when only
-        the good times differ, those of the image lie within those of the map, and each detector
-        has its own map or all have the same factor.  Else ``NATIVE``.
+        the good times differ, those of the image lie within those of the map, the telescope did not
+        scan, and each detector has its own map or all have the same factor.  Else ``NATIVE``.
 
     Notes
     -----
@@ -135,6 +139,8 @@ def choose_map(image: MapFacts, given: MapFacts | None) -> MapChoice:
     chips = sorted(given.gtis)
     if all(_equal_times(image.gtis[chip], given.gtis[chip]) for chip in chips):
         return MapChoice("ARCHIVE", tuple((chip, 1.0) for chip in chips), "equal")
+    if image.moving or given.moving:
+        return MapChoice("NATIVE", (), "good times differ, and the telescope moved")
     factors = tuple((chip, _kept(image.gtis[chip], given.gtis[chip])) for chip in chips)
     values = [value for _, value in factors]
     if given.combined and max(values) - min(values) > _EQUAL * max(values):
@@ -201,7 +207,7 @@ def apply_choice(choice: MapChoice, maps: Mapping[int, np.ndarray]) -> tuple[np.
         )
     seconds = sum(factors[chip] * np.asarray(maps[chip], dtype=np.float64) for chip in sorted(maps))
     cards: dict[str, tuple[object, str]] = {
-        "EXPMETH": (choice.method, "the archive's map, as it is or scaled to our good times"),
+        "EXPMETH": (choice.method, "the archive's map, as it is or scaled"),
         "EXPWHY": (choice.reason, "why"),
     }
     for chip, factor in choice.factors:

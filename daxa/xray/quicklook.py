@@ -16,8 +16,8 @@ from daxa.xray.lightcurve import LightCurve
 
 __all__ = ["picture", "plain_text", "smoothed_rate", "write_quicklook"]
 
-_WIDTH, _HEIGHT, _CURVE, _DPI = 8.0, 7.15, 2.45, 100
-"""Inches: the picture without a light curve, what that adds below; pixels to the inch."""
+_WIDTH, _HEIGHT, _CURVE, _TEXTS, _DPI = 8.0, 7.15, 2.45, 0.9, 100
+"""Inches: the picture without a light curve, what that adds below, texts alone; pixels to the inch."""
 
 _MOST_POINTS = 4000
 
@@ -56,8 +56,8 @@ def smoothed_rate(image: np.ndarray, exposure: np.ndarray, *, sigma: float) -> n
 
 def write_quicklook(
     path: Path,
-    image: np.ndarray,
-    exposure: np.ndarray,
+    image: np.ndarray | None,
+    exposure: np.ndarray | None,
     curve: LightCurve | None,
     *,
     title: str,
@@ -72,7 +72,8 @@ def write_quicklook(
     path
         The PNG file to write.
     image, exposure
-        Counts and seconds, shape (ny, nx).
+        Counts and seconds, shape (ny, nx).  Without an image the light curve stands alone;
+        without an exposure the counts are shown as they are.
     curve
         The light curve below the image; None leaves it out.
     title, subtitle
@@ -83,16 +84,17 @@ def write_quicklook(
         Shape (n, 3): centre (x, y) and radius of circles to draw, pixels from 0.
     """
     foot = _CURVE if curve is not None else 0.0
-    height = _HEIGHT + foot
+    height = foot + (_HEIGHT if image is not None else _TEXTS)
     with picture(path, _WIDTH, height) as figure:
-        sky = figure.add_axes((0.05, (0.142 + foot) / height, 0.9, 6.24 / height))
-        _draw_image(sky, image, exposure, pixel_arcsec)
-        if circles is not None:
-            _draw_circles(sky, circles)
+        if image is not None:
+            sky = figure.add_axes((0.05, (0.142 + foot) / height, 0.9, 6.24 / height))
+            _draw_image(sky, image, exposure if exposure is not None else np.ones(image.shape), pixel_arcsec)
+            if circles is not None:
+                _draw_circles(sky, circles)
         figure.text(0.05, 1.0 - 0.336 / height, plain_text(title), fontsize=12, weight="bold")
         figure.text(0.05, 1.0 - 0.576 / height, plain_text(subtitle), fontsize=9)
         if curve is not None:
-            _draw_curve(figure.add_axes((0.1, 0.055, 0.85, 0.17)), curve)
+            _draw_curve(figure.add_axes((0.1, 0.528 / height, 0.85, 1.632 / height)), curve)
 
 
 @contextmanager

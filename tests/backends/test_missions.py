@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Kind:
     product: str
     cards: tuple[tuple[str, object], ...] = ()
     curves: bool = False
+    mapped: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Observation:
     obs_id: str
     instruments: tuple[str, ...]
     lists: dict[str, Kind]
+    clean: dict[str, str] = field(default_factory=dict)
 
     @property
     def fetched(self) -> Fetched:
@@ -50,6 +53,28 @@ class Observation:
 
 
 OBSERVATIONS = {
+    "chandra-hrc": Observation(
+        "chandra",
+        "1234",
+        ("HRC",),
+        {"primary/hrcf01234N003_evt2.fits.gz": Kind("chandra-hrc-i", "HRC-subexpNone")},
+    ),
+    "xmm-timing": Observation(
+        "xmm",
+        "0123456789",
+        ("PN",),
+        {
+            "PPS/P0123456789PNS003TIEVLI0000.FTZ": Kind(
+                "xmm-pn", "PN-subexpS003", (("DATAMODE", "TIMING"),), curves=True
+            ),
+        },
+    ),
+    "nicer": Observation(
+        "nicer",
+        "1034200101",
+        ("XTI",),
+        {"xti/event_cl/ni1034200101_0mpu7_cl.evt.gz": Kind("nicer", "XTI-subexpNone", curves=True)},
+    ),
     "swift": Observation(
         "swift",
         "00092220001",
@@ -76,6 +101,16 @@ OBSERVATIONS = {
                 (("INSTRUME", "PSPCB"), ("OBS_MODE", "POINTING"), ("OBS_ID", "WG500211P.N1")),
             )
         },
+    ),
+    "rass": Observation(
+        "rass", "RS931844N00", ("PSPC",), {"rs931844n00_bas.fits.Z": Kind("rass", "PSPC-subexpNone", mapped=False)}
+    ),
+    "erass1": Observation(
+        "erass1",
+        "053141",
+        tuple(f"TM{number}" for number in range(1, 8)),
+        {"EXP_010/em01_053141_020_EventList_c010.fits.gz": Kind("erosita-survey", "MERGED-subexpNone", mapped=False)},
+        {"flares": "none"},
     ),
     "suzaku": Observation(
         "suzaku",
@@ -138,12 +173,17 @@ def lay_out(one: Observation, root: Path) -> dict[str, Path]:
     return plain
 
 
+def process(one: Observation, step: str, root: Path) -> tuple[Path, str]:
+    """Run a step as this observation wants it."""
+    return run_step(one.fetched, step, root, **(one.clean if step == "clean" else {}))
+
+
 @pytest.fixture(scope="module", params=OBSERVATIONS)
 def chain(request, tmp_path_factory):
     one = OBSERVATIONS[request.param]
     root = tmp_path_factory.mktemp(request.param)
     plain = lay_out(one, root)
-    logs = {step: run_step(one.fetched, step, root)[1] for step in ("events", "clean", "images")}
+    logs = {step: process(one, step, root)[1] for step in ("events", "clean", "images")}
     return one, root, plain, logs
 
 
@@ -197,14 +237,15 @@ def test_images_conserve_counts_and_know_where_they_are(chain):
             if band:
                 zero, gain = clean.format.pi_to_kev
                 # The bands of the PSPC are named by its channels, not by their energies.
-                nearly = (2.01 if one.mission == "rosat" else 1.01) * gain
+                nearly = (2.01 if one.mission in ("rosat", "rass") else 1.01) * gain
                 assert header["ENERG_LO"] == pytest.approx(band.lo, abs=nearly)
                 assert header["ENERG_HI"] == pytest.approx(band.hi, abs=nearly)
                 assert (header["CHANMIN"], header["CHANMAX"]) == channels
                 assert header["ENERG_LO"] == pytest.approx(zero + gain * channels[0])
             positions = WCS(header, key=" ").wcs_world2pix(clean.positions(rows), 0)
             back = np.zeros_like(image)
-            column, row = np.rint(positions).astype(int).T
+            # An event on an edge belongs to the pixel above it; the way to the sky and back costs some digits.
+            column, row = np.floor(np.round(positions, 9) + 0.5).astype(int).T
             np.add.at(back, (row, column), 1)
             assert np.array_equal(back, image)
 
@@ -213,7 +254,7 @@ def test_maps_and_rates_belong_to_their_image(chain):
     one, root, plain, _ = chain
     for start, kind in zip(plain, one.lists.values(), strict=True):
         maps = sorted((root / "images").glob(f"{start}-*-expmap.fits"))
-        assert bool(maps) == (not kind.curves)
+        assert bool(maps) == (kind.mapped and not kind.curves)
         for path in maps:
             image, seconds = fits.getdata(str(path).replace("expmap", "image")), fits.getdata(path)
             assert fits.getheader(path)["EXPMETH"] == "OCCUPIED"
@@ -240,7 +281,7 @@ def test_the_same_files_elsewhere_give_the_same_bytes(chain, tmp_path):
     one, root, *_ = chain
     shutil.copytree(root / "fetch", tmp_path / "fetch")
     for step in ("events", "clean", "images"):
-        run_step(one.fetched, step, tmp_path)
+        process(one, step, tmp_path)
         assert digests(tmp_path / step) == digests(root / step)
 
 
@@ -330,7 +371,7 @@ def test_a_short_list_gives_its_image_without_a_map(tmp_path):
         run_step(one.fetched, step, tmp_path)
     target, log = run_step(one.fetched, "images", tmp_path)
     assert "no exposure map and no rates" in log
-    assert {parse_product(name.name).kind for name in target.iterdir()} == {"image", "lightcurve"}
+    assert {parse_product(name.name).kind for name in target.iterdir()} == {"image", "lightcurve", "quicklook"}
 
 
 @pytest.mark.parametrize("wanted", [("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"), ("TM2",), ("TM1", "TM5")])
@@ -351,6 +392,63 @@ def test_a_tile_holds_the_chosen_modules(tmp_path, wanted):
     good = {chip: intervals for chip, intervals in whole.gtis.items() if chip in modules}
     assert set(np.unique(found.column("TM_NR"))) == modules == {chip for chip in found.gtis if len(found.gtis[chip])}
     assert len(found) == select(whole, Cut((), good, None), whole.rows).sum() > 100
+
+
+TILE = OBSERVATIONS["erass1"]
+MAP = "DET_010/em01_053141_024_ExposureMap_c010.fits.gz"
+
+
+def lay_out_tile(root: Path, **cards: object) -> np.ndarray:
+    """A tile's list, and a map of its exposure on pixels of 4 arcsec as the archive has it; the map."""
+    lay_out(TILE, root)
+    header = fits.Header({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CRVAL1": 150.0, "CRVAL2": -11.0})
+    header.update({"CRPIX1": 1620.5, "CRPIX2": 1620.5, "CDELT1": -4 / 3600, "CDELT2": 4 / 3600, "EQUINOX": 2000.0})
+    header.update({"RADESYS": "FK5", "SIMULATD": True, **cards})
+    y, x = np.mgrid[:3240, :3240]
+    seconds = (120.0 + x / 100 + y / 200).astype(np.float32)
+    (root / "fetch" / MAP).parent.mkdir(parents=True)
+    stream = io.BytesIO()
+    fits.PrimaryHDU(seconds, header).writeto(stream)
+    (root / "fetch" / MAP).write_bytes(gzip.compress(stream.getvalue(), 1, mtime=0))
+    return seconds
+
+
+def test_a_tile_gets_the_map_that_the_archive_made_of_it(tmp_path):
+    expected = lay_out_tile(tmp_path)
+    for step in ("events", "clean", "images"):
+        target, log = process(TILE, step, tmp_path)
+    mapped, bare = "obsid053141-instMERGED-subexpNone-en0.2_2.3keV", "obsid053141-instMERGED-subexpNone-en2.3_5.0keV"
+    seconds, header = fits.getdata(target / f"{mapped}-expmap.fits"), fits.getheader(target / f"{mapped}-expmap.fits")
+    assert header["EXPMETH"] == "ARCHIVE"
+    assert np.array_equal(seconds, expected)
+    image = fits.getdata(target / f"{mapped}-image.fits")
+    rates = fits.getdata(target / f"{mapped}-ratemap.fits")
+    assert np.allclose(rates, image / expected)
+    given = WCS(fits.getheader(tmp_path / "clean" / f"{mapped}-archivemap.fits"))
+    sky = given.wcs_pix2world([[1.0, 1.0], [3240.0, 3240.0], [1000.0, 20.0]], 1)
+    # Half a pixel of the events, 0.00625 of the map's.
+    assert WCS(header, key=" ").wcs_world2pix(sky, 1) == pytest.approx(given.wcs_world2pix(sky, 1), abs=0.0063)
+    assert (target / f"{bare}-image.fits").exists()
+    assert not (target / f"{bare}-expmap.fits").exists()
+    assert "no exposure map and no rates" in log
+
+
+@pytest.mark.parametrize(
+    ("cards", "clean", "images", "why"),
+    [
+        ({}, {"flares": "histogram"}, {}, "time was cut that it counts"),
+        ({}, {}, {"pixel": "8 arcsec"}, "grids differ"),
+        ({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}, {}, {}, "grids differ"),
+        ({"CRVAL1": 150.01}, {}, {}, "grids differ"),
+    ],
+)
+def test_a_map_of_other_times_or_pixels_is_not_used(tmp_path, cards, clean, images, why):
+    lay_out_tile(tmp_path, **cards)
+    process(TILE, "events", tmp_path)
+    run_step(TILE.fetched, "clean", tmp_path, **(TILE.clean | clean))
+    target, log = run_step(TILE.fetched, "images", tmp_path, **images)
+    assert f"the archive's exposure map of 0.2-2.3 keV is not used: {why}" in log
+    assert not list(target.glob("*-expmap.fits"))
 
 
 CONTENTS = {

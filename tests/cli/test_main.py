@@ -160,8 +160,8 @@ def test_completion_offers_verbs(tmp_path):
 
 def test_completion_offers_missions_and_nothing_where_there_is_no_archive(tmp_path):
     for words, offered in (
-        ("daxa init x --mission n", ["nustar"]),
-        ("daxa missions n", ["nustar", "nicer"]),
+        ("daxa init x --mission i", ["ixpe"]),
+        ("daxa missions i", ["integral", "ixpe"]),
         ("daxa logs 0", []),
     ):
         ended = daxa(

@@ -213,7 +213,7 @@ def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
 def test_a_new_mission_needs_conditions_and_a_pipeline_that_is_ours(archive, capsys):
     assert main(["select", "--mission", "nustar"]) == 3
     assert "nustar is not in this archive" in capsys.readouterr().err
-    assert main(["select", "--mission", "nicer", *PLACE]) == 8
+    assert main(["select", "--mission", "rxte", *PLACE]) == 8
     archive.pipeline.write_text(archive.pipeline.read_text() + "\n  mine:\n    cmd: 'true'\n")
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 5
     assert "is not what daxa writes" in capsys.readouterr().err

@@ -118,6 +118,16 @@ MADE = {
     ),
     "chandra-hrc-i": _hrc("HRC-I", _HRC_I, 16384.5, 32768),
     "chandra-hrc-s": _hrc("HRC-S", _HRC_S, 32768.5, 65536),
+    "nicer": MadeList(
+        {"TELESCOP": "NICER", "INSTRUME": "XTI", "OBS_ID": "1034200101", "DATAMODE": "PHOTON"},
+        {
+            "EVENT_FLAGS": Choice("8X", (0, bits(8, 4), bits(8, 3)), (bits(8, 7), bits(8, 8))),
+            "DET_ID": Choice("B", (0, 17, 66)),
+        },
+        energies=("I", 25, 1500),
+        band=(40, 199),
+        clock={"MJDREFI": 56658, "MJDREFF": 7.775925925925930e-4, "TIMESYS": "TT", "TIMEZERO": -1.0},
+    ),
     "swift-pc": MadeList(
         {"TELESCOP": "SWIFT", "INSTRUME": "XRT", "DATAMODE": "PHOTON", "OBS_ID": "00092220001", "DEADC": 0.996},
         {

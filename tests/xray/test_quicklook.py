@@ -44,6 +44,17 @@ def test_equal_data_give_equal_bytes(tmp_path):
     assert (tmp_path / "c.png").read_bytes() != (tmp_path / "a.png").read_bytes()
 
 
+def test_what_there_is_is_shown(tmp_path):
+    from matplotlib.image import imread
+
+    image, exposure = scene()
+    for name, shown in {"all": (image, exposure), "counts": (image, None), "curve": (None, None)}.items():
+        write_quicklook(tmp_path / f"{name}.png", *shown, curve(), title="NICER 1034200101")
+    sizes = {path.stem: imread(path).shape[:2] for path in tmp_path.iterdir()}
+    assert sizes == {"all": (960, 800), "counts": (960, 800), "curve": (335, 800)}
+    assert (tmp_path / "all.png").read_bytes() != (tmp_path / "counts.png").read_bytes()
+
+
 def test_nothing_tells_time_or_version(tmp_path):
     write_quicklook(tmp_path / "a.png", *scene(), curve(), title="t")
     assert not {b"tEXt", b"iTXt", b"tIME"} & chunks(tmp_path / "a.png")

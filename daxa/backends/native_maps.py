@@ -1,0 +1,105 @@
+"""Exposure maps that the archive made: those that may stand beside our images, and on which grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.backends.native_exposure import Exposure, products_in
+from daxa.errors import DataError
+from daxa.run.task import Task
+from daxa.xray.cut import Cut
+from daxa.xray.exposure import Cards
+from daxa.xray.image import ImageGrid, image_header
+from daxa.xray.occupancy import is_moving
+from daxa.xray.pairing import MapFacts, apply_choice, choose_map, same_grid
+
+__all__ = ["ARCHIVED", "ArchiveMap", "archive_maps", "grid_of", "usable_map"]
+
+ARCHIVED = "archivemap"
+"""Kind of a product that is the archive's own exposure map."""
+
+_MOST_PIXELS = 1 << 28
+
+
+@dataclass(frozen=True)
+class ArchiveMap:
+    """A map that came with the data: its energies (keV), its header and its file."""
+
+    band: tuple[float, float]
+    header: fits.Header
+    path: Path
+
+
+def archive_maps(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> tuple[ArchiveMap, ...]:
+    """The maps of the instrument of an exposure, sorted by energy; what cannot be read is said to be left out."""
+    return tuple(_readable(task, sources, exposure))
+
+
+def _readable(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> Iterator[ArchiveMap]:
+    for path, product in products_in(task, sources, "clean", ARCHIVED):
+        if product.instrument != exposure.product.instrument:
+            continue
+        try:
+            header = fits.getheader(path)
+        except OSError as error:
+            exposure.say(f"the archive's exposure map is left out, it cannot be read: {error}")
+            continue
+        if header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= _MOST_PIXELS:
+            yield ArchiveMap((float(product.lo), float(product.hi)), header, path)
+        else:
+            exposure.say("the archive's exposure map is left out: it is no image")
+
+
+def grid_of(exposure: Exposure, cut: Cut, given: ArchiveMap) -> ImageGrid | None:
+    """The grid of a map over the pixels of the events, None where it fits none."""
+    sky, header = exposure.events.sky, given.header
+    try:
+        size = round(abs(float(header["CDELT2"]) / sky.cdelt[1]))
+        x0, y0 = (round(sky.crpix[axis] - (float(header[f"CRPIX{axis + 1}"]) - 0.5) * size + 0.5) for axis in (0, 1))
+    except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None
+    grid = ImageGrid(x0, y0, max(size, 1), header["NAXIS1"], header["NAXIS2"])
+    return grid if same_grid(_header(exposure, cut, grid), header) else None
+
+
+def usable_map(
+    exposure: Exposure, cut: Cut, grid: ImageGrid, band: tuple[float, float] | None, maps: tuple[ArchiveMap, ...]
+) -> tuple[np.ndarray, Cards] | None:
+    """The archive's map for an image of this band, float32 of shape (ny, nx) in s, and cards; None where none fits.
+
+    Raises
+    ------
+    DataError
+        The map holds what cannot be an exposure.
+    """
+    given = next((one for one in maps if one.band == band), None)
+    if given is None or band is None:
+        return None
+    events = exposure.events
+    # What the list from the archive held is known only where nothing of it was cut.
+    whole = events.gtis if events.header.get("GTISAME") is True else {}
+    image = MapFacts(_header(exposure, cut, grid), band, events.gtis, moving=is_moving(events))
+    choice = choose_map(image, MapFacts(given.header, given.band, whole))
+    if choice.method == "NATIVE":
+        why = choice.reason if whole else "time was cut that it counts"
+        exposure.say(f"the archive's exposure map of {band[0]:g}-{band[1]:g} keV is not used: {why}")
+        return None
+    seconds = np.asarray(fits.getdata(given.path), dtype=np.float64)
+    if not np.isfinite(seconds).all() or seconds.min() < 0:
+        raise DataError(
+            "exposure-map",
+            f"{given.path.name} holds values that are no exposure",
+            remedy="fetch the observation again; if the archive's own map is like this, leave it out",
+        )
+    return apply_choice(choice, {0: seconds})
+
+
+def _header(exposure: Exposure, cut: Cut, grid: ImageGrid) -> fits.Header:
+    header = image_header(exposure.events, cut, grid, unit="s")
+    header["NAXIS1"], header["NAXIS2"] = grid.nx, grid.ny
+    return header
