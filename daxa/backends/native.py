@@ -12,7 +12,7 @@ from daxa.run.task import Task
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "1", "clean": "2", "images": "2", "sources": "1"})
+_VERSIONS = MappingProxyType({"events": "1", "clean": "2", "images": "3", "sources": "1"})
 
 
 class NativeBackend:

@@ -1,9 +1,10 @@
-"""The step images, natively: counts image, exposure map, rate map, light curve and quicklook."""
+"""The step images, natively: counts image, exposure map, rate map, light curve, quicklook, and exposures together."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
@@ -12,7 +13,8 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.backends.native_bands import chosen_bands, chosen_pixel
-from daxa.backends.native_exposure import Exposure, products_in
+from daxa.backends.native_combined import Part, combine
+from daxa.backends.native_exposure import Exposure, band_text, products_in
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
@@ -23,6 +25,7 @@ from daxa.xray.exposure import Cards, exposure_map
 from daxa.xray.formats import card_text
 from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.lightcurve import LightCurve, light_curve, write_light_curve
+from daxa.xray.members import EventMember
 from daxa.xray.pairing import rate_map
 from daxa.xray.quicklook import write_quicklook
 from daxa.xray.screening import screening_for
@@ -46,10 +49,16 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     parameters = read_images(task)
     attitude = _attitude(task, sources, log)
     made = 0
+    of_bands: dict[tuple[float, float], list[Part]] = {}
     for source, product in products_in(task, sources, "clean", "finalevents"):
-        events = open_events(source)
-        _image_one(Exposure(task, events, product, target, log), parameters, attitude)
+        # A merged list is known by its name only.
+        events = replace(open_events(source), exposure=product.exposure)
+        for band, part in _image_one(Exposure(task, events, product, target, log), parameters, attitude):
+            of_bands.setdefault(band, []).append(part)
         made += 1
+    drawn = False
+    for band, parts in of_bands.items():
+        drawn |= combine(task, parts, band, target, log, picture=not drawn)
     if not made:
         raise DataError(
             "no-exposure",
@@ -70,7 +79,10 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
         return None
 
 
-def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attitude | None) -> None:
+def _image_one(
+    exposure: Exposure, parameters: ImagesParameters, attitude: Attitude | None
+) -> list[tuple[tuple[float, float], Part]]:
+    """Write the products of one exposure; what it can give to an image of all, with the band of each."""
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
@@ -80,10 +92,11 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attit
         for band, channels in bands:
             curve = light_curve(events, Cut(rules, events.gtis, channels), parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
-        return
+        return []
     grid = grid_for(events, chosen_pixel(exposure, parameters.pixel), whole)
     # Bands without a curve of their own share one map.
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude))
+    parts = []
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
@@ -93,24 +106,27 @@ def _image_one(exposure: Exposure, parameters: ImagesParameters, attitude: Attit
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
             maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
+            if band:
+                parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
-        exposure.say(f"{int(image.sum())} counts at {_band_text(band)}, channels {channels or 'all'}")
+        exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")
         if curve is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
             first_image, first_seconds = image, seconds
     if first_seconds is None:
-        return
+        return parts
     write_quicklook(
         exposure.path("quicklook", suffix="png"),
         first_image,
         first_seconds,
         curve,
         title=exposure.title,
-        subtitle=f"{_band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(first_seconds.max()):.0f} s",
+        subtitle=f"{band_text(bands[0][0])}, {int(first_image.sum())} counts, {float(first_seconds.max()):.0f} s",
         pixel_arcsec=grid.bin * events.sky.pixel_arcsec,
     )
+    return parts
 
 
 def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignetting | None:
@@ -121,7 +137,7 @@ def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignett
         if curve is not None:
             axis_pixel(exposure.events, curve)
     except DataError as unknown:
-        exposure.say(f"the map of {_band_text(band)} is flat: {unknown.message}")
+        exposure.say(f"the map of {band_text(band)} is flat: {unknown.message}")
         return None
     return curve
 
@@ -143,10 +159,6 @@ def _map_of(
     if how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     return seconds, how
-
-
-def _band_text(band: tuple[float, float] | None) -> str:
-    return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
 
 
 def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) -> None:
