@@ -145,12 +145,14 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
 
 def _draw(task: Task, made: Mosaic, count: int, band: tuple[float, float], path: Path) -> None:
     told = " (simulated)" if made.header.get("SIMULATD") is True else ""
+    name = "".join(letter for letter in card_text(made.header, "OBJECT") if letter.isprintable())[:40]
     write_quicklook(
         path,
         made.counts,
         made.exposure,
         None,
-        title=f"{find_mission(task.mission).title} {task.obs_id}  {count} exposures together{told}",
-        subtitle=f"{band_text(band)}, {int(made.counts.sum())} counts, {float(made.exposure.max(initial=0)):.0f} s",
+        title=f"{find_mission(task.mission).title} {task.obs_id}  {name}".rstrip() + told,
+        subtitle=f"{count} exposures, {band_text(band)}, {int(made.counts.sum())} counts, "
+        f"{float(made.exposure.max(initial=0)):.0f} s",
         pixel_arcsec=abs(float(made.header["CDELT2"])) * 3600.0,
     )
