@@ -20,6 +20,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from daxa.xray.clock import Clock
 from daxa.xray.cut import Cut
 from daxa.xray.events import EventList
 from daxa.xray.formats import FORMATS
@@ -30,6 +31,7 @@ from daxa.xray.positions import Aperture, Field, coverage_at
 from daxa.xray.resample import resample_exposure
 from daxa.xray.sky import SkyGrid
 
+NUSTAR_CLOCK = Clock(55197, 7.660185e-4, 0.0, 1.0, "tt")
 USE = Aperture(radius=15.0, inner=40.0, outer=90.0)
 
 
@@ -55,7 +57,7 @@ def simulate(events: int, pixels: int) -> EventMember:
     gtis = {0: np.array([[0.0, 1e5]])}
     form = FORMATS["NUSTAR", "FPMA"]
     header = fits.Header({"DEADC": 1.0})
-    made = EventList(Path("made.fits"), form, header, header, "made", "None", rows, gtis, sky, ())
+    made = EventList(Path("made.fits"), form, header, header, "made", "None", rows, gtis, sky, (), NUSTAR_CLOCK)
     chips = np.kron(rng.uniform(0, 1e4, (8, 8)), np.ones((pixels // 8, pixels // 8)))
     return EventMember(made, Cut((), gtis, (35, 209)), ImageGrid(1, 1, 10, pixels, pixels), chips)
 

@@ -14,7 +14,7 @@ from daxa.xray.bands import pi_range
 from daxa.xray.events import EventList
 from daxa.xray.formats import EventFormat, card_text
 
-__all__ = ["Exposure", "band_channels", "products_in"]
+__all__ = ["Exposure", "band_channels", "band_text", "products_in"]
 
 
 def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -> Iterator[tuple[Path, Product]]:
@@ -29,6 +29,17 @@ def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) ->
     named = {(one.lo, one.hi): one.channels(form.instrument) for one in find_mission(mission).bands}
     first, last, _, _ = pi_range(form, *band, pi=named.get(band))
     return first, last
+
+
+def band_text(band: tuple[float, float] | None) -> str:
+    """A band as people write it.
+
+    Examples
+    --------
+    >>> band_text((0.5, 2.0)), band_text(None)
+    ('0.5-2 keV', 'all channels')
+    """
+    return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""The step images, natively: counts image, exposure map, rate map, light curve and quicklook."""
+"""The step images, natively: counts image, exposure map, rate map, light curve, quicklook, and exposures together."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +14,8 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.backends.native_bands import chosen_bands, chosen_pixel
-from daxa.backends.native_exposure import Exposure, products_in
+from daxa.backends.native_combined import Part, combine
+from daxa.backends.native_exposure import Exposure, band_text, products_in
 from daxa.backends.native_maps import ArchiveMap, archive_maps, grid_of, usable_map
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
@@ -25,6 +27,7 @@ from daxa.xray.exposure import Cards, exposure_map
 from daxa.xray.formats import card_text
 from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.lightcurve import LightCurve, light_curve, write_light_curve
+from daxa.xray.members import EventMember
 from daxa.xray.pairing import rate_map
 from daxa.xray.quicklook import write_quicklook
 from daxa.xray.screening import screening_for
@@ -48,10 +51,17 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     parameters = read_images(task)
     attitude = _attitude(task, sources, log)
     made = 0
+    of_bands: dict[tuple[float, float], list[Part]] = {}
     for source, product in products_in(task, sources, "clean", "finalevents"):
-        events = open_events(source)
-        _image_one(Exposure(task, events, product, target, log), sources, parameters, attitude)
+        # A merged list is known by its name only.
+        events = replace(open_events(source), exposure=product.exposure)
+        exposure = Exposure(task, events, product, target, log)
+        for band, part in _image_one(exposure, sources, parameters, attitude):
+            of_bands.setdefault(band, []).append(part)
         made += 1
+    drawn = False
+    for band, parts in of_bands.items():
+        drawn |= combine(task, parts, band, target, log, picture=not drawn)
     if not made:
         raise DataError(
             "no-exposure",
@@ -74,7 +84,8 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
 
 def _image_one(
     exposure: Exposure, sources: Mapping[str, Path], parameters: ImagesParameters, attitude: Attitude | None
-) -> None:
+) -> list[tuple[tuple[float, float], Part]]:
+    """Write the products of one exposure; what it can give to an image of all, with the band of each."""
     events = exposure.events
     rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
     whole = Cut(rules, events.gtis, None)
@@ -85,11 +96,12 @@ def _image_one(
         for (band, channels), curve in zip(bands, curves, strict=True):
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
         _picture(exposure, bands[0][0], None, None, curves[0])
-        return
+        return []
     archived = archive_maps(exposure.task, sources, exposure)
     grid = _grid(exposure, whole, parameters.pixel, archived)
     # Bands without a curve of their own share one map.
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude))
+    parts = []
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
@@ -99,15 +111,18 @@ def _image_one(
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
             maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
+            if band:
+                parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
-        exposure.say(f"{int(image.sum())} counts at {_band_text(band)}, channels {channels or 'all'}")
+        exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")
         if curve is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
             first_image, first_seconds = image, seconds
     side = grid.bin * events.sky.pixel_arcsec
     _picture(exposure, bands[0][0], first_image, first_seconds, curve, pixel_arcsec=side)
+    return parts
 
 
 def _picture(
@@ -127,7 +142,7 @@ def _picture(
         seconds,
         curve,
         title=exposure.title,
-        subtitle=f"{_band_text(band)}, {counts} counts" + ("" if image is None else f", {looked}"),
+        subtitle=f"{band_text(band)}, {counts} counts" + ("" if image is None else f", {looked}"),
         pixel_arcsec=pixel_arcsec,
     )
 
@@ -149,7 +164,7 @@ def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignett
         if curve is not None:
             axis_pixel(exposure.events, curve)
     except DataError as unknown:
-        exposure.say(f"the map of {_band_text(band)} is flat: {unknown.message}")
+        exposure.say(f"the map of {band_text(band)} is flat: {unknown.message}")
         return None
     return curve
 
@@ -171,10 +186,6 @@ def _map_of(
     if how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     return seconds, how
-
-
-def _band_text(band: tuple[float, float] | None) -> str:
-    return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
 
 
 def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) -> None:

@@ -96,7 +96,8 @@ def usable_map(
             f"{given.path.name} holds values that are no exposure",
             remedy="fetch the observation again; if the archive's own map is like this, leave it out",
         )
-    return apply_choice(choice, {0: seconds})
+    chosen, cards = apply_choice(choice, {0: seconds})
+    return chosen, {**cards, "VIGNET": (True, "vignetting applied, by the archive")}
 
 
 def _header(exposure: Exposure, cut: Cut, grid: ImageGrid) -> fits.Header:

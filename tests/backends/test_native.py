@@ -59,6 +59,8 @@ def test_every_band_has_image_map_and_rate(chain):
     for path in (root / "images").iterdir():
         product = parse_product(path.name)
         kinds.setdefault((product.instrument, product.exposure), []).append((product.kind, product.lo))
+    together = kinds.pop(("ALL", "ALL"), None)
+    assert (together is not None) == (len(finals(root)) > 1)
     assert len(kinds) == len(finals(root))
     for made in kinds.values():
         bands = {lo for _, lo in made if lo}
@@ -67,6 +69,41 @@ def test_every_band_has_image_map_and_rate(chain):
             [(kind, lo) for kind in ("image", "expmap", "ratemap") for lo in bands]
             + [("quicklook", ""), ("lightcurve", next(lo for kind, lo in made if kind == "lightcurve"))]
         )
+
+
+def test_cameras_together_are_the_sum_of_each(chain):
+    """What another reader of the products finds, pixel by pixel, by way of the event pixels of their headers."""
+    _, root, _ = chain
+    together = sorted((root / "images").glob("*-combinedimage.fits"))
+    assert bool(together) == (len(finals(root)) > 1)
+    for path in together:
+        energies = parse_product(path.name)
+        header = fits.getheader(path)
+        names = {kind: Path(str(path).replace("combinedimage", f"combined{kind}")) for kind in ("expmap", "ratemap")}
+        seconds, rate = (fits.getdata(names[kind]).astype(float) for kind in ("expmap", "ratemap"))
+        counts = fits.getdata(path)
+        summed = {kind: np.zeros(counts.shape) for kind in ("image", "expmap")}
+        parts = sorted((root / "images").glob(f"*-en{energies.lo}_{energies.hi}keV-image.fits"))
+        assert len(parts) == header["MOSN"] == 2
+        for number, part in enumerate(parts, start=1):
+            own = fits.getheader(part)
+            dx, dy = (round((own[f"CRVAL{n}L"] - header[f"CRVAL{n}L"]) / own[f"CDELT{n}L"]) for n in (1, 2))
+            place = slice(dy, dy + own["NAXIS2"]), slice(dx, dx + own["NAXIS1"])
+            for kind, total_of in summed.items():
+                total_of[place] += fits.getdata(str(part).replace("-image", f"-{kind}"))
+            assert header[f"MOSW{number:04d}"] == 1.0
+            assert header[f"MOSC{number:04d}"] == own["CUTID"]
+            assert header[f"MOSE{number:04d}"] == fits.getheader(str(part).replace("-image", "-expmap"))["EXPMETH"]
+            for wcs in (" ", "L"):
+                places = [WCS(one, key=wcs).wcs_pix2world([[5.0 + x, 7.0 + y]], 0) for one, x, y in
+                          ((own, 0, 0), (header, dx, dy))]  # fmt: skip
+                np.testing.assert_allclose(*places, rtol=0, atol=1e-6)
+        assert (counts == summed["image"]).all()
+        np.testing.assert_allclose(seconds, summed["expmap"], rtol=1e-6)
+        seen = np.isfinite(rate)
+        np.testing.assert_allclose(rate[seen], counts[seen] / seconds[seen], rtol=1e-5)
+        assert header["INSTRUME"] == "COMBINED"
+        assert header["VIGNET"] == (header["ENERG_HI"] <= 2.0)
 
 
 def test_good_times_read_back_as_they_were_used(chain):

@@ -1,0 +1,158 @@
+"""The exposures of an observation together: one image, exposure map and rate map of a band.
+
+Each exposure keeps its own products; what is combined has kinds of its own, so that nothing
+that reads images takes the same counts twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.backends.native_exposure import band_text
+from daxa.errors import DataError, NotPossible
+from daxa.missions import find_mission
+from daxa.run.product import Product
+from daxa.run.task import Task
+from daxa.xray.cards import card_text, card_value
+from daxa.xray.exposure import Cards
+from daxa.xray.image import ImageGrid, grid_cards
+from daxa.xray.members import EventMember
+from daxa.xray.mosaic import Mosaic, make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.quicklook import write_quicklook
+
+__all__ = ["Part", "combine", "on_one_grid"]
+
+Part = tuple[EventMember, Cards]
+"""An exposure with its map, and the cards that say how the map was made."""
+
+_KINDS = ("combinedimage", "combinedexpmap", "combinedratemap")
+_OBSTACLES = ("data.band", "data.same-events", "impossible.mosaic-size")
+_COPIED = ("TELESCOP", "OBJECT", "SIMULATD")
+
+
+def combine(
+    task: Task,
+    parts: Sequence[Part],
+    band: tuple[float, float],
+    target: Path,
+    log: TextIO,
+    *,
+    picture: bool = False,
+) -> bool:
+    """Write what the exposures of an observation show together in one band.
+
+    Parameters
+    ----------
+    task
+        Of which observation.
+    parts
+        Its exposures; a second of one counts as a second of any other (``MOSWnnnn`` is 1).
+    band
+        Nominal edges, keV.
+    target
+        Directory for the products.
+    log
+        Is told why exposures were not combined.
+    picture
+        Whether a quicklook is written, too.
+
+    Returns
+    -------
+    bool
+        Whether there was anything to combine: two exposures that show the sky in the same energies.
+    """
+    kept = _without_parts(parts)
+    if len(kept) < 2:
+        return False
+    try:
+        made = _combined(task, kept)
+    except (DataError, NotPossible) as obstacle:
+        if obstacle.code not in _OBSTACLES:
+            raise
+        print(f"exposures are not combined at {band_text(band)}: {obstacle.message}", file=log)
+        return False
+    product = Product(task.obs_id, "ALL", "ALL", "", *map(repr, band))
+    write_mosaic(made, *(target / replace(product, kind=kind).name for kind in _KINDS))
+    if picture:
+        _draw(task, made, len(kept), band, target / replace(product, lo="", hi="", kind="quicklook", suffix="png").name)
+    print(f"{len(kept)} exposures combined: {int(made.counts.sum())} counts at {band_text(band)}", file=log)
+    return True
+
+
+def _without_parts(parts: Sequence[Part]) -> list[Part]:
+    """Without the exposures of an instrument that stand there also merged into one."""
+    whole = {one.events.format.instrument for one, _ in parts if one.events.exposure == "ALL"}
+    return [
+        (one, how) for one, how in parts if one.events.exposure == "ALL" or one.events.format.instrument not in whole
+    ]
+
+
+def on_one_grid(members: Sequence[EventMember]) -> list[EventMember]:
+    """The members with their maps on the smallest grid that holds all of them.
+
+    Where their event pixels are the same pixels of the sky nothing is resampled: a map is put
+    in its place among zeros.  Other members are returned as they are.
+    """
+    first = members[0]
+    if any((one.events.sky, one.grid.bin) != (first.events.sky, first.grid.bin) for one in members):
+        return list(members)
+    size = first.grid.bin
+    grids = [one.grid for one in members]
+    if any((one.x0 - first.grid.x0) % size or (one.y0 - first.grid.y0) % size for one in grids):
+        return list(members)
+    x0, y0 = min(one.x0 for one in grids), min(one.y0 for one in grids)
+    nx = max((one.x0 - x0) // size + one.nx for one in grids)
+    ny = max((one.y0 - y0) // size + one.ny for one in grids)
+    whole = ImageGrid(x0, y0, size, nx, ny)
+    return [replace(one, grid=whole, exposure=_placed(one, whole)) for one in members]
+
+
+def _placed(member: EventMember, whole: ImageGrid) -> np.ndarray:
+    column, row = (member.grid.x0 - whole.x0) // whole.bin, (member.grid.y0 - whole.y0) // whole.bin
+    seconds = np.zeros((whole.ny, whole.nx), dtype=member.exposure.dtype)
+    seconds[row : row + member.grid.ny, column : column + member.grid.nx] = member.exposure
+    return seconds
+
+
+def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
+    placed = on_one_grid([one for one, _ in parts])
+    one_grid = all(one.grid == placed[0].grid and one.events.sky == placed[0].events.sky for one in placed)
+    pixel = max(one.grid.bin * one.events.sky.pixel_arcsec for one in placed)
+    made = make_mosaic(placed, placed[0].header if one_grid else mosaic_grid(placed, pixel))
+    # With the physical coordinates, where there are any: regions in event pixels hold for the sum as for its parts.
+    header = grid_cards(placed[0].events.sky, placed[0].grid) if one_grid else fits.Header()
+    header.update(made.header)
+    header["OBS_ID"] = task.obs_id
+    for keyword in _COPIED:
+        for events in (one.events for one in placed):
+            source = events.header if card_text(events.header, keyword) else events.primary
+            if card_text(source, keyword):
+                header[keyword] = card_value(source, keyword)
+                break
+    header["INSTRUME"] = ("COMBINED", "MOSMnnnn name what was combined")
+    header["VIGNET"] = (all(how["VIGNET"][0] for _, how in parts), "vignetting applied to every map")
+    for number, (one, how) in enumerate(parts, start=1):
+        header[f"MOSW{number:04d}"] = (one.weight, "weight of its exposure")
+        header[f"MOSE{number:04d}"] = (how["EXPMETH"][0], "how its exposure map was made")
+    return replace(made, header=header)
+
+
+def _draw(task: Task, made: Mosaic, count: int, band: tuple[float, float], path: Path) -> None:
+    told = " (simulated)" if made.header.get("SIMULATD") is True else ""
+    name = "".join(letter for letter in card_text(made.header, "OBJECT") if letter.isprintable())[:40]
+    write_quicklook(
+        path,
+        made.counts,
+        made.exposure,
+        None,
+        title=f"{find_mission(task.mission).title} {task.obs_id}  {name}".rstrip() + told,
+        subtitle=f"{count} exposures, {band_text(band)}, {int(made.counts.sum())} counts, "
+        f"{float(made.exposure.max(initial=0)):.0f} s",
+        pixel_arcsec=abs(float(made.header["CDELT2"])) * 3600.0,
+    )
