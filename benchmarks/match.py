@@ -4,8 +4,8 @@ Each target has its own radius and its own time window; the pointings repeat fie
 Swift does.  Peers: the reference's measured cost per position when it gives the pairs
 (8 ms at 17,000 pointings, 50 ms at 400,000), and astropy's `search_around_sky`, which
 knows neither radii nor windows of single targets, in this run.  Every case runs in a process of its own,
-whose peak memory is the kernel's count; reading of the tables is not timed, building of trees is.  Seconds of a clock grow with
-what else the machine does; processor seconds, and those of them that only one thread can spend, do not.
+whose peak memory is the kernel's count; reading of the tables is not timed, building of trees is.  Seconds of a
+clock grow with what else the machine does; processor seconds, and those of the main thread, do not.
 
     python benchmarks/match.py [--targets 1000000] [--pointings 400000]
 """
@@ -129,12 +129,14 @@ def main() -> None:
     costs = {name: in_process("match", *size) for name, size in sizes.items()}
     peer = in_process("peer", *full)
     one = REFERENCE_SECONDS[min(REFERENCE_SECONDS, key=lambda known: abs(known - full[1]))]
-    print(f"{'case':<14}{'targets':>10}{'pointings':>11}{'pairs':>10}{'s':>8}{'cpu s':>8}{'serial s':>10}{'MB':>7}{'us/target':>11}")
+    head = f"{'case':<14}{'targets':>10}{'pointings':>11}{'pairs':>10}{'s':>8}{'cpu s':>8}"
+    print(f"{head}{'serial s':>10}{'MB':>7}{'us/target':>11}")
     for name, cost in (*costs.items(), ("astropy", peer)):
         targets, pointings = sizes.get(name, full)
         print(
             f"{name:<14}{targets:>10}{pointings:>11}{cost['pairs']:>10}{cost['seconds']:>8.2f}"
-            f"{cost['cpu']:>8.2f}{cost['serial']:>10.2f}{cost['bytes'] / 1e6:>7.0f}{1e6 * cost['seconds'] / targets:>11.2f}"
+            f"{cost['cpu']:>8.2f}{cost['serial']:>10.2f}{cost['bytes'] / 1e6:>7.0f}"
+            f"{1e6 * cost['seconds'] / targets:>11.2f}"
         )
     whole = costs["all"]
     answer = {

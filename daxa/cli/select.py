@@ -155,7 +155,8 @@ def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> No
     names = _of_archive(archive, missions)
     tables = {name: read_selection(archive.layout.selection(name)) for name in names}
     write_export(path, tables, f"Observations of {archive.config.name}: {', '.join(names)}")
-    note(f"{path}: {sum(map(len, tables.values()))} observations, {form}")
+    count = sum(map(len, tables.values()))
+    note(f"{path}: {count} observation{'' if count == 1 else 's'}, {form}")
 
 
 def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Path, fresh: Mapping) -> None:

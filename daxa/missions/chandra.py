@@ -1,7 +1,10 @@
-"""Chandra ACIS, from HEASARC's mirror of the Chandra Data Archive.
+"""Chandra ACIS and HRC, from HEASARC's mirror of the Chandra Data Archive.
 
-Table ``chanmaster`` has no end time.  The field of view is that of the whole ACIS
-array about the aim point, as a circle.
+Table ``chanmaster`` has no end time and no roll.  The field of view of ACIS is that of the whole
+array about the aim point, as a circle; HRC-I is a square of 30 arcmin, HRC-S a strip of 99 arcmin
+about its aim point, as a circle.  With a grating in the beam an image holds its spectrum as well:
+such observations are HETG or LETG whatever the camera.  All but ACIS are found when named, and not
+processed.
 """
 
 from daxa.missions.spec import (
@@ -32,7 +35,7 @@ SPEC = MissionSpec(
             "exposure": "exposure",
             "public_date": "public_date",
         },
-        where=("status in ('processed', 'archived')", "detector like 'ACIS%'", "grating = 'NONE'"),
+        where=("status in ('processed', 'archived')",),
         mode=("data_mode",),
         category="class",
         categories={
@@ -56,8 +59,24 @@ SPEC = MissionSpec(
             FieldOfView("circle", 27.8),
             aliases=("ACIS-I", "ACIS-S"),
             exposure="exposure",
-            label=("detector", "ACIS"),
+            labels=(("detector", "ACIS"), ("grating", "NONE")),
         ),
+        Instrument(
+            "HRC-I",
+            FieldOfView("square", 15.0),
+            aliases=("HRCI",),
+            exposure="exposure",
+            labels=(("detector", "HRC-I"), ("grating", "NONE")),
+        ),
+        Instrument(
+            "HRC-S",
+            FieldOfView("circle", 49.5),
+            aliases=("HRCS",),
+            exposure="exposure",
+            labels=(("detector", "HRC-S"), ("grating", "NONE")),
+        ),
+        Instrument("HETG", FieldOfView("circle", 27.8), exposure="exposure", labels=(("grating", "HETG"),)),
+        Instrument("LETG", FieldOfView("circle", 49.5), exposure="exposure", labels=(("grating", "LETG"),)),
     ),
     default_instruments=("ACIS",),
     directory="chandra/data/byobsid/{last}/{obs_id}",

@@ -104,7 +104,7 @@ def test_malformed_extra_is_named():
 
 def test_unknown_instrument():
     with pytest.raises(CriteriaError):
-        choose_files(XMM, "0404910601", ["RGS1"], XMM_PATHS)
+        choose_files(XMM, "0404910601", ["HRI"], XMM_PATHS)
 
 
 @given(st.permutations(XMM_PATHS), st.sampled_from([["PN"], ["M1", "M2"], ["M2", "M1"], ["PN", "M1", "M2"]]))
