@@ -20,7 +20,7 @@ from daxa.query.criteria import Criteria
 from daxa.query.mission import Mission, Selection
 from daxa.selection.store import write_selection
 
-__all__ = ["check_missions", "create_archive", "mission_answers"]
+__all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers"]
 
 
 def create_archive(
@@ -131,11 +131,17 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
                 f"nothing processes the data of {spec.title} yet, so it cannot be in an archive",
                 remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
             )
-        _check_instruments(spec, mission.criteria)
+        check_instruments(spec, mission.criteria)
 
 
-def _check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
-    """Refuse instruments whose every observation would fail for want of files to start from."""
+def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
+    """Refuse instruments whose every observation would fail for want of files to start from.
+
+    Raises
+    ------
+    NotPossible
+        They are named, and nothing processes their data.
+    """
     branches = (branch for group in criteria.any_of for branch in group)
     named = {name for part in (criteria, *branches) for name in part.instruments}
     served = {item.instrument for item in spec.native_inputs if item.required}
