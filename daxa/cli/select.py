@@ -197,8 +197,12 @@ def _lines(change: MissionChange) -> Iterator[str]:
     yield from (f"  - {obs_id}" for obs_id in difference.removed[:_SHOWN])
     yield from _rest(difference.removed)
     for obs_id in difference.changed[:_SHOWN]:
-        values = difference.values[obs_id].items()
-        yield f"  ~ {obs_id}  " + ", ".join(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in values)
+        values = difference.values[obs_id]
+        # Exposures of single instruments follow where instruments come or go.
+        told = {name: pair for name, pair in values.items() if name != "exposures" or "instruments" not in values}
+        yield f"  ~ {obs_id}  " + ", ".join(
+            f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in told.items()
+        )
     yield from _rest(difference.changed)
 
 
