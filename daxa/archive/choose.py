@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from daxa.archive import git
 from daxa.archive.accept import accept_files
 from daxa.archive.config import ArchiveConfig, load_config, settings_of
-from daxa.archive.create import check_missions, mission_answers
+from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
@@ -201,6 +201,8 @@ def plan_selection(
     ]
     names = [mission.name for mission in asked]
     check_missions([mission for mission in asked if mission.name not in config.missions], names)
+    for mission in asked:
+        check_instruments(mission.spec, mission.criteria)
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
     seen = _digests(layout)

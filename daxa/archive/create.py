@@ -16,10 +16,11 @@ from daxa.backends import find_backend
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, StorageError
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
+from daxa.query.criteria import Criteria
 from daxa.query.mission import Mission, Selection
 from daxa.selection.store import write_selection
 
-__all__ = ["check_missions", "create_archive", "mission_answers"]
+__all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers"]
 
 
 def create_archive(
@@ -121,7 +122,8 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
         raise CriteriaError(
             "mission-twice", "a mission was chosen twice", remedy="combine its criteria, and name it once"
         )
-    for spec in (mission.spec for mission in new):
+    for mission in new:
+        spec = mission.spec
         if not spec.processed:
             listed = f"daxa.Mission({spec.name!r}).observations lists its observations; " if spec.listed else ""
             raise NotPossible(
@@ -129,6 +131,29 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
                 f"nothing processes the data of {spec.title} yet, so it cannot be in an archive",
                 remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
             )
+        check_instruments(spec, mission.criteria)
+
+
+def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
+    """Refuse instruments whose every observation would fail for want of files to start from.
+
+    Raises
+    ------
+    NotPossible
+        They are named, and nothing processes their data.
+    """
+    branches = (branch for group in criteria.any_of for branch in group)
+    named = {name for part in (criteria, *branches) for name in part.instruments}
+    served = {item.instrument for item in spec.native_inputs if item.required}
+    left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
+    # What observes alone leaves observations without any file; others stand beside those that are served.
+    if alone := [one.name for one in left if one.labels or not named & served]:
+        raise NotPossible(
+            "not-processed",
+            f"nothing processes the data of {spec.title} {', '.join(alone)} yet, so they cannot be in an archive",
+            remedy=f"choose from {', '.join(one.name for one in spec.instruments if one.name in served)}; "
+            "`daxa search` lists the observations",
+        )
 
 
 def mission_answers(selection: Selection) -> MissionAnswers:

@@ -11,6 +11,7 @@ from daxa.cli.show import show_json, show_table
 
 if TYPE_CHECKING:
     from daxa.missions import Bundle, FieldOfView, MissionSpec
+    from daxa.missions.spec import Instrument, ObservationTable
 
 __all__ = ["missions"]
 
@@ -58,10 +59,19 @@ def _record(spec: MissionSpec) -> dict[str, object]:
                 "aliases": list(one.aliases),
                 "default": one.name in spec.default_instruments,
                 "field_of_view": _sky(one.field_of_view),
+                "wide": one.wide,
+                "exposure": one.exposure,
+                "labels": dict(one.labels),
             }
             for one in spec.instruments
         ],
+        "where": list(spec.table.where),
+        "mode": list(spec.table.mode),
+        "categories": _categories(spec.table),
+        "scale": spec.table.scale,
         "proprietary": spec.table.proprietary,
+        "never_public": list(spec.table.never_public),
+        "mirrors": [_source(mirror) for mirror in spec.mirrors],
         "fields": [
             {"field": one.field, "kind": one.kind, "file": one.file, "obs_ids": list(one.obs_ids)}
             for one in spec.bundles
@@ -71,6 +81,8 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "products": [product.pattern for product in spec.products],
         "acknowledgement": spec.acknowledgement,
         "source": spec.credit.source,
+        "facility": spec.credit.facility,
+        "dataset": spec.credit.dataset,
         "bibcodes": list(spec.bibcodes),
         "note": spec.note,
     }
@@ -81,32 +93,70 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         ["mission", spec.name],
         ["title", spec.title],
         ["aliases", _joined(spec.aliases)],
-        ["listed", f"{_yes(spec.listed)}: {_source(spec)}"],
+        ["listed", f"{_yes(spec.listed)}: {_source(spec.table)}"],
+        *(["else listed", _source(mirror)] for mirror in spec.mirrors),
         ["processed", _yes(spec.processed)],
         ["public", "on a date of its own" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],
     ]
-    for one in spec.instruments:
-        default = ", chosen by default" if one.name in spec.default_instruments else ""
-        rows.append([f"instrument {one.name}", f"{_sky(one.field_of_view)}{default}"])
+    rows += [[f"instrument {one.name}", _instrument(spec, one)] for one in spec.instruments]
     rows += [["instruments", f"{_sky(field)} in {', '.join(ids)}"] for field, ids in spec.other_fields]
-    rows += [["column " + ours, theirs] for ours, theirs in spec.table.columns.items()]
+    rows += _of_table(spec.table)
+    rows += [["event times", _zero(spec)]]
+    rows += [["band", f"{band.lo:g} to {band.hi:g} keV, channels {band.pi[0]} to {band.pi[1]}"] for band in spec.bands]
     rows += [[f"field {one.field}", _held(one)] for one in spec.bundles]
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
     rows += [[f"ready-made {product.kind}", product.pattern] for product in spec.products]
-    rows += [["acknowledgement", spec.acknowledgement], ["wording at", spec.credit.source]]
+    rows += [["acknowledgement", spec.acknowledgement], ["facility", spec.credit.facility]]
+    rows += [["dataset", spec.credit.dataset], ["wording at", spec.credit.source]]
     rows += [["reference", bibcode] for bibcode in spec.bibcodes]
     rows.append(["note", spec.note])
     return [row for row in rows if row[1]]
 
 
-def _source(spec: MissionSpec) -> str:
-    if spec.table.service == "tiling":
-        return f"computed, with what {spec.table.name} adds"
-    return (
-        f"{spec.table.name}, which says itself which of these columns it has" if spec.table.usual else spec.table.name
-    )
+def _of_table(table: ObservationTable) -> list[list[str]]:
+    """How the rows of the table are understood."""
+    never = [f"{value:g}" for value in table.never_public]
+    return [
+        *(["column " + ours, theirs] for ours, theirs in table.columns.items()),
+        *(["row cut", text] for text in table.where),
+        ["mode", ", ".join(table.mode)],
+        *(["category", f"{theirs}: {ours}"] for theirs, ours in _categories(table).items()),
+        ["times", f"MJD in {table.scale.upper()}"],
+        ["no public date", ", ".join(never) if table.proprietary == "date" else ""],
+    ]
+
+
+def _categories(table: ObservationTable) -> dict[str, str]:
+    """What the table says of a target to our code, with the column."""
+    said = {f"{table.category} {label!r}": code for label, code in table.categories.items()}
+    if table.second_category:
+        column, others = table.second_category
+        said |= {f"{column} {label!r}": code for label, code in others.items()}
+    return said | ({"every row": table.only_category} if table.only_category else {})
+
+
+def _instrument(spec: MissionSpec, one: Instrument) -> str:
+    said = [_sky(one.field_of_view)]
+    said += ["chosen by default"] if one.name in spec.default_instruments else []
+    said += ["sees nearly everything"] if one.wide else []
+    said += [f"also called {', '.join(one.aliases)}"] if one.aliases else []
+    said += [f"exposure in {one.exposure}"] if one.exposure else []
+    said += [f"where {' and '.join(f'{column} is {value}' for column, value in one.labels)}"] if one.labels else []
+    return ", ".join(said)
+
+
+def _zero(spec: MissionSpec) -> str:
+    times = spec.event_times
+    return f"in {times.unit} since MJD {times.mjdref!r} {times.scale.upper()}" if times else ""
+
+
+def _source(table: ObservationTable) -> str:
+    if table.service == "tiling":
+        return f"computed, with what {table.name} adds"
+    at = " at ESA" if table.service == "xsa" else ""
+    return f"{table.name}{at}{', which says itself which of these columns it has' if table.usual else ''}"
 
 
 def _held(bundle: Bundle) -> str:

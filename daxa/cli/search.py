@@ -70,13 +70,13 @@ def search(
         missions, fresh = [table.mission], {"snapshot": table}
         if not context.obj:
             return
-    from daxa.query.ask import ask_missions
+    from daxa.query.ask import ask_missions, join_failures
 
     chosen = _missions(context.obj, missions, fresh)
     with progress_of_missions([mission.name for mission in chosen]) as observe:
         found = ask_missions(chosen, pairs=pairs, observe=observe)
     if not len(found.table):
-        raise next(iter(found.failures.values()))
+        raise join_failures(found.failures)
     if as_votable:
         from daxa.selection.export import votable_bytes
 
@@ -92,9 +92,8 @@ def search(
                 say(failure.message)
     tell_of_tables(found)
     # What could be had is shown; that the answer is not whole is an error all the same.
-    for failure in found.failures.values():
-        if isinstance(failure, ServiceError):
-            raise failure
+    if any(isinstance(failure, ServiceError) for failure in found.failures.values()):
+        raise join_failures(found.failures)
 
 
 def tell_of_tables(found: Found) -> None:

@@ -155,7 +155,8 @@ def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> No
     names = _of_archive(archive, missions)
     tables = {name: read_selection(archive.layout.selection(name)) for name in names}
     write_export(path, tables, f"Observations of {archive.config.name}: {', '.join(names)}")
-    note(f"{path}: {sum(map(len, tables.values()))} observations, {form}")
+    count = sum(map(len, tables.values()))
+    note(f"{path}: {count} observation{'' if count == 1 else 's'}, {form}")
 
 
 def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Path, fresh: Mapping) -> None:
@@ -196,8 +197,12 @@ def _lines(change: MissionChange) -> Iterator[str]:
     yield from (f"  - {obs_id}" for obs_id in difference.removed[:_SHOWN])
     yield from _rest(difference.removed)
     for obs_id in difference.changed[:_SHOWN]:
-        values = difference.values[obs_id].items()
-        yield f"  ~ {obs_id}  " + ", ".join(f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in values)
+        values = difference.values[obs_id]
+        # Exposures of single instruments follow where instruments come or go.
+        told = {name: pair for name, pair in values.items() if name != "exposures" or "instruments" not in values}
+        yield f"  ~ {obs_id}  " + ", ".join(
+            f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in told.items()
+        )
     yield from _rest(difference.changed)
 
 

@@ -1,7 +1,9 @@
 """Chandra ACIS and HRC, from HEASARC's mirror of the Chandra Data Archive.
 
-Table ``chanmaster`` has no end time.  The fields of view are those of the whole
-arrays about the aim point, as circles.  HRC has no energies: one image of everything.
+Table ``chanmaster`` has no end time and no roll.  The fields of view are circles about the aim
+point that hold the whole arrays: those of ACIS, the square of HRC-I, the strip of HRC-S.  HRC has no
+energies: one image of everything.  With a grating in the beam an image holds its spectrum as well:
+such observations are HETG or LETG whatever the camera; they are found when named, and not processed.
 """
 
 from daxa.missions.spec import (
@@ -32,11 +34,7 @@ SPEC = MissionSpec(
             "exposure": "exposure",
             "public_date": "public_date",
         },
-        where=(
-            "status in ('processed', 'archived')",
-            "(detector like 'ACIS%' or detector like 'HRC%')",
-            "grating = 'NONE'",
-        ),
+        where=("status in ('processed', 'archived')",),
         mode=("data_mode",),
         category="class",
         categories={
@@ -60,16 +58,18 @@ SPEC = MissionSpec(
             FieldOfView("circle", 27.8),
             aliases=("ACIS-I", "ACIS-S"),
             exposure="exposure",
-            label=("detector", "ACIS"),
+            labels=(("detector", "ACIS"), ("grating", "NONE")),
         ),
         Instrument(
             "HRC",
             FieldOfView("circle", 49.5),
             aliases=("HRC-I", "HRC-S"),
             exposure="exposure",
-            label=("detector", "HRC"),
+            labels=(("detector", "HRC"), ("grating", "NONE")),
             image_pixel=2.1088,  # sixteen pixels of the detector
         ),
+        Instrument("HETG", FieldOfView("circle", 27.8), exposure="exposure", labels=(("grating", "HETG"),)),
+        Instrument("LETG", FieldOfView("circle", 49.5), exposure="exposure", labels=(("grating", "LETG"),)),
     ),
     default_instruments=("ACIS", "HRC"),
     directory="chandra/data/byobsid/{last}/{obs_id}",

@@ -241,7 +241,7 @@ def _check_table(spec: MissionSpec) -> None:
 
 
 def _columns_of(one: Instrument) -> set[str]:
-    return {one.exposure, one.field_of_view.roll, one.label[0] if one.label else ""} - {""}
+    return {one.exposure, one.field_of_view.roll, *(column for column, _ in one.labels)} - {""}
 
 
 def _check_directories(spec: MissionSpec) -> None:

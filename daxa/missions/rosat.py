@@ -58,12 +58,12 @@ SPEC = MissionSpec(
     id_pattern=r"[RW][PHF][0-9]{6}([A-Z][0-9]{2})?",
     id_example="RP500211N00",
     instruments=(
-        Instrument("PSPCB", _PSPC, aliases=("PSPC-B", "PSPC B"), exposure="exposure", label=("instrument", "PSPCB")),
-        Instrument("PSPCC", _PSPC, aliases=("PSPC-C", "PSPC C"), exposure="exposure", label=("instrument", "PSPCC")),
+        Instrument("PSPCB", _PSPC, ("PSPC-B", "PSPC B"), exposure="exposure", labels=(("instrument", "PSPCB"),)),
+        Instrument("PSPCC", _PSPC, ("PSPC-C", "PSPC C"), exposure="exposure", labels=(("instrument", "PSPCC"),)),
         # Some rows do not say which of the two it was.
-        Instrument("PSPC", _PSPC, exposure="exposure", label=("instrument", "PSPC")),
+        Instrument("PSPC", _PSPC, exposure="exposure", labels=(("instrument", "PSPC"),)),
         Instrument(
-            "HRI", FieldOfView("circle", 19.0), exposure="exposure", label=("instrument", "HRI"), image_pixel=5.0
+            "HRI", FieldOfView("circle", 19.0), exposure="exposure", labels=(("instrument", "HRI"),), image_pixel=5.0
         ),
     ),
     default_instruments=("PSPCB", "PSPCC", "PSPC", "HRI"),

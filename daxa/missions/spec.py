@@ -62,9 +62,9 @@ class Instrument:
         Its field on the sky.
     exposure
         Column of the observation table with its exposure in seconds ('' when the table has none).
-    label
-        Column and value by which the table says that the row used this instrument, for
-        missions that observe with one instrument at a time.
+    labels
+        Columns and values, all of which say that the row used this instrument, for missions
+        that observe with one instrument at a time.
     wide
         A wide-field, coded-mask or scanning instrument: it sees nearly everything, so it is
         used only when the user names it.
@@ -78,7 +78,7 @@ class Instrument:
     field_of_view: FieldOfView
     aliases: tuple[str, ...] = ()
     exposure: str = ""
-    label: tuple[str, str] | None = None
+    labels: tuple[tuple[str, str], ...] = ()
     wide: bool = False
     image_pixel: float = 0.0
     chip: int = 0

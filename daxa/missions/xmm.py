@@ -1,7 +1,9 @@
-"""XMM-Newton EPIC, pointed observations, from HEASARC's mirror of the pipeline products.
+"""XMM-Newton, pointed observations, from HEASARC's mirror of the pipeline products.
 
 Table ``xmmmaster`` and the file names are described in the XMM-Newton Data Files
 Handbook and the PPS Interface document; the field of view is the 30 arcmin circle of EPIC.
+The gratings see 5 arcmin across their dispersion, the optical monitor a square of 17 arcmin
+(Users Handbook); they are found when named, and not processed here.
 """
 
 from daxa.missions.spec import (
@@ -17,6 +19,7 @@ from daxa.missions.spec import (
 )
 
 _EPIC = FieldOfView("circle", 15.0)
+_RGS = FieldOfView("circle", 2.5)
 
 SPEC = MissionSpec(
     name="xmm",
@@ -44,6 +47,9 @@ SPEC = MissionSpec(
         Instrument("PN", _EPIC, aliases=("EPN", "EPIC-PN"), exposure="pn_time"),
         Instrument("M1", _EPIC, aliases=("MOS1", "EMOS1"), exposure="mos1_time"),
         Instrument("M2", _EPIC, aliases=("MOS2", "EMOS2"), exposure="mos2_time"),
+        Instrument("R1", _RGS, aliases=("RGS1",), exposure="rgs1_time"),
+        Instrument("R2", _RGS, aliases=("RGS2",), exposure="rgs2_time"),
+        Instrument("OM", FieldOfView("square", 8.5), exposure="om_time"),
     ),
     default_instruments=("PN", "M1", "M2"),
     directory="xmm/data/rev0/{obs_id}",

@@ -16,7 +16,7 @@ from daxa.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Found", "ask_missions", "search", "searchable"]
+__all__ = ["Found", "ask_missions", "join_failures", "search", "searchable"]
 
 _AT_ONCE = 4
 _SHOWN_ROWS = 20
@@ -113,7 +113,7 @@ def search(
             refused[mission.name] = error
     found = ask_missions(asked, pairs=pairs)
     if not len(found.table):
-        raise next(iter(found.failures.values()))
+        raise join_failures(found.failures)
     return replace(found, failures={**refused, **found.failures})
 
 
@@ -162,6 +162,38 @@ def ask_missions(
         {name: note for name in tables if (note := by_name[name].note)},
         {name: count for name, table in tables.items() if (count := _approximate(by_name[name], table, pairs=pairs))},
     )
+
+
+def join_failures(failures: Mapping[str, CriteriaError | ServiceError]) -> CriteriaError | ServiceError:
+    """One error that names every mission concerned.
+
+    A service that failed counts before tables in which nothing was found, since it might have
+    found something.
+
+    Parameters
+    ----------
+    failures
+        Of `Found`; at least one.
+
+    Examples
+    --------
+    >>> nothing = CriteriaError("empty", "no observation of Swift meets the criteria", remedy="loosen the condition")
+    >>> failed = [ServiceError("unreachable", "it is down", remedy="try later") for _ in range(2)]
+    >>> join_failures({"swift": nothing, "xmm": failed[0], "nustar": failed[1]}).message
+    '2 missions could not be searched: xmm: it is down; nustar: it is down'
+    """
+    told = {name: error for name, error in failures.items() if isinstance(error, ServiceError)} or failures
+    first = next(iter(told.values()))
+    if len(failures) == 1:
+        return first
+    remedies = list(dict.fromkeys(error.remedy for error in told.values()))
+    if isinstance(first, ServiceError):
+        story = "; ".join(f"{name}: {error.message}" for name, error in told.items())
+        counted = "1 mission" if len(told) == 1 else f"{len(told)} missions"
+        return ServiceError(first.name, f"{counted} could not be searched: {story}", remedy=remedies[0])
+    story = "; ".join(error.message for error in told.values())
+    remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that leave none"
+    return CriteriaError(first.name, f"nothing was found in {len(told)} missions: {story}", remedy=remedy)
 
 
 def _answer(mission: Mission, *, pairs: bool) -> pd.DataFrame | CriteriaError | ServiceError:

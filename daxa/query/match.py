@@ -400,8 +400,9 @@ def _with_data(table: pd.DataFrame, chosen: tuple[str, ...]) -> np.ndarray:
 def _refuse_empty(spec: MissionSpec, counts: list[tuple[str, int]]) -> None:
     if counts[-1][1]:
         return
-    culprit = next(condition for condition, left in counts if not left)
-    story = ", ".join(f"{left} {condition}" for condition, left in counts)
+    last = next(number for number, (_, left) in enumerate(counts) if not left)
+    culprit = counts[last][0]
+    story = ", ".join(f"{left} {condition}" for condition, left in counts[: last + 1])
     raise CriteriaError(
         "empty",
         f"no observation of {spec.title} meets the criteria: {story}",

@@ -209,8 +209,7 @@ def _seconds(spec: MissionSpec, raw: Table, instrument: Instrument) -> np.ndarra
 
 def _has_data(spec: MissionSpec, raw: Table, instrument: Instrument, seconds: np.ndarray) -> np.ndarray:
     used = np.nan_to_num(seconds) > 0 if instrument.exposure else np.ones(len(raw), dtype=bool)
-    if instrument.label:
-        column, value = instrument.label
+    for column, value in instrument.labels:
         # Tables write a configuration behind a dash: ACIS-I, ACIS-S.
         texts = _texts(_column(spec.table, raw, column))
         used &= np.array([text == value or text.startswith(f"{value}-") for text in texts], dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["list_pairs"]
 
 _MOST_PAIRS = 50_000_000
+
+_Naming = Callable[[np.ndarray], np.ndarray]
+"""From the indices of targets to their names."""
 
 
 def list_pairs(found: Match) -> pd.DataFrame:
@@ -57,7 +60,7 @@ def list_pairs(found: Match) -> pd.DataFrame:
     allowed = np.zeros(len(sky.table), dtype=np.int64)
     allowed[rows] = _codes(sky.chosen, found.instruments)
     parts = [
-        _condition_pairs(sky, names, objects, allowed=allowed, order=order) for names, objects in _asked(sky, sky.whole)
+        _condition_pairs(sky, name, objects, allowed=allowed, order=order) for name, objects in _asked(sky, sky.whole)
     ]
     if not parts:
         raise CriteriaError(
@@ -69,28 +72,29 @@ def list_pairs(found: Match) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(same, ignore_index=True)
 
 
-def _asked(sky: Sky, criteria: Criteria) -> Iterator[tuple[np.ndarray, Objects]]:
-    """Names and objects of every condition with places, alternatives included."""
+def _asked(sky: Sky, criteria: Criteria) -> Iterator[tuple[_Naming, Objects]]:
+    """What gives the names, and the objects, of every condition with places, alternatives included."""
     for near in criteria.near:
         places = sky.whole.positions_of(near)
         names = [*(f"{ra!r},{dec!r}" for ra, dec in near.positions), *near.targets]
-        yield np.array(names, dtype=object), objects_at(near, places)
+        yield np.array(names, dtype=object).take, objects_at(near, places)
     for condition in criteria.others:
         if isinstance(condition, Sample):
-            yield _sample_names(condition), condition.objects
+            yield _naming(condition), condition.objects
     for group in criteria.any_of:
         for branch in group:
             yield from _asked(sky, branch)
 
 
-def _sample_names(sample: Sample) -> np.ndarray:
+def _naming(sample: Sample) -> _Naming:
+    """Objects without names are numbered, those alone that are in the answer."""
     if sample.names is not None:
-        return sample.names
-    return np.arange(1, len(sample) + 1).astype(str).astype(object)
+        return sample.names.take
+    return lambda index: np.array([str(number) for number in (index + 1).tolist()], dtype=object)
 
 
 def _condition_pairs(
-    sky: Sky, names: np.ndarray, objects: Objects, *, allowed: np.ndarray, order: np.ndarray
+    sky: Sky, name: _Naming, objects: Objects, *, allowed: np.ndarray, order: np.ndarray
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -112,7 +116,7 @@ def _condition_pairs(
     target, row, code = target[by], row[by], code[by]
     return pd.DataFrame(
         {
-            "target": names[target],
+            "target": name(target),
             "target_ra": objects.ra[target],
             "target_dec": objects.dec[target],
             "obs_id": sky.table["obs_id"].array.take(row),

@@ -22,6 +22,8 @@ from daxa.query.sample_file import load_sample
 from daxa.query.values import shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from daxa.query.sky import Objects
 
 __all__ = ["Sample", "read_sample"]
@@ -167,7 +169,7 @@ def read_sample(
     if len(lengths) > 1:
         raise _bad("the columns of the sample differ in length")
     for key, name in found.items():
-        if name is not None and np.asarray(columns[name], dtype=object).ndim != 1:
+        if name is not None and _dimensions(columns[name]) != 1:
             raise _bad(f"the cells of the column {key} of the sample hold more than one value")
     ra, dec = _read_places(columns, units, found)
     radius = None if found["radius"] is None else _read_radii(columns, units, found["radius"])
@@ -198,6 +200,11 @@ def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         return {str(name): value[name].to_numpy() for name in value.columns}, {}
     raise _bad(f"{str(value)[:100]!r} is no sample")
+
+
+def _dimensions(column: Any) -> int:
+    # A list may hold lists of different lengths, which make no array of numbers.
+    return column.ndim if isinstance(column, np.ndarray) else np.asarray(column, dtype=object).ndim
 
 
 def _filled(column: Any) -> np.ndarray:
@@ -309,7 +316,7 @@ def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
         # Binary formats and pandas have no other way to say that there is none.
         mjd = np.where(np.isnan(mjd), open_side, mjd)
     bad = ~(((mjd >= _MJD[0]) & (mjd <= _MJD[1])) | (mjd == open_side))
-    _refuse_rows(bad, np.asarray(cells, dtype=object), key, "is no MJD and no ISO date of X-ray astronomy")
+    _refuse_rows(bad, cells, key, "is no MJD and no ISO date of X-ray astronomy")
     return mjd
 
 
@@ -323,7 +330,7 @@ def _numbers(column: Any, key: str) -> np.ndarray:
         numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except TypeError:
         raise _bad(f"the column {key} of the sample does not hold numbers") from None
-    _refuse_rows(~np.isfinite(numbers), np.asarray(cells, dtype=object), key, "is no finite number")
+    _refuse_rows(~np.isfinite(numbers), cells, key, "is no finite number")
     return numbers
 
 
@@ -345,10 +352,11 @@ def _read_sample_names(column: Any) -> np.ndarray:
     return np.array(names, dtype=object)
 
 
-def _refuse_rows(bad: np.ndarray, values: np.ndarray, key: str, why: str) -> None:
+def _refuse_rows(bad: np.ndarray, values: np.ndarray | pd.Series, key: str, why: str) -> None:
     if rows := np.flatnonzero(bad).tolist():
+        first = str(np.asarray(values, dtype=object)[rows[0]])[:60]
         more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
-        raise _bad(f"row {rows[0] + 1} of the sample: {key} {str(values[rows[0]])[:60]!r} {why}{more}")
+        raise _bad(f"row {rows[0] + 1} of the sample: {key} {first!r} {why}{more}")
 
 
 def _bad(message: str) -> CriteriaError:

@@ -95,7 +95,7 @@ def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = No
     if asked == spec.table:  # instruments are declared in its columns
         columns.append(spec.roll)
         columns += [instrument.exposure for instrument in spec.instruments]
-        columns += [instrument.label[0] for instrument in spec.instruments if instrument.label]
+        columns += [column for instrument in spec.instruments for column, _ in instrument.labels]
     quoted = ", ".join(f'"{name}"' for name in dict.fromkeys(filter(None, columns)))
     return f"SELECT TOP {top:d} {quoted} FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
 

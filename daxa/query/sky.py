@@ -121,11 +121,11 @@ def near_pairs(
         return
     # Unbalanced trees build twice as fast and answer as well here.
     pointings = cKDTree(_unit_vectors(ra, dec), balanced_tree=False, compact_nodes=False)
-    vectors = _unit_vectors(target_ra, target_dec)
     chords = _chord(reach)
 
     def search(members: np.ndarray) -> tuple[np.ndarray, ...] | None:
-        found = _walk(pointings, vectors[members], float(chords[members].max()))
+        vectors = _unit_vectors(target_ra[members], target_dec[members])
+        found = _walk(pointings, vectors, float(chords[members].max()))
         if found is None:
             return None
         target = members[found["j"]]

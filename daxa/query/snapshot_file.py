@@ -137,7 +137,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     >>> declaration_of(xmm, xmm.table) == declaration_of(xmm, xmm.mirrors[0])
     False
     """
-    instruments = [[item.name, item.exposure, list(item.label or ()), item.field_of_view.roll]
+    instruments = [[item.name, item.exposure, [list(label) for label in item.labels], item.field_of_view.roll]
                    for item in spec.instruments]  # fmt: skip
     asked = {
         "format": _FORMAT,

@@ -8,7 +8,7 @@ import pytest
 
 import daxa
 from daxa.archive import git
-from daxa.archive.create import create_archive
+from daxa.archive.create import check_missions, create_archive
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, ServiceError
 
 
@@ -103,3 +103,23 @@ def test_a_mission_that_nothing_processes_is_refused_before_anything_is_asked(
     assert mission.spec.title in caught.value.message
     assert remedy in caught.value.remedy
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("chandra", ["HETG"]), ("chandra", ["ACIS", "LETG"]), ("xmm", ["R1", "OM"]), ("swift", ["BAT"])],
+)
+def test_instruments_that_nothing_processes_are_refused_by_name(tmp_path, name, chosen, identity):
+    mission = daxa.Mission(name).filter(instruments=chosen)
+    with pytest.raises(NotPossible, match=f"{mission.spec.title} .*{chosen[-1]}") as caught:
+        create_archive(tmp_path / "a907", [mission])
+    assert caught.value.code == "impossible.not-processed"
+    other = daxa.Mission(name).filter(min_exposure="5 ks").criteria
+    with pytest.raises(NotPossible, match=chosen[-1]):
+        create_archive(tmp_path / "a907", [daxa.Mission(name).filter(mission.criteria | other)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_instruments_beside_those_that_are_processed_are_no_obstacle():
+    for name, chosen in (("xmm", ["PN", "R1"]), ("swift", ["XRT", "BAT"]), ("chandra", ["ACIS"]), ("ixpe", [])):
+        check_missions([daxa.Mission(name).filter(instruments=chosen or None)], [name])

@@ -37,6 +37,20 @@ def test_one_mission_is_shown_in_full(capsys, name):
     for bibcode in spec.bibcodes:
         assert bibcode in text
     assert spec.acknowledgement in text
+    assert spec.credit.dataset in text
+    for cut in (*spec.table.where, *spec.table.mode):
+        assert cut in text
+    for label, code in {**spec.table.categories, **(spec.table.second_category or ("", {}))[1]}.items():
+        assert f"{label!r}: {code}" in text
+    for instrument in spec.instruments:
+        assert all(f"{column} is {value}" in text for column, value in instrument.labels)
+        assert all(alias in text for alias in instrument.aliases)
+        assert instrument.exposure in text
+    assert all(mirror.name in text for mirror in spec.mirrors)
+    assert not spec.event_times or repr(spec.event_times.mjdref) in text
+    assert all(f"channels {band.pi[0]} to {band.pi[1]}" in text for band in spec.bands)
+    if spec.table.proprietary == "date":
+        assert ", ".join(f"{value:g}" for value in spec.table.never_public) in text
 
 
 def test_an_alias_is_understood_and_shapes_are_said(capsys):
@@ -64,6 +78,10 @@ def test_programs_get_a_line_of_json_for_each(capsys):
     (swift,) = [json.loads(line) for line in shown(capsys, "swift", "--json").splitlines()]
     assert [one["name"] for one in swift["instruments"] if one["default"]] == ["XRT"]
     assert swift["columns"]["obs_id"] == "obsid"
+    assert [one["name"] for one in swift["instruments"] if one["wide"]] == ["BAT"]
+    (xmm,) = [json.loads(line) for line in shown(capsys, "xmm", "--json").splitlines()]
+    assert xmm["never_public"] == [0, 416422]
+    assert xmm["mirrors"] == ["xsa.v_all_observations at ESA"]
 
 
 def test_an_unknown_mission_is_an_error_with_a_remedy(capsys):

@@ -87,6 +87,23 @@ def test_nothing_asked_and_nothing_found_are_errors(search):
     assert "absent.csv cannot be read" in said.err
 
 
+def test_when_nothing_is_found_every_mission_says_what_emptied_it(search):
+    code, said = search("--mission", "xmm", "--mission", "nustar", "--position", "10,80", "--start", "2006-01-01")
+    assert code == 3
+    assert "nothing was found in 2 missions" in said.err
+    assert "no observation of XMM-Newton meets the criteria: 2 in the table, 0 within the field of view" in said.err
+    assert "no observation of NuSTAR meets the criteria: 1 in the table, 0 within the field of view" in said.err
+    assert "public on" not in said.err, "what came after the condition that left none is not to blame"
+
+
+def test_a_service_that_failed_is_not_told_as_nothing_found(search):
+    """XMM's table has no such observation, but Chandra's and Suzaku's might: they could not be read."""
+    code, said = search("--mission", "xmm", "--mission", "chandra", "--mission", "suzaku", "--position", "10,80")
+    assert code == 10
+    assert "2 missions could not be searched: chandra: " in said.err
+    assert "; suzaku: " in said.err
+
+
 def test_a_votable_has_units_and_is_all_that_is_written(search):
     code, said = search("--mission", "xmm", "--mission", "nustar", "--target", "Abell 907", "--votable")
     assert code == 0

@@ -182,6 +182,14 @@ def test_criteria_that_select_the_same_are_a_commit_of_their_own(archive, capsys
     assert replays(archive, "xmm")
 
 
+def test_instruments_that_nothing_processes_are_not_selected(archive, capsys):
+    before = commits(archive)
+    assert main(["select", "--target", "Abell 907", "--instrument", "R1,OM", "--yes"]) == 8
+    assert "nothing processes the data of XMM-Newton R1, OM yet" in capsys.readouterr().err
+    assert commits(archive) == before
+    assert main(["select", "--target", "Abell 907", "--instrument", "PN,R1", "--yes"]) == 0
+
+
 def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
     pipeline = archive.pipeline.read_text()
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 0

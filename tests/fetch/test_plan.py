@@ -38,6 +38,7 @@ def test_xmm_takes_chosen_cameras_and_what_they_share():
         ("OBX000ATTTSR0000.FTZ", "attitude"),
         ("PNS003FBKTSR0000.FTZ", "flare-background"),
         ("PNS003PIEVLI0000.FTZ", "events"),
+        ("PNS003TIEVLI0000.FTZ", "events"),
         ("PNU014PIEVLI0000.FTZ", "events"),
     ]
 
@@ -104,7 +105,7 @@ def test_malformed_extra_is_named():
 
 def test_unknown_instrument():
     with pytest.raises(CriteriaError):
-        choose_files(XMM, "0404910601", ["RGS1"], XMM_PATHS)
+        choose_files(XMM, "0404910601", ["HRI"], XMM_PATHS)
 
 
 @given(st.permutations(XMM_PATHS), st.sampled_from([["PN"], ["M1", "M2"], ["M2", "M1"], ["PN", "M1", "M2"]]))

@@ -40,7 +40,7 @@ def row_of(spec):
     words = {word for text in spec.table.where for word in re.findall(r"[a-z]\w+", re.sub(r"'[^']*'", "", text))}
     named = {*columns.values(), *(words - {"in", "like", "not", "or", "and"})}
     named |= {one.exposure for one in spec.instruments if one.exposure}
-    named |= {one.label[0] for one in spec.instruments if one.label}
+    named |= {column for one in spec.instruments for column, _ in one.labels}
     named |= {name for name in re.findall(r'"(\w+)"', build_query(spec, 1)) if name != "__row"}
     row: dict[str, object] = {name: TEXTS.get(name, 1000.0) for name in named}
     row |= {name: f"{name} on" for name in spec.table.mode}
@@ -77,7 +77,7 @@ def test_a_service_answers_what_is_asked_and_the_answer_is_understood(mission, t
     assert kept["category"] == next(iter(spec.table.categories.values()), spec.table.only_category)
     assert kept["roll"] == 271.25 if spec.roll else np.isnan(kept["roll"])
     assert set(kept["exposures"].split(",")) == {"1000" if spec.instruments[0].exposure else ""}
-    labelled = any(one.label for one in spec.instruments)
+    labelled = any(one.labels for one in spec.instruments)
     assert kept["instruments"] == (
         spec.instruments[0].name if labelled else ",".join(one.name for one in spec.instruments)
     )

@@ -47,7 +47,11 @@ def test_a_usual_row(mission):
     assert row["target"] == BY_MISSION[mission]["name"]
     assert row["row_id"] == BY_MISSION[mission]["__row"]
     told = BY_MISSION[mission]
-    used = {one.name for one in spec.instruments if not one.label or told[one.label[0]].startswith(one.label[1])}
+    used = {
+        one.name
+        for one in spec.instruments
+        if one.name in spec.default_instruments and all(told[key].startswith(value) for key, value in one.labels)
+    }
     assert set(row["instruments"].split(",")) == used
     check_table(arrange(found.table), spec, name="test")
 
@@ -151,10 +155,27 @@ def test_instruments_are_those_with_exposure(exposures, instruments):
 
 
 @pytest.mark.parametrize(
-    ("detector", "instruments"), [("ACIS-S", "ACIS"), ("ACIS", "ACIS"), ("HRC-I", "HRC"), ("", "")]
+    ("detector", "grating", "instruments"),
+    [
+        ("ACIS-S", "NONE", "ACIS"),
+        ("ACIS", "NONE", "ACIS"),
+        ("HRC-I", "NONE", "HRC"),
+        ("HRC-S", "NONE", "HRC"),
+        ("ACIS-S", "HETG", "HETG"),
+        ("HRC-S", "LETG", "LETG"),
+        ("HRX", "NONE", ""),
+        ("ACIS-S", "", ""),
+        ("", "NONE", ""),
+    ],
 )
-def test_the_detector_of_a_row_counts_where_the_table_names_it(detector, instruments):
-    assert one("chandra", detector=detector)["instruments"] == instruments
+def test_the_labels_of_a_row_count_where_the_table_has_them(detector, grating, instruments):
+    assert one("chandra", detector=detector, grating=grating)["instruments"] == instruments
+
+
+def test_gratings_and_the_optical_monitor_are_there_when_they_observed():
+    row = one("xmm", rgs1_time=20000.0, om_time=18000.0)
+    assert row["instruments"] == "PN,M1,M2,R1,OM"
+    assert row["exposures"] == "15000,19000,19000,20000,18000"
 
 
 def test_of_repeated_obs_ids_the_longest_exposure_stays_whatever_the_order():

@@ -6,12 +6,16 @@ import csv
 
 import numpy as np
 import pytest
+from astropy.coordinates import angular_separation
 from astropy.time import Time
 
 from daxa.errors import CriteriaError, ServiceError
 from daxa.missions import find_mission, mission_names
+from daxa.query import make_criteria
 from daxa.query.columns import choose_columns
+from daxa.query.match import match
 from daxa.query.mission import Mission
+from daxa.query.pairs import list_pairs
 from daxa.query.services import ask_columns
 from daxa.query.snapshot import take_snapshot
 from daxa.sample import Observatory
@@ -170,3 +174,34 @@ def test_a_calibration_observation_is_found_where_it_pointed(calibration, tmp_pa
             assert one["ObsID"] in set(found["obs_id"])
         only = mission.filter(obs_ids=["900033", "700016"], instruments=["TM1", "TM3"]).observations
     assert dict(zip(only["obs_id"], only["instruments"], strict=True)) == {"900033": "TM1", "700016": "TM3"}
+
+
+def test_ten_thousand_places_name_the_calibration_observations_that_hold_them(calibration, tmp_path):
+    """And those that a radius reaches; distances are astropy's, one by one."""
+    spec = find_mission("erosita_calpv")
+    table = taken(spec, rows_of(calibration), tmp_path).table
+    rng = np.random.default_rng(170)
+    ra, dec = rng.uniform(0, 360, 10_000), np.degrees(np.arcsin(rng.uniform(-1, 1, 10_000)))
+    ra[:40], dec[:40] = rng.choice([0.0, 360 - 1e-9, 77.0], 40), rng.choice([90.0, -90.0, 0.0], 40)
+    # Nine thousand about the pointings, where something is to be found; one field lies across RA 0.
+    about = rng.choice(len(table), 9_000)
+    dec[1000:] = np.clip(table["dec"].to_numpy()[about] + rng.uniform(-1, 1, 9_000), -90, 90)
+    ra[1000:] = (table["ra"].to_numpy()[about] + rng.uniform(-1, 1, 9_000) / np.cos(np.radians(dec[1000:]))) % 360
+    radius = rng.choice([1.0, 20.0, 240.0], len(ra))
+    middles, places = np.radians(table[["ra", "dec"]].to_numpy().T), np.radians([ra, dec])[..., None]
+    apart = 60 * np.degrees(angular_separation(*places, *middles))
+    ((scan, scanned),) = spec.other_fields
+    reach = np.where(table["obs_id"].isin(scanned), scan.radius, 31.0)
+    assert np.abs(apart - reach).min() > 1e-6
+    sample = {"ra": ra, "dec": dec, "radius_arcmin": radius}
+    pairs = list_pairs(match(spec, table, make_criteria(spec, sample=sample), at=60_000.0))
+    found = sorted(zip(pairs["target"].astype(int) - 1, pairs["obs_id"], strict=True))
+    number, row = np.nonzero(apart <= reach + radius[:, None])
+    assert found == sorted(zip(number, table["obs_id"].to_numpy()[row], strict=True))
+    held = pairs[pairs["owner"]]
+    number, row = np.nonzero(apart <= reach)
+    assert len(number) > 10_000
+    assert sorted(zip(held["target"].astype(int) - 1, held["obs_id"], strict=True)) == sorted(
+        zip(number, table["obs_id"].to_numpy()[row], strict=True)
+    )
+    assert set(pairs["obs_id"][pairs["approximate"]]) == set(scanned) & set(pairs["obs_id"])
