@@ -99,7 +99,7 @@ def test_a_gap_through_the_source_does_not_change_its_rate():
     assert np.mean(rates) == pytest.approx(200, abs=3 * np.std(rates) / np.sqrt(60) + 2)
 
 
-@pytest.mark.parametrize(("counts", "background"), [(10, 0.005), (30, 0.1)])
+@pytest.mark.parametrize(("counts", "background"), [(10, 0.005), (5, 0.1), (30, 0.1)])
 def test_limits_cover_as_often_as_they_say(counts, background):
     rng = np.random.default_rng(counts)
     mean = expected(truth(counts), background)
@@ -108,10 +108,17 @@ def test_limits_cover_as_often_as_they_say(counts, background):
     assert np.mean(np.array(limits) >= counts) == pytest.approx(0.9, abs=0.02 + 0.03)
 
 
+def test_limits_are_never_below_that_of_an_empty_place():
+    lucky = upper_limit(scene(np.zeros(SHAPE), 0.1), 20, 20, reach=12)
+    rng = np.random.default_rng(3)
+    empty = [upper_limit(scene(rng.poisson(0.1, SHAPE), 0.1), 20, 20, reach=12) for _ in range(200)]
+    assert lucky == min(empty) == pytest.approx(np.median(empty), rel=0.1)
+
+
 def test_limits_on_nothing():
     empty = upper_limit(scene(np.zeros(SHAPE), 1e-9), 20, 20, reach=20)
-    # Jeffreys' prior and no count: the 90 % point of a Gamma distribution of shape 1/2.
-    assert empty == pytest.approx(stats.gamma.ppf(0.9, 0.5) / PSF.eef(np.array([20.0]))[0], rel=0.03)
+    # No count and no background: half of exp(-rate) is 10 %.
+    assert empty == pytest.approx(np.log(5) / PSF.eef(np.array([20.0]))[0], rel=0.03)
     assert upper_limit(scene(np.zeros(SHAPE), 0.0, exposure=0.0), 20, 20, reach=9) == np.inf
 
 
