@@ -25,8 +25,6 @@ __all__ = ["Cut", "chosen", "positions_valid", "select", "standard_cut"]
 
 _NO_CHIP = 256
 _MOST_MOMENTS = 50_000
-_FEW = 100
-"""Events between two moments, at least, that are worth being looked up together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,16 +180,4 @@ def _by_state(moments: np.ndarray, states: np.ndarray, times: np.ndarray, chips:
     first, last = moments.searchsorted((low, high), side="right").tolist()
     if first == last:
         return states[first][chips]
-    if last - first < len(times) // _FEW and (times[1:] >= times[:-1]).all():
-        return _by_run(moments[first:last], states[first : last + 1], times, chips)
     return states[first + moments[first:last].searchsorted(times, side="right"), chips]
-
-
-def _by_run(moments: np.ndarray, states: np.ndarray, times: np.ndarray, chips: np.ndarray) -> np.ndarray:
-    """The same for increasing times, as lists have them: between two moments events are looked up together."""
-    good = np.empty(len(times), dtype=bool)
-    begin = 0
-    for state, end in zip(states, [*times.searchsorted(moments).tolist(), len(times)], strict=True):
-        good[begin:end] = state[chips[begin:end]]
-        begin = end
-    return good
