@@ -10,20 +10,22 @@ processor (all cases have one thread): they hold on a busy machine.  What is mea
 - daxa: `EventList.open`, the standard screening, per-CCD good times, a band, an image of
   648 x 648 pixels;
 - astropy: the same with `astropy.io.fits` and plain numpy (`histogram2d`);
-- CFITSIO: the same by its extended file names, one image per CCD;
-- stingray: the reading of the times alone by its reader, which neither screens nor bins
-  images (where installed);
-- XGA: the same screening, band and pixels, which knows no good times (where installed).
+- CFITSIO: the same by its extended file names, in one pass over the file;
+- fitsio: the columns read by it in chunks, as CFITSIO advises, and the same plain numpy;
+- stingray: the reading of the times alone by its reader, which neither screens nor bins images;
+- XGA: its `EventList` and `generate_image` with the same flags, patterns, band and pixels; it
+  knows nothing of good times.
 
-Memory is what Python and numpy took at most (of CFITSIO it is not known).
+The last two need not stand beside daxa: `--peers` names the Python that has them.  Those that
+are nowhere are left out and named.  Memory is what Python and numpy took at most (of CFITSIO
+it is not known).
 
-    python benchmarks/native.py [--events 5000000] [--repeat 3] [--cases plain daxa]
+    python benchmarks/native.py [--events 5000000] [--repeat 3] [--cases plain daxa] [--peers venv/bin/python]
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -75,8 +77,6 @@ def make(path: Path, events: int) -> None:
             header[f"TCRPX{number}"], header[f"TCRVL{number}"] = 25921.0, 150.0 if name == "X" else 2.0
             header[f"TCDLT{number}"] = 0.05 / 3600 * (-1 if name == "X" else 1)
             header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 1, 51840
-        elif name == "PI":
-            header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 0, 20479
     cards = {"TELESCOP": "XMM", "INSTRUME": "EPN", "OBS_ID": "0000000001", "MJDREF": 50814.0, "SIMULATD": True}
     cards |= {"TIMESYS": "TT", "DSTYP1": "CCDNR", "DSTYP2": "TIME", "DSVAL2": "TABLE"}
     for chip in CHIPS:
@@ -95,7 +95,7 @@ def make(path: Path, events: int) -> None:
                 [fits.Column(key, "D", unit="s", array=values) for key, values in columns], name=f"GTI000{chip:02d}"
             )
             out.write(table.header.tostring(padding=True).encode())
-            data = table.data.tobytes()
+            data = intervals(chip).astype(">f8").tobytes()
             out.write(data + b"\0" * (-len(data) % 2880))
 
 
@@ -134,34 +134,47 @@ def run_astropy(path: Path) -> int:
     from astropy.io import fits
 
     with fits.open(path, memmap=True) as units:
-        data = units["EVENTS"].data
-        keep = ((data["FLAG"] & 0x0CFA0000) == 0) & (data["FLAG"] == 0) & (data["PATTERN"] <= 4)
-        keep &= (data["PI"] >= BAND[0]) & (data["PI"] <= BAND[1])
-        good = np.zeros(len(data), dtype=bool)
-        for chip in CHIPS:
-            own = keep & (data["CCDNR"] == chip)
-            table = units[f"GTI000{chip:02d}"].data
-            times = data["TIME"][own]
-            before = np.searchsorted(table["START"], times, side="right") - 1
-            good[own] = (before >= 0) & (times < table["STOP"][before])
-        edges = FIRST - 0.5 + BIN * np.arange(SIDE + 1)
-        image = np.histogram2d(data["Y"][good], data["X"][good], bins=(edges, edges))[0]
+        return int(by_hand(units["EVENTS"].data).sum())
+
+
+def run_fitsio(path: Path) -> int:
+    import fitsio
+
+    image = np.zeros((SIDE, SIDE))
+    with fitsio.FITS(path) as units:
+        table = units["EVENTS"]
+        count = table.get_nrows()
+        for start in range(0, count, 1_000_000):
+            image += by_hand(table.read(columns=list(COLUMNS), rows=range(start, min(start + 1_000_000, count))))
     return int(image.sum())
+
+
+def by_hand(data: np.ndarray) -> np.ndarray:
+    """The image of some rows in plain numpy, as many a script has it."""
+    keep = ((data["FLAG"] & 0x0CFA0000) == 0) & (data["FLAG"] == 0) & (data["PATTERN"] <= 4)
+    keep &= (data["PI"] >= BAND[0]) & (data["PI"] <= BAND[1])
+    good = np.zeros(len(data), dtype=bool)
+    for chip in CHIPS:
+        own = keep & (data["CCDNR"] == chip)
+        start, stop = intervals(chip).T
+        times = data["TIME"][own]
+        before = np.searchsorted(start, times, side="right") - 1
+        good[own] = (before >= 0) & (times < stop[before])
+    edges = FIRST - 0.5 + BIN * np.arange(SIDE + 1)
+    return np.histogram2d(data["Y"][good], data["X"][good], bins=(edges, edges))[0]
 
 
 def run_cfitsio(path: Path) -> int:
     import fitsio
 
-    total, last = 0, FIRST + BIN * SIDE - 1
-    for chip in CHIPS:
-        cut = (
-            f"CCDNR == {chip} && (FLAG & 217710592) == 0 && FLAG == 0 && PATTERN <= 4 && PI >= {BAND[0]} && "
-            f'PI <= {BAND[1]} && gtifilter("{path}[GTI000{chip:02d}]", TIME, "START", "STOP")'
-        )
-        name = f"{path}[EVENTS][{cut}][bin X={FIRST}:{last}:{BIN},Y={FIRST}:{last}:{BIN}]"
-        with fitsio.FITS(name) as image:
-            total += int(image[0].read().sum())
-    return total
+    good = (f'(CCDNR == {chip} && gtifilter("{path}[GTI000{chip:02d}]", TIME, "START", "STOP"))' for chip in CHIPS)
+    cut = f"(FLAG & 217710592) == 0 && FLAG == 0 && PATTERN <= 4 && PI >= {BAND[0]} && PI <= {BAND[1]}"
+    written = path.with_suffix(".cut")
+    # Longer than a file name may be: CFITSIO reads it from a file.
+    written.write_text(f"{cut} && (\n" + " ||\n".join(good) + ")\n", encoding="ascii")
+    last = FIRST + BIN * SIDE - 1
+    with fitsio.FITS(f"{path}[EVENTS][@{written}][bin X={FIRST}:{last}:{BIN},Y={FIRST}:{last}:{BIN}]") as image:
+        return int(image[0].read().sum())
 
 
 def run_stingray(path: Path) -> int:
@@ -173,14 +186,13 @@ def run_stingray(path: Path) -> int:
 
 def run_xga(path: Path) -> int:
     from astropy.units import Quantity
-    from xga.products import EventList
+    from xga.products.events import EventList
 
-    events = EventList(str(path), "0000000001", "pn", "", "", "", "xmm", energy_per_channel=Quantity(1, "eV / chan"))
+    events = EventList(str(path), "0000000001", "pn", telescope="xmm", energy_per_channel=Quantity(1, "eV/chan"))
+    limits = Quantity([FIRST, FIRST + BIN * SIDE], "pix")
+    band = dict(zip(("lo_en", "hi_en"), Quantity(BAND, "eV"), strict=True))
     image = events.generate_image(
-        bin_size=BIN,
-        lo_en=Quantity(BAND[0], "eV"),
-        hi_en=Quantity(BAND[1], "eV"),
-        filt_operations={"FLAG": ["==0"], "PATTERN": ["<=4"]},
+        bin_size=BIN, x_lims=limits, y_lims=limits, filt_operations={"FLAG": "== 0", "PATTERN": "<= 4"}, **band
     )
     return int(image.data.sum())
 
@@ -190,19 +202,24 @@ CASES = {
     "daxa": run_daxa,
     "astropy": run_astropy,
     "CFITSIO": run_cfitsio,
+    "fitsio": run_fitsio,
     "stingray": run_stingray,
     "XGA": run_xga,
 }
+MODULES = {"CFITSIO": "fitsio", "fitsio": "fitsio", "stingray": "stingray", "XGA": "xga"}
+SAME = ("daxa", "astropy", "CFITSIO", "fitsio")
+"""Cases whose images must be the same."""
 
 
 def measure(case: str, path: Path) -> dict[str, float]:
     """Time of a case, the better of two; in a further, untimed run the most memory that Python and numpy took."""
     import astropy.wcs  # noqa: F401 - importing is not timed
 
-    import daxa.xray.image  # noqa: F401
+    if case in {"plain", "daxa"}:
+        import daxa.xray.image  # noqa: F401
 
     best, result = float("inf"), 0
-    for _ in range(1 if case == "CFITSIO" else 2):
+    for _ in range(2):
         start = time.process_time()
         result = CASES[case](path)
         best = min(best, time.process_time() - start)
@@ -214,11 +231,27 @@ def measure(case: str, path: Path) -> dict[str, float]:
     return {"seconds": best, "result": result, "megabytes": peak / 1e6}
 
 
+def has(python: str, module: str) -> bool:
+    """Whether a Python can import a module."""
+    asked = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    return subprocess.run([python, "-c", asked], check=False).returncode == 0
+
+
+def run_apart(python: str, case: str, path: Path) -> dict[str, float]:
+    """What a case takes in a process of its own; what XGA and matplotlib write for themselves stays beside the list."""
+    place = path.parent
+    command = [python, str(Path(__file__).resolve()), "--case", case, "--path", str(path)]
+    own = {"XGA_CONFIG_DIR": str(place), "XDG_CONFIG_HOME": str(place), "MPLCONFIGDIR": str(place)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=place, env=os.environ | own)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="plain and daxa at least")
+    parser.add_argument("--peers", default=sys.executable, help="the Python that has stingray and XGA")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -233,24 +266,22 @@ def main() -> None:
 
 
 def report(path: Path, arguments: argparse.Namespace) -> None:
-    modules = {"CFITSIO": "fitsio", "stingray": "stingray", "XGA": "xga"}
-    cases = [case for case in arguments.cases if importlib.util.find_spec(modules.get(case, "numpy"))]
-    found = {}
-    print(f"{'case':10}{'seconds':>10}{'/ plain':>10}{'MB':>8}{'counts':>12}")
+    found: dict[str, dict[str, float]] = {}
+    pythons = {case: arguments.peers if case in {"stingray", "XGA"} else sys.executable for case in arguments.cases}
+    cases = [case for case in arguments.cases if has(pythons[case], MODULES.get(case, "numpy"))]
     for _ in range(arguments.repeat):
         for case in cases:
-            command = [sys.executable, __file__, "--case", case, "--path", str(path)]
-            # XGA writes a configuration where it is first imported.
-            environ = {**os.environ, "XGA_CONFIG_DIR": str(path.parent)}
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
-            one = json.loads(done.stdout.splitlines()[-1])
+            one = run_apart(pythons[case], case, path)
             if case not in found or one["seconds"] < found[case]["seconds"]:
                 found[case] = one
+    print(f"{'case':10}{'seconds':>10}{'/ plain':>10}{'MB':>8}{'counts':>12}")
     for case, one in found.items():
         ratio = one["seconds"] / found["plain"]["seconds"]
-        counts = one["result"] if case in {"daxa", "astropy", "CFITSIO"} else "-"
+        counts = one["result"] if case in {*SAME, "XGA"} else "-"
         print(f"{case:10}{one['seconds']:>10.3f}{ratio:>10.2f}{one['megabytes']:>8.0f}{counts:>12}")
-    made = {found[case]["result"] for case in ("daxa", "astropy", "CFITSIO") if case in found}
+    for case in set(arguments.cases) - set(cases):
+        print(f"{case:10} is not installed")
+    made = {found[case]["result"] for case in SAME if case in found}
     assert len(made) == 1, "the images differ"
     ratios = {case: round(one["seconds"] / found["plain"]["seconds"], 2) for case, one in found.items()}
     print(f"\n{json.dumps({'events': arguments.events, 'ratios': ratios, 'megabytes': found['daxa']['megabytes']})}")
