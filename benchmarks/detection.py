@@ -5,7 +5,7 @@
 
 Peers are sep (Source Extractor) and photutils, at thresholds that give them as many false sources on
 empty fields as daxa makes there.  Seeds differ from those of the calibration, which `--calibrate` repeats
-(an hour); its output is what `daxa/xray/falserate.py` is made from.
+(an hour); its output is what `daxa/xray/detection/falserate.py` is made from.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from daxa.xray.detect import default_scales, find_sources
-from daxa.xray.peaks import find_peaks, merge_peaks
-from daxa.xray.psf import psf_for
-from daxa.xray.psffit import Fit, Scene, fit_source, source_image, upper_limit
-from daxa.xray.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.detection.detect import default_scales, find_sources
+from daxa.xray.detection.peaks import find_peaks, merge_peaks
+from daxa.xray.detection.psf import psf_for
+from daxa.xray.detection.psffit import Fit, Scene, fit_source, source_image, upper_limit
+from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
 
 SIDE = 384
 PIXEL = 4.35

@@ -112,7 +112,7 @@ def _rows(rng: np.random.Generator, count: int, at: float, events: int) -> np.nd
 
 def run_plain(path: Path) -> int:
     """Every needed column as an array in the machine's byte order, filled a megabyte of rows at a time (fastest)."""
-    from daxa.xray.events import open_events
+    from daxa.xray.lists.events import open_events
 
     rows = open_events(path).rows
     columns = {name: np.empty(len(rows), ROW[name].newbyteorder("=")) for name in COLUMNS}
@@ -216,7 +216,7 @@ def measure(case: str, path: Path) -> dict[str, float]:
     import astropy.wcs  # noqa: F401 - importing is not timed
 
     if case in {"plain", "daxa"}:
-        import daxa.xray.image  # noqa: F401
+        import daxa.xray.imaging.image  # noqa: F401
 
     best, result = float("inf"), 0
     for _ in range(2):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daxa.query.mission import Mission
     from daxa.report.coverage import Coverage
     from daxa.report.mosaic import Mosaicked
-    from daxa.xray.positions import Aperture
+    from daxa.xray.imaging.positions import Aperture
 
 __all__ = ["Archive", "open"]
 
@@ -161,7 +161,7 @@ class Archive:
         missions, obs_ids, instruments, bands
             What is asked; what is empty is all.  Bands are (from, to) in keV.
         aperture
-            How counts are taken (`daxa.xray.positions.Aperture`).
+            How counts are taken (`daxa.xray.imaging.positions.Aperture`).
         workers, observe
             As for `daxa.report.coverage.cover_targets`.
 

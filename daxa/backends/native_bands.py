@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daxa.backends.native_exposure import Exposure, band_channels
 from daxa.missions import find_mission
-from daxa.xray.bands import adjacent_ranges
+from daxa.xray.lists.bands import adjacent_ranges
 
 __all__ = ["Chosen", "chosen_bands", "chosen_pixel"]
 

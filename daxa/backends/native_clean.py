@@ -13,13 +13,13 @@ from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError
 from daxa.run.product import parse_product
 from daxa.run.task import Task
-from daxa.xray.cleaned import write_clean_events, write_gti
-from daxa.xray.cut import Cut
-from daxa.xray.events import open_events
-from daxa.xray.flarereport import flare_cards, write_flare_picture, write_flare_table
-from daxa.xray.flarescreen import FlareScreen, screen_flares
-from daxa.xray.livetime import ontime
-from daxa.xray.screening import screening_for
+from daxa.xray.cleaning.cleaned import write_clean_events, write_gti
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
+from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
+from daxa.xray.cleaning.livetime import ontime
+from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.lists.events import open_events
 
 __all__ = ["make_clean"]
 

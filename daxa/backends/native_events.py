@@ -15,11 +15,11 @@ from daxa.errors import DataError, NotPossible
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task
-from daxa.xray.cleaned import write_clean_events
-from daxa.xray.cut import Cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.formats import card_text
-from daxa.xray.livetime import ontime
+from daxa.xray.cleaning.cleaned import write_clean_events
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.livetime import ontime
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.formats import card_text
 
 __all__ = ["make_events"]
 

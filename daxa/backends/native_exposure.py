@@ -10,9 +10,9 @@ from typing import TextIO
 from daxa.missions import find_mission
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
-from daxa.xray.bands import pi_range
-from daxa.xray.events import EventList
-from daxa.xray.formats import EventFormat, card_text
+from daxa.xray.lists.bands import pi_range
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.formats import EventFormat, card_text
 
 __all__ = ["Exposure", "band_channels", "band_text", "products_in"]
 

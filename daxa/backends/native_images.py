@@ -20,18 +20,18 @@ from daxa.backends.native_maps import ArchiveMap, archive_maps, grid_of, usable_
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
-from daxa.xray.attitude import Attitude, read_attitude
-from daxa.xray.cut import Cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.exposure import Cards, exposure_map
-from daxa.xray.formats import card_text
-from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
-from daxa.xray.lightcurve import LightCurve, light_curve, write_light_curve
-from daxa.xray.members import EventMember
-from daxa.xray.pairing import rate_map
-from daxa.xray.quicklook import write_quicklook
-from daxa.xray.screening import screening_for
-from daxa.xray.vignetting import Vignetting, axis_pixel, vignetting_for
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
+from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.imaging.attitude import Attitude, read_attitude
+from daxa.xray.imaging.exposure import Cards, exposure_map
+from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
+from daxa.xray.imaging.members import EventMember
+from daxa.xray.imaging.pairing import rate_map
+from daxa.xray.imaging.quicklook import write_quicklook
+from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, vignetting_for
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.formats import card_text
 
 __all__ = ["make_images"]
 

@@ -12,11 +12,11 @@ from astropy.io import fits
 from daxa.backends.native_exposure import Exposure, products_in
 from daxa.errors import DataError
 from daxa.run.task import Task
-from daxa.xray.cut import Cut
-from daxa.xray.exposure import Cards
-from daxa.xray.image import ImageGrid, image_header
-from daxa.xray.occupancy import is_moving
-from daxa.xray.pairing import MapFacts, apply_choice, choose_map, same_grid
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.imaging.exposure import Cards
+from daxa.xray.imaging.image import ImageGrid, image_header
+from daxa.xray.imaging.occupancy import is_moving
+from daxa.xray.imaging.pairing import MapFacts, apply_choice, choose_map, same_grid
 
 __all__ = ["ARCHIVED", "ArchiveMap", "archive_maps", "grid_of", "usable_map"]
 

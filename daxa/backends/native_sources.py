@@ -25,13 +25,13 @@ from daxa.errors import ConfigError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task, canonical
-from daxa.xray.detect import find_sources, sensitivity_map
-from daxa.xray.formats import card_number, card_text
-from daxa.xray.pairing import check_pair
-from daxa.xray.psf import Psf, psf_for
-from daxa.xray.quicklook import write_quicklook
-from daxa.xray.sky import header_wcs
-from daxa.xray.sources import SourceList, circle_radii, parse_regions, write_sources
+from daxa.xray.detection.detect import find_sources, sensitivity_map
+from daxa.xray.detection.psf import Psf, psf_for
+from daxa.xray.detection.sources import SourceList, circle_radii, parse_regions, write_sources
+from daxa.xray.imaging.pairing import check_pair
+from daxa.xray.imaging.quicklook import write_quicklook
+from daxa.xray.lists.formats import card_number, card_text
+from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["PSF_MODELS", "make_sources"]
 
@@ -50,7 +50,7 @@ PSF_MODELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "ixpe": {"DU": "IXPE"},
     }
 )
-"""Mission to beginnings of instrument names and the key of their function in `daxa.xray.psf.PSFS`."""
+"""Mission to beginnings of instrument names and the key of their function in `daxa.xray.detection.psf.PSFS`."""
 
 _KEV = 1.0
 """Energy of the point spread function of images without an energy band."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, find_mission
 from daxa.run.task import Task
-from daxa.xray.flares import FLARE_METHODS
+from daxa.xray.cleaning.flares import FLARE_METHODS
 
 __all__ = ["CleanParameters", "EventsParameters", "ImagesParameters", "read_clean", "read_events", "read_images"]
 
@@ -50,7 +50,7 @@ class CleanParameters:
     screening
         True for the mission's standard screening.
     flares
-        The method that finds flares, one of `daxa.xray.flares.flare_gti`'s, or ``none``.
+        The method that finds flares, one of `daxa.xray.cleaning.flares.flare_gti`'s, or ``none``.
     mask_sources
         Whether flares are looked for beside the sources, not among them.
     flare_sigma, flare_threshold, flare_scale

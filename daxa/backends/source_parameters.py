@@ -100,7 +100,7 @@ def _band(task: Task, text: object) -> tuple[float, float] | None:
 def _scales(task: Task, table: Mapping[str, object]) -> tuple[float, ...] | None:
     if "scales" not in table:
         return None
-    from daxa.xray.wavelet import make_wavelets
+    from daxa.xray.detection.wavelet import make_wavelets
 
     values = table["scales"]
     if not isinstance(values, list) or not all(isinstance(v, float) and math.isfinite(v) for v in values):
@@ -116,7 +116,7 @@ def _regions(task: Task, text: object) -> str:
         raise _malformed(task, "regions", text, "give the text of a DS9 region file, in three quotation marks")
     if not text.strip():
         return ""
-    from daxa.xray.sources import parse_regions
+    from daxa.xray.detection.sources import parse_regions
 
     try:
         parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}")

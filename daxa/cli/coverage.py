@@ -69,7 +69,7 @@ def coverage(
     """
     import daxa
     from daxa.report.imaged import outside_archive
-    from daxa.xray.positions import Aperture
+    from daxa.xray.imaging.positions import Aperture
 
     if as_json + as_csv + as_votable + (output is not None) > 1:
         raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv, --votable and -o")

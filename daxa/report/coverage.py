@@ -28,8 +28,8 @@ from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
-from daxa.xray.positions import ROW, Aperture, Quality, coverage_at, read_field
-from daxa.xray.sky import header_wcs
+from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
     import pandas as pd

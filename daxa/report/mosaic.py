@@ -20,15 +20,15 @@ from daxa.errors import CriteriaError, DataError, NotPossible, StorageError
 from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.report.imaged import Asked, Imaged, band_text, find_imaged, outside_archive
-from daxa.xray.cut import Cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.formats import card_number, card_text
-from daxa.xray.image import ImageGrid
-from daxa.xray.members import EventMember, ImageMember, Member
-from daxa.xray.mosaic import Mosaic, make_mosaic, mosaic_grid, write_mosaic
-from daxa.xray.pairing import check_pair, same_grid
-from daxa.xray.screening import screening_for
-from daxa.xray.sky import header_wcs
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.imaging.image import ImageGrid
+from daxa.xray.imaging.members import EventMember, ImageMember, Member
+from daxa.xray.imaging.mosaic import Mosaic, make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.imaging.pairing import check_pair, same_grid
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.formats import card_number, card_text
+from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["Mosaicked", "find_member", "mosaic_archive", "write_sky"]
 
@@ -169,7 +169,7 @@ def write_sky(path: Path, mosaic: Mosaic, *, healpix_order: int | None = None) -
     StorageError
         The file is there already, or cannot be written.
     """
-    from daxa.xray.skymaps import coverage_moc, healpix_map, write_healpix
+    from daxa.xray.imaging.skymaps import coverage_moc, healpix_map, write_healpix
 
     if path.exists():
         raise StorageError("exists", f"{path} is there already", remedy="choose another file, or remove it")
@@ -235,7 +235,7 @@ def _events_of(one: Imaged, header, seconds: np.ndarray, weight: float, shared: 
 
 
 def _grid_of(events: EventList, header) -> ImageGrid | None:
-    """Event pixels of an image, which it tells as its physical coordinates (`daxa.xray.image.grid_cards`)."""
+    """Event pixels of an image, which it tells as its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
     if events.sky is None or "CDELT1L" not in header:
         return None
     sides = {card_number(header, f"CDELT{axis}L") for axis in (1, 2)}
@@ -277,7 +277,7 @@ def _names(band: tuple[float, float]) -> dict[str, str]:
 
 
 def _write(place: Path, made: Mosaicked) -> None:
-    from daxa.xray.quicklook import write_quicklook
+    from daxa.xray.imaging.quicklook import write_quicklook
 
     mosaic, count = made.mosaic, len(made.members)
     missions = ", ".join(dict.fromkeys(find_mission(name.partition("/")[0]).title for name in made.members))

@@ -1,7 +1,11 @@
 """The science library: arrays and FITS in, arrays and FITS out.
 
-It knows nothing of archives.  Public names load when they are first used, so that
-importing the package reads no heavy library.
+It knows nothing of archives.  Four rooms, each of which uses those before it: `lists`
+(event lists and what they say of themselves), `cleaning` (which events and times count),
+`imaging` (images, exposure, mosaics, values at positions), `detection` (sources).
+
+Public names load when they are first used, so that importing the package reads no heavy
+library.
 """
 
 from __future__ import annotations
@@ -86,19 +90,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "bands": ("adjacent_ranges", "energy_cards", "pi_range"),
-    "cut": ("Cut", "select", "standard_cut"),
-    "events": ("EventList", "open_events"),
-    "exposure": ("exposure_map",),
-    "flarereport": ("write_flare_picture", "write_flare_table"),
-    "flares": ("flare_gti",),
-    "flarescreen": ("screen_flares",),
-    "formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
-    "clock": ("Clock",),
-    "image": ("ImageGrid", "count_image", "grid_for", "image_header"),
-    "lightcurve": ("light_curve",),
-    "quicklook": ("write_quicklook",),
-    "screening": (
+    "lists.bands": ("adjacent_ranges", "energy_cards", "pi_range"),
+    "lists.clock": ("Clock",),
+    "lists.events": ("EventList", "open_events"),
+    "lists.formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
+    "lists.sky": ("SkyGrid",),
+    "cleaning.cleaned": ("write_clean_events",),
+    "cleaning.cut": ("Cut", "select", "standard_cut"),
+    "cleaning.flarereport": ("write_flare_picture", "write_flare_table"),
+    "cleaning.flares": ("flare_gti",),
+    "cleaning.flarescreen": ("screen_flares",),
+    "cleaning.lightcurve": ("light_curve",),
+    "cleaning.merged": ("check_mergeable", "identity_of", "merge_events"),
+    "cleaning.screening": (
         "STANDARD",
         "Either",
         "Rule",
@@ -108,55 +112,23 @@ _HOMES = {
         "rules_text",
         "screening_for",
     ),
-    "sky": ("SkyGrid",),
-    "usergti": ("apply_user_gtis",),
-    "attitude": (
-        "Attitude",
-        "read_attitude",
-    ),
-    "merged": (
-        "check_mergeable",
-        "identity_of",
-        "merge_events",
-    ),
-    "mosaic": (
-        "EventMember",
-        "ImageMember",
-        "make_mosaic",
-        "mosaic_grid",
-        "write_mosaic",
-    ),
-    "pairing": (
-        "MapFacts",
-        "check_pair",
-        "choose_map",
-        "rate_map",
-    ),
-    "positions": (
-        "Aperture",
-        "Field",
-        "Quality",
-        "cover_fields",
-        "coverage_at",
-        "read_field",
-    ),
-    "skymaps": (
-        "coverage_moc",
-        "healpix_map",
-        "write_healpix",
-    ),
-    "subspace": (
-        "read_subspace",
-        "subspace_mask",
-    ),
-    "cleaned": ("write_clean_events",),
-    "limits": ("upper_limit",),
-    "vignetting": ("vignetting_for",),
-    "background": ("estimate_background",),
-    "detect": ("find_sources", "sensitivity_map"),
-    "psf": ("Psf", "gaussian_psf", "psf_for"),
-    "psffit": ("Scene",),
-    "sources": ("SourceList", "read_regions", "region_mask", "write_sources"),
+    "cleaning.subspace": ("read_subspace", "subspace_mask"),
+    "cleaning.usergti": ("apply_user_gtis",),
+    "imaging.attitude": ("Attitude", "read_attitude"),
+    "imaging.exposure": ("exposure_map",),
+    "imaging.image": ("ImageGrid", "count_image", "grid_for", "image_header"),
+    "imaging.limits": ("upper_limit",),
+    "imaging.mosaic": ("EventMember", "ImageMember", "make_mosaic", "mosaic_grid", "write_mosaic"),
+    "imaging.pairing": ("MapFacts", "check_pair", "choose_map", "rate_map"),
+    "imaging.positions": ("Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"),
+    "imaging.quicklook": ("write_quicklook",),
+    "imaging.skymaps": ("coverage_moc", "healpix_map", "write_healpix"),
+    "imaging.vignetting": ("vignetting_for",),
+    "detection.background": ("estimate_background",),
+    "detection.detect": ("find_sources", "sensitivity_map"),
+    "detection.psf": ("Psf", "gaussian_psf", "psf_for"),
+    "detection.psffit": ("Scene",),
+    "detection.sources": ("SourceList", "read_regions", "region_mask", "write_sources"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

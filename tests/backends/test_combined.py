@@ -11,10 +11,10 @@ from astropy.io import fits
 
 from daxa.backends.native_combined import combine, on_one_grid
 from daxa.run.task import Task
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.image import grid_for
-from daxa.xray.members import EventMember
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.imaging.image import grid_for
+from daxa.xray.imaging.members import EventMember
+from daxa.xray.lists.events import EventList, open_events
 
 HOW = {"EXPMETH": ("FLAT", ""), "VIGNET": (False, "")}
 TASK = Task("xmm", "images", "0404910601", "native", "1")

@@ -19,8 +19,8 @@ from daxa.errors import DataError, NotPossible
 from daxa.fetch.plan import choose_files
 from daxa.missions import find_mission
 from daxa.run.product import parse_product
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import EventList, open_events
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.lists.events import EventList, open_events
 from tests.backends.observations import Fetched, digests, run_step
 from tests.backends.packing import compressed
 from tests.xray.madelists import make_list

@@ -15,10 +15,10 @@ from astropy.wcs import WCS
 from daxa.backends import find_backend
 from daxa.errors import ConfigError, DataError, NotPossible
 from daxa.run.product import parse_product
-from daxa.xray.cut import standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.gti import intersect, total
-from daxa.xray.livetime import livetime, ontime
+from daxa.xray.cleaning.cut import standard_cut
+from daxa.xray.cleaning.livetime import livetime, ontime
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.gti import intersect, total
 from tests.backends.observations import ALL, CHANDRA, NUSTAR, XMM, XMM_ONE, digests, run_step, task_for
 
 STEPS = ("events", "clean", "images")

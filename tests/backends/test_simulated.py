@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from daxa.missions import find_mission
 from daxa.sample.simulate import build_sky
-from daxa.xray.events import open_events
+from daxa.xray.lists.events import open_events
 from tests.backends.observations import Fetched, run_step
 
 

@@ -292,7 +292,7 @@ def test_the_instruments_that_match_nearly_everything_are_wide():
 
 
 def test_what_is_processed_is_what_the_event_formats_know():
-    from daxa.xray import formats
+    from daxa.xray.lists import formats
 
     known = {one.mission for one in formats.FORMATS.values()}
     assert set(mission_names(processed=True)) <= known <= set(mission_names())
@@ -301,8 +301,8 @@ def test_what_is_processed_is_what_the_event_formats_know():
 def test_the_bands_of_what_is_processed_are_those_of_its_instruments():
     """The edges are those of the band within a channel; the bands that ROSAT's channels name are wider."""
     from daxa.errors import NotPossible
-    from daxa.xray import formats
-    from daxa.xray.bands import pi_range
+    from daxa.xray.lists import formats
+    from daxa.xray.lists.bands import pi_range
 
     for form in formats.FORMATS.values():
         spec = find_mission(form.mission)

@@ -17,7 +17,7 @@ from daxa.report import coverage as room
 from daxa.report.coverage import COLUMNS
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.task import ProductFile
-from daxa.xray.positions import Aperture, Quality, coverage_at, read_field
+from daxa.xray.imaging.positions import Aperture, Quality, coverage_at, read_field
 from tests.report.fields import PIXEL, SECONDS, Pointing, made_field, make_archive
 
 FIELDS = (

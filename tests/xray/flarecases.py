@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daxa.xray.lightcurve import LightCurve
+from daxa.xray.cleaning.lightcurve import LightCurve
 
 SEEDS = range(1000, 1060)
 """Sixty curves of each case; the method was tuned on others (2000 to 2059)."""

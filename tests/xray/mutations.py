@@ -17,10 +17,10 @@ import numpy as np
 
 from daxa.errors import DaxaError
 from daxa.xray import EventList
-from daxa.xray.cut import select, standard_cut
-from daxa.xray.image import count_image, grid_for, image_header
-from daxa.xray.lightcurve import light_curve
-from daxa.xray.livetime import livetime
+from daxa.xray.cleaning.cut import select, standard_cut
+from daxa.xray.cleaning.lightcurve import light_curve
+from daxa.xray.cleaning.livetime import livetime
+from daxa.xray.imaging.image import count_image, grid_for, image_header
 from tests.xray.madelists import MADE, make_list
 
 _LETTERS = list(b"0123456789' =.-+ETFXDBIJQP/\x00\xff&:;()")

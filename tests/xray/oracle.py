@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import fitsio
 import numpy as np
 
-from daxa.xray.events import EventList
-from daxa.xray.image import ImageGrid
-from daxa.xray.screening import rules_cfitsio
+from daxa.xray.cleaning.screening import rules_cfitsio
+from daxa.xray.imaging.image import ImageGrid
+from daxa.xray.lists.events import EventList
 
 
 def row_filter(

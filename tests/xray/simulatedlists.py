@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import EventList, open_events
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.lists.events import EventList, open_events
 
 START = 3.0e8
 CENTRE = 25921

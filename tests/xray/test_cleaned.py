@@ -13,13 +13,13 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray import cleaned as cleaned_module
-from daxa.xray import gti
-from daxa.xray.cleaned import write_clean_events
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.screening import Rule, screening_for
-from daxa.xray.subspace import Axis, describe_subspace, read_subspace, subspace_cfitsio, subspace_mask
+from daxa.xray.cleaning import cleaned as cleaned_module
+from daxa.xray.cleaning.cleaned import write_clean_events
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.cleaning.screening import Rule, screening_for
+from daxa.xray.cleaning.subspace import Axis, describe_subspace, read_subspace, subspace_cfitsio, subspace_mask
+from daxa.xray.lists import gti
+from daxa.xray.lists.events import EventList, open_events
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows
 

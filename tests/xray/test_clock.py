@@ -8,9 +8,9 @@ from astropy.io import fits
 from astropy.time import Time, TimeDelta
 
 from daxa.errors import DataError
-from daxa.xray.clock import Clock, read_clock, seconds_per_unit
-from daxa.xray.events import open_events
-from daxa.xray.formats import FORMATS
+from daxa.xray.lists.clock import Clock, read_clock, seconds_per_unit
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.formats import FORMATS
 from tests.xray.reallists import LISTS
 
 XIS = FORMATS["SUZAKU", "XIS0"]

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daxa.xray.cut import select, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.image import count_image, grid_for, image_header
-from daxa.xray.lightcurve import light_curve
-from daxa.xray.livetime import livetime
+from daxa.xray.cleaning.cut import select, standard_cut
+from daxa.xray.cleaning.lightcurve import light_curve
+from daxa.xray.cleaning.livetime import livetime
+from daxa.xray.imaging.image import count_image, grid_for, image_header
+from daxa.xray.lists.events import open_events
 from tests.xray.reallists import KINDS, LISTS, UNMAPPED, by_flags, by_time, insert, with_rows
 
 

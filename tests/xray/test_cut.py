@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daxa.xray import cut as module
-from daxa.xray.cut import Cut, chosen, select
-from daxa.xray.events import EventList
+from daxa.xray.cleaning import cut as module
+from daxa.xray.cleaning.cut import Cut, chosen, select
+from daxa.xray.lists.events import EventList
 from tests.xray.madelists import make_list
 
 MOMENTS = st.integers(0, 60).map(lambda number: number / 4)
@@ -66,7 +66,7 @@ def test_blocks_do_not_show(events, monkeypatch):
     assert 500 < whole.sum() < 4500
     assert np.array_equal(chosen(some, cut, some.rows), np.flatnonzero(whole))
     for size in (1, 40, 41 * 7):
-        monkeypatch.setattr("daxa.xray.events._BLOCK", size * some.rows.dtype.itemsize)
+        monkeypatch.setattr("daxa.xray.lists.events._BLOCK", size * some.rows.dtype.itemsize)
         assert some.block == size
         assert np.array_equal(select(some, cut, some.rows), whole)
 

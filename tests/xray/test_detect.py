@@ -11,12 +11,12 @@ from regions import CirclePixelRegion, CircleSkyRegion, PixCoord, Regions
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray import ImageGrid, exposure_map, find_sources, open_events, sensitivity_map, standard_cut, write_sources
-from daxa.xray.background import estimate_background
-from daxa.xray.falserate import chance_for, expected_false
-from daxa.xray.psf import gaussian_psf, psf_for
-from daxa.xray.psffit import Fit, Scene, source_image
-from daxa.xray.sources import COLUMNS, read_regions, region_mask
-from daxa.xray.wavelet import LADDER
+from daxa.xray.detection.background import estimate_background
+from daxa.xray.detection.falserate import chance_for, expected_false
+from daxa.xray.detection.psf import gaussian_psf, psf_for
+from daxa.xray.detection.psffit import Fit, Scene, source_image
+from daxa.xray.detection.sources import COLUMNS, read_regions, region_mask
+from daxa.xray.detection.wavelet import LADDER
 
 SIDE = 192
 PSF = psf_for("M1", 4.35, axis=(SIDE / 2, SIDE / 2))

@@ -11,11 +11,11 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError, DaxaError, NotPossible
-from daxa.xray import gti
-from daxa.xray.cut import standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.image import count_image, grid_for, image_header
-from daxa.xray.tables import read_tables, row_type
+from daxa.xray.cleaning.cut import standard_cut
+from daxa.xray.imaging.image import count_image, grid_for, image_header
+from daxa.xray.lists import gti
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.tables import read_tables, row_type
 from tests.xray.reallists import LISTS
 
 

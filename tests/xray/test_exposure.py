@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.exposure import coverage, exposure_map
-from daxa.xray.footprint import Module, find_footprint
-from daxa.xray.image import ImageGrid, grid_for
-from daxa.xray.livetime import livetime
-from daxa.xray.tables import read_column
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.cleaning.livetime import livetime
+from daxa.xray.imaging.exposure import coverage, exposure_map
+from daxa.xray.imaging.footprint import Module, find_footprint
+from daxa.xray.imaging.image import ImageGrid, grid_for
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.tables import read_column
 
 LISTS = {
     "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits": 4.35,

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xray.cut import standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.flarereport import flare_cards, rate_histogram, write_flare_picture, write_flare_table
-from daxa.xray.flares import flare_gti
-from daxa.xray.flarescreen import FlareScreen, screen_flares
-from daxa.xray.lightcurve import LightCurve
+from daxa.xray.cleaning.cut import standard_cut
+from daxa.xray.cleaning.flarereport import flare_cards, rate_histogram, write_flare_picture, write_flare_table
+from daxa.xray.cleaning.flares import flare_gti
+from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
+from daxa.xray.cleaning.lightcurve import LightCurve
+from daxa.xray.lists.events import open_events
 
 from .flarecases import CASES
 from .simulatedlists import observed

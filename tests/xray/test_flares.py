@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.errors import ConfigError
-from daxa.xray.flares import FLARE_METHODS, flare_gti
-from daxa.xray.gti import total
-from daxa.xray.lightcurve import LightCurve
-from daxa.xray.quiescent import deviations, find_quiescent
+from daxa.xray.cleaning.flares import FLARE_METHODS, flare_gti
+from daxa.xray.cleaning.lightcurve import LightCurve
+from daxa.xray.cleaning.quiescent import deviations, find_quiescent
+from daxa.xray.lists.gti import total
 
 from .flarecases import CASES
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from daxa.errors import ConfigError
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.flares import flare_gti
-from daxa.xray.flarescreen import screen_flares
-from daxa.xray.gti import intersect, total
-from daxa.xray.lightcurve import light_curve
-from daxa.xray.sourcemask import cell_grid, find_mask, place_events
-from daxa.xray.tables import read_column
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.cleaning.flares import flare_gti
+from daxa.xray.cleaning.flarescreen import screen_flares
+from daxa.xray.cleaning.lightcurve import light_curve
+from daxa.xray.cleaning.sourcemask import cell_grid, find_mask, place_events
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.gti import intersect, total
+from daxa.xray.lists.tables import read_column
 
 from .simulatedlists import (
     AT,

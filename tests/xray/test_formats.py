@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission, mission_names
-from daxa.xray.bands import adjacent_ranges, pi_range, realised_kev
-from daxa.xray.formats import FORMATS, card_number, card_text, recognise, why_not
-from daxa.xray.screening import STANDARD
+from daxa.xray.cleaning.screening import STANDARD
+from daxa.xray.lists.bands import adjacent_ranges, pi_range, realised_kev
+from daxa.xray.lists.formats import FORMATS, card_number, card_text, recognise, why_not
 
 FORMS = sorted({form.title: form for form in FORMATS.values()}.items())
 ENERGETIC = [(name, form) for name, form in FORMS if form.pi_to_kev]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.errors import DataError
-from daxa.xray import gti
+from daxa.xray.lists import gti
 
 SPAN = 40
 LISTS = st.lists(st.tuples(st.integers(0, SPAN), st.integers(0, SPAN)), max_size=8)

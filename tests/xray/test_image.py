@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import NotPossible
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.image import ImageGrid, count_image, grid_for, image_header
-from daxa.xray.screening import rules_cfitsio
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.cleaning.screening import rules_cfitsio
+from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
+from daxa.xray.lists.events import open_events
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows
 
 GOLDEN = "xmm/0404910601/images/0404910601_mos1_exp1-0.50-2.00keVimg.fits"

@@ -7,10 +7,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.gti import intersect, total, union
-from daxa.xray.lightcurve import LightCurve, bin_times, light_curve, write_light_curve
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.cleaning.lightcurve import LightCurve, bin_times, light_curve, write_light_curve
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.gti import intersect, total, union
 
 LISTS = (
     "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits",

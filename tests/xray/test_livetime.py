@@ -7,8 +7,8 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.events import open_events
-from daxa.xray.livetime import livetime, ontime
+from daxa.xray.cleaning.livetime import livetime, ontime
+from daxa.xray.lists.events import open_events
 from tests.xray.madelists import make_list
 from tests.xray.reallists import LISTS
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray import gti
-from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.livetime import livetime
-from daxa.xray.merged import check_mergeable, identity_of, merge_events
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.cleaning.livetime import livetime
+from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
+from daxa.xray.lists import gti
+from daxa.xray.lists.events import EventList, open_events
 from tests.xray.reallists import LISTS
 
 

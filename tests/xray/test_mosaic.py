@@ -12,14 +12,14 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.cut import Cut, select, standard_cut
-from daxa.xray.events import EventList, open_events
-from daxa.xray.exposure import exposure_map
-from daxa.xray.image import ImageGrid, count_image, grid_for
-from daxa.xray.members import EventMember, ImageMember
-from daxa.xray.mosaic import make_mosaic, mosaic_grid, write_mosaic
-from daxa.xray.resample import between_pixels, resample_exposure
-from daxa.xray.sky import header_wcs
+from daxa.xray.cleaning.cut import Cut, select, standard_cut
+from daxa.xray.imaging.exposure import exposure_map
+from daxa.xray.imaging.image import ImageGrid, count_image, grid_for
+from daxa.xray.imaging.members import EventMember, ImageMember
+from daxa.xray.imaging.mosaic import make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.imaging.resample import between_pixels, resample_exposure
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.sky import header_wcs
 from tests.xray.reallists import LISTS
 
 BAND = {"xmm": (500, 2000), "chandra": (36, 137), "nustar": (35, 209)}

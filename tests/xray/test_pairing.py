@@ -7,10 +7,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.image import ImageGrid, image_header
-from daxa.xray.pairing import MapFacts, apply_choice, check_pair, choose_map, rate_map, same_grid
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.imaging.image import ImageGrid, image_header
+from daxa.xray.imaging.pairing import MapFacts, apply_choice, check_pair, choose_map, rate_map, same_grid
+from daxa.xray.lists.events import open_events
 
 CARDS = {
     "NAXIS1": 64, "NAXIS2": 48, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 30.0, "CRPIX2": 20.0,

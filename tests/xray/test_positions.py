@@ -13,14 +13,14 @@ from scipy.integrate import quad
 from scipy.stats import poisson
 
 from daxa.errors import DataError
-from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.exposure import exposure_map
-from daxa.xray.image import count_image, grid_for, image_header
-from daxa.xray.limits import chance_of, count_errors, upper_limit
-from daxa.xray.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
-from daxa.xray.sky import header_wcs
-from daxa.xray.vignetting import vignetting_for
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.imaging.exposure import exposure_map
+from daxa.xray.imaging.image import count_image, grid_for, image_header
+from daxa.xray.imaging.limits import chance_of, count_errors, upper_limit
+from daxa.xray.imaging.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
+from daxa.xray.imaging.vignetting import vignetting_for
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.sky import header_wcs
 from tests.xray.reallists import LISTS
 
 

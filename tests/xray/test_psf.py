@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daxa.errors import NotPossible
-from daxa.xray.psf import PSFS, beta_mixture, gaussian_psf, psf_for
+from daxa.xray.detection.psf import PSFS, beta_mixture, gaussian_psf, psf_for
 
 
 @pytest.mark.parametrize("name", sorted(PSFS))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from daxa.xray.psf import gaussian_psf, psf_for
-from daxa.xray.psffit import Fit, Scene, detection_likelihood, fit_source, source_image, upper_limit
+from daxa.xray.detection.psf import gaussian_psf, psf_for
+from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image, upper_limit
 
 SHAPE = (41, 41)
 PSF = psf_for("M1", 4.35)

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from daxa.xray.lightcurve import LightCurve
-from daxa.xray.quicklook import smoothed_rate, write_quicklook
+from daxa.xray.cleaning.lightcurve import LightCurve
+from daxa.xray.imaging.quicklook import smoothed_rate, write_quicklook
 
 
 def scene(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ def test_an_empty_image_is_drawn(tmp_path, exposed):
 
 
 def test_a_long_light_curve_keeps_its_mean(tmp_path):
-    from daxa.xray.quicklook import _coarser
+    from daxa.xray.imaging.quicklook import _coarser
 
     fine = curve(10_001)
     coarse = _coarser(fine, 7)

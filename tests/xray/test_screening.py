@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.cut import select, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.formats import FORMATS
-from daxa.xray.screening import (
+from daxa.xray.cleaning.cut import select, standard_cut
+from daxa.xray.cleaning.screening import (
     STANDARD,
     Either,
     Rule,
@@ -21,7 +19,9 @@ from daxa.xray.screening import (
     rules_text,
     screening_for,
 )
-from daxa.xray.tables import read_tables
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.formats import FORMATS
+from daxa.xray.lists.tables import read_tables
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import LISTS, with_rows
 

@@ -13,8 +13,8 @@ from astropy.io import fits
 from astropy_healpix import HEALPix
 
 from daxa.errors import DataError
-from daxa.xray.sky import header_wcs
-from daxa.xray.skymaps import add_healpix, coverage_moc, healpix_map, order_for, write_healpix
+from daxa.xray.imaging.skymaps import add_healpix, coverage_moc, healpix_map, order_for, write_healpix
+from daxa.xray.lists.sky import header_wcs
 
 
 @pytest.fixture(scope="module")

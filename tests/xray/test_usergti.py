@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DataError
-from daxa.xray.cleaned import write_gti
-from daxa.xray.cut import Cut
-from daxa.xray.events import open_events
-from daxa.xray.gti import intersect, normalise, total, union
-from daxa.xray.usergti import apply_user_gtis, read_user_gti
+from daxa.xray.cleaning.cleaned import write_gti
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.usergti import apply_user_gtis, read_user_gti
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.gti import intersect, normalise, total, union
 
 from .simulatedlists import START, event_list, moments, over_the_field
 

@@ -13,15 +13,15 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.attitude import Attitude, read_attitude
-from daxa.xray.cut import Cut, standard_cut
-from daxa.xray.events import open_events
-from daxa.xray.exposure import exposure_map
-from daxa.xray.footprint import find_footprint
-from daxa.xray.gti import total
-from daxa.xray.image import ImageGrid, grid_cards, grid_for, image_header
-from daxa.xray.tables import read_column
-from daxa.xray.vignetting import CURVES, axis_pixel, learn_curve, vignetting_for
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.imaging.attitude import Attitude, read_attitude
+from daxa.xray.imaging.exposure import exposure_map
+from daxa.xray.imaging.footprint import find_footprint
+from daxa.xray.imaging.image import ImageGrid, grid_cards, grid_for, image_header
+from daxa.xray.imaging.vignetting import CURVES, axis_pixel, learn_curve, vignetting_for
+from daxa.xray.lists.events import open_events
+from daxa.xray.lists.gti import total
+from daxa.xray.lists.tables import read_column
 
 A907 = "xmm/0404910601"
 MOS1 = f"{A907}/eclean/mos1_exp1_clean_evts.fits"
@@ -103,7 +103,7 @@ def test_mirror_of_pn_behind_gratings_against_eexpmap(real_data, mos1):
     def factor(along, angle):
         return CURVES["xmm", "PN"].factor(angle) * (1 + gradient * along)
 
-    # The frame of the spacecraft (`daxa.xray.vignetting.Vignetting.axis`): the gratings disperse along its v.
+    # The frame of the spacecraft (`daxa.xray.imaging.vignetting.Vignetting.axis`): the gratings disperse along its v.
     best = factor(np.linspace(0, 2, 201), np.linspace(0, 2, 201)).max()
     flat, _ = exposure_map(events, standard_cut(events), grid, attitude=read_attitude([real_data / ATTITUDE]))
     angle = np.hypot(x, y)

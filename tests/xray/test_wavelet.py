@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from daxa.errors import NotPossible
-from daxa.xray.wavelet import LADDER, log_chance, make_wavelets, respond, tail_table, threshold
+from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, tail_table, threshold
 
 NINE = make_wavelets(LADDER[:9])
 

@@ -1,0 +1,242 @@
+"""Which event lists are parts of one exposure, and a list made of such parts.
+
+Lists are merged only where the instrument did the same thing: equal filter, mode,
+submode and chips, and good times that do not overlap.  Everything else is refused by
+name, for a merged list has one header, and it would lie.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.errors import DataError, NotPossible
+from daxa.xray.cleaning.cleaned import write_clean_events
+from daxa.xray.cleaning.cut import Cut, select
+from daxa.xray.lists import gti
+from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.lists.formats import card_number, card_text
+from daxa.xray.lists.tables import Table
+
+__all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
+
+_MODE = ("DATAMODE", "OBS_MODE", "OBSMODE", "READMODE")
+_SUBMODE = ("SUBMODE", "CYCLE", "EDITMOD", "WINOPT", "SNAPTI1", "SEQPNUM")
+_FILTER = ("FILTER", "GRATING")
+_PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
+"""What only the name of the archive's file tells: NuSTAR's observing mode, ACIS's interleaved frames."""
+
+_CLOCK = ("MJDREF", "MJDREFI", "MJDREFF", "TIMEZERO", "TIMESYS")
+_TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
+"""Tables whose rows all parts contribute."""
+
+
+@dataclass(frozen=True)
+class ListIdentity:
+    """What an event list is a record of.
+
+    Parameters
+    ----------
+    mission, instrument, obs_id, exposure
+        As in the `EventList`.
+    mode, submode, filter
+        What the header says, joined by a slash where several cards say it.
+    part
+        NuSTAR's mode number (``01``, ``06``) or ACIS's ``e1`` and ``e2``, from the name of the file.
+    chips
+        Chips with good time.
+    """
+
+    mission: str
+    instrument: str
+    obs_id: str
+    exposure: str
+    mode: str
+    submode: str
+    filter: str
+    part: str
+    chips: tuple[int, ...]
+
+
+def identity_of(events: EventList) -> ListIdentity:
+    """The identity of an event list."""
+
+    def said(keywords: Sequence[str]) -> str:
+        values = [card_text(events.header, key) or card_text(events.primary, key) for key in keywords]
+        return "/".join(value.upper() for value in values if value)
+
+    found = [match[1] for pattern in _PARTS if (match := pattern.search(events.path.name))]
+    return ListIdentity(
+        mission=events.format.mission,
+        instrument=events.format.instrument,
+        obs_id=events.obs_id,
+        exposure=events.exposure,
+        mode=said(_MODE),
+        submode=said(_SUBMODE),
+        filter=said(_FILTER),
+        part="".join(found),
+        chips=tuple(chip for chip, good in sorted(events.gtis.items()) if len(good)),
+    )
+
+
+def check_mergeable(lists: Sequence[EventList]) -> None:
+    """Refuse lists that are not parts of one exposure.
+
+    Raises
+    ------
+    NotPossible
+        They differ in mission, instrument, observation, mode, submode, filter, chips, part
+        (never NuSTAR 01 with 06, ACIS e1 with e2), columns, coordinates or clock, or their good
+        times overlap, so that an event may stand in both.
+    """
+    first = lists[0]
+    for other in lists[1:]:
+        differs = _differences(first, other)
+        if differs:
+            raise NotPossible(
+                "merge",
+                f"{first.path.name} and {other.path.name} are not merged: {'; '.join(differs)}",
+                remedy="process them as exposures of their own and combine their images",
+            )
+    for index, one in enumerate(lists):
+        for other in lists[:index]:
+            for chip in set(one.gtis) & set(other.gtis):
+                if gti.total(gti.intersect(one.gtis[chip], other.gtis[chip])) > 0:
+                    raise NotPossible(
+                        "merge",
+                        f"{other.path.name} and {one.path.name} are not merged: their good times overlap",
+                        remedy="leave one of them out: they are records of the same time",
+                    )
+
+
+def _differences(first: EventList, other: EventList) -> list[str]:
+    one, two = identity_of(first), identity_of(other)
+    names = ("mission", "instrument", "obs_id", "mode", "submode", "filter", "part", "chips")
+    pairs = [(name, getattr(one, name), getattr(two, name)) for name in names]
+    differs = [f"{name} is {a!r} and {b!r}" for name, a, b in pairs if a != b]
+    if (first.sky_grid is None) != (other.sky_grid is None):
+        differs.append("one is imaging, the other timing")
+    elif first.sky_grid != other.sky_grid:
+        differs.append("their sky coordinates differ")
+    if first.rows.dtype != other.rows.dtype:
+        differs.append("their columns differ")
+    if any(first.header.get(key) != other.header.get(key) for key in _CLOCK):
+        differs.append("their clocks differ")
+    return differs
+
+
+def merge_events(
+    path: Path, parts: Sequence[tuple[EventList, Cut]], cards: Mapping[str, tuple[object, str]]
+) -> EventList:
+    """Write one list of the events that pass the cuts of several parts of an exposure.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    parts
+        Lists and their cuts; all cuts have the same screening and no channels.
+    cards
+        Keyword to (value, comment), for the events header.
+
+    Returns
+    -------
+    EventList
+        The merged list.  Events are in the order of time; good times are the union, tables
+        EXPOSUnn, BADPIXnn and STDGTInn hold the rows of all parts, every other table and card is
+        that of the first part, and MERGED names the exposures.
+
+    Raises
+    ------
+    NotPossible
+        The lists must not be merged (`check_mergeable`).
+    DataError
+        The cuts differ in more than good times.
+
+    Notes
+    -----
+    A pixel that was bad in one part counts as bad in all: for an exact exposure map add the
+    maps of the parts (`daxa.xray.imaging.mosaic.make_mosaic`).
+    """
+    lists = [events for events, _ in parts]
+    check_mergeable(lists)
+    rules = parts[0][1].rules
+    if any(cut.rules != rules or cut.pi is not None for _, cut in parts):
+        raise DataError(
+            "merge",
+            f"the parts of observation {lists[0].obs_id} were screened differently",
+            remedy="use the same screening for all",
+        )
+    gtis = {chip: gti.union(*(cut.gtis.get(chip, ()) for _, cut in parts)) for chip in sorted(parts[0][1].gtis)}
+    joined = path.with_name(path.name + ".parts")
+    try:
+        _join(joined, parts)
+        whole = open_events(joined)
+        told = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
+        write_clean_events(path, whole, Cut(rules, gtis), {**told, **cards})
+    finally:
+        joined.unlink(missing_ok=True)
+    return open_events(path)
+
+
+def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
+    """A file like the first part's whose tables hold the rows of all of them."""
+    first = parts[0][0]
+    rows = np.concatenate([events.rows[select(events, cut, events.rows)] for events, cut in parts])
+    rows = rows.astype(first.rows.dtype)
+    order = np.argsort(np.asarray(rows[_name(rows, first.format.time_column)]), kind="stable")
+    units = [first.primary.tostring().encode("ascii")]
+    for table in first.tables:
+        if table.name == "EVENTS":
+            header, body = _widened(table.header, [events for events, _ in parts]), rows[order]
+        else:
+            header, body = table.header.copy(), _rows_of_all(table, [events for events, _ in parts])
+        header["NAXIS2"] = len(body)
+        units.append(_unit(header, body))
+    with path.open("xb") as out:
+        for unit in units:
+            out.write(unit)
+
+
+def _name(rows: np.ndarray, wanted: str) -> str:
+    return next(name for name in rows.dtype.names if name.lower() == wanted.lower())
+
+
+def _unit(header: fits.Header, body: np.ndarray) -> bytes:
+    data = body.tobytes()
+    return header.tostring().encode("ascii") + data + bytes(-len(data) % 2880)
+
+
+def _rows_of_all(table: Table, lists: Sequence[EventList]) -> np.ndarray:
+    own = table.rows()
+    if not _TOGETHER.fullmatch(table.name):
+        return own
+    others = [found.rows() for events in lists[1:] if (found := events.find_table(table.name, table.version))]
+    if any(rows.dtype != own.dtype for rows in others):
+        raise NotPossible(
+            "merge",
+            f"the tables {table.name} of observation {lists[0].obs_id} have different columns",
+            remedy="process its exposures one by one",
+        )
+    joined = np.concatenate([own, *others]).astype(own.dtype)
+    if table.name.startswith("BADPIX"):
+        _, first = np.unique(np.frombuffer(joined.tobytes(), f"V{own.dtype.itemsize}"), return_index=True)
+        return joined[np.sort(first)]
+    return joined
+
+
+def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:
+    """The first header, with start and end of the whole."""
+    wide = header.copy()
+    for number, text, extreme in (("TSTART", "DATE-OBS", min), ("TSTOP", "DATE-END", max)):
+        if all(number in events.header for events in lists):
+            chosen = extreme(lists, key=lambda events, key=number: card_number(events.header, key))
+            wide[number] = chosen.header[number]
+            if text in chosen.header:
+                wide[text] = chosen.header[text]
+    return wide

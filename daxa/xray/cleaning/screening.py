@@ -1,0 +1,67 @@
+"""Standard screening of events: the rules of each instrument, and what a list says itself.
+
+The rules stand in the instruments' declarations (`daxa.xray.lists.telescopes`), each with its
+source; `daxa.xray.lists.rules` renders them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from daxa.errors import DataError
+from daxa.xray.lists.cards import card_text
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.formats import FORMATS
+from daxa.xray.lists.rules import Either, Rule, rules_cfitsio, rules_expression, rules_mask, rules_text
+
+__all__ = [
+    "STANDARD",
+    "Either",
+    "Rule",
+    "rules_cfitsio",
+    "rules_expression",
+    "rules_mask",
+    "rules_text",
+    "screening_for",
+]
+
+STANDARD: Mapping[tuple[str, ...], tuple[Rule | Either, ...]] = MappingProxyType(
+    {
+        (form.mission, form.instrument, form.mode) if form.mode else (form.mission, form.instrument): form.rules
+        for form in FORMATS.values()
+    }
+)
+"""``(mission, instrument)``, or with the mode where it has one, to the standard rules."""
+
+_FLAG_WORD = re.compile(r"\(\s*FLAG\s*&\s*0x([0-9a-fA-F]{1,8})\s*\)\s*==\s*0", re.ASCII)
+
+
+def screening_for(events: EventList) -> tuple[Rule | Either, ...]:
+    """The standard rules for an event list.
+
+    XMM lists define the flag words in their headers (``XMMEA_EM``, ``XMMEA_EP``): what the
+    list declares wins over the table here.
+
+    Raises
+    ------
+    DataError
+        The declared flag word cannot be read.
+    """
+    rules = events.format.rules
+    if events.format.mission != "xmm":
+        return rules
+    keyword = "XMMEA_EP" if events.format.instrument == "PN" else "XMMEA_EM"
+    declared = card_text(events.header, keyword)
+    if not declared:
+        return rules
+    found = _FLAG_WORD.fullmatch(declared)
+    if not found:
+        raise DataError(
+            "screening",
+            f"{events.path.name} declares {keyword} as {declared!r}, which is no flag word",
+            remedy="fetch the file again; if the archive's own copy is like this, leave the observation out",
+        )
+    word = Rule("FLAG", "bits_clear", int(found[1], 16), f"{keyword} of the event list")
+    return (word, *rules[1:])

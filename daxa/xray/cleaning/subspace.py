@@ -1,0 +1,328 @@
+"""The data subspace: cards of a list's header that say which cuts made it.
+
+SAS, CIAO and HEASoft share the convention.  Each numbered axis names a column (DSTYPn)
+and what is allowed there (DSVALn: ranges, a bit pattern, or a table of intervals that
+DSREFn names); a component with the prefix k (kDSVALn, kDSREFn) is an alternative, in which
+what it leaves out is as in the first.  An event is in the subspace when it fulfils all
+axes of one component.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.errors import DataError
+from daxa.xray.cleaning.screening import Rule
+from daxa.xray.lists import gti
+from daxa.xray.lists.formats import card_text
+from daxa.xray.lists.tables import Table, read_column
+
+__all__ = ["Axis", "Component", "describe_subspace", "read_subspace", "subspace_cfitsio", "subspace_mask"]
+
+_CARD = re.compile(r"\d*DS(?:TYP|VAL|REF|FORM|UNI|UNIT)\d+", re.ASCII)
+_BITS = re.compile(r"[bB][01xX]{1,64}", re.ASCII)
+_NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_RANGE = re.compile(rf"(?P<only>{_NUMBER})|(?P<lo>{_NUMBER})?:(?P<hi>{_NUMBER})?", re.ASCII)
+_REFERENCE = re.compile(r"[^:]*:([A-Za-z0-9_-]{1,32})", re.ASCII)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
+_MOST = 99
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one column must fulfil; one of the last three is set.
+
+    Parameters
+    ----------
+    column
+        Its name, as the header writes it.
+    ranges
+        Closed ranges, None for an open end; a value in one of them is allowed.
+    bits
+        Pattern of 0, 1 and x (any), the last character the lowest bit; bits to the left of it are free.
+    table
+        Name of the table of good times.
+    """
+
+    column: str
+    ranges: tuple[tuple[float | None, float | None], ...] = ()
+    bits: str = ""
+    table: str = ""
+
+
+Component = tuple[Axis, ...]
+"""Axes that must all be fulfilled."""
+
+
+def read_subspace(header: fits.Header) -> tuple[Component, ...]:
+    """The data subspace of a header; empty when it has none.
+
+    Raises
+    ------
+    DataError
+        A card cannot be understood.
+
+    Examples
+    --------
+    >>> header = fits.Header({"DSTYP1": "PATTERN", "DSVAL1": ":12"})
+    >>> read_subspace(header)
+    ((Axis(column='PATTERN', ranges=((None, 12.0),), bits='', table=''),),)
+    """
+    numbers = [n for n in range(1, _MOST + 1) if card_text(header, f"DSTYP{n}")]
+    if not numbers:
+        return ()
+    components = []
+    for index in range(1, _MOST + 1):
+        prefix = "" if index == 1 else str(index)
+        if index > 1 and not any(f"{prefix}DSVAL{n}" in header or f"{prefix}DSREF{n}" in header for n in numbers):
+            break
+        components.append(tuple(_read_axis(header, prefix, n) for n in numbers))
+    return tuple(components)
+
+
+def _read_axis(header: fits.Header, prefix: str, number: int) -> Axis:
+    name = card_text(header, f"DSTYP{number}")
+    value, reference = (
+        card_text(header, f"{prefix}{key}{number}") or card_text(header, f"{key}{number}") for key in ("DSVAL", "DSREF")
+    )
+    if not _NAME.fullmatch(name):
+        raise _unreadable(f"DSTYP{number}", name)
+    if value.upper() == "TABLE":
+        found = _REFERENCE.fullmatch(reference)
+        if not found:
+            raise _unreadable(f"{prefix}DSREF{number}", reference)
+        return Axis(name, table=found[1].upper())
+    if _BITS.fullmatch(value):
+        return Axis(name, bits=value[1:].lower())
+    parts = [_RANGE.fullmatch(part.strip()) for part in value.split(",")]
+    if not all(parts):
+        raise _unreadable(f"{prefix}DSVAL{number}", value)
+    return Axis(name, ranges=tuple(_ends(part) for part in parts if part))
+
+
+def _ends(found: re.Match[str]) -> tuple[float | None, float | None]:
+    if found["only"]:
+        return float(found["only"]), float(found["only"])
+    return tuple(float(found[end]) if found[end] else None for end in ("lo", "hi"))
+
+
+def _unreadable(card: str, value: str) -> DataError:
+    return DataError(
+        "subspace", f"the data subspace card {card} = {value!r} cannot be understood", remedy="fetch the list again"
+    )
+
+
+def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
+    """Which rows lie in a data subspace.
+
+    Parameters
+    ----------
+    components
+        As `read_subspace` gives them; none: all rows.
+    rows
+        Shape (n,), rows of an event list.
+    tables
+        The tables that the axes name.
+
+    Returns
+    -------
+    ndarray
+        Booleans, shape (n,).  An axis whose column the list does not hold cannot select and is passed over.
+
+    Raises
+    ------
+    DataError
+        A table is absent.
+    """
+    if not components:
+        return np.ones(len(rows), dtype=bool)
+    present = {name.lower() for name in rows.dtype.names}
+    result = np.zeros(len(rows), dtype=bool)
+    for component in components:
+        mask = np.ones(len(rows), dtype=bool)
+        for axis in component:
+            if axis.column.lower() in present:
+                mask &= _axis_mask(axis, read_column(rows, axis.column), tables)
+        result |= mask
+    return result
+
+
+def _axis_mask(axis: Axis, values: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
+    if axis.table:
+        table = _find(axis.table, tables)
+        return gti.contains(np.column_stack((table.column("START"), table.column("STOP"))), values)
+    if axis.bits:
+        fixed, wanted = _bit_values(axis.bits, values.dtype.itemsize * 8)
+        return (values.astype(np.int64) & fixed) == wanted
+    allowed = np.zeros(len(values), dtype=bool)
+    for lo, hi in axis.ranges:
+        allowed |= (values >= (-np.inf if lo is None else lo)) & (values <= (np.inf if hi is None else hi))
+    return allowed
+
+
+def _bit_values(pattern: str, width: int) -> tuple[int, int]:
+    """Mask of the bits that count, and what they must be, of a pattern cut to a column's width."""
+    kept = pattern[-width:]
+    return int(re.sub("[01]", "1", kept).replace("x", "0"), 2), int(kept.replace("x", "0"), 2)
+
+
+def _find(name: str, tables: Sequence[Table]) -> Table:
+    for table in tables:
+        if name in {table.name, card_text(table.header, "HDUNAME").upper()}:
+            return table
+    raise DataError("subspace", f"the table {name} that a data subspace names is absent", remedy="fetch the list again")
+
+
+def subspace_cfitsio(
+    components: Sequence[Component], dtype: np.dtype, bit_columns: Sequence[str], tables: Mapping[str, str]
+) -> str:
+    """A data subspace as a row filter of CFITSIO, so that another program can check it.
+
+    Parameters
+    ----------
+    components
+        As `read_subspace` gives them.
+    dtype
+        Type of the list's rows; axes of other columns are passed over.
+    bit_columns
+        Names of columns of bits (TFORM X), in which CFITSIO compares patterns.
+    tables
+        Name of a table of good times to the extended file name of it.
+
+    Examples
+    --------
+    >>> axes = ((Axis("CCDNR", ranges=((1.0, 1.0),)), Axis("FLAG", bits="0x")),)
+    >>> subspace_cfitsio(axes, np.dtype([("CCDNR", "u1"), ("FLAG", "i4")]), [], {})
+    '((CCDNR >= 1 && CCDNR <= 1) && (FLAG & 2) == 0)'
+    """
+    names = {name.lower(): name for name in dtype.names}
+    bits = {name.lower() for name in bit_columns}
+    alternatives = []
+    for component in components:
+        parts = [
+            _axis_cfitsio(axis, names[axis.column.lower()], dtype, bits, tables)
+            for axis in component
+            if axis.column.lower() in names
+        ]
+        alternatives.append("(" + " && ".join(parts or ["1 == 1"]) + ")")
+    return " || ".join(alternatives) or "1 == 1"
+
+
+def _axis_cfitsio(axis: Axis, name: str, dtype: np.dtype, bits: set[str], tables: Mapping[str, str]) -> str:
+    if axis.table:
+        return f'gtifilter("{tables[axis.table]}", {name}, "START", "STOP")'
+    width = dtype[name].itemsize * 8
+    if axis.bits and name.lower() in bits:
+        return f"{name} == b{axis.bits[-width:].rjust(width, 'x')}"
+    if axis.bits:
+        fixed, wanted = _bit_values(axis.bits, width)
+        # CFITSIO computes with signed numbers: a mask with the highest bit is written as negative.
+        signed = [value - (1 << 32) if value >= 1 << 31 else value for value in (fixed, wanted)]
+        return f"({name} & {signed[0]}) == {signed[1]}"
+    return "(" + " || ".join(" && ".join(_bounds(name, lo, hi)) or "1 == 1" for lo, hi in axis.ranges) + ")"
+
+
+def _bounds(name: str, lo: float | None, hi: float | None) -> Iterator[str]:
+    if lo is not None:
+        yield f"{name} >= {lo:.17g}"
+    if hi is not None:
+        yield f"{name} <= {hi:.17g}"
+
+
+def describe_subspace(
+    header: fits.Header,
+    rules: Sequence[Rule],
+    tables: Sequence[tuple[tuple[int, ...], str]],
+    *,
+    chip_column: str = "",
+    time_column: str = "TIME",
+    spell_out: bool = False,
+) -> None:
+    """Write the data subspace of a cut into the header of its list, in place of what stood there.
+
+    Parameters
+    ----------
+    header
+        The events header.  Axes of its own subspace other than chips and times stay: the list
+        was made with them, too.
+    rules
+        The screening.
+    tables
+        Chips, and name of the table of their good times, in order; one table where there is no
+        `chip_column`.
+    chip_column, time_column
+        Columns.
+    spell_out
+        Write ranges as CIAO does (``3:3``) and every axis in every component.
+    """
+    dropped = {chip_column.upper(), time_column.upper()}
+    inherited = [one for one in _own_axes(header) if one[0].upper() not in dropped]
+    own = [axis for rule in rules if (axis := _axis_of(rule, spell_out=spell_out))]
+    axes = list(dict.fromkeys(inherited + own))
+    for key in [key for key in header if _CARD.fullmatch(key)]:
+        del header[key]
+    chips = [_values_text(values, spell_out=spell_out) for values, _ in tables]
+    if chip_column:
+        axes.insert(0, (chip_column, chips[0], "", ""))
+    for number, axis in enumerate(axes, start=1):
+        _put(header, number, axis)
+    last = len(axes) + 1
+    header[f"DSTYP{last}"] = (time_column, _NAMED)
+    header[f"DSUNI{last}"] = ("s", _UNIT)
+    header[f"DSVAL{last}"] = ("TABLE", _VALUE)
+    for index, (_, name) in enumerate(tables):
+        prefix = "" if index == 0 else str(index + 1)
+        if index and chip_column:
+            header[f"{prefix}DSVAL1"] = (chips[index], _VALUE)
+        if index and spell_out:
+            for number, (_, value, _, _) in enumerate(axes[1:], start=2):
+                header[f"{prefix}DSVAL{number}"] = (value, _VALUE)
+            header[f"{prefix}DSVAL{last}"] = ("TABLE", _VALUE)
+        header[f"{prefix}DSREF{last}"] = (f":{name}", "data subspace descriptor: reference")
+
+
+_NAMED, _VALUE, _UNIT = (f"data subspace descriptor: {what}" for what in ("name", "value", "units"))
+
+
+def _own_axes(header: fits.Header) -> list[tuple[str, str, str, str]]:
+    """Name, value, type and unit of the axes that stand in a header and are the same in all components."""
+    return [
+        (card_text(header, f"DSTYP{n}"), card_text(header, f"DSVAL{n}"), card_text(header, f"DSFORM{n}"),
+         card_text(header, f"DSUNI{n}") or card_text(header, f"DSUNIT{n}"))
+        for n in range(1, _MOST + 1)
+        if card_text(header, f"DSTYP{n}")
+        and {card_text(header, f"{k}DSVAL{n}", card_text(header, f"DSVAL{n}")) for k in range(2, _MOST + 1)}
+        == {card_text(header, f"DSVAL{n}")}
+    ]  # fmt: skip
+
+
+def _values_text(values: Sequence[int], *, spell_out: bool) -> str:
+    return ",".join(f"{value}:{value}" if spell_out else str(value) for value in values)
+
+
+def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> None:
+    name, value, form, unit = axis
+    header[f"DSTYP{number}"] = (name, _NAMED)
+    header[f"DSVAL{number}"] = (value, _VALUE)
+    if form:
+        header[f"DSFORM{number}"] = (form, "data subspace descriptor: data type")
+    if unit:
+        header[f"DSUNI{number}"] = (unit, _UNIT)
+
+
+def _axis_of(rule: Rule, *, spell_out: bool) -> tuple[str, str, str, str] | None:
+    """Name, value, type and unit; None for a rule that no axis can tell, such as one of alternatives."""
+    if not isinstance(rule, Rule) or rule.op not in {"bits_clear", "between", "in", "equal"}:
+        return None
+    if rule.op == "bits_clear":
+        pattern = "".join("0" if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
+        return rule.column, f"b{pattern}", "X", ""
+    if rule.op == "between":
+        return rule.column, f"{rule.value[0]}:{rule.value[1]}", "", ""
+    values = rule.value if rule.op == "in" else (rule.value,)
+    return rule.column, _values_text(values, spell_out=spell_out), "", ""

@@ -1,0 +1,1 @@
+"""Sources: wavelets with exact chances, background, fits of the point spread function."""

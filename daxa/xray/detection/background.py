@@ -1,0 +1,150 @@
+"""The background of an image, from the image itself: smooth, times the exposure.
+
+Counts and exposure are smoothed alike, with sources left out, and their ratio times the
+exposure is the background: it has the exposure's gaps, edges and vignetting, and what
+varies more slowly than the smoothing (particles that see no mirrors, for example).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import binary_dilation, gaussian_filter
+
+from daxa.xray.detection.wavelet import LADDER, binned, make_wavelets, respond, threshold
+
+__all__ = ["enlarge", "estimate_background"]
+
+_LEAST_COUNTS = 1000.0
+"""Counts under the smoothing kernel: fewer, and the noise of the background makes false sources."""
+
+_CELLS_PER_SIGMA = 4.0
+_ROUNDS = 4
+_MASKED = math.log(1e-6)
+"""ln of the chance of pixels that belong to sources, and are left out with what surrounds them."""
+
+_LEAST_LEFT = 0.1
+"""Share of the exposed pixels that must be left when the surroundings of sources are taken away."""
+
+_FINE = 1024
+"""Images with more pixels to the side are binned before sources are looked for."""
+
+
+def estimate_background(
+    counts: np.ndarray, exposure: np.ndarray, *, sigma: float, psf_radius: float = 1.0, workers: int = 2
+) -> np.ndarray:
+    """Expected counts without sources.
+
+    Parameters
+    ----------
+    counts
+        Shape (ny, nx); zero in pixels that are left out.
+    exposure
+        Same shape; zero in pixels that are left out.
+    sigma
+        Least standard deviation of the smoothing, pixels; well above the largest source that
+        is looked for.  It grows until 1000 counts lie under it.
+    psf_radius
+        Pixels by which the surroundings of a source are left out, beside its scale.
+    workers
+        Threads; the result does not depend on them.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (ny, nx).
+
+    Examples
+    --------
+    >>> exposure = np.outer(np.ones(64), np.linspace(1, 2, 64))
+    >>> flat = estimate_background(3 * exposure, exposure, sigma=8)
+    >>> bool(np.allclose(flat, 3 * exposure, rtol=1e-4))
+    True
+    """
+    size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
+    coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
+    coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
+    seen = coarse_exposure > 0
+    total, pixels = float(coarse_counts.sum()), max(int(seen.sum()), 1)
+    wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
+    sigma = max(sigma / size, wide)
+    wavelets = make_wavelets(LADDER[:9])
+    kept = seen
+    for _ in range(_ROUNDS):
+        ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
+        model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
+        sources = _sources(coarse_counts, model, wavelets, psf_radius / size, workers)
+        fewer = seen & ~sources
+        if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
+            break
+        kept = fewer
+    ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
+    whole = enlarge(ratio, _cell(sigma) * size, counts.shape)
+    whole *= exposure
+    return whole
+
+
+def _cell(sigma: float) -> int:
+    return max(1, math.floor(sigma / _CELLS_PER_SIGMA))
+
+
+def _ratio(counts: np.ndarray, exposure: np.ndarray, sigma: float) -> np.ndarray:
+    """Smoothed counts over smoothed exposure, in cells; the mean where nothing is near."""
+    cell = _cell(sigma)
+    above, below = (
+        gaussian_filter(binned(part, cell), sigma / cell, mode="constant", truncate=6.0) for part in (counts, exposure)
+    )
+    mean = counts.sum() / max(exposure.sum(), 1e-30)
+    # A place whose surroundings are masked borrows from afar, and from the mean where there is nothing.
+    trust = 1e-4 * below.max()
+    return (above + trust * mean) / (below + trust) if trust > 0 else np.zeros_like(above)
+
+
+def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray:
+    """A map of cells, interpolated between their centres, in pixels.
+
+    Parameters
+    ----------
+    coarse
+        One value for each cell.
+    cell
+        Pixels to the side of a cell.
+    shape
+        Of the result; the last cells may reach beyond.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32.
+    """
+    coarse = np.asarray(coarse, np.float32)
+    for axis, n in enumerate(shape):
+        place = np.clip((np.arange(n) + 0.5) / cell - 0.5, 0, coarse.shape[axis] - 1)
+        low = place.astype(int)
+        high = np.minimum(low + 1, coarse.shape[axis] - 1)
+        share = (place - low).astype(np.float32)
+        share = share[:, None] if axis == 0 else share
+        first, second = np.take(coarse, low, axis=axis), np.take(coarse, high, axis=axis)
+        second -= first
+        second *= share
+        coarse = first + second
+    return coarse
+
+
+def _sources(counts, model, wavelets, psf_radius: float, workers: int) -> np.ndarray:
+    """Pixels of sources and of their surroundings."""
+    found = np.zeros(counts.shape, dtype=bool)
+    for response in respond(counts, model, wavelets, workers=workers):
+        wavelet = response.wavelet
+        limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, _MASKED), 1.05)
+        ratio = wavelet.coarse // wavelet.bin
+        limit = np.repeat(np.repeat(limit, ratio, axis=0), ratio, axis=1)
+        ny, nx = response.excess.shape
+        hit = response.excess > limit[:ny, :nx]
+        if hit.any():
+            reach = max(1, math.ceil((wavelet.scale + psf_radius) / wavelet.bin))
+            hit = binary_dilation(hit, iterations=reach)
+            hit = np.repeat(np.repeat(hit, wavelet.bin, axis=0), wavelet.bin, axis=1)
+            found |= hit[: found.shape[0], : found.shape[1]]
+    return found

@@ -1,0 +1,400 @@
+"""Fits of the point spread function to counts: where a source is, how bright, how extended, how sure.
+
+The model of a pixel is ``m = b + r E P``: background, rate (count/s), exposure (s) and the
+function integrated over the pixel.  What is maximised is Cash's likelihood of Poisson
+counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Fisher scoring.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.fft import irfft, rfft
+from scipy.optimize import brentq
+from scipy.special import erf, gammaincc
+
+from daxa.xray.detection.psf import Psf, beta_mixture
+
+__all__ = ["Fit", "Scene", "detection_likelihood", "fit_source", "source_image", "upper_limit"]
+
+_ROUNDS = 40
+_LEAST = 1e-12
+_WIDTHS_PER_E = 2.5
+"""Gaussians that stand for a source, per factor e in width."""
+
+_LEAST_WEIGHT = 1e-4
+_CELLS = 1024
+_PLACES = np.arange(_CELLS)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is fitted, arrays of shape (ny, nx).
+
+    Parameters
+    ----------
+    counts
+        Counts.
+    exposure
+        Seconds; zero in pixels that are left out.
+    background
+        Expected counts of everything that is not fitted, other sources included.
+    psf
+        The point spread function.
+    """
+
+    counts: np.ndarray
+    exposure: np.ndarray
+    background: np.ndarray
+    psf: Psf
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted source.
+
+    Parameters
+    ----------
+    x, y
+        Pixel, from 0.
+    rate
+        Count/s in the whole point spread function, vignetting corrected as the exposure is.
+    extent
+        Core radius (pixels) of a beta model of beta = 2/3 that the function is convolved with.
+    x_error, y_error
+        Standard deviations, pixels.
+    rate_low, rate_high
+        Rates at which the likelihood has fallen by 1/2 (the other parameters fixed).
+    counts
+        Counts of the source that are expected in the image.
+    exposure
+        Seconds, the mean over the point spread function: gaps and edges count as 0.
+    gain
+        ln likelihood above that of no source.
+    """
+
+    x: float
+    y: float
+    rate: float
+    extent: float
+    x_error: float
+    y_error: float
+    rate_low: float
+    rate_high: float
+    counts: float
+    exposure: float
+    gain: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Stamp:
+    x0: int
+    y0: int
+    counts: np.ndarray
+    exposure: np.ndarray
+    background: np.ndarray
+
+
+def _cut(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
+    ny, nx = scene.counts.shape
+    half = math.ceil(reach)
+    x0, x1 = max(round(x) - half, 0), min(round(x) + half + 1, nx)
+    y0, y1 = max(round(y) - half, 0), min(round(y) + half + 1, ny)
+    rows, columns = slice(y0, y1), slice(x0, x1)
+    exposure = scene.exposure[rows, columns].astype(np.float64)
+    seen = exposure > 0
+    return _Stamp(
+        x0,
+        y0,
+        np.where(seen, scene.counts[rows, columns], 0.0).astype(np.float64),
+        exposure,
+        np.where(seen, np.maximum(scene.background[rows, columns], _LEAST), _LEAST).astype(np.float64),
+    )
+
+
+def _line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussians integrated over the pixels of a line, shape (components, n), and their change with the centre."""
+    edges = (np.arange(first, first + n + 1) - 0.5 - centre) / widths[:, None]
+    cumulative = 0.5 * erf(edges / math.sqrt(2.0))
+    density = np.exp(-0.5 * edges * edges) / (math.sqrt(2.0 * math.pi) * widths[:, None])
+    return np.diff(cumulative, axis=1), -np.diff(density, axis=1)
+
+
+@lru_cache(maxsize=1024)
+def _widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndarray]:
+    """The Gaussians of a source, those of about the same width in one."""
+    weights, widths = psf.mixture(angle)
+    if extent > 0:
+        shares, sizes = beta_mixture()
+        weights, widths = np.outer(weights, shares).ravel(), np.hypot.outer(widths, extent * sizes).ravel()
+    step = np.rint(_WIDTHS_PER_E * np.log(widths)).astype(int)
+    step -= step.min()
+    weight = np.bincount(step, weights)
+    variance = np.bincount(step, weights * widths**2)
+    kept = weight > _LEAST_WEIGHT
+    weight, variance = weight[kept], variance[kept] / weight[kept]
+    return weight / weight.sum(), np.sqrt(variance)
+
+
+def _shapes(stamp: _Stamp, x: float, y: float, mixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Expected counts per unit of rate, and their change with x and y."""
+    weights, widths = mixture
+    px, dx = _line(x, stamp.x0, stamp.counts.shape[1], widths)
+    py, dy = _line(y, stamp.y0, stamp.counts.shape[0], widths)
+    weighted = (weights[:, None] * py).T
+    slope = (weights[:, None] * dy).T
+    return stamp.exposure * (weighted @ px), stamp.exposure * (weighted @ dx), stamp.exposure * (slope @ px)
+
+
+def source_image(scene: Scene, fit: Fit, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Expected counts of a fitted source, and the part of the image that they stand for.
+
+    Parameters
+    ----------
+    scene
+        The image that was fitted.
+    fit
+        The source.
+    reach
+        Pixels from the source up to which counts are given.
+    """
+    stamp = _cut(scene, fit.x, fit.y, reach)
+    mixture = _widened(scene.psf, scene.psf.angle(fit.x, fit.y), fit.extent)
+    shape, _, _ = _shapes(stamp, fit.x, fit.y, mixture)
+    place = (slice(stamp.y0, stamp.y0 + shape.shape[0]), slice(stamp.x0, stamp.x0 + shape.shape[1]))
+    return place, fit.rate * shape
+
+
+def fit_source(
+    scene: Scene, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0, begin: Fit | None = None
+) -> Fit:
+    """Fit position and rate of one source.
+
+    Parameters
+    ----------
+    scene
+        Image, exposure, background and point spread function.
+    x, y
+        Pixel where it starts.
+    reach
+        Pixels from there within which counts are compared with the model.
+    stray
+        Pixels that the position may move in each coordinate.
+    extent
+        Core radius, pixels, of the source; 0 for a point.
+    begin
+        A fit, of another extent, at whose position and rate to begin.
+
+    Examples
+    --------
+    >>> from daxa.xray.detection.psf import gaussian_psf
+    >>> y, x = np.mgrid[:41, :41]
+    >>> counts = np.round(400 / (2 * np.pi * 4) * np.exp(-((x - 20.3) ** 2 + (y - 19.0) ** 2) / 8))
+    >>> scene = Scene(counts, np.ones_like(counts), np.full(counts.shape, 1e-3), gaussian_psf(2.0))
+    >>> fit = fit_source(scene, 20, 20, reach=15, stray=3)
+    >>> round(fit.x, 1), round(fit.y, 1), bool(abs(fit.rate - counts.sum()) < 2)
+    (20.3, 19.0, True)
+    """
+    stamp = _cut(scene, x, y, reach)
+    mixture = _widened(scene.psf, scene.psf.angle(x, y), extent)
+    n, below = stamp.counts, stamp.background
+    shape, dx, dy = _shapes(stamp, x, y, mixture)
+    rate = max(float((n - below).sum()) / max(float(shape.sum()), _LEAST), 1.0 / max(float(shape.sum()), _LEAST))
+    at = (x, y)
+    if begin is not None:
+        at, rate = (begin.x, begin.y), begin.rate
+        shape, dx, dy = _shapes(stamp, *at, mixture)
+    value = _log_likelihood(n, below + rate * shape)
+    damping = 1e-3
+    for _ in range(_ROUNDS):
+        model = below + rate * shape
+        # The rate's own unit would spoil the conditioning: its logarithm is stepped.
+        slopes = rate * np.stack((shape, dx, dy)).reshape(3, -1)
+        pull = slopes @ (n / model - 1.0).ravel()
+        bend = (slopes / model.ravel()) @ slopes.T
+        step = np.linalg.solve(bend + np.diag(damping * np.diag(bend) + 1e-9), pull)
+        step = np.clip(step, (-1.0, -stray / 2, -stray / 2), (1.0, stray / 2, stray / 2))
+        new = (
+            float(np.clip(at[0] + step[1], x - stray, x + stray)),
+            float(np.clip(at[1] + step[2], y - stray, y + stray)),
+        )
+        trial = max(rate * math.exp(step[0]), _LEAST)
+        shapes = _shapes(stamp, *new, mixture)
+        better = _log_likelihood(n, below + trial * shapes[0])
+        if better < value - 1e-12 * abs(value):
+            damping = max(damping * 8.0, 1e-2)
+            if damping > 1e6:
+                break
+            continue
+        done = better - value < 1e-7 and max(abs(step[1]), abs(step[2])) < 1e-4
+        rate, at, value, (shape, dx, dy) = trial, new, better, shapes
+        damping *= 0.2
+        if done:
+            break
+    return _described(scene, stamp, (*at, rate, extent, value), (shape, dx, dy))
+
+
+def _log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
+    return float((n * np.log(model) - model).sum())
+
+
+def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) -> Fit:
+    x, y, rate, extent, value = found
+    shape, dx, dy = shapes
+    n, below = stamp.counts, stamp.background
+    model = below + rate * shape
+    # Expected information.
+    slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
+    bend = (slopes / model.ravel()) @ slopes.T + np.diag([_LEAST] * 3)
+    spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(bend))))
+    low, high = (_fallen(stamp, shape, (rate, value), side * spread[0]) for side in (-1, 1))
+    effective = float(shape.sum()) / _enclosed(stamp, (x, y), scene, extent)
+    gain = value - _log_likelihood(n, below)
+    return Fit(x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain)
+
+
+def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: float) -> float:
+    """Share of the source within the stamp."""
+    weights, widths = _widened(scene.psf, scene.psf.angle(*at), extent)
+    ends = [
+        0.5 * erf((np.array([[first], [first + n]]) - 0.5 - centre) / (math.sqrt(2.0) * widths))
+        for first, n, centre in zip((stamp.x0, stamp.y0), stamp.counts.shape[::-1], at, strict=True)
+    ]
+    return float((weights * (ends[0][1] - ends[0][0]) * (ends[1][1] - ends[1][0])).sum())
+
+
+def _fallen(stamp: _Stamp, shape: np.ndarray, best: tuple[float, float], step: float) -> float:
+    """The rate on one side at which the likelihood has fallen by 1/2; not below zero."""
+    n, below = stamp.counts, stamp.background
+    rate, value = best
+    inside, outside = rate, max(rate + step, 0.0)
+    for _ in range(20):
+        if outside <= 0 or _log_likelihood(n, below + outside * shape) <= value - 0.5:
+            break
+        inside, outside = outside, max(outside + step, 0.0)
+    if outside <= 0 and _log_likelihood(n, below) > value - 0.5:
+        return 0.0
+    for _ in range(30):
+        middle = 0.5 * (inside + outside)
+        if _log_likelihood(n, below + middle * shape) > value - 0.5:
+            inside = middle
+        else:
+            outside = middle
+    return 0.5 * (inside + outside)
+
+
+def detection_likelihood(gain: np.ndarray, parameters: int) -> np.ndarray:
+    """-ln of the chance that noise raises the likelihood as much.
+
+    Parameters
+    ----------
+    gain
+        ln likelihood above that of no source.
+    parameters
+        Number of fitted parameters: 3 for a point, 4 for an extended source.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``-ln(1 - P(k/2, gain))``, P the incomplete Gamma function: the likelihood of the
+        lists of XMM-Newton and eROSITA.
+
+    Examples
+    --------
+    >>> float(detection_likelihood(np.array(20.0), 2).round(6))
+    20.0
+    """
+    gain = np.maximum(np.asarray(gain, np.float64), 0.0)
+    chance = gammaincc(0.5 * parameters, np.minimum(gain, 600.0))
+    return -np.log(chance) + np.maximum(gain - 600.0, 0.0)
+
+
+def upper_limit(scene: Scene, x: float, y: float, *, reach: float, confidence: float = 0.9) -> float:
+    """Rate below which a source at a position lies, with this confidence.
+
+    Parameters
+    ----------
+    scene
+        Image, exposure, background and point spread function.
+    x, y
+        Pixel.
+    reach
+        Pixels from there within which counts are used.
+    confidence
+        Probability that the rate is lower.
+
+    Returns
+    -------
+    float
+        Count/s; infinite where nothing was exposed.
+
+    Notes
+    -----
+    Neyman's construction: a rate is excluded if it would give, in ``1 - confidence`` of all
+    cases, as little of the likelihood ratio ``sum(n ln(1 + r E P / b))`` as there is, its
+    distribution being compound Poisson and half of equal cases counted.  A background that
+    fluctuates low would exclude every rate; the limit is therefore no lower than that
+    which an empty place has in the median (power-constrained limits: Cowan, Cranmer,
+    Gross and Vitells 2011, arXiv:1105.3166).  Above that rate it covers as it says, below
+    it always.
+
+    Examples
+    --------
+    >>> from daxa.xray.detection.psf import gaussian_psf
+    >>> scene = Scene(np.zeros((31, 31)), np.ones((31, 31)), np.full((31, 31), 1e-9), gaussian_psf(1.0))
+    >>> round(upper_limit(scene, 15, 15, reach=10), 2)
+    1.61
+    """
+    stamp = _cut(scene, x, y, reach)
+    shape, _, _ = _shapes(stamp, x, y, _widened(scene.psf, scene.psf.angle(x, y), 0.0))
+    seen = shape > 0
+    if not seen.any():
+        return math.inf
+    n, below, part = stamp.counts[seen], stamp.background[seen], shape[seen]
+
+    def observed(rate: float) -> float:
+        weights, cell = _ratio(rate, below, part)
+        place = min(float(n @ weights) / cell, _CELLS - 1.0)
+        return float(np.interp(place, _PLACES, _chance_below(weights, below + rate * part, cell))) - (1 - confidence)
+
+    def unseen(rate: float) -> float:
+        weights, cell = _ratio(rate, below, part)
+        chance = _chance_below(weights, below + rate * part, cell)
+        if chance[0] >= 1 - confidence:
+            return 0.5
+        place = np.interp(1 - confidence, chance, _PLACES)
+        return 0.5 - float(np.interp(place, _PLACES, _chance_below(weights, below, cell)))
+
+    unit = 1.0 / float(shape.sum())
+    return max(_falls_to_zero(observed, unit), _falls_to_zero(unseen, unit))
+
+
+def _ratio(rate: float, below: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, float]:
+    """Logarithmic likelihood ratio of one count in each pixel, and the cell of a grid that holds all sums."""
+    weights, mean = np.log1p(rate * part / below), below + rate * part
+    most = mean @ weights + 8.0 * math.sqrt(mean @ weights**2) + 3.0 * weights.max()
+    return weights, float(most) / _CELLS
+
+
+def _chance_below(weights: np.ndarray, mean: np.ndarray, cell: float) -> np.ndarray:
+    """Chance of a smaller sum of the weights of Poisson counts, half of equal ones counted, on the grid."""
+    place = weights / cell
+    low = np.floor(place).astype(int)
+    # Split between neighbours, so that the mean stays.
+    number = np.bincount(low, mean * (1.0 - (place - low)), _CELLS)
+    number += np.bincount(low + 1, mean * (place - low), _CELLS)
+    chance = irfft(np.exp(rfft(number) - number.sum()), _CELLS)
+    return np.maximum.accumulate(np.cumsum(chance) - 0.5 * chance)
+
+
+def _falls_to_zero(function, unit: float) -> float:
+    """Where a falling function of the rate is zero; 0 if it is negative from the beginning."""
+    low, high = 1e-3 * unit, 10.0 * unit
+    if function(low) <= 0:
+        return 0.0
+    while function(high) > 0:
+        high *= 3.0
+    return float(brentq(function, low, high, xtol=1e-4 * unit, rtol=1e-4))

@@ -1,0 +1,1 @@
+"""Images and what belongs to them: exposure, rates, mosaics, coverage, values at positions."""

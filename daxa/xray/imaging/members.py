@@ -1,0 +1,100 @@
+"""What goes into a mosaic: event lists with their exposure maps, and images of which no events are left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+
+from daxa.errors import DataError
+from daxa.xray.cleaning.cut import Cut
+from daxa.xray.imaging.image import ImageGrid, grid_cards
+from daxa.xray.lists.bands import realised_kev
+from daxa.xray.lists.events import EventList
+
+__all__ = ["EventMember", "ImageMember", "Member", "sized"]
+
+
+@dataclass(frozen=True, eq=False)
+class EventMember:
+    """An event list in a mosaic.
+
+    Parameters
+    ----------
+    events, cut
+        The list, and which of its events count; with channels.
+    grid, exposure
+        Pixels of its exposure map, and the map, shape (ny, nx), s.
+    weight
+        What a second of it counts beside one of the others (effective area in the band).
+    shared
+        Name of the survey whose overlapping lists show parts of one exposure (eRASS tiles):
+        members of the same name have each event once, and the greatest exposure, not the sum.
+    """
+
+    events: EventList
+    cut: Cut
+    grid: ImageGrid
+    exposure: np.ndarray
+    weight: float = 1.0
+    shared: str = ""
+
+    @property
+    def name(self) -> str:
+        """Mission, instrument, observation and exposure."""
+        form = self.events.format
+        return f"{form.mission}/{form.instrument}/{self.events.obs_id}/{self.events.exposure}"
+
+    @property
+    def header(self) -> fits.Header:
+        """World coordinates of the exposure map."""
+        return sized(grid_cards(self.events.sky, self.grid), self.grid.nx, self.grid.ny)
+
+    @property
+    def band(self) -> tuple[float, float, float]:
+        """Edges and width of a channel, keV."""
+        if self.cut.pi is None:
+            raise DataError("band", f"{self.name} has no channels in a mosaic", remedy="give its cut a band")
+        return *realised_kev(self.events.format, *self.cut.pi), self.events.format.pi_to_kev[1]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageMember:
+    """A counts image, of which no events are at hand, and its exposure map.
+
+    Parameters
+    ----------
+    name
+        Mission, instrument, observation and exposure.
+    counts, exposure
+        Shape (ny, nx): whole counts, and s.
+    header
+        World coordinates of both.
+    edges
+        Energies, keV.
+    weight
+        As in `EventMember`.
+    """
+
+    name: str
+    counts: np.ndarray
+    exposure: np.ndarray
+    header: fits.Header
+    edges: tuple[float, float]
+    weight: float = 1.0
+    shared: str = ""
+
+    @property
+    def band(self) -> tuple[float, float, float]:
+        """Edges and width of a channel, keV."""
+        return *self.edges, 0.0
+
+
+Member = EventMember | ImageMember
+
+
+def sized(header: fits.Header, nx: int, ny: int) -> fits.Header:
+    """The header, with the size of its image in it."""
+    header["NAXIS"], header["NAXIS1"], header["NAXIS2"] = 2, nx, ny
+    return header

@@ -1,0 +1,252 @@
+"""Vignetting: how much less a telescope collects away from its optical axis.
+
+A curve is used only in the band and out to the angle for which its source vouches;
+where there is none, an exposure map stays flat and says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from daxa.errors import DataError
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.formats import card_number
+
+__all__ = ["CURVES", "LearntCurve", "Vignetting", "axis_pixel", "learn_curve", "vignetting_for"]
+
+
+@dataclass(frozen=True)
+class Vignetting:
+    """The curve of one instrument.
+
+    Parameters
+    ----------
+    mission, instruments
+        Names as in `daxa.missions`.
+    kev
+        Energies for which the curve holds: the whole band must lie within, or, where the
+        curve depends on energy, the energy at which it is taken.
+    by_energy
+        Whether `shape` depends on energy.
+    clamp
+        Angle beyond which the curve keeps its value, arcmin.
+    checked
+        Angle to which the curve was compared with maps of the mission's software, arcmin;
+        0 where it was not.
+    axis
+        Optical axis in the frame of the spacecraft, relative to the pointing, arcmin: (u, v)
+        of X = X0 - u cos PA - v sin PA, Y = Y0 - u sin PA + v cos PA.
+    shape
+        Function of angle (arcmin, array) and energy (keV) that gives the share of the area on the axis.
+    reference
+        Where the curve comes from; VIGNREF of a map.
+    energy
+        Energy at which the curve is taken, keV; NaN where it holds for its band as a whole.
+    """
+
+    mission: str
+    instruments: tuple[str, ...]
+    kev: tuple[float, float]
+    by_energy: bool
+    clamp: float
+    checked: float
+    axis: tuple[float, float]
+    shape: Callable[[np.ndarray, float], np.ndarray]
+    reference: str
+    energy: float = math.nan
+
+    def factor(self, arcmin: np.ndarray) -> np.ndarray:
+        """Share of the area on the axis, 0 to 1, at angles from it (any shape, arcmin).
+
+        Examples
+        --------
+        >>> curve = vignetting_for("xmm", "PN", (0.5, 2.0))
+        >>> curve.factor(np.array([0.0, 5.0, 10.0, 15.0])).round(3).tolist()
+        [1.0, 0.823, 0.53, 0.337]
+        """
+        angle = np.minimum(np.asarray(arcmin, dtype=np.float64), self.clamp)
+        return np.clip(self.shape(angle, self.energy), 0.0, 1.0)
+
+
+def _polynomial(*coefficients: float) -> Callable[[np.ndarray, float], np.ndarray]:
+    """1 + a t^2 + b t^3 + c t^4."""
+
+    def shape(t: np.ndarray, energy: float) -> np.ndarray:
+        a, b, c = coefficients
+        return 1.0 + t * t * (a + t * (b + t * c))
+
+    return shape
+
+
+def _xrt(t: np.ndarray, energy: float) -> np.ndarray:
+    return 1.0 - (1.248e-4 * 1.55219**energy + 1.85628e-3) * t * t
+
+
+def _pspc(t: np.ndarray, energy: float) -> np.ndarray:
+    a, e = t / 60.0, energy / 2.0
+    mirror = np.select([a <= 0.2333, a <= 0.8885], [np.ones_like(a), 1.1065 - 0.4565 * a], 5.9287 - 5.8837 * a)
+    return np.maximum(0.0, mirror * (1.0 + 0.4244 * a * e - 0.3313 * a * a * e - 0.8248 * a * e * e))
+
+
+def _einstein(t: np.ndarray, energy: float) -> np.ndarray:
+    return np.select([t < 12.0, t < 40.0], [1.0 - t * (0.00825 + t / 3200.0), 1.11232 - 0.02136 * t], 0.25792)
+
+
+_LEAST_PIXELS = 1000
+
+_FITTED = "fit to a map of SAS, 0.5-2 keV"
+_XIMAGE = "HEASoft XIMAGE"
+
+_CURVES = (
+    Vignetting("xmm", ("PN",), (0.5, 2.0), False, 16.0, 15.0, (0.88, 1.95),
+               _polynomial(-1.01268e-2, 6.7200e-4, -1.2892e-5), f"pn: {_FITTED}"),
+    Vignetting("xmm", ("M1",), (0.5, 2.0), False, 16.0, 15.0, (1.27, 2.38),
+               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"MOS1: {_FITTED}"),
+    # No map of MOS2 was at hand: the curve is the mirror's above all, and the mirrors are alike.
+    Vignetting("xmm", ("M2",), (0.5, 2.0), False, 16.0, 0.0, (1.27, 2.38),
+               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"that of MOS1: {_FITTED}"),
+    Vignetting("swift", ("XRT",), (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _xrt, f"{_XIMAGE}, XRT"),
+    Vignetting("rosat", ("PSPC", "PSPCB", "PSPCC"), (0.0, 2.0), True, 60.0, 0.0, (0.0, 0.0),
+               _pspc, f"{_XIMAGE}, PSPC without ribs"),
+    Vignetting("einstein", ("IPC",), (0.0, math.inf), False, 60.0, 0.0, (0.0, 0.0), _einstein, f"{_XIMAGE}, Einstein"),
+)  # fmt: skip
+
+CURVES = MappingProxyType({(curve.mission, name): curve for curve in _CURVES for name in curve.instruments})
+"""``(mission, instrument)`` to its curve.
+
+XMM-Newton: least-squares fits to exposure maps that SAS 13.5 made of 0404910601; that of pn is the same
+in two observations, and describes MOS1 with a median error of 2 percent.  Others: the
+formulas in the source of HEASoft's XIMAGE.  Chandra, NuSTAR, Suzaku, eROSITA and XRISM
+publish theirs as calibration files only.
+"""
+
+
+def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | None) -> Vignetting | None:
+    """The curve for images of a band, None where no source vouches for one.
+
+    Parameters
+    ----------
+    mission, instrument
+        As in an `EventFormat`.
+    band
+        Nominal edges, keV; None for instruments without energies.
+
+    Notes
+    -----
+    Where the curve depends on energy it is taken at the geometric mean of the band's edges.
+
+    Examples
+    --------
+    >>> vignetting_for("xmm", "M1", (2.0, 10.0)) is None
+    True
+    >>> vignetting_for("chandra", "ACIS", (0.5, 2.0)) is None
+    True
+    """
+    curve = CURVES.get((mission, instrument))
+    if curve is None:
+        return None
+    lo, hi = band or (0.0, math.inf)
+    if curve.by_energy:
+        energy = math.sqrt(lo * hi) if band else math.nan
+        return replace(curve, energy=energy) if curve.kev[0] <= energy <= curve.kev[1] else None
+    return curve if curve.kev[0] <= lo < hi <= curve.kev[1] else None
+
+
+def axis_pixel(events: EventList, curve: Vignetting) -> tuple[float, float]:
+    """Where the optical axis meets the sky, in event sky pixels.
+
+    Raises
+    ------
+    DataError
+        The list does not say where the telescope pointed (RA_PNT, DEC_PNT, and PA_PNT where
+        the axis lies off the pointing).
+    """
+    sky = events.sky
+    ra, dec = (_pointing(events, key) for key in ("RA_PNT", "DEC_PNT"))
+    x, y = (float(value) for value in sky.to_pixels(ra, dec))
+    if curve.axis == (0.0, 0.0):
+        return x, y
+    angle = math.radians(_pointing(events, "PA_PNT"))
+    u, v = (value * 60.0 / sky.pixel_arcsec for value in curve.axis)
+    return x - u * math.cos(angle) - v * math.sin(angle), y - u * math.sin(angle) + v * math.cos(angle)
+
+
+def _pointing(events: EventList, keyword: str) -> float:
+    header = events.header if keyword in events.header else events.primary
+    return card_number(header, keyword)
+
+
+@dataclass(frozen=True)
+class LearntCurve:
+    """A curve learnt from a map of the mission's software.
+
+    Parameters
+    ----------
+    axis
+        Zero-based image pixel (column, row) of the optical axis.
+    coefficients
+        a, b, c of 1 + a t^2 + b t^3 + c t^4, t in arcmin from the axis.
+    scale
+        The map over the flat one on the axis.
+    residual
+        Median of the relative residuals.
+    """
+
+    axis: tuple[float, float]
+    coefficients: tuple[float, float, float]
+    scale: float
+    residual: float
+
+
+def learn_curve(vignetted: np.ndarray, flat: np.ndarray, pixel_arcmin: float, clamp: float = 16.0) -> LearntCurve:
+    """Fit axis and curve to an exposure map of the mission's software.
+
+    Parameters
+    ----------
+    vignetted
+        The map, shape (ny, nx), s.
+    flat
+        Our flat map of the same list on the same grid, s; only its fully exposed pixels are used.
+    pixel_arcmin
+        Side of a pixel.
+    clamp
+        Angle beyond which the curve is held, arcmin.
+
+    Raises
+    ------
+    DataError
+        Fewer than 1000 pixels are exposed in both maps.
+
+    Notes
+    -----
+    Least squares with a loss that grows linearly beyond residuals of 2 percent, so that
+    rims and bad columns that the two maps treat differently weigh little.
+    """
+    from scipy.optimize import least_squares
+
+    rows, columns = np.nonzero((flat > 0.98 * np.median(flat[flat > 0])) & (vignetted > 0)) if flat.any() else ((), ())
+    if len(rows) < _LEAST_PIXELS:
+        raise DataError(
+            "vignetting",
+            f"only {len(rows)} pixels are exposed in both maps, too few to learn a vignetting curve",
+            remedy="give two maps of one list on one grid",
+        )
+    ratio = vignetted[rows, columns].astype(np.float64) / flat[rows, columns]
+    brightest = ratio >= np.quantile(ratio, 0.99)
+
+    def curve(values: np.ndarray) -> np.ndarray:
+        away = np.hypot(columns - values[0] / pixel_arcmin, rows - values[1] / pixel_arcmin) * pixel_arcmin
+        t = np.minimum(away, clamp)
+        return values[5] * (1.0 + t * t * (values[2] * 1e-2 + t * (values[3] * 1e-4 + t * values[4] * 1e-5)))
+
+    start = [columns[brightest].mean() * pixel_arcmin, rows[brightest].mean() * pixel_arcmin, -1.0, 5.0, -1.0]
+    start.append(float(ratio[brightest].mean()))
+    found = least_squares(lambda values: curve(values) - ratio, start, loss="soft_l1", f_scale=0.02)
+    x, y, a, b, c, scale = (float(value) for value in found.x)
+    off = float(np.median(np.abs(curve(found.x) / ratio - 1.0)))
+    return LearntCurve((x / pixel_arcmin, y / pixel_arcmin), (a * 1e-2, b * 1e-4, c * 1e-5), scale, off)

@@ -1,0 +1,1 @@
+"""Event lists of any telescope: what their headers, columns and tables say."""

@@ -1,0 +1,70 @@
+"""Chandra ACIS and HRC.
+
+Sources: ACIS and HRC level 1 and 2 data products guides; the status filters of
+CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them.
+"""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.lists.rules import Rule
+
+__all__ = ["FORMATS"]
+
+_CIAO = "CIAO: standard ACIS level 2 filters (ASCA grades 0,2,3,4,6; status 0)"
+_HRC_CIAO = "CIAO: standard HRC level 2 status filter"
+
+_ACIS = EventFormat(
+    mission="chandra",
+    instrument="ACIS",
+    # PI = floor(energy / 14.6 eV) + 1
+    pi_to_kev=(-0.0146, 0.0146),
+    # Channel 1024 also holds everything above it.
+    pi_limits=(1, 1023),
+    pixel_arcsec=0.492,
+    reference_pixel=4096.5,
+    sky_limits=(1, 8192),
+    rules=(
+        Rule("grade", "in", (0, 2, 3, 4, 6), _CIAO),
+        Rule("status", "bits_clear", 0xFFFFFFFF, _CIAO, bits=32),
+    ),
+    dialect="ciao",
+    refusals=(
+        Refusal("image", "continuous clocking keeps one coordinate only", card="READMODE", values=("CONTINUOUS",)),
+    ),
+    chip_column="ccd_id",
+    time_column="time",
+    mjdref=50814.0,
+    pi_column="pi",
+    energy_column="energy",
+    gti_scheme="ccd_id",
+    livetime_scheme="dtcor",
+)
+
+
+def _hrc(instrument: str, reference: float, last: int, status: str) -> EventFormat:
+    # What must be 0 and what may be anything, from the first bit of the column.
+    mask = int(status.replace("0", "1").replace("x", "0"), 2)
+    return EventFormat(
+        mission="chandra",
+        instrument=instrument,
+        pi_to_kev=None,
+        pi_limits=(0, 1023),
+        pixel_arcsec=0.1318,
+        reference_pixel=reference,
+        sky_limits=(1, last),
+        rules=(Rule("status", "bits_clear", mask, _HRC_CIAO, bits=32),),
+        dialect="ciao",
+        refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
+        time_column="time",
+        mjdref=50814.0,
+        pi_column="pi",
+        livetime_scheme="dtcor",
+    )
+
+
+FORMATS = {
+    ("CHANDRA", "ACIS"): _ACIS,
+    ("CHANDRA", "HRC", "HRC-I"): _hrc("HRC-I", 16384.5, 32768, "xxxxxx00xxxx0xxx00000000x0000000"),
+    ("CHANDRA", "HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
+}

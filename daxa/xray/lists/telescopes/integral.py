@@ -1,0 +1,41 @@
+"""INTEGRAL ISGRI and JEM-X: light curves and good times; times are in days.
+
+Sources: the ISDC data structures as xselect.mdb names them; a real header (MJDREF 51544,
+TIMEUNIT d, DEADC).
+"""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat, Refusal
+
+__all__ = ["FORMATS"]
+
+_MASK = Refusal("image", "it looks through a coded mask, whose images need OSA")
+
+
+def _camera(instrument: str, **facts) -> EventFormat:
+    return EventFormat(mission="integral", instrument=instrument, mjdref=51544.0, named=False, **facts)
+
+
+FORMATS = {
+    ("INTEGRAL", "IBIS"): _camera(
+        "ISGRI",
+        pi_to_kev=None,
+        pi_limits=(0, 2047),
+        refusals=(_MASK, Refusal("energy-band", "the energies of its channels depend on the rise time")),
+        tables=("ISGR-EVTS-ALL",),
+        pi_column="ISGRI_PHA",
+        gti_tables=("IBIS-GNRL-GTI",),
+    ),
+    **{
+        ("INTEGRAL", name): _camera(
+            name.replace("JMX", "JEMX"),
+            pi_to_kev=None,
+            pi_limits=(0, 255),
+            refusals=(_MASK, Refusal("energy-band", "the energies of its channels change with the gain")),
+            tables=(f"{name}-FULL-ALL",),
+            gti_tables=(f"{name}-GNRL-GTI",),
+        )
+        for name in ("JMX1", "JMX2")
+    },
+}

@@ -1,0 +1,28 @@
+"""IXPE: one list per detector unit, whose name stands in DETNAM.
+
+Sources: the IXPE level 2 data format document; real headers of products of a level 2
+list (375 channels; DEADC is 1 there while LIVETIME is less than ONTIME).
+"""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat
+
+__all__ = ["FORMATS"]
+
+
+def _unit(instrument: str) -> EventFormat:
+    return EventFormat(
+        mission="ixpe",
+        instrument=instrument,
+        pi_to_kev=(0.0, 0.04),
+        pi_limits=(0, 374),
+        pixel_arcsec=2.6,
+        reference_pixel=300.0,
+        sky_limits=(1, 600),
+        mjdref=57754.00080074074,
+        live_cards=("LIVETIME/ONTIME", "DEADC"),
+    )
+
+
+FORMATS = {("IXPE", "GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}

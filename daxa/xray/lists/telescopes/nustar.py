@@ -1,0 +1,34 @@
+"""NuSTAR.  Source: the NuSTAR data analysis software guide."""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat
+from daxa.xray.lists.rules import Rule
+
+__all__ = ["FORMATS"]
+
+_NUSCREEN = "NuSTARDAS nuscreen: level 2 defaults of the CALDB event screening file"
+
+
+def _fpm(instrument: str) -> EventFormat:
+    return EventFormat(
+        mission="nustar",
+        instrument=instrument,
+        pi_to_kev=(1.6, 0.04),
+        pi_limits=(0, 4095),
+        pixel_arcsec=2.4581,
+        reference_pixel=500.5,
+        sky_limits=(1, 1000),
+        field_arcmin=9.5,
+        rules=(
+            # b0000xxx00xxxx000, first bit leftmost
+            Rule("STATUS", "bits_clear", 0b1111000110000111, _NUSCREEN, bits=16),
+            Rule("SHIELD", "equal", 0, _NUSCREEN),
+            Rule("GRADE", "between", (0, 26), _NUSCREEN),
+        ),
+        mjdref=55197.00076601852,
+        livetime_scheme="deadc",
+    )
+
+
+FORMATS = {("NUSTAR", "FPMA"): _fpm("FPMA"), ("NUSTAR", "FPMB"): _fpm("FPMB")}

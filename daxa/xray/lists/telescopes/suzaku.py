@@ -1,0 +1,36 @@
+"""Suzaku XIS.
+
+Sources: aepipeline of HEASoft (grades); the Suzaku data reduction guide (STATUS, 3.65 eV
+channels, TCDLT 2.895e-4 deg); xselect.mdb.
+"""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.lists.rules import Rule
+
+__all__ = ["FORMATS"]
+
+_SOURCE = "aepipeline: standard event screening of the XIS"
+
+
+def _xis(instrument: str) -> EventFormat:
+    return EventFormat(
+        mission="suzaku",
+        instrument=instrument,
+        pi_to_kev=(0.0, 3.65e-3),
+        pi_limits=(0, 4095),
+        pixel_arcsec=1.0422,
+        reference_pixel=768.5,
+        sky_limits=(1, 1536),
+        field_arcmin=12.5,
+        rules=(
+            Rule("GRADE", "in", (0, 2, 3, 4, 6), _SOURCE),
+            Rule("STATUS", "between", (0, 524286), _SOURCE),
+        ),
+        refusals=(Refusal("image", "its P-sum mode keeps one coordinate only", card="DATAMODE", values=("TIMING",)),),
+        mjdref=51544.00074287,
+    )
+
+
+FORMATS = {("SUZAKU", name): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}

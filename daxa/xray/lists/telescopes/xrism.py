@@ -1,0 +1,56 @@
+"""XRISM Xtend and Resolve.
+
+Sources: the XRISM data reduction guide and users' scripts (screening, 6 eV and 0.5 eV
+channels); xselect.mdb; the header of a real Resolve spectrum.
+"""
+
+from __future__ import annotations
+
+from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.lists.rules import Either, Rule
+
+__all__ = ["FORMATS"]
+
+_GUIDE = "XRISM data reduction guide: additional screening of cleaned lists"
+_MJDREF = 58484.00080074074
+
+_XTEND = EventFormat(
+    mission="xrism",
+    instrument="XTEND",
+    pi_to_kev=(0.0, 0.006),
+    pi_limits=(0, 4095),
+    pixel_arcsec=1.768,
+    field_arcmin=19.5,
+    rules=(
+        Rule("GRADE", "in", (0, 2, 3, 4, 6), _GUIDE),
+        Rule("STATUS", "places_clear", (1,), _GUIDE),
+    ),
+    mjdref=_MJDREF,
+)
+
+_RESOLVE = EventFormat(
+    mission="xrism",
+    instrument="RESOLVE",
+    pi_to_kev=(0.0, 0.0005),
+    pi_limits=(0, 59999),
+    rules=(
+        Rule("PI", "between", (600, 59999), _GUIDE),
+        Either(
+            (
+                (
+                    Rule("RISE_TIME", "within", (46, 58), _GUIDE, plus=("DERIV_MAX", 0.00075)),
+                    Rule("ITYPE", "between", (0, 3), _GUIDE),
+                ),
+                (Rule("ITYPE", "equal", 4, _GUIDE),),
+            ),
+            _GUIDE,
+        ),
+        Rule("STATUS", "places_clear", (4,), _GUIDE),
+        # The calibration pixel sees a radioactive source, not the sky.
+        Rule("PIXEL", "not_in", (12,), _GUIDE),
+    ),
+    refusals=(Refusal("image", "its 6 x 6 pixels are larger than the core of the point spread"),),
+    mjdref=_MJDREF,
+)
+
+FORMATS = {("XRISM", "XTEND"): _XTEND, ("XRISM", "RESOLVE"): _RESOLVE}
