@@ -17,7 +17,8 @@ from daxa.xray.cleaning import cleaned as cleaned_module
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.screening import Rule, screening_for
-from daxa.xray.cleaning.subspace import Axis, describe_subspace, read_subspace, subspace_cfitsio, subspace_mask
+from daxa.xray.cleaning.subspace import Axis, read_subspace, subspace_cfitsio, subspace_mask
+from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.lists import gti
 from daxa.xray.lists.events import EventList, open_events
 from tests.xray.madelists import MADE, make_list
@@ -88,7 +89,7 @@ def rows_of_cards(events: EventList, clean: EventList) -> np.ndarray:
     return rows[~np.isin(events.column(events.format.time_column)[rows], stops)]
 
 
-PROCESSED = [name for name in MADE if not name.startswith(("bepposax", "integral", "xrism"))]
+PROCESSED = [name for name in MADE if not name.startswith(("bepposax", "integral"))]
 
 
 @pytest.mark.parametrize(

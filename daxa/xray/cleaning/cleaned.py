@@ -22,7 +22,7 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.lightcurve import time_cards
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
-from daxa.xray.cleaning.subspace import describe_subspace
+from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.gti import normalise

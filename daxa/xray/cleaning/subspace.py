@@ -4,7 +4,8 @@ SAS, CIAO and HEASoft share the convention.  Each numbered axis names a column (
 and what is allowed there (DSVALn: ranges, a bit pattern, or a table of intervals that
 DSREFn names); a component with the prefix k (kDSVALn, kDSREFn) is an alternative, in which
 what it leaves out is as in the first.  An event is in the subspace when it fulfils all
-axes of one component.
+axes of one component.  One thing is daxa's own: where the mission's screening tests a column
+plus a factor times another, the axis has that sum for a name (``RISE_TIME+0.00075*DERIV_MAX``).
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.cleaning.screening import Rule
 from daxa.xray.lists import gti
 from daxa.xray.lists.formats import card_text
 from daxa.xray.lists.tables import Table, read_column
 
-__all__ = ["Axis", "Component", "describe_subspace", "read_subspace", "subspace_cfitsio", "subspace_mask"]
+__all__ = ["MOST", "Axis", "Component", "read_subspace", "subspace_cfitsio", "subspace_mask"]
 
-_CARD = re.compile(r"\d*DS(?:TYP|VAL|REF|FORM|UNI|UNIT)\d+", re.ASCII)
 _BITS = re.compile(r"[bB][01xX]{1,64}", re.ASCII)
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"(?P<only>{_NUMBER})|(?P<lo>{_NUMBER})?:(?P<hi>{_NUMBER})?", re.ASCII)
 _REFERENCE = re.compile(r"[^:]*:([A-Za-z0-9_-]{1,32})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
-_MOST = 99
+_SUM = re.compile(rf"({_NAME.pattern})\+({_NUMBER})\*({_NAME.pattern})", re.ASCII)
+MOST = 99
+"""Axes, and components, of a data subspace."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Axis:
     Parameters
     ----------
     column
-        Its name, as the header writes it.
+        Its name, as the header writes it, or a sum of two.
     ranges
         Closed ranges, None for an open end; a value in one of them is allowed.
     bits
@@ -73,11 +74,11 @@ def read_subspace(header: fits.Header) -> tuple[Component, ...]:
     >>> read_subspace(header)
     ((Axis(column='PATTERN', ranges=((None, 12.0),), bits='', table=''),),)
     """
-    numbers = [n for n in range(1, _MOST + 1) if card_text(header, f"DSTYP{n}")]
+    numbers = [n for n in range(1, MOST + 1) if card_text(header, f"DSTYP{n}")]
     if not numbers:
         return ()
     components = []
-    for index in range(1, _MOST + 1):
+    for index in range(1, MOST + 1):
         prefix = "" if index == 1 else str(index)
         if index > 1 and not any(f"{prefix}DSVAL{n}" in header or f"{prefix}DSREF{n}" in header for n in numbers):
             break
@@ -90,7 +91,7 @@ def _read_axis(header: fits.Header, prefix: str, number: int) -> Axis:
     value, reference = (
         card_text(header, f"{prefix}{key}{number}") or card_text(header, f"{key}{number}") for key in ("DSVAL", "DSREF")
     )
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) and not _SUM.fullmatch(name):
         raise _unreadable(f"DSTYP{number}", name)
     if value.upper() == "TABLE":
         found = _REFERENCE.fullmatch(reference)
@@ -141,21 +142,41 @@ def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Seq
     """
     if not components:
         return np.ones(len(rows), dtype=bool)
-    present = {name.lower() for name in rows.dtype.names}
     result = np.zeros(len(rows), dtype=bool)
     for component in components:
         mask = np.ones(len(rows), dtype=bool)
         for axis in component:
-            if axis.column.lower() in present:
-                mask &= _axis_mask(axis, read_column(rows, axis.column), tables)
+            if _columns_of(axis, rows.dtype):
+                mask &= _axis_mask(axis, _values(axis, rows), tables)
         result |= mask
     return result
+
+
+def _columns_of(axis: Axis, dtype: np.dtype) -> tuple[str, ...]:
+    """The columns that an axis tests, as the list writes them; none where one of them is absent."""
+    names = {name.lower(): name for name in dtype.names}
+    found = _SUM.fullmatch(axis.column)
+    wanted = [found[1], found[3]] if found else [axis.column]
+    return tuple(names[name.lower()] for name in wanted) if all(name.lower() in names for name in wanted) else ()
+
+
+def _values(axis: Axis, rows: np.ndarray) -> np.ndarray:
+    if found := _SUM.fullmatch(axis.column):
+        one, other = (read_column(rows, found[place]).astype(float) for place in (1, 3))
+        return one + float(found[2]) * other
+    return read_column(rows, axis.column, opaque=bool(axis.bits))
 
 
 def _axis_mask(axis: Axis, values: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
     if axis.table:
         table = _find(axis.table, tables)
         return gti.contains(np.column_stack((table.column("START"), table.column("STOP"))), values)
+    if axis.bits and values.dtype.kind == "V":
+        width = values.dtype.itemsize
+        bits = np.unpackbits(np.frombuffer(values.tobytes(), np.uint8).reshape(-1, width), axis=1)
+        pattern = axis.bits[-8 * width :].rjust(8 * width, "x")
+        places = [place for place, sign in enumerate(pattern) if sign != "x"]
+        return (bits[:, places] == [int(pattern[place]) for place in places]).all(axis=1)
     if axis.bits:
         fixed, wanted = _bit_values(axis.bits, values.dtype.itemsize * 8)
         return (values.astype(np.int64) & fixed) == wanted
@@ -200,23 +221,27 @@ def subspace_cfitsio(
     >>> subspace_cfitsio(axes, np.dtype([("CCDNR", "u1"), ("FLAG", "i4")]), [], {})
     '((CCDNR >= 1 && CCDNR <= 1) && (FLAG & 2) == 0)'
     """
-    names = {name.lower(): name for name in dtype.names}
     bits = {name.lower() for name in bit_columns}
     alternatives = []
     for component in components:
         parts = [
-            _axis_cfitsio(axis, names[axis.column.lower()], dtype, bits, tables)
+            _axis_cfitsio(axis, columns, dtype, bits, tables)
             for axis in component
-            if axis.column.lower() in names
+            if (columns := _columns_of(axis, dtype))
         ]
         alternatives.append("(" + " && ".join(parts or ["1 == 1"]) + ")")
     return " || ".join(alternatives) or "1 == 1"
 
 
-def _axis_cfitsio(axis: Axis, name: str, dtype: np.dtype, bits: set[str], tables: Mapping[str, str]) -> str:
+def _axis_cfitsio(
+    axis: Axis, columns: tuple[str, ...], dtype: np.dtype, bits: set[str], tables: Mapping[str, str]
+) -> str:
+    name = columns[0]
+    if found := _SUM.fullmatch(axis.column):
+        name = f"({columns[0]} + {found[2]} * {columns[1]})"
     if axis.table:
         return f'gtifilter("{tables[axis.table]}", {name}, "START", "STOP")'
-    width = dtype[name].itemsize * 8
+    width = dtype[columns[0]].itemsize * 8
     if axis.bits and name.lower() in bits:
         return f"{name} == b{axis.bits[-width:].rjust(width, 'x')}"
     if axis.bits:
@@ -232,97 +257,3 @@ def _bounds(name: str, lo: float | None, hi: float | None) -> Iterator[str]:
         yield f"{name} >= {lo:.17g}"
     if hi is not None:
         yield f"{name} <= {hi:.17g}"
-
-
-def describe_subspace(
-    header: fits.Header,
-    rules: Sequence[Rule],
-    tables: Sequence[tuple[tuple[int, ...], str]],
-    *,
-    chip_column: str = "",
-    time_column: str = "TIME",
-    spell_out: bool = False,
-) -> None:
-    """Write the data subspace of a cut into the header of its list, in place of what stood there.
-
-    Parameters
-    ----------
-    header
-        The events header.  Axes of its own subspace other than chips and times stay: the list
-        was made with them, too.
-    rules
-        The screening.
-    tables
-        Chips, and name of the table of their good times, in order; one table where there is no
-        `chip_column`.
-    chip_column, time_column
-        Columns.
-    spell_out
-        Write ranges as CIAO does (``3:3``) and every axis in every component.
-    """
-    dropped = {chip_column.upper(), time_column.upper()}
-    inherited = [one for one in _own_axes(header) if one[0].upper() not in dropped]
-    own = [axis for rule in rules if (axis := _axis_of(rule, spell_out=spell_out))]
-    axes = list(dict.fromkeys(inherited + own))
-    for key in [key for key in header if _CARD.fullmatch(key)]:
-        del header[key]
-    chips = [_values_text(values, spell_out=spell_out) for values, _ in tables]
-    if chip_column:
-        axes.insert(0, (chip_column, chips[0], "", ""))
-    for number, axis in enumerate(axes, start=1):
-        _put(header, number, axis)
-    last = len(axes) + 1
-    header[f"DSTYP{last}"] = (time_column, _NAMED)
-    header[f"DSUNI{last}"] = ("s", _UNIT)
-    header[f"DSVAL{last}"] = ("TABLE", _VALUE)
-    for index, (_, name) in enumerate(tables):
-        prefix = "" if index == 0 else str(index + 1)
-        if index and chip_column:
-            header[f"{prefix}DSVAL1"] = (chips[index], _VALUE)
-        if index and spell_out:
-            for number, (_, value, _, _) in enumerate(axes[1:], start=2):
-                header[f"{prefix}DSVAL{number}"] = (value, _VALUE)
-            header[f"{prefix}DSVAL{last}"] = ("TABLE", _VALUE)
-        header[f"{prefix}DSREF{last}"] = (f":{name}", "data subspace descriptor: reference")
-
-
-_NAMED, _VALUE, _UNIT = (f"data subspace descriptor: {what}" for what in ("name", "value", "units"))
-
-
-def _own_axes(header: fits.Header) -> list[tuple[str, str, str, str]]:
-    """Name, value, type and unit of the axes that stand in a header and are the same in all components."""
-    return [
-        (card_text(header, f"DSTYP{n}"), card_text(header, f"DSVAL{n}"), card_text(header, f"DSFORM{n}"),
-         card_text(header, f"DSUNI{n}") or card_text(header, f"DSUNIT{n}"))
-        for n in range(1, _MOST + 1)
-        if card_text(header, f"DSTYP{n}")
-        and {card_text(header, f"{k}DSVAL{n}", card_text(header, f"DSVAL{n}")) for k in range(2, _MOST + 1)}
-        == {card_text(header, f"DSVAL{n}")}
-    ]  # fmt: skip
-
-
-def _values_text(values: Sequence[int], *, spell_out: bool) -> str:
-    return ",".join(f"{value}:{value}" if spell_out else str(value) for value in values)
-
-
-def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> None:
-    name, value, form, unit = axis
-    header[f"DSTYP{number}"] = (name, _NAMED)
-    header[f"DSVAL{number}"] = (value, _VALUE)
-    if form:
-        header[f"DSFORM{number}"] = (form, "data subspace descriptor: data type")
-    if unit:
-        header[f"DSUNI{number}"] = (unit, _UNIT)
-
-
-def _axis_of(rule: Rule, *, spell_out: bool) -> tuple[str, str, str, str] | None:
-    """Name, value, type and unit; None for a rule that no axis can tell, such as one of alternatives."""
-    if not isinstance(rule, Rule) or rule.op not in {"bits_clear", "between", "in", "equal"}:
-        return None
-    if rule.op == "bits_clear":
-        pattern = "".join("0" if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
-        return rule.column, f"b{pattern}", "X", ""
-    if rule.op == "between":
-        return rule.column, f"{rule.value[0]}:{rule.value[1]}", "", ""
-    values = rule.value if rule.op == "in" else (rule.value,)
-    return rule.column, _values_text(values, spell_out=spell_out), "", ""
