@@ -122,7 +122,6 @@ MADE = {
         {"TELESCOP": "NICER", "INSTRUME": "XTI", "OBS_ID": "1034200101", "DATAMODE": "PHOTON"},
         {
             "EVENT_FLAGS": Choice("8X", (0, bits(8, 4), bits(8, 3)), (bits(8, 7), bits(8, 8))),
-            "DET_ID": Choice("B", (0, 17, 66)),
         },
         energies=("I", 25, 1500),
         band=(40, 199),

@@ -151,7 +151,8 @@ def test_dates_are_those_of_astropy(made):
     reference = clock.get("MJDREF", clock.get("MJDREFI", 0) + clock.get("MJDREFF", 0.0))
     scale = "tt"
     times = events.times()[:50]
-    expected = Time(reference, format="mjd", scale=scale) + TimeDelta(times, format="sec", scale=scale)
+    since = TimeDelta(times + clock.get("TIMEZERO", 0.0), format="sec", scale=scale)
+    expected = Time(reference, format="mjd", scale=scale) + since
     assert np.abs((events.clock.date(times) - expected).to_value("ns")).max() < 1500
     assert events.clock.scale == scale
     assert bool([text for text in events.assumptions if "Terrestrial" in text]) == (clock.get("TIMESYS") != "TT")
