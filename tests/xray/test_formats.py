@@ -128,6 +128,7 @@ def test_modes_without_images(key, cards):
 
 SCREENED_BY_THE_ARCHIVE = {
     "rosat": {"PSPC", "PSPCB", "PSPCC"},
+    "rass": {"PSPC"},
     "asca": {"GIS2", "GIS3"},
     "ixpe": {"DU1", "DU2", "DU3"},
 }
