@@ -86,14 +86,15 @@ def is_torn(text: str) -> bool:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    if not text.endswith("\n"):
+    starts = [found.start() for found in _STAGE.finditer(text)]
+    if not text.endswith("\n") or not starts:
         return True
     try:
-        stages = YAML(typ="safe", pure=True).load(text)["stages"]
-        last = list(stages.values())[-1]
+        # What stands before the last stage was written before it, and is whole.
+        (last,) = YAML(typ="safe", pure=True).load(text[starts[-1] :]).values()
         entries = [*last.get("deps", ()), *last.get("outs", ())]
         return not last["cmd"] or not all(_is_whole(entry) for entry in entries)
-    except (YAMLError, AttributeError, KeyError, IndexError, TypeError):
+    except (YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return True
 
 

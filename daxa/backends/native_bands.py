@@ -44,6 +44,5 @@ def chosen_bands(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> 
 def chosen_pixel(exposure: Exposure, pixel: float) -> float:
     """The side of an image pixel, arcsec: the instrument's own where the mission's default is asked for."""
     spec = find_mission(exposure.task.mission)
-    whose = exposure.product.instrument
-    own = next((one.image_pixel for one in spec.instruments if whose in (one.name, *one.aliases)), 0.0)
+    own = {one.name: one.image_pixel for one in spec.instruments}.get(exposure.product.instrument, 0.0)
     return own if own and pixel == spec.image_pixel else pixel

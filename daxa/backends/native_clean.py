@@ -57,10 +57,10 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
     gtis = dict(events.gtis)
     screen = None
-    if parameters.flares != "none" and (reason := _fieldless(exposure)):
+    reason = _fieldless(exposure) if parameters.flares != "none" else ""
+    if reason:
         exposure.say(f"the archive's good times are kept: {reason}")
-        cards["FLAREMET"] = ("NONE", "flare filter")
-    elif parameters.flares != "none":
+    if parameters.flares != "none" and not reason:
         channels = band_channels(exposure.task.mission, events.format, parameters.flare_band)
         screen = screen_flares(
             events,
