@@ -271,5 +271,6 @@ def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.
     """
     layout = Layout(Path(directory).expanduser().absolute())
     load_config(layout)
-    finish_accepted(layout)
+    if layout.is_repository:
+        finish_accepted(layout)
     return Archive(layout.root)

@@ -40,6 +40,8 @@ def recorded_rows(layout: Layout, mission: str, step: str) -> Mapping[str, Ledge
 
     A journal older than its ledger is of another version, which was checked out since.
     """
+    if not layout.is_repository:
+        return read_ledger(layout.ledger(mission, step))
     places = layout.places(mission, step)
     rows = read_ledger(places.ledger)
     journal = read_journal(places.journal)
