@@ -412,7 +412,7 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
             assert refused.returncode == 5
             assert "daxa run" in refused.stderr
             before = state(place)
-            assert main(["-C", str(place.root), "status"]) == 0
+            assert main(["-C", str(place.root), "status"]) == 5
             assert state(place) == before, "looking writes nothing"
             daxa.open(place.root, acting=True)
             assert state(place) == wanted
