@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from daxa.archive.mend import held, mend
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = ["add", "changed_stages", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
 
 _BUSY = "is busy"
 
@@ -90,9 +90,25 @@ def add(root: Path, path: str) -> None:
     _checked(root, "add", "--quiet", path)
 
 
-def push(root: Path) -> None:
-    """Send the data of the work tree's commit to the default remote."""
-    _checked(root, "push", "--quiet")
+def push(root: Path, remote: str) -> None:
+    """Send the data of the work tree's commit to a remote."""
+    _checked(root, "push", "--quiet", "--remote", remote)
+
+
+def fetch(root: Path, remote: str, targets: Sequence[str]) -> bool:
+    """Bring data from a remote into the cache; whether all of them came."""
+    return not run_dvc(root, "fetch", "--quiet", "--remote", remote, *targets).code
+
+
+def checkout(root: Path, targets: Sequence[str]) -> None:
+    """Put data from the cache in their places; files that are not in the cache are never overwritten.
+
+    Raises
+    ------
+    ProgramError
+        DVC cannot.
+    """
+    _checked(root, "checkout", "--quiet", *targets)
 
 
 def _checked(root: Path, *arguments: str) -> Finished:
