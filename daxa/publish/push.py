@@ -8,19 +8,14 @@ read (where that is cheap) before and after; what it lost or holds wrong is sent
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from configparser import ConfigParser
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
-from daxa.errors import ArchiveError, ReleaseError, StorageError
+from daxa.errors import ReleaseError, StorageError
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.embargo import mjd_now, proprietary
@@ -29,6 +24,7 @@ from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, object_path, require_remote
 from daxa.publish.state import read_observations, records_at
 from daxa.publish.version import release_tags
+from daxa.publish.workplace import alone, clone_of, pointer
 
 __all__ = ["PushReport", "push_releases"]
 
@@ -100,7 +96,7 @@ def push_releases(
         )
     if there.public:
         _refuse_proprietary(layout, tags, there)
-    with _alone(layout), Digests(layout) as digests:
+    with alone(layout), Digests(layout) as digests:
         needs = {tag: needed_at(layout, tag, storage, there) for tag in tags}
         needed = _joined(needs.values())
         cache = prove_cache(layout, storage, needed, digests, remote=there, observe=observe)
@@ -112,7 +108,7 @@ def push_releases(
             _replace(storage, there, digest, needed[digest][0])
         for tag in tags:
             if missing & needs[tag].keys():
-                with _clone(layout, tag, storage, there) as clone:
+                with clone_of(layout, tag, storage, there) as clone:
                     dvc.push(clone, there.name)
         present = _repair(layout, tags[-1], storage, there, needed)
         _require_right(there, prove_objects(there, needed, present, _sizes(storage, needed), digests))
@@ -210,10 +206,8 @@ def _repair(
     """List the remote; send single objects that it lacks, and list it again."""
     present = list_objects(layout.root, remote)
     if lost := sorted(needed.keys() - present.keys()):
-        with _clone(layout, tag, storage, remote) as clone:
-            outs = "".join(f"- md5: '{digest}'\n  hash: md5\n  path: lost/{digest}\n" for digest in lost)
-            (clone / "lost.dvc").write_text(f"outs:\n{outs}", encoding="utf-8")
-            dvc.run_dvc(clone, "push", "--quiet", "--remote", remote.name, "lost.dvc")
+        with clone_of(layout, tag, storage, remote) as clone:
+            dvc.run_dvc(clone, "push", "--quiet", "--remote", remote.name, pointer(clone, lost))
         present = list_objects(layout.root, remote)
     if lost := sorted(needed.keys() - present.keys()):
         raise StorageError(
@@ -222,53 +216,3 @@ def _repair(
             remedy="run `daxa push` again; if it stays so, look at the remote's space and permissions",
         )
     return present
-
-
-@contextmanager
-def _clone(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iterator[Path]:
-    """A clone of a release that uses the archive's cache, remote and credentials."""
-    place = Path(mkdtemp(dir=_workshop(layout)))
-    try:
-        clone = place / "clone"
-        git.clone(str(layout.root), clone, tag)
-        shutil.copy(layout.root / ".dvc" / "config", clone / ".dvc" / "config")
-        _write_settings(layout.root / ".dvc" / "config.local", clone / ".dvc" / "config.local", storage, remote)
-        yield clone
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _write_settings(source: Path, target: Path, storage: Storage, remote: Remote) -> None:
-    """The user's own settings, with paths that hold in another directory."""
-    settings = ConfigParser(interpolation=None, default_section="")
-    settings.read(source, encoding="utf-8")
-    wanted = [("cache", "dir", str(storage.cache.absolute()))]
-    wanted += [(f"'remote \"{remote.name}\"'", key, path) for key, path in storage.paths.items()]
-    for section, key, value in wanted:
-        if not settings.has_section(section):
-            settings.add_section(section)
-        settings.set(section, key, value)
-    with target.open("w", encoding="utf-8") as stream:
-        settings.write(stream)
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """One push at a time; what a killed one left behind is removed."""
-    from filelock import FileLock, Timeout
-
-    lock = layout.private / "lock" / "push"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=1):
-            shutil.rmtree(_workshop(layout), ignore_errors=True)
-            _workshop(layout).mkdir(parents=True, exist_ok=True)
-            yield
-    except Timeout:
-        raise ArchiveError(
-            "busy", f"another push works in {layout.root}", remedy="wait until it has ended, then try again"
-        ) from None
-
-
-def _workshop(layout: Layout) -> Path:
-    return layout.private / "push"
