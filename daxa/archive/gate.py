@@ -16,6 +16,7 @@ from daxa.archive import git
 from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
 __all__ = ["check_archive", "enter_archive"]
@@ -74,7 +75,8 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
     UntrustedArchive
         Something stands in the archive that could do harm; it is named.
     ArchiveError
-        The directory is no archive, or `acting` and it is no Git repository.
+        The directory is no archive; or, `acting`, it is no Git repository or not what daxa would write
+        (`daxa.archive.trust.refuse_foreign`).
     ConfigError
         ``daxa.toml`` cannot be used.
     StorageError
@@ -96,6 +98,7 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
         _refuse_tracked(layout)
     if acting:
         _check_disk(layout, written)
+        refuse_foreign(layout, config)
 
 
 def enter_archive(layout: Layout) -> None:
