@@ -19,6 +19,7 @@ from daxa.errors import DataError
 __all__ = [
     "TEXT_LIMIT",
     "TOML_LIMIT",
+    "no_link",
     "open_plain",
     "parse_json",
     "parse_toml",
@@ -39,6 +40,11 @@ _DEPTH = 100
 
 _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _DEPTH)
 """The parser takes cubic time over the parts of a dotted key."""
+
+
+def no_link(path: str, flags: int) -> int:
+    """Opener for `open` that follows no link in the last component, for files that are written."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def open_plain(path: Path, *, limit: int = TEXT_LIMIT) -> BinaryIO:
