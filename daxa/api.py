@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive import history
-from daxa.archive.accept import refuse_unfinished
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
@@ -293,6 +292,4 @@ def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archi
         enter_archive(layout)
     else:
         check_archive(layout)
-        if layout.is_repository:
-            refuse_unfinished(layout)
     return Archive(layout.root)

@@ -224,7 +224,7 @@ def test_a_new_mission_needs_conditions_and_a_pipeline_that_is_ours(archive, cap
     assert main(["select", "--mission", "rxte", *PLACE]) == 8
     archive.pipeline.write_text(archive.pipeline.read_text() + "\n  mine:\n    cmd: 'true'\n")
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 5
-    assert "is not what daxa writes" in capsys.readouterr().err
+    assert "dvc.yaml is not what daxa renders" in capsys.readouterr().err
     assert commits(archive) == 1
 
 

@@ -239,16 +239,10 @@ def _bomb(place: str) -> Change:
 
 def _nulls(place: str) -> Change:
     def change(root: Path, outside: Path) -> None:
-        schema = pq.read_schema(root / place)
+        schema = pa.schema([field.with_nullable(True) for field in pq.read_schema(root / place)])
         with pq.ParquetWriter(root / place, schema, compression="zstd") as writer:
-            for _ in range(4):
-                writer.write_table(
-                    pa.table(
-                        [pa.nulls(10_000_000, field.type) for field in schema[:1]]
-                        + [pa.nulls(10_000_000, field.type) for field in schema if field.name != schema[0].name],
-                        schema=schema,
-                    )
-                )
+            for _ in range(12):
+                writer.write_table(pa.table([pa.nulls(1_000_000, field.type) for field in schema], schema=schema))
 
     return change
 

@@ -31,11 +31,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "logs": ((OBS_ID,),),
     "missions": ((), ("xmm",)),
-    "mosaic": (("-o", "../outside/mosaic"),),
+    "mosaic": (("-o", "../own/mosaic"),),
     "pull": ((), ("v1.0.0",)),
     "release": (("-m", "words"),),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
-    "select": (("--yes", "--offline"), ("--export", "../outside/selection.csv")),
+    "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
     "update": (("--yes",),),
     "verify": ((), ("v1.0.0",)),
@@ -136,9 +136,7 @@ def faults(place: Path, attack: Attack) -> list[str]:
         if wrong:
             found.append(f"{name}: {wrong}")
         passes = attack.acts and call[0] not in READERS
-        found += [
-            f"{name}: {line}" for line in seen if not passes or (str(place / "outside") in line and "-o" not in call)
-        ]
+        found += [f"{name}: {line}" for line in seen if not passes or str(place / "outside") in line]
         if "SECRET" in said or "root:" in said:
             found.append(f"{name} prints what is the reader's")
         if re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]", said):
