@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DataError
@@ -52,16 +52,16 @@ def test_every_cut_of_a_packed_file_is_seen(tmp_path, keep):
     assert verdict(tmp_path, PACKED[:keep], "a.FTZ") == "data.truncated"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
+@example(279, 1)
 def test_no_changed_byte_of_packed_data_goes_unseen(tmp_path_factory, at, flip):
-    # Bytes 4-9 of a gzip header (time, flags of the compressor, system) say nothing of the data.
     spoiled = bytearray(PACKED)
     spoiled[at] ^= flip
     code = verdict(tmp_path_factory.mktemp("flip"), bytes(spoiled), "a.FTZ")
     if code == "":
+        # Some bits say nothing of the data: the time in the header, or unused ones in the deflate stream.
         assert zlib.decompress(bytes(spoiled), wbits=31) == PLAIN
-        assert 3 <= at <= 9
     else:
         assert code in ("data.damaged", "data.truncated")
 
