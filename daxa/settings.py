@@ -46,6 +46,9 @@ class Settings:
         How many observations are fetched at once (HEASARC bears 4-6 connections).
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
+    answer_timeout, minimum_rate
+        Seconds that a whole answer may take, and the bytes per second that it must bring on
+        average to take longer; 0 stands for five times `read_timeout`.
 
     Examples
     --------
@@ -66,6 +69,13 @@ class Settings:
     downloads: int = 4
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    answer_timeout: float = 0.0
+    minimum_rate: float = 10_000.0
+
+    @property
+    def answer_seconds(self) -> float:
+        """Seconds that a whole answer may take, however short it is."""
+        return self.answer_timeout or 5 * self.read_timeout
 
 
 _ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "xsa_tap", "sesame")
