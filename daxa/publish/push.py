@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from daxa.archive import dvc, git
+from daxa.archive.address import config_value
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, ConfigError, ReleaseError, StorageError
@@ -208,7 +209,7 @@ def _write_settings(source: Path, target: Path, storage: Storage, remote: Remote
     for section, key, value in wanted:
         if not settings.has_section(section):
             settings.add_section(section)
-        settings.set(section, key, value)
+        settings.set(section, key, config_value(value))
     with target.open("w", encoding="utf-8") as stream:
         settings.write(stream)
 

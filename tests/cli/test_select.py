@@ -273,7 +273,7 @@ def test_while_something_runs_nothing_is_written(archive, what, capsys):
         elif what == "dvc":
             fcntl.flock(stream, fcntl.LOCK_EX)
         else:
-            held = {"selection/xmm.parquet": {"read": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
+            held = {"read": {"selection/xmm.parquet": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
             (tmp / "rwlock").write_text(json.dumps(held))
         assert main(["select", "--obsid", FAR, "--yes"]) == 5
         assert "-> wait" in capsys.readouterr().err
