@@ -27,10 +27,11 @@ from daxa.run.product import Product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf, psf_for
-from daxa.xray.detection.sources import SourceList, circle_radii, parse_regions, write_sources
+from daxa.xray.detection.sources import SourceList, circle_radii, write_sources
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
+from daxa.xray.lists.regions import parse_regions
 from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["PSF_MODELS", "make_sources"]

@@ -116,7 +116,7 @@ def _regions(task: Task, text: object) -> str:
         raise _malformed(task, "regions", text, "give the text of a DS9 region file, in three quotation marks")
     if not text.strip():
         return ""
-    from daxa.xray.detection.sources import parse_regions
+    from daxa.xray.lists.regions import parse_regions
 
     try:
         parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}")

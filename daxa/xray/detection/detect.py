@@ -21,8 +21,9 @@ from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.peaks import Peaks, find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
-from daxa.xray.detection.sources import SourceList, make_table, region_mask
+from daxa.xray.detection.sources import SourceList, make_table
 from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.lists.regions import region_mask
 
 __all__ = ["default_scales", "find_sources", "sensitivity_map"]
 
