@@ -172,6 +172,12 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
         )
     header, told = fits.getheader(image.path), fits.getheader(expmap)
     check_pair(header, told)
+    if card_text(told, "EXPMETH") == "FIELD":
+        raise NotPossible(
+            "not-measured",
+            f"nothing tells which part of the sky {image.product.name} shows: no chip could be placed",
+            remedy="its exposure map is a circle about the pointing; search a longer exposure",
+        )
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]

@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 
 from daxa.errors import NotPossible, StorageError
 from daxa.parquet import parquet_bytes
+from daxa.xray.lists.frames import to_icrs
 
 __all__ = [
     "COLUMNS",
@@ -117,7 +118,7 @@ def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[st
     """
     values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
     if wcs is not None:
-        ra, dec = wcs.wcs_pix2world(values["x"], values["y"], 0) if len(values["x"]) else (np.empty(0), np.empty(0))
+        ra, dec = to_icrs(wcs, values["x"], values["y"]) if len(values["x"]) else (np.empty(0), np.empty(0))
         side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
         values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
         values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
@@ -192,6 +193,9 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     for keyword in _COPIED:
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
+    if sources.frame == "icrs":
+        table.header["RADESYS"] = ("ICRS", "reference frame of RA and DEC")
+        table.header.remove("EQUINOX", ignore_missing=True)
     table.header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
     table.header["HDUCLAS1"] = ("SRCLIST", "list of sources")
     table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
