@@ -24,7 +24,7 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 
-__all__ = ["Table", "in_machine_order", "read_column", "read_tables", "row_type"]
+__all__ = ["Table", "column_null", "in_machine_order", "read_column", "read_tables", "row_type"]
 
 # What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
 _TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
@@ -144,6 +144,21 @@ def _scaled(column: np.ndarray, form: str, scale: float, zero: float) -> np.ndar
     if whole and max(abs(scale) * (1 << kind.itemsize * 8), abs(zero)) < _MOST_EXACT:
         return raw.astype(np.int64) * int(scale) + int(zero)
     return raw.astype(np.float64) * scale + zero
+
+
+def column_null(header: fits.Header, number: int) -> float | None:
+    """The value that means "none" in a column of integers, scaled as its values are; None where there is no such.
+
+    Examples
+    --------
+    >>> column_null(fits.Header({"TNULL3": -1, "TZERO3": 32768}), 3)
+    32767
+    """
+    if not card_text(header, f"TNULL{number}"):
+        return None
+    scale, zero = card_number(header, f"TSCAL{number}", 1.0), card_number(header, f"TZERO{number}", 0.0)
+    value = card_number(header, f"TNULL{number}") * scale + zero
+    return int(value) if value.is_integer() else value
 
 
 def _same_name(rows: np.ndarray, name: str) -> str:
