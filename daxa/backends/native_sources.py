@@ -31,7 +31,7 @@ from daxa.xray.detection.sources import SourceList, circle_radii, write_sources
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.regions import parse_regions
+from daxa.xray.lists.regions import parse_regions, region_mask
 from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["PSF_MODELS", "make_sources"]
@@ -136,7 +136,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             psf,
             scales=parameters.scales,
             false_per_field=parameters.false_per_field,
-            regions=parse_regions(parameters.regions, "sources.regions") if parameters.regions else None,
+            regions=_left_out(image, header, wcs, parameters.regions) if parameters.regions else None,
             wcs=wcs,
             workers=1,
         )
@@ -159,6 +159,12 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
         "scales": [round(scale, 4) for scale in found.scales],
         "psf": psf.facts.source,
     }
+
+
+def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
+    """Pixels that the user's regions leave out of the search."""
+    regions = parse_regions(text, "sources.regions", say=image.say)
+    return region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
 
 
 def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:

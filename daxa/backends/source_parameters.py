@@ -119,7 +119,7 @@ def _regions(task: Task, text: object) -> str:
     from daxa.xray.lists.regions import parse_regions
 
     try:
-        parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}")
+        parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}", say=lambda _: None)
     except DataError as problem:
         raise ConfigError("bad-parameter", problem.message, remedy="copy the text of a region file of DS9") from None
     return text
