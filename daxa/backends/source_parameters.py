@@ -116,10 +116,10 @@ def _regions(task: Task, text: object) -> str:
         raise _malformed(task, "regions", text, "give the text of a DS9 region file, in three quotation marks")
     if not text.strip():
         return ""
-    from daxa.xray.detection.sources import parse_regions
+    from daxa.xray.lists.regions import parse_regions
 
     try:
-        parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}")
+        parse_regions(text, f"sources.regions of {task.mission} {task.obs_id}", say=lambda _: None)
     except DataError as problem:
         raise ConfigError("bad-parameter", problem.message, remedy="copy the text of a region file of DS9") from None
     return text
