@@ -117,9 +117,12 @@ class Archive:
 
     def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status."""
+        from daxa.archive.check import check_parameters
         from daxa.archive.pipeline import run_pipeline
 
-        run_pipeline(self.layout, self.config, missions)
+        config = self.config
+        check_parameters(self.layout, config)
+        run_pipeline(self.layout, config, missions)
         return self.status()
 
     def status(self) -> list[Outcome]:

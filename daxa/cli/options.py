@@ -23,7 +23,9 @@ __all__ = ["Band", "Bands", "Instruments", "Json", "Kinds", "KnownMissions", "Mi
 
 Missions = Annotated[
     list[str] | None,
-    typer.Option("--mission", metavar="NAME", help="Only this mission. May be repeated.", autocompletion=complete_mission),
+    typer.Option(
+        "--mission", metavar="NAME", help="Only this mission. May be repeated.", autocompletion=complete_mission
+    ),
 ]
 """Missions of an archive."""
 
