@@ -8,14 +8,17 @@ from typing import Any
 
 from daxa.archive.config import ArchiveConfig, effective_parameters, judge_config, judge_tables
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.problems import Problem, nearest, refuse, table_name
+from daxa.archive.problems import Problem, refuse, table_name
 from daxa.backends import find_backend
 from daxa.backends.schema import Fault
 from daxa.errors import ConfigError, CriteriaError, DataError
 from daxa.missions import find_mission
 from daxa.selection.store import read_columns
+from daxa.spelling import did_you_mean
 
 __all__ = ["check_parameters", "checked_files", "find_problems"]
+
+_MOST_COMPARED = 20
 
 Tables = dict[str, dict[str, Any]]
 
@@ -80,7 +83,7 @@ def _is_mission(name: str) -> bool:
 def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:
     for name, path in _params_files(layout).items():
         if name not in config.missions:
-            message = f"the archive holds no mission called {name[:100]!r}{nearest(name, config.missions)}"
+            message = f"the archive holds no mission called {name[:100]!r}{did_you_mean(name, config.missions)}"
             remedy = f"rename or remove {path.name}; daxa.toml has the missions {', '.join(config.missions)}"
             yield Problem(path, "", "", message, remedy, "mission")
     for mission in config.missions:
@@ -102,12 +105,12 @@ def _content_problems(layout: Layout, mission: str, tables: Tables) -> Iterator[
         return
     path = layout.params(mission)
     yield from _misplaced(tables, path)
-    overridden = sorted({obs_id for table in tables.values() for obs_id in table.get("obs", {})})
+    overridden = {obs_id for table in tables.values() for obs_id in table.get("obs", {})}
     chosen = _Chosen(layout, mission)
     of_all = _faults(mission, tables, "", chosen.instruments(overridden))
     yield from (_problem(path, fault, table_name(fault.step)) for fault in of_all)
     seen = {(fault.step, fault.key, fault.message) for fault in of_all}
-    for obs_id in overridden:
+    for obs_id in sorted(overridden):
         for fault in _faults(mission, tables, obs_id, chosen.instruments_of(obs_id)):
             own = fault.key in tables.get(fault.step, {}).get("obs", {}).get(obs_id, {})
             if own or (fault.step, fault.key, fault.message) not in seen:
@@ -150,7 +153,7 @@ class _Chosen:
     """The selection of a mission, read when something asks for it."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
-        self._path, self._rows = layout.selection(mission), None
+        self._path, self._rows, self._compared = layout.selection(mission), None, 0
 
     def _read(self) -> Mapping[str, str]:
         if self._rows is None:
@@ -165,17 +168,19 @@ class _Chosen:
     def holds(self, obs_id: str) -> bool:
         return obs_id in self._read()
 
-    def instruments(self, without: list[str]) -> list[str]:
+    def instruments(self, without: set[str]) -> list[str]:
         """Instruments of all observations but some."""
-        rows = self._read()
-        texts = set(rows.values()) if not without else {text for one, text in rows.items() if one not in without}
+        texts = {text for one, text in self._read().items() if one not in without}
         return sorted({name for text in texts for name in text.split(",")})
 
     def instruments_of(self, obs_id: str) -> list[str]:
         return self._read().get(obs_id, "").split(",")
 
     def nearest(self, obs_id: str) -> str:
-        """The selected ObsID with the fewest other characters, '' where nothing is selected."""
+        """The selected ObsID with the fewest other characters; '' where nothing is selected, or after many answers."""
+        self._compared += 1
+        if self._compared > _MOST_COMPARED:
+            return ""
 
         def apart(other: str) -> int:
             length = abs(len(other) - len(obs_id))

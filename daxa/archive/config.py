@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.problems import Problem, nearest, refuse, table_name
+from daxa.archive.problems import Problem, refuse, table_name
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import find_mission, mission_names
 from daxa.quantities import normalise
 from daxa.settings import Settings, load_settings
+from daxa.spelling import did_you_mean
 
 __all__ = [
     "FETCH_SOFTWARE",
@@ -164,7 +165,7 @@ def _invalid(path: Path, error: Any) -> Problem:
     *table, key = map(str, error["loc"]) if error["loc"] else ("",)
     if error["type"] == "extra_forbidden":
         known = _TABLES.get(table[0] if table else "", ArchiveConfig).model_fields
-        message = f"there is no key {key[:100]!r}{nearest(key, known)}"
+        message = f"there is no key {key[:100]!r}{did_you_mean(key, known)}"
         return Problem(path, ".".join(table), key, message, f"use {', '.join(known)}, or remove it", "unknown-key")
     message = error["msg"][:1].lower() + error["msg"][1:]
     return Problem(path, ".".join(table), key, message, f"correct {'.'.join((*table, key))} in {path.name}")
@@ -180,7 +181,7 @@ def _is_mission(name: str) -> bool:
 
 def _no_mission(path: Path, name: str) -> Problem:
     known = mission_names(processed=True)
-    message = f"there is no mission called {name[:100]!r}{nearest(name, known)}"
+    message = f"there is no mission called {name[:100]!r}{did_you_mean(name, known)}"
     return Problem(path, table_name("missions", name), "", message, f"use {', '.join(known)}", "mission")
 
 
@@ -188,7 +189,7 @@ def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Probl
     known = [field.name for field in fields(Settings) if field.default.__class__ is str and "://" in field.default]
     for key, address in services.items():
         if key not in known:
-            message = f"there is no service {key[:100]!r}{nearest(key, known)}"
+            message = f"there is no service {key[:100]!r}{did_you_mean(key, known)}"
             yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
             continue
         try:
@@ -230,7 +231,7 @@ def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]
     if tables is None:
         return {}, problems
     for name in [name for name in tables if name not in STEPS]:
-        message = f"there is no step {name[:100]!r}{nearest(name, STEPS)}"
+        message = f"there is no step {name[:100]!r}{did_you_mean(name, STEPS)}"
         problems.append(Problem(path, "", name, message, f"use the tables {', '.join(STEPS)}", "unknown-step"))
     kept = {}
     for step in STEPS:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from daxa.errors import ConfigError
 
-__all__ = ["Problem", "nearest", "refuse", "table_name"]
+__all__ = ["Problem", "refuse", "table_name"]
 
 _SHOWN = 3
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -74,18 +73,6 @@ def refuse(problems: Sequence[Problem]) -> None:
         counted,
         remedy=f"{first.remedy} (the first of them; `daxa check` lists all)",
     )
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Words that name the choice most like a name, '' when none is.
-
-    Examples
-    --------
-    >>> nearest("cleen", ["fetch", "events", "clean"]), nearest("x", ["fetch"])
-    ('; did you mean clean?', '')
-    """
-    close = get_close_matches(name, list(choices), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def table_name(*parts: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa.backends.schema import Fault, Parameter, read_parameters
 from daxa.backends.source_parameters import SOURCES
@@ -14,6 +14,9 @@ from daxa.errors import ConfigError, NotPossible
 from daxa.missions import MissionSpec, find_mission
 from daxa.quantities import band_text
 from daxa.run.task import Task
+
+if TYPE_CHECKING:
+    from daxa.xray.lists.formats import EventFormat
 
 __all__ = [
     "CleanParameters",
@@ -299,19 +302,30 @@ def _impossible(
     usual = {(band.lo, band.hi) for band in spec.bands} | ({spec.flares.band} if spec.flares else set())
     if usual.issuperset(bands):
         return
-    from daxa.xray.lists.bands import adjacent_ranges
     from daxa.xray.lists.formats import FORMATS
 
-    for instrument in instruments:
-        forms = [form for form in FORMATS.values() if (form.mission, form.instrument) == (spec.name, instrument)]
-        refusals = []
-        for form in forms:
-            # A flare filter leaves out instruments without energies, and says so.
-            if form.pi_to_kev is None and key == "flare_band":
-                continue
-            try:
-                adjacent_ranges(form, bands)
-            except NotPossible as refusal:
-                refusals.append(refusal)
+    refused: dict[str, NotPossible] = {}
+    for name in instruments:
+        # An instrument without a declaration of its own has been renamed since: nothing is known of it.
+        names = next(({one.name, *one.aliases} for one in spec.instruments if one.name == name), {name})
+        forms = [form for form in FORMATS.values() if form.mission == spec.name and form.instrument in names]
+        # A flare filter leaves out instruments without energies, and says so.
+        if key == "flare_band":
+            forms = [form for form in forms if form.pi_to_kev is not None]
+        refusals = [refusal for form in forms if (refusal := _refusal(form, bands))]
         if forms and len(refusals) == len(forms):
-            yield Fault(step, key, refusals[0].message, refusals[0].remedy, "impossible")
+            refused[name] = refusals[0]
+    if refused:
+        first = next(iter(refused.values()))
+        others = f"; the same holds for {', '.join(list(refused)[1:])}" if len(refused) > 1 else ""
+        yield Fault(step, key, f"{first.message}{others}", first.remedy, "impossible")
+
+
+def _refusal(form: EventFormat, bands: Sequence[tuple[float, float]]) -> NotPossible | None:
+    from daxa.xray.lists.bands import adjacent_ranges
+
+    try:
+        adjacent_ranges(form, bands)
+    except NotPossible as refusal:
+        return refusal
+    return None

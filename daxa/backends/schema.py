@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from numbers import Real
 from typing import Any, Literal
 
 from daxa.quantities import band_text, read_quantity, read_range
+from daxa.spelling import did_you_mean
 
 __all__ = ["Fault", "Kind", "Parameter", "read_parameters"]
 
@@ -120,7 +120,7 @@ class Parameter:
 
     def _choice(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.choices:
-            raise ValueError(f"write {_one_of(self.choices)}{_meant(str(value), self.choices)}")
+            raise ValueError(f"write {_one_of(self.choices)}{did_you_mean(value, self.choices)}")
         return value
 
     def _text(self, value: object) -> str:
@@ -206,16 +206,14 @@ def read_parameters(
     >>> known = [Parameter("sigma", "number", 3.0, "width", least=0.5, most=100.0)]
     >>> values, faults = read_parameters("clean", known, {"sgima": 2.5})
     >>> values, faults[0].message, faults[0].remedy
-    ({'sigma': 3.0}, "there is no parameter 'sgima'", 'write sigma in place of sgima; [clean] holds sigma')
+    ({'sigma': 3.0}, "there is no parameter 'sgima'; did you mean sigma?", '[clean] holds sigma')
     """
     names = [parameter.name for parameter in known]
     values, faults = {parameter.name: parameter.default for parameter in known}, []
     for key in table:
         if key not in names:
-            close = get_close_matches(key, names, n=1)
-            meant = f"write {close[0]} in place of {key}; " if close else ""
-            remedy = f"{meant}[{step}] holds {', '.join(names)}"
-            faults.append(Fault(step, key, f"there is no parameter {key[:100]!r}", remedy, "unknown-parameter"))
+            message = f"there is no parameter {key[:100]!r}{did_you_mean(key, names)}"
+            faults.append(Fault(step, key, message, f"[{step}] holds {', '.join(names)}", "unknown-parameter"))
     for parameter in known:
         if parameter.name in table:
             value = table[parameter.name]
@@ -234,8 +232,3 @@ def _short(value: object) -> str:
 def _one_of(choices: Sequence[str]) -> str:
     *first, last = (f'"{one}"' for one in choices)
     return f"{', '.join(first)} or {last}" if first else last
-
-
-def _meant(value: str, choices: Sequence[str]) -> str:
-    close = get_close_matches(value, choices, n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""

@@ -26,6 +26,7 @@ from daxa.query.conditions import (
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.labels import read_category, read_mode
 from daxa.query.values import read_names, read_positions, read_radius, read_window
+from daxa.spelling import did_you_mean
 
 __all__ = ["make_criteria", "read_criteria"]
 
@@ -271,9 +272,8 @@ def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
         raise CriteriaError("criterion", f"{str(plain)[:100]!r} is no table of criteria", remedy="write a TOML table")
     for key in plain:
         if key not in allowed:
-            raise CriteriaError(
-                "criterion", f"there is no criterion {str(key)[:100]!r}", remedy=f"use {', '.join(allowed)}"
-            )
+            message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"
+            raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
 
 
 def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
