@@ -19,3 +19,22 @@ def did_you_mean(name: object, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     close = get_close_matches(str(name)[:100].lower(), by_lower, n=1)
     return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice with the fewest other characters, counted from either end; '' where there is none.
+
+    Examples
+    --------
+    >>> nearest("404910602", ["0201901401", "0404910601"])
+    '0404910601'
+    """
+
+    def apart(other: str) -> int:
+        fewest = min(
+            sum(one != two for one, two in zip(other, name, strict=False)),
+            sum(one != two for one, two in zip(reversed(other), reversed(name), strict=False)),
+        )
+        return fewest + abs(len(other) - len(name))
+
+    return min(choices, key=apart, default="")

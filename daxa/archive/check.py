@@ -14,7 +14,7 @@ from daxa.backends.schema import Fault
 from daxa.errors import ConfigError, CriteriaError, DataError
 from daxa.missions import find_mission
 from daxa.selection.store import read_columns
-from daxa.spelling import did_you_mean
+from daxa.spelling import did_you_mean, nearest
 
 __all__ = ["check_parameters", "checked_files", "find_problems"]
 
@@ -181,15 +181,7 @@ class _Chosen:
         self._compared += 1
         if self._compared > _MOST_COMPARED:
             return ""
-
-        def apart(other: str) -> int:
-            length = abs(len(other) - len(obs_id))
-            return length + min(
-                sum(a != b for a, b in zip(other, obs_id, strict=False)),
-                sum(a != b for a, b in zip(reversed(other), reversed(obs_id), strict=False)),
-            )
-
-        return min(self._read(), key=apart, default="")
+        return nearest(obs_id, self._read())
 
 
 def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:

@@ -193,7 +193,8 @@ def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Probl
             yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
             continue
         try:
-            load_settings({key: address}, environ={}, user_file=None)
+            # Places that no address depends on, so that none is looked for.
+            load_settings({key: address}, environ={"DAXA_STORE": "/", "DAXA_CACHE": "/"}, user_file=None)
         except ConfigError as error:
             yield Problem(path, "services", key, error.message, "give an address that begins with https://")
 

@@ -25,7 +25,7 @@ from daxa.query.conditions import (
 )
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.labels import read_category, read_mode
-from daxa.query.values import read_names, read_positions, read_radius, read_window
+from daxa.query.values import obs_id_of, read_names, read_positions, read_radius, read_window
 from daxa.spelling import did_you_mean
 
 __all__ = ["make_criteria", "read_criteria"]
@@ -280,7 +280,7 @@ def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
     listed = _as_list(value)
     if not listed:
         raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
-    return tuple(sorted({spec.check_obs_id(item) for item in listed}))  # type: ignore[arg-type]
+    return tuple(sorted({obs_id_of(spec, item) for item in listed}))
 
 
 def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
@@ -288,7 +288,7 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
     if not listed or not all(isinstance(item, str) for item in listed):
         raise CriteriaError(
             "instrument",
-            f"{str(value)[:100]!r} names no instrument",
+            f"{str(value)[:100]!r} does not name an instrument",
             remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
         )
     chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
