@@ -13,8 +13,8 @@ from daxa.backends import find_backend
 from daxa.backends.schema import Fault
 from daxa.errors import ConfigError, CriteriaError, DataError
 from daxa.missions import find_mission
+from daxa.naming import did_you_mean, nearest
 from daxa.selection.store import read_columns
-from daxa.spelling import did_you_mean, nearest
 
 __all__ = ["check_parameters", "checked_files", "find_problems"]
 

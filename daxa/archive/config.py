@@ -16,9 +16,9 @@ from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import find_mission, mission_names
+from daxa.naming import did_you_mean
 from daxa.quantities import normalise
 from daxa.settings import Settings, load_settings
-from daxa.spelling import did_you_mean
 
 __all__ = [
     "FETCH_SOFTWARE",

@@ -13,11 +13,10 @@ from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import MissionSpec, find_mission
+from daxa.naming import did_you_mean, nearest, several
 from daxa.quantities import read_range
-from daxa.query.values import obs_id_of, shown
 from daxa.run.product import KINDS
 from daxa.selection.store import read_columns
-from daxa.spelling import did_you_mean, nearest
 
 __all__ = [
     "named_bands",
@@ -26,26 +25,12 @@ __all__ = [
     "named_missions",
     "named_obs_ids",
     "named_steps",
-    "several",
 ]
 
 _OF_SEVERAL = ("ALL", "MERGED")
 """Instruments of products that hold the data of more than one."""
 
 Band = tuple[float, float]
-
-
-def several(value: object) -> tuple:
-    """What was given, as a tuple: nothing, one value or many.
-
-    Examples
-    --------
-    >>> several(None), several("xmm"), several(["xmm", "chandra"])
-    ((), ('xmm',), ('xmm', 'chandra'))
-    """
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
 
 
 def named_missions(config: ArchiveConfig, value: object) -> tuple[str, ...]:
@@ -68,7 +53,7 @@ def named_missions(config: ArchiveConfig, value: object) -> tuple[str, ...]:
         name = spec.name if isinstance(spec, MissionSpec) else one
         if not isinstance(name, str):
             raise CriteriaError(
-                "mission", f"{shown(one, 100)} does not name a mission", remedy="give its name, or a daxa.Mission"
+                "mission", f"{_short(one)} does not name a mission", remedy="give its name, or a daxa.Mission"
             )
         names.append(_held(config, name))
     return tuple(dict.fromkeys(names))
@@ -82,7 +67,7 @@ def _held(config: ArchiveConfig, name: str) -> str:
     if known not in config.missions:
         raise CriteriaError(
             "mission",
-            f"{shown(name, 100)} is not in this archive{did_you_mean(name, config.missions)}",
+            f"{_short(name)} is not in this archive{did_you_mean(name, config.missions)}",
             remedy=f"choose from {', '.join(config.missions)}",
         )
     return known
@@ -115,6 +100,8 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
 
 
 def _selected(value: object, selected: dict[str, set[str]]) -> str:
+    from daxa.query.values import obs_id_of
+
     refusals = []
     if isinstance(value, str):
         texts = {value}
@@ -134,7 +121,7 @@ def _selected(value: object, selected: dict[str, set[str]]) -> str:
     near = nearest(wanted, sorted({one for ids in selected.values() for one in ids}))
     raise ArchiveError(
         "no-observation",
-        f"{shown(wanted, 100)} is not in this archive{f'; the nearest ObsID that is: {near}' if near else ''}",
+        f"{_short(wanted)} is not in this archive{f'; the nearest ObsID that is: {near}' if near else ''}",
         remedy="list its observations with `daxa ls --kind fetched`, or those that are selected with "
         "`daxa select --export ids.csv`",
     )
@@ -177,7 +164,7 @@ def _no_instrument(specs: Sequence[MissionSpec], value: object) -> CriteriaError
     choices = "; ".join(f"{spec.name}: {', '.join(one.name for one in spec.instruments)}" for spec in specs)
     return CriteriaError(
         "instrument",
-        f"there is no instrument {shown(value, 100)!r}{did_you_mean(value, names)}",
+        f"there is no instrument {_short(value)}{did_you_mean(value, names)}",
         remedy=f"choose from {choices}",
     )
 
@@ -220,7 +207,7 @@ def _choose(what: str, value: object, known: Collection[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise CriteriaError(
             what,
-            f"there is no {what} {shown(value, 100)!r}{did_you_mean(value, known)}",
+            f"there is no {what} {_short(value)}{did_you_mean(value, known)}",
             remedy=f"choose from {', '.join(known)}",
         )
     return value
@@ -249,11 +236,15 @@ def named_bands(value: object) -> tuple[Band, ...]:
         return ()
     if isinstance(value, str) or _is_pair(value):
         return (_read_band(value),)
-    return tuple(map(_read_band, value if isinstance(value, Iterable) else [value]))
+    return tuple(map(_read_band, several(value)))
+
+
+def _short(value: object) -> str:
+    return repr(value if isinstance(value, str) else str(value))[:100]
 
 
 def _is_pair(value: object) -> bool:
-    return hasattr(value, "__len__") and len(value) == 2 and all(_is_energy(one) for one in value)
+    return not isinstance(value, str) and len(parts := several(value)) == 2 and all(map(_is_energy, parts))
 
 
 def _is_energy(value: object) -> bool:
@@ -265,13 +256,13 @@ def _read_band(value: object) -> Band:
         if isinstance(value, str):
             text = value.strip()
             return read_range(text if text[-1:].isalpha() else f"{text} keV", "keV")
-        if isinstance(value, Iterable) and _is_pair(value):
+        if _is_pair(value):
             low, high = (one.to_value("keV") if hasattr(one, "to_value") else one for one in value)
             return read_range(f"{float(low)!r}-{float(high)!r} keV", "keV")
     except (ValueError, TypeError):  # astropy's UnitConversionError is both
         pass
     raise CriteriaError(
         "band",
-        f"{shown(value, 100)!r} is not an energy band",
+        f"{_short(value)} is not an energy band",
         remedy='give energies from and to: "0.5-2 keV", (0.5, 2) in keV, or two quantities',
     )

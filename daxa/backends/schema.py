@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
+from daxa.naming import did_you_mean
 from daxa.quantities import band_text, read_quantity, read_range
-from daxa.spelling import did_you_mean
 
 __all__ = ["Fault", "Kind", "Parameter", "read_parameters"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from daxa.errors import ConfigError, CriteriaError
 from daxa.missions.contract import check_declaration
 from daxa.missions.spec import MissionSpec
-from daxa.spelling import did_you_mean
+from daxa.naming import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -88,6 +88,8 @@ def find_mission(name: str) -> MissionSpec:
     >>> find_mission("XMM-Newton").name
     'xmm'
     """
+    if not isinstance(name, str):
+        raise CriteriaError("mission", f"{name!r:.100} does not name a mission", remedy="give its name, such as 'xmm'")
     wanted = name.strip().lower()
     offered = _offered()
     if wanted in _DECLARED:

@@ -17,7 +17,7 @@ from typing import Literal
 from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
-from daxa.spelling import did_you_mean
+from daxa.naming import did_you_mean
 
 __all__ = [
     "ArchiveProduct",

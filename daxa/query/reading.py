@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
+from daxa.naming import did_you_mean, several
 from daxa.query.conditions import (
     ACCESS,
     Access,
@@ -26,7 +27,6 @@ from daxa.query.conditions import (
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.labels import read_category, read_mode
 from daxa.query.values import obs_id_of, read_names, read_positions, read_radius, read_window
-from daxa.spelling import did_you_mean
 
 __all__ = ["make_criteria", "read_criteria"]
 
@@ -296,7 +296,7 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
 
 
 def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+    return list(several(value))
 
 
 def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:

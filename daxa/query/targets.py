@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from daxa.errors import CriteriaError
+from daxa.naming import several
 from daxa.query.sample import Sample, read_sample
 from daxa.query.values import places_of, shown
 from daxa.settings import Settings
@@ -50,7 +50,7 @@ def read_targets(value: object, settings: Settings) -> Sample:
     if hasattr(value, "colnames") or hasattr(value, "columns") or hasattr(value, "keys"):
         return read_sample(value)
     found: list[tuple[str, tuple[float, float] | None]] = []
-    for one in [value] if isinstance(value, str) or _places(value) else _many(value):
+    for one in [value] if isinstance(value, str) or _places(value) else several(value):
         places = _places(one)
         if not places and (not isinstance(one, str) or not one.strip()):
             raise _bad(one)
@@ -75,12 +75,6 @@ def _places(value: object) -> list[tuple[float, float]]:
     with suppress(CriteriaError):
         return places_of(value)
     return []
-
-
-def _many(value: object) -> Iterable[object]:
-    if isinstance(value, Iterable) and not isinstance(value, bytes):
-        return value
-    raise _bad(value)
 
 
 def _bad(value: object) -> CriteriaError:

@@ -17,6 +17,7 @@ from numbers import Real
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
+from daxa.naming import several
 from daxa.quantities import read_quantity
 
 __all__ = [
@@ -77,7 +78,7 @@ def read_positions(value: object) -> tuple[tuple[float, float], ...]:
     """
     if isinstance(value, str) or hasattr(value, "icrs") or _is_pair(value):
         found = places_of(value)
-    elif isinstance(value, Iterable):
+    elif isinstance(value, Iterable) and not getattr(value, "isscalar", False):
         found = [pair for item in value for pair in places_of(item)]
     else:
         raise _bad_position(value)
@@ -215,7 +216,7 @@ def read_radius(value: object) -> float:
             raise CriteriaError(
                 "radius",
                 f"{str(value)[:100]!r} is not a radius",
-                remedy="give a number and a unit, such as '15 arcmin' or '0.5 deg', or a quantity such as 15 * u.arcmin",
+                remedy="give a number and a unit, such as '15 arcmin' '0.5 deg', or a quantity (15 * u.arcmin)",
             ) from None
     if not 0 < radius <= _LARGEST_RADIUS:
         raise CriteriaError(
@@ -382,7 +383,7 @@ def read_names(value: object) -> tuple[str, ...]:
     CriteriaError
         No name, an empty one, or one that holds control characters.
     """
-    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    names = several(value)
     if not names:
         raise CriteriaError("target", "the list of targets is empty", remedy="give at least one name")
     for name in names:
@@ -390,6 +391,6 @@ def read_names(value: object) -> tuple[str, ...]:
             raise CriteriaError(
                 "target",
                 f"{str(name)[:100]!r} is not the name of a target",
-                remedy="give a name that Simbad or NED knows; places on the sky are positions (position=..., --position)",
+                remedy="give a name that Simbad or NED knows; places are positions (position=..., --position)",
             )
     return tuple(sorted({" ".join(name.split()) for name in names}))

@@ -9,8 +9,9 @@ from pathlib import Path
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.history import list_products, selected_ids
 from daxa.archive.layout import Layout
-from daxa.archive.named import named_bands, named_instruments, named_missions, named_obs_ids, several
+from daxa.archive.named import named_bands, named_instruments, named_missions, named_obs_ids
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.naming import several
 from daxa.quantities import band_text
 
 __all__ = ["Asked", "Imaged", "find_imaged", "outside_archive"]
@@ -87,6 +88,7 @@ def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Ima
             "there is no image with an exposure map of what is asked for",
             remedy="`daxa run` makes them; `daxa status` says what failed",
         )
+    _check_instruments(asked.instruments, instruments, {one.instrument for one in found})
     _check_bands(bands, {one.band for one in found})
     kept = [
         one
@@ -94,12 +96,11 @@ def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Ima
         if (not instruments or one.instrument.upper() in instruments) and (not bands or one.band in bands)
     ]
     if not kept:
-        there = sorted({f"{one.instrument} {band_text(one.band)}" for one in found})
-        wanted = " ".join(
-            [*map(str, several(asked.instruments)), *(", ".join(map(band_text, bands)) for _ in bands[:1])]
-        )
+        wanted = " ".join([*map(str, several(asked.instruments)), *map(band_text, bands)])
         raise ArchiveError(
-            "no-images", f"there is no image of {wanted}", remedy=f"there are images of {', '.join(there)}"
+            "no-images",
+            f"there is no image of {wanted}",
+            remedy="`daxa ls --kind image` lists instruments and bands",
         )
     _check_present(layout, kept)
     return kept
@@ -145,6 +146,15 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
         for key, image in files["image"].items()
         if key in files["expmap"] and key[4] < key[5]
     ]
+
+
+def _check_instruments(asked: object, wanted: Collection[str], there: Collection[str]) -> None:
+    if wanted and not any(name.upper() in wanted for name in there):
+        raise CriteriaError(
+            "instrument",
+            f"there is no image of {', '.join(map(str, several(asked)))}",
+            remedy=f"there are images of {', '.join(sorted(there))}",
+        )
 
 
 def _check_bands(asked: Iterable[tuple[float, float]], known: Collection[tuple[float, float]]) -> None:

@@ -1,11 +1,11 @@
-"""Words for a message about a name that is not there."""
+"""How names are given, one or many, and words about those that are not there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "nearest", "several"]
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:
@@ -38,3 +38,19 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         return fewest + abs(len(other) - len(name))
 
     return min(choices, key=apart, default="")
+
+
+def several(value: object) -> tuple:
+    """What was given, as a tuple: nothing, one value or many; a text is one value.
+
+    Examples
+    --------
+    >>> several(None), several("xmm"), several(["xmm", "chandra"])
+    ((), ('xmm',), ('xmm', 'chandra'))
+    """
+    if value is None:
+        return ()
+    # A quantity or a position that is single says that it can be iterated over, and cannot.
+    if isinstance(value, str | bytes) or getattr(value, "isscalar", False) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)
