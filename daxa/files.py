@@ -31,8 +31,8 @@ __all__ = [
 TEXT_LIMIT = 64 << 20
 """Bytes of a text file of an archive: logs and listings of directories are the largest."""
 
-TOML_LIMIT = 4 << 20
-"""Bytes of a TOML file of an archive: 100,000 ObsIDs take 1.6 MB."""
+TOML_LIMIT = 16 << 20
+"""Bytes of a TOML file of an archive: criteria with a sample of 100,000 named objects take 8 MB."""
 
 _DEPTH = 100
 """Tables within tables in a TOML file; daxa's own have 6."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from daxa.archive import dvc, git
+from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render, required_files
@@ -139,6 +140,7 @@ def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Re
     ArchiveError, ConfigError, ProgramError
         The archive is in use or cannot be read, or Git does not know who commits.
     """
+    check_parameters(layout, config)
     git.check_identity(layout.root)
     facts = _gather(layout, config)
     _refuse(layout, list(refusals(facts)))

@@ -22,7 +22,8 @@ from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, DaxaError
 from daxa.missions import find_mission
 from daxa.missions.tiling import tile_at
-from daxa.query.sample import Sample, read_sample
+from daxa.query.sample import Sample
+from daxa.query.targets import read_targets
 from daxa.records import Outcome
 from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
@@ -152,7 +153,7 @@ def cover_targets(
     layout, config
         The archive, of which nothing is changed.
     targets
-        A sample: a file or table as `daxa.query.sample.read_sample` takes it, or a `Sample`.  An
+        A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
         object with a radius is seen in a circle of that radius, about which the ring moves out.
     asked
         Which images; by default all.
@@ -170,7 +171,7 @@ def cover_targets(
     ArchiveError
         The images are not here.
     """
-    sample = targets if isinstance(targets, Sample) else read_sample(targets)
+    sample = read_targets(targets, settings_of(config))
     found = find_imaged(layout, config, asked or Asked())
     work = CoverWork(_ordered(sample, aperture or Aperture()), _by_observation(found))
     size = workers or settings_of(config).workers

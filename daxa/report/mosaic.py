@@ -18,8 +18,9 @@ from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, NotPossible, StorageError
 from daxa.missions import find_mission
+from daxa.quantities import band_text
 from daxa.records import Outcome
-from daxa.report.imaged import Asked, Imaged, band_text, find_imaged, outside_archive
+from daxa.report.imaged import Asked, Imaged, find_imaged, outside_archive
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.imaging.image import ImageGrid
