@@ -130,7 +130,9 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     except RecursionError:
         pass
     raise DataError(
-        "too-deep", f"{path} is nested more than {_DEPTH} deep", remedy=f"restore it: `git checkout -- {path.name}`"
+        "too-deep",
+        f"{path} is nested too deeply: more than {_DEPTH} levels",
+        remedy=f"restore it: `git checkout -- {path.name}`",
     )
 
 

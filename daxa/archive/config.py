@@ -283,7 +283,7 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
     try:
         tables = parse_toml(content, path)
     except DataError as error:
-        return None, [Problem(path, "", "", _about(error, path), "write it with fewer and shorter tables", "toml")]
+        return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
         remedy = "correct the line that is named"
         return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]

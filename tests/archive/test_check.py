@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from daxa.archive import git
 from daxa.archive.check import check_parameters, checked_files, find_problems
 from daxa.archive.config import Locked, load_config
 from daxa.archive.layout import STEPS, Layout
@@ -241,6 +242,7 @@ def test_nothing_begins_with_a_mistake(archive, monkeypatch):
     from daxa.publish.release import make_release
     from daxa.stages.step import run_step
 
+    git.initialise(archive.root)
     append(archive.params("rosat"), '\n[clean.obs."RH500211N01"]\nflares = "none"\n')
     monkeypatch.setattr("daxa.archive.dvc.repro", lambda *_, **__: pytest.fail("the pipeline was started"))
     for act in (
