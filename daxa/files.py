@@ -32,8 +32,8 @@ __all__ = [
 TEXT_LIMIT = 64 << 20
 """Bytes of a text file of an archive: logs and listings of directories are the largest."""
 
-TOML_LIMIT = 4 << 20
-"""Bytes of a TOML file of an archive: 100,000 ObsIDs take 1.6 MB."""
+TOML_LIMIT = 16 << 20
+"""Bytes of a TOML file of an archive: criteria with a sample of 100,000 named objects take 8 MB."""
 
 _DEPTH = 100
 """Tables within tables in a TOML file; daxa's own have 6."""
@@ -136,7 +136,9 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     except RecursionError:
         pass
     raise DataError(
-        "too-deep", f"{path} is nested more than {_DEPTH} deep", remedy=f"restore it: `git checkout -- {path.name}`"
+        "too-deep",
+        f"{path} is nested too deeply: more than {_DEPTH} levels",
+        remedy=f"restore it: `git checkout -- {path.name}`",
     )
 
 

@@ -41,7 +41,7 @@ _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+
 """What DVC writes into ``logs.dvc``: one directory out, no command, no source elsewhere."""
 
 _HARMLESS_ATTRIBUTE = re.compile(
-    r"[-!]?(?:text|binary|diff|merge|export-ignore|linguist-[a-z-]+)|text=auto|eol=(?:lf|crlf)"
+    r"[-!][\w-]+|text|binary|diff|merge|export-ignore|linguist-[a-z-]+|text=auto|eol=(?:lf|crlf)"
     r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html)"
 )
 _OWN_PLACES = ("data", "logs", "report", "dvc_plots")
@@ -298,7 +298,8 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
 def _unsearched(layout: Layout) -> Sequence[str]:
     """Own places that Git ignores, so that DVC never looks for pipelines there."""
     lines = _patterns((_read(layout.root / ".gitignore") or b"").decode("utf-8", "replace"))
-    if any(line.startswith("!") for line in lines):
+    own = _patterns(render("archive", [])[".gitignore"])
+    if any(line.startswith("!") and line not in own for line in lines):
         return ()
     return [name for name in _OWN_PLACES if f"/{name}" in lines]
 

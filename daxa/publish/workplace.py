@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from daxa.archive import git
+from daxa.archive.address import config_value
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError
 from daxa.publish.remote import Remote, Storage
@@ -79,7 +80,7 @@ def _configure(layout: Layout, place: Path, storage: Storage, remote: Remote, *m
     for section, key, value in (*wanted, *more):
         if not settings.has_section(section):
             settings.add_section(section)
-        settings.set(section, key, value)
+        settings.set(section, key, config_value(value))
     with (place / ".dvc" / "config.local").open("w", encoding="utf-8") as stream:
         settings.write(stream)
 

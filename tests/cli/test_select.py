@@ -211,7 +211,7 @@ def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
         mission_answers(daxa.Mission(name, criteria=config.missions[name], offline=True).select())
         for name in ("xmm", "nustar")
     ]
-    for path, text in render("a907", answers).items():
+    for path, text in render("a907", answers, creators=config.creators).items():
         if path != "daxa.toml":
             assert (archive.root / path).read_text() == text, path
     kept = pipeline.partition("  collect:")[0]
@@ -273,7 +273,7 @@ def test_while_something_runs_nothing_is_written(archive, what, capsys):
         elif what == "dvc":
             fcntl.flock(stream, fcntl.LOCK_EX)
         else:
-            held = {"selection/xmm.parquet": {"read": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
+            held = {"read": {"selection/xmm.parquet": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
             (tmp / "rwlock").write_text(json.dumps(held))
         assert main(["select", "--obsid", FAR, "--yes"]) == 5
         assert "-> wait" in capsys.readouterr().err

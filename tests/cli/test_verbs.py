@@ -138,9 +138,9 @@ def test_ls_as_a_table_ends_lines_with_whole_paths(archive, capsys):
 
 
 def test_ls_without_a_match_says_so_and_is_no_error(archive, capsys):
-    assert main(["ls", "--kind", "spectrum"]) == 0
+    assert main(["ls", "--kind", "sensitivity"]) == 0
     assert "no such products" in capsys.readouterr().out
-    assert main(["ls", "--kind", "spectrum", "--json"]) == 0
+    assert main(["ls", "--kind", "sensitivity", "--json"]) == 0
     assert not capsys.readouterr().out
 
 

@@ -302,7 +302,7 @@ def _attacks() -> Iterator[tuple[str, Attack]]:
     yield "services", Attack(_added("daxa.toml", '[services]\nheasarc_tap = "http://127.0.0.1:9/tap"\n'), True)
     yield "another mission", Attack(_replaced("daxa.toml", "[missions.xmm", '[missions."../../x"'), True)
     yield "climbing name", Attack(_replaced("daxa.toml", 'name = "', 'name = "../'), True)
-    yield "huge daxa.toml", Attack(_added("daxa.toml", f"# {'x' * (5 << 20)}\n"), True, bomb=True)
+    yield "huge daxa.toml", Attack(_added("daxa.toml", f"# {'x' * (17 << 20)}\n"), True, bomb=True)
     yield "deep daxa.toml", Attack(_added("daxa.toml", f"x = {'[' * 90_000}"), True, bomb=True)
     yield "dotted daxa.toml", Attack(_added("daxa.toml", f"{'.'.join('a' * 400_000)} = 1\n"), True, bomb=True)
     yield "large number", Attack(_added("daxa.toml", f"x = {'9' * 100_000}\n"), True, bomb=True)
