@@ -101,11 +101,12 @@ def _noted(note: Path) -> list[_Line]:
         lines = [_Line(note.stem, **{**one, "path": str(one["path"])}) for one in parse_json(read_plain(note), note)]
     except (DataError, OSError, TypeError, KeyError):
         return []
-    return lines if all(isinstance(value, str) for line in lines for value in _texts(line)) else []
+    return lines if all(_is_whole(line) for line in lines) else []
 
 
-def _texts(line: _Line) -> tuple[object, ...]:
-    return (line.path, line.url, line.sha256, line.etag, line.last_modified, line.retrieved, str(line.size + 0))
+def _is_whole(line: _Line) -> bool:
+    values = asdict(line)
+    return isinstance(values.pop("size"), int) and all(isinstance(value, str) for value in values.values())
 
 
 def _read(path: Path) -> tuple[list[_Line], str]:

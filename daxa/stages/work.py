@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import keep_arrivals, row_ids
 from daxa.errors import DataError
+from daxa.files import refuse_links
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
@@ -73,6 +74,8 @@ class ProcessWork:
         from daxa.fetch.observation import restore_observation
 
         layout = Layout(self.root)
+        for file in files:
+            refuse_links(layout.root, directory / file.path)
         restore_observation(
             _sought(layout, task),
             files,
