@@ -120,6 +120,7 @@ class Archive:
         """
         from daxa.archive.choose import plan_selection
 
+        enter_archive(self.layout)
         asked = None
         if missions is not None:
             asked = [one if isinstance(one, str) else _with_conditions(one) for one in several(missions)]
@@ -138,6 +139,7 @@ class Archive:
         from daxa.archive.choose import plan_selection
         from daxa.archive.config import settings_of
 
+        enter_archive(self.layout)
         config = self.config
         if settings_of(config).offline:
             raise CriteriaError(
