@@ -148,6 +148,7 @@ def _ask(name: str, settings: Settings, session: requests.Session) -> tuple[floa
     address = f"{settings.sesame.rstrip('/')}/SNV?{quote(name, safe='')}"
     with _TURN:
         status, body = exchange(
+            session,
             settings.sesame,
             lambda: session.get(address, stream=True, headers={"Accept": "text/plain"}),
             most=_LARGEST_ANSWER,

@@ -8,14 +8,20 @@ rows than were counted is refused.
 
 from __future__ import annotations
 
-import re
+import contextlib
+import io
+import socket
+import tempfile
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
 
 from daxa import __version__
-from daxa.errors import ServiceError
+from daxa.answers import Allowance, origin_of, pause_asked, redirect_target
+from daxa.errors import ServiceError, StorageError
 from daxa.missions.spec import MissionSpec, ObservationTable
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
 from daxa.query.values import shown
@@ -48,9 +54,14 @@ MOST_ROWS = 20_000_000
 _TRIES = 4
 _LONGEST_WAIT = 30.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOST_BYTES = 8 * 2**30
+_MOST_BYTES = 2 * 2**30
 _CHUNK = 2**16
 _MOST_COLUMNS = 2000
+_REDIRECTS = 5
+# What stands around the rows of an answer, and what a cell of it takes with its marks: texts of 200
+# letters are all that is kept, and most columns are numbers.
+_FRAME, _CELL = 2**20, 256
+_LOCAL = threading.local()
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     NotPossible
         The mission's table is not declared.
     ServiceError
-        ``offline`` (the settings forbid connections), ``unreachable``, ``refused`` (the
+        ``offline`` (the settings forbid connections), ``unreachable``, ``too-slow``, ``refused`` (the
         service rejects the query), ``truncated`` (fewer rows than it counted) or
         ``malformed`` (the answer is no such table).
     """
@@ -184,18 +195,26 @@ def _count(session: requests.Session, address: str, asked: ObservationTable) -> 
 
 def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple[Table, bool]:
     """The answer to one synchronous query, and whether the service says that it is cut off."""
-    import warnings
-
-    from pyvo.dal import DALFormatError, DALQueryError, TAPService
-    from pyvo.dal.tap import TAPResults
+    from pyvo.dal import TAPService
 
     asked = TAPService(address, session=session).create_query(query, maxrec=top)
-    status, body = exchange(address, asked.submit)
+    most = min(_MOST_BYTES, _FRAME + top * _CELL * (query.partition(" FROM ")[0].count(",") + 1))
+    with tempfile.TemporaryFile() as body:
+        status = _exchange(address, asked.submit, session.allowance, body, most)
+        return _read_rows(address, asked, status, body)
+
+
+def _read_rows(address: str, asked, status: int, body: BinaryIO) -> tuple[Table, bool]:
+    import warnings
+
+    from pyvo.dal import DALFormatError, DALQueryError
+    from pyvo.dal.tap import TAPResults
+
     # Units such as "mjd" and old habits of the services are no news to a user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            results = TAPResults(parse_votable(body), url=asked.queryurl, session=session)
+            results = TAPResults(parse_votable(body), url=asked.queryurl)
             return results.to_table(), results.status[0].lower() == "overflow"
         except DALQueryError as error:
             raise refused(address, str(error)) from None
@@ -205,8 +224,40 @@ def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple
             raise malformed(address, f"it did not answer with a VOTable ({shown(error)})") from None
 
 
+@dataclass
+class _Watch:
+    """One exchange under way: what it may take, and the connections that it holds."""
+
+    allowance: Allowance
+    sockets: list[socket.socket] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    late: bool = False
+
+    def guard(self) -> None:
+        """Cut the connections when the time is over; runs beside the exchange."""
+        while not self.done.wait(min(max(self.allowance.left(), 0.01), 60.0)):
+            if self.allowance.left() <= 0:
+                self.late = True
+                for one in self.sockets:
+                    with contextlib.suppress(OSError, TypeError):
+                        socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
+@contextmanager
+def _watched(allowance: Allowance) -> Iterator[_Watch]:
+    watch = _LOCAL.watch = _Watch(allowance)
+    threading.Thread(target=watch.guard, daemon=True).start()
+    try:
+        yield watch
+    finally:
+        watch.done.set()
+        _LOCAL.watch = None
+
+
 def open_session(settings: Settings) -> requests.Session:
-    """Connections that name us, and that give up on a service that stays silent.
+    """Connections that name us, and that give up on a service that stays silent or does not end.
+
+    Redirects are followed to the same server and to those of the settings.
 
     Raises
     ------
@@ -214,7 +265,6 @@ def open_session(settings: Settings) -> requests.Session:
         ``offline``: the settings forbid connections.
     """
     import requests
-    from requests.adapters import HTTPAdapter
 
     if settings.offline:
         raise ServiceError(
@@ -222,6 +272,49 @@ def open_session(settings: Settings) -> requests.Session:
             "the settings say that no service may be asked",
             remedy="unset DAXA_OFFLINE",
         )
+    allowed = {origin_of(one) for one in (settings.heasarc_tap, settings.xsa_tap, settings.sesame)}
+
+    class Guarded(requests.Session):
+        def get_redirect_target(self, response):
+            if not response.is_redirect:
+                return None
+            location = response.headers["location"]
+            if target := redirect_target(response.url, location, allowed):
+                return target
+            raise malformed(response.url, f"it redirects to {shown(location)}, which is not a configured service")
+
+    session = Guarded()
+    session.max_redirects = _REDIRECTS
+    session.allowance = lambda: Allowance(settings.answer_seconds, settings.minimum_rate)
+    session.headers["User-Agent"] = f"daxa/{__version__}"
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _adapter(settings))
+    return session
+
+
+def _adapter(settings: Settings):
+    """What sends requests: each read has a timeout, and whoever watches knows the connection."""
+    from requests.adapters import HTTPAdapter
+    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
+    class Told:
+        def getresponse(self):
+            if watch := getattr(_LOCAL, "watch", None):
+                watch.sockets.append(self.sock)
+            return super().getresponse()
+
+    class PlainConnection(Told, HTTPConnection):
+        pass
+
+    class TlsConnection(Told, HTTPSConnection):
+        pass
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = PlainConnection
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = TlsConnection
 
     class Patient(HTTPAdapter):
         # Neither requests nor pyvo sets a timeout: a stalled service would hang for ever.
@@ -229,46 +322,80 @@ def open_session(settings: Settings) -> requests.Session:
             options["timeout"] = (settings.connect_timeout, settings.read_timeout)
             return super().send(request, **options)
 
-    session = requests.Session()
-    session.headers["User-Agent"] = f"daxa/{__version__}"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Patient())
-    return session
+        def init_poolmanager(self, *arguments, **options):
+            super().init_poolmanager(*arguments, **options)
+            self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+
+        def proxy_manager_for(self, *arguments, **options):
+            manager = super().proxy_manager_for(*arguments, **options)
+            # A proxy of another kind (SOCKS) brings connections of its own.
+            if manager.pool_classes_by_scheme["http"] is HTTPConnectionPool:
+                manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+            return manager
+
+    return Patient()
 
 
-def exchange(address: str, send: Callable[[], requests.Response], *, most: int = _MOST_BYTES) -> tuple[int, bytes]:
+def exchange(session: requests.Session, address: str, send: Callable[[], requests.Response], *, most: int):
     """Send until a whole answer has arrived; its status and body.
 
     Parameters
     ----------
+    session
+        From `open_session`.
     address
         Whom errors name.
     send
-        Sends the request; its body must not have been read.
+        Sends the request over it; its body must not have been read.
     most
         Bytes that a body may have.
+
+    Returns
+    -------
+    (int, bytes)
+        The status and the body.
 
     Raises
     ------
     ServiceError
-        ``unreachable`` after the last try; ``malformed``: no HTTP, or a larger body.
+        ``unreachable`` after the last try; ``too-slow``; ``malformed``: no HTTP, or a larger body.
     """
+    body = io.BytesIO()
+    status = _exchange(address, send, session.allowance, body, most)
+    return status, body.getvalue()
+
+
+def _exchange(
+    address: str,
+    send: Callable[[], requests.Response],
+    allowance: Callable[[], Allowance],
+    body: BinaryIO,
+    most: int,
+) -> int:
+    """As `exchange`, with the body put into a file."""
     import requests
     import urllib3
 
     trouble = ""
     for attempt in range(_TRIES):
         wait = 0.5 * 2**attempt
+        body.seek(0)
+        body.truncate()
         try:
-            with send() as response:
+            with _watched(allowance()) as watch, send() as response:
                 if response.status_code not in _PASSING:
-                    return response.status_code, _body(address, response, most)
+                    _receive(address, response, watch, body, most)
+                    return response.status_code
                 trouble = f"HTTP status {response.status_code}"
-                wait = _retry_after(response.headers.get("Retry-After", ""), wait)
+                asked = pause_asked(response.headers.get("Retry-After", ""))
+                wait = wait if asked is None else min(asked, _LONGEST_WAIT)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             trouble = shown(_root(error))
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise malformed(address, shown(error)) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError, OSError) as error:
+            if not watch.late:
+                raise malformed(address, shown(error)) from None
+        if watch.late:
+            raise _too_slow(address, watch)
         if attempt < _TRIES - 1:
             time.sleep(wait)
     raise ServiceError(
@@ -278,17 +405,29 @@ def exchange(address: str, send: Callable[[], requests.Response], *, most: int =
     )
 
 
-def _body(address: str, response: requests.Response, most: int) -> bytes:
-    parts = bytearray()
+def _too_slow(address: str, watch: _Watch) -> ServiceError:
+    return ServiceError(
+        "too-slow",
+        f"{address} did not end its answer in {time.monotonic() - watch.allowance.began:.3g} s "
+        f"({watch.allowance.received} bytes came)",
+        remedy="try again later; DAXA_ANSWER_TIMEOUT gives answers more time (seconds)",
+    )
+
+
+def _receive(address: str, response: requests.Response, watch: _Watch, body: BinaryIO, most: int) -> None:
     for part in response.iter_content(_CHUNK):
-        parts += part
-        if len(parts) > most:
-            raise malformed(address, f"its answer is longer than {most} bytes")
-    return bytes(parts)
-
-
-def _retry_after(text: str, otherwise: float) -> float:
-    return min(float(text), _LONGEST_WAIT) if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) else otherwise
+        watch.allowance.received += len(part)
+        if watch.allowance.received > most:
+            raise malformed(address, f"its answer is longer than the {most} bytes that it can have")
+        try:
+            body.write(part)
+        except OSError as error:
+            raise StorageError(
+                "full",
+                f"the answer of {address} cannot be put into {tempfile.gettempdir()}: {error.strerror}",
+                remedy="free some space there, or name another place with TMPDIR",
+            ) from None
+    body.flush()
 
 
 def refused(address: str, why: str) -> ServiceError:
