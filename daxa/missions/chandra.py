@@ -78,7 +78,7 @@ SPEC = MissionSpec(
         # Alternating exposures, _e1_ and _e2_, have lists of their own; other lists have the exposure ''.
         NativeInput(
             "events",
-            r"primary/acisf{obs_id:>05}(?=\w*?(?P<exposure>(?<=_)e[12](?=_)|(?=N\d{3}_evt2)))"
+            r"primary/acisf{obs_id:>05}(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))"
             r"(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?_evt2\.fits\.gz",
             "ACIS",
             required=True,
