@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from daxa.errors import CriteriaError, ServiceError
-from daxa.query.services import exchange, malformed, open_session, refused
+from daxa.query.exchange import exchange, malformed, open_session, refused
 from daxa.query.values import read_names
 from daxa.settings import Settings
 

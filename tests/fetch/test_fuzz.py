@@ -78,7 +78,7 @@ def mouth():
 
 @pytest.fixture
 def ours(mouth, tmp_path, monkeypatch) -> Settings:
-    monkeypatch.setattr("daxa.query.services._TRIES", 1)
+    monkeypatch.setattr("daxa.query.exchange._TRIES", 1)
     return Settings(
         **dict.fromkeys(("heasarc_tap", "heasarc_datalink", "heasarc_tree", "sesame", "xsa_tap"), mouth.url + "/x"),
         store=tmp_path / "store",

@@ -32,8 +32,8 @@ def sky(tmp_path_factory):
 @pytest.fixture
 def settings(sky, tmp_path, monkeypatch):
     sky.faults.clear()
-    monkeypatch.setattr("daxa.query.services._TRIES", 2)
-    monkeypatch.setattr("daxa.query.services._LONGEST_WAIT", 0.1)
+    monkeypatch.setattr("daxa.query.exchange._TRIES", 2)
+    monkeypatch.setattr("daxa.query.exchange._LONGEST_WAIT", 0.1)
     brief = {"DAXA_READ_TIMEOUT": "0.4", "DAXA_ANSWER_TIMEOUT": "0.5", "DAXA_CACHE": str(tmp_path / "cache")}
     return load_settings(environ={**sky.environ, **brief}, user_file=None)
 
