@@ -75,11 +75,11 @@ SPEC = MissionSpec(
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(
-        # Alternating exposures, _e1_ and _e2_, have lists of their own.
+        # Alternating exposures, _e1_ and _e2_, have lists of their own; other lists have the exposure ''.
         NativeInput(
             "events",
-            r"primary/acisf{obs_id:>05}(?:(?=\w*_(?P<exposure>e[12])_))?(_\d{3})?(_e[12])?_?N(?P<version>\d{3})"
-            r"(_e[12])?_evt2\.fits\.gz",
+            r"primary/acisf{obs_id:>05}(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))"
+            r"(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?_evt2\.fits\.gz",
             "ACIS",
             required=True,
         ),
