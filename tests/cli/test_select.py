@@ -211,7 +211,7 @@ def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
         mission_answers(daxa.Mission(name, criteria=config.missions[name], offline=True).select())
         for name in ("xmm", "nustar")
     ]
-    for path, text in render("a907", answers).items():
+    for path, text in render("a907", answers, creators=config.creators).items():
         if path != "daxa.toml":
             assert (archive.root / path).read_text() == text, path
     kept = pipeline.partition("  collect:")[0]
