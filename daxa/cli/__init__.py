@@ -69,13 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     _open_streams()
     try:
         code = _answer(arguments)
-        sys.stdout.flush()
     except BrokenPipeError:
         code = 0  # The reader (`| head`) has what it wants.
     except OSError as error:
         code = _system_error(error, as_json="--json" in arguments)
-    _forget_unwritten()
-    return code
+    return _flush(code, as_json="--json" in arguments)
 
 
 def _open_streams() -> None:
@@ -93,13 +91,20 @@ def _open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # A terminal without our characters is no reason to fail.
 
 
-def _forget_unwritten() -> None:
-    """Python complains at its end about what it cannot write then; that has been dealt with."""
+def _flush(code: int, *, as_json: bool) -> int:
+    """Write what is left, and give the exit code; what cannot be written must not trouble Python at its end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 0
+    except OSError as error:
+        code = code or _system_error(error, as_json=as_json)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
 
 
 def _system_error(error: OSError, *, as_json: bool) -> int:
@@ -113,21 +118,14 @@ def _system_error(error: OSError, *, as_json: bool) -> int:
     from daxa.cli.show import show_error
     from daxa.errors import StorageError
 
-    try:
-        sys.stdout.flush()
-        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        refused = StorageError(
-            "refused",
-            f"{place}{(error.strerror or str(error)).lower()}",
-            remedy="see to space, permissions and limits there, then try again: what was finished is kept",
-        )
-    except OSError as broken:
-        refused = StorageError(
-            "output", f"the results cannot be written: {broken.strerror}", remedy="send standard output elsewhere"
-        )
-    else:
-        if error.errno not in _OF_THE_MACHINE:
-            raise error
+    if error.errno not in _OF_THE_MACHINE:
+        raise error
+    place = "a file or the output" if error.filename is None else os.fsdecode(error.filename)
+    refused = StorageError(
+        "refused",
+        f"{place} cannot be read or written: {error.strerror.lower()}",
+        remedy="see to space, permissions and limits there, then try again: what was finished is kept",
+    )
     show_error(refused, as_json=as_json)
     return refused.exit_code
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from daxa.errors import DaxaError
+from daxa.errors import DaxaError, StorageError
 from daxa.records import Outcome
 from daxa.text import json_escaped, plain
 
@@ -43,7 +43,7 @@ _SECONDS_BETWEEN_LINES = 1.0
 
 def show_text(text: str) -> None:
     """Write lines of a result."""
-    print(plain(text))
+    _result(f"{plain(text)}\n")
 
 
 def say(text: str) -> None:
@@ -68,14 +68,14 @@ def show_json(records: Iterable[Mapping[str, object]]) -> None:
     """
     for record in records:
         values = {key: _json_value(value) for key, value in record.items()}
-        print(json_escaped(json.dumps(values, ensure_ascii=False, allow_nan=False)))
+        _result(f"{json_escaped(json.dumps(values, ensure_ascii=False, allow_nan=False))}\n")
 
 
 def show_csv(table: pd.DataFrame) -> None:
     """Write a table as comma-separated values, without formulas."""
     from daxa.selection.export import csv_text
 
-    sys.stdout.write(csv_text(table))
+    _result(csv_text(table))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -97,7 +97,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             text.rjust(width) if right else text.ljust(width)
             for text, width, right in zip(line, widths, numeric, strict=True)
         ]
-        print("  ".join(cells).rstrip())
+        _result(f"{'  '.join(cells).rstrip()}\n")
 
 
 def show_error(error: DaxaError, *, as_json: bool = False) -> None:
@@ -179,6 +179,17 @@ def seconds_text(seconds: float) -> str:
 
 def _quiet() -> bool:
     return bool(os.environ.get("DAXA_QUIET"))
+
+
+def _result(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            "output", f"the results cannot be written: {error.strerror}", remedy="send standard output elsewhere"
+        ) from None
 
 
 def _remark(line: str) -> None:
