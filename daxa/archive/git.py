@@ -73,6 +73,7 @@ def check_identity(directory: Path) -> None:
     """
     try:
         with _unredirected():
+            _refuse_variables(directory)
             for role in ("AUTHOR", "COMMITTER"):
                 Git(directory).var(f"GIT_{role}_IDENT")
     except GitCommandError:
@@ -202,6 +203,7 @@ def origin_url(root: Path) -> str:
 def _repository(root: Path) -> Iterator[Repo]:
     """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
     with _unredirected():
+        _refuse_variables(root)
         try:
             opened = Repo(root, expand_vars=False)
         except (InvalidGitRepositoryError, NoSuchPathError):
@@ -219,12 +221,21 @@ def _repository(root: Path) -> Iterator[Repo]:
 def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
     with _unredirected():
+        _refuse_variables(directory)
         git = Git(directory)
         git.update_environment(**_environment({**_SETTINGS, **settings}))
         try:
             yield git
         except GitCommandError as error:
             raise faults.git_failure(about, _said(error)) from None
+
+
+def _refuse_variables(directory: Path) -> None:
+    """GitPython would take the value of a variable that a directory is named after, and work somewhere else."""
+    if os.path.expandvars(directory) != str(directory):
+        raise ArchiveError(
+            "path", f"{directory} holds the name of an environment variable", remedy="rename that directory"
+        )
 
 
 def _write(git: Git, command: str, *arguments: str) -> None:

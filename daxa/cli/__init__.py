@@ -41,12 +41,14 @@ _USAGE = "usage: daxa [-C DIR] [-q] VERB [OPTIONS] [ARGUMENTS]"
 _MISUSE = 2  # as click ends, and as shells do
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _OF_THE_MACHINE = {
-    getattr(errno, name)
-    for name in (
-        *("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENAMETOOLONG"),
-        *("ELOOP", "ESTALE", "ENODEV", "EBUSY", "ETXTBSY", "ENOLCK"),
-    )
-    if hasattr(errno, name)
+    getattr(errno, number): name
+    for name, numbers in {
+        "unwritable": ("EACCES", "EPERM", "EROFS"),
+        "full": ("ENOSPC", "EDQUOT", "EFBIG"),
+        "refused": ("EIO", "EMFILE", "ENFILE", "ENAMETOOLONG", "ELOOP", "ESTALE", "ENODEV", "EBUSY", "ENOLCK"),
+    }.items()
+    for number in numbers
+    if hasattr(errno, number)
 }
 """What disks, limits and permissions refuse; any other error of the system is a bug of ours."""
 
@@ -122,8 +124,8 @@ def _system_error(error: OSError, *, as_json: bool) -> int:
         raise error
     place = "a file or the output" if error.filename is None else os.fsdecode(error.filename)
     refused = StorageError(
-        "refused",
-        f"{place} cannot be read or written: {error.strerror.lower()}",
+        _OF_THE_MACHINE[error.errno],
+        f"{place} cannot be read or written: {(error.strerror or str(error)).lower()}",
         remedy="see to space, permissions and limits there, then try again: what was finished is kept",
     )
     show_error(refused, as_json=as_json)
