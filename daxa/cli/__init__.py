@@ -162,6 +162,9 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     from daxa.errors import DaxaError
 
     try:
+        from daxa.settings import stand_in_home
+
+        stand_in_home()
         from daxa.cli.commands import run_verb
 
         return run_verb(verb, arguments, directory, quiet=quiet)
