@@ -125,7 +125,8 @@ _OF_DVC = (
     _NOT_YOURS,
     _Fault(
         re.compile(
-            r"dvc\.lock' (?:is invalid|format error|validation failed)|unable to read: 'dvc\.lock'|dvc\.lock[^\n]* corrupted"
+            r"dvc\.lock' (?:is invalid|format error|validation failed)|unable to read: 'dvc\.lock'"
+            r"|dvc\.lock[^\n]* corrupted"
         ),
         ArchiveError,
         "lock-damaged",
