@@ -6,18 +6,20 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from daxa.archive.faults import busy, dvc_failure, is_news, last_words
 from daxa.archive.layout import Layout
 from daxa.archive.mend import at_work, check_writable, held, mend
-from daxa.errors import ProgramError
+from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["add", "changed_stages", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
+
+_UNSAVED = "unsaved files"
 
 
 @contextmanager
@@ -115,18 +117,48 @@ def add(root: Path, path: str) -> None:
     _checked(root, "add", "--quiet", path)
 
 
-def push(root: Path) -> None:
-    """Send the data of the work tree's commit to the default remote."""
-    _checked(root, "push", "--quiet")
+def push(root: Path, remote: str) -> None:
+    """Send the data of the work tree's commit to a remote."""
+    _checked(root, "push", "--quiet", "--remote", remote)
+
+
+def fetch(root: Path, remote: str, targets: Sequence[str]) -> bool:
+    """Bring data from a remote into the cache; whether all of them came."""
+    return not run_dvc(root, "fetch", "--quiet", "--remote", remote, *targets).code
+
+
+def checkout(root: Path, targets: Sequence[str]) -> None:
+    """Put data from the cache in their places; files that are not in the cache are never overwritten or removed.
+
+    Raises
+    ------
+    ArchiveError
+        Such files are in the way.
+    ProgramError
+        DVC cannot.
+    """
+    ended = run_dvc(root, "checkout", *targets)
+    if ended.code and _UNSAVED in ended.output:
+        files = [line.strip() for line in ended.output.partition(_UNSAVED)[2].splitlines()[1:] if line.strip()]
+        raise ArchiveError(
+            "unsaved",
+            f"files that are nowhere else stand among the data of {root}: {', '.join(files[:5])}",
+            remedy="move them away, then try again",
+        )
+    _require(root, ended, "checkout")
 
 
 def _checked(root: Path, *arguments: str) -> Finished:
     check_writable(root)
     ended = run_dvc(root, *arguments)
+    _require(root, ended, " ".join(arguments))
+    return ended
+
+
+def _require(root: Path, ended: Finished, command: str) -> None:
     if ended.code:
         raise dvc_failure(root, ended.output) or ProgramError(
             "dvc",
-            f"`dvc {' '.join(arguments)}` failed in {root}: {last_words(ended.output)}",
+            f"`dvc {command}` failed in {root}: {last_words(ended.output)}",
             remedy="read DVC's message; `dvc doctor` shows its set-up",
         )
-    return ended

@@ -25,18 +25,22 @@ from daxa.run.process import without_redirection
 
 __all__ = [
     "author_name",
+    "borrows_objects",
     "changes",
     "check_identity",
+    "checkout",
     "clone",
     "commit",
     "commit_of",
     "create_tag",
     "differs",
+    "index_entries",
     "initialise",
     "origin_url",
     "read_file",
     "tags",
     "tracked",
+    "tree_entries",
 ]
 
 _SETTINGS = {
@@ -135,6 +139,44 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
     """Paths of all files in a commit."""
     with _repository(root) as repository:
         return [path for path in repository.git.ls_tree("-r", "-z", "--name-only", revision).split("\0") if path]
+
+
+def index_entries(root: Path) -> list[tuple[str, str]]:
+    """Path and mode of everything that Git tracks; nothing where there is no repository."""
+    try:
+        with _repository(root) as repository:
+            fields = repository.git.ls_files("--stage", "-z").split("\0")
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
+        return []
+    return [(path, said[:6]) for said, _, path in (field.partition("\t") for field in fields) if path]
+
+
+def tree_entries(root: Path, revision: str) -> list[tuple[str, str, str]]:
+    """Path, mode and digest of everything in a commit."""
+    with _repository(root) as repository:
+        fields = repository.git.ls_tree("-r", "-z", "--full-tree", revision).split("\0")
+    entries = ((said.split(" "), path) for said, _, path in (field.partition("\t") for field in fields) if path)
+    return [(path, mode, digest) for (mode, _, digest), path in entries]
+
+
+def borrows_objects(root: Path) -> bool:
+    """Whether commits are taken from another repository (alternates)."""
+    try:
+        with _repository(root) as repository:
+            note = Path(repository.common_dir, "objects", "info", "alternates")
+            return note.is_symlink() or (note.exists() and bool(note.read_bytes().strip()))
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
+        return False
+
+
+def checkout(root: Path, revision: str) -> None:
+    """Put the files of a commit into the tree, without moving a branch; changed files are never overwritten."""
+    with _repository(root) as repository:
+        _write(repository.git, "checkout", "--quiet", "--detach", "--no-recurse-submodules", commit_of(root, revision))
 
 
 def tags(root: Path) -> dict[str, str]:

@@ -31,6 +31,7 @@ VERBS = {
     "missions": (GROUPS[1], "which missions can be listed and processed, and what is declared of one"),
     "release": (GROUPS[2], "commit and tag what is there"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
+    "pull": (GROUPS[2], "get the data of a release from the remote, and prove them"),
     "verify": (GROUPS[2], "compare every file with what a release says"),
     "demo": (GROUPS[3], "the whole path on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),

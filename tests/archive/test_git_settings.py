@@ -14,7 +14,7 @@ import pytest
 from daxa.archive import dvc, git
 from daxa.archive.config import Locked
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.template import MissionAnswers, render, required_files
+from daxa.archive.template import MissionAnswers, render
 from daxa.errors import ArchiveError, ConfigError, DaxaError, StorageError
 from daxa.missions import find_mission
 from daxa.run.process import run_program, without_redirection
@@ -40,11 +40,16 @@ def configure(monkeypatch, place: Path, **settings: str) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(path))
 
 
+def needed_files(layout: Layout) -> list[str]:
+    """What Git must hold of the archive."""
+    ledgers = [layout.ledger("xmm", step).relative_to(layout.root).as_posix() for step in STEPS]
+    return [*render("a907", ANSWERS), *RESULTS, *ledgers]
+
+
 def fill(root: Path) -> Layout:
     """The files of an archive, with others that must stay out of Git."""
     layout = Layout(root)
-    files = {**render("a907", ANSWERS), **dict.fromkeys(RESULTS, "made\n")}
-    files |= {layout.ledger("xmm", step).relative_to(root).as_posix(): "made\n" for step in STEPS}
+    files = dict.fromkeys(needed_files(layout), "made\n") | render("a907", ANSWERS)
     files |= {
         "data/xmm/clean/0404910601/a.fits": "big\n",
         "report/index.html": "drawn\n",
@@ -73,7 +78,7 @@ def archive(place):
     """A small archive with its first commit."""
     layout = fill(place / "a907")
     git.initialise(layout.root)
-    git.commit(layout.root, required_files(layout, ["xmm"]), "first")
+    git.commit(layout.root, needed_files(layout), "first")
     return layout
 
 
@@ -91,7 +96,7 @@ def test_no_ignore_file_of_the_user_keeps_a_required_file_out(place, monkeypatch
         ignore = place / "ignored"
         configure(monkeypatch, place, core__excludesFile=str(ignore))
     ignore.write_text(f"{patterns}\n")
-    needed = required_files(layout, ["xmm"])
+    needed = needed_files(layout)
     assert not set(needed) - set(git.changes(layout.root)), "what a release finds changed"
     git.commit(layout.root, needed, "first")
     held = set(git.tracked(layout.root))
@@ -155,7 +160,7 @@ def test_nothing_inherited_leads_into_another_repository(place, monkeypatch, nam
     inherited = {key: value for key, value in os.environ.items() if key.startswith("GIT_")}
     layout = fill(place / "a907")
     git.initialise(layout.root)
-    commit = git.commit(layout.root, required_files(layout, ["xmm"]), "first")
+    commit = git.commit(layout.root, needed_files(layout), "first")
     git.create_tag(layout.root, "v1.0.0", "first")
     assert git.tags(layout.root) == {"v1.0.0": commit}
     assert git.read_file(layout.root, "v1.0.0", "dvc.lock") == b"made\n"

@@ -11,7 +11,7 @@ import pytest
 
 from daxa.archive import dvc, git
 from daxa.archive.mend import at_work, held, is_torn, mend
-from daxa.errors import ArchiveError, ProgramError
+from daxa.errors import ArchiveError, DaxaError
 
 PIPELINE = """\
 stages:
@@ -54,7 +54,7 @@ def test_dvc_itself_cannot_go_on_with_a_torn_file(archive, monkeypatch, name):
     """If this fails, DVC has learnt it, and `mend` has less to do."""
     (archive / name).write_bytes(b"")
     monkeypatch.setattr(dvc, "mend", lambda root: False)
-    with pytest.raises(ProgramError):
+    with pytest.raises(DaxaError):
         dvc.repro(archive)
 
 
