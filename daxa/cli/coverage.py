@@ -14,6 +14,7 @@ import typer
 from daxa.cli.options import Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, seconds_text, show_table
 from daxa.errors import CriteriaError, DataError
+from daxa.text import json_escaped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,8 +149,11 @@ def _content(table: pd.DataFrame, form: str) -> bytes:
 
         return votable_bytes(table, _TITLE, COLUMNS)
     if form == "csv":
-        return table.to_csv(index=False, lineterminator="\n").encode()
-    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in _records(table)).encode()
+        from daxa.selection.export import csv_text
+
+        return csv_text(table).encode()
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _records(table))
+    return "".join(f"{json_escaped(line)}\n" for line in lines).encode()
 
 
 def _records(table: pd.DataFrame) -> Iterator[dict[str, object]]:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 from daxa.archive.layout import Layout
 from daxa.errors import StorageError
 
-__all__ = ["Digests", "place_object"]
+__all__ = ["Digests", "place_object", "read_md5"]
 
 _Stamp = tuple[int, int, int, int]
 
@@ -86,6 +86,15 @@ class Digests:
                 found[file] = digest
                 observe(len(found), len(wanted))
         return found
+
+
+def read_md5(file: Path) -> str:
+    """Digest of a regular file, taken now and not remembered; '' when there is none."""
+    try:
+        with _open(file) as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError:
+        return ""
 
 
 def place_object(source: Path | bytes, target: Path, digest: str) -> bool:

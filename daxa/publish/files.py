@@ -31,7 +31,11 @@ class Problem:
     what
         ``absent``, ``differs``, ``unknown``, ``link`` (a symbolic one), ``unreadable``;
         of a ledger: ``unfinished``, ``not-selected``; of a file of Git: ``not-locked``
-        (``dvc.lock`` speaks of another one).
+        (``dvc.lock`` speaks of another one); of a directory that DVC keeps: ``listing``
+        (its listing is damaged or leads elsewhere); of what could act: ``foreign``; of an
+        object of a remote: ``remote-absent``, ``remote-differs``.
+    detail
+        More about it, '' where there is nothing more to say.
     """
 
     mission: str
@@ -39,6 +43,7 @@ class Problem:
     obs_id: str
     path: str
     what: str
+    detail: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """The record as plain values."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from daxa.archive import dvc, git
 from daxa.archive.layout import Layout
+from daxa.publish.contents import find_listing
+from daxa.publish.digests import read_md5
 from daxa.publish.outputs import listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
@@ -42,12 +44,12 @@ def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
     absent = [path for path in _wanted(layout, state) if not (layout.logs / path).is_file()]
     if content is None or not absent:
         return LogPlan()
-    listing = storage.cached(tracked_digest(content))
-    if not listing.is_file():
+    listing = find_listing(layout, tracked_digest(content), layout.logs.name, storage, None)
+    if listing is None:
         return LogPlan(unreachable=True)
-    kept = listed_files(listing.read_bytes())
+    kept = listed_files(listing, layout.logs.name)
     restore = tuple((path, storage.cached(kept[path])) for path in absent if path in kept)
-    return LogPlan(restore, not all(source.is_file() for _, source in restore))
+    return LogPlan(restore, not all(read_md5(storage.cached(kept[path])) == kept[path] for path, _ in restore))
 
 
 def keep_logs(layout: Layout, plan: LogPlan) -> None:

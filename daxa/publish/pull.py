@@ -25,7 +25,7 @@ from daxa.publish.remote import Remote, Storage, find_storage, list_objects, req
 from daxa.publish.state import read_observations
 from daxa.publish.workplace import alone
 
-__all__ = ["PullReport", "pull_data"]
+__all__ = ["PullReport", "missing_error", "pull_data"]
 
 _AT_ONCE = 500
 _LOGS = "logs.dvc"

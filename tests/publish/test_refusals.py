@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from daxa.archive.config import ArchiveConfig, Policy
+from daxa.archive.trust import Foreign
 from daxa.publish.logs import LogPlan
 from daxa.publish.release import Facts, refusals
 from daxa.publish.remote import Remote
@@ -33,9 +34,9 @@ def state(public_date=53000.0, max_failed=0.0, **outcomes):
 
 HONEST = Facts(
     state=state(),
-    changes=("ledger/xmm-events.parquet", "dvc.lock", "params/xmm.toml", ".dvc/config"),
-    tracked=("dvc.yaml", "dvc.lock", "logs.dvc", "paper/draft.tex"),
-    pipeline_rendered=True,
+    changes=("ledger/xmm-events.parquet", "dvc.lock", "params/xmm.toml", "upstream/xmm.parquet", "metrics.json"),
+    included=(),
+    foreign=(),
     stale=(),
     uncached=(),
     logs=LogPlan(),
@@ -44,6 +45,9 @@ HONEST = Facts(
     last="v1.0.0",
     changed=True,
 )
+
+
+WRITTEN_BY_PEOPLE = ("README.md", "LICENSE", "CITATION.cff", "daxa.toml", "dvc.yaml", ".gitattributes", ".dvc/config")
 
 
 def names(facts):
@@ -60,10 +64,13 @@ def test_an_honest_release_is_not_refused():
         ({"changes": ("notes.txt",)}, ["dirty"]),
         ({"changes": ("ledgers/x.parquet",)}, ["dirty"]),
         ({"changes": ("data/xmm/events/x.fits",)}, ["dirty"]),
-        ({"pipeline_rendered": False}, ["pipeline"]),
-        ({"tracked": ("more/dvc.yaml",)}, ["foreign-pipeline"]),
-        ({"tracked": ("data/raw.dvc",)}, ["foreign-pipeline"]),
-        ({"changes": ("params/evil.dvc",)}, ["foreign-pipeline"]),
+        *(({"changes": (path,)}, ["dirty"]) for path in WRITTEN_BY_PEOPLE),
+        *(({"changes": (path,), "included": (path,)}, []) for path in WRITTEN_BY_PEOPLE),
+        ({"changes": ("paper/a.tex", "paper/b/c.pdf"), "included": ("paper",)}, []),
+        ({"changes": ("paper/a.tex", "papers/b.tex"), "included": ("paper",)}, ["dirty"]),
+        ({"changes": ("a", "b/c"), "included": (".",)}, []),
+        ({"included": ("README.md",)}, ["include"]),
+        ({"foreign": (Foreign("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
         ({"stale": ("events-xmm",)}, ["stale"]),
         ({"uncached": ("data/xmm/events/",)}, ["not-in-cache"]),
         ({"logs": LogPlan(unreachable=True)}, ["logs"]),

@@ -109,8 +109,8 @@ class Workshop:
         digest = hashlib.sha256(content).hexdigest()
         return ProductFile(name, len(content), digest, digest)
 
-    def release(self, message: str = "") -> Release:
-        return make_release(self.layout, load_config(self.layout), message)
+    def release(self, message: str = "", **options: object) -> Release:
+        return make_release(self.layout, load_config(self.layout), message, **options)
 
     def record(self) -> None:
         """Collect, and let DVC take what is there for what the pipeline made."""
