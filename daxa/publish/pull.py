@@ -230,23 +230,19 @@ def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_
 def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: Digests, *, force: bool) -> None:
     """Let nothing be overwritten that is nowhere else, unless it is given up."""
     here = digests.many(layout.root / path for path in wanted.files if (layout.root / path).exists())
-    changed = [
-        path
-        for path, digest in wanted.files.items()
-        if (found := here.get(layout.root / path)) is not None
-        and found != digest
-        and (not found or not storage.cached(found).exists())
-    ]
-    if force:
-        for path in changed:
-            (layout.root / path).unlink()
-    elif changed:
+    differing = [path for path, digest in wanted.files.items() if here.get(layout.root / path, digest) != digest]
+    held = storage.names()
+    changed = [path for path in differing if here[layout.root / path] not in held]
+    if changed and not force:
         raise ArchiveError(
             "changed-data",
             f"{len(changed)} files in {layout.root} are not those of the release, and nowhere else: "
             f"{', '.join(changed[:5])}",
             remedy="move them away, or give them up with `daxa pull --force`",
         )
+    # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
+    for path in differing:
+        (layout.root / path).unlink()
 
 
 def _bring(

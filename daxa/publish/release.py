@@ -21,6 +21,7 @@ from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now, proprietary
 from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.lockcheck import compare_locked
 from daxa.publish.logs import NAME as LOGS
 from daxa.publish.logs import LogPlan, keep_logs, plan_logs
 from daxa.publish.mending import prove_cache
@@ -89,6 +90,8 @@ class Facts:
         Stages that DVC finds changed.
     uncached
         Outputs that DVC's cache lacks.
+    unlocked
+        Files that are not those that ``dvc.lock`` names.
     logs
         What must be done to keep all logs.
     remote
@@ -107,6 +110,7 @@ class Facts:
     foreign: tuple[Foreign, ...]
     stale: tuple[str, ...]
     uncached: tuple[str, ...]
+    unlocked: tuple[str, ...]
     logs: LogPlan
     remote: Remote | None
     now: float
@@ -266,6 +270,12 @@ def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
         yield Refusal(
             "not-in-cache", f"DVC's cache lacks data of {_some(facts.uncached)}", "run `dvc pull`, or `dvc commit`"
         )
+    if facts.unlocked:
+        yield Refusal(
+            "not-locked",
+            f"dvc.lock speaks of other files: {_some(facts.unlocked)}",
+            f"run `daxa run`; if nothing was meant to change, `git checkout {facts.unlocked[0]}`",
+        )
     if facts.logs.unreachable:
         yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
 
@@ -313,6 +323,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
+        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
@@ -330,7 +341,7 @@ def _named(layout: Layout, path: str) -> str:
 
 def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
     """Outputs of which DVC's cache lacks an object; the logs come there with the release."""
-    if not layout.lock.is_file():
+    if not layout.lock.is_file() or not layout.pipeline.is_file():
         return
     kept = storage.names()
     for path, digest in shared_digests(layout.pipeline.read_bytes(), layout.lock.read_bytes(), None).items():
@@ -343,6 +354,7 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 
 
 def _check_data(layout: Layout, state: State) -> list[Problem]:
+    """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     problems = check_places(layout, state.missions)
     for name, mission in state.missions.items():
         for step, rows in mission.ledgers.items():
