@@ -356,9 +356,12 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 def _check_data(layout: Layout, state: State) -> list[Problem]:
     """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     problems = check_places(layout, state.missions)
-    for name, mission in state.missions.items():
-        for step, rows in mission.ledgers.items():
-            problems += check_files(layout, name, step, rows, absent_is_wrong=step != "fetch").problems
+    with Digests(layout, "sha256") as digests:
+        for name, mission in state.missions.items():
+            for step, rows in mission.ledgers.items():
+                wrong = step != "fetch"
+                found = check_files(layout, name, step, rows, absent_is_wrong=wrong, digest=digests.of)
+                problems += found.problems
     return problems
 
 
