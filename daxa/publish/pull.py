@@ -308,6 +308,9 @@ def _parts(targets: Sequence[str]) -> Iterator[Sequence[str]]:
 def missing_error(report: PullReport) -> DataError:
     """What to say of a pull that did not bring everything."""
     parts = []
+    directory = Remote("", report.remote).directory
+    if directory is not None and not directory.is_dir():
+        parts.append("there is no such directory on this machine")
     if report.missing:
         parts.append(f"{len(report.missing)} are missing on it, such as {report.missing[0]}")
     if report.wrong:

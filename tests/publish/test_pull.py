@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
+from daxa.cli import main
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
@@ -228,3 +229,30 @@ def test_an_interrupted_pull_goes_on(clone, monkeypatch):
     assert report.ok
     assert report.fetched > 0
     assert verify_archive(clone.layout).problems == ()
+
+
+def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):
+    """Exit codes, JSON, and errors with a remedy."""
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull", "--obs", FIRST, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"]
+    assert said["fetched"] > 0
+    lost = remote_object(tmp_path, md5(released.layout.root / f"data/xmm/clean/{THIRD}/manifest.json"))
+    lost.unlink()
+    assert main(["pull"]) == 11
+    out = capsys.readouterr()
+    assert f"missing: data/xmm/clean/{THIRD}/manifest.json" in out.out
+    assert "daxa push" in out.err
+    assert main(["verify", "v1.0.0"]) == 7
+    assert f"data/xmm/clean/{THIRD}/manifest.json" in capsys.readouterr().out
+    assert main(["verify", "--remote", "--json"]) == 7
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["what"], problem["obs_id"]) == ("remote-absent", THIRD)
+    assert main(["verify", "--sample", "1/20"]) == 3
+    monkeypatch.chdir(released.layout.root)
+    assert main(["push"]) == 0
+    assert "1 sent now" in capsys.readouterr().out
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull"]) == 0
+    assert main(["verify", "v1.0.0"]) == 0

@@ -10,7 +10,7 @@ import pytest
 from daxa.archive.config import ArchiveConfig, Policy
 from daxa.archive.trust import Foreign
 from daxa.publish.logs import LogPlan
-from daxa.publish.release import Facts, refusals
+from daxa.publish.refusals import Facts, refusals
 from daxa.publish.remote import Remote
 from daxa.publish.state import MissionState, Observation, State
 from daxa.run.task import LedgerRow
