@@ -33,6 +33,7 @@ from daxa.publish.state import State, read_observations, read_state, records_at
 from daxa.publish.summary import tag_message
 from daxa.publish.tracked import compare_tracked
 from daxa.publish.version import FIRST, Contents, next_version, release_tags
+from daxa.publish.workplace import require_writable
 
 __all__ = ["Release", "make_release", "required_files"]
 
@@ -85,9 +86,10 @@ def make_release(
     ------
     ReleaseError
         The release would claim something that is not so; all reasons are named.
-    ArchiveError, ConfigError, ProgramError
-        The archive is in use or cannot be read, or Git does not know who commits.
+    ArchiveError, ConfigError, ProgramError, StorageError
+        The archive is in use, or cannot be read or written, or Git does not know who commits.
     """
+    require_writable(layout)
     git.check_identity(layout.root)
     storage = find_storage(layout.root)
     with Digests(layout) as digests:

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from daxa.archive import dvc, git
+from daxa.archive import git
 from daxa.errors import DaxaError
 from daxa.fetch.store import Store
-from daxa.publish import pull as pulling
-from daxa.publish import push as pushing
-from daxa.publish import release as releasing
-from daxa.publish import remotecheck
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
-from daxa.publish.remote import Remote, Storage
 from daxa.publish.remotecheck import verify_remote
 from daxa.publish.verify import verify_archive
-from tests.damage.damages import DAMAGES, contents, objects
+from tests.damage.damages import DAMAGES, contents, flip, objects
+from tests.publish.workshop import deceive, know_storage
 
 
 @pytest.fixture(autouse=True)
-def known_settings(monkeypatch):
-    """DVC is not started to say where cache and remote are."""
-
-    def storage(root, name=""):
-        there = root.parent / "remote"
-        return Storage(root / ".dvc" / "cache", Remote("storage", str(there)), {"url": str(there)})
-
-    for module in (pushing, pulling, releasing, remotecheck):
-        monkeypatch.setattr(module, "find_storage", storage)
+def known_storage(monkeypatch):
+    know_storage(monkeypatch)
 
 
 @pytest.fixture
 def deceived(monkeypatch):
-    """A DVC that finds nothing changed."""
-    monkeypatch.setattr(dvc, "changed_stages", lambda root: {})
+    deceive(monkeypatch)
 
 
 def parts(kind):
@@ -85,6 +75,27 @@ def test_push_names_what_has_no_good_copy(released, tmp_path, kind, damage):
     named = {path.parent.name + path.name for path in (victim, other)}
     assert any(name in caught.value.message for name in named)
     assert contents(remote) == before
+
+
+@pytest.mark.parametrize("point", ["fsync", "replace"])
+def test_a_push_that_is_killed_while_it_mends_goes_on(released, tmp_path, monkeypatch, point):
+    cache, remote = released.layout.root / ".dvc" / "cache", tmp_path / "remote"
+    before = contents(remote)
+    for base in (cache, remote):
+        for path in objects(base, "file")[:2]:
+            flip(path, path)
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    place = (os, "fsync") if point == "fsync" else (Path, "replace")
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, die)
+        with pytest.raises(KeyboardInterrupt):
+            push_releases(released.layout)
+    push_releases(released.layout)
+    assert contents(remote) == before
+    assert all(contents(cache)[path] == content for path, content in before.items())
 
 
 @BOTH

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from daxa.archive import dvc, git
+from daxa.archive import git
 from daxa.errors import DaxaError
-from daxa.publish import release as releasing
 from daxa.publish.pull import pull_data
-from daxa.publish.remote import Remote, Storage
 from daxa.publish.verify import verify_archive
 from daxa.run.hashes import Hashes, find_state
 from daxa.run.ledger import read_ledger
 from tests.damage.damages import DAMAGES, TREE, damaged_pair
-from tests.publish.workshop import FIRST, problem_set
+from tests.publish.workshop import FIRST, deceive, problem_set
 
 
 @pytest.fixture
 def deceived(monkeypatch):
-    """A DVC that finds nothing changed, as it does when size and times are kept."""
-
-    def storage(root, name=""):
-        return Storage(root / ".dvc" / "cache", Remote("storage", str(root.parent / "remote")))
-
-    monkeypatch.setattr(dvc, "changed_stages", lambda root: {})
-    monkeypatch.setattr(dvc, "add", lambda root, path: None)
-    monkeypatch.setattr(releasing, "find_storage", storage)
+    deceive(monkeypatch, logs=False)
 
 
 @pytest.mark.parametrize("kind", TREE)

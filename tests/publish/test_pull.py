@@ -17,9 +17,15 @@ from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
 from daxa.publish.verify import verify_archive
-from tests.publish.workshop import FIRST, THIRD, Workshop, run
+from tests.publish.workshop import FIRST, THIRD, Workshop, know_storage, run
 
 NUSTAR = "30101031002"
+
+
+@pytest.fixture
+def known(monkeypatch) -> None:
+    """No DVC is started to say where cache and remote are."""
+    know_storage(monkeypatch)
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_a_clone_gets_everything_and_a_second_pull_nothing(released, clone):
     assert (again.ok, again.files, again.fetched) == (True, report.files, 0)
 
 
-def test_parts_by_observation_and_mission(clone):
+def test_parts_by_observation_and_mission(clone, known):
     assert pull_data(clone.layout, obs_ids=[FIRST]).ok
     assert files(clone)
     assert all(FIRST in path for path in files(clone))
@@ -75,7 +81,7 @@ def test_parts_by_observation_and_mission(clone):
             pull_data(clone.layout, **options)
 
 
-def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released):
+def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released, known):
     lost = f"data/xmm/clean/{FIRST}/manifest.json"
     wrong = f"data/xmm/images/{THIRD}/manifest.json"
     remote_object(tmp_path, md5(released.layout.root / lost)).unlink()
@@ -96,7 +102,7 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, rele
     assert verify_archive(clone.layout).problems == ()
 
 
-def test_a_remote_that_is_not_there_is_said(clone, tmp_path):
+def test_a_remote_that_is_not_there_is_said(clone, tmp_path, known):
     (tmp_path / "remote").rename(tmp_path / "moved")
     report = pull_data(clone.layout)
     assert not report.ok
@@ -118,7 +124,7 @@ CLIMBING = {
 
 
 @pytest.mark.parametrize("kind", [*CLIMBING, "twice", "a file and its directory", "a listing in a listing", "more"])
-def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, tmp_path, kind):
+def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, tmp_path, kind, known):
     out = "data/xmm/clean"
     digest = lock_digests(clone.layout.lock.read_bytes())[out]
     entries = json.loads(remote_object(tmp_path, digest).read_bytes())
@@ -150,7 +156,7 @@ def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, 
     "entry",
     ["      files:\n      - relpath: ../../x\n        md5: {}\n", "      cloud: {{}}\n", "      remote: other\n"],
 )
-def test_a_lock_that_leads_elsewhere_is_refused(clone, entry):
+def test_a_lock_that_leads_elsewhere_is_refused(clone, entry, known):
     lock = clone.layout.lock
     text = lock.read_text()
     line = re.search(r"    - path: data/xmm/clean\n", text)[0]
@@ -188,7 +194,7 @@ def test_a_tag_is_checked_out_when_nothing_is_in_its_way(released, tmp_path):
     assert "git worktree add" in refused.value.remedy
 
 
-def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone):
+def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone, known):
     pull_data(clone.layout)
     note = clone.layout.products("xmm", "clean") / FIRST / "notes.txt"
     note.write_text("mine")
@@ -209,7 +215,7 @@ def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone):
     assert product.read_bytes() == right
 
 
-def test_an_interrupted_pull_goes_on(clone, monkeypatch):
+def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
     from daxa.publish import pull as module
 
     calls = []
