@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
     Without them, a release from a clone would forget how most of its products were made.
     """
     content = git.read_file(layout.root, "HEAD", NAME)
-    absent = [path for path in _wanted(layout, state) if not (layout.logs / path).is_file()]
+    here = _present(layout, state)
+    absent = [path for path in _wanted(state) if path not in here]
     if content is None or not absent:
         return LogPlan()
     listing = find_listing(layout, tracked_digest(content), layout.logs.name, storage, None)
@@ -62,9 +64,20 @@ def keep_logs(layout: Layout, plan: LogPlan) -> None:
         dvc.add(layout.root, layout.logs.name)
 
 
-def _wanted(layout: Layout, state: State) -> Iterable[str]:
+def _wanted(state: State) -> Iterable[str]:
     for mission, done in state.missions.items():
         for step, rows in done.ledgers.items():
             for obs_id, row in rows.items():
                 if row.outcome != "skipped":
-                    yield layout.log(mission, step, obs_id).relative_to(layout.logs).as_posix()
+                    yield f"{mission}/{step}/{obs_id}.log"
+
+
+def _present(layout: Layout, state: State) -> set[str]:
+    """The logs that are here, as `_wanted` names them."""
+    found = set()
+    for mission, done in state.missions.items():
+        for step in done.ledgers:
+            directory = layout.log(mission, step, "any").parent
+            if directory.is_dir():
+                found |= {f"{mission}/{step}/{entry.name}" for entry in os.scandir(directory) if entry.is_file()}
+    return found

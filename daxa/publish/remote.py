@@ -86,7 +86,11 @@ class Storage:
 
     def cached(self, digest: str) -> Path:
         """Where the cache keeps an object."""
-        return self.cache / _OBJECTS / digest[:2] / digest[2:]
+        return Path(self.cached_name(digest))
+
+    def cached_name(self, digest: str) -> str:
+        """The same as text, for many objects at once."""
+        return f"{self.cache}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
 
     def names(self) -> frozenset[str]:
         """Digests of all objects that the cache has."""
