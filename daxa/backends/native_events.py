@@ -56,7 +56,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         part = target / "events.part"
         unpack(source, part, whose)
         try:
-            events = open_events(part)
+            events = open_events(part, obs_id=task.obs_id)
         except NotPossible as refusal:
             reason = refusal.message
         else:

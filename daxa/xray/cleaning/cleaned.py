@@ -22,6 +22,7 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.lightcurve import time_cards
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
+from daxa.xray.cleaning.spans import assumption_cards, restate_span, span_cards
 from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.lists.formats import card_number, card_text
@@ -33,7 +34,8 @@ _BLOCK = 2880
 _VOLATILE = ("HISTORY", "DATE", "CHECKSUM", "DATASUM")
 _STALE = re.compile(r"TD(?:MIN|MAX)\d+", re.ASCII)
 _EPIC_GTI = re.compile(r"GTI\d{5}", re.ASCII)
-_OTHER_GTI = re.compile(r"GTI\d?|STDGTI", re.ASCII)
+_OTHER_GTI = re.compile(r"GTI\d?|STDGTI|SRC_GTI", re.ASCII)
+_ASSUMED = re.compile(r"ASSUME\d+", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
     """
     keep = [np.flatnonzero(select(events, cut, rows)) for rows in events.chunks()]
     count = sum(map(len, keep))
-    times = _time_values(events, cut)
+    times, span = _time_values(events, cut), span_cards(events, cut.gtis)
     units = _units(events.path)
     tables = list(_gti_tables(events, cut))
     name = card_text(events.header, "EXTNAME").upper()
@@ -85,11 +87,15 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                 placed = True
             elif unit.name == name:
                 header["NAXIS2"] = count
-                _write_events(out, events, _events_header(header, events, cut, times, cards), keep)
+                _write_events(
+                    out, events, _events_header(header, events, cut, times, {**assumption_cards(events), **cards}), keep
+                )
             else:
                 for key in times:
                     if key in header:
                         header[key] = times[key][0]
+                if not unit.name or unit.name == "PRIMARY":
+                    restate_span(header, span, always=False)
                 out.write(header.tostring().encode("ascii"))
                 source.seek(unit.start)
                 _copy(source, out, unit.size)
@@ -202,8 +208,12 @@ def _events_header(
             remedy="use mission software for this observation",
         )
     # Ours go to the end, also when they stood in the list, so that cleaning twice gives the same bytes.
-    for key in [key for key in header if _STALE.fullmatch(key) or key in {"SCREENIN", "CUTID", *cards}]:
+    ours = {"SCREENIN", "CUTID", *cards}
+    for key in [key for key in header if _STALE.fullmatch(key) or _ASSUMED.fullmatch(key) or key in ours]:
         del header[key]
+    if events.obs_id and not any(key in header for key in events.format.obs_id_cards):
+        header["OBS_ID"] = events.obs_id
+    restate_span(header, span_cards(events, cut.gtis))
     for key, value in times.items():
         # An archive's own comment says the same in its own words.
         header[key] = value[0] if key in header else value

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.io import fits
-from astropy.time import Time
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
+from daxa.xray.cleaning.spans import assumption_cards, span_cards
 from daxa.xray.lists.bands import energy_cards
 from daxa.xray.lists.cards import card_text, card_value
 from daxa.xray.lists.events import EventList
@@ -300,27 +300,15 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
         if card_text(source, keyword):
             header[keyword] = card_value(source, keyword)
     header["OBS_ID"] = events.obs_id
-    _add_dates(header, events)
+    for keyword, card in span_cards(events, cut.gtis).items():
+        header[keyword] = card
     for keyword, card in energy_cards(events.format, cut.pi).items():
         header[keyword] = card
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening, good times, channels")
     _add_times(header, events, cut.gtis)
-    for number, assumption in enumerate(events.assumptions, start=1):
-        header[f"ASSUME{number}"] = assumption
+    header.update(assumption_cards(events))
     return header
-
-
-def _add_dates(header: fits.Header, events: EventList) -> None:
-    """Start and end, also as MJD: readers of world coordinates complain where only one form is there."""
-    for word, what in (("OBS", "start"), ("END", "end")):
-        text = card_text(events.header, f"DATE-{word}") or card_text(events.primary, f"DATE-{word}")
-        try:
-            mjd = Time(text, format="isot", scale="tt").mjd
-        except ValueError:
-            continue
-        header[f"DATE-{word}"] = text
-        header[f"MJD-{word}"] = (float(mjd), f"[d] {what} of the exposure")
 
 
 def _add_times(header: fits.Header, events: EventList, gtis: Mapping[int, np.ndarray]) -> None:
