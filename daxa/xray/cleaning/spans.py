@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.livetime import livetime, ontime
@@ -13,10 +15,17 @@ from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import unit_of_cards
 from daxa.xray.lists.events import EventList
 
-__all__ = ["assumption_cards", "span_cards", "stated_assumptions"]
+__all__ = ["assumption_cards", "restate_span", "span_cards", "stated_assumptions"]
 
 _TOLERANCE = 0.01
 """Share by which a header's exposure may differ from that of the good times."""
+
+_DAY = 86400.0
+_SYSTEMS = 120.0
+"""Seconds: time systems differ by less, and dates may be rounded to a minute."""
+
+_OLD_DATE = re.compile(r"(\d\d)/(\d\d)/(\d\d)", re.ASCII)
+"""Day, month and year of the twentieth century (FITS before 1998)."""
 
 
 def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, tuple[object, str]]:
@@ -83,7 +92,7 @@ def stated_assumptions(events: EventList) -> tuple[str, ...]:
     events
         The list, with its own good times.
     """
-    return tuple(dict.fromkeys((*events.assumptions, *_wrong_claims(events))))
+    return tuple(dict.fromkeys((*events.assumptions, *_wrong_claims(events), *_wrong_dates(events))))
 
 
 def _wrong_claims(events: EventList) -> tuple[str, ...]:
@@ -102,6 +111,39 @@ def _wrong_claims(events: EventList) -> tuple[str, ...]:
             longest = max(live if key != "ONTIME" else good)
             claims.append(f"{key} of the list is {claim:.7g} s, but its good times give {longest:.7g} s, which counts")
     return tuple(claims)
+
+
+def _wrong_dates(events: EventList) -> tuple[str, ...]:
+    """Good times that start before DATE-OBS or end after DATE-END, by more than time systems differ.
+
+    The clock of Einstein's lists is one: it counts 0.32 s to a tick since the launch, and is
+    16 millionths slow, a quarter of an hour after two years.
+    """
+    span = span_cards(events, events.gtis)
+    said = []
+    for word, sign, what in (("OBS", 1.0, "start"), ("END", -1.0, "end")):
+        stated = _date(events, word)
+        if stated is None or not span:
+            continue
+        apart = sign * (stated - float(span[f"MJD-{word}"][0])) * _DAY
+        if apart > _SYSTEMS:
+            side = "before" if sign > 0 else "after"
+            said.append(f"by their clock the good times {what} {apart:.0f} s {side} DATE-{word} of the list")
+    return tuple(said)
+
+
+def _date(events: EventList, word: str) -> float | None:
+    """The MJD of DATE-OBS or DATE-END, with the time of day beside it, in any of its forms; None where it has none."""
+    header = events.header if card_text(events.header, f"DATE-{word}") else events.primary
+    text, clock = card_text(header, f"DATE-{word}"), card_text(header, f"TIME-{word}")
+    if old := _OLD_DATE.fullmatch(text):
+        text = f"19{old[3]}-{old[2]}-{old[1]}"
+    if "T" not in text:
+        text += f"T{clock}"
+    try:
+        return float(Time(text, format="isot", scale="tt").mjd)
+    except ValueError:
+        return None
 
 
 def assumption_cards(events: EventList) -> dict[str, str]:
