@@ -74,7 +74,7 @@ def _hrc(name: str, status: str, crpix: float, last: int) -> MadeList:
             "DTCOR": 0.991,
             "SIM_Z": 126.98,
             "ROLL_NOM": 30.0,
-        },  # fmt: skip
+        },
         {"status": Choice("32X", (0, *(bits(32, p) for p in free)), tuple(bits(32, p) for p in held))},
         pi="pi",
         energies=("I", 0, 1023),
