@@ -225,18 +225,26 @@ def _smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndar
 def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
     """The live time in a circle about the pointing."""
     sky = events.sky
-    ra, dec = (card_number(events.header, key, sky.crval[axis]) for axis, key in enumerate(("RA_PNT", "DEC_PNT")))
+    ra, dec = _pointing(events)
     # The pointing lies minutes of arc from the reference pixel: the plane is flat enough.
     east = (ra - sky.crval[0] + 180) % 360 - 180
     centre = (
         sky.crpix[0] + east * np.cos(np.deg2rad(dec)) / sky.cdelt[0],
         sky.crpix[1] + (dec - sky.crval[1]) / sky.cdelt[1],
     )
+    if not sky.is_plain:
+        centre = tuple(float(one) for one in sky.to_pixels(*_pointing(events)))
     radius = DETECTORS[events.format.instrument].field * 60 / sky.pixel_arcsec
     x = grid.x0 - 0.5 + (np.arange(grid.nx) + 0.5) * grid.bin
     y = grid.y0 - 0.5 + (np.arange(grid.ny) + 0.5) * grid.bin
     inside = np.hypot(x[None, :] - centre[0], y[:, None] - centre[1]) <= radius
     return (live * inside).astype(np.float32)
+
+
+def _pointing(events: EventList) -> tuple[float, float]:
+    """The pointing, deg, or where the header does not tell it the reference of the sky plane."""
+    ra, dec = events.sky.to_sky(*events.sky.crpix)
+    return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
 
 
 def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> Cards:

@@ -249,6 +249,8 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"CRVAL{n}"] = (sky.crval[axis], "[deg] position of the reference pixel")
         header[f"CDELT{n}"] = (sky.cdelt[axis] * grid.bin, "[deg] pixel")
         header[f"CUNIT{n}"] = ("deg", "unit of the axis")
+    for key, card in _turning_cards(sky).items():
+        header[key] = card
     if sky.frame:
         header["RADESYS"] = (sky.frame, "reference frame")
     if sky.equinox:
@@ -265,6 +267,18 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"LTV{n}"] = (1.0 - centre / grid.bin, "image pixel = LTM event pixel + LTV")
         header[f"LTM{n}_{n}"] = (1.0 / grid.bin, "image pixels per event pixel")
     return header
+
+
+def _turning_cards(sky: SkyGrid) -> dict[str, tuple[float, str]]:
+    """What turns and bends the plane, where anything does: none of it depends on the size of pixels."""
+    cards: dict[str, tuple[float, str]] = {}
+    if sky.matrix != ((1.0, 0.0), (0.0, 1.0)):
+        for i, row in enumerate(sky.matrix, start=1):
+            cards |= {f"PC{i}_{j}": (value, "linear transformation") for j, value in enumerate(row, start=1)}
+    for key, value in zip(("LONPOLE", "LATPOLE"), sky.poles, strict=True):
+        if value is not None:
+            cards[key] = (value, "[deg] pole of the projection")
+    return cards | {f"PV{axis}_{m}": (value, "of the projection") for axis, m, value in sky.parameters}
 
 
 def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "count") -> fits.Header:

@@ -22,7 +22,7 @@ from astropy.wcs import WCS, WcsError
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.eventformat import EventFormat
-from daxa.xray.lists.frames import to_icrs
+from daxa.xray.lists.frames import to_icrs, to_pixels
 from daxa.xray.lists.tables import column_null
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs"]
@@ -33,6 +33,9 @@ _MATRIX = re.compile(r"(TPC?|TCD?)(\d{1,3})_(\d{1,3})", re.ASCII)
 _PARAMETER = re.compile(r"T(?:PV|V)(\d{1,3})_(\d{1,2})", re.ASCII)
 _UNREAD = re.compile(r"(?:TCROT|(?:TPS|TS)(?=\d+_))(\d{1,3})(?:_\d{1,2})?", re.ASCII)
 _DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-[A-Z]{3}-[A-Z]{3}", re.ASCII)
+
+_UNITS = {"": "deg", "deg": "deg", "degree": "deg", "degrees": "deg", "arcmin": "arcmin", "arcsec": "arcsec",
+          "mas": "mas", "rad": "rad"}  # fmt: skip
 
 _SQUARE = 1e-6
 """How much the sides of a pixel may differ, as a share."""
@@ -125,8 +128,23 @@ class SkyGrid:
         found.wcs.set()
         return found
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is equatorial, north up, without anything that turns or bends it."""
+        return (
+            self.matrix == ((1.0, 0.0), (0.0, 1.0))
+            and self.poles == (None, None)
+            and not self.parameters
+            and self.ctype[0].upper().startswith("RA")
+        )
+
     def to_pixels(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Event pixels (not rounded) of positions in the frame of the list, deg; NaN where there is none.
+        """Event pixels (not rounded) of positions, deg; NaN where there is none.
+
+        Parameters
+        ----------
+        ra, dec
+            In the list's own frame where that is equatorial, else ICRS.
 
         Examples
         --------
@@ -135,11 +153,15 @@ class SkyGrid:
         >>> [round(float(value), 3) for value in sky.to_pixels(150.0, 2.1)]
         [25921.0, 33121.007]
         """
-        return tuple(self.wcs.wcs_world2pix(ra, dec, 1))
+        if self.ctype[0].upper().startswith("RA"):
+            return tuple(self.wcs.wcs_world2pix(ra, dec, 1))
+        return to_pixels(self.wcs, ra, dec, 1)
 
     def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (deg, in the frame of the list) of event pixels."""
-        return tuple(self.wcs.wcs_pix2world(x, y, 1))
+        """Positions (deg, as `to_pixels` takes them) of event pixels."""
+        if self.ctype[0].upper().startswith("RA"):
+            return tuple(self.wcs.wcs_pix2world(x, y, 1))
+        return to_icrs(self.wcs, x, y, 1)
 
 
 def header_wcs(header: fits.Header) -> WCS:
@@ -277,14 +299,17 @@ def _normal(
     form: EventFormat, header: fits.Header, primary: fits.Header, pair: tuple[int, int], cards: list[_Axis]
 ) -> SkyGrid:
     """The grid in degrees, with square pixels, as wcslib understands the cards."""
-    crpix, crval, cdelt, ctype, units = (tuple(values) for values in zip(*cards, strict=True))
+    crpix, crval, cdelt, ctype, told = (tuple(values) for values in zip(*cards, strict=True))
+    if unknown := [unit for unit in told if unit.lower() not in _UNITS]:
+        raise _senseless(header, f"their unit is {unknown[0]!r}")
+    units = [_UNITS[unit.lower()] for unit in told]
     linear, frame = _linear(header, pair), ("", 0.0)
     plane = WCS(naxis=2)
     plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval = ctype, crpix, crval
     poles = tuple(_pole(header, pair, *words) for words in (("LONP", "LONPOLE"), ("LATP", "LATPOLE")))
     parameters = tuple(_parameters(header, pair))
     try:
-        plane.wcs.cunit = list(units)
+        plane.wcs.cunit = units
         if linear and linear[0] == "CD":
             plane.wcs.cd = linear[1]
         else:
@@ -297,7 +322,7 @@ def _normal(
         plane.wcs.set()
     except (WcsError, ValueError, TypeError) as problem:
         raise _senseless(header, str(problem).strip().splitlines()[-1]) from problem
-    if any(unit not in {"", "deg"} for unit in units):
+    if set(units) != {"deg"}:
         cdelt, crval = tuple(map(float, plane.wcs.cdelt)), tuple(map(float, plane.wcs.crval))
     matrix = ((1.0, 0.0), (0.0, 1.0))
     if linear:
