@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -86,10 +87,10 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                     _write_tables(out, tables)
                 placed = True
             elif unit.name == name:
+                heap = _heap(source, unit, header)
                 header["NAXIS2"] = count
-                _write_events(
-                    out, events, _events_header(header, events, cut, times, {**assumption_cards(events), **cards}), keep
-                )
+                stated = {**assumption_cards(events), **cards}
+                _write_events(out, _events_header(header, events, cut, times, stated), _kept(events, keep), heap)
             else:
                 for key in times:
                     if key in header:
@@ -184,11 +185,29 @@ def _padded(out: BinaryIO, size: int) -> None:
     out.write(bytes(-size % _BLOCK))
 
 
-def _write_events(out: BinaryIO, events: EventList, header: fits.Header, keep: list[np.ndarray]) -> None:
+def _heap(source: BinaryIO, unit: _Unit, header: fits.Header) -> bytes:
+    """The values of columns of variable length, to which the rows point; all of them are kept."""
+    rows = int(unit.header["NAXIS1"]) * int(unit.header["NAXIS2"])
+    first = int(unit.header.get("THEAP", rows))
+    size = max(int(unit.header.get("PCOUNT", 0)) - (first - rows), 0)
+    header["PCOUNT"] = size
+    if "THEAP" in header:
+        del header["THEAP"]
+    source.seek(unit.start + first)
+    heap = source.read(size)
+    if len(heap) != size or first < rows:
+        raise DataError("truncated", f"{source.name} ends too early", remedy="fetch the observation again")
+    return heap
+
+
+def _kept(events: EventList, keep: list[np.ndarray]) -> Iterator[bytes]:
+    return (rows[index].tobytes() for rows, index in zip(events.chunks(), keep, strict=True))
+
+
+def _write_events(out: BinaryIO, header: fits.Header, blocks: Iterator[bytes], heap: bytes) -> None:
     out.write(header.tostring().encode("ascii"))
     size = 0
-    for rows, index in zip(events.chunks(), keep, strict=True):
-        block = rows[index].tobytes()
+    for block in chain(blocks, (heap,)):
         out.write(block)
         size += len(block)
     _padded(out, size)
@@ -201,12 +220,6 @@ def _events_header(
     times: Mapping[str, tuple[float, str]],
     cards: Mapping[str, tuple[object, str]],
 ) -> fits.Header:
-    if header.get("PCOUNT", 0) != 0:
-        raise DataError(
-            "variable-columns",
-            f"{events.path.name} has columns of variable length, which are not cleaned natively",
-            remedy="use mission software for this observation",
-        )
     # Ours go to the end, also when they stood in the list, so that cleaning twice gives the same bytes.
     ours = {"SCREENIN", "CUTID", *cards}
     for key in [key for key in header if _STALE.fullmatch(key) or _ASSUMED.fullmatch(key) or key in ours]:
