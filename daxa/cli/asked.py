@@ -28,7 +28,8 @@ def refuse_nothing(asked: Asked, verb: str) -> None:
         raise CriteriaError(
             "nothing-asked",
             "nothing says which observations are wanted",
-            remedy=f"give --target, --position, --sample or --obsid; `daxa {verb} --help` shows examples",
+            remedy=f"give --target, --position, --sample or --obs, or --everything for whole archives; "
+            f"`daxa {verb} --help` shows examples",
         )
 
 
@@ -89,7 +90,7 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
             raise CriteriaError(
                 "nothing-asked",
                 f"no observation of {spec.name} was asked for",
-                remedy=f"give --obsid {spec.name}:... or other conditions, or leave out --mission {spec.name}",
+                remedy=f"give --obs {spec.name}:... or other conditions, or leave out --mission {spec.name}",
             )
     return found
 
@@ -145,8 +146,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _bad_file(path, f"cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _bad_file(path, f"is not TOML: {error}") from None
+    except RecursionError:
+        raise _bad_file(path, "is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
+        raise _bad_file(path, f"is not TOML: {str(error)[:200]}") from None
     if not isinstance(tables.get("missions", {}), dict):
         raise _bad_file(path, "names missions that are no tables")
     return tables

@@ -22,6 +22,7 @@ from daxa.quantities import read_quantity
 
 __all__ = [
     "obs_id_of",
+    "places_of",
     "read_names",
     "read_positions",
     "read_radius",

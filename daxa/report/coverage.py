@@ -30,6 +30,7 @@ from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.lists.formats import card_number
 from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("exposure_id", "text", "", "meta.id", "Identifier of the exposure within the observation"),
     Column("lo_kev", "float", "keV", "em.energy;stat.min", "Nominal lower edge of the band"),
     Column("hi_kev", "float", "keV", "em.energy;stat.max", "Nominal upper edge of the band"),
-    Column("off_axis", "float", "arcmin", "pos.angDistance", "Object to optical axis, or to the pointing"),
+    Column(
+        "off_axis", "float", "arcmin", "pos.angDistance", "Object to the pointing (of a survey, to the tile's middle)"
+    ),
     Column(
         "exposure", "float", "s", "time.duration;obs.exposure", "Clean exposure at the object, vignetted unless flat"
     ),
@@ -228,7 +231,8 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     from daxa.query.untrusted import PARSE_ERRORS
 
     try:
-        near = targets.within(*_circle(fits.getheader(one.image)))
+        header = fits.getheader(one.image)
+        near = targets.within(*_circle(header))
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
@@ -242,6 +246,7 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     rows = np.empty(len(near), _ROW)
     for name in ROW.names:
         rows[name] = told[name]
+    rows["offaxis"] = _off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
     rows["nearest"] = _nearest(targets.ra[near], targets.dec[near], sources)
     return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
@@ -260,6 +265,28 @@ def _read_sources(path: Path) -> np.ndarray:
 def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     a, d = np.deg2rad(ra), np.deg2rad(dec)
     return np.column_stack((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+
+
+def _off_axis(ra: np.ndarray, dec: np.ndarray, header) -> np.ndarray:
+    """Angle to the pointing, arcmin, whatever the exposure map tells of the optical axis of its band."""
+    towards = _directions(*map(np.array, _pointing(header)))
+    chord = np.linalg.norm(_directions(ra, dec) - towards, axis=1)
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 60.0
+
+
+def _pointing(header) -> tuple[float, float]:
+    """Where the telescope pointed, deg ICRS; the middle of an image that does not say it."""
+    from astropy.coordinates import ICRS, SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
+    if not (math.isfinite(ra) and -90 <= dec <= 90):
+        return _circle(header)[:2]
+    frame = wcs_to_celestial_frame(header_wcs(header))
+    if isinstance(frame, ICRS) or "ra" not in frame.representation_component_names:
+        return ra, dec
+    place = SkyCoord(ra, dec, unit="deg", frame=frame).icrs
+    return float(place.ra.deg), float(place.dec.deg)
 
 
 def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> np.ndarray:
