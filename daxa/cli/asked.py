@@ -151,7 +151,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
         raise _bad_file(path, f"is not TOML: {str(error)[:200]}") from None
     if not isinstance(tables.get("missions", {}), dict):
-        raise _bad_file(path, "names missions that are no tables")
+        raise _bad_file(path, "names missions that are not tables")
     return tables
 
 
@@ -186,7 +186,7 @@ def _owners(specs: Sequence[MissionSpec], text: str) -> list[tuple[str, str]]:
     if not owners:
         raise CriteriaError(
             "obs-id",
-            f"{text!r} is no ObsID of {' or '.join(spec.title for spec in specs)}",
+            f"{text!r} is not an ObsID of {' or '.join(spec.title for spec in specs)}",
             remedy="give it as the archive writes it, such as "
             + " or ".join(f"{spec.name}:{spec.id_example}" for spec in specs),
         )

@@ -112,7 +112,7 @@ GOOD = {"ra": [1.0, 2.0], "dec": [3.0, 4.0]}
         ({"ra": [], "dec": []}, "0 rows"),
         ({"ra": [1.0], "dec": [1.0, 2.0]}, "differ in length"),
         (GOOD | {"RA": [1.0, 2.0]}, "several columns ra"),
-        (GOOD | {"ra": [1.0, float("nan")]}, "row 2 of the sample: ra 'nan' is no finite number"),
+        (GOOD | {"ra": [1.0, float("nan")]}, "row 2 of the sample: ra 'nan' is not a finite number"),
         (GOOD | {"ra": [1.0, 400.0]}, "row 2 .* not from 0 to 360"),
         (GOOD | {"ra": [-1.0, -2.0]}, r"row 1 .*\(and 1 more rows\)"),
         (GOOD | {"dec": [91.0, 0.0]}, "not from -90 to 90"),
