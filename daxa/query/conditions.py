@@ -301,7 +301,7 @@ def read_box(value: object) -> Box:
     """
     if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
         raise CriteriaError(
-            "box", f"{str(value)[:100]!r} is not a box", remedy="give ra and dec, such as {ra = [350, 10], dec = [-5, 5]}"
+            "box", f"{str(value)[:100]!r} is not a box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
         )
     ra, dec = _pair(value.get("ra", (0.0, 360.0)), 0, 360), _pair(value.get("dec", (-90.0, 90.0)), -90, 90)
     if ra[0] == ra[1] or ({ra[0], ra[1]} == {360.0, 0.0} and ra[0] == 360):

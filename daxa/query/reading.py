@@ -269,7 +269,7 @@ def _read_flag(value: object, name: str) -> bool:
 
 def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
     if not isinstance(plain, Mapping):
-        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a TOML table")
+        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a table")
     for key in plain:
         if key not in allowed:
             message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"

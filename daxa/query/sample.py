@@ -363,5 +363,5 @@ def _bad(message: str) -> CriteriaError:
     return CriteriaError(
         "sample",
         shown(message, 500),
-        remedy="give a table with columns ra and dec (degrees), and optionally name, radius_arcmin, start and end (UTC)",
+        remedy="give a table with columns ra and dec (degrees), optionally name, radius_arcmin, start and end (UTC)",
     )

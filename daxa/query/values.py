@@ -140,7 +140,7 @@ def _in_unit(quantity: object, unit: str, name: str) -> float:
     try:
         return float(quantity.to_value(unit))  # type: ignore[attr-defined]
     except (UnitConversionError, TypeError):
-        raise CriteriaError(name, f"{shown(quantity, 100)} is not a single angle", remedy=f"give it in {unit}") from None
+        raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
 
 
 def _parse_position(text: str) -> tuple[float, float]:
