@@ -302,6 +302,12 @@ def test_a_search_takes_missions_by_name_or_with_conditions(monkeypatch):
         daxa.search([None], position=(1, 2))
 
 
+def test_notebooks_show_dates_and_units(archive):
+    shown = archive.coverage(PLACE, bands="0.5-2", workers=1)._repr_html_()
+    assert "<th>exposure (ks)</th>" in shown
+    assert "1 of 1 objects" in shown
+
+
 def test_what_is_wrong_with_an_archive_is_a_list(archive):
     assert all(hasattr(one, "remedy") for one in archive.check())
     with pytest.raises(ConfigError):

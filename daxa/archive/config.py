@@ -288,7 +288,7 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
     except RecursionError:
         return None, [_too_deep(path)]
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
-        remedy = "correct the line that is named"
+        remedy = "correct the line that is named: texts, dates and ObsIDs stand in quotation marks"
         return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]
     if _depth_exceeds(tables, _DEEPEST):
         return None, [_too_deep(path)]

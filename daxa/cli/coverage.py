@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.headings import band_cell, cell, headings
 from daxa.cli.options import Bands, Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, say, show_table
 from daxa.errors import CriteriaError, DataError
+from daxa.selection.headings import band_cell, cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ import typer
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.completion import complete_mission
 from daxa.cli.conditions import ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.headings import cell, headings
 from daxa.cli.show import note, say, show_table, show_text
 from daxa.errors import CriteriaError
+from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd

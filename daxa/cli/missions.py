@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.completion import complete_known_mission
-from daxa.cli.headings import moment
 from daxa.cli.show import show_json, show_table
+from daxa.selection.headings import moment
 
 if TYPE_CHECKING:
     from daxa.missions import Bundle, FieldOfView, MissionSpec

@@ -10,10 +10,10 @@ import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.headings import cell, headings
 from daxa.cli.options import KnownMissions
 from daxa.cli.show import note, progress_of_missions, say, show_json, show_table
 from daxa.errors import CriteriaError, ServiceError
+from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.headings import cell
 from daxa.cli.options import Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
     import daxa

@@ -75,6 +75,7 @@ COLUMNS: tuple[Column, ...] = (
 _LARGEST = 3600.0
 _ROW = np.dtype([*ROW.descr, ("nearest", "f8")])
 _FEW = 4
+_SHOWN_ROWS = 20
 _MEASURED = (
     *("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "nearest"),
     "flag",
@@ -136,6 +137,12 @@ class Coverage:
     def seen(self) -> int:
         """How many objects some image shows."""
         return int(self.table["row"].nunique())
+
+    def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
+        return f"<p><b>{len(self.table)} rows</b>, {self.seen} of {self.objects} objects lie in an image</p>{shown}"
 
 
 def cover_targets(

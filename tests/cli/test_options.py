@@ -8,8 +8,8 @@ import pytest
 
 from daxa.cli import VERBS, main
 from daxa.cli.commands import command_of
-from daxa.cli.headings import HEADINGS, cell, headings, moment
 from daxa.run.product import KINDS
+from daxa.selection.headings import HEADINGS, cell, headings, moment
 from daxa.selection.schema import column_names
 
 OURS = ("coverage", "mosaic", "select", "search", "update")

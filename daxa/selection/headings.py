@@ -8,10 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from daxa.quantities import band_text
 
-__all__ = ["HEADINGS", "band_cell", "cell", "headings", "moment"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["HEADINGS", "band_cell", "cell", "for_people", "headings", "moment"]
 
 HEADINGS: Mapping[str, str] = {
     "row": "row",
@@ -87,6 +91,19 @@ def cell(name: str, value: object) -> object:
     if name == "exposure":
         return round(float(value) / 1000, 1)  # type: ignore[arg-type]
     return format(value, _FORMS[name]) if name in _FORMS else value
+
+
+def for_people(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as people read it: headings with units, dates, and nothing where a value is not known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> for_people(pd.DataFrame({"obs_id": ["0404910601"], "start": [53882.39]})).to_dict("records")
+    [{'ObsID': '0404910601', 'start (UTC)': '2006-05-27T09:21'}]
+    """
+    shown = {name: [cell(name, value) for value in table[name]] for name in table.columns}
+    return type(table)(dict(zip(headings(list(shown)), shown.values(), strict=True)))
 
 
 def band_cell(lo_kev: float, hi_kev: float) -> str:
