@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +71,8 @@ class Archive:
         missions: Mission | Sequence[Mission],
         *,
         title: str = "",
-        creators: Sequence[Creator] = (),
-        remote: str = "",
+        creators: str | Creator | Sequence[str | Creator] = (),
+        remote: str | PathLike[str] = "",
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
 
@@ -83,8 +83,12 @@ class Archive:
         missions
             One or several, with conditions: the whole archive of a mission is selected only where
             ``filter(everything=True)`` says so.
-        title, creators, remote
-            As for `daxa.archive.create.create_archive`.
+        title
+            For citations.
+        creators
+            Who made it, one or several: names, or `daxa.archive.config.Creator`.
+        remote
+            Address of the storage that the data are shared through.
 
         Raises
         ------
@@ -94,7 +98,9 @@ class Archive:
         from daxa.archive.create import create_archive
 
         chosen = [_with_conditions(mission) for mission in several(missions)]
-        layout = create_archive(Path(directory), chosen, title=title, creators=creators, remote=remote)
+        people = [creators] if isinstance(creators, Creator) else several(creators)
+        people = [Creator(name=one) if isinstance(one, str) else one for one in people]
+        layout = create_archive(Path(directory), chosen, title=title, creators=people, remote=fspath(remote))
         return cls(layout.root)
 
     @property

@@ -31,6 +31,7 @@ from daxa.run.task import Task
 from daxa.selection.schema import Column
 from daxa.xray.detection.quality import quality_words
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.lists.formats import card_number
 from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.sky import header_wcs
 
@@ -50,7 +51,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("exposure_id", "text", "", "meta.id", "Identifier of the exposure within the observation"),
     Column("lo_kev", "float", "keV", "em.energy;stat.min", "Nominal lower edge of the band"),
     Column("hi_kev", "float", "keV", "em.energy;stat.max", "Nominal upper edge of the band"),
-    Column("off_axis", "float", "arcmin", "pos.angDistance", "Object to optical axis, or to the pointing"),
+    Column(
+        "off_axis", "float", "arcmin", "pos.angDistance", "Object to the pointing (of a survey, to the tile's middle)"
+    ),
     Column(
         "exposure", "float", "s", "time.duration;obs.exposure", "Clean exposure at the object, vignetted unless flat"
     ),
@@ -75,6 +78,7 @@ COLUMNS: tuple[Column, ...] = (
 _LARGEST = 3600.0
 _ROW = np.dtype([*ROW.descr, ("nearest", "f8"), ("marks", "i4")])
 _FEW = 4
+_SHOWN_ROWS = 20
 _MEASURED = (
     *("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "nearest"),
     "flag",
@@ -136,6 +140,12 @@ class Coverage:
     def seen(self) -> int:
         """How many objects some image shows."""
         return int(self.table["row"].nunique())
+
+    def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
+        return f"<p><b>{len(self.table)} rows</b>, {self.seen} of {self.objects} objects lie in an image</p>{shown}"
 
 
 def cover_targets(
@@ -231,7 +241,8 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     from daxa.query.untrusted import PARSE_ERRORS
 
     try:
-        near = targets.within(*_circle(fits.getheader(one.image)))
+        header = fits.getheader(one.image)
+        near = targets.within(*_circle(header))
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
@@ -246,6 +257,7 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     rows = np.empty(len(near), _ROW)
     for name in ROW.names:
         rows[name] = told[name]
+    rows["offaxis"] = _off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
     rows["nearest"], which = _nearest(targets.ra[near], targets.dec[near], sources)
     rows["marks"] = marks[which] if len(sources) else -1
@@ -267,6 +279,28 @@ def _read_sources(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     a, d = np.deg2rad(ra), np.deg2rad(dec)
     return np.column_stack((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+
+
+def _off_axis(ra: np.ndarray, dec: np.ndarray, header) -> np.ndarray:
+    """Angle to the pointing, arcmin, whatever the exposure map tells of the optical axis of its band."""
+    towards = _directions(*map(np.array, _pointing(header)))
+    chord = np.linalg.norm(_directions(ra, dec) - towards, axis=1)
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 60.0
+
+
+def _pointing(header) -> tuple[float, float]:
+    """Where the telescope pointed, deg ICRS; the middle of an image that does not say it."""
+    from astropy.coordinates import ICRS, SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
+    if not (math.isfinite(ra) and -90 <= dec <= 90):
+        return _circle(header)[:2]
+    frame = wcs_to_celestial_frame(header_wcs(header))
+    if isinstance(frame, ICRS) or "ra" not in frame.representation_component_names:
+        return ra, dec
+    place = SkyCoord(ra, dec, unit="deg", frame=frame).icrs
+    return float(place.ra.deg), float(place.dec.deg)
 
 
 def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
