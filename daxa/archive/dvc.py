@@ -17,7 +17,7 @@ from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
@@ -110,11 +110,6 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
 def changed_stages(root: Path) -> dict[str, object]:
     """Stages whose inputs, parameters or outputs differ from ``dvc.lock``."""
     return json.loads(_checked(root, "status", "--json").stdout or "{}")
-
-
-def add(root: Path, path: str) -> None:
-    """Track a directory with DVC."""
-    _checked(root, "add", "--quiet", path)
 
 
 def push(root: Path, remote: str) -> None:
