@@ -72,7 +72,7 @@ def _environment(root: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "PATH": os.pathsep.join([bin_directory, os.environ.get("PATH", os.defpath)]),
     }
-    private = Layout(root).private
+    private = Layout(root).private.absolute()
     if not has_home():
         environ["HOME"] = str(private / "home")
     try:

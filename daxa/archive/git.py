@@ -47,6 +47,8 @@ __all__ = [
 _SETTINGS = {
     "color.ui": "false",
     "core.fsmonitor": "false",
+    "core.fsync": "committed,index,reference",
+    "core.fsyncMethod": "batch",
     "core.quotePath": "false",
     "i18n.commitEncoding": "UTF-8",
     "i18n.logOutputEncoding": "UTF-8",
