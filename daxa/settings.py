@@ -47,8 +47,8 @@ class Settings:
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
     answer_timeout, minimum_rate
-        Seconds that a whole answer may take, and the bytes per second that it must bring on
-        average to take longer; 0 stands for five times `read_timeout`.
+        Seconds that a whole answer may take (five times `read_timeout` unless given), and the
+        bytes per second that it must bring on average to take longer.
 
     Examples
     --------
