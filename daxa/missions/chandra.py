@@ -4,6 +4,7 @@ Table ``chanmaster`` has no end time and no roll.  The fields of view are circle
 point that hold the whole arrays: those of ACIS, the square of HRC-I, the strip of HRC-S.  HRC has no
 energies: one image of everything.  With a grating in the beam an image holds its spectrum as well:
 such observations are HETG or LETG whatever the camera; they are found when named, and not processed.
+ACIS may alternate long and short frames: there are then two lists, ``e1`` and ``e2``, which stay apart.
 """
 
 from daxa.missions.spec import (
@@ -75,7 +76,7 @@ SPEC = MissionSpec(
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(
-        # Alternating exposures, _e1_ and _e2_, have lists of their own; other lists have the exposure ''.
+        # The exposure may stand before or behind the version; it is '' where there is only one.
         NativeInput(
             "events",
             r"primary/acisf{obs_id:>05}(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))"
@@ -87,9 +88,19 @@ SPEC = MissionSpec(
             "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_evt2\.fits\.gz", "HRC", required=True
         ),
         NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz"),
-        NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "ACIS"),
-        NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "ACIS"),
-        NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "ACIS"),
+        NativeInput(
+            "bad-pixel",
+            r"primary/acisf{obs_id:>05}(_\d{3})?(_e[12]_?)?N(?P<version>\d{3})(_e[12])?_bpix1\.fits\.gz",
+            "ACIS",
+        ),
+        NativeInput(
+            "fov", r"primary/acisf{obs_id:>05}(_\d{3})?(_e[12]_?)?N(?P<version>\d{3})(_e[12])?_fov1\.fits\.gz", "ACIS"
+        ),
+        NativeInput(
+            "mask",
+            r"secondary/acisf{obs_id:>05}(_\d{3})?(_e[12]_?)?N(?P<version>\d{3})(_e[12])?_msk1\.fits\.gz",
+            "ACIS",
+        ),
         NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"),
         NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
         NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
