@@ -175,6 +175,11 @@ def test_impossible_headers(tmp_path, cards):
     assert verdict(tmp_path, header({"SIMPLE": "T", "BITPIX": 8} | cards), "a.fits") == "data.damaged"
 
 
+def test_a_file_of_many_empty_files_is_none(tmp_path):
+    assert verdict(tmp_path, PACKED + pack(b"") * 3000, "a.FTZ") == "data.damaged"
+    assert verdict(tmp_path, PACKED + pack(b"") * 500, "a.FTZ") == ""
+
+
 def test_a_bomb_is_not_held_in_memory(tmp_path):
     import tracemalloc
 

@@ -73,7 +73,7 @@ def test_every_answer_ends(sky, settings, fault, code, ask):
         assert error.remedy
     else:
         assert not code, "a header that is odd may be overlooked, the rest not"
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 60
 
 
 def test_the_whole_way_of_a_search_ends(sky, settings):
@@ -138,4 +138,4 @@ def test_a_table_that_promises_more_than_it_holds_costs_nothing(tmp_path, text):
     (tmp_path / "answer").write_text(text)
     with (tmp_path / "answer").open("rb") as file, pytest.raises(PARSE_ERRORS):
         parse_votable(file)
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 60
