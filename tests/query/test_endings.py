@@ -124,12 +124,13 @@ FIELD = '<FIELD name="a" datatype="double"/>'
         f'{HEAD}<TABLE><FIELD name="a" datatype="char" arraysize="2000000000"/>{DATA}',
         f'{HEAD}<TABLE><FIELD name="a" datatype="double" arraysize = \'1000x1000x100\'/>{DATA}',
         f"{HEAD}<TABLE>{FIELD * 20_000}{DATA}",
+        HEAD + "<x/>" * 50_000,
         HEAD + "<RESOURCE>" * 4000 + "</RESOURCE>" * 4000 + "</RESOURCE></VOTABLE>",
         f"{HEAD}<TABLE>{FIELD}<DATA><BINARY><STREAM href='file:///etc/passwd'/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>",
         f"<!DOCTYPE x [<!ENTITY a 'aaaa'>]>{HEAD}<TABLE>{FIELD}{DATA}",
         "",
     ],
-    ids=["nrows", "arraysize", "dimensions", "columns", "depth", "elsewhere", "entity", "empty"],
+    ids=["nrows", "arraysize", "dimensions", "columns", "unknown", "depth", "elsewhere", "entity", "empty"],
 )
 def test_a_table_that_promises_more_than_it_holds_costs_nothing(tmp_path, text):
     begun = time.process_time()
