@@ -17,6 +17,7 @@ from typing import Literal
 from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
+from daxa.naming import did_you_mean
 
 __all__ = [
     "ArchiveProduct",
@@ -315,7 +316,7 @@ class MissionSpec:
                 return instrument
         raise CriteriaError(
             "instrument",
-            f"{self.title} has no instrument {name!r:.80}",
+            f"{self.title} has no instrument {name!r:.80}{did_you_mean(name, [one.name for one in self.instruments])}",
             remedy=f"choose from {', '.join(instrument.name for instrument in self.instruments)}",
         )
 

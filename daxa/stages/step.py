@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from daxa.archive.check import check_parameters
 from daxa.archive.config import (
     FETCH_SOFTWARE,
     ArchiveConfig,
@@ -56,6 +57,7 @@ def run_step(
     """
     layout = Layout(root)
     config = load_config(layout)
+    check_parameters(layout, config)
     outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
     if step == "fetch":
         add_arrivals(layout.upstream(mission), layout.arrivals / mission)
