@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daxa.archive.config import ArchiveConfig, effective_parameters, judge_config, judge_tables
+from daxa.archive.config import ArchiveConfig, effective_parameters, judge_config, judge_tables, read_content
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.backends import find_backend
 from daxa.backends.schema import Fault
-from daxa.errors import ConfigError, CriteriaError, DataError
+from daxa.errors import CriteriaError, DataError
 from daxa.missions import find_mission
 from daxa.naming import did_you_mean, nearest
 from daxa.selection.store import read_columns
@@ -46,14 +46,8 @@ def find_problems(layout: Layout) -> list[Problem]:
     ConfigError
         ``daxa.toml`` cannot be read.
     """
-    try:
-        content = layout.config.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            "unreadable",
-            f"{layout.config} cannot be read: {error.strerror}",
-            remedy="go to an archive's directory, or restore the file with `git checkout -- daxa.toml`",
-        ) from None
+    content, unreadable = read_content(layout.config)
+    refuse(unreadable)
     config, problems = judge_config(content, layout.config)
     if config is None:
         # Which missions there should be is not known; the files that are there can be judged all the same.
@@ -70,7 +64,9 @@ def checked_files(layout: Layout) -> list[Path]:
 
 def _params_files(layout: Layout) -> dict[str, Path]:
     """Mission to its params file, of those that are there."""
-    return {path.stem: path for path in sorted(layout.params("x").parent.glob("*.toml"))}
+    there = sorted(layout.params("x").parent.glob("*.toml"))
+    # Editors keep locks and copies beside a file, whose names begin with a point.
+    return {path.stem: path for path in there if not path.name.startswith(".")}
 
 
 def _is_mission(name: str) -> bool:

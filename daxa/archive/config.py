@@ -35,6 +35,7 @@ __all__ = [
     "load_parameters",
     "load_software",
     "parse_config",
+    "read_content",
     "read_tables",
     "settings_of",
 ]
@@ -126,7 +127,7 @@ def load_config(layout: Layout) -> ArchiveConfig:
             f"{layout.root} is not a daxa archive: it has no daxa.toml",
             remedy="go to an archive's directory, or make one with `daxa init`",
         )
-    content, problems = _content(layout.config)
+    content, problems = read_content(layout.config)
     refuse(problems)
     return parse_config(content, layout.config)
 
@@ -222,7 +223,7 @@ def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]
     A table or an override that cannot be used is left out of the tables.
     """
     path = layout.params(mission)
-    content, problems = _content(path)
+    content, problems = read_content(path)
     if content is None:
         return {}, problems
     tables, problems = read_tables(content, path)
@@ -336,18 +337,20 @@ def _no_override(path: Path, table: str, key: str) -> Problem:
     return Problem(path, table, key, "an override is not a table", 'write it as [clean.obs."0404910601"]', "override")
 
 
-def _content(path: Path) -> tuple[bytes | None, list[Problem]]:
+def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
+    """The bytes of a file of the archive, None where they cannot be had, and why."""
     try:
         return read_plain(path, limit=TOML_LIMIT), []
     except DataError as error:
-        return None, [Problem(path, "", "", _about(error, path), error.remedy, "unreadable")]
+        why = _about(error, path)
     except OSError as error:
-        remedy = f"restore it with `git checkout -- {path.parent.name}/{path.name}`"
-        return None, [Problem(path, "", "", f"it cannot be read: {error.strerror}", remedy, "unreadable")]
+        why = f"it cannot be read: {error.strerror}"
+    name = path.name if path.parent.name != "params" else f"params/{path.name}"
+    return None, [Problem(path, "", "", why, f"restore it with `git checkout -- {name}`", "unreadable")]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content, problems = _content(path)
+    content, problems = read_content(path)
     refuse(problems)
     tables, problems = read_tables(content, path)
     refuse(problems)

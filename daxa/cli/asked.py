@@ -141,6 +141,8 @@ def _by_mission(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise _bad_file(path, "is not a regular file")
         if path.stat().st_size > _LARGEST_FILE:
             raise _bad_file(path, f"is larger than {_LARGEST_FILE} bytes")
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ __all__ = ["coverage"]
 EXAMPLES = (
     "daxa coverage 149.59,-11.06 --band 0.5-2",
     'daxa coverage "Abell 907" --mission xmm --instrument PN',
-    "daxa coverage ../agn.fits --radius 15 -o ../agn-coverage.vot",
+    'daxa coverage "Abell 907" --radius 15 --ring 40,90 -o ../coverage.vot',
 )
 
 _TITLE = "Coverage of a sample by the observations of an archive"

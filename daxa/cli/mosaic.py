@@ -15,8 +15,8 @@ __all__ = ["mosaic"]
 
 EXAMPLES = (
     "daxa mosaic --mission xmm --band 0.5-2 -o ../mosaic",
-    "daxa mosaic --obs 0404910601 --obs 0201901401 --band 0.5-2 --weight PN=2.6 -o ../mosaic",
-    "daxa mosaic --mission chandra --band 0.5-2 -o ../mosaic --moc ../a907.moc.fits --healpix 12",
+    "daxa mosaic --obs 0900000101 --obs 0900000201 --band 0.5-2 --weight PN=2.6 -o ../weighted",
+    "daxa mosaic --instrument M1 --instrument M2 --band 0.5-2 -o ../mos --moc ../a907.moc.fits --healpix 12",
 )
 
 

@@ -28,9 +28,9 @@ COMMAND = ConditionsCommand
 
 EXAMPLES = (
     'daxa search --mission xmm --target "Abell 907"',
-    "daxa search --sample clusters.csv --match overlaps --pairs --csv",
-    "daxa search --mission chandra --region field.reg --min-exposure 20ks --start 2010-01-01 --json",
-    'daxa search --target M82 --end 2005-01-01 --or --target "NGC 253" --not --box 10,20,-5,5',
+    'daxa search --mission xmm --mission nustar --target "Abell 907" --radius 15arcmin --pairs --csv',
+    "daxa search --mission xmm --box 149,150,-12,-10 --min-exposure 5ks --start 2010-01-01 --json",
+    'daxa search --mission xmm --target "Abell 907" --end 2018-08-01 --or --obs 0900000201 --not --box 10,20,-5,5',
     "daxa search --mission xmm --position 149.59,-11.06 --radius 1deg --offline --votable",
 )
 

@@ -172,6 +172,20 @@ def test_files_that_lack_or_belong_to_no_mission_are_named(archive):
     assert "No such file" in missing.message
 
 
+def test_only_regular_files_of_a_sensible_size_are_read(archive, monkeypatch):
+    import os
+
+    archive.params("xmm").unlink()
+    os.mkfifo(archive.params("xmm"))
+    (archive.root / "params" / ".#rosat.toml").symlink_to("nobody@nowhere.1")
+    (problem,) = find_problems(archive)
+    assert "not a regular file" in problem.message
+    assert "git checkout -- params/xmm.toml" in problem.remedy
+    monkeypatch.setattr("daxa.archive.config._LARGEST", 100)
+    with pytest.raises(ConfigError, match="larger than 100 bytes"):
+        find_problems(archive)
+
+
 def test_lines_and_tables_that_dvc_needs_are_missed(archive):
     edit(archive.params("xmm"), 'backend = "native"', "")
     edit(archive.params("xmm"), "[clean]", "[sources.obs.x]")
