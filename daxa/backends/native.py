@@ -12,7 +12,7 @@ from daxa.run.task import Task
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "2", "clean": "4", "images": "5", "sources": "2"})
+_VERSIONS = MappingProxyType({"events": "2", "clean": "5", "images": "5", "sources": "2"})
 
 
 class NativeBackend:
