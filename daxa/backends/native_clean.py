@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
@@ -12,7 +14,7 @@ import numpy as np
 from daxa.backends.native_exposure import Exposure, band_channels, band_text, products_in
 from daxa.backends.native_maps import ARCHIVED
 from daxa.backends.parameters import CleanParameters, read_clean
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import parse_product
 from daxa.run.task import Task
@@ -21,11 +23,28 @@ from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
+from daxa.xray.cleaning.merged import merge_events
 from daxa.xray.cleaning.residual import find_residuals, worst_status
 from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.lists.cards import card_text
 from daxa.xray.lists.events import open_events
 
 __all__ = ["make_clean"]
+
+_MERGED = ("xmm",)
+"""Missions whose exposures of one camera are pointings of their own, not parts that must be kept apart."""
+
+_SHARED = {
+    "SCREENED": "event screening",
+    "FLAREMET": "flare filter",
+    "FLARE_LO": "[keV] band of the flare light curve",
+    "FLARE_HI": "[keV] band of the flare light curve",
+    "OOTCORR": "out-of-time events subtracted",
+}
+"""Cards that a merged list keeps, where its exposures say the same."""
+
+_WORST = ("BAD", "INTERMEDIATE", "SPARSE", "SOURCE-VARIABILITY", "GOOD")
+_SAME_TIMES = "good times are those of the archive's list"
 
 _LEAST_KEPT = 0.2
 """Share of the time that a second pass must leave: with less it tells no quiescent rate."""
@@ -40,11 +59,11 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
         Nothing is left of any exposure.
     """
     parameters = read_clean(task)
-    made, left = 0, []
+    made, left = [], []
     for source, product in products_in(task, sources, "events", "events"):
-        events = open_events(source)
-        if _clean_one(Exposure(task, events, product, target, log), parameters):
-            made += 1
+        exposure = Exposure(task, open_events(source), product, target, log)
+        if _clean_one(exposure, parameters):
+            made.append(exposure)
         else:
             left.append(product.name)
     if not made:
@@ -53,9 +72,41 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left) or 'any exposure'}",
             remedy=f'loosen the flare filter for it in params/{task.mission}.toml, [clean.obs."{task.obs_id}"]',
         )
+    if task.mission in _MERGED:
+        for _, group in groupby(made, key=lambda one: one.product.instrument):
+            if len(exposures := list(group)) > 1:
+                _merge(exposures)
     for name in (Path(item.file.path).name for item in task.inputs if item.step == "events"):
         if name.endswith(".fits") and (not name.startswith("obsid") or parse_product(name).kind == ARCHIVED):
             shutil.copyfile(sources["events"] / name, target / name)
+
+
+def _merge(made: Sequence[Exposure]) -> None:
+    """One list of all exposures of a camera, where the camera did the same thing in all of them; each keeps its own."""
+    first = made[0]
+    parts = []
+    for one in made:
+        events = open_events(one.path("finalevents"))
+        parts.append((replace(events, exposure=one.product.exposure), Cut((), events.gtis)))
+    headers = [events.header for events, _ in parts]
+    same = {key: value for key, value in _SHARED.items() if len({str(header.get(key)) for header in headers}) == 1}
+    cards = {key: (headers[0][key], comment) for key, comment in same.items() if key in headers[0]}
+    status = [card_text(header, "FLARESTA") for header in headers]
+    if all(status):
+        worst = next((one for one in _WORST if one in status), status[0])
+        cards["FLARESTA"] = (worst, "the worst of the exposures")
+    cards["GTISAME"] = (all(header.get("GTISAME") is True for header in headers), _SAME_TIMES)
+    whole = Exposure(first.task, first.events, replace(first.product, exposure="ALL"), first.target, first.log)
+    path = whole.path("finalevents")
+    try:
+        merged = merge_events(path, parts, cards)
+    except NotPossible as refusal:
+        first.say(refusal.message)
+        return
+    write_gti(whole.path("gti"), merged, Cut((), merged.gtis), cards)
+    names = ", ".join(one.product.exposure for one in made)
+    good = max(ontime(merged, merged.gtis).values(), default=0.0)
+    whole.say(f"exposures {names} merged: {len(merged.rows)} events, {good:.1f} s of good time")
 
 
 def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
@@ -88,7 +139,7 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
         cards["FLAREMET"] = ("NONE", "flare filter")
     cut = Cut(rules, gtis, None)
     same = Cut((), gtis, None).identity == Cut((), events.gtis, None).identity
-    cards["GTISAME"] = (same, "good times are those of the archive's list")
+    cards["GTISAME"] = (same, _SAME_TIMES)
     good = max(ontime(events, gtis).values(), default=0.0)
     if good <= 0:
         exposure.say("no good time is left")
