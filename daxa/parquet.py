@@ -19,11 +19,14 @@ from daxa.errors import StorageError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["parquet_bytes", "read_parquet", "to_frame", "write_parquet"]
 
 
-def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "none") -> bytes:
+def parquet_bytes(
+    table: pa.Table, *, compression: Literal["none", "zstd"] = "none", rows_per_group: int | None = None
+) -> bytes:
     """A table as a Parquet file: equal tables give equal bytes (for one version of pyarrow).
 
     Parameters
@@ -32,6 +35,8 @@ def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "no
         What to write, with its metadata.
     compression
         ``none`` for what Git keeps, which then packs versions as small differences.
+    rows_per_group
+        Rows that are read together; who looks for a few rows reads no others.
 
     Examples
     --------
@@ -44,11 +49,25 @@ def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "no
 
     sink = pa.BufferOutputStream()
     # Without dictionaries: whether one is used depends on the rows, and so would the differences that Git packs.
-    pq.write_table(table, sink, compression=compression, use_dictionary=False, version="2.6", data_page_version="1.0")
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=rows_per_group,
+        compression=compression,
+        use_dictionary=False,
+        version="2.6",
+        data_page_version="1.0",
+    )
     return sink.getvalue().to_pybytes()
 
 
-def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "zstd"] = "none") -> None:
+def write_parquet(
+    path: Path,
+    table: pa.Table,
+    *,
+    compression: Literal["none", "zstd"] = "none",
+    rows_per_group: int | None = None,
+) -> None:
     """Write `parquet_bytes` to a file, replacing an older one at once.
 
     The directory is made when absent.
@@ -67,7 +86,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
     ...     read_parquet(Path(place, "new", "one.parquet"))["obs_id"].to_pylist()
     ['0404910601']
     """
-    content = parquet_bytes(table, compression=compression)
+    content = parquet_bytes(table, compression=compression, rows_per_group=rows_per_group)
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,9 +106,12 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
 
 
 def read_parquet(
-    source: Path | BinaryIO | bytes, *, check: Callable[[pa.Schema, int, int], None] | None = None
+    source: Path | BinaryIO | bytes,
+    *,
+    check: Callable[[pa.Schema, int, int], None] | None = None,
+    choose: Callable[[pq.FileMetaData], tuple[list[int], list[str] | None]] | None = None,
 ) -> pa.Table:
-    """The whole table, in the calling thread.
+    """The table, in the calling thread.
 
     Parameters
     ----------
@@ -98,6 +120,9 @@ def read_parquet(
     check
         Called before any row is read, with the schema, the number of rows, and the bytes
         that the rows say they take in memory; raises when they are too many.
+    choose
+        Given the file's metadata, tells which row groups and which columns are read (None for
+        all columns); all of the table by default.
 
     Raises
     ------
@@ -114,7 +139,10 @@ def read_parquet(
             metadata = file.metadata
             unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
             check(file.schema_arrow, metadata.num_rows, unpacked)
-        return file.read(use_threads=False)
+        if choose is None:
+            return file.read(use_threads=False)
+        groups, columns = choose(file.metadata)
+        return file.read_row_groups(groups, columns=columns, use_threads=False)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from daxa.parquet import read_parquet, write_parquet
 from daxa.run.task import canonical
@@ -26,8 +26,7 @@ _ORIGIN = b"daxa.origin"
 _ROW = "row"
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     obs_id: str
     path: str
     url: str
@@ -66,7 +65,13 @@ def read_origin(path: Path) -> dict[str, object]:
 
 def row_ids(path: Path) -> dict[str, str]:
     """ObsID to the identifier of its row in the archive's table."""
-    return {line.obs_id: line.url.removeprefix(f"{_ROW}:") for line in _read(path)[0] if not line.path}
+    if not path.is_file():
+        return {}
+    table = read_parquet(
+        path, choose=lambda metadata: (list(range(metadata.num_row_groups)), ["obs_id", "path", "url"])
+    )
+    lines = zip(*(table[name].to_numpy(zero_copy_only=False) for name in ("obs_id", "path", "url")), strict=True)
+    return {obs_id: url.removeprefix(f"{_ROW}:") for obs_id, file, url in lines if not file}
 
 
 def keep_arrivals(directory: Path, obs_id: str, arrivals: Iterable[Arrival]) -> None:
@@ -102,16 +107,16 @@ def _read(path: Path) -> tuple[list[_Line], str]:
         return [], ""
     table = read_parquet(path)
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
-    return [_Line(**row) for row in table.to_pylist()], origin
+    columns = (table[name].to_numpy(zero_copy_only=False).tolist() for name in _Line._fields)
+    return [_Line._make(row) for row in zip(*columns, strict=True)], origin
 
 
 def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
 
-    texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
     schema = pa.schema(
-        [(name, pa.string() if name in texts else pa.int64()) for name in _Line.__dataclass_fields__],
+        [(name, pa.int64() if name == "size" else pa.string()) for name in _Line._fields],
         metadata={_ORIGIN: origin.encode()},
     )
-    table = pa.Table.from_pylist([asdict(line) for line in sorted(lines, key=astuple)], schema=schema)
-    write_parquet(path, table)
+    columns = zip(*sorted(lines), strict=True)
+    write_parquet(path, pa.table([list(column) for column in columns] or [[] for _ in schema], schema=schema))

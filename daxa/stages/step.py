@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from daxa.archive.config import (
-    FETCH_SOFTWARE,
-    ArchiveConfig,
-    Locked,
-    effective_parameters,
-    load_config,
-    load_parameters,
-    load_software,
-    settings_of,
-)
-from daxa.archive.layout import STEPS, Layout
-from daxa.archive.upstream import add_arrivals
-from daxa.backends import find_backend
-from daxa.errors import ArchiveError, ConfigError
+from daxa.archive.config import ArchiveConfig, load_config, settings_of
+from daxa.archive.layout import Layout
+from daxa.archive.upstream import add_arrivals, row_ids
+from daxa.errors import ArchiveError
+from daxa.missions import find_mission
 from daxa.records import Outcome
+from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import run_stage
 from daxa.run.task import Input, LedgerRow, Stage, Task, canonical
-from daxa.selection.store import read_chosen
+from daxa.selection.store import read_chosen, read_selection
+from daxa.stages.recipe import check_software, facts_of, previous_step, read_recipe
 from daxa.stages.work import FetchWork, ProcessWork
 
 __all__ = ["make_stage", "run_step"]
 
-MANIFEST = "manifest.json"
+_READING_FETCHED = ("fetch", "events")
+"""Steps that may have to fetch an observation's files."""
 
 
 def run_step(
@@ -65,32 +60,33 @@ def run_step(
 
 def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> Stage:
     """Everything that the runner needs to know of the stage (mission, step)."""
-    if mission not in config.missions or step not in STEPS:
+    if mission not in config.missions:
         raise ArchiveError(
             "no-stage", f"this archive has no stage {step} of {mission}", remedy="list them with `dvc stage list`"
         )
     settings = settings_of(config)
-    tables = load_parameters(layout, mission)
-    locked = _locked(layout, step, mission, tables["events"])
-    before = read_ledger(layout.ledger(mission, STEPS[STEPS.index(step) - 1])) if step != "fetch" else {}
+    recipe = read_recipe(layout, mission, step)
+    check_software(recipe)
+    before = previous_step(step)
+    made = read_ledger(layout.ledger(mission, before)) if before else {}
+    origins = _origins(layout, mission) if step in _READING_FETCHED else {}
     tasks, skipped = [], {}
     for obs_id, instruments in read_chosen(layout.selection(mission)).items():
-        row = before.get(obs_id)
-        if step != "fetch" and (row is None or row.outcome != "done"):
+        row = made.get(obs_id)
+        if before and (row is None or row.outcome != "done"):
             skipped[obs_id] = "input.failed" if row else "input.absent"
             continue
-        parameters = effective_parameters(tables, step, obs_id)
-        parameters.pop("backend", None)
         tasks.append(
             Task(
                 mission=mission,
                 step=step,
                 obs_id=obs_id,
-                backend=locked.backend,
-                version=locked.version,
-                parameters=canonical(parameters),
-                facts=canonical({"instruments": instruments}),
-                inputs=_inputs(STEPS[STEPS.index(step) - 1], row),
+                backend=recipe.locked.backend,
+                version=recipe.locked.version,
+                parameters=recipe.parameters_for(obs_id),
+                facts=facts_of(instruments),
+                inputs=_inputs(before, row),
+                origin=canonical(origins.get(obs_id, {})),
             )
         )
     work = FetchWork if step == "fetch" else ProcessWork
@@ -107,27 +103,18 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
     )
 
 
-def _locked(layout: Layout, step: str, mission: str, events: Mapping[str, object]) -> Locked:
-    try:
-        locked = load_software(layout)[mission, step]
-    except KeyError:
-        raise ConfigError(
-            "no-lock",
-            f"{layout.software} has no table [{mission}.{step}]",
-            remedy="restore software.toml with `git checkout software.toml`",
-        ) from None
-    provided = FETCH_SOFTWARE if step == "fetch" else None
-    if provided is None:
-        backend = find_backend(str(events.get("backend", "native")))
-        provided = Locked(backend.name, backend.version(step))
-    if locked != provided:
-        raise ConfigError(
-            "software",
-            f"the archive is locked to {locked.backend} {locked.version} for {step} of {mission}, "
-            f"but {provided.backend} {provided.version} would run",
-            remedy="install the daxa that made the archive, or enter the new version in software.toml to reprocess",
-        )
-    return locked
+def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:
+    """ObsID to what `daxa.fetch.sources.Sought` needs: read once for a stage, since a task that
+    read it anew would cost more with every observation of the archive.
+    """
+    rows = row_ids(layout.upstream(mission))
+    origins: dict[str, dict[str, object]] = {obs_id: {"row_id": row_id} for obs_id, row_id in rows.items()}
+    if "{yyyy_mm}" in find_mission(mission).directory:
+        table = read_selection(layout.selection(mission))
+        for obs_id, start in zip(table["obs_id"], table["start"], strict=True):
+            if math.isfinite(start):
+                origins.setdefault(obs_id, {})["row"] = {"start": float(start)}
+    return origins
 
 
 def _inputs(step: str, row: LedgerRow | None) -> tuple[Input, ...]:

@@ -1,0 +1,186 @@
+"""What a stage costs per observation, as the archive grows.
+
+An archive is written by hand: a selection, a record of where ten files of every observation came
+from, and the ledger of the step ``fetch``.  Then the step ``events`` runs for all of it, as
+``dvc.yaml`` would run it, with trivial work in place of the backend: what is left is daxa's own
+cost.  A run for two observations, one per worker, tells what is paid once.
+
+Beside it: a run with nothing to do, a run with one changed parameter for one observation, and
+the views of a person, each as a process of its own.
+
+    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.archive.upstream import add_arrivals, keep_arrivals
+from daxa.backends.native import NATIVE
+from daxa.fetch.observation import Arrival
+from daxa.missions import find_mission
+from daxa.run.ledger import write_ledger
+from daxa.run.runner import run_stage
+from daxa.run.task import ProductFile, Task
+from daxa.selection.store import write_selection
+from daxa.stages.step import make_stage
+
+HERE = Path(__file__).resolve()
+FILES = 10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall and of processor time, with children."""
+
+    wall: float
+    cpu: float
+
+
+def trivial(task: Task, target: Path, log: TextIO) -> None:
+    """Write one small file: what is left is overhead."""
+    (target / "product.dat").write_text(f"{task.obs_id}\n")
+
+
+def digest(*what: object) -> str:
+    """Some digest of these values."""
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def write_archive(root: Path, count: int) -> Layout:
+    """An archive of XMM observations whose files are said to have been fetched."""
+    layout = Layout(root)
+    software = tuple(
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(step))) for step in STEPS
+    )
+    answers = MissionAnswers(find_mission("xmm"), {"target": ["everything"]}, software)
+    for path, content in render("large", [answers]).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    subprocess.run(["git", "init", "-q", root], check=True)
+    ids = [f"{i:010d}" for i in range(101, 101 + count)]
+    row = {
+        **{"target": "", "ra": 149.59, "dec": -11.06, "start": 53000.5, "end": 53000.9, "exposure": 30000.0},
+        **{"instruments": "PN,M1,M2", "public_date": 54000.0, "category": "", "mode": ""},
+        **{"roll": float("nan"), "exposures": ""},
+    }
+    table = pd.DataFrame([{"obs_id": obs_id, **row} for obs_id in ids])
+    write_selection(layout.selection("xmm"), table, mission="xmm", criteria="{}", snapshot="0" * 64)
+    names = [f"PPS/P{{}}M1S{i:03d}MIEVLI0000.FTZ" for i in range(FILES)]
+    rows = []
+    for obs_id in ids:
+        files = [ProductFile(name.format(obs_id), 10**7, digest(obs_id, name), digest(obs_id, name)) for name in names]
+        rows.append(replace_row(obs_id, files))
+        arrivals = [
+            Arrival(file.path, f"https://archive/{obs_id}/{file.path}", file.size, file.sha256) for file in files
+        ]
+        keep_arrivals(layout.arrivals / "xmm", obs_id, arrivals)
+    add_arrivals(layout.upstream("xmm"), layout.arrivals / "xmm")
+    write_ledger(layout.ledger("xmm", "fetch"), rows, mission="xmm", step="fetch")
+    return layout
+
+
+def replace_row(obs_id: str, files: Sequence[ProductFile]):
+    """A row of the ledger that says that these files are there."""
+    from daxa.run.task import LedgerRow
+
+    return LedgerRow(obs_id, "done", "", digest(obs_id), "{}", tuple(files))
+
+
+def run_events(root: Path, workers: int) -> None:
+    """The step ``events`` with trivial work."""
+    import stage_cost
+
+    layout = Layout(root)
+    stage = make_stage(layout, load_config(layout), "events", "xmm")
+    run_stage(replace(stage, work=stage_cost.trivial, workers=workers))
+
+
+def measure(argv: Sequence[str | Path], root: Path) -> Cost:
+    """Run a command to its end and take its time."""
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(list(map(str, argv)), cwd=root, env=environ, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, argv))} failed:\n{done.stdout}{done.stderr}")
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
+    """First run, nothing to do, one changed, and the views."""
+    layout = write_archive(root, count)
+    run = [sys.executable, HERE, "--events", ".", "--workers", workers]
+    costs = {"first": measure(run, root)}
+    assert len(os.listdir(layout.products("xmm", "events"))) == count
+    costs["no-op"] = measure(run, root)
+    with layout.params("xmm").open("a") as params:
+        params.write('\n[events.obs."0000000101"]\nmin_ontime = "2 ks"\n')
+    costs["1 changed"] = measure(run, root)
+    for name, verb in (("status", ["status"]), ("ls --obs", ["ls", "--obs", "0000000101"])):
+        costs[name] = min((measure([sys.executable, "-m", "daxa", *verb], root) for _ in range(3)), key=lambda c: c.cpu)
+    return costs
+
+
+def report(found: dict[int, dict[str, Cost]], once: Cost) -> dict:
+    """Print the table and give its numbers."""
+    names = next(iter(found.values()))
+    print(f"CPU s (wall s); per task: beyond the {once.cpu:.2f} s of a run for two observations")
+    print(f"{'':>8}" + "".join(f"{name:>18}" for name in names) + f"{'ms CPU/task':>14}{'ms wall/task':>14}")
+    per_task = {}
+    for count, costs in found.items():
+        per_task[count] = Cost(
+            1000 * (costs["first"].wall - once.wall) / count, 1000 * (costs["first"].cpu - once.cpu) / count
+        )
+        cells = "".join(f"{f'{cost.cpu:.2f} ({cost.wall:.2f})':>18}" for cost in costs.values())
+        print(f"{count:>8}{cells}{per_task[count].cpu:>14.2f}{per_task[count].wall:>14.2f}")
+    return {
+        "benchmark": "stage_cost",
+        "cpu": {count: {name: round(cost.cpu, 3) for name, cost in costs.items()} for count, costs in found.items()},
+        "ms_per_task": {count: round(cost.cpu, 3) for count, cost in per_task.items()},
+        "ms_wall_per_task": {count: round(cost.wall, 3) for count, cost in per_task.items()},
+    }
+
+
+def main() -> None:
+    """Measure, or be the process that is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--counts", default="300,1000,3000")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--events", type=Path)
+    options = parser.parse_args()
+    if options.events:
+        run_events(options.events.resolve(), options.workers)
+        return
+    place = Path(tempfile.mkdtemp(prefix="stage-cost-"))
+    try:
+        write_archive(place / "2", 2)
+        once = measure([sys.executable, HERE, "--events", ".", "--workers", options.workers], place / "2")
+        found = {
+            count: costs_of(place / str(count), count, options.workers) for count in map(int, options.counts.split(","))
+        }
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    print(json.dumps(report(found, once)))
+
+
+if __name__ == "__main__":
+    main()
