@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -78,9 +79,9 @@ def write_archive(root: Path, count: int) -> Layout:
     subprocess.run(["git", "init", "-q", root], check=True)
     ids = [f"{i:010d}" for i in range(101, 101 + count)]
     row = {
-        **{"target": "", "ra": 149.59, "dec": -11.06, "start": 53000.5, "end": 53000.9, "exposure": 30000.0},
-        **{"instruments": "PN,M1,M2", "public_date": 54000.0, "category": "", "mode": ""},
-        **{"roll": float("nan"), "exposures": ""},
+        **dict.fromkeys(("target", "category", "mode", "exposures"), ""),
+        **dict(zip(("ra", "dec", "start", "end"), (149.59, -11.06, 53000.5, 53000.9), strict=True)),
+        **dict(zip(("instruments", "exposure", "public_date", "roll"), ("PN,M1,M2", 3e4, 54e3, math.nan), strict=True)),
     }
     table = pd.DataFrame([{"obs_id": obs_id, **row} for obs_id in ids])
     write_selection(layout.selection("xmm"), table, mission="xmm", criteria="{}", snapshot="0" * 64)
@@ -130,7 +131,7 @@ def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
     layout = write_archive(root, count)
     run = [sys.executable, HERE, "--events", ".", "--workers", workers]
     costs = {"first": measure(run, root)}
-    assert len(os.listdir(layout.products("xmm", "events"))) == count
+    assert len(list(layout.products("xmm", "events").iterdir())) == count
     costs["no-op"] = measure(run, root)
     with layout.params("xmm").open("a") as params:
         params.write('\n[events.obs."0000000101"]\nmin_ontime = "2 ks"\n')
