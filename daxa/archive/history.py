@@ -5,24 +5,22 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import ArchiveError, DataError
-from daxa.records import Outcome
+from daxa.errors import ArchiveError, CriteriaError
 from daxa.run.journal import read_journal
-from daxa.run.ledger import read_ledger
-from daxa.run.product import parse_product
-from daxa.run.task import LedgerRow
+from daxa.run.ledger import LedgerColumns, read_columns
+from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import read_chosen
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["LogText", "Recorded", "check_names", "check_obs_ids", "find_logs", "read_recorded", "selected_ids"]
 
-__all__ = ["LogText", "find_logs", "list_products", "recorded_rows", "selected_ids", "status"]
+_MOST_CHOICES = 20
 
 
 @dataclass(frozen=True)
@@ -35,31 +33,119 @@ class LogText:
     text: str
 
 
-def recorded_rows(layout: Layout, mission: str, step: str) -> Mapping[str, LedgerRow]:
-    """Rows of a stage: the ledger's, and those that a running stage has just added.
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of a stage: its ledger, and what a stage that runs, or was stopped, has added.
 
-    A journal older than its ledger is of another version, which was checked out since.
+    Parameters
+    ----------
+    columns
+        The rows, of which a later one of the same observation counts.
+    places
+        ObsID to the number of its row.
+    unsettled
+        Observations whose row comes from the journal: their files may not be in place.
     """
-    if not layout.is_repository:
-        return read_ledger(layout.ledger(mission, step))
-    places = layout.places(mission, step)
-    rows = read_ledger(places.ledger)
-    journal = read_journal(places.journal)
-    if journal and rows and places.journal.stat().st_mtime_ns < places.ledger.stat().st_mtime_ns:
-        return rows
-    return {**rows, **journal}
+
+    columns: LedgerColumns
+    places: Mapping[str, int]
+    unsettled: Collection[str] = ()
+
+    def outcomes(self) -> dict[str, str]:
+        """ObsID to outcome."""
+        return {obs_id: self.columns.outcome[at] for obs_id, at in self.places.items()}
+
+    def row(self, obs_id: str) -> LedgerRow | None:
+        """The row of an observation, with its files as far as their columns were read."""
+        if obs_id not in self.places:
+            return None
+        at, columns = self.places[obs_id], self.columns
+        files = ()
+        if columns.size and columns.sha256:
+            begin, end = columns.offsets[at : at + 2]
+            science = columns.science or columns.sha256
+            files = tuple(
+                map(
+                    ProductFile,
+                    columns.path[begin:end],
+                    columns.size[begin:end],
+                    columns.sha256[begin:end],
+                    science[begin:end],
+                )
+            )
+        texts = (
+            column[at] if column else ""
+            for column in (columns.outcome, columns.reason, columns.fingerprint, columns.parts)
+        )
+        return LedgerRow(obs_id, *texts, files)
 
 
-def status(layout: Layout, config: ArchiveConfig) -> list[Outcome]:
-    """One record per mission, step and selected observation: done, failed, skipped or to do."""
-    return [
-        _outcome(mission, step, obs_id, rows.get(obs_id))
-        for mission in config.missions
-        for selected in [selected_ids(layout, mission)]
-        for step in STEPS
-        for rows in [recorded_rows(layout, mission, step)]
-        for obs_id in selected
+def read_recorded(
+    layout: Layout,
+    mission: str,
+    step: str,
+    names: Collection[str],
+    *,
+    obs_ids: Collection[str] | None = None,
+    wanted: Mapping[str, str] | None = None,
+) -> Recorded:
+    """Read some columns of a stage's ledger and of its journal.
+
+    A journal older than its ledger is of another version, which was checked out since.  It is
+    read before the ledger: a stage that ends in between moves its rows there.
+
+    Parameters
+    ----------
+    layout, mission, step
+        The stage.
+    names, obs_ids
+        As for `daxa.run.ledger.read_columns`.
+    wanted
+        ObsID to fingerprint: rows of the journal count as they do for the runner.
+
+    Raises
+    ------
+    DataError
+        The ledger is damaged.
+    """
+    ledger = layout.ledger(mission, step)
+    added, noted = {}, 0
+    if layout.is_repository and (journal := layout.places(mission, step).journal).exists():
+        added = read_journal(journal)
+        with suppress(FileNotFoundError):  # The stage has ended: its rows are in the ledger.
+            noted = journal.stat().st_mtime_ns
+    columns = read_columns(ledger, names, obs_ids=obs_ids)
+    places = {obs_id: at for at, obs_id in enumerate(columns.obs_id)}
+    if not added or (noted and ledger.exists() and noted < ledger.stat().st_mtime_ns):
+        return Recorded(columns, places)
+    rows = [
+        row
+        for obs_id, row in added.items()
+        if (obs_ids is None or obs_id in obs_ids)
+        and (wanted is None or obs_id not in places or wanted.get(obs_id) == row.fingerprint)
     ]
+    columns = _with_rows(columns, names, rows)
+    return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}, {row.obs_id for row in rows})
+
+
+def _with_rows(columns: LedgerColumns, names: Collection[str], rows: Sequence[LedgerRow]) -> LedgerColumns:
+    texts = ("outcome", "reason", "fingerprint", "parts")
+    of_files = ("path", "size", "sha256", "science")
+    offsets = list(columns.offsets or [0])
+    for row in rows:
+        offsets.append(offsets[-1] + len(row.files))
+    return LedgerColumns(
+        obs_id=[*columns.obs_id, *(row.obs_id for row in rows)],
+        offsets=offsets,
+        **{name: [*getattr(columns, name), *(getattr(row, name) for row in rows if name in names)] for name in texts},
+        **{
+            name: [
+                *getattr(columns, name),
+                *(getattr(file, name) for row in rows for file in row.files if name in names),
+            ]
+            for name in of_files
+        },
+    )
 
 
 def selected_ids(layout: Layout, mission: str) -> list[str]:
@@ -67,108 +153,90 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
     return list(read_chosen(layout.selection(mission)))
 
 
-def find_logs(layout: Layout, config: ArchiveConfig, obs_id: str, step: str | None = None) -> list[LogText]:
+def check_names(what: str, asked: Iterable[str], known: Collection[str]) -> None:
+    """Make sure that names are among those that an archive has.
+
+    Raises
+    ------
+    CriteriaError
+        One is not; the message says which there are, the most similar one first.
+
+    Examples
+    --------
+    >>> check_names("step", ["claen"], ["fetch", "clean"])
+    Traceback (most recent call last):
+    ...
+    daxa.errors.CriteriaError: there is no step 'claen'; did you mean clean?
+      -> choose from clean, fetch
+    """
+    for name in asked:
+        if name not in known:
+            close = get_close_matches(name, known, n=1, cutoff=0.5)
+            choices = [*close, *sorted(set(known) - set(close))]
+            more = f" and {len(choices) - _MOST_CHOICES} more" if len(choices) > _MOST_CHOICES else ""
+            raise CriteriaError(
+                what.lower(),
+                f"there is no {what} {name!r}{f'; did you mean {close[0]}?' if close else ''}",
+                remedy=f"choose from {', '.join(choices[:_MOST_CHOICES])}{more}",
+            )
+
+
+def find_logs(
+    layout: Layout, config: ArchiveConfig, obs_id: str, steps: Collection[str] = (), missions: Collection[str] = ()
+) -> list[LogText]:
     """Logs of an observation, in the order of the steps.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    obs_id
+        The observation.
+    steps, missions
+        Only these; all by default.
 
     Raises
     ------
     ArchiveError
         The observation is not in the archive, or nothing was logged.
+    CriteriaError
+        There is no such step or mission.
     """
-    missions = [mission for mission in config.missions if obs_id in selected_ids(layout, mission)]
-    if not missions:
-        raise ArchiveError(
-            "no-observation", f"{obs_id} is not in this archive", remedy="list its observations with `daxa ls`"
-        )
+    check_names("step", steps, STEPS)
+    check_names("mission", missions, config.missions)
+    chosen = {mission: selected_ids(layout, mission) for mission in missions or config.missions}
+    holding = [mission for mission, ids in chosen.items() if obs_id in ids]
+    if not holding:
+        check_obs_ids([obs_id], {one for ids in chosen.values() for one in ids})
     found = [
-        LogText(mission, name, obs_id, path.read_text(encoding="utf-8", errors="replace"))
-        for mission in missions
-        for name in ([step] if step else STEPS)
-        if (path := layout.log(mission, name, obs_id)).is_file()
+        LogText(mission, step, obs_id, path.read_text(encoding="utf-8", errors="replace"))
+        for mission in holding
+        for step in (one for one in STEPS if one in steps or not steps)
+        if (path := layout.log(mission, step, obs_id)).is_file()
     ]
     if not found:
+        of_steps = f" for {', '.join(steps)}" if steps else ""
         raise ArchiveError(
             "no-log",
-            f"there is no log of {obs_id}{f' for the step {step}' if step else ''} here",
+            f"there is no log of {obs_id}{of_steps} here",
             remedy="logs come with `daxa run`; those of a release with `dvc pull logs.dvc`",
         )
     return found
 
 
-def list_products(
-    layout: Layout,
-    config: ArchiveConfig,
-    mission: str | None = None,
-    *,
-    obs_id: str | None = None,
-    kind: str | None = None,
-) -> pd.DataFrame:
-    """Products of the archive as a table, one row per file.
+def check_obs_ids(asked: Iterable[str], known: Collection[str]) -> None:
+    """Make sure that observations are among those of an archive.
 
-    Columns: mission, step, obs_id, instrument, exposure, lo_kev, hi_kev, kind, size, sha256, path
-    (relative to the archive).  Fetched files have the kind ``fetched``, files that travel along ``auxiliary``.
+    Raises
+    ------
+    ArchiveError
+        One is not; the message says which is most similar.
     """
-    import pandas as pd
-
-    rows = [
-        row
-        for row in _products(layout, config)
-        if (mission is None or row["mission"] == mission)
-        and (obs_id is None or row["obs_id"] == obs_id)
-        and (kind is None or row["kind"] == kind)
-    ]
-    columns = [
-        "mission",
-        "step",
-        "obs_id",
-        "instrument",
-        "exposure",
-        "lo_kev",
-        "hi_kev",
-        "kind",
-        "size",
-        "sha256",
-        "path",
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _products(layout: Layout, config: ArchiveConfig) -> Iterator[dict[str, object]]:
-    for mission in config.missions:
-        for step in STEPS:
-            directory = layout.products(mission, step).relative_to(layout.root)
-            for obs_id, row in sorted(recorded_rows(layout, mission, step).items()):
-                for file in row.files:
-                    if file.path == "manifest.json":
-                        continue
-                    yield {
-                        "mission": mission,
-                        "step": step,
-                        "obs_id": obs_id,
-                        **_identity(step, file.path),
-                        "size": file.size,
-                        "sha256": file.sha256,
-                        "path": (directory / obs_id / file.path).as_posix(),
-                    }
-
-
-def _identity(step: str, path: str) -> dict[str, object]:
-    if step == "fetch":
-        return {"kind": "fetched"}
-    try:
-        product = parse_product(path)
-    except DataError:
-        return {"kind": "auxiliary"}
-    return {
-        "instrument": product.instrument,
-        "exposure": product.exposure,
-        "lo_kev": float(product.lo) if product.lo else None,
-        "hi_kev": float(product.hi) if product.hi else None,
-        "kind": product.kind,
-    }
-
-
-def _outcome(mission: str, step: str, obs_id: str, row: LedgerRow | None) -> Outcome:
-    if row is None:
-        return Outcome(mission, step, obs_id, "todo")
-    return Outcome(mission, step, obs_id, row.outcome, row.reason)
+    for obs_id in asked:
+        if obs_id not in known:
+            close = get_close_matches(obs_id, known, n=1)
+            raise ArchiveError(
+                "no-observation",
+                f"{obs_id} is not in this archive{f'; did you mean {close[0]}?' if close else ''}",
+                remedy="list its observations with `daxa ls`",
+            )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import recorded_rows
+from daxa.archive.history import read_recorded
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import CriteriaError
 
@@ -22,7 +22,7 @@ def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
         f"{step}-{mission}"
         for mission in config.missions
         for step in STEPS
-        if any(row.outcome == "failed" for row in recorded_rows(layout, mission, step).values())
+        if "failed" in read_recorded(layout, mission, step, {"outcome"}).outcomes().values()
     ]
 
 

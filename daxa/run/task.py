@@ -25,6 +25,7 @@ __all__ = [
     "Work",
     "canonical",
     "fingerprint_of",
+    "fingerprint_text",
 ]
 
 Result = Literal["done", "failed", "skipped"]
@@ -49,7 +50,12 @@ def fingerprint_of(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
     >>> len(fingerprint_of("clean", "0404910601", {"software": "native 1"}))
     64
     """
-    return hashlib.sha256(canonical({"step": step, "obs_id": obs_id, **parts}).encode()).hexdigest()
+    return hashlib.sha256(fingerprint_text(step, obs_id, parts).encode()).hexdigest()
+
+
+def fingerprint_text(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
+    """The text whose digest is `fingerprint_of`."""
+    return canonical({"step": step, "obs_id": obs_id, **parts})
 
 
 @dataclass(frozen=True)

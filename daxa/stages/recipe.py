@@ -19,7 +19,7 @@ from daxa.backends import find_backend
 from daxa.errors import ArchiveError, ConfigError
 from daxa.run.task import canonical
 
-__all__ = ["Recipe", "check_software", "facts_of", "parameters_of", "previous_step", "read_recipe"]
+__all__ = ["Recipe", "check_software", "facts_of", "parameters_of", "previous_step", "read_recipe", "read_recipes"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,16 @@ class Recipe:
         """Effective parameters of an observation, as `canonical` JSON."""
         return self.overrides.get(obs_id, self.parameters)
 
+    def parts_for(self, obs_id: str, instruments: tuple[str, ...], inputs: str) -> dict[str, str]:
+        """What `daxa.run.task.Task.parts` would be of an observation with inputs of this digest."""
+        return {
+            "input": inputs,
+            "parameters": self.parameters_for(obs_id),
+            "selection": facts_of(instruments),
+            "software": f"{self.locked.backend} {self.locked.version}",
+            "calibration": "",
+        }
+
 
 def read_recipe(layout: Layout, mission: str, step: str) -> Recipe:
     """Read what the archive says of a stage.
@@ -66,20 +76,30 @@ def read_recipe(layout: Layout, mission: str, step: str) -> Recipe:
         raise ArchiveError(
             "no-stage", f"this archive has no stage {step} of {mission}", remedy="list them with `dvc stage list`"
         )
-    tables = load_parameters(layout, mission)
-    if step == "fetch":
-        provided = FETCH_SOFTWARE
-    else:
-        backend = find_backend(str(tables["events"].get("backend", "native")))
-        provided = Locked(backend.name, backend.version(step))
-    return Recipe(
-        mission,
-        step,
-        _locked(layout, mission, step),
-        provided,
-        parameters_of(tables, step, ""),
-        {obs_id: parameters_of(tables, step, obs_id) for obs_id in tables[step].get("obs", {})},
-    )
+    return read_recipes(layout, mission, (step,))[step]
+
+
+def read_recipes(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, Recipe]:
+    """Read what the archive says of several stages of a mission, as `read_recipe` does."""
+    tables, locked = load_parameters(layout, mission), load_software(layout)
+    backend = find_backend(str(tables["events"].get("backend", "native")))
+    recipes = {}
+    for step in steps:
+        if (mission, step) not in locked:
+            raise ConfigError(
+                "no-lock",
+                f"{layout.software} has no table [{mission}.{step}]",
+                remedy="restore software.toml with `git checkout software.toml`",
+            )
+        recipes[step] = Recipe(
+            mission,
+            step,
+            locked[mission, step],
+            FETCH_SOFTWARE if step == "fetch" else Locked(backend.name, backend.version(step)),
+            parameters_of(tables, step, ""),
+            {obs_id: parameters_of(tables, step, obs_id) for obs_id in tables[step].get("obs", {})},
+        )
+    return recipes
 
 
 def check_software(recipe: Recipe) -> None:
@@ -135,14 +155,3 @@ def previous_step(step: str) -> str:
     ('events', '')
     """
     return STEPS[STEPS.index(step) - 1] if step != STEPS[0] else ""
-
-
-def _locked(layout: Layout, mission: str, step: str) -> Locked:
-    try:
-        return load_software(layout)[mission, step]
-    except KeyError:
-        raise ConfigError(
-            "no-lock",
-            f"{layout.software} has no table [{mission}.{step}]",
-            remedy="restore software.toml with `git checkout software.toml`",
-        ) from None
