@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive import history
-from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
+from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import CriteriaError
 from daxa.records import Outcome
@@ -113,12 +113,14 @@ class Archive:
 
     def accept(self, plan: SelectionPlan) -> str:
         """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
+        enter_archive(self.layout)
         return plan.apply()
 
     def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status."""
         from daxa.archive.pipeline import run_pipeline
 
+        enter_archive(self.layout)
         run_pipeline(self.layout, self.config, missions)
         return self.status()
 
@@ -219,12 +221,14 @@ class Archive:
         """Commit and tag what is there; give the tag's name."""
         from daxa.publish.release import make_release
 
+        enter_archive(self.layout)
         return make_release(self.layout, self.config, message).tag
 
     def push(self) -> None:
         """Send the data of every release to the remote, and check that they arrived."""
         from daxa.publish.push import push_releases
 
+        enter_archive(self.layout)
         push_releases(self.layout)
 
     def verify(self, tag: str = "", *, fetched: bool = False) -> Verification:
@@ -261,16 +265,31 @@ def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, st
     return cells
 
 
-def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended
-    """Open the archive in a directory, and finish a change of its selection that was interrupted.
+def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archive:  # noqa: A001 - daxa.open reads as intended
+    """Open the archive in a directory.
+
+    Looking at an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
+    `Archive.release`, `Archive.push`) first check that nothing in it is foreign, and finish a change of its
+    selection that was interrupted.
+
+    Parameters
+    ----------
+    directory
+        The archive's.
+    acting
+        Do at once what the methods that act do first.
 
     Raises
     ------
     ArchiveError
-        There is none, or it is in use by another process.
+        There is none, it is in use by another process (`acting`), or it holds what could do harm
+        (`daxa.errors.UntrustedArchive`).
+    ConfigError
+        Its ``daxa.toml`` cannot be used.
     """
     layout = Layout(Path(directory).expanduser().absolute())
-    load_config(layout)
-    if layout.is_repository:
-        finish_accepted(layout)
+    if acting:
+        enter_archive(layout)
+    else:
+        check_archive(layout)
     return Archive(layout.root)

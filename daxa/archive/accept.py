@@ -1,8 +1,8 @@
 """Put several tracked files of an archive in place together, and commit them.
 
 The new files are written aside and checked.  One rename of their directory decides: before
-it nothing has happened, after it they will take their places, if need be when the archive is
-opened the next time after a kill.  Until then no stage begins.
+it nothing has happened, after it they will take their places, if need be after a kill when the next verb
+that acts begins.  Until then no stage begins.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def refuse_unfinished(layout: Layout) -> None:
         raise ArchiveError(
             "unfinished",
             f"a change of the selection in {layout.root} has not ended",
-            remedy="run `daxa status`, which finishes it, then try again",
+            remedy="run `daxa run`, which finishes it first and goes on",
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, ConfigError
+from daxa.files import TOML_LIMIT, parse_toml, read_plain
 from daxa.missions import find_mission
 from daxa.settings import Settings, load_settings
 
@@ -117,13 +117,13 @@ def load_config(layout: Layout) -> ArchiveConfig:
     ConfigError
         It cannot be used.
     """
-    if not layout.config.is_file():
+    if not layout.config.exists():
         raise ArchiveError(
             "not-an-archive",
             f"{layout.root} is not a daxa archive: it has no daxa.toml",
             remedy="go to an archive's directory, or make one with `daxa init`",
         )
-    return parse_config(layout.config.read_bytes(), layout.config)
+    return parse_config(_content(layout.config), layout.config)
 
 
 def parse_config(content: bytes, path: Path) -> ArchiveConfig:
@@ -223,21 +223,24 @@ def _normalise(value: Any) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    return _parse(_content(path), path)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return read_plain(path, limit=TOML_LIMIT)
     except OSError as error:
         raise ConfigError(
             "unreadable",
             f"{path} cannot be read: {error.strerror}",
             remedy=f"restore {path.name} with `git checkout`",
         ) from None
-    return _parse(content, path)
 
 
 def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = parse_toml(content, path)
+    except ValueError as error:
         raise ConfigError("toml", f"{path} is not TOML: {error}", remedy="correct the line that is named") from None
     _refuse_untrackable(tables, path, "")
     return tables

@@ -23,6 +23,7 @@ __all__ = [
     "read_file",
     "tags",
     "tracked",
+    "tracked_below",
 ]
 
 
@@ -81,6 +82,15 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
     """Paths of all files in a commit."""
     with _repository(root) as repository:
         return [path for path in repository.git.ls_tree("-r", "-z", "--name-only", revision).split("\0") if path]
+
+
+def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
+    """Which files at or below these paths are in Git's index; the case of hidden names does not count."""
+    specs = [f":(top,literal{',icase' if path.startswith('.') else ''}){path}" for path in paths]
+    with _repository(root) as repository:
+        # A monitor of files that an archive's own configuration names would be a program that Git starts.
+        asked = repository.git(c="core.fsmonitor=false").ls_files("-z", "--", *specs)
+    return [path for path in asked.split("\0") if path]
 
 
 def tags(root: Path) -> dict[str, str]:

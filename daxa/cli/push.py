@@ -24,7 +24,7 @@ def push(
     import daxa
     from daxa.publish.push import push_releases
 
-    report = push_releases(daxa.open().layout)
+    report = push_releases(daxa.open(acting=True).layout)
     if as_json:
         show_json([asdict(report)])
         return

@@ -26,7 +26,7 @@ def release(
     import daxa
     from daxa.publish.release import make_release
 
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     made = make_release(archive.layout, archive.config, message)
     if as_json:
         show_json([asdict(made)])

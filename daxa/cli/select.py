@@ -72,7 +72,7 @@ def select(
     """
     import daxa
 
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     if export is not None or snapshot is not None:
         if context.obj:
             raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")

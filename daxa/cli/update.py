@@ -29,7 +29,7 @@ def update(
     """
     import daxa
 
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     with progress_of_missions(missions or list(archive.config.missions)) as observe:
         plan = archive.update(missions, observe=observe)
     settle(plan, yes=yes, as_json=as_json)

@@ -410,8 +410,11 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
         if place.accepted.exists():
             refused = commandline.daxa("stage", "collect", cwd=place.root)
             assert refused.returncode == 5
-            assert "daxa status" in refused.stderr
+            assert "daxa run" in refused.stderr
+            before = state(place)
             assert main(["-C", str(place.root), "status"]) == 0
+            assert state(place) == before, "looking writes nothing"
+            daxa.open(place.root, acting=True)
             assert state(place) == wanted
         else:
             assert state(place) in (untouched, wanted)
