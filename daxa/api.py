@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -126,7 +126,9 @@ class Archive:
 
     def status(self) -> list[Outcome]:
         """One record per mission, step and observation."""
-        return history.status(self.layout, self.config)
+        from daxa.stages.status import outcomes_of, read_status
+
+        return outcomes_of(read_status(self.layout, self.config))
 
     def failures(self) -> list[Outcome]:
         """The records of what failed."""
@@ -134,13 +136,32 @@ class Archive:
 
     def logs(self, obs_id: str, step: str | None = None) -> str:
         """What was written while the observation was worked on."""
-        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
+        steps = () if step is None else (step,)
+        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, steps))
 
     def products(
-        self, mission: str | None = None, *, obs_id: str | None = None, kind: str | None = None
+        self,
+        mission: str | Collection[str] | None = None,
+        *,
+        step: str | Collection[str] | None = None,
+        obs_id: str | Collection[str] | None = None,
+        kind: str | Collection[str] | None = None,
+        instrument: str | Collection[str] | None = None,
+        band: tuple[float, float] | Sequence[tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Table of products, one row per file."""
-        return history.list_products(self.layout, self.config, mission, obs_id=obs_id, kind=kind)
+        """Table of products, one row per file; see `daxa.archive.products.list_products`."""
+        from daxa.archive.products import list_products
+
+        return list_products(
+            self.layout,
+            self.config,
+            mission,
+            step=step,
+            obs_id=obs_id,
+            kind=kind,
+            instrument=instrument,
+            band=band,
+        )
 
     def coverage(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
@@ -17,6 +16,7 @@ from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, read_columns
 from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import read_chosen
+from daxa.spelling import did_you_mean
 
 __all__ = ["LogText", "Recorded", "check_names", "check_obs_ids", "find_logs", "read_recorded", "selected_ids"]
 
@@ -159,24 +159,19 @@ def check_names(what: str, asked: Iterable[str], known: Collection[str]) -> None
     Raises
     ------
     CriteriaError
-        One is not; the message says which there are, the most similar one first.
+        One is not; the message names the most similar one, the remedy all that there are.
 
     Examples
     --------
-    >>> check_names("step", ["claen"], ["fetch", "clean"])
-    Traceback (most recent call last):
-    ...
-    daxa.errors.CriteriaError: there is no step 'claen'; did you mean clean?
-      -> choose from clean, fetch
+    >>> check_names("step", ["clean"], ["fetch", "clean"])
     """
     for name in asked:
         if name not in known:
-            close = get_close_matches(name, known, n=1, cutoff=0.5)
-            choices = [*close, *sorted(set(known) - set(close))]
+            choices = list(known) if isinstance(known, Sequence) else sorted(known)
             more = f" and {len(choices) - _MOST_CHOICES} more" if len(choices) > _MOST_CHOICES else ""
             raise CriteriaError(
-                what.lower(),
-                f"there is no {what} {name!r}{f'; did you mean {close[0]}?' if close else ''}",
+                what,
+                f"there is no {what} {name!r}{did_you_mean(name, known)}",
                 remedy=f"choose from {', '.join(choices[:_MOST_CHOICES])}{more}",
             )
 
@@ -234,9 +229,8 @@ def check_obs_ids(asked: Iterable[str], known: Collection[str]) -> None:
     """
     for obs_id in asked:
         if obs_id not in known:
-            close = get_close_matches(obs_id, known, n=1)
             raise ArchiveError(
                 "no-observation",
-                f"{obs_id} is not in this archive{f'; did you mean {close[0]}?' if close else ''}",
+                f"{obs_id} is not in this archive{did_you_mean(obs_id, known)}",
                 remedy="list its observations with `daxa ls`",
             )

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,6 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     if not path.exists():
         return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
     table = _read_table(path, partial(_choose, names, obs_ids))
-    if obs_ids is not None and "obs_id" in table.column_names:
-        table = table.take([at for at, obs_id in enumerate(table["obs_id"].to_pylist()) if obs_id in obs_ids])
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
         lists = _column(path, table, "files").combine_chunks()
@@ -102,7 +101,19 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
         columns |= {name: _values(path, files, name) for name in wanted}
     found = LedgerColumns(**{name: columns.get(name, []) for name in LedgerColumns.__dataclass_fields__})
     _check_columns(path, found)
-    return found
+    return found if obs_ids is None else _only(found, obs_ids)
+
+
+def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
+    rows = [at for at, obs_id in enumerate(columns.obs_id) if obs_id in obs_ids]
+    spans = [range(*columns.offsets[at : at + 2]) for at in rows] if columns.offsets else []
+    files = [index for span in spans for index in span]
+    kept = {name: [column[at] for at in rows] for name in ("obs_id", *_TEXTS) if (column := getattr(columns, name))}
+    kept |= {name: [column[at] for at in files] for name in _OF_FILES if (column := getattr(columns, name))}
+    offsets = [0, *accumulate(map(len, spans))] if columns.offsets else []
+    return LedgerColumns(
+        **{name: kept.get(name, []) for name in LedgerColumns.__dataclass_fields__} | {"offsets": offsets}
+    )
 
 
 def _choose(

@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import Recorded, read_recorded
+from daxa.archive.history import Recorded, check_names, check_obs_ids, read_recorded
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.work import written_paths
 from daxa.errors import ConfigError
@@ -33,7 +33,7 @@ from daxa.selection.store import read_chosen
 from daxa.stages.changes import Changes
 from daxa.stages.recipe import Recipe, check_software, read_recipes
 
-__all__ = ["StageStatus", "outcomes_of", "read_status"]
+__all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
 _FEW_FILES = 5_000_000
 """Bytes of ledgers up to which every file is looked at: about 20,000 files."""
@@ -94,28 +94,78 @@ def outcomes_of(stages: Sequence[StageStatus]) -> list[Outcome]:
     ]
 
 
-def read_status(layout: Layout, config: ArchiveConfig, *, deep: bool = False) -> list[StageStatus]:
+def stages_of(outcomes: Iterable[Outcome]) -> list[StageStatus]:
+    """Records that `outcomes_of` gave, by stage again."""
+    grouped: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        grouped.setdefault((outcome.mission, outcome.step), []).append(outcome)
+    return [
+        StageStatus(
+            *stage,
+            [one.obs_id for one in group],
+            [one.status for one in group],
+            [one.reason for one in group],
+            {one.obs_id: one.why for one in group if one.why},
+        )
+        for stage, group in grouped.items()
+    ]
+
+
+def read_status(
+    layout: Layout,
+    config: ArchiveConfig,
+    *,
+    missions: Collection[str] = (),
+    steps: Collection[str] = (),
+    obs_ids: Collection[str] = (),
+    deep: bool = False,
+) -> list[StageStatus]:
     """Compare what stands in the archive with what it asks for.
 
     Parameters
     ----------
     layout, config
         The archive.
+    missions, steps, obs_ids
+        Only these; all by default.
     deep
         Look at every file, and read those that changed, or that this machine never read.
 
     Raises
     ------
+    ArchiveError
+        The archive has no such observation.
     ConfigError
         Parameters or locked software cannot be read.
+    CriteriaError
+        There is no such mission or step.
     DataError
         A selection or a ledger is damaged.
     """
-    ledgers = [layout.ledger(mission, step) for mission in config.missions for step in STEPS]
-    few = sum(path.stat().st_size for path in ledgers if path.exists()) <= _FEW_FILES
-    busy = written_paths(layout.root)
-    how = _How(every_file=few or deep, volume=math.inf if deep else _VOLUME, busy=busy)
-    return [stage for mission in config.missions for stage in _mission_status(layout, mission, how)]
+    check_names("mission", missions, config.missions)
+    check_names("step", steps, STEPS)
+    wanted = [mission for mission in config.missions if mission in missions or not missions]
+    chosen = {mission: read_chosen(layout.selection(mission)) for mission in wanted}
+    if obs_ids:
+        check_obs_ids(obs_ids, {obs_id for ids in chosen.values() for obs_id in ids})
+        chosen = {
+            mission: {obs_id: ids[obs_id] for obs_id in ids if obs_id in obs_ids} for mission, ids in chosen.items()
+        }
+    ledgers = [path for mission in wanted for step in STEPS if (path := layout.ledger(mission, step)).exists()]
+    few = bool(obs_ids) or sum(path.stat().st_size for path in ledgers) <= _FEW_FILES
+    how = _How(
+        every_file=few or deep,
+        volume=math.inf if deep else _VOLUME,
+        busy=written_paths(layout.root),
+        obs_ids=set(obs_ids) or None,
+    )
+    return [
+        stage
+        for mission in wanted
+        if chosen[mission] or not obs_ids
+        for stage in _mission_status(layout, mission, chosen[mission], how)
+        if stage.step in steps or not steps
+    ]
 
 
 @dataclass(frozen=True)
@@ -125,6 +175,7 @@ class _How:
     every_file: bool
     volume: float
     busy: Collection[str]
+    obs_ids: Collection[str] | None
 
 
 @dataclass(frozen=True)
@@ -159,8 +210,9 @@ class _Comparison:
     looked: Mapping[str, LedgerRow] = field(default_factory=dict)
 
 
-def _mission_status(layout: Layout, mission: str, how: _How) -> Iterator[StageStatus]:
-    chosen = read_chosen(layout.selection(mission))
+def _mission_status(
+    layout: Layout, mission: str, chosen: Mapping[str, tuple[str, ...]], how: _How
+) -> Iterator[StageStatus]:
     recipes = read_recipes(layout, mission)
     before = None
     for step in STEPS:
@@ -169,7 +221,7 @@ def _mission_status(layout: Layout, mission: str, how: _How) -> Iterator[StageSt
         names |= set() if last else {"path", "science"}
         names |= {"path", "size", "sha256"} if how.every_file else set()
         wanted = _fingerprints(recipes[step], chosen, before)
-        recorded = read_recorded(layout, mission, step, names, wanted=wanted)
+        recorded = read_recorded(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         at_work = not written.isdisjoint(how.busy)
         one = _Comparison(layout, recipes[step], chosen, before, wanted, recorded, at_work)
