@@ -5,10 +5,12 @@ from, and the ledger of the step ``fetch``.  Then the step ``events`` runs for a
 ``dvc.yaml`` would run it, with trivial work in place of the backend: what is left is daxa's own
 cost.  A run for two observations, one per worker, tells what is paid once.
 
-Beside it: a run with nothing to do, a run with one changed parameter for one observation, and
-the views of a person, each as a process of its own.
+Beside it: a run with nothing to do, and a run with one changed parameter for one observation.
+Then the views, each as a process of its own, on an archive of which every step is done, with one
+file in the directory of each product (so that the others count as not looked at), and what Git
+keeps of a release that touches ten observations, before and after packing.
 
-    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2]
+    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2] [--views 10000]
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
 
+from daxa.archive import git
 from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
@@ -39,8 +42,9 @@ from daxa.backends.native import NATIVE
 from daxa.fetch.observation import Arrival
 from daxa.missions import find_mission
 from daxa.run.ledger import write_ledger
+from daxa.run.rows import shorten
 from daxa.run.runner import run_stage
-from daxa.run.task import ProductFile, Task
+from daxa.run.task import LedgerRow, ProductFile, Task
 from daxa.selection.store import write_selection
 from daxa.stages.step import make_stage
 
@@ -89,21 +93,19 @@ def write_archive(root: Path, count: int) -> Layout:
     rows = []
     for obs_id in ids:
         files = [ProductFile(name.format(obs_id), 10**7, digest(obs_id, name), digest(obs_id, name)) for name in names]
-        rows.append(replace_row(obs_id, files))
+        rows.append(LedgerRow(obs_id, "done", "", "0" * 64, "{}", tuple(files)))
         arrivals = [
             Arrival(file.path, f"https://archive/{obs_id}/{file.path}", file.size, file.sha256) for file in files
         ]
         keep_arrivals(layout.arrivals / "xmm", obs_id, arrivals)
     add_arrivals(layout.upstream("xmm"), layout.arrivals / "xmm")
+    tasks = make_stage(layout, load_config(layout), "fetch", "xmm").tasks
+    rows = [
+        replace(row, fingerprint=task.fingerprint, parts=shorten(task.parts))
+        for row, task in zip(rows, tasks, strict=True)
+    ]
     write_ledger(layout.ledger("xmm", "fetch"), rows, mission="xmm", step="fetch")
     return layout
-
-
-def replace_row(obs_id: str, files: Sequence[ProductFile]):
-    """A row of the ledger that says that these files are there."""
-    from daxa.run.task import LedgerRow
-
-    return LedgerRow(obs_id, "done", "", digest(obs_id), "{}", tuple(files))
 
 
 def run_events(root: Path, workers: int) -> None:
@@ -136,9 +138,68 @@ def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
     with layout.params("xmm").open("a") as params:
         params.write('\n[events.obs."0000000101"]\nmin_ontime = "2 ks"\n')
     costs["1 changed"] = measure(run, root)
-    for name, verb in (("status", ["status"]), ("ls --obs", ["ls", "--obs", "0000000101"])):
-        costs[name] = min((measure([sys.executable, "-m", "daxa", *verb], root) for _ in range(3)), key=lambda c: c.cpu)
     return costs
+
+
+def write_ledgers(layout: Layout, version: str = "", changed: Collection[str] = ()) -> None:
+    """Say of every step that it is done, in another `version` for the `changed` observations."""
+    for step in STEPS[1:]:
+        rows = []
+        for task in make_stage(layout, load_config(layout), step, "xmm").tasks:
+            of = version if task.obs_id in changed else ""
+            files = [
+                ProductFile(name, 2880, digest(step, task.obs_id, name, of), digest(task.obs_id, name, step, of))
+                for name in sorted(
+                    f"obsid{task.obs_id}-instM1-subexpS{i:03d}-en-finalevents.fits" for i in range(FILES)
+                )
+            ]
+            rows.append(LedgerRow(task.obs_id, "done", "", task.fingerprint, shorten(task.parts), tuple(files)))
+        write_ledger(layout.ledger("xmm", step), rows, mission="xmm", step=step)
+
+
+def views(root: Path, count: int) -> dict[str, Cost]:
+    """The views of an archive of which every step is done."""
+    layout = write_archive(root, count)
+    write_ledgers(layout)
+    for step in STEPS:
+        for i in range(101, 101 + count):
+            directory = layout.products("xmm", step) / f"{i:010d}"
+            directory.mkdir(parents=True)
+        hashes = layout.places("xmm", step).hashes
+        hashes.parent.mkdir(parents=True, exist_ok=True)
+        hashes.write_text("{}")
+    costs = {}
+    asked = {"status": ["status"], "status --json": ["status", "--json"], "ls --obs": ["ls", "--obs", "0000000101"]}
+    asked |= {"logs": ["logs", "0000000101"]}
+    layout.log("xmm", "events", "0000000101").parent.mkdir(parents=True)
+    layout.log("xmm", "events", "0000000101").write_text("began\n")
+    for name, verb in asked.items():
+        runs = [measure([sys.executable, "-m", "daxa", *verb], root) for _ in range(3)]
+        costs[name] = min(runs, key=lambda cost: cost.cpu)
+    return costs
+
+
+def releases(root: Path, count: int) -> dict[str, float]:
+    """Megabytes that a commit of ten changed observations adds to Git, and after packing."""
+    layout, sizes = Layout(root), {}
+    chosen = {f"{i:010d}" for i in range(101, 101 + count, count // 10)}
+    for name in ("first", "second"):
+        write_ledgers(layout, name, chosen)
+        subprocess.run(["git", "add", "--", "ledger", "upstream", "selection"], cwd=root, check=True)
+        author = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
+        subprocess.run(["git", *author, "commit", "-qm", name], cwd=root, check=True)
+        sizes[f"{name}, loose"] = git_size(root)
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+        git.pack(root)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        sizes[f"{name}, packed"] = git_size(root)
+        sizes[f"{name}, CPU s of packing"] = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+    return sizes
+
+
+def git_size(root: Path) -> float:
+    """Megabytes of Git's objects."""
+    return sum(path.stat().st_size for path in (root / ".git" / "objects").rglob("*") if path.is_file()) / 1e6
 
 
 def report(found: dict[int, dict[str, Cost]], once: Cost) -> dict:
@@ -166,6 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", default="300,1000,3000")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--views", type=int, default=10000)
     parser.add_argument("--events", type=Path)
     options = parser.parse_args()
     if options.events:
@@ -175,12 +237,20 @@ def main() -> None:
     try:
         write_archive(place / "2", 2)
         once = measure([sys.executable, HERE, "--events", ".", "--workers", options.workers], place / "2")
+        seen = views(place / "views", options.views) if options.views else {}
+        kept = releases(place / "views", options.views) if options.views else {}
         found = {
             count: costs_of(place / str(count), count, options.workers) for count in map(int, options.counts.split(","))
         }
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    print(json.dumps(report(found, once)))
+    told = report(found, once)
+    for name, cost in seen.items():
+        print(f"{name:>16} of {options.views} observations: {cost.cpu:.2f} ({cost.wall:.2f})")
+    for name, size in kept.items():
+        print(f"{name:>28}: {size:.2f}{'' if 'CPU' in name else ' MB'}")
+    told["views"] = {"count": options.views, **{name: round(cost.cpu, 3) for name, cost in seen.items()}}
+    print(json.dumps(told | {"git": {name: round(size, 2) for name, size in kept.items()}}))
 
 
 if __name__ == "__main__":

@@ -20,11 +20,16 @@ __all__ = [
     "differs",
     "initialise",
     "origin_url",
+    "pack",
     "read_file",
     "tags",
     "tracked",
     "tracked_below",
 ]
+
+
+_LOOSE = 1_000_000
+"""Bytes of loose objects beyond which they are packed."""
 
 
 def initialise(root: Path) -> None:
@@ -150,6 +155,23 @@ def origin_url(root: Path) -> str:
     """Address of the remote ``origin``, '' without one."""
     with _repository(root) as repository:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
+
+
+def pack(root: Path, *, above: int = _LOOSE) -> bool:
+    """Pack all objects into one file, where the loose ones take more than so many bytes; whether it did.
+
+    A new version of a table is committed whole, and becomes a small difference only in a pack with the
+    version before.  Nothing is lost: what no branch names any more is packed as well.
+    """
+    with _repository(root) as repository:
+        counted = dict(line.split(": ") for line in repository.git.count_objects("-v").splitlines())
+        if int(counted["size"]) * 1024 <= above:
+            return False
+        try:
+            repository.git.repack("-a", "-d", "-l", "-q", "--keep-unreachable")
+        except GitCommandError as error:
+            raise _failure(root, error) from None
+        return True
 
 
 def _repository(root: Path) -> Repo:

@@ -70,7 +70,7 @@ def row_ids(path: Path) -> dict[str, str]:
     table = read_parquet(
         path, choose=lambda metadata: (list(range(metadata.num_row_groups)), ["obs_id", "path", "url"])
     )
-    lines = zip(*(table[name].to_numpy(zero_copy_only=False) for name in ("obs_id", "path", "url")), strict=True)
+    lines = zip(*(table[name].to_pylist() for name in ("obs_id", "path", "url")), strict=True)
     return {obs_id: url.removeprefix(f"{_ROW}:") for obs_id, file, url in lines if not file}
 
 
@@ -107,7 +107,7 @@ def _read(path: Path) -> tuple[list[_Line], str]:
         return [], ""
     table = read_parquet(path)
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
-    columns = (table[name].to_numpy(zero_copy_only=False).tolist() for name in _Line._fields)
+    columns = (table[name].to_pylist() for name in _Line._fields)
     return [_Line._make(row) for row in zip(*columns, strict=True)], origin
 
 

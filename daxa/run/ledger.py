@@ -96,8 +96,9 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
         lists = _column(path, table, "files").combine_chunks()
-        files = pa.table(dict(zip(_fields(path, lists), lists.flatten().flatten(), strict=True)))
-        columns["offsets"] = [0, *lists.value_lengths().to_numpy(zero_copy_only=False).cumsum().tolist()]
+        files = lists.values
+        files = pa.table({name: files.field(name) for name in _fields(path, lists)})
+        columns["offsets"] = lists.offsets.to_pylist()
         columns |= {name: _values(path, files, name) for name in wanted}
     found = LedgerColumns(**{name: columns.get(name, []) for name in LedgerColumns.__dataclass_fields__})
     _check_columns(path, found)
@@ -146,7 +147,7 @@ def _values(path: Path, table: pa.Table, name: str) -> list:
     fits = pa.types.is_int64 if name == "size" else _is_text
     if not fits(column.type):
         raise _no_ledger(path, f"its column {name} has the type {column.type}")
-    return column.to_numpy(zero_copy_only=False).tolist()
+    return column.to_pylist()
 
 
 def _column(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
