@@ -13,6 +13,7 @@ size, and let one observation be looked up without reading the others.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +91,7 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     """
     import pyarrow as pa
 
-    if not path.exists():
+    if not os.path.lexists(path):
         return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
     table = _read_table(path, partial(_choose, names, obs_ids))
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
@@ -205,7 +206,7 @@ def read_ledger(path: Path) -> dict[str, LedgerRow]:
     >>> read_ledger(Path("no-such-ledger.parquet"))
     {}
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     values, _ = _read(path)
     try:
