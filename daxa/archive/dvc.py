@@ -13,7 +13,7 @@ from daxa.archive.mend import held, mend
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program
 
-__all__ = ["add", "changed_stages", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
 
 _BUSY = "is busy"
 
@@ -62,7 +62,19 @@ def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
     return run_program([sys.executable, "-m", "dvc", *arguments], cwd=root, environ=environ, show=show)
 
 
-def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -> None:
+def recorded_digests(root: Path) -> dict[str, str]:
+    """Path to MD5 of the files that stages made when they last ended, as ``dvc.lock`` has them."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
+        return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", ())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, YAMLError):
+        return {}
+
+
+def repro(root: Path, *stages: str, force: bool = False, single: bool = False, keep_going: bool = False) -> None:
     """Bring the pipeline, or these stages, up to date; output goes to the terminal.
 
     Raises
@@ -70,7 +82,8 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
     ProgramError
         A stage failed, for the reason that it has printed.
     """
-    options = [*(["--force"] if force else []), *(["--single-item"] if single else [])]
+    chosen = {"--force": force, "--single-item": single, "--keep-going": keep_going}
+    options = [option for option, wanted in chosen.items() if wanted]
     ended = run_dvc(root, "repro", *options, *stages, show=True)
     if ended.code:
         raise ProgramError(

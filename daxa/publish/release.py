@@ -149,6 +149,7 @@ def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Re
     if changes := git.changes(layout.root):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
     git.create_tag(layout.root, tag, text)
+    git.pack(layout.root)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
 
 

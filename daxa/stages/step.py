@@ -8,6 +8,7 @@ from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig, load_config, settings_of
 from daxa.archive.layout import Layout
+from daxa.archive.notes import noted
 from daxa.archive.upstream import add_arrivals, row_ids
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
@@ -43,13 +44,21 @@ def run_step(
     Raises
     ------
     ArchiveError
-        More observations failed than the archive's policy allows.
+        A task met a bug, every task failed, or more failed than the archive's policy allows; the
+        ledger says which.
     ConfigError
         The configuration cannot be used.
     ServiceError, StorageError
         Nothing can go on; what was done is kept.
     """
     layout = Layout(root)
+    with noted(layout, f"{step}-{mission}"):
+        return _run_step(layout, step, mission, observe)
+
+
+def _run_step(
+    layout: Layout, step: str, mission: str, observe: Callable[[Outcome, int, int], None] | None
+) -> list[Outcome]:
     config = load_config(layout)
     outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
     if step == "fetch":
@@ -122,10 +131,37 @@ def _inputs(step: str, row: LedgerRow | None) -> tuple[Input, ...]:
 
 
 def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Sequence[Outcome]) -> None:
+    """Let the stage fail where its failures say more than that some observations cannot be had.
+
+    The rows are in the ledger by now, and DVC does not take a stage that failed for done.
+    """
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed and len(failed) > config.policy.max_failed_stage * len(outcomes):
+    if not failed:
+        return
+    bugs = [outcome for outcome in failed if outcome.reason.startswith("bug.")]
+    tried = [outcome for outcome in outcomes if outcome.status in ("done", "kept", "failed")]
+    first = (bugs or failed)[0]
+    read = f"read `daxa logs {first.obs_id} --step {step}`"
+    if bugs:
+        raise ArchiveError(
+            "bug",
+            f"{len(bugs)} of {len(tried)} observations of {mission} met a bug in daxa at {step}: {first.reason}, "
+            f"such as {first.obs_id}",
+            remedy=f"{read} and report what it says; what is done is kept, and `daxa run` tries the others again",
+        )
+    if len(failed) == len(tried):
+        raise ArchiveError(
+            "all-failed",
+            f"{_all(len(failed))} of {mission} failed at {step}: {first.reason}, such as {first.obs_id}",
+            remedy=f"{read}, mend the cause and run `daxa run`, or leave them out with `daxa select`",
+        )
+    if len(failed) > config.policy.max_failed_stage * len(tried):
         raise ArchiveError(
             "too-many-failed",
-            f"{len(failed)} of {len(outcomes)} observations of {mission} failed at {step}, such as {failed[0].obs_id}",
-            remedy=f"read `daxa logs {failed[0].obs_id} --step {step}`, or raise max_failed_stage in daxa.toml",
+            f"{len(failed)} of {len(tried)} observations of {mission} failed at {step}, such as {first.obs_id}",
+            remedy=f"{read}, or raise max_failed_stage in daxa.toml",
         )
+
+
+def _all(count: int) -> str:
+    return f"all {count} observations" if count > 1 else "the only observation"
