@@ -353,7 +353,7 @@ def _without_input(one: _Comparison, obs_id: str) -> tuple[Status, str, str]:
         return "todo", "input.failed", ""
     if one.recorded.columns.outcome[at] == "skipped":
         return "skipped", one.recorded.columns.reason[at], ""
-    return "outdated", "input changed", f"{before.step} has failed since"
+    return "outdated", "input.failed", f"{before.step} has failed since"
 
 
 def _judge_closely(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) -> tuple[Status, str, str]:
