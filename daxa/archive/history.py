@@ -18,7 +18,16 @@ from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import read_chosen
 from daxa.spelling import did_you_mean
 
-__all__ = ["LogText", "Recorded", "check_names", "check_obs_ids", "find_logs", "read_recorded", "selected_ids"]
+__all__ = [
+    "LogText",
+    "Recorded",
+    "check_names",
+    "check_obs_ids",
+    "find_logs",
+    "is_running",
+    "read_recorded",
+    "selected_ids",
+]
 
 _MOST_CHOICES = 20
 
@@ -78,6 +87,11 @@ class Recorded:
             for column in (columns.outcome, columns.reason, columns.fingerprint, columns.parts)
         )
         return LedgerRow(obs_id, *texts, files)
+
+
+def is_running(layout: Layout, mission: str, step: str) -> bool:
+    """Whether a stage runs, or was stopped: its journal stands beside the ledger."""
+    return layout.is_repository and layout.places(mission, step).journal.exists()
 
 
 def read_recorded(

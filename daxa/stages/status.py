@@ -19,13 +19,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import Recorded, check_names, check_obs_ids, read_recorded
+from daxa.archive.history import Recorded, check_names, check_obs_ids, is_running, read_recorded
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.work import written_paths
 from daxa.errors import ConfigError
 from daxa.records import Outcome, Status
 from daxa.run.hashes import MANIFEST, State
+from daxa.run.ledger import LedgerColumns
 from daxa.run.plan import reason_to_run
 from daxa.run.presence import Presence, look_at_directories, look_at_files, look_at_nothing
 from daxa.run.task import LedgerRow, canonical, fingerprint_text
@@ -145,7 +147,7 @@ def read_status(
     check_names("mission", missions, config.missions)
     check_names("step", steps, STEPS)
     wanted = [mission for mission in config.missions if mission in missions or not missions]
-    chosen = {mission: read_chosen(layout.selection(mission)) for mission in wanted}
+    chosen = {mission: _chosen(layout, mission) for mission in wanted}
     if obs_ids:
         check_obs_ids(obs_ids, {obs_id for ids in chosen.values() for obs_id in ids})
         chosen = {
@@ -166,6 +168,12 @@ def read_status(
         for stage in _mission_status(layout, mission, chosen[mission], how)
         if stage.step in steps or not steps
     ]
+
+
+def _chosen(layout: Layout, mission: str) -> dict[str, tuple[str, ...]]:
+    path = layout.selection(mission)
+    found = cached(layout, path, lambda: list(read_chosen(path).items()))
+    return {obs_id: tuple(instruments) for obs_id, instruments in found}
 
 
 @dataclass(frozen=True)
@@ -216,19 +224,45 @@ def _mission_status(
     recipes = read_recipes(layout, mission)
     before = None
     for step in STEPS:
-        last = step == STEPS[-1]
-        names = {"outcome", "reason", "fingerprint", "parts"}
-        names |= set() if last else {"path", "science"}
-        names |= {"path", "size", "sha256"} if how.every_file else set()
         wanted = _fingerprints(recipes[step], chosen, before)
-        recorded = read_recorded(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
+        recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         at_work = not written.isdisjoint(how.busy)
         one = _Comparison(layout, recipes[step], chosen, before, wanted, recorded, at_work)
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        before = _Before(step, recorded.outcomes(), statuses, {} if last else _digests(step, recorded))
+        before = _Before(step, recorded.outcomes(), statuses, digests)
+
+
+_SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")
+
+
+def _recorded(
+    layout: Layout, mission: str, step: str, wanted: Mapping[str, str], how: _How
+) -> tuple[Recorded, Mapping[str, str]]:
+    """What is recorded of a stage, and the digests of its products.
+
+    Of a large archive, only what every observation is compared by; what is looked at closely is
+    read then.
+    """
+    names = {"outcome", "reason", "fingerprint"}
+    if how.every_file or is_running(layout, mission, step):
+        names |= {"parts", "path", "science", "size", "sha256"}
+        recorded = read_recorded(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
+        return recorded, _digests(step, recorded)
+
+    def summarise() -> dict[str, list[str]]:
+        whole = read_recorded(layout, mission, step, names | {"path", "science"})
+        digests = _digests(step, whole)
+        columns = {name: getattr(whole.columns, name) for name in _SUMMARY}
+        return columns | {"digests": [digests[obs_id] for obs_id in whole.columns.obs_id]}
+
+    summary = cached(layout, layout.ledger(mission, step), summarise)
+    digests = dict(zip(summary["obs_id"], summary.pop("digests"), strict=True))
+    empty = {name: [] for name in LedgerColumns.__dataclass_fields__}
+    columns = LedgerColumns(**(empty | summary))
+    return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}), digests
 
 
 def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
@@ -294,7 +328,7 @@ def _presence(one: _Comparison, how: _How) -> Presence:
 
 def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     recipe = one.recipe
-    one = _with_files(one, presence)
+    one = _with_rows(one, presence)
     changes = Changes(one.layout, recipe)
     judged = [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
     problem = None
@@ -315,14 +349,21 @@ def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     )
 
 
-def _with_files(one: _Comparison, presence: Presence) -> _Comparison:
-    """With the files of the observations that are looked at, where they were not read with all others."""
-    if not presence.suspects or one.recorded.columns.size:
+def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
+    """With the whole rows of the observations that are looked at closely, where they were not read with all others."""
+    columns = one.recorded.columns
+    if columns.parts:
         return one
-    mission, step = one.recipe.mission, one.recipe.step
-    names = {"outcome", "reason", "fingerprint", "parts", "path", "size", "sha256"}
-    found = read_recorded(one.layout, mission, step, names, obs_ids=presence.suspects, wanted=one.wanted)
-    return replace(one, looked={obs_id: found.row(obs_id) for obs_id in found.places})
+    close = {
+        obs_id
+        for obs_id, outcome, fingerprint in zip(columns.obs_id, columns.outcome, columns.fingerprint, strict=True)
+        if outcome != "failed" and (outcome != "done" or fingerprint != one.wanted.get(obs_id))
+    }
+    if close := (close | (presence.suspects or set())) & one.wanted.keys() & one.recorded.places.keys():
+        names = {"outcome", "reason", "fingerprint", "parts", "path", "size", "sha256"}
+        found = read_recorded(one.layout, one.recipe.mission, one.recipe.step, names, obs_ids=close, wanted=one.wanted)
+        return replace(one, looked={obs_id: found.row(obs_id) for obs_id in found.places})
+    return one
 
 
 _DONE = ("done", "", "")
