@@ -136,8 +136,7 @@ class Archive:
 
     def logs(self, obs_id: str, step: str | None = None) -> str:
         """What was written while the observation was worked on."""
-        steps = () if step is None else (step,)
-        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, steps))
+        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
 
     def products(
         self,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.naming import did_you_mean, several
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, read_columns
 from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import read_chosen
-from daxa.spelling import did_you_mean
 
 __all__ = [
     "LogText",
@@ -191,7 +191,11 @@ def check_names(what: str, asked: Iterable[str], known: Collection[str]) -> None
 
 
 def find_logs(
-    layout: Layout, config: ArchiveConfig, obs_id: str, steps: Collection[str] = (), missions: Collection[str] = ()
+    layout: Layout,
+    config: ArchiveConfig,
+    obs_id: str,
+    steps: str | Collection[str] | None = None,
+    missions: Collection[str] = (),
 ) -> list[LogText]:
     """Logs of an observation, in the order of the steps.
 
@@ -211,6 +215,7 @@ def find_logs(
     CriteriaError
         There is no such step or mission.
     """
+    steps = several(steps)
     check_names("step", steps, STEPS)
     check_names("mission", missions, config.missions)
     chosen = {mission: selected_ids(layout, mission) for mission in missions or config.missions}

@@ -12,6 +12,7 @@ from daxa.archive.history import Recorded, check_names, check_obs_ids, read_reco
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
 from daxa.missions import find_mission
+from daxa.naming import several
 from daxa.run.hashes import MANIFEST
 from daxa.run.product import KINDS, parse_product
 from daxa.run.rows import check_path
@@ -109,7 +110,7 @@ def find_products(
 ) -> list[dict[str, object]]:
     """The rows of `list_products`, without the cost of a table."""
     asked = _Asked(
-        *(_several(names) for names in (mission, step, obs_id, kind, instrument)),
+        *(several(names) for names in (mission, step, obs_id, kind, instrument)),
         () if band is None else (band,) if isinstance(band[0], float | int) else tuple(band),
     )
     check_names("mission", asked.missions, config.missions)
@@ -126,10 +127,6 @@ def find_products(
         _check_bands(asked, rows)
         rows = [row for row in rows if (row["lo_kev"], row["hi_kev"]) in asked.bands]
     return rows
-
-
-def _several(names: Names) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def _rows(layout: Layout, config: ArchiveConfig, asked: _Asked) -> Iterator[dict[str, object]]:
