@@ -15,7 +15,8 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.naming import did_you_mean, several
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, read_columns
-from daxa.run.task import LedgerRow, ProductFile
+from daxa.run.rows import row_from_plain
+from daxa.run.task import LedgerRow
 from daxa.selection.store import read_chosen
 
 __all__ = [
@@ -65,28 +66,26 @@ class Recorded:
         return {obs_id: self.columns.outcome[at] for obs_id, at in self.places.items()}
 
     def row(self, obs_id: str) -> LedgerRow | None:
-        """The row of an observation, with its files as far as their columns were read."""
+        """The whole row of an observation, whose columns must all have been read but that of science digests.
+
+        Raises
+        ------
+        DataError
+            It holds what cannot be.
+        """
         if obs_id not in self.places:
             return None
         at, columns = self.places[obs_id], self.columns
-        files = ()
-        if columns.size and columns.sha256:
-            begin, end = columns.offsets[at : at + 2]
-            science = columns.science or columns.sha256
-            files = tuple(
-                map(
-                    ProductFile,
-                    columns.path[begin:end],
-                    columns.size[begin:end],
-                    columns.sha256[begin:end],
-                    science[begin:end],
-                )
+        science = columns.science or columns.sha256
+        span = slice(*columns.offsets[at : at + 2])
+        files = [
+            {"path": path, "size": size, "sha256": sha256, "science": other}
+            for path, size, sha256, other in zip(
+                columns.path[span], columns.size[span], columns.sha256[span], science[span], strict=True
             )
-        texts = (
-            column[at] if column else ""
-            for column in (columns.outcome, columns.reason, columns.fingerprint, columns.parts)
-        )
-        return LedgerRow(obs_id, *texts, files)
+        ]
+        texts = {name: getattr(columns, name)[at] for name in ("outcome", "reason", "fingerprint", "parts")}
+        return row_from_plain({"obs_id": obs_id, "files": files, **texts})
 
 
 def is_running(layout: Layout, mission: str, step: str) -> bool:
