@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,20 +13,31 @@ from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.named import (
+    named_missions,
+)
 from daxa.errors import CriteriaError
+from daxa.naming import several
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     import pandas as pd
+    from astropy.units import Quantity
 
     from daxa.archive.choose import SelectionPlan
+    from daxa.archive.problems import Problem
     from daxa.publish.verify import Verification
     from daxa.query.mission import Mission
     from daxa.report.coverage import Coverage
     from daxa.report.mosaic import Mosaicked
     from daxa.xray.imaging.positions import Aperture
+
+    Names = str | Mission | Sequence[str | Mission] | None
+    ObsIds = str | int | Sequence[str | int] | None
+    Band = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
+    Bands = Band | Sequence[Band] | None
 
 __all__ = ["Archive", "open"]
 
@@ -49,16 +60,33 @@ class Archive:
     def create(
         cls,
         directory: str | PathLike[str],
-        missions: Sequence[Mission],
+        missions: Mission | Sequence[Mission],
         *,
         title: str = "",
         creators: Sequence[Creator] = (),
         remote: str = "",
     ) -> Archive:
-        """Select observations and generate the repository; see `daxa.archive.create.create_archive`."""
+        """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
+
+        Parameters
+        ----------
+        directory
+            A new directory; its name becomes the archive's.
+        missions
+            One or several, with conditions: the whole archive of a mission is selected only where
+            ``filter(everything=True)`` says so.
+        title, creators, remote
+            As for `daxa.archive.create.create_archive`.
+
+        Raises
+        ------
+        CriteriaError
+            No condition says which observations of a mission are wanted.
+        """
         from daxa.archive.create import create_archive
 
-        layout = create_archive(Path(directory), missions, title=title, creators=creators, remote=remote)
+        chosen = [_with_conditions(mission) for mission in several(missions)]
+        layout = create_archive(Path(directory), chosen, title=title, creators=creators, remote=remote)
         return cls(layout.root)
 
     @property
@@ -73,7 +101,7 @@ class Archive:
 
     def select(
         self,
-        missions: Sequence[Mission | str] | None = None,
+        missions: Mission | str | Sequence[Mission | str] | None = None,
         *,
         also: bool = False,
         refresh: bool = False,
@@ -82,15 +110,17 @@ class Archive:
     ) -> SelectionPlan:
         """Compare what criteria select with what is selected; see `daxa.archive.choose.plan_selection`.
 
-        Nothing is written until the plan is accepted: ``archive.accept(plan)``.
+        A mission by its name stands for its present criteria.  Nothing is written until the plan is accepted:
+        ``archive.accept(plan)``.
         """
         from daxa.archive.choose import plan_selection
 
-        return plan_selection(self.layout, missions, also=also, refresh=refresh, max_age=max_age, offline=offline)
+        asked = None
+        if missions is not None:
+            asked = [one if isinstance(one, str) else _with_conditions(one) for one in several(missions)]
+        return plan_selection(self.layout, asked, also=also, refresh=refresh, max_age=max_age, offline=offline)
 
-    def update(
-        self, missions: Sequence[str] | None = None, *, observe: Callable[[str], None] = lambda name: None
-    ) -> SelectionPlan:
+    def update(self, missions: Names = None, *, observe: Callable[[str], None] = lambda name: None) -> SelectionPlan:
         """Compare what the archive's criteria select on fresh observation tables with what is selected.
 
         Raises
@@ -103,25 +133,44 @@ class Archive:
         from daxa.archive.choose import plan_selection
         from daxa.archive.config import settings_of
 
-        if settings_of(self.config).offline:
+        config = self.config
+        if settings_of(config).offline:
             raise CriteriaError(
                 "offline",
                 "an update needs the network",
                 remedy="unset DAXA_OFFLINE; `daxa select` compares on the observation tables at hand",
             )
-        return plan_selection(self.layout, missions, refresh=True, observe=observe)
+        return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
     def accept(self, plan: SelectionPlan) -> str:
         """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
         enter_archive(self.layout)
         return plan.apply()
 
-    def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
-        """Do what is not done yet and what failed before; answer with the status."""
+    def run(self, missions: Names = ()) -> list[Outcome]:
+        """Do what is not done yet and what failed before; answer with the status.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+
+        Raises
+        ------
+        CriteriaError
+            A mission is not in the archive.
+        ConfigError
+            A params file cannot be used as it is written; nothing was begun.
+        ProgramError
+            A stage stopped.
+        """
+        from daxa.archive.check import check_parameters
         from daxa.archive.pipeline import run_pipeline
 
         enter_archive(self.layout)
-        run_pipeline(self.layout, self.config, missions)
+        config = self.config
+        check_parameters(self.layout, config)
+        run_pipeline(self.layout, config, named_missions(config, missions))
         return self.status()
 
     def status(self) -> list[Outcome]:
@@ -134,31 +183,51 @@ class Archive:
         """The records of what failed."""
         return [outcome for outcome in self.status() if outcome.status == "failed"]
 
-    def logs(self, obs_id: str, step: str | None = None) -> str:
+    def check(self) -> list[Problem]:
+        """What is wrong with ``daxa.toml`` and ``params/*.toml``; empty where all is right."""
+        from daxa.archive.check import find_problems
+
+        return find_problems(self.layout)
+
+    def logs(self, obs_id: str | int, step: str | None = None) -> str:
         """What was written while the observation was worked on."""
         return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
 
     def products(
         self,
-        mission: str | Collection[str] | None = None,
+        mission: Names = None,
         *,
-        step: str | Collection[str] | None = None,
-        obs_id: str | Collection[str] | None = None,
-        kind: str | Collection[str] | None = None,
-        instrument: str | Collection[str] | None = None,
-        band: tuple[float, float] | Sequence[tuple[float, float]] | None = None,
+        obs_id: ObsIds = None,
+        kind: str | Sequence[str] | None = None,
+        instrument: str | Sequence[str] | None = None,
+        step: str | Sequence[str] | None = None,
+        band: Bands = None,
     ) -> pd.DataFrame:
-        """Table of products, one row per file; see `daxa.archive.products.list_products`."""
+        """Table of products, one row per file.
+
+        Parameters
+        ----------
+        mission, obs_id, kind, instrument, step, band
+            Only these, one or several; kinds are those of `daxa.run.product.KINDS`, bands ``"0.5-2 keV"`` or
+            (0.5, 2) in keV.
+
+        Raises
+        ------
+        CriteriaError
+            There is no such mission, kind, instrument or step; the remedy names those that there are.
+        ArchiveError
+            The observation is not selected.
+        """
         from daxa.archive.products import list_products
 
         return list_products(
             self.layout,
             self.config,
             mission,
-            step=step,
             obs_id=obs_id,
             kind=kind,
             instrument=instrument,
+            step=step,
             band=band,
         )
 
@@ -166,10 +235,10 @@ class Archive:
         self,
         targets: object,
         *,
-        missions: Sequence[str] = (),
-        obs_ids: Sequence[str] = (),
-        instruments: Sequence[str] = (),
-        bands: Sequence[tuple[float, float]] = (),
+        missions: Names = None,
+        obs_ids: ObsIds = None,
+        instruments: str | Sequence[str] | None = None,
+        bands: Bands = None,
         aperture: Aperture | None = None,
         workers: int = 0,
         observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
@@ -179,9 +248,11 @@ class Archive:
         Parameters
         ----------
         targets
-            A file or table with columns ``ra`` and ``dec``, as `daxa.query.sample.read_sample` takes it.
+            A file or table with columns ``ra`` and ``dec``, a `~astropy.coordinates.SkyCoord`, (ra, dec) in
+            degrees, a name, or many places and names (`daxa.query.targets.read_targets`).
         missions, obs_ids, instruments, bands
-            What is asked; what is empty is all.  Bands are (from, to) in keV.
+            Only these, one or several; by default all.  Bands are ``"0.5-2 keV"``, (0.5, 2) in keV, or two
+            quantities.
         aperture
             How counts are taken (`daxa.xray.imaging.positions.Aperture`).
         workers, observe
@@ -195,7 +266,7 @@ class Archive:
         from daxa.report.coverage import cover_targets
         from daxa.report.imaged import Asked
 
-        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), tuple(bands))
+        asked = Asked(missions, obs_ids, instruments, bands)
         return cover_targets(
             self.layout, self.config, targets, asked, aperture=aperture, workers=workers, observe=observe
         )
@@ -204,10 +275,10 @@ class Archive:
         self,
         directory: str | PathLike[str],
         *,
-        missions: Sequence[str] = (),
-        obs_ids: Sequence[str] = (),
-        instruments: Sequence[str] = (),
-        band: tuple[float, float] | None = None,
+        missions: Names = None,
+        obs_ids: ObsIds = None,
+        instruments: str | Sequence[str] | None = None,
+        band: Bands = None,
         pixel_arcsec: float = 0.0,
         weights: Mapping[str, float] | None = None,
         observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
@@ -219,14 +290,15 @@ class Archive:
         directory
             Where the files go, outside the archive.
         missions, obs_ids, instruments, band
-            What goes in; what is empty is all, but the band must be one: (from, to) in keV.
+            Only these, one or several; by default all.  The band must be one: ``"0.5-2 keV"``, (0.5, 2) in keV,
+            or two quantities.
         pixel_arcsec, weights, observe
             As for `daxa.report.mosaic.mosaic_archive`.
         """
         from daxa.report.imaged import Asked
         from daxa.report.mosaic import mosaic_archive
 
-        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), (band,) if band else ())
+        asked = Asked(missions, obs_ids, instruments, band)
         return mosaic_archive(
             self.layout,
             self.config,
@@ -270,6 +342,33 @@ class Archive:
             f"<p>Archive <b>{html.escape(self.config.name)}</b> in {html.escape(str(self.root))}</p>"
             f"<table><tr>{heads}</tr>{lines}</table>"
         )
+
+
+def _only(names: Sequence[str]) -> str | None:
+    return names[0] if len(names) == 1 else None
+
+
+def _with_conditions(mission: object) -> Mission:
+    """A mission of which something was asked."""
+    from daxa.query import Mission
+    from daxa.query.criteria import Criteria
+
+    if isinstance(mission, str):
+        mission = Mission(mission)
+    if not isinstance(mission, Mission):
+        raise CriteriaError(
+            "mission",
+            f"{str(mission)[:100]!r} is not a mission",
+            remedy='give daxa.Mission("xmm").filter(...), or several of them',
+        )
+    if mission.criteria == Criteria():
+        raise CriteriaError(
+            "nothing-asked",
+            f"no condition says which observations of {mission.spec.title} are wanted",
+            remedy=f'add conditions: daxa.Mission("{mission.name}").filter(target="Abell 907"); '
+            "filter(everything=True) selects the whole archive",
+        )
+    return mission
 
 
 def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, str]:

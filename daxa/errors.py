@@ -18,7 +18,8 @@
         +-- ProgramError          program.*    Git, DVC, a mission tool  exit 13
 
 An error carries a stable ``code`` for machines, a message that names the ObsID
-or the file, and a ``remedy`` that says what to do next.  Whatever is raised
+or the file (with its whole path), and a ``remedy`` that says what to do next; its
+``str`` holds both, as tracebacks and notebooks show it.  Whatever is raised
 outside this tree is a bug, and keeps its traceback.
 
 ``environmental`` errors mean that no observation can go on: they stop a stage.
@@ -60,9 +61,12 @@ class DaxaError(Exception):
 
     Examples
     --------
-    >>> error = CriteriaError("position", "'12h' is no position", remedy="give RA,DEC in degrees")
+    >>> error = CriteriaError("position", "'12h' is not a valid position", remedy="give RA,DEC in degrees")
     >>> error.code, error.exit_code
     ('criteria.position', 3)
+    >>> print(error)
+    '12h' is not a valid position
+      -> give RA,DEC in degrees
     """
 
     family = "daxa"
@@ -79,6 +83,9 @@ class DaxaError(Exception):
     def code(self) -> str:
         """The stable code, such as ``criteria.empty``."""
         return f"{self.family}.{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.remedy}" if self.remedy else self.message
 
     def __reduce__(self):
         return (_rebuild, (type(self), self.name, self.message, self.remedy))

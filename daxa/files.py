@@ -19,6 +19,7 @@ from daxa.errors import DataError
 __all__ = [
     "TEXT_LIMIT",
     "TOML_LIMIT",
+    "no_link",
     "open_plain",
     "parse_json",
     "parse_toml",
@@ -31,14 +32,19 @@ __all__ = [
 TEXT_LIMIT = 64 << 20
 """Bytes of a text file of an archive: logs and listings of directories are the largest."""
 
-TOML_LIMIT = 4 << 20
-"""Bytes of a TOML file of an archive: 100,000 ObsIDs take 1.6 MB."""
+TOML_LIMIT = 16 << 20
+"""Bytes of a TOML file of an archive: criteria with a sample of 100,000 named objects take 8 MB."""
 
 _DEPTH = 100
 """Tables within tables in a TOML file; daxa's own have 6."""
 
 _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _DEPTH)
 """The parser takes cubic time over the parts of a dotted key."""
+
+
+def no_link(path: str, flags: int) -> int:
+    """Opener for `open` that follows no link in the last component, for files that are written."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def open_plain(path: Path, *, limit: int = TEXT_LIMIT) -> BinaryIO:
@@ -130,7 +136,9 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     except RecursionError:
         pass
     raise DataError(
-        "too-deep", f"{path} is nested more than {_DEPTH} deep", remedy=f"restore it: `git checkout -- {path.name}`"
+        "too-deep",
+        f"{path} is nested too deeply: more than {_DEPTH} levels",
+        remedy=f"restore it: `git checkout -- {path.name}`",
     )
 
 

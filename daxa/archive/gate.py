@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.accept import finish_accepted
+from daxa.archive.accept import finish_accepted, refuse_unfinished
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
 __all__ = ["check_archive", "enter_archive"]
@@ -74,28 +75,19 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
     UntrustedArchive
         Something stands in the archive that could do harm; it is named.
     ArchiveError
-        The directory is no archive, or `acting` and it is no Git repository.
+        The directory is no archive, or a change of its selection was interrupted; or, `acting`, it is no Git
+        repository, or not what daxa would write (`daxa.archive.trust.refuse_foreign`).
     ConfigError
         ``daxa.toml`` cannot be used.
     StorageError
         `acting`, and the Git directory or the data stand on another disk.
     """
-    if acting or layout.is_repository:
-        _check_plain(layout.private.parent, "a directory")
-    for path in _looked_at(layout):
-        _check_entries(path)
-    for name in _FILES:
-        _check_plain(layout.root / name, "a file")
-    for name in _DIRECTORIES:
-        _check_plain(layout.root / name, "a directory")
-    config = load_config(layout)
-    written = list(_written(layout, config))
-    for path in written:
-        _check_plain(path, "a directory")
-    if acting or layout.is_repository:
-        _refuse_tracked(layout)
+    _check_fixed(layout, acting=acting)
+    if layout.is_repository:
+        refuse_unfinished(layout)
+    config = _check_missions(layout, acting=acting)
     if acting:
-        _check_disk(layout, written)
+        refuse_foreign(layout, config)
 
 
 def enter_archive(layout: Layout) -> None:
@@ -106,8 +98,36 @@ def enter_archive(layout: Layout) -> None:
     UntrustedArchive, ArchiveError, ConfigError, StorageError
         As `check_archive` and `daxa.archive.accept.finish_accepted`.
     """
-    check_archive(layout, acting=True)
+    _check_fixed(layout, acting=True)
+    _check_missions(layout, acting=True)
+    # Between the old files and the new the pipeline may not be that of the configuration.
     finish_accepted(layout)
+    refuse_foreign(layout, load_config(layout))
+
+
+def _check_fixed(layout: Layout, *, acting: bool) -> None:
+    """What every archive has, and what Git tracks."""
+    if acting or layout.is_repository:
+        _check_plain(layout.private.parent, "a directory")
+    for path in _looked_at(layout):
+        _check_entries(path)
+    for name in _FILES:
+        _check_plain(layout.root / name, "a file")
+    for name in _DIRECTORIES:
+        _check_plain(layout.root / name, "a directory")
+    if acting or layout.is_repository:
+        _refuse_tracked(layout)
+
+
+def _check_missions(layout: Layout, *, acting: bool) -> ArchiveConfig:
+    """What the missions of this archive have, and give its configuration."""
+    config = load_config(layout)
+    written = list(_written(layout, config))
+    for path in written:
+        _check_plain(path, "a directory")
+    if acting:
+        _check_disk(layout, written)
+    return config
 
 
 def _looked_at(layout: Layout) -> Iterator[Path]:

@@ -5,32 +5,23 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import ArchiveError, CriteriaError
-from daxa.naming import did_you_mean, several
+from daxa.archive.named import named_missions, named_obs_ids, named_steps
+from daxa.errors import ArchiveError
+from daxa.files import read_plain
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, read_columns
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
 from daxa.selection.store import read_chosen
 
-__all__ = [
-    "LogText",
-    "Recorded",
-    "check_names",
-    "check_obs_ids",
-    "find_logs",
-    "is_running",
-    "read_recorded",
-    "selected_ids",
-]
-
-_MOST_CHOICES = 20
+__all__ = ["LogText", "Recorded", "find_logs", "is_running", "read_recorded", "selected_ids"]
 
 
 @dataclass(frozen=True)
@@ -166,29 +157,6 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
     return list(read_chosen(layout.selection(mission)))
 
 
-def check_names(what: str, asked: Iterable[str], known: Collection[str]) -> None:
-    """Make sure that names are among those that an archive has.
-
-    Raises
-    ------
-    CriteriaError
-        One is not; the message names the most similar one, the remedy all that there are.
-
-    Examples
-    --------
-    >>> check_names("step", ["clean"], ["fetch", "clean"])
-    """
-    for name in asked:
-        if name not in known:
-            choices = list(known) if isinstance(known, Sequence) else sorted(known)
-            more = f" and {len(choices) - _MOST_CHOICES} more" if len(choices) > _MOST_CHOICES else ""
-            raise CriteriaError(
-                what,
-                f"there is no {what} {name!r}{did_you_mean(name, known)}",
-                remedy=f"choose from {', '.join(choices[:_MOST_CHOICES])}{more}",
-            )
-
-
 def find_logs(
     layout: Layout,
     config: ArchiveConfig,
@@ -214,41 +182,21 @@ def find_logs(
     CriteriaError
         There is no such step or mission.
     """
-    steps = several(steps)
-    check_names("step", steps, STEPS)
-    check_names("mission", missions, config.missions)
-    chosen = {mission: selected_ids(layout, mission) for mission in missions or config.missions}
-    holding = [mission for mission, ids in chosen.items() if obs_id in ids]
-    if not holding:
-        check_obs_ids([obs_id], {one for ids in chosen.values() for one in ids})
+    wanted = named_steps(steps)
+    chosen = named_missions(config, missions) or tuple(config.missions)
+    (obs_id,) = named_obs_ids(layout, chosen, obs_id)
+    holding = [mission for mission in chosen if obs_id in selected_ids(layout, mission)]
     found = [
-        LogText(mission, step, obs_id, path.read_text(encoding="utf-8", errors="replace"))
+        LogText(mission, step, obs_id, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
         for mission in holding
-        for step in (one for one in STEPS if one in steps or not steps)
-        if (path := layout.log(mission, step, obs_id)).is_file()
+        for step in (one for one in STEPS if one in wanted or not wanted)
+        if os.path.lexists(path := layout.log(mission, step, obs_id))
     ]
     if not found:
-        of_steps = f" for {', '.join(steps)}" if steps else ""
+        of_steps = f" for {', '.join(wanted)}" if wanted else ""
         raise ArchiveError(
             "no-log",
             f"there is no log of {obs_id}{of_steps} here",
             remedy="logs come with `daxa run`; those of a release with `dvc pull logs.dvc`",
         )
     return found
-
-
-def check_obs_ids(asked: Iterable[str], known: Collection[str]) -> None:
-    """Make sure that observations are among those of an archive.
-
-    Raises
-    ------
-    ArchiveError
-        One is not; the message says which is most similar.
-    """
-    for obs_id in asked:
-        if obs_id not in known:
-            raise ArchiveError(
-                "no-observation",
-                f"{obs_id} is not in this archive{did_you_mean(obs_id, known)}",
-                remedy="list its observations with `daxa ls`",
-            )

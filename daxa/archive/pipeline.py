@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import check_names, read_recorded
+from daxa.archive.history import read_recorded
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.named import named_missions
 from daxa.archive.notes import clear_notes, read_notes
 from daxa.archive.work import at_work
 from daxa.errors import ArchiveError, DaxaError, ProgramError
@@ -68,7 +69,7 @@ def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] 
     DaxaError
         What stopped a stage; where several did, the first.
     """
-    check_names("mission", missions, config.missions)
+    missions = named_missions(config, missions)
     if pids := at_work(layout.root):
         raise ArchiveError(
             "busy",

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import Recorded, check_names, check_obs_ids, read_recorded, selected_ids
+from daxa.archive.history import Recorded, read_recorded
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import DataError
-from daxa.missions import find_mission
-from daxa.naming import several
+from daxa.archive.named import (
+    named_bands,
+    named_instruments,
+    named_kinds,
+    named_missions,
+    named_obs_ids,
+    named_steps,
+)
+from daxa.errors import CriteriaError, DataError
+from daxa.quantities import band_text
 from daxa.run.hashes import MANIFEST
-from daxa.run.product import KINDS, parse_product
+from daxa.run.product import parse_product
 from daxa.run.rows import check_path
 
 if TYPE_CHECKING:
@@ -39,32 +46,26 @@ PRODUCT_COLUMNS = (
 )
 """Columns of the table of products."""
 
-Names = str | Collection[str] | None
-Band = tuple[float, float]
-
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked for; what is empty asks for all."""
+    """Which rows of which ledgers; no ObsID asks for all."""
 
     missions: tuple[str, ...]
     steps: tuple[str, ...]
     obs_ids: tuple[str, ...]
-    kinds: tuple[str, ...]
-    instruments: tuple[str, ...]
-    bands: tuple[Band, ...]
 
 
 def list_products(
     layout: Layout,
     config: ArchiveConfig,
-    mission: Names = None,
+    mission: object = None,
     *,
-    step: Names = None,
-    obs_id: Names = None,
-    kind: Names = None,
-    instrument: Names = None,
-    band: Band | Sequence[Band] | None = None,
+    step: object = None,
+    obs_id: object = None,
+    kind: object = None,
+    instrument: object = None,
+    band: object = None,
 ) -> pd.DataFrame:
     """Products of the archive as a table, one row per file.
 
@@ -72,10 +73,8 @@ def list_products(
     ----------
     layout, config
         The archive.
-    mission, step, obs_id, kind, instrument
-        Only these: a name, or several; all by default.
-    band
-        Only this energy band, or these: (from, to) in keV.
+    mission, step, obs_id, kind, instrument, band
+        Only these, one or several, named as `daxa.archive.named` takes them; all by default.
 
     Returns
     -------
@@ -100,38 +99,31 @@ def list_products(
 def find_products(
     layout: Layout,
     config: ArchiveConfig,
-    mission: Names = None,
+    mission: object = None,
     *,
-    step: Names = None,
-    obs_id: Names = None,
-    kind: Names = None,
-    instrument: Names = None,
-    band: Band | Sequence[Band] | None = None,
+    step: object = None,
+    obs_id: object = None,
+    kind: object = None,
+    instrument: object = None,
+    band: object = None,
 ) -> list[dict[str, object]]:
     """The rows of `list_products`, without the cost of a table."""
-    asked = _Asked(
-        *(several(names) for names in (mission, step, obs_id, kind, instrument)),
-        () if band is None else (band,) if isinstance(band[0], float | int) else tuple(band),
-    )
-    check_names("mission", asked.missions, config.missions)
-    check_names("step", asked.steps, STEPS)
-    rows = list(_rows(layout, config, asked))
-    _check_obs_ids(layout, config, asked, rows)
-    if asked.kinds:
-        check_names("kind", asked.kinds, {*KINDS, *(row["kind"] for row in rows)})
-        rows = [row for row in rows if row["kind"] in asked.kinds]
-    if asked.instruments:
-        _check_instruments(config, asked, rows)
-        rows = [row for row in rows if row["instrument"] in asked.instruments]
-    if asked.bands:
-        _check_bands(asked, rows)
-        rows = [row for row in rows if (row["lo_kev"], row["hi_kev"]) in asked.bands]
+    missions = named_missions(config, mission) or tuple(config.missions)
+    instruments = named_instruments(missions, instrument)
+    asked = _Asked(missions, named_steps(step) or STEPS, named_obs_ids(layout, missions, obs_id))
+    kinds, bands = named_kinds(kind), named_bands(band)
+    rows = [row for row in _rows(layout, asked) if not kinds or row["kind"] in kinds]
+    if instruments:
+        rows = [row for row in rows if str(row["instrument"]).upper() in instruments]
+    if bands:
+        _check_bands(bands, rows)
+        rows = [row for row in rows if (row["lo_kev"], row["hi_kev"]) in bands]
     return rows
 
 
-def _rows(layout: Layout, config: ArchiveConfig, asked: _Asked) -> Iterator[dict[str, object]]:
-    for mission in (one for one in config.missions if one in asked.missions or not asked.missions):
-        for step in (one for one in STEPS if one in asked.steps or not asked.steps):
+def _rows(layout: Layout, asked: _Asked) -> Iterator[dict[str, object]]:
+    for mission in asked.missions:
+        for step in (one for one in STEPS if one in asked.steps):
             recorded = read_recorded(
                 layout, mission, step, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
             )
@@ -177,20 +169,11 @@ def _identity(step: str, path: str) -> dict[str, object]:
     }
 
 
-def _check_obs_ids(layout: Layout, config: ArchiveConfig, asked: _Asked, rows: Iterable[dict[str, object]]) -> None:
-    """Selections are read only where an observation has no product."""
-    if without := set(asked.obs_ids) - {row["obs_id"] for row in rows}:
-        missions = asked.missions or config.missions
-        check_obs_ids(sorted(without), {obs_id for mission in missions for obs_id in selected_ids(layout, mission)})
-
-
-def _check_instruments(config: ArchiveConfig, asked: _Asked, rows: Iterable[dict[str, object]]) -> None:
-    made = {str(row["instrument"]) for row in rows if row["instrument"]}
-    declared = {one.name for mission in asked.missions or config.missions for one in find_mission(mission).instruments}
-    check_names("instrument", asked.instruments, made | declared)
-
-
-def _check_bands(asked: _Asked, rows: Iterable[dict[str, object]]) -> None:
-    known = {(row["lo_kev"], row["hi_kev"]) for row in rows if row["lo_kev"] is not None}
-    texts = {f"{lo:g}-{hi:g} keV" for lo, hi in known}
-    check_names("band", [f"{lo:g}-{hi:g} keV" for lo, hi in asked.bands], texts)
+def _check_bands(bands: Iterable[tuple[float, float]], rows: Iterable[dict[str, object]]) -> None:
+    known = sorted({(row["lo_kev"], row["hi_kev"]) for row in rows if row["lo_kev"] is not None})
+    if known and (unknown := [band for band in bands if band not in known]):
+        raise CriteriaError(
+            "band",
+            f"no product is in the band {band_text(unknown[0])}",
+            remedy=f"there are {', '.join(map(band_text, known))}; params/<mission>.toml says which are made",
+        )

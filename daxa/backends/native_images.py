@@ -111,7 +111,7 @@ def _image_one(
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
             maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
-            if band:
+            if band and how["EXPMETH"][0] != "FIELD":
                 parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
@@ -183,7 +183,9 @@ def _map_of(
     except NotPossible as refusal:
         exposure.say(f"no exposure map and no rates: {refusal.message}")
         return None, {}
-    if how["EXPLOST"][0]:
+    if how["EXPMETH"][0] == "FIELD":
+        exposure.say("no chip could be placed: the map is a circle about the pointing, and no measurement")
+    elif how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     return seconds, how
 

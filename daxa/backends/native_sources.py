@@ -27,10 +27,11 @@ from daxa.run.product import Product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf, psf_for
-from daxa.xray.detection.sources import SourceList, circle_radii, parse_regions, write_sources
+from daxa.xray.detection.sources import SourceList, circle_radii, write_sources
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
+from daxa.xray.lists.regions import parse_regions, region_mask
 from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["PSF_MODELS", "make_sources"]
@@ -135,7 +136,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             psf,
             scales=parameters.scales,
             false_per_field=parameters.false_per_field,
-            regions=parse_regions(parameters.regions, "sources.regions") if parameters.regions else None,
+            regions=_left_out(image, header, wcs, parameters.regions) if parameters.regions else None,
             wcs=wcs,
             workers=1,
         )
@@ -160,6 +161,12 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     }
 
 
+def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
+    """Pixels that the user's regions leave out of the search."""
+    regions = parse_regions(text, "sources.regions", say=image.say)
+    return region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
+
+
 def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     """Counts, their header, seconds; both are of one grid and one cut."""
     expmap = image.path.with_name(replace(image.product, kind="expmap").name)
@@ -171,6 +178,12 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
         )
     header, told = fits.getheader(image.path), fits.getheader(expmap)
     check_pair(header, told)
+    if card_text(told, "EXPMETH") == "FIELD":
+        raise NotPossible(
+            "not-measured",
+            f"nothing tells which part of the sky {image.product.name} shows: no chip could be placed",
+            remedy="its exposure map is a circle about the pointing; search a longer exposure",
+        )
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]

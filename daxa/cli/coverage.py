@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.chosen import Instruments, Missions, ObsIds
+from daxa.cli.options import Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, seconds_text, show_table
 from daxa.errors import CriteriaError, DataError
 

@@ -45,7 +45,7 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
         obs_id=obs_id,
         kind=kind,
         instrument=instrument,
-        band=_bands(band),
+        band=band,
     )
     if as_json:
         show_json(records)
@@ -72,14 +72,6 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
             f"\n{absent} of {len(records)} files are absent: `dvc pull` brings them if the remote has them, "
             "and `daxa run` makes them"
         )
-
-
-def _bands(band: list[str] | None) -> list[tuple[float, float]] | None:
-    if not band:
-        return None
-    from daxa.cli.coverage import read_bands
-
-    return list(read_bands(band))
 
 
 def _band(record: Mapping[str, object]) -> str:

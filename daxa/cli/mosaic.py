@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from daxa.cli.chosen import Instruments, Missions, ObsIds
 from daxa.cli.coverage import read_bands
+from daxa.cli.options import Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, show_json, show_table
 from daxa.errors import CriteriaError
 

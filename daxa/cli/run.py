@@ -28,7 +28,7 @@ def run(
     import daxa
     from daxa.errors import ConfigError, CriteriaError, DaxaError
 
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     try:
         outcomes = archive.run(missions or ())
     except DaxaError as error:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from daxa.errors import DataError, StorageError
+from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
 from daxa.fetch.connection import Connection, Patience, connect
+from daxa.fetch.limits import LARGEST, largest
 from daxa.fetch.listing import child_url, list_directory
-from daxa.fetch.plan import choose_files, compile_extra, literal_prefix
+from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
+from daxa.fetch.plan import Choice, choose_files, compile_extra, literal_prefix
 from daxa.fetch.sources import Sought, Source, directory_urls
 from daxa.fetch.store import Origin, Store, digest_file
-from daxa.fetch.transfer import Transfer, discard_part, disk_errors, download, part_of
-from daxa.fetch.verify import check_file
+from daxa.fetch.transfer import download
+from daxa.fetch.verify import Expected, check_file
 from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
@@ -28,6 +31,7 @@ Item = TypeVar("Item")
 _AT_ONCE = 2
 _CONNECTIONS = 6
 _DEEPEST = 6
+_RESTORED = 64 << 20
 _MOST_DIRECTORIES = 500
 
 
@@ -67,6 +71,17 @@ class _Way:
     target: Path
     parts: Path
     say: Callable[[str], None]
+    catalogue: Catalogue = field(default_factory=Catalogue)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file to have: where it stands in the archive, how large it may be, what it must hold."""
+
+    path: str
+    url: str
+    most: int
+    expected: Expected = field(default_factory=Expected)
 
 
 def fetch_observation(
@@ -122,9 +137,31 @@ def fetch_observation(
     connection = connect(settings, patience)
     source, paths = _find(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
-    chosen = [choice.path for choice in choose_files(spec, sought.obs_id, instruments, paths, extra)]
-    way = _Way(connection, Store(settings.store), target, parts, say)
-    return _side_by_side(chosen, lambda path: _bring(way, child_url(source.url, path), path), way)
+    choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
+    for choice in choices:
+        if choice.older:
+            say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
+    catalogue = read_catalogue(connection, source.url, spec, sought.obs_id, say)
+    way = _Way(connection, Store(settings.store), target, parts, say, catalogue)
+    wanted = [
+        _Wanted(
+            choice.path,
+            child_url(source.url, choice.path),
+            largest(choice.kind, paths[choice.path]),
+            _expected(spec, sought.obs_id, choice),
+        )
+        for choice in choices
+    ]
+    return _side_by_side(wanted, lambda one: _bring(way, one), way)
+
+
+def _expected(spec: MissionSpec, obs_id: str, choice: Choice) -> Expected:
+    """What a file of the mission must hold; nothing is known of files that the user asks for."""
+    if choice.kind == "extra":
+        return Expected()
+    tables = spec.event_tables if choice.kind == "events" else ()
+    # A list without places on the sky may be of a mode that has other tables.
+    return Expected("" if spec.foreign_ids else obs_id, tables[:1] if choice.curves else tables)
 
 
 def restore_observation(
@@ -185,8 +222,8 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return False
 
 
-def survey(connection: Connection, base: str, listings: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
-    """Paths of the files below a directory on the server.
+def survey(connection: Connection, base: str, listings: Sequence[str], extra: Sequence[str] = ()) -> dict[str, int]:
+    """The files below a directory on the server.
 
     Parameters
     ----------
@@ -201,13 +238,14 @@ def survey(connection: Connection, base: str, listings: Sequence[str], extra: Se
 
     Returns
     -------
-    list of str
-        Relative to `base`, sorted; empty where none of the directories exists.
+    dict of str to int
+        Path relative to `base`, sorted, to the most bytes that it may have (`Entry.most`);
+        empty where none of the directories exists.
     """
     prefixes = [literal_prefix(pattern) for pattern in extra]
     waiting = list(dict.fromkeys([*listings, *([""] if extra else [])]))
     seen: set[str] = set()
-    files: list[str] = []
+    files: dict[str, int] = {}
     while waiting:
         directory = waiting.pop(0)
         if directory in seen:
@@ -220,10 +258,10 @@ def survey(connection: Connection, base: str, listings: Sequence[str], extra: Se
         for entry in list_directory(connection, f"{base}/{directory}") or ():
             path = f"{directory}/{entry.name}".lstrip("/")
             if not entry.is_dir:
-                files.append(path)
+                files[path] = entry.most
             elif path.count("/") < _DEEPEST and any(_leads_to(path + "/", prefix) for prefix in prefixes):
                 waiting.append(path)
-    return sorted(files)
+    return dict(sorted(files.items()))
 
 
 def _leads_to(directory: str, prefix: str) -> bool:
@@ -232,14 +270,14 @@ def _leads_to(directory: str, prefix: str) -> bool:
 
 def _find(
     connection: Connection, sources: Sequence[Source], spec: MissionSpec, extra: Sequence[str]
-) -> tuple[Source, list[str]]:
-    """The first directory that holds files, and their paths; no paths where none does but one exists."""
+) -> tuple[Source, dict[str, int]]:
+    """The first directory that holds files, and what is there; nothing where none does but one exists."""
     for source in sources:
         if paths := survey(connection, source.url, spec.listings, extra):
             return source, paths
     for source in sources:
         if list_directory(connection, source.url) is not None:
-            return source, []
+            return source, {}
     raise DataError(
         "absent",
         f"{sources[-1].url} does not exist: {spec.title} has no such observation in the archive",
@@ -287,19 +325,19 @@ def _outcome(bring: Callable[[Item], Arrival], item: Item) -> Arrival | DataErro
         return error
 
 
-def _bring(way: _Way, url: str, path: str) -> Arrival:
+def _bring(way: _Way, one: _Wanted) -> Arrival:
     """Bring what an address serves now, and link it."""
-    origin = _obtain(way, url, path)
-    if not way.store.link(origin.sha256, way.target / path):
-        way.say(f"{path}: the copy in the store was damaged and is fetched again")
-        origin = _obtain(way, url, path)
-        _link(way, origin.sha256, path)
-    return _arrival(path, origin)
+    origin = _obtain(way, one)
+    if not way.store.link(origin.sha256, way.target / one.path):
+        way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
+        origin = _obtain(way, one)
+        _link(way, origin.sha256, one.path)
+    return _arrival(one.path, origin)
 
 
 def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival:
     """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = _obtain(way, url, file.path)
+    origin = _obtain(way, _Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -311,39 +349,41 @@ def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival
     return _arrival(file.path, origin)
 
 
-def _obtain(way: _Way, url: str, path: str) -> Origin:
+def _obtain(way: _Way, one: _Wanted) -> Origin:
     """Have what an address serves now in the store, checked."""
-    known = way.store.recall(url)
+    known = way.store.recall(one.url)
     if known and not way.store.path(known.sha256).is_file():
         known = None
-    part = part_of(way.parts, url)
-    transfer = download(way.connection, url, part, known=known.transfer if known else None)
+    part = part_of(way.parts, one.url)
+    transfer = download(way.connection, one.url, part, known=known.transfer if known else None, most=one.most)
     if known and transfer.unchanged:
-        way.say(f"{path}: {transfer.size} bytes, as in the store since {known.retrieved}")
+        way.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
         return known
     try:
-        return _take_in(way, part, transfer, path)
+        return _take_in(way, part, transfer, one)
     except DataError as error:
-        if error.name not in ("damaged", "truncated"):
+        if error.name not in ("damaged", "truncated", "checksum"):
             raise
         way.say(f"{error.message}; fetching it once more from the start")
-    return _take_in(way, part, download(way.connection, url, part), path)
+    return _take_in(way, part, download(way.connection, one.url, part, most=one.most), one)
 
 
-def _take_in(way: _Way, part: Path, transfer: Transfer, path: str) -> Origin:
+def _take_in(way: _Way, part: Path, transfer: Transfer, one: _Wanted) -> Origin:
     """Check a download and move it into the store."""
     try:
-        remarks = check_file(part, path)
+        remarks = check_file(part, one.path, one.expected)
+        odd = check_listed(way.catalogue, part, one.path, transfer)
     except DataError:
         discard_part(part)
         raise
-    for remark in remarks:
-        way.say(f"{path}: {remark}")
+    for remark in (*remarks, odd):
+        if remark:
+            way.say(f"{one.path}: {remark}")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     origin = Origin(transfer, way.store.add(part), now)
     discard_part(part)
     way.store.remember(origin)
-    way.say(f"{path}: {transfer.size} bytes downloaded")
+    way.say(f"{one.path}: {transfer.size} bytes downloaded")
     return origin
 
 

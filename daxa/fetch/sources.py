@@ -136,7 +136,8 @@ def _ask_datalink(connection: Connection, table: str, row_id: str) -> list[str]:
     patience = connection.patience
     brief = Patience(min(patience.tries, 2), patience.first, min(patience.longest, 5.0))
     try:
-        body = read_text(replace(connection, patience=brief), url, limit=_LIMIT)
+        slow = connection.settings.read_timeout
+        body = read_text(replace(connection, patience=brief), url, limit=_LIMIT, seconds=slow)
     except (ServiceError, DataError):
         return []
     return directories_from_datalink(body or b"")

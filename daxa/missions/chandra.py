@@ -75,15 +75,24 @@ SPEC = MissionSpec(
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(
-        NativeInput("events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "ACIS", required=True),
-        NativeInput("events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "HRC", required=True),
-        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N\d{3}_asol1\.fits\.gz"),
-        NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "ACIS"),
-        NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "ACIS"),
-        NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "ACIS"),
-        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "HRC"),
-        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "HRC"),
-        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "HRC"),
+        # Alternating exposures, _e1_ and _e2_, have lists of their own.
+        NativeInput(
+            "events",
+            r"primary/acisf{obs_id:>05}(?:(?=\w*_(?P<exposure>e[12])_))?(_\d{3})?(_e[12])?_?N(?P<version>\d{3})"
+            r"(_e[12])?_evt2\.fits\.gz",
+            "ACIS",
+            required=True,
+        ),
+        NativeInput(
+            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_evt2\.fits\.gz", "HRC", required=True
+        ),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz"),
+        NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "ACIS"),
+        NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "ACIS"),
+        NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "ACIS"),
+        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"),
+        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
     ),
     bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
     image_pixel=1.968,

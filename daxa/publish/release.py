@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from daxa.archive import dvc, git
+from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
-from daxa.archive.template import MissionAnswers, render
+from daxa.archive.template import MissionAnswers, render, required_files
 from daxa.errors import ReleaseError
 from daxa.missions import find_mission
 from daxa.publish.embargo import mjd_now, proprietary
@@ -139,6 +140,7 @@ def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Re
     ArchiveError, ConfigError, ProgramError
         The archive is in use or cannot be read, or Git does not know who commits.
     """
+    check_parameters(layout, config)
     git.check_identity(layout.root)
     facts = _gather(layout, config)
     _refuse(layout, list(refusals(facts)))
@@ -148,6 +150,7 @@ def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Re
     keep_logs(layout, facts.logs)
     if changes := git.changes(layout.root):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
+    _refuse(layout, list(_lacking(set(required_files(layout, config.missions)) - set(git.tracked(layout.root)))))
     git.create_tag(layout.root, tag, text)
     git.pack(layout.root)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
@@ -228,6 +231,15 @@ def _damage(problems: Collection[Problem]) -> Iterator[Refusal]:
             "data",
             f"files are not those that the ledgers name: {_some(named)}",
             "run `daxa run`, which makes them again",
+        )
+
+
+def _lacking(paths: Collection[str]) -> Iterator[Refusal]:
+    if paths:
+        yield Refusal(
+            "lacks-files",
+            f"the commit would lack {_some(sorted(paths))}",
+            f"find out what keeps them out with `git check-ignore -v {min(paths)}`, then `git add --force` them",
         )
 
 

@@ -7,13 +7,13 @@ messages.  What it does to a table of observations stands in `daxa.query.match`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
 
 from daxa.errors import CriteriaError
+from daxa.quantities import read_quantity
 from daxa.query.values import write_radius, write_window
 
 __all__ = [
@@ -42,8 +42,6 @@ of its radius, where it has one), the field of view and the radius overlap, or t
 pointing lies within the radius."""
 
 ACCESS = ("public", "proprietary", "any")
-
-_SECONDS = {"s": 1.0, "ks": 1e3, "Ms": 1e6, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
@@ -346,16 +344,15 @@ def read_exposure(value: object) -> float:
         except (UnitConversionError, TypeError):
             seconds = math.nan
     else:
-        found = re.fullmatch(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*", str(value), re.ASCII)
         try:
-            seconds = float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
-        except (TypeError, KeyError, ValueError):
+            seconds = read_quantity(str(value).strip(), "s")
+        except ValueError:
             seconds = math.nan
     if not 0 < seconds <= 1e9:
         raise CriteriaError(
             "exposure",
-            f"{str(value)[:100]!r} is no exposure",
-            remedy="give a number and a unit (s, ks, h), such as '5 ks'",
+            f"{str(value)[:100]!r} is not an exposure",
+            remedy="give a number and a unit (s, ks, h), such as '5 ks', or a quantity such as 5 * u.ks",
         )
     return seconds
 

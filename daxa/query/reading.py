@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
+from daxa.naming import did_you_mean, several
 from daxa.query.conditions import (
     ACCESS,
     Access,
@@ -25,7 +26,7 @@ from daxa.query.conditions import (
 )
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.labels import read_category, read_mode
-from daxa.query.values import read_names, read_positions, read_radius, read_window
+from daxa.query.values import obs_id_of, read_names, read_positions, read_radius, read_window
 
 __all__ = ["make_criteria", "read_criteria"]
 
@@ -271,16 +272,15 @@ def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
         raise CriteriaError("criterion", f"{str(plain)[:100]!r} is no table of criteria", remedy="write a TOML table")
     for key in plain:
         if key not in allowed:
-            raise CriteriaError(
-                "criterion", f"there is no criterion {str(key)[:100]!r}", remedy=f"use {', '.join(allowed)}"
-            )
+            message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"
+            raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
 
 
 def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
     listed = _as_list(value)
     if not listed:
         raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
-    return tuple(sorted({spec.check_obs_id(item) for item in listed}))  # type: ignore[arg-type]
+    return tuple(sorted({obs_id_of(spec, item) for item in listed}))
 
 
 def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
@@ -288,7 +288,7 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
     if not listed or not all(isinstance(item, str) for item in listed):
         raise CriteriaError(
             "instrument",
-            f"{str(value)[:100]!r} names no instrument",
+            f"{str(value)[:100]!r} does not name an instrument",
             remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
         )
     chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
@@ -296,7 +296,7 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
 
 
 def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+    return list(several(value))
 
 
 def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:

@@ -22,13 +22,15 @@ from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, DaxaError
 from daxa.missions import find_mission
 from daxa.missions.tiling import tile_at
-from daxa.query.sample import Sample, read_sample
+from daxa.query.sample import Sample
+from daxa.query.targets import read_targets
 from daxa.records import Outcome
 from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def cover_targets(
     layout, config
         The archive, of which nothing is changed.
     targets
-        A sample: a file or table as `daxa.query.sample.read_sample` takes it, or a `Sample`.  An
+        A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
         object with a radius is seen in a circle of that radius, about which the ring moves out.
     asked
         Which images; by default all.
@@ -169,7 +171,7 @@ def cover_targets(
     ArchiveError
         The images are not here.
     """
-    sample = targets if isinstance(targets, Sample) else read_sample(targets)
+    sample = read_targets(targets, settings_of(config))
     found = find_imaged(layout, config, asked or Asked())
     work = CoverWork(_ordered(sample, aperture or Aperture()), _by_observation(found))
     size = workers or settings_of(config).workers
@@ -231,7 +233,8 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
-        whole = np.isfinite(np.sum(field.counts, dtype=float) + np.sum(field.exposure, dtype=float))
+        seen = np.where(field.exposure > 0, field.counts, 0)
+        whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
         sources = _read_sources(one.sources) if one.sources else np.empty((0, 3))
     except PARSE_ERRORS as problem:
         raise _damaged(one, str(problem)) from problem
@@ -276,7 +279,7 @@ def _circle(header) -> tuple[float, float, float]:
     wcs = header_wcs(header)
     nx, ny = int(header["NAXIS1"]), int(header["NAXIS2"])
     x, y = np.array([nx / 2, 0.0, nx, 0.0, nx]) + 0.5, np.array([ny / 2, 0.0, 0.0, ny, ny]) + 0.5
-    ra, dec = wcs.wcs_pix2world(x, y, 1)
+    ra, dec = to_icrs(wcs, x, y, 1)
     a, b = np.deg2rad(dec[1:]), math.radians(dec[0])
     half = np.sin((a - b) / 2) ** 2 + np.cos(a) * math.cos(b) * np.sin(np.deg2rad(ra[1:] - ra[0]) / 2) ** 2
     radius = float(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))).max())

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import Recorded, check_names, check_obs_ids, is_running, read_recorded
+from daxa.archive.history import Recorded, is_running, read_recorded
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.named import named_missions, named_obs_ids, named_steps
 from daxa.archive.work import written_paths
 from daxa.errors import ConfigError
 from daxa.records import Outcome, Status
@@ -117,9 +118,9 @@ def read_status(
     layout: Layout,
     config: ArchiveConfig,
     *,
-    missions: Collection[str] = (),
-    steps: Collection[str] = (),
-    obs_ids: Collection[str] = (),
+    missions: object = (),
+    steps: object = (),
+    obs_ids: object = (),
     deep: bool = False,
 ) -> list[StageStatus]:
     """Compare what stands in the archive with what it asks for.
@@ -129,7 +130,7 @@ def read_status(
     layout, config
         The archive.
     missions, steps, obs_ids
-        Only these; all by default.
+        Only these, as `daxa.archive.named` takes them; all by default.
     deep
         Look at every file, and read those that changed, or that this machine never read.
 
@@ -144,29 +145,28 @@ def read_status(
     DataError
         A selection or a ledger is damaged.
     """
-    check_names("mission", missions, config.missions)
-    check_names("step", steps, STEPS)
-    wanted = [mission for mission in config.missions if mission in missions or not missions]
+    wanted = named_missions(config, missions) or tuple(config.missions)
+    asked_steps, asked_ids = named_steps(steps), set(named_obs_ids(layout, wanted, obs_ids))
     chosen = {mission: _chosen(layout, mission) for mission in wanted}
-    if obs_ids:
-        check_obs_ids(obs_ids, {obs_id for ids in chosen.values() for obs_id in ids})
+    if asked_ids:
         chosen = {
-            mission: {obs_id: ids[obs_id] for obs_id in ids if obs_id in obs_ids} for mission, ids in chosen.items()
+            mission: {obs_id: found for obs_id, found in ids.items() if obs_id in asked_ids}
+            for mission, ids in chosen.items()
         }
     ledgers = [path for mission in wanted for step in STEPS if (path := layout.ledger(mission, step)).exists()]
-    few = bool(obs_ids) or sum(path.stat().st_size for path in ledgers) <= _FEW_FILES
+    few = bool(asked_ids) or sum(path.stat().st_size for path in ledgers) <= _FEW_FILES
     how = _How(
         every_file=few or deep,
         volume=math.inf if deep else _VOLUME,
         busy=written_paths(layout.root),
-        obs_ids=set(obs_ids) or None,
+        obs_ids=asked_ids or None,
     )
     return [
         stage
         for mission in wanted
-        if chosen[mission] or not obs_ids
+        if chosen[mission] or not asked_ids
         for stage in _mission_status(layout, mission, chosen[mission], how)
-        if stage.step in steps or not steps
+        if stage.step in asked_steps or not asked_steps
     ]
 
 

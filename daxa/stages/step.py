@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config, settings_of
 from daxa.archive.layout import Layout
 from daxa.archive.notes import noted
@@ -60,6 +61,7 @@ def _run_step(
     layout: Layout, step: str, mission: str, observe: Callable[[Outcome, int, int], None] | None
 ) -> list[Outcome]:
     config = load_config(layout)
+    check_parameters(layout, config)
     outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
     if step == "fetch":
         add_arrivals(layout.upstream(mission), layout.arrivals / mission)

@@ -122,7 +122,7 @@ def test_logs_of_all_steps_or_one(archive, capsys):
 
 def test_logs_that_are_not_there(archive, capsys):
     assert main(["logs", "0404910602"]) == 5
-    assert "0404910602 is not in this archive; did you mean 0404910601?" in capsys.readouterr().err
+    assert "'0404910602' is not in this archive; the nearest ObsID that is: 0404910601" in capsys.readouterr().err
     assert main(["logs", GOOD, "--json"]) == 5
     assert json.loads(capsys.readouterr().err)["code"] == "archive.no-log"
 
@@ -163,12 +163,12 @@ UNKNOWN = {
     "kind": (["ls", "--kind", "imge"], "did you mean image?", "quicklook"),
     "mission": (["ls", "--mission", "xmn"], "did you mean xmm?", "xmm"),
     "step": (["ls", "--step", "claen"], "did you mean clean?", "fetch, events, clean, images, sources"),
-    "instrument": (["ls", "--instrument", "PNN"], "did you mean PN?", "M1, M2"),
+    "instrument": (["ls", "--instrument", "PNN"], "did you mean PN?", "xmm: "),
     "band": (["ls", "--band", "0.5-3"], "0.5-3 keV", "0.5-2 keV"),
-    "obs": (["ls", "--obs", "0404910602"], f"did you mean {BAD}?", "daxa ls"),
+    "obs": (["ls", "--obs", "0404910602"], f"the nearest ObsID that is: {BAD}", "daxa ls"),
     "status mission": (["status", "--mission", "chandra"], "'chandra'", "xmm"),
     "status step": (["status", "--step", "imags"], "did you mean images?", "sources"),
-    "status obs": (["status", "--obs", "1"], "1 is not in this archive", "daxa ls"),
+    "status obs": (["status", "--obs", "1"], "'1' is not in this archive", "daxa ls"),
     "logs step": (["logs", BAD, "--step", "fech"], "did you mean fetch?", "events"),
     "logs mission": (["logs", BAD, "--mission", "nustar"], "'nustar'", "xmm"),
 }

@@ -437,6 +437,7 @@ def test_a_stopped_service_stops_the_other_files_too(server, tmp_path):
     server.files[f"{place}/event_cl/"] = Served(page.encode() + b"</html>")
     server.files[f"{place}/{A}"] = Served(b"", script=[status(429, {"Retry-After": "0"})] * 20)
     server.files[f"{place}/{B}"] = Served(b"", script=[status(503, {"Retry-After": "60"})] * 20)
+    server.files["/FTP/"].script = [status(429)] * 20
     with pytest.raises(ServiceError) as caught:
         fetch_observation(
             Sought(NUSTAR, OBS),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import DataError, StorageError
+from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Origin, Store, digest_file
-from daxa.fetch.transfer import Transfer
 from tests.fetch.conftest import sha256
 
 

@@ -10,18 +10,13 @@ import zlib
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DataError
 from daxa.fetch.structure import BLOCK, FitsWalk
 from daxa.fetch.verify import check_file, contents
-from tests.fetch.conftest import events_file
-
-
-def pack(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)
-
+from tests.fetch.conftest import events_file, pack
 
 PACKED = events_file()
 PLAIN = gzip.decompress(PACKED)
@@ -52,16 +47,16 @@ def test_every_cut_of_a_packed_file_is_seen(tmp_path, keep):
     assert verdict(tmp_path, PACKED[:keep], "a.FTZ") == "data.truncated"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
+@example(279, 1)
 def test_no_changed_byte_of_packed_data_goes_unseen(tmp_path_factory, at, flip):
-    # Bytes 4-9 of a gzip header (time, flags of the compressor, system) say nothing of the data.
     spoiled = bytearray(PACKED)
     spoiled[at] ^= flip
     code = verdict(tmp_path_factory.mktemp("flip"), bytes(spoiled), "a.FTZ")
     if code == "":
+        # Some bits say nothing of the data: the time in the header, or unused ones in the deflate stream.
         assert zlib.decompress(bytes(spoiled), wbits=31) == PLAIN
-        assert 3 <= at <= 9
     else:
         assert code in ("data.damaged", "data.truncated")
 
@@ -150,8 +145,8 @@ def test_an_altered_value_is_a_remark_not_an_error(tmp_path):
     spoiled = bytearray(PLAIN)
     spoiled[-BLOCK] ^= 1
     remarks = verdict(tmp_path, bytes(spoiled), "a.fits")
-    assert "DATASUM of HDU 1" in remarks
-    assert "CHECKSUM of HDU 1" in remarks
+    assert "DATASUM of HDU 6" in remarks
+    assert "CHECKSUM of HDU 6" in remarks
 
 
 def test_empty_checksums_are_no_checksums(tmp_path):

@@ -21,8 +21,10 @@ from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.peaks import Peaks, find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
-from daxa.xray.detection.sources import SourceList, make_table, region_mask
+from daxa.xray.detection.sources import SourceList, make_table
 from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.lists.frames import frame_of
+from daxa.xray.lists.regions import region_mask
 
 __all__ = ["default_scales", "find_sources", "sensitivity_map"]
 
@@ -149,8 +151,15 @@ def find_sources(
         tuple(w.scale for w in wavelets),
         log_p,
         expected_false(log_p, background, valid, first),
-        wcs.wcs.radesys.lower() if wcs is not None else "",
+        _frame(wcs),
     )
+
+
+def _frame(wcs: WCS | None) -> str:
+    """Frame of the positions in the list: the image's own where that is as good as ICRS."""
+    if wcs is None:
+        return ""
+    return wcs.wcs.radesys.lower() if frame_of(wcs) is None else "icrs"
 
 
 def _checked(image: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

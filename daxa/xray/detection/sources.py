@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,20 +10,17 @@ from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
-from daxa.errors import DataError, NotPossible, StorageError
+from daxa.errors import NotPossible, StorageError
 from daxa.parquet import parquet_bytes
+from daxa.xray.lists.frames import to_icrs
 
 __all__ = [
     "COLUMNS",
     "SourceList",
     "circle_radii",
     "make_table",
-    "parse_regions",
-    "read_regions",
-    "region_mask",
     "write_sources",
 ]
 
@@ -122,7 +118,7 @@ def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[st
     """
     values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
     if wcs is not None:
-        ra, dec = wcs.wcs_pix2world(values["x"], values["y"], 0) if len(values["x"]) else (np.empty(0), np.empty(0))
+        ra, dec = to_icrs(wcs, values["x"], values["y"]) if len(values["x"]) else (np.empty(0), np.empty(0))
         side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
         values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
         values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
@@ -197,6 +193,9 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     for keyword in _COPIED:
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
+    if sources.frame == "icrs":
+        table.header["RADESYS"] = ("ICRS", "reference frame of RA and DEC")
+        table.header.remove("EQUINOX", ignore_missing=True)
     table.header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
     table.header["HDUCLAS1"] = ("SRCLIST", "list of sources")
     table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
@@ -246,113 +245,3 @@ def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
             place = f"{table['x'][row]:.4f},{table['y'][row]:.4f},{radii[row]:.2f}"
         lines.append(f"circle({place}) # color={colour} text={{{number}}}")
     return ("\n".join(lines) + "\n").encode("ascii")
-
-
-def read_regions(path: Path):
-    """The regions of a DS9 file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    regions.Regions
-
-    Raises
-    ------
-    DataError
-        The file is absent, or is no DS9 region file.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
-    except (ValueError, OSError) as problem:
-        raise DataError(
-            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
-        ) from problem
-    return parse_regions(text, path.name)
-
-
-def parse_regions(text: str, name: str):
-    r"""The regions of the text of a DS9 file.
-
-    Parameters
-    ----------
-    text
-        What stands in the file.
-    name
-        What messages call it.
-
-    Returns
-    -------
-    regions.Regions
-
-    Raises
-    ------
-    DataError
-        It is no text of DS9 regions, or holds none.
-
-    Examples
-    --------
-    >>> len(parse_regions('fk5\ncircle(149.59,-11.06,60")', "halo.reg"))
-    1
-    """
-    from regions import Regions
-
-    try:
-        with warnings.catch_warnings():
-            # A line that is passed over would be an area that is not left out.
-            warnings.simplefilter("error", AstropyUserWarning)
-            found = Regions.parse(text, format="ds9")
-    except (ValueError, LookupError, TypeError, AttributeError, AstropyUserWarning) as problem:
-        raise DataError(
-            "regions", f"{name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
-        ) from problem
-    if not len(found):
-        raise DataError("regions", f"{name} holds no region", remedy="check the file, or give none")
-    return found
-
-
-def region_mask(regions, shape: tuple[int, int], wcs: WCS | None = None) -> np.ndarray:
-    """Pixels whose centre lies in any of some regions.
-
-    Parameters
-    ----------
-    regions
-        Regions on the sky or in pixels (`regions.Regions`, or any sequence of regions).
-    shape
-        (ny, nx) of the image.
-    wcs
-        World coordinates of the image; regions on the sky need them.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, shape (ny, nx).
-
-    Raises
-    ------
-    NotPossible
-        A region on the sky, and no world coordinates.
-    """
-    from regions import PixCoord, SkyRegion
-
-    iy, ix = np.indices(shape)
-    pixels = PixCoord(ix.astype(float), iy.astype(float))
-    mask = np.zeros(shape, dtype=bool)
-    for region in regions:
-        if isinstance(region, SkyRegion):
-            if wcs is None:
-                raise NotPossible(
-                    "regions",
-                    "regions on the sky cannot be placed on an image without world coordinates",
-                    remedy="give the image's world coordinates, or regions in pixels",
-                )
-            region = region.to_pixel(wcs)  # noqa: PLW2901
-        if hasattr(region, "contains"):
-            mask |= region.contains(pixels)
-    return mask

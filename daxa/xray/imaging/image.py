@@ -25,7 +25,7 @@ from daxa.xray.lists.events import EventList
 from daxa.xray.lists.sky import SkyGrid
 from daxa.xray.lists.tables import in_machine_order, read_column
 
-__all__ = ["ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
+__all__ = ["MOST_PIXELS", "ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
 
 _TILE = 64
 """Image pixels: images grow by tiles, so that grids of similar lists are equal."""
@@ -33,7 +33,9 @@ _TILE = 64
 _MARGIN = 16
 """Image pixels that stay free around the outermost event, for exposed pixels without events."""
 
-_MOST_PIXELS = 1 << 28
+MOST_PIXELS = 100_000_000
+"""Pixels of the largest image that is made: its counts, exposure and what both need on the way take 4 GB."""
+
 _MOST_WAITING = 1 << 21
 
 _COPIED = (
@@ -103,10 +105,11 @@ def grid_for(events: EventList, pixel_arcsec: float, cut: Cut | None = None) -> 
         last = max(math.ceil((high - anchor) / (_TILE * size)), first + 1)
         axes.append((anchor + first * _TILE * size, (last - first) * _TILE))
     (x0, nx), (y0, ny) = axes
-    if nx * ny > _MOST_PIXELS:
+    if nx * ny > MOST_PIXELS:
         raise NotPossible(
             "image-size",
-            f"an image of {events.path.name} with {pixel_arcsec:g} arcsec pixels would have {nx} x {ny} pixels",
+            f"an image of {events.path.name} with {pixel_arcsec:g} arcsec pixels would have {nx} x {ny} pixels, "
+            f"more than {MOST_PIXELS:,}",
             remedy="choose larger pixels (images.pixel)",
         )
     return ImageGrid(x0, y0, size, nx, ny)

@@ -48,7 +48,10 @@ class EventFormat:
     mode
         The mode where modes differ in what follows, such as ``WINDOWED``; else ''.
     rules
-        Standard screening of events; none where the archive's lists are final.
+        Standard screening of events; none where the archive's lists are final.  Each rule has
+        its source in a recorded header, a mission's script or a document.
+    unverified
+        Customary screening for which no such source is at hand: it is off.
     dialect
         Whose expressions the mission's own tools understand.
     refusals
@@ -112,6 +115,7 @@ class EventFormat:
     field_arcmin: float = 0.0
     mode: str = ""
     rules: tuple[Rule | Either, ...] = ()
+    unverified: tuple[Rule | Either, ...] = ()
     dialect: Dialect = "heasoft"
     refusals: tuple[Refusal, ...] = ()
     tables: tuple[str, ...] = ("EVENTS",)

@@ -9,24 +9,25 @@ checked before it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, WcsError
+from astropy.wcs import WcsError
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.lists import gti
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import Clock, read_clock
 from daxa.xray.lists.formats import FORMATS, EventFormat, Product, recognise, why_not
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.goodtimes import read_gtis
 from daxa.xray.lists.sky import SkyGrid, find_sky
-from daxa.xray.lists.tables import Table, read_column, read_tables
+from daxa.xray.lists.tables import Table, column_null, read_column, read_tables
 
 __all__ = ["EventList", "live_card", "open_events"]
 
@@ -57,7 +58,7 @@ class EventList:
     rows
         Shape (n,): the rows, read-only, big-endian as FITS stores them, one field per
         column.  Bit columns of 8, 16, 32 and 64 bits are unsigned integers whose highest
-        bit is the first one.  Columns with TSCAL or TZERO are opaque.
+        bit is the first one.  Columns with TSCAL or TZERO are bytes: `column` makes values of them.
     gtis
         Chip to good time intervals, shape (k, 2), s, as `daxa.xray.lists.gti.normalise` gives
         them.  Chip 0 where one list holds for all chips.  A chip that is absent has no
@@ -149,12 +150,12 @@ class EventList:
         return None
 
     def column(self, name: str) -> np.ndarray:
-        """One column of `rows` as a view, whatever the case of its name.
+        """One column of `rows`, whatever the case of its name, as a view or, scaled by TSCAL and TZERO, as new values.
 
         Raises
         ------
         DataError
-            There is no such column, or its values are scaled.
+            There is no such column, or it is of a type that is not read.
         """
         return read_column(self.rows, name)
 
@@ -203,6 +204,11 @@ class EventList:
         rows
             Shape (n,), rows of this list; all when left out.
 
+        Returns
+        -------
+        ndarray
+            NaN for events whose channel is null (TNULLn).
+
         Raises
         ------
         NotPossible
@@ -222,10 +228,24 @@ class EventList:
         column = read_column(own, form.pi_column)
         if column.dtype.kind == "f":
             return zero + gain * column.astype(np.float64)
-        return zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        energies = zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        if self._null_channel is not None:
+            energies[column == self._null_channel] = np.nan
+        return energies
+
+    @cached_property
+    def _null_channel(self) -> float | None:
+        """The channel of events that have none; null values that no TNULLn tells are of HEASoft's kind."""
+        columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
+        wanted = self.format.pi_column.upper()
+        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
+        if card_text(self.header, f"TNULL{number}"):
+            return column_null(self.header, number)
+        kind = read_column(self.rows[:0], self.format.pi_column).dtype
+        return np.iinfo(kind).min if kind.kind == "i" else None
 
     def positions(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Right ascension and declination of the events in the list's own frame, deg, shape (n, 2).
+        """Right ascension and declination of the events, ICRS, deg, shape (n, 2), whatever the frame of the list.
 
         Parameters
         ----------
@@ -249,12 +269,10 @@ class EventList:
             pixels[:, axis] = column
             if null is not None and column.dtype.kind != "f":
                 pixels[column == null, axis] = np.nan
-        plane = WCS(naxis=2)
-        plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval, plane.wcs.cdelt = sky.ctype, sky.crpix, sky.crval, sky.cdelt
         known = np.isfinite(pixels).all(axis=1)
         pixels[~known] = np.nan
         try:
-            pixels[known] = plane.wcs_pix2world(pixels[known], 1)
+            pixels[known] = np.column_stack(to_icrs(sky.wcs, *pixels[known].T, 1))
         except WcsError as problem:
             raise DataError(
                 "sky",
@@ -271,7 +289,7 @@ class EventList:
         )
 
 
-def open_events(path: str | Path, *, good_times: object = None) -> EventList:
+def open_events(path: str | Path, *, good_times: object = None, obs_id: str = "") -> EventList:
     """Open an event list.
 
     Parameters
@@ -282,7 +300,9 @@ def open_events(path: str | Path, *, good_times: object = None) -> EventList:
     good_times
         Intervals, shape (n, 2), s on the list's own clock, for a list that has no good
         times of its own, such as an extract; they hold for all chips.  Where the list has
-        some, they are used and these are refused.
+        some that can be read, they are used and these are refused.
+    obs_id
+        Name of the observation, for a list that does not say it.
 
     Returns
     -------
@@ -303,24 +323,43 @@ def open_events(path: str | Path, *, good_times: object = None) -> EventList:
     form = recognise(primary, events.header)
     rows = events.rows()
     clock, assumptions = read_clock(form, events.header, primary)
+    own = partial(read_gtis, path.name, form, events=events.header, primary=primary, tables=tables, clock=clock)
     if good_times is None:
-        gtis, given = read_gtis(path.name, form, events.header, tables), ()
+        gtis, given = own()
     else:
-        gtis, given = _given_times(path, form, tables, rows, good_times), ("good times were given by the user",)
+        gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
+    named, unnamed = _obs_id(path, form, events.header, primary, obs_id)
     return EventList(
         path=path,
         format=form,
         header=events.header,
         primary=primary,
-        obs_id=_obs_id(path, form, events.header, primary),
+        obs_id=named,
         exposure=_exposure(events.header, primary),
         rows=rows,
         gtis=MappingProxyType(gtis),
-        sky_grid=find_sky(form, events.header),
+        sky_grid=find_sky(form, events.header, primary),
         tables=tables,
         clock=clock,
-        assumptions=(*assumptions, *given, *_live_assumption(form, events.header)),
+        assumptions=_without_doubles(
+            (*read_assumptions(events.header), *assumptions, *given, *unnamed, *_live_assumption(form, events.header))
+        ),
     )
+
+
+def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
+
+
+_MOST_ASSUMPTIONS = 99
+
+
+def read_assumptions(header: fits.Header) -> Iterator[str]:
+    """What a product of ours says that was taken for granted when it was made (ASSUMEn)."""
+    for number in range(1, _MOST_ASSUMPTIONS + 1):
+        if not (text := card_text(header, f"ASSUME{number}")):
+            return
+        yield text
 
 
 def _events_table(path: Path, tables: tuple[Table, ...]) -> Table:
@@ -330,10 +369,12 @@ def _events_table(path: Path, tables: tuple[Table, ...]) -> Table:
     typed = [table for table in tables if card_text(table.header, "HDUCLAS1").upper() == "EVENTS"]
     found = named or typed or [table for table in tables if _looks_like_events(table)][:1]
     if len(found) != 1:
+        names = ", ".join(table.name or "one without a name" for table in found or tables) or "none"
         raise DataError(
             "not-events",
-            f"{path.name} holds {len(found) or 'no'} tables of events",
-            remedy="check that the file is an event list as the archive distributes it",
+            f"{path.name} holds {len(found) or 'no'} tables of events; its tables: {names}",
+            remedy="give an event list: a file with one table named EVENTS (RXTE: XTE_SE; ROSAT: STDEVT) or whose "
+            "HDUCLAS1 is EVENTS; spectra, light curves and images hold no events",
         )
     return found[0]
 
@@ -346,10 +387,14 @@ def _looks_like_events(table: Table) -> bool:
 
 
 def _given_times(
-    path: Path, form: EventFormat, tables: tuple[Table, ...], rows: np.ndarray, given: object
+    path: Path, form: EventFormat, rows: np.ndarray, given: object, own: Callable[[], object]
 ) -> dict[int, np.ndarray]:
     """The user's good times for every chip that has an event."""
-    if any("GTI" in table.name for table in tables):
+    try:
+        own()
+    except DataError:
+        pass
+    else:
         raise DataError(
             "gti",
             f"{path.name} has good times of its own, so others cannot take their place",
@@ -375,16 +420,29 @@ def live_card(form: EventFormat, events: fits.Header) -> str:
     return next((name for name in form.live_cards if all(card_text(events, part) for part in name.split("/"))), "")
 
 
-def _obs_id(path: Path, form: EventFormat, events: fits.Header, primary: fits.Header) -> str:
+def _obs_id(
+    path: Path, form: EventFormat, events: fits.Header, primary: fits.Header, told: str
+) -> tuple[str, tuple[str, ...]]:
+    """The name of the observation, and what is to be said about it."""
     cards = (card_text(header, keyword) for keyword in form.obs_id_cards for header in (events, primary))
     text = next((card for card in cards if card), "")
-    if not (_OBS_ID.fullmatch(text) or (not text and not form.named)):
+    if not text and told and form.named:
+        return told, (f"the list belongs to observation {told}, whose name it does not hold",)
+    if not text and form.named:
+        names = " or ".join(form.obs_id_cards)
+        raise DataError(
+            "obs-id",
+            f"{path.name} does not say to which observation it belongs: its headers have no {names}",
+            remedy=f"write {names} into the header of its events, or give the name "
+            "(daxa.xray.open_events(path, obs_id=...))",
+        )
+    if text and not _OBS_ID.fullmatch(text):
         raise DataError(
             "obs-id",
             f"{path.name} says that it belongs to observation {text!r}, which is no ObsID",
-            remedy="fetch the file again",
+            remedy="use the list as the archive distributes it",
         )
-    return text
+    return text, ()
 
 
 def _exposure(events: fits.Header, primary: fits.Header) -> str:

@@ -11,7 +11,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_CIAO = "CIAO: standard ACIS level 2 filters (ASCA grades 0,2,3,4,6; status 0)"
+_CIAO = "CIAO: standard ACIS level 2 filters, as lists record them (ASCA grades 0,2,3,4,6; status 0)"
 _HRC_CIAO = "CIAO: standard HRC level 2 status filter"
 
 _ACIS = EventFormat(
