@@ -66,6 +66,7 @@ def check_path(path: object) -> str:
     Traceback (most recent call last):
     ...
     daxa.errors.DataError: '../other/file.fits' cannot be the path of a product
+      -> rename or remove the file
     """
     if isinstance(path, str) and path and not _UNPRINTABLE.search(path) and len(path.encode(errors="replace")) <= 1024:
         parts = path.split("/")
