@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
+    from daxa.publish.pull import PullReport
+    from daxa.publish.push import PushReport
+    from daxa.publish.remotecheck import RemoteCheck
     from daxa.publish.verify import Verification
     from daxa.query.mission import Mission
     from daxa.report.coverage import Coverage
@@ -63,8 +66,8 @@ class Archive:
         missions: Mission | Sequence[Mission],
         *,
         title: str = "",
-        creators: Sequence[Creator] = (),
-        remote: str = "",
+        creators: str | Creator | Sequence[str | Creator] = (),
+        remote: str | PathLike[str] = "",
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
 
@@ -75,8 +78,12 @@ class Archive:
         missions
             One or several, with conditions: the whole archive of a mission is selected only where
             ``filter(everything=True)`` says so.
-        title, creators, remote
-            As for `daxa.archive.create.create_archive`.
+        title
+            For citations.
+        creators
+            Who made it, one or several: names, or `daxa.archive.config.Creator`.
+        remote
+            Address of the storage that the data are shared through.
 
         Raises
         ------
@@ -86,7 +93,9 @@ class Archive:
         from daxa.archive.create import create_archive
 
         chosen = [_with_conditions(mission) for mission in several(missions)]
-        layout = create_archive(Path(directory), chosen, title=title, creators=creators, remote=remote)
+        people = [creators] if isinstance(creators, Creator) else several(creators)
+        people = [Creator(name=one) if isinstance(one, str) else one for one in people]
+        layout = create_archive(Path(directory), chosen, title=title, creators=people, remote=fspath(remote))
         return cls(layout.root)
 
     @property
@@ -309,25 +318,51 @@ class Archive:
             observe=observe,
         )
 
-    def release(self, message: str = "") -> str:
-        """Commit and tag what is there; give the tag's name."""
+    def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
+        """Commit and tag what is there; give the tag's name.  See `daxa.publish.release.make_release`."""
         from daxa.publish.release import make_release
 
         enter_archive(self.layout)
-        return make_release(self.layout, self.config, message).tag
+        return make_release(self.layout, self.config, message, include=include, force=force).tag
 
-    def push(self) -> None:
-        """Send the data of every release to the remote, and check that they arrived."""
+    def push(self, *, remote: str = "") -> PushReport:
+        """Send the data of every release to the remote, and prove that it holds them."""
         from daxa.publish.push import push_releases
 
         enter_archive(self.layout)
-        push_releases(self.layout)
+        return push_releases(self.layout, remote=remote)
 
-    def verify(self, tag: str = "", *, fetched: bool = False) -> Verification:
-        """Compare selection, ledgers and every product with a release, or with the last commit."""
+    def pull(
+        self,
+        tag: str = "",
+        *,
+        missions: Sequence[str] = (),
+        obs_ids: Sequence[str] = (),
+        remote: str = "",
+        force: bool = False,
+    ) -> PullReport:
+        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`."""
+        from daxa.publish.pull import pull_data
+
+        return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
+
+    def verify(
+        self,
+        tag: str = "",
+        *,
+        fetched: bool = False,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Verification:
+        """Compare all that a release, or the last commit, says with what is on disk."""
         from daxa.publish.verify import verify_archive
 
-        return verify_archive(self.layout, tag, fetched=fetched)
+        return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+
+    def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
+        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`."""
+        from daxa.publish.remotecheck import verify_remote
+
+        return verify_remote(self.layout, tag, remote=remote, sample=sample, deep=deep)
 
     def _repr_html_(self) -> str:
         """For notebooks: what is done of each mission, read from the ledgers."""

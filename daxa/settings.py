@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from daxa.errors import ConfigError
 
-__all__ = ["Settings", "has_home", "load_settings"]
+__all__ = ["Settings", "has_home", "load_settings", "stand_in_home"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Settings:
         return self.answer_timeout or 5 * self.read_timeout
 
 
+_STAND_IN = "_DAXA_HOME"
 _ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "xsa_tap", "sesame")
 _SERVICES = ("heasarc", "xsa")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -185,7 +186,28 @@ def _read_user_file(path: Path) -> dict[str, object]:
 
 def has_home() -> bool:
     """Whether this user has a home directory: neither HOME nor the system's list of users need name one."""
-    return Path(os.path.expanduser("~")).is_absolute()  # noqa: PTH111 - pathlib raises where there is none
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib raises where there is none
+    return Path(home).is_absolute() and os.environ.get(_STAND_IN) != home
+
+
+def stand_in_home() -> None:
+    """Name a directory below the temporary one as HOME where there is none: libraries, Git and DVC need some.
+
+    Nothing of value is put there: without a home, the store must be named (``DAXA_STORE``).
+    """
+    if has_home() or not hasattr(os, "getuid"):
+        return
+    import tempfile
+
+    place = Path(tempfile.gettempdir(), f"daxa-home-{os.getuid()}")
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+        if place.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise PermissionError
+    except OSError:
+        place = Path(tempfile.mkdtemp(prefix="daxa-home-"))
+    os.environ |= {"HOME": str(place), _STAND_IN: str(place)}
 
 
 def _default_user_file() -> Path:

@@ -12,6 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 import daxa
+from daxa.archive.config import Creator
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.query import Criteria
 from tests.report.fields import Pointing, make_archive
@@ -225,10 +226,11 @@ def test_a_selection_takes_one_mission_or_many(archive, monkeypatch):
 
 @pytest.mark.parametrize("missions", ["xmm", daxa.Mission("xmm"), [daxa.Mission("xmm")], ["xmm"]], ids=str)
 def test_the_whole_archive_of_a_mission_is_taken_on_purpose_alone(tmp_path, monkeypatch, missions):
-    made = []
+    made, asked = [], {}
 
-    def create(directory, missions, **_):
+    def create(directory, missions, **others):
         made.extend(missions)
+        asked.update(others)
         return daxa.Archive(directory).layout
 
     monkeypatch.setattr("daxa.archive.create.create_archive", create)
@@ -238,6 +240,10 @@ def test_the_whole_archive_of_a_mission_is_taken_on_purpose_alone(tmp_path, monk
     whole = daxa.Mission("xmm").filter(everything=True)
     daxa.Archive.create(tmp_path / "a", whole)
     assert made == [whole]
+    for creators in ("Ada Byron", ["Ada Byron"], Creator(name="Ada Byron"), [Creator(name="Ada Byron")]):
+        daxa.Archive.create(tmp_path / "a", whole, creators=creators, remote=tmp_path)
+        assert asked["creators"] == [Creator(name="Ada Byron")]
+    assert asked["remote"] == str(tmp_path)
     with pytest.raises(CriteriaError, match="is not a mission"):
         daxa.Archive.create(tmp_path / "a", [7])
 
@@ -294,6 +300,12 @@ def test_a_search_takes_missions_by_name_or_with_conditions(monkeypatch):
         daxa.search("xnm", position=(1, 2))
     with pytest.raises(CriteriaError, match="does not name a mission"):
         daxa.search([None], position=(1, 2))
+
+
+def test_notebooks_show_dates_and_units(archive):
+    shown = archive.coverage(PLACE, bands="0.5-2", workers=1)._repr_html_()
+    assert "<th>exposure (ks)</th>" in shown
+    assert "1 of 1 objects" in shown
 
 
 def test_what_is_wrong_with_an_archive_is_a_list(archive):

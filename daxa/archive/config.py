@@ -285,7 +285,7 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
     except DataError as error:
         return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
-        remedy = "correct the line that is named"
+        remedy = "correct the line that is named: texts, dates and ObsIDs stand in quotation marks"
         return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]
     return tables, list(_untrackable(tables, path, ()))
 

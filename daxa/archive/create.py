@@ -79,12 +79,16 @@ def create_archive(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
-        raise StorageError(
-            "unwritable",
-            f"{directory} cannot be written: {error.strerror}",
-            remedy="make room, see to its permissions, or choose another directory",
-        ) from None
+        raise _unwritable(directory, (error.strerror or str(error)).lower()) from None
     return Layout(directory)
+
+
+def _unwritable(directory: Path, why: str) -> StorageError:
+    return StorageError(
+        "unwritable",
+        f"{directory} cannot be written: {why}",
+        remedy="make room, see to the permissions there, or choose another directory",
+    )
 
 
 def _make(made: Path, directory: Path, files: dict[str, str], selections: Sequence[Selection]) -> None:
@@ -147,6 +151,8 @@ def _check_place(directory: Path) -> None:
         raise ArchiveError(
             "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
         )
+    if not os.access(directory.parent, os.W_OK | os.X_OK):
+        raise _unwritable(directory, f"{directory.parent} is not yours to write in")
 
 
 def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:

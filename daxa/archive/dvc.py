@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daxa.archive.faults import busy, dvc_failure, is_news, last_words
 from daxa.archive.layout import Layout
-from daxa.archive.mend import at_work, held, mend
+from daxa.archive.mend import at_work, check_writable, held, mend
 from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
@@ -108,6 +108,7 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False, k
     ProgramError
         A stage failed, for the reason that it has printed.
     """
+    check_writable(root)
     chosen = {"--force": force, "--single-item": single, "--keep-going": keep_going}
     options = [option for option, wanted in chosen.items() if wanted]
     ended = run_dvc(root, "repro", *options, *stages, show=True)
@@ -161,6 +162,7 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
 
 
 def _checked(root: Path, *arguments: str) -> Finished:
+    check_writable(root)
     ended = run_dvc(root, *arguments)
     _require(root, ended, " ".join(arguments))
     return ended

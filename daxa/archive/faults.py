@@ -30,6 +30,9 @@ _ADVICE = re.compile(
     r"|\s*Use `dvc push` to send your updates"
     r"|.*Hit us up at|.*\bmanually remove '.*rwlock'|.*\bdvc\.org/doc/user-guide/troubleshooting"
 )
+_REPORT = re.compile(r"^(?:ERROR: |'\S+' (?:is invalid|validation failed))", re.MULTILINE)
+"""How DVC begins to say what went wrong; what follows is part of it."""
+
 _LOCK = re.compile(r"'([^'\n]+\.lock)': File exists|lock config file ([^\s:]+): File exists")
 _DISK_ERRORS = "No space left on device|Disk quota exceeded|File too large|disk is full|disk I/O error"
 _DENIALS = "Permission denied|Read-only file system|insufficient permission|Operation not permitted|readonly database"
@@ -121,7 +124,10 @@ _OF_DVC = (
     ),
     _NOT_YOURS,
     _Fault(
-        re.compile(r"'dvc\.lock' (?:is invalid|format error)|unable to read: 'dvc\.lock'|dvc\.lock[^\n]* corrupted"),
+        re.compile(
+            r"dvc\.lock' (?:is invalid|format error|validation failed)|unable to read: 'dvc\.lock'"
+            r"|dvc\.lock[^\n]* corrupted"
+        ),
         ArchiveError,
         "lock-damaged",
         "dvc.lock in {root} is damaged: {last}",
@@ -171,9 +177,8 @@ def dvc_failure(root: Path, said: str) -> DaxaError | None:
     What stages say is left out: their own errors stand above.
     """
     plain = _STYLE.sub("", said)
-    # DVC begins its reports with a word in capitals; what follows is part of it.
-    begin = plain.find("ERROR: ")
-    return _find(_OF_DVC, root, plain[begin:], last_words(plain)) if begin >= 0 else None
+    begin = _REPORT.search(plain)
+    return _find(_OF_DVC, root, plain[begin.start() :], last_words(plain)) if begin else None
 
 
 def busy(root: Path) -> DaxaError:

@@ -83,6 +83,7 @@ def check_identity(directory: Path) -> None:
     """
     try:
         with _unredirected():
+            _refuse_variables(directory)
             for role in ("AUTHOR", "COMMITTER"):
                 Git(directory).var(f"GIT_{role}_IDENT")
     except GitCommandError:
@@ -159,7 +160,9 @@ def index_entries(root: Path) -> list[tuple[str, str]]:
     try:
         with _repository(root) as repository:
             fields = repository.git.ls_files("--stage", "-z").split("\0")
-    except ArchiveError:
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
         return []
     return [(path, said[:6]) for said, _, path in (field.partition("\t") for field in fields) if path]
 
@@ -178,7 +181,9 @@ def borrows_objects(root: Path) -> bool:
         with _repository(root) as repository:
             note = Path(repository.common_dir, "objects", "info", "alternates")
             return note.is_symlink() or (note.exists() and bool(note.read_bytes().strip()))
-    except ArchiveError:
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
         return False
 
 
@@ -268,6 +273,7 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
 def _repository(root: Path) -> Iterator[Repo]:
     """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
     with _unredirected():
+        _refuse_variables(root)
         try:
             opened = Repo(root, expand_vars=False)
         except (InvalidGitRepositoryError, NoSuchPathError):
@@ -285,12 +291,21 @@ def _repository(root: Path) -> Iterator[Repo]:
 def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
     with _unredirected():
+        _refuse_variables(directory)
         git = Git(directory)
         git.update_environment(**_environment({**_SETTINGS, **settings}))
         try:
             yield git
         except GitCommandError as error:
             raise faults.git_failure(about, _said(error)) from None
+
+
+def _refuse_variables(directory: Path) -> None:
+    """GitPython would take the value of a variable that a directory is named after, and work somewhere else."""
+    if os.path.expandvars(directory) != str(directory):
+        raise ArchiveError(
+            "path", f"{directory} holds the name of an environment variable", remedy="rename that directory"
+        )
 
 
 def _write(git: Git, command: str, *arguments: str) -> None:

@@ -22,11 +22,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from daxa.errors import StorageError
 
-__all__ = ["at_work", "clear_stale_lock", "held", "is_torn", "mend"]
+__all__ = ["at_work", "check_writable", "clear_stale_lock", "held", "is_torn", "mend"]
 
 _STAGE = re.compile(r"^  \S.*:\n", re.MULTILINE)
 _GARBAGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffd]")
@@ -175,16 +175,7 @@ def held(root: Path) -> Iterator[bool]:
     """
     import fcntl
 
-    lock = root / ".dvc" / "tmp" / "lock"
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        stream = lock.open("a")
-    except OSError as error:
-        raise StorageError(
-            "unwritable",
-            f"{root} cannot be written: {error.strerror}",
-            remedy="check its permissions and owner, and the space on its disk; or work in a clone of your own",
-        ) from None
+    stream = _open_lock(root)
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,6 +183,30 @@ def held(root: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def check_writable(root: Path) -> None:
+    """Make sure that DVC can work in an archive.
+
+    Raises
+    ------
+    StorageError
+        It cannot: the disk is full, mounted for reading alone, or belongs to somebody else.
+    """
+    _open_lock(root).close()
+
+
+def _open_lock(root: Path) -> TextIO:
+    lock = root / ".dvc" / "tmp" / "lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return lock.open("a")
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{root} cannot be written: {(error.strerror or str(error)).lower()}",
+            remedy="check its permissions and owner, and the space on its disk; or work in a clone of your own",
+        ) from None
 
 
 def clear_stale_lock(lock: Path) -> bool:

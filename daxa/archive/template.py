@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,10 +12,10 @@ from typing import Any
 
 from daxa.archive.address import config_value
 from daxa.archive.config import FORMAT, Creator, Locked
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import STEPS
 from daxa.missions import MissionSpec
 
-__all__ = ["MissionAnswers", "environment", "render", "required_files", "template_directories"]
+__all__ = ["MissionAnswers", "environment", "render", "template_directories"]
 
 _FILES = {
     "daxa.toml": "daxa.toml.j2",
@@ -101,21 +101,6 @@ def render(
     if "${" in files["dvc.yaml"]:
         raise AssertionError("dvc.yaml must not interpolate")
     return files
-
-
-def required_files(layout: Layout, missions: Iterable[str]) -> list[str]:
-    """What Git must hold of an archive, or its release could be neither verified nor continued.
-
-    Of the files that somebody may have removed on purpose (README, LICENSE, ...), those that are there.
-    """
-    needed = [layout.config, layout.software, layout.pipeline, layout.lock, layout.metrics]
-    others = [layout.root / path for path in _FILES]
-    for mission in missions:
-        needed += [layout.params(mission), layout.selection(mission)]
-        needed += [layout.ledger(mission, step) for step in STEPS]
-        others.append(layout.upstream(mission))
-    found = {path.relative_to(layout.root).as_posix() for path in (*needed, *filter(Path.is_file, others))}
-    return sorted(found)
 
 
 @cache

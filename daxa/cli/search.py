@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
-from daxa.cli.completion import complete_known_mission
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.show import note, progress_of_missions, say, seconds_text, show_json, show_table
+from daxa.cli.options import KnownMissions
+from daxa.cli.show import note, progress_of_missions, say, show_csv, show_json, show_table
 from daxa.errors import CriteriaError, ServiceError
+from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +38,7 @@ EXAMPLES = (
 def search(
     context: typer.Context,
     *,
-    missions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mission",
-            metavar="NAME",
-            help="By default all that can be listed. May be repeated.",
-            autocompletion=complete_known_mission,
-        ),
-    ] = None,
+    missions: KnownMissions = None,
     refresh: Refresh = False,
     max_age: MaxAge = None,
     offline: Offline = False,
@@ -60,7 +53,8 @@ def search(
 ) -> None:
     """Search the observation tables of one, several or all missions; needs no archive and fetches no data.
 
-    All conditions hold together; --or and --not combine them.
+    All missions that can be listed are searched unless some are named. All conditions hold together; --or and --not
+    combine them. With --pairs, off-axis angles are measured from the pointing.
     """
     if as_json + as_csv + as_votable > 1:
         raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv and --votable")
@@ -82,7 +76,7 @@ def search(
 
         sys.stdout.buffer.write(votable_bytes(found.table, "Observations found"))
     elif as_csv:
-        found.table.to_csv(sys.stdout, index=False, lineterminator="\n")
+        show_csv(found.table)
     elif as_json:
         show_json(found.table.astype(object).to_dict("records"))
     else:
@@ -138,11 +132,4 @@ def _import(path: Path, missions: list[str] | None) -> Snapshot:
 def _show(found: pd.DataFrame) -> None:
     hidden = {"public_date", "end", "exposures", "roll"}
     columns = [name for name in found.columns if name not in hidden]
-    show_table(columns, [list(map(_cell, columns, row)) for row in found[columns].itertuples(index=False)])
-
-
-def _cell(name: str, value: object) -> object:
-    if name == "exposure":
-        return seconds_text(value)  # type: ignore[arg-type]
-    form = {"ra": ".4f", "dec": "+.4f", "target_ra": ".4f", "target_dec": "+.4f", "off_axis": ".2f", "start": ".3f"}
-    return format(value, form[name]) if name in form else value
+    show_table(headings(columns), [list(map(cell, columns, row)) for row in found[columns].itertuples(index=False)])

@@ -108,9 +108,9 @@ def _sums(content: bytes) -> dict[str, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
-            table = next(hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU))
-            if table.header["NAXIS1"] * table.header["NAXIS2"] > len(content):
-                raise ValueError("it promises more than there is")
+            table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
+            if table is None or table.header["NAXIS1"] * table.header["NAXIS2"] > len(content):
+                raise ValueError("it holds no table, or promises more than there is")
             names = [str(cell).strip() for cell in table.data["FILENAME"].tolist()]
             sums = [int(cell) for cell in table.data["CHECKSUM"].tolist()]
     return {name.removeprefix("./"): one for name, one in zip(names, sums, strict=True) if name and 0 < one < 1 << 32}

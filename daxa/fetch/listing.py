@@ -110,32 +110,33 @@ class _Page(HTMLParser):
         self.cut = False
         self._open = {"pre": 0, "table": 0}
         self._ended = False
-        self._hidden = False
+        self._odd = False
 
     @property
     def whole(self) -> bool:
-        """False for a page that ends early, in a comment, or that hides links in one."""
-        return self._ended and not (self.cut or self._hidden or any(self._open.values()))
+        """False for a page that ends early or in a comment, hides links in one, or goes on behind its end."""
+        return self._ended and not (self.cut or self._odd or any(self._open.values()))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._ended = False
+        self._odd = self._odd or self._ended
         if tag in self._open:
             self._open[tag] += 1
         if tag == "a":
             self.links += [(value, []) for key, value in attrs if key == "href" and value][:1]
 
     def handle_endtag(self, tag: str) -> None:
+        self._odd = self._odd or self._ended
         if tag in self._open:
             self._open[tag] -= 1
-        self._ended = tag == "html"
+        self._ended = self._ended or tag == "html"
 
     def handle_data(self, data: str) -> None:
-        self._ended = self._ended and not data.strip()
+        self._odd = self._odd or (self._ended and bool(data.strip()))
         if self.links:
             self.links[-1][1].append(data)
 
     def handle_comment(self, data: str) -> None:
-        self._hidden = self._hidden or "href" in data.lower()
+        self._odd = self._odd or "href" in data.lower()
 
 
 def _child(href: str, base_url: str) -> Entry | None:

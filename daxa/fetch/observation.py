@@ -13,26 +13,25 @@ from daxa.errors import DataError, StorageError
 from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
 from daxa.fetch.connection import Connection, Patience, connect
 from daxa.fetch.limits import LARGEST, largest
-from daxa.fetch.listing import child_url, list_directory
+from daxa.fetch.listing import child_url
 from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
-from daxa.fetch.plan import Choice, choose_files, compile_extra, literal_prefix
-from daxa.fetch.sources import Sought, Source, directory_urls
+from daxa.fetch.plan import Choice, choose_files, compile_extra
+from daxa.fetch.sources import Sought, directory_urls
 from daxa.fetch.store import Origin, Store, digest_file
+from daxa.fetch.survey import find_directory, standing_directory
 from daxa.fetch.transfer import download
 from daxa.fetch.verify import Expected, check_file
 from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
 
-__all__ = ["Arrival", "fetch_observation", "restore_observation", "survey"]
+__all__ = ["Arrival", "fetch_observation", "restore_observation"]
 
 Item = TypeVar("Item")
 
 _AT_ONCE = 2
 _CONNECTIONS = 6
-_DEEPEST = 6
 _RESTORED = 64 << 20
-_MOST_DIRECTORIES = 500
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def fetch_observation(
     spec.check_obs_id(sought.obs_id)
     compile_extra(extra)
     connection = connect(settings, patience)
-    source, paths = _find(connection, directory_urls(connection, sought), spec, extra)
+    source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
     choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
     for choice in choices:
@@ -209,7 +208,7 @@ def restore_observation(
         return []
     connection = connect(settings, patience)
     way = _Way(connection, store, target, parts, say)
-    base = _standing(directory_urls(connection, sought), connection, missing[0].path)
+    base = standing_directory(directory_urls(connection, sought), connection, missing[0].path)
     return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
 
 
@@ -220,78 +219,6 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return not path.is_symlink() and path.stat().st_size == file.size and digest_file(path) == file.sha256
         except FileNotFoundError:
             return False
-
-
-def survey(connection: Connection, base: str, listings: Sequence[str], extra: Sequence[str] = ()) -> dict[str, int]:
-    """The files below a directory on the server.
-
-    Parameters
-    ----------
-    connection
-        To the archive.
-    base
-        The observation's directory.
-    listings
-        Sub-directories to read, '' for the directory itself.
-    extra
-        Where given, all sub-directories that a match may lie in are read as well.
-
-    Returns
-    -------
-    dict of str to int
-        Path relative to `base`, sorted, to the most bytes that it may have (`Entry.most`);
-        empty where none of the directories exists.
-    """
-    prefixes = [literal_prefix(pattern) for pattern in extra]
-    waiting = list(dict.fromkeys([*listings, *([""] if extra else [])]))
-    seen: set[str] = set()
-    files: dict[str, int] = {}
-    while waiting:
-        directory = waiting.pop(0)
-        if directory in seen:
-            continue
-        seen.add(directory)
-        if len(seen) > _MOST_DIRECTORIES:
-            raise DataError(
-                "too-deep", f"{base} has more than {_MOST_DIRECTORIES} directories", remedy="make fetch.extra narrower"
-            )
-        for entry in list_directory(connection, f"{base}/{directory}") or ():
-            path = f"{directory}/{entry.name}".lstrip("/")
-            if not entry.is_dir:
-                files[path] = entry.most
-            elif path.count("/") < _DEEPEST and any(_leads_to(path + "/", prefix) for prefix in prefixes):
-                waiting.append(path)
-    return dict(sorted(files.items()))
-
-
-def _leads_to(directory: str, prefix: str) -> bool:
-    return prefix.startswith(directory) or directory.startswith(prefix)
-
-
-def _find(
-    connection: Connection, sources: Sequence[Source], spec: MissionSpec, extra: Sequence[str]
-) -> tuple[Source, dict[str, int]]:
-    """The first directory that holds files, and what is there; nothing where none does but one exists."""
-    for source in sources:
-        if paths := survey(connection, source.url, spec.listings, extra):
-            return source, paths
-    for source in sources:
-        if list_directory(connection, source.url) is not None:
-            return source, {}
-    raise DataError(
-        "absent",
-        f"{sources[-1].url} does not exist: {spec.title} has no such observation in the archive",
-        remedy="look it up at the archive, which may have moved or withdrawn it; `daxa run` tries again",
-    )
-
-
-def _standing(sources: Sequence[Source], connection: Connection, path: str) -> str:
-    """The first of the possible directories whose listing shows `path`, else the last one."""
-    folder, _, name = path.rpartition("/")
-    for source in sources[:-1]:
-        if any(entry.name == name for entry in list_directory(connection, f"{source.url}/{folder}") or ()):
-            return source.url
-    return sources[-1].url
 
 
 def _side_by_side(items: Sequence[Item], bring: Callable[[Item], Arrival], way: _Way) -> list[Arrival]:

@@ -32,11 +32,20 @@ def needed_at(layout: Layout, revision: str, storage: Storage, remote: Remote | 
     return _needed(layout, (pipeline, lock, logs), revision, storage, remote)
 
 
-def needed_here(layout: Layout, storage: Storage, remote: Remote | None, *, logs: bool = True) -> dict[str, list[str]]:
-    """Every object that the files in the work tree name: digest to its paths in the archive."""
-    paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
-    pipeline, lock, kept = (path.read_bytes() if path.is_file() else None for path in paths)
-    return _needed(layout, (pipeline, lock, kept if logs else None), "the work tree", storage, remote)
+def needed_here(layout: Layout, storage: Storage, *, logs: bool) -> dict[str, list[str]]:
+    """Every object that the files in the work tree name: digest to its paths in the archive.
+
+    Parameters
+    ----------
+    layout, storage
+        The archive, and its cache.
+    logs
+        True for the logs alone, False for all else.
+    """
+    paths = (layout.root / _LOGS,) if logs else (layout.pipeline, layout.lock)
+    content = [path.read_bytes() if path.is_file() else None for path in paths]
+    files = (None, None, content[0]) if logs else (content[0], content[1], None)
+    return _needed(layout, files, "the work tree", storage, None)
 
 
 def _needed(

@@ -66,10 +66,10 @@ def prove_cache(
     StorageError
         The cache cannot be written.
     """
-    places = {storage.cached(digest): digest for digest in needed}
+    places = {storage.cached_name(digest): digest for digest in needed}
     found = digests.many(places, observe)
-    good = {digest for place, digest in places.items() if found[place] == digest.removesuffix(".dir")}
-    absent = {digest for place, digest in places.items() if not found[place] and not place.exists()}
+    good = {digest for place, digest in places.items() if found[place] == digest[:32]}
+    absent = {digest for place, digest in places.items() if not found[place] and not storage.cached(digest).exists()}
     lost, mended = {}, []
     for digest in sorted(needed.keys() - good - absent):
         path = needed[digest][0]

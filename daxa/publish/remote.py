@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from daxa.archive import dvc
+from daxa.archive.dvcconfig import read_settings
 from daxa.errors import ConfigError, ProgramError, ServiceError, StorageError
 
 __all__ = [
     "Remote",
     "Storage",
+    "find_cache",
     "find_storage",
     "list_objects",
     "object_copy",
@@ -84,7 +86,17 @@ class Storage:
 
     def cached(self, digest: str) -> Path:
         """Where the cache keeps an object."""
-        return self.cache / _OBJECTS / digest[:2] / digest[2:]
+        return Path(self.cached_name(digest))
+
+    def cached_name(self, digest: str) -> str:
+        """The same as text, for many objects at once."""
+        return f"{self.cache}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
+
+    def names(self) -> frozenset[str]:
+        """Digests of all objects that the cache has."""
+        base = self.cache / _OBJECTS
+        first = [entry.name for entry in os.scandir(base) if len(entry.name) == 2] if base.is_dir() else []
+        return frozenset(name + entry.name for name in first for entry in os.scandir(base / name))
 
 
 def find_storage(root: Path, name: str = "") -> Storage:
@@ -126,6 +138,17 @@ def find_storage(root: Path, name: str = "") -> Storage:
     paths = {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
     paths = {key: value for key, value in paths.items() if Path(value).is_absolute()}
     return Storage(cache, Remote(name, url) if name and url else None, paths)
+
+
+def find_cache(root: Path) -> Storage:
+    """The cache of an archive, from its own files alone: DVC is not asked, and nothing is written."""
+    try:
+        settings = read_settings((root / ".dvc" / "config.local").read_bytes()) or []
+    except OSError:
+        settings = []
+    named = [value for section, _, key, value in settings if (section, key) == ("cache", "dir")]
+    # DVC takes a relative path as one from the directory of the file that says it.
+    return Storage(root / ".dvc" / (named[-1] if named else "cache"), None)
 
 
 def require_remote(root: Path, storage: Storage) -> Remote:

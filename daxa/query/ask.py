@@ -44,10 +44,12 @@ class Found:
     approximate: Mapping[str, int]
 
     def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
         said = [f"{name}: {error.message}" for name, error in self.failures.items()]
         said += [f"{name}: {note}" for name, note in self.notes.items()]
         lines = "".join(f"<li>{html.escape(text)}</li>" for text in said)
-        shown = self.table.head(_SHOWN_ROWS).to_html(index=False, escape=True)
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
         return f"<p><b>{len(self.table)} rows</b></p>{shown}<ul>{lines}</ul>"
 
 

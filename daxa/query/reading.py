@@ -190,7 +190,7 @@ def _read_branches(spec: MissionSpec, plain: Mapping[str, object], depth: int) -
 def _read_list(plain: Mapping[str, object], key: str) -> list:
     further = plain.get(key, [])
     if not isinstance(further, list):
-        raise CriteriaError("criterion", f"{key!r} is no list of tables", remedy=f"write [[...{key}]] tables")
+        raise CriteriaError("criterion", f"{key!r} is not a list of tables", remedy=f"write [[...{key}]] tables")
     return further
 
 
@@ -224,7 +224,7 @@ def _read_quality(min_exposure: object, access: object, everything: object) -> I
     if access is not None:
         if not isinstance(access, str) or access not in ACCESS:
             raise CriteriaError(
-                "access", f"{str(access)[:100]!r} is no kind of access", remedy=f"choose from {', '.join(ACCESS)}"
+                "access", f"{str(access)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
             )
         yield Access(access)  # type: ignore[arg-type]
     if _read_flag(everything, "everything"):
@@ -254,7 +254,7 @@ def _read_samples(
         raise CriteriaError("radius", "objects of a sample have radii of their own", remedy="add a column radius")
     if not files:
         if not isinstance(sample, Mapping):
-            raise CriteriaError("sample", "the stored sample is no table", remedy="write its columns as lists")
+            raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
         # What is stored carries its own options beside its columns.
         options = {key: sample[key] for key in ("match", "margin", "inside") if key in sample}
         sample = {key: column for key, column in sample.items() if key not in options}
@@ -269,7 +269,7 @@ def _read_flag(value: object, name: str) -> bool:
 
 def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
     if not isinstance(plain, Mapping):
-        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is no table of criteria", remedy="write a TOML table")
+        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a table")
     for key in plain:
         if key not in allowed:
             message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"
@@ -301,7 +301,7 @@ def _as_list(value: object) -> list[object]:
 
 def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:
     if not isinstance(value, Mapping):
-        raise CriteriaError("target", "'resolved' is no table", remedy="write name = [ra, dec], or leave it out")
+        raise CriteriaError("target", "'resolved' is not a table", remedy="write name = [ra, dec], or leave it out")
     found = []
     for name, position in value.items():
         if name not in targets:

@@ -59,7 +59,7 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
             warnings.simplefilter("ignore")
             return load(path, names)
     except UnicodeDecodeError:
-        why = "it is no text in UTF-8; save it as UTF-8"
+        why = "it is not text in UTF-8; save it as UTF-8"
     except OSError as error:
         why = error.strerror or str(error)
     except MemoryError:

@@ -22,6 +22,7 @@ from daxa.quantities import read_quantity
 
 __all__ = [
     "obs_id_of",
+    "places_of",
     "read_names",
     "read_positions",
     "read_radius",
@@ -139,7 +140,7 @@ def _in_unit(quantity: object, unit: str, name: str) -> float:
     try:
         return float(quantity.to_value(unit))  # type: ignore[attr-defined]
     except (UnitConversionError, TypeError):
-        raise CriteriaError(name, f"{shown(quantity, 100)} is no single angle", remedy=f"give it in {unit}") from None
+        raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
 
 
 def _parse_position(text: str) -> tuple[float, float]:
@@ -269,7 +270,7 @@ def read_window(value: object) -> tuple[float | None, float | None]:
     """
     if isinstance(value, str) or not isinstance(value, Iterable) or len(pair := list(value)) != 2:
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is no time window", remedy="give (start, end), such as two dates"
+            "time", f"{str(value)[:100]!r} is not a time window", remedy="give (start, end), such as two dates"
         )
     start, end = (_read_moment(moment) for moment in pair)
     if start is None and end is None:
@@ -316,7 +317,7 @@ def _to_datetime(value: object) -> datetime:
             value = datetime.fromisoformat(value.strip())
     if not isinstance(value, datetime):
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is no time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
+            "time", f"{str(value)[:100]!r} is not a time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
         )
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 

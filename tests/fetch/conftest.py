@@ -160,7 +160,7 @@ def connection(settings) -> Connection:
     return connect(settings, HASTE)
 
 
-def events_file(seed: int = 0, rows: int = 2000) -> bytes:
+def events_file(seed: int = 0, rows: int = 2000, obs_id: str = "") -> bytes:
     """A small event list as gzip FITS, with the tables of one of NuSTAR and checksums written by astropy."""
     random = np.random.default_rng(seed)
     columns = [
@@ -173,6 +173,8 @@ def events_file(seed: int = 0, rows: int = 2000) -> bytes:
     hdus += [fits.BinTableHDU.from_columns(times, name="GTI")]
     hdus += [fits.BinTableHDU.from_columns([bad], name="BADPIX", ver=chip + 1) for chip in range(4)]
     for hdu in hdus:
+        if obs_id:
+            hdu.header["OBS_ID"] = obs_id
         hdu.add_checksum(when="for the test")
     return pack(b"".join(map(as_bytes, hdus)))
 

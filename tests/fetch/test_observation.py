@@ -12,9 +12,10 @@ import pytest
 
 from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError
 from daxa.fetch.connection import connect
-from daxa.fetch.observation import Arrival, fetch_observation, restore_observation, survey
+from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
 from daxa.fetch.sources import Sought
 from daxa.fetch.store import Store, digest_file
+from daxa.fetch.survey import survey
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile
 from daxa.sample.faults import Fault

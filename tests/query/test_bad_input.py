@@ -81,7 +81,7 @@ def file_of(directory, kind, objects=OBJECTS):
         (b"ra,dec\n12:61:00,10:00:00\n", "cannot be read"),
         (b"ra,dec,radius_deg\n1,2,1e9\n", "row 1 .* radius"),
         (b"ra,dec,start,end\n1,2,2010-01-01,2009-01-01\n", "row 1 .* not before the end"),
-        (b"ra,dec,start\n1,2,99999999999-01-01\n", "row 1 .* no ISO date"),
+        (b"ra,dec,start\n1,2,99999999999-01-01\n", "row 1 .* nor an ISO date"),
     ],
 )  # fmt: skip
 def test_csv_that_does_not_say_what_is_meant(tmp_path, content, words):

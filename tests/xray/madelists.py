@@ -66,7 +66,15 @@ def _hrc(name: str, status: str, crpix: float, last: int) -> MadeList:
     free = [place for place, sign in enumerate(status, 1) if sign == "x"]
     held = [place for place, sign in enumerate(status, 1) if sign == "0"]
     return MadeList(
-        {"TELESCOP": "CHANDRA", "INSTRUME": "HRC", "DETNAM": name, "OBS_ID": "1234", "DTCOR": 0.991},
+        {
+            "TELESCOP": "CHANDRA",
+            "INSTRUME": "HRC",
+            "DETNAM": name,
+            "OBS_ID": "1234",
+            "DTCOR": 0.991,
+            "SIM_Z": 126.98,
+            "ROLL_NOM": 30.0,
+        },
         {"status": Choice("32X", (0, *(bits(32, p) for p in free)), tuple(bits(32, p) for p in held))},
         pi="pi",
         energies=("I", 0, 1023),

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.io import fits
-from astropy.time import Time
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
+from daxa.xray.cleaning.spans import assumption_cards, span_cards
 from daxa.xray.lists.bands import energy_cards
 from daxa.xray.lists.cards import card_text, card_value
 from daxa.xray.lists.events import EventList
@@ -249,6 +249,8 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"CRVAL{n}"] = (sky.crval[axis], "[deg] position of the reference pixel")
         header[f"CDELT{n}"] = (sky.cdelt[axis] * grid.bin, "[deg] pixel")
         header[f"CUNIT{n}"] = ("deg", "unit of the axis")
+    for key, card in _turning_cards(sky).items():
+        header[key] = card
     if sky.frame:
         header["RADESYS"] = (sky.frame, "reference frame")
     if sky.equinox:
@@ -265,6 +267,18 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"LTV{n}"] = (1.0 - centre / grid.bin, "image pixel = LTM event pixel + LTV")
         header[f"LTM{n}_{n}"] = (1.0 / grid.bin, "image pixels per event pixel")
     return header
+
+
+def _turning_cards(sky: SkyGrid) -> dict[str, tuple[float, str]]:
+    """What turns and bends the plane, where anything does: none of it depends on the size of pixels."""
+    cards: dict[str, tuple[float, str]] = {}
+    if sky.matrix != ((1.0, 0.0), (0.0, 1.0)):
+        for i, row in enumerate(sky.matrix, start=1):
+            cards |= {f"PC{i}_{j}": (value, "linear transformation") for j, value in enumerate(row, start=1)}
+    for key, value in zip(("LONPOLE", "LATPOLE"), sky.poles, strict=True):
+        if value is not None:
+            cards[key] = (value, "[deg] pole of the projection")
+    return cards | {f"PV{axis}_{m}": (value, "of the projection") for axis, m, value in sky.parameters}
 
 
 def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "count") -> fits.Header:
@@ -300,27 +314,15 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
         if card_text(source, keyword):
             header[keyword] = card_value(source, keyword)
     header["OBS_ID"] = events.obs_id
-    _add_dates(header, events)
+    for keyword, card in span_cards(events, cut.gtis).items():
+        header[keyword] = card
     for keyword, card in energy_cards(events.format, cut.pi).items():
         header[keyword] = card
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening, good times, channels")
     _add_times(header, events, cut.gtis)
-    for number, assumption in enumerate(events.assumptions, start=1):
-        header[f"ASSUME{number}"] = assumption
+    header.update(assumption_cards(events))
     return header
-
-
-def _add_dates(header: fits.Header, events: EventList) -> None:
-    """Start and end, also as MJD: readers of world coordinates complain where only one form is there."""
-    for word, what in (("OBS", "start"), ("END", "end")):
-        text = card_text(events.header, f"DATE-{word}") or card_text(events.primary, f"DATE-{word}")
-        try:
-            mjd = Time(text, format="isot", scale="tt").mjd
-        except ValueError:
-            continue
-        header[f"DATE-{word}"] = text
-        header[f"MJD-{word}"] = (float(mjd), f"[d] {what} of the exposure")
 
 
 def _add_times(header: fits.Header, events: EventList, gtis: Mapping[int, np.ndarray]) -> None:

@@ -23,7 +23,7 @@ from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.eventformat import EventFormat
 
-__all__ = ["Clock", "compare_clocks", "read_clock", "seconds_per_unit"]
+__all__ = ["Clock", "compare_clocks", "read_clock", "seconds_per_unit", "unit_of_cards"]
 
 _DAY = 86400.0
 _MOST_DAYS = 100_000
@@ -176,7 +176,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
     clock = Clock(
         int(day),
         float(fraction),
-        card_number(zero_from, "TIMEZERO", 0.0) * _unit_of_cards(events, primary),
+        card_number(zero_from, "TIMEZERO", 0.0) * unit_of_cards(events, primary),
         seconds_per_unit(events, form.time_column, TIMEUNIT=card_text(primary, "TIMEUNIT")),
         scale or "tt",
         system,
@@ -231,7 +231,7 @@ def compare_clocks(
         day, fraction, allowed = found
         apart = (day - clock.day) * _DAY + (fraction - clock.fraction) * _DAY
         allowed = max(allowed, (_reference(events) or _reference(primary) or found)[2])
-    zero = card_number(header, "TIMEZERO", 0.0) * _unit_of_cards(*headers)
+    zero = card_number(header, "TIMEZERO", 0.0) * unit_of_cards(*headers)
     if abs(apart + zero - clock.zero) <= allowed:
         return "", ""
     stated = card_text(header, "TIMEZERO"), card_text(events, "TIMEZERO") or card_text(primary, "TIMEZERO")
@@ -258,8 +258,8 @@ def _place(*headers: fits.Header) -> str:
     return ""
 
 
-def _unit_of_cards(*headers: fits.Header) -> float:
-    """Seconds to the unit of the time cards of a header, TIMEUNIT."""
+def unit_of_cards(*headers: fits.Header) -> float:
+    """Seconds to the unit of the time cards of headers, TIMEUNIT; the first that has it counts."""
     unit = _first("TIMEUNIT", *headers).lower() or "s"
     if unit not in _UNITS:
         raise _unusable(f"its times are in {unit!r}")

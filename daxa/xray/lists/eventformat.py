@@ -101,6 +101,9 @@ class EventFormat:
         covers; 0 leaves the extent of an image to the events.
     obs_id_cards
         Cards with the name of the observation.
+    steady
+        Cards that lists of one observing interval have: they leave the header of a list in
+        which several intervals differ in them.
     named
         False where lists may come without the name of their observation.
     """
@@ -131,6 +134,7 @@ class EventFormat:
     live_cards: tuple[str, ...] = ("DEADC", "LIVETIME/ONTIME")
     exposure_means: Literal["ontime", "livetime"] = "livetime"
     obs_id_cards: tuple[str, ...] = ("OBS_ID",)
+    steady: tuple[str, ...] = ()
     named: bool = True
 
     @property
