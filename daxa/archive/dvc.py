@@ -18,6 +18,7 @@ from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
 
 __all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
@@ -84,7 +85,19 @@ def _environment(root: Path) -> dict[str, str]:
     return environ
 
 
-def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -> None:
+def recorded_digests(root: Path) -> dict[str, str]:
+    """Path to MD5 of the files that stages made when they last ended, as ``dvc.lock`` has them."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
+        return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", ())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, YAMLError):
+        return {}
+
+
+def repro(root: Path, *stages: str, force: bool = False, single: bool = False, keep_going: bool = False) -> None:
     """Bring the pipeline, or these stages, up to date; output goes to the terminal.
 
     Raises
@@ -97,7 +110,8 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
         A stage failed, for the reason that it has printed.
     """
     check_writable(root)
-    options = [*(["--force"] if force else []), *(["--single-item"] if single else [])]
+    chosen = {"--force": force, "--single-item": single, "--keep-going": keep_going}
+    options = [option for option, wanted in chosen.items() if wanted]
     ended = run_dvc(root, "repro", *options, *stages, show=True)
     if ended.code:
         raise dvc_failure(root, ended.output) or ProgramError(

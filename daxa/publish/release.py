@@ -110,6 +110,7 @@ def make_release(
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
     _refuse(layout, list(_incomplete(layout, required)))
     git.create_tag(layout.root, tag, text)
+    git.pack(layout.root)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
 
 
