@@ -17,8 +17,7 @@ from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
-__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
+__all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
