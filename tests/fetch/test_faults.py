@@ -42,7 +42,7 @@ def fetch(sky, tmp_path):
     """Fetch one of the observations with tiny timeouts; gives what arrived and the log."""
     sky.faults.clear()
     settings = load_settings(environ={**sky.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
-    settings = replace(settings, connect_timeout=1.0, read_timeout=0.4, answer_timeout=0.6, downloads=1)
+    settings = replace(settings, connect_timeout=2.0, read_timeout=1.5, answer_timeout=1.5, downloads=1)
 
     def run(obs_id: str, row_id: str = ""):
         log: list[str] = []
@@ -52,7 +52,7 @@ def fetch(sky, tmp_path):
             (),
             target=tmp_path / obs_id,
             parts=tmp_path / "parts",
-            settings=settings,
+            settings=settings if obs_id == BAD else replace(settings, read_timeout=10.0, answer_timeout=0.0),
             patience=replace(HASTE, tries=2),
             say=log.append,
         )

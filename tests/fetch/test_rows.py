@@ -43,6 +43,8 @@ def fetch(root: Path, settings, observation: tuple[str, str, str], start: float)
     """What the stage fetches of an observation that began then."""
     mission, obs_id, instrument = observation
     layout, target = Layout(root / "archive"), root / "out"
+    # What is private to the archive stands in its Git directory.
+    (layout.root / ".git").mkdir(parents=True)
     layout.selection(mission).parent.mkdir(parents=True, exist_ok=True)
     table = observations({"obs_id": obs_id, "instruments": instrument, "start": start, "end": start + 1})
     write_selection(layout.selection(mission), table, mission=mission, criteria="{}", snapshot="0" * 64)

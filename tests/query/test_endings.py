@@ -34,7 +34,7 @@ def settings(sky, tmp_path, monkeypatch):
     sky.faults.clear()
     monkeypatch.setattr("daxa.query.exchange._TRIES", 2)
     monkeypatch.setattr("daxa.query.exchange._LONGEST_WAIT", 0.1)
-    brief = {"DAXA_READ_TIMEOUT": "0.4", "DAXA_ANSWER_TIMEOUT": "0.5", "DAXA_CACHE": str(tmp_path / "cache")}
+    brief = {"DAXA_READ_TIMEOUT": "1.5", "DAXA_ANSWER_TIMEOUT": "1.5", "DAXA_CACHE": str(tmp_path / "cache")}
     return load_settings(environ={**sky.environ, **brief}, user_file=None)
 
 
@@ -85,14 +85,14 @@ def test_the_whole_way_of_a_search_ends(sky, settings):
 
 
 def test_an_answer_that_keeps_coming_may_take_longer(sky, settings):
-    # 0.1 s for each 16 KiB: longer than the allowance of short answers, and faster than the least rate.
+    # Longer than the allowance of short answers, and faster than the least rate.
     wide = [XMM | {"status": "archived", "data_in_heasarc": "Y", "obsid": f"{n:010d}"} for n in range(800)]
     with Observatory(sky.root, {"xmmmaster": wide}) as running:
-        running.faults.add(Fault("slow", "*/sync", 0.05))
-        slow = load_settings(environ={**running.environ, "DAXA_ANSWER_TIMEOUT": "0.4"}, user_file=None)
+        running.faults.add(Fault("slow", "*/sync", 0.4))
+        slow = load_settings(environ={**running.environ, "DAXA_ANSWER_TIMEOUT": "3"}, user_file=None)
         begun = time.monotonic()
         assert len(fetch_table(SPEC, slow).table) == 800
-        assert time.monotonic() - begun > 0.4
+        assert time.monotonic() - begun > 3
 
 
 def test_redirects_in_the_house_are_followed():
