@@ -281,5 +281,4 @@ def test_in_a_large_archive_reasons_are_the_same(archive, monkeypatch):
     monkeypatch.setattr(status_module, "_FEW_FILES", 0)
     for _ in range(2):  # The second look has what the first one kept.
         assert [told(stage) for stage in read_status(archive, load_config(archive))] == small
-    assert ("outdated", "parameters changed: flare_sigma") not in small[1].values()
-    assert ("outdated", "input changed: events") in small[2].values()
+    assert {("outdated", "parameters changed: flare_sigma"), ("todo", "input.absent")} <= set(small[2].values())
