@@ -57,7 +57,7 @@ class Recorded:
         return {obs_id: self.columns.outcome[at] for obs_id, at in self.places.items()}
 
     def row(self, obs_id: str) -> LedgerRow | None:
-        """The whole row of an observation, whose columns must all have been read but that of science digests.
+        """The row of an observation, with its files where their sizes and digests were read.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Recorded:
             return None
         at, columns = self.places[obs_id], self.columns
         science = columns.science or columns.sha256
-        span = slice(*columns.offsets[at : at + 2])
+        span = slice(*columns.offsets[at : at + 2]) if columns.sha256 else slice(0)
         files = [
             {"path": path, "size": size, "sha256": sha256, "science": other}
             for path, size, sha256, other in zip(

@@ -354,16 +354,19 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
     columns = one.recorded.columns
     if columns.parts:
         return one
-    close = {
+    there = one.wanted.keys() & one.recorded.places.keys()
+    differing = {
         obs_id
         for obs_id, outcome, fingerprint in zip(columns.obs_id, columns.outcome, columns.fingerprint, strict=True)
         if outcome != "failed" and (outcome != "done" or fingerprint != one.wanted.get(obs_id))
     }
-    if close := (close | (presence.suspects or set())) & one.wanted.keys() & one.recorded.places.keys():
-        names = {"outcome", "reason", "fingerprint", "parts", "path", "size", "sha256"}
-        found = read_recorded(one.layout, one.recipe.mission, one.recipe.step, names, obs_ids=close, wanted=one.wanted)
-        return replace(one, looked={obs_id: found.row(obs_id) for obs_id in found.places})
-    return one
+    names, looked = {"outcome", "reason", "fingerprint", "parts"}, {}
+    for obs_ids, more in ((differing, set()), ((presence.suspects or set()) - differing, {"path", "size", "sha256"})):
+        if obs_ids := obs_ids & there:
+            mission, step = one.recipe.mission, one.recipe.step
+            found = read_recorded(one.layout, mission, step, names | more, obs_ids=obs_ids, wanted=one.wanted)
+            looked |= {obs_id: found.row(obs_id) for obs_id in found.places}
+    return replace(one, looked=looked)
 
 
 _DONE = ("done", "", "")
