@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive import history
-from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
+from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.named import (
     named_bands,
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
+    from daxa.publish.pull import PullReport
+    from daxa.publish.push import PushReport
+    from daxa.publish.remotecheck import RemoteCheck
     from daxa.publish.verify import Verification
     from daxa.query.mission import Mission
     from daxa.report.coverage import Coverage
@@ -155,6 +158,7 @@ class Archive:
 
     def accept(self, plan: SelectionPlan) -> str:
         """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
+        enter_archive(self.layout)
         return plan.apply()
 
     def run(self, missions: Names = ()) -> list[Outcome]:
@@ -177,6 +181,7 @@ class Archive:
         from daxa.archive.check import check_parameters
         from daxa.archive.pipeline import run_pipeline
 
+        enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
         run_pipeline(self.layout, config, named_missions(config, missions))
@@ -322,23 +327,51 @@ class Archive:
             observe=observe,
         )
 
-    def release(self, message: str = "") -> str:
-        """Commit and tag what is there; give the tag's name."""
+    def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
+        """Commit and tag what is there; give the tag's name.  See `daxa.publish.release.make_release`."""
         from daxa.publish.release import make_release
 
-        return make_release(self.layout, self.config, message).tag
+        enter_archive(self.layout)
+        return make_release(self.layout, self.config, message, include=include, force=force).tag
 
-    def push(self) -> None:
-        """Send the data of every release to the remote, and check that they arrived."""
+    def push(self, *, remote: str = "") -> PushReport:
+        """Send the data of every release to the remote, and prove that it holds them."""
         from daxa.publish.push import push_releases
 
-        push_releases(self.layout)
+        enter_archive(self.layout)
+        return push_releases(self.layout, remote=remote)
 
-    def verify(self, tag: str = "", *, fetched: bool = False) -> Verification:
-        """Compare selection, ledgers and every product with a release, or with the last commit."""
+    def pull(
+        self,
+        tag: str = "",
+        *,
+        missions: Sequence[str] = (),
+        obs_ids: Sequence[str] = (),
+        remote: str = "",
+        force: bool = False,
+    ) -> PullReport:
+        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`."""
+        from daxa.publish.pull import pull_data
+
+        return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
+
+    def verify(
+        self,
+        tag: str = "",
+        *,
+        fetched: bool = False,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Verification:
+        """Compare all that a release, or the last commit, says with what is on disk."""
         from daxa.publish.verify import verify_archive
 
-        return verify_archive(self.layout, tag, fetched=fetched)
+        return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+
+    def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
+        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`."""
+        from daxa.publish.remotecheck import verify_remote
+
+        return verify_remote(self.layout, tag, remote=remote, sample=sample, deep=deep)
 
     def _repr_html_(self) -> str:
         """For notebooks: what is done of each mission, read from the ledgers."""
@@ -395,15 +428,31 @@ def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, st
     return cells
 
 
-def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended
-    """Open the archive in a directory, and finish a change of its selection that was interrupted.
+def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archive:  # noqa: A001 - daxa.open reads as intended
+    """Open the archive in a directory.
+
+    Looking at an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
+    `Archive.release`, `Archive.push`) first check that nothing in it is foreign, and finish a change of its
+    selection that was interrupted.
+
+    Parameters
+    ----------
+    directory
+        The archive's.
+    acting
+        Do at once what the methods that act do first.
 
     Raises
     ------
     ArchiveError
-        There is none, or it is in use by another process.
+        There is none, it is in use by another process (`acting`), or it holds what could do harm
+        (`daxa.errors.UntrustedArchive`).
+    ConfigError
+        Its ``daxa.toml`` cannot be used.
     """
     layout = Layout(Path(directory).expanduser().absolute())
-    load_config(layout)
-    finish_accepted(layout)
+    if acting:
+        enter_archive(layout)
+    else:
+        check_archive(layout)
     return Archive(layout.root)

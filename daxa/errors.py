@@ -7,6 +7,7 @@
     |   +-- CriteriaError         criteria.*   what was asked for        exit 3
     |   +-- ConfigError           config.*     settings and parameters   exit 4
     |   +-- ArchiveError          archive.*    the archive as it stands  exit 5
+    |   |   +-- UntrustedArchive  untrusted.*  its files could do harm   exit 14
     |   +-- ReleaseError          release.*    would not be honest       exit 6
     |   +-- VerifyError           verify.*     data differ from ledger   exit 7
     |   +-- NotPossible           impossible.* physics or format forbid  exit 8
@@ -38,6 +39,7 @@ __all__ = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "UntrustedArchive",
     "UserError",
     "VerifyError",
     "WorldError",
@@ -120,6 +122,13 @@ class ArchiveError(UserError):
     family = "archive"
     exit_code = 5
     environmental = True
+
+
+class UntrustedArchive(ArchiveError):
+    """The archive holds what daxa never puts into one, and what could harm whoever works with it."""
+
+    family = "untrusted"
+    exit_code = 14
 
 
 class ReleaseError(UserError):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from daxa.errors import ConfigError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "has_home", "load_settings", "stand_in_home"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Settings:
         How many observations are fetched at once (HEASARC bears 4-6 connections).
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
+    answer_timeout, minimum_rate
+        Seconds that a whole answer may take, and the bytes per second that it must bring on
+        average to take longer; 0 stands for five times `read_timeout`.
 
     Examples
     --------
@@ -66,8 +69,16 @@ class Settings:
     downloads: int = 4
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    answer_timeout: float = 0.0
+    minimum_rate: float = 10_000.0
+
+    @property
+    def answer_seconds(self) -> float:
+        """Seconds that a whole answer may take, however short it is."""
+        return self.answer_timeout or 5 * self.read_timeout
 
 
+_STAND_IN = "_DAXA_HOME"
 _ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "xsa_tap", "sesame")
 _SERVICES = ("heasarc", "xsa")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -105,8 +116,10 @@ def load_settings(
         if value := environ.get(f"DAXA_{field.name.upper()}"):
             merged[field.name] = value
     checked = {name: _convert(name, value) for name, value in merged.items()}
-    checked.setdefault("store", _default_store())
-    checked.setdefault("cache", _default_cache())
+    if "store" not in checked:
+        checked["store"] = _default_store()
+    if "cache" not in checked:
+        checked["cache"] = _default_cache()
     checked.setdefault("workers", os.cpu_count() or 1)
     return Settings(**checked)
 
@@ -123,7 +136,7 @@ def _convert(name: str, value: object):
         if name in _ADDRESSES:
             return _address(str(value))
         if kinds[name] == "Path":
-            return Path(str(value)).expanduser().absolute()
+            return _directory(name, str(value))
         if kinds[name] == "bool":
             return _switch(str(value))
         if name == "prefer_service":
@@ -136,6 +149,15 @@ def _convert(name: str, value: object):
     if not 0 < number < 1e6:
         raise ConfigError("bad-setting", f"{name} = {value} is out of range", remedy="give a positive number")
     return number
+
+
+def _directory(name: str, value: str) -> Path:
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(
+            "bad-setting", f"{name} = {value}: there is no such home directory", remedy="give an absolute path"
+        ) from None
 
 
 def _switch(value: str) -> bool:
@@ -162,19 +184,56 @@ def _read_user_file(path: Path) -> dict[str, object]:
         ) from None
 
 
+def has_home() -> bool:
+    """Whether this user has a home directory: neither HOME nor the system's list of users need name one."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib raises where there is none
+    return Path(home).is_absolute() and os.environ.get(_STAND_IN) != home
+
+
+def stand_in_home() -> None:
+    """Name a directory below the temporary one as HOME where there is none: libraries, Git and DVC need some.
+
+    Nothing of value is put there: without a home, the store must be named (``DAXA_STORE``).
+    """
+    if has_home() or not hasattr(os, "getuid"):
+        return
+    import tempfile
+
+    place = Path(tempfile.gettempdir(), f"daxa-home-{os.getuid()}")
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+        if place.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise PermissionError
+    except OSError:
+        place = Path(tempfile.mkdtemp(prefix="daxa-home-"))
+    os.environ |= {"HOME": str(place), _STAND_IN: str(place)}
+
+
 def _default_user_file() -> Path:
     import platformdirs
 
-    return platformdirs.user_config_path("daxa") / "config.toml"
+    return platformdirs.user_config_path("daxa") / "config.toml" if _has_place("XDG_CONFIG_HOME") else Path(os.devnull)
 
 
 def _default_store() -> Path:
     import platformdirs
 
+    if not _has_place("XDG_DATA_HOME"):
+        raise ConfigError(
+            "no-home",
+            "you have no home directory, so that there is no place for the store of fetched files",
+            remedy="set DAXA_STORE (and DAXA_CACHE) to directories, or HOME",
+        )
     return platformdirs.user_data_path("daxa") / "store"
 
 
 def _default_cache() -> Path:
     import platformdirs
 
-    return platformdirs.user_cache_path("daxa")
+    # Without a home nothing is kept.
+    return platformdirs.user_cache_path("daxa") if _has_place("XDG_CACHE_HOME") else Path()
+
+
+def _has_place(variable: str) -> bool:
+    return bool(os.environ.get(variable)) or has_home()

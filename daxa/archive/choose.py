@@ -16,6 +16,7 @@ from daxa.archive.config import ArchiveConfig, load_config, settings_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
+from daxa.archive.trust import rendered_pipeline
 from daxa.archive.upstream import write_origin
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
@@ -326,8 +327,7 @@ def _rendered(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict
 
 
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
-    rendered = _rendered(config, _bare_answers(config))[layout.pipeline.name].encode()
-    if not layout.pipeline.is_file() or layout.pipeline.read_bytes() != rendered:
+    if not layout.pipeline.is_file() or layout.pipeline.read_bytes() != rendered_pipeline(config):
         raise ArchiveError(
             "pipeline",
             f"{layout.pipeline} is not what daxa writes, so that no mission can be added to it",

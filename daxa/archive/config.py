@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time
@@ -14,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.errors import ArchiveError, ConfigError, CriteriaError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
+from daxa.files import TOML_LIMIT, parse_toml, read_plain
 from daxa.missions import find_mission, mission_names
 from daxa.naming import did_you_mean
 from daxa.quantities import normalise
@@ -42,9 +42,6 @@ __all__ = [
 
 FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
-
-_DEEPEST = 64
-_LARGEST = 64_000_000  # bytes; criteria may hold a sample of a million objects
 
 
 class _Table(BaseModel):
@@ -124,7 +121,7 @@ def load_config(layout: Layout) -> ArchiveConfig:
     ConfigError
         It cannot be used.
     """
-    if not layout.config.is_file():
+    if not layout.config.exists():
         raise ArchiveError(
             "not-an-archive",
             f"{layout.root} is not a daxa archive: it has no daxa.toml",
@@ -285,26 +282,18 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
     Dates crash DVC, and nan is always changed.
     """
     try:
-        tables = tomllib.loads(content.decode("utf-8"))
-    except RecursionError:
-        return None, [_too_deep(path)]
+        tables = parse_toml(content, path)
+    except DataError as error:
+        return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
         remedy = "correct the line that is named: texts, dates and ObsIDs stand in quotation marks"
         return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]
-    if _depth_exceeds(tables, _DEEPEST):
-        return None, [_too_deep(path)]
     return tables, list(_untrackable(tables, path, ()))
 
 
-def _too_deep(path: Path) -> Problem:
-    return Problem(path, "", "", "its tables are nested too deeply", "write it with fewer levels", "toml")
-
-
-def _depth_exceeds(value: Any, most: int) -> bool:
-    if isinstance(value, dict | list):
-        inner = value.values() if isinstance(value, dict) else value
-        return most == 0 or any(_depth_exceeds(item, most - 1) for item in inner)
-    return False
+def _about(error: DataError, path: Path) -> str:
+    """What an error says of a file, without the file's name in front."""
+    return f"it {error.message.removeprefix(f'{path} ')}"
 
 
 def _untrackable(value: Any, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
@@ -351,12 +340,9 @@ def _no_override(path: Path, table: str, key: str) -> Problem:
 def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
     """The bytes of a file of the archive, None where they cannot be had, and why."""
     try:
-        if path.exists() and not path.is_file():
-            why = "it is not a regular file"
-        elif path.stat().st_size > _LARGEST:
-            why = f"it is larger than {_LARGEST} bytes"
-        else:
-            return path.read_bytes(), []
+        return read_plain(path, limit=TOML_LIMIT), []
+    except DataError as error:
+        return None, [Problem(path, "", "", _about(error, path), error.remedy, "unreadable")]
     except OSError as error:
         why = f"it cannot be read: {error.strerror}"
     name = path.name if path.parent.name != "params" else f"params/{path.name}"

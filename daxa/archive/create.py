@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from daxa.archive import git
+from daxa.archive.address import storage_address
 from daxa.archive.config import FETCH_SOFTWARE, Creator, Locked
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
@@ -43,43 +46,87 @@ def create_archive(
     missions
         What to select, with criteria.
     title, creators
-        For citations.
+        For citations; without creators, who commits is the one.
     remote
-        Address of the storage that the data are shared through.
+        Address of the storage that the data are shared through, or a directory.
 
     Raises
     ------
     ArchiveError
-        The directory is not empty.
+        The directory is not empty, or its path cannot be used.
+    ConfigError
+        Git does not know who commits, or DVC could not use the remote.
+    StorageError
+        The directory cannot be written.
     NotPossible
         Nothing processes a mission's data.
     CriteriaError, ServiceError
         From the selection of observations.
     """
-    directory = directory.expanduser().absolute()
+    directory = _absolute(directory)
     _check_place(directory)
     check_missions(missions, [mission.spec.name for mission in missions])
     git.check_identity(directory.parent)
-    render(directory.name, [], remote=remote)
+    address = storage_address(remote, directory)
+    creators = creators or [Creator(name=git.author_name(directory.parent))]
     selections = [mission.select() for mission in missions]
     answers = [mission_answers(selection) for selection in selections]
-    files = render(directory.name, answers, title=title, creators=creators, remote=remote)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    files = render(directory.name, answers, title=title, creators=creators, remote=address)
     try:
-        made = scratch / "archive"
-        _write(Layout(made), files, selections)
-        git.initialise(made)
-        git.commit(made, ["."], f"Choose the observations of {directory.name}\n\n{_summary(selections)}")
-        if directory.is_dir():
-            directory.rmdir()
-        made.rename(directory)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        try:
+            _make(scratch / "archive", directory, files, selections)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
-        raise StorageError(
-            "write", f"{directory} cannot be written: {error.strerror}", remedy="make room, or choose another directory"
-        ) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        raise _unwritable(directory, (error.strerror or str(error)).lower()) from None
     return Layout(directory)
+
+
+def _unwritable(directory: Path, why: str) -> StorageError:
+    return StorageError(
+        "unwritable",
+        f"{directory} cannot be written: {why}",
+        remedy="make room, see to the permissions there, or choose another directory",
+    )
+
+
+def _make(made: Path, directory: Path, files: dict[str, str], selections: Sequence[Selection]) -> None:
+    """Write and commit the archive aside, and move it to its place."""
+    layout = Layout(made)
+    _write(layout, files, selections)
+    git.initialise(made)
+    tables = [path for one in selections for path in (layout.selection(one.spec.name), layout.upstream(one.spec.name))]
+    paths = [*files, *(path.relative_to(made).as_posix() for path in tables)]
+    git.commit(made, paths, f"Choose the observations of {directory.name}\n\n{_summary(selections)}")
+    for path in paths:
+        _sync(made / path)
+    if directory.is_dir():
+        directory.rmdir()
+    made.rename(directory)
+    _sync(directory.parent)
+
+
+def _sync(path: Path) -> None:
+    """See that a file, or the names in a directory, are on disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _absolute(directory: Path) -> Path:
+    try:
+        return directory.expanduser().absolute()
+    except RuntimeError:
+        raise ArchiveError(
+            "no-parent", f"there is no home directory {directory.parts[0]}", remedy="give the whole path"
+        ) from None
+    except FileNotFoundError:
+        raise ArchiveError(
+            "no-directory", "the current directory no longer exists", remedy="go to one that does: cd"
+        ) from None
 
 
 def _check_place(directory: Path) -> None:
@@ -89,6 +136,13 @@ def _check_place(directory: Path) -> None:
             f"{directory.name!r} cannot be the name of an archive",
             remedy="use letters, digits, dot, dash and underscore, for instance a907",
         )
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in str(directory)):
+        raise ArchiveError(
+            "path",
+            f"{str(directory.parent)!r} holds a line break, a control character or bytes that are no text, "
+            "which Git and DVC cannot handle",
+            remedy="make the archive in another directory, or rename this one",
+        )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ArchiveError(
             "exists", f"{directory} exists and is not empty", remedy="choose another directory, or empty this one"
@@ -97,6 +151,8 @@ def _check_place(directory: Path) -> None:
         raise ArchiveError(
             "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
         )
+    if not os.access(directory.parent, os.W_OK | os.X_OK):
+        raise _unwritable(directory, f"{directory.parent} is not yours to write in")
 
 
 def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daxa.archive.mend import held, mend
+from daxa.archive.faults import busy, dvc_failure, is_news, last_words
+from daxa.archive.layout import Layout
+from daxa.archive.mend import at_work, check_writable, held, mend
 from daxa.errors import ArchiveError, ProgramError
-from daxa.run.process import Finished, run_program
+from daxa.run.process import Finished, run_program, show_program
+from daxa.settings import has_home
 
-__all__ = ["add", "changed_stages", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
 
-_BUSY = "is busy"
+_UNSAVED = "unsaved files"
 
 
 @contextmanager
@@ -31,35 +35,53 @@ def held_off(root: Path) -> Iterator[None]:
     """
     mend(root)
     with held(root) as alone:
-        if not alone or _at_work(root / ".dvc" / "tmp" / "rwlock"):
-            raise _busy(root)
+        if not alone or at_work(root):
+            raise busy(root)
         yield
 
 
-def _at_work(rwlock: Path) -> bool:
-    """Whether a process that lives works on a path of the archive."""
-    import psutil
-
-    try:
-        paths = json.loads(rwlock.read_bytes())
-    except OSError:
-        return False
-    except ValueError:
-        return True  # A running DVC is writing it.
-    holders = [one for kinds in paths.values() for one in (*kinds.get("read", ()), kinds.get("write", {}))]
-    return any(psutil.pid_exists(int(one["pid"])) for one in holders if "pid" in one)
-
-
 def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
-    """Run ``dvc`` with these arguments in the archive and give what became of it."""
+    """Run ``dvc`` with these arguments in the archive and give what became of it.
+
+    Parameters
+    ----------
+    root
+        The archive.
+    arguments
+        Of ``dvc``.
+    show
+        Also show what it says, without its advice.
+
+    Raises
+    ------
+    StorageError
+        The archive cannot be written.
+    """
     mend(root)
+    argv, environ = [sys.executable, "-m", "dvc", *arguments], _environment(root)
+    if show:
+        return show_program(argv, cwd=root, environ=environ, keep=is_news)
+    return run_program(argv, cwd=root, environ=environ)
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """What DVC and its stages see: our programs first, and a home where the user has none (containers, batch)."""
     bin_directory = str(Path(sys.executable).parent)
     environ = {
         **os.environ,
         "DVC_NO_ANALYTICS": "1",
         "PATH": os.pathsep.join([bin_directory, os.environ.get("PATH", os.defpath)]),
     }
-    return run_program([sys.executable, "-m", "dvc", *arguments], cwd=root, environ=environ, show=show)
+    private = Layout(root).private
+    if not has_home():
+        environ["HOME"] = str(private / "home")
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # DVC asks, too.
+        environ["LOGNAME"] = f"uid{os.getuid()}"
+    if not environ.get("DVC_SITE_CACHE_DIR") and not os.access("/var/tmp", os.W_OK):  # noqa: S108 - where DVC has it
+        environ["DVC_SITE_CACHE_DIR"] = str(private / "dvc")
+    return environ
 
 
 def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -> None:
@@ -67,13 +89,18 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
 
     Raises
     ------
+    ArchiveError
+        Another command is at work, or DVC cannot read its files.
+    StorageError
+        The archive cannot be written.
     ProgramError
         A stage failed, for the reason that it has printed.
     """
+    check_writable(root)
     options = [*(["--force"] if force else []), *(["--single-item"] if single else [])]
     ended = run_dvc(root, "repro", *options, *stages, show=True)
     if ended.code:
-        raise ProgramError(
+        raise dvc_failure(root, ended.output) or ProgramError(
             "repro",
             f"the pipeline in {root} stopped (dvc repro ended with {ended.code})",
             remedy="mend what is said above, then run `daxa run` again: what is done stays done",
@@ -90,33 +117,48 @@ def add(root: Path, path: str) -> None:
     _checked(root, "add", "--quiet", path)
 
 
-def push(root: Path) -> None:
-    """Send the data of the work tree's commit to the default remote."""
-    _checked(root, "push", "--quiet")
+def push(root: Path, remote: str) -> None:
+    """Send the data of the work tree's commit to a remote."""
+    _checked(root, "push", "--quiet", "--remote", remote)
+
+
+def fetch(root: Path, remote: str, targets: Sequence[str]) -> bool:
+    """Bring data from a remote into the cache; whether all of them came."""
+    return not run_dvc(root, "fetch", "--quiet", "--remote", remote, *targets).code
+
+
+def checkout(root: Path, targets: Sequence[str]) -> None:
+    """Put data from the cache in their places; files that are not in the cache are never overwritten or removed.
+
+    Raises
+    ------
+    ArchiveError
+        Such files are in the way.
+    ProgramError
+        DVC cannot.
+    """
+    ended = run_dvc(root, "checkout", *targets)
+    if ended.code and _UNSAVED in ended.output:
+        files = [line.strip() for line in ended.output.partition(_UNSAVED)[2].splitlines()[1:] if line.strip()]
+        raise ArchiveError(
+            "unsaved",
+            f"files that are nowhere else stand among the data of {root}: {', '.join(files[:5])}",
+            remedy="move them away, then try again",
+        )
+    _require(root, ended, "checkout")
 
 
 def _checked(root: Path, *arguments: str) -> Finished:
+    check_writable(root)
     ended = run_dvc(root, *arguments)
-    if ended.code and _BUSY in ended.output:
-        raise _busy(root)
-    if ended.code:
-        raise ProgramError(
-            "dvc",
-            f"`dvc {' '.join(arguments)}` failed in {root}: {_last_words(ended.output)}",
-            remedy="read DVC's message; `dvc doctor` shows its set-up",
-        )
+    _require(root, ended, " ".join(arguments))
     return ended
 
 
-def _busy(root: Path) -> ArchiveError:
-    return ArchiveError(
-        "busy",
-        f"another command works in {root}",
-        remedy="wait until `dvc repro` or `daxa run` has ended, then try again",
-    )
-
-
-def _last_words(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")]
-    return " ".join((errors or lines or ["no message"])[-3:])
+def _require(root: Path, ended: Finished, command: str) -> None:
+    if ended.code:
+        raise dvc_failure(root, ended.output) or ProgramError(
+            "dvc",
+            f"`dvc {command}` failed in {root}: {last_words(ended.output)}",
+            remedy="read DVC's message; `dvc doctor` shows its set-up",
+        )

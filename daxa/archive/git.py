@@ -1,34 +1,71 @@
-"""The one place that speaks to Git."""
+"""The one place that speaks to Git.
+
+Git's answers depend on the user's settings and on the environment.  What would lead it to
+another repository is taken out of the environment, what would change the form of its answers
+is overruled, and everything else (who commits, signatures, hooks, trusted directories) is
+the user's to decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from git import GitCommandError, Repo
+from git import Git, GitCommandError, Repo
 from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
-from daxa.errors import ArchiveError, ConfigError, ProgramError
+from daxa.archive import faults
+from daxa.archive.mend import clear_stale_lock
+from daxa.errors import ArchiveError, ConfigError
+from daxa.run.process import without_redirection
 
 __all__ = [
+    "author_name",
+    "borrows_objects",
     "changes",
     "check_identity",
+    "checkout",
     "clone",
     "commit",
     "commit_of",
     "create_tag",
     "differs",
+    "index_entries",
     "initialise",
     "origin_url",
     "read_file",
     "tags",
     "tracked",
+    "tracked_below",
+    "tree_entries",
 ]
+
+_SETTINGS = {
+    "color.ui": "false",
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "init.defaultRefFormat": "files",
+    "submodule.recurse": "false",
+}
+"""What we need of Git whatever the user has configured."""
+
+_QUIET_HOOKS = {"core.hooksPath": os.devnull}
+_ABSENT = ("does not exist", "exists on disk, but not in", "invalid object name", "not a valid object name")
+
+_environment_lock = threading.RLock()
+_environment_users: list[dict[str, str]] = []
 
 
 def initialise(root: Path) -> None:
-    """Make an empty repository whose branch is called ``main``."""
-    Repo.init(root, initial_branch="main").close()
+    """Make an empty repository whose branch is called ``main``; DVC needs SHA-1 digests."""
+    with _speaking(root, root) as git:
+        git.init("--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
 
 
 def check_identity(directory: Path) -> None:
@@ -39,10 +76,11 @@ def check_identity(directory: Path) -> None:
     ConfigError
         It does not.
     """
-    from git import Git
-
     try:
-        Git(directory).var("GIT_COMMITTER_IDENT")
+        with _unredirected():
+            _refuse_variables(directory)
+            for role in ("AUTHOR", "COMMITTER"):
+                Git(directory).var(f"GIT_{role}_IDENT")
     except GitCommandError:
         raise ConfigError(
             "git-identity",
@@ -51,30 +89,51 @@ def check_identity(directory: Path) -> None:
         ) from None
 
 
+def author_name(directory: Path) -> str:
+    """Name of who would commit in a directory, '' where Git does not know."""
+    try:
+        with _unredirected():
+            return Git(directory).var("GIT_AUTHOR_IDENT").rpartition(" <")[0]
+    except GitCommandError:
+        return ""
+
+
 def commit(root: Path, paths: Sequence[str], message: str) -> str:
-    """Commit these paths alone, with removals, and give the commit's digest ('' when nothing changed)."""
+    """Commit these paths alone, with removals, and give the commit's digest ('' when nothing changed).
+
+    A file that is named is added even if the user's Git ignores files of its kind; a directory
+    is added without what is ignored.
+    """
     with _repository(root) as repository:
+        git = repository.git
+        directories = [path for path in paths if (root / path).is_dir()]
+        known = set(git.ls_files("-z", "--", *_literal(paths)).split("\0"))
+        files = [path for path in paths if path not in directories and (path in known or os.path.lexists(root / path))]
+        for options, some in (((), directories), (("--force",), files)):
+            if some:
+                _write(git, "add", "--all", *options, "--", *_literal(some))
+        added = _literal([*directories, *files])
+        if not added or not git.diff("--cached", "--name-only", "--no-ext-diff", "--", *added):
+            return ""
         try:
-            repository.git.add("--all", "--", *paths)
-            if not repository.git.diff("--cached", "--name-only", "--", *paths):
-                return ""
-            repository.git.commit("--quiet", "--message", message, "--", *paths)
+            _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}", "--", *added)
         except GitCommandError as error:
-            raise _failure(root, error) from None
-        return repository.head.commit.hexsha
+            raise faults.hook_failure(root, _said(error), _hooks(repository)) from None
+        return git.rev_parse("--verify", "HEAD")
 
 
 def changes(root: Path) -> list[str]:
     """Paths that differ from the last commit or are not tracked, ignored ones left out."""
     with _repository(root) as repository:
-        fields = repository.git.status("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames").split("\0")
+        options = ("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
+        fields = repository.git.status(*options).split("\0")
     return sorted(entry[3:] for entry in fields if len(entry) > 3)
 
 
 def differs(root: Path, revision: str, *, without: str) -> bool:
     """Whether any tracked file but this one differs from a commit."""
     with _repository(root) as repository:
-        return bool(repository.git.diff("--name-only", revision, "--", ".", f":(exclude){without}"))
+        return bool(repository.git.diff("--name-only", "--no-ext-diff", revision, "--", ".", f":(exclude){without}"))
 
 
 def tracked(root: Path, revision: str = "HEAD") -> list[str]:
@@ -83,10 +142,62 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
         return [path for path in repository.git.ls_tree("-r", "-z", "--name-only", revision).split("\0") if path]
 
 
+def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
+    """Which files at or below these paths are in Git's index; the case of hidden names does not count."""
+    specs = [f":(top,literal{',icase' if path.startswith('.') else ''}){path}" for path in paths]
+    with _repository(root) as repository:
+        asked = repository.git.ls_files("-z", "--", *specs)
+    return [path for path in asked.split("\0") if path]
+
+
+def index_entries(root: Path) -> list[tuple[str, str]]:
+    """Path and mode of everything that Git tracks; nothing where there is no repository."""
+    try:
+        with _repository(root) as repository:
+            fields = repository.git.ls_files("--stage", "-z").split("\0")
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
+        return []
+    return [(path, said[:6]) for said, _, path in (field.partition("\t") for field in fields) if path]
+
+
+def tree_entries(root: Path, revision: str) -> list[tuple[str, str, str]]:
+    """Path, mode and digest of everything in a commit."""
+    with _repository(root) as repository:
+        fields = repository.git.ls_tree("-r", "-z", "--full-tree", revision).split("\0")
+    entries = ((said.split(" "), path) for said, _, path in (field.partition("\t") for field in fields) if path)
+    return [(path, mode, digest) for (mode, _, digest), path in entries]
+
+
+def borrows_objects(root: Path) -> bool:
+    """Whether commits are taken from another repository (alternates)."""
+    try:
+        with _repository(root) as repository:
+            note = Path(repository.common_dir, "objects", "info", "alternates")
+            return note.is_symlink() or (note.exists() and bool(note.read_bytes().strip()))
+    except ArchiveError as error:
+        if error.name != "not-git":
+            raise
+        return False
+
+
+def checkout(root: Path, revision: str) -> None:
+    """Put the files of a commit into the tree, without moving a branch; changed files are never overwritten."""
+    with _repository(root) as repository:
+        _write(repository.git, "checkout", "--quiet", "--detach", "--no-recurse-submodules", commit_of(root, revision))
+
+
 def tags(root: Path) -> dict[str, str]:
     """Names of all tags and the commits that they stand on."""
     with _repository(root) as repository:
-        return {tag.name: tag.commit.hexsha for tag in repository.tags}
+        form = "--format=%(refname:strip=2)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+        lines = [line.split("\0") for line in repository.git.for_each_ref(form, "refs/tags").splitlines()]
+    found = {}
+    for name, kind, digest, kind_within, digest_within in lines:
+        if "commit" in (kind, kind_within):
+            found[name] = digest if kind == "commit" else digest_within
+    return found
 
 
 def commit_of(root: Path, revision: str = "HEAD") -> str:
@@ -100,7 +211,9 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
     with _repository(root) as repository:
         try:
             return repository.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        except GitCommandError:
+        except GitCommandError as error:
+            if str(error.stderr or "").strip():
+                raise
             raise ArchiveError(
                 "revision", f"{root} has no revision {revision!r}", remedy="list releases with `git tag`"
             ) from None
@@ -113,27 +226,22 @@ def read_file(root: Path, revision: str, path: str) -> bytes | None:
             return repository.git.cat_file(
                 "blob", f"{revision}:{path}", stdout_as_string=False, strip_newline_in_stdout=False
             )
-        except GitCommandError:
-            return None
+        except GitCommandError as error:
+            if any(words in str(error.stderr).lower() for words in _ABSENT):
+                return None
+            raise
 
 
 def create_tag(root: Path, name: str, message: str) -> None:
     """Make an annotated tag on the last commit; an existing one is never moved."""
     with _repository(root) as repository:
-        try:
-            repository.git.tag("--annotate", "--cleanup=verbatim", "--message", message, "--", name)
-        except GitCommandError as error:
-            raise _failure(root, error) from None
+        _write(repository.git, "tag", "--annotate", "--cleanup=verbatim", "--message", message, "--", name)
 
 
 def clone(source: str, target: Path, revision: str) -> None:
-    """Clone a repository at a tag, without its hooks and submodules."""
-    try:
-        Repo.clone_from(
-            source, target, multi_options=[f"--branch={revision}", "--quiet", "--template="], allow_unsafe_options=True
-        ).close()
-    except GitCommandError as error:
-        raise _failure(target, error) from None
+    """Clone a repository at a tag, without its submodules and without running hooks."""
+    with _speaking(target, target.parent, **_QUIET_HOOKS) as git:
+        git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
 
 
 def origin_url(root: Path) -> str:
@@ -142,15 +250,105 @@ def origin_url(root: Path) -> str:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
 
 
-def _repository(root: Path) -> Repo:
-    try:
-        return Repo(root)
-    except (InvalidGitRepositoryError, NoSuchPathError):
+@contextmanager
+def _repository(root: Path) -> Iterator[Repo]:
+    """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
+    with _unredirected():
+        _refuse_variables(root)
+        try:
+            opened = Repo(root, expand_vars=False)
+        except (InvalidGitRepositoryError, NoSuchPathError):
+            raise faults.not_a_repository(root) from None
+        with opened as repository:
+            faults.check_format(root, Path(repository.git_dir), repository.config_reader("repository").get_value)
+            repository.git.update_environment(**_environment(_SETTINGS))
+            try:
+                yield repository
+            except GitCommandError as error:
+                raise faults.git_failure(root, _said(error)) from None
+
+
+@contextmanager
+def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
+    """Give Git in a directory that need not be a repository yet."""
+    with _unredirected():
+        _refuse_variables(directory)
+        git = Git(directory)
+        git.update_environment(**_environment({**_SETTINGS, **settings}))
+        try:
+            yield git
+        except GitCommandError as error:
+            raise faults.git_failure(about, _said(error)) from None
+
+
+def _refuse_variables(directory: Path) -> None:
+    """GitPython would take the value of a variable that a directory is named after, and work somewhere else."""
+    if os.path.expandvars(directory) != str(directory):
         raise ArchiveError(
-            "not-git", f"{root} is not a Git repository", remedy="run this inside an archive made by `daxa init`"
-        ) from None
+            "path", f"{directory} holds the name of an environment variable", remedy="rename that directory"
+        )
 
 
-def _failure(root: Path, error: GitCommandError) -> ProgramError:
-    said = str(error.stderr or error.stdout or error).strip().removeprefix("stderr:").strip(" '\n")
-    return ProgramError("git", f"Git failed in {root}: {said}", remedy="read Git's message and try again")
+def _write(git: Git, command: str, *arguments: str) -> None:
+    """Run a command that writes; a lock that a Git left when it was killed is removed first."""
+    try:
+        getattr(git, command)(*arguments)
+    except GitCommandError as error:
+        lock = faults.lock_in_the_way(_said(error))
+        if not lock or not clear_stale_lock(Path(git.working_dir, lock)):
+            raise
+        getattr(git, command)(*arguments)
+
+
+def _said(error: GitCommandError) -> str:
+    text = str(error.stderr or error.stdout or "").strip()
+    if error.status == -signal.SIGXFSZ:
+        return "File too large"
+    return text.removeprefix("stderr:").removeprefix("stdout:").strip(" '\n")
+
+
+def _literal(paths: Sequence[str]) -> list[str]:
+    """Pathspecs in which no character is a pattern."""
+    return [f":(literal){path}" for path in paths]
+
+
+def _hooks(repository: Repo) -> list[Path]:
+    """The user's hooks that can stop a commit."""
+    place = Path(repository.working_dir, repository.git.rev_parse("--git-path", "hooks"))
+    hooks = (place / name for name in ("pre-commit", "prepare-commit-msg", "commit-msg"))
+    return [hook for hook in hooks if hook.is_file() and os.access(hook, os.X_OK)]
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as Git takes them from the environment, after those that the user gives there."""
+    first = os.environ.get("GIT_CONFIG_COUNT", "")
+    start = int(first) if first.isdecimal() else 0
+    given = {"GIT_CONFIG_COUNT": str(start + len(settings)), "GIT_OPTIONAL_LOCKS": "0"}
+    for at, (key, value) in enumerate(settings.items(), start):
+        given |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+    return given
+
+
+@contextmanager
+def _unredirected() -> Iterator[None]:
+    """Take out of the environment what would lead Git elsewhere, while anybody here speaks to it.
+
+    GitPython reads and inherits this process's environment, and nothing that is passed to it can remove a variable.
+    """
+    with _environment_lock:
+        _environment_users.append(dict(os.environ))
+        kept = without_redirection(os.environ)
+        for name in os.environ.keys() - kept.keys():
+            del os.environ[name]
+        os.environ.update(kept)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            before = _environment_users.pop()
+            if not _environment_users:
+                _restore(before)
+
+
+def _restore(before: Mapping[str, str]) -> None:
+    os.environ.update({name: value for name, value in before.items() if name.startswith("GIT_")})

@@ -5,6 +5,7 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, DataError
+from daxa.files import read_plain
 from daxa.records import Outcome
 from daxa.run.journal import read_journal
 from daxa.run.ledger import read_ledger
@@ -40,6 +42,8 @@ def recorded_rows(layout: Layout, mission: str, step: str) -> Mapping[str, Ledge
 
     A journal older than its ledger is of another version, which was checked out since.
     """
+    if not layout.is_repository:
+        return read_ledger(layout.ledger(mission, step))
     places = layout.places(mission, step)
     rows = read_ledger(places.ledger)
     journal = read_journal(places.journal)
@@ -79,10 +83,10 @@ def find_logs(layout: Layout, config: ArchiveConfig, obs_id: str, step: str | No
             "no-observation", f"{obs_id} is not in this archive", remedy="list its observations with `daxa ls`"
         )
     found = [
-        LogText(mission, name, obs_id, path.read_text(encoding="utf-8", errors="replace"))
+        LogText(mission, name, obs_id, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
         for mission in missions
         for name in ([step] if step else STEPS)
-        if (path := layout.log(mission, name, obs_id)).is_file()
+        if os.path.lexists(path := layout.log(mission, name, obs_id))
     ]
     if not found:
         raise ArchiveError(

@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from daxa.archive.address import config_value
 from daxa.archive.config import FORMAT, Creator, Locked
 from daxa.archive.layout import STEPS
-from daxa.errors import ConfigError
 from daxa.missions import MissionSpec
 
 __all__ = ["MissionAnswers", "environment", "render", "template_directories"]
@@ -72,13 +72,21 @@ def render(
     """Give every text file of an archive: path to content.
 
     The same answers give the same text, for ever: a changed ``cmd`` would re-run every stage.
+
+    Parameters
+    ----------
+    name, missions, title, creators
+        Of the archive.
+    remote
+        Address of its storage as ``.dvc/config`` says it: see `daxa.archive.address.storage_address`.
     """
     answers = {
         "format": FORMAT,
         "name": name,
         "title": title,
         "creators": creators,
-        "remote": _safe_address(remote),
+        "authors": creators or [Creator(name=f"Authors of {title or name}")],
+        "remote": remote,
         "steps": list(pairwise(STEPS)),
         "missions": missions,
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
@@ -130,7 +138,9 @@ def environment(*, autoescape: bool, **filters: Callable[..., str]):
 @cache
 def _environment():
     # The files are TOML, YAML and Markdown: values pass through json and toml.
-    return environment(autoescape=False, toml=_toml_value, toml_tables=_toml_tables, json=json.dumps)
+    return environment(
+        autoescape=False, toml=_toml_value, toml_tables=_toml_tables, json=json.dumps, value=config_value
+    )
 
 
 def _toml_value(value: Any) -> str:
@@ -143,18 +153,3 @@ def _toml_tables(tables: Mapping[str, Any]) -> str:
     import tomlkit
 
     return tomlkit.dumps(tables)
-
-
-def _safe_address(remote: str) -> str:
-    from urllib.parse import urlsplit
-
-    if not remote:
-        return ""
-    parts = urlsplit(remote)
-    if parts.password or any(ord(character) < 32 or character in "'\"#;[]" for character in remote):
-        raise ConfigError(
-            "remote",
-            f"{remote!r} cannot be the address of a remote",
-            remedy="give an address without password or quotes; keep credentials in `dvc remote modify --local`",
-        )
-    return remote if "://" in remote else str(Path(remote).expanduser().absolute())

@@ -18,7 +18,8 @@ from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.cleaning.screening import rules_text, screening_for
+from daxa.xray.cleaning.spans import stated_assumptions
 from daxa.xray.lists.events import open_events
 
 __all__ = ["make_clean"]
@@ -35,7 +36,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     parameters = read_clean(task)
     made, left = 0, []
     for source, product in products_in(task, sources, "events", "events"):
-        events = open_events(source)
+        events = open_events(source, obs_id=task.obs_id)
         if _clean_one(Exposure(task, events, product, target, log), parameters):
             made += 1
         else:
@@ -54,7 +55,11 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
 def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     events = exposure.events
     rules = screening_for(events) if parameters.screening else ()
+    if parameters.screening and events.format.unverified:
+        exposure.say(f"not screened by what no source at hand confirms: {rules_text(events.format.unverified)}")
     cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
+    for assumption in stated_assumptions(events):
+        exposure.say(f"assumed: {assumption}")
     gtis = dict(events.gtis)
     screen = None
     reason = _fieldless(exposure) if parameters.flares != "none" else ""

@@ -14,10 +14,10 @@ __all__ = ["SOURCES", "SourcesParameters", "read_sources"]
 def _as_regions(text: str) -> str:
     if not text.strip():
         return ""
-    from daxa.xray.detection.sources import parse_regions
+    from daxa.xray.lists.regions import parse_regions
 
     try:
-        parse_regions(text, "the text")
+        parse_regions(text, "the text", say=lambda _: None)
     except DataError as problem:
         raise ValueError(f"copy the text of a region file of DS9 ({problem.message})") from None
     return text

@@ -7,8 +7,10 @@ the libraries that the verb needs, is imported only when the verb runs.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 
 __all__ = ["GROUPS", "VERBS", "main"]
 
@@ -30,6 +32,7 @@ VERBS = {
     "missions": (GROUPS[1], "which missions can be listed and processed, and what is declared of one"),
     "release": (GROUPS[2], "commit and tag what is there"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
+    "pull": (GROUPS[2], "get the data of a release from the remote, and prove them"),
     "verify": (GROUPS[2], "compare every file with what a release says"),
     "demo": (GROUPS[3], "the whole path on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
@@ -39,6 +42,17 @@ VERBS = {
 _USAGE = "usage: daxa [-C DIR] [-q] VERB [OPTIONS] [ARGUMENTS]"
 _MISUSE = 2  # as click ends, and as shells do
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_OF_THE_MACHINE = {
+    getattr(errno, number): name
+    for name, numbers in {
+        "unwritable": ("EACCES", "EPERM", "EROFS"),
+        "full": ("ENOSPC", "EDQUOT", "EFBIG"),
+        "refused": ("EIO", "EMFILE", "ENFILE", "ENAMETOOLONG", "ELOOP", "ESTALE", "ENODEV", "EBUSY", "ENOLCK"),
+    }.items()
+    for number in numbers
+    if hasattr(errno, number)
+}
+"""What disks, limits and permissions refuse; any other error of the system is a bug of ours."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,14 +70,68 @@ def main(argv: list[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         code = _answer(arguments)
+    except BrokenPipeError:
+        code = 0  # The reader (`| head`) has what it wants.
+    except OSError as error:
+        code = _system_error(error, as_json="--json" in arguments)
+    return _flush(code, as_json="--json" in arguments)
+
+
+def _open_streams() -> None:
+    """Let a closed standard stream (`>&-`) lead nowhere, lest the next file that is opened takes its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # A terminal without our characters is no reason to fail.
+
+
+def _flush(code: int, *, as_json: bool) -> int:
+    """Write what is left, and give the exit code; what cannot be written must not trouble Python at its end."""
+    try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`| head`) has what it wants; Python must not complain when it flushes again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        code = 0
+    except OSError as error:
+        code = code or _system_error(error, as_json=as_json)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
+
+
+def _system_error(error: OSError, *, as_json: bool) -> int:
+    """Say what the system refused, if it is nobody's bug.
+
+    Raises
+    ------
+    OSError
+        The error itself, where it says nothing about this machine's disks, limits and permissions.
+    """
+    from daxa.cli.show import show_error
+    from daxa.errors import StorageError
+
+    if error.errno not in _OF_THE_MACHINE:
+        raise error
+    place = "a file or the output" if error.filename is None else os.fsdecode(error.filename)
+    refused = StorageError(
+        _OF_THE_MACHINE[error.errno],
+        f"{place} cannot be read or written: {(error.strerror or str(error)).lower()}",
+        remedy="see to space, permissions and limits there, then try again: what was finished is kept",
+    )
+    show_error(refused, as_json=as_json)
+    return refused.exit_code
 
 
 def _answer(arguments: list[str]) -> int:
@@ -85,7 +153,7 @@ def _answer(arguments: list[str]) -> int:
         else:
             return _misuse("-C needs a directory" if option == "-C" else f"there is no option {option}")
     if not rest:
-        (sys.stderr if arguments else sys.stdout).write(_help())
+        (_write_error if arguments else sys.stdout.write)(_help())
         return _MISUSE if arguments else 0
     if rest[0] not in VERBS:
         return _misuse(f"there is no verb {rest[0]!r}{_suggestion(rest[0])}")
@@ -96,6 +164,9 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     from daxa.errors import DaxaError
 
     try:
+        from daxa.settings import stand_in_home
+
+        stand_in_home()
         from daxa.cli.commands import run_verb
 
         return run_verb(verb, arguments, directory, quiet=quiet)
@@ -104,8 +175,12 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
 
         show_error(error, as_json="--json" in arguments)
         return error.exit_code
+    except ImportError as error:
+        if "git executable" not in str(error).lower():
+            raise
+        return _misuse("the program git cannot be found", "install Git, or add its directory to PATH")
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: what was finished is kept\n")
+        _write_error("\ninterrupted: what was finished is kept\n")
         return _INTERRUPTED
 
 
@@ -134,9 +209,16 @@ def _help() -> str:
     )
 
 
-def _misuse(what: str) -> int:
-    sys.stderr.write(f"error: {what}\n  -> `daxa --help` lists verbs and options\n")
+def _misuse(what: str, remedy: str = "`daxa --help` lists verbs and options") -> int:
+    from daxa.text import plain
+
+    _write_error(plain(f"error: {what}\n  -> {remedy}\n"))
     return _MISUSE
+
+
+def _write_error(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(text)
 
 
 def _suggestion(verb: str) -> str:

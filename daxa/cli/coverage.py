@@ -15,6 +15,7 @@ from daxa.cli.options import Bands, Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, say, show_table
 from daxa.errors import CriteriaError, DataError
 from daxa.selection.headings import band_cell, cell, headings
+from daxa.text import json_escaped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +146,11 @@ def _content(table: pd.DataFrame, form: str) -> bytes:
 
         return votable_bytes(table, _TITLE, COLUMNS)
     if form == "csv":
-        return table.to_csv(index=False, lineterminator="\n").encode()
-    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in _records(table)).encode()
+        from daxa.selection.export import csv_text
+
+        return csv_text(table).encode()
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _records(table))
+    return "".join(f"{json_escaped(line)}\n" for line in lines).encode()
 
 
 def _records(table: pd.DataFrame) -> Iterator[dict[str, object]]:

@@ -7,27 +7,43 @@ from typing import Annotated
 
 import typer
 
-from daxa.cli.show import say, show_json, show_text
+from daxa.cli.show import counted, note, progress, say, show_json, show_text
 
 __all__ = ["push"]
 
-EXAMPLES = ("daxa push", "daxa push --json")
+EXAMPLES = ("daxa push", "daxa push --remote backup", "daxa push --json")
 
 
 def push(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: remote, tags, objects, sent.")] = False,
+    remote: Annotated[
+        str, typer.Option("--remote", "-r", metavar="NAME", help="Another remote of DVC than the default one.")
+    ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: remote, tags, objects, sent, replaced, mended.")
+    ] = False,
 ) -> None:
-    """Send the data of every release to the archive's storage, then list the storage to prove that they arrived.
+    """Send the data of every release to the archive's storage, and prove that it holds them.
+
+    DVC's cache is read before: what is damaged there is mended from the work tree or the storage, or named. Then the
+    storage is listed, and read where it is a directory; what it lost or holds wrong is sent again.
 
     Sends data only; `git push --follow-tags` shares the repository itself.
     """
     import daxa
     from daxa.publish.push import push_releases
+    from daxa.publish.remote import Remote
 
-    report = push_releases(daxa.open().layout)
+    with progress("read", "objects") as observe:
+        report = push_releases(daxa.open(acting=True).layout, remote=remote, observe=counted(observe))
     if as_json:
         show_json([asdict(report)])
         return
+    for path in report.mended:
+        note(f"damaged in DVC's cache, mended: {path}")
+    for path in report.replaced:
+        note(f"wrong on {report.remote}, replaced: {path}")
+    if Remote("", report.remote).directory is not None:
+        note(f"{report.remote} is a directory of this machine: whoever has none of that name cannot pull from it")
     show_text(
         f"{report.remote} holds the data of {', '.join(report.tags)}: {report.objects} objects, {report.sent} sent now"
     )

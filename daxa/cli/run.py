@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daxa.cli.completion import complete_mission
+from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.show import show_text
 from daxa.cli.status import show_outcomes
 
@@ -20,6 +21,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
+    trust_services: TrustServices = False,
 ) -> None:
     """Fetch and process what is not done yet, and try again what failed.
 
@@ -28,7 +30,8 @@ def run(
     import daxa
     from daxa.errors import ProgramError
 
-    archive = daxa.open()
+    remember_consent(trust_services)
+    archive = daxa.open(acting=True)
     try:
         outcomes = archive.run(missions or ())
     except ProgramError:

@@ -11,7 +11,7 @@ import typer
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
 from daxa.cli.options import KnownMissions
-from daxa.cli.show import note, progress_of_missions, say, show_json, show_table
+from daxa.cli.show import note, progress_of_missions, say, show_csv, show_json, show_table
 from daxa.errors import CriteriaError, ServiceError
 from daxa.selection.headings import cell, headings
 
@@ -76,7 +76,7 @@ def search(
 
         sys.stdout.buffer.write(votable_bytes(found.table, "Observations found"))
     elif as_csv:
-        found.table.to_csv(sys.stdout, index=False, lineterminator="\n")
+        show_csv(found.table)
     elif as_json:
         show_json(found.table.astype(object).to_dict("records"))
     else:

@@ -11,6 +11,7 @@ import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.options import Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
@@ -57,6 +58,7 @@ def select(
         typer.Option(metavar="FILE", help="Write the whole observation table of one mission, for use offline."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    trust_services: TrustServices = False,
 ) -> None:
     """Show what the criteria select now against what is selected, and write it when you accept.
 
@@ -65,7 +67,8 @@ def select(
     """
     import daxa
 
-    archive = daxa.open()
+    remember_consent(trust_services)
+    archive = daxa.open(acting=True)
     if export is not None or snapshot is not None:
         if context.obj:
             raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")

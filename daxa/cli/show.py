@@ -1,8 +1,8 @@
-"""The one place that writes to the terminal: tables, JSON lines, progress, errors.
+"""The one place that writes to the terminal: tables, JSON lines, CSV, progress, errors.
 
-Results go to standard output; progress and errors go to standard error.  Nothing
-that came from an archive service or a log reaches the terminal with its control
-characters.
+Results go to standard output; progress and errors go to standard error, and it is no error
+when nobody can read those.  Nothing that came from an archive service or a log reaches the
+terminal with characters that steer it or cannot be seen.
 """
 
 from __future__ import annotations
@@ -10,22 +10,28 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Real
+from typing import TYPE_CHECKING
 
-from daxa.errors import DaxaError
+from daxa.errors import DaxaError, StorageError
 from daxa.records import Outcome
+from daxa.text import json_escaped, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
+    "counted",
     "note",
     "progress",
     "progress_of_missions",
     "say",
     "seconds_text",
+    "show_csv",
     "show_error",
     "show_json",
     "show_table",
@@ -33,13 +39,12 @@ __all__ = [
     "size_text",
 ]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SECONDS_BETWEEN_LINES = 1.0
 
 
 def show_text(text: str) -> None:
     """Write lines of a result."""
-    print(_plain(text))
+    _result(f"{plain(text)}\n")
 
 
 def say(text: str) -> None:
@@ -51,7 +56,7 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Write a remark to standard error, so that results stay pure; not with ``-q``."""
     if not _quiet():
-        print(_plain(text), file=sys.stderr)
+        _remark(plain(text))
 
 
 def show_json(records: Iterable[Mapping[str, object]]) -> None:
@@ -63,8 +68,15 @@ def show_json(records: Iterable[Mapping[str, object]]) -> None:
     {"obs_id": "0404910601", "lo_kev": null}
     """
     for record in records:
-        plain = {key: _json_value(value) for key, value in record.items()}
-        print(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+        values = {key: _json_value(value) for key, value in record.items()}
+        _result(f"{json_escaped(json.dumps(values, ensure_ascii=False, allow_nan=False))}\n")
+
+
+def show_csv(table: pd.DataFrame) -> None:
+    """Write a table as comma-separated values, without formulas."""
+    from daxa.selection.export import csv_text
+
+    _result(csv_text(table))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -86,22 +98,25 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             text.rjust(width) if right else text.ljust(width)
             for text, width, right in zip(line, widths, numeric, strict=True)
         ]
-        print("  ".join(cells).rstrip())
+        _result(f"{'  '.join(cells).rstrip()}\n")
 
 
 def show_error(error: DaxaError, *, as_json: bool = False) -> None:
     """Write what went wrong and what to do about it to standard error."""
+    with suppress(OSError):
+        sys.stdout.flush()  # What was said before stands before.
     if as_json:
         answer = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        print(json.dumps(answer, ensure_ascii=False), file=sys.stderr)
+        _remark(json_escaped(json.dumps(answer, ensure_ascii=False)))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    console.print(Text.assemble(("error: ", "bold red"), _plain(error.message)), soft_wrap=True)
-    if error.remedy:
-        console.print(Text(f"  -> {_plain(error.remedy)}"), soft_wrap=True)
+    with suppress(OSError):
+        console.print(Text.assemble(("error: ", "bold red"), plain(error.message)), soft_wrap=True)
+        if error.remedy:
+            console.print(Text(f"  -> {plain(error.remedy)}"), soft_wrap=True)
 
 
 @contextmanager
@@ -114,6 +129,14 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
             yield observe
     else:
         yield _lines(f"{mission} {step}")
+
+
+def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
+    """An observer of things that only count, from one that `progress` gives."""
+    from daxa.records import Outcome
+
+    ended_well = Outcome("", "", "", "done")
+    return lambda ended, total: observe(ended_well, ended, total)
 
 
 @contextmanager
@@ -167,14 +190,26 @@ def _quiet() -> bool:
     return bool(os.environ.get("DAXA_QUIET"))
 
 
-def _plain(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r+\n?", "\n", text))
+def _result(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            "output", f"the results cannot be written: {error.strerror}", remedy="send standard output elsewhere"
+        ) from None
+
+
+def _remark(line: str) -> None:
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return _plain(str(value)).replace("\n", " ").replace("\t", " ")
+    return plain(str(value)).replace("\n", " ").replace("\t", " ")
 
 
 def _json_value(value: object) -> object:
@@ -202,7 +237,7 @@ def _lines(name: str) -> Callable[[Outcome, int, int], None]:
             return
         written = now
         note = f", {failed} failed" if failed else ""
-        print(f"{name}: {ended} of {total}{note}", file=sys.stderr, flush=True)
+        _remark(f"{name}: {ended} of {total}{note}")
 
     return observe
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daxa.cli.completion import complete_mission
+from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.options import Missions
 from daxa.cli.select import settle
 from daxa.cli.show import progress_of_missions
@@ -23,6 +24,7 @@ def update(
     missions: Missions = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    trust_services: TrustServices = False,
 ) -> None:
     """Ask the archives' services again, show what the archive's criteria select now, and write it when you accept.
 
@@ -31,7 +33,8 @@ def update(
     import daxa
     from daxa.archive.named import named_missions
 
-    archive = daxa.open()
+    remember_consent(trust_services)
+    archive = daxa.open(acting=True)
     wanted = named_missions(archive.config, [*(missions or ()), *(names or ())])
     with progress_of_missions(wanted or list(archive.config.missions)) as observe:
         plan = archive.update(wanted, observe=observe)

@@ -1,13 +1,13 @@
 """Read directory listings as Apache and nginx write them.
 
-Only the addresses of links count: texts are cut, sizes rounded.  What a listing says is
-hostile until its name has passed `safe_name`.
+Only the addresses of links count: texts are cut.  Sizes are rounded, and taken as limits.
+What a listing says is hostile until its name has passed `safe_name`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
@@ -17,15 +17,26 @@ from daxa.fetch.connection import Connection, read_text
 __all__ = ["Entry", "child_url", "list_directory", "parse_listing", "safe_name"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~=,@-]{0,254}", re.ASCII)
+# After the time of the last change: "3.4K" or " 12M" as Apache rounds, whole bytes as nginx.
+_SIZE = re.compile(r"\d\d:\d\d(?::\d\d)?\s+(\d{1,15})(\.\d)?\s?([KMGTP]?)(?![\w.])", re.ASCII)
 _INDEX_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*Index of\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A direct child of a directory."""
+    """A direct child of a directory.
+
+    Parameters
+    ----------
+    name, is_dir
+        What it is.
+    most
+        Bytes that it may have by what the listing says, which may be rounded; 0 where it says nothing.
+    """
 
     name: str
     is_dir: bool
+    most: int = field(default=0, compare=False, repr=False)
 
 
 def safe_name(name: str) -> bool:
@@ -55,26 +66,77 @@ def parse_listing(html: bytes | str, base_url: str) -> list[Entry]:
     >>> parse_listing(page, "https://host/FTP/x/0404910601/")
     [Entry(name='PPS', is_dir=True)]
     """
+    return _entries(_read(html), base_url)
+
+
+def _read(html: bytes | str) -> _Page:
     # Latin-1 never fails, and names beyond ASCII are refused anyway.
-    text = html.decode("latin-1") if isinstance(html, bytes) else html
-    links = _Links()
-    links.feed(text)
-    links.close()
+    page = _Page()
+    page.feed(html.decode("latin-1") if isinstance(html, bytes) else html)
+    page.cut = bool(page.rawdata.strip())
+    page.close()
+    return page
+
+
+def _entries(page: _Page, base_url: str) -> list[Entry]:
     found: dict[str, Entry] = {}
-    for href in links.hrefs:
+    for href, text in page.links:
         if (entry := _child(href, base_url)) is not None:
-            found.setdefault(entry.name, entry)
+            found.setdefault(entry.name, Entry(entry.name, entry.is_dir, _most("".join(text))))
     return list(found.values())
 
 
-class _Links(HTMLParser):
+def _most(text: str) -> int:
+    """The most bytes that a size may stand for.
+
+    Examples
+    --------
+    >>> _most(" 2020-03-21 12:16  3.4K "), _most("01-Jan-2024 00:00   1584000"), _most("2020-03-21 12:16   -")
+    (3584, 1584000, 0)
+    """
+    if not (found := _SIZE.search(text)):
+        return 0
+    whole, tenth, unit = found.groups()
+    rounding = (0.1 if tenth else 1.0) if unit else 0.0
+    return int((float(whole + (tenth or "")) + rounding) * 1024 ** " KMGTP".index(unit or " "))
+
+
+class _Page(HTMLParser):
+    """Links with the text behind them, and whether the page is closed as it was opened."""
+
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.hrefs: list[str] = []
+        self.links: list[tuple[str, list[str]]] = []
+        self.cut = False
+        self._open = {"pre": 0, "table": 0}
+        self._ended = False
+        self._odd = False
+
+    @property
+    def whole(self) -> bool:
+        """False for a page that ends early or in a comment, hides links in one, or goes on behind its end."""
+        return self._ended and not (self.cut or self._odd or any(self._open.values()))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._odd = self._odd or self._ended
+        if tag in self._open:
+            self._open[tag] += 1
         if tag == "a":
-            self.hrefs += [value for key, value in attrs if key == "href" and value][:1]
+            self.links += [(value, []) for key, value in attrs if key == "href" and value][:1]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._odd = self._odd or self._ended
+        if tag in self._open:
+            self._open[tag] -= 1
+        self._ended = self._ended or tag == "html"
+
+    def handle_data(self, data: str) -> None:
+        self._odd = self._odd or (self._ended and bool(data.strip()))
+        if self.links:
+            self.links[-1][1].append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self._odd = self._odd or "href" in data.lower()
 
 
 def _child(href: str, base_url: str) -> Entry | None:
@@ -119,11 +181,12 @@ def list_directory(connection: Connection, url: str) -> list[Entry] | None:
     page = read_text(connection, address)
     if page is None:
         return None
+    read = _read(page)
     # A maintenance page answered with 200 must not pass for an empty directory, nor half a listing for a whole one.
-    if not _INDEX_TITLE.search(page) or b"</html" not in page[-512:].lower():
+    if not _INDEX_TITLE.search(page) or not read.whole:
         raise DataError(
             "listing",
-            f"{address} was not answered with a directory listing",
+            f"{address} was not answered with a whole directory listing",
             remedy="look at the address in a browser, and run `daxa run` again later",
         )
-    return parse_listing(page, address)
+    return _entries(read, address)

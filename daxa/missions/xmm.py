@@ -54,6 +54,7 @@ SPEC = MissionSpec(
     default_instruments=("PN", "M1", "M2"),
     directory="xmm/data/rev0/{obs_id}",
     listings=("PPS",),
+    event_tables=("EVENTS", r"STDGTI\d\d", "CALINDEX"),
     native_inputs=(
         NativeInput("events", r"PPS/P{obs_id}PN[SUX]\d{3}PIEVLI0000\.FTZ", "PN", required=True),
         NativeInput("events", r"PPS/P{obs_id}M1[SUX]\d{3}MIEVLI0000\.FTZ", "M1", required=True),

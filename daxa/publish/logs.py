@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import dvc, git
 from daxa.archive.layout import Layout
+from daxa.publish.contents import find_listing
+from daxa.publish.digests import read_md5
 from daxa.publish.outputs import listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
@@ -39,15 +42,16 @@ def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
     Without them, a release from a clone would forget how most of its products were made.
     """
     content = git.read_file(layout.root, "HEAD", NAME)
-    absent = [path for path in _wanted(layout, state) if not (layout.logs / path).is_file()]
+    here = _present(layout, state)
+    absent = [path for path in _wanted(state) if path not in here]
     if content is None or not absent:
         return LogPlan()
-    listing = storage.cached(tracked_digest(content))
-    if not listing.is_file():
+    listing = find_listing(layout, tracked_digest(content), layout.logs.name, storage, None)
+    if listing is None:
         return LogPlan(unreachable=True)
-    kept = listed_files(listing.read_bytes())
+    kept = listed_files(listing, layout.logs.name)
     restore = tuple((path, storage.cached(kept[path])) for path in absent if path in kept)
-    return LogPlan(restore, not all(source.is_file() for _, source in restore))
+    return LogPlan(restore, not all(read_md5(storage.cached(kept[path])) == kept[path] for path, _ in restore))
 
 
 def keep_logs(layout: Layout, plan: LogPlan) -> None:
@@ -60,9 +64,20 @@ def keep_logs(layout: Layout, plan: LogPlan) -> None:
         dvc.add(layout.root, layout.logs.name)
 
 
-def _wanted(layout: Layout, state: State) -> Iterable[str]:
+def _wanted(state: State) -> Iterable[str]:
     for mission, done in state.missions.items():
         for step, rows in done.ledgers.items():
             for obs_id, row in rows.items():
                 if row.outcome != "skipped":
-                    yield layout.log(mission, step, obs_id).relative_to(layout.logs).as_posix()
+                    yield f"{mission}/{step}/{obs_id}.log"
+
+
+def _present(layout: Layout, state: State) -> set[str]:
+    """The logs that are here, as `_wanted` names them."""
+    found = set()
+    for mission, done in state.missions.items():
+        for step in done.ledgers:
+            directory = layout.log(mission, step, "any").parent
+            if directory.is_dir():
+                found |= {f"{mission}/{step}/{entry.name}" for entry in os.scandir(directory) if entry.is_file()}
+    return found

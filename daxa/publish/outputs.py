@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import md5
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, Literal
 
 from daxa.errors import DataError
 
-__all__ = ["OBJECT", "directory_digest", "listed_files", "lock_digests", "shared_digests", "tracked_digest"]
+__all__ = [
+    "OBJECT",
+    "directory_digest",
+    "directory_listing",
+    "listed_files",
+    "lock_digests",
+    "needed_objects",
+    "shared_digests",
+    "tracked_digest",
+]
 
 OBJECT = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 """Name of an object of DVC's cache: MD5 of a file, or of the listing of a directory."""
+
+_FILE = re.compile(r"[0-9a-f]{32}")
+_PLAIN = re.compile(r"(?:[\w+-][\w.+-]*/)*[\w+-][\w.+-]*\.(?:fits(?:\.gz)?|json|png|parquet|reg|log|html)", re.ASCII)
+"""Names of products as they are, for which no more need be asked."""
+
+_STRANGE = re.compile(r"[\x00-\x1f\x7f\\]")
+_FIELDS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
+"""What DVC writes of an output that it keeps by its digest; a list of files would lead it elsewhere."""
 
 
 def lock_digests(lock: bytes, kind: Literal["outs", "deps"] = "outs") -> dict[str, str]:
@@ -57,24 +76,94 @@ def tracked_digest(pointer: bytes) -> str:
     return found[0]
 
 
-def listed_files(listing: bytes) -> dict[str, str]:
-    """Relative path to MD5, for the files of a directory that DVC keeps.
+def needed_objects(
+    pipeline: bytes, lock: bytes, logs: bytes | None, find_listing: Callable[[str, str], bytes]
+) -> dict[str, list[str]]:
+    """Every object that a commit needs: its digest to the paths at which it stands in the archive.
+
+    Parameters
+    ----------
+    pipeline, lock, logs
+        As for `shared_digests`.
+    find_listing
+        Gives the listing of a directory, by its digest and path.
 
     Raises
     ------
     DataError
-        The content is no listing, or names a path that leads outside.
+        One of the files, or a listing, is not what DVC writes.
+    """
+    needed: dict[str, list[str]] = {}
+    for path, digest in shared_digests(pipeline, lock, logs).items():
+        needed.setdefault(digest, []).append(path)
+        if digest.endswith(".dir"):
+            for relative, one in listed_files(find_listing(digest, path), path).items():
+                needed.setdefault(one, []).append(f"{path}/{relative}")
+    return needed
+
+
+@lru_cache(maxsize=64)
+def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]:
+    """Relative path to MD5, for the files of a directory that DVC keeps.
+
+    Parameters
+    ----------
+    listing
+        Content of the object.
+    name
+        The directory, for messages.
+
+    Raises
+    ------
+    DataError
+        The content is no listing, names a path twice, or one that leads outside.
     """
     try:
-        entries = {entry["relpath"]: entry["md5"] for entry in json.loads(listing)}
-    except (ValueError, TypeError, KeyError):
-        raise _damaged("a directory listing of DVC") from None
-    for path, digest in entries.items():
-        _check(path, digest, "a directory listing of DVC")
-    return entries
+        entries = [(entry["relpath"], entry["md5"], len(entry)) for entry in json.loads(listing)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _unlisted(name, "is not what DVC writes") from None
+    files: dict[str, str] = {}
+    for path, digest, fields in entries:
+        if not isinstance(digest, str) or not _FILE.fullmatch(digest) or fields != 2:
+            raise _unlisted(name, f"holds an entry that is not DVC's: {str(path)[:80]!r}")
+        if not isinstance(path, str) or not (_PLAIN.fullmatch(path) or _is_below(path)):
+            raise _unlisted(name, f"leads to a place that no product may have: {str(path)[:80]!r}")
+        if path in files:
+            raise _unlisted(name, f"names {path!r} twice")
+        files[path] = digest
+    directories = {path.rpartition("/")[0] for path in files}
+    above = {"/".join(parts[:depth]) for parts in (one.split("/") for one in directories) for depth in _depths(parts)}
+    if covered := sorted(above & files.keys()):
+        raise _unlisted(name, f"names {covered[0]!r} as a file and as a directory")
+    return MappingProxyType(files)
 
 
-def directory_digest(files: dict[str, str]) -> str:
+def _is_below(path: str) -> bool:
+    """Whether a path stays below its directory, in one spelling, and touches no place of Git or DVC."""
+    parts = path.split("/")
+    plain = all(part not in ("", ".", "..") and part.lower() not in (".git", ".dvc") for part in parts)
+    acts = parts[-1].lower() in ("dvc.yaml", "dvc.lock", ".dvcignore") or parts[-1].lower().endswith(".dvc")
+    return plain and not acts and not _STRANGE.search(path)
+
+
+def _depths(parts: Sequence[str]) -> range:
+    return range(1, len(parts) + 1)
+
+
+def _unlisted(name: str, what: str) -> DataError:
+    return DataError(
+        "listing",
+        f"the listing of {name} {what}",
+        remedy="do not pull it with `dvc pull`; ask whoever made the archive for a sound release",
+    )
+
+
+def directory_listing(files: Mapping[str, str]) -> bytes:
+    """The listing that DVC keeps of a directory (relative path to MD5)."""
+    return json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)]).encode()
+
+
+def directory_digest(files: Mapping[str, str]) -> str:
     """The digest under which DVC keeps a directory: MD5 of its listing, with ``.dir``.
 
     Parameters
@@ -87,10 +176,10 @@ def directory_digest(files: dict[str, str]) -> str:
     >>> directory_digest({"b": "26ab0db90d72e28ad0ba1e22ee510510", "a": "b026324c6904b2a9cb4b88d6d61c81d1"})
     'c37f8bc8917fdf64a45bb6010380cdab.dir'
     """
-    listing = json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)])
-    return f"{md5(listing.encode(), usedforsecurity=False).hexdigest()}.dir"
+    return f"{md5(directory_listing(files), usedforsecurity=False).hexdigest()}.dir"
 
 
+@lru_cache(maxsize=32)
 def _load(content: bytes, name: str) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -108,6 +197,8 @@ def _outs(stage: Any, name: str, kind: str = "outs") -> Iterator[tuple[str, str]
     for out in outs:
         path, digest = _mapping(out, name).get("path"), out.get("md5")
         _check(path, digest, name)
+        if not out.keys() <= _FIELDS:
+            raise _damaged(name)
         yield path, digest
 
 

@@ -1,32 +1,34 @@
 """Send the data of every release to the remote, and prove that they arrived.
 
-DVC takes a directory for present when the remote holds its listing, so that it
-neither notices nor repairs a file that a remote lost.  Therefore the remote itself is
-listed before and after, and lost files are sent one by one.
+DVC sends what its cache holds without reading it, takes a directory for present when the
+remote holds its listing, and never looks at an object that the remote has.  Therefore the
+cache is read before, what is damaged is mended from a good copy, and the remote is listed and
+read (where that is cheap) before and after; what it lost or holds wrong is sent one by one.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Collection, Iterator, Mapping
-from configparser import ConfigParser
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import md5
-from pathlib import Path
-from tempfile import mkdtemp
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
-from daxa.errors import ArchiveError, ConfigError, ReleaseError, StorageError
+from daxa.archive.trust import refuse_foreign
+from daxa.errors import ReleaseError, StorageError
+from daxa.publish.contents import needed_at
+from daxa.publish.digests import Digests, place_object
 from daxa.publish.embargo import mjd_now, proprietary
-from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.remote import Remote, Storage, find_storage, list_objects, read_object
+from daxa.publish.mending import CacheProof, prove_cache, restore_objects
+from daxa.publish.proof import prove_objects
+from daxa.publish.remote import Remote, Storage, find_storage, list_objects, object_path, require_remote
 from daxa.publish.state import read_observations, records_at
 from daxa.publish.version import release_tags
+from daxa.publish.workplace import alone, clone_of, pointer
 
 __all__ = ["PushReport", "push_releases"]
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,37 @@ class PushReport:
         How many objects these need.
     sent
         How many of them were sent now.
+    replaced
+        Paths in the archive of objects that were wrong on the remote and are right now.
+    mended
+        Paths in the archive of objects that were damaged in DVC's cache and are good now.
     """
 
     remote: str
     tags: tuple[str, ...]
     objects: int
     sent: int
+    replaced: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
-def push_releases(layout: Layout) -> PushReport:
-    """Send what the remote lacks of any release, then list the remote and compare.
+def push_releases(
+    layout: Layout, *, remote: str = "", observe: Callable[[int, int], None] = lambda ended, total: None
+) -> PushReport:
+    """Send what the remote lacks of any release, and prove that it holds all of it.
 
     Each release is sent from a clone of its tag, since DVC sends what the work tree
-    names.  Nothing is ever deleted.
+    names.  Nothing is ever deleted; an object that is wrong on a remote that is a directory
+    is replaced.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    remote
+        Name of another remote than the default one.
+    observe
+        Told how many objects of the cache have been read, of how many.
 
     Raises
     ------
@@ -66,37 +86,48 @@ def push_releases(layout: Layout) -> PushReport:
     ServiceError, StorageError, ProgramError
         The remote cannot be listed or written, or does not hold everything afterwards.
     """
-    storage = find_storage(layout.root)
-    remote = _require_remote(layout, storage)
+    refuse_foreign(layout, load_config(layout), connects=False)
+    storage = find_storage(layout.root, remote)
+    there = require_remote(layout.root, storage)
     tags = release_tags(git.tags(layout.root))
     if not tags:
         raise ReleaseError(
             "none", f"{layout.root} has no release yet", remedy='make one with `daxa release -m "what it is"`'
         )
-    if remote.public:
-        _refuse_proprietary(layout, tags, remote)
-    with _alone(layout):
-        before = list_objects(layout.root, remote)
-        needed = {tag: _needed(layout, tag, storage, remote) for tag in tags}
-        every = set().union(*needed.values())
-        _require_somewhere(every - before.keys(), needed, storage)
+    if there.public:
+        _refuse_proprietary(layout, tags, there)
+    with alone(layout), Digests(layout) as digests:
+        needs = {tag: needed_at(layout, tag, storage, there) for tag in tags}
+        needed = _joined(needs.values())
+        cache = prove_cache(layout, storage, needed, digests, remote=there, observe=observe)
+        before = list_objects(layout.root, there)
+        wrong = prove_objects(there, needed, before, _sizes(storage, cache.good), digests)
+        missing = needed.keys() - before.keys()
+        _require_copies(layout, storage, needs, missing | wrong.keys(), cache=cache, remote=there)
+        for digest in sorted(wrong):
+            _replace(storage, there, digest, needed[digest][0])
         for tag in tags:
-            if needed[tag] - before.keys():
-                with _clone(layout, tag, storage, remote) as clone:
-                    dvc.push(clone)
-        present = _repair(layout, tags[-1], storage, remote, every)
-        _compare_sizes(every, present, storage, remote)
-    return PushReport(remote.url, tuple(tags), len(every), len(every - before.keys()))
+            if missing & needs[tag].keys():
+                with clone_of(layout, tag, storage, there) as clone:
+                    dvc.push(clone, there.name)
+        present = _repair(layout, tags[-1], storage, there, needed)
+        _require_right(there, prove_objects(there, needed, present, _sizes(storage, needed), digests))
+    return PushReport(
+        there.url,
+        tuple(tags),
+        len(needed),
+        len(missing) + len(wrong),
+        tuple(needed[digest][0] for digest in sorted(wrong)),
+        cache.mended,
+    )
 
 
-def _require_remote(layout: Layout, storage: Storage) -> Remote:
-    if storage.remote is None:
-        raise ConfigError(
-            "no-remote",
-            f"{layout.root} has no storage to share its data through",
-            remedy="name one: `dvc remote add --default storage <address>`",
-        )
-    return storage.remote
+def _joined(needs: Collection[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    joined: dict[str, list[str]] = {}
+    for needed in needs:
+        for digest, paths in needed.items():
+            joined.setdefault(digest, []).extend(paths)
+    return joined
 
 
 def _refuse_proprietary(layout: Layout, tags: Collection[str], remote: Remote) -> None:
@@ -113,123 +144,75 @@ def _refuse_proprietary(layout: Layout, tags: Collection[str], remote: Remote) -
             )
 
 
-def _needed(layout: Layout, tag: str, storage: Storage, remote: Remote) -> set[str]:
-    """Every object that a release consists of."""
-    commit = git.commit_of(layout.root, tag)
-    pipeline, lock, logs = (
-        git.read_file(layout.root, commit, name) for name in (layout.pipeline.name, layout.lock.name, "logs.dvc")
-    )
-    needed: set[str] = set()
-    for digest in shared_digests(pipeline or b"", lock or b"", logs).values():
-        needed.add(digest)
-        if digest.endswith(".dir"):
-            needed.update(listed_files(_listing(layout, tag, digest, storage, remote)).values())
-    return needed
-
-
-def _listing(layout: Layout, tag: str, digest: str, storage: Storage, remote: Remote) -> bytes:
-    """The listing of a directory, from the cache or, where another machine made it, from the remote."""
-    here = storage.cached(digest)
-    content = here.read_bytes() if here.is_file() else read_object(layout.root, remote, digest)
-    if content is None or f"{md5(content, usedforsecurity=False).hexdigest()}.dir" != digest:
-        raise ReleaseError(
-            "data-lost",
-            f"the listing {digest} of {tag} is neither in DVC's cache here nor on {remote.url}",
-            remedy=f"push from the machine that made {tag}, or `git checkout {tag}` and `dvc repro` here",
-        )
-    return content
-
-
-def _require_somewhere(missing: set[str], needed: Mapping[str, set[str]], storage: Storage) -> None:
-    lost = {digest for digest in missing if not storage.cached(digest).is_file()}
-    for tag, objects in needed.items():
-        if here := sorted(objects & lost):
+def _require_copies(
+    layout: Layout,
+    storage: Storage,
+    needs: Mapping[str, Mapping[str, Sequence[str]]],
+    wanted: set[str],
+    *,
+    cache: CacheProof,
+    remote: Remote,
+) -> None:
+    """Refuse where an object is damaged for good, or must be sent and is nowhere; mends from the work tree."""
+    needed = _joined(needs.values())
+    gone = restore_objects(layout, storage, needed, sorted(wanted & cache.absent)) | cache.lost.keys()
+    for tag, objects in needs.items():
+        if here := sorted(objects.keys() & gone):
+            named = ", ".join(f"{needed[digest][0]} ({digest})" for digest in here[:_NAMED])
             raise ReleaseError(
                 "data-lost",
-                f"{len(here)} files of {tag} are neither in DVC's cache here nor on the remote, such as {here[0]}",
+                f"{len(here)} objects of {tag} are neither whole in DVC's cache here nor on {remote.url}: {named}",
                 remedy=f"push from the machine that made {tag}, or `git checkout {tag}` and `dvc repro` here",
             )
 
 
-def _repair(layout: Layout, tag: str, storage: Storage, remote: Remote, every: set[str]) -> Mapping[str, int | None]:
+def _sizes(storage: Storage, digests: Collection[str]) -> dict[str, int]:
+    """Sizes of objects, as far as the cache has them."""
+    sizes = {}
+    for digest in digests:
+        try:
+            sizes[digest] = storage.cached(digest).stat().st_size
+        except OSError:
+            continue
+    return sizes
+
+
+def _replace(storage: Storage, remote: Remote, digest: str, path: str) -> None:
+    target = object_path(remote, digest)
+    if target is not None:
+        if not place_object(storage.cached(digest), target, digest):
+            raise _damaged(remote, {digest: path})
+    else:
+        raise _damaged(remote, {digest: path})
+
+
+def _require_right(remote: Remote, wrong: Mapping[str, str]) -> None:
+    if wrong:
+        raise _damaged(remote, wrong)
+
+
+def _damaged(remote: Remote, wrong: Mapping[str, str]) -> StorageError:
+    named = ", ".join(f"files/md5/{digest[:2]}/{digest[2:]} ({path})" for digest, path in list(wrong.items())[:_NAMED])
+    return StorageError(
+        "remote-damaged",
+        f"{len(wrong)} objects on {remote.url} are not what they should be: {named}",
+        remedy="remove these objects from the remote and run `daxa push` again",
+    )
+
+
+def _repair(
+    layout: Layout, tag: str, storage: Storage, remote: Remote, needed: Mapping[str, Sequence[str]]
+) -> Mapping[str, tuple[float, float] | None]:
     """List the remote; send single objects that it lacks, and list it again."""
     present = list_objects(layout.root, remote)
-    if lost := sorted(every - present.keys()):
-        with _clone(layout, tag, storage, remote) as clone:
-            outs = "".join(f"- md5: '{digest}'\n  hash: md5\n  path: lost/{digest}\n" for digest in lost)
-            (clone / "lost.dvc").write_text(f"outs:\n{outs}", encoding="utf-8")
-            dvc.run_dvc(clone, "push", "--quiet", "lost.dvc")
+    if lost := sorted(needed.keys() - present.keys()):
+        with clone_of(layout, tag, storage, remote) as clone:
+            dvc.run_dvc(clone, "push", "--quiet", "--remote", remote.name, pointer(clone, lost))
         present = list_objects(layout.root, remote)
-    if lost := sorted(every - present.keys()):
+    if lost := sorted(needed.keys() - present.keys()):
         raise StorageError(
             "push-incomplete",
-            f"{len(lost)} of {len(every)} objects did not arrive at {remote.url}, such as {lost[0]}",
+            f"{len(lost)} of {len(needed)} objects did not arrive at {remote.url}, such as {lost[0]}",
             remedy="run `daxa push` again; if it stays so, look at the remote's space and permissions",
         )
     return present
-
-
-def _compare_sizes(every: set[str], present: Mapping[str, int | None], storage: Storage, remote: Remote) -> None:
-    wrong = [
-        digest
-        for digest in sorted(every)
-        if present[digest] is not None
-        and (here := storage.cached(digest)).is_file()
-        and here.stat().st_size != present[digest]
-    ]
-    if wrong:
-        raise StorageError(
-            "remote-damaged",
-            f"{len(wrong)} objects on {remote.url} are not whole, such as files/md5/{wrong[0][:2]}/{wrong[0][2:]}",
-            remedy="remove these objects from the remote and run `daxa push` again",
-        )
-
-
-@contextmanager
-def _clone(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iterator[Path]:
-    """A clone of a release that uses the archive's cache, remote and credentials."""
-    place = Path(mkdtemp(dir=_workshop(layout)))
-    try:
-        clone = place / "clone"
-        git.clone(str(layout.root), clone, tag)
-        shutil.copy(layout.root / ".dvc" / "config", clone / ".dvc" / "config")
-        _write_settings(layout.root / ".dvc" / "config.local", clone / ".dvc" / "config.local", storage, remote)
-        yield clone
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _write_settings(source: Path, target: Path, storage: Storage, remote: Remote) -> None:
-    """The user's own settings, with paths that hold in another directory."""
-    settings = ConfigParser(interpolation=None, default_section="")
-    settings.read(source, encoding="utf-8")
-    wanted = [("cache", "dir", str(storage.cache.absolute()))]
-    wanted += [(f"'remote \"{remote.name}\"'", key, path) for key, path in storage.paths.items()]
-    for section, key, value in wanted:
-        if not settings.has_section(section):
-            settings.add_section(section)
-        settings.set(section, key, value)
-    with target.open("w", encoding="utf-8") as stream:
-        settings.write(stream)
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """One push at a time; what a killed one left behind is removed."""
-    from filelock import FileLock, Timeout
-
-    lock = layout.private / "lock" / "push"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=1):
-            shutil.rmtree(_workshop(layout), ignore_errors=True)
-            _workshop(layout).mkdir(parents=True, exist_ok=True)
-            yield
-    except Timeout:
-        raise ArchiveError(
-            "busy", f"another push works in {layout.root}", remedy="wait until it has ended, then try again"
-        ) from None
-
-
-def _workshop(layout: Layout) -> Path:
-    return layout.private / "push"

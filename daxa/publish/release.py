@@ -1,54 +1,42 @@
 """Make a release: an annotated tag on a commit whose selection, parameters, ledgers and data agree.
 
-Everything is looked at and refused before anything is written.
+Everything is looked at and refused before anything is written, and the commit is looked at once
+more before it gets its tag.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath
+from posixpath import normpath
 
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config
-from daxa.archive.layout import Layout
-from daxa.archive.template import MissionAnswers, render
-from daxa.errors import ReleaseError
-from daxa.missions import find_mission
-from daxa.publish.embargo import mjd_now, proprietary
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import find_foreign
+from daxa.errors import DataError, ReleaseError
+from daxa.publish.contents import find_listing, needed_here
+from daxa.publish.digests import Digests
+from daxa.publish.embargo import mjd_now
 from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.lockcheck import compare_locked
 from daxa.publish.logs import NAME as LOGS
-from daxa.publish.logs import LogPlan, keep_logs, plan_logs
+from daxa.publish.logs import keep_logs, plan_logs
+from daxa.publish.mending import prove_cache
+from daxa.publish.news import has_news
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.remote import Remote, Storage, find_storage
+from daxa.publish.refusals import Facts, Refusal, damage, refusals, some
+from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import State, read_observations, read_state, records_at
-from daxa.publish.summary import summarise, tag_message
-from daxa.publish.verify import unfinished
+from daxa.publish.summary import tag_message
+from daxa.publish.tracked import compare_tracked
 from daxa.publish.version import FIRST, Contents, next_version, release_tags
+from daxa.publish.workplace import require_writable
 
-__all__ = ["Facts", "Refusal", "Release", "make_release", "refusals"]
-
-_OWN_FILES = (
-    "daxa.toml",
-    "software.toml",
-    "dvc.yaml",
-    "dvc.lock",
-    "metrics.json",
-    LOGS,
-    "README.md",
-    "LICENSE",
-    "CITATION.cff",
-    ".zenodo.json",
-    ".gitattributes",
-    ".gitignore",
-    ".dvcignore",
-    ".dvc/config",
-    ".dvc/.gitignore",
-)
-_OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/", ".github/")
-_NAMED = 5
+__all__ = ["Release", "make_release", "required_files"]
 
 
 @dataclass(frozen=True)
@@ -71,59 +59,15 @@ class Release:
     previous: str
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A reason not to make a release now, and what to do about it."""
-
-    name: str
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What decides whether a release may be made.
-
-    Parameters
-    ----------
-    state
-        Configuration, selections and ledgers on disk.
-    changes
-        Paths that differ from the last commit or are not tracked by Git.
-    tracked
-        Paths in the last commit.
-    pipeline_rendered
-        Whether ``dvc.yaml`` is what daxa renders from the archive's configuration.
-    stale
-        Stages that DVC finds changed.
-    uncached
-        Outputs that DVC's cache lacks.
-    logs
-        What must be done to keep all logs.
-    remote
-        Where the data are shared.
-    now
-        MJD.
-    last
-        Tag of the last release, '' before the first.
-    changed
-        Whether anything differs from that release.
-    """
-
-    state: State
-    changes: tuple[str, ...]
-    tracked: tuple[str, ...]
-    pipeline_rendered: bool
-    stale: tuple[str, ...]
-    uncached: tuple[str, ...]
-    logs: LogPlan
-    remote: Remote | None
-    now: float
-    last: str
-    changed: bool
-
-
-def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Release:
+def make_release(
+    layout: Layout,
+    config: ArchiveConfig,
+    message: str = "",
+    *,
+    include: Collection[str] = (),
+    force: bool = False,
+    observe: Callable[[int, int], None] = lambda ended, total: None,
+) -> Release:
     """Commit what is there and tag it with the next version.
 
     Parameters
@@ -132,162 +76,150 @@ def make_release(layout: Layout, config: ArchiveConfig, message: str = "") -> Re
         The archive.
     message
         Title of the release.
+    include
+        Changed files, or directories of them, that the release takes along though it does not write them.
+    force
+        Make a release even when no selection, parameter, software or product has changed.
+    observe
+        Told how many objects of DVC's cache have been read, of how many.
 
     Raises
     ------
     ReleaseError
         The release would claim something that is not so; all reasons are named.
-    ArchiveError, ConfigError, ProgramError
-        The archive is in use or cannot be read, or Git does not know who commits.
+    ArchiveError, ConfigError, ProgramError, StorageError
+        The archive is in use, or cannot be read or written, or Git does not know who commits.
     """
     check_parameters(layout, config)
+    require_writable(layout)
     git.check_identity(layout.root)
-    facts = _gather(layout, config)
-    _refuse(layout, list(refusals(facts)))
-    _refuse(layout, list(_damage(_check_data(layout, facts.state))))
-    tag = _next_tag(layout, facts)
-    text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
-    keep_logs(layout, facts.logs)
-    if changes := git.changes(layout.root):
+    storage = find_storage(layout.root)
+    with Digests(layout) as digests:
+        # Before DVC is asked, which takes a damaged object that it notices out of its cache.
+        lost = _lost(layout, storage, digests, observe, logs=False)
+        facts = _gather(layout, config, storage, include)
+        _refuse(layout, [reason for reason in refusals(facts) if not force or reason.name != "nothing-new"])
+        _refuse(layout, list(damage(_check_data(layout, facts.state))))
+        _refuse(layout, lost)
+        tag = _next_tag(layout, facts)
+        text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
+        keep_logs(layout, facts.logs)
+        _refuse(layout, _lost(layout, storage, digests, observe, logs=True))
+    required = required_files(layout, config)
+    if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
+    _refuse(layout, list(_incomplete(layout, required)))
     git.create_tag(layout.root, tag, text)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
 
 
-def refusals(facts: Facts) -> Iterator[Refusal]:
-    """Every reason not to make a release from these facts."""
-    yield from _refuse_files(facts)
-    yield from _refuse_stages(facts)
-    yield from _refuse_rows(facts)
-    if facts.remote and facts.remote.public:
-        chosen = {name: mission.observations for name, mission in facts.state.missions.items()}
-        if held := proprietary(chosen, facts.now):
-            yield Refusal(
-                "proprietary",
-                f"not known to be public, while others may read {facts.remote.url}: {_some(held)}",
-                "wait until they are public, or share through a private place (a directory or ssh)",
-            )
-    if facts.last and not facts.changed:
-        yield Refusal("nothing-new", f"nothing has changed since {facts.last}", f"cite {facts.last}")
+def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
+    """What the commit of a release must hold, of what stands in the tree."""
+    paths = [layout.config, layout.software, layout.pipeline, layout.lock]
+    for mission in config.missions:
+        paths += [layout.params(mission), layout.selection(mission)]
+        paths += [layout.ledger(mission, step) for step in STEPS]
+    kept = [layout.upstream(mission) for mission in config.missions]
+    kept += [layout.metrics, layout.root / LOGS, layout.root / ".dvc" / "config", layout.root / ".gitattributes"]
+    paths += [path for path in kept if path.exists()]
+    return [path.relative_to(layout.root).as_posix() for path in paths]
 
 
-def _refuse_files(facts: Facts) -> Iterator[Refusal]:
-    if foreign := [path for path in facts.changes if not _is_own(path)]:
+def _untracked(layout: Layout, paths: Collection[str]) -> list[str]:
+    """Those of some files that Git does not track, whatever the user's own ignore rules say."""
+    known = {path for path, _ in git.index_entries(layout.root)}
+    return [path for path in paths if path not in known]
+
+
+def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[Refusal]:
+    """Where the commit does not hold what a release needs, as it stands on disk."""
+    wrong = {problem.path: problem.what for problem in compare_tracked(layout, git.commit_of(layout.root))}
+    held = set(git.tracked(layout.root))
+    if lacking := [path for path in required if path not in held]:
         yield Refusal(
-            "dirty", f"not in Git, or changed since the last commit: {_some(foreign)}", "commit or remove these files"
+            "incomplete",
+            f"the commit of the release does not hold {some(lacking)}: a rule of Git keeps them out",
+            f"`git add --force {lacking[0]}` and commit; `git check-ignore -v --no-index {lacking[0]}` names the rule",
         )
-    if not facts.pipeline_rendered:
+    if altered := [path for path in required if path in held and path in wrong]:
         yield Refusal(
-            "pipeline",
-            "dvc.yaml is not what daxa renders from daxa.toml",
-            "restore it: `git checkout dvc.yaml` (own pipelines belong in another repository)",
-        )
-    paths = sorted({*facts.tracked, *facts.changes})
-    if pipelines := [path for path in paths if _acts(path)]:
-        yield Refusal(
-            "foreign-pipeline",
-            f"DVC would act on files that are not daxa's: {_some(pipelines)}",
-            "remove them from the repository",
-        )
-
-
-def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
-    if facts.stale:
-        yield Refusal(
-            "stale", f"stages are not up to date: {_some(facts.stale)}", "run `daxa run`, or in a clone `dvc pull`"
-        )
-    if facts.uncached:
-        yield Refusal(
-            "not-in-cache", f"DVC's cache lacks data of {_some(facts.uncached)}", "run `dvc pull`, or `dvc commit`"
-        )
-    if facts.logs.unreachable:
-        yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
-
-
-def _refuse_rows(facts: Facts) -> Iterator[Refusal]:
-    for name, mission in facts.state.missions.items():
-        if open_ones := [
-            f"{problem.obs_id} at {problem.step}" for problem in unfinished(name, mission.observations, mission.ledgers)
-        ]:
-            yield Refusal("unfinished", f"{name} is not finished: {_some(open_ones)}", "run `daxa run`")
-        allowed = facts.state.config.policy.max_failed_release
-        for step, counts in summarise(name, mission).steps.items():
-            if counts.failed + counts.skipped > allowed * len(mission.observations):
-                rows = mission.ledgers[step].values()
-                failed = [f"{row.obs_id} ({row.reason})" for row in rows if row.outcome != "done"]
-                yield Refusal(
-                    "failed",
-                    f"failed at {step} of {name}: {_some(failed)}",
-                    "read `daxa logs OBSID` and run `daxa run` again, or raise max_failed_release in daxa.toml",
-                )
-
-
-def _damage(problems: Collection[Problem]) -> Iterator[Refusal]:
-    if problems:
-        named = [f"{problem.path} ({problem.what})" for problem in problems]
-        yield Refusal(
-            "data",
-            f"files are not those that the ledgers name: {_some(named)}",
-            "run `daxa run`, which makes them again",
+            "altered",
+            f"a setting of Git has altered {some(altered)} on the way into the commit of the release",
+            "put `* -text` first in .gitattributes, and see `git config core.autocrlf`",
         )
 
 
-def _gather(layout: Layout, config: ArchiveConfig) -> Facts:
-    state, storage = read_state(layout), find_storage(layout.root)
+def _lost(
+    layout: Layout, storage: Storage, digests: Digests, observe: Callable[[int, int], None], *, logs: bool
+) -> list[Refusal]:
+    """Read every object of DVC's cache, mend it from the tree, and give a reason to refuse where that fails."""
+    try:
+        needed = needed_here(layout, storage, logs=logs)
+    except (DataError, ReleaseError) as error:
+        return [Refusal("cache-damaged", error.message, error.remedy)]
+    lost = prove_cache(layout, storage, needed, digests, observe=observe).lost
+    if not lost:
+        return []
+    named = [f"{path} ({digest})" for digest, path in sorted(lost.items())]
+    message = f"DVC's cache does not hold {some(named)} as it should be, and no good copy is here"
+    return [Refusal("cache-damaged", message, "run `daxa pull`, which mends it from the remote")]
+
+
+def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Collection[str]) -> Facts:
+    foreign = find_foreign(layout, config)
+    state = read_state(layout)
     tags = release_tags(git.tags(layout.root))
     changes = [path for path in git.changes(layout.root) if path != LOGS]
-    stale = [name for name in dvc.changed_stages(layout.root) if name != LOGS]
+    # What could act is refused anyway, and DVC is not asked about it.
+    stale = [] if foreign else [name for name in dvc.changed_stages(layout.root) if name != LOGS]
     last = tags[-1] if tags else ""
     return Facts(
         state=state,
         changes=tuple(changes),
-        tracked=tuple(git.tracked(layout.root)),
-        pipeline_rendered=_is_rendered(layout, config),
+        included=tuple(_named(layout, path) for path in include),
+        foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
+        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
         last=last,
-        changed=bool(changes) or not last or git.differs(layout.root, last, without=LOGS),
+        changed=not last or has_news(layout, last),
     )
+
+
+def _named(layout: Layout, path: str) -> str:
+    """A path as Git names it."""
+    given = PurePath(path)
+    inside = given.relative_to(layout.root) if given.is_relative_to(layout.root) else given
+    return normpath(inside.as_posix())
 
 
 def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
     """Outputs of which DVC's cache lacks an object; the logs come there with the release."""
-    if not layout.lock.is_file():
+    if not layout.lock.is_file() or not layout.pipeline.is_file():
         return
+    kept = storage.names()
     for path, digest in shared_digests(layout.pipeline.read_bytes(), layout.lock.read_bytes(), None).items():
-        listing = storage.cached(digest)
-        whole = listing.is_file()
+        whole = digest in kept
         if whole and digest.endswith(".dir"):
-            whole = all(storage.cached(one).is_file() for one in set(listed_files(listing.read_bytes()).values()))
+            listing = find_listing(layout, digest, path, storage, None)
+            whole = listing is not None and kept.issuperset(listed_files(listing, path).values())
         if not whole:
             yield path
 
 
 def _check_data(layout: Layout, state: State) -> list[Problem]:
+    """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     problems = check_places(layout, state.missions)
-    for name, mission in state.missions.items():
-        for step, rows in mission.ledgers.items():
-            problems += check_files(layout, name, step, rows, absent_is_wrong=step != "fetch").problems
+    with Digests(layout, "sha256") as digests:
+        for name, mission in state.missions.items():
+            for step, rows in mission.ledgers.items():
+                wrong = step != "fetch"
+                found = check_files(layout, name, step, rows, absent_is_wrong=wrong, digest=digests.of)
+                problems += found.problems
     return problems
-
-
-def _is_rendered(layout: Layout, config: ArchiveConfig) -> bool:
-    answers = [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
-    rendered = render(config.name, answers)[layout.pipeline.name]
-    return layout.pipeline.is_file() and layout.pipeline.read_bytes() == rendered.encode()
-
-
-def _is_own(path: str) -> bool:
-    return path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)
-
-
-def _acts(path: str) -> bool:
-    """Whether DVC takes the file for a pipeline that is not the archive's own."""
-    name = PurePosixPath(path).name
-    return (name in ("dvc.yaml", "dvc.lock") or name.endswith(".dvc")) and path not in _OWN_FILES
 
 
 def _next_tag(layout: Layout, facts: Facts) -> str:
@@ -303,11 +235,6 @@ def _next_tag(layout: Layout, facts: Facts) -> str:
 def _title(message: str) -> str:
     """The message without control characters and outer blanks."""
     return re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", message).strip()
-
-
-def _some(names: Collection[str]) -> str:
-    first = ", ".join(list(names)[:_NAMED])
-    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"
 
 
 def _refuse(layout: Layout, reasons: list[Refusal]) -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from daxa.archive import dvc
-from daxa.errors import ProgramError, ServiceError, StorageError
+from daxa.archive.dvcconfig import read_settings
+from daxa.errors import ConfigError, ProgramError, ServiceError, StorageError
 
-__all__ = ["Remote", "Storage", "find_storage", "list_objects", "read_object"]
+__all__ = [
+    "Remote",
+    "Storage",
+    "find_cache",
+    "find_storage",
+    "list_objects",
+    "object_copy",
+    "object_path",
+    "read_object",
+    "require_remote",
+]
 
 _PRIVATE = ("", "file", "ssh")
 _OBJECTS = "files/md5"
 _OBJECT_PATH = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
+_LISTED = re.compile(rf"(?:([\d.]+[kMGTPEZ]?)\s+)?{_OBJECT_PATH.pattern}")
 _ABSENT = "does not exist"
 
 
@@ -73,14 +86,33 @@ class Storage:
 
     def cached(self, digest: str) -> Path:
         """Where the cache keeps an object."""
-        return self.cache / _OBJECTS / digest[:2] / digest[2:]
+        return Path(self.cached_name(digest))
+
+    def cached_name(self, digest: str) -> str:
+        """The same as text, for many objects at once."""
+        return f"{self.cache}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
+
+    def names(self) -> frozenset[str]:
+        """Digests of all objects that the cache has."""
+        base = self.cache / _OBJECTS
+        first = [entry.name for entry in os.scandir(base) if len(entry.name) == 2] if base.is_dir() else []
+        return frozenset(name + entry.name for name in first for entry in os.scandir(base / name))
 
 
-def find_storage(root: Path) -> Storage:
+def find_storage(root: Path, name: str = "") -> Storage:
     """Cache and remote of an archive, from all levels of DVC's configuration.
+
+    Parameters
+    ----------
+    root
+        The archive.
+    name
+        Of another remote than the default one.
 
     Raises
     ------
+    ConfigError
+        There is no remote of this name.
     ProgramError
         DVC cannot read its configuration.
     """
@@ -92,7 +124,14 @@ def find_storage(root: Path) -> Storage:
             remedy="correct .dvc/config; `dvc doctor` shows its set-up",
         )
     settings = dict(line.split("=", 1) for line in ended.stdout.splitlines() if "=" in line)
-    name = settings.get("core.remote", "").lower()
+    known = [key.split(".")[1] for key in settings if key.startswith("remote.") and key.endswith(".url")]
+    if name and name.lower() not in known:
+        raise ConfigError(
+            "remote",
+            f"{root} has no remote {name!r}",
+            remedy=f"choose from {', '.join(known)}" if known else "name one: `dvc remote add <name> <address>`",
+        )
+    name = (name or settings.get("core.remote", "")).lower()
     url = settings.get(f"remote.{name}.url", "")
     cache = Path(settings.get("cache.dir") or root / ".dvc" / "cache")
     prefix = f"remote.{name}."
@@ -101,8 +140,38 @@ def find_storage(root: Path) -> Storage:
     return Storage(cache, Remote(name, url) if name and url else None, paths)
 
 
-def list_objects(root: Path, remote: Remote) -> dict[str, int | None]:
-    """Every object that a remote holds: digest to size, None where the listing gives none.
+def find_cache(root: Path) -> Storage:
+    """The cache of an archive, from its own files alone: DVC is not asked, and nothing is written."""
+    try:
+        settings = read_settings((root / ".dvc" / "config.local").read_bytes()) or []
+    except OSError:
+        settings = []
+    named = [value for section, _, key, value in settings if (section, key) == ("cache", "dir")]
+    # DVC takes a relative path as one from the directory of the file that says it.
+    return Storage(root / ".dvc" / (named[-1] if named else "cache"), None)
+
+
+def require_remote(root: Path, storage: Storage) -> Remote:
+    """The remote of an archive.
+
+    Raises
+    ------
+    ConfigError
+        It has none.
+    """
+    if storage.remote is None:
+        raise ConfigError(
+            "no-remote",
+            f"{root} has no storage to share its data through",
+            remedy="name one: `dvc remote add --default storage <address>`",
+        )
+    return storage.remote
+
+
+def list_objects(root: Path, remote: Remote) -> dict[str, tuple[float, float] | None]:
+    """Every object that a remote holds: digest to the limits of its size, None where the listing gives none.
+
+    A directory gives the size itself; DVC lists other remotes with rounded sizes.
 
     Raises
     ------
@@ -111,7 +180,7 @@ def list_objects(root: Path, remote: Remote) -> dict[str, int | None]:
     """
     if remote.directory is not None:
         return _scan(remote.directory / _OBJECTS)
-    ended = dvc.run_dvc(root, "list-url", "--recursive", f"remote://{remote.name}/{_OBJECTS}")
+    ended = dvc.run_dvc(root, "list-url", "--recursive", "--size", f"remote://{remote.name}/{_OBJECTS}")
     if ended.code and _ABSENT in ended.output:
         return {}
     if ended.code:
@@ -120,31 +189,73 @@ def list_objects(root: Path, remote: Remote) -> dict[str, int | None]:
             f"the remote {remote.url} cannot be listed, so that nothing proves what it holds",
             remedy=f"check address, credentials and network: `dvc list-url remote://{remote.name}` says what is wrong",
         )
-    found = (_OBJECT_PATH.fullmatch(line.strip()) for line in ended.stdout.splitlines())
-    return {match[1] + match[2]: None for match in found if match}
+    found = (_LISTED.fullmatch(line.strip()) for line in ended.stdout.splitlines())
+    return {match[2] + match[3]: _limits(match[1] or "") for match in found if match}
 
 
-def read_object(root: Path, remote: Remote, digest: str) -> bytes | None:
-    """Content of one object of a remote, None when it cannot be had."""
-    path = f"{digest[:2]}/{digest[2:]}"
-    try:
-        if remote.directory is not None:
-            return (remote.directory / _OBJECTS / path).read_bytes()
-        with TemporaryDirectory(prefix="daxa-") as place:
-            target = Path(place) / "object"
-            dvc.run_dvc(root, "get-url", "--quiet", f"remote://{remote.name}/{_OBJECTS}/{path}", str(target))
-            return target.read_bytes()
-    except FileNotFoundError:
+def object_path(remote: Remote, digest: str) -> Path | None:
+    """Where a remote that is a directory keeps an object; None for other remotes."""
+    return remote.directory / _OBJECTS / digest[:2] / digest[2:] if remote.directory is not None else None
+
+
+@contextmanager
+def object_copy(root: Path, remote: Remote, digest: str, place: Path) -> Iterator[Path]:
+    """A file with the content of an object of a remote, which is absent when the remote does not give it.
+
+    Parameters
+    ----------
+    root
+        The archive.
+    remote, digest
+        Which object.
+    place
+        Directory for a copy, where one is needed.
+    """
+    if (there := object_path(remote, digest)) is not None:
+        yield there
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place) as made:
+        target = Path(made) / "object"
+        source = f"remote://{remote.name}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
+        dvc.run_dvc(root, "get-url", "--quiet", source, str(target))
+        yield target
+
+
+def read_object(root: Path, remote: Remote, digest: str, place: Path) -> bytes | None:
+    """Content of one small object of a remote, such as a listing; None when it cannot be had."""
+    with object_copy(root, remote, digest, place) as copy:
+        try:
+            return copy.read_bytes()
+        except OSError:
+            return None
+
+
+def _limits(size: str) -> tuple[float, float] | None:
+    """The sizes that DVC writes as this one.
+
+    Examples
+    --------
+    >>> _limits("812"), _limits("1.50k"), _limits("")
+    ((812.0, 812.0), (1530.88, 1541.12), None)
+    """
+    if not size:
         return None
+    if size[-1].isdigit():
+        return (float(size), float(size))
+    unit = 1024.0 ** (1 + "kMGTPEZ".index(size[-1]))
+    number, half = float(size[:-1]), 0.5 / 10 ** len(size[:-1].partition(".")[2])
+    return (round((number - half) * unit, 6), round((number + half) * unit, 6))
 
 
-def _scan(directory: Path) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
+def _scan(directory: Path) -> dict[str, tuple[float, float] | None]:
+    found: dict[str, tuple[float, float] | None] = {}
     try:
         for first in os.scandir(directory) if directory.is_dir() else ():
             for entry in os.scandir(first.path) if first.is_dir() else ():
                 if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}") and entry.is_file():
-                    found[first.name + entry.name] = entry.stat().st_size
+                    size = float(entry.stat().st_size)
+                    found[first.name + entry.name] = (size, size)
     except OSError as error:
         raise StorageError(
             "remote", f"{error.filename} cannot be read: {error.strerror}", remedy="check the remote's permissions"

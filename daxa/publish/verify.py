@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import md5
 from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.config import load_config
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import find_foreign
 from daxa.errors import DataError
-from daxa.publish.files import Problem, check_files, check_places, digest_directory
-from daxa.publish.outputs import directory_digest, lock_digests
+from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.lockcheck import compare_lock, compare_logs
+from daxa.publish.remote import find_cache
 from daxa.publish.state import read_observations, records_at
+from daxa.publish.tracked import compare_tracked
 from daxa.run.ledger import read_ledger
 from daxa.run.task import LedgerRow
 
@@ -58,19 +60,29 @@ class Verification:
         return plain | {"problems": [problem.as_dict() for problem in self.problems]}
 
 
-def verify_archive(layout: Layout, tag: str = "", *, fetched: bool = False) -> Verification:
-    """Compare selection, ledgers and every file with a commit.
+def verify_archive(
+    layout: Layout,
+    tag: str = "",
+    *,
+    fetched: bool = False,
+    observe: Callable[[int, int], None] = lambda ended, total: None,
+) -> Verification:
+    """Compare everything that a commit says with what is on disk: every tracked file, every product.
 
-    Every file is read and digested: sizes and times alone prove nothing.
+    Every file is read and digested: sizes and times alone prove nothing.  The pipeline must be
+    what daxa renders, and nothing else may be there that could act.
 
     Parameters
     ----------
     layout
         The archive.
     tag
-        A release; the last commit by default, which the work tree must then equal.
+        A release; the last commit by default, which the work tree must then equal.  The logs are
+        compared with a release alone: every run writes them anew.
     fetched
         Take absent fetched files for a problem, though they can be fetched again.
+    observe
+        Told how many stages have been compared, of how many.
 
     Returns
     -------
@@ -83,21 +95,29 @@ def verify_archive(layout: Layout, tag: str = "", *, fetched: bool = False) -> V
         There is no archive here, or no such tag.
     """
     commit = git.commit_of(layout.root, tag or "HEAD")
+    storage = find_cache(layout.root)
     with records_at(layout, commit) as records:
-        missions = load_config(records).missions
+        config = load_config(records)
+        missions = config.missions
         problems = [
-            *_compare_records(layout, records),
-            *_compare_lock(layout, records, commit),
+            *compare_tracked(layout, commit),
+            *(Problem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
             *check_places(layout, missions),
         ]
-        observations, checks = 0, []
+        observations, every = 0, {}
         for mission in missions:
-            chosen, ledgers, unreadable = _read(records, mission)
+            chosen, every[mission], unreadable = _read(records, mission)
             observations += len(chosen)
-            problems += [*unreadable, *unfinished(mission, chosen, ledgers)]
-            for step, rows in ledgers.items():
-                wrong = fetched or step != "fetch"
-                checks.append((step, check_files(layout, mission, step, rows, absent_is_wrong=wrong)))
+            problems += [*unreadable, *unfinished(mission, chosen, every[mission])]
+        problems += compare_lock(layout, records, commit, every, storage)
+        problems += compare_logs(layout, commit, storage) if tag else ()
+    checks = []
+    stages = [(mission, step, rows) for mission, ledgers in every.items() for step, rows in ledgers.items()]
+    for mission, step, rows in stages:
+        wrong = fetched or step != "fetch"
+        checks.append((step, check_files(layout, mission, step, rows, absent_is_wrong=wrong)))
+        observe(len(checks), len(stages))
+    problems += (problem for _, check in checks for problem in check.problems)
     return Verification(
         revision=tag or "HEAD",
         commit=commit,
@@ -106,7 +126,7 @@ def verify_archive(layout: Layout, tag: str = "", *, fetched: bool = False) -> V
         files=sum(check.files for _, check in checks),
         size=sum(check.size for _, check in checks),
         absent_fetched=sum(check.absent for step, check in checks if step == "fetch"),
-        problems=(*problems, *(problem for _, check in checks for problem in check.problems)),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 
@@ -142,48 +162,6 @@ def _read(records: Layout, mission: str) -> tuple[Collection[str], dict[str, dic
     except DataError:
         problems.append(Problem(mission, "", "", _relative(records, records.selection(mission)), "unreadable"))
     return set().union(*ledgers.values()), ledgers, problems
-
-
-def _compare_records(layout: Layout, records: Layout) -> Iterator[Problem]:
-    """Where the small files on disk are not those of the commit."""
-    wanted = {_relative(records, path) for path in records.root.rglob("*") if path.is_file()}
-    for path in sorted(wanted):
-        here = layout.root / path
-        if here.is_symlink():
-            yield Problem("", "", "", path, "link")
-        elif not here.is_file():
-            yield Problem("", "", "", path, "absent")
-        elif here.read_bytes() != (records.root / path).read_bytes():
-            yield Problem("", "", "", path, "differs")
-    for directory in (layout.selection("any").parent, layout.ledger("any", "any").parent):
-        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-            if _relative(layout, path) not in wanted:
-                yield Problem("", "", "", _relative(layout, path), "unknown")
-
-
-def _compare_lock(layout: Layout, records: Layout, commit: str) -> Iterator[Problem]:
-    """Where ``dvc.lock`` does not speak of the commit's own selection, ledgers, metrics and report."""
-    try:
-        lock = records.lock.read_bytes() if records.lock.is_file() else b""
-        outs, deps = lock_digests(lock), lock_digests(lock, "deps")
-    except DataError:
-        yield Problem("", "", "", layout.lock.name, "unreadable")
-        return
-    for path in sorted(records.root.glob("*/*.parquet")):
-        name = _relative(records, path)
-        locked = deps if path.parent == records.selection("any").parent else outs
-        if locked.get(name) != _md5(path.read_bytes()):
-            yield Problem("", "", "", name, "not-locked")
-    metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
-    if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
-        yield Problem("", "", "", metrics, "not-locked")
-    if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
-        yield Problem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
-
-
-def _md5(content: bytes) -> str:
-    """The digest that DVC uses."""
-    return md5(content, usedforsecurity=False).hexdigest()
 
 
 def _relative(layout: Layout, path: Path) -> str:

@@ -29,8 +29,10 @@ from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
+from daxa.xray.detection.quality import quality_words
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
 from daxa.xray.lists.formats import card_number
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("rate_high", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper edge of the rate, one sigma"),
     Column("limit", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper limit of the rate"),
     Column("nearest", "float", "arcsec", "pos.angDistance;src", "Object to the nearest source found in the image"),
+    Column("nearest_quality", "text", "", "meta.code.qual", "Marks of that source as words; good where it has none"),
     Column("tile", "text", "", "meta.id", "Tile that owns the object's place, in surveys of tiles"),
     Column("owned", "text", "", "meta.code", "Whether this observation is that tile; empty without tiles"),
     Column("flag", "float", "", "meta.code.qual", "Sum of the flags; 0 is good"),
@@ -73,7 +76,7 @@ COLUMNS: tuple[Column, ...] = (
 """What the columns of a table of coverage mean."""
 
 _LARGEST = 3600.0
-_ROW = np.dtype([*ROW.descr, ("nearest", "f8")])
+_ROW = np.dtype([*ROW.descr, ("nearest", "f8"), ("marks", "i4")])
 _FEW = 4
 _SHOWN_ROWS = 20
 _MEASURED = (
@@ -243,8 +246,9 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
-        whole = np.isfinite(np.sum(field.counts, dtype=float) + np.sum(field.exposure, dtype=float))
-        sources = _read_sources(one.sources) if one.sources else np.empty((0, 3))
+        seen = np.where(field.exposure > 0, field.counts, 0)
+        whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
+        sources, marks = _read_sources(one.sources) if one.sources else (np.empty((0, 3)), np.empty(0, np.int32))
     except PARSE_ERRORS as problem:
         raise _damaged(one, str(problem)) from problem
     if not whole:
@@ -255,18 +259,21 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
         rows[name] = told[name]
     rows["offaxis"] = _off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
-    rows["nearest"] = _nearest(targets.ra[near], targets.dec[near], sources)
+    rows["nearest"], which = _nearest(targets.ra[near], targets.dec[near], sources)
+    rows["marks"] = marks[which] if len(sources) else -1
     return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
 
 
-def _read_sources(path: Path) -> np.ndarray:
-    """Directions of the sources of a list, unit vectors of shape (n, 3)."""
+def _read_sources(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the sources of a list, unit vectors of shape (n, 3), and the marks of each; -1 where unknown."""
     from astropy.io import fits
 
     table = fits.getdata(path, "SOURCES")
     ra, dec = (np.asarray(table[name], dtype=np.float64) for name in ("RA", "DEC"))
     known = np.isfinite(ra) & np.isfinite(dec)
-    return _directions(ra[known], dec[known])
+    has_marks = "QUALITY" in table.names
+    marks = np.asarray(table["QUALITY"], dtype=np.int32) if has_marks else np.full(len(ra), -1, np.int32)
+    return _directions(ra[known], dec[known]), marks[known]
 
 
 def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -296,14 +303,14 @@ def _pointing(header) -> tuple[float, float]:
     return float(place.ra.deg), float(place.dec.deg)
 
 
-def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Angle to the nearest of some directions, arcsec; NaN where there are none."""
+def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angle to the nearest of some directions, arcsec, and its number; NaN and 0 where there are none."""
     if not len(sources):
-        return np.full(len(ra), np.nan)
+        return np.full(len(ra), np.nan), np.zeros(len(ra), dtype=int)
     from scipy.spatial import KDTree
 
-    chord, _ = KDTree(sources).query(_directions(ra, dec))
-    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0
+    chord, which = KDTree(sources).query(_directions(ra, dec))
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0, which
 
 
 def _circle(header) -> tuple[float, float, float]:
@@ -311,7 +318,7 @@ def _circle(header) -> tuple[float, float, float]:
     wcs = header_wcs(header)
     nx, ny = int(header["NAXIS1"]), int(header["NAXIS2"])
     x, y = np.array([nx / 2, 0.0, nx, 0.0, nx]) + 0.5, np.array([ny / 2, 0.0, 0.0, ny, ny]) + 0.5
-    ra, dec = wcs.wcs_pix2world(x, y, 1)
+    ra, dec = to_icrs(wcs, x, y, 1)
     a, b = np.deg2rad(dec[1:]), math.radians(dec[0])
     half = np.sin((a - b) / 2) ** 2 + np.cos(a) * math.cos(b) * np.sin(np.deg2rad(ra[1:] - ra[0]) / 2) ** 2
     radius = float(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))).max())
@@ -436,6 +443,8 @@ def _table(sample: Sample, targets: Targets, parts: Sequence[tuple[Imaged, np.nd
         "radius": radius[place],
         **{name: rows[name] for name in _MEASURED},
     }
+    named = {mark: quality_words(mark) if mark >= 0 else "" for mark in np.unique(rows["marks"]).tolist()}
+    columns["nearest_quality"] = np.array([named[mark] for mark in rows["marks"].tolist()], dtype=object)
     columns["tile"] = _tiles(columns["mission"], columns["target_ra"], columns["target_dec"])
     is_tile = columns["tile"] != ""
     columns["owned"] = np.where(is_tile, np.where(columns["tile"] == columns["obs_id"], "yes", "no"), "").astype(object)

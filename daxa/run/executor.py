@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from daxa.errors import ProgramError
+from daxa.files import no_link
 from daxa.run.process import Child, end_group, has_ended, start_group
 from daxa.run.task import Task, Work
 from daxa.run.worker import BROKEN, READY, Assignment, Report, log_line
@@ -250,7 +251,7 @@ class _Pool:
         return code
 
     def _note(self, assignment: Assignment, text: str) -> None:
-        with assignment.log.open("a", encoding="utf-8") as log:
+        with open(assignment.log, "a", encoding="utf-8", opener=no_link) as log:
             log_line(log, text)
 
     def _last_words(self) -> str:

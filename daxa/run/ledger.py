@@ -6,6 +6,7 @@ dictionaries (it then packs well in Git), and left untouched when the rows are e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_ledger(path: Path) -> dict[str, LedgerRow]:
     >>> read_ledger(Path("no-such-ledger.parquet"))
     {}
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     values, _ = _read(path)
     try:

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from daxa.errors import ProgramError
 
-__all__ = ["Child", "Finished", "end_group", "has_ended", "run_program", "start_group"]
+__all__ = [
+    "Child",
+    "Finished",
+    "end_group",
+    "has_ended",
+    "run_program",
+    "show_program",
+    "start_group",
+    "without_redirection",
+]
 
 Child = subprocess.Popen[bytes]
 """A program that runs."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_GRACE = 2.0
+"""Seconds in which what a program wrote last must have been read after its end."""
+
+# `git rev-parse --local-env-vars` names those that belong to one repository; the others change which files a
+# command means, or in what form a repository is made.
+_REDIRECTING = re.compile(
+    "GIT_(?:"
+    "ALTERNATE_OBJECT_DIRECTORIES|ATTR_SOURCE|CEILING_DIRECTORIES|COMMON_DIR|CONFIG|CONFIG_PARAMETERS|"
+    "DEFAULT_HASH|DEFAULT_REF_FORMAT|DIFF_OPTS|DIR|DISCOVERY_ACROSS_FILESYSTEM|EXTERNAL_DIFF|"
+    "GLOB_PATHSPECS|GRAFT_FILE|ICASE_PATHSPECS|IMPLICIT_WORK_TREE|INDEX_FILE|INDEX_VERSION|"
+    "INTERNAL_SUPER_PREFIX|LITERAL_PATHSPECS|NAMESPACE|NOGLOB_PATHSPECS|NO_REPLACE_OBJECTS|"
+    "OBJECT_DIRECTORY|PREFIX|QUARANTINE_PATH|REPLACE_REF_BASE|SHALLOW_FILE|TEMPLATE_DIR|WORK_TREE"
+    ")"
+)
+_SETTING = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+)")
+_REDIRECTING_SETTING = re.compile(r"(?:core\.(?:worktree|bare|repositoryformatversion)|extensions\..*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +68,37 @@ class Finished:
     code: int
     output: str
     stdout: str
+
+
+def without_redirection(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the variables that lead Git to another repository than that of its directory.
+
+    Git sets them for hooks and for the programs that it starts, and editors inherit them.  What
+    says who the user is, how to reach others, and which settings hold stays.
+
+    Parameters
+    ----------
+    environ
+        An environment.
+
+    Examples
+    --------
+    >>> without_redirection({"GIT_INDEX_FILE": "/other/.git/index", "GIT_AUTHOR_NAME": "Ada", "HOME": "/home/ada"})
+    {'GIT_AUTHOR_NAME': 'Ada', 'HOME': '/home/ada'}
+    """
+    kept = {
+        name: value for name, value in environ.items() if not (_REDIRECTING.fullmatch(name) or _SETTING.fullmatch(name))
+    }
+    given = environ.get("GIT_CONFIG_COUNT", "")
+    pairs = [
+        (environ[f"GIT_CONFIG_KEY_{at}"], environ[f"GIT_CONFIG_VALUE_{at}"])
+        for at in range(int(given) if given.isdecimal() and len(given) < 4 else 0)
+        if f"GIT_CONFIG_KEY_{at}" in environ and f"GIT_CONFIG_VALUE_{at}" in environ
+    ]
+    pairs = [(key, value) for key, value in pairs if not _REDIRECTING_SETTING.fullmatch(key)]
+    for at, (key, value) in enumerate(pairs):
+        kept |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+    return kept | ({"GIT_CONFIG_COUNT": str(len(pairs))} if pairs else {})
 
 
 def run_program(
@@ -61,7 +121,8 @@ def run_program(
     cwd
         Where it runs.
     environ
-        Its whole environment; by default that of this process.
+        Its whole environment, by default that of this process; in either case without what
+        would lead Git elsewhere.
     show
         Let it write to our own terminal instead of keeping what it writes.
     stdin
@@ -78,20 +139,7 @@ def run_program(
     'hello\n'
     """
     pipe = None if show else subprocess.PIPE
-    try:
-        child = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=None if environ is None else dict(environ),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=pipe,
-            stderr=pipe,
-            preexec_fn=_bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
-        )
-    except FileNotFoundError:
-        raise ProgramError(
-            "absent", f"the program {argv[0]} is not there", remedy=f"install {argv[0]} and try again"
-        ) from None
+    child = _start(argv, cwd, environ, stdin=None if stdin is None else subprocess.PIPE, stdout=pipe, stderr=pipe)
     try:
         out, err = child.communicate(stdin)
     except KeyboardInterrupt:
@@ -99,6 +147,97 @@ def run_program(
         raise
     text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
     return Finished(child.returncode, "".join(text), text[0])
+
+
+def show_program(
+    argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str] | None = None, keep: Callable[[str], bool]
+) -> Finished:
+    """Run a program and show, as they come, those lines of what it writes that are wanted.
+
+    Where our standard error is a terminal, so is the program's, so that progress bars work.
+
+    Parameters
+    ----------
+    argv, cwd, environ
+        As for `run_program`.
+    keep
+        Whether a line, without its end, is shown; asked in the order of the lines.
+
+    Returns
+    -------
+    Finished
+        With all lines, shown or not.
+
+    Raises
+    ------
+    ProgramError
+        It cannot be started.
+    """
+    sys.stdout.flush()
+    with _ends(terminal=False) as out, _ends(terminal=sys.stderr.isatty()) as err:
+        child = _start(argv, cwd, environ, stdin=None, stdout=out[1], stderr=err[1])
+        os.close(out.pop())
+        os.close(err.pop())
+        kept: tuple[list[str], list[str]] = ([], [])
+        readers = [
+            threading.Thread(target=_relay, args=(source[0], target, keep, lines), daemon=True)
+            for source, target, lines in ((out, sys.stdout, kept[0]), (err, sys.stderr, kept[1]))
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            raise
+        finally:
+            for reader in readers:
+                reader.join(_GRACE)
+    shown = ["".join(lines) for lines in kept]
+    return Finished(child.returncode, "".join(shown), shown[0])
+
+
+@contextmanager
+def _ends(*, terminal: bool) -> Iterator[list[int]]:
+    """What a program's output is read from, and what it writes to; who closes one takes it out of the list."""
+    ends = list(os.openpty() if terminal else os.pipe())
+    if terminal:
+        import fcntl
+        import termios
+        import tty
+
+        tty.setraw(ends[1])
+        with suppress(OSError):
+            size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(ends[1], termios.TIOCSWINSZ, size)
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def _relay(source: int, target: TextIO, keep: Callable[[str], bool], lines: list[str]) -> None:
+    """Pass on whole lines that are wanted, and at once what is no line but moves the cursor: a progress bar."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    held = ""
+    while True:
+        try:
+            chunk = os.read(source, 65536)
+        except OSError:  # So ends what a terminal sends.
+            chunk = b""
+        held += decode(chunk, final=not chunk)
+        *whole, held = held.split("\n")
+        shown = [f"{line}\n" for line in whole if keep(line)]
+        lines += [f"{line}\n" for line in whole]
+        if held and (not chunk or "\r" in held or "\x1b" in held) and ("\r" in held or "\x1b" in held or keep(held)):
+            shown.append(held)
+            held = ""
+        with suppress(OSError, ValueError):  # Whoever does not listen any more must not stop the program.
+            target.write("".join(shown))
+            target.flush()
+        if not chunk:
+            return
 
 
 def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mapping[str, str], stderr: Path) -> Child:
@@ -124,7 +263,7 @@ def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mappin
         try:
             return subprocess.Popen(
                 list(argv),
-                env=dict(environ),
+                env=without_redirection(environ),
                 pass_fds=tuple(pass_fds),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -173,6 +312,35 @@ def end_group(child: Child) -> int | None:
         return child.wait(timeout=10)
     except subprocess.TimeoutExpired:
         return None
+
+
+def _start(
+    argv: Sequence[str],
+    cwd: Path,
+    environ: Mapping[str, str] | None,
+    *,
+    stdin: int | None,
+    stdout: int | None,
+    stderr: int | None,
+) -> Child:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=without_redirection(os.environ if environ is None else environ),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            preexec_fn=_bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
+        )
+    except FileNotFoundError:
+        raise ProgramError(
+            "absent", f"the program {argv[0]} is not there", remedy=f"install {argv[0]} and try again"
+        ) from None
+    except OSError as error:
+        raise ProgramError(
+            "start", f"{argv[0]} cannot be started: {error}", remedy="free memory or processes and try again"
+        ) from None
 
 
 def _bind_to_parent() -> Callable[[], None] | None:

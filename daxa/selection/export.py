@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError, StorageError
 from daxa.selection.schema import COLUMNS, Column
+from daxa.text import plain, spreadsheet_cell
 
 if TYPE_CHECKING:
     import pandas as pd
     from astropy.table import Table
 
-__all__ = ["FORMATS", "export_bytes", "table_format", "votable_bytes", "write_export"]
+__all__ = ["FORMATS", "csv_text", "export_bytes", "table_format", "votable_bytes", "write_export"]
 
 FORMATS = {
     ".csv": "comma-separated values",
@@ -109,12 +110,32 @@ def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) ->
         return _moc_bytes(tables)
     rows = _joined(tables)
     if suffix == ".csv":
-        return rows.to_csv(index=False, lineterminator="\n").encode()
+        return csv_text(rows).encode()
     if suffix in (".vot", ".xml"):
         return votable_bytes(rows, title)
     if suffix == ".parquet":
         return _parquet_bytes(rows, next(iter(tables)) if len(tables) == 1 else "observations", title)
     return _mrt_bytes(rows, title)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    r"""Comma-separated values in which no text is a formula to a spreadsheet, or holds what cannot be seen.
+
+    Numbers stay numbers; a text that a spreadsheet would compute gets an apostrophe before it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> csv_text(pd.DataFrame({"target": ["=1+1", "Abell 907"], "dec": [-11.06, 2.0]}))
+    "target,dec\n'=1+1,-11.06\nAbell 907,2.0\n"
+    """
+    safe = table.rename(columns=lambda name: spreadsheet_cell(str(name)))
+    for at in range(safe.shape[1]):
+        # Texts are of several types in pandas; of numbers, times and truths there is nothing to see to.
+        if safe.dtypes.iloc[at].kind not in "biufcmM":
+            cells = [spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in safe.iloc[:, at]]
+            safe.isetitem(at, cells)
+    return safe.to_csv(index=False, lineterminator="\n")
 
 
 def votable_bytes(rows: pd.DataFrame, title: str, columns: Sequence[Column] = ()) -> bytes:
@@ -168,13 +189,21 @@ def _astropy_table(rows: pd.DataFrame, known: Mapping[str, Column] = _KNOWN) -> 
     for name in rows.columns:
         values = rows[name].to_numpy()
         # A column of texts has the width of its longest, and needs one even without rows.
-        data = np.array(values.tolist(), dtype=np.str_ if len(values) else "<U1") if values.dtype == object else values
+        data = values
+        if values.dtype == object:
+            texts = [_seen(value) if isinstance(value, str) else value for value in values.tolist()]
+            data = np.array(texts, dtype=np.str_ if texts else "<U1")
         table[name] = TableColumn(data, name=name)
         if column := known.get(name):
             table[name].unit = column.unit or None
             table[name].description = column.description
             table[name].meta["ucd"] = column.ucd
     return table
+
+
+def _seen(text: str) -> str:
+    """A text of one line whose characters can all be seen; XML and tables for journals know no others."""
+    return re.sub(r"[\n\t]", " ", plain(text))
 
 
 def _moc_bytes(tables: Mapping[str, pd.DataFrame]) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from daxa.archive import git
 from daxa.archive.check import check_parameters, checked_files, find_problems
 from daxa.archive.config import Locked, load_config
 from daxa.archive.layout import STEPS, Layout
@@ -178,10 +179,10 @@ def test_only_regular_files_of_a_sensible_size_are_read(archive, monkeypatch):
     os.mkfifo(archive.params("xmm"))
     (archive.root / "params" / ".#rosat.toml").symlink_to("nobody@nowhere.1")
     (problem,) = find_problems(archive)
-    assert "not a regular file" in problem.message
-    assert "git checkout -- params/xmm.toml" in problem.remedy
-    monkeypatch.setattr("daxa.archive.config._LARGEST", 100)
-    with pytest.raises(ConfigError, match="larger than 100 bytes"):
+    assert "where a file must be" in problem.message
+    assert problem.remedy
+    monkeypatch.setattr("daxa.archive.config.TOML_LIMIT", 100)
+    with pytest.raises(ConfigError, match=r"daxa\.toml: it is larger than"):
         find_problems(archive)
 
 
@@ -255,6 +256,7 @@ def test_nothing_begins_with_a_mistake(archive, monkeypatch):
     from daxa.publish.release import make_release
     from daxa.stages.step import run_step
 
+    git.initialise(archive.root)
     append(archive.params("rosat"), '\n[clean.obs."RH500211N01"]\nflares = "none"\n')
     monkeypatch.setattr("daxa.archive.dvc.repro", lambda *_, **__: pytest.fail("the pipeline was started"))
     for act in (

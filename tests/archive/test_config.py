@@ -125,9 +125,3 @@ def test_a_directory_without_configuration_is_no_archive(tmp_path):
     with pytest.raises(ArchiveError) as caught:
         load_config(Layout(tmp_path))
     assert caught.value.code == "archive.not-an-archive"
-
-
-@pytest.mark.parametrize("remote", ["https://user:secret@host/x", 's3://bucket"/x', "ssh://h/x\ny"])
-def test_remotes_with_passwords_or_quotes_are_refused(remote):
-    with pytest.raises(ConfigError, match="remote"):
-        render("a", [], remote=remote)

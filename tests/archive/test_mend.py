@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
+import psutil
 import pytest
 
 from daxa.archive import dvc, git
-from daxa.archive.mend import held, is_torn, mend
-from daxa.errors import ArchiveError, ProgramError
+from daxa.archive.mend import at_work, held, is_torn, mend
+from daxa.errors import ArchiveError, DaxaError
 
 PIPELINE = """\
 stages:
@@ -51,7 +54,7 @@ def test_dvc_itself_cannot_go_on_with_a_torn_file(archive, monkeypatch, name):
     """If this fails, DVC has learnt it, and `mend` has less to do."""
     (archive / name).write_bytes(b"")
     monkeypatch.setattr(dvc, "mend", lambda root: False)
-    with pytest.raises(ProgramError):
+    with pytest.raises(DaxaError):
         dvc.repro(archive)
 
 
@@ -97,3 +100,63 @@ def test_a_lock_that_dvc_may_be_writing_is_left_alone(archive, whole):
             pass
     assert path.read_text() == whole[:-30]
     assert mend(archive)
+
+
+@pytest.mark.parametrize("block", [512, 64, 7])
+def test_zeros_of_a_power_cut_are_cut_away(archive, whole, block):
+    """Blocks that never reached the disk read as zeros: at the end, in the middle, or everywhere."""
+    path, content = archive / "dvc.lock", whole.encode()
+    for start in range(0, len(content), block):
+        path.write_bytes(content[:start] + bytes(len(content[start : start + block])) + content[start + block :])
+        assert mend(archive)
+        left = path.read_bytes() if path.exists() else b""
+        assert content.startswith(left)
+        assert not left or not is_torn(left.decode())
+    path.write_bytes(bytes(len(content)))
+    dvc.repro(archive)
+    assert path.read_text() == whole
+
+
+def test_a_list_of_zeros_is_mended_and_one_of_the_dead_too(archive):
+    lock = archive / ".dvc" / "tmp" / "rwlock"
+    lock.write_bytes(bytes(80))
+    assert mend(archive)
+    # A process that began after the list was written only has the number of the one that is meant.
+    lock.write_text(json.dumps({"write": {str(archive / "out"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert not mend(archive)
+    assert at_work(archive)
+    long_ago = psutil.Process().create_time() - 3600
+    os.utime(lock, (long_ago, long_ago))
+    assert not at_work(archive)
+    assert mend(archive)
+    assert not lock.exists()
+
+
+def test_who_works_is_named_in_our_words_alone(archive, capfd):
+    busy = {"write": {str(archive / "out"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
+    (archive / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(busy))
+    with pytest.raises(ArchiveError) as caught:
+        dvc.repro(archive)
+    assert caught.value.code == "archive.busy"
+    shown = capfd.readouterr()
+    assert "manually remove" not in shown.out + shown.err
+
+
+def test_what_dvc_advises_is_not_shown_and_all_else_is(archive, capfd):
+    dvc.repro(archive)
+    shown = capfd.readouterr()
+    assert "Running stage 'sort':" in shown.out
+    assert "> mkdir -p sorted" in shown.out
+    for advice in ("git add", "autostage", "dvc push", "staging"):
+        assert advice not in shown.out + shown.err
+
+
+def test_a_lock_file_that_is_no_yaml_is_named_with_the_exact_command(archive, whole):
+    git.commit(archive, ["dvc.yaml", "dvc.lock"], "first")
+    (archive / "dvc.lock").write_text(whole.replace("  make:", "  make: }{", 1))
+    with pytest.raises(ArchiveError) as caught:
+        dvc.repro(archive)
+    assert caught.value.code == "archive.lock-damaged"
+    subprocess.run(caught.value.remedy.partition(",")[0], shell=True, check=True)  # noqa: S602 - as the reader would
+    dvc.repro(archive)
+    assert (archive / "dvc.lock").read_text() == whole

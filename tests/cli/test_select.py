@@ -211,7 +211,7 @@ def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
         mission_answers(daxa.Mission(name, criteria=config.missions[name], offline=True).select())
         for name in ("xmm", "nustar")
     ]
-    for path, text in render("a907", answers).items():
+    for path, text in render("a907", answers, creators=config.creators).items():
         if path != "daxa.toml":
             assert (archive.root / path).read_text() == text, path
     kept = pipeline.partition("  collect:")[0]
@@ -224,7 +224,7 @@ def test_a_new_mission_needs_conditions_and_a_pipeline_that_is_ours(archive, cap
     assert main(["select", "--mission", "rxte", *PLACE]) == 8
     archive.pipeline.write_text(archive.pipeline.read_text() + "\n  mine:\n    cmd: 'true'\n")
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 5
-    assert "is not what daxa writes" in capsys.readouterr().err
+    assert "dvc.yaml is not what daxa renders" in capsys.readouterr().err
     assert commits(archive) == 1
 
 
@@ -273,7 +273,7 @@ def test_while_something_runs_nothing_is_written(archive, what, capsys):
         elif what == "dvc":
             fcntl.flock(stream, fcntl.LOCK_EX)
         else:
-            held = {"selection/xmm.parquet": {"read": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
+            held = {"read": {"selection/xmm.parquet": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
             (tmp / "rwlock").write_text(json.dumps(held))
         assert main(["select", "--obsid", FAR, "--yes"]) == 5
         assert "-> wait" in capsys.readouterr().err
@@ -410,8 +410,11 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
         if place.accepted.exists():
             refused = commandline.daxa("stage", "collect", cwd=place.root)
             assert refused.returncode == 5
-            assert "daxa status" in refused.stderr
-            assert main(["-C", str(place.root), "status"]) == 0
+            assert "daxa run" in refused.stderr
+            before = state(place)
+            assert main(["-C", str(place.root), "status"]) == 5
+            assert state(place) == before, "looking writes nothing"
+            daxa.open(place.root, acting=True)
             assert state(place) == wanted
         else:
             assert state(place) in (untouched, wanted)

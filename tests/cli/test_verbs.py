@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from daxa.archive import git
 from daxa.archive.config import Locked
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
@@ -150,7 +151,11 @@ def test_verbs_that_need_git_say_so(archive, verb, capsys):
     assert json.loads(capsys.readouterr().err)["remedy"]
 
 
-def test_a_stage_needs_a_mission_that_is_there(archive, capsys):
+def test_a_stage_needs_a_repository_and_a_mission_that_is_there(archive, capsys):
+    assert main(["stage", "clean", "xmm"]) == 5
+    assert "not a Git repository" in capsys.readouterr().err
+    assert not (archive.root / ".git").exists()
+    git.initialise(archive.root)
     assert main(["stage", "clean"]) == 5
     assert "needs a mission" in capsys.readouterr().err
     assert main(["stage", "clean", "nustar"]) == 5

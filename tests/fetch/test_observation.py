@@ -12,9 +12,10 @@ import pytest
 
 from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError
 from daxa.fetch.connection import connect
-from daxa.fetch.observation import Arrival, fetch_observation, restore_observation, survey
+from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
 from daxa.fetch.sources import Sought
 from daxa.fetch.store import Store, digest_file
+from daxa.fetch.survey import survey
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile
 from daxa.sample.faults import Fault
@@ -437,6 +438,7 @@ def test_a_stopped_service_stops_the_other_files_too(server, tmp_path):
     server.files[f"{place}/event_cl/"] = Served(page.encode() + b"</html>")
     server.files[f"{place}/{A}"] = Served(b"", script=[status(429, {"Retry-After": "0"})] * 20)
     server.files[f"{place}/{B}"] = Served(b"", script=[status(503, {"Retry-After": "60"})] * 20)
+    server.files["/FTP/"].script = [status(429)] * 20
     with pytest.raises(ServiceError) as caught:
         fetch_observation(
             Sought(NUSTAR, OBS),

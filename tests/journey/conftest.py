@@ -40,7 +40,8 @@ def observatory(sky) -> Iterator[Observatory]:
 def finished(shared, sky) -> Path:
     """An archive of XMM and NuSTAR that was run, released as v1.0.0 and pushed; never to be changed.
 
-    It stands in ``finished/a907``, its remote in ``finished/remote``, its store in ``finished/store``.
+    It stands in ``finished/a907``, its store in ``finished/store``; its remote is not beside it, so that its address
+    is absolute and clones anywhere find it.
     """
     place = shared / "finished"
     with FileLock(shared / "finished.lock"):
@@ -48,10 +49,10 @@ def finished(shared, sky) -> Path:
             shutil.rmtree(place, ignore_errors=True)
             with Observatory(sky.root, sky.tables, sky.names) as server:
                 bench = Workbench.at(place, server.environ)
-                (place / "remote").mkdir()
+                (shared / "remote").mkdir(exist_ok=True)
                 bench.daxa(
                     *("init", "a907", "--mission", "xmm", "--mission", "nustar", "--target", "Abell 907"),
-                    *("--remote", str(place / "remote")),
+                    *("--remote", str(shared / "remote")),
                 )
                 bench.repro(place / "a907")
                 bench.daxa("release", "-m", "first", cwd=place / "a907")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
 import shutil
+import time
 
 import pytest
 
 from daxa.archive import git
 from daxa.errors import ConfigError, ReleaseError, ServiceError, StorageError
+from daxa.publish import workplace
+from daxa.publish.contents import needed_at
+from daxa.publish.digests import Digests
+from daxa.publish.mending import prove_cache
+from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
 from daxa.publish.remote import Remote, find_storage, list_objects, read_object
 from daxa.publish.verify import verify_archive
@@ -64,14 +73,45 @@ def test_a_file_that_the_remote_lost_is_sent_again(released, tmp_path):
     assert objects(tmp_path / "remote") == before
 
 
-def test_a_truncated_object_is_noticed(released, tmp_path):
-    victim = next(path for path in (tmp_path / "remote").rglob("*.dir"))
-    victim.chmod(0o644)
-    victim.write_bytes(victim.read_bytes()[:10])
-    with pytest.raises(StorageError) as caught:
-        push_releases(released.layout)
-    assert caught.value.code == "storage.remote-damaged"
-    assert victim.name in caught.value.message
+def flip(path):
+    """Change a bit in the middle, and keep size, time and inode."""
+    stat = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    with path.open("r+b") as stream:
+        stream.write(data)
+    path.chmod(stat.st_mode)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def truncate(path):
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def test_a_truncated_object_is_replaced(released, tmp_path):
+    before = objects(tmp_path / "remote")
+    truncate(next(path for path in (tmp_path / "remote").rglob("*.dir")))
+    report = push_releases(released.layout)
+    assert (report.sent, len(report.replaced), report.mended) == (1, 1, ())
+    assert objects(tmp_path / "remote") == before
+
+
+def test_an_unchanged_cache_is_not_read_again(released, monkeypatch):
+    push_releases(released.layout)
+    time.sleep(0.15)
+    push_releases(released.layout)
+
+    def die(*arguments):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(hashlib, "file_digest", die)
+    released_objects = needed_at(released.layout, "v1.0.0", find_storage(released.layout.root), None)
+    with Digests(released.layout) as digests:
+        assert prove_cache(
+            released.layout, find_storage(released.layout.root), released_objects, digests
+        ).good == frozenset(released_objects)
 
 
 def test_all_releases_reach_a_remote_that_came_later(released, tmp_path):
@@ -89,7 +129,8 @@ def test_all_releases_reach_a_remote_that_came_later(released, tmp_path):
 
 
 def test_older_data_may_be_on_the_remote_alone(released, tmp_path):
-    shutil.rmtree(released.layout.root / ".dvc" / "cache")
+    for name in (".dvc/cache", "data", "logs", "report"):
+        shutil.rmtree(released.layout.root / name)
     assert push_releases(released.layout).sent == 0
     lost = next(path for path in objects(tmp_path / "remote") if not path.endswith(".dir"))
     (tmp_path / "remote" / "files" / "md5" / lost).unlink()
@@ -111,11 +152,13 @@ def test_a_remote_that_only_dvc_can_reach_is_listed_through_dvc(released, tmp_pa
     storage = find_storage(released.layout.root)
     assert storage.remote == Remote("storage", "remote://base/remote")
     listed = list_objects(released.layout.root, storage.remote)
+    sizes = {path.replace("/", ""): len(content) for path, content in objects(tmp_path / "remote").items()}
+    assert all(low <= sizes[digest] <= high for digest, (low, high) in listed.items())
     assert set(listed) == {path.replace("/", "") for path in objects(tmp_path / "remote")}
     digest = next(digest for digest in listed if digest.endswith(".dir"))
-    content = read_object(released.layout.root, storage.remote, digest)
+    content = read_object(released.layout.root, storage.remote, digest, tmp_path)
     assert content == objects(tmp_path / "remote")[f"{digest[:2]}/{digest[2:]}"]
-    assert read_object(released.layout.root, storage.remote, f"{'0' * 32}.dir") is None
+    assert read_object(released.layout.root, storage.remote, f"{'0' * 32}.dir", tmp_path) is None
     shutil.rmtree(tmp_path / "remote")
     assert list_objects(released.layout.root, storage.remote) == {}
     report = push_releases(released.layout)
@@ -162,3 +205,13 @@ def test_credentials_and_relative_paths_hold_in_the_clone(released, tmp_path):
     assert len(objects(tmp_path / "elsewhere")) == report.objects
     listing = next(path for path in (tmp_path / "elsewhere").rglob("*.dir"))
     assert all(set(entry) == {"md5", "relpath"} for entry in json.loads(listing.read_bytes()))
+
+
+def test_an_archive_that_cannot_be_written_is_one_error(released, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(workplace, "NamedTemporaryFile", refuse)
+    for act in (lambda: push_releases(released.layout), lambda: pull_data(released.layout), released.release):
+        with pytest.raises(StorageError, match="Read-only file system"):
+            act()

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from daxa.archive.config import ArchiveConfig, Policy
+from daxa.archive.trust import Foreign
 from daxa.publish.logs import LogPlan
-from daxa.publish.release import Facts, refusals
+from daxa.publish.refusals import Facts, refusals
 from daxa.publish.remote import Remote
 from daxa.publish.state import MissionState, Observation, State
 from daxa.run.task import LedgerRow
@@ -33,17 +34,21 @@ def state(public_date=53000.0, max_failed=0.0, **outcomes):
 
 HONEST = Facts(
     state=state(),
-    changes=("ledger/xmm-events.parquet", "dvc.lock", "params/xmm.toml", ".dvc/config"),
-    tracked=("dvc.yaml", "dvc.lock", "logs.dvc", "paper/draft.tex"),
-    pipeline_rendered=True,
+    changes=("ledger/xmm-events.parquet", "dvc.lock", "params/xmm.toml", "upstream/xmm.parquet", "metrics.json"),
+    included=(),
+    foreign=(),
     stale=(),
     uncached=(),
+    unlocked=(),
     logs=LogPlan(),
     remote=Remote("storage", "/data/remote"),
     now=NOW,
     last="v1.0.0",
     changed=True,
 )
+
+
+WRITTEN_BY_PEOPLE = ("README.md", "LICENSE", "CITATION.cff", "daxa.toml", "dvc.yaml", ".gitattributes", ".dvc/config")
 
 
 def names(facts):
@@ -60,12 +65,16 @@ def test_an_honest_release_is_not_refused():
         ({"changes": ("notes.txt",)}, ["dirty"]),
         ({"changes": ("ledgers/x.parquet",)}, ["dirty"]),
         ({"changes": ("data/xmm/events/x.fits",)}, ["dirty"]),
-        ({"pipeline_rendered": False}, ["pipeline"]),
-        ({"tracked": ("more/dvc.yaml",)}, ["foreign-pipeline"]),
-        ({"tracked": ("data/raw.dvc",)}, ["foreign-pipeline"]),
-        ({"changes": ("params/evil.dvc",)}, ["foreign-pipeline"]),
+        *(({"changes": (path,)}, ["dirty"]) for path in WRITTEN_BY_PEOPLE),
+        *(({"changes": (path,), "included": (path,)}, []) for path in WRITTEN_BY_PEOPLE),
+        ({"changes": ("paper/a.tex", "paper/b/c.pdf"), "included": ("paper",)}, []),
+        ({"changes": ("paper/a.tex", "papers/b.tex"), "included": ("paper",)}, ["dirty"]),
+        ({"changes": ("a", "b/c"), "included": (".",)}, []),
+        ({"included": ("README.md",)}, ["include"]),
+        ({"foreign": (Foreign("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
         ({"stale": ("events-xmm",)}, ["stale"]),
         ({"uncached": ("data/xmm/events/",)}, ["not-in-cache"]),
+        ({"unlocked": ("ledger/xmm-clean.parquet",)}, ["not-locked"]),
         ({"logs": LogPlan(unreachable=True)}, ["logs"]),
         ({"changed": False}, ["nothing-new"]),
         ({"changed": False, "last": ""}, []),

@@ -12,7 +12,7 @@ from daxa.archive.layout import STEPS
 from daxa.errors import ReleaseError
 from daxa.publish.outputs import listed_files, lock_digests
 from daxa.publish.remote import find_storage
-from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, damage, observation, run
+from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, damage, deceive, observation, run
 
 
 def snapshot(workshop):
@@ -64,7 +64,13 @@ def test_versions_follow_from_what_changed(released):
 
     with layout.config.open("a") as stream:
         stream.write("\n# a remark\n")
-    assert released.release().tag == "v2.0.1"
+    with pytest.raises(ReleaseError, match=r"daxa\.toml") as refused:
+        released.release()
+    assert "--include daxa.toml" in refused.value.remedy
+    with pytest.raises(ReleaseError) as refused:
+        released.release(include=["daxa.toml"])
+    assert refused.value.code == "release.nothing-new"
+    assert released.release(include=["daxa.toml"], force=True).tag == "v2.0.1"
     assert sorted(git.tags(layout.root)) == ["v1.0.0", "v1.0.1", "v1.1.0", "v2.0.0", "v2.0.1"]
 
 
@@ -81,8 +87,16 @@ def test_a_refusal_names_all_reasons_and_writes_nothing(finished):
         finished.release()
     assert snapshot(finished) == before
     assert refused.value.code == "release.several"
-    for named in ("notes.txt", "dvc.yaml is not", "more/dvc.yaml", "clean-xmm", "events-nustar"):
+    for named in ("notes.txt", "dvc.yaml is not", "more/dvc.yaml"):
         assert named in refused.value.message
+    assert "git checkout dvc.yaml" in refused.value.remedy
+
+
+def test_stale_stages_are_named(finished):
+    params = finished.layout.params("nustar")
+    params.write_text(params.read_text().replace('"0 s"', '"10 s"'))
+    with pytest.raises(ReleaseError, match="events-nustar") as refused:
+        finished.release()
     assert "`daxa run`" in refused.value.remedy
 
 
@@ -113,6 +127,51 @@ def test_a_release_that_was_cut_before_its_tag_can_be_made_again(finished, monke
     assert git.tags(finished.layout.root) == {"v1.0.0": commit}
 
 
+def test_remarks_are_no_news_and_parameters_are(released):
+    params = released.layout.params("xmm")
+    params.write_text(f"# a remark\n{params.read_text()}")
+    with pytest.raises(ReleaseError) as refused:
+        released.release()
+    assert refused.value.code == "release.nothing-new"
+    params.write_text(params.read_text().replace('"0 s"', '"10 s"'))
+    released.record()
+    assert released.release().tag == "v1.0.1"
+
+
+@pytest.mark.parametrize(
+    "rule", ["selection/xmm.parquet", "ledger/nustar-clean.parquet", "params/xmm.toml", "dvc.lock"]
+)
+def test_a_release_that_lacks_a_file_gets_no_tag(finished, monkeypatch, rule):
+    """Whatever keeps a file out of the commit."""
+    deceive(monkeypatch, logs=False)
+    commit = git.commit
+
+    def forget(root, paths, message):
+        made = commit(root, paths, message)
+        run(root, "git", "rm", "--quiet", "--cached", rule)
+        run(root, "git", "commit", "--quiet", "--message", "Forget")
+        return made
+
+    monkeypatch.setattr(git, "commit", forget)
+    with pytest.raises(ReleaseError, match=rule) as refused:
+        finished.release()
+    assert refused.value.code == "release.incomplete"
+    assert f"git add --force {rule}" in refused.value.remedy
+    assert git.tags(finished.layout.root) == {}
+
+
+def test_a_release_whose_files_git_altered_gets_no_tag(finished, monkeypatch):
+    (finished.layout.root / ".gitattributes").write_text("*.lock text eol=lf\n")
+    git.commit(finished.layout.root, [".gitattributes"], "Treat as text")
+    deceive(monkeypatch, logs=False)
+    lock = finished.layout.lock
+    lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(ReleaseError, match=r"dvc\.lock") as refused:
+        finished.release()
+    assert refused.value.code == "release.altered"
+    assert git.tags(finished.layout.root) == {}
+
+
 @pytest.mark.parametrize("kind", ["file", "listing"])
 def test_data_must_be_in_the_cache(finished, kind):
     digest = lock_digests(finished.layout.lock.read_bytes())["data/xmm/clean"]
@@ -131,7 +190,7 @@ def test_failed_observations_need_a_policy(finished):
         finished.release()
     config = finished.layout.config
     config.write_text(config.read_text().replace("max_failed_release = 0.0", "max_failed_release = 0.5"))
-    message = finished.release().message
+    message = finished.release(include=["daxa.toml"]).message
     assert "clean 1 done, 1 failed; images 1 done, 1 skipped; sources 1 done, 1 skipped" in message
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 
@@ -14,6 +16,7 @@ from daxa.archive.layout import STEPS
 from daxa.errors import ArchiveError
 from daxa.publish.files import digest_directory
 from daxa.publish.outputs import directory_digest, lock_digests
+from daxa.publish.remote import find_cache
 from daxa.publish.verify import verify_archive
 from daxa.run.ledger import read_ledger, write_ledger
 from tests.publish.workshop import FIRST, THIRD, damage, problem_set
@@ -152,6 +155,7 @@ def test_an_edited_ledger_is_caught_even_when_committed(released):
     assert problem_set(found) == {
         ("ledger/xmm-clean.parquet", "not-locked"),
         ("ledger/xmm-clean.parquet", "unfinished"),
+        ("data/xmm/clean", "not-locked"),
         (f"data/xmm/clean/{THIRD}", "unknown"),
     }
     assert {problem.obs_id for problem in found.problems if problem.what == "unfinished"} == {THIRD}
@@ -185,5 +189,101 @@ def test_unknown_revisions_are_errors(released):
 def test_the_record_is_plain(released):
     (released.layout.root / CLEAN).unlink()
     plain = verify_archive(released.layout).as_dict()
-    assert plain["problems"] == [{"mission": "xmm", "step": "clean", "obs_id": FIRST, "path": CLEAN, "what": "absent"}]
+    assert plain["problems"] == [
+        {"mission": "xmm", "step": "clean", "obs_id": FIRST, "path": CLEAN, "what": "absent", "detail": ""}
+    ]
     assert plain["revision"] == "HEAD"
+
+
+RECORDS = (
+    "daxa.toml",
+    "software.toml",
+    "params/xmm.toml",
+    "upstream/xmm.parquet",
+    "README.md",
+    "CITATION.cff",
+    ".gitattributes",
+    ".github/workflows/verify.yml",
+    "dvc.lock",
+    "logs.dvc",
+    "metrics.json",
+)
+
+
+@pytest.mark.parametrize("tag", ["", "v1.0.0"])
+def test_every_tracked_file_is_compared(released, tag):
+    released.layout.upstream("xmm").parent.mkdir(exist_ok=True)
+    tracked = git.tracked(released.layout.root, "v1.0.0")
+    for path in RECORDS:
+        if path not in tracked:
+            continue
+        file = released.layout.root / path
+        content = file.read_bytes()
+        # A remark, which changes nothing that anybody parses.
+        file.write_bytes(content + b"# a remark\n" if path.endswith(("toml", "md", "lock")) else content[:-1])
+        assert (path, "differs") in problem_set(verify_archive(released.layout, tag)), path
+        file.unlink()
+        assert (path, "absent") in problem_set(verify_archive(released.layout, tag)), path
+        file.symlink_to("/dev/zero")
+        assert (path, "link") in problem_set(verify_archive(released.layout, tag)), path
+        file.unlink()
+        file.write_bytes(content)
+    assert verify_archive(released.layout, tag).ok
+
+
+def test_what_could_act_is_a_problem_even_when_it_is_committed(released):
+    root = released.layout.root
+    pipeline = released.layout.pipeline
+    pipeline.write_text(pipeline.read_text().replace("stage clean xmm", "stage clean xmm; touch x"))
+    (root / "more").mkdir()
+    (root / "more" / "dvc.yaml").write_text("stages: {}\n")
+    (root / "paper.pdf").symlink_to("/etc/passwd")
+    with (root / ".dvc" / "config").open("a") as stream:
+        stream.write("[cache]\n    dir = /tmp/x\n    type = symlink\n")
+    git.commit(root, ["."], "Act")
+    found = verify_archive(released.layout)
+    for path in ("dvc.yaml", "more/dvc.yaml", "paper.pdf", ".dvc/config"):
+        assert (path, "foreign") in problem_set(found)
+    assert any("cache.type = symlink" in problem.detail for problem in found.problems)
+
+
+def test_a_listing_that_climbs_or_is_damaged_is_named(released):
+    lock = lock_digests(released.layout.lock.read_bytes())
+    cached = find_cache(released.layout.root).cached(lock["data/xmm/clean"])
+    entries = json.loads(cached.read_bytes())
+    content = json.dumps([*entries, {"md5": entries[0]["md5"], "relpath": "../../../../x"}]).encode()
+    forged = f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir"
+    there = find_cache(released.layout.root).cached(forged)
+    there.parent.mkdir(exist_ok=True)
+    there.write_bytes(content)
+    text = released.layout.lock.read_text()
+    released.layout.lock.write_text(text.replace(lock["data/xmm/clean"], forged))
+    git.commit(released.layout.root, ["dvc.lock"], "Climb")
+    found = verify_archive(released.layout)
+    (problem,) = [problem for problem in found.problems if problem.what == "listing"]
+    assert problem.path == "data/xmm/clean"
+    assert "../../../../x" in problem.detail
+    damage(there)
+    (problem,) = [problem for problem in verify_archive(released.layout).problems if problem.what == "listing"]
+    assert "damaged" in problem.detail
+
+
+def test_logs_are_compared_with_a_release(released):
+    log = released.layout.log("xmm", "clean", FIRST)
+    log.write_text("other")
+    released.layout.log("nustar", "fetch", "30101031002").unlink()
+    assert verify_archive(released.layout).ok, "every run writes them anew"
+    assert problem_set(verify_archive(released.layout, "v1.0.0")) == {
+        (f"logs/xmm/clean/{FIRST}.log", "differs"),
+        ("logs/nustar/fetch/30101031002.log", "absent"),
+    }
+
+
+def test_looking_writes_nothing(released):
+    def everything():
+        root = released.layout.root
+        return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+
+    before = everything()
+    verify_archive(released.layout, "v1.0.0")
+    assert everything() == before

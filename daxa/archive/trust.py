@@ -1,0 +1,322 @@
+"""Whether an archive holds anything but daxa's own that could act: run a program, or lead elsewhere.
+
+DVC runs what any ``dvc.yaml`` or ``*.dvc`` in the tree says, and follows its configuration;
+Git follows attributes and submodules.  An archive may come from a stranger.  Therefore the
+pipeline must be exactly what daxa renders from ``daxa.toml``, and all else that could act must
+be absent, or of a form that is known to be harmless.  Comparison only: nothing is started but Git.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from daxa.archive import git
+from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.dvcconfig import check_settings
+from daxa.archive.layout import Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.errors import ArchiveError
+from daxa.missions import find_mission
+from daxa.settings import load_settings
+
+__all__ = [
+    "Foreign",
+    "accept_services",
+    "find_foreign",
+    "foreign_services",
+    "refuse_foreign",
+    "rendered_pipeline",
+]
+
+_MOST_BYTES = 4_000_000
+"""No file that is read here is larger in an archive of ours."""
+
+_LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+\n|  hash: md5\n|  path: logs\n)+")
+"""What DVC writes into ``logs.dvc``: one directory out, no command, no source elsewhere."""
+
+_HARMLESS_ATTRIBUTE = re.compile(
+    r"[-!][\w-]+|text|binary|diff|merge|export-ignore|linguist-[a-z-]+|text=auto|eol=(?:lf|crlf)"
+    r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html)"
+)
+_IGNORED_PLACE = re.compile(r"/([\w.][\w.-]*)/?")
+_OWN_OF_DVC = ("config", "config.local", ".gitignore", "tmp", "cache")
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something in an archive that daxa did not write, and that could act.
+
+    Parameters
+    ----------
+    path
+        Relative to the archive.
+    what
+        What is wrong with it, as the end of a sentence that begins with the path.
+    remedy
+        What to do about it.
+    """
+
+    path: str
+    what: str
+    remedy: str
+
+
+def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = True) -> None:
+    """Refuse an archive in which anything but daxa's own could act.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    connects
+        False for what asks no archive service: foreign addresses in ``[services]`` then do not matter.
+
+    Raises
+    ------
+    ArchiveError
+        Something could; all of it is named.
+    """
+    found = [*find_foreign(layout, config), *(foreign_services(layout, config) if connects else ())]
+    if not found:
+        return
+    named = [f"{item.path} {item.what}" for item in found[:_NAMED]]
+    if len(found) > _NAMED:
+        named.append(f"and {len(found) - _NAMED} more; `daxa verify` lists them")
+    remedies = list(dict.fromkeys(item.remedy for item in found[:_NAMED]))
+    raise ArchiveError(
+        "foreign",
+        f"{layout.root} holds what daxa did not write and what could act: {'; '.join(named)}",
+        remedy="; ".join(remedies),
+    )
+
+
+def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
+    """Everything in an archive that is not daxa's own and that could act, sorted by path.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+
+    Returns
+    -------
+    tuple of Foreign
+        Empty for an archive that may be worked on.
+    """
+    tracked = git.index_entries(layout.root)
+    found = [
+        *_check_pipeline(layout, config),
+        *_check_logs(layout),
+        *_check_dvc(layout, tracked),
+        *_check_ignored(layout),
+        *_check_tracked(tracked),
+        *_check_tree(layout, {PurePosixPath(path).parent.as_posix() for path, _ in tracked} | {"."}),
+    ]
+    if git.borrows_objects(layout.root):
+        found.append(
+            Foreign(
+                ".git",
+                "takes commits from another repository (objects/info/alternates)",
+                "`git repack -a -d`, then remove .git/objects/info/alternates",
+            )
+        )
+    return tuple(sorted(dict.fromkeys(found), key=lambda item: item.path))
+
+
+def rendered_pipeline(config: ArchiveConfig) -> bytes:
+    """The ``dvc.yaml`` that daxa writes for an archive."""
+    answers = [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
+    return render(config.name, answers)["dvc.yaml"].encode()
+
+
+def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
+    """Addresses in ``daxa.toml`` that replace the user's own, and that the user has not accepted."""
+    if not config.services:
+        return ()
+    own, theirs = load_settings(), load_settings(config.services)
+    accepted = _accepted(layout)
+    return tuple(
+        Foreign(
+            layout.config.name,
+            f"leads to another service: {name} = {address}",
+            "if you trust it, give --trust-services once, for instance `daxa run --trust-services`",
+        )
+        for name in sorted(config.services)
+        if (address := getattr(theirs, name, "")) != getattr(own, name, "") and accepted.get(name) != address
+    )
+
+
+def accept_services(layout: Layout) -> None:
+    """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
+    services = load_config(layout).services
+    note = _note(layout)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    part = note.with_name(f"{note.name}.part")
+    theirs = load_settings(services)
+    part.write_text(json.dumps({name: getattr(theirs, name, "") for name in sorted(services)}), encoding="utf-8")
+    part.replace(note)
+
+
+def _accepted(layout: Layout) -> Mapping[str, object]:
+    try:
+        known = json.loads(_read(_note(layout)) or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _note(layout: Layout) -> Path:
+    return layout.private / "trust" / "services.json"
+
+
+def _check_pipeline(layout: Layout, config: ArchiveConfig) -> Iterator[Foreign]:
+    name = layout.pipeline.name
+    if _read(layout.pipeline) != rendered_pipeline(config):
+        yield Foreign(
+            name,
+            "is not what daxa renders from daxa.toml",
+            f"restore it: `git checkout {name}` (own pipelines belong in another repository)",
+        )
+
+
+def _check_logs(layout: Layout) -> Iterator[Foreign]:
+    path = layout.logs.with_name(f"{layout.logs.name}.dvc")
+    if not os.path.lexists(path):
+        return
+    content = _read(path)
+    if content is None or not _LOGS.fullmatch(content) or content.count(b"path: ") != 1:
+        yield Foreign(path.name, "is not what DVC writes for the logs", f"restore it: `git checkout {path.name}`")
+
+
+def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[Foreign]:
+    """The directory ``.dvc``: what Git brings of it, what stands there, and what the configuration says."""
+    base = layout.root / ".dvc"
+    for path, _ in tracked:
+        if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):
+            yield Foreign(path, "came with the repository", f"take it out of Git: `git rm -r --cached {path}`")
+    try:
+        if not stat.S_ISDIR(base.lstat().st_mode):
+            raise NotADirectoryError
+        names = sorted(path.name for path in base.iterdir())
+    except OSError:
+        yield Foreign(".dvc", "is no directory", "restore it: `git checkout .dvc`")
+        return
+    for name in names:
+        if name not in _OWN_OF_DVC:
+            yield Foreign(f".dvc/{name}", "is not daxa's", f"remove it: .dvc/{name}")
+    content = _read(base / "config")
+    for what in ["cannot be read"] if content is None else check_settings(content):
+        yield Foreign(
+            ".dvc/config",
+            what,
+            "`git checkout .dvc/config`, or move a setting of your own to .dvc/config.local (`dvc config --local`)",
+        )
+
+
+def _check_ignored(layout: Layout) -> Iterator[Foreign]:
+    """What DVC overlooks: it must overlook nothing of an archive."""
+    path = layout.root / ".dvcignore"
+    if not os.path.lexists(path):
+        return
+    allowed = {*_patterns(render("archive", [])[path.name]), "/.daxa"}
+    content = _read(path)
+    if content is None or not set(_patterns(content.decode("utf-8", "replace"))) <= allowed:
+        yield Foreign(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
+
+
+def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[Foreign]:
+    for path, mode in tracked:
+        if mode == "120000":
+            yield Foreign(path, "is a link", f"remove it: `git rm {path}`")
+        elif mode == "160000":
+            yield Foreign(path, "is a submodule", f"remove it: `git rm {path}`")
+        else:
+            yield from _check_name(path)
+
+
+def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[Foreign]:
+    """Names that act, wherever DVC would find them in the tree, or Git in directories that it tracks.
+
+    Links are not followed, by DVC neither.
+    """
+    skipped = {".git", ".dvc", ".daxa", *_unsearched(layout)}
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            entries = sorted(os.scandir(layout.root / below), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            path = below + entry.name
+            if path in skipped:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name == ".dvc":
+                    yield Foreign(path, "is another DVC repository", f"remove it: {path}")
+                else:
+                    waiting.append(f"{path}/")
+                continue
+            yield from _check_name(path)
+            if entry.name == ".gitattributes" and (below.rstrip("/") or ".") in tracked:
+                yield from _check_attributes(layout, path)
+
+
+def _check_name(path: str) -> Iterator[Foreign]:
+    name = PurePosixPath(path).name.lower()
+    if path in ("dvc.yaml", "dvc.lock", "logs.dvc", ".dvcignore"):
+        return
+    if name in ("dvc.yaml", "dvc.lock") or (name.endswith(".dvc") and not path.startswith(".dvc/")):
+        yield Foreign(
+            path, "is a pipeline of its own", f"remove it (own pipelines belong in another repository): {path}"
+        )
+    elif name == ".dvcignore":
+        yield Foreign(path, "makes DVC overlook files", f"remove it: {path}")
+    elif name in (".gitmodules", ".lfsconfig"):
+        yield Foreign(path, "leads Git to another repository", f"remove it: {path}")
+
+
+def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
+    content = _read(layout.root / path)
+    for line in ["unreadable"] if content is None else content.decode("utf-8", "replace").splitlines():
+        words = [] if line.lstrip().startswith("#") else line.split()
+        wrong = [word for word in words[1:] if not _HARMLESS_ATTRIBUTE.fullmatch(word)]
+        if wrong or content is None or line.lstrip().startswith(("[attr]", '"')):
+            yield Foreign(
+                path,
+                f"lets Git treat files in another way ({' '.join(wrong) or line.strip()})",
+                f"restore it: `git checkout {path}`, or remove the line",
+            )
+
+
+def _unsearched(layout: Layout) -> Sequence[str]:
+    """Directories at the top that Git ignores, such as ``data``: DVC never looks for pipelines there."""
+    lines = _patterns((_read(layout.root / ".gitignore") or b"").decode("utf-8", "replace"))
+    own = _patterns(render("archive", [])[".gitignore"])
+    if any(line.startswith("!") and line not in own for line in lines):
+        return ()
+    return [found[1] for line in lines if (found := _IGNORED_PLACE.fullmatch(line))]
+
+
+def _patterns(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _read(path: Path) -> bytes | None:
+    """Content of a small regular file; None when there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+            return None
+        return stream.read(_MOST_BYTES)

@@ -1,0 +1,75 @@
+"""``daxa pull``: get the data of a release."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from daxa.cli.completion import complete_mission, complete_tag
+from daxa.cli.show import counted, note, progress, say, show_json, show_text
+
+__all__ = ["pull"]
+
+EXAMPLES = ("daxa pull", "daxa pull v1.0.0", "daxa pull --mission xmm --obs 0404910601", "daxa pull --remote backup")
+
+_SHOWN = 20
+
+
+def pull(
+    tag: Annotated[
+        str,
+        typer.Argument(metavar="[TAG]", help="A release; by default what is checked out.", autocompletion=complete_tag),
+    ] = "",
+    *,
+    obs: Annotated[list[str] | None, typer.Option("--obs", metavar="OBSID", help="Only these observations.")] = None,
+    missions: Annotated[
+        list[str] | None,
+        typer.Option("--mission", "-m", metavar="NAME", help="Only these missions.", autocompletion=complete_mission),
+    ] = None,
+    remote: Annotated[
+        str, typer.Option("--remote", "-r", metavar="NAME", help="Another remote of DVC than the default one.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Give up files that differ from the release and are nowhere else.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, what is missing included.")] = False,
+) -> None:
+    """Get data from the archive's storage: all, or those of some missions and observations.
+
+    Unlike `dvc pull`, it looks at the archive's configuration and at every listing before anything is put in the tree,
+    proves each file by its digest, and names what the storage lacks; it ends with exit code 11 when something is
+    missing. Started again, it goes on where it was.
+
+    With TAG, the release is checked out first if it is not (`git switch -` goes back), provided that nothing is
+    uncommitted.
+    """
+    import daxa
+    from daxa.publish.pull import missing_error, pull_data
+
+    with progress("pull", "objects") as observe:
+        report = pull_data(
+            daxa.open().layout,
+            tag,
+            missions=missions or (),
+            obs_ids=obs or (),
+            remote=remote,
+            force=force,
+            observe=counted(observe),
+        )
+    if as_json:
+        show_json([{"ok": report.ok, **asdict(report)}])
+    else:
+        if report.checked_out:
+            note(f"checked out {tag}; `git switch -` goes back")
+        for what, paths in (("missing", report.missing), ("wrong", report.wrong)):
+            for path in paths[:_SHOWN]:
+                show_text(f"{what}: {path}")
+            if len(paths) > _SHOWN:
+                show_text(f"... and {len(paths) - _SHOWN} more; --json lists all")
+        show_text(f"{report.files} files are here and proved, {report.fetched} fetched now from {report.remote}")
+    if not report.ok:
+        raise missing_error(report)
+    if not as_json:
+        say("next: `daxa verify` compares everything with the release")

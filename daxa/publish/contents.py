@@ -1,0 +1,90 @@
+"""What a commit, or the work tree, needs of DVC: objects by digest, with listings that are proved before use."""
+
+from __future__ import annotations
+
+from hashlib import md5
+
+from daxa.archive import git
+from daxa.archive.layout import Layout
+from daxa.errors import ReleaseError
+from daxa.publish.files import digest_directory
+from daxa.publish.outputs import directory_digest, directory_listing, needed_objects
+from daxa.publish.remote import Remote, Storage, read_object
+
+__all__ = ["find_listing", "needed_at", "needed_here"]
+
+_LOGS = "logs.dvc"
+
+
+def needed_at(layout: Layout, revision: str, storage: Storage, remote: Remote | None) -> dict[str, list[str]]:
+    """Every object that a release needs: digest to its paths in the archive.
+
+    Raises
+    ------
+    DataError
+        A file of the commit, or a listing, is not what DVC writes.
+    ReleaseError
+        A listing is nowhere.
+    """
+    commit = git.commit_of(layout.root, revision)
+    names = (layout.pipeline.name, layout.lock.name, _LOGS)
+    pipeline, lock, logs = (git.read_file(layout.root, commit, name) for name in names)
+    return _needed(layout, (pipeline, lock, logs), revision, storage, remote)
+
+
+def needed_here(layout: Layout, storage: Storage, *, logs: bool) -> dict[str, list[str]]:
+    """Every object that the files in the work tree name: digest to its paths in the archive.
+
+    Parameters
+    ----------
+    layout, storage
+        The archive, and its cache.
+    logs
+        True for the logs alone, False for all else.
+    """
+    paths = (layout.root / _LOGS,) if logs else (layout.pipeline, layout.lock)
+    content = [path.read_bytes() if path.is_file() else None for path in paths]
+    files = (None, None, content[0]) if logs else (content[0], content[1], None)
+    return _needed(layout, files, "the work tree", storage, None)
+
+
+def _needed(
+    layout: Layout,
+    files: tuple[bytes | None, bytes | None, bytes | None],
+    name: str,
+    storage: Storage,
+    remote: Remote | None,
+) -> dict[str, list[str]]:
+    def find(digest: str, path: str) -> bytes:
+        if (content := find_listing(layout, digest, path, storage, remote)) is not None:
+            return content
+        where = f"neither in DVC's cache here nor on {remote.url}" if remote else "not in DVC's cache here"
+        raise ReleaseError(
+            "data-lost",
+            f"the listing {digest} of {path} in {name} is {where}, or is damaged there",
+            remedy=f"push from the machine that made {name}, or `git checkout {name}` and `dvc repro` here"
+            if remote
+            else "run `daxa pull`, or `dvc commit`",
+        )
+
+    pipeline, lock, logs = files
+    return needed_objects(pipeline or b"", lock or b"", logs, find)
+
+
+def find_listing(layout: Layout, digest: str, path: str, storage: Storage, remote: Remote | None) -> bytes | None:
+    """The listing of a directory: from the cache, the work tree or the remote, whichever has it as it should be."""
+    try:
+        content = storage.cached(digest).read_bytes()
+    except OSError:
+        content = b""
+    if _is_listing(content, digest):
+        return content
+    files = digest_directory(layout.root / path)
+    if directory_digest(files) == digest:
+        return directory_listing(files)
+    there = read_object(layout.root, remote, digest, layout.private / "objects") if remote else None
+    return there if there is not None and _is_listing(there, digest) else None
+
+
+def _is_listing(content: bytes, digest: str) -> bool:
+    return f"{md5(content, usedforsecurity=False).hexdigest()}.dir" == digest

@@ -1,0 +1,153 @@
+"""Whether ``dvc.lock`` and the listings that it names speak of a commit's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import md5
+from pathlib import Path
+
+from daxa.archive import git
+from daxa.archive.layout import STEPS, Layout
+from daxa.errors import DataError
+from daxa.publish.digests import read_md5
+from daxa.publish.files import Problem, digest_directory
+from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
+from daxa.publish.remote import Storage
+from daxa.run.task import LedgerRow
+
+__all__ = ["compare_lock", "compare_locked", "compare_logs"]
+
+_LOGS = "logs.dvc"
+
+
+def compare_lock(
+    layout: Layout,
+    records: Layout,
+    commit: str,
+    ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]],
+    storage: Storage,
+) -> Iterator[Problem]:
+    """Where ``dvc.lock`` does not speak of the commit's own selection, ledgers, products, metrics and report.
+
+    Parameters
+    ----------
+    layout, records, commit
+        The archive, and the small files of the commit.
+    ledgers
+        Mission to step to its ledger at the commit.
+    storage
+        Where listings are, as far as they are here.
+    """
+    try:
+        lock = records.lock.read_bytes() if records.lock.is_file() else b""
+        outs, deps = lock_digests(lock), lock_digests(lock, "deps")
+    except DataError:
+        yield Problem("", "", "", layout.lock.name, "unreadable")
+        return
+    for path in sorted(records.root.glob("*/*.parquet")):
+        name = _relative(records, path)
+        locked = deps if path.parent == records.selection("any").parent else outs
+        if locked.get(name) != _md5(path.read_bytes()):
+            yield Problem("", "", "", name, "not-locked")
+    metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
+    if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
+        yield Problem("", "", "", metrics, "not-locked")
+    if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
+        yield Problem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
+    if outs:  # An archive that has never run has no lock.
+        for name in sorted(set(_locked_paths(layout, ledgers)) - outs.keys() - deps.keys()):
+            yield Problem("", "", "", name, "not-locked")
+    for path, digest in sorted(outs.items()):
+        if digest.endswith(".dir"):
+            yield from _compare_listing(path, digest, ledgers, storage)
+
+
+def compare_locked(layout: Layout, missions: Collection[str]) -> Iterator[Problem]:
+    """Where ``dvc.lock`` does not name each file of the pipeline, or a file or the report is not the one it names."""
+    lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
+    named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
+    report = _relative(layout, layout.report)
+    for path in sorted({*named, *_locked_paths(layout, missions)}):
+        here, digest = layout.root / path, named.get(path, "")
+        if not digest.endswith(".dir"):
+            found = read_md5(here)
+        elif path == report:
+            found = directory_digest(digest_directory(here))
+        else:
+            continue
+        if not digest or found != digest:
+            yield Problem("", "", "", path, "not-locked")
+
+
+def _locked_paths(layout: Layout, missions: Collection[str]) -> list[str]:
+    """What ``dvc.lock`` names of a pipeline that has run."""
+    paths = [layout.report, layout.metrics]
+    for mission in missions:
+        paths.append(layout.selection(mission))
+        paths += [layout.ledger(mission, step) for step in STEPS]
+        paths += [layout.products(mission, step) for step in STEPS[1:]]
+    return [_relative(layout, path) for path in paths]
+
+
+def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Problem]:
+    """Where the logs are not those that a release kept, as far as their listing is here."""
+    pointer = git.read_file(layout.root, commit, _LOGS)
+    if pointer is None:
+        return
+    name = layout.logs.name
+    try:
+        listing = _read_listing(tracked_digest(pointer), name, storage)
+    except DataError as error:
+        yield Problem("", "", "", name, "listing", error.message)
+        return
+    found = digest_directory(layout.logs) if listing is not None else {}
+    for path, digest in sorted((listing or {}).items()):
+        if found.get(path) != digest:
+            place = dict(zip(("mission", "step", "file"), path.split("/"), strict=False))
+            obs_id = place.get("file", "").removesuffix(".log")
+            what = "differs" if path in found else "absent"
+            yield Problem(place["mission"], place.get("step", ""), obs_id, f"{name}/{path}", what)
+
+
+def _compare_listing(
+    path: str, digest: str, ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]], storage: Storage
+) -> Iterator[Problem]:
+    """The listing of an output: sound, and of the files that the ledger names."""
+    try:
+        listed = _read_listing(digest, path, storage)
+    except DataError as error:
+        yield Problem("", "", "", path, "listing", error.message)
+        return
+    parts = path.split("/")
+    if listed is None or len(parts) != 3 or parts[0] != "data" or parts[2] not in STEPS:
+        return
+    rows = ledgers.get(parts[1], {}).get(parts[2])
+    if rows is None:
+        return
+    recorded = {f"{row.obs_id}/{file.path}" for row in rows.values() for file in row.files}
+    if odd := sorted(recorded ^ listed.keys()):
+        yield Problem(parts[1], parts[2], "", path, "not-locked", f"ledger and listing differ in {odd[0]}")
+
+
+def _read_listing(digest: str, path: str, storage: Storage) -> dict[str, str] | None:
+    """A listing from the cache; None where the cache lacks it."""
+    try:
+        content = storage.cached(digest).read_bytes()
+    except OSError:
+        return None
+    if f"{_md5(content)}.dir" != digest:
+        raise DataError(
+            "listing",
+            f"the listing {digest} of {path} in DVC's cache is damaged",
+            remedy="`daxa push` or `daxa pull` mends it from a good copy",
+        )
+    return listed_files(content, path)
+
+
+def _md5(content: bytes) -> str:
+    """The digest that DVC uses."""
+    return md5(content, usedforsecurity=False).hexdigest()
+
+
+def _relative(layout: Layout, path: Path) -> str:
+    return path.relative_to(layout.root).as_posix()

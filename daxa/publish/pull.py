@@ -1,0 +1,322 @@
+"""Get the data of a release from the remote, and let nothing into the tree that was not proved before.
+
+DVC believes what a listing says: a path in it may climb out of the tree, and a remote that
+does not exist gives nothing and no error.  Therefore configuration and listings are judged
+before DVC moves anything, every object is proved before it is put in its place, and what the
+remote lacks is named.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daxa.archive import dvc, git
+from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import refuse_foreign
+from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.publish.contents import find_listing
+from daxa.publish.digests import Digests, place_object
+from daxa.publish.mending import fetch_object, prove_cache, restore_objects
+from daxa.publish.outputs import listed_files, shared_digests
+from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
+from daxa.publish.state import read_observations
+from daxa.publish.workplace import alone
+
+__all__ = ["PullReport", "missing_error", "pull_data"]
+
+_AT_ONCE = 500
+_LOGS = "logs.dvc"
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What is in the tree after a pull.
+
+    Parameters
+    ----------
+    remote
+        Where the data came from.
+    commit
+        Whose data they are.
+    checked_out
+        Whether the tree was put at this commit now.
+    files
+        How many files were asked for, and are in their places, proved by digest.
+    fetched
+        How many objects came from the remote now.
+    missing
+        Paths that are neither here nor on the remote.
+    wrong
+        Paths whose objects on the remote are not what they should be; they are not in the tree.
+    """
+
+    remote: str
+    commit: str
+    checked_out: bool
+    files: int
+    fetched: int
+    missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked for is there."""
+        return not self.missing and not self.wrong
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked for: every file with its digest, and the directory that DVC can put there as a whole."""
+
+    files: Mapping[str, str]
+    target: Mapping[str, str]
+    unlisted: tuple[str, ...] = ()
+    listings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> dict[str, list[str]]:
+        needed: dict[str, list[str]] = {}
+        for path, digest in self.files.items():
+            needed.setdefault(digest, []).append(path)
+        return needed
+
+
+def pull_data(
+    layout: Layout,
+    tag: str = "",
+    *,
+    missions: Collection[str] = (),
+    obs_ids: Collection[str] = (),
+    remote: str = "",
+    force: bool = False,
+    observe: Callable[[int, int], None] = lambda ended, total: None,
+) -> PullReport:
+    """Bring data of the checked-out commit, or of a release, into the tree.
+
+    A release that is not checked out is checked out first, provided that nothing is uncommitted.
+    An interrupted pull goes on where it was when it is called again.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    tag
+        A release; by default the commit that is checked out.
+    missions, obs_ids
+        Only the data of these; all by default.
+    remote
+        Name of another remote than the default one.
+    force
+        Give up files of the tree that differ from the release and are nowhere else.
+    observe
+        Told how many objects have come, of how many.
+
+    Returns
+    -------
+    PullReport
+        What is missing is its content, not an exception.
+
+    Raises
+    ------
+    ArchiveError
+        Something in the archive could act, or files would be overwritten that are nowhere else.
+    CriteriaError
+        A mission or an ObsID is not in the archive.
+    DataError
+        A listing leads out of its directory, or is not what DVC writes.
+    ConfigError, ServiceError, StorageError, ProgramError
+        There is no remote, or it cannot be read.
+    """
+    checked_out = bool(tag) and _check_out(layout, tag)
+    config = load_config(layout)
+    refuse_foreign(layout, config, connects=False)
+    _check_asked(layout, config, missions, obs_ids)
+    storage = find_storage(layout.root, remote)
+    there = require_remote(layout.root, storage)
+    with alone(layout), Digests(layout) as digests:
+        wanted = _plan(layout, storage, there, missions, obs_ids)
+        _refuse_unsaved(layout, storage, wanted, digests, force=force)
+        fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
+        absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
+        _put(layout, wanted, absent)
+        came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
+        spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
+    return PullReport(
+        there.url,
+        git.commit_of(layout.root),
+        checked_out,
+        len(wanted.files) - len(absent) - len(spoilt),
+        fetched,
+        tuple(sorted([*wanted.unlisted, *(path for path in absent if wanted.files[path] in missing)])),
+        tuple(sorted([*spoilt, *(path for path in absent if wanted.files[path] in wrong)])),
+    )
+
+
+def _check_out(layout: Layout, tag: str) -> bool:
+    """Put the tree at a release; whether it was not there."""
+    commit = git.commit_of(layout.root, tag)
+    if commit == git.commit_of(layout.root):
+        return False
+    if changed := git.changes(layout.root):
+        raise ArchiveError(
+            "uncommitted",
+            f"{layout.root} is not at {tag}, and has uncommitted changes, such as {changed[0]}",
+            remedy=f"commit or undo them, then try again; or `git worktree add ../{layout.root.name}-{tag} {tag}` "
+            "and pull there",
+        )
+    git.checkout(layout.root, tag)
+    return True
+
+
+def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str], obs_ids: Collection[str]) -> None:
+    for mission in missions:
+        if mission not in config.missions:
+            raise CriteriaError(
+                "mission", f"{mission} is not in this archive", remedy=f"choose from {', '.join(config.missions)}"
+            )
+    if obs_ids:
+        chosen = {obs_id for mission in missions or config.missions for obs_id in read_observations(layout, mission)}
+        if unknown := sorted(set(obs_ids) - chosen):
+            raise CriteriaError(
+                "obs-id",
+                f"{unknown[0]} is not among the observations of this archive",
+                remedy="`daxa status` lists the observations",
+            )
+
+
+def _plan(
+    layout: Layout, storage: Storage, remote: Remote, missions: Collection[str], obs_ids: Collection[str]
+) -> _Wanted:
+    """Judge every listing of the archive, and choose from them what is asked for."""
+    paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
+    pipeline, lock, logs = (path.read_bytes() if path.is_file() else None for path in paths)
+    files: dict[str, str] = {}
+    target: dict[str, str] = {}
+    unlisted: list[str] = []
+    for out, digest in shared_digests(pipeline or b"", lock or b"", logs).items():
+        if not digest.endswith(".dir"):
+            files[out], target[out] = digest, out
+            continue
+        listing = find_listing(layout, digest, out, storage, remote)
+        if listing is None:
+            if not (missions or obs_ids) or out.split("/")[1:2] in [[name] for name in missions or [""]]:
+                unlisted.append(out)
+            continue
+        for relative, one in listed_files(listing, out).items():
+            path = f"{out}/{relative}"
+            if (whole := _target(layout, out, path, missions, obs_ids)) is not None:
+                files[path], target[path] = one, whole
+        place_object(listing, storage.cached(digest), digest)
+    return _Wanted(files, target, tuple(unlisted))
+
+
+def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_ids: Collection[str]) -> str | None:
+    """What DVC is to put in place for a file: its output, or its observation; None when it was not asked for."""
+    if not missions and not obs_ids:
+        return out
+    parts = path.split("/")
+    name = Path(layout.report).name
+    if parts[0] == name or len(parts) < 4 or parts[2] not in STEPS or (missions and parts[1] not in missions):
+        return None
+    obs_id = parts[3].removesuffix(".log") if parts[0] == layout.logs.name else parts[3]
+    if obs_ids and obs_id not in obs_ids:
+        return None
+    return out if not obs_ids and parts[0] != layout.logs.name else "/".join(parts[:4])
+
+
+def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: Digests, *, force: bool) -> None:
+    """Let nothing be overwritten that is nowhere else, unless it is given up."""
+    names = {path: f"{layout.root}/{path}" for path in wanted.files}
+    here = digests.many(name for name in names.values() if os.path.lexists(name))
+    differing = [path for path, digest in wanted.files.items() if here.get(names[path], digest) != digest]
+    held = storage.names()
+    changed = [path for path in differing if here[names[path]] not in held]
+    if changed and not force:
+        raise ArchiveError(
+            "changed-data",
+            f"{len(changed)} files in {layout.root} are not those of the release, and nowhere else: "
+            f"{', '.join(changed[:5])}",
+            remedy="move them away, or give them up with `daxa pull --force`",
+        )
+    # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
+    for path in differing:
+        (layout.root / path).unlink()
+
+
+def _bring(
+    layout: Layout,
+    storage: Storage,
+    remote: Remote,
+    wanted: _Wanted,
+    digests: Digests,
+    *,
+    observe: Callable[[int, int], None],
+) -> tuple[int, set[str], set[str]]:
+    """Bring into the cache what is wanted: how many objects came, which are nowhere, and which came wrong."""
+    needed = wanted.objects
+    cache = prove_cache(layout, storage, needed, digests, remote=remote)
+    present = list_objects(layout.root, remote) if cache.absent else {}
+    elsewhere = restore_objects(layout, storage, needed, sorted(cache.absent - present.keys()))
+    coming = sorted(cache.absent & present.keys())
+    if remote.directory is None and coming:
+        targets = sorted({wanted.target[path] for digest in coming for path in needed[digest]})
+        for part in _parts(targets):
+            dvc.fetch(layout.root, remote.name, part)
+    wrong = set(cache.lost)
+    for count, digest in enumerate(coming, 1):
+        place = storage.cached(digest)
+        if remote.directory is not None:
+            right = fetch_object(layout, storage, remote, digest)
+        elif place.exists():
+            right = digests.of(place) == digest
+        else:
+            right = fetch_object(layout, storage, remote, digest)
+        if not right:
+            place.unlink(missing_ok=True)
+            wrong.add(digest)
+        observe(count, len(coming))
+    return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
+
+
+def _put(layout: Layout, wanted: _Wanted, absent: Collection[str]) -> None:
+    """Put in place all but what is absent: whole outputs, else whole observations, else single files."""
+    waiting = dict(wanted.target)
+    targets: list[str] = []
+    while waiting:
+        broken = {waiting[path] for path in absent if path in waiting}
+        targets += sorted({place for place in waiting.values() if place not in broken})
+        waiting = {
+            path: _next_below(place, path) for path, place in waiting.items() if place in broken and path != place
+        }
+    for part in _parts(targets):
+        dvc.checkout(layout.root, part)
+
+
+def _next_below(place: str, path: str) -> str:
+    """The directory, or the file itself, one step nearer to a file."""
+    return "/".join(path.split("/")[: len(place.split("/")) + 1])
+
+
+def _parts(targets: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (targets[at : at + _AT_ONCE] for at in range(0, len(targets), _AT_ONCE))
+
+
+def missing_error(report: PullReport) -> DataError:
+    """What to say of a pull that did not bring everything."""
+    parts = []
+    directory = Remote("", report.remote).directory
+    if directory is not None and not directory.is_dir():
+        parts.append("there is no such directory on this machine")
+    if report.missing:
+        parts.append(f"{len(report.missing)} are missing on it, such as {report.missing[0]}")
+    if report.wrong:
+        parts.append(f"{len(report.wrong)} are not what they should be, such as {report.wrong[0]}")
+    return DataError(
+        "remote-incomplete",
+        f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",
+        remedy="ask whoever made the archive to run `daxa push`; `daxa run` makes what nobody has",
+    )

@@ -1,0 +1,264 @@
+"""A pull proves what it puts into the tree, says what is missing, and lets no listing lead it elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from daxa.archive import git
+from daxa.cli import main
+from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.publish.outputs import lock_digests
+from daxa.publish.pull import pull_data
+from daxa.publish.push import push_releases
+from daxa.publish.verify import verify_archive
+from tests.publish.workshop import FIRST, THIRD, Workshop, know_storage, run
+
+NUSTAR = "30101031002"
+
+
+@pytest.fixture
+def known(monkeypatch) -> None:
+    """No DVC is started to say where cache and remote are."""
+    know_storage(monkeypatch)
+
+
+@pytest.fixture
+def clone(released, tmp_path) -> Workshop:
+    """What a stranger has after `git clone`, with a cache of its own."""
+    return make_clone(released, tmp_path / "clone")
+
+
+def make_clone(workshop: Workshop, place: Path) -> Workshop:
+    run(place.parent, "git", "clone", "--quiet", str(workshop.layout.root), str(place))
+    shutil.copy(workshop.layout.root / ".dvc" / "config.local", place / ".dvc" / "config.local")
+    return Workshop(place)
+
+
+def files(workshop: Workshop) -> set[str]:
+    root = workshop.layout.root
+    return {
+        path.relative_to(root).as_posix()
+        for name in ("data", "logs", "report")
+        for path in (root / name).rglob("*")
+        if path.is_file()
+    }
+
+
+def remote_object(place: Path, digest: str) -> Path:
+    return place / "remote" / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def test_a_clone_gets_everything_and_a_second_pull_nothing(released, clone):
+    report = pull_data(clone.layout)
+    assert report.ok
+    assert report.fetched > 0
+    assert (
+        report.files == len(files(clone)) == len({path for path in files(released) if "/fetch/" not in path}) + 15 - 12
+    )
+    assert verify_archive(clone.layout, "v1.0.0").problems == ()
+    again = pull_data(clone.layout)
+    assert (again.ok, again.files, again.fetched) == (True, report.files, 0)
+
+
+def test_parts_by_observation_and_mission(clone, known):
+    assert pull_data(clone.layout, obs_ids=[FIRST]).ok
+    assert files(clone)
+    assert all(FIRST in path for path in files(clone))
+    assert pull_data(clone.layout, missions=["nustar"]).ok
+    assert {path.split("/")[1] for path in files(clone) if FIRST not in path} == {"nustar"}
+    for options, named in (({"obs_ids": ["0000000001"]}, "0000000001"), ({"missions": ["rosat"]}, "rosat")):
+        with pytest.raises(CriteriaError, match=named):
+            pull_data(clone.layout, **options)
+
+
+def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released, known):
+    lost = f"data/xmm/clean/{FIRST}/manifest.json"
+    wrong = f"data/xmm/images/{THIRD}/manifest.json"
+    remote_object(tmp_path, md5(released.layout.root / lost)).unlink()
+    spoilt = remote_object(tmp_path, md5(released.layout.root / wrong))
+    spoilt.chmod(0o644)
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")
+    report = pull_data(clone.layout)
+    assert (report.missing, report.wrong) == ((lost,), (wrong,))
+    assert {lost, wrong}.isdisjoint(files(clone))
+    for path in (
+        f"data/xmm/clean/{THIRD}/manifest.json",
+        f"data/xmm/images/{FIRST}/manifest.json",
+        "report/index.html",
+    ):
+        assert path in files(clone)
+    push_releases(released.layout)
+    assert pull_data(clone.layout).ok
+    assert verify_archive(clone.layout).problems == ()
+
+
+def test_a_remote_that_is_not_there_is_said(clone, tmp_path, known):
+    (tmp_path / "remote").rename(tmp_path / "moved")
+    report = pull_data(clone.layout)
+    assert not report.ok
+    assert "data/xmm/clean" in report.missing
+    assert files(clone) == set()
+
+
+CLIMBING = {
+    "up": "../../../canary",
+    "absolute": "/canary",
+    "through a dot": "a/./b",
+    "empty": "a//b",
+    "into Git": ".git/hooks/post-checkout",
+    "into Git below": "x/.GIT/config",
+    "a pipeline": "dvc.yaml",
+    "a control character": "a\nb",
+    "another slash": "a\\..\\b",
+}
+
+
+@pytest.mark.parametrize("kind", [*CLIMBING, "twice", "a file and its directory", "a listing in a listing", "more"])
+def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, tmp_path, kind, known):
+    out = "data/xmm/clean"
+    digest = lock_digests(clone.layout.lock.read_bytes())[out]
+    entries = json.loads(remote_object(tmp_path, digest).read_bytes())
+    one = {"md5": entries[0]["md5"]}
+    if kind in CLIMBING:
+        entries.append(one | {"relpath": CLIMBING[kind]})
+    elif kind == "twice":
+        entries.append(entries[0])
+    elif kind == "a file and its directory":
+        entries.append(one | {"relpath": entries[0]["relpath"].partition("/")[0]})
+    elif kind == "a listing in a listing":
+        entries.append({"md5": digest, "relpath": "more"})
+    else:
+        entries.append(one | {"relpath": "more", "version_id": "x"})
+    content = json.dumps(entries).encode()
+    forged = hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir"
+    remote_object(tmp_path, forged).parent.mkdir(exist_ok=True)
+    remote_object(tmp_path, forged).write_bytes(content)
+    clone.layout.lock.write_text(clone.layout.lock.read_text().replace(digest, forged))
+    git.commit(clone.layout.root, ["dvc.lock"], "Forge")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=out):
+        pull_data(clone.layout)
+    new = {path for path in set(tmp_path.rglob("*")) - set(before) if not path.is_relative_to(clone.layout.private)}
+    assert {path for path in new if ".dvc/cache" not in path.as_posix() and ".dvc/tmp" not in path.as_posix()} == set()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["      files:\n      - relpath: ../../x\n        md5: {}\n", "      cloud: {{}}\n", "      remote: other\n"],
+)
+def test_a_lock_that_leads_elsewhere_is_refused(clone, entry, known):
+    lock = clone.layout.lock
+    text = lock.read_text()
+    line = re.search(r"    - path: data/xmm/clean\n", text)[0]
+    lock.write_text(text.replace(line, f"{line}      {entry.format('0' * 32)}", 1))
+    with pytest.raises(DataError, match=r"dvc\.lock"):
+        pull_data(clone.layout)
+    assert files(clone) == set()
+
+
+def test_foreign_configuration_is_refused_before_anything_moves(clone):
+    with (clone.layout.root / ".dvc" / "config").open("a") as stream:
+        stream.write("[cache]\n    dir = /tmp/x\n")
+    with pytest.raises(ArchiveError, match=r"cache\.dir"):
+        pull_data(clone.layout)
+    assert files(clone) == set()
+
+
+def test_a_tag_is_checked_out_when_nothing_is_in_its_way(released, tmp_path):
+    released.process("xmm", [FIRST, THIRD], salts={THIRD: "reprocessed"})
+    released.record()
+    assert released.release().tag == "v1.0.1"
+    push_releases(released.layout)
+    clone = make_clone(released, tmp_path / "clone")
+    assert pull_data(clone.layout).ok
+    report = pull_data(clone.layout, "v1.0.0")
+    assert report.checked_out
+    assert report.ok
+    assert git.commit_of(clone.layout.root) == git.commit_of(clone.layout.root, "v1.0.0") == report.commit
+    assert verify_archive(clone.layout, "v1.0.0").problems == ()
+    assert not pull_data(clone.layout, "v1.0.0").checked_out
+    (clone.layout.root / "README.md").write_text("mine")
+    with pytest.raises(ArchiveError, match=r"README\.md") as refused:
+        pull_data(clone.layout, "v1.0.1")
+    assert refused.value.code == "archive.uncommitted"
+    assert "git worktree add" in refused.value.remedy
+
+
+def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone, known):
+    pull_data(clone.layout)
+    note = clone.layout.products("xmm", "clean") / FIRST / "notes.txt"
+    note.write_text("mine")
+    product = clone.layout.products("xmm", "clean") / THIRD / "manifest.json"
+    right = product.read_bytes()
+    product.chmod(0o644)
+    product.write_text("edited")
+    with pytest.raises(ArchiveError, match="manifest") as refused:
+        pull_data(clone.layout)
+    assert refused.value.code == "archive.changed-data"
+    assert product.read_text() == "edited"
+    with pytest.raises(ArchiveError, match=r"notes\.txt") as refused:
+        pull_data(clone.layout, force=True)
+    assert refused.value.code == "archive.unsaved"
+    assert note.read_text() == "mine"
+    note.unlink()
+    assert pull_data(clone.layout, force=True).ok
+    assert product.read_bytes() == right
+
+
+def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
+    from daxa.publish import pull as module
+
+    calls = []
+
+    def die(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return fetch(*arguments)
+
+    fetch = module.fetch_object
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fetch_object", die)
+        with pytest.raises(KeyboardInterrupt):
+            pull_data(clone.layout)
+    report = pull_data(clone.layout)
+    assert report.ok
+    assert report.fetched > 0
+    assert verify_archive(clone.layout).problems == ()
+
+
+def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):
+    """Exit codes, JSON, and errors with a remedy."""
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull", "--obs", FIRST, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"]
+    assert said["fetched"] > 0
+    lost = remote_object(tmp_path, md5(released.layout.root / f"data/xmm/clean/{THIRD}/manifest.json"))
+    lost.unlink()
+    assert main(["pull"]) == 11
+    out = capsys.readouterr()
+    assert f"missing: data/xmm/clean/{THIRD}/manifest.json" in out.out
+    assert "daxa push" in out.err
+    assert main(["verify", "v1.0.0"]) == 7
+    assert f"data/xmm/clean/{THIRD}/manifest.json" in capsys.readouterr().out
+    assert main(["verify", "--remote", "--json"]) == 7
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["what"], problem["obs_id"]) == ("remote-absent", THIRD)
+    assert main(["verify", "--sample", "1/20"]) == 3
+    monkeypatch.chdir(released.layout.root)
+    assert main(["push"]) == 0
+    assert "1 sent now" in capsys.readouterr().out
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull"]) == 0
+    assert main(["verify", "v1.0.0"]) == 0
