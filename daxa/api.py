@@ -14,12 +14,7 @@ from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.named import (
-    named_bands,
-    named_instruments,
-    named_kinds,
     named_missions,
-    named_obs_ids,
-    named_steps,
 )
 from daxa.errors import CriteriaError
 from daxa.naming import several
@@ -129,6 +124,7 @@ class Archive:
         """
         from daxa.archive.choose import plan_selection
 
+        enter_archive(self.layout)
         asked = None
         if missions is not None:
             asked = [one if isinstance(one, str) else _with_conditions(one) for one in several(missions)]
@@ -147,6 +143,7 @@ class Archive:
         from daxa.archive.choose import plan_selection
         from daxa.archive.config import settings_of
 
+        enter_archive(self.layout)
         config = self.config
         if settings_of(config).offline:
             raise CriteriaError(
@@ -189,7 +186,9 @@ class Archive:
 
     def status(self) -> list[Outcome]:
         """One record per mission, step and observation."""
-        return history.status(self.layout, self.config)
+        from daxa.stages.status import outcomes_of, read_status
+
+        return outcomes_of(read_status(self.layout, self.config))
 
     def failures(self) -> list[Outcome]:
         """The records of what failed."""
@@ -203,11 +202,7 @@ class Archive:
 
     def logs(self, obs_id: str | int, step: str | None = None) -> str:
         """What was written while the observation was worked on."""
-        config = self.config
-        for one in named_obs_ids(self.layout, config.missions, obs_id):
-            obs_id = one
-        named_steps(step)
-        return "\n".join(log.text for log in history.find_logs(self.layout, config, obs_id, step))
+        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
 
     def products(
         self,
@@ -234,20 +229,18 @@ class Archive:
         ArchiveError
             The observation is not selected.
         """
-        config = self.config
-        missions = named_missions(config, mission)
-        obs_ids = named_obs_ids(self.layout, missions or config.missions, obs_id)
-        kinds, steps, bands = named_kinds(kind), named_steps(step), named_bands(band)
-        instruments = named_instruments(missions or config.missions, instrument)
-        table = history.list_products(self.layout, config, _only(missions), obs_id=_only(obs_ids), kind=_only(kinds))
-        for column, chosen in (("mission", missions), ("obs_id", obs_ids), ("kind", kinds), ("step", steps)):
-            if chosen:
-                table = table[table[column].isin(chosen)]
-        if instruments:
-            table = table[table["instrument"].str.upper().isin(instruments)]
-        if bands:
-            table = table[[pair in bands for pair in zip(table["lo_kev"], table["hi_kev"], strict=True)]]
-        return table.reset_index(drop=True)
+        from daxa.archive.products import list_products
+
+        return list_products(
+            self.layout,
+            self.config,
+            mission,
+            obs_id=obs_id,
+            kind=kind,
+            instrument=instrument,
+            step=step,
+            band=band,
+        )
 
     def coverage(
         self,

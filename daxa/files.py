@@ -38,7 +38,7 @@ TOML_LIMIT = 16 << 20
 _DEPTH = 100
 """Tables within tables in a TOML file; daxa's own have 6."""
 
-_LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _DEPTH)
+_LONG_KEY = re.compile(rb"""(?:\A|[\[{,\n])[ \t]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _DEPTH)
 """The parser takes cubic time over the parts of a dotted key."""
 
 

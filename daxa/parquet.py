@@ -11,9 +11,11 @@ the headers of pages nor the footer.  A file without a seal was written by anoth
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +40,9 @@ _UNPACKED = 1 << 30
 
 _AT_ONCE = 64 << 20
 """Bytes that a batch may take, where the table's own size cannot be known beforehand."""
+
+_ABANDONED = 3600.0
+"""Seconds after which nobody writes a part of a file any more."""
 
 _SEAL = b"daxa-sha256:"
 _SEALED = len(_SEAL) + 64
@@ -143,6 +148,7 @@ def write_parquet(
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
+        _sweep(path)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
@@ -151,6 +157,14 @@ def write_parquet(
             f"{path} cannot be written: {error}",
             remedy="free some space, check the permissions, or choose another place",
         ) from None
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of this file have left; none writes for an hour."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.lstat().st_mtime > _ABANDONED:
+                part.unlink()
 
 
 def read_parquet(

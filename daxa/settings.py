@@ -47,8 +47,9 @@ class Settings:
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
     answer_timeout, minimum_rate
-        Seconds that a whole answer may take, and the bytes per second that it must bring on
-        average to take longer; 0 stands for five times `read_timeout`.
+        Seconds that a whole answer may take (unless given, five times `read_timeout`, but no more
+        than the larger of twice it and two minutes), and the bytes per second that it must
+        bring on average to take longer.
 
     Examples
     --------
@@ -74,8 +75,14 @@ class Settings:
 
     @property
     def answer_seconds(self) -> float:
-        """Seconds that a whole answer may take, however short it is."""
-        return self.answer_timeout or 5 * self.read_timeout
+        """Seconds that a whole answer may take, however short it is.
+
+        Examples
+        --------
+        >>> Settings().answer_seconds, Settings(read_timeout=2.0).answer_seconds
+        (120.0, 10.0)
+        """
+        return self.answer_timeout or min(5 * self.read_timeout, max(120.0, 2 * self.read_timeout))
 
 
 _STAND_IN = "_DAXA_HOME"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PARSE_ERRORS", "parse_votable"]
 
 PARSE_ERRORS = (ArithmeticError, AttributeError, EOFError, ExpatError, LookupError, MemoryError, OSError,
-                RecursionError, struct.error, SyntaxError, TypeError, ValueError, Warning, zlib.error)  # fmt: skip
+                RuntimeError, struct.error, SyntaxError, TypeError, ValueError, Warning, zlib.error)  # fmt: skip
 """What astropy's reader lets through when its input is arbitrary."""
 
 _ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)

@@ -213,6 +213,7 @@ def test_a_selection_takes_one_mission_or_many(archive, monkeypatch):
     monkeypatch.setattr(
         "daxa.archive.choose.plan_selection", lambda layout, missions, **_: asked.append(missions and list(missions))
     )
+    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
     archive.select("xmm")
     archive.update("xmm")
     archive.update(["chandra", "xmm"])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from daxa.archive.template import MissionAnswers, render
 from daxa.cli import VERBS
+from daxa.missions import find_mission
 from daxa.sample import Observatory, build_sky
+from daxa.settings import Settings
 from tests.journey.workbench import Workbench, contents, parsed_lock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -67,20 +72,56 @@ def test_the_overrides_of_the_readme_are_such():
 
     clean, sources = (tomllib.loads(block) for block in blocks("toml"))
     tables = {"clean": {"flare_sigma": 3.0, **clean["clean"]}, "sources": {"regions": "", **sources["sources"]}}
-    assert effective_parameters(tables, "clean", "0404910601")["flare_sigma"] == 2.5
-    assert effective_parameters(tables, "clean", "0201901401")["flare_sigma"] == 3.0
+    assert effective_parameters(tables, "clean", "0900000101")["flare_sigma"] == 2.5
+    assert effective_parameters(tables, "clean", "0900000201")["flare_sigma"] == 3.0
 
     def regions(obs_id: str) -> str:
         asked = canonical(effective_parameters(tables, "sources", obs_id))
         return read_sources(Task("xmm", "sources", obs_id, "native", "1", asked)).regions
 
-    assert "circle" in regions("0404910601")
-    assert regions("0201901401") == ""
+    assert "circle" in regions("0900000101")
+    assert regions("0900000201") == ""
 
 
 def test_pictures_and_links_are_there():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("https://") or (CHECKOUT / target).is_file(), target
+
+
+def test_every_obs_id_that_the_readme_names_is_one_of_the_demo(tmp_path):
+    sky = build_sky(tmp_path / "sky")
+    named = set(re.findall(r"\b\d{5,}\b", "".join(blocks("toml") + blocks("console") + blocks("python"))))
+    assert named
+    assert named <= {str(row["obsid"]) for rows in sky.tables.values() for row in rows if "obsid" in row}
+
+
+def test_every_variable_is_listed_and_no_other():
+    page = (CHECKOUT / "docs" / "settings.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(DAXA_\w+)` \|(.*)$", page, re.MULTILINE))
+    settings = {f"DAXA_{field.name.upper()}": field for field in fields(Settings)}
+    assert listed.keys() == {*settings, "DAXA_CONFIG", "DAXA_QUIET", "DAXA_TEST_DATA"}
+    for name, field in settings.items():
+        cells = [cell.strip() for cell in listed[name].split("|")]
+        assert cells[0] == f"`{field.name}`"
+        if field.default and isinstance(field.default, str | int | float):
+            assert cells[2].strip("`") == str(field.default)
+    used = {
+        variable
+        for path in (CHECKOUT / "daxa").rglob("*.py")
+        for variable in re.findall(r"(?<!_)\bDAXA_[A-Z_]+[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    assert used <= listed.keys(), "variables that the code names"
+
+
+def test_the_readme_of_an_archive_is_right_at_every_release():
+    answers = [MissionAnswers(find_mission("xmm"), {}, [])]
+    text = render("a907", answers)["README.md"]
+    assert not re.search(r"v\d+\.\d+\.\d+|daxa-archive|makers of", "".join(render("a907", answers).values()))
+    commands = typed("".join(re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)))
+    assert {command[1] for command in commands if command[0] == "daxa"} <= VERBS.keys()
+    assert ["daxa", "pull"] in commands
+    named = set(re.findall(r"`daxa ([a-z]+)", text))
+    assert named <= VERBS.keys()
 
 
 @pytest.mark.journey
@@ -100,6 +141,8 @@ def test_shell_and_python_make_the_same_archive(tmp_path):
         assert shell.clean(theirs)
         clone = [*("git", "clone", "--quiet", "--branch", "v1.0.0"), str(theirs), "a907"]
         reader = Workbench.at(tmp_path / "reader", observatory.environ)
+        # The README's storage is a directory beside the archive; whoever gets both has both beside each other.
+        shutil.copytree(shell.root / "storage", reader.root / "storage")
         follow(reader, [clone, *typed(session_with("ADDRESS", "console"))[1:]])
 
 

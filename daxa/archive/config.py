@@ -342,7 +342,7 @@ def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
     try:
         return read_plain(path, limit=TOML_LIMIT), []
     except DataError as error:
-        return None, [Problem(path, "", "", _about(error, path), error.remedy, "unreadable")]
+        why = _about(error, path)
     except OSError as error:
         why = f"it cannot be read: {error.strerror}"
     name = path.name if path.parent.name != "params" else f"params/{path.name}"

@@ -37,6 +37,7 @@ __all__ = [
     "index_entries",
     "initialise",
     "origin_url",
+    "pack",
     "read_file",
     "tags",
     "tracked",
@@ -47,6 +48,8 @@ __all__ = [
 _SETTINGS = {
     "color.ui": "false",
     "core.fsmonitor": "false",
+    "core.fsync": "committed,index,reference",
+    "core.fsyncMethod": "batch",
     "core.quotePath": "false",
     "i18n.commitEncoding": "UTF-8",
     "i18n.logOutputEncoding": "UTF-8",
@@ -60,6 +63,10 @@ _ABSENT = ("does not exist", "exists on disk, but not in", "invalid object name"
 
 _environment_lock = threading.RLock()
 _environment_users: list[dict[str, str]] = []
+
+
+_LOOSE = 1_000_000
+"""Bytes of loose objects beyond which they are packed."""
 
 
 def initialise(root: Path) -> None:
@@ -248,6 +255,20 @@ def origin_url(root: Path) -> str:
     """Address of the remote ``origin``, '' without one."""
     with _repository(root) as repository:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
+
+
+def pack(root: Path, *, above: int = _LOOSE) -> bool:
+    """Pack all objects into one file, where the loose ones take more than so many bytes; whether it did.
+
+    A new version of a table is committed whole, and becomes a small difference only in a pack with the
+    version before.  Nothing is lost: what no branch names any more is packed as well.
+    """
+    with _repository(root) as repository:
+        counted = dict(line.split(": ") for line in repository.git.count_objects("-v").splitlines())
+        if int(counted["size"]) * 1024 <= above:
+            return False
+        repository.git.repack("-a", "-d", "-l", "-q", "--keep-unreachable")
+        return True
 
 
 @contextmanager

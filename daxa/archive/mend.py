@@ -114,7 +114,8 @@ def _mend_lock(root: Path) -> bool:
             text = text[: stages[-1]] if len(stages) > 1 else ""
         if text:
             part = path.with_name(".dvc.lock.part")
-            with part.open("w", encoding="utf-8") as stream:
+            part.unlink(missing_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w", encoding="utf-8") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -200,7 +201,7 @@ def _open_lock(root: Path) -> TextIO:
     lock = root / ".dvc" / "tmp" / "lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        return lock.open("a")
+        return os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666), "a")
     except OSError as error:
         raise StorageError(
             "unwritable",

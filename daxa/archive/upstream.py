@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from daxa.errors import DataError
 from daxa.files import parse_json, read_plain, replace_file
@@ -30,8 +30,7 @@ _ORIGIN = b"daxa.origin"
 _ROW = "row"
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     obs_id: str
     path: str
     url: str
@@ -101,11 +100,12 @@ def _noted(note: Path) -> list[_Line]:
         lines = [_Line(note.stem, **{**one, "path": str(one["path"])}) for one in parse_json(read_plain(note), note)]
     except (DataError, OSError, TypeError, KeyError):
         return []
-    return lines if all(isinstance(value, str) for line in lines for value in _texts(line)) else []
+    return lines if all(_is_whole(line) for line in lines) else []
 
 
-def _texts(line: _Line) -> tuple[object, ...]:
-    return (line.path, line.url, line.sha256, line.etag, line.last_modified, line.retrieved, str(line.size + 0))
+def _is_whole(line: _Line) -> bool:
+    values = asdict(line)
+    return isinstance(values.pop("size"), int) and all(isinstance(value, str) for value in values.values())
 
 
 def _read(path: Path) -> tuple[list[_Line], str]:
@@ -113,7 +113,8 @@ def _read(path: Path) -> tuple[list[_Line], str]:
         return [], ""
     table = _table(path)
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode("utf-8", "replace")
-    return [_Line(**row) for row in table.to_pylist()], origin
+    columns = (table[name].to_pylist() for name in _Line._fields)
+    return [_Line._make(row) for row in zip(*columns, strict=True)], origin
 
 
 def _table(path: Path) -> pa.Table:
@@ -142,12 +143,12 @@ def _schema() -> pa.Schema:
     import pyarrow as pa
 
     texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
-    return pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in _Line.__dataclass_fields__])
+    return pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in _Line._fields])
 
 
 def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
 
     schema = _schema().with_metadata({_ORIGIN: origin.encode()})
-    table = pa.Table.from_pylist([asdict(line) for line in sorted(lines, key=astuple)], schema=schema)
-    write_parquet(path, table)
+    columns = zip(*sorted(lines), strict=True)
+    write_parquet(path, pa.table([list(column) for column in columns] or [[] for _ in schema], schema=schema))

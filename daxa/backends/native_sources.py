@@ -32,7 +32,7 @@ from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.regions import parse_regions, region_mask
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.lists.sky import header_wcs, pointing_pixel
 
 __all__ = ["PSF_MODELS", "make_sources"]
 
@@ -126,7 +126,11 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
     def of(item: tuple[Path, Product]) -> tuple[str, str]:
         return item[1].instrument, item[1].exposure
 
-    for _, images in groupby(sorted(products_in(task, sources, "images", "image"), key=of), key=of):
+    found = sorted(products_in(task, sources, "images", "image"), key=of)
+    # Exposures that stand there also as one are searched as one.
+    merged = {product.instrument for _, product in found if product.exposure == "ALL"}
+    found = [one for one in found if one[1].exposure == "ALL" or one[1].instrument not in merged]
+    for _, images in groupby(found, key=of):
         bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
         # An instrument without energies has one image, whatever band is named.
         wanted = min(bands) if parameters.band is None or (0.0, 0.0) in bands else parameters.band
@@ -231,11 +235,7 @@ def _axis(header: fits.Header, wcs: WCS) -> tuple[float, float] | None:
     """Pixel, from 0, of the optical axis; the pointing where the map does not tell, None in a survey."""
     if "XCEN" in header and "YCEN" in header:
         return card_number(header, "XCEN") - 1.0, card_number(header, "YCEN") - 1.0
-    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
-    if not (math.isfinite(ra) and math.isfinite(dec)):
-        return None
-    x, y = wcs.wcs_world2pix(ra, dec, 0)
-    return (float(x), float(y)) if np.isfinite([x, y]).all() else None
+    return pointing_pixel(header, wcs)
 
 
 def _write(image: _Image, header: fits.Header, found: SourceList, least: np.ndarray) -> None:

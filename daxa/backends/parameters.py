@@ -124,6 +124,15 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             example="10-12 keV",
         ),
         Parameter(
+            "flare_soft_band",
+            "band",
+            facts.soft if facts else None,
+            "energies of a second pass, for flares that the first does not show",
+            unit="keV",
+            choices=("none",),
+            example="2.5-8.5 keV",
+        ),
+        Parameter(
             "flare_bin",
             "quantity",
             facts.bin if facts else 100.0,
@@ -175,6 +184,8 @@ class CleanParameters:
         Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
     flare_band, flare_bin
         Energies (keV) and bins (s) of the light curve in which flares are found.
+    flare_soft_band
+        Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
     """
 
     screening: bool
@@ -185,6 +196,7 @@ class CleanParameters:
     flare_scale: float
     flare_band: tuple[float, float] | None
     flare_bin: float
+    flare_soft_band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

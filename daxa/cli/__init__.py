@@ -161,8 +161,9 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int:
-    from daxa.errors import DaxaError
+    from daxa.errors import DaxaError, ProgramError
 
+    as_json = "--json" in arguments
     try:
         from daxa.settings import stand_in_home
 
@@ -173,12 +174,16 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     except DaxaError as error:
         from daxa.cli.show import show_error
 
-        show_error(error, as_json="--json" in arguments)
+        show_error(error, as_json=as_json)
         return error.exit_code
     except ImportError as error:
         if "git executable" not in str(error).lower():
             raise
-        return _misuse("the program git cannot be found", "install Git, or add its directory to PATH")
+        from daxa.cli.show import show_error
+
+        absent = ProgramError("absent", "the program git cannot be found", remedy="install Git, or correct PATH")
+        show_error(absent, as_json=as_json)
+        return absent.exit_code
     except KeyboardInterrupt:
         _write_error("\ninterrupted: what was finished is kept\n")
         return _INTERRUPTED
@@ -209,10 +214,10 @@ def _help() -> str:
     )
 
 
-def _misuse(what: str, remedy: str = "`daxa --help` lists verbs and options") -> int:
+def _misuse(what: str) -> int:
     from daxa.text import plain
 
-    _write_error(plain(f"error: {what}\n  -> {remedy}\n"))
+    _write_error(plain(f"error: {what}\n  -> `daxa --help` lists verbs and options\n"))
     return _MISUSE
 
 

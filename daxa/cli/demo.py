@@ -34,7 +34,7 @@ _COMMANDS = (
     ("cd", ".."),
     ("git", "clone", "--quiet", "--branch", _TAG, "a907", "clone"),
     ("cd", "clone"),
-    ("dvc", "pull"),
+    ("daxa", "pull"),
     ("daxa", "verify", _TAG),
 )
 
@@ -127,7 +127,7 @@ def _conclude(directory: Path) -> None:
 
     archive = daxa.open(directory / "a907")
     products = archive.products()
-    pictures = products.loc[products["kind"] == "quicklook", "path"]
+    pictures = products.loc[products["kind"] == "quicklook", "relative"]
     shown = "\n                 ".join(f"a907/{path}" for path in pictures)
     made = products.loc[products["step"] != "fetch"]
     counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"
@@ -142,7 +142,9 @@ Look at
   the overview   a907/report/index.html
   the pictures   {shown}
   the tables     a907/selection/*.parquet, a907/ledger/*.parquet (TOPCAT, astropy, pandas)
-  the products   daxa -C a907 ls --kind image"""
+  the products   daxa -C a907 ls --kind image
+The programs daxa and dvc are in {Path(sys.executable).parent}; if your shell does not find them:
+  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"""
     )
 
 

@@ -72,6 +72,7 @@ def init(
     criteria = criteria_asked(context.obj, specs)
     fresh = freshness(refresh, max_age, offline)
     import daxa
+    from daxa.archive.address import is_local
     from daxa.archive.upstream import read_origin
     from daxa.selection.store import read_selection
 
@@ -84,6 +85,10 @@ def init(
             read_origin(archive.layout.upstream(mission.name)).get("left_out", {}),
         )
         tell_of_selection(mission)
+    if remote and is_local(remote):
+        note(
+            f"{remote} is a directory on this machine: others cannot pull from it; `dvc remote add` names other storage"
+        )
     say(f"next:\n  cd {directory}\n  dvc repro            # or `daxa run`: fetch and process\n  daxa release -m ...")
 
 

@@ -91,7 +91,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     """
     body = [list(row) for row in rows]
     numeric = [bool(body) and all(isinstance(row[at], Real) for row in body) for at in range(len(columns))]
-    lines = [list(columns), *([_cell(value) for value in row] for row in body)]
+    lines = [[_cell(column) for column in columns], *([_cell(value) for value in row] for row in body)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
     for line in lines:
         cells = [
@@ -133,8 +133,6 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
 
 def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
     """An observer of things that only count, from one that `progress` gives."""
-    from daxa.records import Outcome
-
     ended_well = Outcome("", "", "", "done")
     return lambda ended, total: observe(ended_well, ended, total)
 

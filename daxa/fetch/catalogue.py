@@ -112,8 +112,9 @@ def _sums(content: bytes) -> dict[str, int]:
             if table is None or table.header["NAXIS1"] * table.header["NAXIS2"] > len(content):
                 raise ValueError("it holds no table, or promises more than there is")
             names = [str(cell).strip() for cell in table.data["FILENAME"].tolist()]
-            sums = [int(cell) for cell in table.data["CHECKSUM"].tolist()]
-    return {name.removeprefix("./"): one for name, one in zip(names, sums, strict=True) if name and 0 < one < 1 << 32}
+            # A column of 32 bits shows the upper half of the sums as negative numbers.
+            sums = [int(cell) % (1 << 32) for cell in table.data["CHECKSUM"].tolist()]
+    return {name.removeprefix("./"): one for name, one in zip(names, sums, strict=True) if name and one}
 
 
 def check_listed(catalogue: Catalogue, file: Path, path: str, transfer: Transfer) -> str:

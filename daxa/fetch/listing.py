@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from html import unescape
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from daxa.errors import DataError
@@ -19,7 +19,12 @@ __all__ = ["Entry", "child_url", "list_directory", "parse_listing", "safe_name"]
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~=,@-]{0,254}", re.ASCII)
 # After the time of the last change: "3.4K" or " 12M" as Apache rounds, whole bytes as nginx.
 _SIZE = re.compile(r"\d\d:\d\d(?::\d\d)?\s+(\d{1,15})(\.\d)?\s?([KMGTP]?)(?![\w.])", re.ASCII)
-_INDEX_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*Index of\b", re.IGNORECASE)
+_TAG = re.compile(r"(/?)([A-Za-z][A-Za-z0-9]{0,20})", re.ASCII)
+_HREF = re.compile(r"""\shref\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_BALANCED = ("pre", "table", "script", "style")
+_LONGEST_TAG = 4096
+_MOST_LINKS = 100_000
+_INDEX_TITLE = re.compile(rb"<(?:title|h1)[^<>]*>\s*Index of\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,27 @@ def parse_listing(html: bytes | str, base_url: str) -> list[Entry]:
 
 
 def _read(html: bytes | str) -> _Page:
+    """Read a page in one pass, whatever is in it: the parser of the library takes minutes for some pages of 60 kB."""
     # Latin-1 never fails, and names beyond ASCII are refused anyway.
-    page = _Page()
-    page.feed(html.decode("latin-1") if isinstance(html, bytes) else html)
-    page.cut = bool(page.rawdata.strip())
-    page.close()
+    text = html.decode("latin-1") if isinstance(html, bytes) else html
+    page, at = _Page(), 0
+    while not page.cut:
+        start = text.find("<", at)
+        page.take_text(text[at:start] if start >= 0 else text[at:])
+        if start < 0:
+            break
+        if text.startswith("<!--", start):
+            end = text.find("-->", start + 4)
+            page.odd = page.odd or "href" in text[start:end].lower()
+            page.cut, at = end < 0, end + 3
+            continue
+        after = text.find("<", start + 1)
+        end = text.find(">", start, after if after >= 0 else len(text))
+        if end >= 0:
+            page.take_tag(text[start + 1 : end])
+            at = end + 1
+        else:
+            page.odd, page.cut, at = True, after < 0, start + 1
     return page
 
 
@@ -101,42 +122,54 @@ def _most(text: str) -> int:
     return int((float(whole + (tenth or "")) + rounding) * 1024 ** " KMGTP".index(unit or " "))
 
 
-class _Page(HTMLParser):
-    """Links with the text behind them, and whether the page is closed as it was opened."""
+@dataclass
+class _Page:
+    """Links with the text behind them, and whether the page is closed as it was opened.
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.links: list[tuple[str, list[str]]] = []
-        self.cut = False
-        self._open = {"pre": 0, "table": 0}
-        self._ended = False
-        self._odd = False
+    Attributes
+    ----------
+    links
+        Address, and the pieces of text up to the next link.
+    cut
+        It ends within a tag or a comment, or has no end that matters.
+    odd
+        It hides links in a comment, goes on behind its end, or is no HTML.
+    """
+
+    links: list[tuple[str, list[str]]] = field(default_factory=list)
+    cut: bool = False
+    odd: bool = False
+    ended: bool = False
+    opened: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BALANCED, 0))
 
     @property
     def whole(self) -> bool:
-        """False for a page that ends early or in a comment, hides links in one, or goes on behind its end."""
-        return self._ended and not (self.cut or self._odd or any(self._open.values()))
+        """Whether nothing can be missing."""
+        return self.ended and not (self.cut or self.odd or any(self.opened.values()))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._odd = self._odd or self._ended
-        if tag in self._open:
-            self._open[tag] += 1
-        if tag == "a":
-            self.links += [(value, []) for key, value in attrs if key == "href" and value][:1]
+    def take_text(self, text: str) -> None:
+        """Text between two tags."""
+        if text and not text.isspace():
+            self.odd = self.odd or self.ended
+            if self.links:
+                self.links[-1][1].append(text)
 
-    def handle_endtag(self, tag: str) -> None:
-        self._odd = self._odd or self._ended
-        if tag in self._open:
-            self._open[tag] -= 1
-        self._ended = self._ended or tag == "html"
-
-    def handle_data(self, data: str) -> None:
-        self._odd = self._odd or (self._ended and bool(data.strip()))
-        if self.links:
-            self.links[-1][1].append(data)
-
-    def handle_comment(self, data: str) -> None:
-        self._odd = self._odd or "href" in data.lower()
+    def take_tag(self, inside: str) -> None:
+        """What stands between the brackets of a tag."""
+        if not (found := _TAG.match(inside)):
+            return
+        name = found[2].lower()
+        self.odd = self.odd or self.ended
+        if name in self.opened:
+            self.opened[name] += -1 if found[1] else 1
+        if found[1]:
+            self.ended = self.ended or name == "html"
+        elif name == "a" and not (self.opened["script"] or self.opened["style"]):
+            if href := _HREF.search(inside[:_LONGEST_TAG]):
+                self.links.append((unescape(href[1] or href[2] or href[3] or ""), []))
+            elif "href" in inside.lower():
+                self.odd = True
+            self.cut = self.cut or len(self.links) > _MOST_LINKS
 
 
 def _child(href: str, base_url: str) -> Entry | None:

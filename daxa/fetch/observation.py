@@ -202,7 +202,7 @@ def restore_observation(
         child_url("", file.path)
     store = Store(settings.store)
     absent = [file for file in files if not _stands(target / file.path, file)]
-    missing = [file for file in absent if not store.link(file.sha256, target / file.path)]
+    missing = [file for file in absent if not store.link(file.sha256, _place(target, file.path))]
     say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
     if not missing:
         return []
@@ -255,7 +255,7 @@ def _outcome(bring: Callable[[Item], Arrival], item: Item) -> Arrival | DataErro
 def _bring(way: _Way, one: _Wanted) -> Arrival:
     """Bring what an address serves now, and link it."""
     origin = _obtain(way, one)
-    if not way.store.link(origin.sha256, way.target / one.path):
+    if not way.store.link(origin.sha256, _place(way.target, one.path)):
         way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
         origin = _obtain(way, one)
         _link(way, origin.sha256, one.path)
@@ -314,8 +314,21 @@ def _take_in(way: _Way, part: Path, transfer: Transfer, one: _Wanted) -> Origin:
     return origin
 
 
+def _place(target: Path, path: str) -> Path:
+    """Where a file goes; no directory on the way may be a link, behind which something of the user's may lie."""
+    place = target / path
+    for directory in Path(path).parents:
+        if (target / directory).is_symlink():
+            raise StorageError(
+                "link",
+                f"{target / directory} is a link, through which nothing is written",
+                remedy="remove the link, or put a directory in its place",
+            )
+    return place
+
+
 def _link(way: _Way, sha256: str, path: str) -> None:
-    if not way.store.link(sha256, way.target / path):
+    if not way.store.link(sha256, _place(way.target, path)):
         raise StorageError(
             "vanished",
             f"the store at {way.store.root} lost {path} just after it was written",

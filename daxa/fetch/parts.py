@@ -70,11 +70,16 @@ def discard_part(part: Path) -> None:
     """Forget a download that has begun."""
     # A part without its note is never continued, so that the note goes first.
     _note(part).unlink(missing_ok=True)
+    _fresh(part).unlink(missing_ok=True)
     part.unlink(missing_ok=True)
 
 
 def _note(part: Path) -> Path:
     return part.with_suffix(".json")
+
+
+def _fresh(part: Path) -> Path:
+    return part.with_suffix(".new")
 
 
 @contextmanager
@@ -270,7 +275,7 @@ class Part:
         if not self.lasting:
             return
         noted = {"of": asdict(self.of), "have": self.have, "sha256": self._sha.hexdigest()}
-        fresh = _note(self.path).with_suffix(".new")
+        fresh = _fresh(self.path)
         fresh.unlink(missing_ok=True)
         with open_regular(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
             os.write(descriptor, json.dumps(noted | {"mac": self._mac(noted)}).encode())

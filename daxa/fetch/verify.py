@@ -18,6 +18,7 @@ __all__ = ["Expected", "check_file", "contents", "is_packed"]
 _CHUNK = 1 << 20
 _FITS_SUFFIXES = (".fits", ".fit", ".fts", ".ftz", ".evt", ".img", ".lc", ".pha", ".pi")
 _PACKED_SUFFIXES = (".gz", ".ftz")
+_MEMBERS, _SMALLEST_MEMBER = 1000, 1024
 _TEXT_SUFFIXES = (".html", ".htm", ".xml", ".svg", ".vot")
 
 
@@ -168,14 +169,19 @@ def contents(path: Path, name: str) -> Iterator[bytes]:
 
 def _unpacked(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
     member, finished = zlib.decompressobj(wbits=31), False
+    # What is left of a block is copied for each member of it, so that many tiny ones would take for ever.
+    members, allowed = 1, _MEMBERS
     for block in raw:
         rest, more = block, True
+        allowed += len(block) // _SMALLEST_MEMBER
         while more:
             if finished:
                 rest = rest.lstrip(b"\x00")  # gzip files may be padded with zeros
                 if not rest:
                     break
                 member, finished = zlib.decompressobj(wbits=31), False
+                if (members := members + 1) > allowed:
+                    raise _error("damaged", name, f"consists of more than {allowed} gzip files")
             try:
                 piece = member.decompress(rest, _CHUNK)
             except zlib.error as error:
@@ -190,4 +196,7 @@ def _unpacked(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _error(kind: str, name: str, what: str) -> DataError:
-    return DataError(kind, f"{name} {what}", remedy="fetch it again with `daxa run`")
+    remedy = "fetch it again with `daxa run`"
+    if kind in ("incomplete", "wrong-observation", "oversized"):
+        remedy += "; if the archive's own copy is like this, leave the observation out and tell the archive's help desk"
+    return DataError(kind, f"{name} {what}", remedy=remedy)

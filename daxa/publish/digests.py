@@ -123,10 +123,11 @@ def read_md5(file: Path) -> str:
         return ""
 
 
-def place_object(source: Path | bytes, target: Path, digest: str) -> bool:
+def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bool = True) -> bool:
     """Put a copy of a file, or content, in the place of an object, if it has the digest; whether it has.
 
-    The copy takes the place in one step, once it is whole, on disk and proved.
+    The copy takes the place in one step, once it is whole, on disk and proved.  Many objects at once
+    need not be `durable`: what a loss of power leaves torn has another digest, and is mended.
 
     Raises
     ------
@@ -148,7 +149,8 @@ def place_object(source: Path | bytes, target: Path, digest: str) -> bool:
                     made.update(chunk)
                     copy.write(chunk)
                 copy.flush()
-                os.fsync(copy.fileno())
+                if durable:
+                    os.fsync(copy.fileno())
         if made.hexdigest() != digest.removesuffix(".dir"):
             return False
         part.chmod(0o444)  # as DVC protects its objects

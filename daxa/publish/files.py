@@ -12,7 +12,7 @@ from pathlib import Path
 from daxa.archive.layout import STEPS, Layout
 from daxa.run.task import LedgerRow, ProductFile
 
-__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory"]
+__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory", "file_names"]
 
 _THREADS = 2 * (os.cpu_count() or 1)
 _AT_ONCE = 64
@@ -130,9 +130,14 @@ def check_places(layout: Layout, missions: Collection[str]) -> list[Problem]:
     return problems
 
 
+def file_names(directory: Path) -> list[str]:
+    """Relative paths of all regular files below a directory, sorted."""
+    return sorted(path for path, kind in _walk(directory) if kind == "file")
+
+
 def digest_directory(directory: Path) -> dict[str, str]:
     """Relative path to MD5, for every regular file below a directory."""
-    return {path: _digest(directory / path, "md5") for path, kind in sorted(_walk(directory)) if kind == "file"}
+    return {path: _digest(directory / path, "md5") for path in file_names(directory)}
 
 
 def _check_row(

@@ -91,7 +91,7 @@ def restore_objects(layout: Layout, storage: Storage, needed: Needed, wanted: Co
 def fetch_object(layout: Layout, storage: Storage, remote: Remote, digest: str) -> bool:
     """Put an object of the remote into the cache; whether the remote had it as it should be."""
     with object_copy(layout.root, remote, digest, layout.private / "objects") as copy:
-        return place_object(copy, storage.cached(digest), digest)
+        return place_object(copy, storage.cached(digest), digest, durable=False)
 
 
 def _copy_from_tree(layout: Layout, storage: Storage, digest: str, paths: Sequence[str]) -> bool:

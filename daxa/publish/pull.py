@@ -193,6 +193,12 @@ def _plan(
 ) -> _Wanted:
     """Judge every listing of the archive, and choose from them what is asked for."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
+    if not layout.lock.is_file():
+        raise ArchiveError(
+            "no-data",
+            f"{layout.root} has no {layout.lock.name}, which would say what its data are",
+            remedy=f"`git checkout {layout.lock.name}` if it was removed; `daxa run` makes data",
+        )
     pipeline, lock, logs = (path.read_bytes() if path.is_file() else None for path in paths)
     files: dict[str, str] = {}
     target: dict[str, str] = {}

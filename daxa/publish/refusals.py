@@ -156,6 +156,7 @@ def _refuse_rows(facts: Facts) -> Iterator[Refusal]:
 
 
 def damage(problems: Collection[Problem]) -> Iterator[Refusal]:
+    """The reason that files which are not those of the ledgers give."""
     if problems:
         named = [f"{problem.path} ({problem.what})" for problem in problems]
         yield Refusal(
@@ -174,5 +175,6 @@ def _is_among(path: str, places: Collection[str]) -> bool:
 
 
 def some(names: Collection[str]) -> str:
+    """The first of some names, and how many more there are."""
     first = ", ".join(list(names)[:_NAMED])
     return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"

@@ -103,13 +103,14 @@ def make_release(
         _refuse(layout, lost)
         tag = _next_tag(layout, facts)
         text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
-        keep_logs(layout, facts.logs)
+        keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _lost(layout, storage, digests, observe, logs=True))
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
     _refuse(layout, list(_incomplete(layout, required)))
     git.create_tag(layout.root, tag, text)
+    git.pack(layout.root)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import list_products, selected_ids
+from daxa.archive.history import selected_ids
 from daxa.archive.layout import Layout
 from daxa.archive.named import named_bands, named_instruments, named_missions, named_obs_ids
+from daxa.archive.products import list_products
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.naming import several
 from daxa.quantities import band_text
@@ -128,12 +129,12 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
     products = list_products(layout, config)
     files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sourcelist": {}, "finalevents": {}}
     identity = ("mission", "obs_id", "instrument", "exposure")
-    told = products["kind"].isin(files) & products["path"].str.endswith(".fits")
+    told = products["kind"].isin(files) & products["relative"].str.endswith(".fits")
     for row in products[told].to_dict("records"):
         key = tuple(row[name] for name in identity)
         if row["kind"] != "finalevents":
             key = (*key, row["lo_kev"], row["hi_kev"])
-        files[row["kind"]][key] = layout.root / row["path"]
+        files[row["kind"]][key] = layout.root / row["relative"]
     return [
         Imaged(
             *key[:4],

@@ -79,6 +79,11 @@ class Hashes:
         self._used[str(file)] = (stamp, digest)
         return digest
 
+    def knows(self, file: Path) -> bool:
+        """Whether `sha256` would give the file's digest without reading it."""
+        known = self._used.get(str(file)) or self._known.get(str(file))
+        return bool(known) and known[0] == stamp_of(file.lstat())
+
     def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
         """Remember a digest that was taken at this stamp."""
         self._used[str(file)] = (stamp, sha256)

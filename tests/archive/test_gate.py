@@ -90,6 +90,6 @@ def test_an_error_names_the_link_and_what_to_do(layout):
 def test_every_method_that_acts_passes_the_gate(layout):
     (layout.root / "dvc.yaml").write_text("stages: {}\n")
     archive = daxa.open(layout.root)
-    for act in (archive.run, archive.release, archive.push):
+    for act in (archive.run, archive.release, archive.push, archive.select, archive.update):
         with pytest.raises(ArchiveError, match=r"dvc\.yaml"):
             act()

@@ -11,7 +11,7 @@ import pytest
 
 from daxa.archive import dvc, git
 from daxa.archive.mend import at_work, held, is_torn, mend
-from daxa.errors import ArchiveError, DaxaError
+from daxa.errors import ArchiveError, DaxaError, StorageError
 
 PIPELINE = """\
 stages:
@@ -160,3 +160,17 @@ def test_a_lock_file_that_is_no_yaml_is_named_with_the_exact_command(archive, wh
     subprocess.run(caught.value.remedy.partition(",")[0], shell=True, check=True)  # noqa: S602 - as the reader would
     dvc.repro(archive)
     assert (archive / "dvc.lock").read_text() == whole
+
+
+def test_mending_writes_through_no_link(archive, whole, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "precious"
+    outside.write_text("mine")
+    (archive / ".dvc.lock.part").symlink_to(outside)
+    (archive / "dvc.lock").write_text(whole[:-30])
+    assert mend(archive)
+    assert outside.read_text() == "mine"
+    (archive / ".dvc" / "tmp" / "lock").unlink()
+    (archive / ".dvc" / "tmp" / "lock").symlink_to(outside.with_name("made"))
+    with pytest.raises(StorageError), held(archive):
+        pass
+    assert not outside.with_name("made").exists()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from daxa.cli import show
+from daxa.errors import StorageError
 from daxa.records import Outcome
 
 
@@ -98,3 +102,31 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch, capsys):
     assert "xmm clean" in shown
     assert "2/2" in shown
     assert "1 failed" in shown
+
+
+HOSTILE = "A\x1b[2J\x9b31m\u202edlrow\u2066\u200f\u061c\u200b\ufeff\u2028\x07\ud800B"
+
+
+def test_nothing_unseen_reaches_the_terminal(capsys):
+    show.show_text(HOSTILE)
+    show.say(HOSTILE)
+    show.note(HOSTILE)
+    show.show_table([HOSTILE], [[HOSTILE]])
+    show.show_json([{HOSTILE: [HOSTILE, {HOSTILE: HOSTILE}]}])
+    show.show_csv(pd.DataFrame({"target": [HOSTILE.replace("\ud800", "")]}))
+    show.show_error(StorageError("full", HOSTILE, remedy=HOSTILE))
+    show.show_error(StorageError("full", HOSTILE, remedy=HOSTILE), as_json=True)
+    shown = capsys.readouterr()
+    for stream in (shown.out, shown.err):
+        assert stream.count("dlrow") >= 3
+        assert not set(stream) & set("\x1b\x9b\x07\u202e\u2066\u200f\u061c\u200b\ufeff\u2028\ud800")
+
+
+def test_an_error_comes_after_what_was_said_before():
+    code = (
+        "from daxa.cli import show; from daxa.errors import StorageError\n"
+        "show.show_text('said before'); show.show_error(StorageError('full', 'went wrong', remedy='try'))"
+    )
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    assert said.splitlines() == ["said before", "error: went wrong", "  -> try"]

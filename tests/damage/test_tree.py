@@ -16,7 +16,7 @@ from tests.publish.workshop import FIRST, deceive, problem_set
 
 @pytest.fixture
 def deceived(monkeypatch):
-    deceive(monkeypatch, logs=False)
+    deceive(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", TREE)

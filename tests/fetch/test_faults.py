@@ -106,7 +106,7 @@ def test_the_fault_of_one_observation_is_a_row_and_the_others_end(sky, fetch, tm
     assert caught.value.remedy
     assert BAD in caught.value.message
     assert caught.value.message.isprintable()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     assert sorted(fetch(GOOD)[0]) == [f"event_cl/nu{GOOD}{letter}01_cl.evt.gz" for letter in "AB"]
     assert sum(path.stat().st_size for path in (tmp_path / "parts").iterdir()) < 2 << 20, "no part of use stays"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import string
+import time
 from urllib.parse import quote
 
 import pytest
@@ -213,3 +214,23 @@ def test_comments_and_blanks_around_a_whole_listing_do_no_harm(server, connectio
     page = f"<!-- header -->{CLOSED}<!-- served in 3 ms -->\n"
     server.files["/FTP/x/"] = Served(page.encode())
     assert len(list_directory(connection, f"{server.url}/FTP/x")) == 2
+
+
+FRAGMENTS = ["<!--", "<!-- -->", "<a ", "<![", "</", "<!", "<?", "<a href='", '<a href="x" ', "&", "<", ">", "<a b=\"",
+             "&#", "<script>", "<a/", "<a\n", "<a href=x>", "href=", "<a" + " " * 50, "\x00"]  # fmt: skip
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+@pytest.mark.parametrize("end", ["", ">", "-->", "'\">"])
+def test_no_page_takes_longer_than_its_length(fragment, end):
+    begun = time.process_time()
+    parse_listing(fragment * (300_000 // len(fragment)) + end, BASE)
+    assert time.process_time() - begun < 60, "the parser of the library needs minutes for some of these"
+
+
+def test_nor_does_the_look_at_its_title(server, connection):
+    server.files["/FTP/x/"] = Served(b"<title" * 100_000)
+    begun = time.process_time()
+    with pytest.raises(DataError):
+        list_directory(connection, f"{server.url}/FTP/x")
+    assert time.process_time() - begun < 60

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError
+from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError, StorageError
 from daxa.fetch.connection import connect
 from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
 from daxa.fetch.sources import Sought
@@ -374,6 +374,21 @@ def test_a_withdrawn_file(archive, fetch, restore, settings, tmp_path):
     with pytest.raises(DataError) as caught:
         restore(ledger_files(target, arrivals), tmp_path / "again")
     assert caught.value.code == "data.absent"
+
+
+@pytest.mark.parametrize("where", ["", "event_cl"])
+def test_nothing_is_put_back_through_a_link(fetch, restore, tmp_path, where):
+    target, arrivals, _ = fetch()
+    theirs, again = tmp_path / "theirs", tmp_path / "again"
+    canary = theirs / Path(A).relative_to(where)
+    canary.parent.mkdir(parents=True)
+    canary.write_bytes(b"canary")
+    (again / where).parent.mkdir(exist_ok=True)
+    (again / where).symlink_to(theirs)
+    with pytest.raises(StorageError) as caught:
+        restore(ledger_files(target, arrivals), again)
+    assert caught.value.code == "storage.link"
+    assert canary.read_bytes() == b"canary"
 
 
 @pytest.mark.parametrize("path", ["../outside.fits", "/etc/passwd", "a//b", "a/./b", "", "-x"])

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
-from daxa.cli import VERBS, main
+from daxa.cli import VERBS, completion, main
 from tests.hostile.attacks import ATTACKS, MISSION, OBS_ID, Attack
 from tests.hostile.watch import snapshot, watched
 from tests.publish.workshop import FIRST, SECOND, Workshop, observation, set_identity
@@ -42,8 +42,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-READERS = {"coverage", "logs", "ls", "missions", "mosaic", "search", "status", "verify"}
-"""Verbs that may write what the user asks for outside of the archive, and nothing into it."""
+ACTORS = {"demo", "init", "pull", "push", "release", "run", "select", "stage", "update"}
+"""Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
+
+COMPLETION = "completion"
+"""What the shell asks when somebody presses the Tab key, called like a verb here."""
 
 _MISUSE = 2
 _PATIENCE = 60
@@ -51,7 +54,8 @@ _MORE_MEMORY = 1500 << 20
 
 
 def calls() -> list[tuple[str, ...]]:
-    return [(verb, *arguments) for verb in VERBS for arguments in ARGUMENTS.get(verb, ((),))]
+    verbs = [(verb, *arguments) for verb in VERBS for arguments in ARGUMENTS.get(verb, ((),))]
+    return [*verbs, *((COMPLETION, name) for name in completion.__all__)]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +118,11 @@ def tried(arguments: tuple[str, ...]) -> tuple[int, str, str]:
     said, wrong = io.StringIO(), ""
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            code = main(list(arguments))
+            if arguments[0] == COMPLETION:
+                code, answer = 0, getattr(completion, arguments[1])("")
+                said.write("\n".join(map(str, answer)))
+            else:
+                code = main(list(arguments))
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
         except BaseException:
@@ -135,7 +143,7 @@ def faults(place: Path, attack: Attack) -> list[str]:
         name = " ".join(call)
         if wrong:
             found.append(f"{name}: {wrong}")
-        passes = attack.acts and call[0] not in READERS
+        passes = attack.acts and call[0] in ACTORS
         found += [f"{name}: {line}" for line in seen if not passes or str(place / "outside") in line]
         if "SECRET" in said or "root:" in said:
             found.append(f"{name} prints what is the reader's")
@@ -218,4 +226,4 @@ def test_there_are_attacks_of_every_kind():
     assert len(ATTACKS) >= 60
     for kind in ("link", "device", "pipe", "socket", "tracked", "configuration", "bomb", "climbing", "deep"):
         assert any(name.startswith(kind) for name in ATTACKS), kind
-    assert ARGUMENTS.keys() <= VERBS.keys()
+    assert {*ARGUMENTS, *ACTORS} <= VERBS.keys()

@@ -166,6 +166,12 @@ def test_a_lock_that_leads_elsewhere_is_refused(clone, entry, known):
     assert files(clone) == set()
 
 
+def test_an_archive_without_data_says_so(clone, known):
+    clone.layout.lock.unlink()
+    with pytest.raises(ArchiveError, match=r"no dvc\.lock"):
+        pull_data(clone.layout)
+
+
 def test_foreign_configuration_is_refused_before_anything_moves(clone):
     with (clone.layout.root / ".dvc" / "config").open("a") as stream:
         stream.write("[cache]\n    dir = /tmp/x\n")

@@ -28,6 +28,9 @@ def test_a_release_is_an_annotated_tag_on_a_clean_commit(released):
     assert git.tags(root)["v1.0.0"] == git.commit_of(root)
     assert git.changes(root) == []
     assert json.loads(run(root, "dvc", "status", "--json")) == {}
+    pointer = (root / "logs.dvc").read_bytes()
+    run(root, "dvc", "add", "--quiet", "logs")
+    assert (root / "logs.dvc").read_bytes() == pointer
     message = run(root, "git", "tag", "--list", "--format=%(contents)", "v1.0.0")
     steps = "fetch {0} done; events {0} done; clean {0} done; images {0} done; sources {0} done"
     assert message.splitlines()[:4] == [
@@ -143,7 +146,7 @@ def test_remarks_are_no_news_and_parameters_are(released):
 )
 def test_a_release_that_lacks_a_file_gets_no_tag(finished, monkeypatch, rule):
     """Whatever keeps a file out of the commit."""
-    deceive(monkeypatch, logs=False)
+    deceive(monkeypatch)
     commit = git.commit
 
     def forget(root, paths, message):
@@ -163,7 +166,7 @@ def test_a_release_that_lacks_a_file_gets_no_tag(finished, monkeypatch, rule):
 def test_a_release_whose_files_git_altered_gets_no_tag(finished, monkeypatch):
     (finished.layout.root / ".gitattributes").write_text("*.lock text eol=lf\n")
     git.commit(finished.layout.root, [".gitattributes"], "Treat as text")
-    deceive(monkeypatch, logs=False)
+    deceive(monkeypatch)
     lock = finished.layout.lock
     lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
     with pytest.raises(ReleaseError, match=r"dvc\.lock") as refused:

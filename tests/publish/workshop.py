@@ -149,12 +149,10 @@ def know_storage(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "find_storage", storage)
 
 
-def deceive(patch: pytest.MonkeyPatch, *, logs: bool = True) -> None:
-    """A DVC that finds nothing changed, as it does where size and times are kept; without `logs` it adds none."""
+def deceive(patch: pytest.MonkeyPatch) -> None:
+    """A DVC that finds nothing changed, as it does where size and times are kept."""
     know_storage(patch)
     patch.setattr(dvc, "changed_stages", lambda root: {})
-    if not logs:
-        patch.setattr(dvc, "add", lambda root, path: None)
 
 
 def problem_set(found) -> set[tuple[str, str]]:

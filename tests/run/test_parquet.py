@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from contextlib import suppress
 
 import pandas as pd
@@ -98,6 +99,16 @@ def test_parts_of_a_table_are_read_alone():
     read = read_parquet(content, choose=lambda metadata: ([3], ["obs_id"]))
     assert read.to_pydict() == {"obs_id": [f"{i:010d}" for i in range(30, 40)]}
     assert parquet_bytes(table, rows_per_group=10) == content
+
+
+def test_what_a_killed_writer_left_goes_in_time(tmp_path):
+    path, table = tmp_path / "x.parquet", pa.table({"obs_id": ["0404910601"]})
+    for name, age in (("1-aa", 7200), ("2-bb", 10)):
+        part = tmp_path / f".x.parquet.{name}.part"
+        part.write_bytes(b"PAR1")
+        os.utime(part, (time.time() - age,) * 2)
+    write_parquet(path, table)
+    assert sorted(left.name for left in tmp_path.iterdir()) == [".x.parquet.2-bb.part", "x.parquet"]
 
 
 def bomb(kind: str) -> bytes:

@@ -115,6 +115,15 @@ def act_sleep(task: Task, target: Path, parameters: dict) -> None:
     time.sleep(parameters.get("seconds", 600))
 
 
+def act_meet(task: Task, target: Path, parameters: dict) -> None:
+    """Wait until as many workers as asked for are there."""
+    place = Path(parameters["place"])
+    (place / str(os.getpid())).touch()
+    end = time.monotonic() + 60
+    while len(list(place.iterdir())) < parameters["workers"] and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def act_spawn(task: Task, target: Path, parameters: dict) -> None:
     """Programs below programs, one of them in a session of its own."""
     inner = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"

@@ -16,7 +16,7 @@ from daxa.xray.cleaning.cut import select, standard_cut
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 from daxa.xray.lists.events import open_events
 from daxa.xray.lists.frames import to_icrs
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.lists.sky import header_wcs, pointing_pixel
 
 STEP = 6.548089e-4
 HERE = SkyCoord(150.0, 2.0, unit="deg")
@@ -310,3 +310,12 @@ def test_a_list_without_the_name_of_its_observation_says_what_would_serve(tmp_pa
     events = open_events(path, obs_id="00012345001")
     assert events.obs_id == "00012345001"
     assert any("00012345001" in one for one in events.assumptions)
+
+
+@pytest.mark.parametrize("kind", ["RA", "galactic"])
+def test_the_pointing_lies_where_it_is_in_planes_of_every_frame(kind):
+    plane = told() if kind == "RA" else FORMS["galactic"][1]
+    x, y = pointing_pixel(fits.Header({"RA_PNT": 150.0, "DEC_PNT": 2.0}), plane, 1)
+    assert (x, y) == pytest.approx((500.5, 500.5), abs=0.02)
+    assert pointing_pixel(fits.Header(), plane) is None
+    assert pointing_pixel(fits.Header({"RA_PNT": 330.0, "DEC_PNT": -2.0}), plane) is None

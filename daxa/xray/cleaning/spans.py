@@ -15,7 +15,7 @@ from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import unit_of_cards
 from daxa.xray.lists.events import EventList
 
-__all__ = ["assumption_cards", "restate_span", "span_cards", "stated_assumptions"]
+__all__ = ["assumption_cards", "clock_cards", "restate_span", "span_cards", "stated_assumptions"]
 
 _TOLERANCE = 0.01
 """Share by which a header's exposure may differ from that of the good times."""
@@ -43,6 +43,10 @@ def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, t
     dict
         TSTART, TSTOP (in the unit of TIMEUNIT), DATE-OBS, DATE-END, MJD-OBS, MJD-END to value
         and comment, in the list's time system; empty without any good time.
+
+    See Also
+    --------
+    clock_cards : what TSTART and TSTOP count from.
     """
     good = [intervals for intervals in gtis.values() if len(intervals)]
     if not good:
@@ -56,6 +60,19 @@ def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, t
         cards[f"DATE-{word}"] = (str(date.isot), f"{what} of the good times")
         cards[f"MJD-{word}"] = (float(date.mjd), f"[d] {what} of the good times")
     return cards
+
+
+def clock_cards(events: EventList) -> dict[str, tuple[object, str]]:
+    """What the times of a list count from, in one form for all lists: for products that have no such cards yet."""
+    clock, unit = events.clock, unit_of_cards(events.header, events.primary)
+    return {
+        "MJDREFI": (clock.day, "[d] whole days of the reference of times"),
+        "MJDREFF": (clock.fraction, "[d] and their fraction"),
+        # Readers of world coordinates complain where only one form is there.
+        "DATEREF": (str(Time(clock.day, clock.fraction, format="mjd", scale=clock.scale).isot), "the same as a date"),
+        "TIMEZERO": (clock.zero / unit, "added to all times"),
+        "TIMEUNIT": ("s" if unit == 1.0 else "d", "unit of times"),
+    }
 
 
 def restate_span(header: fits.Header, cards: Mapping[str, tuple[object, str]], *, always: bool = True) -> None:

@@ -18,7 +18,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
-from daxa.xray.cleaning.spans import assumption_cards, span_cards
+from daxa.xray.cleaning.spans import assumption_cards, clock_cards, span_cards
 from daxa.xray.lists.bands import energy_cards
 from daxa.xray.lists.cards import card_text, card_value
 from daxa.xray.lists.events import EventList
@@ -314,7 +314,7 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
         if card_text(source, keyword):
             header[keyword] = card_value(source, keyword)
     header["OBS_ID"] = events.obs_id
-    for keyword, card in span_cards(events, cut.gtis).items():
+    for keyword, card in {**clock_cards(events), **span_cards(events, cut.gtis)}.items():
         header[keyword] = card
     for keyword, card in energy_cards(events.format, cut.pi).items():
         header[keyword] = card

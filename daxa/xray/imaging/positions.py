@@ -16,7 +16,7 @@ from daxa.xray.imaging.limits import chance_of, count_errors, upper_limit
 from daxa.xray.imaging.pairing import check_pair, exposed_seconds
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.frames import to_icrs, to_pixels
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.lists.sky import header_wcs, pointing_pixel
 
 __all__ = ["ROW", "Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"]
 
@@ -141,8 +141,13 @@ def read_field(image: Path, exposure: Path) -> Field:
     if "XCEN" in told and "YCEN" in told:
         x, y = card_number(told, "XCEN"), card_number(told, "YCEN")
     else:
-        # The pointing is in the frame of the list, as the image is.
-        x, y = header_wcs(told).wcs_world2pix(card_number(told, "RA_PNT"), card_number(told, "DEC_PNT"), 1)
+        x, y = pointing_pixel(told, header_wcs(told), 1) or (math.nan, math.nan)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise DataError(
+            "pointing",
+            f"{exposure.name} does not tell where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
+            remedy="make the map anew, or write these cards into its header",
+        )
     ra, dec = to_icrs(header_wcs(told), x, y, 1)
     axis = float(ra), float(dec)
     vignetted = card_text(told, "VIGNET") == "True"

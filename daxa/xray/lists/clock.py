@@ -159,7 +159,11 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
     found = _reference(events) or _reference(primary)
     if found is None:
         if form.mjdref is None:
-            raise _unusable("it does not say where its times count from (MJDREF)")
+            raise DataError(
+                "time",
+                "the times of the event list cannot be read: its headers do not say where they count from",
+                remedy="write MJDREFI and MJDREFF (or MJDREF) into the header of its events",
+            )
         assumptions.append(f"times count from MJD {form.mjdref!r}")
         found = (*divmod(form.mjdref, 1.0), _SAME)
     day, fraction, _ = found

@@ -222,7 +222,12 @@ def _from_others(own: _List, chips: Sequence[int]) -> dict[int, np.ndarray]:
 def _intervals(own: _List, table: Table) -> np.ndarray:
     problem, assumption = compare_clocks(table.header, own.clock, own.events, own.primary)
     if problem:
-        raise _unusable(own.source, f"the GTI table {table.name}, which {problem},")
+        raise DataError(
+            "gti",
+            f"{own.source}: the GTI table {table.name} cannot be used: it {problem}",
+            remedy="use the list as the archive distributes it, or write the good times on the clock of the events, "
+            "with its MJDREF, TIMEZERO, TIMESYS and TIMEREF",
+        )
     if assumption:
         own.said.append(assumption)
     pairs = np.column_stack((table.column("START"), table.column("STOP")))

@@ -39,7 +39,7 @@ from daxa.xray.lists.skycards import (
 )
 from daxa.xray.lists.tables import column_null
 
-__all__ = ["SkyGrid", "find_sky", "header_wcs"]
+__all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
 
 
 _UNITS = {"": "deg", "deg": "deg", "degree": "deg", "degrees": "deg", "arcmin": "arcmin", "arcsec": "arcsec",
@@ -194,6 +194,31 @@ def header_wcs(header: fits.Header) -> WCS:
     if (found.wcs.lngtyp, found.wcs.lattyp) not in PAIRS:
         raise _no_coordinates("are not equatorial, galactic or ecliptic")
     return found
+
+
+def pointing_pixel(header: fits.Header, wcs: WCS, first: int = 0) -> tuple[float, float] | None:
+    """Where a header's pointing lies in an image.
+
+    Parameters
+    ----------
+    header
+        RA_PNT and DEC_PNT, in the frame of the image where that is equatorial, else ICRS.
+    wcs
+        World coordinates of the image.
+    first
+        Number of the first pixel: 0 as numpy, 1 as FITS counts.
+
+    Returns
+    -------
+    tuple of float or None
+        Column and row, not rounded; None where the header tells no pointing, or it has no place in the image's plane.
+    """
+    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return None
+    equatorial = wcs.wcs.lngtyp == "RA"
+    x, y = wcs.wcs_world2pix(ra, dec, first) if equatorial else to_pixels(wcs, ra, dec, first)
+    return (float(x), float(y)) if math.isfinite(x) and math.isfinite(y) else None
 
 
 def _no_coordinates(what: str) -> DataError:
