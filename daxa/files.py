@@ -89,6 +89,7 @@ def read_plain(path: Path, *, limit: int = TEXT_LIMIT) -> bytes:
     Traceback (most recent call last):
     ...
     daxa.errors.DataError: /dev/zero is a device, where a file must be
+      -> remove it: `rm /dev/zero`
     """
     with open_plain(path, limit=limit) as stream:
         content = stream.read(limit + 1)

@@ -200,6 +200,7 @@ def test_run_takes_one_mission_or_many(archive, monkeypatch):
     monkeypatch.setattr("daxa.archive.pipeline.run_pipeline", lambda layout, config, missions: asked.append(missions))
     monkeypatch.setattr("daxa.archive.check.check_parameters", lambda layout, config: None)
     monkeypatch.setattr(daxa.Archive, "status", lambda self: [])
+    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
     for missions in ("xmm", ["xmm"], "XMM-Newton", daxa.Mission("xmm")):
         archive.run(missions)
     assert asked == [("xmm",)] * 4
@@ -212,6 +213,7 @@ def test_a_selection_takes_one_mission_or_many(archive, monkeypatch):
     monkeypatch.setattr(
         "daxa.archive.choose.plan_selection", lambda layout, missions, **_: asked.append(missions and list(missions))
     )
+    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
     archive.select("xmm")
     archive.update("xmm")
     archive.update(["chandra", "xmm"])

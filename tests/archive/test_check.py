@@ -179,10 +179,10 @@ def test_only_regular_files_of_a_sensible_size_are_read(archive, monkeypatch):
     os.mkfifo(archive.params("xmm"))
     (archive.root / "params" / ".#rosat.toml").symlink_to("nobody@nowhere.1")
     (problem,) = find_problems(archive)
-    assert "not a regular file" in problem.message
-    assert "git checkout -- params/xmm.toml" in problem.remedy
-    monkeypatch.setattr("daxa.archive.config._LARGEST", 100)
-    with pytest.raises(ConfigError, match="larger than 100 bytes"):
+    assert "where a file must be" in problem.message
+    assert problem.remedy
+    monkeypatch.setattr("daxa.archive.config.TOML_LIMIT", 100)
+    with pytest.raises(ConfigError, match=r"daxa\.toml: it is larger than"):
         find_problems(archive)
 
 
