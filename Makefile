@@ -6,7 +6,7 @@ VENV ?= .venv
 DIR ?= demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test
+.PHONY: demo test random
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -16,6 +16,11 @@ test: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2
+
+# New random examples; the seed that is printed first brings them back: `make random DAXA_TEST_RANDOM=SEED`.
+random: export DAXA_TEST_RANDOM ?= 1
+random: $(VENV)/.tools
+	$(BIN)/python -m pytest -n 2 -v -m "not journey"
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"daxa needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}: name another with `make PYTHON=...`" if v < (3, 11) else 0)'

@@ -54,7 +54,7 @@ def stage_of(root: Path, workers: int) -> Stage:
     import overhead
 
     tasks = [Task("xmm", "clean", obs_id, "trivial", "1") for obs_id in (root / "selection.txt").read_text().split()]
-    private = root / ".daxa"
+    private = root / ".git" / "daxa"
     places = Places(
         ledger=root / "ledger.parquet",
         products=root / "data",
@@ -110,7 +110,7 @@ def with_dvc(root: Path, count: int, workers: int) -> dict[str, Cost]:
         measure(argv, root)
     (root / "dvc.yaml").write_text(pipeline)
     with (root / ".gitignore").open("a") as ignored:
-        ignored.write("/data\n/logs\n/.daxa\n")
+        ignored.write("/data\n/logs\n")
     argv = [sys.executable, "-m", "dvc", "repro", "-q"]
     return three_runs(root, count, lambda: measure(argv, root), lambda: len(list(root.glob("data/*/product.dat"))))
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive import history
-from daxa.archive.accept import finish_accepted
 from daxa.archive.config import ArchiveConfig, Creator, load_config
+from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.named import (
+    named_missions,
+)
 from daxa.errors import CriteriaError
+from daxa.naming import several
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     import pandas as pd
+    from astropy.units import Quantity
 
     from daxa.archive.choose import SelectionPlan
+    from daxa.archive.problems import Problem
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -30,6 +36,11 @@ if TYPE_CHECKING:
     from daxa.report.coverage import Coverage
     from daxa.report.mosaic import Mosaicked
     from daxa.xray.imaging.positions import Aperture
+
+    Names = str | Mission | Sequence[str | Mission] | None
+    ObsIds = str | int | Sequence[str | int] | None
+    Band = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
+    Bands = Band | Sequence[Band] | None
 
 __all__ = ["Archive", "open"]
 
@@ -52,16 +63,39 @@ class Archive:
     def create(
         cls,
         directory: str | PathLike[str],
-        missions: Sequence[Mission],
+        missions: Mission | Sequence[Mission],
         *,
         title: str = "",
-        creators: Sequence[Creator] = (),
-        remote: str = "",
+        creators: str | Creator | Sequence[str | Creator] = (),
+        remote: str | PathLike[str] = "",
     ) -> Archive:
-        """Select observations and generate the repository; see `daxa.archive.create.create_archive`."""
+        """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
+
+        Parameters
+        ----------
+        directory
+            A new directory; its name becomes the archive's.
+        missions
+            One or several, with conditions: the whole archive of a mission is selected only where
+            ``filter(everything=True)`` says so.
+        title
+            For citations.
+        creators
+            Who made it, one or several: names, or `daxa.archive.config.Creator`.
+        remote
+            Address of the storage that the data are shared through.
+
+        Raises
+        ------
+        CriteriaError
+            No condition says which observations of a mission are wanted.
+        """
         from daxa.archive.create import create_archive
 
-        layout = create_archive(Path(directory), missions, title=title, creators=creators, remote=remote)
+        chosen = [_with_conditions(mission) for mission in several(missions)]
+        people = [creators] if isinstance(creators, Creator) else several(creators)
+        people = [Creator(name=one) if isinstance(one, str) else one for one in people]
+        layout = create_archive(Path(directory), chosen, title=title, creators=people, remote=fspath(remote))
         return cls(layout.root)
 
     @property
@@ -76,7 +110,7 @@ class Archive:
 
     def select(
         self,
-        missions: Sequence[Mission | str] | None = None,
+        missions: Mission | str | Sequence[Mission | str] | None = None,
         *,
         also: bool = False,
         refresh: bool = False,
@@ -85,15 +119,18 @@ class Archive:
     ) -> SelectionPlan:
         """Compare what criteria select with what is selected; see `daxa.archive.choose.plan_selection`.
 
-        Nothing is written until the plan is accepted: ``archive.accept(plan)``.
+        A mission by its name stands for its present criteria.  Nothing is written until the plan is accepted:
+        ``archive.accept(plan)``.
         """
         from daxa.archive.choose import plan_selection
 
-        return plan_selection(self.layout, missions, also=also, refresh=refresh, max_age=max_age, offline=offline)
+        enter_archive(self.layout)
+        asked = None
+        if missions is not None:
+            asked = [one if isinstance(one, str) else _with_conditions(one) for one in several(missions)]
+        return plan_selection(self.layout, asked, also=also, refresh=refresh, max_age=max_age, offline=offline)
 
-    def update(
-        self, missions: Sequence[str] | None = None, *, observe: Callable[[str], None] = lambda name: None
-    ) -> SelectionPlan:
+    def update(self, missions: Names = None, *, observe: Callable[[str], None] = lambda name: None) -> SelectionPlan:
         """Compare what the archive's criteria select on fresh observation tables with what is selected.
 
         Raises
@@ -106,51 +143,113 @@ class Archive:
         from daxa.archive.choose import plan_selection
         from daxa.archive.config import settings_of
 
-        if settings_of(self.config).offline:
+        enter_archive(self.layout)
+        config = self.config
+        if settings_of(config).offline:
             raise CriteriaError(
                 "offline",
                 "an update needs the network",
                 remedy="unset DAXA_OFFLINE; `daxa select` compares on the observation tables at hand",
             )
-        return plan_selection(self.layout, missions, refresh=True, observe=observe)
+        return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
     def accept(self, plan: SelectionPlan) -> str:
         """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
+        enter_archive(self.layout)
         return plan.apply()
 
-    def run(self, missions: Sequence[str] = ()) -> list[Outcome]:
-        """Do what is not done yet and what failed before; answer with the status."""
+    def run(self, missions: Names = ()) -> list[Outcome]:
+        """Do what is not done yet and what failed before; answer with the status.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+
+        Raises
+        ------
+        CriteriaError
+            A mission is not in the archive.
+        ConfigError
+            A params file cannot be used as it is written; nothing was begun.
+        ProgramError
+            A stage stopped.
+        """
+        from daxa.archive.check import check_parameters
         from daxa.archive.pipeline import run_pipeline
 
-        run_pipeline(self.layout, self.config, missions)
+        enter_archive(self.layout)
+        config = self.config
+        check_parameters(self.layout, config)
+        run_pipeline(self.layout, config, named_missions(config, missions))
         return self.status()
 
     def status(self) -> list[Outcome]:
         """One record per mission, step and observation."""
-        return history.status(self.layout, self.config)
+        from daxa.stages.status import outcomes_of, read_status
+
+        return outcomes_of(read_status(self.layout, self.config))
 
     def failures(self) -> list[Outcome]:
         """The records of what failed."""
         return [outcome for outcome in self.status() if outcome.status == "failed"]
 
-    def logs(self, obs_id: str, step: str | None = None) -> str:
+    def check(self) -> list[Problem]:
+        """What is wrong with ``daxa.toml`` and ``params/*.toml``; empty where all is right."""
+        from daxa.archive.check import find_problems
+
+        return find_problems(self.layout)
+
+    def logs(self, obs_id: str | int, step: str | None = None) -> str:
         """What was written while the observation was worked on."""
         return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
 
     def products(
-        self, mission: str | None = None, *, obs_id: str | None = None, kind: str | None = None
+        self,
+        mission: Names = None,
+        *,
+        obs_id: ObsIds = None,
+        kind: str | Sequence[str] | None = None,
+        instrument: str | Sequence[str] | None = None,
+        step: str | Sequence[str] | None = None,
+        band: Bands = None,
     ) -> pd.DataFrame:
-        """Table of products, one row per file."""
-        return history.list_products(self.layout, self.config, mission, obs_id=obs_id, kind=kind)
+        """Table of products, one row per file.
+
+        Parameters
+        ----------
+        mission, obs_id, kind, instrument, step, band
+            Only these, one or several; kinds are those of `daxa.run.product.KINDS`, bands ``"0.5-2 keV"`` or
+            (0.5, 2) in keV.
+
+        Raises
+        ------
+        CriteriaError
+            There is no such mission, kind, instrument or step; the remedy names those that there are.
+        ArchiveError
+            The observation is not selected.
+        """
+        from daxa.archive.products import list_products
+
+        return list_products(
+            self.layout,
+            self.config,
+            mission,
+            obs_id=obs_id,
+            kind=kind,
+            instrument=instrument,
+            step=step,
+            band=band,
+        )
 
     def coverage(
         self,
         targets: object,
         *,
-        missions: Sequence[str] = (),
-        obs_ids: Sequence[str] = (),
-        instruments: Sequence[str] = (),
-        bands: Sequence[tuple[float, float]] = (),
+        missions: Names = None,
+        obs_ids: ObsIds = None,
+        instruments: str | Sequence[str] | None = None,
+        bands: Bands = None,
         aperture: Aperture | None = None,
         workers: int = 0,
         observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
@@ -160,9 +259,11 @@ class Archive:
         Parameters
         ----------
         targets
-            A file or table with columns ``ra`` and ``dec``, as `daxa.query.sample.read_sample` takes it.
+            A file or table with columns ``ra`` and ``dec``, a `~astropy.coordinates.SkyCoord`, (ra, dec) in
+            degrees, a name, or many places and names (`daxa.query.targets.read_targets`).
         missions, obs_ids, instruments, bands
-            What is asked; what is empty is all.  Bands are (from, to) in keV.
+            Only these, one or several; by default all.  Bands are ``"0.5-2 keV"``, (0.5, 2) in keV, or two
+            quantities.
         aperture
             How counts are taken (`daxa.xray.imaging.positions.Aperture`).
         workers, observe
@@ -176,7 +277,7 @@ class Archive:
         from daxa.report.coverage import cover_targets
         from daxa.report.imaged import Asked
 
-        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), tuple(bands))
+        asked = Asked(missions, obs_ids, instruments, bands)
         return cover_targets(
             self.layout, self.config, targets, asked, aperture=aperture, workers=workers, observe=observe
         )
@@ -185,10 +286,10 @@ class Archive:
         self,
         directory: str | PathLike[str],
         *,
-        missions: Sequence[str] = (),
-        obs_ids: Sequence[str] = (),
-        instruments: Sequence[str] = (),
-        band: tuple[float, float] | None = None,
+        missions: Names = None,
+        obs_ids: ObsIds = None,
+        instruments: str | Sequence[str] | None = None,
+        band: Bands = None,
         pixel_arcsec: float = 0.0,
         weights: Mapping[str, float] | None = None,
         observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
@@ -200,14 +301,15 @@ class Archive:
         directory
             Where the files go, outside the archive.
         missions, obs_ids, instruments, band
-            What goes in; what is empty is all, but the band must be one: (from, to) in keV.
+            Only these, one or several; by default all.  The band must be one: ``"0.5-2 keV"``, (0.5, 2) in keV,
+            or two quantities.
         pixel_arcsec, weights, observe
             As for `daxa.report.mosaic.mosaic_archive`.
         """
         from daxa.report.imaged import Asked
         from daxa.report.mosaic import mosaic_archive
 
-        asked = Asked(tuple(missions), tuple(obs_ids), tuple(instruments), (band,) if band else ())
+        asked = Asked(missions, obs_ids, instruments, band)
         return mosaic_archive(
             self.layout,
             self.config,
@@ -222,12 +324,14 @@ class Archive:
         """Commit and tag what is there; give the tag's name.  See `daxa.publish.release.make_release`."""
         from daxa.publish.release import make_release
 
+        enter_archive(self.layout)
         return make_release(self.layout, self.config, message, include=include, force=force).tag
 
     def push(self, *, remote: str = "") -> PushReport:
         """Send the data of every release to the remote, and prove that it holds them."""
         from daxa.publish.push import push_releases
 
+        enter_archive(self.layout)
         return push_releases(self.layout, remote=remote)
 
     def pull(
@@ -277,6 +381,33 @@ class Archive:
         )
 
 
+def _only(names: Sequence[str]) -> str | None:
+    return names[0] if len(names) == 1 else None
+
+
+def _with_conditions(mission: object) -> Mission:
+    """A mission of which something was asked."""
+    from daxa.query import Mission
+    from daxa.query.criteria import Criteria
+
+    if isinstance(mission, str):
+        mission = Mission(mission)
+    if not isinstance(mission, Mission):
+        raise CriteriaError(
+            "mission",
+            f"{str(mission)[:100]!r} is not a mission",
+            remedy='give daxa.Mission("xmm").filter(...), or several of them',
+        )
+    if mission.criteria == Criteria():
+        raise CriteriaError(
+            "nothing-asked",
+            f"no condition says which observations of {mission.spec.title} are wanted",
+            remedy=f'add conditions: daxa.Mission("{mission.name}").filter(target="Abell 907"); '
+            "filter(everything=True) selects the whole archive",
+        )
+    return mission
+
+
 def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, str]:
     """Mission to table cells, one per step, that count what is done and what failed."""
     counts = Counter((outcome.mission, outcome.step, outcome.status) for outcome in outcomes)
@@ -290,15 +421,31 @@ def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, st
     return cells
 
 
-def open(directory: str | PathLike[str] = ".") -> Archive:  # noqa: A001 - daxa.open reads as intended
-    """Open the archive in a directory, and finish a change of its selection that was interrupted.
+def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archive:  # noqa: A001 - daxa.open reads as intended
+    """Open the archive in a directory.
+
+    Looking at an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
+    `Archive.release`, `Archive.push`) first check that nothing in it is foreign, and finish a change of its
+    selection that was interrupted.
+
+    Parameters
+    ----------
+    directory
+        The archive's.
+    acting
+        Do at once what the methods that act do first.
 
     Raises
     ------
     ArchiveError
-        There is none, or it is in use by another process.
+        There is none, it is in use by another process (`acting`), or it holds what could do harm
+        (`daxa.errors.UntrustedArchive`).
+    ConfigError
+        Its ``daxa.toml`` cannot be used.
     """
     layout = Layout(Path(directory).expanduser().absolute())
-    load_config(layout)
-    finish_accepted(layout)
+    if acting:
+        enter_archive(layout)
+    else:
+        check_archive(layout)
     return Archive(layout.root)

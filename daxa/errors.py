@@ -7,6 +7,7 @@
     |   +-- CriteriaError         criteria.*   what was asked for        exit 3
     |   +-- ConfigError           config.*     settings and parameters   exit 4
     |   +-- ArchiveError          archive.*    the archive as it stands  exit 5
+    |   |   +-- UntrustedArchive  untrusted.*  its files could do harm   exit 14
     |   +-- ReleaseError          release.*    would not be honest       exit 6
     |   +-- VerifyError           verify.*     data differ from ledger   exit 7
     |   +-- NotPossible           impossible.* physics or format forbid  exit 8
@@ -17,7 +18,8 @@
         +-- ProgramError          program.*    Git, DVC, a mission tool  exit 13
 
 An error carries a stable ``code`` for machines, a message that names the ObsID
-or the file, and a ``remedy`` that says what to do next.  Whatever is raised
+or the file (with its whole path), and a ``remedy`` that says what to do next; its
+``str`` holds both, as tracebacks and notebooks show it.  Whatever is raised
 outside this tree is a bug, and keeps its traceback.
 
 ``environmental`` errors mean that no observation can go on: they stop a stage.
@@ -37,6 +39,7 @@ __all__ = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "UntrustedArchive",
     "UserError",
     "VerifyError",
     "WorldError",
@@ -58,9 +61,12 @@ class DaxaError(Exception):
 
     Examples
     --------
-    >>> error = CriteriaError("position", "'12h' is no position", remedy="give RA,DEC in degrees")
+    >>> error = CriteriaError("position", "'12h' is not a valid position", remedy="give RA,DEC in degrees")
     >>> error.code, error.exit_code
     ('criteria.position', 3)
+    >>> print(error)
+    '12h' is not a valid position
+      -> give RA,DEC in degrees
     """
 
     family = "daxa"
@@ -77,6 +83,9 @@ class DaxaError(Exception):
     def code(self) -> str:
         """The stable code, such as ``criteria.empty``."""
         return f"{self.family}.{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.remedy}" if self.remedy else self.message
 
     def __reduce__(self):
         return (_rebuild, (type(self), self.name, self.message, self.remedy))
@@ -113,6 +122,13 @@ class ArchiveError(UserError):
     family = "archive"
     exit_code = 5
     environmental = True
+
+
+class UntrustedArchive(ArchiveError):
+    """The archive holds what daxa never puts into one, and what could harm whoever works with it."""
+
+    family = "untrusted"
+    exit_code = 14
 
 
 class ReleaseError(UserError):

@@ -3,27 +3,59 @@
 Arrow's own threads may outlive a reading.  One that still holds a Python object when
 the interpreter ends aborts the process, after all was well (apache/arrow issues 34314
 and 50482), so none is asked for: the tables here are read in milliseconds.
+
+A file that daxa writes is sealed: between the pages and the footer, where the format leaves
+room, stands the SHA-256 of all its other bytes.  Page checksums alone would cover neither
+the headers of pages nor the footer.  A file without a seal was written by another program.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import os
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from daxa.errors import StorageError
+from daxa.files import read_plain
+from daxa.parquet_pages import DICTIONARY, PLAIN_ENCODINGS, Chunk, chunks_of, walk_pages
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["parquet_bytes", "read_parquet", "to_frame", "write_parquet"]
 
+_LARGEST = 1 << 30
+"""Bytes of a file that are read; the largest tables of all observations have 0.1 GB."""
 
-def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "none") -> bytes:
+_UNPACKED = 1 << 30
+"""Bytes that a table may take in memory."""
+
+_AT_ONCE = 64 << 20
+"""Bytes that a batch may take, where the table's own size cannot be known beforehand."""
+
+_ABANDONED = 3600.0
+"""Seconds after which nobody writes a part of a file any more."""
+
+_SEAL = b"daxa-sha256:"
+_SEALED = len(_SEAL) + 64
+_TAIL = 8
+"""Bytes behind the footer: its length, and ``PAR1``."""
+
+_STRINGS, _ITEMS, _NESTED = 16 << 20, 200_000, 32
+"""Limits on the footer: bytes of a text, entries of a list, depth of the schema."""
+
+
+def parquet_bytes(
+    table: pa.Table, *, compression: Literal["none", "zstd"] = "none", rows_per_group: int | None = None
+) -> bytes:
     """A table as a Parquet file: equal tables give equal bytes (for one version of pyarrow).
 
     Parameters
@@ -32,6 +64,8 @@ def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "no
         What to write, with its metadata.
     compression
         ``none`` for what Git keeps, which then packs versions as small differences.
+    rows_per_group
+        Rows that are read together; who looks for a few rows reads no others.
 
     Examples
     --------
@@ -44,11 +78,49 @@ def parquet_bytes(table: pa.Table, *, compression: Literal["none", "zstd"] = "no
 
     sink = pa.BufferOutputStream()
     # Without dictionaries: whether one is used depends on the rows, and so would the differences that Git packs.
-    pq.write_table(table, sink, compression=compression, use_dictionary=False, version="2.6", data_page_version="1.0")
-    return sink.getvalue().to_pybytes()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=rows_per_group,
+        compression=compression,
+        use_dictionary=False,
+        version="2.6",
+        data_page_version="1.0",
+        write_page_checksum=True,
+    )
+    return _sealed(sink.getvalue().to_pybytes())
 
 
-def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "zstd"] = "none") -> None:
+def _sealed(content: bytes) -> bytes:
+    split = _footer(content)
+    head, foot = content[:split] + _SEAL, content[split:]
+    return head + hashlib.sha256(head + foot).hexdigest().encode() + foot
+
+
+def _footer(content: bytes) -> int:
+    """Where the footer begins, 0 where the end of the file cannot be right."""
+    return max(len(content) - _TAIL - int.from_bytes(content[-_TAIL:-4], "little"), 0)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether the seal, if there is one, holds."""
+    split = _footer(content)
+    head, seal = content[: split - 64], content[split - 64 : split]
+    if split < _SEALED or not head.endswith(_SEAL):
+        # A damaged length of the footer points elsewhere.
+        return _SEAL not in content[-_TAIL - _SEALED - (1 << 20) :]
+    digest = hashlib.sha256(head)
+    digest.update(content[split:])
+    return digest.hexdigest().encode() == seal
+
+
+def write_parquet(
+    path: Path,
+    table: pa.Table,
+    *,
+    compression: Literal["none", "zstd"] = "none",
+    rows_per_group: int | None = None,
+) -> None:
     """Write `parquet_bytes` to a file, replacing an older one at once.
 
     The directory is made when absent.
@@ -67,7 +139,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
     ...     read_parquet(Path(place, "new", "one.parquet"))["obs_id"].to_pylist()
     ['0404910601']
     """
-    content = parquet_bytes(table, compression=compression)
+    content = parquet_bytes(table, compression=compression, rows_per_group=rows_per_group)
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +148,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
+        _sweep(path)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
@@ -86,35 +159,151 @@ def write_parquet(path: Path, table: pa.Table, *, compression: Literal["none", "
         ) from None
 
 
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of this file have left; none writes for an hour."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.lstat().st_mtime > _ABANDONED:
+                part.unlink()
+
+
 def read_parquet(
-    source: Path | BinaryIO | bytes, *, check: Callable[[pa.Schema, int, int], None] | None = None
+    source: Path | BinaryIO | bytes,
+    *,
+    check: Callable[[pa.Schema, int, int], None] | None = None,
+    choose: Callable[[pq.FileMetaData], tuple[list[int], list[str] | None]] | None = None,
+    limit: int = _UNPACKED,
 ) -> pa.Table:
-    """The whole table, in the calling thread.
+    """The table, in the calling thread, with every value valid for its type.
 
     Parameters
     ----------
     source
-        A file, by path or open, or its content.
+        A file, by path or open, or its content.  A path may be no link; a file of the user's own is opened first.
     check
         Called before any row is read, with the schema, the number of rows, and the bytes
         that the rows say they take in memory; raises when they are too many.
+    choose
+        Given the file's metadata, tells which row groups and which columns are read (None for
+        all columns); all of the table by default.
+    limit
+        Bytes that the table may take in memory.
 
     Raises
     ------
     OSError
         The file cannot be read.
+    DataError
+        It is a link, device or pipe, or larger than any table of daxa's.
     pyarrow.ArrowException
-        It is no Parquet file, or damaged.
+        It is no Parquet file, or damaged, or unpacks to more than the limit.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source, memory_map=False) as file:
-        if check is not None:
-            metadata = file.metadata
-            unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-            check(file.schema_arrow, metadata.num_rows, unpacked)
-        return file.read(use_threads=False)
+    content = _content(source, max(limit, _LARGEST))
+    if not _is_whole(content):
+        raise pa.ArrowInvalid("its bytes are not those that were written")
+    try:
+        file = pq.ParquetFile(
+            pa.BufferReader(content),
+            memory_map=False,
+            page_checksum_verification=True,
+            thrift_string_size_limit=_STRINGS,
+            thrift_container_size_limit=_ITEMS,
+            schema_depth_limit=_NESTED,
+        )
+        schema, metadata = file.schema_arrow, file.metadata
+        chunks = _checked_chunks(content, metadata)
+        groups, columns = list(range(metadata.num_row_groups)), None
+        if choose is not None:
+            groups, columns = choose(metadata)
+        claimed, most = _unpacked(content, _chosen(chunks, metadata, groups, columns), limit)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise pa.ArrowInvalid(f"its footer or pages cannot be read: {error}") from None
+    if check is not None:
+        check(schema, metadata.num_rows, claimed)
+    if claimed > limit:
+        raise pa.ArrowInvalid(f"it unpacks to {claimed} bytes, of which {limit} are allowed")
+    try:
+        if most <= limit:
+            table = file.read_row_groups(groups, columns=columns, use_threads=False)
+        else:
+            size = max(1, min(metadata.num_rows * _AT_ONCE // most, metadata.num_rows))
+            table = _limited(file.iter_batches(size, row_groups=groups, columns=columns, use_threads=False), limit)
+        table.validate(full=True)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise error if isinstance(error, pa.ArrowException) else pa.ArrowInvalid(str(error)) from None
+    return table
+
+
+def _content(source: Path | BinaryIO | bytes, largest: int) -> bytes:
+    if isinstance(source, Path):
+        return read_plain(source, limit=largest)
+    return source if isinstance(source, bytes) else source.read(largest)
+
+
+def _checked_chunks(content: bytes, metadata: pq.FileMetaData) -> list[list[Chunk]]:
+    """The columns of each row group as the footer has them, after what pyarrow takes for granted was checked."""
+    groups = chunks_of(content[_footer(content) : -_TAIL])
+    leaves = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    for group in groups:
+        if [chunk.path for chunk in group] != [leaf.path for leaf in leaves]:
+            raise ValueError("its columns are not those of its schema")
+        for chunk, leaf in zip(group, leaves, strict=True):
+            most = (leaf.max_repetition_level + 1, leaf.max_definition_level + 1)
+            if any(count not in (0, wanted) for count, wanted in zip(chunk.levels, most, strict=True)):
+                raise ValueError(f"the statistics of {chunk.path} cannot be")
+    return groups
+
+
+def _chosen(
+    chunks: Sequence[Sequence[Chunk]], metadata: pq.FileMetaData, groups: Sequence[int], columns: Sequence[str] | None
+) -> list[tuple[Chunk, pq.ColumnSchema]]:
+    """What is to be read, column by column."""
+    return [
+        (chunk, metadata.schema.column(index))
+        for group in groups
+        for index, chunk in enumerate(chunks[group])
+        if columns is None or any(f"{chunk.path}.".startswith(f"{one}.") for one in columns)
+    ]
+
+
+def _unpacked(content: bytes, chosen: Iterable[tuple[Chunk, pq.ColumnSchema]], limit: int) -> tuple[int, int]:
+    """Bytes that the chosen part takes by what its pages say, and the most that it can take.
+
+    The two differ where a value may be told by reference to another one (dictionaries, prefixes).
+
+    Raises
+    ------
+    ValueError
+        The pages cannot be, or those of nested columns could take more than the limit.
+    """
+    claimed = most = 0
+    for chunk, leaf in chosen:
+        pages = list(walk_pages(content, chunk.begin, chunk.end))
+        values = sum(page.values for page in pages if page.kind != DICTIONARY)
+        plain = sum(page.unpacked for page in pages) + values * (16 + max(leaf.length or 0, 0))
+        largest = values * max((page.unpacked for page in pages), default=0)
+        referring = any(page.kind == DICTIONARY or page.encoding not in PLAIN_ENCODINGS for page in pages)
+        if referring and leaf.max_repetition_level and largest > limit:
+            raise ValueError(f"nobody can tell what {chunk.path} unpacks to")
+        claimed += plain
+        most += max(plain, largest) if referring else plain
+    return claimed, most
+
+
+def _limited(read: Iterable[pa.RecordBatch], limit: int) -> pa.Table:
+    """A few rows at a time, until they take more than the limit."""
+    import pyarrow as pa
+
+    batches, taken = [], 0
+    for batch in read:
+        taken += batch.nbytes
+        if taken > limit:
+            raise pa.ArrowInvalid(f"it unpacks to more than {limit} bytes")
+        batches.append(batch)
+    return pa.Table.from_batches(batches)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -5,12 +5,12 @@ Tables, JSON and exit codes are renderings of these records.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["Outcome", "Status"]
 
-Status = Literal["done", "kept", "failed", "skipped", "removed", "todo"]
+Status = Literal["done", "kept", "outdated", "failed", "skipped", "altered", "absent", "removed", "todo"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,17 @@ class Outcome:
     mission, step, obs_id
         Which task.
     status
-        ``done`` now, ``kept`` from before, ``failed``, ``skipped`` because an
-        earlier step failed, ``removed`` from the archive, or still ``todo``.
+        What a run did: ``done`` now, ``kept`` from before, ``failed``, ``skipped`` because an
+        earlier step failed, or ``removed`` from the archive.  What stands there, without a run:
+        ``done``, ``failed``, ``skipped``; ``outdated``: what is asked for has changed since;
+        ``altered``: a file is not what the ledger says; ``absent``: its files are not here;
+        ``todo``.
     reason
         Why: the code of an error, or the reason of the plan.
     seconds
         How long it took; 0 where nothing ran.
+    why
+        More of the reason, for people: which parameter, which step before; may be empty.
 
     Examples
     --------
@@ -41,7 +46,8 @@ class Outcome:
     status: Status
     reason: str = ""
     seconds: float = 0.0
+    why: str = ""
 
     def as_dict(self) -> dict[str, str | float]:
         """The record as plain values, ready for JSON."""
-        return asdict(self)
+        return dict(vars(self))

@@ -46,6 +46,10 @@ class Settings:
         How many observations are fetched at once (HEASARC bears 4-6 connections).
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
+    answer_timeout, minimum_rate
+        Seconds that a whole answer may take (unless given, five times `read_timeout`, but no more
+        than the larger of twice it and two minutes), and the bytes per second that it must
+        bring on average to take longer.
 
     Examples
     --------
@@ -66,6 +70,19 @@ class Settings:
     downloads: int = 4
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    answer_timeout: float = 0.0
+    minimum_rate: float = 10_000.0
+
+    @property
+    def answer_seconds(self) -> float:
+        """Seconds that a whole answer may take, however short it is.
+
+        Examples
+        --------
+        >>> Settings().answer_seconds, Settings(read_timeout=2.0).answer_seconds
+        (120.0, 10.0)
+        """
+        return self.answer_timeout or min(5 * self.read_timeout, max(120.0, 2 * self.read_timeout))
 
 
 _STAND_IN = "_DAXA_HOME"

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are the same in every run, so that no change is stopped by a draw that it did not cause.
+# `make random` (DAXA_TEST_RANDOM=1, or a seed of an earlier run) draws new ones.
+RANDOM = int(os.environ.get("DAXA_TEST_RANDOM") or 0)
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("random", deadline=None, database=None, print_blob=True)
+settings.load_profile("random" if RANDOM else "ci")
 
 # A shell that runs the tests in the background lets them, and all that they start, ignore interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of random examples before Hypothesis reads it; workers of pytest-xdist get the same."""
+    if RANDOM and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(RANDOM if RANDOM > 1 else secrets.randbits(32) + 2)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the seed of random examples, with which they come again."""
+    return f"random examples: again with DAXA_TEST_RANDOM={config.option.hypothesis_seed}" if RANDOM else None
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Name it also where a quiet run shows no header."""
+    if line := pytest_report_header(config):
+        terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ ERRORS = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "UntrustedArchive",
     "UserError",
     "VerifyError",
     "WorldError",

@@ -1,25 +1,26 @@
 """Put several tracked files of an archive in place together, and commit them.
 
-The new files are written aside and checked.  One rename of their directory decides: before
-it nothing has happened, after it they will take their places, if need be when the archive is
-opened the next time after a kill.  Until then no stage begins.
+The new files are written aside, checked, and on the disk.  One rename of their directory
+decides: before it nothing has happened, after it they will take their places, if need be after
+a kill when the next verb that acts begins.  Until then no stage begins.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import ArchiveError, StorageError
+from daxa.errors import ArchiveError, DataError, StorageError
+from daxa.files import open_plain, parse_json, read_plain, sync
 from daxa.run.task import canonical
 
 __all__ = ["accept_files", "finish_accepted", "refuse_unfinished"]
@@ -30,7 +31,17 @@ _OURS = re.compile(
     r"|params/[\w-]+\.toml|(selection|upstream)/[\w-]+\.parquet",
     re.ASCII,
 )
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
+_LARGEST = 1 << 30
 _PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What is about to happen: the commit's message, and of each file the digests of the old and the new content."""
+
+    message: str
+    files: Mapping[str, tuple[str, str]]
 
 
 def accept_files(layout: Layout, message: str, write: Callable[[Layout], None]) -> str:
@@ -65,6 +76,7 @@ def accept_files(layout: Layout, message: str, write: Callable[[Layout], None]) 
             write(Layout(part))
             _prepare(layout, part, message)
             part.rename(layout.accepted)
+            sync(layout.private)
         except OSError as error:
             raise StorageError(
                 "unwritable", f"{layout.root} cannot be written: {error}", remedy="free some space, then try again"
@@ -86,7 +98,7 @@ def finish_accepted(layout: Layout) -> None:
     ArchiveError
         A stage or DVC is at work, or one of the files was changed since.
     """
-    if layout.accepted.is_dir():
+    if os.path.lexists(layout.accepted):
         with _alone(layout):
             _finish(layout)
 
@@ -99,11 +111,11 @@ def refuse_unfinished(layout: Layout) -> None:
     ArchiveError
         Accepted files have not all taken their places.
     """
-    if layout.accepted.is_dir():
+    if os.path.lexists(layout.accepted) and _read_note(layout) is not None:
         raise ArchiveError(
             "unfinished",
             f"a change of the selection in {layout.root} has not ended",
-            remedy="run `daxa status`, which finishes it, then try again",
+            remedy="run `daxa run`, which finishes it first, then processes what is new",
         )
 
 
@@ -112,32 +124,35 @@ def _prepare(layout: Layout, part: Path, message: str) -> None:
     files = sorted(path for path in part.rglob("*") if path.is_file())
     names = [path.relative_to(part).as_posix() for path in files]
     digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in names}
-    note = part / _NOTE
-    note.write_text(canonical({"message": message, "files": digests}), encoding="utf-8")
-    for path in (*files, note):
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
+    (part / _NOTE).write_text(canonical({"message": message, "files": digests}), encoding="utf-8")
+    for path in sorted(part.rglob("*")):
+        sync(path)
+    sync(part)
 
 
 def _finish(layout: Layout) -> str:
-    if not layout.accepted.is_dir():
+    if not os.path.lexists(layout.accepted):
         return ""
-    note = json.loads((layout.accepted / _NOTE).read_bytes())
-    files = {name: pair for name, pair in note["files"].items() if _OURS.fullmatch(name)}
+    note = _read_note(layout)
+    if note is None:
+        _set_aside(layout)
+        return ""
     with _stages_held_off(layout):
-        for name, (before, after) in files.items():
+        for name, (before, after) in note.files.items():
             if _digest(layout.root / name) not in (before, after):
                 raise ArchiveError(
                     "changed-meanwhile",
                     f"{layout.root / name} was changed while a new one was about to replace it",
                     remedy=f"try again; if it stays so, restore it with `git checkout -- {name}`",
                 )
-        for name, (_, after) in files.items():
+        for name, (_, after) in note.files.items():
             target = layout.root / name
             if _digest(target) != after:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (layout.accepted / name).replace(target)
-        commit = git.commit(layout.root, list(files), note["message"])
+        for directory in {(layout.root / name).parent for name in note.files}:
+            sync(directory)
+        commit = git.commit(layout.root, list(note.files), note.message)
     done = layout.accepted.with_name(f"{layout.accepted.name}.part")
     shutil.rmtree(done, ignore_errors=True)
     layout.accepted.rename(done)
@@ -145,10 +160,36 @@ def _finish(layout: Layout) -> str:
     return commit
 
 
+def _read_note(layout: Layout) -> _Note | None:
+    """What was accepted, if it can still be done; None when the note or a file is not whole."""
+    path = layout.accepted / _NOTE
+    try:
+        said = parse_json(read_plain(path), path)
+        files = {str(name): (str(before), str(after)) for name, (before, after) in said["files"].items()}
+        message = said["message"]
+    except (OSError, DataError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    known = all(_OURS.fullmatch(name) and all(map(_DIGEST.fullmatch, pair)) for name, pair in files.items())
+    if not files or not known or not isinstance(message, str):
+        return None
+    there = all(
+        after in (_digest(layout.accepted / name), _digest(layout.root / name)) for name, (_, after) in files.items()
+    )
+    return _Note(message, files) if there else None
+
+
+def _set_aside(layout: Layout) -> None:
+    """Take what cannot be finished out of the way; a file that has already taken its place differs from Git's."""
+    aside = layout.accepted.with_name(f"{layout.accepted.name}.damaged")
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    layout.accepted.rename(aside)
+
+
 def _begun(layout: Layout) -> bool:
     """Whether a file has taken its place already."""
-    note = json.loads((layout.accepted / _NOTE).read_bytes())
-    return any(not (layout.accepted / name).exists() for name in note["files"])
+    note = _read_note(layout)
+    return note is not None and any(not (layout.accepted / name).exists() for name in note.files)
 
 
 @contextmanager
@@ -190,4 +231,9 @@ def _stages_held_off(layout: Layout) -> Iterator[None]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    """SHA-256 of a regular file, '' where there is none."""
+    try:
+        with open_plain(path, limit=_LARGEST) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""

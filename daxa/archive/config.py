@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +12,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import ArchiveError, ConfigError
-from daxa.missions import find_mission
+from daxa.archive.problems import Problem, refuse, table_name
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
+from daxa.files import TOML_LIMIT, parse_toml, read_plain
+from daxa.missions import find_mission, mission_names
+from daxa.naming import did_you_mean
+from daxa.quantities import normalise
 from daxa.settings import Settings, load_settings
 
 __all__ = [
@@ -27,19 +29,19 @@ __all__ = [
     "Policy",
     "RunLimits",
     "effective_parameters",
+    "judge_config",
+    "judge_tables",
     "load_config",
     "load_parameters",
     "load_software",
     "parse_config",
+    "read_content",
+    "read_tables",
     "settings_of",
 ]
 
 FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
-
-_NUMBER = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(?:-\s*({_NUMBER}))?\s*([A-Za-z%]+)\s*", re.ASCII)
-"""A number or a range with a unit: ``0.50 keV``, ``10-12 keV``."""
 
 
 class _Table(BaseModel):
@@ -103,6 +105,8 @@ class Locked:
     version: str
 
 
+_TABLES: Mapping[str, type[_Table]] = {"creators": Creator, "policy": Policy, "run": RunLimits}
+
 FETCH_SOFTWARE = Locked("daxa", "1")
 """Version of the way in which files are chosen and fetched."""
 
@@ -117,28 +121,80 @@ def load_config(layout: Layout) -> ArchiveConfig:
     ConfigError
         It cannot be used.
     """
-    if not layout.config.is_file():
+    if not layout.config.exists():
         raise ArchiveError(
             "not-an-archive",
             f"{layout.root} is not a daxa archive: it has no daxa.toml",
             remedy="go to an archive's directory, or make one with `daxa init`",
         )
-    return parse_config(layout.config.read_bytes(), layout.config)
+    content, problems = read_content(layout.config)
+    refuse(problems)
+    return parse_config(content, layout.config)
 
 
 def parse_config(content: bytes, path: Path) -> ArchiveConfig:
-    """Validate the content of a ``daxa.toml``; `path` is for messages."""
-    try:
-        config = ArchiveConfig.model_validate(_parse(content, path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            "invalid", f"{path}: {place}: {first['msg'].lower()}", remedy=f"correct {place} in {path.name}"
-        ) from None
-    for mission in config.missions:
-        find_mission(mission)
+    """Validate the content of a ``daxa.toml``; `path` is for messages.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be used; all that is wrong is told at once.
+    """
+    config, problems = judge_config(content, path)
+    refuse(problems)
     return config
+
+
+def judge_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list[Problem]]:
+    """The configuration that a ``daxa.toml`` holds, None where it cannot be used, and all that is wrong with it."""
+    tables, problems = read_tables(content, path)
+    try:
+        config = ArchiveConfig.model_validate(tables) if tables is not None else None
+    except ValidationError as error:
+        return None, [*problems, *(_invalid(path, one) for one in error.errors(include_url=False))]
+    if config is not None:
+        problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
+        problems += _service_problems(path, config.services)
+    return None if problems else config, problems
+
+
+def _invalid(path: Path, error: Any) -> Problem:
+    """What pydantic says of one value, with the nearest key in place of one that there is not."""
+    *table, key = map(str, error["loc"]) if error["loc"] else ("",)
+    if error["type"] == "extra_forbidden":
+        known = _TABLES.get(table[0] if table else "", ArchiveConfig).model_fields
+        message = f"there is no key {key[:100]!r}{did_you_mean(key, known)}"
+        return Problem(path, ".".join(table), key, message, f"use {', '.join(known)}, or remove it", "unknown-key")
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return Problem(path, ".".join(table), key, message, f"correct {'.'.join((*table, key))} in {path.name}")
+
+
+def _is_mission(name: str) -> bool:
+    try:
+        find_mission(name)
+    except CriteriaError:
+        return False
+    return True
+
+
+def _no_mission(path: Path, name: str) -> Problem:
+    known = mission_names(processed=True)
+    message = f"there is no mission called {name[:100]!r}{did_you_mean(name, known)}"
+    return Problem(path, table_name("missions", name), "", message, f"use {', '.join(known)}", "mission")
+
+
+def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Problem]:
+    known = [field.name for field in fields(Settings) if field.default.__class__ is str and "://" in field.default]
+    for key, address in services.items():
+        if key not in known:
+            message = f"there is no service {key[:100]!r}{did_you_mean(key, known)}"
+            yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
+            continue
+        try:
+            # Places that no address depends on, so that none is looked for.
+            load_settings({key: address}, environ={"DAXA_STORE": "/", "DAXA_CACHE": "/"}, user_file=None)
+        except ConfigError as error:
+            yield Problem(path, "services", key, error.message, "give an address that begins with https://")
 
 
 def settings_of(config: ArchiveConfig) -> Settings:
@@ -149,24 +205,45 @@ def settings_of(config: ArchiveConfig) -> Settings:
 def load_parameters(layout: Layout, mission: str) -> dict[str, dict[str, Any]]:
     """Read ``params/<mission>.toml``: one table per step.
 
+    What stands in the tables is judged by `daxa.archive.check`.
+
     Raises
     ------
     ConfigError
-        It is absent, names unknown steps, or holds what DVC cannot follow (dates, nan).
+        It is absent, names unknown steps or malformed ObsIDs, or holds what DVC cannot follow (dates, nan).
+    """
+    tables, problems = judge_tables(layout, mission)
+    refuse(problems)
+    return tables
+
+
+def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """The tables of a mission's params file by step, and what is wrong with its structure.
+
+    A table or an override that cannot be used is left out of the tables.
     """
     path = layout.params(mission)
-    tables = _read(path)
-    if unknown := sorted(set(tables) - set(STEPS)):
-        raise ConfigError(
-            "unknown-step", f"{path}: there is no step {unknown[0]!r}", remedy=f"use the tables {', '.join(STEPS)}"
-        )
-    if absent := [step for step in STEPS if not isinstance(tables.get(step), dict)]:
-        raise ConfigError(
-            "no-step", f"{path} has no table [{absent[0]}]", remedy=f"add a line [{absent[0]}], even if nothing follows"
-        )
-    for obs_id in [key for table in tables.values() for key in _overrides(table, path)]:
-        find_mission(mission).check_obs_id(obs_id)
-    return tables
+    content, problems = read_content(path)
+    if content is None:
+        return {}, problems
+    tables, problems = read_tables(content, path)
+    if tables is None:
+        return {}, problems
+    for name in [name for name in tables if name not in STEPS]:
+        message = f"there is no step {name[:100]!r}{did_you_mean(name, STEPS)}"
+        problems.append(Problem(path, "", name, message, f"use the tables {', '.join(STEPS)}", "unknown-step"))
+    kept = {}
+    for step in STEPS:
+        if not isinstance(tables.get(step), dict):
+            remedy = f"add a line [{step}], even if nothing follows"
+            problems.append(Problem(path, "", step, f"there is no table [{step}]", remedy, "no-step"))
+            continue
+        overrides, wrong = _overrides(tables[step], step, path, mission)
+        problems += wrong
+        kept[step] = {key: value for key, value in tables[step].items() if key != "obs"}
+        if overrides:
+            kept[step]["obs"] = overrides
+    return kept, problems
 
 
 def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str) -> dict[str, Any]:
@@ -180,7 +257,7 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
     """
     table = dict(tables[step])
     override = table.pop("obs", {}).get(obs_id, {})
-    return {key: _normalise(value) for key, value in sorted({**table, **override}.items())}
+    return {key: normalise(value) for key, value in sorted({**table, **override}.items())}
 
 
 def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
@@ -199,59 +276,82 @@ def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
     return locked
 
 
-def _overrides(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    overrides = table.get("obs", {})
-    if not isinstance(overrides, dict) or not all(isinstance(value, dict) for value in overrides.values()):
-        raise ConfigError(
-            "override", f"{path}: an override is not a table", remedy='write it as [clean.obs."0404910601"]'
-        )
-    return overrides
+def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The tables of a TOML file, None where it is none, and values that DVC cannot follow; `path` is for messages.
+
+    Dates crash DVC, and nan is always changed.
+    """
+    try:
+        tables = parse_toml(content, path)
+    except DataError as error:
+        return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
+        remedy = "correct the line that is named: texts, dates and ObsIDs stand in quotation marks"
+        return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]
+    return tables, list(_untrackable(tables, path, ()))
 
 
-def _normalise(value: Any) -> Any:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
-        if not (found := _QUANTITY.fullmatch(value)):
-            return value
-        return f"{'-'.join(repr(float(number)) for number in found.groups()[:2] if number)} {found[3]}"
-    if isinstance(value, list):
-        return [_normalise(item) for item in value]
-    return {key: _normalise(item) for key, item in value.items()}
+def _about(error: DataError, path: Path) -> str:
+    """What an error says of a file, without the file's name in front."""
+    return f"it {error.message.removeprefix(f'{path} ')}"
+
+
+def _untrackable(value: Any, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _untrackable(item, path, (*place, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _untrackable(item, path, place)
+    else:
+        *table, key = place
+        where = table_name(*table) if table else ""
+        if isinstance(value, date | datetime | time):
+            remedy = f'put it in quotation marks: {key} = "{value}"'
+            yield Problem(path, where, key, "is a bare date, which DVC cannot follow", remedy, "date")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield Problem(path, where, key, f"is {value}", "give a finite number", "not-finite")
+
+
+def _overrides(
+    table: Mapping[str, Any], step: str, path: Path, mission: str
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """The overrides of a step by ObsID, and what is wrong with them."""
+    overrides, problems = table.get("obs", {}), []
+    if not isinstance(overrides, dict):
+        return {}, [_no_override(path, step, "obs")]
+    kept, spec = {}, find_mission(mission)
+    for obs_id, values in overrides.items():
+        if not isinstance(values, dict):
+            problems.append(_no_override(path, f"{step}.obs", obs_id))
+            continue
+        try:
+            kept[spec.check_obs_id(obs_id)] = values
+        except CriteriaError as error:
+            where = table_name(step, "obs", obs_id)
+            problems.append(Problem(path, where, "", error.message, f"{error.remedy}, in quotation marks", "obs-id"))
+    return kept, problems
+
+
+def _no_override(path: Path, table: str, key: str) -> Problem:
+    return Problem(path, table, key, "an override is not a table", 'write it as [clean.obs."0404910601"]', "override")
+
+
+def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
+    """The bytes of a file of the archive, None where they cannot be had, and why."""
+    try:
+        return read_plain(path, limit=TOML_LIMIT), []
+    except DataError as error:
+        why = _about(error, path)
+    except OSError as error:
+        why = f"it cannot be read: {error.strerror}"
+    name = path.name if path.parent.name != "params" else f"params/{path.name}"
+    return None, [Problem(path, "", "", why, f"restore it with `git checkout -- {name}`", "unreadable")]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            "unreadable",
-            f"{path} cannot be read: {error.strerror}",
-            remedy=f"restore {path.name} with `git checkout`",
-        ) from None
-    return _parse(content, path)
-
-
-def _parse(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("toml", f"{path} is not TOML: {error}", remedy="correct the line that is named") from None
-    _refuse_untrackable(tables, path, "")
+    content, problems = read_content(path)
+    refuse(problems)
+    tables, problems = read_tables(content, path)
+    refuse(problems)
     return tables
-
-
-def _refuse_untrackable(value: Any, path: Path, place: str) -> None:
-    """Refuse what DVC's parameter tracking cannot bear: bare dates crash it, nan is always changed."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_untrackable(item, path, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_untrackable(item, path, place)
-    elif isinstance(value, date | datetime | time):
-        raise ConfigError("date", f"{path}: {place} is a bare date", remedy=f'put it in quotes: {place} = "{value}"')
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError("not-finite", f"{path}: {place} is {value}", remedy="give a finite number")

@@ -17,7 +17,7 @@ from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import Finished, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["add", "changed_stages", "checkout", "fetch", "held_off", "push", "repro", "run_dvc"]
+__all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
@@ -84,7 +84,19 @@ def _environment(root: Path) -> dict[str, str]:
     return environ
 
 
-def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -> None:
+def recorded_digests(root: Path) -> dict[str, str]:
+    """Path to MD5 of the files that stages made when they last ended, as ``dvc.lock`` has them."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
+        return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", ())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, YAMLError):
+        return {}
+
+
+def repro(root: Path, *stages: str, force: bool = False, single: bool = False, keep_going: bool = False) -> None:
     """Bring the pipeline, or these stages, up to date; output goes to the terminal.
 
     Raises
@@ -97,7 +109,8 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
         A stage failed, for the reason that it has printed.
     """
     check_writable(root)
-    options = [*(["--force"] if force else []), *(["--single-item"] if single else [])]
+    chosen = {"--force": force, "--single-item": single, "--keep-going": keep_going}
+    options = [option for option, wanted in chosen.items() if wanted]
     ended = run_dvc(root, "repro", *options, *stages, show=True)
     if ended.code:
         raise dvc_failure(root, ended.output) or ProgramError(
@@ -110,11 +123,6 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False) -
 def changed_stages(root: Path) -> dict[str, object]:
     """Stages whose inputs, parameters or outputs differ from ``dvc.lock``."""
     return json.loads(_checked(root, "status", "--json").stdout or "{}")
-
-
-def add(root: Path, path: str) -> None:
-    """Track a directory with DVC."""
-    _checked(root, "add", "--quiet", path)
 
 
 def push(root: Path, remote: str) -> None:

@@ -38,9 +38,11 @@ __all__ = [
     "index_entries",
     "initialise",
     "origin_url",
+    "pack",
     "read_file",
     "tags",
     "tracked",
+    "tracked_below",
     "tree_entries",
 ]
 
@@ -62,6 +64,10 @@ _ABSENT = ("does not exist", "exists on disk, but not in", "invalid object name"
 
 _environment_lock = threading.RLock()
 _environment_users: list[dict[str, str]] = []
+
+
+_LOOSE = 1_000_000
+"""Bytes of loose objects beyond which they are packed."""
 
 
 def initialise(root: Path) -> None:
@@ -142,6 +148,14 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
     """Paths of all files in a commit."""
     with _repository(root) as repository:
         return [path for path in repository.git.ls_tree("-r", "-z", "--name-only", revision).split("\0") if path]
+
+
+def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
+    """Which files at or below these paths are in Git's index; the case of hidden names does not count."""
+    specs = [f":(top,literal{',icase' if path.startswith('.') else ''}){path}" for path in paths]
+    with _repository(root) as repository:
+        asked = repository.git.ls_files("-z", "--", *specs)
+    return [path for path in asked.split("\0") if path]
 
 
 def index_entries(root: Path) -> list[tuple[str, str]]:
@@ -243,6 +257,20 @@ def origin_url(root: Path) -> str:
     """Address of the remote ``origin``, '' without one."""
     with _repository(root) as repository:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
+
+
+def pack(root: Path, *, above: int = _LOOSE) -> bool:
+    """Pack all objects into one file, where the loose ones take more than so many bytes; whether it did.
+
+    A new version of a table is committed whole, and becomes a small difference only in a pack with the
+    version before.  Nothing is lost: what no branch names any more is packed as well.
+    """
+    with _repository(root) as repository:
+        counted = dict(line.split(": ") for line in repository.git.count_objects("-v").splitlines())
+        if int(counted["size"]) * 1024 <= above:
+            return False
+        repository.git.repack("-a", "-d", "-l", "-q", "--keep-unreachable")
+        return True
 
 
 @contextmanager

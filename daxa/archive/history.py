@@ -5,24 +5,23 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import ArchiveError, DataError
-from daxa.records import Outcome
+from daxa.archive.named import named_missions, named_obs_ids, named_steps
+from daxa.errors import ArchiveError
+from daxa.files import read_plain
 from daxa.run.journal import read_journal
-from daxa.run.ledger import read_ledger
-from daxa.run.product import parse_product
+from daxa.run.ledger import LedgerColumns, read_columns
+from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
 from daxa.selection.store import read_chosen
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["LogText", "find_logs", "list_products", "recorded_rows", "selected_ids", "status"]
+__all__ = ["LogText", "Recorded", "find_logs", "is_running", "read_recorded", "selected_ids"]
 
 
 @dataclass(frozen=True)
@@ -35,29 +34,122 @@ class LogText:
     text: str
 
 
-def recorded_rows(layout: Layout, mission: str, step: str) -> Mapping[str, LedgerRow]:
-    """Rows of a stage: the ledger's, and those that a running stage has just added.
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of a stage: its ledger, and what a stage that runs, or was stopped, has added.
 
-    A journal older than its ledger is of another version, which was checked out since.
+    Parameters
+    ----------
+    columns
+        The rows, of which a later one of the same observation counts.
+    places
+        ObsID to the number of its row.
+    unsettled
+        Observations whose row comes from the journal: their files may not be in place.
     """
-    places = layout.places(mission, step)
-    rows = read_ledger(places.ledger)
-    journal = read_journal(places.journal)
-    if journal and rows and places.journal.stat().st_mtime_ns < places.ledger.stat().st_mtime_ns:
-        return rows
-    return {**rows, **journal}
+
+    columns: LedgerColumns
+    places: Mapping[str, int]
+    unsettled: Collection[str] = ()
+
+    def outcomes(self) -> dict[str, str]:
+        """ObsID to outcome."""
+        return {obs_id: self.columns.outcome[at] for obs_id, at in self.places.items()}
+
+    def row(self, obs_id: str) -> LedgerRow | None:
+        """The whole row of an observation, whose columns must all have been read but that of science digests.
+
+        Raises
+        ------
+        DataError
+            It holds what cannot be.
+        """
+        if obs_id not in self.places:
+            return None
+        at, columns = self.places[obs_id], self.columns
+        science = columns.science or columns.sha256
+        span = slice(*columns.offsets[at : at + 2])
+        files = [
+            {"path": path, "size": size, "sha256": sha256, "science": other}
+            for path, size, sha256, other in zip(
+                columns.path[span], columns.size[span], columns.sha256[span], science[span], strict=True
+            )
+        ]
+        texts = {name: getattr(columns, name)[at] for name in ("outcome", "reason", "fingerprint", "parts")}
+        return row_from_plain({"obs_id": obs_id, "files": files, **texts})
 
 
-def status(layout: Layout, config: ArchiveConfig) -> list[Outcome]:
-    """One record per mission, step and selected observation: done, failed, skipped or to do."""
-    return [
-        _outcome(mission, step, obs_id, rows.get(obs_id))
-        for mission in config.missions
-        for selected in [selected_ids(layout, mission)]
-        for step in STEPS
-        for rows in [recorded_rows(layout, mission, step)]
-        for obs_id in selected
+def is_running(layout: Layout, mission: str, step: str) -> bool:
+    """Whether a stage runs, or was stopped: its journal stands beside the ledger."""
+    return layout.is_repository and layout.places(mission, step).journal.exists()
+
+
+def read_recorded(
+    layout: Layout,
+    mission: str,
+    step: str,
+    names: Collection[str],
+    *,
+    obs_ids: Collection[str] | None = None,
+    wanted: Mapping[str, str] | None = None,
+) -> Recorded:
+    """Read some columns of a stage's ledger and of its journal.
+
+    A journal older than its ledger is of another version, which was checked out since.  It is
+    read before the ledger: a stage that ends in between moves its rows there.
+
+    Parameters
+    ----------
+    layout, mission, step
+        The stage.
+    names, obs_ids
+        As for `daxa.run.ledger.read_columns`.
+    wanted
+        ObsID to fingerprint: rows of the journal count as they do for the runner.
+
+    Raises
+    ------
+    DataError
+        The ledger is damaged.
+    """
+    ledger = layout.ledger(mission, step)
+    added, noted = {}, 0
+    if layout.is_repository and (journal := layout.places(mission, step).journal).exists():
+        added = read_journal(journal)
+        with suppress(FileNotFoundError):  # The stage has ended: its rows are in the ledger.
+            noted = journal.stat().st_mtime_ns
+    columns = read_columns(ledger, names, obs_ids=obs_ids)
+    places = {obs_id: at for at, obs_id in enumerate(columns.obs_id)}
+    if not added or (noted and ledger.exists() and noted < ledger.stat().st_mtime_ns):
+        return Recorded(columns, places)
+    rows = [
+        row
+        for obs_id, row in added.items()
+        if (obs_ids is None or obs_id in obs_ids)
+        and (wanted is None or obs_id not in places or wanted.get(obs_id) == row.fingerprint)
     ]
+    columns = _with_rows(columns, names, rows)
+    return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}, {row.obs_id for row in rows})
+
+
+def _with_rows(columns: LedgerColumns, names: Collection[str], rows: Sequence[LedgerRow]) -> LedgerColumns:
+    texts = ("outcome", "reason", "fingerprint", "parts")
+    of_files = ("path", "size", "sha256", "science")
+    offsets = list(columns.offsets or [0])
+    for row in rows:
+        offsets.append(offsets[-1] + len(row.files))
+    return LedgerColumns(
+        obs_id=[*columns.obs_id, *(row.obs_id for row in rows)],
+        offsets=offsets,
+        **{name: [*getattr(columns, name), *(getattr(row, name) for row in rows if name in names)] for name in texts},
+        **{
+            name: [
+                *getattr(columns, name),
+                *(getattr(file, name) for row in rows for file in row.files if name in names),
+            ]
+            for name in of_files
+        },
+    )
 
 
 def selected_ids(layout: Layout, mission: str) -> list[str]:
@@ -65,108 +157,46 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
     return list(read_chosen(layout.selection(mission)))
 
 
-def find_logs(layout: Layout, config: ArchiveConfig, obs_id: str, step: str | None = None) -> list[LogText]:
+def find_logs(
+    layout: Layout,
+    config: ArchiveConfig,
+    obs_id: str,
+    steps: str | Collection[str] | None = None,
+    missions: Collection[str] = (),
+) -> list[LogText]:
     """Logs of an observation, in the order of the steps.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    obs_id
+        The observation.
+    steps, missions
+        Only these; all by default.
 
     Raises
     ------
     ArchiveError
         The observation is not in the archive, or nothing was logged.
+    CriteriaError
+        There is no such step or mission.
     """
-    missions = [mission for mission in config.missions if obs_id in selected_ids(layout, mission)]
-    if not missions:
-        raise ArchiveError(
-            "no-observation", f"{obs_id} is not in this archive", remedy="list its observations with `daxa ls`"
-        )
+    wanted = named_steps(steps)
+    chosen = named_missions(config, missions) or tuple(config.missions)
+    (obs_id,) = named_obs_ids(layout, chosen, obs_id)
+    holding = [mission for mission in chosen if obs_id in selected_ids(layout, mission)]
     found = [
-        LogText(mission, name, obs_id, path.read_text(encoding="utf-8", errors="replace"))
-        for mission in missions
-        for name in ([step] if step else STEPS)
-        if (path := layout.log(mission, name, obs_id)).is_file()
+        LogText(mission, step, obs_id, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
+        for mission in holding
+        for step in (one for one in STEPS if one in wanted or not wanted)
+        if os.path.lexists(path := layout.log(mission, step, obs_id))
     ]
     if not found:
+        of_steps = f" for {', '.join(wanted)}" if wanted else ""
         raise ArchiveError(
             "no-log",
-            f"there is no log of {obs_id}{f' for the step {step}' if step else ''} here",
+            f"there is no log of {obs_id}{of_steps} here",
             remedy="logs come with `daxa run`; those of a release with `dvc pull logs.dvc`",
         )
     return found
-
-
-def list_products(
-    layout: Layout,
-    config: ArchiveConfig,
-    mission: str | None = None,
-    *,
-    obs_id: str | None = None,
-    kind: str | None = None,
-) -> pd.DataFrame:
-    """Products of the archive as a table, one row per file.
-
-    Columns: mission, step, obs_id, instrument, exposure, lo_kev, hi_kev, kind, size, sha256, path
-    (relative to the archive).  Fetched files have the kind ``fetched``, files that travel along ``auxiliary``.
-    """
-    import pandas as pd
-
-    rows = [
-        row
-        for row in _products(layout, config)
-        if (mission is None or row["mission"] == mission)
-        and (obs_id is None or row["obs_id"] == obs_id)
-        and (kind is None or row["kind"] == kind)
-    ]
-    columns = [
-        "mission",
-        "step",
-        "obs_id",
-        "instrument",
-        "exposure",
-        "lo_kev",
-        "hi_kev",
-        "kind",
-        "size",
-        "sha256",
-        "path",
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _products(layout: Layout, config: ArchiveConfig) -> Iterator[dict[str, object]]:
-    for mission in config.missions:
-        for step in STEPS:
-            directory = layout.products(mission, step).relative_to(layout.root)
-            for obs_id, row in sorted(recorded_rows(layout, mission, step).items()):
-                for file in row.files:
-                    if file.path == "manifest.json":
-                        continue
-                    yield {
-                        "mission": mission,
-                        "step": step,
-                        "obs_id": obs_id,
-                        **_identity(step, file.path),
-                        "size": file.size,
-                        "sha256": file.sha256,
-                        "path": (directory / obs_id / file.path).as_posix(),
-                    }
-
-
-def _identity(step: str, path: str) -> dict[str, object]:
-    if step == "fetch":
-        return {"kind": "fetched"}
-    try:
-        product = parse_product(path)
-    except DataError:
-        return {"kind": "auxiliary"}
-    return {
-        "instrument": product.instrument,
-        "exposure": product.exposure,
-        "lo_kev": float(product.lo) if product.lo else None,
-        "hi_kev": float(product.hi) if product.hi else None,
-        "kind": product.kind,
-    }
-
-
-def _outcome(mission: str, step: str, obs_id: str, row: LedgerRow | None) -> Outcome:
-    if row is None:
-        return Outcome(mission, step, obs_id, "todo")
-    return Outcome(mission, step, obs_id, row.outcome, row.reason)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from daxa.errors import ArchiveError
 from daxa.run.task import Places
 
 __all__ = ["STEPS", "Layout"]
 
 STEPS = ("fetch", "events", "clean", "images", "sources")
 """The steps of every mission, in the order in which they follow each other."""
+
+_LONGEST = 4200
+"""Bytes of a ``.git`` file: a path and a word."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,22 @@ class Layout:
 
     @property
     def private(self) -> Path:
-        """Scratch, journals, locks and caches: untracked, disposable between runs."""
-        return self.root / ".daxa"
+        """Scratch, journals, locks and caches, disposable between runs.
+
+        They stand in the Git directory of this work tree, which no clone and no pull can bring:
+        what is found there was written by daxa on this machine.
+
+        Raises
+        ------
+        ArchiveError
+            The archive has no Git directory.
+        """
+        return _git_directory(self.root) / "daxa"
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether there is a Git directory: without one, files can be looked at, and nothing can be done."""
+        return (self.root / ".git").exists()
 
     @property
     def guard(self) -> Path:
@@ -108,3 +127,29 @@ class Layout:
             lock=self.private / "lock" / name,
             hashes=self.private / "hashes" / f"{name}.json",
         )
+
+
+def _git_directory(root: Path) -> Path:
+    """The Git directory of a work tree: ``.git``, or what that file names (linked work trees have one each)."""
+    place = root / ".git"
+    try:
+        mode = place.lstat().st_mode
+    except OSError:
+        raise ArchiveError(
+            "not-git",
+            f"{root} is not a Git repository, so that there is no place for what daxa notes while it works",
+            remedy="go to a clone of the archive, or make its files a repository: `git init && git add --all && "
+            "git commit`",
+        ) from None
+    if stat.S_ISDIR(mode):
+        return place
+    if stat.S_ISREG(mode):
+        with place.open("rb") as stream:
+            word, _, named = stream.read(_LONGEST).decode("utf-8", "surrogateescape").rstrip("\r\n").partition(": ")
+        if word == "gitdir" and "\0" not in named and (root / named).is_dir():
+            return root / named
+    raise ArchiveError(
+        "not-git",
+        f"{place} is neither a Git directory nor a file that names one",
+        remedy="clone the archive anew; a linked work tree that was moved is mended by `git worktree repair`",
+    )

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import recorded_rows
+from daxa.archive.history import read_recorded
 from daxa.archive.layout import STEPS, Layout
-from daxa.errors import CriteriaError
+from daxa.archive.named import named_missions
+from daxa.archive.notes import clear_notes, read_notes
+from daxa.archive.work import at_work
+from daxa.errors import ArchiveError, DaxaError, ProgramError
 
 __all__ = ["failed_stages", "run_pipeline"]
 
 
 def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
-    """Names of the stages whose ledger holds failed observations, in the order of the pipeline.
+    """Names of the stages to force: DVC sees nothing changed there, and observations have failed.
 
-    DVC sees nothing changed there and would not run them again by itself.
+    A stage that failed as a whole is not among them: DVC runs it again by itself.
+
+    Returns
+    -------
+    list of str
+        In the order of the pipeline.
     """
-    return [
-        f"{step}-{mission}"
+    failed = [
+        (mission, step)
         for mission in config.missions
         for step in STEPS
-        if any(row.outcome == "failed" for row in recorded_rows(layout, mission, step).values())
+        if "failed" in read_recorded(layout, mission, step, {"outcome"}).outcomes().values()
     ]
+    if not failed:
+        return []
+    known = dvc.recorded_digests(layout.root)
+    return [
+        f"{step}-{mission}"
+        for mission, step in failed
+        if known.get(layout.ledger(mission, step).relative_to(layout.root).as_posix()) == _md5(layout, mission, step)
+    ]
+
+
+def _md5(layout: Layout, mission: str, step: str) -> str:
+    content = layout.ledger(mission, step).read_bytes() if layout.ledger(mission, step).is_file() else b""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
     """Do everything that is not done yet, and what failed before.
+
+    A stage that fails keeps those that need it from running, and no others.
 
     Parameters
     ----------
@@ -38,18 +62,44 @@ def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] 
 
     Raises
     ------
+    ArchiveError
+        Another run is at work; or a stage stopped since a task met a bug, or all failed.
     CriteriaError
         A mission is not in the archive.
-    ProgramError
-        A stage stopped.
+    DaxaError
+        What stopped a stage; where several did, the first.
     """
-    for mission in missions:
-        if mission not in config.missions:
-            raise CriteriaError(
-                "mission", f"{mission} is not in this archive", remedy=f"choose from {', '.join(config.missions)}"
-            )
-    wanted = set(missions or config.missions)
+    missions = named_missions(config, missions)
+    if pids := at_work(layout.root):
+        raise ArchiveError(
+            "busy",
+            f"another `daxa run` or `dvc repro` is at work in {layout.root} (process {pids[0]})",
+            remedy="wait until it has ended; `daxa status` shows how far it is",
+        )
+    clear_notes(layout)
+    stopped: list[ProgramError] = []
     for stage in failed_stages(layout, config):
-        if stage.partition("-")[2] in wanted:
-            dvc.repro(layout.root, stage, force=True, single=True)
-    dvc.repro(layout.root, *(f"{STEPS[-1]}-{mission}" for mission in missions))
+        if not missions or stage.partition("-")[2] in missions:
+            stopped += _repro(layout, stage, force=True, single=True)
+    stopped += _repro(layout, *(f"{STEPS[-1]}-{mission}" for mission in missions), keep_going=True)
+    if stopped:
+        raise _first_said(layout, stopped[-1])
+
+
+def _repro(layout: Layout, *stages: str, **options: bool) -> list[ProgramError]:
+    try:
+        dvc.repro(layout.root, *stages, **options)
+    except ProgramError as error:
+        return [error]
+    return []
+
+
+def _first_said(layout: Layout, stopped: ProgramError) -> DaxaError:
+    """What the stage itself said, rather than that DVC ended."""
+    errors = read_notes(layout)
+    if not errors:
+        return stopped
+    first, more = errors[0], len(errors) - 1
+    if more:
+        first.message += f" (and {more} more stage{'s' if more > 1 else ''} stopped, as is said above)"
+    return first

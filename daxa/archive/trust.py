@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -41,12 +41,10 @@ _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+
 """What DVC writes into ``logs.dvc``: one directory out, no command, no source elsewhere."""
 
 _HARMLESS_ATTRIBUTE = re.compile(
-    r"[-!]?(?:text|binary|diff|merge|export-ignore|linguist-[a-z-]+)|[-!](?:filter|ident|working-tree-encoding)|text=auto|eol=(?:lf|crlf)"
+    r"[-!][\w-]+|text|binary|diff|merge|export-ignore|linguist-[a-z-]+|text=auto|eol=(?:lf|crlf)"
     r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html)"
 )
-_OWN_PLACES = ("data", "logs", "report", "dvc_plots")
-"""Directories at the top that Git ignores, and into which DVC therefore never looks for pipelines."""
-
+_IGNORED_PLACE = re.compile(r"/([\w.][\w.-]*)/?")
 _OWN_OF_DVC = ("config", "config.local", ".gitignore", "tmp", "cache")
 _NAMED = 5
 
@@ -119,7 +117,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
         *_check_dvc(layout, tracked),
         *_check_ignored(layout),
         *_check_tracked(tracked),
-        *_check_tree(layout),
+        *_check_tree(layout, {PurePosixPath(path).parent.as_posix() for path, _ in tracked} | {"."}),
     ]
     if git.borrows_objects(layout.root):
         found.append(
@@ -243,8 +241,11 @@ def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[Foreign]:
             yield from _check_name(path)
 
 
-def _check_tree(layout: Layout) -> Iterator[Foreign]:
-    """Names that act, wherever DVC or Git would find them in the tree; links are not followed."""
+def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[Foreign]:
+    """Names that act, wherever DVC would find them in the tree, or Git in directories that it tracks.
+
+    Links are not followed, by DVC neither.
+    """
     skipped = {".git", ".dvc", ".daxa", *_unsearched(layout)}
     waiting = [""]
     while waiting:
@@ -264,7 +265,7 @@ def _check_tree(layout: Layout) -> Iterator[Foreign]:
                     waiting.append(f"{path}/")
                 continue
             yield from _check_name(path)
-            if entry.name == ".gitattributes":
+            if entry.name == ".gitattributes" and (below.rstrip("/") or ".") in tracked:
                 yield from _check_attributes(layout, path)
 
 
@@ -296,12 +297,12 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
 
 
 def _unsearched(layout: Layout) -> Sequence[str]:
-    """Own places that Git ignores, so that DVC never looks for pipelines there."""
+    """Directories at the top that Git ignores, such as ``data``: DVC never looks for pipelines there."""
     lines = _patterns((_read(layout.root / ".gitignore") or b"").decode("utf-8", "replace"))
     own = _patterns(render("archive", [])[".gitignore"])
     if any(line.startswith("!") and line not in own for line in lines):
         return ()
-    return [name for name in _OWN_PLACES if f"/{name}" in lines]
+    return [found[1] for line in lines if (found := _IGNORED_PLACE.fullmatch(line))]
 
 
 def _patterns(text: str) -> list[str]:

@@ -7,16 +7,20 @@ file's metadata.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from daxa.errors import DataError
+from daxa.files import parse_json, read_plain, replace_file
 from daxa.parquet import read_parquet, write_parquet
 from daxa.run.task import canonical
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from daxa.fetch.observation import Arrival
     from daxa.query.mission import Selection
 
@@ -26,8 +30,7 @@ _ORIGIN = b"daxa.origin"
 _ROW = "row"
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     obs_id: str
     path: str
     url: str
@@ -61,7 +64,10 @@ def write_origin(path: Path, selection: Selection, *, before: Path | None = None
 
 def read_origin(path: Path) -> dict[str, object]:
     """The query that the selection came from: service, table, query, time, rows, digest."""
-    return json.loads(_read(path)[1] or "{}")
+    origin = parse_json((_read(path)[1] or "{}").encode(), path)
+    if not isinstance(origin, dict):
+        raise _damaged(path, "its query cannot be read")
+    return origin
 
 
 def row_ids(path: Path) -> dict[str, str]:
@@ -71,11 +77,7 @@ def row_ids(path: Path) -> dict[str, str]:
 
 def keep_arrivals(directory: Path, obs_id: str, arrivals: Iterable[Arrival]) -> None:
     """Note where an observation's files came from, until `add_arrivals` collects the notes."""
-    directory.mkdir(parents=True, exist_ok=True)
-    note = directory / f"{obs_id}.json"
-    part = note.with_suffix(".part")
-    part.write_text(canonical([asdict(arrival) for arrival in arrivals]), encoding="utf-8")
-    part.replace(note)
+    replace_file(directory / f"{obs_id}.json", canonical([asdict(arrival) for arrival in arrivals]).encode())
 
 
 def add_arrivals(path: Path, directory: Path) -> None:
@@ -84,12 +86,7 @@ def add_arrivals(path: Path, directory: Path) -> None:
     if not notes:
         return
     lines, origin = _read(path)
-    arrived = {note.stem: json.loads(note.read_text(encoding="utf-8")) for note in notes}
-    new = [
-        _Line(obs_id, **{**arrival, "path": str(arrival["path"])})
-        for obs_id, group in arrived.items()
-        for arrival in group
-    ]
+    new = [line for note in notes for line in _noted(note)]
     fresh = {(line.obs_id, line.path) for line in new}
     kept = [line for line in lines if (line.obs_id, line.path) not in fresh]
     _write(path, [*kept, *new], origin)
@@ -97,21 +94,61 @@ def add_arrivals(path: Path, directory: Path) -> None:
         note.unlink()
 
 
+def _noted(note: Path) -> list[_Line]:
+    """What a note says; nothing where a kill or a full disk tore it: the files themselves are in the ledger."""
+    try:
+        lines = [_Line(note.stem, **{**one, "path": str(one["path"])}) for one in parse_json(read_plain(note), note)]
+    except (DataError, OSError, TypeError, KeyError):
+        return []
+    return lines if all(_is_whole(line) for line in lines) else []
+
+
+def _is_whole(line: _Line) -> bool:
+    values = asdict(line)
+    return isinstance(values.pop("size"), int) and all(isinstance(value, str) for value in values.values())
+
+
 def _read(path: Path) -> tuple[list[_Line], str]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return [], ""
-    table = read_parquet(path)
-    origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode()
-    return [_Line(**row) for row in table.to_pylist()], origin
+    table = _table(path)
+    origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode("utf-8", "replace")
+    columns = (table[name].to_pylist() for name in _Line._fields)
+    return [_Line._make(row) for row in zip(*columns, strict=True)], origin
+
+
+def _table(path: Path) -> pa.Table:
+    """The file as a table of our columns, without an empty cell."""
+    import pyarrow as pa
+
+    try:
+        table = read_parquet(path)
+        table = table.select(_schema().names).cast(_schema().with_metadata(table.schema.metadata))
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise _damaged(path, str(error)[:200]) from None
+    if any(column.null_count for column in table.columns):
+        raise _damaged(path, "it has empty cells")
+    return table
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(
+        "upstream",
+        f"{path} does not say where files came from: {why}",
+        remedy=f"restore it: git checkout -- {path.parent.name}/{path.name}",
+    )
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
+    return pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in _Line._fields])
 
 
 def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
 
-    texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
-    schema = pa.schema(
-        [(name, pa.string() if name in texts else pa.int64()) for name in _Line.__dataclass_fields__],
-        metadata={_ORIGIN: origin.encode()},
-    )
-    table = pa.Table.from_pylist([asdict(line) for line in sorted(lines, key=astuple)], schema=schema)
-    write_parquet(path, table)
+    schema = _schema().with_metadata({_ORIGIN: origin.encode()})
+    columns = zip(*sorted(lines), strict=True)
+    write_parquet(path, pa.table([list(column) for column in columns] or [[] for _ in schema], schema=schema))

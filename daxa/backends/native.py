@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from daxa.errors import ConfigError
 from daxa.run.task import Task
 
+if TYPE_CHECKING:
+    from daxa.backends.schema import Fault, Parameter
+
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "2", "clean": "4", "images": "4", "sources": "1"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "3"})
 
 
 class NativeBackend:
@@ -29,6 +32,20 @@ class NativeBackend:
         ''
         """
         return _VERSIONS.get(step, "")
+
+    def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
+        """What may stand in a mission's params file: step to its parameters, with units, defaults and help."""
+        from daxa.backends.parameters import native_parameters
+
+        return native_parameters(mission)
+
+    def check(
+        self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
+    ) -> list[Fault]:
+        """What is wrong with parameters, see `daxa.backends.parameters.check_parameters`."""
+        from daxa.backends.parameters import check_parameters
+
+        return check_parameters(mission, tables, instruments)
 
     def run(self, task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
         """Do one step for one observation.

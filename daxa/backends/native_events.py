@@ -56,7 +56,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         part = target / "events.part"
         unpack(source, part, whose)
         try:
-            events = open_events(part)
+            events = open_events(part, obs_id=task.obs_id)
         except NotPossible as refusal:
             reason = refusal.message
         else:
@@ -98,7 +98,7 @@ def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, 
     for path in sorted(item.file.path for item in task.inputs if item.step == "fetch"):
         for pattern, entry in patterns:
             if match := pattern.fullmatch(path):
-                told = match["exposure"] if "exposure" in pattern.groupindex else ""
+                told = match.groupdict().get("exposure") or ""
                 found.append((path, entry, re.sub(r"[^A-Za-z0-9]", "", told)))
                 break
     return found
@@ -154,6 +154,8 @@ def _unusable(events: EventList, least: float, *, curves: bool = False) -> str:
         return reason
     if card("FILTER").upper().startswith(("CLOSED", "CAL")):
         return f"filter {card('FILTER')}: nothing of the sky"
+    if varied := [key for key in events.format.steady if not card(key)]:
+        return f"it has no {' and '.join(varied)}: it holds several observing intervals that differ in them"
     good = max(ontime(events, events.gtis).values(), default=0.0)
     if good <= 0 or good < least:
         return f"{good:.1f} s of good time"

@@ -24,6 +24,7 @@ from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.imaging.attitude import Attitude, read_attitude
+from daxa.xray.imaging.badpixels import BadPixels, read_bad_pixels
 from daxa.xray.imaging.exposure import Cards, exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.members import EventMember
@@ -35,6 +36,7 @@ from daxa.xray.lists.formats import card_text
 
 __all__ = ["make_images"]
 
+_BAD = re.compile(r"_bpix1\.fits$")
 _ATTITUDE = re.compile(r"ATTTSR\d{4}\.fits|_asol1\.fits")
 
 
@@ -49,14 +51,14 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         The instrument has no such band or pixel.
     """
     parameters = read_images(task)
-    attitude = _attitude(task, sources, log)
+    attitude, bad = _attitude(task, sources, log), _bad_pixels(task, sources, log)
     made = 0
     of_bands: dict[tuple[float, float], list[Part]] = {}
     for source, product in products_in(task, sources, "clean", "finalevents"):
         # A merged list is known by its name only.
         events = replace(open_events(source), exposure=product.exposure)
         exposure = Exposure(task, events, product, target, log)
-        for band, part in _image_one(exposure, sources, parameters, attitude):
+        for band, part in _image_one(exposure, sources, parameters, attitude, bad):
             of_bands.setdefault(band, []).append(part)
         made += 1
     drawn = False
@@ -82,8 +84,24 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
         return None
 
 
+def _bad_pixels(task: Task, sources: Mapping[str, Path], log: TextIO) -> Mapping[int, BadPixels]:
+    """The bad pixels of each chip that come in a file of their own; nothing where there is none."""
+    names = sorted(item.file.path for item in task.inputs if item.step == "clean" and _BAD.search(item.file.path))
+    found: dict[int, BadPixels] = {}
+    for name in names:
+        try:
+            found |= read_bad_pixels(sources["clean"] / name, task.obs_id)
+        except DataError as unusable:
+            print(f"bad pixels are not left out of the exposure map: {unusable.message}", file=log)
+    return found
+
+
 def _image_one(
-    exposure: Exposure, sources: Mapping[str, Path], parameters: ImagesParameters, attitude: Attitude | None
+    exposure: Exposure,
+    sources: Mapping[str, Path],
+    parameters: ImagesParameters,
+    attitude: Attitude | None,
+    bad: Mapping[int, BadPixels],
 ) -> list[tuple[tuple[float, float], Part]]:
     """Write the products of one exposure; what it can give to an image of all, with the band of each."""
     events = exposure.events
@@ -100,7 +118,7 @@ def _image_one(
     archived = archive_maps(exposure.task, sources, exposure)
     grid = _grid(exposure, whole, parameters.pixel, archived)
     # Bands without a curve of their own share one map.
-    map_of = cache(partial(_map_of, exposure, whole, grid, attitude))
+    map_of = cache(partial(_map_of, exposure, whole, grid, attitude=attitude, bad=bad))
     parts = []
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
@@ -111,7 +129,7 @@ def _image_one(
         if seconds is not None:
             maps["expmap"] = (seconds, "s", how)
             maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
-            if band:
+            if band and how["EXPMETH"][0] != "FIELD":
                 parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
@@ -170,20 +188,28 @@ def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignett
 
 
 def _map_of(
-    exposure: Exposure, cut: Cut, grid: ImageGrid, attitude: Attitude | None, vignetting: Vignetting | None
+    exposure: Exposure,
+    cut: Cut,
+    grid: ImageGrid,
+    vignetting: Vignetting | None,
+    *,
+    attitude: Attitude | None,
+    bad: Mapping[int, BadPixels],
 ) -> tuple[np.ndarray | None, Cards]:
     """The exposure map, or None where the instrument or too short a list gives none: the image stands alone then."""
     try:
-        seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting, attitude=attitude)
+        seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting, attitude=attitude, bad=bad)
     except DataError as other:
         if other.code != "data.attitude":
             raise
         exposure.say(f"the events tell the wander of the pointing: {other.message}")
-        return _map_of(exposure, cut, grid, None, vignetting)
+        return _map_of(exposure, cut, grid, vignetting, attitude=None, bad=bad)
     except NotPossible as refusal:
         exposure.say(f"no exposure map and no rates: {refusal.message}")
         return None, {}
-    if how["EXPLOST"][0]:
+    if how["EXPMETH"][0] == "FIELD":
+        exposure.say("no chip could be placed: the map is a circle about the pointing, and no measurement")
+    elif how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     return seconds, how
 

@@ -14,7 +14,7 @@ from daxa.errors import DataError
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.imaging.exposure import Cards
-from daxa.xray.imaging.image import ImageGrid, image_header
+from daxa.xray.imaging.image import MOST_PIXELS, ImageGrid, image_header
 from daxa.xray.imaging.occupancy import is_moving
 from daxa.xray.imaging.pairing import MapFacts, apply_choice, choose_map, same_grid
 
@@ -22,8 +22,6 @@ __all__ = ["ARCHIVED", "ArchiveMap", "archive_maps", "grid_of", "usable_map"]
 
 ARCHIVED = "archivemap"
 """Kind of a product that is the archive's own exposure map."""
-
-_MOST_PIXELS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def _readable(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> It
         except OSError as error:
             exposure.say(f"the archive's exposure map is left out, it cannot be read: {error}")
             continue
-        if header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= _MOST_PIXELS:
+        if header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= MOST_PIXELS:
             yield ArchiveMap((float(product.lo), float(product.hi)), header, path)
         else:
             exposure.say("the archive's exposure map is left out: it is no image")
@@ -89,7 +87,8 @@ def usable_map(
         why = choice.reason if whole else "time was cut that it counts"
         exposure.say(f"the archive's exposure map of {band[0]:g}-{band[1]:g} keV is not used: {why}")
         return None
-    seconds = np.asarray(fits.getdata(given.path), dtype=np.float64)
+    # Undefined is unexposed, as many archives write it; what is negative or endless is damage.
+    seconds = np.nan_to_num(np.asarray(fits.getdata(given.path), dtype=np.float64), nan=0.0, posinf=np.inf)
     if not np.isfinite(seconds).all() or seconds.min() < 0:
         raise DataError(
             "exposure-map",

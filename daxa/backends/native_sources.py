@@ -27,11 +27,12 @@ from daxa.run.product import Product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf, psf_for
-from daxa.xray.detection.sources import SourceList, circle_radii, parse_regions, write_sources
+from daxa.xray.detection.sources import SourceList, write_sources
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.lists.regions import parse_regions, region_mask
+from daxa.xray.lists.sky import header_wcs, pointing_pixel
 
 __all__ = ["PSF_MODELS", "make_sources"]
 
@@ -51,6 +52,21 @@ PSF_MODELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Mission to beginnings of instrument names and the key of their function in `daxa.xray.detection.psf.PSFS`."""
+
+_PILE_UP: Mapping[tuple[str, str], Mapping[str, float]] = MappingProxyType(
+    {
+        ("xmm", "PN"): {"PrimeFullWindowExtended": 1.0, "PrimeLargeWindow": 3.0, "PrimeSmallWindow": 25.0, "": 2.0},
+        ("xmm", "M1"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
+        ("xmm", "M2"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
+        ("swift", "XRT"): {"": 0.5},
+        ("chandra", "ACIS"): {"": 0.03},
+    }
+)
+"""Mission and instrument to rates (count/s of a point source) above which photons pile up, by SUBMODE; '' for others.
+
+XMM-Newton Users Handbook (table of count rates that avoid deteriorated response due to photon
+pile-up), the Swift XRT's photon counting mode, and a tenth of a count per ACIS frame of 3.2 s.
+"""
 
 _KEV = 1.0
 """Energy of the point spread function of images without an energy band."""
@@ -110,7 +126,11 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
     def of(item: tuple[Path, Product]) -> tuple[str, str]:
         return item[1].instrument, item[1].exposure
 
-    for _, images in groupby(sorted(products_in(task, sources, "images", "image"), key=of), key=of):
+    found = sorted(products_in(task, sources, "images", "image"), key=of)
+    # Exposures that stand there also as one are searched as one.
+    merged = {product.instrument for _, product in found if product.exposure == "ALL"}
+    found = [one for one in found if one[1].exposure == "ALL" or one[1].instrument not in merged]
+    for _, images in groupby(found, key=of):
         bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
         # An instrument without energies has one image, whatever band is named.
         wanted = min(bands) if parameters.band is None or (0.0, 0.0) in bands else parameters.band
@@ -135,8 +155,9 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             psf,
             scales=parameters.scales,
             false_per_field=parameters.false_per_field,
-            regions=parse_regions(parameters.regions, "sources.regions") if parameters.regions else None,
+            regions=_left_out(image, header, wcs, parameters.regions) if parameters.regions else None,
             wcs=wcs,
+            most_rate=_most_rate(image, header),
             workers=1,
         )
     except NotPossible as problem:
@@ -146,7 +167,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} in the mean; "
+        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} on average; "
         f"point spread function: {psf.facts.source}"
     )
     return {
@@ -160,6 +181,17 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     }
 
 
+def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
+    """Pixels that the user's regions leave out of the search."""
+    regions = parse_regions(text, "sources.regions", say=image.say)
+    return region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
+
+
+def _most_rate(image: _Image, header: fits.Header) -> float:
+    rates = _PILE_UP.get((image.task.mission, image.product.instrument), {"": math.inf})
+    return rates.get(card_text(header, "SUBMODE"), rates[""])
+
+
 def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     """Counts, their header, seconds; both are of one grid and one cut."""
     expmap = image.path.with_name(replace(image.product, kind="expmap").name)
@@ -171,6 +203,12 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
         )
     header, told = fits.getheader(image.path), fits.getheader(expmap)
     check_pair(header, told)
+    if card_text(told, "EXPMETH") == "FIELD":
+        raise NotPossible(
+            "not-measured",
+            f"nothing tells which part of the sky {image.product.name} shows: no chip could be placed",
+            remedy="its exposure map is a circle about the pointing; search a longer exposure",
+        )
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]
@@ -197,11 +235,7 @@ def _axis(header: fits.Header, wcs: WCS) -> tuple[float, float] | None:
     """Pixel, from 0, of the optical axis; the pointing where the map does not tell, None in a survey."""
     if "XCEN" in header and "YCEN" in header:
         return card_number(header, "XCEN") - 1.0, card_number(header, "YCEN") - 1.0
-    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
-    if not (math.isfinite(ra) and math.isfinite(dec)):
-        return None
-    x, y = wcs.wcs_world2pix(ra, dec, 0)
-    return (float(x), float(y)) if np.isfinite([x, y]).all() else None
+    return pointing_pixel(header, wcs)
 
 
 def _write(image: _Image, header: fits.Header, found: SourceList, least: np.ndarray) -> None:
@@ -230,7 +264,7 @@ def _draw(image: _Image, counts: np.ndarray, seconds: np.ndarray, header: fits.H
         seconds,
         None,
         title=title + (" (simulated)" if header.get("SIMULATD") is True else ""),
-        subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} in the mean",
+        subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} on average",
         pixel_arcsec=abs(float(header["CDELT2"])) * 3600.0,
-        circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, circle_radii(found)]),
+        circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, found["radius"]]),
     )

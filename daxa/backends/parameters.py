@@ -1,37 +1,164 @@
-"""Parameters of the native steps: validated, with units, defaults from the mission."""
+"""Parameters of the native steps: a table of what there is, from which they are read and checked."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from daxa.errors import ConfigError
+from daxa.backends.schema import Fault, Parameter, read_parameters
+from daxa.backends.source_parameters import SOURCES
+from daxa.errors import ConfigError, NotPossible
 from daxa.missions import MissionSpec, find_mission
+from daxa.quantities import band_text
 from daxa.run.task import Task
-from daxa.xray.cleaning.flares import FLARE_METHODS
 
-__all__ = ["CleanParameters", "EventsParameters", "ImagesParameters", "read_clean", "read_events", "read_images"]
+if TYPE_CHECKING:
+    from daxa.xray.lists.formats import EventFormat
 
-_NUMBER = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"({_NUMBER})(?:\s*-\s*({_NUMBER}))? ?([A-Za-z]+(?:/s)?)", re.ASCII)
-_UNITS: Mapping[str, Mapping[str, float]] = {
-    "s": {"s": 1.0, "ks": 1000.0, "min": 60.0, "h": 3600.0},
-    "arcsec": {"arcsec": 1.0, "arcmin": 60.0},
-    "keV": {"keV": 1.0, "eV": 0.001},
-    "count/s": {"count/s": 1.0, "ct/s": 1.0},
-}
-_CLEAN = (
-    "screening",
-    "flares",
-    "mask_sources",
-    "flare_sigma",
-    "flare_threshold",
-    "flare_scale",
-    "flare_band",
-    "flare_bin",
-)
+__all__ = [
+    "CleanParameters",
+    "EventsParameters",
+    "ImagesParameters",
+    "check_parameters",
+    "native_parameters",
+    "read_clean",
+    "read_events",
+    "read_images",
+    "read_values",
+]
+
+_LONGEST = 1e12  # s
+_BACKENDS = ("native",)
+_METHODS = ("histogram", "threshold", "clip", "scale", "none")
+"""Those of `daxa.xray.cleaning.flares`, whose import takes half a second, and none."""
+
+
+@cache
+def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
+    """What may stand in the params file of a mission, by step; defaults are the mission's.
+
+    Examples
+    --------
+    >>> [parameter.name for parameter in native_parameters("xmm")["images"]]
+    ['bands', 'pixel', 'lightcurve_bin']
+    """
+    spec = find_mission(mission)
+    return {
+        "fetch": (
+            Parameter(
+                "extra",
+                "patterns",
+                (),
+                "more files to fetch: regular expressions of paths below the observation's directory",
+                example='["ODF/.*"]',
+            ),
+        ),
+        "events": (
+            Parameter(
+                "backend", "choice", "native", "what carries out this step and those after it", choices=_BACKENDS
+            ),
+            Parameter(
+                "min_ontime",
+                "quantity",
+                0.0,
+                "exposures with less good time are left out",
+                unit="s",
+                least=0.0,
+                most=_LONGEST,
+            ),
+        ),
+        "clean": _clean(spec),
+        "images": _images(spec),
+        "sources": SOURCES,
+    }
+
+
+def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
+    facts = spec.flares
+    return (
+        Parameter(
+            "screening",
+            "choice",
+            "standard",
+            "the mission's standard event screening, or none",
+            choices=("standard", "none"),
+        ),
+        Parameter(
+            "flares",
+            "choice",
+            "histogram" if facts else "none",
+            "how times of high particle background are found and cut",
+            choices=_METHODS,
+        ),
+        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field"),
+        Parameter(
+            "flare_sigma",
+            "number",
+            3.0,
+            "histogram, clip: keep rates within so many widths of the quiet level",
+            least=0.5,
+            most=100.0,
+        ),
+        Parameter(
+            "flare_threshold",
+            "quantity",
+            None,
+            "threshold: the most that is kept, of the whole field",
+            unit="count/s",
+            least=1e-9,
+            most=_LONGEST,
+            example="0.4 count/s",
+        ),
+        Parameter(
+            "flare_scale", "number", 1.2, "scale: keep rates within this factor of the mean", least=1.001, most=100.0
+        ),
+        Parameter(
+            "flare_band",
+            "band",
+            facts.band if facts else None,
+            "energies whose light curve shows the flares",
+            unit="keV",
+            example="10-12 keV",
+        ),
+        Parameter(
+            "flare_soft_band",
+            "band",
+            facts.soft if facts else None,
+            "energies of a second pass, for flares that the first does not show",
+            unit="keV",
+            choices=("none",),
+            example="2.5-8.5 keV",
+        ),
+        Parameter(
+            "flare_bin",
+            "quantity",
+            facts.bin if facts else 100.0,
+            "bin of that light curve",
+            unit="s",
+            least=1.0,
+            most=_LONGEST,
+        ),
+    )
+
+
+def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
+    return (
+        Parameter("bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energies of images", unit="keV"),
+        Parameter(
+            "pixel",
+            "quantity",
+            spec.image_pixel,
+            "side of a pixel",
+            unit="arcsec",
+            least=0.01,
+            most=_LONGEST,
+            example=f"{spec.image_pixel or 4:g} arcsec",
+        ),
+        Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=1.0, most=_LONGEST),
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +184,8 @@ class CleanParameters:
         Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
     flare_band, flare_bin
         Energies (keV) and bins (s) of the light curve in which flares are found.
+    flare_soft_band
+        Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
     """
 
     screening: bool
@@ -67,6 +196,7 @@ class CleanParameters:
     flare_scale: float
     flare_band: tuple[float, float] | None
     flare_bin: float
+    flare_soft_band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +216,7 @@ def read_events(task: Task) -> EventsParameters:
     ConfigError
         One is unknown or malformed.
     """
-    table = _table(task, ("min_ontime",))
-    return EventsParameters(_single(task, table, "min_ontime", "s", 0.0, least=0.0))
+    return EventsParameters(read_values(task)["min_ontime"])
 
 
 def read_clean(task: Task) -> CleanParameters:
@@ -98,25 +227,8 @@ def read_clean(task: Task) -> CleanParameters:
     ConfigError
         One is unknown or malformed, or flares are to be cut without what the method needs.
     """
-    table = _table(task, _CLEAN)
-    facts = find_mission(task.mission).flares
-    method = _choice(task, table, "flares", (*FLARE_METHODS, "none"), "histogram" if facts else "none")
-    band = _band(task, "flare_band", table["flare_band"]) if "flare_band" in table else (facts and facts.band)
-    if method != "none" and not band:
-        raise _malformed(task, "flare_band", None, 'give the energies that show flares, such as "10-12 keV"')
-    threshold = _single(task, table, "flare_threshold", "count/s", 0.4, least=1e-9)
-    if method == "threshold" and "flare_threshold" not in table:
-        raise _malformed(task, "flare_threshold", None, 'give the most that is kept, such as "0.4 count/s"')
-    return CleanParameters(
-        screening=_choice(task, table, "screening", ("standard", "none"), "standard") == "standard",
-        flares=method,
-        mask_sources=_flag(task, table, "mask_sources", default=True),
-        flare_sigma=_plain_number(task, table, "flare_sigma", 3.0, least=0.5, most=100.0),
-        flare_threshold=threshold if "flare_threshold" in table else None,
-        flare_scale=_plain_number(task, table, "flare_scale", 1.2, least=1.001, most=100.0),
-        flare_band=band or None,
-        flare_bin=_single(task, table, "flare_bin", "s", facts.bin if facts else 100.0, least=1.0),
-    )
+    values = read_values(task)
+    return CleanParameters(screening=values.pop("screening") == "standard", **values)
 
 
 def read_images(task: Task) -> ImagesParameters:
@@ -127,87 +239,105 @@ def read_images(task: Task) -> ImagesParameters:
     ConfigError
         One is unknown or malformed, or a band is named twice.
     """
-    table = _table(task, ("bands", "pixel", "lightcurve_bin"))
-    spec = find_mission(task.mission)
-    return ImagesParameters(
-        bands=_bands(task, table, spec),
-        pixel=_single(task, table, "pixel", "arcsec", spec.image_pixel, least=0.01),
-        lightcurve_bin=_single(task, table, "lightcurve_bin", "s", 100.0, least=1.0),
-    )
+    return ImagesParameters(**read_values(task))
 
 
-def _table(task: Task, known: Sequence[str]) -> dict[str, object]:
-    table = json.loads(task.parameters)
-    for key in sorted(table):
-        if key not in known:
-            raise ConfigError(
-                "unknown-parameter",
-                f"{task.step} of {task.mission} has no parameter {key!r} ({task.obs_id})",
-                remedy=f"use {', '.join(known)} in [{task.step}] of params/{task.mission}.toml",
-            )
-    return table
+def read_values(task: Task) -> dict[str, Any]:
+    """The value of every parameter of a task's step.
 
-
-def _bands(task: Task, table: Mapping[str, object], spec: MissionSpec) -> tuple[tuple[float, float], ...]:
-    if "bands" not in table:
-        return tuple((band.lo, band.hi) for band in spec.bands)
-    texts = table["bands"]
-    if not isinstance(texts, list) or not texts:
-        raise _malformed(task, "bands", texts, 'give a list such as ["0.5-2.0 keV"]')
-    bands = tuple(_band(task, "bands", text) for text in texts)
-    if len(set(bands)) != len(bands):
-        raise _malformed(task, "bands", texts, "name each band once")
-    return bands
-
-
-def _band(task: Task, key: str, text: object) -> tuple[float, float]:
-    found = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
-    unit = _UNITS["keV"].get(found[3]) if found else None
-    if not found or not found[2] or unit is None or float(found[1]) >= float(found[2]):
-        raise _malformed(task, key, text, 'write it as "0.5-2.0 keV", the lower energy first')
-    # Six digits: 500 eV are 0.5 keV in the name of a product.
-    return round(float(found[1]) * unit, 6), round(float(found[2]) * unit, 6)
-
-
-def _single(task: Task, table: Mapping[str, object], key: str, unit: str, default: float, *, least: float) -> float:
-    if key not in table:
-        return default
-    text = table[key]
-    found = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
-    factor = _UNITS[unit].get(found[3]) if found else None
-    if not found or found[2] or factor is None or not least <= float(found[1]) * factor < 1e12:
-        raise _malformed(
-            task, key, text, f'write a number of at least {least:g} and a unit, such as "{default:g} {unit}"'
+    Raises
+    ------
+    ConfigError
+        One is unknown, malformed or lacking.
+    """
+    known = native_parameters(find_mission(task.mission).name)[task.step]
+    values, faults = read_parameters(task.step, known, json.loads(task.parameters))
+    for fault in faults or _lacking(task.step, values):
+        raise ConfigError(
+            fault.name,
+            f"{task.step}.{fault.key}: {fault.message} ({task.mission} {task.obs_id})",
+            remedy=f"in params/{task.mission}.toml, [{task.step}]: {fault.remedy}",
         )
-    return float(found[1]) * factor
+    return values
 
 
-def _plain_number(
-    task: Task, table: Mapping[str, object], key: str, default: float, *, least: float, most: float
-) -> float:
-    value = table.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise _malformed(task, key, value, f"write a number from {least:g} to {most:g}")
-    return float(value)
+def check_parameters(
+    mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
+) -> list[Fault]:
+    """Everything that is wrong with the parameters of one observation, or of all that share them.
+
+    Parameters
+    ----------
+    mission
+        Whose params file it is.
+    tables
+        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them.
+    instruments
+        Chosen instruments: bands that one of them cannot have are faults.
+    """
+    spec = find_mission(mission)
+    known = native_parameters(spec.name)
+    values, faults = {}, []
+    for step in known:
+        values[step], wrong = read_parameters(step, known[step], tables.get(step, {}))
+        faults += wrong or _lacking(step, values[step])
+    faulty = {(fault.step, fault.key) for fault in faults}
+    bands, searched = values["images"]["bands"], values["sources"]["band"]
+    known_bands = not faulty & {("images", "bands"), ("sources", "band")} and values["sources"]["search"] != "none"
+    if known_bands and searched is not None and searched not in bands:
+        made = ", ".join(f'"{band_text(band)}"' for band in bands)
+        message = f"there are no images of {band_text(searched)}"
+        faults.append(Fault("sources", "band", message, f"choose from {made}, or add it to [images]"))
+    if ("images", "bands") not in faulty:
+        faults += _impossible(spec, "images", "bands", bands, instruments)
+    clean = values["clean"]
+    if clean["flares"] != "none" and clean["flare_band"] and ("clean", "flare_band") not in faulty:
+        faults += _impossible(spec, "clean", "flare_band", (clean["flare_band"],), instruments)
+    return faults
 
 
-def _flag(task: Task, table: Mapping[str, object], key: str, *, default: bool) -> bool:
-    value = table.get(key, default)
-    if not isinstance(value, bool):
-        raise _malformed(task, key, value, "write true or false")
-    return value
+def _lacking(step: str, values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Parameters that a method needs and that have no default."""
+    if step != "clean" or values["flares"] == "none":
+        return
+    method = values["flares"]
+    if not values["flare_band"]:
+        yield Fault(step, "flare_band", f'flares = "{method}" needs it', 'give energies, such as "10-12 keV"')
+    if method == "threshold" and values["flare_threshold"] is None:
+        yield Fault(step, "flare_threshold", f'flares = "{method}" needs it', 'give a rate, such as "0.4 count/s"')
 
 
-def _choice(task: Task, table: Mapping[str, object], key: str, known: Sequence[str], default: str) -> str:
-    value = table.get(key, default)
-    if value not in known:
-        raise _malformed(task, key, value, f"write one of {', '.join(map(repr, known))}")
-    return str(value)
+def _impossible(
+    spec: MissionSpec, step: str, key: str, bands: Sequence[tuple[float, float]], instruments: Sequence[str]
+) -> Iterator[Fault]:
+    """Bands that an instrument's events cannot be cut to, whatever its mode."""
+    usual = {(band.lo, band.hi) for band in spec.bands} | ({spec.flares.band} if spec.flares else set())
+    if usual.issuperset(bands):
+        return
+    from daxa.xray.lists.formats import FORMATS
+
+    refused: dict[str, NotPossible] = {}
+    for name in instruments:
+        # An instrument without a declaration of its own has been renamed since: nothing is known of it.
+        names = next(({one.name, *one.aliases} for one in spec.instruments if one.name == name), {name})
+        forms = [form for form in FORMATS.values() if form.mission == spec.name and form.instrument in names]
+        # A flare filter leaves out instruments without energies, and says so.
+        if key == "flare_band":
+            forms = [form for form in forms if form.pi_to_kev is not None]
+        refusals = [refusal for form in forms if (refusal := _refusal(form, bands))]
+        if forms and len(refusals) == len(forms):
+            refused[name] = refusals[0]
+    if refused:
+        first = next(iter(refused.values()))
+        others = f"; the same holds for {', '.join(list(refused)[1:])}" if len(refused) > 1 else ""
+        yield Fault(step, key, f"{first.message}{others}", first.remedy, "impossible")
 
 
-def _malformed(task: Task, key: str, value: object, remedy: str) -> ConfigError:
-    return ConfigError(
-        "bad-parameter",
-        f"{task.step}.{key} = {value!r} cannot be used ({task.mission} {task.obs_id})",
-        remedy=f"in params/{task.mission}.toml, [{task.step}]: {remedy}",
-    )
+def _refusal(form: EventFormat, bands: Sequence[tuple[float, float]]) -> NotPossible | None:
+    from daxa.xray.lists.bands import adjacent_ranges
+
+    try:
+        adjacent_ranges(form, bands)
+    except NotPossible as refusal:
+        return refusal
+    return None

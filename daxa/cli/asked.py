@@ -28,7 +28,8 @@ def refuse_nothing(asked: Asked, verb: str) -> None:
         raise CriteriaError(
             "nothing-asked",
             "nothing says which observations are wanted",
-            remedy=f"give --target, --position, --sample or --obsid; `daxa {verb} --help` shows examples",
+            remedy=f"give --target, --position, --sample or --obs, or --everything for whole archives; "
+            f"`daxa {verb} --help` shows examples",
         )
 
 
@@ -89,7 +90,7 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
             raise CriteriaError(
                 "nothing-asked",
                 f"no observation of {spec.name} was asked for",
-                remedy=f"give --obsid {spec.name}:... or other conditions, or leave out --mission {spec.name}",
+                remedy=f"give --obs {spec.name}:... or other conditions, or leave out --mission {spec.name}",
             )
     return found
 
@@ -140,15 +141,19 @@ def _by_mission(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise _bad_file(path, "is not a regular file")
         if path.stat().st_size > _LARGEST_FILE:
             raise _bad_file(path, f"is larger than {_LARGEST_FILE} bytes")
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _bad_file(path, f"cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _bad_file(path, f"is not TOML: {error}") from None
+    except RecursionError:
+        raise _bad_file(path, "is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
+        raise _bad_file(path, f"is not TOML: {str(error)[:200]}") from None
     if not isinstance(tables.get("missions", {}), dict):
-        raise _bad_file(path, "names missions that are no tables")
+        raise _bad_file(path, "names missions that are not tables")
     return tables
 
 
@@ -183,7 +188,7 @@ def _owners(specs: Sequence[MissionSpec], text: str) -> list[tuple[str, str]]:
     if not owners:
         raise CriteriaError(
             "obs-id",
-            f"{text!r} is no ObsID of {' or '.join(spec.title for spec in specs)}",
+            f"{text!r} is not an ObsID of {' or '.join(spec.title for spec in specs)}",
             remedy="give it as the archive writes it, such as "
             + " or ".join(f"{spec.name}:{spec.id_example}" for spec in specs),
         )

@@ -53,14 +53,10 @@ def complete_step(incomplete: str) -> list[str]:
 
 
 def complete_kind(incomplete: str) -> list[str]:
-    """Kinds of products that the archive holds."""
+    """Kinds of files that an archive may hold: those that the help names."""
+    from daxa.run.product import KINDS
 
-    def kinds() -> Iterable[str]:
-        import daxa
-
-        return sorted(set(daxa.open().products()["kind"]))
-
-    return _offer(kinds, incomplete)
+    return _offer(lambda: KINDS, incomplete)
 
 
 def complete_tag(incomplete: str) -> list[str]:

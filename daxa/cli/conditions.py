@@ -111,6 +111,8 @@ class ConditionsCommand(TyperCommand):
         super().format_options(ctx, formatter)
         with formatter.section("Conditions (* may be repeated)"):
             shown = [record for param in _single().params if (record := param.get_help_record(ctx))]
+            # The older spelling is understood, and not shown.
+            shown = [(names.replace(", --obsid", ""), text) for names, text in shown]
             shown.append((OR, "What follows is an alternative to what stands before. May be repeated."))
             shown.append((NOT, "What follows, taken together, is left out of the whole. May be repeated."))
             formatter.write_dl(shown)
@@ -177,7 +179,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, ob
         raise CriteriaError("offline", "a refresh needs the network", remedy="leave out one of --refresh and --offline")
     found = _AGE.fullmatch(max_age) if max_age is not None else None
     if max_age is not None and (found is None or float(found[1]) > 1e5):
-        raise CriteriaError("max-age", f"{max_age[:100]!r} is no age", remedy="write it as 30min, 12h, 3d or 2w")
+        raise CriteriaError("max-age", f"{max_age[:100]!r} is not an age", remedy="write it as 30min, 12h, 3d or 2w")
     age = timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
     return {"refresh": refresh, "max_age": age, "offline": offline}
 
@@ -192,7 +194,7 @@ def _read_conditions(
     ] = None,
     sample: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Objects: ra, dec, and as wanted name, radius_arcmin, start, end."),
+        typer.Option(metavar="FILE", help="Objects: ra, dec, and optionally name, radius_arcmin, start, end."),
     ] = None,
     radius: Annotated[
         _Text,
@@ -215,10 +217,10 @@ def _read_conditions(
     mode: Annotated[_Texts, typer.Option(metavar="WORD", help="Word of the observation's mode. *")] = None,
     access: Annotated[_Text, typer.Option(metavar="KIND", help="public (default), proprietary or any.")] = None,
     instruments: Annotated[
-        _Texts, typer.Option("--instrument", metavar="[MISSION:]NAME,...", help="Only data of these. *")
+        _Texts, typer.Option("--instrument", metavar="[MISSION:]NAME,...", help="Only this instrument, such as PN. *")
     ] = None,
     obs_ids: Annotated[
-        _Texts, typer.Option("--obsid", metavar="[MISSION:]OBSID", help="Only these observations. *")
+        _Texts, typer.Option("--obs", "--obsid", metavar="[MISSION:]OBSID", help="Only this observation. *")
     ] = None,
     everything: Annotated[bool, typer.Option("--everything", help="The whole archive, said on purpose.")] = False,
     criteria: Annotated[
@@ -263,7 +265,7 @@ def _read_box(text: str) -> dict[str, list[float]]:
         first, last, low, high = map(float, text.split(","))
     except ValueError:
         raise CriteriaError(
-            "box", f"{text[:100]!r} is no box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
+            "box", f"{text[:100]!r} is not a box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
         ) from None
     return {"ra": [first, last], "dec": [low, high]}
 

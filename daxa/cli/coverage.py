@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.chosen import Instruments, Missions, ObsIds
-from daxa.cli.show import note, progress, seconds_text, show_table
+from daxa.cli.options import Bands, Instruments, Missions, ObsIds
+from daxa.cli.show import note, progress, say, show_table
 from daxa.errors import CriteriaError, DataError
+from daxa.selection.headings import band_cell, cell, headings
 from daxa.text import json_escaped
 
 if TYPE_CHECKING:
@@ -21,29 +22,47 @@ if TYPE_CHECKING:
 
     from daxa.report.coverage import Coverage
 
-__all__ = ["coverage", "read_bands"]
+__all__ = ["coverage"]
 
 EXAMPLES = (
-    "daxa coverage clusters.csv",
-    "daxa coverage agn.fits --band 0.5-2 --radius 15 -o ../agn-coverage.vot",
-    "daxa coverage clusters.csv --mission xmm --instrument PN --csv",
+    "daxa coverage 149.59,-11.06 --band 0.5-2",
+    'daxa coverage "Abell 907" --mission xmm --instrument PN',
+    'daxa coverage "Abell 907" --radius 15 --ring 40,90 -o ../coverage.vot',
 )
 
 _TITLE = "Coverage of a sample by the observations of an archive"
-_NUMBERS = (("background", ".1f"), ("rate", ".3g"), ("limit", ".3g"))
+_COLUMNS = ("target", "mission", "obs_id", "instrument", "band", "off_axis", "exposure", "counts")
+_COLUMNS += ("background", "rate", "limit", "quality")
+
+_OFF_AXIS = (
+    "off-axis: from the pointing of the observation (RA_PNT, DEC_PNT), or the middle of a survey's tile; "
+    "vignetting and the mark far count from the optical axis"
+)
+_MARKS = {
+    "good": "nothing to know before the values are used",
+    "outside": "no exposure at the position",
+    "edge": "more than a tenth of the circle has no exposure",
+    "flat": "the exposure map has no vignetting: the rate is too low away from the axis",
+    "far": "farther from the optical axis than the vignetting was checked",
+    "no-background": "too little exposure around to measure the background: the limit is for no background",
+    "not-measured": "nothing says which part of the sky was seen: no exposure, rate or limit",
+}
+"""What the words of the column quality mean."""
 
 
 def coverage(
     sample: Annotated[
-        Path, typer.Argument(metavar="SAMPLE", help="Table with columns ra and dec, and as wanted name and radius.")
+        str,
+        typer.Argument(
+            metavar="SAMPLE",
+            help="File with columns ra and dec, and optionally name and radius; or RA,DEC; or the name of an object.",
+        ),
     ],
     *,
     missions: Missions = None,
     obs_ids: ObsIds = None,
     instruments: Instruments = None,
-    bands: Annotated[
-        list[str] | None, typer.Option("--band", metavar="FROM-TO", help="Energies in keV. May be repeated.")
-    ] = None,
+    bands: Bands = None,
     radius: Annotated[
         float, typer.Option(metavar="ARCSEC", help="Circle in which counts are taken, where the sample gives none.")
     ] = 20.0,
@@ -63,10 +82,10 @@ def coverage(
         ),
     ] = None,
 ) -> None:
-    """Tell exposure, counts, and rate or upper limit of every object of a sample, in every image that shows it.
+    """Show exposure, counts, and rate or upper limit of every object of a sample, in every image that covers it.
 
-    Rates are net of the background in a ring, and per second of the exposure map. The quality says what to
-    know before a value is used: "flat" is an exposure without vignetting, "edge" an aperture that is cut.
+    Rates are net of the background in a ring, and per second of the exposure map. Off-axis angles are measured from
+    the pointing. The quality says what to know before a value is used; the table ends with a legend of its words.
     """
     import daxa
     from daxa.report.imaged import outside_archive
@@ -82,10 +101,10 @@ def coverage(
     with progress("coverage", "observations") as observe:
         found = archive.coverage(
             sample,
-            missions=missions or (),
-            obs_ids=obs_ids or (),
-            instruments=instruments or (),
-            bands=read_bands(bands or ()),
+            missions=missions,
+            obs_ids=obs_ids,
+            instruments=instruments,
+            bands=bands,
             aperture=use,
             observe=observe,
         )
@@ -99,35 +118,13 @@ def coverage(
     _tell(found)
 
 
-def read_bands(texts: list[str] | tuple[str, ...]) -> tuple[tuple[float, float], ...]:
-    """Bands as they stand on a command line.
-
-    Raises
-    ------
-    CriteriaError
-        One is no band.
-
-    Examples
-    --------
-    >>> read_bands(["0.5-2", "2-10keV"])
-    ((0.5, 2.0), (2.0, 10.0))
-    """
-    return tuple(
-        _read_pair(text.removesuffix("keV").strip(), "-", "band", "give it in keV, as 0.5-2") for text in texts
-    )
-
-
 def _read_ring(text: str) -> tuple[float, float]:
-    return _read_pair(text, ",", "ring", "give two radii in arcsec, as 60,120")
-
-
-def _read_pair(text: str, mark: str, what: str, remedy: str) -> tuple[float, float]:
     try:
-        first, last = map(float, text.split(mark))
+        first, last = map(float, text.split(","))
     except ValueError:
         first, last = math.nan, math.nan
     if not 0 <= first < last < math.inf:
-        raise CriteriaError(what, f"{text!r} is no {what}", remedy=remedy)
+        raise CriteriaError("ring", f"{text!r} is not a ring", remedy="give two radii in arcsec, as 60,120")
     return first, last
 
 
@@ -176,34 +173,16 @@ def _write(place: Path, content: bytes) -> None:
 
 
 def _show(table: pd.DataFrame) -> None:
-    heads = [
-        "target",
-        "mission",
-        "ObsID",
-        "instrument",
-        "keV",
-        "off axis",
-        "exposure",
-        "counts",
-        "background",
-        "rate",
-        "limit",
-        "quality",
-    ]
-    show_table(heads, map(_line, table.to_dict("records")))
+    records = table.to_dict("records")
+    show_table(headings(_COLUMNS), map(_line, records))
+    words = {word for record in records for word in record["quality"].split()}
+    if words:
+        say("\n".join(["", _OFF_AXIS, *(f"{word}: {text}" for word, text in _MARKS.items() if word in words)]))
 
 
 def _line(row: dict) -> list[object]:
-    return [
-        row["target"] or f"row {row['row']}",
-        *(row[name] for name in ("mission", "obs_id", "instrument")),
-        f"{row['lo_kev']:g}-{row['hi_kev']:g}",
-        f"{row['off_axis']:.2f}",
-        seconds_text(row["exposure"]),
-        row["counts"],
-        *("" if math.isnan(row[name]) else format(row[name], form) for name, form in _NUMBERS),
-        row["quality"],
-    ]
+    known = {"target": row["target"] or f"row {row['row']}", "band": band_cell(row["lo_kev"], row["hi_kev"])}
+    return [known[name] if name in known else cell(name, row[name]) for name in _COLUMNS]
 
 
 def _tell(found: Coverage) -> None:

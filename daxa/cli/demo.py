@@ -127,7 +127,7 @@ def _conclude(directory: Path) -> None:
 
     archive = daxa.open(directory / "a907")
     products = archive.products()
-    pictures = products.loc[products["kind"] == "quicklook", "path"]
+    pictures = products.loc[products["kind"] == "quicklook", "relative"]
     shown = "\n                 ".join(f"a907/{path}" for path in pictures)
     made = products.loc[products["step"] != "fetch"]
     counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +11,9 @@ import typer
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.completion import complete_mission
 from daxa.cli.conditions import ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.show import note, say, seconds_text, show_table, show_text
+from daxa.cli.show import note, say, show_table, show_text
 from daxa.errors import CriteriaError
+from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +28,12 @@ COMMAND = ConditionsCommand
 EXAMPLES = (
     'daxa init a907 --mission xmm --mission chandra --target "Abell 907"',
     "daxa init survey --mission xmm --position 149.59,-11.06 --radius 15arcmin --start 2004-01-01 --end 2010-01-01",
-    "daxa init two --mission xmm --mission nustar --obsid 0404910601 --obsid nustar:30101031002 --instrument xmm:M1,M2",
-    "daxa init pair --mission xmm --position 149.59,-11.06 --or --obsid 0201901401 --not --end 2001-01-01",
+    "daxa init two --mission xmm --mission nustar --obs 0404910601 --obs nustar:30101031002 --instrument xmm:M1,M2",
+    "daxa init pair --mission xmm --position 149.59,-11.06 --or --obs 0201901401 --not --end 2001-01-01",
     'daxa init shared --mission chandra --target "Abell 907" --remote s3://bucket/a907 --title "Abell 907 in X-rays"',
 )
 
-_MJD_EPOCH = date(1858, 11, 17)
+_COLUMNS = ("obs_id", "target", "ra", "dec", "start", "exposure", "instruments")
 _SHOWN_ROWS = 20
 
 
@@ -104,26 +103,11 @@ def tell_of_selection(mission: daxa.Mission) -> None:
 def _show_selection(spec: MissionSpec, table: pd.DataFrame, left_out: Mapping[str, int]) -> None:
     show_text(f"{spec.title}: {len(table)} observation{'s' if len(table) != 1 else ''}")
     show_table(
-        ["  ObsID", "target", "RA", "Dec", "start", "exposure", "instruments"],
-        [
-            [
-                f"  {row.obs_id}",
-                row.target,
-                f"{row.ra:.4f}",
-                f"{row.dec:+.4f}",
-                _day(row.start),
-                seconds_text(row.exposure),
-                row.instruments,
-            ]
-            for row in table.head(_SHOWN_ROWS).itertuples()
-        ],
+        headings(_COLUMNS),
+        [list(map(cell, _COLUMNS, row)) for row in table.head(_SHOWN_ROWS)[list(_COLUMNS)].itertuples(index=False)],
     )
     if len(table) > _SHOWN_ROWS:
         show_text(f"  ... and {len(table) - _SHOWN_ROWS} more")
     for reason, rows in left_out.items():
         say(f"  left out: {rows} ({reason})")
     show_text("")
-
-
-def _day(mjd: float) -> str:
-    return (_MJD_EPOCH + timedelta(days=int(mjd))).isoformat() if math.isfinite(mjd) else ""

@@ -7,32 +7,36 @@ from typing import Annotated
 
 import typer
 
-from daxa.cli.completion import complete_obs_id, complete_step
+from daxa.cli.completion import complete_obs_id
+from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import show_json, show_text
+from daxa.errors import CriteriaError
 
 __all__ = ["logs"]
 
-EXAMPLES = ("daxa logs 0404910601", "daxa logs 0404910601 --step clean")
+EXAMPLES = ("daxa logs 0404910601", "daxa logs 0404910601 --step clean", "daxa logs --obs 0404910601")
 
 
 def logs(
-    obs_id: Annotated[str, typer.Argument(metavar="OBSID", autocompletion=complete_obs_id)],
-    step: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STEP",
-            help="Only this step: fetch, events, clean, images or sources.",
-            autocompletion=complete_step,
-        ),
-    ] = None,
+    obs_id: Annotated[str, typer.Argument(metavar="[OBSID]", autocompletion=complete_obs_id)] = "",
+    mission: Missions = None,
+    step: Steps = None,
+    obs: ObsIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per log.")] = False,
 ) -> None:
     """Show what was written while an observation was worked on, step after step."""
     import daxa
     from daxa.archive.history import find_logs
 
+    asked = [*([obs_id] if obs_id else []), *(obs or ())]
+    if not asked:
+        raise CriteriaError("obs-id", "no observation is named", remedy="name one: `daxa logs 0404910601`")
     archive = daxa.open()
-    found = find_logs(archive.layout, archive.config, obs_id, step)
+    found = [
+        log
+        for one in dict.fromkeys(asked)
+        for log in find_logs(archive.layout, archive.config, one, step or (), mission or ())
+    ]
     if as_json:
         show_json(asdict(log) for log in found)
         return

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from daxa.cli.completion import complete_kind, complete_mission, complete_obs_id
+from daxa.cli.options import Bands, Instruments, Kinds, Missions, ObsIds, Steps
 from daxa.cli.show import say, show_json, show_table, size_text
 
 __all__ = ["ls"]
 
-EXAMPLES = ("daxa ls --kind image", "daxa ls --mission xmm --obs 0404910601", "daxa ls --kind finalevents --json")
+EXAMPLES = (
+    "daxa ls --kind image",
+    "daxa ls --mission xmm --obs 0404910601",
+    "daxa ls --instrument PN --band 0.5-2",
+    "daxa ls --kind finalevents --json",
+)
 
 
-def ls(
-    obs_id: Annotated[
-        str | None,
-        typer.Option("--obs", metavar="OBSID", help="Only this observation.", autocompletion=complete_obs_id),
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="Only this kind: fetched, events, finalevents, gti, image, expmap, ratemap, lightcurve, quicklook, "
-            "auxiliary.",
-            autocompletion=complete_kind,
-        ),
-    ] = None,
-    mission: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this mission.", autocompletion=complete_mission)
-    ] = None,
+def ls(  # noqa: PLR0917 - options, which typer passes by name
+    mission: Missions = None,
+    step: Steps = None,
+    obs_id: ObsIds = None,
+    kind: Kinds = None,
+    instrument: Instruments = None,
+    band: Bands = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
 ) -> None:
-    """List the products of the archive, one line per file."""
-    import daxa
+    """List the products of the archive, one line per file.
 
-    table = daxa.open().products(mission, obs_id=obs_id, kind=kind)
-    records = table.astype(object).to_dict("records")
+    A file that the ledger names and that is not on this machine is marked "absent".
+    """
+    import daxa
+    from daxa.archive.products import find_products
+
+    archive = daxa.open()
+    records = find_products(
+        archive.layout,
+        archive.config,
+        mission,
+        step=step,
+        obs_id=obs_id,
+        kind=kind,
+        instrument=instrument,
+        band=band,
+    )
     if as_json:
         show_json(records)
         return
@@ -47,20 +54,26 @@ def ls(
         say("no such products: `daxa status` says what is done")
         return
     show_table(
-        ["mission", "ObsID", "instrument", "exposure", "keV", "kind", "size", "path"],
+        ["mission", "ObsID", "instrument", "exposure", "keV", "kind", "size", "here", "path"],
         [
             [
                 *(record[name] for name in ("mission", "obs_id", "instrument", "exposure")),
                 _band(record),
                 record["kind"],
                 size_text(record["size"]),
-                record["path"],
+                "" if record["present"] else "absent",
+                record["relative"],
             ]
             for record in records
         ],
     )
+    if absent := sum(not record["present"] for record in records):
+        say(
+            f"\n{absent} of {len(records)} files are absent: `dvc pull` brings them if the remote has them, "
+            "and `daxa run` makes them"
+        )
 
 
 def _band(record: Mapping[str, object]) -> str:
     lo, hi = record["lo_kev"], record["hi_kev"]
-    return f"{lo}-{hi}" if isinstance(lo, float) and math.isfinite(lo) else ""
+    return f"{lo}-{hi}" if lo is not None else ""

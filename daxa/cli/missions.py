@@ -8,6 +8,7 @@ import typer
 
 from daxa.cli.completion import complete_known_mission
 from daxa.cli.show import show_json, show_table
+from daxa.selection.headings import moment
 
 if TYPE_CHECKING:
     from daxa.missions import Bundle, FieldOfView, MissionSpec
@@ -117,14 +118,16 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
 
 def _of_table(table: ObservationTable) -> list[list[str]]:
     """How the rows of the table are understood."""
-    never = [f"{value:g}" for value in table.never_public]
+    values = ", ".join(f"{value:g}" for value in table.never_public)
+    days = ", ".join(moment(value) for value in table.never_public if value)
+    never = f"{values}{f' (MJD of {days})' if days else ''}"
     return [
         *(["column " + ours, theirs] for ours, theirs in table.columns.items()),
         *(["row cut", text] for text in table.where),
         ["mode", ", ".join(table.mode)],
         *(["category", f"{theirs}: {ours}"] for theirs, ours in _categories(table).items()),
-        ["times", f"MJD in {table.scale.upper()}"],
-        ["no public date", ", ".join(never) if table.proprietary == "date" else ""],
+        ["times in the table", f"{table.scale.upper()}, as MJD"],
+        ["no public date", never if table.proprietary == "date" else ""],
     ]
 
 
@@ -149,7 +152,8 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
 
 def _zero(spec: MissionSpec) -> str:
     times = spec.event_times
-    return f"in {times.unit} since MJD {times.mjdref!r} {times.scale.upper()}" if times else ""
+    zero = f"{moment(times.mjdref)} (MJD {times.mjdref!r})" if times else ""
+    return f"in {times.unit} since {zero} {times.scale.upper()}" if times else ""
 
 
 def _source(table: ObservationTable) -> str:

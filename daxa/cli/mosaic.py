@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from daxa.cli.chosen import Instruments, Missions, ObsIds
-from daxa.cli.coverage import read_bands
+from daxa.cli.options import Band, Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, show_json, show_table
 from daxa.errors import CriteriaError
 
@@ -16,8 +15,8 @@ __all__ = ["mosaic"]
 
 EXAMPLES = (
     "daxa mosaic --mission xmm --band 0.5-2 -o ../mosaic",
-    "daxa mosaic --obs 0404910601 --obs 0201901401 --band 0.5-2 --weight PN=2.6 -o ../mosaic",
-    "daxa mosaic --mission chandra --band 0.5-2 -o ../mosaic --moc ../a907.moc.fits --healpix 12",
+    "daxa mosaic --obs 0900000101 --obs 0900000201 --band 0.5-2 --weight PN=2.6 -o ../weighted",
+    "daxa mosaic --instrument M1 --instrument M2 --band 0.5-2 -o ../mos --moc ../a907.moc.fits --healpix 12",
 )
 
 
@@ -29,9 +28,7 @@ def mosaic(
     missions: Missions = None,
     obs_ids: ObsIds = None,
     instruments: Instruments = None,
-    band: Annotated[
-        str | None, typer.Option(metavar="FROM-TO", help="Energies in keV; may be left out where all images share one.")
-    ] = None,
+    band: Band = None,
     pixel: Annotated[
         float, typer.Option(metavar="ARCSEC", help="Side of a pixel; by default that of the coarsest image.")
     ] = 0.0,
@@ -54,7 +51,8 @@ def mosaic(
 ) -> None:
     """Add the cleaned events and exposure maps of observations, and write counts, exposure, rate and a picture.
 
-    Nothing in the archive is changed. Events of overlapping tiles of a survey count once.
+    The band may be left out where all images are in one. Nothing in the archive is changed. Events of overlapping tiles
+    of a survey count once.
     """
     import daxa
     from daxa.errors import StorageError
@@ -71,10 +69,10 @@ def mosaic(
     with progress("mosaic", "images") as observe:
         made = archive.mosaic(
             output,
-            missions=missions or (),
-            obs_ids=obs_ids or (),
-            instruments=instruments or (),
-            band=read_bands([band])[0] if band else None,
+            missions=missions,
+            obs_ids=obs_ids,
+            instruments=instruments,
+            band=band,
             pixel_arcsec=pixel,
             weights=_read_weights(weights or []),
             observe=observe,
@@ -102,5 +100,5 @@ def _read_weights(texts: list[str]) -> dict[str, float]:
         try:
             weights[name.strip()] = float(number)
         except ValueError:
-            raise CriteriaError("weight", f"{text!r} is no weight", remedy="give it as PN=2.6") from None
+            raise CriteriaError("weight", f"{text!r} is not a weight", remedy="give it as PN=2.6") from None
     return weights

@@ -31,9 +31,10 @@ def push(
     """
     import daxa
     from daxa.publish.push import push_releases
+    from daxa.publish.remote import Remote
 
     with progress("read", "objects") as observe:
-        report = push_releases(daxa.open().layout, remote=remote, observe=counted(observe))
+        report = push_releases(daxa.open(acting=True).layout, remote=remote, observe=counted(observe))
     if as_json:
         show_json([asdict(report)])
         return
@@ -41,6 +42,8 @@ def push(
         note(f"damaged in DVC's cache, mended: {path}")
     for path in report.replaced:
         note(f"wrong on {report.remote}, replaced: {path}")
+    if Remote("", report.remote).directory is not None:
+        note(f"{report.remote} is a directory of this machine: whoever has none of that name cannot pull from it")
     show_text(
         f"{report.remote} holds the data of {', '.join(report.tags)}: {report.objects} objects, {report.sent} sent now"
     )

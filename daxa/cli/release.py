@@ -40,7 +40,7 @@ def release(
     import daxa
     from daxa.publish.release import make_release
 
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     with progress("read", "objects") as observe:
         made = make_release(
             archive.layout,

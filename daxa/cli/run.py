@@ -28,15 +28,16 @@ def run(
     This is `dvc repro`, with the stages forced that hold failed observations.
     """
     import daxa
-    from daxa.errors import ProgramError
+    from daxa.errors import ConfigError, CriteriaError, DaxaError
 
     remember_consent(trust_services)
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     try:
         outcomes = archive.run(missions or ())
-    except ProgramError:
+    except DaxaError as error:
         # What was done before the pipeline stopped counts, and the failures may explain why it did.
-        show_outcomes(archive.status())
+        if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):
+            show_outcomes(archive.status())
         raise
     show_text("")
     show_outcomes(outcomes)

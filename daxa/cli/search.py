@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
-from daxa.cli.completion import complete_known_mission
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
-from daxa.cli.show import note, progress_of_missions, say, seconds_text, show_csv, show_json, show_table
+from daxa.cli.options import KnownMissions
+from daxa.cli.show import note, progress_of_missions, say, show_csv, show_json, show_table
 from daxa.errors import CriteriaError, ServiceError
+from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +28,9 @@ COMMAND = ConditionsCommand
 
 EXAMPLES = (
     'daxa search --mission xmm --target "Abell 907"',
-    "daxa search --sample clusters.csv --match overlaps --pairs --csv",
-    "daxa search --mission chandra --region field.reg --min-exposure 20ks --start 2010-01-01 --json",
-    'daxa search --target M82 --end 2005-01-01 --or --target "NGC 253" --not --box 10,20,-5,5',
+    'daxa search --mission xmm --mission nustar --target "Abell 907" --radius 15arcmin --pairs --csv',
+    "daxa search --mission xmm --box 149,150,-12,-10 --min-exposure 5ks --start 2010-01-01 --json",
+    'daxa search --mission xmm --target "Abell 907" --end 2018-08-01 --or --obs 0900000201 --not --box 10,20,-5,5',
     "daxa search --mission xmm --position 149.59,-11.06 --radius 1deg --offline --votable",
 )
 
@@ -37,15 +38,7 @@ EXAMPLES = (
 def search(
     context: typer.Context,
     *,
-    missions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mission",
-            metavar="NAME",
-            help="By default all that can be listed. May be repeated.",
-            autocompletion=complete_known_mission,
-        ),
-    ] = None,
+    missions: KnownMissions = None,
     refresh: Refresh = False,
     max_age: MaxAge = None,
     offline: Offline = False,
@@ -60,7 +53,8 @@ def search(
 ) -> None:
     """Search the observation tables of one, several or all missions; needs no archive and fetches no data.
 
-    All conditions hold together; --or and --not combine them.
+    All missions that can be listed are searched unless some are named. All conditions hold together; --or and --not
+    combine them. With --pairs, off-axis angles are measured from the pointing.
     """
     if as_json + as_csv + as_votable > 1:
         raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv and --votable")
@@ -138,11 +132,4 @@ def _import(path: Path, missions: list[str] | None) -> Snapshot:
 def _show(found: pd.DataFrame) -> None:
     hidden = {"public_date", "end", "exposures", "roll"}
     columns = [name for name in found.columns if name not in hidden]
-    show_table(columns, [list(map(_cell, columns, row)) for row in found[columns].itertuples(index=False)])
-
-
-def _cell(name: str, value: object) -> object:
-    if name == "exposure":
-        return seconds_text(value)  # type: ignore[arg-type]
-    form = {"ra": ".4f", "dec": "+.4f", "target_ra": ".4f", "target_dec": "+.4f", "off_axis": ".2f", "start": ".3f"}
-    return format(value, form[name]) if name in form else value
+    show_table(headings(columns), [list(map(cell, columns, row)) for row in found[columns].itertuples(index=False)])

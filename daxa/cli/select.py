@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.asked import criteria_asked, missions_of_files
-from daxa.cli.completion import complete_mission
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
 from daxa.cli.consent import TrustServices, remember_consent
+from daxa.cli.options import Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
     import daxa
@@ -39,15 +40,7 @@ _SHOWN = 20
 def select(
     context: typer.Context,
     *,
-    missions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mission",
-            metavar="NAME",
-            help="By default all of the archive; a new one is added. May be repeated.",
-            autocompletion=complete_mission,
-        ),
-    ] = None,
+    missions: Missions = None,
     also: Annotated[bool, typer.Option("--also", help="Join conditions to the present ones, as with --or.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
     refresh: Refresh = False,
@@ -69,13 +62,13 @@ def select(
 ) -> None:
     """Show what the criteria select now against what is selected, and write it when you accept.
 
-    Conditions, if any are given, replace those of the missions in daxa.toml. What is accepted is one commit; the next
-    `daxa run` processes what is new.
+    Conditions, if any are given, replace those of the missions in daxa.toml; a mission that is new there is added. What
+    is accepted is one commit; the next `daxa run` processes what is new.
     """
     import daxa
 
     remember_consent(trust_services)
-    archive = daxa.open()
+    archive = daxa.open(acting=True)
     if export is not None or snapshot is not None:
         if context.obj:
             raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")
@@ -175,14 +168,11 @@ def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Pat
     note(f"{path}: {table.origin.rows} observations of {names[0]} as of {table.origin.time}")
 
 
-def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> list[str]:
-    from daxa.missions import find_mission
+def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> tuple[str, ...]:
+    from daxa.archive.named import named_missions
 
-    held = archive.config.missions
-    names = [find_mission(name).name for name in missions or held]
-    if absent := [name for name in names if name not in held]:
-        raise CriteriaError("mission", f"{absent[0]} is not in this archive", remedy=f"choose from {', '.join(held)}")
-    return list(dict.fromkeys(names))
+    config = archive.config
+    return named_missions(config, missions) or tuple(config.missions)
 
 
 def _lines(change: MissionChange) -> Iterator[str]:
@@ -204,7 +194,7 @@ def _lines(change: MissionChange) -> Iterator[str]:
         # Exposures of single instruments follow where instruments come or go.
         told = {name: pair for name, pair in values.items() if name != "exposures" or "instruments" not in values}
         yield f"  ~ {obs_id}  " + ", ".join(
-            f"{name}: {_value(old)} -> {_value(new)}" for name, (old, new) in told.items()
+            f"{name}: {_value(name, old)} -> {_value(name, new)}" for name, (old, new) in told.items()
         )
     yield from _rest(difference.changed)
 
@@ -214,7 +204,8 @@ def _rest(ids: tuple[str, ...]) -> Iterator[str]:
         yield f"    ... and {len(ids) - _SHOWN} more (--json lists all)"
 
 
-def _value(value: object) -> str:
+def _value(name: str, value: object) -> str:
     if isinstance(value, float):
-        return "unknown" if value != value else f"{value:.10g}"  # noqa: PLR0124 - nan alone differs from itself
+        shown = cell(name, value) if name in ("start", "end", "public_date") else f"{value:.10g}"
+        return "unknown" if value != value else str(shown)  # noqa: PLR0124 - nan alone differs from itself
     return str(value) or "none"

@@ -133,8 +133,6 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
 
 def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
     """An observer of things that only count, from one that `progress` gives."""
-    from daxa.records import Outcome
-
     ended_well = Outcome("", "", "", "done")
     return lambda ended, total: observe(ended_well, ended, total)
 

@@ -24,14 +24,14 @@ def stage(
 
     People run `dvc repro` or `daxa run`, which call this.
     """
-    from daxa.archive.accept import refuse_unfinished
+    from daxa.archive.gate import check_archive
     from daxa.archive.layout import Layout
     from daxa.archive.mend import mend
     from daxa.run.parent import after_parent, die_with_parent
 
+    check_archive(Layout(Path.cwd()), acting=True)
     after_parent(partial(mend, Path.cwd()), Layout(Path.cwd()).guard)
     die_with_parent()
-    refuse_unfinished(Layout(Path.cwd()))
     if step == "collect":
         from daxa.stages.collect import run_collect
 

@@ -1,54 +1,123 @@
-"""``daxa status``: what is done, failed and still to do."""
+"""``daxa status``: what is done, out of date, failed and still to do."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import say, show_json, show_table, show_text
-from daxa.records import Outcome
 
-__all__ = ["show_outcomes", "status"]
+if TYPE_CHECKING:
+    from daxa.records import Outcome
+    from daxa.stages.status import StageStatus
 
-EXAMPLES = ("daxa status", "daxa status --json")
+__all__ = ["show_outcomes", "show_status", "status"]
 
-_COLUMNS = ("done", "failed", "skipped", "todo")
+EXAMPLES = ("daxa status", "daxa status --mission xmm --step clean", "daxa status --json", "daxa status --deep")
+
+_COLUMNS = {
+    "done": "done",
+    "outdated": "out of date",
+    "failed": "failed",
+    "skipped": "skipped",
+    "altered": "altered",
+    "absent": "absent",
+    "todo": "to do",
+}
+"""Status to its heading; a column without observations is left out, but the first and the last."""
+
+_MOST_NAMES = 3
 
 
 def status(
+    mission: Missions = None,
+    step: Steps = None,
+    obs_id: ObsIds = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look at every file, and read those whose content is not known.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One line of JSON per mission, step and observation.")
     ] = False,
 ) -> None:
-    """Show what is done, failed and still to do, per mission and step, and why observations failed.
+    """Show what is done, out of date, failed and still to do, per mission and step, and why.
 
-    Works while the pipeline runs.
+    This is what `daxa run` would find: parameters, inputs, software and the selection are compared with those
+    of each product, and files with the ledger: by name and size, and by content where a file was touched since it
+    was last read. In archives of more than about 20,000 files only the directories of observations are looked at,
+    unless --deep is given. `daxa verify` reads everything, and compares with a release.
+
+    Works while the pipeline runs; nothing is written or locked.
     """
     import daxa
+    from daxa.stages.status import outcomes_of, read_status
 
-    outcomes = daxa.open().status()
+    archive = daxa.open()
+    stages = read_status(
+        archive.layout, archive.config, missions=mission or (), steps=step or (), obs_ids=obs_id or (), deep=deep
+    )
     if as_json:
-        show_json(outcome.as_dict() for outcome in outcomes)
+        show_json(outcome.as_dict() for outcome in outcomes_of(stages))
     else:
-        show_outcomes(outcomes)
+        show_status(stages)
+
+
+def show_status(stages: Sequence[StageStatus]) -> None:
+    """Write the table of counts and, below it, what is not done, by reason, and what to do."""
+    counts = {(stage.mission, stage.step): stage.counts for stage in stages}
+    total = sum(counts.values(), Counter())
+    shown = [name for name in _COLUMNS if total[name] or name in ("done", "todo")]
+    show_table(
+        ["mission", "step", *(_COLUMNS[name] for name in shown)],
+        [[*stage, *(count[name] for name in shown)] for stage, count in counts.items()],
+    )
+    for stage in stages:
+        if stage.at_work:
+            say(f"\n{stage.mission} {stage.step} is at work")
+        if stage.problem:
+            show_text(f"\n{stage.problem.message}\n  -> {stage.problem.remedy}")
+    reasons = [line for stage in stages for line in _reasons(stage)]
+    if reasons:
+        show_text("")
+        show_table(["mission", "step", "what", "ObsIDs", "reason", "such as"], reasons)
+    _say_what_to_do(stages, total)
 
 
 def show_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Write the table of counts and, below it, the failures with their reasons."""
-    counts = Counter((outcome.mission, outcome.step, outcome.status) for outcome in outcomes)
-    stages = dict.fromkeys((outcome.mission, outcome.step) for outcome in outcomes)
-    show_table(
-        ["mission", "step", "done", "failed", "skipped", "to do"],
-        [[*stage, *(counts[*stage, column] for column in _COLUMNS)] for stage in stages],
-    )
-    failures = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failures:
-        show_text("")
-        show_table(
-            ["failed", "step", "ObsID", "reason"],
-            [[failure.mission, failure.step, failure.obs_id, failure.reason] for failure in failures],
+    """Write the status that `daxa.Archive.status` gives."""
+    from daxa.stages.status import stages_of
+
+    show_status(stages_of(outcomes))
+
+
+def _reasons(stage: StageStatus) -> list[list[object]]:
+    """One line per status and reason, and the first ObsIDs it is so for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for obs_id, status, reason in zip(stage.obs_ids, stage.statuses, stage.reasons, strict=True):
+        if status in ("outdated", "failed", "altered"):
+            groups.setdefault((status, stage.whys.get(obs_id) or reason), []).append(obs_id)
+    return [
+        [stage.mission, stage.step, _COLUMNS[status], len(ids), reason, ", ".join(ids[:_MOST_NAMES])]
+        for (status, reason), ids in sorted(groups.items(), key=lambda item: (list(_COLUMNS).index(item[0][0]), item))
+    ]
+
+
+def _say_what_to_do(stages: Sequence[StageStatus], total: Counter[str]) -> None:
+    lines = []
+    if total["failed"]:
+        stage = next(stage for stage in stages if stage.counts["failed"])
+        lines.append(
+            f"`daxa logs {stage.obs_ids[stage.statuses.index('failed')]} --step {stage.step}` says why it failed"
         )
-        say(f"\nread `daxa logs {failures[0].obs_id} --step {failures[0].step}`; `daxa run` tries them again")
+    if total["absent"]:
+        lines.append("`dvc pull` brings what is absent, if the archive's remote has it")
+    if any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
+        lines.append("`daxa run` does what is to do, and does again what is out of date, failed or altered")
+    if unread := sum(stage.unread for stage in stages):
+        lines.append(f"{unread} directories were not compared by content: `daxa status --deep` reads their files")
+    if lines:
+        say("\n" + "\n".join(lines))

@@ -8,19 +8,20 @@ import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
+from daxa.cli.options import Missions
 from daxa.cli.select import settle
 from daxa.cli.show import progress_of_missions
 
 __all__ = ["update"]
 
-EXAMPLES = ("daxa update", "daxa update xmm --yes", "daxa update --json")
+EXAMPLES = ("daxa update", "daxa update --mission xmm --yes", "daxa update --json")
 
 
 def update(
-    missions: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MISSION]...", hidden=True, autocompletion=complete_mission)
     ] = None,
+    missions: Missions = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
     trust_services: TrustServices = False,
@@ -30,9 +31,11 @@ def update(
     The criteria stay as they are in daxa.toml; `daxa select` changes them. The next `daxa run` processes what is new.
     """
     import daxa
+    from daxa.archive.named import named_missions
 
     remember_consent(trust_services)
-    archive = daxa.open()
-    with progress_of_missions(missions or list(archive.config.missions)) as observe:
-        plan = archive.update(missions, observe=observe)
+    archive = daxa.open(acting=True)
+    wanted = named_missions(archive.config, [*(missions or ()), *(names or ())])
+    with progress_of_missions(wanted or list(archive.config.missions)) as observe:
+        plan = archive.update(wanted, observe=observe)
     settle(plan, yes=yes, as_json=as_json)

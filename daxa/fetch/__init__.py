@@ -1,6 +1,7 @@
 """Bring the files of an observation from an archive, once, whole and checked.
 
-`observation` is the way in.  Under it: `sources` finds the directory, `listing`
-reads it, `plan` chooses files, `transfer` downloads them over a `connection`,
-`verify` and `structure` look inside, `store` keeps them by digest.
+`observation` is the way in.  Under it: `sources` and `survey` find the directory, `listing`
+reads it, `plan` chooses files, `limits` tells how large they may be, `transfer` downloads them
+over a `connection` (whose client is in `wire`) into `parts`, `verify`, `structure` and
+`catalogue` check them, `store` keeps them by digest.
 """

@@ -7,33 +7,41 @@ service that is down.
 
 from __future__ import annotations
 
-import atexit
-import functools
 import os
 import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
-from daxa import __version__
+from daxa.answers import Allowance, Origin, origin_of, pause_asked, redirect_target
 from daxa.errors import DataError, DaxaError, ServiceError
+from daxa.fetch.wire import TooSlow, open_client, within
 from daxa.settings import Settings
 
-__all__ = ["Connection", "Patience", "Setback", "connect", "open_answer", "persist", "read_text", "refusal", "setback"]
+__all__ = [
+    "Connection",
+    "Patience",
+    "Setback",
+    "connect",
+    "open_answer",
+    "persist",
+    "read_dated",
+    "read_text",
+    "receive",
+    "refusal",
+    "setback",
+]
 
 Result = TypeVar("Result")
 
 _REDIRECTS = 5
 _WORTH_WAITING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOVED = frozenset({301, 302, 303, 307, 308})
 _MEBIBYTE = 1 << 20
-_NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,13 @@ class Setback:
         A short phrase.
     after
         Seconds that the server asked to wait.
-    overall
-        True where the reason concerns the whole service, not this one address.
+    last
+        True where trying again at once would only take as long again.
     """
 
     reason: str
     after: float | None = None
-    overall: bool = False
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,77 +120,97 @@ class Connection:
             raise ServiceError("stopped", "the download was stopped", remedy="run the same command again")
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """Hosts that a redirect may lead to."""
+    def servers(self) -> frozenset[Origin]:
+        """Servers that a redirect may lead to."""
         addresses = (
             self.settings.heasarc_tap,
             self.settings.heasarc_datalink,
             self.settings.heasarc_tree,
             self.settings.sesame,
         )
-        return frozenset(urlsplit(address).hostname or "" for address in addresses)
+        return frozenset(map(origin_of, addresses))
 
 
 def connect(settings: Settings, patience: Patience | None = None) -> Connection:
     """A connection for this process; its client is opened once and shared by threads."""
-    client = _client(os.getpid(), settings.connect_timeout, settings.read_timeout)
+    client = open_client(os.getpid(), settings.connect_timeout, settings.read_timeout)
     return Connection(settings, client, patience or Patience())
 
 
-@functools.cache
-def _client(_process: int, connect_timeout: float, read_timeout: float) -> httpx.Client:
-    client = httpx.Client(
-        http1=True,
-        http2=False,
-        follow_redirects=False,
-        timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
-        limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
-        # Some servers pack what is packed already, and some unpack .gz on the way: take the stored bytes.
-        headers={"User-Agent": f"daxa/{__version__}", "Accept-Encoding": "identity"},
-        mounts={"all://127.0.0.1": None, "all://localhost": None},
-    )
-    atexit.register(client.close)
-    return client
-
-
 @contextmanager
-def open_answer(connection: Connection, url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
-    """Open a GET request whose body is not read yet.
+def open_answer(
+    connection: Connection, url: str, headers: dict[str, str] | None = None, *, seconds: float = 0.0
+) -> Iterator[httpx.Response]:
+    """Open a GET request whose body is not read yet; read it with `receive`.
 
-    Redirects are followed only to the same host or to a host of the settings, and never
+    Redirects are followed only to the same server or to one of the settings, and never
     from https to http.
+
+    Parameters
+    ----------
+    connection, url, headers
+        What is asked for, and how.
+    seconds
+        What the answer may take, beside the time that its length allows: `Settings.answer_seconds`
+        where it is 0.
 
     Raises
     ------
     DataError
         A redirect leads elsewhere, or there are too many.
     """
-    allowed = connection.hosts | {urlsplit(url).hostname or ""}
+    allowed = connection.servers | {origin_of(url)}
+    allowance = Allowance(seconds or connection.settings.answer_seconds, connection.settings.minimum_rate)
     here = url
-    for _ in range(_REDIRECTS + 1):
-        with connection.client.stream("GET", here, headers=headers) as response:
-            if not response.has_redirect_location:
-                yield response
-                return
-            here = _redirected(here, response.headers["location"], allowed)
+    with within(allowance):
+        for _ in range(_REDIRECTS + 1):
+            response = _send(connection, here, headers)
+            try:
+                location = response.extensions.get("location", "")
+                if response.status_code not in _MOVED or not location:
+                    response.extensions["allowance"] = allowance
+                    yield response
+                    return
+            finally:
+                response.close()
+            here = _redirected(here, location, allowed)
     raise DataError(
         "redirected", f"{url} was redirected more than {_REDIRECTS} times", remedy="check the [services] addresses"
     )
 
 
-def _redirected(here: str, location: str, allowed: frozenset[str]) -> str:
+def _send(connection: Connection, url: str, headers: dict[str, str] | None) -> httpx.Response:
     try:
-        target = httpx.URL(here).join(location)
-    except httpx.InvalidURL:
-        target = httpx.URL("")
-    downgraded = here.startswith("https:") and target.scheme != "https"
-    if target.scheme not in ("http", "https") or target.host not in allowed or downgraded or target.userinfo:
-        raise DataError(
-            "redirected",
-            f"{here} redirects to {location[:200]!r}, which is not a configured service",
-            remedy="if the archive has moved, set its new address under [services] or in DAXA_* variables",
-        )
-    return str(target)
+        return connection.client.send(connection.client.build_request("GET", url, headers=headers), stream=True)
+    except httpx.TransportError:
+        raise
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
+        # What a server writes into its headers must not matter more than that it cannot be used.
+        raise httpx.RemoteProtocolError(f"its answer is no HTTP: {error!r:.200}") from None
+
+
+def receive(response: httpx.Response) -> Iterator[bytes]:
+    """The body of an answer in pieces, as long as it comes in time.
+
+    Raises
+    ------
+    httpx.TransportError
+        The connection broke, or was too slow.
+    """
+    allowance: Allowance = response.extensions["allowance"]
+    for chunk in response.iter_raw():
+        allowance.received += len(chunk)
+        yield chunk
+
+
+def _redirected(here: str, location: str, allowed: frozenset[Origin]) -> str:
+    if target := redirect_target(here, location, allowed):
+        return target
+    raise DataError(
+        "redirected",
+        f"{here} redirects to {location[:200]!a}, which is not a configured service",
+        remedy="if the archive has moved, set its new address under [services] or in DAXA_* variables",
+    )
 
 
 def persist(
@@ -219,12 +247,13 @@ def persist(
         try:
             result = attempt()
         except httpx.TransportError as error:
-            result = Setback(_describe(error), overall=isinstance(error, _NEVER_REACHED))
+            result = Setback(_describe(error), last=isinstance(error, TooSlow))
         if not isinstance(result, Setback):
             return result
-        failures = 1 if progress() >= best + _MEBIBYTE else failures + 1
+        gained = progress() >= best + _MEBIBYTE
+        failures = 1 if gained else failures + 1
         best = max(best, progress())
-        if failures >= connection.patience.tries:
+        if failures >= connection.patience.tries or (result.last and not gained):
             raise _exhausted(url, result, failures, connection)
         connection.stop.wait(connection.patience.seconds(failures, result.after))
 
@@ -234,8 +263,8 @@ def _describe(error: httpx.TransportError) -> str:
 
 
 def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -> DaxaError:
-    host = urlsplit(url).hostname
-    if last.overall or not _answers(connection):
+    host = origin_of(url)[0]
+    if not _answers(connection):
         return ServiceError(
             "unreachable",
             f"{host} could not serve {url} in {failures} attempts: {last.reason}",
@@ -250,8 +279,9 @@ def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -
 
 def _answers(connection: Connection) -> bool:
     """True where the file tree answers anything but an error of its own."""
+    settings = connection.settings
     try:
-        with open_answer(connection, connection.settings.heasarc_tree + "/") as response:
+        with open_answer(connection, settings.heasarc_tree + "/", seconds=settings.read_timeout) as response:
             return response.status_code < 500 and response.status_code not in _WORTH_WAITING
     except (httpx.TransportError, DataError):
         return False
@@ -261,21 +291,11 @@ def setback(response: httpx.Response) -> Setback | None:
     """The setback that a status means, None where waiting does not help."""
     if response.status_code not in _WORTH_WAITING and response.status_code < 500:
         return None
-    reason = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
-    return Setback(reason, _retry_after(response), overall=response.status_code == 429)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    # The words are the server's: only what a log can show of them is repeated.
+    words = "".join(letter for letter in response.reason_phrase[:80] if letter.isascii() and letter.isprintable())
+    return Setback(
+        f"HTTP {response.status_code} {words}".rstrip(), pause_asked(response.headers.get("retry-after", ""))
+    )
 
 
 def refusal(url: str, status: int) -> DataError:
@@ -295,31 +315,39 @@ def refusal(url: str, status: int) -> DataError:
     return DataError("refused", f"{url} was answered with HTTP {status}", remedy="look at the address in a browser")
 
 
-def read_text(connection: Connection, url: str, *, limit: int = 16 * _MEBIBYTE) -> bytes | None:
-    """The whole body of a short answer; None where there is nothing (404).
+def read_text(connection: Connection, url: str, *, limit: int = 16 * _MEBIBYTE, seconds: float = 0.0) -> bytes | None:
+    """The whole body of a short answer of at most `limit` bytes; None where there is nothing (404).
 
     Raises
     ------
     ServiceError, DataError
         As `persist` and `refusal`; ``data.oversized`` where the body exceeds `limit` bytes.
     """
+    answer = read_dated(connection, url, limit=limit, seconds=seconds)
+    return answer and answer[0]
 
-    def attempt() -> bytes | Setback | None:
-        with open_answer(connection, url) as response:
+
+def read_dated(
+    connection: Connection, url: str, *, limit: int = 16 * _MEBIBYTE, seconds: float = 0.0
+) -> tuple[bytes, str] | None:
+    """As `read_text`, with the ``Last-Modified`` of the answer, '' where it has none."""
+
+    def attempt() -> tuple[bytes, str] | Setback | None:
+        with open_answer(connection, url, seconds=seconds) as response:
             if response.status_code in (404, 410):
                 return None
             if problem := setback(response):
                 return problem
             if response.status_code != 200:
                 raise refusal(url, response.status_code)
-            return _bounded(response, url, limit)
+            return _bounded(response, url, limit), response.headers.get("last-modified", "")
 
     return persist(attempt, url, connection)
 
 
 def _bounded(response: httpx.Response, url: str, limit: int) -> bytes:
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in receive(response):
         body += chunk
         if len(body) > limit:
             raise DataError("oversized", f"{url} is longer than {limit} bytes", remedy="check the [services] addresses")

@@ -1,14 +1,14 @@
 """Read directory listings as Apache and nginx write them.
 
-Only the addresses of links count: texts are cut, sizes rounded.  What a listing says is
-hostile until its name has passed `safe_name`.
+Only the addresses of links count: texts are cut.  Sizes are rounded, and taken as limits.
+What a listing says is hostile until its name has passed `safe_name`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from html.parser import HTMLParser
+from dataclasses import dataclass, field
+from html import unescape
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from daxa.errors import DataError
@@ -17,15 +17,31 @@ from daxa.fetch.connection import Connection, read_text
 __all__ = ["Entry", "child_url", "list_directory", "parse_listing", "safe_name"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~=,@-]{0,254}", re.ASCII)
-_INDEX_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*Index of\b", re.IGNORECASE)
+# After the time of the last change: "3.4K" or " 12M" as Apache rounds, whole bytes as nginx.
+_SIZE = re.compile(r"\d\d:\d\d(?::\d\d)?\s+(\d{1,15})(\.\d)?\s?([KMGTP]?)(?![\w.])", re.ASCII)
+_TAG = re.compile(r"(/?)([A-Za-z][A-Za-z0-9]{0,20})", re.ASCII)
+_HREF = re.compile(r"""\shref\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_BALANCED = ("pre", "table", "script", "style")
+_LONGEST_TAG = 4096
+_MOST_LINKS = 100_000
+_INDEX_TITLE = re.compile(rb"<(?:title|h1)[^<>]*>\s*Index of\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A direct child of a directory."""
+    """A direct child of a directory.
+
+    Parameters
+    ----------
+    name, is_dir
+        What it is.
+    most
+        Bytes that it may have by what the listing says, which may be rounded; 0 where it says nothing.
+    """
 
     name: str
     is_dir: bool
+    most: int = field(default=0, compare=False, repr=False)
 
 
 def safe_name(name: str) -> bool:
@@ -55,26 +71,105 @@ def parse_listing(html: bytes | str, base_url: str) -> list[Entry]:
     >>> parse_listing(page, "https://host/FTP/x/0404910601/")
     [Entry(name='PPS', is_dir=True)]
     """
+    return _entries(_read(html), base_url)
+
+
+def _read(html: bytes | str) -> _Page:
+    """Read a page in one pass, whatever is in it: the parser of the library takes minutes for some pages of 60 kB."""
     # Latin-1 never fails, and names beyond ASCII are refused anyway.
     text = html.decode("latin-1") if isinstance(html, bytes) else html
-    links = _Links()
-    links.feed(text)
-    links.close()
+    page, at = _Page(), 0
+    while not page.cut:
+        start = text.find("<", at)
+        page.take_text(text[at:start] if start >= 0 else text[at:])
+        if start < 0:
+            break
+        if text.startswith("<!--", start):
+            end = text.find("-->", start + 4)
+            page.odd = page.odd or "href" in text[start:end].lower()
+            page.cut, at = end < 0, end + 3
+            continue
+        after = text.find("<", start + 1)
+        end = text.find(">", start, after if after >= 0 else len(text))
+        if end >= 0:
+            page.take_tag(text[start + 1 : end])
+            at = end + 1
+        else:
+            page.odd, page.cut, at = True, after < 0, start + 1
+    return page
+
+
+def _entries(page: _Page, base_url: str) -> list[Entry]:
     found: dict[str, Entry] = {}
-    for href in links.hrefs:
+    for href, text in page.links:
         if (entry := _child(href, base_url)) is not None:
-            found.setdefault(entry.name, entry)
+            found.setdefault(entry.name, Entry(entry.name, entry.is_dir, _most("".join(text))))
     return list(found.values())
 
 
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.hrefs: list[str] = []
+def _most(text: str) -> int:
+    """The most bytes that a size may stand for.
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.hrefs += [value for key, value in attrs if key == "href" and value][:1]
+    Examples
+    --------
+    >>> _most(" 2020-03-21 12:16  3.4K "), _most("01-Jan-2024 00:00   1584000"), _most("2020-03-21 12:16   -")
+    (3584, 1584000, 0)
+    """
+    if not (found := _SIZE.search(text)):
+        return 0
+    whole, tenth, unit = found.groups()
+    rounding = (0.1 if tenth else 1.0) if unit else 0.0
+    return int((float(whole + (tenth or "")) + rounding) * 1024 ** " KMGTP".index(unit or " "))
+
+
+@dataclass
+class _Page:
+    """Links with the text behind them, and whether the page is closed as it was opened.
+
+    Attributes
+    ----------
+    links
+        Address, and the pieces of text up to the next link.
+    cut
+        It ends within a tag or a comment, or has no end that matters.
+    odd
+        It hides links in a comment, goes on behind its end, or is no HTML.
+    """
+
+    links: list[tuple[str, list[str]]] = field(default_factory=list)
+    cut: bool = False
+    odd: bool = False
+    ended: bool = False
+    opened: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BALANCED, 0))
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing can be missing."""
+        return self.ended and not (self.cut or self.odd or any(self.opened.values()))
+
+    def take_text(self, text: str) -> None:
+        """Text between two tags."""
+        if text and not text.isspace():
+            self.odd = self.odd or self.ended
+            if self.links:
+                self.links[-1][1].append(text)
+
+    def take_tag(self, inside: str) -> None:
+        """What stands between the brackets of a tag."""
+        if not (found := _TAG.match(inside)):
+            return
+        name = found[2].lower()
+        self.odd = self.odd or self.ended
+        if name in self.opened:
+            self.opened[name] += -1 if found[1] else 1
+        if found[1]:
+            self.ended = self.ended or name == "html"
+        elif name == "a" and not (self.opened["script"] or self.opened["style"]):
+            if href := _HREF.search(inside[:_LONGEST_TAG]):
+                self.links.append((unescape(href[1] or href[2] or href[3] or ""), []))
+            elif "href" in inside.lower():
+                self.odd = True
+            self.cut = self.cut or len(self.links) > _MOST_LINKS
 
 
 def _child(href: str, base_url: str) -> Entry | None:
@@ -119,11 +214,12 @@ def list_directory(connection: Connection, url: str) -> list[Entry] | None:
     page = read_text(connection, address)
     if page is None:
         return None
+    read = _read(page)
     # A maintenance page answered with 200 must not pass for an empty directory, nor half a listing for a whole one.
-    if not _INDEX_TITLE.search(page) or b"</html" not in page[-512:].lower():
+    if not _INDEX_TITLE.search(page) or not read.whole:
         raise DataError(
             "listing",
-            f"{address} was not answered with a directory listing",
+            f"{address} was not answered with a whole directory listing",
             remedy="look at the address in a browser, and run `daxa run` again later",
         )
-    return parse_listing(page, address)
+    return _entries(read, address)

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from daxa.errors import DataError, StorageError
+from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
 from daxa.fetch.connection import Connection, Patience, connect
-from daxa.fetch.listing import child_url, list_directory
-from daxa.fetch.plan import choose_files, compile_extra, literal_prefix
-from daxa.fetch.sources import Sought, Source, directory_urls
+from daxa.fetch.limits import LARGEST, largest
+from daxa.fetch.listing import child_url
+from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
+from daxa.fetch.plan import Choice, choose_files, compile_extra
+from daxa.fetch.sources import Sought, directory_urls
 from daxa.fetch.store import Origin, Store, digest_file
-from daxa.fetch.transfer import Transfer, discard_part, disk_errors, download, part_of
-from daxa.fetch.verify import check_file
+from daxa.fetch.survey import find_directory, standing_directory
+from daxa.fetch.transfer import download
+from daxa.fetch.verify import Expected, check_file
 from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
 
-__all__ = ["Arrival", "fetch_observation", "restore_observation", "survey"]
+__all__ = ["Arrival", "fetch_observation", "restore_observation"]
 
 Item = TypeVar("Item")
 
 _AT_ONCE = 2
 _CONNECTIONS = 6
-_DEEPEST = 6
-_MOST_DIRECTORIES = 500
+_RESTORED = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,17 @@ class _Way:
     target: Path
     parts: Path
     say: Callable[[str], None]
+    catalogue: Catalogue = field(default_factory=Catalogue)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file to have: where it stands in the archive, how large it may be, what it must hold."""
+
+    path: str
+    url: str
+    most: int
+    expected: Expected = field(default_factory=Expected)
 
 
 def fetch_observation(
@@ -120,11 +134,33 @@ def fetch_observation(
     spec.check_obs_id(sought.obs_id)
     compile_extra(extra)
     connection = connect(settings, patience)
-    source, paths = _find(connection, directory_urls(connection, sought), spec, extra)
+    source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
-    chosen = [choice.path for choice in choose_files(spec, sought.obs_id, instruments, paths, extra)]
-    way = _Way(connection, Store(settings.store), target, parts, say)
-    return _side_by_side(chosen, lambda path: _bring(way, child_url(source.url, path), path), way)
+    choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
+    for choice in choices:
+        if choice.older:
+            say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
+    catalogue = read_catalogue(connection, source.url, spec, sought.obs_id, say)
+    way = _Way(connection, Store(settings.store), target, parts, say, catalogue)
+    wanted = [
+        _Wanted(
+            choice.path,
+            child_url(source.url, choice.path),
+            largest(choice.kind, paths[choice.path]),
+            _expected(spec, sought.obs_id, choice),
+        )
+        for choice in choices
+    ]
+    return _side_by_side(wanted, lambda one: _bring(way, one), way)
+
+
+def _expected(spec: MissionSpec, obs_id: str, choice: Choice) -> Expected:
+    """What a file of the mission must hold; nothing is known of files that the user asks for."""
+    if choice.kind == "extra":
+        return Expected()
+    tables = spec.event_tables if choice.kind == "events" else ()
+    # A list without places on the sky may be of a mode that has other tables.
+    return Expected("" if spec.foreign_ids else obs_id, tables[:1] if choice.curves else tables)
 
 
 def restore_observation(
@@ -166,13 +202,13 @@ def restore_observation(
         child_url("", file.path)
     store = Store(settings.store)
     absent = [file for file in files if not _stands(target / file.path, file)]
-    missing = [file for file in absent if not store.link(file.sha256, target / file.path)]
+    missing = [file for file in absent if not store.link(file.sha256, _place(target, file.path))]
     say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
     if not missing:
         return []
     connection = connect(settings, patience)
     way = _Way(connection, store, target, parts, say)
-    base = _standing(directory_urls(connection, sought), connection, missing[0].path)
+    base = standing_directory(directory_urls(connection, sought), connection, missing[0].path)
     return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
 
 
@@ -183,77 +219,6 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return not path.is_symlink() and path.stat().st_size == file.size and digest_file(path) == file.sha256
         except FileNotFoundError:
             return False
-
-
-def survey(connection: Connection, base: str, listings: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
-    """Paths of the files below a directory on the server.
-
-    Parameters
-    ----------
-    connection
-        To the archive.
-    base
-        The observation's directory.
-    listings
-        Sub-directories to read, '' for the directory itself.
-    extra
-        Where given, all sub-directories that a match may lie in are read as well.
-
-    Returns
-    -------
-    list of str
-        Relative to `base`, sorted; empty where none of the directories exists.
-    """
-    prefixes = [literal_prefix(pattern) for pattern in extra]
-    waiting = list(dict.fromkeys([*listings, *([""] if extra else [])]))
-    seen: set[str] = set()
-    files: list[str] = []
-    while waiting:
-        directory = waiting.pop(0)
-        if directory in seen:
-            continue
-        seen.add(directory)
-        if len(seen) > _MOST_DIRECTORIES:
-            raise DataError(
-                "too-deep", f"{base} has more than {_MOST_DIRECTORIES} directories", remedy="make fetch.extra narrower"
-            )
-        for entry in list_directory(connection, f"{base}/{directory}") or ():
-            path = f"{directory}/{entry.name}".lstrip("/")
-            if not entry.is_dir:
-                files.append(path)
-            elif path.count("/") < _DEEPEST and any(_leads_to(path + "/", prefix) for prefix in prefixes):
-                waiting.append(path)
-    return sorted(files)
-
-
-def _leads_to(directory: str, prefix: str) -> bool:
-    return prefix.startswith(directory) or directory.startswith(prefix)
-
-
-def _find(
-    connection: Connection, sources: Sequence[Source], spec: MissionSpec, extra: Sequence[str]
-) -> tuple[Source, list[str]]:
-    """The first directory that holds files, and their paths; no paths where none does but one exists."""
-    for source in sources:
-        if paths := survey(connection, source.url, spec.listings, extra):
-            return source, paths
-    for source in sources:
-        if list_directory(connection, source.url) is not None:
-            return source, []
-    raise DataError(
-        "absent",
-        f"{sources[-1].url} does not exist: {spec.title} has no such observation in the archive",
-        remedy="look it up at the archive, which may have moved or withdrawn it; `daxa run` tries again",
-    )
-
-
-def _standing(sources: Sequence[Source], connection: Connection, path: str) -> str:
-    """The first of the possible directories whose listing shows `path`, else the last one."""
-    folder, _, name = path.rpartition("/")
-    for source in sources[:-1]:
-        if any(entry.name == name for entry in list_directory(connection, f"{source.url}/{folder}") or ()):
-            return source.url
-    return sources[-1].url
 
 
 def _side_by_side(items: Sequence[Item], bring: Callable[[Item], Arrival], way: _Way) -> list[Arrival]:
@@ -287,19 +252,19 @@ def _outcome(bring: Callable[[Item], Arrival], item: Item) -> Arrival | DataErro
         return error
 
 
-def _bring(way: _Way, url: str, path: str) -> Arrival:
+def _bring(way: _Way, one: _Wanted) -> Arrival:
     """Bring what an address serves now, and link it."""
-    origin = _obtain(way, url, path)
-    if not way.store.link(origin.sha256, way.target / path):
-        way.say(f"{path}: the copy in the store was damaged and is fetched again")
-        origin = _obtain(way, url, path)
-        _link(way, origin.sha256, path)
-    return _arrival(path, origin)
+    origin = _obtain(way, one)
+    if not way.store.link(origin.sha256, _place(way.target, one.path)):
+        way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
+        origin = _obtain(way, one)
+        _link(way, origin.sha256, one.path)
+    return _arrival(one.path, origin)
 
 
 def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival:
     """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = _obtain(way, url, file.path)
+    origin = _obtain(way, _Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -311,44 +276,59 @@ def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival
     return _arrival(file.path, origin)
 
 
-def _obtain(way: _Way, url: str, path: str) -> Origin:
+def _obtain(way: _Way, one: _Wanted) -> Origin:
     """Have what an address serves now in the store, checked."""
-    known = way.store.recall(url)
+    known = way.store.recall(one.url)
     if known and not way.store.path(known.sha256).is_file():
         known = None
-    part = part_of(way.parts, url)
-    transfer = download(way.connection, url, part, known=known.transfer if known else None)
+    part = part_of(way.parts, one.url)
+    transfer = download(way.connection, one.url, part, known=known.transfer if known else None, most=one.most)
     if known and transfer.unchanged:
-        way.say(f"{path}: {transfer.size} bytes, as in the store since {known.retrieved}")
+        way.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
         return known
     try:
-        return _take_in(way, part, transfer, path)
+        return _take_in(way, part, transfer, one)
     except DataError as error:
-        if error.name not in ("damaged", "truncated"):
+        if error.name not in ("damaged", "truncated", "checksum"):
             raise
         way.say(f"{error.message}; fetching it once more from the start")
-    return _take_in(way, part, download(way.connection, url, part), path)
+    return _take_in(way, part, download(way.connection, one.url, part, most=one.most), one)
 
 
-def _take_in(way: _Way, part: Path, transfer: Transfer, path: str) -> Origin:
+def _take_in(way: _Way, part: Path, transfer: Transfer, one: _Wanted) -> Origin:
     """Check a download and move it into the store."""
     try:
-        remarks = check_file(part, path)
+        remarks = check_file(part, one.path, one.expected)
+        odd = check_listed(way.catalogue, part, one.path, transfer)
     except DataError:
         discard_part(part)
         raise
-    for remark in remarks:
-        way.say(f"{path}: {remark}")
+    for remark in (*remarks, odd):
+        if remark:
+            way.say(f"{one.path}: {remark}")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     origin = Origin(transfer, way.store.add(part), now)
     discard_part(part)
     way.store.remember(origin)
-    way.say(f"{path}: {transfer.size} bytes downloaded")
+    way.say(f"{one.path}: {transfer.size} bytes downloaded")
     return origin
 
 
+def _place(target: Path, path: str) -> Path:
+    """Where a file goes; no directory on the way may be a link, behind which something of the user's may lie."""
+    place = target / path
+    for directory in Path(path).parents:
+        if (target / directory).is_symlink():
+            raise StorageError(
+                "link",
+                f"{target / directory} is a link, through which nothing is written",
+                remedy="remove the link, or put a directory in its place",
+            )
+    return place
+
+
 def _link(way: _Way, sha256: str, path: str) -> None:
-    if not way.store.link(sha256, way.target / path):
+    if not way.store.link(sha256, _place(way.target, path)):
         raise StorageError(
             "vanished",
             f"the store at {way.store.root} lost {path} just after it was written",

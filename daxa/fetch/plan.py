@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daxa.errors import ConfigError, DataError
 from daxa.missions.spec import MissionSpec, NativeInput
@@ -16,10 +16,22 @@ _ENCRYPTED = (".gpg", ".pgp")
 
 @dataclass(frozen=True, order=True)
 class Choice:
-    """A file to fetch: its path below the observation's directory, and what it is."""
+    """A file to fetch: its path below the observation's directory, and what it is.
+
+    Parameters
+    ----------
+    path, kind
+        As the archive and its declaration call it.
+    curves
+        As in `NativeInput`.
+    older
+        Paths of earlier deliveries of it, which are not fetched.
+    """
 
     path: str
     kind: str
+    curves: bool = field(default=False, repr=False)
+    older: tuple[str, ...] = field(default=(), repr=False)
 
 
 def choose_files(
@@ -61,14 +73,34 @@ def choose_files(
     wanted = {spec.find_instrument(name).name for name in instruments}
     inputs = [item for item in spec.native_inputs if not item.instrument or item.instrument in wanted]
     there = sorted(set(paths))
-    chosen: dict[str, str] = {}
+    chosen: dict[str, Choice] = {}
+    passed: set[str] = set()
     for item in inputs:
-        pattern = item.regex(obs_id)
-        chosen |= {path: item.kind for path in there if path not in chosen and pattern.fullmatch(path)}
-    _require(spec, obs_id, inputs, there, set(chosen.values()))
+        for newest in _newest(item, obs_id, [path for path in there if path not in chosen]):
+            chosen[newest.path] = newest
+            passed.update(newest.older)
+    _require(spec, obs_id, inputs, there, {choice.kind for choice in chosen.values()})
     for pattern in compile_extra(extra):
-        chosen |= {path: "extra" for path in there if path not in chosen and pattern.fullmatch(path)}
-    return sorted(Choice(path, kind) for path, kind in chosen.items())
+        more = (path for path in there if path not in chosen and path not in passed and pattern.fullmatch(path))
+        chosen |= {path: Choice(path, "extra") for path in more}
+    return sorted(chosen.values())
+
+
+def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[Choice]:
+    """The files of one declaration, of each only the highest version."""
+    pattern = item.regex(obs_id)
+    versions: dict[str, list[tuple[int, str]]] = {}
+    for path in paths:
+        if match := pattern.fullmatch(path):
+            key, version = path, 0
+            if "version" in pattern.groupindex:
+                start, end = match.span("version")
+                key, version = f"{path[:start]}*{path[end:]}", int(match["version"])
+            versions.setdefault(key, []).append((version, path))
+    return [
+        Choice(newest[1], item.kind, item.curves, tuple(path for _, path in older))
+        for newest, *older in (sorted(found, reverse=True) for found in versions.values())
+    ]
 
 
 def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: list[str], kinds: set[str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,11 +12,13 @@ from daxa.errors import DataError, ServiceError
 from daxa.fetch.connection import Connection, Patience, read_text
 from daxa.fetch.listing import safe_name
 from daxa.missions.spec import MissionSpec
+from daxa.votables import PARSE_ERRORS, parse_votable
 
 __all__ = ["Sought", "Source", "directories_from_datalink", "directory_urls", "rebase"]
 
 _ROW_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
 _LIMIT = 4 << 20
+_MOST_LINKS = 1000
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def _ask_datalink(connection: Connection, table: str, row_id: str) -> list[str]:
     patience = connection.patience
     brief = Patience(min(patience.tries, 2), patience.first, min(patience.longest, 5.0))
     try:
-        body = read_text(replace(connection, patience=brief), url, limit=_LIMIT)
+        slow = connection.settings.read_timeout
+        body = read_text(replace(connection, patience=brief), url, limit=_LIMIT, seconds=slow)
     except (ServiceError, DataError):
         return []
     return directories_from_datalink(body or b"")
@@ -144,19 +145,17 @@ def _ask_datalink(connection: Connection, table: str, row_id: str) -> list[str]:
 
 def directories_from_datalink(votable: bytes) -> list[str]:
     """Addresses of directories in a DataLink answer; none where it cannot be read or holds only errors."""
-    from astropy.io.votable import parse
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows = parse(io.BytesIO(votable), verify="ignore").get_first_table().to_table()
+            rows = parse_votable(votable).get_first_table().to_table()
         columns = {name.lower(): rows[name] for name in rows.colnames}
         return [
             str(columns["access_url"][index])
-            for index in range(len(rows))
+            for index in range(min(len(rows), _MOST_LINKS))
             if "directory" in _text(columns, "content_type", index) and not _text(columns, "error_message", index)
         ]
-    except (ValueError, TypeError, KeyError, IndexError, EOFError, struct.error):
+    except PARSE_ERRORS:
         return []  # whatever it is, it is no DataLink table
 
 

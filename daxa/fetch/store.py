@@ -2,7 +2,8 @@
 
 ``sha256/ab/abcd...`` holds contents, read-only.  ``origins/`` remembers from which address a
 content came, so that a server need only confirm that it is current.  Every use reads the
-content again: same size and times prove nothing about bytes.
+content again: same size and times prove nothing about bytes.  What is not what its name says
+goes to ``damaged/``.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import json
 import os
 import re
 import secrets
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daxa.errors import DataError
-from daxa.fetch.transfer import Transfer, disk_errors
+from daxa.errors import DataError, StorageError
+from daxa.fetch.parts import Transfer, disk_errors, open_regular
 
 __all__ = ["Origin", "Store", "digest_file"]
 
+_BLOCK = 1 << 20
+_LARGEST_NOTE = 16 << 10
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NO_LINK = {
     errno.EXDEV,
@@ -105,6 +109,7 @@ class Store:
         with disk_errors(self.root):
             sha256 = digest_file(path)
             place = self.path(sha256)
+            self._check_places()
             place.parent.mkdir(parents=True, exist_ok=True)
             if self.check(sha256):
                 path.unlink()
@@ -115,29 +120,58 @@ class Store:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                _copy(path, place)
+                with open_regular(path) as descriptor:
+                    _copy(descriptor, place, sha256)
                 path.unlink()
             _sync_directory(place.parent)
         return sha256
 
+    def _check_places(self) -> None:
+        """Refuse a store part of which is elsewhere; where the store as a whole is, is the user's choice."""
+        for name in ("sha256", "origins", "damaged"):
+            if (self.root / name).is_symlink():
+                raise StorageError(
+                    "link",
+                    f"{self.root / name} is a link, behind which daxa keeps nothing",
+                    remedy="remove the link, or let DAXA_STORE be the place that it leads to",
+                )
+
+    @contextmanager
+    def _open(self, sha256: str) -> Iterator[int]:
+        """Open a content: a regular file of ours, or of whoever owns the store."""
+        self._check_places()
+        owners = frozenset({os.geteuid(), self.root.stat().st_uid})
+        with open_regular(self.path(sha256), owners=owners) as descriptor:
+            yield descriptor
+
     def check(self, sha256: str) -> bool:
-        """True if the content is there and intact; a damaged one is thrown away."""
+        """True if the content is there and intact; anything else in its place is set aside."""
         place = self.path(sha256)
         with disk_errors(place):
             try:
-                with place.open("rb") as file:
-                    seen = os.fstat(file.fileno())
-                    if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                with self._open(sha256) as descriptor:
+                    seen = os.fstat(descriptor)
+                    if _digest(descriptor) == sha256:
                         return True
                 # Another process may have put a good one in its place meanwhile.
-                if place.stat().st_ino == seen.st_ino:
-                    place.unlink()
+                if place.lstat().st_ino == seen.st_ino:
+                    self._set_aside(place)
             except FileNotFoundError:
                 pass
+            except OSError:
+                # A link, a device, or somebody else's.
+                self._set_aside(place)
             return False
+
+    def _set_aside(self, place: Path) -> None:
+        aside = self.root / "damaged"
+        aside.mkdir(exist_ok=True)
+        place.replace(aside / place.name)
 
     def link(self, sha256: str, target: Path) -> bool:
         """Make `target` the content with this digest: a hard link, or a copy where links are not possible.
+
+        A content that belongs to another user is copied: a link would stay in that user's hands.
 
         Returns
         -------
@@ -155,19 +189,18 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             try:
-                target.hardlink_to(self.path(sha256))
+                with self._open(sha256) as descriptor:
+                    if os.fstat(descriptor).st_uid != os.geteuid() or not _linked(self.path(sha256), target):
+                        _copy(descriptor, target, sha256)
             except FileNotFoundError:
                 return False
-            except OSError as error:
-                if error.errno not in _NO_LINK:
-                    raise
-                _copy(self.path(sha256), target)
         return True
 
     def remember(self, origin: Origin) -> None:
         """Write down where a content came from."""
         place = self._origin(origin.transfer.url)
         with disk_errors(place):
+            self._check_places()
             place.parent.mkdir(parents=True, exist_ok=True)
             fresh = _beside(place)
             fresh.write_text(json.dumps(asdict(origin), sort_keys=True), encoding="utf-8")
@@ -176,11 +209,12 @@ class Store:
     def recall(self, url: str) -> Origin | None:
         """What came from this address last, None where that is not known."""
         try:
-            noted = json.loads(self._origin(url).read_text(encoding="utf-8"))
+            with open_regular(self._origin(url)) as descriptor:
+                noted = json.loads(os.read(descriptor, _LARGEST_NOTE))
             told = noted["transfer"]
             texts = [told["url"], told["etag"], told["last_modified"], noted["sha256"], noted["retrieved"]]
             transfer = Transfer(told["url"], int(told["size"]), told["etag"], told["last_modified"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         sound = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
         if not sound or transfer.url != url or not _DIGEST.fullmatch(noted["sha256"]):
@@ -196,14 +230,36 @@ def _beside(place: Path) -> Path:
     return place.with_name(f".{place.name[:64]}.{secrets.token_hex(8)}")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy so that `target` appears whole or not at all, read-only."""
-    fresh = _beside(target)
+def _digest(descriptor: int) -> str:
+    sha256 = hashlib.sha256()
+    while block := os.read(descriptor, _BLOCK):
+        sha256.update(block)
+    return sha256.hexdigest()
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Link hard; False where that is not possible."""
     try:
-        with source.open("rb") as reading, fresh.open("xb") as writing:
-            shutil.copyfileobj(reading, writing, 1 << 20)
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def _copy(descriptor: int, target: Path, expected: str) -> None:
+    """Copy an open file so that `target` appears whole, with the expected digest, or not at all; read-only."""
+    fresh, sha256 = _beside(target), hashlib.sha256()
+    try:
+        with fresh.open("xb") as writing:
+            while block := os.read(descriptor, _BLOCK):
+                sha256.update(block)
+                writing.write(block)
             writing.flush()
             os.fsync(writing.fileno())
+        if sha256.hexdigest() != expected:
+            raise FileNotFoundError(errno.ENOENT, "it was changed while it was copied", str(target))
         fresh.chmod(0o444)
         fresh.replace(target)
     finally:

@@ -21,6 +21,9 @@ _CARD = 80
 _LARGEST = 1 << 50
 _ALL_ONES = 0xFFFFFFFF
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_TEXT = re.compile(r"\s*'((?:[^']|'')*)'")
+_TOLD = re.compile(r"EXTNAME|HDUNAME|OBS_ID|\d{0,3}DSREF\d{1,3}", re.ASCII)
+_MOST_HDUS = 20_000
 
 
 def ones_complement_sum(data: bytes | memoryview, before: int = 0) -> int:
@@ -52,6 +55,8 @@ class FitsWalk:
     ----------
     hdus : int
         HDUs that are complete so far.
+    told : list of dict
+        Of each HDU, by keyword, the texts that say what it is and what it refers to.
     warnings : list of str
         Recorded checksums that do not fit: the file is readable, but was altered after they were written.
 
@@ -64,6 +69,7 @@ class FitsWalk:
     def __init__(self, name: str) -> None:
         self.name = name
         self.hdus = 0
+        self.told: list[dict[str, str]] = []
         self.warnings: list[str] = []
         self._pending = b""
         self._cards: dict[str, str] | None = None
@@ -126,6 +132,9 @@ class FitsWalk:
         starts = b"XTENSION=" if self.hdus else b"SIMPLE  ="
         if block.startswith(starts):
             self._cards, self._header_sum, self._data_sum = {}, 0, 0
+            if self.hdus >= _MOST_HDUS:
+                raise self._error("damaged", f"has more than {_MOST_HDUS} HDUs")
+            self.told.append({})
             return True
         if not self.hdus:
             raise self._error("not-fits", "does not begin as a FITS file")
@@ -140,6 +149,10 @@ class FitsWalk:
             self._cards[keyword] = field.partition("/")[0].strip()
         elif keyword in ("CHECKSUM", "DATASUM") and field.lstrip().startswith("'"):
             self._cards[keyword] = field.split("'")[1].strip()
+        elif _TOLD.fullmatch(keyword):
+            text = _TEXT.match(field)
+            value = text[1].replace("''", "'") if text else field.partition("/")[0]
+            self.told[-1].setdefault(keyword, value.strip())
 
     def _end_header(self) -> None:
         self._data_left = self._data_size()

@@ -1,90 +1,33 @@
 """Download one file so that nothing short of the whole file can look complete.
 
-The body goes into a ``.part`` file beside a note of what it is a part of.  A later attempt,
+The body goes into a `Part`, beside a note of what it is a part of.  A later attempt,
 also of another process, continues it with ``Range`` and ``If-Range`` (RFC 9110, sections
 13.1.5 and 14): 206 appends, 200 begins again, 416 means that nothing is missing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 import httpx
 
-from daxa.errors import DataError, StorageError
-from daxa.fetch.connection import Connection, Setback, open_answer, persist, refusal, setback
+from daxa.errors import DataError, DaxaError
+from daxa.fetch.connection import Connection, Setback, open_answer, persist, receive, refusal, setback
+from daxa.fetch.limits import LARGEST, check_room, no_room, spare
+from daxa.fetch.parts import Part, Transfer, disk_errors
 from daxa.fetch.verify import is_packed
 
-__all__ = ["Transfer", "discard_part", "disk_errors", "download", "part_of"]
+__all__ = ["download"]
 
-_MARGIN = 16 << 20
 _SLOWEST = 1024
+_LOOK = 4 << 20
+_RESERVED = 128 << 20
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """What the server said of a file that is now whole.
-
-    Parameters
-    ----------
-    url
-        Its address.
-    size
-        Bytes.
-    etag, last_modified
-        The server's validators, '' where it gives none.
-    unchanged
-        True where the server confirmed that the copy we know is still current: nothing was downloaded.
-    """
-
-    url: str
-    size: int
-    etag: str = ""
-    last_modified: str = ""
-    unchanged: bool = False
-
-
-def part_of(parts: Path, url: str) -> Path:
-    """Where the download of an address is kept while it is not whole."""
-    return parts / f"{hashlib.sha256(url.encode()).hexdigest()[:40]}.part"
-
-
-def discard_part(part: Path) -> None:
-    """Forget a download that has begun."""
-    _note(part).unlink(missing_ok=True)
-    part.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn errors of this machine's disk below `path` into `StorageError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise _full(path) from error
-        raise StorageError(
-            "unusable",
-            f"{error.filename or path} cannot be used: {error.strerror or error}",
-            remedy="check the permissions and the disk, or choose another place with DAXA_STORE",
-        ) from error
-
-
-def _full(path: Path) -> StorageError:
-    return StorageError(
-        "full", f"there is no room left at {path}", remedy="free some space, then run the same command again"
-    )
 
 
 def download(
@@ -93,6 +36,7 @@ def download(
     part: Path,
     *,
     known: Transfer | None = None,
+    most: int = LARGEST["extra"],
     progress: Callable[[int, int], None] | None = None,
 ) -> Transfer:
     """Bring a file to `part`, continuing what is there.
@@ -107,6 +51,8 @@ def download(
         Where the bytes go; whole when this returns, unless the answer says `unchanged`.
     known
         A copy that we have: it is not downloaded again while the server says that it is current.
+    most
+        Bytes that it may have at most.
     progress
         Called with the bytes that are there and the size of the file (0 when it is not known).
 
@@ -114,27 +60,26 @@ def download(
     ------
     DataError
         ``data.absent``, ``data.proprietary``, ``data.refused``, ``data.not-served``,
-        ``data.recoded`` or ``data.no-length``.
+        ``data.redirected``, ``data.recoded``, ``data.no-length``, ``data.oversized`` or ``data.no-room``.
     ServiceError
         The service cannot be reached, or ``service.stopped``; what has arrived stays.
     StorageError
         The disk is full or cannot be written.
     """
-    with disk_errors(part.parent):
+    with disk_errors(part):
         part.parent.mkdir(parents=True, exist_ok=True)
+        begun = Part(part, url, connection.settings.store)
 
     def attempt() -> Transfer | Setback:
-        begun = _begun(part, url)
-        headers = _continuing(begun, part) if begun else _conditional(known)
+        headers = _continuing(begun) if begun.lasting else _conditional(known)
         with open_answer(connection, url, headers) as response:
-            answer = _judge(response, url, part, begun, known)
+            answer = _judge(response, begun, known)
             if isinstance(answer, _Body):
-                with disk_errors(part):
-                    _write(response, answer, part, connection, progress)
-                    return _finished(answer, part)
+                _check_size(answer, begun, most)
+                return _write(response, answer, begun, _Watch(connection, most, progress))
             return answer
 
-    return persist(attempt, url, connection, progress=lambda: _have(part))
+    return persist(attempt, url, connection, progress=lambda: begun.have)
 
 
 @dataclass(frozen=True)
@@ -145,35 +90,61 @@ class _Body:
     offset: int
 
 
-def _judge(
-    response: httpx.Response, url: str, part: Path, begun: Transfer | None, known: Transfer | None
-) -> _Body | Transfer | Setback:
+@dataclass(frozen=True)
+class _Watch:
+    """What a body is held to while it arrives."""
+
+    connection: Connection
+    most: int
+    progress: Callable[[int, int], None] | None
+
+
+def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Body | Transfer | Setback:
     """Decide what an answer means for what we have."""
     if problem := setback(response):
         return problem
-    status, told = response.status_code, _told(response, url)
-    fresh = known if not begun else None
+    status, told = response.status_code, _told(response, begun.url)
+    fresh = known if not begun.lasting else None
     if fresh and (status == 304 or (status == 200 and _same_version(told, fresh))):
         return replace(fresh, unchanged=True)
     if status == 200:
         return _Body(told, 0)
-    if begun and status in (206, 416):
-        return _continued(response, told, begun, part)
-    raise refusal(url, status)
+    if begun.lasting and status in (206, 416):
+        return _continued(response, told, begun)
+    raise refusal(begun.url, status)
 
 
-def _continued(response: httpx.Response, told: Transfer, begun: Transfer, part: Path) -> _Body | Transfer | Setback:
+def _continued(response: httpx.Response, told: Transfer, begun: Part) -> _Body | Transfer | Setback:
     """Decide whether an answer to a range request goes on where the part ends."""
     first, last, total = _content_range(response)
-    have = _have(part)
-    if total in (None, begun.size) and _may_be_same(told, begun):
-        if response.status_code == 206 and (first, last) == (have, begun.size - 1):
-            return _Body(begun, have)
-        if response.status_code == 416 and have == begun.size:
-            return begun
-    with disk_errors(part):
-        discard_part(part)
+    of, have = begun.of, begun.have
+    if total in (None, of.size) and _may_be_same(told, of):
+        if response.status_code == 206 and (first, last) == (have, of.size - 1):
+            return _Body(of, have)
+        if response.status_code == 416 and have == of.size:
+            return of
+    with disk_errors(begun.path):
+        begun.discard()
     return Setback(f"HTTP {response.status_code}: the part that we have is of another version")
+
+
+def _check_size(body: _Body, part: Part, most: int) -> None:
+    """Refuse what is too large, before it is received."""
+    if body.of.size > most:
+        part.discard()
+        raise _oversized(part.url, f"is said to have {body.of.size} bytes", most)
+    with disk_errors(part.path):
+        if not body.offset:
+            part.discard()
+        check_room(part.path.parent, part.url, body.of.size - body.offset)
+
+
+def _oversized(url: str, what: str, most: int) -> DataError:
+    return DataError(
+        "oversized",
+        f"{url} {what}, and cannot have more than {most}",
+        remedy="run `daxa run` again later; if it persists, report the file to the archive's help desk",
+    )
 
 
 def _told(response: httpx.Response, url: str) -> Transfer:
@@ -186,7 +157,7 @@ def _told(response: httpx.Response, url: str) -> Transfer:
             f"{url} was sent as {encoding[:20]} although its plain bytes were asked for",
             remedy="use another mirror, or ask for help: a proxy may recode what it passes on",
         )
-    length = headers.get("content-length", "")
+    length = headers.get("content-length", "")[:18]
     chunked = "chunked" in headers.get("transfer-encoding", "").lower()
     if response.status_code == 200 and not length.isdigit() and not chunked:
         raise DataError(
@@ -196,7 +167,13 @@ def _told(response: httpx.Response, url: str) -> Transfer:
         )
     # Without a length, 0 says that the size is not known.
     size = int(length) if length.isdigit() and not chunked else 0
-    return Transfer(url, size, headers.get("etag", "")[:256], headers.get("last-modified", "")[:64])
+    return Transfer(url, size, _validator(headers, "etag", 256), _validator(headers, "last-modified", 64))
+
+
+def _validator(headers: httpx.Headers, name: str, longest: int) -> str:
+    """What can be sent back as it is, else ''."""
+    text = headers.get(name, "")
+    return text if len(text) <= longest and text.isascii() and text.isprintable() else ""
 
 
 def _stored_packed(url: str) -> bool:
@@ -204,15 +181,11 @@ def _stored_packed(url: str) -> bool:
     return is_packed(url) or url.lower().endswith((".z", ".tgz"))
 
 
-def _strong(etag: str) -> bool:
-    return etag.startswith('"')
-
-
 def _same_version(told: Transfer, other: Transfer) -> bool:
     """True only if size and validators prove that both are the same bytes."""
     if told.size != other.size:
         return False
-    if _strong(told.etag) or _strong(other.etag):
+    if told.strong or other.strong:
         return told.etag == other.etag
     return bool(told.last_modified) and told.last_modified == other.last_modified
 
@@ -235,9 +208,8 @@ def _content_range(response: httpx.Response) -> tuple[int | None, int | None, in
     )
 
 
-def _continuing(begun: Transfer, part: Path) -> dict[str, str]:
-    validator = begun.etag if _strong(begun.etag) else begun.last_modified
-    return {"Range": f"bytes={_have(part)}-", "If-Range": validator}
+def _continuing(part: Part) -> dict[str, str]:
+    return {"Range": f"bytes={part.have}-", "If-Range": part.of.etag if part.of.strong else part.of.last_modified}
 
 
 def _conditional(known: Transfer | None) -> dict[str, str]:
@@ -246,72 +218,46 @@ def _conditional(known: Transfer | None) -> dict[str, str]:
     return {"If-Modified-Since": known.last_modified} if known and known.last_modified else {}
 
 
-def _have(part: Path) -> int:
-    try:
-        return part.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> Transfer | Setback:
+    """Write a body as it arrives; what has arrived stays, unless it can be of no use."""
+    useless: DaxaError | None = None
+    with disk_errors(part.path), part.go_on() if body.offset else part.begin(body.of):
+        try:
+            _receive(response, part, watch)
+        except DataError as error:
+            useless = error
+        except OSError as error:
+            if error.errno not in (ENOSPC, EDQUOT) or body.of.size:
+                raise
+            useless = DataError("no-room", f"{part.url} filled the disk", remedy="")
+    if useless is not None:
+        part.discard()
+        full = useless.name == "no-room"
+        raise no_room(part.path.parent, f"{part.url} does not end") if full else useless
+    if body.of.size in (0, part.have):
+        return replace(body.of, size=part.have)
+    arrived = part.have
+    part.discard()
+    return Setback(f"{arrived} bytes arrived of a file of {body.of.size}")
 
 
-def _note(part: Path) -> Path:
-    return part.with_suffix(".json")
-
-
-def _begun(part: Path, url: str) -> Transfer | None:
-    """What the part is a part of; None where it cannot be continued."""
-    try:
-        noted = json.loads(_note(part).read_text(encoding="utf-8"))
-        begun = Transfer(str(noted["url"]), int(noted["size"]), str(noted["etag"]), str(noted["last_modified"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    validated = _strong(begun.etag) or begun.last_modified
-    printable = (begun.etag + begun.last_modified).isascii() and (begun.etag + begun.last_modified).isprintable()
-    return begun if begun.url == url and validated and printable and 0 < _have(part) <= begun.size else None
-
-
-def _write(
-    response: httpx.Response,
-    body: _Body,
-    part: Path,
-    connection: Connection,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    size, there, silence = body.of.size, body.offset, connection.settings.read_timeout
-    if size and shutil.disk_usage(part.parent).free < size - there + _MARGIN:
-        raise _full(part.parent)
-    if not there:
-        _begin(body.of, part)
-    with part.open("r+b") as file:
-        file.seek(there)
-        mark, since = there, time.monotonic()
-        for chunk in response.iter_raw():
-            file.write(chunk)
-            there += len(chunk)
-            if progress:
-                progress(there, size)
-            connection.check_stop()
-            if time.monotonic() - since > silence:
-                # A server that drips a byte now and then never meets the timeout of a read.
-                if there - mark < _SLOWEST:
-                    raise httpx.ReadTimeout(f"fewer than {_SLOWEST} bytes in {silence:g} s")
-                mark, since = there, time.monotonic()
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _begin(of: Transfer, part: Path) -> None:
-    # A part without its note is never continued, so that the note must not outlive the bytes it speaks of.
-    discard_part(part)
-    part.touch()
-    if of.size:
-        fresh = _note(part).with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(of), sort_keys=True), encoding="utf-8")
-        fresh.replace(_note(part))
-
-
-def _finished(body: _Body, part: Path) -> Transfer | Setback:
-    have = _have(part)
-    if body.of.size in (0, have):
-        return replace(body.of, size=have)
-    discard_part(part)
-    return Setback(f"{have} bytes arrived of a file of {body.of.size}")
+def _receive(response: httpx.Response, part: Part, watch: _Watch) -> None:
+    size, silence = part.of.size, watch.connection.settings.read_timeout
+    mark, since, looked = part.have, time.monotonic(), part.have
+    for chunk in receive(response):
+        if part.have + len(chunk) > (size or watch.most):
+            raise _oversized(part.url, "goes on", size or watch.most)
+        if not size and part.have - looked >= _LOOK:
+            # Nobody said how long it is: it may not take the room of those that are written beside it.
+            looked = part.have
+            if spare(part.path.parent) < max(_RESERVED, part.have // 4):
+                raise DataError("no-room", f"{part.url} filled the disk", remedy="")
+        part.write(chunk)
+        if watch.progress:
+            watch.progress(part.have, size)
+        watch.connection.check_stop()
+        if time.monotonic() - since > silence:
+            # A server that drips a byte now and then never meets the timeout of a read.
+            if part.have - mark < _SLOWEST:
+                raise httpx.ReadTimeout(f"fewer than {_SLOWEST} bytes in {silence:g} s")
+            mark, since = part.have, time.monotonic()

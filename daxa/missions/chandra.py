@@ -4,6 +4,7 @@ Table ``chanmaster`` has no end time and no roll.  The fields of view are circle
 point that hold the whole arrays: those of ACIS, the square of HRC-I, the strip of HRC-S.  HRC has no
 energies: one image of everything.  With a grating in the beam an image holds its spectrum as well:
 such observations are HETG or LETG whatever the camera; they are found when named, and not processed.
+ACIS may alternate long and short frames: there are then two lists, ``e1`` and ``e2``, which stay apart.
 """
 
 from daxa.missions.spec import (
@@ -18,6 +19,9 @@ from daxa.missions.spec import (
     NativeInput,
     ObservationTable,
 )
+
+_ACIS = r"acisf{obs_id:>05}(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
+"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have files of their own."""
 
 SPEC = MissionSpec(
     name="chandra",
@@ -75,15 +79,23 @@ SPEC = MissionSpec(
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(
-        NativeInput("events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "ACIS", required=True),
-        NativeInput("events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits\.gz", "HRC", required=True),
-        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N\d{3}_asol1\.fits\.gz"),
-        NativeInput("bad-pixel", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "ACIS"),
-        NativeInput("fov", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "ACIS"),
-        NativeInput("mask", r"secondary/acisf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "ACIS"),
-        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_bpix1\.fits\.gz", "HRC"),
-        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_fov1\.fits\.gz", "HRC"),
-        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_msk1\.fits\.gz", "HRC"),
+        NativeInput(
+            "events",
+            # What stands for the exposure where there is one list is ''.
+            r"primary/(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))" + _ACIS + r"_evt2\.fits\.gz",
+            "ACIS",
+            required=True,
+        ),
+        NativeInput(
+            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_evt2\.fits\.gz", "HRC", required=True
+        ),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz"),
+        NativeInput("bad-pixel", "primary/" + _ACIS + r"_bpix1\.fits\.gz", "ACIS"),
+        NativeInput("fov", "primary/" + _ACIS + r"_fov1\.fits\.gz", "ACIS"),
+        NativeInput("mask", "secondary/" + _ACIS + r"_msk1\.fits\.gz", "ACIS"),
+        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"),
+        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
     ),
     bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
     image_pixel=1.968,

@@ -264,7 +264,7 @@ def _check_files(spec: MissionSpec) -> None:
         _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
         item.regex(spec.id_example)
         told = set(item.regex(spec.id_example).groupindex)
-        _require(spec, told <= {"exposure"}, f"has a pattern with the groups {sorted(told)}: {item.pattern}")
+        _require(spec, told <= {"exposure", "version"}, f"has a pattern with the groups {sorted(told)}: {item.pattern}")
         inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
         _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
     for product in spec.products:

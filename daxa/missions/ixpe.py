@@ -38,9 +38,9 @@ SPEC = MissionSpec(
     directory="ixpe/data/obs/{first2}/{obs_id}",
     listings=("event_l2",),
     native_inputs=(
-        NativeInput("events", r"event_l2/ixpe{obs_id}_det1_evt2_v\d+\.fits\.gz", "DU1", required=True),
-        NativeInput("events", r"event_l2/ixpe{obs_id}_det2_evt2_v\d+\.fits\.gz", "DU2", required=True),
-        NativeInput("events", r"event_l2/ixpe{obs_id}_det3_evt2_v\d+\.fits\.gz", "DU3", required=True),
+        NativeInput("events", r"event_l2/ixpe{obs_id}_det1_evt2_v(?P<version>\d+)\.fits\.gz", "DU1", required=True),
+        NativeInput("events", r"event_l2/ixpe{obs_id}_det2_evt2_v(?P<version>\d+)\.fits\.gz", "DU2", required=True),
+        NativeInput("events", r"event_l2/ixpe{obs_id}_det3_evt2_v(?P<version>\d+)\.fits\.gz", "DU3", required=True),
     ),
     bands=(Band(2.0, 8.0, (50, 199)),),
     image_pixel=2.6,

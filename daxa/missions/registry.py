@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from daxa.errors import ConfigError, CriteriaError
 from daxa.missions.contract import check_declaration
 from daxa.missions.spec import MissionSpec
+from daxa.naming import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -87,6 +88,8 @@ def find_mission(name: str) -> MissionSpec:
     >>> find_mission("XMM-Newton").name
     'xmm'
     """
+    if not isinstance(name, str):
+        raise CriteriaError("mission", f"{name!r:.100} does not name a mission", remedy="give its name, such as 'xmm'")
     wanted = name.strip().lower()
     offered = _offered()
     if wanted in _DECLARED:
@@ -97,7 +100,8 @@ def find_mission(name: str) -> MissionSpec:
         if wanted in _names_of(spec):
             return spec
     names = (*_DECLARED, *offered)
-    raise CriteriaError("mission", f"there is no mission called {name!r}", remedy=f"choose from {', '.join(names)}")
+    message = f"there is no mission called {name!r:.100}{did_you_mean(name, names)}"
+    raise CriteriaError("mission", message, remedy=f"choose from {', '.join(names)}")
 
 
 def _load(name: str) -> MissionSpec:

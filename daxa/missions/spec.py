@@ -17,6 +17,7 @@ from typing import Literal
 from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
+from daxa.naming import did_you_mean
 
 __all__ = [
     "ArchiveProduct",
@@ -96,7 +97,8 @@ class NativeInput:
         Regular expression of the path below the observation's directory; ``{obs_id}``
         is replaced by the ObsID (``{obs_id:>05}`` pads), as are the fields of a directory.
         What its group ``exposure`` matches tells the lists of one instrument apart, where
-        their headers do not.
+        their headers do not; what ``version`` matches tells deliveries of one file apart, of
+        which the highest is taken.
     instrument
         The instrument whose data it holds, '' when it serves all of them: its header then
         says which it was.
@@ -165,10 +167,13 @@ class FlareFilter:
         Energies whose rate shows the particle background, keV.
     bin
         Length of a time bin, s.
+    soft
+        Energies of a second pass for flares that the first does not show, keV; None for no second pass.
     """
 
     band: tuple[float, float]
     bin: float
+    soft: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,12 @@ class MissionSpec:
     foreign_ids
         The headers of its event lists name observations otherwise than the archive does, or
         not at all: a list belongs to the observation in whose directory it lies.
+    event_tables
+        Regular expressions of the names of extensions, each of which an event list has of its
+        own (what stands twice here stands twice there); a list without is not whole.
+    catalogue
+        Regular expression of the name of the file, in the observation's directory, that holds
+        the checksums of the others; '' where none is known.
     other_directories
         Regular expression of an ObsID and the template that takes the place of `directory`
         for it; the first that matches counts.
@@ -252,6 +263,8 @@ class MissionSpec:
     flares: FlareFilter | None = None
     processed: bool = False
     foreign_ids: bool = False
+    event_tables: tuple[str, ...] = ("EVENTS", r"(STD)?GTI.*")
+    catalogue: str = ""
     other_directories: tuple[tuple[str, str], ...] = ()
     directory_columns: tuple[str, ...] = ()
     root: str = ""
@@ -306,7 +319,7 @@ class MissionSpec:
                 return instrument
         raise CriteriaError(
             "instrument",
-            f"{self.title} has no instrument {name!r:.80}",
+            f"{self.title} has no instrument {name!r:.80}{did_you_mean(name, [one.name for one in self.instruments])}",
             remedy=f"choose from {', '.join(instrument.name for instrument in self.instruments)}",
         )
 

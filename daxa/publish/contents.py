@@ -72,18 +72,21 @@ def _needed(
 
 
 def find_listing(layout: Layout, digest: str, path: str, storage: Storage, remote: Remote | None) -> bytes | None:
-    """The listing of a directory: from the cache, the work tree or the remote, whichever has it as it should be."""
+    """The listing of a directory: from the cache, the remote or the work tree, the first that has it as it should be.
+
+    The work tree comes last, since all of the directory is read for it.
+    """
     try:
         content = storage.cached(digest).read_bytes()
     except OSError:
         content = b""
     if _is_listing(content, digest):
         return content
-    files = digest_directory(layout.root / path)
-    if directory_digest(files) == digest:
-        return directory_listing(files)
     there = read_object(layout.root, remote, digest, layout.private / "objects") if remote else None
-    return there if there is not None and _is_listing(there, digest) else None
+    if there is not None and _is_listing(there, digest):
+        return there
+    files = digest_directory(layout.root / path)
+    return directory_listing(files) if directory_digest(files) == digest else None
 
 
 def _is_listing(content: bytes, digest: str) -> bool:

@@ -1,4 +1,4 @@
-"""MD5 digests, the names of DVC's objects, taken once for as long as a file stays as it is."""
+"""Digests of files, taken once for as long as a file stays as it is; and copies that are proved by them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Literal, Self
 
 from daxa.archive.layout import Layout
 from daxa.errors import StorageError
@@ -37,10 +38,13 @@ class Digests:
     ----------
     layout
         The archive.
+    algorithm
+        ``md5``, as DVC names its objects, or ``sha256``, as ledgers name files.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self._path = layout.private / "hashes" / "objects.json"
+    def __init__(self, layout: Layout, algorithm: Literal["md5", "sha256"] = "md5") -> None:
+        self._path = layout.private / "hashes" / f"files-{algorithm}.json"
+        self._algorithm = algorithm
         self._known = _load(self._path)
         self._changed = False
 
@@ -50,42 +54,64 @@ class Digests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._changed:
+        if not self._changed:
+            return
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part = self._path.with_name(f"{self._path.name}.part")
             part.write_text(json.dumps(self._known, separators=(",", ":")), encoding="utf-8")
             part.replace(self._path)
 
-    def md5(self, file: Path) -> str:
+    def of(self, file: str | Path) -> str:
         """Digest of a regular file; '' when there is none, or when it cannot be read."""
+        name = str(file)
+        known = self._remembered(name)
+        return self._read(name) if known is None else known
+
+    def many(
+        self, files: Iterable[str], observe: Callable[[int, int], None] = lambda ended, total: None
+    ) -> dict[str, str]:
+        """Digests of many files; `observe` is told how many have been read, of how many."""
+        found: dict[str, str] = {}
+        unread: list[str] = []
+        for name in files:
+            if (known := self._remembered(name)) is None:
+                unread.append(name)
+            else:
+                found[name] = known
+        if unread:
+            with ThreadPoolExecutor(_THREADS) as threads:
+                for ended, (name, digest) in enumerate(zip(unread, threads.map(self._read, unread), strict=True), 1):
+                    found[name] = digest
+                    observe(ended, len(unread))
+        return found
+
+    def _remembered(self, name: str) -> str | None:
+        """What is known of a file as it is; '' when there is none; None when it must be read."""
         try:
-            found = file.lstat()
-            if not stat.S_ISREG(found.st_mode):
-                return ""
-            known = self._known.get(str(file))
-            if known and tuple(known[:4]) == _stamp(found):
-                return str(known[4])
-            with _open(file) as stream:
-                digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            found = os.lstat(name)
+        except OSError:
+            return ""
+        if not stat.S_ISREG(found.st_mode):
+            return ""
+        known = self._known.get(name)
+        return str(known[4]) if known and tuple(known[:4]) == _stamp(found) else None
+
+    def _read(self, name: str) -> str:
+        try:
+            with _open(name) as stream:
+                before = os.fstat(stream.fileno())
+                digest = hashlib.file_digest(stream, self._new).hexdigest()
                 after = os.fstat(stream.fileno())
         except OSError:
             return ""
-        if _stamp(after) == _stamp(found) and time.time_ns() - after.st_ctime_ns > _SETTLED_NS:
-            self._known[str(file)] = [*_stamp(found), digest]
+        if _stamp(after) == _stamp(before) and time.time_ns() - after.st_ctime_ns > _SETTLED_NS:
+            self._known[name] = [*_stamp(before), digest]
             self._changed = True
         return digest
 
-    def many(
-        self, files: Iterable[Path], observe: Callable[[int, int], None] = lambda ended, total: None
-    ) -> dict[Path, str]:
-        """Digests of many files; `observe` is told how many have been read, of how many."""
-        wanted = list(files)
-        found: dict[Path, str] = {}
-        with ThreadPoolExecutor(_THREADS) as threads:
-            for file, digest in zip(wanted, threads.map(self.md5, wanted), strict=True):
-                found[file] = digest
-                observe(len(found), len(wanted))
-        return found
+    def _new(self):
+        return hashlib.new(self._algorithm, usedforsecurity=False)
 
 
 def read_md5(file: Path) -> str:
@@ -97,10 +123,11 @@ def read_md5(file: Path) -> str:
         return ""
 
 
-def place_object(source: Path | bytes, target: Path, digest: str) -> bool:
+def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bool = True) -> bool:
     """Put a copy of a file, or content, in the place of an object, if it has the digest; whether it has.
 
-    The copy takes the place in one step, once it is whole, on disk and proved.
+    The copy takes the place in one step, once it is whole, on disk and proved.  Many objects at once
+    need not be `durable`: what a loss of power leaves torn has another digest, and is mended.
 
     Raises
     ------
@@ -122,7 +149,8 @@ def place_object(source: Path | bytes, target: Path, digest: str) -> bool:
                     made.update(chunk)
                     copy.write(chunk)
                 copy.flush()
-                os.fsync(copy.fileno())
+                if durable:
+                    os.fsync(copy.fileno())
         if made.hexdigest() != digest.removesuffix(".dir"):
             return False
         part.chmod(0o444)  # as DVC protects its objects
@@ -137,7 +165,7 @@ def place_object(source: Path | bytes, target: Path, digest: str) -> bool:
     return True
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: str | Path) -> BinaryIO:
     """Open a regular file, following no link."""
     stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import md5
 from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
+from daxa.publish.digests import read_md5
 from daxa.publish.files import Problem, digest_directory
 from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.run.task import LedgerRow
 
-__all__ = ["compare_lock", "compare_logs"]
+__all__ = ["compare_lock", "compare_locked", "compare_logs"]
 
 _LOGS = "logs.dvc"
 
@@ -53,9 +54,39 @@ def compare_lock(
         yield Problem("", "", "", metrics, "not-locked")
     if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
         yield Problem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
+    if outs:  # An archive that has never run has no lock.
+        for name in sorted(set(_locked_paths(layout, ledgers)) - outs.keys() - deps.keys()):
+            yield Problem("", "", "", name, "not-locked")
     for path, digest in sorted(outs.items()):
         if digest.endswith(".dir"):
             yield from _compare_listing(path, digest, ledgers, storage)
+
+
+def compare_locked(layout: Layout, missions: Collection[str]) -> Iterator[Problem]:
+    """Where ``dvc.lock`` does not name each file of the pipeline, or a file or the report is not the one it names."""
+    lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
+    named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
+    report = _relative(layout, layout.report)
+    for path in sorted({*named, *_locked_paths(layout, missions)}):
+        here, digest = layout.root / path, named.get(path, "")
+        if not digest.endswith(".dir"):
+            found = read_md5(here)
+        elif path == report:
+            found = directory_digest(digest_directory(here))
+        else:
+            continue
+        if not digest or found != digest:
+            yield Problem("", "", "", path, "not-locked")
+
+
+def _locked_paths(layout: Layout, missions: Collection[str]) -> list[str]:
+    """What ``dvc.lock`` names of a pipeline that has run."""
+    paths = [layout.report, layout.metrics]
+    for mission in missions:
+        paths.append(layout.selection(mission))
+        paths += [layout.ledger(mission, step) for step in STEPS]
+        paths += [layout.products(mission, step) for step in STEPS[1:]]
+    return [_relative(layout, path) for path in paths]
 
 
 def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Problem]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from daxa.archive import dvc, git
+from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.publish.contents import find_listing
-from daxa.publish.digests import read_md5
-from daxa.publish.outputs import listed_files, tracked_digest
+from daxa.publish.digests import Digests, place_object, read_md5
+from daxa.publish.files import file_names
+from daxa.publish.outputs import directory_digest, directory_listing, listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
 
@@ -41,7 +43,8 @@ def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
     Without them, a release from a clone would forget how most of its products were made.
     """
     content = git.read_file(layout.root, "HEAD", NAME)
-    absent = [path for path in _wanted(layout, state) if not (layout.logs / path).is_file()]
+    here = _present(layout, state)
+    absent = [path for path in _wanted(state) if path not in here]
     if content is None or not absent:
         return LogPlan()
     listing = find_listing(layout, tracked_digest(content), layout.logs.name, storage, None)
@@ -52,19 +55,54 @@ def plan_logs(layout: Layout, state: State, storage: Storage) -> LogPlan:
     return LogPlan(restore, not all(read_md5(storage.cached(kept[path])) == kept[path] for path, _ in restore))
 
 
-def keep_logs(layout: Layout, plan: LogPlan) -> None:
-    """Carry out the plan and let DVC track the logs."""
+def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests) -> None:
+    """Carry out the plan, and let DVC track the logs: objects in its cache, and ``logs.dvc`` as `dvc add` writes it.
+
+    `dvc add` itself would read every log again and link them all anew.
+
+    Raises
+    ------
+    DataError
+        Something in ``logs/`` has a name that no log has.
+    StorageError
+        The cache cannot be written.
+    """
     for path, source in plan.restore:
         target = layout.logs / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
-    if layout.logs.is_dir():
-        dvc.add(layout.root, layout.logs.name)
+    if not layout.logs.is_dir():
+        return
+    names = {path: f"{layout.logs}/{path}" for path in file_names(layout.logs)}
+    found = digests.many(names.values())
+    files = {path: found[name] for path, name in names.items()}
+    listing = directory_listing(files)
+    listed_files(listing, layout.logs.name)
+    held = storage.names()
+    for path, digest in files.items():
+        if digest not in held:
+            place_object(Path(names[path]), storage.cached(digest), digest, durable=False)
+    whole = directory_digest(files)
+    place_object(listing, storage.cached(whole), whole)
+    size = sum(Path(name).lstat().st_size for name in names.values())
+    text = f"outs:\n- md5: {whole}\n  size: {size}\n  nfiles: {len(files)}\n  hash: md5\n  path: {layout.logs.name}\n"
+    (layout.root / NAME).write_text(text, encoding="utf-8")
 
 
-def _wanted(layout: Layout, state: State) -> Iterable[str]:
+def _wanted(state: State) -> Iterable[str]:
     for mission, done in state.missions.items():
         for step, rows in done.ledgers.items():
             for obs_id, row in rows.items():
                 if row.outcome != "skipped":
-                    yield layout.log(mission, step, obs_id).relative_to(layout.logs).as_posix()
+                    yield f"{mission}/{step}/{obs_id}.log"
+
+
+def _present(layout: Layout, state: State) -> set[str]:
+    """The logs that are here, as `_wanted` names them."""
+    found = set()
+    for mission, done in state.missions.items():
+        for step in done.ledgers:
+            directory = layout.log(mission, step, "any").parent
+            if directory.is_dir():
+                found |= {f"{mission}/{step}/{entry.name}" for entry in os.scandir(directory) if entry.is_file()}
+    return found

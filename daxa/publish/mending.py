@@ -66,10 +66,10 @@ def prove_cache(
     StorageError
         The cache cannot be written.
     """
-    places = {storage.cached(digest): digest for digest in needed}
+    places = {storage.cached_name(digest): digest for digest in needed}
     found = digests.many(places, observe)
-    good = {digest for place, digest in places.items() if found[place] == digest.removesuffix(".dir")}
-    absent = {digest for place, digest in places.items() if not found[place] and not place.exists()}
+    good = {digest for place, digest in places.items() if found[place] == digest[:32]}
+    absent = {digest for place, digest in places.items() if not found[place] and not storage.cached(digest).exists()}
     lost, mended = {}, []
     for digest in sorted(needed.keys() - good - absent):
         path = needed[digest][0]
@@ -91,7 +91,7 @@ def restore_objects(layout: Layout, storage: Storage, needed: Needed, wanted: Co
 def fetch_object(layout: Layout, storage: Storage, remote: Remote, digest: str) -> bool:
     """Put an object of the remote into the cache; whether the remote had it as it should be."""
     with object_copy(layout.root, remote, digest, layout.private / "objects") as copy:
-        return place_object(copy, storage.cached(digest), digest)
+        return place_object(copy, storage.cached(digest), digest, durable=False)
 
 
 def _copy_from_tree(layout: Layout, storage: Storage, digest: str, paths: Sequence[str]) -> bool:

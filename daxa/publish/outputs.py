@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import md5
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, Literal
 
 from daxa.errors import DataError
@@ -30,6 +32,9 @@ OBJECT = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 """Name of an object of DVC's cache: MD5 of a file, or of the listing of a directory."""
 
 _FILE = re.compile(r"[0-9a-f]{32}")
+_PLAIN = re.compile(r"(?:[\w+-][\w.+-]*/)*[\w+-][\w.+-]*\.(?:fits(?:\.gz)?|json|png|parquet|reg|log|html)", re.ASCII)
+"""Names of products as they are, for which no more need be asked."""
+
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\\]")
 _FIELDS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
 """What DVC writes of an output that it keeps by its digest; a list of files would lead it elsewhere."""
@@ -97,7 +102,8 @@ def needed_objects(
     return needed
 
 
-def listed_files(listing: bytes, name: str = "a directory") -> dict[str, str]:
+@lru_cache(maxsize=64)
+def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]:
     """Relative path to MD5, for the files of a directory that DVC keeps.
 
     Parameters
@@ -120,14 +126,16 @@ def listed_files(listing: bytes, name: str = "a directory") -> dict[str, str]:
     for path, digest, fields in entries:
         if not isinstance(digest, str) or not _FILE.fullmatch(digest) or fields != 2:
             raise _unlisted(name, f"holds an entry that is not DVC's: {str(path)[:80]!r}")
-        if not isinstance(path, str) or not _is_below(path):
+        if not isinstance(path, str) or not (_PLAIN.fullmatch(path) or _is_below(path)):
             raise _unlisted(name, f"leads to a place that no product may have: {str(path)[:80]!r}")
         if path in files:
             raise _unlisted(name, f"names {path!r} twice")
         files[path] = digest
-    if covered := next((path for path in files if any(above in files for above in _above(path))), ""):
-        raise _unlisted(name, f"names both {covered!r} and a directory of its path as files")
-    return files
+    directories = {path.rpartition("/")[0] for path in files}
+    above = {"/".join(parts[:depth]) for parts in (one.split("/") for one in directories) for depth in _depths(parts)}
+    if covered := sorted(above & files.keys()):
+        raise _unlisted(name, f"names {covered[0]!r} as a file and as a directory")
+    return MappingProxyType(files)
 
 
 def _is_below(path: str) -> bool:
@@ -138,9 +146,8 @@ def _is_below(path: str) -> bool:
     return plain and not acts and not _STRANGE.search(path)
 
 
-def _above(path: str) -> Iterator[str]:
-    parts = path.split("/")
-    return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+def _depths(parts: Sequence[str]) -> range:
+    return range(1, len(parts) + 1)
 
 
 def _unlisted(name: str, what: str) -> DataError:
@@ -172,6 +179,7 @@ def directory_digest(files: Mapping[str, str]) -> str:
     return f"{md5(directory_listing(files), usedforsecurity=False).hexdigest()}.dir"
 
 
+@lru_cache(maxsize=32)
 def _load(content: bytes, name: str) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError

@@ -37,9 +37,9 @@ def prove_objects(
         Told how many have been read, of how many.
     """
     here = [digest for digest in needed if digest in present]
-    places = {digest: place for digest in here if (place := object_path(remote, digest)) is not None}
+    places = {digest: str(place) for digest in here if (place := object_path(remote, digest)) is not None}
     found = digests.many(places.values(), observe)
-    wrong = [digest for digest, place in places.items() if found[place] != digest.removesuffix(".dir")]
+    wrong = [digest for digest, place in places.items() if found[place] != digest[:32]]
     for digest in here:
         limits = present[digest]
         if digest not in places and digest in sizes and limits and not limits[0] <= sizes[digest] <= limits[1]:

@@ -8,6 +8,7 @@ remote lacks is named.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,8 +143,8 @@ def pull_data(
         fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
         absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
         _put(layout, wanted, absent)
-        came = digests.many(layout.root / path for path in wanted.files if path not in absent)
-        spoilt = {path for path, digest in wanted.files.items() if came.get(layout.root / path, digest) != digest}
+        came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
+        spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
     return PullReport(
         there.url,
         git.commit_of(layout.root),
@@ -192,6 +193,12 @@ def _plan(
 ) -> _Wanted:
     """Judge every listing of the archive, and choose from them what is asked for."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
+    if not layout.lock.is_file():
+        raise ArchiveError(
+            "no-data",
+            f"{layout.root} has no {layout.lock.name}, which would say what its data are",
+            remedy=f"`git checkout {layout.lock.name}` if it was removed; `daxa run` makes data",
+        )
     pipeline, lock, logs = (path.read_bytes() if path.is_file() else None for path in paths)
     files: dict[str, str] = {}
     target: dict[str, str] = {}
@@ -229,24 +236,21 @@ def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_
 
 def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: Digests, *, force: bool) -> None:
     """Let nothing be overwritten that is nowhere else, unless it is given up."""
-    here = digests.many(layout.root / path for path in wanted.files if (layout.root / path).exists())
-    changed = [
-        path
-        for path, digest in wanted.files.items()
-        if (found := here.get(layout.root / path)) is not None
-        and found != digest
-        and (not found or not storage.cached(found).exists())
-    ]
-    if force:
-        for path in changed:
-            (layout.root / path).unlink()
-    elif changed:
+    names = {path: f"{layout.root}/{path}" for path in wanted.files}
+    here = digests.many(name for name in names.values() if os.path.lexists(name))
+    differing = [path for path, digest in wanted.files.items() if here.get(names[path], digest) != digest]
+    held = storage.names()
+    changed = [path for path in differing if here[names[path]] not in held]
+    if changed and not force:
         raise ArchiveError(
             "changed-data",
             f"{len(changed)} files in {layout.root} are not those of the release, and nowhere else: "
             f"{', '.join(changed[:5])}",
             remedy="move them away, or give them up with `daxa pull --force`",
         )
+    # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
+    for path in differing:
+        (layout.root / path).unlink()
 
 
 def _bring(
@@ -274,7 +278,7 @@ def _bring(
         if remote.directory is not None:
             right = fetch_object(layout, storage, remote, digest)
         elif place.exists():
-            right = digests.md5(place) == digest
+            right = digests.of(place) == digest
         else:
             right = fetch_object(layout, storage, remote, digest)
         if not right:
@@ -310,6 +314,9 @@ def _parts(targets: Sequence[str]) -> Iterator[Sequence[str]]:
 def missing_error(report: PullReport) -> DataError:
     """What to say of a pull that did not bring everything."""
     parts = []
+    directory = Remote("", report.remote).directory
+    if directory is not None and not directory.is_dir():
+        parts.append("there is no such directory on this machine")
     if report.missing:
         parts.append(f"{len(report.missing)} are missing on it, such as {report.missing[0]}")
     if report.wrong:

@@ -13,33 +13,30 @@ from pathlib import PurePath
 from posixpath import normpath
 
 from daxa.archive import dvc, git
+from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.trust import Foreign, find_foreign
+from daxa.archive.trust import find_foreign
 from daxa.errors import DataError, ReleaseError
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
-from daxa.publish.embargo import mjd_now, proprietary
+from daxa.publish.embargo import mjd_now
 from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.lockcheck import compare_locked
 from daxa.publish.logs import NAME as LOGS
-from daxa.publish.logs import LogPlan, keep_logs, plan_logs
+from daxa.publish.logs import keep_logs, plan_logs
 from daxa.publish.mending import prove_cache
 from daxa.publish.news import has_news
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.remote import Remote, Storage, find_storage
+from daxa.publish.refusals import Facts, Refusal, damage, refusals, some
+from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import State, read_observations, read_state, records_at
-from daxa.publish.summary import summarise, tag_message
+from daxa.publish.summary import tag_message
 from daxa.publish.tracked import compare_tracked
-from daxa.publish.verify import unfinished
 from daxa.publish.version import FIRST, Contents, next_version, release_tags
+from daxa.publish.workplace import require_writable
 
-__all__ = ["Facts", "Refusal", "Release", "make_release", "refusals", "required_files"]
-
-_OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", LOGS)
-_OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
-"""What the pipeline writes, and what ``dvc.lock`` says it was run with: the release takes it along."""
-
-_NAMED = 5
+__all__ = ["Release", "make_release", "required_files"]
 
 
 @dataclass(frozen=True)
@@ -60,58 +57,6 @@ class Release:
     commit: str
     message: str
     previous: str
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A reason not to make a release now, and what to do about it."""
-
-    name: str
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What decides whether a release may be made.
-
-    Parameters
-    ----------
-    state
-        Configuration, selections and ledgers on disk.
-    changes
-        Paths that differ from the last commit or are not tracked by Git.
-    included
-        Paths among them that the release is to take along though it does not write them.
-    foreign
-        What daxa did not write and what could act.
-    stale
-        Stages that DVC finds changed.
-    uncached
-        Outputs that DVC's cache lacks.
-    logs
-        What must be done to keep all logs.
-    remote
-        Where the data are shared.
-    now
-        MJD.
-    last
-        Tag of the last release, '' before the first.
-    changed
-        Whether selection, parameters, software or products differ from that release.
-    """
-
-    state: State
-    changes: tuple[str, ...]
-    included: tuple[str, ...]
-    foreign: tuple[Foreign, ...]
-    stale: tuple[str, ...]
-    uncached: tuple[str, ...]
-    logs: LogPlan
-    remote: Remote | None
-    now: float
-    last: str
-    changed: bool
 
 
 def make_release(
@@ -142,9 +87,11 @@ def make_release(
     ------
     ReleaseError
         The release would claim something that is not so; all reasons are named.
-    ArchiveError, ConfigError, ProgramError
-        The archive is in use or cannot be read, or Git does not know who commits.
+    ArchiveError, ConfigError, ProgramError, StorageError
+        The archive is in use, or cannot be read or written, or Git does not know who commits.
     """
+    check_parameters(layout, config)
+    require_writable(layout)
     git.check_identity(layout.root)
     storage = find_storage(layout.root)
     with Digests(layout) as digests:
@@ -152,17 +99,18 @@ def make_release(
         lost = _lost(layout, storage, digests, observe, logs=False)
         facts = _gather(layout, config, storage, include)
         _refuse(layout, [reason for reason in refusals(facts) if not force or reason.name != "nothing-new"])
-        _refuse(layout, list(_damage(_check_data(layout, facts.state))))
+        _refuse(layout, list(damage(_check_data(layout, facts.state))))
         _refuse(layout, lost)
         tag = _next_tag(layout, facts)
         text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
-        keep_logs(layout, facts.logs)
+        keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _lost(layout, storage, digests, observe, logs=True))
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
     _refuse(layout, list(_incomplete(layout, required)))
     git.create_tag(layout.root, tag, text)
+    git.pack(layout.root)
     return Release(tag, git.commit_of(layout.root), text, facts.last)
 
 
@@ -191,13 +139,13 @@ def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[Refusal]:
     if lacking := [path for path in required if path not in held]:
         yield Refusal(
             "incomplete",
-            f"the commit of the release does not hold {_some(lacking)}: a rule of Git keeps them out",
+            f"the commit of the release does not hold {some(lacking)}: a rule of Git keeps them out",
             f"`git add --force {lacking[0]}` and commit; `git check-ignore -v --no-index {lacking[0]}` names the rule",
         )
     if altered := [path for path in required if path in held and path in wrong]:
         yield Refusal(
             "altered",
-            f"a setting of Git has altered {_some(altered)} on the way into the commit of the release",
+            f"a setting of Git has altered {some(altered)} on the way into the commit of the release",
             "put `* -text` first in .gitattributes, and see `git config core.autocrlf`",
         )
 
@@ -214,88 +162,8 @@ def _lost(
     if not lost:
         return []
     named = [f"{path} ({digest})" for digest, path in sorted(lost.items())]
-    message = f"DVC's cache does not hold {_some(named)} as it should be, and no good copy is here"
+    message = f"DVC's cache does not hold {some(named)} as it should be, and no good copy is here"
     return [Refusal("cache-damaged", message, "run `daxa pull`, which mends it from the remote")]
-
-
-def refusals(facts: Facts) -> Iterator[Refusal]:
-    """Every reason not to make a release from these facts."""
-    yield from _refuse_files(facts)
-    yield from _refuse_stages(facts)
-    yield from _refuse_rows(facts)
-    if facts.remote and facts.remote.public:
-        chosen = {name: mission.observations for name, mission in facts.state.missions.items()}
-        if held := proprietary(chosen, facts.now):
-            yield Refusal(
-                "proprietary",
-                f"not known to be public, while others may read {facts.remote.url}: {_some(held)}",
-                "wait until they are public, or share through a private place (a directory or ssh)",
-            )
-    if facts.last and not facts.changed:
-        yield Refusal(
-            "nothing-new",
-            f"nothing has changed since {facts.last}: no selection, parameter, software or product",
-            f"cite {facts.last}, or give --force",
-        )
-
-
-def _refuse_files(facts: Facts) -> Iterator[Refusal]:
-    if others := [path for path in facts.changes if not _is_own(path) and not _is_among(path, facts.included)]:
-        options = " ".join(f"--include {path}" for path in others[:_NAMED])
-        yield Refusal(
-            "dirty",
-            f"not in Git, or changed since the last commit: {_some(others)}",
-            f"commit or remove these files, or take them along: `daxa release {options}`",
-        )
-    if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
-        yield Refusal("include", f"nothing has changed in {_some(idle)}", "leave out this --include")
-    if facts.foreign:
-        yield Refusal(
-            "foreign",
-            f"what daxa did not write could act: {_some([f'{item.path} {item.what}' for item in facts.foreign])}",
-            "; ".join(dict.fromkeys(item.remedy for item in facts.foreign[:_NAMED])),
-        )
-
-
-def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
-    if facts.stale:
-        yield Refusal(
-            "stale", f"stages are not up to date: {_some(facts.stale)}", "run `daxa run`, or in a clone `dvc pull`"
-        )
-    if facts.uncached:
-        yield Refusal(
-            "not-in-cache", f"DVC's cache lacks data of {_some(facts.uncached)}", "run `dvc pull`, or `dvc commit`"
-        )
-    if facts.logs.unreachable:
-        yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
-
-
-def _refuse_rows(facts: Facts) -> Iterator[Refusal]:
-    for name, mission in facts.state.missions.items():
-        if open_ones := [
-            f"{problem.obs_id} at {problem.step}" for problem in unfinished(name, mission.observations, mission.ledgers)
-        ]:
-            yield Refusal("unfinished", f"{name} is not finished: {_some(open_ones)}", "run `daxa run`")
-        allowed = facts.state.config.policy.max_failed_release
-        for step, counts in summarise(name, mission).steps.items():
-            if counts.failed + counts.skipped > allowed * len(mission.observations):
-                rows = mission.ledgers[step].values()
-                failed = [f"{row.obs_id} ({row.reason})" for row in rows if row.outcome != "done"]
-                yield Refusal(
-                    "failed",
-                    f"failed at {step} of {name}: {_some(failed)}",
-                    "read `daxa logs OBSID` and run `daxa run` again, or raise max_failed_release in daxa.toml",
-                )
-
-
-def _damage(problems: Collection[Problem]) -> Iterator[Refusal]:
-    if problems:
-        named = [f"{problem.path} ({problem.what})" for problem in problems]
-        yield Refusal(
-            "data",
-            f"files are not those that the ledgers name: {_some(named)}",
-            "run `daxa run`, which makes them again",
-        )
 
 
 def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Collection[str]) -> Facts:
@@ -313,6 +181,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
+        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
@@ -330,7 +199,7 @@ def _named(layout: Layout, path: str) -> str:
 
 def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
     """Outputs of which DVC's cache lacks an object; the logs come there with the release."""
-    if not layout.lock.is_file():
+    if not layout.lock.is_file() or not layout.pipeline.is_file():
         return
     kept = storage.names()
     for path, digest in shared_digests(layout.pipeline.read_bytes(), layout.lock.read_bytes(), None).items():
@@ -343,19 +212,15 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 
 
 def _check_data(layout: Layout, state: State) -> list[Problem]:
+    """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     problems = check_places(layout, state.missions)
-    for name, mission in state.missions.items():
-        for step, rows in mission.ledgers.items():
-            problems += check_files(layout, name, step, rows, absent_is_wrong=step != "fetch").problems
+    with Digests(layout, "sha256") as digests:
+        for name, mission in state.missions.items():
+            for step, rows in mission.ledgers.items():
+                wrong = step != "fetch"
+                found = check_files(layout, name, step, rows, absent_is_wrong=wrong, digest=digests.of)
+                problems += found.problems
     return problems
-
-
-def _is_own(path: str) -> bool:
-    return path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)
-
-
-def _is_among(path: str, places: Collection[str]) -> bool:
-    return any(place in (path, ".") or path.startswith(f"{place}/") for place in places)
 
 
 def _next_tag(layout: Layout, facts: Facts) -> str:
@@ -371,11 +236,6 @@ def _next_tag(layout: Layout, facts: Facts) -> str:
 def _title(message: str) -> str:
     """The message without control characters and outer blanks."""
     return re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", message).strip()
-
-
-def _some(names: Collection[str]) -> str:
-    first = ", ".join(list(names)[:_NAMED])
-    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"
 
 
 def _refuse(layout: Layout, reasons: list[Refusal]) -> None:

@@ -32,6 +32,8 @@ _OBJECTS = "files/md5"
 _OBJECT_PATH = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _LISTED = re.compile(rf"(?:([\d.]+[kMGTPEZ]?)\s+)?{_OBJECT_PATH.pattern}")
 _ABSENT = "does not exist"
+_MOST_BYTES = 1 << 29
+"""A listing has about 80 bytes per file; this is one of six million files."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,11 @@ class Storage:
 
     def cached(self, digest: str) -> Path:
         """Where the cache keeps an object."""
-        return self.cache / _OBJECTS / digest[:2] / digest[2:]
+        return Path(self.cached_name(digest))
+
+    def cached_name(self, digest: str) -> str:
+        """The same as text, for many objects at once."""
+        return f"{self.cache}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
 
     def names(self) -> frozenset[str]:
         """Digests of all objects that the cache has."""
@@ -219,10 +225,11 @@ def object_copy(root: Path, remote: Remote, digest: str, place: Path) -> Iterato
 
 
 def read_object(root: Path, remote: Remote, digest: str, place: Path) -> bytes | None:
-    """Content of one small object of a remote, such as a listing; None when it cannot be had."""
+    """Content of one small object of a remote, such as a listing; None when it cannot be had, or is too large."""
     with object_copy(root, remote, digest, place) as copy:
         try:
-            return copy.read_bytes()
+            whole = copy.is_file() and copy.stat().st_size <= _MOST_BYTES
+            return copy.read_bytes() if whole else None
         except OSError:
             return None
 

@@ -123,7 +123,7 @@ def read_sample(text: str, seed: int | None = None) -> Sample:
     if found and found[1] and int(found[1]) <= int(found[2]):
         return Sample(int(found[1]), int(found[2]))
     raise CriteriaError(
-        "sample", f"{text!r} is no part of a remote", remedy="give 1/20 (a fixed part) or 5% (at random)"
+        "sample", f"{text!r} is not a part of a remote", remedy="give 1/20 (a fixed part) or 5% (at random)"
     )
 
 

@@ -8,15 +8,15 @@ from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import NamedTemporaryFile, mkdtemp
 
 from daxa.archive import git
 from daxa.archive.address import config_value
 from daxa.archive.layout import Layout
-from daxa.errors import ArchiveError
+from daxa.errors import ArchiveError, StorageError
 from daxa.publish.remote import Remote, Storage
 
-__all__ = ["alone", "bare_place", "clone_of", "pointer"]
+__all__ = ["alone", "bare_place", "clone_of", "pointer", "require_writable"]
 
 
 @contextmanager
@@ -57,8 +57,8 @@ def alone(layout: Layout) -> Iterator[None]:
     """One push or pull at a time; what a killed one left behind is removed."""
     from filelock import FileLock, Timeout
 
+    require_writable(layout)
     lock = layout.private / "lock" / "push"
-    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=1):
             shutil.rmtree(_workshop(layout), ignore_errors=True)
@@ -67,6 +67,27 @@ def alone(layout: Layout) -> Iterator[None]:
     except Timeout:
         raise ArchiveError(
             "busy", f"another push or pull works in {layout.root}", remedy="wait until it has ended, then try again"
+        ) from None
+
+
+def require_writable(layout: Layout) -> None:
+    """Refuse an archive in which nothing can be written.
+
+    Raises
+    ------
+    StorageError
+        It is on a disk that is full or may only be read, or belongs to somebody else.
+    """
+    try:
+        for place in (layout.root, layout.private / "lock"):
+            place.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=place, prefix=".daxa-"):
+                pass
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{layout.root} cannot be written: {error.strerror}",
+            remedy="make room or check its permissions, or work in a clone of your own",
         ) from None
 
 

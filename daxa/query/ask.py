@@ -44,10 +44,12 @@ class Found:
     approximate: Mapping[str, int]
 
     def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
         said = [f"{name}: {error.message}" for name, error in self.failures.items()]
         said += [f"{name}: {note}" for name, note in self.notes.items()]
         lines = "".join(f"<li>{html.escape(text)}</li>" for text in said)
-        shown = self.table.head(_SHOWN_ROWS).to_html(index=False, escape=True)
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
         return f"<p><b>{len(self.table)} rows</b></p>{shown}<ul>{lines}</ul>"
 
 
@@ -60,7 +62,7 @@ def searchable() -> list[str]:
 
 
 def search(
-    missions: str | Sequence[str] | None = None,
+    missions: str | Mission | Sequence[str | Mission] | None = None,
     criteria: Criteria | None = None,
     *,
     pairs: bool = False,
@@ -75,7 +77,7 @@ def search(
     Parameters
     ----------
     missions
-        Name or names; by default all that can be listed.
+        One or several, by name or as `Mission` whose own conditions hold too; by default all that can be listed.
     criteria
         Of other missions, combined with ``&``, ``|`` and ``~``.
     pairs
@@ -99,11 +101,14 @@ def search(
     ServiceError
         No mission's observations could be had.
     """
-    names = [missions] if isinstance(missions, str) else searchable() if missions is None else missions
+    one = isinstance(missions, str | Mission)
+    names = [missions] if one else searchable() if missions is None else missions
     asked: list[Mission] = []
     refused: dict[str, CriteriaError | ServiceError] = {}
     for name in names:
-        mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
+        mission = name
+        if not isinstance(name, Mission):
+            mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
         try:
             asked.append(mission.filter(criteria, **conditions))  # type: ignore[arg-type]
         except CriteriaError as error:

@@ -7,13 +7,13 @@ messages.  What it does to a table of observations stands in `daxa.query.match`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
 
 from daxa.errors import CriteriaError
+from daxa.quantities import read_quantity
 from daxa.query.values import write_radius, write_window
 
 __all__ = [
@@ -42,8 +42,6 @@ of its radius, where it has one), the field of view and the radius overlap, or t
 pointing lies within the radius."""
 
 ACCESS = ("public", "proprietary", "any")
-
-_SECONDS = {"s": 1.0, "ks": 1e3, "Ms": 1e6, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
@@ -251,7 +249,7 @@ def read_match(value: object, radius: float | None) -> MatchKind:
         return Near.usual(radius)
     if not isinstance(value, str) or value not in MATCHES:
         raise CriteriaError(
-            "match", f"{str(value)[:100]!r} is no way to match", remedy=f"choose from {', '.join(MATCHES)}"
+            "match", f"{str(value)[:100]!r} is not a way to match", remedy=f"choose from {', '.join(MATCHES)}"
         )
     if value == "centre" and radius is None:
         raise CriteriaError(
@@ -272,7 +270,7 @@ def read_margin(value: object, match: str = "covers") -> float:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.1 <= float(value) <= 10:
         raise CriteriaError(
-            "margin", f"{str(value)[:100]!r} is no margin", remedy="give a factor such as 1.2, from 0.1 to 10"
+            "margin", f"{str(value)[:100]!r} is not a margin", remedy="give a factor such as 1.2, from 0.1 to 10"
         )
     if match == "centre" and value != 1:
         raise CriteriaError(
@@ -303,7 +301,7 @@ def read_box(value: object) -> Box:
     """
     if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
         raise CriteriaError(
-            "box", f"{str(value)[:100]!r} is no box", remedy="give ra and dec, such as {ra = [350, 10], dec = [-5, 5]}"
+            "box", f"{str(value)[:100]!r} is not a box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
         )
     ra, dec = _pair(value.get("ra", (0.0, 360.0)), 0, 360), _pair(value.get("dec", (-90.0, 90.0)), -90, 90)
     if ra[0] == ra[1] or ({ra[0], ra[1]} == {360.0, 0.0} and ra[0] == 360):
@@ -319,7 +317,7 @@ def _pair(value: object, low: float, high: float) -> tuple[float, float]:
     if len(items) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and low <= n <= high for n in numbers):
         raise CriteriaError(
             "box",
-            f"{str(value)[:100]} is no side of a box",
+            f"{str(value)[:100]} is not a side of a box",
             remedy=f"give two numbers of degrees from {low} to {high}",
         )
     return numbers[0] + 0.0, numbers[1] + 0.0
@@ -346,16 +344,15 @@ def read_exposure(value: object) -> float:
         except (UnitConversionError, TypeError):
             seconds = math.nan
     else:
-        found = re.fullmatch(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*", str(value), re.ASCII)
         try:
-            seconds = float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
-        except (TypeError, KeyError, ValueError):
+            seconds = read_quantity(str(value).strip(), "s")
+        except ValueError:
             seconds = math.nan
     if not 0 < seconds <= 1e9:
         raise CriteriaError(
             "exposure",
-            f"{str(value)[:100]!r} is no exposure",
-            remedy="give a number and a unit (s, ks, h), such as '5 ks'",
+            f"{str(value)[:100]!r} is not an exposure",
+            remedy="give a number and a unit (s, ks, h), such as '5 ks', or a quantity such as 5 * u.ks",
         )
     return seconds
 

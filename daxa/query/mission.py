@@ -358,5 +358,8 @@ class Mission:
         head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.summary)}</code></p>"
         if self._selection is None:
             return f"{head}<p>Not asked yet: use <code>.observations</code>.</p>"
+        from daxa.selection.headings import for_people
+
         table = self._selection.table
-        return f"{head}{table.head(_SHOWN_ROWS).to_html(index=False, escape=True)}<p>{len(table)} observations</p>"
+        shown = for_people(table.head(_SHOWN_ROWS))
+        return f"{head}{shown.to_html(index=False, escape=True)}<p>{len(table)} observations</p>"

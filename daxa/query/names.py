@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from daxa.errors import CriteriaError, ServiceError
-from daxa.query.services import exchange, malformed, open_session, refused
+from daxa.query.exchange import exchange, malformed, open_session, refused
 from daxa.query.values import read_names
 from daxa.settings import Settings
 
@@ -148,6 +148,7 @@ def _ask(name: str, settings: Settings, session: requests.Session) -> tuple[floa
     address = f"{settings.sesame.rstrip('/')}/SNV?{quote(name, safe='')}"
     with _TURN:
         status, body = exchange(
+            session,
             settings.sesame,
             lambda: session.get(address, stream=True, headers={"Accept": "text/plain"}),
             most=_LARGEST_ANSWER,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
+from daxa.naming import did_you_mean, several
 from daxa.query.conditions import (
     ACCESS,
     Access,
@@ -25,7 +26,7 @@ from daxa.query.conditions import (
 )
 from daxa.query.criteria import Criteria, in_order, join_resolved
 from daxa.query.labels import read_category, read_mode
-from daxa.query.values import read_names, read_positions, read_radius, read_window
+from daxa.query.values import obs_id_of, read_names, read_positions, read_radius, read_window
 
 __all__ = ["make_criteria", "read_criteria"]
 
@@ -189,7 +190,7 @@ def _read_branches(spec: MissionSpec, plain: Mapping[str, object], depth: int) -
 def _read_list(plain: Mapping[str, object], key: str) -> list:
     further = plain.get(key, [])
     if not isinstance(further, list):
-        raise CriteriaError("criterion", f"{key!r} is no list of tables", remedy=f"write [[...{key}]] tables")
+        raise CriteriaError("criterion", f"{key!r} is not a list of tables", remedy=f"write [[...{key}]] tables")
     return further
 
 
@@ -223,7 +224,7 @@ def _read_quality(min_exposure: object, access: object, everything: object) -> I
     if access is not None:
         if not isinstance(access, str) or access not in ACCESS:
             raise CriteriaError(
-                "access", f"{str(access)[:100]!r} is no kind of access", remedy=f"choose from {', '.join(ACCESS)}"
+                "access", f"{str(access)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
             )
         yield Access(access)  # type: ignore[arg-type]
     if _read_flag(everything, "everything"):
@@ -253,7 +254,7 @@ def _read_samples(
         raise CriteriaError("radius", "objects of a sample have radii of their own", remedy="add a column radius")
     if not files:
         if not isinstance(sample, Mapping):
-            raise CriteriaError("sample", "the stored sample is no table", remedy="write its columns as lists")
+            raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
         # What is stored carries its own options beside its columns.
         options = {key: sample[key] for key in ("match", "margin", "inside") if key in sample}
         sample = {key: column for key, column in sample.items() if key not in options}
@@ -268,19 +269,18 @@ def _read_flag(value: object, name: str) -> bool:
 
 def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
     if not isinstance(plain, Mapping):
-        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is no table of criteria", remedy="write a TOML table")
+        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a table")
     for key in plain:
         if key not in allowed:
-            raise CriteriaError(
-                "criterion", f"there is no criterion {str(key)[:100]!r}", remedy=f"use {', '.join(allowed)}"
-            )
+            message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"
+            raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
 
 
 def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
     listed = _as_list(value)
     if not listed:
         raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
-    return tuple(sorted({spec.check_obs_id(item) for item in listed}))  # type: ignore[arg-type]
+    return tuple(sorted({obs_id_of(spec, item) for item in listed}))
 
 
 def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
@@ -288,7 +288,7 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
     if not listed or not all(isinstance(item, str) for item in listed):
         raise CriteriaError(
             "instrument",
-            f"{str(value)[:100]!r} names no instrument",
+            f"{str(value)[:100]!r} does not name an instrument",
             remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
         )
     chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
@@ -296,12 +296,12 @@ def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
 
 
 def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+    return list(several(value))
 
 
 def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:
     if not isinstance(value, Mapping):
-        raise CriteriaError("target", "'resolved' is no table", remedy="write name = [ra, dec], or leave it out")
+        raise CriteriaError("target", "'resolved' is not a table", remedy="write name = [ra, dec], or leave it out")
     found = []
     for name, position in value.items():
         if name not in targets:

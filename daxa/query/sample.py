@@ -199,7 +199,7 @@ def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[
         return {name: _filled(value[name]) for name in value.colnames}, units
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         return {str(name): value[name].to_numpy() for name in value.columns}, {}
-    raise _bad(f"{str(value)[:100]!r} is no sample")
+    raise _bad(f"{str(value)[:100]!r} is not a sample")
 
 
 def _dimensions(column: Any) -> int:
@@ -316,7 +316,7 @@ def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
         # Binary formats and pandas have no other way to say that there is none.
         mjd = np.where(np.isnan(mjd), open_side, mjd)
     bad = ~(((mjd >= _MJD[0]) & (mjd <= _MJD[1])) | (mjd == open_side))
-    _refuse_rows(bad, cells, key, "is no MJD and no ISO date of X-ray astronomy")
+    _refuse_rows(bad, cells, key, "is neither an MJD nor an ISO date of X-ray astronomy")
     return mjd
 
 
@@ -330,7 +330,7 @@ def _numbers(column: Any, key: str) -> np.ndarray:
         numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except TypeError:
         raise _bad(f"the column {key} of the sample does not hold numbers") from None
-    _refuse_rows(~np.isfinite(numbers), cells, key, "is no finite number")
+    _refuse_rows(~np.isfinite(numbers), cells, key, "is not a finite number")
     return numbers
 
 
@@ -342,13 +342,13 @@ def _in_unit(values: np.ndarray, unit: str, wanted: str, key: str) -> np.ndarray
     try:
         return (values * u.Unit(unit)).to_value(wanted)
     except (ValueError, TypeError, u.UnitConversionError):
-        raise _bad(f"the column {key} of the sample is in {unit[:30]!r}, which is no angle") from None
+        raise _bad(f"the column {key} of the sample is in {unit[:30]!r}, which is not an angle") from None
 
 
 def _read_sample_names(column: Any) -> np.ndarray:
     names = ["" if name is None else str(name).strip() for name in np.asarray(column, dtype=object).tolist()]
     bad = np.fromiter((not (name and len(name) <= 100 and name.isprintable()) for name in names), bool, len(names))
-    _refuse_rows(bad, np.array(names, dtype=object), "name", "is no name of printable characters")
+    _refuse_rows(bad, np.array(names, dtype=object), "name", "is not a name of printable characters")
     return np.array(names, dtype=object)
 
 
@@ -363,5 +363,5 @@ def _bad(message: str) -> CriteriaError:
     return CriteriaError(
         "sample",
         shown(message, 500),
-        remedy="give a table with columns ra and dec (degrees), and as wanted name, radius_arcmin, start and end (UTC)",
+        remedy="give a table with columns ra and dec (degrees), optionally name, radius_arcmin, start and end (UTC)",
     )

@@ -59,7 +59,7 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
             warnings.simplefilter("ignore")
             return load(path, names)
     except UnicodeDecodeError:
-        why = "it is no text in UTF-8; save it as UTF-8"
+        why = "it is not text in UTF-8; save it as UTF-8"
     except OSError as error:
         why = error.strerror or str(error)
     except MemoryError:
@@ -130,9 +130,8 @@ def _load_parquet(path: Path, _names: Collection[str]) -> Table:
 
     from daxa.parquet import read_parquet
 
-    read = read_parquet(path, check=_check_unpacked)
-    for column in read.columns:
-        column.validate(full=True)
+    with path.open("rb") as stream:
+        read = read_parquet(stream, check=_check_unpacked, limit=_LARGEST_FILE)
     if repeated := [name for name, count in Counter(read.column_names).items() if count > 1]:
         raise ValueError(f"it has several columns {', '.join(map(repr, repeated[:5]))}")
     units = {field.name: (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for field in read.schema}

@@ -8,15 +8,13 @@ rows than were counted is refused.
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from daxa import __version__
 from daxa.errors import ServiceError
 from daxa.missions.spec import MissionSpec, ObservationTable
+from daxa.query.exchange import exchange_into, malformed, open_session, refused
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
 from daxa.query.values import shown
 from daxa.settings import Settings
@@ -32,11 +30,7 @@ __all__ = [
     "address_of",
     "ask_columns",
     "build_query",
-    "exchange",
     "fetch_table",
-    "malformed",
-    "open_session",
-    "refused",
 ]
 
 ROW_ID = "__row"
@@ -45,12 +39,11 @@ ROW_ID = "__row"
 MOST_ROWS = 20_000_000
 """No table of observations is longer."""
 
-_TRIES = 4
-_LONGEST_WAIT = 30.0
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOST_BYTES = 8 * 2**30
-_CHUNK = 2**16
+_MOST_BYTES = 2 * 2**30
 _MOST_COLUMNS = 2000
+# What stands around the rows of an answer, and what a cell of it takes with its marks: texts of 200
+# letters are all that is kept, and most columns are numbers.
+_FRAME, _CELL = 2**20, 256
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     NotPossible
         The mission's table is not declared.
     ServiceError
-        ``offline`` (the settings forbid connections), ``unreachable``, ``refused`` (the
+        ``offline`` (the settings forbid connections), ``unreachable``, ``too-slow``, ``refused`` (the
         service rejects the query), ``truncated`` (fewer rows than it counted) or
         ``malformed`` (the answer is no such table).
     """
@@ -184,18 +177,26 @@ def _count(session: requests.Session, address: str, asked: ObservationTable) -> 
 
 def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple[Table, bool]:
     """The answer to one synchronous query, and whether the service says that it is cut off."""
-    import warnings
-
-    from pyvo.dal import DALFormatError, DALQueryError, TAPService
-    from pyvo.dal.tap import TAPResults
+    from pyvo.dal import TAPService
 
     asked = TAPService(address, session=session).create_query(query, maxrec=top)
-    status, body = exchange(address, asked.submit)
+    most = min(_MOST_BYTES, _FRAME + top * _CELL * (query.partition(" FROM ")[0].count(",") + 1))
+    with tempfile.TemporaryFile() as body:
+        status = exchange_into(body, session, address, asked.submit, most=most)
+        return _read_rows(address, asked, status, body)
+
+
+def _read_rows(address: str, asked, status: int, body: BinaryIO) -> tuple[Table, bool]:
+    import warnings
+
+    from pyvo.dal import DALFormatError, DALQueryError
+    from pyvo.dal.tap import TAPResults
+
     # Units such as "mjd" and old habits of the services are no news to a user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            results = TAPResults(parse_votable(body), url=asked.queryurl, session=session)
+            results = TAPResults(parse_votable(body), url=asked.queryurl)
             return results.to_table(), results.status[0].lower() == "overflow"
         except DALQueryError as error:
             raise refused(address, str(error)) from None
@@ -203,117 +204,3 @@ def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple
             if status >= 400:
                 raise refused(address, f"HTTP status {status}") from None
             raise malformed(address, f"it did not answer with a VOTable ({shown(error)})") from None
-
-
-def open_session(settings: Settings) -> requests.Session:
-    """Connections that name us, and that give up on a service that stays silent.
-
-    Raises
-    ------
-    ServiceError
-        ``offline``: the settings forbid connections.
-    """
-    import requests
-    from requests.adapters import HTTPAdapter
-
-    if settings.offline:
-        raise ServiceError(
-            "offline",
-            "the settings say that no service may be asked",
-            remedy="unset DAXA_OFFLINE",
-        )
-
-    class Patient(HTTPAdapter):
-        # Neither requests nor pyvo sets a timeout: a stalled service would hang for ever.
-        def send(self, request, **options):
-            options["timeout"] = (settings.connect_timeout, settings.read_timeout)
-            return super().send(request, **options)
-
-    session = requests.Session()
-    session.headers["User-Agent"] = f"daxa/{__version__}"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Patient())
-    return session
-
-
-def exchange(address: str, send: Callable[[], requests.Response], *, most: int = _MOST_BYTES) -> tuple[int, bytes]:
-    """Send until a whole answer has arrived; its status and body.
-
-    Parameters
-    ----------
-    address
-        Whom errors name.
-    send
-        Sends the request; its body must not have been read.
-    most
-        Bytes that a body may have.
-
-    Raises
-    ------
-    ServiceError
-        ``unreachable`` after the last try; ``malformed``: no HTTP, or a larger body.
-    """
-    import requests
-    import urllib3
-
-    trouble = ""
-    for attempt in range(_TRIES):
-        wait = 0.5 * 2**attempt
-        try:
-            with send() as response:
-                if response.status_code not in _PASSING:
-                    return response.status_code, _body(address, response, most)
-                trouble = f"HTTP status {response.status_code}"
-                wait = _retry_after(response.headers.get("Retry-After", ""), wait)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            trouble = shown(_root(error))
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise malformed(address, shown(error)) from None
-        if attempt < _TRIES - 1:
-            time.sleep(wait)
-    raise ServiceError(
-        "unreachable",
-        f"{address} cannot be reached: {trouble}",
-        remedy="check the network and try later; DAXA_HEASARC_TAP, DAXA_XSA_TAP and DAXA_SESAME name other addresses",
-    )
-
-
-def _body(address: str, response: requests.Response, most: int) -> bytes:
-    parts = bytearray()
-    for part in response.iter_content(_CHUNK):
-        parts += part
-        if len(parts) > most:
-            raise malformed(address, f"its answer is longer than {most} bytes")
-    return bytes(parts)
-
-
-def _retry_after(text: str, otherwise: float) -> float:
-    return min(float(text), _LONGEST_WAIT) if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) else otherwise
-
-
-def refused(address: str, why: str) -> ServiceError:
-    """The error for a service that does not want to answer this."""
-    return ServiceError(
-        "refused",
-        f"{address} refused the query: {shown(why)}",
-        remedy="if the address is right, the service may have changed: look for a newer daxa",
-    )
-
-
-def malformed(address: str, why: str) -> ServiceError:
-    """The error for an answer that is none."""
-    return ServiceError(
-        "malformed",
-        f"the answer of {address} cannot be used: {why}",
-        remedy="try again later, and check the address: a network login page may answer in its place",
-    )
-
-
-def _root(error: BaseException) -> BaseException | str:
-    """The first cause: what wraps it only repeats the address."""
-    while isinstance(error, Exception):
-        cause = error.__cause__ or error.__context__ or getattr(error, "reason", None)
-        if not isinstance(cause, BaseException):
-            break
-        error = cause
-    return getattr(error, "strerror", None) or error

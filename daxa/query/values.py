@@ -16,14 +16,27 @@ from datetime import UTC, date, datetime, timedelta
 from numbers import Real
 
 from daxa.errors import CriteriaError
+from daxa.missions.spec import MissionSpec
+from daxa.naming import several
+from daxa.quantities import read_quantity
 
-__all__ = ["read_names", "read_positions", "read_radius", "read_window", "shown", "write_radius", "write_window"]
+__all__ = [
+    "obs_id_of",
+    "places_of",
+    "read_names",
+    "read_positions",
+    "read_radius",
+    "read_window",
+    "shown",
+    "write_radius",
+    "write_window",
+]
 
-_ARCMIN = {"deg": 60.0, "d": 60.0, "arcmin": 1.0, "'": 1.0, "arcsec": 1 / 60, '"': 1 / 60}
 _LARGEST_RADIUS = 90 * 60.0
 _EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _FIRST_MJD, _LAST_MJD = 30000.0, 100000.0
 _MICROSECONDS = 86_400_000_000
+_LONGEST_ID = 20
 
 
 def shown(value: object, most: int = 300) -> str:
@@ -65,9 +78,9 @@ def read_positions(value: object) -> tuple[tuple[float, float], ...]:
     (((149.5916, -11.0637),), ((5.0, 6.0), (10.0, 20.0)))
     """
     if isinstance(value, str) or hasattr(value, "icrs") or _is_pair(value):
-        found = _read_position(value)
-    elif isinstance(value, Iterable):
-        found = [pair for item in value for pair in _read_position(item)]
+        found = places_of(value)
+    elif isinstance(value, Iterable) and not getattr(value, "isscalar", False):
+        found = [pair for item in value for pair in places_of(item)]
     else:
         raise _bad_position(value)
     if not found:
@@ -75,7 +88,14 @@ def read_positions(value: object) -> tuple[tuple[float, float], ...]:
     return tuple(sorted(set(found)))
 
 
-def _read_position(value: object) -> list[tuple[float, float]]:
+def places_of(value: object) -> list[tuple[float, float]]:
+    """Right ascensions and declinations, degrees ICRS, of one text, pair or `SkyCoord`, in their order.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of these, is not finite, or lies off the sky.
+    """
     if isinstance(value, str):
         return [_parse_position(value)]
     if hasattr(value, "icrs"):
@@ -120,7 +140,7 @@ def _in_unit(quantity: object, unit: str, name: str) -> float:
     try:
         return float(quantity.to_value(unit))  # type: ignore[attr-defined]
     except (UnitConversionError, TypeError):
-        raise CriteriaError(name, f"{shown(quantity, 100)} is no single angle", remedy=f"give it in {unit}") from None
+        raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
 
 
 def _parse_position(text: str) -> tuple[float, float]:
@@ -164,8 +184,9 @@ def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]
 def _bad_position(value: object) -> CriteriaError:
     return CriteriaError(
         "position",
-        f"{str(value)[:100]!r} is no position",
-        remedy="give RA,DEC in degrees ('149.59,-11.06') or sexagesimal ('09:58:22,-11:03:50'), or a SkyCoord",
+        f"{str(value)[:100]!r} is not a position",
+        remedy="give RA,DEC in degrees ('149.59,-11.06') or sexagesimal ('09:58:22,-11:03:50'), a SkyCoord, or two "
+        "angles; names of objects are targets (target=..., --target)",
     )
 
 
@@ -190,14 +211,13 @@ def read_radius(value: object) -> float:
     if hasattr(value, "to_value"):
         radius = _in_unit(value, "arcmin", "radius")
     else:
-        found = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-z'\"]+)\s*", str(value), re.ASCII)
         try:
-            radius = float(found[1]) * _ARCMIN[found[2]]  # type: ignore[index]
-        except (TypeError, KeyError, ValueError):
+            radius = read_quantity(str(value).strip(), "arcmin")
+        except ValueError:
             raise CriteriaError(
                 "radius",
-                f"{str(value)[:100]!r} is no radius",
-                remedy="give a number and a unit, such as '15 arcmin' or '0.5 deg'",
+                f"{str(value)[:100]!r} is not a radius",
+                remedy="give a number and a unit, such as '15 arcmin' '0.5 deg', or a quantity (15 * u.arcmin)",
             ) from None
     if not 0 < radius <= _LARGEST_RADIUS:
         raise CriteriaError(
@@ -250,7 +270,7 @@ def read_window(value: object) -> tuple[float | None, float | None]:
     """
     if isinstance(value, str) or not isinstance(value, Iterable) or len(pair := list(value)) != 2:
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is no time window", remedy="give (start, end), such as two dates"
+            "time", f"{str(value)[:100]!r} is not a time window", remedy="give (start, end), such as two dates"
         )
     start, end = (_read_moment(moment) for moment in pair)
     if start is None and end is None:
@@ -297,7 +317,7 @@ def _to_datetime(value: object) -> datetime:
             value = datetime.fromisoformat(value.strip())
     if not isinstance(value, datetime):
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is no time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
+            "time", f"{str(value)[:100]!r} is not a time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
         )
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
@@ -328,6 +348,34 @@ def _write_moment(mjd: float | None) -> str | float:
     return text.removesuffix("T00:00:00")
 
 
+def obs_id_of(spec: MissionSpec, value: object) -> str:
+    """An ObsID, which may be given as a whole number where no zero can be lost.
+
+    Raises
+    ------
+    CriteriaError
+        It is not an ObsID of the mission, or a number that may have lost zeros.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> obs_id_of(find_mission("chandra"), 18461), obs_id_of(find_mission("xmm"), "0404910601")
+    ('18461', '0404910601')
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return spec.check_obs_id(value)  # type: ignore[arg-type]
+    text = str(value)
+    padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
+    forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
+    if forms == [text]:
+        return spec.check_obs_id(text)
+    raise CriteriaError(
+        "obs-id",
+        f"the number {shown(value, 30)} is not an ObsID of {spec.title}: ObsIDs are texts, and numbers lose zeros",
+        remedy=f'write it in quotation marks, for instance "{forms[0] if forms else spec.id_example}"',
+    )
+
+
 def read_names(value: object) -> tuple[str, ...]:
     """Names of targets, sorted, each once, with single spaces.
 
@@ -336,12 +384,14 @@ def read_names(value: object) -> tuple[str, ...]:
     CriteriaError
         No name, an empty one, or one that holds control characters.
     """
-    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    names = several(value)
     if not names:
         raise CriteriaError("target", "the list of targets is empty", remedy="give at least one name")
     for name in names:
         if not isinstance(name, str) or not name.strip() or len(name) > 100 or not name.isprintable():
             raise CriteriaError(
-                "target", f"{str(name)[:100]!r} is no name of a target", remedy="give a name that Simbad or NED knows"
+                "target",
+                f"{str(name)[:100]!r} is not the name of a target",
+                remedy="give a name that Simbad or NED knows; places are positions (position=..., --position)",
             )
     return tuple(sorted({" ".join(name.split()) for name in names}))

@@ -22,13 +22,17 @@ from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, DaxaError
 from daxa.missions import find_mission
 from daxa.missions.tiling import tile_at
-from daxa.query.sample import Sample, read_sample
+from daxa.query.sample import Sample
+from daxa.query.targets import read_targets
 from daxa.records import Outcome
 from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
+from daxa.xray.detection.quality import quality_words
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.lists.formats import card_number
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
@@ -47,7 +51,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("exposure_id", "text", "", "meta.id", "Identifier of the exposure within the observation"),
     Column("lo_kev", "float", "keV", "em.energy;stat.min", "Nominal lower edge of the band"),
     Column("hi_kev", "float", "keV", "em.energy;stat.max", "Nominal upper edge of the band"),
-    Column("off_axis", "float", "arcmin", "pos.angDistance", "Object to optical axis, or to the pointing"),
+    Column(
+        "off_axis", "float", "arcmin", "pos.angDistance", "Object to the pointing (of a survey, to the tile's middle)"
+    ),
     Column(
         "exposure", "float", "s", "time.duration;obs.exposure", "Clean exposure at the object, vignetted unless flat"
     ),
@@ -61,6 +67,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("rate_high", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper edge of the rate, one sigma"),
     Column("limit", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper limit of the rate"),
     Column("nearest", "float", "arcsec", "pos.angDistance;src", "Object to the nearest source found in the image"),
+    Column("nearest_quality", "text", "", "meta.code.qual", "Marks of that source as words; good where it has none"),
     Column("tile", "text", "", "meta.id", "Tile that owns the object's place, in surveys of tiles"),
     Column("owned", "text", "", "meta.code", "Whether this observation is that tile; empty without tiles"),
     Column("flag", "float", "", "meta.code.qual", "Sum of the flags; 0 is good"),
@@ -69,8 +76,9 @@ COLUMNS: tuple[Column, ...] = (
 """What the columns of a table of coverage mean."""
 
 _LARGEST = 3600.0
-_ROW = np.dtype([*ROW.descr, ("nearest", "f8")])
+_ROW = np.dtype([*ROW.descr, ("nearest", "f8"), ("marks", "i4")])
 _FEW = 4
+_SHOWN_ROWS = 20
 _MEASURED = (
     *("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "nearest"),
     "flag",
@@ -133,6 +141,12 @@ class Coverage:
         """How many objects some image shows."""
         return int(self.table["row"].nunique())
 
+    def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
+        return f"<p><b>{len(self.table)} rows</b>, {self.seen} of {self.objects} objects lie in an image</p>{shown}"
+
 
 def cover_targets(
     layout: Layout,
@@ -151,7 +165,7 @@ def cover_targets(
     layout, config
         The archive, of which nothing is changed.
     targets
-        A sample: a file or table as `daxa.query.sample.read_sample` takes it, or a `Sample`.  An
+        A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
         object with a radius is seen in a circle of that radius, about which the ring moves out.
     asked
         Which images; by default all.
@@ -169,7 +183,7 @@ def cover_targets(
     ArchiveError
         The images are not here.
     """
-    sample = targets if isinstance(targets, Sample) else read_sample(targets)
+    sample = read_targets(targets, settings_of(config))
     found = find_imaged(layout, config, asked or Asked())
     work = CoverWork(_ordered(sample, aperture or Aperture()), _by_observation(found))
     size = workers or settings_of(config).workers
@@ -227,12 +241,14 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     from daxa.query.untrusted import PARSE_ERRORS
 
     try:
-        near = targets.within(*_circle(fits.getheader(one.image)))
+        header = fits.getheader(one.image)
+        near = targets.within(*_circle(header))
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
-        whole = np.isfinite(np.sum(field.counts, dtype=float) + np.sum(field.exposure, dtype=float))
-        sources = _read_sources(one.sources) if one.sources else np.empty((0, 3))
+        seen = np.where(field.exposure > 0, field.counts, 0)
+        whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
+        sources, marks = _read_sources(one.sources) if one.sources else (np.empty((0, 3)), np.empty(0, np.int32))
     except PARSE_ERRORS as problem:
         raise _damaged(one, str(problem)) from problem
     if not whole:
@@ -241,19 +257,23 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     rows = np.empty(len(near), _ROW)
     for name in ROW.names:
         rows[name] = told[name]
+    rows["offaxis"] = _off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
-    rows["nearest"] = _nearest(targets.ra[near], targets.dec[near], sources)
+    rows["nearest"], which = _nearest(targets.ra[near], targets.dec[near], sources)
+    rows["marks"] = marks[which] if len(sources) else -1
     return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
 
 
-def _read_sources(path: Path) -> np.ndarray:
-    """Directions of the sources of a list, unit vectors of shape (n, 3)."""
+def _read_sources(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the sources of a list, unit vectors of shape (n, 3), and the marks of each; -1 where unknown."""
     from astropy.io import fits
 
     table = fits.getdata(path, "SOURCES")
     ra, dec = (np.asarray(table[name], dtype=np.float64) for name in ("RA", "DEC"))
     known = np.isfinite(ra) & np.isfinite(dec)
-    return _directions(ra[known], dec[known])
+    has_marks = "QUALITY" in table.names
+    marks = np.asarray(table["QUALITY"], dtype=np.int32) if has_marks else np.full(len(ra), -1, np.int32)
+    return _directions(ra[known], dec[known]), marks[known]
 
 
 def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -261,14 +281,36 @@ def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     return np.column_stack((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
 
 
-def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Angle to the nearest of some directions, arcsec; NaN where there are none."""
+def _off_axis(ra: np.ndarray, dec: np.ndarray, header) -> np.ndarray:
+    """Angle to the pointing, arcmin, whatever the exposure map tells of the optical axis of its band."""
+    towards = _directions(*map(np.array, _pointing(header)))
+    chord = np.linalg.norm(_directions(ra, dec) - towards, axis=1)
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 60.0
+
+
+def _pointing(header) -> tuple[float, float]:
+    """Where the telescope pointed, deg ICRS; the middle of an image that does not say it."""
+    from astropy.coordinates import ICRS, SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
+    if not (math.isfinite(ra) and -90 <= dec <= 90):
+        return _circle(header)[:2]
+    frame = wcs_to_celestial_frame(header_wcs(header))
+    if isinstance(frame, ICRS) or "ra" not in frame.representation_component_names:
+        return ra, dec
+    place = SkyCoord(ra, dec, unit="deg", frame=frame).icrs
+    return float(place.ra.deg), float(place.dec.deg)
+
+
+def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angle to the nearest of some directions, arcsec, and its number; NaN and 0 where there are none."""
     if not len(sources):
-        return np.full(len(ra), np.nan)
+        return np.full(len(ra), np.nan), np.zeros(len(ra), dtype=int)
     from scipy.spatial import KDTree
 
-    chord, _ = KDTree(sources).query(_directions(ra, dec))
-    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0
+    chord, which = KDTree(sources).query(_directions(ra, dec))
+    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0, which
 
 
 def _circle(header) -> tuple[float, float, float]:
@@ -276,7 +318,7 @@ def _circle(header) -> tuple[float, float, float]:
     wcs = header_wcs(header)
     nx, ny = int(header["NAXIS1"]), int(header["NAXIS2"])
     x, y = np.array([nx / 2, 0.0, nx, 0.0, nx]) + 0.5, np.array([ny / 2, 0.0, 0.0, ny, ny]) + 0.5
-    ra, dec = wcs.wcs_pix2world(x, y, 1)
+    ra, dec = to_icrs(wcs, x, y, 1)
     a, b = np.deg2rad(dec[1:]), math.radians(dec[0])
     half = np.sin((a - b) / 2) ** 2 + np.cos(a) * math.cos(b) * np.sin(np.deg2rad(ra[1:] - ra[0]) / 2) ** 2
     radius = float(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))).max())
@@ -401,6 +443,8 @@ def _table(sample: Sample, targets: Targets, parts: Sequence[tuple[Imaged, np.nd
         "radius": radius[place],
         **{name: rows[name] for name in _MEASURED},
     }
+    named = {mark: quality_words(mark) if mark >= 0 else "" for mark in np.unique(rows["marks"]).tolist()}
+    columns["nearest_quality"] = np.array([named[mark] for mark in rows["marks"].tolist()], dtype=object)
     columns["tile"] = _tiles(columns["mission"], columns["target_ra"], columns["target_dec"])
     is_tile = columns["tile"] != ""
     columns["owned"] = np.where(is_tile, np.where(columns["tile"] == columns["obs_id"], "yes", "no"), "").astype(object)

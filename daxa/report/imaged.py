@@ -7,29 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import list_products, selected_ids
+from daxa.archive.history import selected_ids
 from daxa.archive.layout import Layout
+from daxa.archive.named import named_bands, named_instruments, named_missions, named_obs_ids
+from daxa.archive.products import list_products
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.naming import several
+from daxa.quantities import band_text
 
-__all__ = ["Asked", "Imaged", "band_text", "find_imaged", "outside_archive"]
+__all__ = ["Asked", "Imaged", "find_imaged", "outside_archive"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which images; what is empty asks for all.
+    """Which images, as the user names them (`daxa.archive.named`); what is empty asks for all."""
 
-    Parameters
-    ----------
-    missions, obs_ids, instruments
-        Names as in the archive's table of products.
-    bands
-        Energies from and to, keV.
-    """
-
-    missions: tuple[str, ...] = ()
-    obs_ids: tuple[str, ...] = ()
-    instruments: tuple[str, ...] = ()
-    bands: tuple[tuple[float, float], ...] = ()
+    missions: object = ()
+    obs_ids: object = ()
+    instruments: object = ()
+    bands: object = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +63,6 @@ class Imaged:
         return f"{self.mission} {self.obs_id} {self.instrument}{exposure} {band_text(self.band)}"
 
 
-def band_text(band: tuple[float, float]) -> str:
-    """A band as people write it.
-
-    Examples
-    --------
-    >>> band_text((0.5, 2.0))
-    '0.5-2 keV'
-    """
-    return f"{band[0]:g}-{band[1]:g} keV"
-
-
 def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Imaged]:
     """The images that are asked for, in the order of the archive's products.
 
@@ -88,16 +73,15 @@ def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Ima
     ArchiveError
         It has no such observation, no image, or the files are not here.
     """
-    _check_names("mission", asked.missions, config.missions)
-    chosen = {mission: set(selected_ids(layout, mission)) for mission in asked.missions or config.missions}
-    if absent := [one for one in asked.obs_ids if not any(one in ids for ids in chosen.values())]:
-        raise ArchiveError(
-            "no-observation", f"{absent[0]} is not in this archive", remedy="list its observations with `daxa ls`"
-        )
+    missions = named_missions(config, asked.missions) or tuple(config.missions)
+    obs_ids = set(named_obs_ids(layout, missions, asked.obs_ids))
+    instruments = named_instruments(missions, asked.instruments)
+    bands = named_bands(asked.bands)
+    selected = {mission: set(selected_ids(layout, mission)) for mission in missions}
     found = [
         one
         for one in _all_imaged(layout, config)
-        if one.mission in chosen and one.obs_id in (asked.obs_ids or chosen[one.mission])
+        if one.mission in selected and one.obs_id in (obs_ids or selected[one.mission])
     ]
     if not found:
         raise ArchiveError(
@@ -105,18 +89,18 @@ def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Ima
             "there is no image with an exposure map of what is asked for",
             remedy="`daxa run` makes them; `daxa status` says what failed",
         )
-    _check_names("instrument", asked.instruments, {one.instrument for one in found})
-    _check_bands(asked.bands, {one.band for one in found})
+    _check_instruments(asked.instruments, instruments, {one.instrument for one in found})
+    _check_bands(bands, {one.band for one in found})
     kept = [
         one
         for one in found
-        if (not asked.instruments or one.instrument in asked.instruments)
-        and (not asked.bands or one.band in asked.bands)
+        if (not instruments or one.instrument.upper() in instruments) and (not bands or one.band in bands)
     ]
     if not kept:
+        wanted = " ".join([*map(str, several(asked.instruments)), *map(band_text, bands)])
         raise ArchiveError(
             "no-images",
-            f"no image of {', '.join(asked.instruments)} is in the band {', '.join(map(band_text, asked.bands))}",
+            f"there is no image of {wanted}",
             remedy="`daxa ls --kind image` lists instruments and bands",
         )
     _check_present(layout, kept)
@@ -145,12 +129,12 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
     products = list_products(layout, config)
     files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sourcelist": {}, "finalevents": {}}
     identity = ("mission", "obs_id", "instrument", "exposure")
-    told = products["kind"].isin(files) & products["path"].str.endswith(".fits")
+    told = products["kind"].isin(files) & products["relative"].str.endswith(".fits")
     for row in products[told].to_dict("records"):
         key = tuple(row[name] for name in identity)
         if row["kind"] != "finalevents":
             key = (*key, row["lo_kev"], row["hi_kev"])
-        files[row["kind"]][key] = layout.root / row["path"]
+        files[row["kind"]][key] = layout.root / row["relative"]
     return [
         Imaged(
             *key[:4],
@@ -165,12 +149,12 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[Imaged]:
     ]
 
 
-def _check_names(what: str, asked: Iterable[str], known: Collection[str]) -> None:
-    if unknown := [name for name in asked if name not in known]:
+def _check_instruments(asked: object, wanted: Collection[str], there: Collection[str]) -> None:
+    if wanted and not any(name.upper() in wanted for name in there):
         raise CriteriaError(
-            what,
-            f"this archive has no images of the {what} {unknown[0]!r}",
-            remedy=f"it has {', '.join(sorted(known))}",
+            "instrument",
+            f"there is no image of {', '.join(map(str, several(asked)))}",
+            remedy=f"there are images of {', '.join(sorted(there))}",
         )
 
 
@@ -190,6 +174,6 @@ def _check_present(layout: Layout, images: Iterable[Imaged]) -> None:
         more = f" and {len(absent) - 1} more files are" if len(absent) > 1 else " is"
         raise ArchiveError(
             "no-data",
-            f"{absent[0].relative_to(layout.root)}{more} not here",
+            f"{absent[0]}{more} not here",
             remedy="`dvc pull` brings the data of a release, `daxa run` makes them",
         )

@@ -18,8 +18,9 @@ from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, NotPossible, StorageError
 from daxa.missions import find_mission
+from daxa.quantities import band_text
 from daxa.records import Outcome
-from daxa.report.imaged import Asked, Imaged, band_text, find_imaged, outside_archive
+from daxa.report.imaged import Asked, Imaged, find_imaged, outside_archive
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.imaging.image import ImageGrid
@@ -132,8 +133,14 @@ def find_member(one: Imaged, weight: float = 1.0) -> Member:
         It is a tile of a survey without its events: tiles overlap, and only events tell what both show.
     """
     counts, header = _read(one.image)
-    seconds, told = _read(one.expmap)
+    seconds, told = _read(one.expmap, is_map=True)
     check_pair(header, told)
+    if card_text(told, "EXPMETH") == "FIELD":
+        raise NotPossible(
+            "mosaic-unmeasured",
+            f"nothing tells which part of the sky {one.name} shows: no chip could be placed",
+            remedy="leave it out of the mosaic",
+        )
     spec = find_mission(one.mission)
     shared = one.mission if spec.table and spec.table.service == "tiling" else ""
     member = _events_of(one, header, seconds, weight, shared)
@@ -246,14 +253,16 @@ def _grid_of(events: EventList, header) -> ImageGrid | None:
     return ImageGrid(*first, side, int(header["NAXIS1"]), int(header["NAXIS2"]))
 
 
-def _read(path: Path):
+def _read(path: Path, *, is_map: bool = False):
     from astropy.io import fits
 
     from daxa.query.untrusted import PARSE_ERRORS
 
     try:
         pixels, header = fits.getdata(path), fits.getheader(path)
-        if np.ndim(pixels) != 2 or not np.isfinite(np.sum(pixels, dtype=float)):
+        # Undefined exposure is none; counts that are undefined are damage.
+        whole = np.nan_to_num(pixels, nan=0.0, posinf=np.inf) if is_map else pixels
+        if np.ndim(pixels) != 2 or not np.isfinite(np.sum(whole, dtype=float)):
             raise ValueError("it holds no image of numbers")
     except PARSE_ERRORS as problem:
         raise DataError(

@@ -1,7 +1,8 @@
 """What happens to the files of a task after it ended: checked, digested, described, moved into place.
 
 Everything up to the move happens in scratch, on the same file system; the move is one
-rename, so a products directory never holds half of an observation.
+rename, so a products directory never holds half of an observation.  What goes away is what
+daxa put there: a file that neither ledger nor manifest names is a person's, and stays.
 """
 
 from __future__ import annotations
@@ -9,15 +10,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
-from daxa.errors import DataError
+from daxa.errors import ArchiveError, DataError, UntrustedArchive
 from daxa.run.equality import file_digests
-from daxa.run.hashes import MANIFEST, Hashes, Stamp, find_files, stamp_of
+from daxa.run.hashes import MANIFEST, Hashes, Stamp, find_files, find_strays, stamp_of
 from daxa.run.task import LedgerRow, ProductFile, Task, canonical
 
-__all__ = ["clear", "collect_products", "discard", "keep_equal_bytes", "put_in_place", "write_manifest"]
+__all__ = [
+    "clear",
+    "collect_products",
+    "discard",
+    "keep_equal_bytes",
+    "put_in_place",
+    "refuse_strays",
+    "remove_products",
+    "write_manifest",
+]
+
+_NAMED = 5
+_OWN_LEVELS = 3
+"""Levels of a path of ours, as of ``data/<mission>/<step>`` and ``daxa/scratch/<stage>``: the archive itself may
+be reached through a link."""
 
 Delivered = list[tuple[ProductFile, Stamp]]
 
@@ -141,31 +158,91 @@ def _take_over(source: Path, target: Path) -> None:
     part.replace(target)
 
 
-def put_in_place(new: Path, target: Path, scratch: Path) -> None:
-    """Move a finished directory to where it belongs; what was there goes away first."""
+def refuse_strays(products: Path, rows: Mapping[str, LedgerRow | None]) -> None:
+    """Refuse to replace or remove directories that hold anything which daxa did not put there.
+
+    Parameters
+    ----------
+    products
+        The products directory of the stage.
+    rows
+        Names in it, each with the row that the ledger has of it.
+
+    Raises
+    ------
+    ArchiveError
+        There are such files; the first ones are named.
+    """
+    found = (products / name / path for name, row in rows.items() for path in find_strays(products / name, row))
+    if first := list(islice(found, _NAMED + 1)):
+        more = " and others" if len(first) > _NAMED else ""
+        raise ArchiveError(
+            "stray-files",
+            f"{', '.join(map(str, first[:_NAMED]))}{more}: daxa did not make this, and would have to remove it",
+            remedy=f"move it out of data/, for instance `mv {first[0]} ~`, then try again; nothing was changed",
+        )
+
+
+def put_in_place(new: Path, target: Path, scratch: Path, row: LedgerRow | None) -> None:
+    """Move a finished directory to where it belongs; what was there, of which the ledger has `row`, goes away first."""
+    _check_levels(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
-    former = _set_aside(target, scratch)
+    former = _set_aside(target, scratch, row)
     new.rename(target)
     if former:
         _remove(former)
 
 
-def discard(target: Path, scratch: Path) -> None:
-    """Remove a directory or file, in one step as far as anybody else can see."""
-    if former := _set_aside(target, scratch):
+def remove_products(target: Path, scratch: Path, row: LedgerRow | None) -> None:
+    """Remove an observation's products, in one step as far as anybody else can see.
+
+    Raises
+    ------
+    ArchiveError
+        There is a file that daxa did not put there.
+    UntrustedArchive
+        The way there leads through a link.
+    """
+    _check_levels(target.parent)
+    if former := _set_aside(target, scratch, row):
         _remove(former)
 
 
-def _set_aside(target: Path, scratch: Path) -> Path | None:
+def discard(path: Path) -> None:
+    """Remove what a task left in scratch."""
+    if os.path.lexists(path):
+        _remove(path)
+
+
+def _set_aside(target: Path, scratch: Path, row: LedgerRow | None) -> Path | None:
     if not os.path.lexists(target):
         return None
+    refuse_strays(target.parent, {target.name: row})
+    _check_levels(scratch)
     scratch.mkdir(parents=True, exist_ok=True)
     aside = next(path for i in range(1 << 30) if not os.path.lexists(path := scratch / f"+{i}"))
     target.rename(aside)
     return aside
 
 
+def _check_levels(directory: Path) -> None:
+    """See, at the moment of use, that a directory of ours is reached through no link."""
+    for place in (directory, *directory.parents[: _OWN_LEVELS - 1]):
+        try:
+            mode = place.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(mode):
+            raise UntrustedArchive(
+                "not-plain",
+                f"{place} is no directory of its own",
+                remedy=f"remove the link (`rm {place}`; what it leads to stays), then try again",
+            )
+
+
 def _remove(path: Path) -> None:
+    """Remove a directory or file; a link goes, never what it leads to."""
+    _check_levels(path.parent)
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
@@ -179,6 +256,7 @@ def _remove(path: Path) -> None:
 
 def clear(scratch: Path) -> None:
     """Empty the scratch directory; it exists afterwards."""
+    _check_levels(scratch)
     scratch.mkdir(parents=True, exist_ok=True)
     for entry in list(scratch.iterdir()):
         _remove(entry)

@@ -3,6 +3,11 @@
 Workers persist over many tasks, each leads a session of its own, and none outlives this
 process.  They are fresh interpreters, not forks, and import nothing of the main program:
 a script without a main guard may run a stage.
+
+To start a worker and to import the science libraries costs most of a second of processor time,
+as much as a few small observations.  So one worker begins; when tasks still wait after it has
+worked for as long as its start took, as many start as there are, until all do.  A large stage
+is held up by two or three starts, and a small one pays for no worker that it has no use for.
 """
 
 from __future__ import annotations
@@ -16,11 +21,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from daxa.errors import ProgramError
+from daxa.files import no_link
 from daxa.run.process import Child, end_group, has_ended, start_group
 from daxa.run.task import Task, Work
 from daxa.run.worker import BROKEN, READY, Assignment, Report, log_line
@@ -58,6 +64,7 @@ class _Worker:
     ready: bool = False
     assignment: Assignment | None = None
     since: float = 0.0
+    started: float = field(default_factory=time.monotonic)
 
 
 def execute(
@@ -123,6 +130,8 @@ class _Pool:
         self._logs = logs
         self._workers: list[_Worker] = []
         self._failed_starts = 0
+        self._ready_since = 0.0
+        self._cost = 0.0
 
     def busy(self) -> bool:
         """Whether something runs or waits to run."""
@@ -135,7 +144,8 @@ class _Pool:
             if worker.ready and worker.assignment is None:
                 self._assign(worker)
         running = sum(worker.assignment is not None for worker in self._workers)
-        while len(self._workers) < min(self._size, len(self._queue) + running):
+        wanted = min(self._size, len(self._queue) + running)
+        for _ in range(min(wanted - len(self._workers), self._worthwhile())):
             self._workers.append(self._start())
         ready = wait([worker.connection for worker in self._workers], timeout=_POLL)
         reports = []
@@ -154,6 +164,13 @@ class _Pool:
             self._queue.clear()
             self._size = 0
         return reports
+
+    def _worthwhile(self) -> int:
+        """How many more workers may start: none before those that are there have repaid their start."""
+        if not self._workers:
+            return 1
+        worked = time.monotonic() - self._ready_since
+        return len(self._workers) if all(worker.ready for worker in self._workers) and worked > self._cost else 0
 
     def close(self) -> None:
         """Kill the workers and everything they started."""
@@ -197,6 +214,8 @@ class _Pool:
         if kind == BROKEN:
             raise RuntimeError(f"a worker cannot import the work of this stage:\n{text}")
         worker.ready = kind == READY
+        self._ready_since = time.monotonic()
+        self._cost = self._ready_since - worker.started
         self._failed_starts = 0
         self._assign(worker)
         return None
@@ -250,7 +269,7 @@ class _Pool:
         return code
 
     def _note(self, assignment: Assignment, text: str) -> None:
-        with assignment.log.open("a", encoding="utf-8") as log:
+        with open(assignment.log, "a", encoding="utf-8", opener=no_link) as log:
             log_line(log, text)
 
     def _last_words(self) -> str:

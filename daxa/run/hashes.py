@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from daxa.errors import DataError
+from daxa.files import parse_json, read_plain
 from daxa.run.rows import check_path
 from daxa.run.task import LedgerRow
 
-__all__ = ["MANIFEST", "Hashes", "Stamp", "State", "find_files", "find_state", "stamp_of"]
+__all__ = ["MANIFEST", "Hashes", "Stamp", "State", "find_files", "find_state", "find_strays", "stamp_of"]
 
 Stamp = tuple[int, int, int]
 """Size, modification time (ns) and inode of a file."""
@@ -29,6 +31,10 @@ State = Literal["intact", "absent", "missing", "damaged"]
 
 MANIFEST = "manifest.json"
 """The file beside the products that says what they are and what they were made from."""
+
+
+_LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\..*\.[0-9a-f]{16}")
+"""What file managers make unasked, and what `daxa.fetch.store` copies before it has its name."""
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
@@ -72,6 +78,11 @@ class Hashes:
                 return digest
         self._used[str(file)] = (stamp, digest)
         return digest
+
+    def knows(self, file: Path) -> bool:
+        """Whether `sha256` would give the file's digest without reading it."""
+        known = self._used.get(str(file)) or self._known.get(str(file))
+        return bool(known) and known[0] == stamp_of(file.lstat())
 
     def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
         """Remember a digest that was taken at this stamp."""
@@ -125,6 +136,55 @@ def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
                 raise DataError(
                     "product-kind", f"{entry.path} is no regular file", remedy="write the product as a plain file"
                 )
+
+
+def find_strays(directory: Path, row: LedgerRow | None) -> list[str]:
+    """Files below a directory of products that neither its row in the ledger nor its own manifest names.
+
+    Parameters
+    ----------
+    directory
+        Of one observation; a file or link in its place is a stray itself, named ''.
+    row
+        What the ledger says of it, None for nothing.
+
+    Returns
+    -------
+    list of str
+        Relative paths, sorted.  What file managers leave behind, and a copy of daxa's own that a kill
+        interrupted, are none.
+    """
+    if not os.path.lexists(directory):
+        return []
+    if directory.is_symlink() or not directory.is_dir():
+        return [] if _LITTER.fullmatch(directory.name) and not directory.is_symlink() else [""]
+    known = {file.path for file in row.files} if row else set()
+    strays = [path for path in _everything(directory, "") if path not in known]
+    if strays:
+        known = _in_manifest(directory)
+        strays = [path for path in strays if path not in known]
+    return sorted(strays)
+
+
+def _everything(directory: Path, prefix: str) -> Iterator[str]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _everything(Path(entry.path), f"{prefix}{entry.name}/")
+            elif not _LITTER.fullmatch(entry.name):
+                yield prefix + entry.name
+
+
+def _in_manifest(directory: Path) -> set[str]:
+    """The files that a manifest of this directory's own names, itself among them."""
+    path = directory / MANIFEST
+    try:
+        said = parse_json(read_plain(path), path)
+        if said["obs_id"] != directory.name:
+            return set()
+        return {MANIFEST, *(str(file["path"]) for file in said["files"])}
+    except (OSError, DataError, KeyError, TypeError):
+        return set()
 
 
 def find_state(directory: Path, row: LedgerRow, hashes: Hashes, *, fetched: bool = False) -> State:

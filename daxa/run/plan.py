@@ -10,15 +10,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from daxa.run.hashes import State
 from daxa.run.rows import PARTS, shorten
 from daxa.run.task import LedgerRow, Task
 
-__all__ = ["Action", "Decision", "plan"]
+__all__ = ["Action", "Decision", "Wanted", "plan", "reason_to_run"]
 
 Action = Literal["keep", "run", "skip", "remove"]
+
+
+class Wanted(Protocol):
+    """What is asked for: a `daxa.run.task.Task`, or what stands for one where many are compared."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def parts(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -82,18 +92,39 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
     decisions = {name: Decision(name, "remove", "not selected") for name in {*recorded, *present}}
     decisions |= {obs_id: Decision(obs_id, "skip", reason) for obs_id, reason in skipped.items()}
     for task in tasks:
-        reason = _reason_to_run(task, recorded.get(task.obs_id), inspect, keep_absent)
+        reason = reason_to_run(task, recorded.get(task.obs_id), inspect, keep_absent=keep_absent)
         decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason)
     return [decisions[obs_id] for obs_id in sorted(decisions)]
 
 
-def _reason_to_run(task: Task, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], keep_absent: bool) -> str:
+def reason_to_run(
+    wanted: Wanted, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], *, keep_absent: bool = False
+) -> str:
+    """Why a task must run, '' when what is recorded is what is wanted.
+
+    Parameters
+    ----------
+    wanted
+        The task.
+    row
+        Its row in the ledger.
+    inspect, keep_absent
+        As for `plan`.
+
+    Examples
+    --------
+    >>> task = Task("xmm", "clean", "0404910601", "native", "2")
+    >>> former = Task("xmm", "clean", "0404910601", "native", "1")
+    >>> row = LedgerRow("0404910601", "done", "", former.fingerprint, shorten(former.parts))
+    >>> reason_to_run(task, row, lambda row: "intact")
+    'software changed'
+    """
     if row is None:
         return "new observation"
     if row.outcome == "skipped":
         return "input changed"
-    if row.fingerprint != task.fingerprint:
-        return _what_changed(task, row)
+    if row.fingerprint != wanted.fingerprint:
+        return _what_changed(wanted, row)
     if row.outcome == "failed":
         return "failed before"
     state = inspect(row)
@@ -102,8 +133,8 @@ def _reason_to_run(task: Task, row: LedgerRow | None, inspect: Callable[[LedgerR
     return {"intact": "", "damaged": "product damaged"}.get(state, "product missing")
 
 
-def _what_changed(task: Task, row: LedgerRow) -> str:
-    now, before = json.loads(shorten(task.parts)), json.loads(row.parts)
+def _what_changed(wanted: Wanted, row: LedgerRow) -> str:
+    now, before = json.loads(shorten(wanted.parts)), json.loads(row.parts)
     changed = [name for name in PARTS if now.get(name) != before.get(name)]
     # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.
     return f"{changed[0] if changed else 'software'} changed"

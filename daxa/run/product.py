@@ -11,7 +11,33 @@ from dataclasses import dataclass
 
 from daxa.errors import DataError
 
-__all__ = ["Product", "parse_product"]
+__all__ = ["KINDS", "Product", "parse_product"]
+
+KINDS = (
+    "fetched",
+    "events",
+    "archivemap",
+    "finalevents",
+    "gti",
+    "flares",
+    "image",
+    "expmap",
+    "ratemap",
+    "combinedimage",
+    "combinedexpmap",
+    "combinedratemap",
+    "lightcurve",
+    "quicklook",
+    "sourcelist",
+    "background",
+    "sensitivity",
+    "search",
+    "auxiliary",
+)
+"""Kinds of files that an archive holds, in the order of the steps that make them.
+
+``fetched`` are those of the telescope's archive, ``auxiliary`` those that travel along with a product.
+"""
 
 _NAME = re.compile(
     r"obsid(?P<obs_id>[A-Za-z0-9_.+-]+?)-inst(?P<instrument>[A-Za-z0-9]+)-subexp(?P<exposure>[A-Za-z0-9]+)"

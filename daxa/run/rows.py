@@ -17,12 +17,14 @@ from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
 from daxa.run.task import LedgerRow, ProductFile, canonical
 
-__all__ = ["PARTS", "check_obs_id", "check_path", "row_as_plain", "row_from_plain", "shorten"]
+__all__ = ["OUTCOMES", "PARTS", "check_obs_id", "check_path", "is_reason", "row_as_plain", "row_from_plain", "shorten"]
 
 PARTS = ("parameters", "input", "software", "calibration", "selection")
 """The parts of a fingerprint, in the order in which a change of them is named."""
 
-_OUTCOMES = ("done", "failed", "skipped")
+OUTCOMES = ("done", "failed", "skipped")
+"""What may have become of a task."""
+
 _HEX = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _PIPELINE = ("dvc.yaml", "dvc.lock")
@@ -64,6 +66,7 @@ def check_path(path: object) -> str:
     Traceback (most recent call last):
     ...
     daxa.errors.DataError: '../other/file.fits' cannot be the path of a product
+      -> rename or remove the file
     """
     if isinstance(path, str) and path and not _UNPRINTABLE.search(path) and len(path.encode(errors="replace")) <= 1024:
         parts = path.split("/")
@@ -72,6 +75,17 @@ def check_path(path: object) -> str:
         if not hidden and not acting and path.isprintable():
             return path
     raise DataError("product-path", f"{path!r} cannot be the path of a product", remedy="rename or remove the file")
+
+
+def is_reason(value: object) -> bool:
+    r"""Whether a value can be the reason of an outcome: a short text that can be shown.
+
+    Examples
+    --------
+    >>> is_reason("data.no-events"), is_reason("\x1b[2J")
+    (True, False)
+    """
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
 
 
 def shorten(parts: Mapping[str, str]) -> str:
@@ -117,9 +131,9 @@ def row_from_plain(value: object) -> LedgerRow:
         raise _damaged("a row that is no mapping")
     obs_id = check_obs_id(value.get("obs_id"))
     outcome, reason, fingerprint = (value.get(name) for name in ("outcome", "reason", "fingerprint"))
-    if outcome not in _OUTCOMES:
+    if outcome not in OUTCOMES:
         raise _damaged(f"an outcome {outcome!r} for {obs_id}")
-    if not isinstance(reason, str) or len(reason) > 200 or not reason.isprintable():
+    if not is_reason(reason):
         raise _damaged(f"a reason for {obs_id} that is no code")
     if not isinstance(fingerprint, str) or not (fingerprint == "" or _HEX.fullmatch(fingerprint)):
         raise _damaged(f"a fingerprint for {obs_id} that is no digest")

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from daxa.errors import ArchiveError, DaxaError, StorageError
 from daxa.records import Outcome
-from daxa.run.delivery import clear, discard, keep_equal_bytes, put_in_place
+from daxa.run.delivery import clear, discard, keep_equal_bytes, put_in_place, refuse_strays, remove_products
 from daxa.run.executor import execute
 from daxa.run.hashes import Hashes, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
@@ -109,7 +109,9 @@ def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
 
 def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: Hashes) -> list[Decision]:
     products = stage.places.products
-    present = os.listdir(products) if products.is_dir() else []  # noqa: PTH208 - names are wanted
+    # Of fetched files, whatever the ledger does not name stays: a later step brought it for another version.
+    names = products.is_dir() and not stage.keep_absent
+    present = os.listdir(products) if names else []  # noqa: PTH208 - names are wanted
 
     def inspect(row: LedgerRow) -> State:
         state = find_state(products / row.obs_id, row, hashes, fetched=stage.keep_absent)
@@ -137,6 +139,8 @@ class _Run:
         clear(self._places.scratch)
         decisions = _plan(self._stage, self._recorded, self._unsettled, self._hashes)
         self._total = len(decisions)
+        changing = {one.obs_id: self._recorded.get(one.obs_id) for one in decisions if one.action != "keep"}
+        refuse_strays(self._places.products, changing)
         self._settle(decisions)
         reasons = {decision.obs_id: decision.reason for decision in decisions if decision.action == "run"}
         try:
@@ -160,12 +164,15 @@ class _Run:
                 self._tell(obs_id, "kept", "")
             elif decision.action == "skip":
                 self._rows[obs_id] = LedgerRow(obs_id, "skipped", decision.reason)
-                discard(self._places.products / obs_id, self._places.scratch)
+                self._remove(obs_id)
                 self._tell(obs_id, "skipped", decision.reason)
             elif decision.action == "remove":
-                discard(self._places.products / obs_id, self._places.scratch)
+                self._remove(obs_id)
                 (self._places.logs / f"{obs_id}.log").unlink(missing_ok=True)
                 self._tell(obs_id, "removed", decision.reason)
+
+    def _remove(self, obs_id: str) -> None:
+        remove_products(self._places.products / obs_id, self._places.scratch, self._recorded.get(obs_id))
 
     def _work(self, tasks: list[Task], reasons: Mapping[str, str], journal: BinaryIO) -> None:
         if not tasks:
@@ -193,10 +200,10 @@ class _Run:
         for report, row, delivered in entries:
             obs_id, target = row.obs_id, self._places.products / row.obs_id
             if row.outcome == "done":
-                put_in_place(report.directory, target, self._places.scratch)
+                put_in_place(report.directory, target, self._places.scratch, self._recorded.get(obs_id))
             else:
-                discard(target, self._places.scratch)
-                discard(report.directory, self._places.scratch)
+                self._remove(obs_id)
+                discard(report.directory)
             for product, stamp in delivered:
                 self._hashes.record(target / product.path, stamp, product.sha256)
             self._rows[obs_id] = row

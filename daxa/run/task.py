@@ -13,7 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
-__all__ = ["Backend", "Input", "LedgerRow", "Places", "ProductFile", "Result", "Stage", "Task", "Work", "canonical"]
+__all__ = [
+    "Backend",
+    "Input",
+    "LedgerRow",
+    "Places",
+    "ProductFile",
+    "Result",
+    "Stage",
+    "Task",
+    "Work",
+    "canonical",
+    "fingerprint_of",
+    "fingerprint_text",
+]
 
 Result = Literal["done", "failed", "skipped"]
 
@@ -27,6 +40,22 @@ def canonical(value: object) -> str:
     '{"a":[2.0,"x"],"b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def fingerprint_of(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
+    """SHA-256 of everything that may influence the products of a task.
+
+    Examples
+    --------
+    >>> len(fingerprint_of("clean", "0404910601", {"software": "native 1"}))
+    64
+    """
+    return hashlib.sha256(fingerprint_text(step, obs_id, parts).encode()).hexdigest()
+
+
+def fingerprint_text(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
+    """The text whose digest is `fingerprint_of`."""
+    return canonical({"step": step, "obs_id": obs_id, **parts})
 
 
 @dataclass(frozen=True)
@@ -75,6 +104,9 @@ class Task:
         The files it reads.
     calibration
         Identity of the calibration that it uses.
+    origin
+        How the observation is found, as `canonical` JSON.  Products are no function of it:
+        it is no part of the fingerprint.
 
     Examples
     --------
@@ -92,6 +124,7 @@ class Task:
     facts: str = "{}"
     inputs: tuple[Input, ...] = ()
     calibration: str = ""
+    origin: str = "{}"
 
     @property
     def parts(self) -> dict[str, str]:
@@ -108,7 +141,7 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that may influence the products."""
-        return hashlib.sha256(canonical({"step": self.step, "obs_id": self.obs_id, **self.parts}).encode()).hexdigest()
+        return fingerprint_of(self.step, self.obs_id, self.parts)
 
 
 @dataclass(frozen=True)

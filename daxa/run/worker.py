@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from daxa.errors import DaxaError, StorageError
+from daxa.files import no_link
 from daxa.run.hashes import Stamp
 from daxa.run.task import ProductFile, Task, Work
 
@@ -132,7 +133,9 @@ def _carry_out(work: Work, assignment: Assignment) -> Report:
     task = assignment.task
     try:
         mode = "w" if assignment.attempt == 1 else "a"
-        with assignment.log.open(mode, encoding="utf-8", errors="backslashreplace", buffering=1) as log:
+        with open(
+            assignment.log, mode, encoding="utf-8", errors="backslashreplace", buffering=1, opener=no_link
+        ) as log:
             _send_output_to(log)
             log_line(log, f"{task.mission} {task.step} {task.obs_id}: {task.backend} {task.version} begins")
             report = _attempt(work, assignment, log)

@@ -11,17 +11,27 @@ from typing import Literal, get_args
 __all__ = ["Fault", "FaultKind", "Faults"]
 
 FaultKind = Literal[
+    "beheaded",
+    "bomb",
     "broken",
     "busy",
     "changing",
+    "commented",
+    "continue",
     "cut",
     "denied",
+    "drip",
     "encoded",
+    "endless",
     "garbled",
     "hang",
+    "header",
     "html",
+    "limited",
     "missing",
     "no-range",
+    "other",
+    "redirect",
     "slow",
     "wrong-length",
 ]
@@ -34,14 +44,24 @@ class Fault:
     Parameters
     ----------
     kind
+        - ``beheaded``: the FITS file without its last HDU, packed as it was
+        - ``bomb``: a gzip file that unpacks to an image of ``value`` bytes
         - ``broken``: status 500; ``denied``: 403; ``missing``: 404, though a listing names the file
         - ``busy``: status 503 with ``Retry-After: value``
         - ``changing``: every answer has another ETag, as if the file were replaced meanwhile
+        - ``commented``: a listing breaks off in a comment before the text ``value``, and still ends as a page
+        - ``continue``: "100 Continue", again and again, ``value`` seconds apart, and no answer
         - ``cut``: the connection breaks after ``value`` bytes of the body
+        - ``drip``: a byte every ``value`` seconds
+        - ``endless``: the body begins again whenever it ends, without a stated length
         - ``encoded``: the file is sent as it is, but called ``Content-Encoding: gzip``
         - ``garbled``: the byte at ``value`` is inverted
         - ``hang``: ``value`` seconds of silence before the answer
+        - ``header``: the line ``value`` stands among the headers, as it is
         - ``html``: an error page with status 200
+        - ``limited``: status 429 with ``Retry-After: value``
+        - ``other``: what the path ``value`` holds is sent instead
+        - ``redirect``: status 302 with ``Location: value``
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB
         - ``wrong-length``: the stated length is off by ``value`` bytes
@@ -61,7 +81,7 @@ class Fault:
 
     kind: FaultKind
     path: str = "*"
-    value: float = 0
+    value: float | str = 0
     times: int | None = None
 
     def __post_init__(self) -> None:
@@ -89,9 +109,9 @@ class Faults:
         with self._lock:
             self._left.clear()
 
-    def strike(self, path: str) -> dict[FaultKind, float]:
+    def strike(self, path: str) -> dict[FaultKind, float | str]:
         """The faults that one request for a path suffers, with their values."""
-        struck: dict[FaultKind, float] = {}
+        struck: dict[FaultKind, float | str] = {}
         with self._lock:
             for fault, left in self._left:
                 if left[0] == 0 or fault.kind in struck or not fnmatchcase(path, fault.path):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
+import io
 import re
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -12,7 +16,7 @@ from urllib.parse import quote
 
 from daxa.sample.listings import listing_page
 
-__all__ = ["Body", "Reply", "file_reply", "page_reply"]
+__all__ = ["Body", "Reply", "file_reply", "page_reply", "spoil"]
 
 _TYPES = {".gz": "application/x-gzip", ".html": "text/html", ".txt": "text/plain", ".fits": "application/fits"}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -136,6 +140,52 @@ def _ranged(file: Path, headers: Mapping[str, str], faults: Mapping[str, float])
         return page_reply(416, "Requested Range Not Satisfiable", {"Content-Range": f"bytes */{total}"})
     sent["Content-Range"] = f"bytes {first}-{last}/{total}"
     return Reply(206, sent, Body(file, first, last - first + 1, garbled))
+
+
+def spoil(reply: Reply, faults: Mapping[str, float | str]) -> Reply:
+    """A good answer with other content than it should have.
+
+    Parameters
+    ----------
+    reply
+        The good answer.
+    faults
+        Those that concern contents: ``beheaded``, ``bomb``, ``commented``.
+    """
+    if "bomb" in faults:
+        return _whole(reply, _bomb(int(faults["bomb"])))
+    if "beheaded" in faults:
+        return _whole(reply, _beheaded(reply.body.content))
+    if "commented" in faults and isinstance(reply.body.content, bytes):
+        at = reply.body.content.find(str(faults["commented"]).encode())
+        return _whole(reply, reply.body.content[:at] + b"<!-- " + reply.body.content[at:])
+    return reply
+
+
+def _whole(reply: Reply, content: bytes) -> Reply:
+    kept = {name: value for name, value in reply.headers.items() if name not in ("Content-Range", "Accept-Ranges")}
+    return Reply(200, kept, Body(content))
+
+
+@functools.cache
+def _bomb(size: int) -> bytes:
+    """An image of zeros, as a sequence of equal members, which costs little to make."""
+    cards = {"SIMPLE": "T", "BITPIX": "8", "NAXIS": "1", "NAXIS1": str(size)}
+    header = "".join(f"{name:8}= {value:>20}".ljust(80) for name, value in cards.items()) + "END".ljust(80)
+    member, fill = 1 << 20, -size % 2880
+    zeros = gzip.compress(bytes(member), 9, mtime=0) * (size // member) + gzip.compress(
+        bytes(size % member + fill), mtime=0
+    )
+    return gzip.compress(header.ljust(2880).encode(), mtime=0) + zeros
+
+
+def _beheaded(content: bytes | Path) -> bytes:
+    from astropy.io import fits
+
+    packed = content if isinstance(content, bytes) else content.read_bytes()
+    plain = zlib.decompress(packed, wbits=31)
+    with fits.open(io.BytesIO(plain)) as hdus:
+        return gzip.compress(plain[: hdus[-1].fileinfo()["hdrLoc"]], mtime=0)
 
 
 def _wanted(headers: Mapping[str, str], sent: Mapping[str, str], total: int) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from daxa.sample.faults import Fault, Faults
-from daxa.sample.files import Body, Reply, file_reply, page_reply
+from daxa.sample.files import Body, Reply, file_reply, page_reply, spoil
 from daxa.sample.names import resolve_page
 from daxa.sample.tables import Row
 from daxa.sample.tap import TableService, link_document
@@ -129,7 +129,8 @@ class Observatory:
         parts = urlsplit(target)
         path = unquote(parts.path)
         struck = self.faults.strike(path)
-        reply = _spoiled(struck) or self._route(path, parts.query, headers, body, struck)
+        sent = str(struck.get("other", path))
+        reply = _spoiled(struck) or spoil(self._route(sent, parts.query, headers, body, struck), struck)
         self.requests.append(Request(method, path, parts.query, headers.get("Range", ""), reply.status))
         return reply, struck
 
@@ -163,11 +164,15 @@ class Observatory:
         return page_reply(404, "Not Found")
 
 
-def _spoiled(struck: Mapping[str, float]) -> Reply | None:
+def _spoiled(struck: Mapping[str, float | str]) -> Reply | None:
     if "hang" in struck:
         time.sleep(struck["hang"])
     if "busy" in struck:
         return page_reply(503, "Service Unavailable", {"Retry-After": f"{struck['busy']:g}"})
+    if "limited" in struck:
+        return page_reply(429, "Too Many Requests", {"Retry-After": str(struck["limited"])})
+    if "redirect" in struck:
+        return page_reply(302, "Found", {"Location": str(struck["redirect"])})
     for kind, status, words in (
         ("broken", 500, "Internal Server Error"),
         ("denied", 403, "Forbidden"),
@@ -214,7 +219,11 @@ class _Handler(BaseHTTPRequestHandler):
         reply, struck = self.server.answer(self.command, self.path, self.headers, body)
         self._send(reply, struck)
 
-    def _send(self, reply: Reply, struck: Mapping[str, float]) -> None:
+    def _send(self, reply: Reply, struck: Mapping[str, float | str]) -> None:
+        while "continue" in struck:
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+            time.sleep(struck["continue"])
         lie = int(struck.get("wrong-length", 0))
         stop = reply.body.length + min(lie, 0)
         if "cut" in struck:
@@ -222,18 +231,32 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(reply.body.length + lie))
+        if "header" in struck:
+            self._headers_buffer.append(str(struck["header"]).encode("latin-1") + b"\r\n")
+        if "endless" in struck:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(reply.body.length + lie))
         if stop != reply.body.length + lie:
             self.close_connection = True
         self.end_headers()
         if self.command == "HEAD":
             return
-        for chunk in reply.body.chunks(_CHUNK, stop):
-            if "slow" in struck:
+        if "endless" in struck:
+            self._send_endless(reply)
+        for chunk in reply.body.chunks(1 if "drip" in struck else _CHUNK, stop):
+            if "slow" in struck or "drip" in struck:
                 self.wfile.flush()
-                time.sleep(struck["slow"])
+                time.sleep(struck.get("slow", struck.get("drip")))
             self.wfile.write(chunk)
         self.wfile.flush()
+
+    def _send_endless(self, reply: Reply) -> None:
+        """Until the client hangs up, which ends it as an error that nobody sees."""
+        while True:
+            for chunk in reply.body.chunks(_CHUNK, reply.body.length):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
 
 
 def serve(sky, *, port: int = 0, ready: Callable[[Observatory], None] | None = None) -> None:

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["SelectionMetadata", "read_chosen", "read_selection", "read_selection_metadata", "write_selection"]
+__all__ = [
+    "SelectionMetadata",
+    "read_chosen",
+    "read_columns",
+    "read_selection",
+    "read_selection_metadata",
+    "write_selection",
+]
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,20 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
     return chosen
 
 
+def read_columns(path: Path, *names: str) -> tuple[list[str], ...]:
+    """Columns of a selection as they stand there: for a look that needs no check of every row.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, or lacks a column.
+    """
+    arrow, _ = _read(path)
+    if absent := set(names) - set(arrow.column_names):
+        raise _damaged(path, f"it lacks the column {min(absent)}")
+    return tuple(arrow.column(name).to_pylist() for name in names)
+
+
 def read_selection_metadata(path: Path) -> SelectionMetadata:
     """Read what a selection file says about itself.
 
@@ -157,13 +178,11 @@ def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
     import pyarrow as pa
 
     try:
-        arrow = read_parquet(path.read_bytes())
+        arrow = read_parquet(path)
         stored = arrow.schema.metadata or {}
         metadata = SelectionMetadata(
             *(stored[f"daxa.{name}".encode()].decode() for name in ("mission", "criteria", "snapshot"))
         )
-        for column in arrow.columns:
-            column.validate(full=True)
     except FileNotFoundError:
         raise DataError(
             "selection-absent",

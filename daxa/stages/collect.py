@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.notes import noted
 from daxa.errors import DataError
 from daxa.missions import find_mission
 from daxa.publish.state import MissionState, State, read_state
@@ -32,6 +33,11 @@ def run_collect(root: Path) -> None:
         The archive cannot be read.
     """
     layout = Layout(root)
+    with noted(layout, "collect"):
+        _collect(layout)
+
+
+def _collect(layout: Layout) -> None:
     state = read_state(layout)
     part = layout.metrics.with_suffix(".part")
     part.write_text(json.dumps(metrics_of(state), indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from daxa.archive.layout import Layout
-from daxa.archive.upstream import keep_arrivals, row_ids
+from daxa.archive.upstream import keep_arrivals
 from daxa.errors import DataError
+from daxa.files import refuse_links
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
@@ -37,7 +38,7 @@ class FetchWork:
 
         layout = Layout(self.root)
         arrivals = fetch_observation(
-            _sought(layout, task),
+            _wanted(task),
             json.loads(task.facts)["instruments"],
             json.loads(task.parameters).get("extra", []),
             target=target,
@@ -73,8 +74,10 @@ class ProcessWork:
         from daxa.fetch.observation import restore_observation
 
         layout = Layout(self.root)
+        for file in files:
+            refuse_links(layout.root, directory / file.path)
         restore_observation(
-            _sought(layout, task),
+            _wanted(task),
             files,
             target=directory,
             parts=layout.parts / task.mission / task.obs_id,
@@ -82,19 +85,11 @@ class ProcessWork:
         )
 
 
-def _sought(layout: Layout, task: Task) -> Sought:
-    """The observation, with what its directory depends on beside its ObsID where the mission's does."""
+def _wanted(task: Task) -> Sought:
+    """The observation, with what its directory is found by."""
     from daxa.fetch.sources import Sought
 
-    spec = find_mission(task.mission)
-    row_id = row_ids(layout.upstream(task.mission)).get(task.obs_id, "")
-    if "{yyyy_mm}" not in spec.directory:
-        return Sought(spec, task.obs_id, row_id)
-    from daxa.selection.store import read_selection
-
-    table = read_selection(layout.selection(task.mission))
-    starts = table.loc[table["obs_id"] == task.obs_id, "start"]
-    return Sought(spec, task.obs_id, row_id, {"start": float(starts.iloc[0])} if len(starts) else {})
+    return Sought(find_mission(task.mission), task.obs_id, **json.loads(task.origin))
 
 
 def _check_input(task: Task, directory: Path, file: ProductFile) -> None:

@@ -94,6 +94,7 @@ _HOMES = {
     "lists.clock": ("Clock",),
     "lists.events": ("EventList", "open_events"),
     "lists.formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
+    "lists.regions": ("read_regions", "region_mask"),
     "lists.sky": ("SkyGrid",),
     "cleaning.cleaned": ("write_clean_events",),
     "cleaning.cut": ("Cut", "select", "standard_cut"),
@@ -128,7 +129,7 @@ _HOMES = {
     "detection.detect": ("find_sources", "sensitivity_map"),
     "detection.psf": ("Psf", "gaussian_psf", "psf_for"),
     "detection.psffit": ("Scene",),
-    "detection.sources": ("SourceList", "read_regions", "region_mask", "write_sources"),
+    "detection.sources": ("SourceList", "write_sources"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

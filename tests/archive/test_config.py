@@ -14,7 +14,7 @@ from daxa.archive.config import (
 )
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
-from daxa.errors import ArchiveError, ConfigError, CriteriaError
+from daxa.errors import ArchiveError, ConfigError
 from daxa.missions import find_mission, mission_names
 
 
@@ -85,7 +85,7 @@ def test_patterns_are_left_as_written():
 @pytest.mark.parametrize(
     ("text", "error", "code"),
     [
-        ("\n[clean.obs]\n404910601 = {flare_sigma = 2}\n", CriteriaError, "criteria.obs-id"),
+        ("\n[clean.obs]\n404910601 = {flare_sigma = 2}\n", ConfigError, "config.obs-id"),
         ("\n[clean.obs]\nflare_sigma = 2\n", ConfigError, "config.override"),
         ("\n[cleen]\nflare_sigma = 2\n", ConfigError, "config.unknown-step"),
         ('\n[clean.obs."0404910601"]\nsince = 2006-05-27\n', ConfigError, "config.date"),

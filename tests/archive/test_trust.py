@@ -185,6 +185,9 @@ def test_what_a_user_does_is_let_through(layout):
     )
     write(".dvc/tmp/lock")(root)
     link("paper/figures", "../report")(root)
+    append(".gitignore", "/.venv/\n")(root)
+    write(".venv/lib/dvc.yaml", COMMAND)(root)
+    write("checkout/.gitattributes", "* filter=x\n")(root)
     assert foreign(layout) == []
 
 

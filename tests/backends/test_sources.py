@@ -19,7 +19,7 @@ from daxa.errors import ConfigError, DataError
 from daxa.missions import find_mission
 from daxa.run.product import Product, parse_product
 from daxa.sample.simulate import build_sky
-from daxa.xray.detection.sources import read_regions
+from daxa.xray.lists.regions import read_regions
 from tests.backends.observations import XMM_ONE, Fetched, digests, run_step, task_for
 
 RA, DEC, PIXEL = 149.59, -11.06, 4.35

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -34,15 +35,64 @@ def place(tmp_path, monkeypatch):
 def test_a_table_for_people(place, capsys):
     assert main(["coverage", "../sample.csv", "--band", "0.5-2"]) == 0
     out, err = capsys.readouterr()
-    lines = [line.split() for line in out.splitlines()]
-    assert lines[0][:5] == ["target", "mission", "ObsID", "instrument", "keV"]
-    assert [(line[0], line[2], line[4]) for line in lines[1:]] == [
+    table, legend = out.split("\n\n")
+    heads, *lines = table.splitlines()
+    assert re.split(r" {2,}", heads)[:5] == ["target", "mission", "ObsID", "instrument", "band (keV)"]
+    assert "off-axis (arcmin)  exposure (ks)  counts  background (counts)  rate (count/s)" in heads
+    assert [(line.split()[0], line.split()[2], line.split()[4]) for line in lines] == [
         ("near", "0012345600", "0.5-2"),
         ("near", "0012345601", "0.5-2"),
         ("between", "0012345600", "0.5-2"),
         ("between", "0012345601", "0.5-2"),
     ]
+    assert "from the pointing of the observation" in legend
+    assert "flat: the exposure map has no vignetting" in legend
+    assert "not-measured" not in legend
     assert "2 of 3 objects lie in an image (2 images were asked)" in err
+
+
+def test_every_mark_has_words_in_the_legend():
+    from daxa.cli.coverage import _MARKS
+    from daxa.xray.imaging.positions import Quality
+
+    assert {one.name.lower().replace("_", "-") for one in Quality} <= _MARKS.keys()
+
+
+def test_the_angle_is_that_to_the_pointing_whatever_the_map_tells_of_its_axis(place):
+    before = daxa.open(".").coverage("../sample.csv", bands="0.5-2").table
+    for path in (place / "made").rglob("*en0.5_2.0keV-expmap.fits"):
+        with fits.open(path, mode="update") as maps:
+            # Nine pixels of four arcsec from the pointing, as where a camera's optical axis lies aside.
+            maps[0].header["XCEN"], maps[0].header["YCEN"] = 130.0, 121.0
+    after = daxa.open(".").coverage("../sample.csv", bands="0.5-2").table
+    assert after["off_axis"].tolist() == before["off_axis"].tolist()
+    first = after[(after["target"] == "near") & (after["obs_id"] == "0012345600")]
+    assert first["off_axis"].tolist() == pytest.approx([0.0], abs=1e-9)
+
+
+def test_places_and_names_may_stand_for_a_sample(place, capsys):
+    assert main(["coverage", "149.6,-11.0", "--band", "0.5-2 keV", "--obs", "0012345600", "--json"]) == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["target"], row["obs_id"]) == ("149.6,-11.0", "0012345600")
+
+
+@pytest.mark.parametrize(
+    "verb", [["coverage", "../sample.csv"], ["mosaic", "-o", "../out"]], ids=lambda words: words[0]
+)
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--mission", "xnm"], 3, "choose from xmm"),
+        (["--obs", "0012345602"], 5, "the nearest ObsID that is: 0012345600"),
+        (["--instrument", "M3"], 3, "xmm: PN, M1, M2"),
+        (["--instrument", "PN"], 3, "there are images of M1"),
+        (["--band", "0.4-2"], 3, "there are 0.5-2 keV, 2-10 keV"),
+    ],
+)
+@pytest.mark.usefixtures("place")
+def test_an_unknown_name_is_an_error_with_the_choices(capsysbinary, verb, arguments, code, told):
+    assert main([*verb, *arguments]) == code
+    assert told in capsysbinary.readouterr().err.decode()
 
 
 def test_all_forms_hold_the_same(place, capsysbinary):
@@ -85,9 +135,9 @@ def test_the_aperture_is_that_of_the_options(place, capsys):
         (["../sample.csv", "--votable", "--csv"], 3, "one form"),
         (["../sample.csv", "-o", "here.csv"], 5, "lies in the archive"),
         (["../sample.csv", "-o", "../out.doc"], 3, ".jsonl"),
-        (["../sample.csv", "--band", "soft"], 3, "'soft' is no band"),
-        (["../sample.csv", "--band", "2-0.5"], 3, "is no band"),
-        (["../sample.csv", "--ring", "nan,5"], 3, "is no ring"),
+        (["../sample.csv", "--band", "soft"], 3, "'soft' is not an energy band"),
+        (["../sample.csv", "--band", "2-0.5"], 3, "is not an energy band"),
+        (["../sample.csv", "--ring", "nan,5"], 3, "is not a ring"),
         (["../sample.csv", "--radius", "-3"], 3, "-3"),
         (["../sample.csv", "--enclosed", "1.5"], 3, "1.5"),
         (["../sample.csv", "-o", "../no/such/out.csv"], 12, "cannot be written"),
@@ -128,7 +178,7 @@ def test_a_mosaic_with_maps_of_the_sky(place, capsys):
         (["-o", "mosaic", "--band", "0.5-2"], 5, "lies in the archive"),
         (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies in the archive"),
         (["-o", "../mosaic", "--band", "0.5-2", "--moc", "../sample.csv"], 12, "is there already"),
-        (["-o", "../mosaic", "--band", "0.5-2", "--weight", "M1"], 3, "'M1' is no weight"),
+        (["-o", "../mosaic", "--band", "0.5-2", "--weight", "M1"], 3, "'M1' is not a weight"),
     ],
 )
 def test_what_makes_no_mosaic_is_said(place, capsys, arguments, code, told):

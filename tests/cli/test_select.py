@@ -224,7 +224,7 @@ def test_a_new_mission_needs_conditions_and_a_pipeline_that_is_ours(archive, cap
     assert main(["select", "--mission", "rxte", *PLACE]) == 8
     archive.pipeline.write_text(archive.pipeline.read_text() + "\n  mine:\n    cmd: 'true'\n")
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 5
-    assert "is not what daxa writes" in capsys.readouterr().err
+    assert "dvc.yaml is not what daxa renders" in capsys.readouterr().err
     assert commits(archive) == 1
 
 
@@ -410,8 +410,11 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
         if place.accepted.exists():
             refused = commandline.daxa("stage", "collect", cwd=place.root)
             assert refused.returncode == 5
-            assert "daxa status" in refused.stderr
-            assert main(["-C", str(place.root), "status"]) == 0
+            assert "daxa run" in refused.stderr
+            before = state(place)
+            assert main(["-C", str(place.root), "status"]) == 5
+            assert state(place) == before, "looking writes nothing"
+            daxa.open(place.root, acting=True)
             assert state(place) == wanted
         else:
             assert state(place) in (untouched, wanted)

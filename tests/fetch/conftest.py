@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -159,23 +160,32 @@ def connection(settings) -> Connection:
     return connect(settings, HASTE)
 
 
-def events_file(seed: int = 0, rows: int = 2000) -> bytes:
-    """A small event list as gzip FITS, with checksums written by astropy."""
+def events_file(seed: int = 0, rows: int = 2000, obs_id: str = "") -> bytes:
+    """A small event list as gzip FITS, with the tables of one of NuSTAR and checksums written by astropy."""
     random = np.random.default_rng(seed)
     columns = [
         fits.Column("TIME", "D", array=np.sort(random.uniform(0, 1e4, rows))),
         fits.Column("PI", "I", array=random.integers(0, 4096, rows)),
     ]
-    table = fits.BinTableHDU.from_columns(columns, name="EVENTS")
-    primary = fits.PrimaryHDU()
-    for hdu in (primary, table):
+    times = [fits.Column("START", "D", array=[0.0]), fits.Column("STOP", "D", array=[1e4])]
+    bad = fits.Column("RAWX", "I", array=[3])
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="EVENTS")]
+    hdus += [fits.BinTableHDU.from_columns(times, name="GTI")]
+    hdus += [fits.BinTableHDU.from_columns([bad], name="BADPIX", ver=chip + 1) for chip in range(4)]
+    for hdu in hdus:
+        if obs_id:
+            hdu.header["OBS_ID"] = obs_id
         hdu.add_checksum(when="for the test")
-    return gzip.compress(b"".join(_bytes(hdu) for hdu in (primary, table)), mtime=0)
+    return pack(b"".join(map(as_bytes, hdus)))
 
 
-def _bytes(hdu) -> bytes:
-    import io
+def pack(content: bytes) -> bytes:
+    """As gzip, the same bytes every time."""
+    return gzip.compress(content, mtime=0)
 
+
+def as_bytes(hdu) -> bytes:
+    """One HDU as it stands in a file."""
     out = io.BytesIO()
     hdu.writeto(out) if isinstance(hdu, fits.PrimaryHDU) else fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
     return out.getvalue() if isinstance(hdu, fits.PrimaryHDU) else out.getvalue()[2880:]

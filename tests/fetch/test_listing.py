@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import string
+import time
 from urllib.parse import quote
 
 import pytest
@@ -161,3 +162,75 @@ def test_half_a_listing_is_asked_for_again(server, connection):
     names = [entry.name for entry in list_directory(connection, f"{server.url}/FTP/x")]
     assert names == ["auxil", "event_cl", "nu30101031002.cat.gz"]
     assert server.statuses("/FTP/x/") == [200, 200]
+
+
+def sizes(page: bytes | str, url: str) -> dict[str, int]:
+    return {entry.name: entry.most for entry in parse_listing(page, url)}
+
+
+def test_sizes_are_limits():
+    assert sizes(APACHE, BASE) == {"auxil": 0, "event_cl": 0, "nu30101031002.cat.gz": int(3.5 * 1024)}
+    assert sizes(NGINX, "http://host/FTP/x/") == {"primary": 0, LONG: 1584000}
+
+
+@given(st.integers(0, 1 << 50))
+def test_no_rounded_size_is_less_than_the_size(size):
+    from daxa.sample.listings import rounded_size
+
+    page = f'<a href="a.gz">a.gz</a>   2020-03-21 12:16  {rounded_size(size)}  '
+    (most,) = sizes(page, "http://host/FTP/x/").values()
+    assert size <= most <= max(size * 1.2, size + 1)
+
+
+CLOSED = '<html><title>Index of /x</title><pre><a href="a.gz">a</a> 1K\n<a href="b.gz">b</a> 2K\n</pre></html>\n'
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        CLOSED[:-9],
+        CLOSED.replace("</pre>", ""),
+        CLOSED.replace('<a href="b', '<!-- <a href="b'),
+        CLOSED.replace('<a href="b', '<!-- <a href="b').replace("</pre>", "</pre> -->"),
+        CLOSED.replace('<a href="b', '<! <a href="b'),
+        CLOSED.replace('<a href="b', '<script><a href="b'),
+        CLOSED.replace('<a href="b', "</html>"),
+        CLOSED.replace("<pre>", "<table><pre>"),
+        CLOSED + "<a href='c.gz'>",
+        CLOSED + "<p",
+        CLOSED.replace("</html>", "<!-- </html>"),
+        CLOSED.replace("</html>", "</html"),
+        CLOSED.replace('href="b', "href='b"),
+    ],
+)
+def test_a_listing_that_does_not_close_is_none(server, connection, page):
+    server.files["/FTP/x/"] = Served(page.encode())
+    with pytest.raises(DataError) as caught:
+        list_directory(connection, f"{server.url}/FTP/x")
+    assert caught.value.code == "data.listing"
+
+
+def test_comments_and_blanks_around_a_whole_listing_do_no_harm(server, connection):
+    page = f"<!-- header -->{CLOSED}<!-- served in 3 ms -->\n"
+    server.files["/FTP/x/"] = Served(page.encode())
+    assert len(list_directory(connection, f"{server.url}/FTP/x")) == 2
+
+
+FRAGMENTS = ["<!--", "<!-- -->", "<a ", "<![", "</", "<!", "<?", "<a href='", '<a href="x" ', "&", "<", ">", "<a b=\"",
+             "&#", "<script>", "<a/", "<a\n", "<a href=x>", "href=", "<a" + " " * 50, "\x00"]  # fmt: skip
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+@pytest.mark.parametrize("end", ["", ">", "-->", "'\">"])
+def test_no_page_takes_longer_than_its_length(fragment, end):
+    begun = time.process_time()
+    parse_listing(fragment * (300_000 // len(fragment)) + end, BASE)
+    assert time.process_time() - begun < 60, "the parser of the library needs minutes for some of these"
+
+
+def test_nor_does_the_look_at_its_title(server, connection):
+    server.files["/FTP/x/"] = Served(b"<title" * 100_000)
+    begun = time.process_time()
+    with pytest.raises(DataError):
+        list_directory(connection, f"{server.url}/FTP/x")
+    assert time.process_time() - begun < 60

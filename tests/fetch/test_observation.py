@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError
+from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError, StorageError
 from daxa.fetch.connection import connect
-from daxa.fetch.observation import Arrival, fetch_observation, restore_observation, survey
+from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
 from daxa.fetch.sources import Sought
 from daxa.fetch.store import Store, digest_file
+from daxa.fetch.survey import survey
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile
 from daxa.sample.faults import Fault
@@ -375,6 +376,21 @@ def test_a_withdrawn_file(archive, fetch, restore, settings, tmp_path):
     assert caught.value.code == "data.absent"
 
 
+@pytest.mark.parametrize("where", ["", "event_cl"])
+def test_nothing_is_put_back_through_a_link(fetch, restore, tmp_path, where):
+    target, arrivals, _ = fetch()
+    theirs, again = tmp_path / "theirs", tmp_path / "again"
+    canary = theirs / Path(A).relative_to(where)
+    canary.parent.mkdir(parents=True)
+    canary.write_bytes(b"canary")
+    (again / where).parent.mkdir(exist_ok=True)
+    (again / where).symlink_to(theirs)
+    with pytest.raises(StorageError) as caught:
+        restore(ledger_files(target, arrivals), again)
+    assert caught.value.code == "storage.link"
+    assert canary.read_bytes() == b"canary"
+
+
 @pytest.mark.parametrize("path", ["../outside.fits", "/etc/passwd", "a//b", "a/./b", "", "-x"])
 def test_a_hostile_ledger_writes_nothing(archive, fetch, restore, tmp_path, path):
     _, arrivals, _ = fetch()
@@ -437,6 +453,7 @@ def test_a_stopped_service_stops_the_other_files_too(server, tmp_path):
     server.files[f"{place}/event_cl/"] = Served(page.encode() + b"</html>")
     server.files[f"{place}/{A}"] = Served(b"", script=[status(429, {"Retry-After": "0"})] * 20)
     server.files[f"{place}/{B}"] = Served(b"", script=[status(503, {"Retry-After": "60"})] * 20)
+    server.files["/FTP/"].script = [status(429)] * 20
     with pytest.raises(ServiceError) as caught:
         fetch_observation(
             Sought(NUSTAR, OBS),

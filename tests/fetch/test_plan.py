@@ -43,6 +43,39 @@ def test_xmm_takes_chosen_cameras_and_what_they_share():
     ]
 
 
+def test_of_several_deliveries_the_newest_is_taken_and_the_others_are_known():
+    paths = [
+        "primary/acisf00754N002_evt2.fits.gz",
+        "primary/acisf00754N010_evt2.fits.gz",
+        "primary/acisf00754N003_evt2.fits.gz",
+        "primary/pcadf00754_000N001_asol1.fits.gz",
+        "primary/pcadf00754_001N002_asol1.fits.gz",
+        "primary/pcadf00754_001N001_asol1.fits.gz",
+    ]
+    chosen = {choice.path: choice.older for choice in choose_files(CHANDRA, "754", ["ACIS"], paths, [r"primary/.*"])}
+    assert chosen == {
+        paths[1]: (paths[2], paths[0]),
+        paths[3]: (),
+        paths[4]: (paths[5],),
+    }
+
+
+def test_versions_of_ixpe():
+    paths = [f"event_l2/ixpe01903701_det{unit}_evt2_v{version}.fits.gz" for unit in (1, 2) for version in ("02", "10")]
+    chosen = choose_files(find_mission("ixpe"), "01903701", ["DU1", "DU2", "DU3"], paths)
+    assert [choice.path for choice in chosen] == [paths[1], paths[3]]
+
+
+@pytest.mark.parametrize("form", ["acisf01578_{}_N003", "acisf01578_000N003_{}", "acisf01578_{}N003"])
+def test_alternating_exposures_are_two_lists(form):
+    paths = [f"primary/{form.format(name)}_evt2.fits.gz" for name in ("e1", "e2")]
+    chosen = choose_files(CHANDRA, "1578", ["ACIS"], paths)
+    assert [choice.path for choice in chosen] == paths
+    events = next(item.regex("1578") for item in CHANDRA.native_inputs if item.kind == "events")
+    assert [events.fullmatch(path)["exposure"] for path in paths] == ["e1", "e2"]
+    assert events.fullmatch("primary/acisf01578_000N003_evt2.fits.gz")["exposure"] == ""
+
+
 def test_one_missing_camera_is_fine():
     chosen = choose_files(NUSTAR, "30101031002", ["FPMA", "FPMB"], ["event_cl/nu30101031002B01_cl.evt.gz"])
     assert [choice.path for choice in chosen] == ["event_cl/nu30101031002B01_cl.evt.gz"]

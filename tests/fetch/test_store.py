@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import DataError, StorageError
+from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Origin, Store, digest_file
-from daxa.fetch.transfer import Transfer
 from tests.fetch.conftest import sha256
 
 
@@ -76,6 +76,62 @@ def test_damage_is_noticed_though_size_and_time_are_the_same(store, tmp_path):
     assert not store.path(digest).exists()
     assert put(store, tmp_path) == digest
     assert store.check(digest)
+
+
+@pytest.mark.parametrize("plant", ["link", "pipe", "directory-link"])
+def test_what_is_no_content_of_ours_is_set_aside(store, tmp_path, plant):
+    digest = put(store, tmp_path)
+    place = store.path(digest)
+    good = tmp_path / "good"
+    good.mkdir()
+    if plant == "directory-link":
+        place.rename(good / digest)
+        place.parent.rmdir()
+        place.parent.symlink_to(good)
+        with pytest.raises(StorageError):
+            store.check("0" * 64) or store.link(digest, tmp_path / "a.fits")
+            put(store, tmp_path)
+        return
+    place.rename(good / digest)
+    place.symlink_to(good / digest) if plant == "link" else os.mkfifo(place)
+    assert not store.link(digest, tmp_path / "a.fits")
+    assert not os.path.lexists(place)
+    assert put(store, tmp_path) == digest
+    assert store.link(digest, tmp_path / "a.fits")
+    assert (good / digest).read_bytes() == b"photons"
+
+
+def test_a_damaged_content_is_kept_for_who_wants_to_know(store, tmp_path):
+    digest = put(store, tmp_path)
+    spoil(store.path(digest))
+    assert not store.check(digest)
+    assert (store.root / "damaged" / digest).read_bytes() != b"photons"
+
+
+@pytest.mark.parametrize("name", ["sha256", "origins", "damaged"])
+def test_a_store_in_two_places_is_refused(store, tmp_path, name):
+    (tmp_path / "theirs").mkdir()
+    store.root.mkdir()
+    (store.root / name).symlink_to(tmp_path / "theirs")
+    with pytest.raises(StorageError) as caught:
+        put(store, tmp_path)
+    assert caught.value.code == "storage.link"
+    assert not list((tmp_path / "theirs").iterdir())
+
+
+def test_a_store_may_be_a_link_as_a_whole(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "store").symlink_to(tmp_path / "elsewhere")
+    store = Store(tmp_path / "store")
+    assert store.link(put(store, tmp_path), tmp_path / "a.fits")
+
+
+def test_what_another_user_owns_is_copied_never_linked(store, tmp_path, monkeypatch):
+    digest = put(store, tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert store.link(digest, tmp_path / "a.fits")
+    assert (tmp_path / "a.fits").stat().st_nlink == 1
+    assert (tmp_path / "a.fits").read_bytes() == b"photons"
 
 
 def test_adding_mends_a_damaged_content(store, tmp_path):

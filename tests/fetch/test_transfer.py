@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import pytest
 
 from daxa.errors import DataError, ServiceError, StorageError
-from daxa.fetch import transfer as transfer_module
 from daxa.fetch.connection import Patience, connect
-from daxa.fetch.transfer import Transfer, discard_part, download, part_of
+from daxa.fetch.parts import Part, Transfer, discard_part, part_of
+from daxa.fetch.transfer import download
 from tests.fetch.conftest import Served, behave, cut, reply, status
 
 CONTENT = bytes(range(256)) * 4000
@@ -41,12 +41,12 @@ def place(tmp_path, server) -> Place:
     return Place(server.url + PATH, part_of(tmp_path / "parts", server.url + PATH))
 
 
-def begin(place, size: int = 1000, *, etag: str = '"one"', total: int = len(CONTENT), content: bytes = CONTENT) -> None:
+def begin(place, store: Path, size: int = 1000, *, etag: str = '"one"', total: int = 0, content: bytes = CONTENT):
     """Leave what an interrupted download leaves."""
     place.part.parent.mkdir(exist_ok=True)
-    place.part.write_bytes(content[:size])
-    note = {"url": place.url, "size": total, "etag": etag, "last_modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
-    place.part.with_suffix(".json").write_text(json.dumps(note))
+    of = Transfer(place.url, total or len(CONTENT), etag, "Mon, 01 Jan 2024 00:00:00 GMT")
+    with Part(place.part, place.url, store).begin(of) as part:
+        part.write(content[:size])
 
 
 def test_a_plain_download(server, served, connection, place):
@@ -74,21 +74,21 @@ def test_a_cut_body_goes_on_where_it_broke(server, served, connection, place):
 
 
 def test_another_process_goes_on(server, served, connection, place):
-    begin(place, 123_456)
+    begin(place, connection.settings.store, 123_456)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
     assert server.ranges(PATH) == ["bytes=123456-"]
 
 
 def test_a_complete_part_is_confirmed_not_downloaded(server, served, connection, place):
-    begin(place, len(CONTENT))
+    begin(place, connection.settings.store, len(CONTENT))
     told = download(connection, *place)
     assert told.size == len(CONTENT)
     assert server.statuses(PATH) == [416]
 
 
 def test_a_changed_file_begins_again(server, served, connection, place):
-    begin(place, 5000, etag='"zero"', content=b"\0" * 5000)
+    begin(place, connection.settings.store, 5000, etag='"zero"', content=b"\0" * 5000)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
     assert server.statuses(PATH) == [200]
@@ -114,7 +114,7 @@ def test_a_server_that_ignores_if_range_cannot_splice_two_versions(server, serve
         headers = {"ETag": '"two"', "Content-Range": f"bytes 5000-{len(CONTENT) - 1}/{len(CONTENT)}"}
         reply(handler, 206, served.content[5000:], headers)
 
-    begin(place, 5000)
+    begin(place, connection.settings.store, 5000)
     served.script = [ignore]
     download(connection, *place)
     assert place.part.read_bytes() == served.content
@@ -126,7 +126,7 @@ def test_a_server_that_ignores_if_range_cannot_splice_two_versions(server, serve
     ["", "bytes 0-99/1024000", "bytes 5000-9999/1024000", "bytes 5000-1023999/99", "chars 1-2/3", "bytes 5000-/*"],
 )
 def test_a_range_that_does_not_fit_begins_again(server, served, connection, place, content_range):
-    begin(place, 5000)
+    begin(place, connection.settings.store, 5000)
     served.script = [lambda handler: reply(handler, 206, b"x" * 100, {"Content-Range": content_range})]
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
@@ -157,7 +157,7 @@ def test_a_weak_etag_is_no_proof(server, served, connection, place):
 
 @pytest.mark.parametrize("note", ["", "{", "[1]", '{"url": "other"}', "null"])
 def test_a_spoilt_note_begins_again(server, served, connection, place, note):
-    begin(place, 5000, content=b"\0" * 5000)
+    begin(place, connection.settings.store, 5000, content=b"\0" * 5000)
     place.part.with_suffix(".json").write_text(note)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
@@ -165,7 +165,7 @@ def test_a_spoilt_note_begins_again(server, served, connection, place, note):
 
 
 def test_a_part_that_is_too_long_begins_again(server, served, connection, place):
-    begin(place, 5000, total=4000)
+    begin(place, connection.settings.store, 5000, total=4000)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
 
@@ -214,8 +214,13 @@ def test_one_file_that_is_never_served_concerns_one_observation(server, served, 
     assert len(server.statuses(PATH)) == 4
 
 
-def test_too_many_requests_concern_everything(server, served, connection, place):
+def test_too_many_requests_concern_everything_only_where_nothing_else_is_served(server, served, connection, place):
     served.script = [status(429)] * 20
+    with pytest.raises(DataError) as caught:
+        download(connection, *place)
+    assert caught.value.code == "data.not-served"
+    assert "429" in caught.value.message
+    server.files["/FTP/"].script = [status(429)] * 20
     with pytest.raises(ServiceError):
         download(connection, *place)
 
@@ -419,8 +424,8 @@ def test_what_has_changed_is_downloaded(server, served, connection, place, chang
 
 
 def test_a_full_disk_is_said_before_it_is_full(served, connection, place, monkeypatch):
-    usage = transfer_module.shutil.disk_usage("/")
-    monkeypatch.setattr(transfer_module.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(StorageError) as caught:
         download(connection, *place)
     assert caught.value.code == "storage.full"

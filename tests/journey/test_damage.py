@@ -54,6 +54,11 @@ def test_damaged_products_are_named_and_made_again(copy, bench):
     named = json.dumps(problems(bench, archive))
     for kind, path in victims.items():
         assert (path.name if kind != "stray" else "stray.fits") in named
+    refused = bench.repro(archive, ok=False)
+    assert refused.returncode
+    stray = victims["stray"].with_name("stray.fits")
+    assert str(stray) in refused.stderr + refused.stdout
+    stray.rename(bench.root / "stray.fits")
     bench.repro(archive)
     assert contents(archive, *products) == before
     assert problems(bench, archive) == []

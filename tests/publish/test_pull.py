@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
+from daxa.cli import main
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
 from daxa.publish.verify import verify_archive
-from tests.publish.workshop import FIRST, THIRD, Workshop, run
+from tests.publish.workshop import FIRST, THIRD, Workshop, know_storage, run
 
 NUSTAR = "30101031002"
+
+
+@pytest.fixture
+def known(monkeypatch) -> None:
+    """No DVC is started to say where cache and remote are."""
+    know_storage(monkeypatch)
 
 
 @pytest.fixture
@@ -63,7 +70,7 @@ def test_a_clone_gets_everything_and_a_second_pull_nothing(released, clone):
     assert (again.ok, again.files, again.fetched) == (True, report.files, 0)
 
 
-def test_parts_by_observation_and_mission(clone):
+def test_parts_by_observation_and_mission(clone, known):
     assert pull_data(clone.layout, obs_ids=[FIRST]).ok
     assert files(clone)
     assert all(FIRST in path for path in files(clone))
@@ -74,7 +81,7 @@ def test_parts_by_observation_and_mission(clone):
             pull_data(clone.layout, **options)
 
 
-def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released):
+def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released, known):
     lost = f"data/xmm/clean/{FIRST}/manifest.json"
     wrong = f"data/xmm/images/{THIRD}/manifest.json"
     remote_object(tmp_path, md5(released.layout.root / lost)).unlink()
@@ -95,7 +102,7 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, rele
     assert verify_archive(clone.layout).problems == ()
 
 
-def test_a_remote_that_is_not_there_is_said(clone, tmp_path):
+def test_a_remote_that_is_not_there_is_said(clone, tmp_path, known):
     (tmp_path / "remote").rename(tmp_path / "moved")
     report = pull_data(clone.layout)
     assert not report.ok
@@ -117,7 +124,7 @@ CLIMBING = {
 
 
 @pytest.mark.parametrize("kind", [*CLIMBING, "twice", "a file and its directory", "a listing in a listing", "more"])
-def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, tmp_path, kind):
+def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, tmp_path, kind, known):
     out = "data/xmm/clean"
     digest = lock_digests(clone.layout.lock.read_bytes())[out]
     entries = json.loads(remote_object(tmp_path, digest).read_bytes())
@@ -149,7 +156,7 @@ def test_a_listing_that_leads_elsewhere_is_refused_before_anything_moves(clone, 
     "entry",
     ["      files:\n      - relpath: ../../x\n        md5: {}\n", "      cloud: {{}}\n", "      remote: other\n"],
 )
-def test_a_lock_that_leads_elsewhere_is_refused(clone, entry):
+def test_a_lock_that_leads_elsewhere_is_refused(clone, entry, known):
     lock = clone.layout.lock
     text = lock.read_text()
     line = re.search(r"    - path: data/xmm/clean\n", text)[0]
@@ -157,6 +164,12 @@ def test_a_lock_that_leads_elsewhere_is_refused(clone, entry):
     with pytest.raises(DataError, match=r"dvc\.lock"):
         pull_data(clone.layout)
     assert files(clone) == set()
+
+
+def test_an_archive_without_data_says_so(clone, known):
+    clone.layout.lock.unlink()
+    with pytest.raises(ArchiveError, match=r"no dvc\.lock"):
+        pull_data(clone.layout)
 
 
 def test_foreign_configuration_is_refused_before_anything_moves(clone):
@@ -187,7 +200,7 @@ def test_a_tag_is_checked_out_when_nothing_is_in_its_way(released, tmp_path):
     assert "git worktree add" in refused.value.remedy
 
 
-def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone):
+def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone, known):
     pull_data(clone.layout)
     note = clone.layout.products("xmm", "clean") / FIRST / "notes.txt"
     note.write_text("mine")
@@ -208,7 +221,7 @@ def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone):
     assert product.read_bytes() == right
 
 
-def test_an_interrupted_pull_goes_on(clone, monkeypatch):
+def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
     from daxa.publish import pull as module
 
     calls = []
@@ -228,3 +241,30 @@ def test_an_interrupted_pull_goes_on(clone, monkeypatch):
     assert report.ok
     assert report.fetched > 0
     assert verify_archive(clone.layout).problems == ()
+
+
+def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):
+    """Exit codes, JSON, and errors with a remedy."""
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull", "--obs", FIRST, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"]
+    assert said["fetched"] > 0
+    lost = remote_object(tmp_path, md5(released.layout.root / f"data/xmm/clean/{THIRD}/manifest.json"))
+    lost.unlink()
+    assert main(["pull"]) == 11
+    out = capsys.readouterr()
+    assert f"missing: data/xmm/clean/{THIRD}/manifest.json" in out.out
+    assert "daxa push" in out.err
+    assert main(["verify", "v1.0.0"]) == 7
+    assert f"data/xmm/clean/{THIRD}/manifest.json" in capsys.readouterr().out
+    assert main(["verify", "--remote", "--json"]) == 7
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["what"], problem["obs_id"]) == ("remote-absent", THIRD)
+    assert main(["verify", "--sample", "1/20"]) == 3
+    monkeypatch.chdir(released.layout.root)
+    assert main(["push"]) == 0
+    assert "1 sent now" in capsys.readouterr().out
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull"]) == 0
+    assert main(["verify", "v1.0.0"]) == 0

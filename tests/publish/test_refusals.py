@@ -10,7 +10,7 @@ import pytest
 from daxa.archive.config import ArchiveConfig, Policy
 from daxa.archive.trust import Foreign
 from daxa.publish.logs import LogPlan
-from daxa.publish.release import Facts, refusals
+from daxa.publish.refusals import Facts, refusals
 from daxa.publish.remote import Remote
 from daxa.publish.state import MissionState, Observation, State
 from daxa.run.task import LedgerRow
@@ -39,6 +39,7 @@ HONEST = Facts(
     foreign=(),
     stale=(),
     uncached=(),
+    unlocked=(),
     logs=LogPlan(),
     remote=Remote("storage", "/data/remote"),
     now=NOW,
@@ -73,6 +74,7 @@ def test_an_honest_release_is_not_refused():
         ({"foreign": (Foreign("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
         ({"stale": ("events-xmm",)}, ["stale"]),
         ({"uncached": ("data/xmm/events/",)}, ["not-in-cache"]),
+        ({"unlocked": ("ledger/xmm-clean.parquet",)}, ["not-locked"]),
         ({"logs": LogPlan(unreachable=True)}, ["logs"]),
         ({"changed": False}, ["nothing-new"]),
         ({"changed": False, "last": ""}, []),

@@ -8,14 +8,15 @@ from daxa.archive import git
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.publish.remotecheck import read_sample, verify_remote
 from tests.publish.test_push import flip, objects, truncate, use_remote
-from tests.publish.workshop import FIRST
+from tests.publish.workshop import FIRST, know_storage
 
 
 def digests(found):
     return {problem.detail.removeprefix("files/md5/") for problem in found.problems}
 
 
-def test_a_directory_is_read(released, tmp_path):
+def test_a_directory_is_read(released, tmp_path, monkeypatch):
+    know_storage(monkeypatch)
     found = verify_remote(released.layout, "v1.0.0")
     assert found.ok
     there = objects(tmp_path / "remote")

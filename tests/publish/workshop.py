@@ -18,7 +18,9 @@ from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.missions import find_mission
+from daxa.publish import pull, push, release, remotecheck
 from daxa.publish.release import Release, make_release
+from daxa.publish.remote import Remote, Storage
 from daxa.run.ledger import write_ledger
 from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import write_selection
@@ -134,6 +136,23 @@ def copy_archive(source: Path, place: Path) -> Workshop:
     settings = f"['remote \"storage\"']\n    url = {place / 'remote'}\n"
     (place / "a907" / ".dvc" / "config.local").write_text(settings)
     return Workshop(place / "a907")
+
+
+def know_storage(patch: pytest.MonkeyPatch) -> None:
+    """Start no DVC to learn where cache and remote of a workshop are."""
+
+    def storage(root: Path, name: str = "") -> Storage:
+        there = root.parent / "remote"
+        return Storage(root / ".dvc" / "cache", Remote("storage", str(there)), {"url": str(there)})
+
+    for module in (pull, push, release, remotecheck):
+        patch.setattr(module, "find_storage", storage)
+
+
+def deceive(patch: pytest.MonkeyPatch) -> None:
+    """A DVC that finds nothing changed, as it does where size and times are kept."""
+    know_storage(patch)
+    patch.setattr(dvc, "changed_stages", lambda root: {})
 
 
 def problem_set(found) -> set[tuple[str, str]]:

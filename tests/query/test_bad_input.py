@@ -81,7 +81,7 @@ def file_of(directory, kind, objects=OBJECTS):
         (b"ra,dec\n12:61:00,10:00:00\n", "cannot be read"),
         (b"ra,dec,radius_deg\n1,2,1e9\n", "row 1 .* radius"),
         (b"ra,dec,start,end\n1,2,2010-01-01,2009-01-01\n", "row 1 .* not before the end"),
-        (b"ra,dec,start\n1,2,99999999999-01-01\n", "row 1 .* no ISO date"),
+        (b"ra,dec,start\n1,2,99999999999-01-01\n", "row 1 .* nor an ISO date"),
     ],
 )  # fmt: skip
 def test_csv_that_does_not_say_what_is_meant(tmp_path, content, words):
@@ -407,12 +407,12 @@ def offline(tmp_path, monkeypatch):
         (["--sample", "absent.csv"], "absent.csv cannot be read"),
         (["--region", "bad.reg"], "a circle of the DS9 region"),
         (["--moc", "bad.json"], "no cells 99999"),
-        (["--position", "nan,nan"], "is no position"),
+        (["--position", "nan,nan"], "is not a position"),
         (["--position", "400,10"], "not on the sky"),
         (["--position", "10,20", "--radius", "1e9deg"], "a radius of 1e9deg"),
-        (["--position", "10,20", "--radius", "5"], "is no radius"),
+        (["--position", "10,20", "--radius", "5"], "is not a radius"),
         (["--start", "2010-01-01", "--end", "2004-01-01"], "reversed"),
-        (["--position", "10,20", "--min-exposure", "5 apples"], "is no exposure"),
+        (["--position", "10,20", "--min-exposure", "5 apples"], "is not an exposure"),
     ],
 )
 def test_the_command_says_it_in_one_line_without_a_traceback(offline, capsys, arguments, words):

@@ -51,7 +51,7 @@ def service():
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     # In that module alone: the service in these tests needs the real clock.
-    monkeypatch.setattr("daxa.query.services.time", SimpleNamespace(sleep=lambda _seconds: None))
+    monkeypatch.setattr("daxa.query.exchange.time", SimpleNamespace(sleep=lambda _seconds: None))
 
 
 def kept_files(settings, suffix=".json"):

@@ -112,11 +112,11 @@ GOOD = {"ra": [1.0, 2.0], "dec": [3.0, 4.0]}
         ({"ra": [], "dec": []}, "0 rows"),
         ({"ra": [1.0], "dec": [1.0, 2.0]}, "differ in length"),
         (GOOD | {"RA": [1.0, 2.0]}, "several columns ra"),
-        (GOOD | {"ra": [1.0, float("nan")]}, "row 2 of the sample: ra 'nan' is no finite number"),
+        (GOOD | {"ra": [1.0, float("nan")]}, "row 2 of the sample: ra 'nan' is not a finite number"),
         (GOOD | {"ra": [1.0, 400.0]}, "row 2 .* not from 0 to 360"),
         (GOOD | {"ra": [-1.0, -2.0]}, r"row 1 .*\(and 1 more rows\)"),
         (GOOD | {"dec": [91.0, 0.0]}, "not from -90 to 90"),
-        (GOOD | {"ra": ["1", "=cmd|'/c calc'!A1"]}, "row 2 .* no finite number"),
+        (GOOD | {"ra": ["1", "=cmd|'/c calc'!A1"]}, "row 2 .* not a finite number"),
         (GOOD | {"ra": ["1:2:3", "\x1b[2J"], "dec": ["1:2:3", "x"]}, "cannot be read"),
         (GOOD | {"ra": [True, False]}, "does not hold numbers"),
         (GOOD | {"radius": [1.0, 2.0]}, "has no unit"),
@@ -125,13 +125,13 @@ GOOD = {"ra": [1.0, 2.0], "dec": [3.0, 4.0]}
         (GOOD | {"radius_arcmin": [1.0, float("nan")]}, "row 2 .* radius"),
         (GOOD | {"start": [55000.0, 56000.0], "end": [55001.0, 55999.0]}, "row 2 .* not before the end"),
         (GOOD | {"start": ["2004-01-01", "yesterday"]}, "row 2 of the sample: start 'yesterday'"),
-        (GOOD | {"start": [2004.0, 2005.0]}, "row 1 .* no MJD"),
+        (GOOD | {"start": [2004.0, 2005.0]}, "row 1 .* neither an MJD"),
         (GOOD | {"name": ["A", "B\x00"]}, "row 2 of the sample: name"),
         (GOOD | {"name": ["", "B"]}, "row 1 of the sample: name"),
         ({"ra": 1.0, "dec": 2.0}, "maps column names to lists"),
         ({"ra": [[1.0]], "dec": [2.0]}, "more than one value"),
         ({"ra": [[1.0], 2.0], "dec": [2.0, 2.0]}, "row 1"),
-        (7, "no sample"),
+        (7, "not a sample"),
     ],
 )
 def test_bad_samples_are_one_error_that_names_the_row(columns, words):
@@ -163,7 +163,7 @@ def test_files_that_are_not_what_they_say(tmp_path, name, content, words):
 
 
 def test_wrong_units_are_refused():
-    with pytest.raises(CriteriaError, match="is no angle"):
+    with pytest.raises(CriteriaError, match="is not an angle"):
         read_sample(Table({"ra": [1.0] * u.s, "dec": [1.0] * u.deg}))
     with pytest.raises(CriteriaError, match="not in days"):
         read_sample(Table({"ra": [1.0], "dec": [1.0], "start": [1.0] * u.s}))
@@ -171,5 +171,5 @@ def test_wrong_units_are_refused():
 
 def test_no_file_is_read_where_that_is_forbidden(tmp_path):
     write(tmp_path / "sample.csv", "csv")
-    with pytest.raises(CriteriaError, match="no sample"):
+    with pytest.raises(CriteriaError, match="not a sample"):
         read_sample(tmp_path / "sample.csv", files=False)

@@ -30,7 +30,7 @@ def service():
 @pytest.fixture
 def waits(monkeypatch):
     waited = []
-    monkeypatch.setattr("daxa.query.services.time.sleep", waited.append)
+    monkeypatch.setattr("daxa.query.exchange.time.sleep", waited.append)
     return waited
 
 

@@ -72,7 +72,7 @@ def service():
 
 @pytest.fixture
 def waits(monkeypatch):
-    monkeypatch.setattr("daxa.query.services.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("daxa.query.exchange.time.sleep", lambda _seconds: None)
 
 
 def kept_file(settings) -> Path:

@@ -33,7 +33,7 @@ def row(obs_id, **values):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("daxa.query.services.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("daxa.query.exchange.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_the_file_says_that_an_end_may_be_an_estimate():
 def test_a_table_is_read_through_passing_trouble_of_the_observatory(fault, tmp_path, monkeypatch):
     """An overloaded service, an internal error, a dropped connection: the answer is that of a quiet day."""
     waited = []
-    monkeypatch.setattr("daxa.query.services.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr("daxa.query.exchange.time", SimpleNamespace(sleep=waited.append))
     spec, row = find_mission("chandra"), BY_MISSION["chandra"] | {"status": "archived", "grating": "NONE"}
     with Observatory(tmp_path / "tree", {"chanmaster": [row]}, faults=[fault]) as server:
         answer = fetch_table(spec, settings_of(server, tmp_path))

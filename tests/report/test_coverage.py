@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 import daxa
-from daxa.errors import ArchiveError, CriteriaError
+from daxa.errors import ArchiveError, CriteriaError, NotPossible
 from daxa.missions.tiling import find_tile
 from daxa.report import coverage as room
 from daxa.report.coverage import COLUMNS
@@ -172,9 +172,32 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_not_lost(own_archive, sampl
         assert set(found.table["obs_id"]) == {one.obs_id for one in FIELDS} - {"0012345610"}
 
 
+def test_sky_that_nothing_measured_has_no_limit(own_archive, sample):
+    """One map with NaN around its field is read as one with zeros; one of last resort tells counts alone."""
+    before = own_archive.coverage(sample).table
+    for one, change in ((FIELDS[0], None), (FIELDS[1], "FIELD")):
+        path = image_of(own_archive, one)[1]
+        seconds, header = fits.getdata(path), fits.getheader(path)
+        if change:
+            header["EXPMETH"] = change
+        else:
+            seconds = np.where(seconds > 0, seconds, np.nan)
+        fits.PrimaryHDU(seconds, header).writeto(path, overwrite=True)
+    found = own_archive.coverage(sample)
+    assert not found.failures
+    same = found.table["obs_id"] != FIELDS[1].obs_id
+    pd.testing.assert_frame_equal(found.table[same], before[same])
+    unmeasured = found.table[~same]
+    assert len(unmeasured) > 10
+    assert unmeasured["quality"].str.contains("not-measured").all()
+    assert unmeasured[["limit", "rate", "exposure"]].isna().all(axis=None)
+    with pytest.raises(NotPossible, match=FIELDS[1].obs_id):
+        own_archive.mosaic(own_archive.layout.root.parent / "mosaic", missions=["xmm"], band=(0.5, 2.0))
+
+
 def test_what_is_not_there_is_named(own_archive, sample):
     for asked, kind, told in (
-        ({"missions": ["nustar"]}, CriteriaError, "chandra, xmm"),
+        ({"missions": ["nustar"]}, CriteriaError, "xmm, chandra"),
         ({"instruments": ["PN"]}, CriteriaError, "ACIS, M1, M2"),
         ({"bands": [(0.5, 3.0)]}, CriteriaError, "0.5-2 keV, 2-10 keV"),
         ({"obs_ids": ["0404910601"]}, ArchiveError, "daxa ls"),

@@ -141,3 +141,18 @@ def test_a_task_that_comes_back_goes_to_a_worker_that_was_idle(tmp_path):
         flag = tmp_path / f"flag{i}"
         tasks = [task("1"), task("2", action="die_once", flag=str(flag), wait=0.1)]
         assert {status for status, _ in statuses(run_stage(stage(root, tasks))).values()} == {"done"}
+
+
+def test_a_stage_of_a_moment_starts_one_worker(tmp_path):
+    pids = tmp_path / "pids"
+    tasks = [task(obs_id, pids=str(pids)) for obs_id in (ID, *OTHERS)]
+    run_stage(stage(tmp_path, tasks, workers=4))
+    assert len(set(pids.read_text().split())) == 1
+
+
+def test_a_stage_that_lasts_uses_all_its_workers(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    tasks = [task(f"{i:05d}", action="meet", place=str(place), workers=3) for i in range(6)]
+    assert set(statuses(run_stage(stage(tmp_path, tasks, workers=3))).values()) == {("done", "new observation")}
+    assert len(list(place.iterdir())) == 3

@@ -6,9 +6,11 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -142,3 +144,45 @@ def test_killing_workers_at_random_does_not_change_a_byte(tmp_path):
     nothing_runs(mark)
     run_stage(stage(tmp_path / "reference", [task(name, **values) for name, values in parameters]))
     assert contents(tmp_path / "run") == contents(tmp_path / "reference")
+
+
+def renames_until_killed(root: Path, tasks: list, at: int) -> bool:
+    """Run a stage in a child that dies just before its rename number `at`; whether it did."""
+    if not (child := os.fork()):
+        left = [at]
+
+        def watch(event: str, arguments: tuple) -> None:
+            if event == "os.rename":
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        try:
+            run_stage(stage(root, tasks, workers=1))
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) < 0
+
+
+def test_a_kill_between_writing_and_any_rename_loses_nothing(tmp_path):
+    old, new = [task("0093640901")], [task("0093640901", version="2")]
+    run_stage(stage(tmp_path / "whole", old, workers=1))
+    run_stage(stage(tmp_path / "whole", new, workers=1))
+    killed = 0
+    for at in range(1, 20):
+        root = tmp_path / str(at)
+        run_stage(stage(root, old, workers=1))
+        if not renames_until_killed(root, new, at):
+            break
+        killed += 1
+        run_stage(stage(root, new, workers=1))
+        for part in ("data", "ledger"):
+            assert contents_below(root / part) == contents_below(tmp_path / "whole" / part), at
+    assert killed >= 3
+
+
+def contents_below(root: Path) -> dict[str, bytes]:
+    """Every file; parts of a table that a killed writer left are ignored by Git, and go in time."""
+    files = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".part"]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DataError
-from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.ledger import read_columns, read_ledger, write_ledger
 from daxa.run.rows import check_obs_id, check_path, row_as_plain
 from daxa.run.task import LedgerRow, ProductFile
 from tests.run.strategies import rows
@@ -142,12 +142,76 @@ def test_hostile_rows_are_refused(tmp_path, change):
         read_ledger(tmp_path / "hostile")
 
 
+ALL = {"outcome", "reason", "fingerprint", "parts", "path", "size", "sha256", "science"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(rows, max_size=5, unique_by=lambda row: row.obs_id), st.integers(0, 4))
+def test_columns_hold_what_rows_hold(found, chosen):
+    with TemporaryDirectory() as place:
+        path = Path(place) / "xmm-clean.parquet"
+        write(path, found)
+        assert as_rows(read_columns(path, ALL)) == read_ledger(path)
+        wanted = {row.obs_id for row in found[:chosen]}
+        only = {obs_id: row for obs_id, row in read_ledger(path).items() if obs_id in wanted}
+        assert as_rows(read_columns(path, ALL, obs_ids=wanted)) == only
+        assert read_columns(path, {"outcome"}).path == []
+
+
+def as_rows(columns) -> dict[str, LedgerRow]:
+    spans = [slice(*columns.offsets[at : at + 2]) for at in range(len(columns.obs_id))]
+    files = list(map(ProductFile, columns.path, columns.size, columns.sha256, columns.science))
+    texts = zip(columns.obs_id, columns.outcome, columns.reason, columns.fingerprint, columns.parts, strict=True)
+    return {row[0]: LedgerRow(*row, tuple(files[span])) for row, span in zip(texts, spans, strict=True)}
+
+
+def test_one_observation_is_read_without_the_others(tmp_path, monkeypatch):
+    path = tmp_path / "ledger"
+    write(path, [LedgerRow(f"{i:05d}", "done", "", "c" * 64, "{}", (FILE,)) for i in range(1200)])
+    read = []
+    real = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_groups", lambda *args, **how: read.append(args[1]) or real(*args, **how)
+    )
+    assert as_rows(read_columns(path, ALL, obs_ids={"00700"})) == {"00700": read_ledger(path)["00700"]}
+    assert read[0] == [1]
+    assert as_rows(read_columns(path, ALL, obs_ids={"x"})) == {}
+
+
+@pytest.mark.parametrize("name", ["climbing obs_id", "empty obs_id", "null obs_id", "outcome", "null files"])
+def test_columns_that_cannot_be_are_refused(tmp_path, name):
+    write(tmp_path / "schema", ROWS)
+    table = pa.Table.from_pylist(
+        [row_as_plain(ROWS[0]) | HOSTILE[name]], schema=pq.read_table(tmp_path / "schema").schema
+    )
+    pq.write_table(table, tmp_path / "hostile")
+    with pytest.raises(DataError):
+        read_columns(tmp_path / "hostile", ALL)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t.drop(["outcome"]), lambda t: t.drop(["obs_id"]), lambda t: t.drop(["files"])]
+)
+def test_tables_that_are_no_ledger_are_refused(tmp_path, change):
+    write(tmp_path / "ours", ROWS)
+    pq.write_table(change(pq.read_table(tmp_path / "ours")), tmp_path / "other")
+    with pytest.raises(DataError, match="no ledger"):
+        read_columns(tmp_path / "other", ALL)
+    number = pq.read_table(tmp_path / "ours")
+    number = number.set_column(2, "reason", pa.array([1, 2, 3]))
+    pq.write_table(number, tmp_path / "other")
+    with pytest.raises(DataError, match="column reason"):
+        read_columns(tmp_path / "other", ALL)
+
+
 def test_an_obs_id_twice_is_refused(tmp_path):
     write(tmp_path / "ours", ROWS)
     table = pq.read_table(tmp_path / "ours")
     pq.write_table(pa.concat_tables([table, table]), tmp_path / "twice")
     with pytest.raises(DataError, match="twice"):
         read_ledger(tmp_path / "twice")
+    with pytest.raises(DataError, match="twice"):
+        read_columns(tmp_path / "twice", ALL)
     with pytest.raises(ValueError, match="one row per ObsID"):
         write(tmp_path / "new", [ROWS[0], ROWS[0]])
 

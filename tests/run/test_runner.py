@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.errors import ArchiveError, DataError, ServiceError, StorageError
+from daxa.errors import ArchiveError, DataError, ServiceError, StorageError, UntrustedArchive
 from daxa.run.equality import file_digests
 from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
@@ -90,24 +90,91 @@ def test_only_what_is_new_or_changed_runs(tmp_path):
 def test_what_is_not_selected_any_more_goes(tmp_path):
     run_stage(stage(tmp_path, [task(obs_id) for obs_id in IDS]))
     products = tmp_path / "data" / "clean"
-    (products / "stray.txt").write_text("stray")
     (products / ".hidden").mkdir()
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").write_text("precious")
-    (products / "link").symlink_to(outside)
+    (products / ".DS_Store").write_bytes(b"litter")
+    # Of another version, whose ledger is not here: its manifest says that it is daxa's.
+    shutil.copytree(products / IDS[3], products / "0000000099")
+    manifest = (products / IDS[3] / "manifest.json").read_text()
+    (products / "0000000099" / "manifest.json").write_text(manifest.replace(IDS[3], "0000000099"))
     outcomes = statuses(run_stage(stage(tmp_path, [task(IDS[0])], skipped={IDS[1]: "input.failed"})))
     assert outcomes[IDS[1]] == ("skipped", "input.failed")
-    assert {outcomes[name] for name in (IDS[2], IDS[3], "stray.txt", ".hidden", "link")} == {
-        ("removed", "not selected")
-    }
+    gone = (IDS[2], IDS[3], "0000000099", ".hidden", ".DS_Store")
+    assert {outcomes[name] for name in gone} == {("removed", "not selected")}
     assert [path.name for path in products.iterdir()] == [IDS[0]]
-    assert (outside / "precious").read_text() == "precious"
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == [f"{IDS[0]}.log", f"{IDS[1]}.log"]
     assert {row.obs_id: row.outcome for row in read_ledger(tmp_path / "ledger" / "xmm-clean.parquet").values()} == {
         IDS[0]: "done",
         IDS[1]: "skipped",
     }
+
+
+def put(place: Path, text: str = "mine") -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+
+
+STRAYS = {
+    "beside the observations": lambda products: put(products / "notes.txt"),
+    "a directory": lambda products: put(products / "plots" / "notes.txt"),
+    "in a kept observation": lambda products: put(products / IDS[0] / "notes.txt"),
+    "deep in one": lambda products: put(products / IDS[0] / "PPS" / "notes.txt"),
+    "in one that is done again": lambda products: put(products / IDS[1] / "notes.txt"),
+    "in one that is not selected": lambda products: put(products / IDS[2] / "notes.txt"),
+    "in one that is skipped": lambda products: put(products / IDS[3] / "notes.txt"),
+    "a link": lambda products: (products / "notes.txt").symlink_to(products / IDS[0]),
+    "a foreign manifest": lambda products: put(products / "notes.txt" / "manifest.json", '{"obs_id": "x"}'),
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS)
+def test_what_daxa_did_not_make_is_never_removed(tmp_path, stray):
+    run_stage(stage(tmp_path, [task(obs_id) for obs_id in IDS]))
+    stray(tmp_path / "data" / "clean")
+    before = contents(tmp_path)
+    wanted = stage(tmp_path, [task(IDS[0]), task(IDS[1], version="2")], skipped={IDS[3]: "input.failed"})
+    with pytest.raises(ArchiveError, match=r"notes\.txt") as caught:
+        run_stage(wanted)
+    assert caught.value.code == "archive.stray-files"
+    assert "notes.txt" in caught.value.remedy
+    assert contents(tmp_path) == before, "nothing was begun"
+    for path in (tmp_path / "data" / "clean").rglob("notes.txt"):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert statuses(run_stage(wanted))[IDS[1]][0] == "done"
+
+
+def test_a_note_that_comes_while_the_stage_runs_stays(tmp_path):
+    products = tmp_path / "data" / "clean"
+    run_stage(stage(tmp_path, [task(IDS[0])]))
+    note = products / IDS[0] / "notes.txt"
+    with pytest.raises(ArchiveError, match=r"notes\.txt"):
+        run_stage(stage(tmp_path, [task(IDS[0], version="2", action="note", note=str(note))]))
+    assert note.read_text() == "mine"
+    note.unlink()
+    run_stage(stage(tmp_path, [task(IDS[0], version="2")]))
+
+
+@pytest.mark.parametrize("component", ["data/clean", "data", "scratch"])
+def test_no_link_is_followed_to_where_something_is_removed(tmp_path, component):
+    tasks = [task(obs_id) for obs_id in IDS[:2]]
+    run_stage(stage(tmp_path, tasks))
+    outside = tmp_path / "outside"
+    (tmp_path / component).rename(outside)
+    put(outside / "thesis" / "chapter.tex")
+    (tmp_path / component).symlink_to("outside" if "/" not in component else "../outside")
+    before = {path: path.lstat().st_ino for path in outside.rglob("*")}
+    with pytest.raises((UntrustedArchive, ArchiveError)):
+        run_stage(stage(tmp_path, [task(IDS[0], version="2")]))
+    assert {path: path.lstat().st_ino for path in outside.rglob("*")} == before
+
+
+def test_fetched_files_that_no_ledger_names_stay(tmp_path):
+    run_stage(stage(tmp_path, [task(IDS[0])], keep_absent=True))
+    products = tmp_path / "data" / "clean"
+    put(products / IDS[1] / "PPS" / "list.dat", "brought for another version")
+    put(products / "notes.txt")
+    assert statuses(run_stage(stage(tmp_path, [task(IDS[0], version="2")], keep_absent=True)))[IDS[0]][0] == "done"
+    assert (products / IDS[1] / "PPS" / "list.dat").exists()
+    assert (products / "notes.txt").exists()
 
 
 def test_an_empty_stage_leaves_an_empty_directory(tmp_path):
@@ -126,7 +193,7 @@ DAMAGES = {
     "deleted directory": (shutil.rmtree, "product missing"),
     "truncated": (lambda place: os.truncate(place / "events.dat", 5), "product damaged"),
     "same size, other content": (lambda place: same_size(place / "events.dat"), "product damaged"),
-    "stray file": (lambda place: (place / "PPS" / "stray.dat").write_text("stray"), "product damaged"),
+    "litter": (lambda place: (place / "PPS" / ".DS_Store").write_text("stray"), "product damaged"),
     "manifest edited": (lambda place: same_size(place / "manifest.json"), "product damaged"),
 }
 

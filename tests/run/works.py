@@ -73,6 +73,10 @@ def act_data(task: Task, target: Path, parameters: dict) -> None:
     raise DataError("no-events", f"{task.obs_id} has no events", remedy="choose another")
 
 
+def act_note(task: Task, target: Path, parameters: dict) -> None:
+    Path(parameters["note"]).write_text("mine")
+
+
 def act_bug(task: Task, target: Path, parameters: dict) -> None:
     raise ZeroDivisionError("a bug")
 
@@ -109,6 +113,15 @@ def act_die_once(task: Task, target: Path, parameters: dict) -> None:
 
 def act_sleep(task: Task, target: Path, parameters: dict) -> None:
     time.sleep(parameters.get("seconds", 600))
+
+
+def act_meet(task: Task, target: Path, parameters: dict) -> None:
+    """Wait until as many workers as asked for are there."""
+    place = Path(parameters["place"])
+    (place / str(os.getpid())).touch()
+    end = time.monotonic() + 60
+    while len(list(place.iterdir())) < parameters["workers"] and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def act_spawn(task: Task, target: Path, parameters: dict) -> None:

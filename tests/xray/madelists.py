@@ -66,7 +66,15 @@ def _hrc(name: str, status: str, crpix: float, last: int) -> MadeList:
     free = [place for place, sign in enumerate(status, 1) if sign == "x"]
     held = [place for place, sign in enumerate(status, 1) if sign == "0"]
     return MadeList(
-        {"TELESCOP": "CHANDRA", "INSTRUME": "HRC", "DETNAM": name, "OBS_ID": "1234", "DTCOR": 0.991},
+        {
+            "TELESCOP": "CHANDRA",
+            "INSTRUME": "HRC",
+            "DETNAM": name,
+            "OBS_ID": "1234",
+            "DTCOR": 0.991,
+            "SIM_Z": 126.98,
+            "ROLL_NOM": 30.0,
+        },
         {"status": Choice("32X", (0, *(bits(32, p) for p in free)), tuple(bits(32, p) for p in held))},
         pi="pi",
         energies=("I", 0, 1023),
@@ -97,7 +105,7 @@ def _erosita(mode: str, obs_id: str) -> MadeList:
     )
 
 
-_SUZAKU_STATUS = Choice("J", (0, 1, 65536, 524286), (524287, 524288, 1 << 20))
+_SUZAKU_STATUS = Choice("J", (0, 1, 65536, 524287), (524288, 1 << 20, (1 << 30) + 1))
 _CCD = (0, 2, 3, 4, 6)
 
 MADE = {
@@ -121,9 +129,13 @@ MADE = {
     "nicer": MadeList(
         {"TELESCOP": "NICER", "INSTRUME": "XTI", "OBS_ID": "1034200101", "DATAMODE": "PHOTON"},
         {
-            "EVENT_FLAGS": Choice("8X", (0, bits(8, 4), bits(8, 3)), (bits(8, 7), bits(8, 8))),
+            "EVENT_FLAGS": Choice(
+                "8X",
+                (bits(8, 4), bits(8, 3, 4), bits(8, 4, 5)),
+                (0, bits(8, 5), bits(8, 4, 6), bits(8, 4, 7), bits(8, 4, 8)),
+            ),
         },
-        energies=("I", 25, 1500),
+        energies=("I", 20, 1500),
         band=(40, 199),
         clock={"MJDREFI": 56658, "MJDREFF": 7.775925925925930e-4, "TIMESYS": "TT", "TIMEZERO": -1.0},
     ),

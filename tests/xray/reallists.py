@@ -48,8 +48,8 @@ UNMAPPED = {"rosat-us800282p": RealList("rosat/rosat.evt", 15.0, (52, 201), {0: 
 FORBIDDEN_BITS = {
     "xmm": ("FLAG", range(32)),
     "chandra": ("status", range(32)),
-    # b0000xxx00xxxx000 counts from the highest bit: bits 15-12, 8, 7, 2-0 must be clear.
-    "nustar": ("STATUS", (15, 14, 13, 12, 8, 7, 2, 1, 0)),
+    # b000000000x0xx000 counts from the highest bit: all but bits 6, 4 and 3 must be clear.
+    "nustar": ("STATUS", (15, 14, 13, 12, 11, 10, 9, 8, 7, 5, 2, 1, 0)),
 }
 FORBIDDEN_VALUES = {
     "xmm": {"PATTERN": (*range(13, 32), 255)},

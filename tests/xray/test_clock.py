@@ -50,7 +50,7 @@ def test_what_is_assumed_is_said():
 @pytest.mark.parametrize(("system", "scale"), [("TT", "tt"), ("tdb", "tdb"), ("UTC", "utc"), ("TAI", "tai")])
 def test_time_systems(system, scale):
     clock, assumed = clock_of(MJDREF=5e4, TIMESYS=system)
-    assert (clock.scale, assumed) == (scale, ())
+    assert (clock.scale, len(assumed)) == (scale, int(scale == "utc"))
 
 
 def test_dates_keep_nanoseconds():

@@ -15,8 +15,9 @@ from daxa.xray.detection.background import estimate_background
 from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.psf import gaussian_psf, psf_for
 from daxa.xray.detection.psffit import Fit, Scene, source_image
-from daxa.xray.detection.sources import COLUMNS, read_regions, region_mask
+from daxa.xray.detection.sources import COLUMNS
 from daxa.xray.detection.wavelet import LADDER
+from daxa.xray.lists.regions import read_regions, region_mask
 
 SIDE = 192
 PSF = psf_for("M1", 4.35, axis=(SIDE / 2, SIDE / 2))

@@ -249,15 +249,15 @@ def test_damaged_compression_is_an_error(real_data, tmp_path, harm):
     assert problem.value.code == "data.damaged"
 
 
-def test_scaled_columns_are_refused_only_when_used(real_data, tmp_path):
+def test_scaled_columns_hold_unsigned_numbers(real_data, tmp_path):
     path = altered(
         real_data, tmp_path, "xmm-0404910601-m1", (b"TLMIN8  =                    0", b"TZERO8  =                32768")
     )
+    plain = open_events(real_data / LISTS["xmm-0404910601-m1"].path)
     events = open_events(path)
     assert events.column("PI").dtype == ">i2"
-    with pytest.raises(DataError) as problem:
-        events.column("PHA")
-    assert problem.value.code == "data.column-type"
+    assert events.column("PHA").dtype == "u2"
+    assert np.array_equal(events.column("PHA"), plain.column("PHA").astype(np.int64) + 32768)
 
 
 def test_world_coordinates_written_as_text_and_fallback(real_data, tmp_path):

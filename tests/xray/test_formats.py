@@ -127,7 +127,7 @@ def test_modes_without_images(key, cards):
 
 
 SCREENED_BY_THE_ARCHIVE = {
-    "rosat": {"PSPC", "PSPCB", "PSPCC"},
+    "rosat": {"PSPC", "PSPCB", "PSPCC", "HRI"},
     "rass": {"PSPC"},
     "asca": {"GIS2", "GIS3"},
     "ixpe": {"DU1", "DU2", "DU3"},

@@ -16,6 +16,7 @@ from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.screening import rules_cfitsio
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.lists.events import open_events
+from tests.xray.madelists import make_list
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows
 
 GOLDEN = "xmm/0404910601/images/0404910601_mos1_exp1-0.50-2.00keVimg.fits"
@@ -184,6 +185,22 @@ def test_a_pixel_that_is_no_multiple_is_refused(real_data, pixel):
     with pytest.raises(NotPossible) as refusal:
         grid_for(events, pixel)
     assert refusal.value.code == "impossible.pixel"
+
+
+def test_an_image_that_no_memory_holds_is_refused(tmp_path):
+    """Limits of a header that go far, and an event at each end: 12864 pixels a side."""
+    from dataclasses import replace
+
+    events = open_events(make_list("swift-pc", tmp_path / "list.fits"))
+    rows = events.rows[:2].copy()
+    for name in events.sky.columns:
+        rows[name] = (1, 12860)
+    wide = replace(events, rows=rows, sky_grid=replace(events.sky, limits=((1, 12864), (1, 12864))))
+    with pytest.raises(NotPossible, match=r"12\d\d\d x 12\d\d\d pixels") as refusal:
+        grid_for(wide, events.sky.pixel_arcsec, Cut((), {0: np.array([[-1e12, 1e12]])}))
+    assert refusal.value.code == "impossible.image-size"
+    assert "images.pixel" in refusal.value.remedy
+    assert grid_for(wide, 2 * events.sky.pixel_arcsec, Cut((), {0: np.array([[-1e12, 1e12]])})).nx < 6600
 
 
 def test_a_list_without_sky_makes_no_image(real_data, tmp_path):

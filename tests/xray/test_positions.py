@@ -230,3 +230,30 @@ def test_errors_are_those_of_gehrels(counts):
 def test_chances_are_those_of_scipy():
     counts, background = np.arange(30), np.linspace(0.01, 12, 30)
     np.testing.assert_allclose(chance_of(counts, background), poisson.sf(counts - 1, background), rtol=1e-10)
+
+
+def test_undefined_exposure_is_none(field):
+    """NaN in a map, and in the counts where nothing was seen, is what 0 is."""
+    away = ~(field.exposure > 0)
+    counts = np.where(away & (field.counts == 0), np.nan, field.counts)
+    undefined = replace(field, exposure=np.where(away, np.nan, field.exposure), counts=counts)
+    ra, dec = scattered(field, 200, seed=8)
+    rows, defined = coverage_at(ra, dec, undefined), coverage_at(ra, dec, field)
+    for name in rows.dtype.names:
+        np.testing.assert_array_equal(rows[name], defined[name])
+    assert (rows["flag"][rows["exposure"] == 0] & Quality.OUTSIDE).all()
+
+
+def test_a_map_of_last_resort_gives_no_limit(products, tmp_path):
+    image, expmap = products
+    with fits.open(expmap) as hdus:
+        hdus[0].header["EXPMETH"] = "FIELD"
+        hdus.writeto(tmp_path / "expmap.fits")
+    field = read_field(image, tmp_path / "expmap.fits")
+    ra, dec = scattered(field, 200, seed=9)
+    rows, measured = coverage_at(ra, dec, field), coverage_at(ra, dec, read_field(image, expmap))
+    assert (rows["flag"] & Quality.NOT_MEASURED).all()
+    for name in ("limit", "rate", "exposure"):
+        assert np.isnan(rows[name]).all()
+    np.testing.assert_array_equal(rows["counts"], measured["counts"])
+    assert np.isfinite(measured["limit"]).any()

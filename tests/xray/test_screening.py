@@ -92,7 +92,7 @@ def test_an_unreadable_flag_word_is_an_error(real_data, text):
 def test_the_nustar_mask_is_the_expression_of_nuscreen():
     rule = next(rule for rule in STANDARD["nustar", "FPMA"] if rule.column == "STATUS")
     pattern = re.search("b[01x]+", rules_cfitsio([rule]))[0]
-    assert pattern == "b0000xxx00xxxx000"
+    assert pattern == "b000000000x0xx000"
 
 
 def test_bit_columns_count_from_the_first_bit(real_data):
@@ -151,9 +151,9 @@ def test_the_mission_s_tool_has_words_for_every_standard_rule(key):
         (("chandra", "HRC-I"), "[status=xxxxxx00xxxx0xxx00000000x0000000]"),
         (("chandra", "HRC-S"), "[status=xxxxxx00xxxx0xxx0000x000x00000xx]"),
         (("erass1", "MERGED"), "flag=0xc00fff30 pattern=15"),
-        (("nustar", "FPMB"), "(STATUS == b0000xxx00xxxx000) && (SHIELD == 0) && (GRADE >= 0 && GRADE <= 26)"),
+        (("nustar", "FPMB"), "(STATUS == b000000000x0xx000) && (SHIELD == 0) && (GRADE >= 0 && GRADE <= 26)"),
         (("swift", "XRT", "WT"), "(GRADE >= 0 && GRADE <= 2) && (STATUS == b0000000000000000)"),
-        (("nicer", "XTI"), "(EVENT_FLAGS == bxxxxxx00) && (PI >= 25 && PI <= 1500)"),
+        (("nicer", "XTI"), "(EVENT_FLAGS == bxxx1xxxx) && (EVENT_FLAGS == bxxxxx000) && (PI >= 20 && PI <= 1500)"),
     ],
 )
 def test_expressions_are_those_that_the_missions_publish(key, expression):

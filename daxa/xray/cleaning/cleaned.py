@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.lightcurve import time_cards
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
+from daxa.xray.cleaning.spans import assumption_cards, restate_span, span_cards
 from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.lists.formats import card_number, card_text
@@ -33,7 +35,8 @@ _BLOCK = 2880
 _VOLATILE = ("HISTORY", "DATE", "CHECKSUM", "DATASUM")
 _STALE = re.compile(r"TD(?:MIN|MAX)\d+", re.ASCII)
 _EPIC_GTI = re.compile(r"GTI\d{5}", re.ASCII)
-_OTHER_GTI = re.compile(r"GTI\d?|STDGTI", re.ASCII)
+_OTHER_GTI = re.compile(r"GTI\d?|STDGTI|SRC_GTI", re.ASCII)
+_ASSUMED = re.compile(r"ASSUME\d+", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
     """
     keep = [np.flatnonzero(select(events, cut, rows)) for rows in events.chunks()]
     count = sum(map(len, keep))
-    times = _time_values(events, cut)
+    times, span = _time_values(events, cut), span_cards(events, cut.gtis)
     units = _units(events.path)
     tables = list(_gti_tables(events, cut))
     name = card_text(events.header, "EXTNAME").upper()
@@ -84,12 +87,16 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                     _write_tables(out, tables)
                 placed = True
             elif unit.name == name:
+                heap = _heap(source, unit, header)
                 header["NAXIS2"] = count
-                _write_events(out, events, _events_header(header, events, cut, times, cards), keep)
+                stated = {**assumption_cards(events), **cards}
+                _write_events(out, _events_header(header, events, cut, times, stated), _kept(events, keep), heap)
             else:
                 for key in times:
                     if key in header:
                         header[key] = times[key][0]
+                if not unit.name or unit.name == "PRIMARY":
+                    restate_span(header, span, always=False)
                 out.write(header.tostring().encode("ascii"))
                 source.seek(unit.start)
                 _copy(source, out, unit.size)
@@ -178,11 +185,29 @@ def _padded(out: BinaryIO, size: int) -> None:
     out.write(bytes(-size % _BLOCK))
 
 
-def _write_events(out: BinaryIO, events: EventList, header: fits.Header, keep: list[np.ndarray]) -> None:
+def _heap(source: BinaryIO, unit: _Unit, header: fits.Header) -> bytes:
+    """The values of columns of variable length, to which the rows point; all of them are kept."""
+    rows = int(unit.header["NAXIS1"]) * int(unit.header["NAXIS2"])
+    first = int(unit.header.get("THEAP", rows))
+    size = max(int(unit.header.get("PCOUNT", 0)) - (first - rows), 0)
+    header["PCOUNT"] = size
+    if "THEAP" in header:
+        del header["THEAP"]
+    source.seek(unit.start + first)
+    heap = source.read(size)
+    if len(heap) != size or first < rows:
+        raise DataError("truncated", f"{source.name} ends too early", remedy="fetch the observation again")
+    return heap
+
+
+def _kept(events: EventList, keep: list[np.ndarray]) -> Iterator[bytes]:
+    return (rows[index].tobytes() for rows, index in zip(events.chunks(), keep, strict=True))
+
+
+def _write_events(out: BinaryIO, header: fits.Header, blocks: Iterator[bytes], heap: bytes) -> None:
     out.write(header.tostring().encode("ascii"))
     size = 0
-    for rows, index in zip(events.chunks(), keep, strict=True):
-        block = rows[index].tobytes()
+    for block in chain(blocks, (heap,)):
         out.write(block)
         size += len(block)
     _padded(out, size)
@@ -195,15 +220,13 @@ def _events_header(
     times: Mapping[str, tuple[float, str]],
     cards: Mapping[str, tuple[object, str]],
 ) -> fits.Header:
-    if header.get("PCOUNT", 0) != 0:
-        raise DataError(
-            "variable-columns",
-            f"{events.path.name} has columns of variable length, which are not cleaned natively",
-            remedy="use mission software for this observation",
-        )
     # Ours go to the end, also when they stood in the list, so that cleaning twice gives the same bytes.
-    for key in [key for key in header if _STALE.fullmatch(key) or key in {"SCREENIN", "CUTID", *cards}]:
+    ours = {"SCREENIN", "CUTID", *cards}
+    for key in [key for key in header if _STALE.fullmatch(key) or _ASSUMED.fullmatch(key) or key in ours]:
         del header[key]
+    if events.obs_id and not any(key in header for key in events.format.obs_id_cards):
+        header["OBS_ID"] = events.obs_id
+    restate_span(header, span_cards(events, cut.gtis))
     for key, value in times.items():
         # An archive's own comment says the same in its own words.
         header[key] = value[0] if key in header else value

@@ -143,13 +143,20 @@ def chosen(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
 
 
 def positions_valid(events: EventList, rows: np.ndarray) -> np.ndarray:
-    """Which rows have a sky position, booleans of shape (n,)."""
+    """Which rows have a sky position within the legal range of the columns, booleans of shape (n,)."""
     valid = np.ones(len(rows), dtype=bool)
-    for name, null in zip(events.sky.columns, events.sky.nulls, strict=True):
-        values = read_column(rows, name)
+    sky = events.sky
+    for name, null, (first, last) in zip(sky.columns, sky.nulls, sky.limits, strict=True):
+        values = in_machine_order(read_column(rows, name))
         if values.dtype.kind == "f":
-            valid &= np.isfinite(values)
-        elif null is not None:
+            # NaN is in no range.
+            valid &= (values >= first - 0.5) & (values < last + 0.5)
+            continue
+        if np.iinfo(values.dtype).min < first:
+            valid &= values >= first
+        if np.iinfo(values.dtype).max > last:
+            valid &= values <= last
+        if null is not None and first <= null <= last:
             valid &= values != null
     return valid
 

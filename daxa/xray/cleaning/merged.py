@@ -19,6 +19,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.lists import gti
+from daxa.xray.lists.clock import compare_clocks
 from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.tables import Table
@@ -31,7 +32,6 @@ _FILTER = ("FILTER", "GRATING")
 _PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
 """What only the name of the archive's file tells: NuSTAR's observing mode, ACIS's interleaved frames."""
 
-_CLOCK = ("MJDREF", "MJDREFI", "MJDREFF", "TIMEZERO", "TIMESYS")
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 """Tables whose rows all parts contribute."""
 
@@ -123,11 +123,18 @@ def _differences(first: EventList, other: EventList) -> list[str]:
         differs.append("one is imaging, the other timing")
     elif first.sky_grid != other.sky_grid:
         differs.append("their sky coordinates differ")
-    if first.rows.dtype != other.rows.dtype:
+    if first.rows.dtype != other.rows.dtype or _scales(first) != _scales(other):
         differs.append("their columns differ")
-    if any(first.header.get(key) != other.header.get(key) for key in _CLOCK):
-        differs.append("their clocks differ")
+    problem, _ = compare_clocks(other.header, first.clock, first.header, first.primary, other.primary)
+    if problem or first.clock.unit != other.clock.unit:
+        differs.append(f"their clocks differ: the second {problem or 'has another unit'}")
     return differs
+
+
+def _scales(events: EventList) -> list[dict | None]:
+    """How the columns are scaled, which types of rows do not compare."""
+    fields = events.rows.dtype.fields or {}
+    return [dict(kind.metadata) if kind.metadata else None for kind, *_ in fields.values()]
 
 
 def merge_events(

@@ -179,7 +179,7 @@ def _axis_mask(axis: Axis, values: np.ndarray, tables: Sequence[Table]) -> np.nd
         return (bits[:, places] == [int(pattern[place]) for place in places]).all(axis=1)
     if axis.bits:
         fixed, wanted = _bit_values(axis.bits, values.dtype.itemsize * 8)
-        return (values.astype(np.int64) & fixed) == wanted
+        return (values.astype(np.uint64) & np.uint64(fixed)) == np.uint64(wanted)
     allowed = np.zeros(len(values), dtype=bool)
     for lo, hi in axis.ranges:
         allowed |= (values >= (-np.inf if lo is None else lo)) & (values <= (np.inf if hi is None else hi))

@@ -132,8 +132,9 @@ def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, 
     name = f"{rule.column}+{rule.plus[1]!r}*{rule.plus[0]}" if rule.plus else rule.column
     text, form = "", ""
     match rule.op:
-        case "bits_clear":
-            pattern = "".join("0" if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
+        case "bits_clear" | "bits_set":
+            wanted = "0" if rule.op == "bits_clear" else "1"
+            pattern = "".join(wanted if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
             text, form = f"b{pattern}", "X"
         case "places_clear":
             places = range(1, _bits_in(header, rule.column) + 1)

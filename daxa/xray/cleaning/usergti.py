@@ -15,6 +15,7 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
+from daxa.xray.lists.clock import compare_clocks, seconds_per_unit
 from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.gti import intersect, normalise, union
@@ -26,8 +27,6 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _NAME = re.compile(r"[A-Z]*GTI\w*", re.ASCII)
 _COMMENT = ("#", "!", ";")
 _MOST_BYTES = 1 << 26
-_SAME_CLOCK = 1e-9
-"""Days: reference times that differ by less are equal but for their writing in one card or two."""
 
 _REMEDY = "write lines of a start and a stop in seconds of the event list's own clock, or a FITS table START, STOP"
 
@@ -104,12 +103,12 @@ def read_user_gti(path: Path, events: EventList) -> dict[int, np.ndarray]:
         start = stream.read(6)
     if start != b"SIMPLE" and start[:2] != b"\x1f\x8b":
         return dict.fromkeys(chips, _from_text(path))
-    _, tables = read_tables(path)
+    primary, tables = read_tables(path)
     if any(table.name == "EVENTS" for table in tables):
         other = open_events(path)
-        _check_clock(path, other.header, events)
+        _check_clock(path, other.header, primary, events)
         return {chip: good for chip, good in other.gtis.items() if chip in events.gtis}
-    return _from_tables(path, tables, events)
+    return _from_tables(path, primary, tables, events)
 
 
 def _from_text(path: Path) -> np.ndarray:
@@ -131,7 +130,7 @@ def _from_text(path: Path) -> np.ndarray:
     return _checked(path, np.array(pairs).reshape(-1, 2))
 
 
-def _from_tables(path: Path, tables: Sequence[Table], events: EventList) -> dict[int, np.ndarray]:
+def _from_tables(path: Path, primary: fits.Header, tables: Sequence[Table], events: EventList) -> dict[int, np.ndarray]:
     found: dict[int, list[np.ndarray]] = {chip: [] for chip in events.gtis}
     named: set[int] = set()
     own = [
@@ -140,11 +139,12 @@ def _from_tables(path: Path, tables: Sequence[Table], events: EventList) -> dict
     if not own:
         raise _unusable(path, "holds no table of good time intervals")
     for table in own:
-        _check_clock(path, table.header, events)
+        _check_clock(path, table.header, primary, events)
         columns = [table.column(name) for name in ("START", "STOP")]
         if any(column.dtype.kind not in "fiu" or column.ndim != 1 for column in columns):
             raise _unusable(path, f"has a table {table.name} whose START or STOP are no numbers")
-        intervals = _checked(path, np.column_stack(columns).astype(np.float64))
+        unit = seconds_per_unit(table.header, "START", TIMEUNIT=card_text(primary, "TIMEUNIT"))
+        intervals = _checked(path, np.column_stack(columns).astype(np.float64) * unit)
         chip = card_number(table.header, "CCD_ID", card_number(table.header, "CCDID", -1))
         if chip >= 0 and events.format.chip_column:
             named.add(int(chip))
@@ -155,26 +155,16 @@ def _from_tables(path: Path, tables: Sequence[Table], events: EventList) -> dict
     return {chip: union(*lists) for chip, lists in found.items() if lists}
 
 
-def _check_clock(path: Path, header: fits.Header, events: EventList) -> None:
+def _check_clock(path: Path, header: fits.Header, primary: fits.Header, events: EventList) -> None:
     """Cards that are absent are taken to be those of the events; what is stated must agree."""
-    theirs = events.header
-    system, own = card_text(header, "TIMESYS").upper(), card_text(theirs, "TIMESYS").upper()
-    reference, expected = _reference(header), _reference(theirs)
-    if system and own and system != own:
-        raise _unusable(path, f"counts time in {system}, {events.path.name} in {own}")
-    if reference is not None and expected is not None and abs(reference - expected) > _SAME_CLOCK:
-        raise _unusable(path, f"counts time from MJD {reference}, {events.path.name} from {expected}")
-    if "TIMEZERO" in header and card_number(header, "TIMEZERO") != card_number(theirs, "TIMEZERO", 0.0):
-        raise _unusable(path, f"has a TIMEZERO of {card_number(header, 'TIMEZERO'):g} s, the events another one")
-    unit, usual = card_text(header, "TIMEUNIT").lower() or "s", card_text(theirs, "TIMEUNIT").lower() or "s"
-    if unit != usual:
-        raise _unusable(path, f"counts time in {unit!r}, {events.path.name} in {usual!r}")
-
-
-def _reference(header: fits.Header) -> float | None:
-    if "MJDREFI" in header:
-        return card_number(header, "MJDREFI") + card_number(header, "MJDREFF", 0.0)
-    return card_number(header, "MJDREF") if "MJDREF" in header else None
+    problem, assumption = compare_clocks(header, events.clock, events.header, events.primary, primary)
+    if not problem and assumption and card_number(header, "TIMEZERO", 0.0):
+        problem = f"has a TIMEZERO of {card_number(header, 'TIMEZERO'):g}, the events none"
+    unit, usual = card_text(header, "TIMEUNIT").lower() or "s", card_text(events.header, "TIMEUNIT").lower() or "s"
+    if not problem and unit != usual:
+        problem = f"counts time in {unit!r}, the events in {usual!r}"
+    if problem:
+        raise _unusable(path, problem.replace("the events", events.path.name))
 
 
 def _checked(path: Path, intervals: np.ndarray) -> np.ndarray:

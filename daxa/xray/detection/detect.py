@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.wcs import WCS
@@ -16,13 +17,18 @@ from scipy.ndimage import binary_erosion
 from scipy.special import betainc, erf, pdtrc
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.detection.background import enlarge, estimate_background
+from daxa.xray.detection.background import enlarge, estimate_components
 from daxa.xray.detection.falserate import chance_for, expected_false
+from daxa.xray.detection.hidden import HIDDEN, Hidden, find_hidden, fit_hidden, hidden_shares
+from daxa.xray.detection.light import Light
 from daxa.xray.detection.peaks import Peaks, find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
-from daxa.xray.detection.sources import SourceList, make_table, region_mask
+from daxa.xray.detection.quality import circle_radius, judge
+from daxa.xray.detection.sources import SourceList, make_table
 from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.lists.frames import frame_of
+from daxa.xray.lists.regions import region_mask
 
 __all__ = ["default_scales", "find_sources", "sensitivity_map"]
 
@@ -78,6 +84,7 @@ def find_sources(
     false_per_field: float = 1.0,
     regions: np.ndarray | Sequence | None = None,
     wcs: WCS | None = None,
+    most_rate: float = math.inf,
     workers: int = 2,
 ) -> SourceList:
     """Find and measure the sources of an image.
@@ -95,12 +102,15 @@ def find_sources(
     scales
         Wavelet scales, pixels; by default `default_scales`.
     false_per_field
-        Sources that noise alone may make in the image, in the mean.  The search is
+        Sources that noise alone may make in the image, on average.  The search is
         calibrated for it at any count level (`daxa.xray.detection.falserate`).
     regions
         Areas to leave out: a bool array (True is left out) or regions.
     wcs
         World coordinates, for positions on the sky and for regions on the sky.
+    most_rate
+        Rate of a source on the detector, count/s, above which photons coincide in a frame
+        and the source is marked (``PILEUP``).
     workers
         Threads; the result does not depend on them.
 
@@ -129,19 +139,22 @@ def find_sources(
     counts, seconds = _checked(image, exposure)
     valid = _valid(seconds, regions, wcs)
     counts, seconds = np.where(valid, counts, 0).astype(np.float32), np.where(valid, seconds, 0).astype(np.float32)
+    glow = _Glow((), np.zeros_like(counts))
     if background is None:
-        background = estimate_background(
+        found = estimate_components(
             counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), workers=workers
         )
+        background, glow = found.whole, _Glow(found.lights, np.where(valid, found.whole - found.smooth, 0))
     elif np.shape(background) != counts.shape:
         raise _shapes_differ("background", np.shape(background), counts.shape)
     background = np.where(valid, background, 0).astype(np.float32)
     first = LADDER.index(wavelets[0].scale)
     log_p = chance_for(false_per_field, background, valid, first)
     peaks = find_peaks(counts, background, valid, wavelets, log_p, workers=workers)
+    hidden = find_hidden(seconds, psf)
     peaks = _cleared(merge_peaks(peaks), counts, background, psf, log_p)
     scene = Scene(counts, seconds, background, psf)
-    columns = _measured(scene, peaks)
+    columns = _measured(scene, _Beside(hidden, glow), peaks, most_rate)
     return SourceList(
         make_table(columns, wcs),
         background,
@@ -149,8 +162,20 @@ def find_sources(
         tuple(w.scale for w in wavelets),
         log_p,
         expected_false(log_p, background, valid, first),
-        wcs.wcs.radesys.lower() if wcs is not None else "",
+        _frame(wcs),
+        _side(wcs),
     )
+
+
+def _frame(wcs: WCS | None) -> str:
+    """Frame of the positions in the list: the image's own where that is as good as ICRS."""
+    if wcs is None:
+        return ""
+    return wcs.wcs.radesys.lower() if frame_of(wcs) is None else "icrs"
+
+
+def _side(wcs: WCS | None) -> float:
+    return 0.0 if wcs is None else float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
 
 
 def _checked(image: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +267,28 @@ def _stands_out(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarr
     return bool(log_chance(wavelet, peaks.excess[row : row + 1], local, np.array([0.5]))[0] <= log_p)
 
 
-def _measured(scene: Scene, peaks: Peaks) -> dict[str, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class _Glow:
+    """Extended light that the background holds: its components, and counts of shape (ny, nx)."""
+
+    lights: tuple[Light, ...]
+    counts: np.ndarray
+
+    def is_at(self, x: float, y: float, scale: float) -> bool:
+        """Whether a peak is the light itself: in its core, and no smaller."""
+        return any(math.hypot(x - one.x, y - one.y) < max(one.core, scale) and scale >= 0.5 * one.core
+                   for one in self.lights)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """What a fit must know besides counts and background."""
+
+    hidden: Hidden
+    glow: _Glow
+
+
+def _measured(scene: Scene, beside: _Beside, peaks: Peaks, most_rate: float) -> dict[str, np.ndarray]:
     """The columns of the list: two rounds of fits, each source with the others as background."""
     total = scene.background.astype(np.float64)
     fits: dict[int, Fit] = {}
@@ -253,24 +299,35 @@ def _measured(scene: Scene, peaks: Peaks) -> dict[str, np.ndarray]:
         for row in range(len(peaks)):
             if row in shown:
                 total[shown[row][0]] -= shown[row][1]
-            fits[row], extents[row] = _fit(rest, peaks, row, extended=final)
-            shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)
+            own = beside.glow.is_at(peaks.x[row], peaks.y[row], peaks.scale[row])
+            around = replace(rest, background=np.maximum(total - beside.glow.counts, 0)) if own else rest
+            fits[row], extents[row] = _fit(around, beside.hidden, peaks, row, extended=final)
+            place, light = source_image(scene, fits[row], _LARGEST_STAMP)
+            # The light of a cluster is in the background of the others already.
+            shown[row] = place, np.maximum(light - beside.glow.counts[place], 0.0) if own else light
             total[shown[row][0]] += shown[row][1]
     likelihood = {row: float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for row, fit in fits.items()}
     rows = [row for row in fits if likelihood[row] >= _LIKELIHOOD or not _shaded(fits, row, peaks)]
-    columns = _columns(scene, peaks.take(np.array(rows, dtype=int)), [fits[row] for row in rows])
+    kept = [fits[row] for row in rows]
+    columns = _columns(scene, peaks.take(np.array(rows, dtype=int)), kept)
+    columns["quality"] = judge(scene, beside.hidden, kept, most_rate=most_rate)
     columns["likelihood"] = np.array([likelihood[row] for row in rows], float)
     columns["extent_likelihood"] = np.array([extents[row] for row in rows], float)
     return columns
 
 
-def _fit(scene: Scene, peaks: Peaks, row: int, *, extended: bool) -> tuple[Fit, float]:
+def _fit(scene: Scene, hidden: Hidden, peaks: Peaks, row: int, *, extended: bool) -> tuple[Fit, float]:
     """The fit, and the likelihood of its extent."""
     x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
     angle = scene.psf.angle(x, y)
     reach = float(np.clip(max(scene.psf.radius(0.85, angle), 3.0 * scale), 4.0, _LARGEST_STAMP))
     stray = float(np.clip(0.75 * scale, 2.0, 8.0))
-    best = point = fit_source(scene, x, y, reach=reach, stray=stray)
+    is_hidden = sum(hidden_shares(hidden, scene.psf, x, y)) > HIDDEN
+    if is_hidden:
+        point = fit_hidden(scene, hidden, x, y, reach=reach, stray=stray)
+    else:
+        point = fit_source(scene, x, y, reach=reach, stray=stray)
+    best = point
     core = scene.psf.radius(0.5, angle)
     if not extended:
         return point, 0.0
@@ -284,7 +341,11 @@ def _fit(scene: Scene, peaks: Peaks, row: int, *, extended: bool) -> tuple[Fit, 
         elif step > 1 and fit.gain < best.gain - 2.0:
             break
     sure = float(detection_likelihood(best.gain - point.gain, 1))
-    return (best, sure) if sure >= _LIKELIHOOD else (point, 0.0)
+    if sure < _LIKELIHOOD:
+        return point, 0.0
+    if is_hidden:
+        best = fit_hidden(scene, hidden, best.x, best.y, reach=reach, stray=stray, extent=best.extent)
+    return best, sure
 
 
 def _shaded(fits: dict[int, Fit], row: int, peaks: Peaks) -> bool:
@@ -308,6 +369,7 @@ def _columns(scene: Scene, peaks: Peaks, fits: list[Fit]) -> dict[str, np.ndarra
         "scale": peaks.scale,
         "log_p": peaks.log_p,
         "background": scene.background[iy, ix].astype(float),
+        "radius": np.array([circle_radius(scene.psf, fit.x, fit.y, fit.extent) for fit in fits], float),
     }
 
 

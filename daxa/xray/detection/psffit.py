@@ -18,10 +18,23 @@ from scipy.special import erf, gammaincc
 
 from daxa.xray.detection.psf import Psf, beta_mixture
 
-__all__ = ["Fit", "Scene", "detection_likelihood", "fit_source", "source_image", "upper_limit"]
+__all__ = [
+    "LEAST",
+    "Fit",
+    "Scene",
+    "cut_stamp",
+    "detection_likelihood",
+    "fit_source",
+    "light_of",
+    "log_likelihood",
+    "pixel_line",
+    "source_image",
+    "upper_limit",
+    "widened",
+]
 
 _ROUNDS = 40
-_LEAST = 1e-12
+LEAST = 1e-12
 _WIDTHS_PER_E = 2.5
 """Gaussians that stand for a source, per factor e in width."""
 
@@ -98,7 +111,7 @@ class _Stamp:
     background: np.ndarray
 
 
-def _cut(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
+def cut_stamp(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
     ny, nx = scene.counts.shape
     half = math.ceil(reach)
     x0, x1 = max(round(x) - half, 0), min(round(x) + half + 1, nx)
@@ -111,11 +124,11 @@ def _cut(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
         y0,
         np.where(seen, scene.counts[rows, columns], 0.0).astype(np.float64),
         exposure,
-        np.where(seen, np.maximum(scene.background[rows, columns], _LEAST), _LEAST).astype(np.float64),
+        np.where(seen, np.maximum(scene.background[rows, columns], LEAST), LEAST).astype(np.float64),
     )
 
 
-def _line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixel_line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gaussians integrated over the pixels of a line, shape (components, n), and their change with the centre."""
     edges = (np.arange(first, first + n + 1) - 0.5 - centre) / widths[:, None]
     cumulative = 0.5 * erf(edges / math.sqrt(2.0))
@@ -124,7 +137,7 @@ def _line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[np.nda
 
 
 @lru_cache(maxsize=1024)
-def _widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndarray]:
+def widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndarray]:
     """The Gaussians of a source, those of about the same width in one."""
     weights, widths = psf.mixture(angle)
     if extent > 0:
@@ -139,11 +152,11 @@ def _widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndar
     return weight / weight.sum(), np.sqrt(variance)
 
 
-def _shapes(stamp: _Stamp, x: float, y: float, mixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def light_of(stamp: _Stamp, x: float, y: float, mixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expected counts per unit of rate, and their change with x and y."""
     weights, widths = mixture
-    px, dx = _line(x, stamp.x0, stamp.counts.shape[1], widths)
-    py, dy = _line(y, stamp.y0, stamp.counts.shape[0], widths)
+    px, dx = pixel_line(x, stamp.x0, stamp.counts.shape[1], widths)
+    py, dy = pixel_line(y, stamp.y0, stamp.counts.shape[0], widths)
     weighted = (weights[:, None] * py).T
     slope = (weights[:, None] * dy).T
     return stamp.exposure * (weighted @ px), stamp.exposure * (weighted @ dx), stamp.exposure * (slope @ px)
@@ -161,9 +174,9 @@ def source_image(scene: Scene, fit: Fit, reach: float) -> tuple[tuple[slice, sli
     reach
         Pixels from the source up to which counts are given.
     """
-    stamp = _cut(scene, fit.x, fit.y, reach)
-    mixture = _widened(scene.psf, scene.psf.angle(fit.x, fit.y), fit.extent)
-    shape, _, _ = _shapes(stamp, fit.x, fit.y, mixture)
+    stamp = cut_stamp(scene, fit.x, fit.y, reach)
+    mixture = widened(scene.psf, scene.psf.angle(fit.x, fit.y), fit.extent)
+    shape, _, _ = light_of(stamp, fit.x, fit.y, mixture)
     place = (slice(stamp.y0, stamp.y0 + shape.shape[0]), slice(stamp.x0, stamp.x0 + shape.shape[1]))
     return place, fit.rate * shape
 
@@ -198,16 +211,16 @@ def fit_source(
     >>> round(fit.x, 1), round(fit.y, 1), bool(abs(fit.rate - counts.sum()) < 2)
     (20.3, 19.0, True)
     """
-    stamp = _cut(scene, x, y, reach)
-    mixture = _widened(scene.psf, scene.psf.angle(x, y), extent)
+    stamp = cut_stamp(scene, x, y, reach)
+    mixture = widened(scene.psf, scene.psf.angle(x, y), extent)
     n, below = stamp.counts, stamp.background
-    shape, dx, dy = _shapes(stamp, x, y, mixture)
-    rate = max(float((n - below).sum()) / max(float(shape.sum()), _LEAST), 1.0 / max(float(shape.sum()), _LEAST))
+    shape, dx, dy = light_of(stamp, x, y, mixture)
+    rate = max(float((n - below).sum()) / max(float(shape.sum()), LEAST), 1.0 / max(float(shape.sum()), LEAST))
     at = (x, y)
     if begin is not None:
         at, rate = (begin.x, begin.y), begin.rate
-        shape, dx, dy = _shapes(stamp, *at, mixture)
-    value = _log_likelihood(n, below + rate * shape)
+        shape, dx, dy = light_of(stamp, *at, mixture)
+    value = log_likelihood(n, below + rate * shape)
     damping = 1e-3
     for _ in range(_ROUNDS):
         model = below + rate * shape
@@ -221,9 +234,9 @@ def fit_source(
             float(np.clip(at[0] + step[1], x - stray, x + stray)),
             float(np.clip(at[1] + step[2], y - stray, y + stray)),
         )
-        trial = max(rate * math.exp(step[0]), _LEAST)
-        shapes = _shapes(stamp, *new, mixture)
-        better = _log_likelihood(n, below + trial * shapes[0])
+        trial = max(rate * math.exp(step[0]), LEAST)
+        shapes = light_of(stamp, *new, mixture)
+        better = log_likelihood(n, below + trial * shapes[0])
         if better < value - 1e-12 * abs(value):
             damping = max(damping * 8.0, 1e-2)
             if damping > 1e6:
@@ -237,7 +250,7 @@ def fit_source(
     return _described(scene, stamp, (*at, rate, extent, value), (shape, dx, dy))
 
 
-def _log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
+def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
     return float((n * np.log(model) - model).sum())
 
 
@@ -248,17 +261,17 @@ def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) ->
     model = below + rate * shape
     # Expected information.
     slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
-    bend = (slopes / model.ravel()) @ slopes.T + np.diag([_LEAST] * 3)
+    bend = (slopes / model.ravel()) @ slopes.T + np.diag([LEAST] * 3)
     spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(bend))))
     low, high = (_fallen(stamp, shape, (rate, value), side * spread[0]) for side in (-1, 1))
     effective = float(shape.sum()) / _enclosed(stamp, (x, y), scene, extent)
-    gain = value - _log_likelihood(n, below)
+    gain = value - log_likelihood(n, below)
     return Fit(x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain)
 
 
 def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: float) -> float:
     """Share of the source within the stamp."""
-    weights, widths = _widened(scene.psf, scene.psf.angle(*at), extent)
+    weights, widths = widened(scene.psf, scene.psf.angle(*at), extent)
     ends = [
         0.5 * erf((np.array([[first], [first + n]]) - 0.5 - centre) / (math.sqrt(2.0) * widths))
         for first, n, centre in zip((stamp.x0, stamp.y0), stamp.counts.shape[::-1], at, strict=True)
@@ -272,14 +285,14 @@ def _fallen(stamp: _Stamp, shape: np.ndarray, best: tuple[float, float], step: f
     rate, value = best
     inside, outside = rate, max(rate + step, 0.0)
     for _ in range(20):
-        if outside <= 0 or _log_likelihood(n, below + outside * shape) <= value - 0.5:
+        if outside <= 0 or log_likelihood(n, below + outside * shape) <= value - 0.5:
             break
         inside, outside = outside, max(outside + step, 0.0)
-    if outside <= 0 and _log_likelihood(n, below) > value - 0.5:
+    if outside <= 0 and log_likelihood(n, below) > value - 0.5:
         return 0.0
     for _ in range(30):
         middle = 0.5 * (inside + outside)
-        if _log_likelihood(n, below + middle * shape) > value - 0.5:
+        if log_likelihood(n, below + middle * shape) > value - 0.5:
             inside = middle
         else:
             outside = middle
@@ -348,8 +361,8 @@ def upper_limit(scene: Scene, x: float, y: float, *, reach: float, confidence: f
     >>> round(upper_limit(scene, 15, 15, reach=10), 2)
     1.61
     """
-    stamp = _cut(scene, x, y, reach)
-    shape, _, _ = _shapes(stamp, x, y, _widened(scene.psf, scene.psf.angle(x, y), 0.0))
+    stamp = cut_stamp(scene, x, y, reach)
+    shape, _, _ = light_of(stamp, x, y, widened(scene.psf, scene.psf.angle(x, y), 0.0))
     seen = shape > 0
     if not seen.any():
         return math.inf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,20 +10,17 @@ from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
-from daxa.errors import DataError, NotPossible, StorageError
+from daxa.errors import NotPossible, StorageError
 from daxa.parquet import parquet_bytes
+from daxa.xray.detection.quality import quality_words
+from daxa.xray.lists.frames import to_icrs
 
 __all__ = [
     "COLUMNS",
     "SourceList",
-    "circle_radii",
     "make_table",
-    "parse_regions",
-    "read_regions",
-    "region_mask",
     "write_sources",
 ]
 
@@ -49,12 +45,17 @@ COLUMNS = MappingProxyType(
         "log_p": ("", "ln of the chance of that coefficient without a source"),
         "background": ("ct/pix", "background"),
         "exposure": ("s", "exposure, mean over the PSF"),
+        "radius": ("pix", "circle: 90 % of a point source's light, or the extent"),
+        "quality": ("", "1 gap, 2 edge, 4 blend, 8 extended neighbour, 16 pile-up"),
     }
 )
 """Column of a source list to its unit and meaning."""
 
 _DIGITS = 6
 """Significant digits that are kept: what lies behind them depends on the processor, not on the data."""
+
+_WHOLE = ("id", "quality")
+"""Columns of whole numbers."""
 
 _PIXEL_DIGITS, _SKY_DIGITS = 4, 7
 
@@ -77,9 +78,11 @@ class SourceList:
     log_p
         ln of the largest chance that a source was allowed.
     expected_false
-        Sources that noise alone makes in such an image, in the mean.
+        Sources that noise alone makes in such an image, on average.
     frame
         RADESYS of the positions, lower case, '' without world coordinates.
+    pixel_arcsec
+        Side of a pixel, arcsec; 0 without world coordinates.
     """
 
     table: Mapping[str, np.ndarray]
@@ -89,6 +92,7 @@ class SourceList:
     log_p: float
     expected_false: float
     frame: str = ""
+    pixel_arcsec: float = 0.0
 
     def __len__(self) -> int:
         return len(self.table["id"])
@@ -121,12 +125,13 @@ def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[st
         Column to values as in `COLUMNS`; pixels count from 1.
     """
     values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
+    values["quality"] = np.asarray(values["quality"], dtype=np.int32)
     if wcs is not None:
-        ra, dec = wcs.wcs_pix2world(values["x"], values["y"], 0) if len(values["x"]) else (np.empty(0), np.empty(0))
+        ra, dec = to_icrs(wcs, values["x"], values["y"]) if len(values["x"]) else (np.empty(0), np.empty(0))
         side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
         values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
         values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
-    for name in set(values) - {"id", "ra", "dec", "x", "y"}:
+    for name in set(values) - {"id", "ra", "dec", "x", "y", "quality"}:
         values[name] = _rounded(values[name])
     for name in ("x", "y"):
         # Pixels count from 1 in files and tables, as in FITS and DS9.
@@ -189,7 +194,7 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     columns = []
     for name, values in sources.table.items():
         unit, _ = COLUMNS[name]
-        kind = "J" if name == "id" else "D"
+        kind = "J" if name in _WHOLE else "D"
         columns.append(fits.Column(name=name.upper(), format=kind, unit=unit or None, array=values))
     table = fits.BinTableHDU.from_columns(columns, name="SOURCES")
     for number, name in enumerate(sources.table, start=1):
@@ -197,6 +202,9 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     for keyword in _COPIED:
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
+    if sources.frame == "icrs":
+        table.header["RADESYS"] = ("ICRS", "reference frame of RA and DEC")
+        table.header.remove("EQUINOX", ignore_missing=True)
     table.header["HDUCLASS"] = ("OGIP", "format conforms to OGIP standard")
     table.header["HDUCLAS1"] = ("SRCLIST", "list of sources")
     table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
@@ -213,7 +221,7 @@ def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
     import pyarrow as pa
 
     fields = [
-        pa.field(name, pa.int32() if name == "id" else pa.float64(), metadata=_told(*COLUMNS[name]))
+        pa.field(name, pa.int32() if name in _WHOLE else pa.float64(), metadata=_told(*COLUMNS[name]))
         for name in sources.table
     ]
     facts = {"frame": sources.frame, "log_p": repr(float(_rounded(sources.log_p))), "scales": repr(sources.scales)}
@@ -227,132 +235,19 @@ def _told(unit: str, meaning: str) -> dict[str, str]:
     return {"unit": unit, "description": meaning} if unit else {"description": meaning}
 
 
-def circle_radii(sources: SourceList) -> np.ndarray:
-    """Radii (pixels, shape (n,)) of circles to show sources by: twice their size, 3 at least."""
-    return np.maximum(2.0 * np.maximum(sources["scale"], sources["extent"]), 3.0)
-
-
 def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
     table = sources.table
     sky = "ra" in table
     lines = ["# Region file format: DS9 version 4.1", (sources.frame or "icrs") if sky else "image"]
-    radii = circle_radii(sources)
-    side = table["position_error"] / np.hypot(table["x_error"], table["y_error"]) * np.sqrt(2.0) if sky else None
     for row, number in enumerate(table["id"]):
+        # The colours of XGA: red points, green extended sources.  Marked ones are dashed.
         colour = "green" if table["extent"][row] > 0 else "red"
+        radius = table["radius"][row]
         if sky:
-            place = f'{table["ra"][row]:.7f},{table["dec"][row]:.7f},{radii[row] * side[row]:.2f}"'
+            place = f'{table["ra"][row]:.7f},{table["dec"][row]:.7f},{radius * sources.pixel_arcsec:.2f}"'
         else:
-            place = f"{table['x'][row]:.4f},{table['y'][row]:.4f},{radii[row]:.2f}"
-        lines.append(f"circle({place}) # color={colour} text={{{number}}}")
+            place = f"{table['x'][row]:.4f},{table['y'][row]:.4f},{radius:.2f}"
+        marks = quality_words(int(table["quality"][row])).split() if table["quality"][row] else []
+        told = (" dash=1" if marks else "") + "".join(f" tag={{{mark}}}" for mark in marks)
+        lines.append(f"circle({place}) # color={colour} text={{{number}}}{told}")
     return ("\n".join(lines) + "\n").encode("ascii")
-
-
-def read_regions(path: Path):
-    """The regions of a DS9 file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    regions.Regions
-
-    Raises
-    ------
-    DataError
-        The file is absent, or is no DS9 region file.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
-    except (ValueError, OSError) as problem:
-        raise DataError(
-            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
-        ) from problem
-    return parse_regions(text, path.name)
-
-
-def parse_regions(text: str, name: str):
-    r"""The regions of the text of a DS9 file.
-
-    Parameters
-    ----------
-    text
-        What stands in the file.
-    name
-        What messages call it.
-
-    Returns
-    -------
-    regions.Regions
-
-    Raises
-    ------
-    DataError
-        It is no text of DS9 regions, or holds none.
-
-    Examples
-    --------
-    >>> len(parse_regions('fk5\ncircle(149.59,-11.06,60")', "halo.reg"))
-    1
-    """
-    from regions import Regions
-
-    try:
-        with warnings.catch_warnings():
-            # A line that is passed over would be an area that is not left out.
-            warnings.simplefilter("error", AstropyUserWarning)
-            found = Regions.parse(text, format="ds9")
-    except (ValueError, LookupError, TypeError, AttributeError, AstropyUserWarning) as problem:
-        raise DataError(
-            "regions", f"{name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
-        ) from problem
-    if not len(found):
-        raise DataError("regions", f"{name} holds no region", remedy="check the file, or give none")
-    return found
-
-
-def region_mask(regions, shape: tuple[int, int], wcs: WCS | None = None) -> np.ndarray:
-    """Pixels whose centre lies in any of some regions.
-
-    Parameters
-    ----------
-    regions
-        Regions on the sky or in pixels (`regions.Regions`, or any sequence of regions).
-    shape
-        (ny, nx) of the image.
-    wcs
-        World coordinates of the image; regions on the sky need them.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, shape (ny, nx).
-
-    Raises
-    ------
-    NotPossible
-        A region on the sky, and no world coordinates.
-    """
-    from regions import PixCoord, SkyRegion
-
-    iy, ix = np.indices(shape)
-    pixels = PixCoord(ix.astype(float), iy.astype(float))
-    mask = np.zeros(shape, dtype=bool)
-    for region in regions:
-        if isinstance(region, SkyRegion):
-            if wcs is None:
-                raise NotPossible(
-                    "regions",
-                    "regions on the sky cannot be placed on an image without world coordinates",
-                    remedy="give the image's world coordinates, or regions in pixels",
-                )
-            region = region.to_pixel(wcs)  # noqa: PLW2901
-        if hasattr(region, "contains"):
-            mask |= region.contains(pixels)
-    return mask

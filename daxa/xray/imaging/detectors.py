@@ -92,10 +92,10 @@ _FPM = Detector(
 
 DETECTORS = MappingProxyType(
     {
-        # Fields of view: XMM-ESAS (Snowden et al. 2008, A&A 478, 615) for MOS1 and pn.  MOS2 as MOS1:
-        # 99.6 % of the events of real MOS2 lists lie within, as against 99.7 % of those of MOS1.
+        # Fields of view: XMM-ESAS (Snowden et al. 2008, A&A 478, 615) for MOS1 and pn.  MOS2: the radius of
+        # MOS1 about the centre that fits a map of SAS best (0404910601, 0.5-2 keV).
         "M1": replace(_MOS, circle=(97.0, -172.0, 17152.0)),
-        "M2": replace(_MOS, circle=(97.0, -172.0, 17152.0)),
+        "M2": replace(_MOS, circle=(-64.0, -291.0, 17152.0)),
         "PN": replace(_MOS, size=(64, 200), raw_scale=82.0, circle=(-2200.0, -1110.0, 17980.0)),
         "ACIS": Detector(
             raw=("chipx", "chipy"),

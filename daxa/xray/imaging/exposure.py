@@ -14,11 +14,12 @@ import numpy as np
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.imaging.attitude import Attitude
+from daxa.xray.imaging.badpixels import BadPixels
 from daxa.xray.imaging.detectors import DETECTORS
 from daxa.xray.imaging.footprint import Footprint, Module, find_footprint
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.occupancy import occupied
-from daxa.xray.imaging.vignetting import Vignetting, axis_pixel
+from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, unproved
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
 
@@ -38,6 +39,7 @@ def exposure_map(
     *,
     vignetting: Vignetting | None = None,
     attitude: Attitude | None = None,
+    bad: Mapping[int, BadPixels] | None = None,
 ) -> tuple[np.ndarray, Cards]:
     """Seconds for which each pixel of an image was looked at.
 
@@ -56,6 +58,9 @@ def exposure_map(
     attitude
         Where the telescope pointed, as `daxa.xray.imaging.attitude.read_attitude` reads it: the dither is
         then that of the good times.  By default the events tell it.
+    bad
+        Chip to its bad pixels, as `daxa.xray.imaging.badpixels.read_bad_pixels` reads them, where
+        they come in a file beside the list.
 
     Returns
     -------
@@ -64,8 +69,9 @@ def exposure_map(
     dict
         Cards that say how the map was made: ``EXPMETH`` is ``NATIVE`` (chips and vignetting),
         ``FLAT`` (chips), ``FIELD`` (a circle about the pointing, where too few events placed
-        any chip; never vignetted), or ``OCCUPIED`` (wherever events fell, for instruments whose
-        detectors are not described in `daxa.xray.imaging.detectors`).
+        any chip; never vignetted, and no measurement), or ``OCCUPIED`` (wherever events fell, for instruments whose
+        detectors are not described in `daxa.xray.imaging.detectors`).  ``UNVERIF`` says what
+        of it was compared with nothing, ``UNVERERR`` by what share it may be off there.
 
     Raises
     ------
@@ -79,9 +85,9 @@ def exposure_map(
     seconds = livetime(events, cut.gtis)
     if events.format.instrument not in DETECTORS:
         return _by_occupancy(events, cut, grid, vignetting, max(seconds.values(), default=0.0))
-    footprint = find_footprint(events, cut, attitude)
+    footprint = find_footprint(events, cut, attitude, bad)
     if not footprint.modules:
-        return _field(events, grid, max(seconds.values(), default=0.0)), _cards("FIELD", footprint, events)
+        return _field(events, grid, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
     kernel = _kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
@@ -95,7 +101,7 @@ def exposure_map(
         most = np.maximum(most, np.where(seen > 0, live, 0.0))
     total = np.minimum(total, most)
     if vignetting is None:
-        cards = _cards("FLAT", footprint, events)
+        cards = _cards("FLAT", footprint, events) | _unproved(events, None)
     else:
         total *= vignetting.factor(_off_axis(axis_pixel(events, vignetting), grid, events.sky.pixel_arcsec))
         cards = _cards("NATIVE", footprint, events) | _vignetting_cards(events, vignetting, grid)
@@ -115,6 +121,8 @@ def _by_occupancy(
         "EXPLOST": ("", "chips that no events placed"),
         "EXPBADPX": (False, "bad pixels left out"),
     }
+    if vignetting is None:
+        cards |= _unproved(events, None)
     if vignetting is not None:
         total = total * vignetting.factor(_off_axis(axis_pixel(events, vignetting), grid, events.sky.pixel_arcsec))
         cards |= _vignetting_cards(events, vignetting, grid)
@@ -225,18 +233,26 @@ def _smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndar
 def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
     """The live time in a circle about the pointing."""
     sky = events.sky
-    ra, dec = (card_number(events.header, key, sky.crval[axis]) for axis, key in enumerate(("RA_PNT", "DEC_PNT")))
+    ra, dec = _pointing(events)
     # The pointing lies minutes of arc from the reference pixel: the plane is flat enough.
     east = (ra - sky.crval[0] + 180) % 360 - 180
     centre = (
         sky.crpix[0] + east * np.cos(np.deg2rad(dec)) / sky.cdelt[0],
         sky.crpix[1] + (dec - sky.crval[1]) / sky.cdelt[1],
     )
+    if not sky.is_plain:
+        centre = tuple(float(one) for one in sky.to_pixels(*_pointing(events)))
     radius = DETECTORS[events.format.instrument].field * 60 / sky.pixel_arcsec
     x = grid.x0 - 0.5 + (np.arange(grid.nx) + 0.5) * grid.bin
     y = grid.y0 - 0.5 + (np.arange(grid.ny) + 0.5) * grid.bin
     inside = np.hypot(x[None, :] - centre[0], y[:, None] - centre[1]) <= radius
     return (live * inside).astype(np.float32)
+
+
+def _pointing(events: EventList) -> tuple[float, float]:
+    """The pointing, deg, or where the header does not tell it the reference of the sky plane."""
+    ra, dec = events.sky.to_sky(*events.sky.crpix)
+    return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
 
 
 def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> Cards:
@@ -248,9 +264,27 @@ def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> 
         "XCEN": (round((x - grid.x0 + 0.5) / grid.bin + 0.5, 4), "image pixel of the optical axis"),
         "YCEN": (round((y - grid.y0 + 0.5) / grid.bin + 0.5, 4), "image pixel of the optical axis"),
     }
+    cards |= _unproved(events, curve)
     if curve.by_energy:
         cards["VIGNKEV"] = (round(curve.energy, 6), "[keV] energy at which it is taken")
     return cards
+
+
+def _unproved(events: EventList, curve: Vignetting | None) -> Cards:
+    """What of the vignetting was compared with nothing, and by what share it may be off."""
+    form = events.format
+    what, error = unproved(form.mission, form.instrument, curve)
+    cards: dict[str, tuple[object, str]] = {}
+    if what:
+        cards["UNVERIF"] = (what, "unproved")
+    if what and np.isfinite(error):
+        cards["UNVERERR"] = (error, "relative error that is expected there")
+    return cards
+
+
+def _field_cards(footprint: Footprint, events: EventList) -> Cards:
+    what = "no chip could be placed: not a measurement"
+    return _cards("FIELD", footprint, events) | {"UNVERIF": (what, "unproved")}
 
 
 def _cards(method: str, footprint: Footprint, events: EventList) -> dict[str, tuple[object, str]]:

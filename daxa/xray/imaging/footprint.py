@@ -9,6 +9,7 @@ So a few events fix every chip, and all events together tell the wandering.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.imaging.attitude import Attitude
+from daxa.xray.imaging.badpixels import BadPixels
 from daxa.xray.imaging.detectors import DETECTORS, Detector
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
@@ -98,7 +100,9 @@ class Footprint:
     bad_pixels: bool
 
 
-def find_footprint(events: EventList, cut: Cut, attitude: Attitude | None = None) -> Footprint:
+def find_footprint(
+    events: EventList, cut: Cut, attitude: Attitude | None = None, bad: Mapping[int, BadPixels] | None = None
+) -> Footprint:
     """Place the chips of an event list on the sky.
 
     Parameters
@@ -109,6 +113,8 @@ def find_footprint(events: EventList, cut: Cut, attitude: Attitude | None = None
         Its screening and good times; its energy band is not used.
     attitude
         Where the telescope pointed; by default the events tell how it wandered.
+    bad
+        Chip to its bad pixels, where these come in a file beside the list.
 
     Returns
     -------
@@ -139,7 +145,11 @@ def find_footprint(events: EventList, cut: Cut, attitude: Attitude | None = None
     modules = []
     told = False
     for (chip, number), (to_plane, shift) in sorted(placed.items()):
-        mask, listed = _mask(events, cut, detector, chip, number, strict=strict)
+        if bad and chip in bad:
+            lost_share, listed = _file_share(cut, detector, chip, bad[chip]), True
+        else:
+            lost_share, listed = _bad_share(events, cut, detector, chip, number)
+        mask = _mask(events, detector, chip, lost_share, strict=strict)
         told |= listed
         modules.append(Module(chip, matrix @ to_plane, matrix @ shift + origin, mask, detector.first, detector.rim))
     circle = None
@@ -294,19 +304,15 @@ def _complete(detector: Detector, placed: dict[tuple[int, int], tuple], chip: in
             placed[chip, number] = (turn @ matrix, turn @ (shift - centre) + centre)
 
 
-def _mask(
-    events: EventList, cut: Cut, detector: Detector, chip: int, number: int, *, strict: bool
-) -> tuple[np.ndarray, bool]:
+def _mask(events: EventList, detector: Detector, chip: int, lost: np.ndarray, *, strict: bool) -> np.ndarray:
+    """Share of the time that each pixel is good: read out, and not bad."""
     nx, ny = detector.size
     x0, y0, x1, y1 = _window(events, detector, chip)
     mask = np.zeros((ny, nx))
     # FLAG == 0 also drops what lies beside an edge or a bad pixel.
     edge = detector.border + (1 if strict else 0)
     mask[max(y0 + edge, 0) : max(y1 - edge, 0), max(x0 + edge, 0) : max(x1 - edge, 0)] = 1.0
-    lost, told = _bad_share(events, cut, detector, chip, number)
-    if strict:
-        lost = _dilated(lost)
-    return mask * (1.0 - lost), told
+    return mask * (1.0 - (_dilated(lost) if strict else lost))
 
 
 def _window(events: EventList, detector: Detector, chip: int) -> tuple[int, int, int, int]:
@@ -349,6 +355,22 @@ def _bad_share(events: EventList, cut: Cut, detector: Detector, chip: int, numbe
         if 0 <= column < nx:
             lost[max(row, 0) : max(row + extent, 0), column] += part
     return np.minimum(lost, 1.0), True
+
+
+def _file_share(cut: Cut, detector: Detector, chip: int, bad: BadPixels) -> np.ndarray:
+    """Share of the good time for which a file calls each pixel of a chip bad."""
+    nx, ny = detector.size
+    lost = np.zeros((ny, nx))
+    good = union(cut.gtis[chip])
+    whole = float((good[:, 1] - good[:, 0]).sum())
+    first, last = good[0, 0], good[-1, 1]
+    spans = np.column_stack((np.clip(bad.start, first, last), np.clip(bad.stop, first, last)))
+    known, place = np.unique(spans, axis=0, return_inverse=True)
+    share = np.array([covered(good, np.array([a, max(a, b)]))[0] / whole for a, b in known])[place.ravel()]
+    corners = (one - detector.first for one in (bad.x0, bad.x1, bad.y0, bad.y1))
+    for x0, x1, y0, y1, part in zip(*corners, share, strict=True):
+        lost[max(y0, 0) : max(y1 + 1, 0), max(x0, 0) : max(x1 + 1, 0)] += part
+    return np.minimum(lost, 1.0)
 
 
 def _dilated(lost: np.ndarray) -> np.ndarray:

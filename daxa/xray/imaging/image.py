@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.io import fits
-from astropy.time import Time
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
+from daxa.xray.cleaning.spans import assumption_cards, clock_cards, span_cards
 from daxa.xray.lists.bands import energy_cards
 from daxa.xray.lists.cards import card_text, card_value
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.sky import SkyGrid
 from daxa.xray.lists.tables import in_machine_order, read_column
 
-__all__ = ["ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
+__all__ = ["MOST_PIXELS", "ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
 
 _TILE = 64
 """Image pixels: images grow by tiles, so that grids of similar lists are equal."""
@@ -33,7 +33,9 @@ _TILE = 64
 _MARGIN = 16
 """Image pixels that stay free around the outermost event, for exposed pixels without events."""
 
-_MOST_PIXELS = 1 << 28
+MOST_PIXELS = 100_000_000
+"""Pixels of the largest image that is made: its counts, exposure and what both need on the way take 4 GB."""
+
 _MOST_WAITING = 1 << 21
 
 _COPIED = (
@@ -103,10 +105,11 @@ def grid_for(events: EventList, pixel_arcsec: float, cut: Cut | None = None) -> 
         last = max(math.ceil((high - anchor) / (_TILE * size)), first + 1)
         axes.append((anchor + first * _TILE * size, (last - first) * _TILE))
     (x0, nx), (y0, ny) = axes
-    if nx * ny > _MOST_PIXELS:
+    if nx * ny > MOST_PIXELS:
         raise NotPossible(
             "image-size",
-            f"an image of {events.path.name} with {pixel_arcsec:g} arcsec pixels would have {nx} x {ny} pixels",
+            f"an image of {events.path.name} with {pixel_arcsec:g} arcsec pixels would have {nx} x {ny} pixels, "
+            f"more than {MOST_PIXELS:,}",
             remedy="choose larger pixels (images.pixel)",
         )
     return ImageGrid(x0, y0, size, nx, ny)
@@ -246,6 +249,8 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"CRVAL{n}"] = (sky.crval[axis], "[deg] position of the reference pixel")
         header[f"CDELT{n}"] = (sky.cdelt[axis] * grid.bin, "[deg] pixel")
         header[f"CUNIT{n}"] = ("deg", "unit of the axis")
+    for key, card in _turning_cards(sky).items():
+        header[key] = card
     if sky.frame:
         header["RADESYS"] = (sky.frame, "reference frame")
     if sky.equinox:
@@ -262,6 +267,18 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
         header[f"LTV{n}"] = (1.0 - centre / grid.bin, "image pixel = LTM event pixel + LTV")
         header[f"LTM{n}_{n}"] = (1.0 / grid.bin, "image pixels per event pixel")
     return header
+
+
+def _turning_cards(sky: SkyGrid) -> dict[str, tuple[float, str]]:
+    """What turns and bends the plane, where anything does: none of it depends on the size of pixels."""
+    cards: dict[str, tuple[float, str]] = {}
+    if sky.matrix != ((1.0, 0.0), (0.0, 1.0)):
+        for i, row in enumerate(sky.matrix, start=1):
+            cards |= {f"PC{i}_{j}": (value, "linear transformation") for j, value in enumerate(row, start=1)}
+    for key, value in zip(("LONPOLE", "LATPOLE"), sky.poles, strict=True):
+        if value is not None:
+            cards[key] = (value, "[deg] pole of the projection")
+    return cards | {f"PV{axis}_{m}": (value, "of the projection") for axis, m, value in sky.parameters}
 
 
 def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "count") -> fits.Header:
@@ -297,27 +314,15 @@ def image_header(events: EventList, cut: Cut, grid: ImageGrid, *, unit: str = "c
         if card_text(source, keyword):
             header[keyword] = card_value(source, keyword)
     header["OBS_ID"] = events.obs_id
-    _add_dates(header, events)
+    for keyword, card in {**clock_cards(events), **span_cards(events, cut.gtis)}.items():
+        header[keyword] = card
     for keyword, card in energy_cards(events.format, cut.pi).items():
         header[keyword] = card
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening, good times, channels")
     _add_times(header, events, cut.gtis)
-    for number, assumption in enumerate(events.assumptions, start=1):
-        header[f"ASSUME{number}"] = assumption
+    header.update(assumption_cards(events))
     return header
-
-
-def _add_dates(header: fits.Header, events: EventList) -> None:
-    """Start and end, also as MJD: readers of world coordinates complain where only one form is there."""
-    for word, what in (("OBS", "start"), ("END", "end")):
-        text = card_text(events.header, f"DATE-{word}") or card_text(events.primary, f"DATE-{word}")
-        try:
-            mjd = Time(text, format="isot", scale="tt").mjd
-        except ValueError:
-            continue
-        header[f"DATE-{word}"] = text
-        header[f"MJD-{word}"] = (float(mjd), f"[d] {what} of the exposure")
 
 
 def _add_times(header: fits.Header, events: EventList, gtis: Mapping[int, np.ndarray]) -> None:

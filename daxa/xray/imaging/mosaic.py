@@ -17,17 +17,18 @@ from astropy.io import fits
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import select
+from daxa.xray.imaging.image import MOST_PIXELS
 from daxa.xray.imaging.members import EventMember, ImageMember, Member, sized
 from daxa.xray.imaging.pairing import rate_map, same_grid
 from daxa.xray.imaging.resample import between_pixels, resample_exposure
 from daxa.xray.lists import gti
+from daxa.xray.lists.frames import to_icrs, to_pixels
 from daxa.xray.lists.sky import SkyGrid, header_wcs
 from daxa.xray.lists.tables import read_column
 
 __all__ = ["Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
-_MOST_PIXELS = 1 << 28
 _RAW = ("RAWX", "RAWY", "CHIPX", "CHIPY", "TM_NR")
 """Columns that tell events of one time apart, where a list has them, beside its chip."""
 
@@ -74,7 +75,7 @@ def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
         header = member.header
         nx, ny = header["NAXIS1"], header["NAXIS2"]
         x, y = (np.array(side) for side in ((0.5, nx + 0.5, 0.5, nx + 0.5), (0.5, 0.5, ny + 0.5, ny + 0.5)))
-        corners.append(np.column_stack(header_wcs(header).wcs_pix2world(x, y, 1)))
+        corners.append(np.column_stack(to_icrs(header_wcs(header), x, y, 1)))
     ra, dec = np.concatenate(corners).T
     centre = SkyCoord(ra, dec, unit="deg").cartesian.mean().represent_as(UnitSphericalRepresentation)
     middle = SkyCoord(centre.lon, centre.lat)
@@ -85,13 +86,21 @@ def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
             remedy="make several mosaics",
         )
     header = _tangential(float(middle.ra.deg), float(middle.dec.deg), pixel_arcsec / 3600.0)
-    x, y = header_wcs(header).wcs_world2pix(ra, dec, 1)
+    x, y = to_pixels(header_wcs(header), ra, dec, 1)
     first = [int(np.floor(side.min())) for side in (x, y)]
     nx, ny = (int(np.ceil(side.max())) - low + 1 for side, low in zip((x, y), first, strict=True))
-    if nx * ny > _MOST_PIXELS:
-        raise NotPossible("mosaic-size", f"a mosaic would have {nx} x {ny} pixels", remedy="choose larger pixels")
+    _check_size(nx, ny)
     header["CRPIX1"], header["CRPIX2"] = 1.0 - first[0], 1.0 - first[1]
     return sized(header, nx, ny)
+
+
+def _check_size(nx: int, ny: int) -> None:
+    if nx * ny > MOST_PIXELS:
+        raise NotPossible(
+            "mosaic-size",
+            f"a mosaic would have {nx} x {ny} pixels, more than {MOST_PIXELS:,}",
+            remedy="choose larger pixels",
+        )
 
 
 def _tangential(ra: float, dec: float, pixel: float) -> fits.Header:
@@ -131,13 +140,16 @@ def make_mosaic(
     DataError
         Bands differ by more than a channel, image and map of a member do not fit, or two
         members that share nothing hold the same event.
+    NotPossible
+        The target has too many pixels.
 
     Notes
     -----
-    FK5 positions of equinox 2000 are taken as ICRS: they differ by less than 0.03 arcsec.
+    Frames differ: every position goes by way of ICRS (`daxa.xray.lists.frames`).
     """
     _check(members)
     nx, ny = int(target["NAXIS1"]), int(target["NAXIS2"])
+    _check_size(nx, ny)
     counts = np.zeros(nx * ny, dtype=np.int64)
     groups: dict[str, np.ndarray] = {}
     exposure = np.zeros((ny, nx))
@@ -258,19 +270,8 @@ def _pixels(position: Sequence[np.ndarray], target: fits.Header) -> np.ndarray:
 
 
 def _to_target(sky: SkyGrid, target: fits.Header) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """From event pixels to pixels of the target, which count from 1; old frames go by way of the sky."""
-    wcs = header_wcs(target)
-    frame = sky.frame or ("FK4" if sky.equinox == 1950.0 else "FK5")
-    if frame in {"ICRS", "FK5"} and sky.equinox in {0.0, 2000.0}:
-        return between_pixels(sky.wcs, wcs)
-    name = {"FK4-NO-E": "fk4noeterms"}.get(frame, frame.lower())
-    equinox = f"{'B' if name.startswith('fk4') else 'J'}{sky.equinox or (1950.0 if 'fk4' in name else 2000.0)}"
-
-    def moved(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        place = SkyCoord(*sky.to_sky(x, y), unit="deg", frame=name, equinox=equinox).icrs
-        return tuple(wcs.wcs_world2pix(place.ra.deg, place.dec.deg, 1))
-
-    return moved
+    """From event pixels to pixels of the target, which count from 1."""
+    return between_pixels(sky.wcs, header_wcs(target))
 
 
 def _image_pixels(member: ImageMember, target: fits.Header, rng: np.random.Generator) -> np.ndarray:
@@ -287,8 +288,8 @@ def _image_pixels(member: ImageMember, target: fits.Header, rng: np.random.Gener
     if same_grid(member.header, target):
         return pixel
     y, x = (one + rng.random(len(pixel)) - 0.5 for one in np.divmod(pixel, whole.shape[1]))
-    ra, dec = header_wcs(member.header).wcs_pix2world(x, y, 0)
-    found = _pixels(header_wcs(target).wcs_world2pix(ra, dec, 0), target)
+    ra, dec = to_icrs(header_wcs(member.header), x, y)
+    found = _pixels(to_pixels(header_wcs(target), ra, dec), target)
     return found[found >= 0]
 
 

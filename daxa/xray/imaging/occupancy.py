@@ -50,7 +50,7 @@ def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
     Returns
     -------
     ndarray
-        Booleans, shape (ny, nx): whole cells with events, holes filled.  Its edge is as rough as
+        Booleans, shape (ny, nx): all whole cells with events, holes filled.  Its edge is as rough as
         a cell is wide, and gaps between chips narrower than that are not seen.
 
     Raises
@@ -68,7 +68,9 @@ def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
         filled = _filled(coarse > 0)
         most = coarse[filled].sum() >= _MOST_EVENTS * coarse.sum()
         if most and filled.sum() >= _LEAST_CELLS and np.median(coarse[filled]) >= _ENOUGH:
-            return np.kron(filled, np.ones((cell, cell), dtype=bool))[: grid.ny, : grid.nx]
+            # Where an event fell it looked, also apart from the rest.
+            seen = filled | (coarse > 0)
+            return np.kron(seen, np.ones((cell, cell), dtype=bool))[: grid.ny, : grid.nx]
     raise _impossible(events, "too few events tell where it looked")
 
 

@@ -17,9 +17,19 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.lists import gti
 from daxa.xray.lists.formats import card_text
+from daxa.xray.lists.frames import to_icrs, to_pixels
 from daxa.xray.lists.sky import header_wcs
 
-__all__ = ["MapChoice", "MapFacts", "apply_choice", "check_pair", "choose_map", "rate_map", "same_grid"]
+__all__ = [
+    "MapChoice",
+    "MapFacts",
+    "apply_choice",
+    "check_pair",
+    "choose_map",
+    "exposed_seconds",
+    "rate_map",
+    "same_grid",
+]
 
 _PIXEL = 1e-2
 """Image pixels by which corners of equal grids may differ."""
@@ -98,7 +108,7 @@ def same_grid(one: fits.Header, other: fits.Header) -> bool:
         first, second = (header_wcs(header) for header in (one, other))
     except DataError:
         return False
-    there = second.wcs_world2pix(first.wcs_pix2world(points, 1), 1)
+    there = np.column_stack(to_pixels(second, *to_icrs(first, *points.T, 1), 1))
     return bool(np.abs(there - points).max() < _PIXEL)
 
 
@@ -242,6 +252,18 @@ def check_pair(image: fits.Header, exposure: fits.Header) -> None:
         )
 
 
+def exposed_seconds(exposure: np.ndarray) -> np.ndarray:
+    """The seconds of an exposure map, float64: 0 where none are told, for nothing was seen there.
+
+    Examples
+    --------
+    >>> exposed_seconds(np.array([np.nan, -1.0, 2.0])).tolist()
+    [0.0, 0.0, 2.0]
+    """
+    seconds = np.asarray(exposure, dtype=np.float64)
+    return np.where(seconds > 0, seconds, 0.0)
+
+
 def rate_map(image: np.ndarray, exposure: np.ndarray) -> np.ndarray:
     """Counts per second: image over exposure map.
 
@@ -267,7 +289,7 @@ def rate_map(image: np.ndarray, exposure: np.ndarray) -> np.ndarray:
     >>> rate_map(np.array([[4, 1]]), np.array([[8.0, 0.1]])).tolist()
     [[0.5, nan]]
     """
-    seconds = np.asarray(exposure, dtype=np.float64)
+    seconds = exposed_seconds(exposure)
     if np.shape(image) != seconds.shape:
         raise DataError(
             "exposure-mismatch",

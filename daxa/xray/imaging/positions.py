@@ -13,9 +13,10 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.imaging.limits import chance_of, count_errors, upper_limit
-from daxa.xray.imaging.pairing import check_pair
+from daxa.xray.imaging.pairing import check_pair, exposed_seconds
 from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.lists.frames import to_icrs, to_pixels
+from daxa.xray.lists.sky import header_wcs, pointing_pixel
 
 __all__ = ["ROW", "Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"]
 
@@ -33,6 +34,8 @@ class Quality(IntFlag):
     """Farther from the axis than the vignetting was checked."""
     NO_BACKGROUND = 16
     """Too little exposure around to tell the background: the limit is that of no background."""
+    NOT_MEASURED = 32
+    """Nothing tells which part of the sky was seen: there is neither exposure nor rate nor limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +49,16 @@ class Field:
     header
         World coordinates of both.
     axis
-        Optical axis, or the pointing, right ascension and declination, deg.
+        Optical axis, or the pointing, right ascension and declination, deg, ICRS.
     vignetted
         Whether the map tells vignetting.
     checked
         Angle from the axis to which that was checked, arcmin.
     background
         Counts expected of the background, shape (ny, nx); None: they come from around the position.
+    measured
+        False where the map is one of last resort (``EXPMETH`` is ``FIELD``): a circle in which
+        the detector may have seen something.
     """
 
     counts: np.ndarray
@@ -62,6 +68,7 @@ class Field:
     vignetted: bool = False
     checked: float = 0.0
     background: np.ndarray | None = None
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,9 @@ ROW = np.dtype(
 )
 """What a field says about one position (`coverage_at`)."""
 
+_UNMEASURED = ("exposure", "exposed", "background", "chance", "rate", "rate_low", "rate_high", "limit")
+"""What a map of last resort cannot tell."""
+
 _WHOLE = 0.9
 _BLOCK = 100_000
 
@@ -126,16 +136,23 @@ def read_field(image: Path, exposure: Path) -> Field:
         They do not belong together, or do not tell where the telescope pointed.
     """
     counts, header = fits.getdata(image), fits.getheader(image)
-    seconds, told = fits.getdata(exposure), fits.getheader(exposure)
+    seconds, told = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
     check_pair(header, told)
     if "XCEN" in told and "YCEN" in told:
         x, y = card_number(told, "XCEN"), card_number(told, "YCEN")
-        ra, dec = header_wcs(told).wcs_pix2world(x, y, 1)
-        axis = float(ra), float(dec)
     else:
-        axis = card_number(told, "RA_PNT"), card_number(told, "DEC_PNT")
+        x, y = pointing_pixel(told, header_wcs(told), 1) or (math.nan, math.nan)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise DataError(
+            "pointing",
+            f"{exposure.name} does not tell where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
+            remedy="make the map anew, or write these cards into its header",
+        )
+    ra, dec = to_icrs(header_wcs(told), x, y, 1)
+    axis = float(ra), float(dec)
     vignetted = card_text(told, "VIGNET") == "True"
-    return Field(counts, seconds, header, axis, vignetted, card_number(told, "VIGNMAX", 0.0))
+    is_measured = card_text(told, "EXPMETH") != "FIELD"
+    return Field(counts, seconds, header, axis, vignetted, card_number(told, "VIGNMAX", 0.0), measured=is_measured)
 
 
 def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Aperture | None = None) -> np.ndarray:
@@ -169,11 +186,13 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     A pixel is in a circle when its middle is.  The ring's counts are scaled by the exposure of
     circle over ring.  Rates are for a source at the middle: counts less background over the mean
     exposure of the circle and `enclosed`.  Errors are those of Gehrels 1986 on the counts, limits
-    those of Kraft et al. 1991 (`daxa.xray.imaging.limits`).
+    those of Kraft et al. 1991 (`daxa.xray.imaging.limits`).  Where a map is no measurement
+    (``NOT_MEASURED``), only counts are told.
     """
     use = aperture or Aperture()
     ra, dec = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (ra, dec))
     _check(field, use, len(ra))
+    field = replace(field, exposure=exposed_seconds(field.exposure))
     sums = _Sums(field)
     parts = [
         _block(ra[part], dec[part], field, use.of(part), sums)
@@ -234,7 +253,7 @@ def _within(ra: np.ndarray, dec: np.ndarray, field: Field) -> np.ndarray:
     """Positions within the circle around a field."""
     ny, nx = field.counts.shape
     x, y = np.array([nx / 2, 0.5, nx + 0.5, 0.5, nx + 0.5]), np.array([ny / 2, 0.5, 0.5, ny + 0.5, ny + 0.5])
-    corners = header_wcs(field.header).wcs_pix2world(x, y, 1)
+    corners = to_icrs(header_wcs(field.header), x, y, 1)
     middle = float(corners[0][0]), float(corners[1][0])
     reach = _separation(corners[0][1:], corners[1][1:], middle).max()
     return _separation(ra, dec, middle) <= reach
@@ -257,7 +276,9 @@ class _Sums:
             return np.cumsum(np.pad(image, ((0, 0), (1, 0))), axis=1)
 
         self.shape = field.counts.shape
-        self.counts = along(np.asarray(field.counts, dtype=np.float64))
+        # Where nothing was seen a count may be undefined; elsewhere it is damage, which shows as NaN.
+        counts = np.asarray(field.counts, dtype=np.float64)
+        self.counts = along(np.where(np.isnan(counts) & (field.exposure <= 0), 0.0, counts))
         self.exposure = along(np.asarray(field.exposure, dtype=np.float64))
         self.exposed = along((np.asarray(field.exposure) > 0).astype(np.float64))
         self.background = None if field.background is None else along(np.asarray(field.background, dtype=np.float64))
@@ -289,7 +310,7 @@ class _Sums:
 
 def _block(ra: np.ndarray, dec: np.ndarray, field: Field, use: Aperture, sums: _Sums) -> np.ndarray:
     rows = np.zeros(len(ra), ROW)
-    x, y = (np.nan_to_num(one, nan=-1e6) for one in header_wcs(field.header).wcs_world2pix(ra, dec, 0))
+    x, y = (np.nan_to_num(one, nan=-1e6) for one in to_pixels(header_wcs(field.header), ra, dec))
     # What lies far outside needs no number that fits its distance.
     x, y = np.clip(x, -1e6, 1e7), np.clip(y, -1e6, 1e7)
     rows["offaxis"] = _separation(ra, dec, field.axis)
@@ -310,7 +331,11 @@ def _block(ra: np.ndarray, dec: np.ndarray, field: Field, use: Aperture, sums: _
         | (0 if field.vignetted else Quality.FLAT)
         | np.where(field.vignetted & ~(rows["offaxis"] <= field.checked), Quality.FAR, 0)
         | np.where(known, 0, Quality.NO_BACKGROUND)
+        | (0 if field.measured else Quality.NOT_MEASURED)
     )
+    if not field.measured:
+        for name in _UNMEASURED:
+            rows[name] = np.nan
     return rows
 
 

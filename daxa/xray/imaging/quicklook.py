@@ -11,6 +11,7 @@ import numpy as np
 
 from daxa.xray.cleaning.lightcurve import LightCurve
 from daxa.xray.drawing import picture, plain_text
+from daxa.xray.imaging.pairing import exposed_seconds
 
 __all__ = ["smoothed_rate", "write_quicklook"]
 
@@ -47,7 +48,8 @@ def smoothed_rate(image: np.ndarray, exposure: np.ndarray, *, sigma: float) -> n
     from scipy.ndimage import gaussian_filter
 
     counts = gaussian_filter(np.asarray(image, float), sigma, mode="constant", truncate=4.0)
-    seconds = gaussian_filter(np.asarray(exposure, float), sigma, mode="constant", truncate=4.0)
+    exposure = exposed_seconds(exposure)
+    seconds = gaussian_filter(exposure, sigma, mode="constant", truncate=4.0)
     seen = (exposure > 0.015 * exposure.max()) & (seconds > 0)
     return np.divide(counts, seconds, out=np.full(counts.shape, np.nan), where=seen)
 

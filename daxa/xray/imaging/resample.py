@@ -8,7 +8,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.xray.imaging.pairing import same_grid
+from daxa.xray.imaging.pairing import exposed_seconds, same_grid
+from daxa.xray.lists.frames import frame_of, to_icrs, to_pixels
 from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["between_pixels", "resample_exposure"]
@@ -33,7 +34,7 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
     -------
     ndarray
         float64, shape of the target, s: the mean over each pixel, 0 where the map does not
-        reach.  A map that is already on these pixels comes back unchanged.
+        reach or holds no number.  A map that is already on these pixels comes back unchanged.
 
     Notes
     -----
@@ -42,13 +43,13 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
     Time times area is conserved to the fineness of the sampling.
     """
     if same_grid(source, target):
-        return np.array(exposure, dtype=np.float64)
+        return exposed_seconds(exposure)
     ny, nx = int(target["NAXIS2"]), int(target["NAXIS1"])
     here, there = header_wcs(target), header_wcs(source)
     ratio = float(np.sqrt(abs(np.linalg.det(here.pixel_scale_matrix) / np.linalg.det(there.pixel_scale_matrix))))
     points = int(np.clip(np.ceil(4 * ratio), 4, 16))
     nodes = _nodes(here, there, nx, ny)
-    padded = np.pad(np.asarray(exposure, dtype=np.float64), 1)
+    padded = np.pad(exposed_seconds(exposure), 1)
     result = np.zeros((ny, nx))
     fine_x = (np.arange(nx * points) + 0.5) / points - 0.5
     per_block = max(1, _BLOCK // (nx * points * points))
@@ -64,7 +65,7 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
 def between_pixels(here: WCS, there: WCS) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The map from pixels of one image to those of another, both counted from 1.
 
-    Between two tangential planes it is projective: nine numbers, and no trigonometry of each
+    Between two tangential planes of ICRS it is projective: nine numbers, and no trigonometry of each
     position.  Else it goes by way of the sky.  What has no place in the other plane is NaN.
 
     Examples
@@ -76,7 +77,7 @@ def between_pixels(here: WCS, there: WCS) -> Callable[[np.ndarray, np.ndarray], 
     [3.0, 4.0]
     """
     if not (_is_plane(here) and _is_plane(there)):
-        return lambda x, y: tuple(there.wcs_world2pix(*here.wcs_pix2world(x, y, 1), 1))
+        return lambda x, y: to_pixels(there, *to_icrs(here, x, y, 1), 1)
     matrix = np.linalg.solve(_directions(there), _directions(here))
 
     def moved(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +93,8 @@ def _is_plane(wcs: WCS) -> bool:
     told = wcs.wcs
     plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not told.get_pv()
     standard = np.isnan(told.lonpole) or told.lonpole == 180.0
-    return plain and standard and [text[5:] for text in told.ctype] == ["TAN", "TAN"] and wcs.wcs.lng == 0
+    tangential = [text[5:] for text in told.ctype] == ["TAN", "TAN"] and told.lng == 0
+    return plain and standard and tangential and frame_of(wcs) is None
 
 
 def _directions(wcs: WCS) -> np.ndarray:
@@ -111,8 +113,8 @@ def _nodes(here: WCS, there: WCS, nx: int, ny: int) -> tuple[np.ndarray, np.ndar
     """Zero-based pixels of the source at every sixteenth pixel of the target, from one node before it."""
     x, y = (np.arange(-1, n // _NODE + 3) * float(_NODE) for n in (nx, ny))
     grid_x, grid_y = np.meshgrid(x, y)
-    ra, dec = here.wcs_pix2world(grid_x.ravel(), grid_y.ravel(), 0)
-    return tuple(one.reshape(grid_x.shape) for one in there.wcs_world2pix(ra, dec, 0))
+    ra, dec = to_icrs(here, grid_x.ravel(), grid_y.ravel())
+    return tuple(one.reshape(grid_x.shape) for one in to_pixels(there, ra, dec))
 
 
 def _between(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ from astropy.io import fits
 from astropy_healpix import HEALPix
 
 from daxa.errors import DataError
+from daxa.xray.imaging.pairing import exposed_seconds
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
     exposure
         Seconds, shape (ny, nx).
     header
-        Its world coordinates; FK5 positions are taken as ICRS.
+        Its world coordinates, in any frame.
     least
         Exposure that a pixel must exceed, s.
     order
@@ -69,7 +71,7 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
         return MOC.new_empty(depth)
     found = None
     for dx, dy in ((0.0, 0.0), (-0.25, -0.25), (-0.25, 0.25), (0.25, -0.25), (0.25, 0.25)):
-        ra, dec = wcs.wcs_pix2world(columns + dx, rows + dy, 0)
+        ra, dec = to_icrs(wcs, columns + dx, rows + dy)
         part = MOC.from_lonlat(ra * u.deg, dec * u.deg, max_norder=depth)
         found = part if found is None else found.union(part)
     return found
@@ -124,7 +126,7 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
     DataError
         The shapes differ, the cells are too small, or the header has no equatorial coordinates.
     """
-    seconds = np.asarray(exposure, dtype=np.float64)
+    seconds = exposed_seconds(exposure)
     if np.shape(counts) != seconds.shape:
         raise DataError("healpix", "image and exposure map have different shapes", remedy="make both on one grid")
     wcs = header_wcs(header)
@@ -137,7 +139,7 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
     number = np.concatenate(
         [np.empty(0, np.int64)]
         + [
-            cells.lonlat_to_healpix(*(one * u.deg for one in wcs.wcs_pix2world(columns[part], rows[part], 0)))
+            cells.lonlat_to_healpix(*(one * u.deg for one in to_icrs(wcs, columns[part], rows[part])))
             for part in (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))
         ]
     )

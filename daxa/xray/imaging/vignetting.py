@@ -17,7 +17,7 @@ from daxa.errors import DataError
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
 
-__all__ = ["CURVES", "LearntCurve", "Vignetting", "axis_pixel", "learn_curve", "vignetting_for"]
+__all__ = ["CURVES", "LearntCurve", "Vignetting", "axis_pixel", "learn_curve", "unproved", "vignetting_for"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Vignetting:
         Function of angle (arcmin, array) and energy (keV) that gives the share of the area on the axis.
     reference
         Where the curve comes from; VIGNREF of a map.
+    unproved, error
+        What of it was compared with no map but that which it was fitted to, '' for nothing,
+        and by what share it may be off there; NaN where nothing tells.
     energy
         Energy at which the curve is taken, keV; NaN where it holds for its band as a whole.
     """
@@ -58,6 +61,8 @@ class Vignetting:
     axis: tuple[float, float]
     shape: Callable[[np.ndarray, float], np.ndarray]
     reference: str
+    unproved: str = ""
+    error: float = math.nan
     energy: float = math.nan
 
     def factor(self, arcmin: np.ndarray) -> np.ndarray:
@@ -83,6 +88,15 @@ def _polynomial(*coefficients: float) -> Callable[[np.ndarray, float], np.ndarra
     return shape
 
 
+def _harder(soft: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[np.ndarray, float], np.ndarray]:
+    """The curve of 2-10 keV from that of 0.5-2 keV, as the one of MOS2 goes over into the other."""
+
+    def shape(t: np.ndarray, energy: float) -> np.ndarray:
+        return soft(t, energy) * _MOS2_HARD(t, energy) / _MOS2_SOFT(t, energy)
+
+    return shape
+
+
 def _xrt(t: np.ndarray, energy: float) -> np.ndarray:
     return 1.0 - (1.248e-4 * 1.55219**energy + 1.85628e-3) * t * t
 
@@ -100,27 +114,39 @@ def _einstein(t: np.ndarray, energy: float) -> np.ndarray:
 _LEAST_PIXELS = 1000
 
 _FITTED = "fit to a map of SAS, 0.5-2 keV"
+_MOS2_SOFT = _polynomial(-1.11593e-2, 8.56573e-4, -2.12253e-5)
+_MOS2_HARD = _polynomial(-1.31493e-2, 1.01128e-3, -2.40122e-5)
+_MOS1_SOFT = _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5)
+_PN_SOFT = _polynomial(-1.01268e-2, 6.7200e-4, -1.2892e-5)
 _XIMAGE = "HEASoft XIMAGE"
 
 _CURVES = (
     Vignetting("xmm", ("PN",), (0.5, 2.0), False, 16.0, 15.0, (0.88, 1.95),
-               _polynomial(-1.01268e-2, 6.7200e-4, -1.2892e-5), f"pn: {_FITTED}"),
+               _PN_SOFT, f"pn: {_FITTED}", "footprint of pn beyond 12 arcmin", 0.1),
     Vignetting("xmm", ("M1",), (0.5, 2.0), False, 16.0, 15.0, (1.27, 2.38),
-               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"MOS1: {_FITTED}"),
-    # No map of MOS2 was at hand: the curve is the mirror's above all, and the mirrors are alike.
-    Vignetting("xmm", ("M2",), (0.5, 2.0), False, 16.0, 0.0, (1.27, 2.38),
-               _polynomial(-1.13646e-2, 8.8798e-4, -2.2566e-5), f"that of MOS1: {_FITTED}"),
-    Vignetting("swift", ("XRT",), (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _xrt, f"{_XIMAGE}, XRT"),
+               _MOS1_SOFT, f"MOS1: {_FITTED}"),
+    # MOS1's curve and pn's, about this axis, agree with MOS2's own map as its own curve does.
+    Vignetting("xmm", ("M2",), (0.5, 2.0), False, 16.0, 15.0, (0.346, 1.933), _MOS2_SOFT, f"MOS2: {_FITTED}"),
+    Vignetting("xmm", ("M2",), (2.0, 10.0), False, 16.0, 15.0, (0.343, 1.671), _MOS2_HARD,
+               "MOS2: fit to a map of SAS, 2-10 keV", "MOS2 above 2 keV, beyond its own map", 0.06),
+    Vignetting("xmm", ("M1",), (2.0, 10.0), False, 16.0, 0.0, (1.27, 2.38), _harder(_MOS1_SOFT),
+               "MOS1 below 2 keV x MOS2 above over below", "MOS1 above 2 keV", 0.06),
+    Vignetting("xmm", ("PN",), (2.0, 10.0), False, 16.0, 0.0, (0.88, 1.95), _harder(_PN_SOFT),
+               "pn below 2 keV x MOS2 above over below", "pn above 2 keV", 0.08),
+    Vignetting("swift", ("XRT",), (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _xrt, f"{_XIMAGE}, XRT",
+               "vignetting of XRT"),
     Vignetting("rosat", ("PSPC", "PSPCB", "PSPCC"), (0.0, 2.0), True, 60.0, 0.0, (0.0, 0.0),
-               _pspc, f"{_XIMAGE}, PSPC without ribs"),
-    Vignetting("einstein", ("IPC",), (0.0, math.inf), False, 60.0, 0.0, (0.0, 0.0), _einstein, f"{_XIMAGE}, Einstein"),
+               _pspc, f"{_XIMAGE}, PSPC without ribs", "vignetting of PSPC; its ribs are left out"),
+    Vignetting("einstein", ("IPC",), (0.0, math.inf), False, 60.0, 0.0, (0.0, 0.0), _einstein, f"{_XIMAGE}, Einstein",
+               "vignetting of IPC; its ribs are left out"),
 )  # fmt: skip
 
-CURVES = MappingProxyType({(curve.mission, name): curve for curve in _CURVES for name in curve.instruments})
-"""``(mission, instrument)`` to its curve.
+CURVES = MappingProxyType({(curve.mission, name): curve for curve in reversed(_CURVES) for name in curve.instruments})
+"""``(mission, instrument)`` to its curve, that of the lowest energies where there are several.
 
-XMM-Newton: least-squares fits to exposure maps that SAS 13.5 made of 0404910601; that of pn is the same
-in two observations, and describes MOS1 with a median error of 2 percent.  Others: the
+XMM-Newton: least-squares fits, axis and curve, to exposure maps that SAS 13.5 made of 0404910601; that of pn is
+the same in two observations, and describes MOS1 and MOS2, each about its own axis, with a median error of 2 percent.
+Fitted to one half of a MOS2 map, by tiles, it describes the other with a median error of 2.4 percent.  Others: the
 formulas in the source of HEASoft's XIMAGE.  Chandra, NuSTAR, Suzaku, eROSITA and XRISM
 publish theirs as calibration files only.
 """
@@ -142,19 +168,49 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
 
     Examples
     --------
-    >>> vignetting_for("xmm", "M1", (2.0, 10.0)) is None
+    >>> vignetting_for("xmm", "M1", (0.2, 12.0)) is None
     True
     >>> vignetting_for("chandra", "ACIS", (0.5, 2.0)) is None
     True
     """
-    curve = CURVES.get((mission, instrument))
-    if curve is None:
-        return None
     lo, hi = band or (0.0, math.inf)
-    if curve.by_energy:
-        energy = math.sqrt(lo * hi) if band else math.nan
-        return replace(curve, energy=energy) if curve.kev[0] <= energy <= curve.kev[1] else None
-    return curve if curve.kev[0] <= lo < hi <= curve.kev[1] else None
+    for curve in (one for one in _CURVES if one.mission == mission and instrument in one.instruments):
+        if curve.by_energy:
+            energy = math.sqrt(lo * hi) if band else math.nan
+            if curve.kev[0] <= energy <= curve.kev[1]:
+                return replace(curve, energy=energy)
+        elif curve.kev[0] <= lo < hi <= curve.kev[1]:
+            return curve
+    return None
+
+
+def unproved(mission: str, instrument: str, curve: Vignetting | None) -> tuple[str, float]:
+    """What of a map's vignetting was compared with nothing, and by what share the map may be off there.
+
+    Parameters
+    ----------
+    mission, instrument
+        As in an `EventFormat`.
+    curve
+        The curve of the map, None for a flat one.
+
+    Returns
+    -------
+    tuple
+        '' where all was compared; NaN where no figure is known.
+
+    Notes
+    -----
+    ACIS: at 10 arcmin from the axis a tenth of the area is lost at 1.5 keV and a quarter at 6 keV
+    (Chandra Proposers' Observatory Guide, chapter 4).
+    """
+    if curve is not None:
+        return curve.unproved, curve.error
+    if (mission, instrument) == ("chandra", "ACIS"):
+        return "no vignetting of ACIS: too long off the axis", 0.25
+    if (mission, instrument) in CURVES:
+        return "no vignetting in this band: too long off the axis", 0.7
+    return "no vignetting: too long off the axis", math.nan
 
 
 def axis_pixel(events: EventList, curve: Vignetting) -> tuple[float, float]:

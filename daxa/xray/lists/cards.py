@@ -77,5 +77,5 @@ def _bad_card(header: fits.Header, keyword: str) -> DataError:
     return DataError(
         "card",
         f"card {keyword} of the {'table' if table else 'primary'} header is absent or unusable",
-        remedy="fetch the file again; if the archive's own copy is like this, leave the observation out",
+        remedy=f"use the list as the archive distributes it, or write {keyword} into that header",
     )

@@ -48,7 +48,10 @@ class EventFormat:
     mode
         The mode where modes differ in what follows, such as ``WINDOWED``; else ''.
     rules
-        Standard screening of events; none where the archive's lists are final.
+        Standard screening of events; none where the archive's lists are final.  Each rule has
+        its source in a recorded header, a mission's script or a document.
+    unverified
+        Customary screening for which no such source is at hand: it is off.
     dialect
         Whose expressions the mission's own tools understand.
     refusals
@@ -98,6 +101,9 @@ class EventFormat:
         covers; 0 leaves the extent of an image to the events.
     obs_id_cards
         Cards with the name of the observation.
+    steady
+        Cards that lists of one observing interval have: they leave the header of a list in
+        which several intervals differ in them.
     named
         False where lists may come without the name of their observation.
     """
@@ -112,6 +118,7 @@ class EventFormat:
     field_arcmin: float = 0.0
     mode: str = ""
     rules: tuple[Rule | Either, ...] = ()
+    unverified: tuple[Rule | Either, ...] = ()
     dialect: Dialect = "heasoft"
     refusals: tuple[Refusal, ...] = ()
     tables: tuple[str, ...] = ("EVENTS",)
@@ -127,6 +134,7 @@ class EventFormat:
     live_cards: tuple[str, ...] = ("DEADC", "LIVETIME/ONTIME")
     exposure_means: Literal["ontime", "livetime"] = "livetime"
     obs_id_cards: tuple[str, ...] = ("OBS_ID",)
+    steady: tuple[str, ...] = ()
     named: bool = True
 
     @property

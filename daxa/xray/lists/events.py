@@ -8,33 +8,30 @@ checked before it is used.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, WcsError
+from astropy.wcs import WcsError
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.lists import gti
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import Clock, read_clock
-from daxa.xray.lists.formats import FORMATS, EventFormat, Product, recognise, why_not
+from daxa.xray.lists.formats import EventFormat, Product, recognise, why_not
+from daxa.xray.lists.frames import to_icrs
 from daxa.xray.lists.goodtimes import read_gtis
+from daxa.xray.lists.identity import events_table, exposure_name, observation_name, read_assumptions
 from daxa.xray.lists.sky import SkyGrid, find_sky
-from daxa.xray.lists.tables import Table, read_column, read_tables
+from daxa.xray.lists.tables import Table, column_null, read_column, read_tables
 
 __all__ = ["EventList", "live_card", "open_events"]
 
-_OBS_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?", re.ASCII)
-_EXPOSURE = re.compile(r"[SUX][0-9]{3}", re.ASCII)
-_MOST_COLUMNS = 999
 _BLOCK = 1 << 21
-_TABLES = frozenset(name for form in FORMATS.values() for name in form.tables) - {"EVENTS"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +54,7 @@ class EventList:
     rows
         Shape (n,): the rows, read-only, big-endian as FITS stores them, one field per
         column.  Bit columns of 8, 16, 32 and 64 bits are unsigned integers whose highest
-        bit is the first one.  Columns with TSCAL or TZERO are opaque.
+        bit is the first one.  Columns with TSCAL or TZERO are bytes: `column` makes values of them.
     gtis
         Chip to good time intervals, shape (k, 2), s, as `daxa.xray.lists.gti.normalise` gives
         them.  Chip 0 where one list holds for all chips.  A chip that is absent has no
@@ -149,12 +146,12 @@ class EventList:
         return None
 
     def column(self, name: str) -> np.ndarray:
-        """One column of `rows` as a view, whatever the case of its name.
+        """One column of `rows`, whatever the case of its name, as a view or, scaled by TSCAL and TZERO, as new values.
 
         Raises
         ------
         DataError
-            There is no such column, or its values are scaled.
+            There is no such column, or it is of a type that is not read.
         """
         return read_column(self.rows, name)
 
@@ -203,6 +200,11 @@ class EventList:
         rows
             Shape (n,), rows of this list; all when left out.
 
+        Returns
+        -------
+        ndarray
+            NaN for events whose channel is null (TNULLn).
+
         Raises
         ------
         NotPossible
@@ -222,10 +224,24 @@ class EventList:
         column = read_column(own, form.pi_column)
         if column.dtype.kind == "f":
             return zero + gain * column.astype(np.float64)
-        return zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        energies = zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        if self._null_channel is not None:
+            energies[column == self._null_channel] = np.nan
+        return energies
+
+    @cached_property
+    def _null_channel(self) -> float | None:
+        """The channel of events that have none; null values that no TNULLn tells are of HEASoft's kind."""
+        columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
+        wanted = self.format.pi_column.upper()
+        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
+        if card_text(self.header, f"TNULL{number}"):
+            return column_null(self.header, number)
+        kind = read_column(self.rows[:0], self.format.pi_column).dtype
+        return np.iinfo(kind).min if kind.kind == "i" else None
 
     def positions(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Right ascension and declination of the events in the list's own frame, deg, shape (n, 2).
+        """Right ascension and declination of the events, ICRS, deg, shape (n, 2), whatever the frame of the list.
 
         Parameters
         ----------
@@ -249,12 +265,10 @@ class EventList:
             pixels[:, axis] = column
             if null is not None and column.dtype.kind != "f":
                 pixels[column == null, axis] = np.nan
-        plane = WCS(naxis=2)
-        plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval, plane.wcs.cdelt = sky.ctype, sky.crpix, sky.crval, sky.cdelt
         known = np.isfinite(pixels).all(axis=1)
         pixels[~known] = np.nan
         try:
-            pixels[known] = plane.wcs_pix2world(pixels[known], 1)
+            pixels[known] = np.column_stack(to_icrs(sky.wcs, *pixels[known].T, 1))
         except WcsError as problem:
             raise DataError(
                 "sky",
@@ -271,7 +285,7 @@ class EventList:
         )
 
 
-def open_events(path: str | Path, *, good_times: object = None) -> EventList:
+def open_events(path: str | Path, *, good_times: object = None, obs_id: str = "") -> EventList:
     """Open an event list.
 
     Parameters
@@ -282,7 +296,9 @@ def open_events(path: str | Path, *, good_times: object = None) -> EventList:
     good_times
         Intervals, shape (n, 2), s on the list's own clock, for a list that has no good
         times of its own, such as an extract; they hold for all chips.  Where the list has
-        some, they are used and these are refused.
+        some that can be read, they are used and these are refused.
+    obs_id
+        Name of the observation, for a list that does not say it.
 
     Returns
     -------
@@ -299,57 +315,47 @@ def open_events(path: str | Path, *, good_times: object = None) -> EventList:
     """
     path = Path(path)
     primary, tables = read_tables(path)
-    events = _events_table(path, tables)
+    events = events_table(path, tables)
     form = recognise(primary, events.header)
     rows = events.rows()
     clock, assumptions = read_clock(form, events.header, primary)
+    own = partial(read_gtis, path.name, form, events=events.header, primary=primary, tables=tables, clock=clock)
     if good_times is None:
-        gtis, given = read_gtis(path.name, form, events.header, tables), ()
+        gtis, given = own()
     else:
-        gtis, given = _given_times(path, form, tables, rows, good_times), ("good times were given by the user",)
+        gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
+    named, unnamed = observation_name(path, form, events.header, primary, obs_id)
     return EventList(
         path=path,
         format=form,
         header=events.header,
         primary=primary,
-        obs_id=_obs_id(path, form, events.header, primary),
-        exposure=_exposure(events.header, primary),
+        obs_id=named,
+        exposure=exposure_name(events.header, primary),
         rows=rows,
         gtis=MappingProxyType(gtis),
-        sky_grid=find_sky(form, events.header),
+        sky_grid=find_sky(form, events.header, primary),
         tables=tables,
         clock=clock,
-        assumptions=(*assumptions, *given, *_live_assumption(form, events.header)),
+        assumptions=_without_doubles(
+            (*read_assumptions(events.header), *assumptions, *given, *unnamed, *_live_assumption(form, events.header))
+        ),
     )
 
 
-def _events_table(path: Path, tables: tuple[Table, ...]) -> Table:
-    named = [table for table in tables if table.name == "EVENTS"] or [
-        table for table in tables if table.name in _TABLES
-    ]
-    typed = [table for table in tables if card_text(table.header, "HDUCLAS1").upper() == "EVENTS"]
-    found = named or typed or [table for table in tables if _looks_like_events(table)][:1]
-    if len(found) != 1:
-        raise DataError(
-            "not-events",
-            f"{path.name} holds {len(found) or 'no'} tables of events",
-            remedy="check that the file is an event list as the archive distributes it",
-        )
-    return found[0]
-
-
-def _looks_like_events(table: Table) -> bool:
-    """Whether an unnamed table has what every event has: a time and a channel or an energy."""
-    count = min(int(card_number(table.header, "TFIELDS", 0.0)), _MOST_COLUMNS)
-    names = {card_text(table.header, f"TTYPE{number}").upper() for number in range(1, count + 1)}
-    return "TIME" in names and not names.isdisjoint({"PI", "PHA", "ENERGY"})
+def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
 
 
 def _given_times(
-    path: Path, form: EventFormat, tables: tuple[Table, ...], rows: np.ndarray, given: object
+    path: Path, form: EventFormat, rows: np.ndarray, given: object, own: Callable[[], object]
 ) -> dict[int, np.ndarray]:
     """The user's good times for every chip that has an event."""
-    if any("GTI" in table.name for table in tables):
+    try:
+        own()
+    except DataError:
+        pass
+    else:
         raise DataError(
             "gti",
             f"{path.name} has good times of its own, so others cannot take their place",
@@ -373,20 +379,3 @@ def _live_assumption(form: EventFormat, events: fits.Header) -> tuple[str, ...]:
 def live_card(form: EventFormat, events: fits.Header) -> str:
     """The first card or quotient of cards with the live fraction that the header has; '' when it has none."""
     return next((name for name in form.live_cards if all(card_text(events, part) for part in name.split("/"))), "")
-
-
-def _obs_id(path: Path, form: EventFormat, events: fits.Header, primary: fits.Header) -> str:
-    cards = (card_text(header, keyword) for keyword in form.obs_id_cards for header in (events, primary))
-    text = next((card for card in cards if card), "")
-    if not (_OBS_ID.fullmatch(text) or (not text and not form.named)):
-        raise DataError(
-            "obs-id",
-            f"{path.name} says that it belongs to observation {text!r}, which is no ObsID",
-            remedy="fetch the file again",
-        )
-    return text
-
-
-def _exposure(events: fits.Header, primary: fits.Header) -> str:
-    text = card_text(events, "EXPIDSTR") or card_text(primary, "EXPIDSTR")
-    return text if _EXPOSURE.fullmatch(text) else "None"

@@ -198,7 +198,7 @@ def rules_cfitsio(rules: Sequence[Rule | Either]) -> str:
     --------
     >>> from daxa.xray.cleaning.screening import STANDARD
     >>> rules_cfitsio(STANDARD["nustar", "FPMA"])
-    '(STATUS == b0000xxx00xxxx000) && (SHIELD == 0) && (GRADE >= 0 && GRADE <= 26)'
+    '(STATUS == b000000000x0xx000) && (SHIELD == 0) && (GRADE >= 0 && GRADE <= 26)'
     """
     return " && ".join(f"({_cfitsio(rule)})" for rule in rules) or "1 == 1"
 

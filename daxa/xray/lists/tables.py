@@ -1,8 +1,10 @@
 """Binary tables of a FITS file, as structured arrays over its bytes.
 
 Columns become fields of a NumPy type made from the TFORM cards, so that reading a
-table is a view of the file and costs nothing until values are used.  A header may
-claim anything: every claim is checked against the file.
+table is a view of the file and costs nothing until values are used.  Columns with TSCAL
+or TZERO (FITS has unsigned integers in no other way) stay bytes in the rows, whose type
+tells how `read_column` makes values of them.  A header may claim anything: every claim
+is checked against the file.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 
-__all__ = ["Table", "in_machine_order", "read_column", "read_tables", "row_type"]
+__all__ = ["Table", "column_null", "in_machine_order", "read_column", "read_tables", "row_type"]
 
 # What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
 _TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
@@ -82,7 +84,7 @@ class Table:
 
 
 def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndarray:
-    """One column of rows as a view, whatever the case of its name.
+    """One column of rows, whatever the case of its name: a view, or new values where TSCAL or TZERO make them.
 
     Parameters
     ----------
@@ -96,23 +98,67 @@ def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndar
     Raises
     ------
     DataError
-        There is no such column, or its values are scaled by TSCAL or TZERO.
+        There is no such column, or it is of a type that is not read.
 
     Examples
     --------
     >>> rows = np.zeros(2, dtype=[("ccd_id", ">i2")])
     >>> read_column(rows, "CCD_ID").tolist()
     [0, 0]
+    >>> cards = {"NAXIS1": 4, "TFIELDS": 1, "TTYPE1": "STATUS", "TFORM1": "J", "TZERO1": 2147483648}
+    >>> read_column(np.zeros(1, row_type(fits.Header(cards), "example")), "STATUS").tolist()
+    [2147483648]
     """
     found = name if name in (rows.dtype.fields or ()) else _same_name(rows, name)
     column = rows[found]
-    if column.dtype.kind == "V" and not opaque:
+    if column.dtype.kind != "V":
+        return column
+    if column.dtype.metadata:
+        return _scaled(column, *(column.dtype.metadata[word] for word in ("form", "scale", "zero")))
+    if not opaque:
         raise DataError(
             "column-type",
-            f"column {found} is scaled, of variable length, or of a type that is not read",
-            remedy="convert the column to a plain one (TSCAL 1, TZERO 0) and try again",
+            f"column {found} is of variable length, or of a type that is not read",
+            remedy="use the list as the archive distributes it",
         )
     return column
+
+
+_UNSIGNED = {">i2": 1 << 15, ">i4": 1 << 31, ">i8": 1 << 63}
+"""TZERO of unsigned integers (FITS standard 4.0, table 19); that of signed bytes is -128."""
+
+_MOST_EXACT = 1 << 52
+
+
+def _scaled(column: np.ndarray, form: str, scale: float, zero: float) -> np.ndarray:
+    """Values of a column: stored ones times TSCAL plus TZERO, integers where both are whole numbers."""
+    kind = np.dtype(form)
+    raw = np.ascontiguousarray(column).view(kind)
+    raw = raw.reshape(column.shape) if kind.itemsize == column.dtype.itemsize else raw.reshape(*column.shape, -1)
+    if scale == 1 and zero == _UNSIGNED.get(form):
+        # Adding half of the range to a signed number is changing its highest bit.
+        return raw.astype(kind.newbyteorder("=")).view(f"u{kind.itemsize}") ^ np.array(1, f"u{kind.itemsize}") << (
+            kind.itemsize * 8 - 1
+        )
+    whole = kind.kind in "iu" and kind.itemsize < 8 and float(scale).is_integer() and float(zero).is_integer()
+    if whole and max(abs(scale) * (1 << kind.itemsize * 8), abs(zero)) < _MOST_EXACT:
+        return raw.astype(np.int64) * int(scale) + int(zero)
+    return raw.astype(np.float64) * scale + zero
+
+
+def column_null(header: fits.Header, number: int) -> float | None:
+    """The value that means "none" in a column of integers, scaled as its values are; None where there is no such.
+
+    Examples
+    --------
+    >>> column_null(fits.Header({"TNULL3": -1, "TZERO3": 32768}), 3)
+    32767
+    """
+    if not card_text(header, f"TNULL{number}"):
+        return None
+    scale, zero = card_number(header, f"TSCAL{number}", 1.0), card_number(header, f"TZERO{number}", 0.0)
+    value = card_number(header, f"TNULL{number}") * scale + zero
+    return int(value) if value.is_integer() else value
 
 
 def _same_name(rows: np.ndarray, name: str) -> str:
@@ -189,11 +235,15 @@ def _column_type(header: fits.Header, number: int, source: str) -> np.dtype:
         width = (repeat + 7) // 8
         return np.dtype(_BITS.get(width if repeat % 8 == 0 else 0, f"V{width}"))
     width = repeat * (_WIDTH.get(code) or np.dtype(_NUMPY[code]).itemsize)
-    scaled = card_number(header, f"TSCAL{number}", 1.0) != 1.0 or card_number(header, f"TZERO{number}", 0.0) != 0.0
-    if scaled or code in "PQL" or repeat == 0:
+    if code in "PQL" or repeat == 0:
         return np.dtype(f"V{width}")
     if code == "A":
         return np.dtype(f"S{repeat}")
+    scale, zero = card_number(header, f"TSCAL{number}", 1.0), card_number(header, f"TZERO{number}", 0.0)
+    if (scale, zero) != (1.0, 0.0):
+        if code in "CM":
+            return np.dtype(f"V{width}")
+        return np.dtype(f"V{width}", metadata={"form": _NUMPY[code], "scale": scale, "zero": zero})
     return np.dtype(_NUMPY[code]) if repeat == 1 else np.dtype((_NUMPY[code], (repeat,)))
 
 

@@ -11,7 +11,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_GUIDE = "ASCA data reduction guide: standard grades of the SIS"
+_GUIDE = "mkfilter rules of HEASoft (REV2): standard grades of the SIS"
 
 
 def _sis(instrument: str) -> EventFormat:

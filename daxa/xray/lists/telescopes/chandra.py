@@ -11,8 +11,11 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_CIAO = "CIAO: standard ACIS level 2 filters (ASCA grades 0,2,3,4,6; status 0)"
+_CIAO = "CIAO: standard ACIS level 2 filters, as lists record them (ASCA grades 0,2,3,4,6; status 0)"
 _HRC_CIAO = "CIAO: standard HRC level 2 status filter"
+
+_STEADY = ("SIM_Z", "ROLL_NOM")
+"""Where observing intervals of one list differ in the place of the detector or the roll, these are left out."""
 
 _ACIS = EventFormat(
     mission="chandra",
@@ -39,6 +42,7 @@ _ACIS = EventFormat(
     energy_column="energy",
     gti_scheme="ccd_id",
     livetime_scheme="dtcor",
+    steady=_STEADY,
 )
 
 
@@ -60,6 +64,7 @@ def _hrc(instrument: str, reference: float, last: int, status: str) -> EventForm
         mjdref=50814.0,
         pi_column="pi",
         livetime_scheme="dtcor",
+        steady=_STEADY,
     )
 
 

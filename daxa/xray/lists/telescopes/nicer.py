@@ -1,6 +1,8 @@
 """NICER XTI: 56 concentrators without images.
 
-Sources: the nimaketime and nicerclean defaults of HEASoft; a real cleaned list.
+Sources: what real cleaned lists record of nicerclean in their headers (HISTORY), and their
+comments on the bits of EVENT_FLAGS.  That program also compares PI with PI_FAST
+(PI_RATIO), which is left to it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_NICERCLEAN = "NICERDAS nicerclean: defaults"
+_NICERCLEAN = "NICERDAS nicerclean, as cleaned lists record it: EVENT_FLAGS == bx1x000, PI 20 to 1500"
 
 FORMATS = {
     ("NICER", "XTI"): EventFormat(
@@ -19,9 +21,10 @@ FORMATS = {
         pi_to_kev=(0.0, 0.01),
         pi_limits=(0, 1500),
         rules=(
-            # bxxxxxx00: undershoots and overshoots, last bits of the column
-            Rule("EVENT_FLAGS", "bits_clear", 0b00000011, _NICERCLEAN, bits=8),
-            Rule("PI", "between", (25, 1500), _NICERCLEAN),
+            # The slow chain triggered; neither forced, nor overshoot, nor undershoot.
+            Rule("EVENT_FLAGS", "bits_set", 0b00010000, _NICERCLEAN, bits=8),
+            Rule("EVENT_FLAGS", "bits_clear", 0b00000111, _NICERCLEAN, bits=8),
+            Rule("PI", "between", (20, 1500), _NICERCLEAN),
         ),
         refusals=(Refusal("image", "its concentrators do not image"),),
         mjdref=56658.000777592593,

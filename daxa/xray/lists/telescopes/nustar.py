@@ -1,4 +1,10 @@
-"""NuSTAR.  Source: the NuSTAR data analysis software guide."""
+"""NuSTAR.
+
+Sources: the NuSTAR data analysis software guide; what nuscreen records in real lists.  The
+status expression b0000xxx00xxxx000, which keeps more, is what that guide's authors advise for
+bright sources.  Grades 25 and 26 at the edge of a detector, which nuscreen takes out besides,
+are not in cleaned lists and are not looked for.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_NUSCREEN = "NuSTARDAS nuscreen: level 2 defaults of the CALDB event screening file"
+_NUSCREEN = "NuSTARDAS nuscreen, as lists record it: STATUS==b000000000x0xx000&&SHIELD==0, GRADE 0:26"
 
 
 def _fpm(instrument: str) -> EventFormat:
@@ -21,8 +27,8 @@ def _fpm(instrument: str) -> EventFormat:
         sky_limits=(1, 1000),
         field_arcmin=9.5,
         rules=(
-            # b0000xxx00xxxx000, first bit leftmost
-            Rule("STATUS", "bits_clear", 0b1111000110000111, _NUSCREEN, bits=16),
+            # b000000000x0xx000, first bit leftmost
+            Rule("STATUS", "bits_clear", 0b1111111110100111, _NUSCREEN, bits=16),
             Rule("SHIELD", "equal", 0, _NUSCREEN),
             Rule("GRADE", "between", (0, 26), _NUSCREEN),
         ),

@@ -1,7 +1,8 @@
 """ROSAT PSPC and HRI, pointed and survey.
 
 Sources: the ROSAT Users' Handbook; Snowden et al. 1994, ApJ 424, 714 (PSPC channels of
-10 eV); xselect.mdb; the header of a real PROS list (XS- cards).
+10 eV); xselect.mdb; the header of a real PROS list (XS- cards).  The accepted events
+(STDEVT) of the archive are screened.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _HRI = replace(
     pi_column="PHA",
     reference_pixel=4096.0,
     sky_limits=(1, 8192),
-    rules=(Rule("PHA", "between", (2, 10), "ROSAT Users' Handbook: HRI channels with few background events"),),
+    unverified=(Rule("PHA", "between", (2, 10), "custom: HRI channels with few background events"),),
     refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
 )
 

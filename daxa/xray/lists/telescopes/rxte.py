@@ -12,7 +12,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_XFF = "XFF/95-004: token M[1]{1} of the event word"
+_XFF = "XFF/95-004: token M[1]{1} of the event word, which the list describes (TEVTB2)"
 
 FORMATS = {
     ("XTE", "PCA"): EventFormat(

@@ -1,7 +1,8 @@
 """Suzaku XIS.
 
-Sources: aepipeline of HEASoft (grades); the Suzaku data reduction guide (STATUS, 3.65 eV
-channels, TCDLT 2.895e-4 deg); xselect.mdb.
+Sources: aepipeline of HEASoft (grades); what xisputpixelquality records in a real list
+(STATUS: the 19 lowest bits, up to 524287, are safe); the Suzaku data reduction guide
+(3.65 eV channels, TCDLT 2.895e-4 deg); xselect.mdb.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_SOURCE = "aepipeline: standard event screening of the XIS"
+_SOURCE = "aepipeline: standard event screening of the XIS; lists record GRADE 0:0,2:4,6:6"
+_QUALITY = "xisputpixelquality, as lists record it: 524287 SAFE(B0-18)"
 
 
 def _xis(instrument: str) -> EventFormat:
@@ -26,7 +28,7 @@ def _xis(instrument: str) -> EventFormat:
         field_arcmin=12.5,
         rules=(
             Rule("GRADE", "in", (0, 2, 3, 4, 6), _SOURCE),
-            Rule("STATUS", "between", (0, 524286), _SOURCE),
+            Rule("STATUS", "between", (0, 524287), _QUALITY),
         ),
         refusals=(Refusal("image", "its P-sum mode keeps one coordinate only", card="DATAMODE", values=("TIMING",)),),
         mjdref=51544.00074287,

@@ -1,7 +1,8 @@
 """Swift XRT.
 
 Sources: xrtscreen and xrtpipeline of the XRT data analysis software (grades, status);
-real headers of spectra in both modes (pixel 6.548089e-4 deg, 1024 channels, DEADC).
+real headers of spectra in both modes (grades 0:12 and 0:2, STATUS==b0, pixel 6.548089e-4 deg,
+1024 channels, DEADC).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from daxa.xray.lists.rules import Rule
 
 __all__ = ["FORMATS"]
 
-_SAS = "XMM-Newton SAS: standard filters of evselect"
+_SAS = "XMM-Newton SAS: standard filters of evselect, as lists record them (SLCTEXPR)"
 _PPS = "XMM-Newton SAS: flag word of emevents and epevents, used where the header does not declare it"
 
 _TIMING = Refusal(

@@ -11,7 +11,7 @@ from daxa.xray.lists.rules import Either, Rule
 
 __all__ = ["FORMATS"]
 
-_GUIDE = "XRISM data reduction guide: additional screening of cleaned lists"
+_GUIDE = "users' scripts after the XRISM data reduction guide: additional screening of cleaned lists"
 _MJDREF = 58484.00080074074
 
 _XTEND = EventFormat(

@@ -1,0 +1,257 @@
+"""What a stage costs per observation, as the archive grows.
+
+An archive is written by hand: a selection, a record of where ten files of every observation came
+from, and the ledger of the step ``fetch``.  Then the step ``events`` runs for all of it, as
+``dvc.yaml`` would run it, with trivial work in place of the backend: what is left is daxa's own
+cost.  A run for two observations, one per worker, tells what is paid once.
+
+Beside it: a run with nothing to do, and a run with one changed parameter for one observation.
+Then the views, each as a process of its own, on an archive of which every step is done, with one
+file in the directory of each product (so that the others count as not looked at), and what Git
+keeps of a release that touches ten observations, before and after packing.
+
+    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2] [--views 10000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from daxa.archive import git
+from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.template import MissionAnswers, render
+from daxa.archive.upstream import add_arrivals, keep_arrivals
+from daxa.backends.native import NATIVE
+from daxa.fetch.observation import Arrival
+from daxa.missions import find_mission
+from daxa.run.ledger import write_ledger
+from daxa.run.rows import shorten
+from daxa.run.runner import run_stage
+from daxa.run.task import LedgerRow, ProductFile, Task
+from daxa.selection.store import write_selection
+from daxa.stages.step import make_stage
+
+HERE = Path(__file__).resolve()
+FILES = 10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall and of processor time, with children."""
+
+    wall: float
+    cpu: float
+
+
+def trivial(task: Task, target: Path, log: TextIO) -> None:
+    """Write one small file: what is left is overhead."""
+    (target / "product.dat").write_text(f"{task.obs_id}\n")
+
+
+def digest(*what: object) -> str:
+    """Some digest of these values."""
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def write_archive(root: Path, count: int) -> Layout:
+    """An archive of XMM observations whose files are said to have been fetched."""
+    layout = Layout(root)
+    software = tuple(
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(step))) for step in STEPS
+    )
+    answers = MissionAnswers(find_mission("xmm"), {"target": ["everything"]}, software)
+    for path, content in render("large", [answers]).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    subprocess.run(["git", "init", "-q", root], check=True)
+    ids = [f"{i:010d}" for i in range(101, 101 + count)]
+    row = {
+        **dict.fromkeys(("target", "category", "mode", "exposures"), ""),
+        **dict(zip(("ra", "dec", "start", "end"), (149.59, -11.06, 53000.5, 53000.9), strict=True)),
+        **dict(zip(("instruments", "exposure", "public_date", "roll"), ("PN,M1,M2", 3e4, 54e3, math.nan), strict=True)),
+    }
+    table = pd.DataFrame([{"obs_id": obs_id, **row} for obs_id in ids])
+    write_selection(layout.selection("xmm"), table, mission="xmm", criteria="{}", snapshot="0" * 64)
+    names = [f"PPS/P{{}}M1S{i:03d}MIEVLI0000.FTZ" for i in range(FILES)]
+    rows = []
+    for obs_id in ids:
+        files = [ProductFile(name.format(obs_id), 10**7, digest(obs_id, name), digest(obs_id, name)) for name in names]
+        rows.append(LedgerRow(obs_id, "done", "", "0" * 64, "{}", tuple(files)))
+        arrivals = [
+            Arrival(file.path, f"https://archive/{obs_id}/{file.path}", file.size, file.sha256) for file in files
+        ]
+        keep_arrivals(layout.arrivals / "xmm", obs_id, arrivals)
+    add_arrivals(layout.upstream("xmm"), layout.arrivals / "xmm")
+    tasks = make_stage(layout, load_config(layout), "fetch", "xmm").tasks
+    rows = [
+        replace(row, fingerprint=task.fingerprint, parts=shorten(task.parts))
+        for row, task in zip(rows, tasks, strict=True)
+    ]
+    write_ledger(layout.ledger("xmm", "fetch"), rows, mission="xmm", step="fetch")
+    return layout
+
+
+def run_events(root: Path, workers: int) -> None:
+    """The step ``events`` with trivial work."""
+    import stage_cost
+
+    layout = Layout(root)
+    stage = make_stage(layout, load_config(layout), "events", "xmm")
+    run_stage(replace(stage, work=stage_cost.trivial, workers=workers))
+
+
+def measure(argv: Sequence[str | Path], root: Path) -> Cost:
+    """Run a command to its end and take its time."""
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(list(map(str, argv)), cwd=root, env=environ, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, argv))} failed:\n{done.stdout}{done.stderr}")
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
+    """First run, nothing to do, one changed, and the views."""
+    layout = write_archive(root, count)
+    run = [sys.executable, HERE, "--events", ".", "--workers", workers]
+    costs = {"first": measure(run, root)}
+    assert len(list(layout.products("xmm", "events").iterdir())) == count
+    costs["no-op"] = measure(run, root)
+    with layout.params("xmm").open("a") as params:
+        params.write('\n[events.obs."0000000101"]\nmin_ontime = "2 ks"\n')
+    costs["1 changed"] = measure(run, root)
+    return costs
+
+
+def write_ledgers(layout: Layout, version: str = "", changed: Collection[str] = ()) -> None:
+    """Say of every step that it is done, in another `version` for the `changed` observations."""
+    for step in STEPS[1:]:
+        rows = []
+        for task in make_stage(layout, load_config(layout), step, "xmm").tasks:
+            of = version if task.obs_id in changed else ""
+            files = [
+                ProductFile(name, 2880, digest(step, task.obs_id, name, of), digest(task.obs_id, name, step, of))
+                for name in sorted(
+                    f"obsid{task.obs_id}-instM1-subexpS{i:03d}-en-finalevents.fits" for i in range(FILES)
+                )
+            ]
+            rows.append(LedgerRow(task.obs_id, "done", "", task.fingerprint, shorten(task.parts), tuple(files)))
+        write_ledger(layout.ledger("xmm", step), rows, mission="xmm", step=step)
+
+
+def views(root: Path, count: int) -> dict[str, Cost]:
+    """The views of an archive of which every step is done."""
+    layout = write_archive(root, count)
+    write_ledgers(layout)
+    for step in STEPS:
+        for i in range(101, 101 + count):
+            directory = layout.products("xmm", step) / f"{i:010d}"
+            directory.mkdir(parents=True)
+        hashes = layout.places("xmm", step).hashes
+        hashes.parent.mkdir(parents=True, exist_ok=True)
+        hashes.write_text("{}")
+    costs = {}
+    asked = {"status": ["status"], "status --json": ["status", "--json"], "ls --obs": ["ls", "--obs", "0000000101"]}
+    asked |= {"logs": ["logs", "0000000101"]}
+    layout.log("xmm", "events", "0000000101").parent.mkdir(parents=True)
+    layout.log("xmm", "events", "0000000101").write_text("began\n")
+    for name, verb in asked.items():
+        runs = [measure([sys.executable, "-m", "daxa", *verb], root) for _ in range(3)]
+        costs[name] = min(runs, key=lambda cost: cost.cpu)
+    return costs
+
+
+def releases(root: Path, count: int) -> dict[str, float]:
+    """Megabytes that a commit of ten changed observations adds to Git, and after packing."""
+    layout, sizes = Layout(root), {}
+    chosen = {f"{i:010d}" for i in range(101, 101 + count, count // 10)}
+    for name in ("first", "second"):
+        write_ledgers(layout, name, chosen)
+        subprocess.run(["git", "add", "--", "ledger", "upstream", "selection"], cwd=root, check=True)
+        author = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
+        subprocess.run(["git", *author, "commit", "-qm", name], cwd=root, check=True)
+        sizes[f"{name}, loose"] = git_size(root)
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+        git.pack(root)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        sizes[f"{name}, packed"] = git_size(root)
+        sizes[f"{name}, CPU s of packing"] = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+    return sizes
+
+
+def git_size(root: Path) -> float:
+    """Megabytes of Git's objects."""
+    return sum(path.stat().st_size for path in (root / ".git" / "objects").rglob("*") if path.is_file()) / 1e6
+
+
+def report(found: dict[int, dict[str, Cost]], once: Cost) -> dict:
+    """Print the table and give its numbers."""
+    names = next(iter(found.values()))
+    print(f"CPU s (wall s); per task: beyond the {once.cpu:.2f} s of a run for two observations")
+    print(f"{'':>8}" + "".join(f"{name:>18}" for name in names) + f"{'ms CPU/task':>14}{'ms wall/task':>14}")
+    per_task = {}
+    for count, costs in found.items():
+        per_task[count] = Cost(
+            1000 * (costs["first"].wall - once.wall) / count, 1000 * (costs["first"].cpu - once.cpu) / count
+        )
+        cells = "".join(f"{f'{cost.cpu:.2f} ({cost.wall:.2f})':>18}" for cost in costs.values())
+        print(f"{count:>8}{cells}{per_task[count].cpu:>14.2f}{per_task[count].wall:>14.2f}")
+    return {
+        "benchmark": "stage_cost",
+        "cpu": {count: {name: round(cost.cpu, 3) for name, cost in costs.items()} for count, costs in found.items()},
+        "ms_per_task": {count: round(cost.cpu, 3) for count, cost in per_task.items()},
+        "ms_wall_per_task": {count: round(cost.wall, 3) for count, cost in per_task.items()},
+    }
+
+
+def main() -> None:
+    """Measure, or be the process that is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--counts", default="300,1000,3000")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--views", type=int, default=10000)
+    parser.add_argument("--events", type=Path)
+    options = parser.parse_args()
+    if options.events:
+        run_events(options.events.resolve(), options.workers)
+        return
+    place = Path(tempfile.mkdtemp(prefix="stage-cost-"))
+    try:
+        write_archive(place / "2", 2)
+        once = measure([sys.executable, HERE, "--events", ".", "--workers", options.workers], place / "2")
+        seen = views(place / "views", options.views) if options.views else {}
+        kept = releases(place / "views", options.views) if options.views else {}
+        found = {
+            count: costs_of(place / str(count), count, options.workers) for count in map(int, options.counts.split(","))
+        }
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    told = report(found, once)
+    for name, cost in seen.items():
+        print(f"{name:>16} of {options.views} observations: {cost.cpu:.2f} ({cost.wall:.2f})")
+    for name, size in kept.items():
+        print(f"{name:>28}: {size:.2f}{'' if 'CPU' in name else ' MB'}")
+    told["views"] = {"count": options.views, **{name: round(cost.cpu, 3) for name, cost in seen.items()}}
+    print(json.dumps(told | {"git": {name: round(size, 2) for name, size in kept.items()}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Judge what the owner of an archive wrote, whole, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.config import ArchiveConfig, effective_parameters, judge_config, judge_tables, read_content
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.problems import Problem, refuse, table_name
+from daxa.backends import find_backend
+from daxa.backends.schema import Fault
+from daxa.errors import CriteriaError, DataError
+from daxa.missions import find_mission
+from daxa.naming import did_you_mean, nearest
+from daxa.selection.store import read_columns
+
+__all__ = ["check_parameters", "checked_files", "find_problems"]
+
+_MOST_COMPARED = 20
+
+Tables = dict[str, dict[str, Any]]
+
+
+def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
+    """Refuse params files that cannot be used as they are written.
+
+    It takes milliseconds, however many observations there are, so that every stage begins with it.
+
+    Raises
+    ------
+    ConfigError
+        An unknown table or key, a value that cannot be used, an override for an observation that is not
+        selected, a missing file, or one for a mission that the archive does not hold.  The message names file,
+        table and key of the first few.
+    """
+    refuse([*_params_problems(layout, config)])
+
+
+def find_problems(layout: Layout) -> list[Problem]:
+    """Everything that is wrong with ``daxa.toml`` and ``params/*.toml``, in the order of the files.
+
+    Raises
+    ------
+    ConfigError
+        ``daxa.toml`` cannot be read.
+    """
+    content, unreadable = read_content(layout.config)
+    refuse(unreadable)
+    config, problems = judge_config(content, layout.config)
+    if config is None:
+        # Which missions there should be is not known; the files that are there can be judged all the same.
+        known = [name for name in _params_files(layout) if _is_mission(name)]
+        return problems + [problem for name in known for problem in _mission_problems(layout, name)]
+    problems += _criteria_problems(layout, config)
+    return [*problems, *_params_problems(layout, config)]
+
+
+def checked_files(layout: Layout) -> list[Path]:
+    """The files that `find_problems` looks at, with their whole paths."""
+    return [layout.config, *_params_files(layout).values()]
+
+
+def _params_files(layout: Layout) -> dict[str, Path]:
+    """Mission to its params file, of those that are there."""
+    there = sorted(layout.params("x").parent.glob("*.toml"))
+    # Editors keep locks and copies beside a file, whose names begin with a point.
+    return {path.stem: path for path in there if not path.name.startswith(".")}
+
+
+def _is_mission(name: str) -> bool:
+    try:
+        return find_mission(name).name == name
+    except CriteriaError:
+        return False
+
+
+def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:
+    for name, path in _params_files(layout).items():
+        if name not in config.missions:
+            message = f"the archive holds no mission called {name[:100]!r}{did_you_mean(name, config.missions)}"
+            remedy = f"rename or remove {path.name}; daxa.toml has the missions {', '.join(config.missions)}"
+            yield Problem(path, "", "", message, remedy, "mission")
+    for mission in config.missions:
+        yield from _mission_problems(layout, mission)
+
+
+def _mission_problems(layout: Layout, mission: str) -> Iterator[Problem]:
+    tables, problems = judge_tables(layout, mission)
+    told = {(problem.table, problem.key) for problem in problems}
+    yield from problems
+    for problem in _content_problems(layout, mission, tables):
+        # A date or nan is one problem, although no parameter may be one either.
+        if (problem.table, problem.key) not in told:
+            yield problem
+
+
+def _content_problems(layout: Layout, mission: str, tables: Tables) -> Iterator[Problem]:
+    if not tables:
+        return
+    path = layout.params(mission)
+    yield from _misplaced(tables, path)
+    overridden = {obs_id for table in tables.values() for obs_id in table.get("obs", {})}
+    chosen = _Chosen(layout, mission)
+    of_all = _faults(mission, tables, "", chosen.instruments(overridden))
+    yield from (_problem(path, fault, table_name(fault.step)) for fault in of_all)
+    seen = {(fault.step, fault.key, fault.message) for fault in of_all}
+    for obs_id in sorted(overridden):
+        for fault in _faults(mission, tables, obs_id, chosen.instruments_of(obs_id)):
+            own = fault.key in tables.get(fault.step, {}).get("obs", {}).get(obs_id, {})
+            if own or (fault.step, fault.key, fault.message) not in seen:
+                place = table_name(fault.step, "obs", obs_id) if own else table_name(fault.step)
+                yield _problem(path, fault, place, "" if own else f" ({obs_id})")
+        if not chosen.holds(obs_id):
+            for step in (step for step in STEPS if obs_id in tables.get(step, {}).get("obs", {})):
+                yield _not_selected(path, step, obs_id, chosen.nearest(obs_id))
+
+
+def _misplaced(tables: Tables, path: Path) -> Iterator[Problem]:
+    """A backend is chosen once for a mission, and its line must stand there: DVC follows it by name."""
+    events = tables.get("events", {})
+    if "events" in tables and "backend" not in events:
+        yield Problem(path, "events", "backend", "it is missing", 'write backend = "native"', "bad-parameter")
+    for obs_id, values in events.get("obs", {}).items():
+        if "backend" in values:
+            where = table_name("events", "obs", obs_id)
+            message = "no observation has a backend of its own"
+            yield Problem(path, where, "backend", message, "remove it: [events] says it for all", "bad-parameter")
+
+
+def _faults(mission: str, tables: Tables, obs_id: str, instruments: list[str]) -> list[Fault]:
+    found = find_backend("native")
+    effective = {step: effective_parameters(tables, step, obs_id) for step in tables}
+    return found.check(mission, effective, instruments)
+
+
+def _problem(path: Path, fault: Fault, table: str, of: str = "") -> Problem:
+    return Problem(path, table, fault.key, f"{fault.message}{of}", fault.remedy, fault.name)
+
+
+def _not_selected(path: Path, step: str, obs_id: str, near: str) -> Problem:
+    message = f"{obs_id} is not selected{f'; the nearest ObsID that is: {near}' if near else ''}"
+    remedy = f"correct the ObsID, remove the table, or select the observation: `daxa select --also --obs {obs_id}`"
+    return Problem(path, table_name(step, "obs", obs_id), "", message, remedy, "not-selected")
+
+
+class _Chosen:
+    """The selection of a mission, read when something asks for it."""
+
+    def __init__(self, layout: Layout, mission: str) -> None:
+        self._path, self._rows, self._compared = layout.selection(mission), None, 0
+
+    def _read(self) -> Mapping[str, str]:
+        if self._rows is None:
+            try:
+                self._rows = dict(zip(*read_columns(self._path, "obs_id", "instruments"), strict=True))
+            except DataError as error:
+                if error.name != "selection-absent":
+                    raise
+                self._rows = {}
+        return self._rows
+
+    def holds(self, obs_id: str) -> bool:
+        return obs_id in self._read()
+
+    def instruments(self, without: set[str]) -> list[str]:
+        """Instruments of all observations but some."""
+        texts = {text for one, text in self._read().items() if one not in without}
+        return sorted({name for text in texts for name in text.split(",")})
+
+    def instruments_of(self, obs_id: str) -> list[str]:
+        return self._read().get(obs_id, "").split(",")
+
+    def nearest(self, obs_id: str) -> str:
+        """The selected ObsID with the fewest other characters; '' where nothing is selected, or after many answers."""
+        self._compared += 1
+        if self._compared > _MOST_COMPARED:
+            return ""
+        return nearest(obs_id, self._read())
+
+
+def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:
+    from daxa.query import read_criteria
+
+    for mission, plain in config.missions.items():
+        spec = find_mission(mission)
+        try:
+            read_criteria(spec, plain)
+        except CriteriaError as error:
+            # The message names the value; which key holds it is found by trying each alone.
+            key = next((one for one in plain if _alone_fails(spec, {one: plain[one]}, error)), "")
+            yield Problem(layout.config, table_name("missions", mission), key, error.message, error.remedy, error.name)
+
+
+def _alone_fails(spec: Any, plain: dict[str, Any], error: CriteriaError) -> bool:
+    from daxa.query import read_criteria
+
+    try:
+        read_criteria(spec, plain)
+    except CriteriaError as other:
+        return other.message == error.message
+    return False

@@ -1,0 +1,227 @@
+"""The gate before every verb and every stage: nothing of daxa's own leads out of the archive, or came with it.
+
+An archive may be a clone of somebody else's.  A link, a device or a pipe where daxa reads,
+writes or clears would lead it elsewhere; state that Git tracks was written by another hand.
+Directories of single observations are not walked here: whoever walks them takes no link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from daxa.archive import git
+from daxa.archive.accept import finish_accepted, refuse_unfinished
+from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.trust import refuse_foreign
+from daxa.errors import StorageError, UntrustedArchive
+
+__all__ = ["check_archive", "enter_archive"]
+
+_FILES = (
+    "daxa.toml",
+    "software.toml",
+    "dvc.yaml",
+    "dvc.lock",
+    "metrics.json",
+    "README.md",
+    "LICENSE",
+    "CITATION.cff",
+    ".zenodo.json",
+    ".gitattributes",
+    ".gitignore",
+    ".dvcignore",
+    ".dvc.lock.part",
+    "metrics.part",
+    "logs.dvc",
+)
+_DIRECTORIES = ("data", "logs", "report")
+_WALKED = ("params", "selection", "ledger", "upstream", "report", ".dvc", ".dvc/tmp")
+"""Directories whose every entry must be a plain file or directory."""
+
+_UNTRACKED = (
+    ".daxa",
+    ".dvc/cache",
+    ".dvc/config.local",
+    ".dvc/plots",
+    ".dvc/tmp",
+    ".dvc.lock.part",
+    "data",
+    "dvc_plots",
+    "logs",
+    "metrics.part",
+    "report",
+)
+"""What only this machine's programs write: in Git it came from another one."""
+
+_NAMED = 3
+
+
+def check_archive(layout: Layout, *, acting: bool = False) -> None:
+    """Refuse an archive whose files could lead daxa out of it, or mislead it about what it did itself.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    acting
+        True before daxa writes, commits, connects or runs DVC for it.
+
+    Raises
+    ------
+    UntrustedArchive
+        Something stands in the archive that could do harm; it is named.
+    ArchiveError
+        The directory is no archive, or a change of its selection was interrupted; or, `acting`, it is no Git
+        repository, or not what daxa would write (`daxa.archive.trust.refuse_foreign`).
+    ConfigError
+        ``daxa.toml`` cannot be used.
+    StorageError
+        `acting`, and the Git directory or the data stand on another disk.
+    """
+    _check_fixed(layout, acting=acting)
+    if layout.is_repository:
+        refuse_unfinished(layout)
+    config = _check_missions(layout, acting=acting)
+    if acting:
+        refuse_foreign(layout, config)
+
+
+def enter_archive(layout: Layout) -> None:
+    """Pass the gate to act, and finish a change of the selection that was interrupted.
+
+    Raises
+    ------
+    UntrustedArchive, ArchiveError, ConfigError, StorageError
+        As `check_archive` and `daxa.archive.accept.finish_accepted`.
+    """
+    _check_fixed(layout, acting=True)
+    _check_missions(layout, acting=True)
+    # Between the old files and the new the pipeline may not be that of the configuration.
+    finish_accepted(layout)
+    refuse_foreign(layout, load_config(layout))
+
+
+def _check_fixed(layout: Layout, *, acting: bool) -> None:
+    """What every archive has, and what Git tracks."""
+    if acting or layout.is_repository:
+        _check_plain(layout.private.parent, "a directory")
+    for path in _looked_at(layout):
+        _check_entries(path)
+    for name in _FILES:
+        _check_plain(layout.root / name, "a file")
+    for name in _DIRECTORIES:
+        _check_plain(layout.root / name, "a directory")
+    if acting or layout.is_repository:
+        _refuse_tracked(layout)
+
+
+def _check_missions(layout: Layout, *, acting: bool) -> ArchiveConfig:
+    """What the missions of this archive have, and give its configuration."""
+    config = load_config(layout)
+    written = list(_written(layout, config))
+    for path in written:
+        _check_plain(path, "a directory")
+    if acting:
+        _check_disk(layout, written)
+    return config
+
+
+def _looked_at(layout: Layout) -> Iterator[Path]:
+    yield from (layout.root / name for name in _WALKED)
+    if layout.is_repository:
+        private = layout.private
+        yield private
+        # Below lie a file or directory per stage or mission, and only further down one per observation.
+        yield from (private / name for name in _names(private) if (private / name).is_dir())
+
+
+def _written(layout: Layout, config: ArchiveConfig) -> Iterator[Path]:
+    """The directories that stages write into and clear."""
+    for mission in config.missions:
+        for step in STEPS:
+            products, logs = layout.products(mission, step), layout.log(mission, step, "-").parent
+            yield from (products.parent, products, logs.parent, logs)
+        yield layout.products(mission, STEPS[0]) / "_shared"
+
+
+def _check_entries(directory: Path) -> None:
+    _check_plain(directory, "a directory")
+    for name in _names(directory):
+        _check_plain(directory / name, "a file or directory")
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - names are wanted
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _check_plain(path: Path, wanted: str) -> None:
+    """What stands there, if anything, is plain and of the kind that is wanted."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if (stat.S_ISREG(mode) and "file" in wanted) or (stat.S_ISDIR(mode) and "directory" in wanted):
+        return
+    raise UntrustedArchive("not-plain", f"{path} is {_kind(mode)}, where {wanted} must be", remedy=_way_out(path, mode))
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISREG, "a file"), (stat.S_ISDIR, "a directory"))
+    return next((name for test, name in kinds if test(mode)), "a device, pipe or socket")
+
+
+def _way_out(path: Path, mode: int) -> str:
+    if not stat.S_ISLNK(mode):
+        return f"look at it, and move it out of the archive: `mv {path} ..`"
+    if path.name == "cache":
+        return f"remove the link (`rm {path}`), and name the place to DVC: `dvc cache dir --local DIRECTORY`"
+    return (
+        f"remove the link (`rm {path}`; what it leads to stays), and put what you trust in its place; "
+        "a whole archive may stand on another disk"
+    )
+
+
+def _refuse_tracked(layout: Layout) -> None:
+    if found := git.tracked_below(layout.root, _UNTRACKED):
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise UntrustedArchive(
+            "tracked-state",
+            f"{layout.root} keeps in Git what only programs of this machine write: {_some(found)}{more}",
+            remedy=f"clone the archive anew from a place that you trust; if it is yours, take them out of Git: "
+            f"`git rm -r --cached -- {' '.join(sorted({_top(path) for path in found}))}`",
+        )
+
+
+def _some(paths: list[str]) -> str:
+    return ", ".join(ascii(path)[1:-1] for path in paths[:_NAMED])
+
+
+def _top(path: str) -> str:
+    """The part of a tracked path that we name, as Git has it."""
+    return path[: max(len(name) for name in _UNTRACKED if f"{path.lower()}/".startswith(f"{name}/"))]
+
+
+def _check_disk(layout: Layout, written: Iterable[Path]) -> None:
+    """Products are made in the Git directory and renamed into the archive, which needs one disk for both."""
+    disk = layout.root.stat().st_dev
+    places = [layout.root, layout.private.parent, layout.private, *written]
+    for path in places:
+        if path.exists() and path.stat().st_dev != disk:
+            raise StorageError(
+                "other-disk",
+                f"{path} stands on another disk than {layout.root}",
+                remedy=_one_disk(layout, path),
+            )
+
+
+def _one_disk(layout: Layout, path: Path) -> str:
+    if path.is_relative_to(layout.root):
+        return "keep the whole archive on one disk: move it there, and reach it through a link if need be"
+    return f"clone the archive there in place of a linked work tree: `git clone {layout.private.parent} NEW`"

@@ -1,0 +1,179 @@
+"""Products of an archive as a table: what they are, where they stand, and whether they are here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daxa.archive.config import ArchiveConfig
+from daxa.archive.history import Recorded, read_recorded
+from daxa.archive.layout import STEPS, Layout
+from daxa.archive.named import (
+    named_bands,
+    named_instruments,
+    named_kinds,
+    named_missions,
+    named_obs_ids,
+    named_steps,
+)
+from daxa.errors import CriteriaError, DataError
+from daxa.quantities import band_text
+from daxa.run.hashes import MANIFEST
+from daxa.run.product import parse_product
+from daxa.run.rows import check_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["PRODUCT_COLUMNS", "find_products", "list_products"]
+
+PRODUCT_COLUMNS = (
+    "mission",
+    "step",
+    "obs_id",
+    "instrument",
+    "exposure",
+    "lo_kev",
+    "hi_kev",
+    "kind",
+    "size",
+    "sha256",
+    "present",
+    "path",
+    "relative",
+)
+"""Columns of the table of products."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which rows of which ledgers; no ObsID asks for all."""
+
+    missions: tuple[str, ...]
+    steps: tuple[str, ...]
+    obs_ids: tuple[str, ...]
+
+
+def list_products(
+    layout: Layout,
+    config: ArchiveConfig,
+    mission: object = None,
+    *,
+    step: object = None,
+    obs_id: object = None,
+    kind: object = None,
+    instrument: object = None,
+    band: object = None,
+) -> pd.DataFrame:
+    """Products of the archive as a table, one row per file.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    mission, step, obs_id, kind, instrument, band
+        Only these, one or several, named as `daxa.archive.named` takes them; all by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `PRODUCT_COLUMNS`.  ``path`` is absolute (a `pathlib.Path`), ``relative`` a text that begins
+        at the archive; ``present`` says whether the file is here.  Fetched files have the kind
+        ``fetched``, files that travel along ``auxiliary``.
+
+    Raises
+    ------
+    CriteriaError
+        The archive has no such mission, step, kind, instrument or band.
+    ArchiveError
+        The archive has no such observation.
+    """
+    import pandas as pd
+
+    rows = find_products(layout, config, mission, step=step, obs_id=obs_id, kind=kind, instrument=instrument, band=band)
+    return pd.DataFrame(rows, columns=list(PRODUCT_COLUMNS))
+
+
+def find_products(
+    layout: Layout,
+    config: ArchiveConfig,
+    mission: object = None,
+    *,
+    step: object = None,
+    obs_id: object = None,
+    kind: object = None,
+    instrument: object = None,
+    band: object = None,
+) -> list[dict[str, object]]:
+    """The rows of `list_products`, without the cost of a table."""
+    missions = named_missions(config, mission) or tuple(config.missions)
+    instruments = named_instruments(missions, instrument)
+    asked = _Asked(missions, named_steps(step) or STEPS, named_obs_ids(layout, missions, obs_id))
+    kinds, bands = named_kinds(kind), named_bands(band)
+    rows = [row for row in _rows(layout, asked) if not kinds or row["kind"] in kinds]
+    if instruments:
+        rows = [row for row in rows if str(row["instrument"]).upper() in instruments]
+    if bands:
+        _check_bands(bands, rows)
+        rows = [row for row in rows if (row["lo_kev"], row["hi_kev"]) in bands]
+    return rows
+
+
+def _rows(layout: Layout, asked: _Asked) -> Iterator[dict[str, object]]:
+    for mission in asked.missions:
+        for step in (one for one in STEPS if one in asked.steps):
+            recorded = read_recorded(
+                layout, mission, step, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
+            )
+            yield from _rows_of_stage(layout, mission, step, recorded)
+
+
+def _rows_of_stage(layout: Layout, mission: str, step: str, recorded: Recorded) -> Iterator[dict[str, object]]:
+    products, columns = layout.products(mission, step).absolute(), recorded.columns
+    below = layout.products(mission, step).relative_to(layout.root).as_posix()
+    for obs_id, at in sorted(recorded.places.items()):
+        for index in range(*columns.offsets[at : at + 2]):
+            name = check_path(columns.path[index])
+            if name == MANIFEST:
+                continue
+            path = products / obs_id / name
+            yield {
+                "mission": mission,
+                "step": step,
+                "obs_id": obs_id,
+                **_identity(step, name),
+                "size": columns.size[index],
+                "sha256": columns.sha256[index],
+                "present": os.path.isfile(path),  # noqa: PTH113 - a third of the time
+                "path": path,
+                "relative": f"{below}/{obs_id}/{name}",
+            }
+
+
+def _identity(step: str, path: str) -> dict[str, object]:
+    found: dict[str, object] = dict.fromkeys(("instrument", "exposure", "lo_kev", "hi_kev"))
+    if step == "fetch":
+        return found | {"kind": "fetched"}
+    try:
+        product = parse_product(path)
+    except DataError:
+        return found | {"kind": "auxiliary"}
+    return {
+        "instrument": product.instrument,
+        "exposure": product.exposure,
+        "lo_kev": float(product.lo) if product.lo else None,
+        "hi_kev": float(product.hi) if product.hi else None,
+        "kind": product.kind,
+    }
+
+
+def _check_bands(bands: Iterable[tuple[float, float]], rows: Iterable[dict[str, object]]) -> None:
+    known = sorted({(row["lo_kev"], row["hi_kev"]) for row in rows if row["lo_kev"] is not None})
+    if known and (unknown := [band for band in bands if band not in known]):
+        raise CriteriaError(
+            "band",
+            f"no product is in the band {band_text(unknown[0])}",
+            remedy=f"there are {', '.join(map(band_text, known))}; params/<mission>.toml says which are made",
+        )

@@ -1,0 +1,85 @@
+"""Options that several verbs share: one spelling, one help text and one completion of each.
+
+What is typed is checked where it is used (`daxa.archive.named`): an unknown name is an error that
+lists the choices.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from daxa.cli.completion import (
+    complete_kind,
+    complete_known_mission,
+    complete_mission,
+    complete_obs_id,
+    complete_step,
+)
+from daxa.run.product import KINDS
+
+__all__ = ["Band", "Bands", "Instruments", "Json", "Kinds", "KnownMissions", "Missions", "ObsIds", "Steps"]
+
+Missions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mission", metavar="NAME", help="Only this mission. May be repeated.", autocompletion=complete_mission
+    ),
+]
+"""Missions of an archive."""
+
+KnownMissions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mission",
+        metavar="NAME",
+        help="Only this mission. May be repeated.",
+        autocompletion=complete_known_mission,
+    ),
+]
+"""Missions that daxa knows, whether an archive holds them or not."""
+
+ObsIds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--obs", metavar="OBSID", help="Only this observation. May be repeated.", autocompletion=complete_obs_id
+    ),
+]
+
+Instruments = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", metavar="NAME", help="Only this instrument, such as PN. May be repeated."),
+]
+
+Steps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--step",
+        metavar="STEP",
+        help="Only this step: fetch, events, clean, images or sources. May be repeated.",
+        autocompletion=complete_step,
+    ),
+]
+
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help=f"Only this kind of file: {', '.join(KINDS)}. May be repeated.",
+        autocompletion=complete_kind,
+    ),
+]
+
+Bands = Annotated[
+    list[str] | None,
+    typer.Option("--band", metavar="FROM-TO", help="Only this energy band, in keV, such as 0.5-2. May be repeated."),
+]
+
+Band = Annotated[
+    str | None,
+    typer.Option("--band", metavar="FROM-TO", help="Only this energy band, in keV, such as 0.5-2."),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON per row.")]

@@ -1,0 +1,114 @@
+"""The HTTP client of this room, whose every answer ends: in time, or with an error.
+
+httpx limits each read, not their number.  The streams under it are replaced here by ones
+that also look at what the answer as a whole may still take, which the thread that reads
+it has set with `within`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from daxa import __version__
+from daxa.answers import MOST_INTERIM, Allowance
+
+__all__ = ["TooSlow", "open_client", "within"]
+
+_LOCAL = threading.local()
+
+
+class TooSlow(httpx.ReadTimeout):
+    """The whole of an answer took longer than it may."""
+
+
+@contextmanager
+def within(allowance: Allowance) -> Iterator[None]:
+    """Hold what this thread receives to an allowance."""
+    before = getattr(_LOCAL, "allowance", None), getattr(_LOCAL, "interim", 0)
+    _LOCAL.allowance, _LOCAL.interim = allowance, 0
+    try:
+        yield
+    finally:
+        _LOCAL.allowance, _LOCAL.interim = before
+
+
+@functools.cache
+def open_client(_process: int, connect_timeout: float, read_timeout: float) -> httpx.Client:
+    """The client of this process; threads share it."""
+    client = httpx.Client(
+        http1=True,
+        http2=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+        limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
+        # Some servers pack what is packed already, and some unpack .gz on the way: take the stored bytes.
+        headers={"User-Agent": f"daxa/{__version__}", "Accept-Encoding": "identity"},
+        mounts={"all://127.0.0.1": None, "all://localhost": None},
+        event_hooks={"response": [_keep_location]},
+    )
+    # httpx has no public place for the streams that it reads from.
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
+        if transport is not None:
+            pool = transport._pool  # noqa: SLF001
+            pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+    atexit.register(client.close)
+    return client
+
+
+def _keep_location(response: httpx.Response) -> None:
+    # httpx builds the request that would follow, and fails in its own ways where it cannot.
+    if "location" in response.headers:
+        response.extensions["location"] = response.headers.pop("location")
+
+
+class _Backend:
+    """Opens streams that are held to the allowance of whoever reads."""
+
+    def __init__(self, plain) -> None:
+        self._plain = plain
+
+    def connect_tcp(self, *arguments, **options) -> _Stream:
+        return _Stream(self._plain.connect_tcp(*arguments, **options))
+
+    def connect_unix_socket(self, *arguments, **options) -> _Stream:
+        return _Stream(self._plain.connect_unix_socket(*arguments, **options))
+
+    def sleep(self, seconds: float) -> None:
+        self._plain.sleep(seconds)
+
+
+class _Stream:
+    def __init__(self, plain) -> None:
+        self._plain = plain
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        allowance: Allowance | None = getattr(_LOCAL, "allowance", None)
+        if allowance is None:
+            return self._plain.read(max_bytes, timeout)
+        left = allowance.left()
+        if left <= 0:
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
+        data = self._plain.read(max_bytes, left if timeout is None else min(timeout, left))
+        if not allowance.received:
+            _LOCAL.interim += len(data)
+            if _LOCAL.interim > MOST_INTERIM:
+                raise httpx.RemoteProtocolError(f"{_LOCAL.interim} bytes came before any of the answer's body")
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._plain.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._plain.close()
+
+    def start_tls(self, *arguments, **options) -> _Stream:
+        return _Stream(self._plain.start_tls(*arguments, **options))
+
+    def get_extra_info(self, info: str):
+        return self._plain.get_extra_info(info)

@@ -1,0 +1,56 @@
+"""How names are given, one or many, and words about those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["did_you_mean", "nearest", "several"]
+
+
+def did_you_mean(name: object, choices: Iterable[str]) -> str:
+    """The end of a sentence that names the choice most like a name, '' where none is.
+
+    Examples
+    --------
+    >>> did_you_mean("cleen", ["fetch", "events", "clean"]), did_you_mean("x", ["fetch"])
+    ('; did you mean clean?', '')
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = get_close_matches(str(name)[:100].lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice with the fewest other characters, counted from either end; '' where there is none.
+
+    Examples
+    --------
+    >>> nearest("404910602", ["0201901401", "0404910601"])
+    '0404910601'
+    """
+
+    def apart(other: str) -> int:
+        fewest = min(
+            sum(one != two for one, two in zip(other, name, strict=False)),
+            sum(one != two for one, two in zip(reversed(other), reversed(name), strict=False)),
+        )
+        return fewest + abs(len(other) - len(name))
+
+    return min(choices, key=apart, default="")
+
+
+def several(value: object) -> tuple:
+    """What was given, as a tuple: nothing, one value or many; a text is one value.
+
+    Examples
+    --------
+    >>> several(None), several("xmm"), several(["xmm", "chandra"])
+    ((), ('xmm',), ('xmm', 'chandra'))
+    """
+    if value is None:
+        return ()
+    # A quantity or a position that is single says that it can be iterated over, and cannot.
+    if isinstance(value, str | bytes) or getattr(value, "isscalar", False) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)

@@ -1,0 +1,180 @@
+"""What makes a release dishonest, decided from facts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from daxa.archive.trust import Foreign
+from daxa.publish.embargo import proprietary
+from daxa.publish.files import Problem
+from daxa.publish.logs import NAME as LOGS
+from daxa.publish.logs import LogPlan
+from daxa.publish.remote import Remote
+from daxa.publish.state import State
+from daxa.publish.summary import summarise
+from daxa.publish.verify import unfinished
+
+__all__ = ["Facts", "Refusal", "damage", "refusals", "some"]
+
+_OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", LOGS)
+_OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
+"""What the pipeline writes, and what ``dvc.lock`` says it was run with: the release takes it along."""
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A reason not to make a release now, and what to do about it."""
+
+    name: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides whether a release may be made.
+
+    Parameters
+    ----------
+    state
+        Configuration, selections and ledgers on disk.
+    changes
+        Paths that differ from the last commit or are not tracked by Git.
+    included
+        Paths among them that the release is to take along though it does not write them.
+    foreign
+        What daxa did not write and what could act.
+    stale
+        Stages that DVC finds changed.
+    uncached
+        Outputs that DVC's cache lacks.
+    unlocked
+        Files that are not those that ``dvc.lock`` names.
+    logs
+        What must be done to keep all logs.
+    remote
+        Where the data are shared.
+    now
+        MJD.
+    last
+        Tag of the last release, '' before the first.
+    changed
+        Whether selection, parameters, software or products differ from that release.
+    """
+
+    state: State
+    changes: tuple[str, ...]
+    included: tuple[str, ...]
+    foreign: tuple[Foreign, ...]
+    stale: tuple[str, ...]
+    uncached: tuple[str, ...]
+    unlocked: tuple[str, ...]
+    logs: LogPlan
+    remote: Remote | None
+    now: float
+    last: str
+    changed: bool
+
+
+def refusals(facts: Facts) -> Iterator[Refusal]:
+    """Every reason not to make a release from these facts."""
+    yield from _refuse_files(facts)
+    yield from _refuse_stages(facts)
+    yield from _refuse_rows(facts)
+    if facts.remote and facts.remote.public:
+        chosen = {name: mission.observations for name, mission in facts.state.missions.items()}
+        if held := proprietary(chosen, facts.now):
+            yield Refusal(
+                "proprietary",
+                f"not known to be public, while others may read {facts.remote.url}: {some(held)}",
+                "wait until they are public, or share through a private place (a directory or ssh)",
+            )
+    if facts.last and not facts.changed:
+        yield Refusal(
+            "nothing-new",
+            f"nothing has changed since {facts.last}: no selection, parameter, software or product",
+            f"cite {facts.last}, or give --force",
+        )
+
+
+def _refuse_files(facts: Facts) -> Iterator[Refusal]:
+    if others := [path for path in facts.changes if not _is_own(path) and not _is_among(path, facts.included)]:
+        options = " ".join(f"--include {path}" for path in others[:_NAMED])
+        yield Refusal(
+            "dirty",
+            f"not in Git, or changed since the last commit: {some(others)}",
+            f"commit or remove these files, or take them along: `daxa release {options}`",
+        )
+    if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
+        yield Refusal("include", f"nothing has changed in {some(idle)}", "leave out this --include")
+    if facts.foreign:
+        yield Refusal(
+            "foreign",
+            f"what daxa did not write could act: {some([f'{item.path} {item.what}' for item in facts.foreign])}",
+            "; ".join(dict.fromkeys(item.remedy for item in facts.foreign[:_NAMED])),
+        )
+
+
+def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
+    if facts.stale:
+        yield Refusal(
+            "stale", f"stages are not up to date: {some(facts.stale)}", "run `daxa run`, or in a clone `dvc pull`"
+        )
+    if facts.uncached:
+        yield Refusal(
+            "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `dvc pull`, or `dvc commit`"
+        )
+    if facts.unlocked:
+        yield Refusal(
+            "not-locked",
+            f"dvc.lock speaks of other files: {some(facts.unlocked)}",
+            f"run `daxa run`; if nothing was meant to change, `git checkout {facts.unlocked[0]}`",
+        )
+    if facts.logs.unreachable:
+        yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
+
+
+def _refuse_rows(facts: Facts) -> Iterator[Refusal]:
+    for name, mission in facts.state.missions.items():
+        if open_ones := [
+            f"{problem.obs_id} at {problem.step}" for problem in unfinished(name, mission.observations, mission.ledgers)
+        ]:
+            yield Refusal("unfinished", f"{name} is not finished: {some(open_ones)}", "run `daxa run`")
+        allowed = facts.state.config.policy.max_failed_release
+        for step, counts in summarise(name, mission).steps.items():
+            if counts.failed + counts.skipped > allowed * len(mission.observations):
+                rows = mission.ledgers[step].values()
+                failed = [f"{row.obs_id} ({row.reason})" for row in rows if row.outcome != "done"]
+                yield Refusal(
+                    "failed",
+                    f"failed at {step} of {name}: {some(failed)}",
+                    "read `daxa logs OBSID` and run `daxa run` again, or raise max_failed_release in daxa.toml",
+                )
+
+
+def damage(problems: Collection[Problem]) -> Iterator[Refusal]:
+    """The reason that files which are not those of the ledgers give."""
+    if problems:
+        named = [f"{problem.path} ({problem.what})" for problem in problems]
+        yield Refusal(
+            "data",
+            f"files are not those that the ledgers name: {some(named)}",
+            "run `daxa run`, which makes them again",
+        )
+
+
+def _is_own(path: str) -> bool:
+    return path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)
+
+
+def _is_among(path: str, places: Collection[str]) -> bool:
+    return any(place in (path, ".") or path.startswith(f"{place}/") for place in places)
+
+
+def some(names: Collection[str]) -> str:
+    """The first of some names, and how many more there are."""
+    first = ", ".join(list(names)[:_NAMED])
+    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"

@@ -1,0 +1,127 @@
+"""What has changed since a task was done, for people: which parameter, which software, which step before.
+
+The ledger keeps digests of what a task was done with.  What they were taken of stands in the
+task's ``manifest.json``, and for parameters also in ``dvc.lock``; a text is believed when its
+digest is the recorded one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.layout import Layout
+from daxa.run.hashes import MANIFEST
+from daxa.run.plan import Wanted
+from daxa.run.rows import shorten
+from daxa.run.task import LedgerRow, canonical
+from daxa.stages.recipe import Recipe, parameters_of
+
+__all__ = ["Changes"]
+
+_LARGEST = 1 << 20
+
+
+class Changes:
+    """Explains what changed in the tasks of one stage; looks a former value up once.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    recipe
+        What the stage is asked for now.
+    """
+
+    def __init__(self, layout: Layout, recipe: Recipe) -> None:
+        self._layout = layout
+        self._recipe = recipe
+        self._former: dict[tuple[str, str], str] = {}
+
+    def explain(self, row: LedgerRow, wanted: Wanted, reason: str, before: str) -> str:
+        """More of the reason of the plan.
+
+        Parameters
+        ----------
+        row
+            What the ledger says.
+        wanted
+            What is asked for.
+        reason
+            Of `daxa.run.plan.reason_to_run`.
+        before
+            The step before.
+
+        Returns
+        -------
+        str
+            Such as ``parameters changed: flare_sigma``; '' where nothing more is known.
+        """
+        part = reason.removesuffix(" changed")
+        if part == "input":
+            return f"{reason}: {before}" if before else reason
+        if part == "selection":
+            return f"{reason}: instruments"
+        former = self._formerly(row, part) if part in ("parameters", "software") else ""
+        if part == "software":
+            return f"{reason}: {former or 'another version'} -> {wanted.parts[part]}"
+        if part != "parameters":
+            return ""
+        names = _differing(former, wanted.parts[part]) if former else ()
+        return f"{reason}: {', '.join(names)}" if names else reason
+
+    def _formerly(self, row: LedgerRow, part: str) -> str:
+        """The text of a part of the fingerprint when the task was done, '' where it cannot be found."""
+        digest = json.loads(row.parts).get(part, "")
+        if (part, digest) not in self._former:
+            candidates = self._candidates(row, part)
+            known = (text for text in candidates if json.loads(shorten({part: text}))[part] == digest)
+            self._former[part, digest] = next(known, "")
+        return self._former[part, digest]
+
+    def _candidates(self, row: LedgerRow, part: str) -> Iterator[str]:
+        directory = self._layout.products(self._recipe.mission, self._recipe.step) / row.obs_id
+        manifest = _read_json(directory / MANIFEST)
+        if part == "software":
+            yield f"{manifest.get('backend')} {manifest.get('version')}"
+        else:
+            yield canonical(manifest.get("parameters"))
+            yield from self._parameters_of_lock(row.obs_id)
+
+    def _parameters_of_lock(self, obs_id: str) -> Iterator[str]:
+        try:
+            yield parameters_of({self._recipe.step: self._lock}, self._recipe.step, obs_id)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
+
+    @cached_property
+    def _lock(self) -> Mapping[str, Any]:
+        """The step's table of parameters as DVC noted it when the stage last ended."""
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        mission, step = self._recipe.mission, self._recipe.step
+        try:
+            lock = YAML(typ="safe").load(self._layout.lock.read_text(encoding="utf-8"))
+            return lock["stages"][f"{step}-{mission}"]["params"][f"params/{mission}.toml"][step]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, YAMLError):
+            return {}
+
+
+def _differing(former: str, now: str) -> list[str]:
+    before, after = json.loads(former), json.loads(now)
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object that somebody else may have written; empty when it is none."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST:
+            return {}
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

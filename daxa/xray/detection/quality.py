@@ -1,0 +1,138 @@
+"""What to know of a source before its numbers are used, and the circle that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntFlag
+
+import numpy as np
+
+from daxa.xray.detection.hidden import Hidden, hidden_shares
+from daxa.xray.detection.psf import Psf
+from daxa.xray.detection.psffit import Fit, Scene, pixel_line, source_image
+
+__all__ = ["CIRCLE", "SourceQuality", "circle_radius", "judge", "quality_words"]
+
+
+class SourceQuality(IntFlag):
+    """Marks of a source; 0 is good."""
+
+    GAP = 1
+    """Gaps between chips or bad columns hide more than a tenth of its light."""
+    EDGE = 2
+    """More than a tenth of its light lies outside the field."""
+    BLEND = 4
+    """Another source gives more than a tenth of the light within its half-power radius."""
+    EXTENDED_NEIGHBOUR = 8
+    """Extended light gives more than a tenth of it."""
+    PILEUP = 16
+    """It is so bright that photons coincide in a frame: its rate is too low."""
+
+
+CIRCLE = 0.9
+"""Share of a point source's light within the circle that shows it."""
+
+_MUCH = 0.1
+_LARGEST = 60.0
+
+
+def quality_words(flag: int) -> str:
+    """The marks as words, lower case.
+
+    Examples
+    --------
+    >>> quality_words(9), quality_words(0)
+    ('gap extended-neighbour', 'good')
+    """
+    return " ".join(one.name.lower().replace("_", "-") for one in SourceQuality(flag)) or "good"
+
+
+def circle_radius(psf: Psf, x: float, y: float, extent: float) -> float:
+    """Radius (pixels) of the circle that shows a source: the PSF's 90 % radius there, or its extent if larger.
+
+    Parameters
+    ----------
+    psf
+        The point spread function of the image's band.
+    x, y
+        Pixel, from 0.
+    extent
+        Core radius, pixels; 0 for a point.
+
+    Notes
+    -----
+    A mask holds whole pixels.  Where the function is as narrow as they are, the radius is that
+    at which the pixels whose centre lies within it come closest to that share.
+    """
+    angle = psf.angle(x, y)
+    radius = psf.radius(CIRCLE, angle)
+    if radius < 6.0:
+        radius = _of_pixels(psf, x, y, angle)
+    return max(radius, extent)
+
+
+def _of_pixels(psf: Psf, x: float, y: float, angle: float) -> float:
+    weights, widths = psf.mixture(angle)
+    half = 24
+    first = round(x) - half, round(y) - half
+    px, py = (pixel_line(at, start, 2 * half + 1, widths)[0] for at, start in zip((x, y), first, strict=True))
+    light = (weights[:, None] * py).T @ px
+    columns, rows = (np.arange(start, start + 2 * half + 1) for start in first)
+    away = np.hypot(columns[None, :] - x, rows[:, None] - y).ravel()
+    order = np.argsort(away, kind="stable")
+    share = np.cumsum(light.ravel()[order])
+    last = int(np.argmin(np.abs(share - CIRCLE)))
+    # Half-way to the next pixel: which ones are meant does not hang on the last digit.
+    return 0.5 * float(away[order[last]] + away[order[min(last + 1, len(order) - 1)]])
+
+
+def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, most_rate: float) -> np.ndarray:
+    """The marks of each source of an image.
+
+    Parameters
+    ----------
+    scene
+        Image, exposure, background and point spread function.
+    hidden
+        What of the image saw nothing.
+    fits
+        The sources, those of neighbours among them.
+    most_rate
+        Rate (count/s on the detector) above which photons coincide.
+
+    Returns
+    -------
+    ndarray
+        int32, shape (n,), sums of `SourceQuality`.
+    """
+    marks = np.zeros(len(fits), np.int32)
+    images = [source_image(scene, fit, _LARGEST) for fit in fits]
+    most = float(scene.exposure.max(initial=0.0))
+    for index, fit in enumerate(fits):
+        gap, edge = hidden_shares(hidden, scene.psf, fit.x, fit.y)
+        marks[index] |= SourceQuality.GAP if gap > _MUCH else 0
+        marks[index] |= SourceQuality.EDGE if edge > _MUCH else 0
+        radius = max(scene.psf.radius(0.5, scene.psf.angle(fit.x, fit.y)), 1.0)
+        own = _within(images[index], fit, radius)
+        others = [(fits[k].extent > 0, _within(images[k], fit, radius)) for k in _near(fits, index)]
+        marks[index] |= SourceQuality.BLEND if sum(part for wide, part in others if not wide) > _MUCH * own else 0
+        wide = sum(part for wide, part in others if wide)
+        marks[index] |= SourceQuality.EXTENDED_NEIGHBOUR if wide > _MUCH * own else 0
+        marks[index] |= SourceQuality.PILEUP if fit.rate * fit.exposure > most_rate * most else 0
+    return marks
+
+
+def _near(fits: Sequence[Fit], index: int) -> list[int]:
+    own = fits[index]
+    return [
+        k
+        for k, other in enumerate(fits)
+        if k != index and max(abs(other.x - own.x), abs(other.y - own.y)) < _LARGEST + 1
+    ]
+
+
+def _within(image: tuple[tuple[slice, slice], np.ndarray], fit: Fit, radius: float) -> float:
+    """Counts of a source's image within a radius of a fit."""
+    (rows, columns), light = image
+    y, x = np.ogrid[rows, columns]
+    return float(light[np.hypot(x - fit.x, y - fit.y) <= radius].sum())

@@ -1,0 +1,95 @@
+"""The likelihood of one source over rate and position: where it may begin, and how far it reaches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from daxa.xray.detection.psffit import LEAST, Fit, Scene, cut_stamp, light_of, log_likelihood, pixel_line, widened
+
+__all__ = ["Tracer"]
+
+
+class Tracer:
+    """The likelihood of one source as a function of rate and position, about a place in an image.
+
+    Parameters
+    ----------
+    scene, x, y, reach, stray, extent
+        As for `fit_source`.
+    """
+
+    def __init__(self, scene: Scene, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0) -> None:
+        self.stamp = cut_stamp(scene, x, y, reach)
+        self.mixture = widened(scene.psf, scene.psf.angle(x, y), extent)
+        self.box = ((x - stray, x + stray), (y - stray, y + stray))
+        self.nothing = log_likelihood(self.stamp.counts, self.stamp.background)
+
+    def starts(self, number: int, depth: float) -> list[tuple[tuple[float, float], float]]:
+        """Places, a pixel apart, that stand out as most likely, and the best rate at each."""
+        columns, rows = (np.arange(math.ceil(low), math.floor(high) + 1.0) for low, high in self.box)
+        weights, widths = self.mixture
+        px = np.stack([pixel_line(at, self.stamp.x0, self.stamp.counts.shape[1], widths)[0] for at in columns])
+        py = np.stack([pixel_line(at, self.stamp.y0, self.stamp.counts.shape[0], widths)[0] for at in rows])
+        n, below = self.stamp.counts.ravel(), self.stamp.background.ravel()
+        gains, rates = np.full((len(rows), len(columns)), -np.inf), np.zeros((len(rows), len(columns)))
+        for j in range(len(rows)):
+            light = np.einsum("k,ky,ikx->iyx", weights, py[j], px) * self.stamp.exposure
+            light = light.reshape(len(columns), -1)
+            total = light.sum(axis=1)
+            rate = np.maximum(n.sum() - below.sum(), 1.0) / np.maximum(total, LEAST)
+            for _ in range(8):
+                # Steps of expectation and maximisation: they never leave the positive rates.
+                rate *= (light * (n / (below + rate[:, None] * light))).sum(axis=1) / np.maximum(total, LEAST)
+            model = below + rate[:, None] * light
+            gains[j] = np.where(total > 0, (n * np.log(model) - model).sum(axis=1) - self.nothing, -np.inf)
+            rates[j] = rate
+        top = gains == maximum_filter(gains, 3, mode="constant", cval=-np.inf)
+        places = sorted(zip(*np.nonzero(top & (gains > gains.max() - depth)), strict=True), key=lambda p: -gains[p])
+        return [((float(columns[i]), float(rows[j])), float(rates[j, i])) for j, i in places[:number]]
+
+    def profile(self, fit: Fit, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
+        """Rates from that of a fit up and down, each with its best position, until the likelihood has fallen.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, 4): rate, x, y and ln likelihood above that of no source.
+        """
+        line = [(fit.rate, fit.x, fit.y, fit.gain)]
+        for ratio in (factor, 1.0 / factor):
+            at, rate = (fit.x, fit.y), fit.rate
+            for _ in range(steps):
+                rate *= ratio
+                at, gain = self._placed(rate, at)
+                line.append((rate, *at, gain))
+                if gain < best - depth:
+                    break
+        return np.array(line)
+
+    def _placed(self, rate: float, at: tuple[float, float]) -> tuple[tuple[float, float], float]:
+        """The best position at a rate, from one nearby, and its gain."""
+        n, below = self.stamp.counts, self.stamp.background
+        shape, dx, dy = light_of(self.stamp, *at, self.mixture)
+        value, damping = log_likelihood(n, below + rate * shape), 1e-3
+        for _ in range(8):
+            model = below + rate * shape
+            slopes = rate * np.stack((dx, dy)).reshape(2, -1)
+            pull = slopes @ (n / model - 1.0).ravel()
+            bend = (slopes / model.ravel()) @ slopes.T
+            step = np.clip(np.linalg.solve(bend + np.diag(damping * np.diag(bend) + 1e-9), pull), -1.0, 1.0)
+            new = tuple(float(np.clip(a + d, *box)) for a, d, box in zip(at, step, self.box, strict=True))
+            shapes = light_of(self.stamp, *new, self.mixture)
+            better = log_likelihood(n, below + rate * shapes[0])
+            if better <= value:
+                if damping > 10.0:
+                    break
+                damping *= 30.0
+                continue
+            done = better - value < 1e-3
+            at, value, (shape, dx, dy) = new, better, shapes
+            if done:
+                break
+        return at, value - self.nothing

@@ -1,0 +1,93 @@
+"""Bad pixels that come in a file of their own, beside the event list: Chandra's ``bpix1``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from daxa.errors import DataError
+from daxa.xray.lists.cards import card_number, card_text
+from daxa.xray.lists.tables import Table, read_tables
+
+__all__ = ["BadPixels", "read_bad_pixels"]
+
+_NAME = re.compile(r"BADPIX(\d*)", re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class BadPixels:
+    """Rectangles of one chip that are bad for a time, arrays of shape (n,).
+
+    Parameters
+    ----------
+    x0, x1, y0, y1
+        First and last pixel, as the chip numbers them.
+    start, stop
+        When, s of the clock of the event list.
+    """
+
+    x0: np.ndarray
+    x1: np.ndarray
+    y0: np.ndarray
+    y1: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+
+def read_bad_pixels(path: Path, obs_id: str = "") -> Mapping[int, BadPixels]:
+    """The bad pixels of each chip.
+
+    Parameters
+    ----------
+    path
+        A ``bpix1`` file: a table BADPIX for each chip, its CCD_ID in the header, with corners CHIPX and CHIPY.
+    obs_id
+        The observation that it must be of; '' for any.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, of another kind, or of another observation.
+    """
+    _, tables = read_tables(Path(path))
+    found = {}
+    for table in tables:
+        match = _NAME.fullmatch(table.name)
+        if not match:
+            continue
+        chip = int(card_number(table.header, "CCD_ID", float(match[1] or table.version)))
+        told = card_text(table.header, "OBS_ID")
+        if obs_id and told and told.lstrip("0") != obs_id.lstrip("0"):
+            raise _unusable(path, f"it is of observation {told}")
+        found[chip] = _rectangles(path, table)
+    if not found:
+        raise _unusable(path, "it holds no table BADPIX")
+    return found
+
+
+def _rectangles(path: Path, table: Table) -> BadPixels:
+    sides = []
+    for name in ("CHIPX", "CHIPY"):
+        values = np.asarray(table.column(name), dtype=np.int64)
+        values = values.reshape(len(values), -1)
+        if values.shape[1] == 0:
+            raise _unusable(path, f"its column {name} is empty")
+        sides += [values.min(axis=1), values.max(axis=1)]
+    names = {name.upper() for name in table.rows().dtype.names}
+    number = len(sides[0])
+    start, stop = (
+        np.asarray(table.column(name), dtype=np.float64) if name in names else np.full(number, ends)
+        for name, ends in (("TIME", -np.inf), ("TIME_STOP", np.inf))
+    )
+    # A record without an end holds for ever.
+    return BadPixels(*sides, np.where(np.isfinite(start), start, -np.inf), np.where(np.isfinite(stop), stop, np.inf))
+
+
+def _unusable(path: Path, why: str) -> DataError:
+    return DataError(
+        "bad-pixels", f"{Path(path).name} tells no bad pixels: {why}", remedy="fetch the observation again"
+    )

@@ -1,0 +1,99 @@
+"""Where a position on the sky meets the pixels of an image: one function each way, whatever the image's frame.
+
+Positions are ICRS everywhere in daxa.  An image may be in another frame (FK4 of 1950 for
+early missions, FK5 of another equinox, galactic): its world coordinates then give numbers
+of that frame, which are no ICRS positions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from astropy.coordinates import ICRS, BarycentricMeanEcliptic, BaseCoordinateFrame, FK4NoETerms, SkyCoord
+from astropy.time import Time
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from daxa.errors import DataError
+
+__all__ = ["frame_of", "to_icrs", "to_pixels"]
+
+
+def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
+    """The frame of an image, None where its numbers are ICRS positions.
+
+    Parameters
+    ----------
+    wcs
+        World coordinates of the image.
+
+    Raises
+    ------
+    DataError
+        The frame is not known.
+
+    Notes
+    -----
+    FK5 of equinox 2000 is taken as ICRS: they differ by less than 0.03 arcsec.  Without
+    RADESYS an equinox before 1984 means FK4, a later one FK5, none ICRS (FITS 4.0, 8.3).
+    """
+    told = wcs.wcs
+    try:
+        if told.radesys == "FK4-NO-E":
+            equinox = 1950.0 if math.isnan(told.equinox) else told.equinox
+            return FK4NoETerms(equinox=Time(equinox, format="byear"))
+        if told.lngtyp == "ELON":
+            equinox = 2000.0 if math.isnan(told.equinox) else told.equinox
+            return BarycentricMeanEcliptic(equinox=Time(equinox, format="jyear"))
+        frame = wcs_to_celestial_frame(wcs)
+    except ValueError as problem:
+        raise DataError(
+            "image-coordinates",
+            f"the frame of an image's world coordinates is not known: {problem}",
+            remedy="write RADESYS and EQUINOX as FITS 4.0 has them (section 8.3)",
+        ) from problem
+    is_modern = frame.name == "fk5" and math.isclose(frame.equinox.jyear, 2000.0, abs_tol=1e-6)
+    return None if is_modern or frame.name == "icrs" else frame
+
+
+def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of an image at ICRS positions.
+
+    Parameters
+    ----------
+    wcs
+        World coordinates of the image, in any frame that `frame_of` knows.
+    ra, dec
+        Any shape, deg, ICRS.
+    first
+        Number of the first pixel: 0 as numpy, 1 as FITS counts.
+
+    Returns
+    -------
+    tuple of ndarray
+        Columns and rows, not rounded; NaN where a position has no place in the projection.
+
+    Examples
+    --------
+    >>> old = WCS(naxis=2)
+    >>> old.wcs.ctype, old.wcs.cdelt, old.wcs.crval = ["RA---TAN", "DEC--TAN"], [-0.01, 0.01], [149.0, 12.0]
+    >>> old.wcs.radesys, old.wcs.equinox = "FK4", 1950.0
+    >>> x, y = to_pixels(old, *to_icrs(old, 30.0, 40.0))
+    >>> round(float(x), 6), round(float(y), 6)
+    (30.0, 40.0)
+    """
+    if (frame := frame_of(wcs)) is not None:
+        there = SkyCoord(np.asarray(ra, float), np.asarray(dec, float), unit="deg", frame="icrs").transform_to(frame)
+        ra, dec = there.spherical.lon.deg, there.spherical.lat.deg
+    return tuple(wcs.wcs_world2pix(ra, dec, first))
+
+
+def to_icrs(wcs: WCS, x: np.ndarray, y: np.ndarray, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """ICRS positions (deg) of pixels of an image: what `to_pixels` undoes, with the same parameters."""
+    lon, lat = wcs.wcs_pix2world(x, y, first)
+    if (frame := frame_of(wcs)) is None:
+        return lon, lat
+    known = np.isfinite(lon) & np.isfinite(lat)
+    place = SkyCoord(np.where(known, lon, 0.0), np.where(known, lat, 0.0), unit="deg", frame=frame).transform_to(ICRS())
+    return np.where(known, place.ra.deg, np.nan), np.where(known, place.dec.deg, np.nan)
