@@ -11,6 +11,7 @@ from pathlib import Path
 from daxa.errors import ArchiveError, ConfigError, DaxaError, ProgramError, StorageError
 
 __all__ = [
+    "broken_branch",
     "busy",
     "check_format",
     "dvc_failure",
@@ -91,7 +92,7 @@ _OF_GIT = (
         ConfigError,
         "git-signing",
         "Git is configured to sign commits or tags and cannot: {last}",
-        "make signing work, or turn it off here: git -C {place} config commit.gpgSign false, likewise tag.gpgSign",
+        "make signing work, or turn it off: git config --global commit.gpgSign false, likewise tag.gpgSign",
     ),
     _FULL,
     _DENIED,
@@ -103,9 +104,17 @@ _OF_GIT = (
         "make it anew, which changes no file: cd {place} && rm .git/index && git reset",
     ),
     _Fault(
+        re.compile(r"bad config (?:line|file)|could not parse config|unable to parse .*config"),
+        ArchiveError,
+        "git-damaged",
+        "Git's configuration cannot be read, in {root} or of your own: {last}",
+        "correct the file that is named; of an archive that lost it: cd {place} && rm .git/config && git init",
+    ),
+    _Fault(
         re.compile(
             r"object file \S+ is empty|(?:loose|packed) object \S+|bad object|unable to read (?:tree|sha1 file)"
             r"|could not parse (?:HEAD|object)|(?:bad|broken) (?:ref|HEAD)|missing (?:blob|tree) object"
+            r"|reference broken|unterminated line in|wrong index v\d file size|unable to unpack|inflate: data stream"
         ),
         ArchiveError,
         "git-damaged",
@@ -208,6 +217,30 @@ def lock_in_the_way(said: str) -> str:
     """The lock file for which Git fails with these words, '' when it fails for another reason."""
     found = _LOCK.search(said)
     return (found[1] or found[2]) if found else ""
+
+
+def broken_branch(root: Path, reference: Path, name: str, log: str) -> ArchiveError:
+    """The error to raise where the file of the branch that is checked out does not name a commit.
+
+    Parameters
+    ----------
+    root
+        The work tree.
+    reference, name
+        The branch's file, and the branch as Git names it.
+    log
+        Where the branch stood, as Git keeps it: each line begins with two digests.
+    """
+    known = re.findall(r"^[0-9a-f]{40} ([0-9a-f]{40}) ", log, re.MULTILINE)
+    place = shlex.quote(str(root))
+    mended = f"rm {shlex.quote(str(reference))} && git -C {place} update-ref {name} {known[-1]}" if known else ""
+    return ArchiveError(
+        "git-damaged",
+        f"{reference} does not name a commit, as after a power cut",
+        remedy=f"bring back what the branch named last: {mended}"
+        if mended
+        else f"see `git -C {place} fsck --lost-found`",
+    )
 
 
 def not_a_repository(root: Path) -> ArchiveError:

@@ -9,6 +9,7 @@ the user's to decide.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -221,6 +222,7 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
         except GitCommandError as error:
             if str(error.stderr or "").strip():
                 raise
+            _refuse_broken_branch(root, repository)
             raise ArchiveError(
                 "revision", f"{root} has no revision {revision!r}", remedy="list releases with `git tag`"
             ) from None
@@ -308,6 +310,16 @@ def _refuse_variables(directory: Path) -> None:
         raise ArchiveError(
             "path", f"{directory} holds the name of an environment variable", remedy="rename that directory"
         )
+
+
+def _refuse_broken_branch(root: Path, repository: Repo) -> None:
+    # Git itself does not say which branch it is, once the branch is broken.
+    name = Path(repository.git_dir, "HEAD").read_text(encoding="utf-8", errors="replace").removeprefix("ref: ").strip()
+    if not name.startswith("refs/heads/"):
+        return
+    reference, log = (Path(repository.common_dir, place) for place in (name, f"logs/{name}"))
+    if reference.is_file() and not re.fullmatch(rb"[0-9a-f]{40}\n?", reference.read_bytes()):
+        raise faults.broken_branch(root, reference, name, log.read_text() if log.is_file() else "")
 
 
 def _write(git: Git, command: str, *arguments: str) -> None:

@@ -104,7 +104,7 @@ def _noted(note: Path) -> list[_Line]:
 
 
 def _is_whole(line: _Line) -> bool:
-    values = asdict(line)
+    values = line._asdict()
     return isinstance(values.pop("size"), int) and all(isinstance(value, str) for value in values.values())
 
 

@@ -398,6 +398,26 @@ def test_a_head_of_zeros_is_named_and_the_command_mends_it(archive):
     assert git.changes(archive.root) == []
 
 
+def test_a_branch_of_zeros_is_named_and_the_command_mends_it(archive):
+    commit = git.commit_of(archive.root)
+    branch = archive.root / ".git" / "refs" / "heads" / "main"
+    branch.write_bytes(bytes(41))
+    with pytest.raises(ArchiveError) as caught:
+        git.commit_of(archive.root)
+    assert caught.value.code == "archive.git-damaged"
+    run(archive.root, "sh", "-c", caught.value.remedy.partition(": ")[2])
+    assert git.commit_of(archive.root) == commit
+
+
+@pytest.mark.parametrize("name", ["config", "packed-refs"])
+def test_other_files_of_zeros_are_named(archive, name):
+    (archive.root / ".git" / name).write_bytes(bytes(100))
+    with pytest.raises(ArchiveError) as caught:
+        git.changes(archive.root)
+        git.commit_of(archive.root)
+    assert caught.value.code == "archive.git-damaged"
+
+
 def test_an_object_of_zeros_is_named(archive):
     digest = run(archive.root, "git", "rev-parse", "HEAD:dvc.lock").strip()
     target = archive.root / ".git" / "objects" / digest[:2] / digest[2:]
