@@ -126,7 +126,11 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
     def of(item: tuple[Path, Product]) -> tuple[str, str]:
         return item[1].instrument, item[1].exposure
 
-    for _, images in groupby(sorted(products_in(task, sources, "images", "image"), key=of), key=of):
+    found = sorted(products_in(task, sources, "images", "image"), key=of)
+    # Exposures that stand there also as one are searched as one.
+    merged = {product.instrument for _, product in found if product.exposure == "ALL"}
+    found = [one for one in found if one[1].exposure == "ALL" or one[1].instrument not in merged]
+    for _, images in groupby(found, key=of):
         bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
         # An instrument without energies has one image, whatever band is named.
         wanted = min(bands) if parameters.band is None or (0.0, 0.0) in bands else parameters.band

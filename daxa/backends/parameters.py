@@ -30,6 +30,7 @@ _CLEAN = (
     "flare_threshold",
     "flare_scale",
     "flare_band",
+    "flare_soft_band",
     "flare_bin",
 )
 
@@ -57,6 +58,8 @@ class CleanParameters:
         Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
     flare_band, flare_bin
         Energies (keV) and bins (s) of the light curve in which flares are found.
+    flare_soft_band
+        Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
     """
 
     screening: bool
@@ -67,6 +70,7 @@ class CleanParameters:
     flare_scale: float
     flare_band: tuple[float, float] | None
     flare_bin: float
+    flare_soft_band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def read_clean(task: Task) -> CleanParameters:
         flare_scale=_plain_number(task, table, "flare_scale", 1.2, least=1.001, most=100.0),
         flare_band=band or None,
         flare_bin=_single(task, table, "flare_bin", "s", facts.bin if facts else 100.0, least=1.0),
+        flare_soft_band=_soft_band(task, table, facts and facts.soft),
     )
 
 
@@ -167,6 +172,15 @@ def _band(task: Task, key: str, text: object) -> tuple[float, float]:
         raise _malformed(task, key, text, 'write it as "0.5-2.0 keV", the lower energy first')
     # Six digits: 500 eV are 0.5 keV in the name of a product.
     return round(float(found[1]) * unit, 6), round(float(found[2]) * unit, 6)
+
+
+def _soft_band(
+    task: Task, table: Mapping[str, object], default: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    text = table.get("flare_soft_band")
+    if text is None:
+        return default
+    return None if text == "none" else _band(task, "flare_soft_band", text)
 
 
 def _single(task: Task, table: Mapping[str, object], key: str, unit: str, default: float, *, least: float) -> float:

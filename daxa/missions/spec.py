@@ -165,10 +165,13 @@ class FlareFilter:
         Energies whose rate shows the particle background, keV.
     bin
         Length of a time bin, s.
+    soft
+        Energies of a second pass for flares that the first does not show, keV; None for no second pass.
     """
 
     band: tuple[float, float]
     bin: float
+    soft: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ SPEC = MissionSpec(
     ),
     bands=(Band(0.5, 2.0, (500, 2000)), Band(2.0, 10.0, (2001, 10000))),
     image_pixel=4.35,
-    flares=FlareFilter(band=(10.0, 12.0), bin=100.0),
+    flares=FlareFilter(band=(10.0, 12.0), bin=100.0, soft=(2.5, 8.5)),
     processed=True,
     event_times=EventTimes(50814.0),
     credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),

@@ -3,32 +3,64 @@
 Counts and exposure are smoothed alike, with sources left out, and their ratio times the
 exposure is the background: it has the exposure's gaps, edges and vignetting, and what
 varies more slowly than the smoothing (particles that see no mirrors, for example).
+Extended light, as that of a cluster of galaxies, is a component of its own
+(`daxa.xray.detection.light`).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from daxa.xray.detection.wavelet import LADDER, binned, make_wavelets, respond, threshold
+from daxa.xray.detection.light import Light, fit_lights, light_image
+from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
 
-__all__ = ["enlarge", "estimate_background"]
+__all__ = ["Background", "enlarge", "estimate_background", "estimate_components"]
 
 _LEAST_COUNTS = 1000.0
 """Counts under the smoothing kernel: fewer, and the noise of the background makes false sources."""
 
 _CELLS_PER_SIGMA = 4.0
+_COMPACT = 5
+"""Scales, of the finest, at which a source beside extended light is no part of it."""
+
+_CAP = 2.0
+"""Extended light that is brighter than so many backgrounds is a source, and the rest of it lies under that source."""
+
 _ROUNDS = 4
 _MASKED = math.log(1e-6)
 """ln of the chance of pixels that belong to sources, and are left out with what surrounds them."""
+
+_BRIGHT = 0.7
+"""Where light is brighter than this share of the background, it hides what the background is."""
 
 _LEAST_LEFT = 0.1
 """Share of the exposed pixels that must be left when the surroundings of sources are taken away."""
 
 _FINE = 1024
 """Images with more pixels to the side are binned before sources are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What is expected without sources.
+
+    Parameters
+    ----------
+    smooth
+        Counts of what varies slowly, float32, shape (ny, nx).
+    whole
+        The same with extended light, up to twice the smooth part.
+    lights
+        The components of extended light; pixels of the image.
+    """
+
+    smooth: np.ndarray
+    whole: np.ndarray
+    lights: tuple[Light, ...]
 
 
 def estimate_background(
@@ -53,7 +85,7 @@ def estimate_background(
     Returns
     -------
     numpy.ndarray
-        float32, shape (ny, nx).
+        float32, shape (ny, nx), with extended light (`Background.whole`).
 
     Examples
     --------
@@ -62,6 +94,13 @@ def estimate_background(
     >>> bool(np.allclose(flat, 3 * exposure, rtol=1e-4))
     True
     """
+    return estimate_components(counts, exposure, sigma=sigma, psf_radius=psf_radius, workers=workers).whole
+
+
+def estimate_components(
+    counts: np.ndarray, exposure: np.ndarray, *, sigma: float, psf_radius: float = 1.0, workers: int = 2
+) -> Background:
+    """Background and extended light; parameters as for `estimate_background`."""
     size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
     coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
     coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
@@ -74,15 +113,60 @@ def estimate_background(
     for _ in range(_ROUNDS):
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
-        sources = _sources(coarse_counts, model, wavelets, psf_radius / size, workers)
-        fewer = seen & ~sources
+        fewer = seen & ~_sources(coarse_counts, model, wavelets, psf_radius / size, workers)
         if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
         kept = fewer
+    shape = coarse_counts.shape
+
+    def smooth(left: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        return enlarge(_ratio(left, seconds, sigma), _cell(sigma), shape) * coarse_exposure
+
+    all_counts = coarse_counts
+
+    def sources(below: np.ndarray, scales: tuple[Wavelet, ...] = wavelets) -> np.ndarray:
+        return _sources(all_counts, below.astype(np.float32), scales, psf_radius / size, workers)
+
+    def compact(below: np.ndarray) -> np.ndarray:
+        return sources(below, wavelets[:_COMPACT])
+
+    model = smooth(coarse_counts * kept, coarse_exposure * kept)
+    lights = fit_lights(
+        coarse_counts,
+        coarse_exposure,
+        model,
+        compact=compact,
+        smooth=smooth,
+        psf_radius=psf_radius / size,
+        sigma=sigma,
+    )
+    light = light_image(lights, shape) * coarse_exposure if lights else None
+    if light is not None:
+        kept = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
+        coarse_counts = coarse_counts - light
     ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
     whole = enlarge(ratio, _cell(sigma) * size, counts.shape)
     whole *= exposure
-    return whole
+    if light is None:
+        return Background(whole, whole, ())
+    lights = tuple(
+        replace(one, x=(one.x + 0.5) * size - 0.5, y=(one.y + 0.5) * size - 0.5, core=one.core * size) for one in lights
+    )
+    whole = np.maximum(whole, 0.0)
+    lit = np.minimum(light_image(lights, counts.shape) * exposure, _CAP * whole).astype(np.float32)
+    return Background(whole, whole + lit, lights)
+
+
+def _kept_beside(counts, exposure, light, smooth, sources) -> np.ndarray:
+    """Pixels that tell the background beside extended light: no sources above both, and none bright with light."""
+    dark = seen = exposure > 0
+    for _ in range(_ROUNDS):
+        base = smooth((counts - light) * dark, exposure * dark)
+        fewer = seen & ~sources(base + light) & (light < _BRIGHT * base)
+        if np.array_equal(fewer, dark) or fewer.sum() < _LEAST_LEFT * seen.sum():
+            break
+        dark = fewer
+    return dark
 
 
 def _cell(sigma: float) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.wcs import WCS
@@ -16,9 +17,10 @@ from scipy.ndimage import binary_erosion
 from scipy.special import betainc, erf, pdtrc
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.detection.background import enlarge, estimate_background
+from daxa.xray.detection.background import enlarge, estimate_components
 from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.hidden import HIDDEN, Hidden, find_hidden, fit_hidden, hidden_shares
+from daxa.xray.detection.light import Light
 from daxa.xray.detection.peaks import Peaks, find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
@@ -137,10 +139,12 @@ def find_sources(
     counts, seconds = _checked(image, exposure)
     valid = _valid(seconds, regions, wcs)
     counts, seconds = np.where(valid, counts, 0).astype(np.float32), np.where(valid, seconds, 0).astype(np.float32)
+    glow = _Glow((), np.zeros_like(counts))
     if background is None:
-        background = estimate_background(
+        found = estimate_components(
             counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), workers=workers
         )
+        background, glow = found.whole, _Glow(found.lights, np.where(valid, found.whole - found.smooth, 0))
     elif np.shape(background) != counts.shape:
         raise _shapes_differ("background", np.shape(background), counts.shape)
     background = np.where(valid, background, 0).astype(np.float32)
@@ -148,9 +152,9 @@ def find_sources(
     log_p = chance_for(false_per_field, background, valid, first)
     peaks = find_peaks(counts, background, valid, wavelets, log_p, workers=workers)
     hidden = find_hidden(seconds, psf)
-    peaks = _cleared(merge_peaks(peaks, hidden.gap), counts, background, psf, log_p)
+    peaks = _cleared(merge_peaks(peaks), counts, background, psf, log_p)
     scene = Scene(counts, seconds, background, psf)
-    columns = _measured(scene, hidden, peaks, most_rate)
+    columns = _measured(scene, _Beside(hidden, glow), peaks, most_rate)
     return SourceList(
         make_table(columns, wcs),
         background,
@@ -263,7 +267,28 @@ def _stands_out(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarr
     return bool(log_chance(wavelet, peaks.excess[row : row + 1], local, np.array([0.5]))[0] <= log_p)
 
 
-def _measured(scene: Scene, hidden: Hidden, peaks: Peaks, most_rate: float) -> dict[str, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class _Glow:
+    """Extended light that the background holds: its components, and counts of shape (ny, nx)."""
+
+    lights: tuple[Light, ...]
+    counts: np.ndarray
+
+    def is_at(self, x: float, y: float, scale: float) -> bool:
+        """Whether a peak is the light itself: in its core, and no smaller."""
+        return any(math.hypot(x - one.x, y - one.y) < max(one.core, scale) and scale >= 0.5 * one.core
+                   for one in self.lights)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """What a fit must know besides counts and background."""
+
+    hidden: Hidden
+    glow: _Glow
+
+
+def _measured(scene: Scene, beside: _Beside, peaks: Peaks, most_rate: float) -> dict[str, np.ndarray]:
     """The columns of the list: two rounds of fits, each source with the others as background."""
     total = scene.background.astype(np.float64)
     fits: dict[int, Fit] = {}
@@ -274,14 +299,18 @@ def _measured(scene: Scene, hidden: Hidden, peaks: Peaks, most_rate: float) -> d
         for row in range(len(peaks)):
             if row in shown:
                 total[shown[row][0]] -= shown[row][1]
-            fits[row], extents[row] = _fit(rest, hidden, peaks, row, extended=final)
-            shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)
+            own = beside.glow.is_at(peaks.x[row], peaks.y[row], peaks.scale[row])
+            around = replace(rest, background=np.maximum(total - beside.glow.counts, 0)) if own else rest
+            fits[row], extents[row] = _fit(around, beside.hidden, peaks, row, extended=final)
+            place, light = source_image(scene, fits[row], _LARGEST_STAMP)
+            # The light of a cluster is in the background of the others already.
+            shown[row] = place, np.maximum(light - beside.glow.counts[place], 0.0) if own else light
             total[shown[row][0]] += shown[row][1]
     likelihood = {row: float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for row, fit in fits.items()}
     rows = [row for row in fits if likelihood[row] >= _LIKELIHOOD or not _shaded(fits, row, peaks)]
     kept = [fits[row] for row in rows]
     columns = _columns(scene, peaks.take(np.array(rows, dtype=int)), kept)
-    columns["quality"] = judge(scene, hidden, kept, most_rate=most_rate)
+    columns["quality"] = judge(scene, beside.hidden, kept, most_rate=most_rate)
     columns["likelihood"] = np.array([likelihood[row] for row in rows], float)
     columns["extent_likelihood"] = np.array([extents[row] for row in rows], float)
     return columns

@@ -25,9 +25,6 @@ _NESTED = 4.0
 _LEAST = 1.05
 """Least coefficient, in units of the wavelet's peak: a single photon is no source."""
 
-_WIDEST_GAP = 16.0
-"""Pixels across a gap that two peaks of one source may have between them."""
-
 _SLACK = 0.8
 _POOL = 8
 """First cut: this share of the threshold for the smallest background within so many image pixels."""
@@ -164,16 +161,13 @@ def _lot(iy: np.ndarray, ix: np.ndarray, scale: float) -> np.ndarray:
     return (0.7548776662466927 * ix + 0.5698402909980532 * iy + 0.618033988749895 * math.log2(scale)) % 1.0
 
 
-def merge_peaks(peaks: Peaks, gap: np.ndarray | None = None) -> Peaks:
+def merge_peaks(peaks: Peaks) -> Peaks:
     """One peak for each source: the least likely of those that belong together.
 
     Parameters
     ----------
     peaks
         Of all scales.
-    gap
-        Pixels of the image that lie in gaps between chips, bool: the way across them does not
-        count, for a source in a gap shows on both sides.
 
     Returns
     -------
@@ -192,8 +186,7 @@ def merge_peaks(peaks: Peaks, gap: np.ndarray | None = None) -> Peaks:
     order = np.lexsort((peaks.x, peaks.y, peaks.scale, peaks.log_p))
     peaks = peaks.take(order)
     tree = cKDTree(np.column_stack((peaks.x, peaks.y)))
-    widest = 0.0 if gap is None or not gap.any() else _WIDEST_GAP
-    near = tree.query_ball_point(tree.data, _REACH * float(peaks.scale.max()) + widest)
+    near = tree.query_ball_point(tree.data, _REACH * float(peaks.scale.max()))
     free = np.ones(len(peaks), dtype=bool)
     for first in range(len(peaks)):
         if not free[first]:
@@ -204,17 +197,5 @@ def merge_peaks(peaks: Peaks, gap: np.ndarray | None = None) -> Peaks:
         nested = size * _NESTED <= peaks.scale[first] * 1.001
         reach = _REACH * np.where(nested, size, np.maximum(size, peaks.scale[first]))
         apart = np.hypot(peaks.x[others] - peaks.x[first], peaks.y[others] - peaks.y[first])
-        if widest:
-            between = (apart > reach) & (apart <= reach + widest)
-            apart[between] -= _gap_between(gap, peaks, first, others[between])
         free[others[apart <= reach]] = False
     return peaks.take(np.flatnonzero(free))
-
-
-def _gap_between(gap: np.ndarray, peaks: Peaks, first: int, others: np.ndarray) -> np.ndarray:
-    """Pixels of the straight ways from a peak to others that lie in gaps; 0 where that is no gap between chips."""
-    share = (np.arange(64) + 0.5) / 64
-    x, y = (np.rint(at[first] + (at[others] - at[first])[:, None] * share).astype(int) for at in (peaks.x, peaks.y))
-    dark = gap[np.clip(y, 0, gap.shape[0] - 1), np.clip(x, 0, gap.shape[1] - 1)]
-    long = np.hypot(peaks.x[others] - peaks.x[first], peaks.y[others] - peaks.y[first])
-    return dark.mean(axis=1) * long

@@ -1,0 +1,187 @@
+"""Extended light, as that of a cluster of galaxies: round components that reach far beyond what wavelets see.
+
+Smoothing that is wide enough not to follow sources spreads the light of a cluster over
+its surroundings: the background is then too low beside it and too high farther out.  The
+light is therefore fitted first, as beta models ``(1 + r^2/c^2)^(0.5 - 3b)`` over the
+background, to counts in rings; only what is left is smoothed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+__all__ = ["Light", "fit_lights", "light_image"]
+
+_STANDS_OUT = 10.0
+"""Standard deviations of the smoothed excess from which light is looked for at a place."""
+
+_LEAST_COUNTS = 150.0
+_LEAST_GAIN = 30.0
+"""Excess, and rise of ln likelihood, of a component."""
+
+_FAR, _SHARE = 3.0, 0.2
+"""A component has at least this share beyond so many of the point spread function's 80 % radii: a point has not."""
+
+_WITHIN = 0.5
+"""And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
+
+_CORES = np.geomspace(2.0, 64.0, 11)
+_SLOPES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0)
+_REACH = 160
+"""Pixels to which the fit goes."""
+
+_ROUNDS = 60
+_MOST = 3
+_BRIGHT = 0.7
+"""Where light is brighter than this share of the background, what is left of it does not tell the background."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """A round component.
+
+    Parameters
+    ----------
+    x, y
+        Its centre, pixels from 0.
+    peak
+        Counts per pixel and second of exposure in the centre.
+    core, slope
+        Core radius (pixels) and beta.
+    """
+
+    x: float
+    y: float
+    peak: float
+    core: float
+    slope: float
+
+    def profile(self, radius: np.ndarray) -> np.ndarray:
+        """Counts per pixel and second at some radii, pixels."""
+        return self.peak * (1.0 + (radius / self.core) ** 2) ** (0.5 - 3.0 * self.slope)
+
+
+def light_image(lights: tuple[Light, ...], shape: tuple[int, int]) -> np.ndarray:
+    """Counts per pixel and second of all components, shape as given."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    total = np.zeros(shape)
+    for one in lights:
+        total += one.profile(np.hypot(x - one.x, y - one.y))
+    return total
+
+
+def fit_lights(
+    counts: np.ndarray,
+    exposure: np.ndarray,
+    model: np.ndarray,
+    *,
+    compact: Callable[[np.ndarray], np.ndarray],
+    smooth: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    psf_radius: float,
+    sigma: float,
+) -> tuple[Light, ...]:
+    """Find the extended light of an image.
+
+    Parameters
+    ----------
+    counts, exposure
+        Shape (ny, nx); both zero in pixels that are left out.
+    model
+        Expected counts without sources, as smoothing alone gives them.
+    compact
+        From a model to the pixels of compact sources above it, bool.
+    smooth
+        From counts and exposure without sources to the background, counts at full exposure.
+    psf_radius
+        Radius that holds 80 % of a point source, pixels.
+    sigma
+        Width of the smoothing, pixels.
+
+    Returns
+    -------
+    tuple of Light
+        The brightest first; none where there is no such light.
+    """
+    lights: tuple[Light, ...] = ()
+    base, taken = model, np.zeros(counts.shape, dtype=bool)
+    width = max(psf_radius, 3.0)
+    y, x = np.indices(counts.shape)
+    for _ in range(_MOST):
+        now = base + light_image(lights, counts.shape) * exposure
+        place = _brightest(counts, now, taken, width)
+        if place is None:
+            break
+        away = np.hypot(x - place[0], y - place[1])
+        found = None
+        # Light and background are found in turns: each is contaminated by the other at first.
+        for _ in range(3):
+            around = base + light_image(lights, counts.shape) * exposure
+            lit = around if found is None else around + found.profile(away) * exposure
+            kept = (exposure > 0) & ~(compact(lit) & (away > 2.5 * width))
+            fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+            if fitted is None or not _is_extended(fitted, max(_FAR * psf_radius, _WITHIN * sigma)):
+                found = None
+                break
+            found = fitted
+            light = (light_image(lights, counts.shape) + found.profile(away)) * exposure
+            dark = kept & (light < _BRIGHT * base)
+            base = smooth(np.where(dark, counts - light, 0.0), exposure * dark)
+        if found is None:
+            taken |= away < 4.0 * width
+            continue
+        lights = (*lights, found)
+        taken |= away < max(4.0 * width, 3.0 * found.core)
+    return lights
+
+
+def _brightest(counts: np.ndarray, model: np.ndarray, taken: np.ndarray, width: float) -> tuple[float, float] | None:
+    """Where smoothed counts stand out most from a model, if anywhere."""
+    excess = gaussian_filter(counts - model, width, mode="constant", truncate=4.0)
+    noise = np.sqrt(gaussian_filter(model, width, mode="constant", truncate=4.0) / (4.0 * np.pi * width**2) + 1e-9)
+    height = np.where(taken, 0.0, excess / noise)
+    row, column = np.unravel_index(int(height.argmax()), height.shape)
+    if height[row, column] < _STANDS_OUT or 2 * np.pi * width**2 * excess[row, column] < 0.3 * _LEAST_COUNTS:
+        return None
+    return float(column), float(row)
+
+
+def _fitted(
+    counts: np.ndarray, exposure: np.ndarray, model: np.ndarray, away: np.ndarray, place: tuple[float, float]
+) -> Light | None:
+    ring = np.minimum(away.astype(int), _REACH).ravel()
+    number, seconds, below = (
+        np.bincount(ring, part.ravel(), _REACH + 1)[:_REACH] for part in (counts, exposure, model)
+    )
+    radius = np.arange(_REACH) + 0.5
+    seen = seconds > 0
+    number, seconds, below, radius = number[seen], seconds[seen], np.maximum(below[seen], 1e-9), radius[seen]
+    none = _likelihood(number, below * max(number.sum(), 1e-9) / below.sum())
+    best = None
+    for core in _CORES:
+        for slope in _SLOPES:
+            shape = seconds * (1.0 + (radius / core) ** 2) ** (0.5 - 3.0 * slope)
+            level, peak = 1.0, max(number.sum() - 0.9 * below.sum(), 1.0) / shape.sum()
+            for _ in range(_ROUNDS):
+                ratio = number / (level * below + peak * shape)
+                level *= float((below * ratio).sum() / below.sum())
+                peak *= float((shape * ratio).sum() / shape.sum())
+            value = _likelihood(number, level * below + peak * shape)
+            if best is None or value > best[0]:
+                best = value, Light(*place, peak, float(core), slope), peak * shape.sum()
+    if best is None or best[0] - none < _LEAST_GAIN or best[2] < _LEAST_COUNTS:
+        return None
+    return best[1]
+
+
+def _likelihood(number: np.ndarray, mean: np.ndarray) -> float:
+    return float((number * np.log(np.maximum(mean, 1e-12)) - mean).sum())
+
+
+def _is_extended(light: Light, far: float) -> bool:
+    radius = np.arange(_REACH) + 0.5
+    flux = radius * light.profile(radius)
+    return bool(flux[radius > far].sum() > _SHARE * flux.sum())
