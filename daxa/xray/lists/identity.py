@@ -27,6 +27,7 @@ _MOST_ASSUMPTIONS = 99
 
 
 def events_table(path: Path, tables: tuple[Table, ...]) -> Table:
+    """The one table of events of a file; a DataError where there is none, or more than one."""
     named = [table for table in tables if table.name == "EVENTS"] or [
         table for table in tables if table.name in _TABLES
     ]
@@ -84,5 +85,6 @@ def observation_name(
 
 
 def exposure_name(events: fits.Header, primary: fits.Header) -> str:
+    """The archive's exposure identifier, such as ``S001``; ``None`` (the text) where there is none."""
     text = card_text(events, "EXPIDSTR") or card_text(primary, "EXPIDSTR")
     return text if _EXPOSURE.fullmatch(text) else "None"

@@ -61,6 +61,7 @@ def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, i
 
 
 def refuse_unread(header: fits.Header, pair: tuple[int, int]) -> None:
+    """Raise a DataError for a card that turns or bends the sky of the columns and is not read."""
     for keyword in header:
         found = _UNREAD.fullmatch(keyword)
         if not found or int(found[1]) not in pair or not card_text(header, keyword):
@@ -106,6 +107,7 @@ def pole_of(header: fits.Header, pair: tuple[int, int], column: str, whole: str)
 
 
 def parameters_of(header: fits.Header, pair: tuple[int, int]) -> Iterator[tuple[int, int, float]]:
+    """Parameters of the projection of a pair of columns, as (axis, number, value)."""
     for keyword in header:
         found = _PARAMETER.fullmatch(keyword)
         if found and int(found[1]) in pair and card_text(header, keyword):
@@ -132,6 +134,7 @@ def _year(header: fits.Header, keyword: str) -> float:
 
 
 def from_column(form: EventFormat, header: fits.Header, number: int) -> Axis:
+    """What the cards of a column say of its axis."""
     return (
         card_number(header, f"TCRPX{number}", form.reference_pixel),
         card_number(header, f"TCRVL{number}"),
@@ -143,6 +146,7 @@ def from_column(form: EventFormat, header: fits.Header, number: int) -> Axis:
 
 
 def from_pointing(form: EventFormat, header: fits.Header, index: int) -> Axis:
+    """What the REFX and REFY cards of XMM, else the nominal pointing and the format, say of an axis (0 or 1)."""
     axis, position, name = (("X", "RA", "RA---TAN"), ("Y", "DEC", "DEC--TAN"))[index]
     if f"REF{axis}CRVL" in header:
         name = card_text(header, f"REF{axis}CTYP", name)
@@ -173,6 +177,7 @@ def limits_of(form: EventFormat, header: fits.Header, number: int) -> tuple[int,
 
 
 def senseless(header: fits.Header, what: str) -> DataError:
+    """The error of sky columns that cannot be used; `what` ends the sentence."""
     return DataError(
         "sky",
         f"the sky columns of observation {card_text(header, 'OBS_ID')} cannot be used: {what}",
