@@ -72,7 +72,9 @@ def _environment(root: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "PATH": os.pathsep.join([bin_directory, os.environ.get("PATH", os.defpath)]),
     }
-    private = Layout(root).private.absolute()
+    layout = Layout(root)
+    # A place that only transfers data has no Git directory; its own is thrown away.
+    private = (layout.private if layout.is_repository else root / ".dvc" / "tmp").absolute()
     if not has_home():
         environ["HOME"] = str(private / "home")
     try:

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from daxa.archive import git
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
@@ -18,6 +19,7 @@ from daxa.missions import find_mission
 def test_consent_is_given_in_the_current_directory(tmp_path, monkeypatch):
     files = render("a907", [MissionAnswers(find_mission("xmm"), {}, ())])
     layout = Layout(tmp_path)
+    git.initialise(tmp_path)
     layout.config.write_text(files["daxa.toml"] + '\n[services]\nsesame = "https://names.example.org"\n')
     monkeypatch.setenv("DAXA_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -145,11 +146,17 @@ NOBODY = (
 )
 
 
+@pytest.fixture
+def open_place():
+    """A directory that every user of the machine reaches, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        yield Path(place)
+
+
 @pytest.mark.skipif(not can_be_nobody(), reason="only root can be somebody whom the system does not know")
-def test_a_user_whom_the_system_does_not_know_can_work(tmp_path):
+def test_a_user_whom_the_system_does_not_know_can_work(open_place):
     """As in containers and batch systems: no HOME, no entry in the list of users, few variables."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o777)
     code = (
         "import sys; from pathlib import Path; from daxa.cli import main; from daxa.archive import dvc, git\n"
         "root = Path('a907'); root.mkdir(); git.check_identity(root); git.initialise(root)\n"
@@ -161,8 +168,8 @@ def test_a_user_whom_the_system_does_not_know_can_work(tmp_path):
     given = {
         **{f"GIT_{role}_{what}": "ada@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         "PATH": os.environ["PATH"],
-        "DAXA_STORE": str(tmp_path / "store"),
-        "DAXA_CACHE": str(tmp_path / "cache"),
+        "DAXA_STORE": str(open_place / "store"),
+        "DAXA_CACHE": str(open_place / "cache"),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     argv = [
@@ -174,13 +181,13 @@ def test_a_user_whom_the_system_does_not_know_can_work(tmp_path):
         "-c",
         code,
     ]
-    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = subprocess.run(argv, cwd=open_place, capture_output=True, text=True, check=False)
     if "setpriv:" in ended.stderr:
         pytest.skip(ended.stderr.strip())
     assert "Traceback" not in ended.stderr, ended.stderr
     assert ended.returncode == 5, ended.stderr
-    assert (tmp_path / "a907" / "out").read_text() == "made\n"
-    assert not list(tmp_path.rglob("~*"))
+    assert (open_place / "a907" / "out").read_text() == "made\n"
+    assert not list(open_place.rglob("~*"))
 
 
 @pytest.mark.skipif(not can_be_nobody(), reason="only root can mount")

@@ -161,9 +161,8 @@ def faults(place: Path, attack: Attack) -> list[str]:
 
 def kept(place: Path) -> dict[str, tuple[object, ...]]:
     own = f"{place}/clone/.git/daxa/"
-    return {
-        path: what for path, what in snapshot(place / "clone", place / "outside").items() if not path.startswith(own)
-    }
+    found = snapshot(place / "clone", place / "outside")
+    return {path: what for path, what in found.items() if not f"{path}/".startswith(own)}
 
 
 def in_a_child(place: Path, attack: Attack) -> list[str]:

@@ -112,6 +112,7 @@ class _Stamp:
 
 
 def cut_stamp(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
+    """The part of a scene within `reach` (pixels) of a place, as floats; what was not exposed has no counts."""
     ny, nx = scene.counts.shape
     half = math.ceil(reach)
     x0, x1 = max(round(x) - half, 0), min(round(x) + half + 1, nx)
@@ -251,6 +252,7 @@ def fit_source(
 
 
 def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
+    """Poisson log-likelihood of counts `n` under expected counts `model`, without the term of n alone (Cash 1979)."""
     return float((n * np.log(model) - model).sum())
 
 
