@@ -67,7 +67,7 @@ def test_every_verb_and_target_that_the_readme_names_exists():
 
 def test_the_overrides_of_the_readme_are_such():
     from daxa.archive.config import effective_parameters
-    from daxa.backends.source_parameters import read_sources
+    from daxa.backends.parameters import read_sources
     from daxa.run.task import Task, canonical
 
     clean, sources = (tomllib.loads(block) for block in blocks("toml"))

@@ -20,7 +20,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.backends.native_exposure import products_in
-from daxa.backends.source_parameters import SourcesParameters, read_sources
+from daxa.backends.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import Product

@@ -22,11 +22,13 @@ __all__ = [
     "CleanParameters",
     "EventsParameters",
     "ImagesParameters",
+    "SourcesParameters",
     "check_parameters",
     "native_parameters",
     "read_clean",
     "read_events",
     "read_images",
+    "read_sources",
     "read_values",
 ]
 
@@ -208,6 +210,31 @@ class ImagesParameters:
     lightcurve_bin: float
 
 
+@dataclass(frozen=True)
+class SourcesParameters:
+    """Of the step sources.
+
+    Parameters
+    ----------
+    search
+        False: no source is looked for.
+    false_per_field
+        Spurious sources expected in an image, on average.
+    band
+        Energies (keV) of the images to search; None takes those of lowest energy.
+    scales
+        Scales of the wavelets, pixels; None takes those that fit the point spread function.
+    regions
+        Areas to leave out, text of a DS9 region file, '' for none.
+    """
+
+    search: bool
+    false_per_field: float
+    band: tuple[float, float] | None
+    scales: tuple[float, ...] | None
+    regions: str
+
+
 def read_events(task: Task) -> EventsParameters:
     """Parameters of an events task.
 
@@ -240,6 +267,23 @@ def read_images(task: Task) -> ImagesParameters:
         One is unknown or malformed, or a band is named twice.
     """
     return ImagesParameters(**read_values(task))
+
+
+def read_sources(task: Task) -> SourcesParameters:
+    """Parameters of a sources task.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown or malformed.
+
+    Examples
+    --------
+    >>> read_sources(Task("xmm", "sources", "0404910601", "native", "1", '{"band":"500-2000 eV"}')).band
+    (0.5, 2.0)
+    """
+    values = read_values(task)
+    return SourcesParameters(search=values.pop("search") != "none", **values)
 
 
 def read_values(task: Task) -> dict[str, Any]:

@@ -1,14 +1,11 @@
-"""Parameters of the step sources."""
+"""The parameters of the step sources, as a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daxa.backends.schema import Parameter
 from daxa.errors import DataError, NotPossible
-from daxa.run.task import Task
 
-__all__ = ["SOURCES", "SourcesParameters", "read_sources"]
+__all__ = ["SOURCES"]
 
 
 def _as_regions(text: str) -> str:
@@ -78,47 +75,3 @@ SOURCES = (
     ),
 )
 """The table [sources] of a params file; the same for every mission."""
-
-
-@dataclass(frozen=True)
-class SourcesParameters:
-    """Of the step sources.
-
-    Parameters
-    ----------
-    search
-        False: no source is looked for.
-    false_per_field
-        Spurious sources expected in an image, on average.
-    band
-        Energies (keV) of the images to search; None takes those of lowest energy.
-    scales
-        Scales of the wavelets, pixels; None takes those that fit the point spread function.
-    regions
-        Areas to leave out, text of a DS9 region file, '' for none.
-    """
-
-    search: bool
-    false_per_field: float
-    band: tuple[float, float] | None
-    scales: tuple[float, ...] | None
-    regions: str
-
-
-def read_sources(task: Task) -> SourcesParameters:
-    """Parameters of a sources task.
-
-    Raises
-    ------
-    ConfigError
-        One is unknown or malformed.
-
-    Examples
-    --------
-    >>> read_sources(Task("xmm", "sources", "0404910601", "native", "1", '{"band":"500-2000 eV"}')).band
-    (0.5, 2.0)
-    """
-    from daxa.backends.parameters import read_values
-
-    values = read_values(task)
-    return SourcesParameters(search=values.pop("search") != "none", **values)

@@ -306,7 +306,7 @@ def test_what_a_new_archive_writes_is_understood(tmp_path):
 
     from daxa.archive.config import effective_parameters
     from daxa.archive.template import MissionAnswers
-    from daxa.backends.source_parameters import read_sources
+    from daxa.backends.parameters import read_sources
     from daxa.missions import mission_names
     from daxa.run.task import Task, canonical
 
