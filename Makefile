@@ -6,7 +6,7 @@ VENV ?= .venv
 DIR ?= demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test random
+.PHONY: demo test random kills
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -21,6 +21,11 @@ test: $(VENV)/.tools
 random: export DAXA_TEST_RANDOM ?= 1
 random: $(VENV)/.tools
 	$(BIN)/python -m pytest -n 2 -v -m "not journey"
+
+# The long soak: a hundred kills at random moments of a pipeline, and a hundred just before a rename (half an hour).
+kills: export DAXA_TEST_KILLS ?= 102
+kills: $(VENV)/.tools
+	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/run/test_interruption.py
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"daxa needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}: name another with `make PYTHON=...`" if v < (3, 11) else 0)'

@@ -1,4 +1,7 @@
-"""Kill a stage at any moment: nothing is left running, and the next run ends with the same bytes."""
+"""Kill a stage at any moment: nothing is left running, and the next run ends with the same bytes.
+
+``DAXA_TEST_KILLS`` sets how many kills just before a rename there are at least (a long soak takes 100).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from daxa.run.runner import run_stage
 from tests.run.processes import marked, start, wait_until
 from tests.run.test_runner import contents, statuses
 from tests.run.works import stage, task
+
+RENAMES = int(os.environ.get("DAXA_TEST_KILLS", "0"))
 
 CODE = """
 import json, sys
@@ -166,11 +171,12 @@ def renames_until_killed(root: Path, tasks: list, at: int) -> bool:
 
 
 def test_a_kill_between_writing_and_any_rename_loses_nothing(tmp_path):
-    old, new = [task("0093640901")], [task("0093640901", version="2")]
+    ids = [f"{number:010d}" for number in range(1, 1 + max(1, RENAMES // 3))]
+    old, new = [task(one) for one in ids], [task(one, version="2") for one in ids]
     run_stage(stage(tmp_path / "whole", old, workers=1))
     run_stage(stage(tmp_path / "whole", new, workers=1))
     killed = 0
-    for at in range(1, 20):
+    for at in range(1, 20 * len(ids)):
         root = tmp_path / str(at)
         run_stage(stage(root, old, workers=1))
         if not renames_until_killed(root, new, at):
@@ -179,7 +185,7 @@ def test_a_kill_between_writing_and_any_rename_loses_nothing(tmp_path):
         run_stage(stage(root, new, workers=1))
         for part in ("data", "ledger"):
             assert contents_below(root / part) == contents_below(tmp_path / "whole" / part), at
-    assert killed >= 3
+    assert killed >= max(3, RENAMES)
 
 
 def contents_below(root: Path) -> dict[str, bytes]:
