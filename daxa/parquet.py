@@ -45,6 +45,9 @@ _AT_ONCE = 64 << 20
 _ABANDONED = 3600.0
 """Seconds after which nobody writes a part of a file any more."""
 
+_SETTLED_NS = 100_000_000
+"""A file that changed more recently may change again within the resolution of its times."""
+
 _SEAL = b"daxa-sha256:"
 _SEALED = len(_SEAL) + 64
 _TAIL = 8
@@ -242,7 +245,8 @@ def read_parquet(
         table.validate(full=True)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise error if isinstance(error, pa.ArrowException) else pa.ArrowInvalid(str(error)) from None
-    if stamp and every <= limit and len(content) == stamp[0] and _SEAL in content[-_TAIL - _SEALED - (1 << 20) :]:
+    settled = bool(stamp) and time.time_ns() - max(stamp[1:3]) > _SETTLED_NS
+    if settled and every <= limit and len(content) == stamp[0] and _SEAL in content[-_TAIL - _SEALED - (1 << 20) :]:
         with suppress(OSError):
             replace_file(note, json.dumps(stamp).encode())
     return table
