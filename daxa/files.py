@@ -23,6 +23,7 @@ __all__ = [
     "open_plain",
     "parse_json",
     "parse_toml",
+    "read_note",
     "read_plain",
     "refuse_links",
     "replace_file",
@@ -110,6 +111,21 @@ def parse_json(content: bytes, path: Path) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         raise DataError("json", f"{path} is not JSON that daxa wrote", remedy=f"restore or remove {path}") from None
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """The object of a JSON file that may be absent or damaged: without it, what it tells is found out anew.
+
+    Examples
+    --------
+    >>> read_note(Path("no-such-note.json"))
+    {}
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def parse_toml(content: bytes, path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 import secrets
 import time
@@ -21,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from daxa.errors import StorageError
-from daxa.files import read_plain
+from daxa.errors import DataError, StorageError
+from daxa.files import open_plain, read_plain, replace_file
 from daxa.parquet_pages import DICTIONARY, PLAIN_ENCODINGS, Chunk, chunks_of, walk_pages
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _AT_ONCE = 64 << 20
 
 _ABANDONED = 3600.0
 """Seconds after which nobody writes a part of a file any more."""
+
+_SETTLED_NS = 100_000_000
+"""A file that changed more recently may change again within the resolution of its times."""
 
 _SEAL = b"daxa-sha256:"
 _SEALED = len(_SEAL) + 64
@@ -173,6 +177,7 @@ def read_parquet(
     check: Callable[[pa.Schema, int, int], None] | None = None,
     choose: Callable[[pq.FileMetaData], tuple[list[int], list[str] | None]] | None = None,
     limit: int = _UNPACKED,
+    note: Path | None = None,
 ) -> pa.Table:
     """The table, in the calling thread, with every value valid for its type.
 
@@ -188,6 +193,9 @@ def read_parquet(
         all columns); all of the table by default.
     limit
         Bytes that the table may take in memory.
+    note
+        Where it is kept that the file at the path `source` was found whole, with its size, times and inode: as
+        long as it has them, only what is chosen is read.  The place must be one that nobody else can write.
 
     Raises
     ------
@@ -199,26 +207,29 @@ def read_parquet(
         It is no Parquet file, or damaged, or unpacks to more than the limit.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    stamp: list[int] = []
+    if note is not None and isinstance(source, Path):
+        with open_plain(source, limit=max(limit, _LARGEST)) as stream:
+            stamp = _stamp(stream)
+            if _noted(note) == stamp:
+                file = _opened(pa.PythonFile(stream, mode="r"))
+                groups, columns = choose(file.metadata) if choose else (range(file.metadata.num_row_groups), None)
+                return file.read_row_groups(list(groups), columns=columns, use_threads=False)
+            source = stream.read()
     content = _content(source, max(limit, _LARGEST))
     if not _is_whole(content):
         raise pa.ArrowInvalid("its bytes are not those that were written")
     try:
-        file = pq.ParquetFile(
-            pa.BufferReader(content),
-            memory_map=False,
-            page_checksum_verification=True,
-            thrift_string_size_limit=_STRINGS,
-            thrift_container_size_limit=_ITEMS,
-            schema_depth_limit=_NESTED,
-        )
+        file = _opened(pa.BufferReader(content))
         schema, metadata = file.schema_arrow, file.metadata
         chunks = _checked_chunks(content, metadata)
         groups, columns = list(range(metadata.num_row_groups)), None
         if choose is not None:
             groups, columns = choose(metadata)
         claimed, most = _unpacked(content, _chosen(chunks, metadata, groups, columns), limit)
+        # What is noted holds for whatever is chosen next time.
+        every = max(_unpacked(content, _chosen(chunks, metadata, range(len(chunks)), None), limit)) if stamp else 0
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise pa.ArrowInvalid(f"its footer or pages cannot be read: {error}") from None
     if check is not None:
@@ -234,7 +245,38 @@ def read_parquet(
         table.validate(full=True)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise error if isinstance(error, pa.ArrowException) else pa.ArrowInvalid(str(error)) from None
+    settled = bool(stamp) and time.time_ns() - max(stamp[1:3]) > _SETTLED_NS
+    if settled and every <= limit and len(content) == stamp[0] and _SEAL in content[-_TAIL - _SEALED - (1 << 20) :]:
+        with suppress(OSError):
+            replace_file(note, json.dumps(stamp).encode())
     return table
+
+
+def _opened(source: pa.NativeFile) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(
+        source,
+        memory_map=False,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        thrift_string_size_limit=_STRINGS,
+        thrift_container_size_limit=_ITEMS,
+        schema_depth_limit=_NESTED,
+    )
+
+
+def _stamp(stream: BinaryIO) -> list[int]:
+    """What changes with the content; the time of change is no user's to set."""
+    found = os.fstat(stream.fileno())
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _noted(note: Path) -> list[int] | None:
+    try:
+        return json.loads(read_plain(note))
+    except (OSError, ValueError, RecursionError, DataError):
+        return None
 
 
 def _content(source: Path | BinaryIO | bytes, largest: int) -> bytes:

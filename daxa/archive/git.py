@@ -4,6 +4,9 @@ Git's answers depend on the user's settings and on the environment.  What would 
 another repository is taken out of the environment, what would change the form of its answers
 is overruled, and everything else (who commits, signatures, hooks, trusted directories) is
 the user's to decide.
+
+GitPython is imported where it is used: it takes longer than a whole look at an archive, for which the
+program alone is asked.
 """
 
 from __future__ import annotations
@@ -15,14 +18,15 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from git import Git, GitCommandError, Repo
-from git.exc import InvalidGitRepositoryError, NoSuchPathError
+from typing import TYPE_CHECKING
 
 from daxa.archive import faults
 from daxa.archive.mend import clear_stale_lock
 from daxa.errors import ArchiveError, ConfigError
-from daxa.run.process import without_redirection
+from daxa.run.process import run_program, without_redirection
+
+if TYPE_CHECKING:
+    from git import Git, GitCommandError, Repo
 
 __all__ = [
     "author_name",
@@ -60,6 +64,7 @@ _SETTINGS = {
 """What we need of Git whatever the user has configured."""
 
 _QUIET_HOOKS = {"core.hooksPath": os.devnull}
+_UNUSUAL = re.compile(rb"extensions|worktree|include", re.IGNORECASE)
 _ABSENT = ("does not exist", "exists on disk, but not in", "invalid object name", "not a valid object name")
 
 _environment_lock = threading.RLock()
@@ -84,6 +89,8 @@ def check_identity(directory: Path) -> None:
     ConfigError
         It does not.
     """
+    from git import Git, GitCommandError
+
     try:
         with _unredirected():
             _refuse_variables(directory)
@@ -99,6 +106,8 @@ def check_identity(directory: Path) -> None:
 
 def author_name(directory: Path) -> str:
     """Name of who would commit in a directory, '' where Git does not know."""
+    from git import Git, GitCommandError
+
     try:
         with _unredirected():
             return Git(directory).var("GIT_AUTHOR_IDENT").rpartition(" <")[0]
@@ -112,6 +121,8 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
     A file that is named is added even if the user's Git ignores files of its kind; a directory
     is added without what is ignored.
     """
+    from git import GitCommandError
+
     with _repository(root) as repository:
         git = repository.git
         directories = [path for path in paths if (root / path).is_dir()]
@@ -153,9 +164,30 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
 def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
     """Which files at or below these paths are in Git's index; the case of hidden names does not count."""
     specs = [f":(top,literal{',icase' if path.startswith('.') else ''}){path}" for path in paths]
-    with _repository(root) as repository:
-        asked = repository.git.ls_files("-z", "--", *specs)
-    return [path for path in asked.split("\0") if path]
+    if _is_usual(root):
+        environ = without_redirection(os.environ)
+        environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+        asked = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
+        if asked.code:
+            raise faults.git_failure(root, asked.output.strip())
+        listed = asked.stdout
+    else:
+        with _repository(root) as repository:
+            listed = repository.git.ls_files("-z", "--", *specs)
+    return [path for path in listed.split("\0") if path]
+
+
+def _is_usual(root: Path) -> bool:
+    """Whether there is a repository of whose form nothing need be asked (`daxa.archive.faults.check_format`)."""
+    place = root / ".git"
+    if place.is_symlink() or not all((place / name).is_dir() for name in ("objects", "refs")):
+        return False
+    if os.path.expandvars(root) != str(root) or not (place / "HEAD").is_file():
+        return False
+    try:
+        return not _UNUSUAL.search((place / "config").read_bytes())
+    except OSError:
+        return False
 
 
 def index_entries(root: Path) -> list[tuple[str, str]]:
@@ -216,6 +248,8 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
     ArchiveError
         There is no such revision.
     """
+    from git import GitCommandError
+
     with _repository(root) as repository:
         try:
             return repository.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -230,6 +264,8 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
 
 def read_file(root: Path, revision: str, path: str) -> bytes | None:
     """Content of a file at a commit; None when the commit has no such file."""
+    from git import GitCommandError
+
     with _repository(root) as repository:
         try:
             return repository.git.cat_file(
@@ -276,6 +312,9 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
 @contextmanager
 def _repository(root: Path) -> Iterator[Repo]:
     """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
+    from git import GitCommandError, Repo
+    from git.exc import InvalidGitRepositoryError, NoSuchPathError
+
     with _unredirected():
         _refuse_variables(root)
         try:
@@ -294,6 +333,8 @@ def _repository(root: Path) -> Iterator[Repo]:
 @contextmanager
 def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
+    from git import Git, GitCommandError
+
     with _unredirected():
         _refuse_variables(directory)
         git = Git(directory)
@@ -324,6 +365,8 @@ def _refuse_broken_branch(root: Path, repository: Repo) -> None:
 
 def _write(git: Git, command: str, *arguments: str) -> None:
     """Run a command that writes; a lock that a Git left when it was killed is removed first."""
+    from git import GitCommandError
+
     try:
         getattr(git, command)(*arguments)
     except GitCommandError as error:
@@ -352,9 +395,9 @@ def _hooks(repository: Repo) -> list[Path]:
     return [hook for hook in hooks if hook.is_file() and os.access(hook, os.X_OK)]
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def _environment(settings: Mapping[str, str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Settings as Git takes them from the environment, after those that the user gives there."""
-    first = os.environ.get("GIT_CONFIG_COUNT", "")
+    first = (os.environ if environ is None else environ).get("GIT_CONFIG_COUNT", "")
     start = int(first) if first.isdecimal() else 0
     given = {"GIT_CONFIG_COUNT": str(start + len(settings)), "GIT_OPTIONAL_LOCKS": "0"}
     for at, (key, value) in enumerate(settings.items(), start):

@@ -118,7 +118,9 @@ def read_recorded(
         added = read_journal(journal)
         with suppress(FileNotFoundError):  # The stage has ended: its rows are in the ledger.
             noted = journal.stat().st_mtime_ns
-    columns = read_columns(ledger, names, obs_ids=obs_ids)
+    # A look at a few observations need not read the whole ledger to know that it is whole.
+    note = layout.private / "views" / f"{ledger.name}.whole" if obs_ids and layout.is_repository else None
+    columns = read_columns(ledger, names, obs_ids=obs_ids, note=note)
     places = {obs_id: at for at, obs_id in enumerate(columns.obs_id)}
     if not added or (noted and ledger.exists() and noted < ledger.stat().st_mtime_ns):
         return Recorded(columns, places)

@@ -15,7 +15,6 @@ once no process can be its owner any more.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -24,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from daxa.archive.work import read_holders
 from daxa.errors import StorageError
 
 __all__ = ["at_work", "check_writable", "clear_stale_lock", "held", "is_torn", "mend"]
@@ -46,36 +46,11 @@ def mend(root: Path) -> bool:
 def at_work(root: Path) -> bool:
     """Whether a process that lives works on a path of the archive, as DVC's ``rwlock`` says."""
     try:
-        return any(_holders(root / ".dvc" / "tmp" / "rwlock").values())
+        return any(holder.lives for holder in read_holders(root))
     except OSError:
         return False
     except ValueError:
         return True  # A running DVC is writing it.
-
-
-def _holders(rwlock: Path) -> dict[int, bool]:
-    """Which processes ``rwlock`` names, and whether they still run.
-
-    A process that began after the file was written only has the number of the one that is meant.
-    """
-    written, busy = rwlock.stat().st_mtime, json.loads(rwlock.read_bytes())
-    try:
-        readers = [one for several in busy.get("read", {}).values() for one in several]
-        numbers = {int(one["pid"]) for one in (*readers, *busy.get("write", {}).values()) if one}
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(str(error)) from None
-    return {number: _began_before(number, written + 1) for number in numbers}
-
-
-def _began_before(number: int, moment: float) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(number).create_time() < moment
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
 
 
 def _mend_rwlock(root: Path) -> bool:
@@ -84,8 +59,8 @@ def _mend_rwlock(root: Path) -> bool:
 
     path = root / ".dvc" / "tmp" / "rwlock"
     try:
-        holders = _holders(path)
-        if not holders or any(holders.values()):
+        holders = read_holders(root)
+        if not holders or any(holder.lives for holder in holders):
             return False
     except OSError:
         return False

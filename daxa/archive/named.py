@@ -100,12 +100,12 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
 
 
 def _selected(value: object, selected: dict[str, set[str]]) -> str:
-    from daxa.query.values import obs_id_of
-
     refusals = []
     if isinstance(value, str):
         texts = {value}
     else:
+        from daxa.query.values import obs_id_of
+
         texts = set()
         for name in selected:
             try:

@@ -11,7 +11,7 @@ from daxa.archive.history import read_recorded
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.named import named_missions
 from daxa.archive.notes import clear_notes, read_notes
-from daxa.archive.work import at_work
+from daxa.archive.work import pids_at_work
 from daxa.errors import ArchiveError, DaxaError, ProgramError
 
 __all__ = ["failed_stages", "run_pipeline"]
@@ -70,7 +70,7 @@ def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] 
         What stopped a stage; where several did, the first.
     """
     missions = named_missions(config, missions)
-    if pids := at_work(layout.root):
+    if pids := pids_at_work(layout.root):
         raise ArchiveError(
             "busy",
             f"another `daxa run` or `dvc repro` is at work in {layout.root} (process {pids[0]})",

@@ -9,40 +9,86 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["at_work", "written_paths"]
+__all__ = ["Holder", "pids_at_work", "read_holders", "written_paths"]
 
 
-def at_work(root: Path) -> tuple[int, ...]:
-    """Processes that live and work in the archive through DVC."""
-    return tuple(sorted({pid for _, _, pid in _holders(root) if _lives(pid)}))
+@dataclass(frozen=True)
+class Holder:
+    """A process that DVC notes.
+
+    Parameters
+    ----------
+    kind
+        ``read`` or ``write``.
+    path
+        What it reads or writes.
+    pid
+        Number of the process.
+    lives
+        Whether it still runs; a process that began after the note only has the number of the one that is meant.
+    """
+
+    kind: str
+    path: str
+    pid: int
+    lives: bool
+
+
+def read_holders(root: Path) -> list[Holder]:
+    """The processes that are noted, one per path.
+
+    Raises
+    ------
+    OSError
+        There is no note.
+    ValueError
+        It is torn: DVC is writing it, or was killed then.
+    """
+    note = root / ".dvc" / "tmp" / "rwlock"
+    written = note.stat().st_mtime
+    try:
+        found = list(_entries(json.loads(note.read_bytes())))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    lives = {pid: _began_before(pid, written + 1) for pid in {pid for _, _, pid in found}}
+    return [Holder(kind, path, pid, lives[pid]) for kind, path, pid in found]
+
+
+def pids_at_work(root: Path) -> tuple[int, ...]:
+    """Processes that live and work in the archive through DVC; none where the note cannot be read."""
+    return tuple(sorted({one.pid for one in _living(root)}))
 
 
 def written_paths(root: Path) -> set[str]:
     """Paths, relative to the archive, that a living process is about to write."""
     base = os.path.abspath(root)  # noqa: PTH100 - DVC's own spelling, links and all
-    return {os.path.relpath(path, base) for kind, path, pid in _holders(root) if kind == "write" and _lives(pid)}
+    return {os.path.relpath(one.path, base) for one in _living(root) if one.kind == "write"}
 
 
-def _holders(root: Path) -> Iterator[tuple[str, str, int]]:
-    """Kind of lock, path and process of every lock; none while DVC is writing the file."""
+def _living(root: Path) -> list[Holder]:
     try:
-        locks = json.loads((root / ".dvc" / "tmp" / "rwlock").read_bytes())
-        for kind in ("read", "write"):
-            for path, holders in locks.get(kind, {}).items():
-                for holder in holders if isinstance(holders, list) else [holders]:
-                    if "pid" in holder:
-                        yield kind, path, int(holder["pid"])
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return
+        return [one for one in read_holders(root) if one.lives]
+    except (OSError, ValueError):
+        return []
 
 
-def _lives(pid: int) -> bool:
+def _entries(locks: dict) -> Iterator[tuple[str, str, int]]:
+    for kind in ("read", "write"):
+        for path, holders in locks.get(kind, {}).items():
+            for holder in holders if isinstance(holders, list) else [holders]:
+                if holder:
+                    yield kind, path, int(holder["pid"])
+
+
+def _began_before(pid: int, moment: float) -> bool:
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).create_time() < moment
+    except psutil.NoSuchProcess:
         return False
-    except (PermissionError, OverflowError):
+    except (psutil.Error, OverflowError):
         return True
-    return True

@@ -14,7 +14,10 @@ from daxa.xray.lists.bands import pi_range
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import EventFormat, card_text
 
-__all__ = ["Exposure", "band_channels", "band_text", "products_in"]
+__all__ = ["ARCHIVED", "Exposure", "band_channels", "band_text", "products_in"]
+
+ARCHIVED = "archivemap"
+"""Kind of a product that is the archive's own exposure map."""
 
 
 def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -> Iterator[tuple[Path, Product]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import Exposure, products_in
+from daxa.backends.native_exposure import ARCHIVED, Exposure, products_in
 from daxa.errors import DataError
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
@@ -18,10 +18,7 @@ from daxa.xray.imaging.image import MOST_PIXELS, ImageGrid, image_header
 from daxa.xray.imaging.occupancy import is_moving
 from daxa.xray.imaging.pairing import MapFacts, apply_choice, choose_map, same_grid
 
-__all__ = ["ARCHIVED", "ArchiveMap", "archive_maps", "grid_of", "usable_map"]
-
-ARCHIVED = "archivemap"
-"""Kind of a product that is the archive's own exposure map."""
+__all__ = ["ArchiveMap", "archive_maps", "grid_of", "usable_map"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import BinaryIO, Literal, Self
 
 from daxa.archive.layout import Layout
 from daxa.errors import StorageError
+from daxa.files import read_note
 
 __all__ = ["Digests", "place_object", "read_md5"]
 
@@ -179,10 +180,4 @@ def _stamp(found: os.stat_result) -> _Stamp:
 
 
 def _load(path: Path) -> dict[str, list[int | str]]:
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(values, dict):
-        return {}
-    return {name: value for name, value in values.items() if isinstance(value, list) and len(value) == 5}
+    return {name: value for name, value in read_note(path).items() if isinstance(value, list) and len(value) == 5}

@@ -25,15 +25,13 @@ from daxa.missions.tiling import tile_at
 from daxa.query.sample import Sample
 from daxa.query.targets import read_targets
 from daxa.records import Outcome
+from daxa.report.angles import circle_of, directions, nearest_of, off_axis
 from daxa.report.imaged import Asked, Imaged, find_imaged
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.selection.schema import Column
 from daxa.xray.detection.quality import quality_words
 from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
-from daxa.xray.lists.formats import card_number
-from daxa.xray.lists.frames import to_icrs
-from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,7 +240,7 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
 
     try:
         header = fits.getheader(one.image)
-        near = targets.within(*_circle(header))
+        near = targets.within(*circle_of(header))
         if not len(near):
             return np.empty(0, _ROW)
         field = read_field(one.image, one.expmap)
@@ -257,9 +255,9 @@ def _cover_one(one: Imaged, targets: Targets) -> np.ndarray:
     rows = np.empty(len(near), _ROW)
     for name in ROW.names:
         rows[name] = told[name]
-    rows["offaxis"] = _off_axis(targets.ra[near], targets.dec[near], header)
+    rows["offaxis"] = off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
-    rows["nearest"], which = _nearest(targets.ra[near], targets.dec[near], sources)
+    rows["nearest"], which = nearest_of(targets.ra[near], targets.dec[near], sources)
     rows["marks"] = marks[which] if len(sources) else -1
     return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
 
@@ -273,58 +271,7 @@ def _read_sources(path: Path) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(ra) & np.isfinite(dec)
     has_marks = "QUALITY" in table.names
     marks = np.asarray(table["QUALITY"], dtype=np.int32) if has_marks else np.full(len(ra), -1, np.int32)
-    return _directions(ra[known], dec[known]), marks[known]
-
-
-def _directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    return np.column_stack((np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
-
-
-def _off_axis(ra: np.ndarray, dec: np.ndarray, header) -> np.ndarray:
-    """Angle to the pointing, arcmin, whatever the exposure map tells of the optical axis of its band."""
-    towards = _directions(*map(np.array, _pointing(header)))
-    chord = np.linalg.norm(_directions(ra, dec) - towards, axis=1)
-    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 60.0
-
-
-def _pointing(header) -> tuple[float, float]:
-    """Where the telescope pointed, deg ICRS; the middle of an image that does not say it."""
-    from astropy.coordinates import ICRS, SkyCoord
-    from astropy.wcs.utils import wcs_to_celestial_frame
-
-    ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
-    if not (math.isfinite(ra) and -90 <= dec <= 90):
-        return _circle(header)[:2]
-    frame = wcs_to_celestial_frame(header_wcs(header))
-    if isinstance(frame, ICRS) or "ra" not in frame.representation_component_names:
-        return ra, dec
-    place = SkyCoord(ra, dec, unit="deg", frame=frame).icrs
-    return float(place.ra.deg), float(place.dec.deg)
-
-
-def _nearest(ra: np.ndarray, dec: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Angle to the nearest of some directions, arcsec, and its number; NaN and 0 where there are none."""
-    if not len(sources):
-        return np.full(len(ra), np.nan), np.zeros(len(ra), dtype=int)
-    from scipy.spatial import KDTree
-
-    chord, which = KDTree(sources).query(_directions(ra, dec))
-    return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 3600.0, which
-
-
-def _circle(header) -> tuple[float, float, float]:
-    """Middle and radius of a circle that holds an image, deg."""
-    wcs = header_wcs(header)
-    nx, ny = int(header["NAXIS1"]), int(header["NAXIS2"])
-    x, y = np.array([nx / 2, 0.0, nx, 0.0, nx]) + 0.5, np.array([ny / 2, 0.0, 0.0, ny, ny]) + 0.5
-    ra, dec = to_icrs(wcs, x, y, 1)
-    a, b = np.deg2rad(dec[1:]), math.radians(dec[0])
-    half = np.sin((a - b) / 2) ** 2 + np.cos(a) * math.cos(b) * np.sin(np.deg2rad(ra[1:] - ra[0]) / 2) ** 2
-    radius = float(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))).max())
-    if not math.isfinite(radius):
-        raise DataError("image-coordinates", "the corners of an image lie on no sky", remedy="make the image again")
-    return float(ra[0]), float(dec[0]), radius * 1.001
+    return directions(ra[known], dec[known]), marks[known]
 
 
 def _damaged(one: Imaged, why: str) -> DataError:

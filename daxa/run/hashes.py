@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from daxa.errors import DataError
-from daxa.files import parse_json, read_plain
+from daxa.files import parse_json, read_note, read_plain
 from daxa.run.rows import check_path
 from daxa.run.task import LedgerRow
 
@@ -98,15 +98,9 @@ class Hashes:
 
 
 def _load(path: Path) -> dict[str, tuple[Stamp, str]]:
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(values, dict):
-        return {}
     return {
         name: (tuple(value[:3]), value[3])
-        for name, value in values.items()
+        for name, value in read_note(path).items()
         if isinstance(value, list) and len(value) == 4 and isinstance(value[3], str)
     }
 

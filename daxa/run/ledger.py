@@ -67,7 +67,9 @@ class LedgerColumns:
     science: list[str]
 
 
-def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str] | None = None) -> LedgerColumns:
+def read_columns(
+    path: Path, names: Collection[str], *, obs_ids: Collection[str] | None = None, note: Path | None = None
+) -> LedgerColumns:
     """Read some columns of a ledger; no rows when there is no such file.
 
     Parameters
@@ -78,6 +80,8 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
         Which columns beside the ObsID.
     obs_ids
         Only these observations; all by default.
+    note
+        As for `daxa.parquet.read_parquet`.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
 
     if not os.path.lexists(path):
         return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
-    table = _read_table(path, partial(_choose, names, obs_ids))
+    table = _read_table(path, partial(_choose, names, obs_ids), note)
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
         lists = _column(path, table, "files").combine_chunks()
@@ -287,11 +291,15 @@ def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
     return table.to_pylist(), metadata
 
 
-def _read_table(path: Path, choose: Callable[[pq.FileMetaData], tuple[list[int], list[str]]] | None = None) -> pa.Table:
+def _read_table(
+    path: Path,
+    choose: Callable[[pq.FileMetaData], tuple[list[int], list[str]]] | None = None,
+    note: Path | None = None,
+) -> pa.Table:
     import pyarrow as pa
 
     try:
-        return read_parquet(path, choose=choose)
+        return read_parquet(path, choose=choose, note=note)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "ledger", f"{path} cannot be read as Parquet: {error}", remedy=f"restore it: git checkout -- {path}"

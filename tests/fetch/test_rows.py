@@ -14,6 +14,7 @@ from daxa.run.task import Input, ProductFile, Task, canonical
 from daxa.sample.server import Observatory
 from daxa.selection.store import write_selection
 from daxa.settings import load_settings
+from daxa.stages.step import _origins
 from daxa.stages.work import FetchWork, ProcessWork
 from tests.backends.packing import compressed
 from tests.fetch.conftest import events_file, sha256, tree
@@ -49,7 +50,8 @@ def fetch(root: Path, settings, observation: tuple[str, str, str], start: float)
     table = observations({"obs_id": obs_id, "instruments": instrument, "start": start, "end": start + 1})
     write_selection(layout.selection(mission), table, mission=mission, criteria="{}", snapshot="0" * 64)
     target.mkdir()
-    task = Task(mission, "fetch", obs_id, "native", "1", "{}", canonical({"instruments": [instrument]}))
+    origin = canonical(_origins(layout, mission).get(obs_id, {}))
+    task = Task(mission, "fetch", obs_id, "native", "1", "{}", canonical({"instruments": [instrument]}), origin=origin)
     FetchWork(layout.root, settings)(task, target, io.StringIO())
     return tree(target)
 
@@ -75,8 +77,9 @@ def test_what_is_lost_comes_back_from_the_same_month(tmp_path, settings):
     inputs = tuple(
         Input("fetch", ProductFile(path, len(content), sha256(content), "")) for path, content in there.items()
     )
-    task = Task("swift", "events", OBS, "native", "1", "{}", canonical({"instruments": ["XRT"]}), inputs)
     layout = Layout(tmp_path / "archive")
+    origin = canonical(_origins(layout, "swift")[OBS])
+    task = Task("swift", "events", OBS, "native", "1", "{}", canonical({"instruments": ["XRT"]}), inputs, "", origin)
     (tmp_path / "made").mkdir()
     # What was planted are no lists of Swift, and the events step says so: they were brought back, and read.
     with pytest.raises(DataError, match="TELESCOP"):

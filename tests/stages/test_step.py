@@ -49,6 +49,7 @@ def test_a_fetch_or_events_task_reads_no_table_of_all_observations(archive, tmp_
     for name in ("upstream", "selection", "ledger", "params"):
         shutil.rmtree(archive.root / name, ignore_errors=True)
     FetchWork(archive.root, settings)(tasks[0], tmp_path, StringIO())
+    shutil.rmtree(archive.products("xmm", "fetch") / IDS[0])  # What is in place is not looked for.
     with pytest.raises(Exception, match=IDS[0]):  # The backend then finds no event list of XMM's.
         ProcessWork(archive.root, settings)(tasks[1], tmp_path, StringIO())
     assert [(one.obs_id, one.row_id) for one in sought] == [(IDS[0], f"row-{IDS[0]}")] * 2
