@@ -8,13 +8,13 @@ may influence what a product contains.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from daxa.errors import ConfigError
+from daxa.errors import ConfigError, DataError
+from daxa.files import parse_toml
 
 __all__ = ["Settings", "has_home", "load_settings", "stand_in_home"]
 
@@ -184,11 +184,12 @@ def _read_user_file(path: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            "unreadable", f"{path} cannot be read: {error}", remedy="correct the file or remove it"
-        ) from None
+        return parse_toml(path.read_bytes(), path)
+    except DataError as error:
+        why = error.message
+    except (OSError, ValueError) as error:
+        why = f"{path} cannot be read: {error}"
+    raise ConfigError("unreadable", why, remedy="correct the file or remove it")
 
 
 def has_home() -> bool:

@@ -62,6 +62,8 @@ def test_every_verb_and_target_that_the_readme_names_exists():
     targets = {command[1] for block in blocks("console") for command in typed(block) if command[0] == "make"}
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     assert targets == {"demo", "test"}
+    targets |= set(re.findall(r"`make (\w+)`", README))
+    assert "random" in targets
     assert all(f"\n{target}:" in makefile for target in targets)
 
 
@@ -144,6 +146,7 @@ def test_shell_and_python_make_the_same_archive(tmp_path):
         # The README's storage is a directory beside the archive; whoever gets both has both beside each other.
         shutil.copytree(shell.root / "storage", reader.root / "storage")
         follow(reader, [clone, *typed(session_with("ADDRESS", "console"))[1:]])
+        follow(reader, [["cd", "a907"], *typed(session_with("--sample", "console"))])
 
 
 @pytest.mark.journey

@@ -68,19 +68,14 @@ def accept_files(layout: Layout, message: str, write: Callable[[Layout], None]) 
     StorageError
         The files cannot be written.
     """
-    with _alone(layout):
+    with _writing(layout), _alone(layout):
         _finish(layout)
         part = layout.accepted.with_name(f"{layout.accepted.name}.part")
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            write(Layout(part))
-            _prepare(layout, part, message)
-            part.rename(layout.accepted)
-            sync(layout.private)
-        except OSError as error:
-            raise StorageError(
-                "unwritable", f"{layout.root} cannot be written: {error}", remedy="free some space, then try again"
-            ) from None
+        shutil.rmtree(part, ignore_errors=True)
+        write(Layout(part))
+        _prepare(layout, part, message)
+        part.rename(layout.accepted)
+        sync(layout.private)
         try:
             return _finish(layout)
         except ArchiveError:
@@ -97,9 +92,11 @@ def finish_accepted(layout: Layout) -> None:
     ------
     ArchiveError
         A stage or DVC is at work, or one of the files was changed since.
+    StorageError
+        The files cannot be written.
     """
     if os.path.lexists(layout.accepted):
-        with _alone(layout):
+        with _writing(layout), _alone(layout):
             _finish(layout)
 
 
@@ -190,6 +187,19 @@ def _begun(layout: Layout) -> bool:
     """Whether a file has taken its place already."""
     note = _read_note(layout)
     return note is not None and any(not (layout.accepted / name).exists() for name in note.files)
+
+
+@contextmanager
+def _writing(layout: Layout) -> Iterator[None]:
+    """Say of what the disk or its permissions refuse that it is the archive which cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{layout.root} cannot be written: {(error.strerror or str(error)).lower()}",
+            remedy="check its permissions and owner, and the space on its disk; or work in a clone of your own",
+        ) from None
 
 
 @contextmanager

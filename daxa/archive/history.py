@@ -199,6 +199,6 @@ def find_logs(
         raise ArchiveError(
             "no-log",
             f"there is no log of {obs_id}{of_steps} here",
-            remedy="logs come with `daxa run`; those of a release with `dvc pull logs.dvc`",
+            remedy="logs come with `daxa run`; those of a release with `daxa pull`",
         )
     return found

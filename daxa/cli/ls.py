@@ -54,14 +54,14 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
         say("no such products: `daxa status` says what is done")
         return
     show_table(
-        ["mission", "ObsID", "instrument", "exposure", "keV", "kind", "size", "here", "path"],
+        ["mission", "ObsID", "instrument", "exposure ID", "band (keV)", "kind", "size", "here", "path"],
         [
             [
                 *(record[name] for name in ("mission", "obs_id", "instrument", "exposure")),
                 _band(record),
                 record["kind"],
                 size_text(record["size"]),
-                "" if record["present"] else "absent",
+                "yes" if record["present"] else "absent",
                 record["relative"],
             ]
             for record in records
@@ -69,7 +69,7 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
     )
     if absent := sum(not record["present"] for record in records):
         say(
-            f"\n{absent} of {len(records)} files are absent: `dvc pull` brings them if the remote has them, "
+            f"\n{absent} of {len(records)} files are absent: `daxa pull` brings them if the remote has them, "
             "and `daxa run` makes them"
         )
 

@@ -43,7 +43,7 @@ def push(
     for path in report.replaced:
         note(f"wrong on {report.remote}, replaced: {path}")
     if Remote("", report.remote).directory is not None:
-        note(f"{report.remote} is a directory of this machine: whoever has none of that name cannot pull from it")
+        note(f"{report.remote} is a directory on this machine: others cannot pull from it")
     show_text(
         f"{report.remote} holds the data of {', '.join(report.tags)}: {report.objects} objects, {report.sent} sent now"
     )

@@ -78,13 +78,22 @@ def show_status(stages: Sequence[StageStatus]) -> None:
     for stage in stages:
         if stage.at_work:
             say(f"\n{stage.mission} {stage.step} is at work")
-        if stage.problem:
-            show_text(f"\n{stage.problem.message}\n  -> {stage.problem.remedy}")
+    _show_problems([stage for stage in stages if stage.problem])
     reasons = [line for stage in stages for line in _reasons(stage)]
     if reasons:
         show_text("")
         show_table(["mission", "step", "what", "ObsIDs", "reason", "such as"], reasons)
     _say_what_to_do(stages, total)
+
+
+def _show_problems(stages: Sequence[StageStatus]) -> None:
+    """Say once what keeps stages from running, however many: an upgrade of daxa concerns most of them."""
+    groups: dict[str, list[StageStatus]] = {}
+    for stage in stages:
+        groups.setdefault(stage.problem.remedy, []).append(stage)
+    for remedy, (first, *others) in groups.items():
+        also = "; likewise " + ", ".join(f"{stage.mission} {stage.step}" for stage in others) if others else ""
+        show_text(f"\n{first.problem.message}{also}\n  -> {remedy}")
 
 
 def show_outcomes(outcomes: Sequence[Outcome]) -> None:
@@ -114,8 +123,10 @@ def _say_what_to_do(stages: Sequence[StageStatus], total: Counter[str]) -> None:
             f"`daxa logs {stage.obs_ids[stage.statuses.index('failed')]} --step {stage.step}` says why it failed"
         )
     if total["absent"]:
-        lines.append("`dvc pull` brings what is absent, if the archive's remote has it")
-    if any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
+        lines.append("`daxa pull` brings what is absent, if the archive's remote has it")
+    if any(stage.at_work for stage in stages):
+        lines.append("`daxa status` shows how far it is")
+    elif any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
         lines.append("`daxa run` does what is to do, and does again what is out of date, failed or altered")
     if unread := sum(stage.unread for stage in stages):
         lines.append(f"{unread} directories were not compared by content: `daxa status --deep` reads their files")

@@ -90,7 +90,7 @@ def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: boo
         part = f", {found.sample} of them looked at" if found.sample else ""
         show_text(
             f"{found.revision} ({found.commit[:10]}) on {found.remote}: {_count(found.objects, 'object')}{part}; "
-            f"{found.by_digest} compared by digest, {found.by_size} by size, {found.by_presence} are there"
+            f"{found.by_digest} compared by digest, {found.by_size} by size, {found.by_presence} by presence alone"
         )
     if not found.ok:
         raise _error(found.problems, f"{found.revision} on {found.remote}", "`daxa push` sends what is here and whole")

@@ -270,7 +270,7 @@ def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival
             "redelivered",
             f"{file.path} of {obs_id} has changed in the archive: {origin.transfer.size} bytes with SHA-256 "
             f"{origin.sha256[:12]}..., the ledger has {file.size} bytes with {file.sha256[:12]}...",
-            remedy="work with the release's products, which `dvc pull` brings; the new file waits in the store, unused",
+            remedy="work with the release's products (`daxa pull`); the new file waits in the store, unused",
         )
     _link(way, origin.sha256, file.path)
     return _arrival(file.path, origin)

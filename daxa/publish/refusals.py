@@ -121,11 +121,11 @@ def _refuse_files(facts: Facts) -> Iterator[Refusal]:
 def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
     if facts.stale:
         yield Refusal(
-            "stale", f"stages are not up to date: {some(facts.stale)}", "run `daxa run`, or in a clone `dvc pull`"
+            "stale", f"stages are not up to date: {some(facts.stale)}", "run `daxa run`, or in a clone `daxa pull`"
         )
     if facts.uncached:
         yield Refusal(
-            "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `dvc pull`, or `dvc commit`"
+            "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `daxa pull`, or `dvc commit`"
         )
     if facts.unlocked:
         yield Refusal(

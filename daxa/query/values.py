@@ -217,7 +217,7 @@ def read_radius(value: object) -> float:
             raise CriteriaError(
                 "radius",
                 f"{str(value)[:100]!r} is not a radius",
-                remedy="give a number and a unit, such as '15 arcmin' '0.5 deg', or a quantity (15 * u.arcmin)",
+                remedy="give a number and a unit, such as '15 arcmin' or '0.5 deg', or a quantity (15 * u.arcmin)",
             ) from None
     if not 0 < radius <= _LARGEST_RADIUS:
         raise CriteriaError(

@@ -175,5 +175,5 @@ def _check_present(layout: Layout, images: Iterable[Imaged]) -> None:
         raise ArchiveError(
             "no-data",
             f"{absent[0]}{more} not here",
-            remedy="`dvc pull` brings the data of a release, `daxa run` makes them",
+            remedy="`daxa pull` brings the data of a release, `daxa run` makes them",
         )

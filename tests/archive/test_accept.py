@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from daxa import api
-from daxa.archive import git
+from daxa.archive import accept, git
 from daxa.archive.accept import accept_files, finish_accepted, refuse_unfinished
-from daxa.errors import ArchiveError
+from daxa.errors import ArchiveError, StorageError
 from tests.publish.workshop import Workshop
 
 
@@ -114,3 +115,22 @@ def test_everything_is_on_the_disk_before_the_rename_that_decides(layout, monkey
 def test_nothing_to_finish_is_nothing(layout):
     finish_accepted(layout)
     assert not layout.private.exists()
+
+
+@pytest.mark.parametrize("where", ["lock", "files"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_refuses_is_a_typed_error(layout, monkeypatch, where, number):
+    before = git.commit_of(layout.root)
+
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    # As a disk that is mounted for reading alone does, which tests cannot have.
+    monkeypatch.setattr(*((Path, "mkdir") if where == "lock" else (accept, "sync")), refuse)
+    with pytest.raises(StorageError, match=os.strerror(number).lower()) as caught:
+        accept_files(layout, "new", write)
+    assert str(layout.root) in caught.value.message
+    assert "permissions" in caught.value.remedy
+    monkeypatch.undo()
+    assert git.commit_of(layout.root) == before
+    assert accept_files(layout, "new", write)
