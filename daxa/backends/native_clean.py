@@ -186,7 +186,8 @@ def _softer(
         second, mask = again.result.status, again.mask or mask
         left = again.good_times(gtis)
         exposure.say(f"second pass at {band_text(parameters.flare_soft_band)}: {_told(again)}")
-        if _has_time(left) and again.result.kept_fraction >= _LEAST_KEPT:
+        applied = _has_time(left) and again.result.kept_fraction >= _LEAST_KEPT
+        if applied:
             gtis = left
             _write_flares(exposure, again, parameters.flare_soft_band, {})
         else:
@@ -196,7 +197,8 @@ def _softer(
             "FLAR2LO": (lo, "[keV] band of the second pass"),
             "FLAR2HI": (hi, "[keV] band of the second pass"),
             "FLAR2STA": (second.upper(), "status of the second pass"),
-            "FLAR2KEP": (round(again.result.kept_fraction, 6), "time kept by it over time before"),
+            "FLAR2USE": (applied, "whether the good times are those that it leaves"),
+            "FLAR2KEP": (round(again.result.kept_fraction, 6), "time that it would keep over time before"),
         }
     bands = [((one.lo, one.hi), band_channels(mission, form, (one.lo, one.hi))) for one in find_mission(mission).bands]
     found = find_residuals(events, cut, gtis, bands, mask=mask, width=parameters.flare_bin) if _has_time(gtis) else ()

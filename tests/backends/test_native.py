@@ -278,6 +278,7 @@ def test_flares_are_cut_on_request_only(real_data, tmp_path):
         curves, pictures = (list(target.glob(f"*-{name}")) for name in ("lightcurve.fits", "flares.png"))
         # The default looks twice: for hard flares, and for softer ones.
         assert len(curves) == len(pictures) == {"none": 0, "histogram": 2}.get(flares, 1)
+        assert header.get("FLAR2USE") is {"histogram": True}.get(flares)
         for path in curves:
             assert {"RATE", "GTI", "HISTOGRAM"} <= {hdu.name for hdu in fits.open(path)}
         if flares != "none":

@@ -126,3 +126,13 @@ def test_likelihood():
     assert detection_likelihood(np.array([0.0]), 3)[0] == 0
     assert detection_likelihood(np.array(5.0), 3) == pytest.approx(-stats.chi2.logsf(10.0, 3))
     assert np.isfinite(detection_likelihood(np.array(1e6), 4))
+
+
+def test_a_narrow_source_that_left_the_image_is_fitted_without_harm():
+    """Beside wide gaps positions may stray beyond the stamp, where a narrow source has no light at all."""
+    counts, seconds, below = np.ones((9, 9)), np.ones((9, 9)), np.ones((9, 9))
+    scene = Scene(counts, seconds, below, gaussian_psf(0.3))
+    away = Fit(-15.0, 4.0, 1.0, *[0.0] * 8)
+    fit = fit_source(scene, 0, 4, reach=4, stray=16, begin=away)
+    assert fit.exposure == 0
+    assert fit.gain == pytest.approx(0, abs=1e-6)

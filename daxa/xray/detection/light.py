@@ -141,10 +141,14 @@ def fit_lights(
 def _brightest(counts: np.ndarray, model: np.ndarray, taken: np.ndarray, width: float) -> tuple[float, float] | None:
     """Where smoothed counts stand out most from a model, if anywhere."""
     excess = gaussian_filter(counts - model, width, mode="constant", truncate=4.0)
+    least = 0.3 * _LEAST_COUNTS / (2 * np.pi * width**2)
+    if excess.max() < least:
+        # Of most fields: the second smoothing is not needed.
+        return None
     noise = np.sqrt(gaussian_filter(model, width, mode="constant", truncate=4.0) / (4.0 * np.pi * width**2) + 1e-9)
     height = np.where(taken, 0.0, excess / noise)
     row, column = np.unravel_index(int(height.argmax()), height.shape)
-    if height[row, column] < _STANDS_OUT or 2 * np.pi * width**2 * excess[row, column] < 0.3 * _LEAST_COUNTS:
+    if height[row, column] < _STANDS_OUT or excess[row, column] < least:
         return None
     return float(column), float(row)
 

@@ -266,7 +266,8 @@ def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) ->
     bend = (slopes / model.ravel()) @ slopes.T + np.diag([LEAST] * 3)
     spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(bend))))
     low, high = (_fallen(stamp, shape, (rate, value), side * spread[0]) for side in (-1, 1))
-    effective = float(shape.sum()) / _enclosed(stamp, (x, y), scene, extent)
+    # A narrow source may have left the stamp altogether: none of it is within.
+    effective = float(shape.sum()) / max(_enclosed(stamp, (x, y), scene, extent), LEAST)
     gain = value - log_likelihood(n, below)
     return Fit(x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain)
 
