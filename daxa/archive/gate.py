@@ -19,7 +19,7 @@ from daxa.archive.layout import STEPS, Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
-__all__ = ["check_archive", "enter_archive"]
+__all__ = ["check_archive", "check_plain", "enter_archive"]
 
 _FILES = (
     "daxa.toml",
@@ -39,7 +39,8 @@ _FILES = (
     "logs.dvc",
 )
 _DIRECTORIES = ("data", "logs", "report")
-_WALKED = ("params", "selection", "ledger", "upstream", "report", ".dvc", ".dvc/tmp")
+_CACHE = (".dvc/cache", ".dvc/cache/files", ".dvc/cache/files/md5")
+_WALKED = ("params", "selection", "ledger", "upstream", "report", ".dvc", ".dvc/tmp", *_CACHE)
 """Directories whose every entry must be a plain file or directory."""
 
 _UNTRACKED = (
@@ -108,13 +109,13 @@ def enter_archive(layout: Layout) -> None:
 def _check_fixed(layout: Layout, *, acting: bool) -> None:
     """What every archive has, and what Git tracks."""
     if acting or layout.is_repository:
-        _check_plain(layout.private.parent, "a directory")
+        check_plain(layout.private.parent, "a directory")
     for path in _looked_at(layout):
         _check_entries(path)
     for name in _FILES:
-        _check_plain(layout.root / name, "a file")
+        check_plain(layout.root / name, "a file")
     for name in _DIRECTORIES:
-        _check_plain(layout.root / name, "a directory")
+        check_plain(layout.root / name, "a directory")
     if acting or layout.is_repository:
         _refuse_tracked(layout)
 
@@ -124,7 +125,7 @@ def _check_missions(layout: Layout, *, acting: bool) -> ArchiveConfig:
     config = load_config(layout)
     written = list(_written(layout, config))
     for path in written:
-        _check_plain(path, "a directory")
+        check_plain(path, "a directory")
     if acting:
         _check_disk(layout, written)
     return config
@@ -149,9 +150,9 @@ def _written(layout: Layout, config: ArchiveConfig) -> Iterator[Path]:
 
 
 def _check_entries(directory: Path) -> None:
-    _check_plain(directory, "a directory")
+    check_plain(directory, "a directory")
     for name in _names(directory):
-        _check_plain(directory / name, "a file or directory")
+        check_plain(directory / name, "a file or directory")
 
 
 def _names(directory: Path) -> list[str]:
@@ -161,8 +162,21 @@ def _names(directory: Path) -> list[str]:
         return []
 
 
-def _check_plain(path: Path, wanted: str) -> None:
-    """What stands there, if anything, is plain and of the kind that is wanted."""
+def check_plain(path: Path, wanted: str) -> None:
+    """See that what stands there, if anything, is plain and of the kind that is wanted.
+
+    Parameters
+    ----------
+    path
+        What is looked at; it is not followed.
+    wanted
+        ``a file``, ``a directory`` or ``a file or directory``.
+
+    Raises
+    ------
+    UntrustedArchive
+        It is a link, a device, or of another kind.
+    """
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -180,7 +194,7 @@ def _kind(mode: int) -> str:
 def _way_out(path: Path, mode: int) -> str:
     if not stat.S_ISLNK(mode):
         return f"look at it, and move it out of the archive: `mv {path} ..`"
-    if path.name == "cache":
+    if ".dvc" in path.parts and "cache" in path.parts:
         return f"remove the link (`rm {path}`), and name the place to DVC: `dvc cache dir --local DIRECTORY`"
     return (
         f"remove the link (`rm {path}`; what it leads to stays), and put what you trust in its place; "

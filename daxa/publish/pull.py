@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from daxa.archive import dvc, git
 from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError
@@ -124,6 +125,8 @@ def pull_data(
     ------
     ArchiveError
         Something in the archive could act, or files would be overwritten that are nowhere else.
+    UntrustedArchive
+        A link stands where data go.
     CriteriaError
         A mission or an ObsID is not in the archive.
     DataError
@@ -132,6 +135,8 @@ def pull_data(
         There is no remote, or it cannot be read.
     """
     checked_out = bool(tag) and _check_out(layout, tag)
+    if checked_out:
+        check_archive(layout)
     config = load_config(layout)
     refuse_foreign(layout, config, connects=False)
     _check_asked(layout, config, missions, obs_ids)
@@ -139,6 +144,7 @@ def pull_data(
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
         wanted = _plan(layout, storage, there, missions, obs_ids)
+        _refuse_links(layout, wanted)
         _refuse_unsaved(layout, storage, wanted, digests, force=force)
         fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
         absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
@@ -232,6 +238,14 @@ def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_
     if obs_ids and obs_id not in obs_ids:
         return None
     return out if not obs_ids and parts[0] != layout.logs.name else "/".join(parts[:4])
+
+
+def _refuse_links(layout: Layout, wanted: _Wanted) -> None:
+    """Let no directory below an output be a link: DVC would write through it."""
+    directories = {PurePosixPath(path).parent for path in wanted.files}
+    levels = {level for directory in directories for level in (directory, *directory.parents)} - {PurePosixPath()}
+    for place in sorted(levels):
+        check_plain(layout.root / place, "a directory")
 
 
 def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: Digests, *, force: bool) -> None:

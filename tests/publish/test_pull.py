@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import daxa
 from daxa.archive import git
 from daxa.cli import main
-from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
 from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
@@ -219,6 +220,26 @@ def test_files_that_are_nowhere_else_are_never_given_up_in_silence(clone, known)
     note.unlink()
     assert pull_data(clone.layout, force=True).ok
     assert product.read_bytes() == right
+
+
+@pytest.mark.parametrize("level", ["output", "observation", "logs", "cache", "objects"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_pull_writes_through_no_link(clone, tmp_path, known, level, force):
+    outside = tmp_path / "thesis"
+    outside.mkdir()
+    root = clone.layout.root
+    place = {
+        "output": "data/nustar/clean",
+        "observation": f"data/nustar/clean/{NUSTAR}",
+        "logs": "logs/nustar/clean",
+        "cache": ".dvc/cache/files",
+        "objects": ".dvc/cache/files/md5/ab",
+    }[level]
+    (root / place).parent.mkdir(parents=True, exist_ok=True)
+    (root / place).symlink_to(outside)
+    with pytest.raises(UntrustedArchive, match="link"):
+        pull_data(daxa.open(root).layout, force=force)
+    assert not list(outside.iterdir())
 
 
 def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
