@@ -190,7 +190,7 @@ def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str
             raise CriteriaError(
                 "obs-id",
                 f"{unknown[0]} is not among the observations of this archive",
-                remedy="`daxa status` lists the observations",
+                remedy="`daxa select --export ids.csv` lists the observations",
             )
 
 
@@ -258,7 +258,7 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
     if changed and not force:
         raise ArchiveError(
             "changed-data",
-            f"{len(changed)} files in {layout.root} are not those of the release, and nowhere else: "
+            f"files in {layout.root} are not those of the release, and nowhere else ({len(changed)}): "
             f"{', '.join(changed[:5])}",
             remedy="move them away, or give them up with `daxa pull --force`",
         )

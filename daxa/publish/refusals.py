@@ -128,10 +128,11 @@ def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
             "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `daxa pull`, or `dvc commit`"
         )
     if facts.unlocked:
+        ledger = next((path for path in facts.unlocked if path.startswith("ledger/")), "")
         yield Refusal(
             "not-locked",
-            f"dvc.lock speaks of other files: {some(facts.unlocked)}",
-            f"run `daxa run`; if nothing was meant to change, `git checkout {facts.unlocked[0]}`",
+            f"dvc.lock names other files than are here: {some(facts.unlocked)}",
+            "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {ledger}`" if ledger else ""),
         )
     if facts.logs.unreachable:
         yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")

@@ -210,7 +210,7 @@ def test_what_is_not_there_is_named(own_archive, sample):
     image_of(own_archive, FIELDS[0])[1].unlink()
     with pytest.raises(ArchiveError, match=r"en0\.5_2\.0keV-expmap\.fits is not here") as caught:
         own_archive.coverage(sample)
-    assert "dvc pull" in caught.value.remedy
+    assert "daxa pull" in caught.value.remedy
 
 
 def test_a_sample_that_nothing_shows(archive):

@@ -14,6 +14,7 @@ from daxa.archive.config import load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.backends.native import NATIVE
 from daxa.cli import main
+from daxa.cli.status import show_status
 from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage
@@ -151,6 +152,14 @@ def test_other_reasons_are_named(archive):
     assert told(found["clean"])[IDS[0]] == ("outdated", f"software changed: native {NOW} -> native 9{NOW}")
     assert "is locked to native" in found["clean"].problem.message
     assert found["images"].problem is None
+
+
+def test_software_that_is_not_the_locked_one_is_said_once(archive, capsys):
+    lock_other(archive)
+    show_status(read_status(archive, load_config(archive)))
+    said = capsys.readouterr().out
+    assert said.count("is locked to") == said.count("install the daxa that made the archive") == 1
+    assert "likewise xmm events, xmm clean\n" in said
 
 
 def test_a_changed_input_is_named(archive):

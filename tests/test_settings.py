@@ -1,0 +1,40 @@
+"""The user's own file of settings: what cannot be used is named, with a remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from daxa.errors import ConfigError
+from daxa.files import TOML_LIMIT
+from daxa.settings import load_settings
+
+DEEP = 5000
+
+
+def test_a_line_of_the_file_is_used(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("workers = 3\n")
+    assert load_settings(environ={}, user_file=path).workers == 3
+    assert load_settings(environ={"DAXA_WORKERS": "2"}, user_file=path).workers == 2
+    assert load_settings(environ={}, user_file=tmp_path / "none.toml").workers > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"workers = {'[' * DEEP}{']' * DEEP}".encode(),
+        f"{'{a=' * DEEP}1{'}' * DEEP}".encode(),
+        ("workers" + ".a" * DEEP + " = 1").encode(),
+        b"workers = ",
+        b"workers = 1\xff",
+        b"#" * (TOML_LIMIT + 1),
+    ],
+    ids=["lists", "tables", "keys", "no TOML", "no UTF-8", "large"],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, content):
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environ={}, user_file=path)
+    assert str(path) in caught.value.message
+    assert caught.value.remedy == "correct the file or remove it"
