@@ -76,6 +76,17 @@ def test_a_cluster_is_one_source_and_a_point_beside_it_is_found():
     assert np.mean(extended) == pytest.approx(light.sum(), rel=0.3)
 
 
+def test_light_that_fills_the_field_leaves_a_background():
+    """A nearby cluster: nothing of the field is dark, and the background that is left of the light would be none."""
+    seconds, dark, light = cluster(1.0, 40.0, 0.5, 0.002)
+    mean = dark + 3 * light
+    counts = np.random.default_rng(1).poisson(mean)
+    found = estimate_components(counts, seconds, sigma=48, psf_radius=R80)
+    assert (found.whole[seconds > 0] > 0.1 * mean[seconds > 0]).all()
+    sources = find_sources(counts, seconds, PSF)
+    assert len(sources) <= 6
+
+
 @pytest.mark.parametrize("camera", ["PN", "M1", "M2"])
 def test_rings_about_a_real_cluster(real_data, camera):
     """A907: background over counts in rings of 1 arcmin from 3 to 12, sources apart."""

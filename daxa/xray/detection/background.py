@@ -34,6 +34,9 @@ _ROUNDS = 4
 _MASKED = math.log(1e-6)
 """ln of the chance of pixels that belong to sources, and are left out with what surrounds them."""
 
+_LEAST_DARK, _MOST_LIT = 0.1, 0.01
+"""Extended light may leave less than this share of the smoothed counts to the background in so few pixels."""
+
 _BRIGHT = 0.7
 """Where light is brighter than this share of the background, it hides what the background is."""
 
@@ -140,20 +143,28 @@ def estimate_components(
         psf_radius=psf_radius / size,
         sigma=sigma,
     )
-    light = light_image(lights, shape) * coarse_exposure if lights else None
-    if light is not None:
-        kept = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
-        coarse_counts = coarse_counts - light
-    ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
-    whole = enlarge(ratio, _cell(sigma) * size, counts.shape)
-    whole *= exposure
-    if light is None:
-        return Background(whole, whole, ())
+
+    def enlarged(left: np.ndarray, used: np.ndarray) -> np.ndarray:
+        ratio = _ratio(left * used, coarse_exposure * used, sigma)
+        return enlarge(ratio, _cell(sigma) * size, counts.shape) * exposure
+
+    alone = enlarged(coarse_counts, kept)
+    if not lights:
+        return Background(alone, alone, ())
+    light = light_image(lights, shape) * coarse_exposure
+    beside = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
+    whole = enlarged(coarse_counts - light, beside)
+    if (whole < _LEAST_DARK * alone).sum() > _MOST_LIT * (exposure > 0).sum():
+        # Light fills the field: what of it is background cannot be told, and smoothing is all there is.
+        return Background(alone, alone, ())
     lights = tuple(
         replace(one, x=(one.x + 0.5) * size - 0.5, y=(one.y + 0.5) * size - 0.5, core=one.core * size) for one in lights
     )
     whole = np.maximum(whole, 0.0)
-    lit = np.minimum(light_image(lights, counts.shape) * exposure, _CAP * whole).astype(np.float32)
+    light = light_image(lights, counts.shape) * exposure
+    lit = np.minimum(light, _CAP * whole)
+    # Under a source that is left out the background is no less than smoothing alone makes it.
+    lit = np.where(light > lit, np.maximum(lit, alone - whole), lit).astype(np.float32)
     return Background(whole, whole + lit, lights)
 
 
