@@ -181,7 +181,8 @@ class Archive:
         enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
-        run_pipeline(self.layout, config, named_missions(config, missions))
+        altered = {one.mission for one in self.status() if one.status == "altered" and one.step == STEPS[0]}
+        run_pipeline(self.layout, config, named_missions(config, missions), altered=sorted(altered))
         return self.status()
 
     def status(self) -> list[Outcome]:

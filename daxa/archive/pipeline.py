@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig
@@ -48,8 +48,10 @@ def _md5(layout: Layout, mission: str, step: str) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
-    """Do everything that is not done yet, and what failed before.
+def run_pipeline(
+    layout: Layout, config: ArchiveConfig, missions: Sequence[str] = (), *, altered: Collection[str] = ()
+) -> None:
+    """Do everything that is not done yet, what failed before, and what was altered.
 
     A stage that fails keeps those that need it from running, and no others.
 
@@ -59,6 +61,8 @@ def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] 
         The archive.
     missions
         Only these missions; all of them by default.
+    altered
+        Missions whose fetched files are not what their ledger says: DVC keeps no watch over these.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def run_pipeline(layout: Layout, config: ArchiveConfig, missions: Sequence[str] 
         )
     clear_notes(layout)
     stopped: list[ProgramError] = []
-    for stage in failed_stages(layout, config):
+    for stage in dict.fromkeys([*(f"{STEPS[0]}-{mission}" for mission in altered), *failed_stages(layout, config)]):
         if not missions or stage.partition("-")[2] in missions:
             stopped += _repro(layout, stage, force=True, single=True)
     stopped += _repro(layout, *(f"{STEPS[-1]}-{mission}" for mission in missions), keep_going=True)

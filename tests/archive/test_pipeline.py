@@ -60,6 +60,19 @@ def test_stages_are_forced_where_dvc_sees_nothing_to_do(archive, asked):
         run_pipeline(archive, config, ["xmmm"])
 
 
+def test_fetched_files_that_were_altered_are_fetched_again(archive, asked):
+    """DVC keeps no watch over what was fetched."""
+    import daxa
+
+    git.initialise(archive.root)
+    file = next(path for path in archive.products("xmm", "fetch").rglob("*") if path.is_file())
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b"more")
+    altered = {one.mission for one in daxa.Archive(archive.root).status() if one.status == "altered"}
+    run_pipeline(archive, load_config(archive), altered=altered)
+    assert asked[0] == (("fetch-xmm",), {"force": True, "single": True})
+
+
 def test_a_run_beside_another_says_so_before_dvc_starts(archive, asked):
     rwlock = archive.root / ".dvc" / "tmp" / "rwlock"
     rwlock.parent.mkdir(parents=True)
