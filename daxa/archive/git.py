@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "author_name",
     "borrows_objects",
+    "branch",
     "changes",
     "check_identity",
     "checkout",
@@ -287,6 +288,12 @@ def clone(source: str, target: Path, revision: str) -> None:
     """Clone a repository at a tag, without its submodules and without running hooks."""
     with _speaking(target, target.parent, **_QUIET_HOOKS) as git:
         git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
+
+
+def branch(root: Path) -> str:
+    """Name of the branch that is checked out, '' where a commit is (a detached HEAD)."""
+    with _repository(root) as repository:
+        return "" if repository.head.is_detached else repository.head.ref.name
 
 
 def origin_url(root: Path) -> str:

@@ -118,8 +118,12 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
         if not typer.confirm("Write and commit this?", err=True):
             note("nothing was written")
             raise typer.Exit(1)
+    from daxa.archive import git
+
     commit = plan.apply()
     note(f"committed as {commit[:12]}\nnext: `daxa run`")
+    if not git.branch(plan.root):
+        note("no branch is checked out, so that this commit is easily lost: `git switch -c NAME` makes one for it")
 
 
 def _asked(

@@ -249,5 +249,15 @@ def _refuse(layout: Layout, reasons: list[Refusal]) -> None:
         "several",
         f"{layout.root} cannot be released, for {len(reasons)} reasons:"
         + "".join(f"\n  {number}. {reason.message}" for number, reason in enumerate(reasons, 1)),
-        remedy="".join(f"\n  {number}. {reason.remedy}" for number, reason in enumerate(reasons, 1)),
+        remedy=_remedies(reasons),
     )
+
+
+def _remedies(reasons: list[Refusal]) -> str:
+    """What to do about each reason; what serves several is said once."""
+    numbers: dict[str, list[str]] = {}
+    for number, reason in enumerate(reasons, 1):
+        numbers.setdefault(reason.remedy, []).append(str(number))
+    if len(numbers) == 1:
+        return reasons[0].remedy
+    return "; ".join(f"({', '.join(which)}) {remedy}" for remedy, which in numbers.items())

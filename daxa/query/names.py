@@ -115,7 +115,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             raise CriteriaError(
                 "target",
                 f"neither Simbad nor NED nor VizieR knows {_listed(unknown)}",
-                remedy="check the spelling, or give the position instead",
+                remedy="check the spelling, or give the position instead: --position RA,DEC in degrees",
             )
     return {name: place for name in wanted if (place := found[name]) is not None}
 

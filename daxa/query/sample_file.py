@@ -60,6 +60,8 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
             return load(path, names)
     except UnicodeDecodeError:
         why = "it is not text in UTF-8; save it as UTF-8"
+    except FileNotFoundError:
+        raise CriteriaError("sample", f"{shown(str(path), 200)} does not exist", remedy="check its path") from None
     except OSError as error:
         why = error.strerror or str(error)
     except MemoryError:

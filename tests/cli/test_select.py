@@ -182,6 +182,12 @@ def test_criteria_that_select_the_same_are_a_commit_of_their_own(archive, capsys
     assert replays(archive, "xmm")
 
 
+def test_a_commit_on_no_branch_is_said(archive, capsys):
+    git.checkout(archive.root, "HEAD")
+    assert main(["select", "--mission", "xmm", "--target", "Abell 907", "--radius", "20arcmin", "--yes"]) == 0
+    assert "`git switch -c NAME`" in capsys.readouterr().err
+
+
 def test_instruments_that_nothing_processes_are_not_selected(archive, capsys):
     before = commits(archive)
     assert main(["select", "--target", "Abell 907", "--instrument", "R1,OM", "--yes"]) == 8
