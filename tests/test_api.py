@@ -148,7 +148,7 @@ def test_places_and_names_keep_their_order(archive, monkeypatch):
         ({"targets": 7}, CriteriaError, ("'7'", "SkyCoord")),
         ({"targets": []}, CriteriaError, ("'[]'", "SkyCoord")),
         ({"targets": [""]}, CriteriaError, ("''", "SkyCoord")),
-        ({"targets": "absent.csv"}, CriteriaError, ("absent.csv", "CSV")),
+        ({"targets": "absent.csv"}, CriteriaError, ("absent.csv", "does not exist")),
     ],
     ids=str,
 )
@@ -197,7 +197,9 @@ def test_products_that_cannot_be_are_an_error(archive, asked, told):
 
 def test_run_takes_one_mission_or_many(archive, monkeypatch):
     asked = []
-    monkeypatch.setattr("daxa.archive.pipeline.run_pipeline", lambda layout, config, missions: asked.append(missions))
+    monkeypatch.setattr(
+        "daxa.archive.pipeline.run_pipeline", lambda layout, config, missions, altered: asked.append(missions)
+    )
     monkeypatch.setattr("daxa.archive.check.check_parameters", lambda layout, config: None)
     monkeypatch.setattr(daxa.Archive, "status", lambda self: [])
     monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)

@@ -42,7 +42,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 # However many missions ask at the same time, Sesame sees a few requests of ours, and one for each name.
 _TURN = threading.BoundedSemaphore(_AT_ONCE)
-_ONE_AT_A_TIME = tuple(threading.Lock() for _ in range(64))
+_ONE_AT_A_TIME: dict[str, threading.Lock] = {}
 
 
 def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
@@ -136,7 +136,7 @@ def _resolve_group(
                 break
             try:
                 # Whoever asks for the same name meanwhile waits, and then finds the answer kept.
-                with _ONE_AT_A_TIME[int(_digest(name, settings)[:8], 16) % len(_ONE_AT_A_TIME)]:
+                with _ONE_AT_A_TIME.setdefault(_digest(name, settings), threading.Lock()):
                     found[name] = _kept(name, settings) or _ask(name, settings, session)
             except (ServiceError, CriteriaError):
                 stop.set()

@@ -117,10 +117,11 @@ def test_a_full_output_is_named_as_such(monkeypatch):
 
 def test_without_git_there_is_a_sentence(tmp_path):
     (tmp_path / "daxa.toml").write_text('format = 1\nname = "a"\n[missions]\n')
+    git.initialise(tmp_path)
     ended = shell("daxa release", tmp_path, PATH=str(tmp_path), GIT_PYTHON_GIT_EXECUTABLE="")
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 13
-    assert "install Git" in ended.stderr
+    assert "install git" in ended.stderr.lower()
 
 
 def test_without_a_home_the_given_places_suffice(monkeypatch):

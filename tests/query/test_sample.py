@@ -158,7 +158,7 @@ def test_files_that_are_not_what_they_say(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CriteriaError, match=words):
         read_sample(tmp_path / name)
-    with pytest.raises(CriteriaError, match="cannot be read"):
+    with pytest.raises(CriteriaError, match=r"absent\.csv does not exist"):
         read_sample(tmp_path / "absent.csv")
 
 
