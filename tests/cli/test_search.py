@@ -84,7 +84,7 @@ def test_nothing_asked_and_nothing_found_are_errors(search):
     assert "no observation of XMM-Newton meets" in said.err
     code, said = search("--mission", "xmm", "--sample", "absent.csv")
     assert code == 3
-    assert "absent.csv cannot be read" in said.err
+    assert "absent.csv does not exist" in said.err
 
 
 def test_when_nothing_is_found_every_mission_says_what_emptied_it(search):

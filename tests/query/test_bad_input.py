@@ -404,7 +404,7 @@ def offline(tmp_path, monkeypatch):
         (["--sample", "cut.fits"], "cut.fits cannot be read as fits"),
         (["--sample", "bomb.vot"], "entities"),
         (["--sample", "escape.csv"], "no column ra"),
-        (["--sample", "absent.csv"], "absent.csv cannot be read"),
+        (["--sample", "absent.csv"], "absent.csv does not exist"),
         (["--region", "bad.reg"], "a circle of the DS9 region"),
         (["--moc", "bad.json"], "no cells 99999"),
         (["--position", "nan,nan"], "is not a position"),
