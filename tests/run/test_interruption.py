@@ -171,7 +171,7 @@ def renames_until_killed(root: Path, tasks: list, at: int) -> bool:
 
 
 def test_a_kill_between_writing_and_any_rename_loses_nothing(tmp_path):
-    ids = [f"{number:010d}" for number in range(1, 1 + max(1, RENAMES // 3))]
+    ids = [f"{number:010d}" for number in range(1, 1 + max(1, RENAMES // 2))]
     old, new = [task(one) for one in ids], [task(one, version="2") for one in ids]
     run_stage(stage(tmp_path / "whole", old, workers=1))
     run_stage(stage(tmp_path / "whole", new, workers=1))
