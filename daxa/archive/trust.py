@@ -21,7 +21,8 @@ from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.dvcconfig import check_settings
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
-from daxa.errors import ArchiveError
+from daxa.errors import ArchiveError, DataError
+from daxa.files import read_plain, replace_file
 from daxa.missions import find_mission
 from daxa.settings import load_settings
 
@@ -156,12 +157,8 @@ def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ..
 def accept_services(layout: Layout) -> None:
     """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
     services = load_config(layout).services
-    note = _note(layout)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    part = note.with_name(f"{note.name}.part")
     theirs = load_settings(services)
-    part.write_text(json.dumps({name: getattr(theirs, name, "") for name in sorted(services)}), encoding="utf-8")
-    part.replace(note)
+    replace_file(_note(layout), json.dumps({name: getattr(theirs, name, "") for name in sorted(services)}).encode())
 
 
 def _accepted(layout: Layout) -> Mapping[str, object]:
@@ -312,11 +309,6 @@ def _patterns(text: str) -> list[str]:
 def _read(path: Path) -> bytes | None:
     """Content of a small regular file; None when there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        return read_plain(path, limit=_MOST_BYTES)
+    except (OSError, DataError):
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            return None
-        return stream.read(_MOST_BYTES)
