@@ -72,13 +72,13 @@ class NativeBackend:
             The instrument cannot give what is asked for.
         """
         if task.step == "events":
-            from daxa.backends.native_events import make_events as make
+            from daxa.backends.native.events import make_events as make
         elif task.step == "clean":
-            from daxa.backends.native_clean import make_clean as make
+            from daxa.backends.native.clean import make_clean as make
         elif task.step == "images":
-            from daxa.backends.native_images import make_images as make
+            from daxa.backends.native.images import make_images as make
         elif task.step == "sources":
-            from daxa.backends.native_sources import make_sources as make
+            from daxa.backends.native.sources import make_sources as make
         else:
             raise ConfigError(
                 "backend-step",
