@@ -68,6 +68,7 @@ class Archive:
         title: str = "",
         creators: str | Creator | Sequence[str | Creator] = (),
         remote: str | PathLike[str] = "",
+        steps: str | Sequence[str] = (),
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
 
@@ -84,6 +85,8 @@ class Archive:
             Who made it, one or several: names, or `daxa.archive.config.Creator`.
         remote
             Address of the storage that the data are shared through.
+        steps
+            Steps of installed plug-ins, to be done beside daxa's own.
 
         Raises
         ------
@@ -95,7 +98,9 @@ class Archive:
         chosen = [_with_conditions(mission) for mission in several(missions)]
         people = [creators] if isinstance(creators, Creator) else several(creators)
         people = [Creator(name=one) if isinstance(one, str) else one for one in people]
-        layout = create_archive(Path(directory), chosen, title=title, creators=people, remote=fspath(remote))
+        layout = create_archive(
+            Path(directory), chosen, title=title, creators=people, remote=fspath(remote), steps=several(steps)
+        )
         return cls(layout.root)
 
     @property
@@ -157,6 +162,13 @@ class Archive:
         """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
         enter_archive(self.layout)
         return plan.apply()
+
+    def add_steps(self, *names: str) -> str:
+        """Add steps of installed plug-ins and commit that; see `daxa.archive.extend.add_steps`."""
+        from daxa.archive.extend import add_steps
+
+        enter_archive(self.layout)
+        return add_steps(self.layout, names)
 
     def run(self, missions: Names = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status.
