@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 _LONGEST = 1e12  # s
-_BACKENDS = ("native",)
 _METHODS = ("histogram", "threshold", "clip", "scale", "none")
 """Those of `daxa.xray.cleaning.flares`, whose import takes half a second, and none."""
 
@@ -49,19 +48,7 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
     """
     spec = find_mission(mission)
     return {
-        "fetch": (
-            Parameter(
-                "extra",
-                "patterns",
-                (),
-                "more files to fetch: regular expressions of paths below the observation's directory",
-                example='["ODF/.*"]',
-            ),
-        ),
         "events": (
-            Parameter(
-                "backend", "choice", "native", "what carries out this step and those after it", choices=_BACKENDS
-            ),
             Parameter(
                 "min_ontime",
                 "quantity",
@@ -80,22 +67,26 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
 
 def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
     facts = spec.flares
+    # Where nothing says how flares show, they are not looked for, and how is of no interest.
+    shown, also = ("line", "comment") if facts else ("hidden", "hidden")
     return (
         Parameter(
             "screening",
             "choice",
             "standard",
-            "the mission's standard event screening, or none",
+            'the mission\'s standard event screening, or "none"',
             choices=("standard", "none"),
         ),
         Parameter(
             "flares",
             "choice",
             "histogram" if facts else "none",
-            "how times of high particle background are found and cut",
+            "how times of high particle background are found and cut: "
+            + ", ".join(f'"{method}"' for method in _METHODS[:-1])
+            + '; or "none": the archive\'s good time intervals are kept as they are',
             choices=_METHODS,
         ),
-        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field"),
+        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field", shown=shown),
         Parameter(
             "flare_sigma",
             "number",
@@ -103,6 +94,7 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             "histogram, clip: keep rates within so many widths of the quiet level",
             least=0.5,
             most=100.0,
+            shown=shown,
         ),
         Parameter(
             "flare_threshold",
@@ -113,9 +105,16 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             least=1e-9,
             most=_LONGEST,
             example="0.4 count/s",
+            shown=also,
         ),
         Parameter(
-            "flare_scale", "number", 1.2, "scale: keep rates within this factor of the mean", least=1.001, most=100.0
+            "flare_scale",
+            "number",
+            1.2,
+            "scale: keep rates within this factor of the mean",
+            least=1.001,
+            most=100.0,
+            shown=also,
         ),
         Parameter(
             "flare_band",
@@ -124,15 +123,17 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             "energies whose light curve shows the flares",
             unit="keV",
             example="10-12 keV",
+            shown=shown,
         ),
         Parameter(
             "flare_soft_band",
             "band",
             facts.soft if facts else None,
-            "energies of a second pass, for flares that the first does not show",
+            'histogram: energies of a second pass, for softer flares that the first does not show; or "none"',
             unit="keV",
             choices=("none",),
             example="2.5-8.5 keV",
+            shown=also if facts and facts.soft else "hidden",
         ),
         Parameter(
             "flare_bin",
@@ -142,6 +143,7 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             unit="s",
             least=1.0,
             most=_LONGEST,
+            shown=shown,
         ),
     )
 
@@ -158,6 +160,7 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             least=0.01,
             most=_LONGEST,
             example=f"{spec.image_pixel or 4:g} arcsec",
+            shown="line" if spec.image_pixel else "hidden",
         ),
         Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=1.0, most=_LONGEST),
     )
@@ -315,7 +318,8 @@ def check_parameters(
     mission
         Whose params file it is.
     tables
-        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them.
+        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them; of the steps
+        that are carried out natively.
     instruments
         Chosen instruments: bands that one of them cannot have are faults.
     """
@@ -326,6 +330,8 @@ def check_parameters(
         values[step], wrong = read_parameters(step, known[step], tables.get(step, {}))
         faults += wrong or _lacking(step, values[step])
     faulty = {(fault.step, fault.key) for fault in faults}
+    # Another backend may name its bands as it likes.
+    faulty |= {("images", "bands")} - {(step, "bands") for step in tables}
     bands, searched = values["images"]["bands"], values["sources"]["band"]
     known_bands = not faulty & {("images", "bands"), ("sources", "band")} and values["sources"]["search"] != "none"
     if known_bands and searched is not None and searched not in bands:

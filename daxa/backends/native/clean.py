@@ -11,7 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
-from daxa.backends.native_exposure import ARCHIVED, Exposure, band_channels, band_text, products_in
+from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, band_text, products_in
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission

@@ -19,7 +19,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.backends.native_exposure import products_in
+from daxa.backends.native.exposure import products_in
 from daxa.backends.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
 from daxa.missions import find_mission

@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import band_text
+from daxa.backends.native.exposure import band_text
 from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import Product
