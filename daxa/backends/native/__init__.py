@@ -77,6 +77,19 @@ class NativeBackend:
 
         return Resources()
 
+    def modules(self, step: str) -> tuple[str, ...]:
+        """What the step imports, for a process that imports it once for many workers; none that starts threads.
+
+        Examples
+        --------
+        >>> NATIVE.modules("events")
+        ('daxa.backends.native.events',)
+        """
+        if step not in _VERSIONS:
+            return ()
+        drawing = ("matplotlib.backends.backend_agg", "matplotlib.figure") if step != "events" else ()
+        return (f"{__name__}.{step}", *drawing)
+
     def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
         """Do one step for one observation.
 
