@@ -135,6 +135,13 @@ def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
             example="2.5-8.5 keV",
         ),
         Parameter(
+            "flare_bands",
+            "bands",
+            tuple((band.lo, band.hi) for band in spec.bands),
+            "energies that flares must not lift by more than 5 %: as a rule those of [images]",
+            unit="keV",
+        ),
+        Parameter(
             "flare_bin",
             "quantity",
             facts.bin if facts else 100.0,
@@ -188,6 +195,8 @@ class CleanParameters:
         Energies (keV) and bins (s) of the light curve in which flares are found.
     flare_soft_band
         Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
+    flare_bands
+        Energies (keV) in which what flares leave is measured, and cut where it is more than 5 %.
     """
 
     screening: bool
@@ -199,6 +208,7 @@ class CleanParameters:
     flare_band: tuple[float, float] | None
     flare_bin: float
     flare_soft_band: tuple[float, float] | None = None
+    flare_bands: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
