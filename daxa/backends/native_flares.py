@@ -15,10 +15,11 @@ from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.cleaning.residual import Residual
+from daxa.xray.cleaning.residual import MOST_LEFT, Residual, residual_in
+from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.gti import intersect
 
-__all__ = ["Cards", "Flares", "find_flares", "why_no_flares", "write_flares"]
+__all__ = ["Cards", "Flares", "find_flares", "left_in_band", "why_no_flares", "write_flares"]
 
 Cards = dict[str, tuple[object, str]]
 """Keyword to (value, comment)."""
@@ -138,6 +139,31 @@ def write_flares(exposure: Exposure, found: Flares, parameters: CleanParameters,
 
 def _within(screen: FlareScreen, before: FlareScreen) -> FlareScreen:
     return replace(screen, result=replace(screen.result, gti=intersect(screen.result.gti, before.result.gti)))
+
+
+def left_in_band(exposure: Exposure, cut: Cut, band: tuple[float, float] | None) -> Cards:
+    """What flares left in a band, as the cleaned list says, or as is seen in it where it does not."""
+    header = exposure.events.header
+    status, width = card_text(header, "FLARESTA"), card_number(header, "FLAREBIN", 0.0)
+    if band is None or not status or not width > 0:
+        return {}
+    excess, error = math.nan, math.nan
+    for number in range(1, 100):
+        if f"FLRLO{number}" not in header:
+            left = residual_in(exposure.events, cut, band, width)
+            excess, error = left.excess, left.error
+            break
+        if band == (card_number(header, f"FLRLO{number}"), card_number(header, f"FLRHI{number}")):
+            excess, error = (card_number(header, f"{word}{number}", math.nan) for word in ("FLREX", "FLRER"))
+            break
+    if status == "GOOD" and excess > MOST_LEFT:
+        status = "INTERMEDIATE"
+        exposure.say(f"flares leave {100 * excess:+.1f} % of the quiescent rate at {band_text(band)}")
+    cards: Cards = {"FLARESTA": (status, "flares in this band")}
+    if math.isfinite(excess):
+        cards["FLREX"] = (round(excess, 4), "mean rate over quiescent rate, minus 1")
+        cards["FLRER"] = (round(error, 4), "its standard error")
+    return cards
 
 
 def _asked(parameters: CleanParameters) -> Cards:

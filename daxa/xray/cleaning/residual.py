@@ -15,10 +15,10 @@ import numpy as np
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.quiescent import Quiescent, find_sustained
-from daxa.xray.cleaning.sourcemask import SourceMask, place_events
+from daxa.xray.cleaning.sourcemask import SourceMask, cell_grid, find_mask, place_events
 from daxa.xray.lists.events import EventList
 
-__all__ = ["MOST_LEFT", "Band", "Residual", "find_levels", "find_residuals"]
+__all__ = ["MOST_LEFT", "Band", "Residual", "find_levels", "find_residuals", "residual_in"]
 
 MOST_LEFT = 0.05
 """Share of the quiescent rate that flares may leave in any band of a good exposure."""
@@ -101,12 +101,38 @@ def find_residuals(
     for (band, channels), quiescent in zip(bands, levels, strict=True):
         curve = _curve(events, Cut(cut.rules, kept, channels), mask, _COARSE)
         counts, seconds = (float(one.sum()) for one in curve)
-        if quiescent is None or counts <= 0 or seconds <= 0:
-            found.append(Residual(band, math.nan, math.nan))
-            continue
-        ratio = counts / seconds / quiescent.rate
-        found.append(Residual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error)))
+        found.append(_residual(band, counts, seconds, quiescent))
     return tuple(found)
+
+
+def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: float) -> Residual:
+    """What is left in a band of a list that was cleaned already, beside the quiescent rate of the list itself.
+
+    Parameters
+    ----------
+    events, cut
+        The list, its screening and good times, and the channels of the band.
+    band
+        Energies, keV.
+    width
+        Bin of the light curve, s.
+    """
+    grid = cell_grid(events, cut)
+    mask = None
+    if grid is not None:
+        placed = place_events(events, cut, grid)
+        mask = SourceMask(grid, find_mask(placed.image(), placed.field), placed.field)
+    curve = _curve(events, cut, mask, width)
+    quiescent = find_sustained(*curve, width)
+    counts, seconds = (float(one.sum()) for one in curve)
+    return _residual(band, counts, seconds, quiescent)
+
+
+def _residual(band: tuple[float, float], counts: float, seconds: float, quiescent: Quiescent | None) -> Residual:
+    if quiescent is None or counts <= 0 or seconds <= 0:
+        return Residual(band, math.nan, math.nan)
+    ratio = counts / seconds / quiescent.rate
+    return Residual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error))
 
 
 def _curve(events: EventList, cut: Cut, mask: SourceMask | None, width: float) -> tuple[np.ndarray, np.ndarray]:
