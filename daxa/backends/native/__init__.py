@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "3"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "6", "images": "7", "sources": "3"})
 
 
 class NativeBackend:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from astropy.io import fits
+
 from daxa.missions import find_mission
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
@@ -14,7 +16,7 @@ from daxa.xray.lists.bands import pi_range
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import EventFormat, card_text
 
-__all__ = ["ARCHIVED", "Exposure", "band_channels", "band_text", "products_in"]
+__all__ = ["ARCHIVED", "Exposure", "band_channels", "band_text", "merged_parts", "products_in"]
 
 ARCHIVED = "archivemap"
 """Kind of a product that is the archive's own exposure map."""
@@ -43,6 +45,18 @@ def band_text(band: tuple[float, float] | None) -> str:
     ('0.5-2 keV', 'all channels')
     """
     return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
+
+
+def merged_parts(header: fits.Header) -> frozenset[str]:
+    """The exposures that a list or image holds, where several were merged into it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> sorted(merged_parts(fits.Header({"MERGED": "S001,S003"})))
+    ['S001', 'S003']
+    """
+    return frozenset(card_text(header, "MERGED").split(",")) - {""}
 
 
 @dataclass(frozen=True)
