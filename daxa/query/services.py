@@ -73,7 +73,7 @@ def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = No
     top
         At most this many rows; the services' own caps do not hold for queries that say TOP.
     table
-        ``spec.table`` by default, or one of ``spec.mirrors``.
+        ``spec.table`` by default, or one of ``spec.other_tables``.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     settings
         Addresses and timeouts.
     table
-        ``spec.table`` by default, or one of ``spec.mirrors``.
+        ``spec.table`` by default, or one of ``spec.other_tables``.
 
     Raises
     ------
