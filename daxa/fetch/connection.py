@@ -183,8 +183,10 @@ def open_answer(
 
 
 def _send(connection: Connection, url: str, headers: dict[str, str] | None) -> httpx.Response:
+    # httpx takes an address without a host for a path.
+    whole = url.replace("file:///", "file://here/", 1)
     try:
-        return connection.client.send(connection.client.build_request("GET", url, headers=headers), stream=True)
+        return connection.client.send(connection.client.build_request("GET", whole, headers=headers), stream=True)
     except httpx.TransportError:
         raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
@@ -269,7 +271,7 @@ def _describe(error: httpx.TransportError) -> str:
 
 
 def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -> DaxaError:
-    host = origin_of(url)[0]
+    host = origin_of(url)[0] or connection.mirror.root
     if not _answers(connection):
         return ServiceError(
             "unreachable",

@@ -106,11 +106,12 @@ def try_mirrors(
     DaxaError
         No mirror can: what the first one said.
     """
-    failures: list[DataError | ServiceError] = []
+    failures: dict[Mirror, DataError | ServiceError] = {}
+    why = ""
     for mirror in sorted(connection.mirrors, key=lambda one: is_down(one.root)):
         connection.check_stop()
-        if failures:
-            say(f"{failures[-1].message}; asking {mirror.root}")
+        if why:
+            say(f"{why}; asking {mirror.root}")
         try:
             brought = bring(replace(connection, mirror=mirror, stop=threading.Event()))
         except (DataError, ServiceError) as error:
@@ -118,11 +119,12 @@ def try_mirrors(
                 raise
             if error.code == "service.unreachable":
                 _DOWN[_server(mirror.root)] = time.monotonic()
-            failures.append(error)
+            failures[mirror], why = error, error.message
         else:
             _DOWN.pop(_server(mirror.root), None)
             return brought
-    raise failures[0]
+    # A copy that lacks something says less than a first mirror that cannot be reached.
+    raise next(failures[mirror] for mirror in connection.mirrors if mirror in failures)
 
 
 def _lacking(error: DataError | ServiceError) -> bool:
