@@ -19,6 +19,7 @@ from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
 from daxa.naming import did_you_mean
+from daxa.quantities import band_text
 
 __all__ = [
     "ArchiveProduct",
@@ -156,7 +157,7 @@ class Band:
     @property
     def text(self) -> str:
         """As written in a params file, such as ``0.5-2.0 keV``."""
-        return f"{self.lo:g}-{self.hi:g} keV"
+        return band_text((self.lo, self.hi))
 
 
 @dataclass(frozen=True)
