@@ -235,6 +235,12 @@ def _check_table(spec: MissionSpec) -> None:
     _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
     _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
     _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
+    for one in (table, *spec.other_tables):
+        known = one.service in ("heasarc", "xsa", "tiling")
+        proper = not one.tap if known else bool(_NAME.fullmatch(one.service)) and one.tap.startswith("https://")
+        _require(
+            spec, proper and (known or _is_address(one.tap)), f"has a table at {one.service!r}, of no plain address"
+        )
     modes = [*table.mode, *([table.category] * bool(table.category))]
     _require(spec, len(set(modes)) == len(modes), "names a column of modes or categories twice")
     if table.usual:

@@ -99,6 +99,8 @@ def _where(table: ObservationTable) -> str:
 
 def address_of(table: ObservationTable, settings: Settings) -> str:
     """Address of the TAP service that holds a table."""
+    if table.tap:
+        return dict(settings.taps).get(table.service, table.tap)
     return settings.xsa_tap if table.service == "xsa" else settings.heasarc_tap
 
 

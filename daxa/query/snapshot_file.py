@@ -142,7 +142,8 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     asked = {
         "format": _FORMAT,
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
-        "table": asdict(table),
+        # Where it is asked does not change how its rows are read.
+        "table": {key: value for key, value in asdict(table).items() if key != "tap"},
         "instruments": instruments,
         "active": spec.active,
         "rule": tiling.RULE if table.service == "tiling" else 0,
