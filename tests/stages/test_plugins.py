@@ -195,7 +195,9 @@ def test_resources_limit_how_many_tasks_run_at_once(archive, monkeypatch):
         ("clean", "flare_sgima", "2", "config.unknown-parameter", "flare_sigma"),
     ],
 )
-def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(archive, step, key, value, code, told):
+def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(  # noqa: PLR0917 - parameters by name
+    archive, step, key, value, code, told
+):
     set_parameter(archive, step, key, value)
     problems = [one for one in find_problems(archive) if one.key == key]
     assert f"config.{problems[0].name}" == code
