@@ -7,20 +7,35 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from astropy.io import fits
 
-from benchmarks.validation.epiclist import Field, livetime, sky_pixel, write_field
-from benchmarks.validation.optics import OUT_OF_TIME
 from benchmarks.validation.origins import Photons
 from tests.backends.observations import Fetched, run_step
 
-__all__ = ["Searched", "search_field"]
+__all__ = ["Observation", "Searched", "search_field"]
 
 BAND = ["0.5-2.0 keV"]
-CHANNELS = (500, 2000)
 STEPS = ("events", "clean", "images", "sources")
+
+
+class Observation(Protocol):
+    """A simulated observation: what it is of, and the truth about its point sources."""
+
+    mission: str
+    obs_id: str
+    instrument: str
+
+    def write(self, root: Path) -> None:
+        """Write it as the archive lays it out, below ``root / "fetch"``."""
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Event pixels (x, y) of the point sources."""
+
+    def rates(self) -> np.ndarray:
+        """Their rates, count/s of 0.5 to 2 keV, as the exposure map of the image counts seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +46,7 @@ class Searched:
     axis), ``seen`` the counts that the image should hold of each.
     """
 
-    field: Field
+    field: Observation
     table: dict[str, np.ndarray]
     expected_false: float
     photons: Photons
@@ -48,9 +63,9 @@ class Searched:
         """Arcsec."""
         return 3600.0 * abs(float(self.header["CDELT2"]))
 
-    def at(self, detx, dety) -> np.ndarray:
-        """Pixels (x, y from 1) of places in detector coordinates."""
-        return _pixels(self.header, *sky_pixel(self.field, detx, dety))
+    def at(self, x, y) -> np.ndarray:
+        """Pixels (x, y from 1) of event pixels."""
+        return _pixels(self.header, x, y)
 
 
 def _pixels(header: fits.Header, x, y) -> np.ndarray:
@@ -64,7 +79,7 @@ def _pixels(header: fits.Header, x, y) -> np.ndarray:
 
 
 def search_field(
-    field: Field, *, false_per_field: float = 1.0, keep: Callable[[Path], object] | None = None
+    field: Observation, *, false_per_field: float = 1.0, keep: Callable[[Path], object] | None = None
 ) -> Searched:
     """Write the observation, run the four steps on it, and read what they made.
 
@@ -72,8 +87,8 @@ def search_field(
     """
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        write_field(root, field)
-        fetched = Fetched("xmm", field.obs_id, (field.camera,), {})
+        field.write(root)
+        fetched = Fetched(field.mission, field.obs_id, (field.instrument,), {})
         settings = {"images": {"bands": BAND}, "sources": {"false_per_field": false_per_field}}
         for step in STEPS:
             run_step(fetched, step, root, **settings.get(step, {}))
@@ -82,7 +97,7 @@ def search_field(
         return _read(root, field)
 
 
-def _read(root: Path, field: Field) -> Searched:
+def _read(root: Path, field: Observation) -> Searched:
     [found] = (root / "sources").glob("*-sourcelist.fits")
     [image] = (root / "images").glob("*-image.fits")
     [expmap] = (root / "images").glob("*-expmap.fits")
@@ -95,13 +110,11 @@ def _read(root: Path, field: Field) -> Searched:
         table = {name.lower(): np.array(data[name], float) for name in data.names}
     with fits.open(clean) as units:
         rows = units["EVENTS"].data
-        soft = (rows["PI"] >= CHANNELS[0]) & (rows["PI"] <= CHANNELS[1])
+        soft = (rows["PI"] >= header["CHANMIN"]) & (rows["PI"] <= header["CHANMAX"])
         photons = Photons(_pixels(header, rows["X"][soft], rows["Y"][soft]), np.array(rows["PHOTSRC"][soft]))
     seconds = fits.getdata(expmap).astype(float)
-    detx, dety, counts = (np.array([getattr(one, name) for one in field.points]) for name in ("detx", "dety", "counts"))
-    places = _pixels(header, *sky_pixel(field, detx, dety)) if len(counts) else np.empty((0, 2))
-    rates = counts * (1.0 - OUT_OF_TIME[field.camera]) / livetime(field)
-    seen = np.array([np.count_nonzero(photons.origin == number) for number in range(1, len(counts) + 1)])
+    places, rates = _pixels(header, *field.places()), field.rates()
+    seen = np.array([np.count_nonzero(photons.origin == number) for number in range(1, len(rates) + 1)])
     return Searched(
         field, table, float(told["expected_false"]), photons, places, rates, seen,
         fits.getdata(image), seconds, fits.getdata(below).astype(float), header,

@@ -169,6 +169,25 @@ class Field:
     roll: float = 73.0
     psf: str = "table"
     flares: Sequence[Flare] = ()
+    mission: str = "xmm"
+
+    @property
+    def instrument(self) -> str:
+        """Of the observation."""
+        return self.camera
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Event pixels of the point sources."""
+        return sky_pixel(self, *(np.array([getattr(one, axis) for one in self.points]) for axis in ("detx", "dety")))
+
+    def rates(self) -> np.ndarray:
+        """Their rates on the axis, count/s; what arrives during the readout is lost to them."""
+        counts = np.array([one.counts for one in self.points], float)
+        return counts * (1.0 - OUT_OF_TIME[self.camera]) / livetime(self)
+
+    def write(self, root: Path) -> None:
+        """Write the observation, see `write_field`."""
+        write_field(root, self)
 
 
 def _photons(rng: np.random.Generator, what: Field, camera: Camera):

@@ -58,18 +58,21 @@ def check_flares(scale: float) -> list[Figure]:
     """Flares whose protons are known, in MOS1."""
     figures = []
     for kind, (name, flares) in enumerate(_CASES.items()):
-        worst, good, kept, fields = dict.fromkeys(BANDS, 0.0), 0, [], max(1, round(4 * scale))
+        worst, others = dict.fromkeys(BANDS, 0.0), dict.fromkeys(BANDS, 0.0)
+        good, kept, fields = 0, [], max(1, round(4 * scale))
         for seed in range(fields):
             print(f"  {name} {seed}", file=sys.stderr, flush=True)
             field = Field(f"0906{kind:02d}{seed:02d}01", 6000 + 100 * kind + seed, flares=flares, seconds=30_000.0)
             status, shares, quiet = left_behind(field)
             kept.append(quiet)
-            if status == "GOOD":
-                good += 1
-                worst = {band: max(worst[band], shares[band]) for band in BANDS}
+            good += status == "GOOD"
+            group = worst if status == "GOOD" else others
+            group |= {band: max(group[band], shares[band]) for band in BANDS}
         told_by = f"{good} of {fields} are GOOD; {100 * np.mean(kept):.0f} % of the quiet background kept"
+        if good < fields:
+            left = ", ".join(f"{share:.3f} at {band}" for band, share in others.items())
+            figures.append(told(f"{name}: worst of those that are not GOOD", f"{left}; {told_by}"))
         if not good:
-            figures.append(told(name, told_by))
             continue
         figures += [
             at_most(f"{name}: left at {band}, worst of those that are GOOD", worst[band], MOST, note=f"; {told_by}")

@@ -25,8 +25,6 @@ NOT_VERIFIED: Mapping[str, str] = {
     "Point spread functions by energy and azimuth": "all fits use one round function at the mean energy of the band; "
     "published encircled energies differ among each other by as much as the row of the point spread functions says, "
     "and every rate hangs on them.",
-    "Chandra through the whole chain": "false sources and pulls are measured on simulated images with a given "
-    "exposure; the chain from the list to the image is compared with CFITSIO on real lists.",
     "NuSTAR, Swift, eROSITA, Suzaku, ASCA, ROSAT, XRISM, IXPE, Einstein": "their detection is tested by the same code "
     "on simple images, not on simulations of the mirrors; the shape of some point spread functions is a guess that the "
     "source list names.",

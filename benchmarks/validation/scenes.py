@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.validation.acislist import AcisField, AcisPoint
 from benchmarks.validation.epiclist import CAMERAS, UNIT, Camera, Cluster, Field, Point
 
-__all__ = ["beside_gaps", "cluster_alone", "empty", "near_cluster", "populated", "populated_king"]
+__all__ = [
+    "acis_empty",
+    "acis_populated",
+    "beside_gaps",
+    "cluster_alone",
+    "empty",
+    "near_cluster",
+    "populated",
+    "populated_king",
+]
 
 _ARCMIN = 60.0 / UNIT
 _APART = 60.0 / UNIT
@@ -108,3 +118,22 @@ def beside_gaps(seed: int, camera: str = "M1") -> Field:
                 return x, y
 
     return Field(_name(5, seed), 4000 + seed, camera, _spread_out(rng, 20, draw, (60.0, 400.0)))
+
+
+def acis_populated(seed: int, camera: str = "ACIS") -> AcisField:
+    """Thirty point sources within 7 arcmin of the axis."""
+    del camera
+    rng = np.random.default_rng([16, seed])
+    points: list[AcisPoint] = []
+    while len(points) < 30:
+        radius, around = 420.0 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+        u, v = radius * np.cos(around), radius * np.sin(around)
+        if all(np.hypot(one.u - u, one.v - v) > 40.0 for one in points):
+            points.append(AcisPoint(float(u), float(v), _draw(rng, 10.0, 400.0)))
+    return AcisField(f"98{seed:03d}", seed, points)
+
+
+def acis_empty(seed: int, camera: str = "ACIS") -> AcisField:
+    """Nothing but background."""
+    del camera
+    return AcisField(f"97{seed:03d}", 1000 + seed)

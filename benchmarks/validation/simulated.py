@@ -8,13 +8,13 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.validation.chain import Searched, search_field
+from benchmarks.validation.chain import Observation, Searched, search_field
 from benchmarks.validation.checks import Check, Figure, between, poisson, told
-from benchmarks.validation.epiclist import CLUSTER, UNIT, Field
+from benchmarks.validation.epiclist import CLUSTER, UNIT, sky_pixel
 from benchmarks.validation.origins import Judged, judge
 from benchmarks.validation.scenes import beside_gaps, cluster_alone, empty, near_cluster, populated, populated_king
 
-__all__ = ["CHECKS", "Pulls", "count_false", "judged", "pull_figures", "pulls_of", "searched"]
+__all__ = ["CHECKS", "Pulls", "count_false", "expected_counts", "judged", "pull_figures", "pulls_of", "searched"]
 
 RADIUS = 15.0
 """Arcsec about a detection within which its photons are counted."""
@@ -24,7 +24,7 @@ _FALSE = 3.0
 
 
 @cache
-def searched(scene: Callable[..., Field], seed: int, camera: str, asked: float) -> Searched:
+def searched(scene: Callable[..., Observation], seed: int, camera: str, asked: float) -> Searched:
     """A simulated field with what the chain made of it, each made once."""
     print(f"  {scene.__name__} {seed} ({camera})", file=sys.stderr, flush=True)
     return search_field(scene(seed, camera), false_per_field=asked)
@@ -74,12 +74,12 @@ def pulls_of(fields: Iterable[Searched], wanted: Callable[[Searched, int, int], 
         found = judged(one)
         for row in np.flatnonzero(found.points):
             number = int(found.origin[row]) - 1
-            if _expected(one, number) >= least and wanted(one, row, number):
+            if expected_counts(one, number) >= least and wanted(one, row, number):
                 pulls.add(one, row, number)
     return pulls
 
 
-def _expected(one: Searched, number: int) -> float:
+def expected_counts(one: Searched, number: int) -> float:
     """Counts that the image should hold of a source, from its true rate and the exposure at its place."""
     column, line = (round(value) - 1 for value in one.places[number])
     around = one.seconds[max(line - 3, 0) : line + 4, max(column - 3, 0) : column + 4]
@@ -118,7 +118,7 @@ def check_pulls_field(scale: float) -> list[Figure]:
 
         def of(low: float, high: float, fields=fields) -> Pulls:
             return pulls_of(
-                fields, lambda one, row, n: one.table["quality"][row] == 0 and _expected(one, n) < high, low
+                fields, lambda one, row, n: one.table["quality"][row] == 0 and expected_counts(one, n) < high, low
             )
 
         figures += pull_figures(f"{name}, 30 to 100 counts", of(30.0, 100.0))
@@ -138,7 +138,7 @@ def check_pulls_cluster(scale: float) -> list[Figure]:
     close = pulls_of(fields, lambda one, _, n: _from_cluster(one, n) < 2.0, 40.0)
     far = pulls_of(fields, lambda one, row, n: _from_cluster(one, n) > 3.0 and one.table["quality"][row] == 0, 40.0)
     there = sum(
-        _from_cluster(one, n) < 2.0 and _expected(one, n) >= 40 for one in fields for n in range(len(one.rates))
+        _from_cluster(one, n) < 2.0 and expected_counts(one, n) >= 40 for one in fields for n in range(len(one.rates))
     )
     return [
         *pull_figures("within 2 arcmin of a cluster", close),
@@ -185,7 +185,7 @@ def check_rings(scale: float) -> list[Figure]:
         model, true = np.zeros(12), np.zeros(12)
         for one in fields:
             [cluster] = one.field.clusters
-            [(x0, y0)] = one.at([cluster.detx], [cluster.dety])
+            [(x0, y0)] = one.at(*sky_pixel(one.field, [cluster.detx], [cluster.dety]))
             rings, inside = _rings(one, x0, y0)
             others = one.photons.origin <= 0
             others |= one.photons.origin >= CLUSTER
