@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
@@ -20,7 +21,7 @@ from daxa.missions import find_mission, mission_names
 from daxa.naming import did_you_mean
 from daxa.quantities import normalise
 from daxa.run.steps import Step, arrange_steps
-from daxa.settings import Settings, load_settings
+from daxa.settings import Settings, is_address, load_settings
 
 __all__ = [
     "FETCH_SOFTWARE",
@@ -214,9 +215,9 @@ def _no_mission(path: Path, name: str) -> Problem:
 
 
 def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Problem]:
-    known = [field.name for field in fields(Settings) if field.default.__class__ is str and "://" in field.default]
+    known = (*SERVICES, "mirrors", "mirrors_<mission>", "tap_<service>")
     for key, address in services.items():
-        if key not in known:
+        if not is_address(key):
             message = f"there is no service {key[:100]!r}{did_you_mean(key, known)}"
             yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
             continue

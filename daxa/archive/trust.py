@@ -150,7 +150,7 @@ def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ..
             "if you trust it, give --trust-services once, for instance `daxa run --trust-services`",
         )
         for name in sorted(config.services)
-        if (address := getattr(theirs, name, "")) != getattr(own, name, "") and accepted.get(name) != address
+        if (address := theirs.address(name)) != own.address(name) and accepted.get(name) != address
     )
 
 
@@ -158,7 +158,7 @@ def accept_services(layout: Layout) -> None:
     """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
     services = load_config(layout).services
     theirs = load_settings(services)
-    replace_file(_note(layout), json.dumps({name: getattr(theirs, name, "") for name in sorted(services)}).encode())
+    replace_file(_note(layout), json.dumps({name: theirs.address(name) for name in sorted(services)}).encode())
 
 
 def _accepted(layout: Layout) -> Mapping[str, object]:

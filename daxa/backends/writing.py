@@ -32,15 +32,20 @@ def _is_shown(parameter: Parameter) -> bool:
 def _line(name: str, value: str, parameter: Parameter) -> str:
     """One line of a table."""
     in_force = parameter.shown == "line" and (parameter.default is not None or bool(parameter.choices))
-    return f"{'' if in_force else '# '}{name} = {value}".ljust(_COLUMN) + f"# {parameter.help}"
+    return f"{'' if in_force else '# '}{name} = {value} ".ljust(_COLUMN) + f"# {parameter.help}"
 
 
 def written(parameter: Parameter) -> str:
-    """The default as TOML, the example where there is none; '' where there is neither."""
+    """The default as TOML, the example where there is none; '' where there is neither.
+
+    An empty text is shown by its example in a comment, and as it is where it is in force.
+    """
     default = parameter.default
     if default is None:
         named = parameter.kind in ("band", "choice") and parameter.choices
         return json.dumps(parameter.choices[0]) if named else _example(parameter)
+    if default == "" and parameter.shown == "comment":
+        return _example(parameter)
     return _toml(parameter, default)
 
 

@@ -36,7 +36,7 @@ class Product:
     obs_id, instrument, exposure
         Exposure is the archive's exposure identifier (``S001``), ``ALL`` or ``None``.
     kind
-        events, gti, finalevents, image, expmap, ratemap, combinedimage, combinedexpmap, combinedratemap,
+        events, gti, finalevents, image, expmap, ratemap, ootimage, combinedimage, combinedexpmap, combinedratemap,
         lightcurve, quicklook, sourcelist, background, sensitivity, search ...
     lo, hi
         Energies in keV as texts (``0.5``), '' without an energy cut.

@@ -89,7 +89,7 @@ OWN_STEPS = (
         "images",
         needs=("clean",),
         products=(
-            *("image", "expmap", "ratemap"),
+            *("image", "expmap", "ratemap", "ootimage"),
             *("combinedimage", "combinedexpmap", "combinedratemap"),
             *("lightcurve", "quicklook"),
         ),

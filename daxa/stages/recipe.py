@@ -223,7 +223,7 @@ def parameters_of(
     Examples
     --------
     >>> parameters_of({"events": {"backend": "native", "min_ontime": "1 ks"}}, "events", "0404910601")
-    '{"min_ontime":"1.0 ks"}'
+    '{"min_ontime":"1000.0 s"}'
     """
     parameters = effective_parameters(tables, step, obs_id)
     # The backend is part of the software.

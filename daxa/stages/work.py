@@ -35,6 +35,10 @@ class FetchWork:
     settings: Settings
     inputs: tuple[NativeInput, ...] | None = None
 
+    def modules(self, task: Task) -> Sequence[str]:
+        """What such a task imports."""
+        return ("daxa.fetch.observation",)
+
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         from daxa.fetch.observation import fetch_observation
 
@@ -57,6 +61,13 @@ class ProcessWork:
 
     root: Path
     settings: Settings
+
+    def modules(self, task: Task) -> Sequence[str]:
+        """What such a task imports, where its backend says it."""
+        from daxa.backends import find_backend
+
+        say = getattr(find_backend(task.backend), "modules", None)
+        return say(task.step) if say else ()
 
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         from daxa.backends import find_backend

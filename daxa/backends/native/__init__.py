@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NATIVE", "NativeBackend"]
 
 _MEMORY = 1 << 30
-_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "3"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "6", "images": "7", "sources": "3"})
 
 
 class NativeBackend:
@@ -77,6 +77,19 @@ class NativeBackend:
         from daxa.backends.protocol import Resources
 
         return Resources(memory=_MEMORY)
+
+    def modules(self, step: str) -> tuple[str, ...]:
+        """What the step imports, for a process that imports it once for many workers; none that starts threads.
+
+        Examples
+        --------
+        >>> NATIVE.modules("events")
+        ('daxa.backends.native.events',)
+        """
+        if step not in _VERSIONS:
+            return ()
+        drawing = ("matplotlib.backends.backend_agg", "matplotlib.figure") if step != "events" else ()
+        return (f"{__name__}.{step}", *drawing)
 
     def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
         """Do one step for one observation.
