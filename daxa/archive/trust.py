@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daxa.archive import git
-from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.dvcconfig import check_settings
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
@@ -132,9 +132,9 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
 
 
 def rendered_pipeline(config: ArchiveConfig) -> bytes:
-    """The ``dvc.yaml`` that daxa writes for an archive."""
+    """The ``dvc.yaml`` that daxa writes for an archive with these missions and steps."""
     answers = [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
-    return render(config.name, answers)["dvc.yaml"].encode()
+    return render(config.name, answers, steps=steps_of(config))["dvc.yaml"].encode()
 
 
 def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:

@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import band_text, picture_title
+from daxa.backends.native.exposure import band_text, merged_parts, picture_title
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.run.task import Task
@@ -86,10 +86,13 @@ def combine(
 
 def _without_parts(parts: Sequence[Part]) -> list[Part]:
     """Without the exposures of an instrument that stand there also merged into one."""
-    whole = {one.events.format.instrument for one, _ in parts if one.events.exposure == "ALL"}
-    return [
-        (one, how) for one, how in parts if one.events.exposure == "ALL" or one.events.format.instrument not in whole
-    ]
+    merged = {
+        (one.events.format.instrument, part)
+        for one, _ in parts
+        if one.events.exposure == "ALL"
+        for part in merged_parts(one.events.header)
+    }
+    return [(one, how) for one, how in parts if (one.events.format.instrument, one.events.exposure) not in merged]
 
 
 def on_one_grid(members: Sequence[EventMember]) -> list[EventMember]:

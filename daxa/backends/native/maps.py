@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import ARCHIVED, Exposure, band_text, products_in
+from daxa.backends.native.exposure import ARCHIVED, Exposure, band_text, products_in
 from daxa.errors import DataError
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut

@@ -19,7 +19,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.backends.native_exposure import Logged, band_text, picture_title, products_in
+from daxa.backends.native.exposure import Logged, band_text, merged_parts, picture_title, products_in
 from daxa.backends.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
 from daxa.run.product import Product
@@ -124,8 +124,13 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
 
     found = sorted(products_in(task, sources, "images", "image"), key=of)
     # Exposures that stand there also as one are searched as one.
-    merged = {product.instrument for _, product in found if product.exposure == "ALL"}
-    found = [one for one in found if one[1].exposure == "ALL" or one[1].instrument not in merged]
+    merged = {
+        (product.instrument, part)
+        for path, product in found
+        if product.exposure == "ALL"
+        for part in merged_parts(fits.getheader(path))
+    }
+    found = [one for one in found if (one[1].instrument, one[1].exposure) not in merged]
     for _, images in groupby(found, key=of):
         bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
         # An instrument without energies has one image, whatever band is named.

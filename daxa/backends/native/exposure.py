@@ -17,7 +17,16 @@ from daxa.xray.lists.bands import pi_range
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import EventFormat, card_text
 
-__all__ = ["ARCHIVED", "Exposure", "Logged", "band_channels", "band_text", "picture_title", "products_in"]
+__all__ = [
+    "ARCHIVED",
+    "Exposure",
+    "Logged",
+    "band_channels",
+    "band_text",
+    "merged_parts",
+    "picture_title",
+    "products_in",
+]
 
 ARCHIVED = "archivemap"
 """Kind of a product that is the archive's own exposure map."""
@@ -67,6 +76,18 @@ class Logged:
     def say(self, text: str) -> None:
         """Write a line."""
         print(f"{self.product.name}: {text}", file=self.log)
+
+
+def merged_parts(header: fits.Header) -> frozenset[str]:
+    """The exposures that a list or image holds, where several were merged into it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> sorted(merged_parts(fits.Header({"MERGED": "S001,S003"})))
+    ['S001', 'S003']
+    """
+    return frozenset(card_text(header, "MERGED").split(",")) - {""}
 
 
 @dataclass(frozen=True)
