@@ -94,7 +94,7 @@ _SCREENING = (
         "screening",
         "choice",
         "standard",
-        "the mission's standard event screening, or none",
+        'the mission\'s standard event screening, or "none"',
         choices=("standard", "none"),
     ),
     Parameter(
@@ -102,7 +102,8 @@ _SCREENING = (
         "text",
         "",
         "grades or patterns that are kept in place of the standard ones",
-        example='"0-4" or "0,2-4,6"',
+        example='"0-4"',
+        shown="comment",
         refine=_as_patterns,
     ),
     Parameter(
@@ -111,6 +112,7 @@ _SCREENING = (
         "",
         'flags in place of the standard ones: "word" for the flag word alone, "none", or a mask of bits to be clear',
         example='"0x766ba000"',
+        shown="comment",
         refine=_as_flags,
     ),
     Parameter(
@@ -119,6 +121,7 @@ _SCREENING = (
         "",
         "what events must fulfil besides, by columns of their list",
         example='"(FLAG & 0x10) == 0 && PI in [300:12000]"',
+        shown="comment",
         refine=_as_expression,
     ),
     Parameter(
@@ -129,38 +132,49 @@ _SCREENING = (
         unit="keV",
         choices=("all",),
         example="0.3-12 keV",
+        shown="comment",
     ),
     Parameter(
         "chips",
         "text",
         "",
         "chips that are used, of all instruments or of some",
-        example='"1-3,7" or "M1:1,2,7 PN:1-12"',
+        example='"M1:1,2,7 PN:1-12"',
+        shown="comment",
         refine=_as_chips,
     ),
-    Parameter(
+)
+
+
+def _anomalous(spec: MissionSpec) -> Parameter:
+    return Parameter(
         "anomalous",
         "choice",
         "keep",
         "EPIC MOS: whether chips whose corners show high background below 1 keV are kept",
         choices=("keep", "drop"),
-    ),
-)
+        shown="line" if any(one.name in ("M1", "M2") for one in spec.instruments) else "hidden",
+    )
 
 
 def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
     """What may stand in the table [clean] of a mission's params file."""
     facts = spec.flares
+    # Where nothing says how flares show, they are not looked for, and how is of no interest.
+    shown, also = ("line", "comment") if facts else ("hidden", "hidden")
     return (
         *_SCREENING,
+        _anomalous(spec),
         Parameter(
             "flares",
             "choice",
             "histogram" if facts else "none",
-            "how times of high particle background are found and cut",
+            "how times of high particle background are found and cut: "
+            + ", ".join(f'"{method}"' for method in _METHODS[:-1])
+            + '; or "none": the archive\'s good time intervals are kept as they are',
             choices=_METHODS,
         ),
-        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field"),
+        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field", shown=shown),
         Parameter(
             "flare_sigma",
             "number",
@@ -168,6 +182,7 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
             "histogram, clip: keep rates within so many widths of the quiet level",
             least=0.5,
             most=100.0,
+            shown=shown,
         ),
         Parameter(
             "flare_threshold",
@@ -178,9 +193,16 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
             least=1e-9,
             most=_LONGEST,
             example="0.4 count/s",
+            shown=also,
         ),
         Parameter(
-            "flare_scale", "number", 1.2, "scale: keep rates within this factor of the mean", least=1.001, most=100.0
+            "flare_scale",
+            "number",
+            1.2,
+            "scale: keep rates within this factor of the mean",
+            least=1.001,
+            most=100.0,
+            shown=also,
         ),
         Parameter(
             "flare_band",
@@ -189,15 +211,17 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
             "energies whose light curve shows the flares",
             unit="keV",
             example="10-12 keV",
+            shown=shown,
         ),
         Parameter(
             "flare_soft_band",
             "band",
             facts.soft if facts else None,
-            "energies of a second pass, for flares that the first does not show",
+            'histogram: energies of a second pass, for softer flares that the first does not show; or "none"',
             unit="keV",
             choices=("none",),
             example="2.5-8.5 keV",
+            shown=also if facts and facts.soft else "hidden",
         ),
         Parameter(
             "flare_bands",
@@ -205,6 +229,7 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
             tuple((band.lo, band.hi) for band in spec.bands),
             "energies that flares must not lift by more than 5 %: as a rule those of [images]",
             unit="keV",
+            shown=also,
         ),
         Parameter(
             "flare_bin",
@@ -214,5 +239,6 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
             unit="s",
             least=1.0,
             most=_LONGEST,
+            shown=shown,
         ),
     )

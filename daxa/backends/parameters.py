@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _LONGEST = 1e12  # s
-_BACKENDS = ("native",)
 
 
 @cache
@@ -48,19 +47,7 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
     """
     spec = find_mission(mission)
     return {
-        "fetch": (
-            Parameter(
-                "extra",
-                "patterns",
-                (),
-                "more files to fetch: regular expressions of paths below the observation's directory",
-                example='["ODF/.*"]',
-            ),
-        ),
         "events": (
-            Parameter(
-                "backend", "choice", "native", "what carries out this step and those after it", choices=_BACKENDS
-            ),
             Parameter(
                 "min_ontime",
                 "quantity",
@@ -89,6 +76,7 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             least=0.01,
             most=_LONGEST,
             example=f"{spec.image_pixel or 4:g} arcsec",
+            shown="line" if spec.image_pixel else "hidden",
         ),
         Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=1.0, most=_LONGEST),
         Parameter(
@@ -97,6 +85,7 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             "none",
             "EPIC pn: what events during readout add, as an image of its own; also taken out of images and rates",
             choices=("none", "product", "subtract"),
+            shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
         ),
     )
 
@@ -223,7 +212,8 @@ def check_parameters(
     mission
         Whose params file it is.
     tables
-        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them.
+        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them; of the steps
+        that are carried out natively.
     instruments
         Chosen instruments: bands that one of them cannot have are faults.
     """
@@ -234,6 +224,8 @@ def check_parameters(
         values[step], wrong = read_parameters(step, known[step], tables.get(step, {}))
         faults += wrong or _lacking(step, values[step])
     faulty = {(fault.step, fault.key) for fault in faults}
+    # Another backend may name its bands as it likes.
+    faulty |= {("images", "bands")} - {(step, "bands") for step in tables}
     bands, searched = values["images"]["bands"], values["sources"]["band"]
     known_bands = not faulty & {("images", "bands"), ("sources", "band")} and values["sources"]["search"] != "none"
     if known_bands and searched is not None and searched not in bands:

@@ -438,4 +438,5 @@ def test_other_backends_and_steps_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="ciao"):
         find_backend("ciao")
     backend = find_backend("native")
-    assert [bool(backend.version(step)) for step in ("fetch", *STEPS, "collect")] == [False, True, True, True, False]
+    done = [bool(backend.version("xmm", step)) for step in ("fetch", *STEPS, "collect")]
+    assert done == [False, True, True, True, False]

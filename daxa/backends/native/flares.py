@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daxa.backends.native_exposure import Exposure, band_channels, band_text
+from daxa.backends.native.exposure import Exposure, band_channels, band_text
 from daxa.backends.parameters import CleanParameters
 from daxa.xray.cleaning.bandscreen import BandPass, BandScreen, final_status, screen_bands
 from daxa.xray.cleaning.cut import Cut

@@ -11,8 +11,8 @@ from typing import TextIO
 
 import numpy as np
 
-from daxa.backends.native_exposure import ARCHIVED, Exposure, band_channels, products_in
-from daxa.backends.native_flares import find_flares, why_no_flares, write_flares
+from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, products_in
+from daxa.backends.native.flares import find_flares, why_no_flares, write_flares
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import parse_product

@@ -13,11 +13,11 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_bands import chosen_bands, chosen_pixel
-from daxa.backends.native_combined import Part, combine
-from daxa.backends.native_exposure import Exposure, band_text, products_in
-from daxa.backends.native_flares import left_in_band
-from daxa.backends.native_maps import ArchiveMap, archive_maps, grid_of, usable_map
+from daxa.backends.native.bands import chosen_bands, chosen_pixel
+from daxa.backends.native.combined import Part, combine
+from daxa.backends.native.exposure import Exposure, band_text, products_in
+from daxa.backends.native.flares import left_in_band
+from daxa.backends.native.maps import ArchiveMap, archive_maps, grid_of, usable_map
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
