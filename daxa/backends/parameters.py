@@ -83,7 +83,7 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             "out_of_time",
             "choice",
             "none",
-            "EPIC pn: what events during readout add, as an image of its own; also taken out of images and rates",
+            'EPIC pn: "product": what events during readout add, as an image; "subtract": images less it, too',
             choices=("none", "product", "subtract"),
             shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
         ),

@@ -213,7 +213,17 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]
-    return fits.getdata(image.path), header, fits.getdata(expmap)
+    return _counted(image, header), header, fits.getdata(expmap)
+
+
+def _counted(image: _Image, header: fits.Header) -> np.ndarray:
+    """The counts of an image, also where it was written less its out-of-time events."""
+    pixels = fits.getdata(image.path)
+    if header.get("OOTCORR") is not True:
+        return pixels
+    image.say("sources are looked for in the counts, out-of-time events among them")
+    readout = fits.getdata(image.path.with_name(replace(image.product, kind="ootimage").name))
+    return np.rint(pixels.astype(np.float64) + readout).astype(np.int32)
 
 
 def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
