@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "3"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "4"})
 
 
 class NativeBackend:
