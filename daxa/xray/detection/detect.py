@@ -19,6 +19,7 @@ from scipy.ndimage import binary_erosion
 from daxa.errors import DataError, NotPossible
 from daxa.xray.detection.background import enlarge, estimate_components
 from daxa.xray.detection.bodies import Bodies, find_bodies
+from daxa.xray.detection.diffuse import filled
 from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.hidden import Hidden, find_hidden
 from daxa.xray.detection.measure import Columns, measured
@@ -154,11 +155,11 @@ def find_sources(
     search = _Search(Scene(counts, seconds, background, psf), bodies, find_hidden(seconds, psf), valid, wavelets, log_p)
     if all_counts is not None and np.shape(all_counts) != counts.shape:
         raise _shapes_differ("image of all energies", np.shape(all_counts), counts.shape)
-    columns, parts, structure = _found(search, PileUp(most_rate, all_counts), workers)
+    columns, parts, listed = _found(search, PileUp(most_rate, all_counts), workers)
     lit = bodies is not None and realisations > 0
     return SourceList(
         make_table(columns, wcs),
-        background + structure,
+        background if bodies is None else _with_structure(search, listed),
         valid,
         tuple(w.scale for w in wavelets),
         log_p,
@@ -199,12 +200,20 @@ def _expected(
 def _found(
     search: _Search, pile_up: PileUp, workers: int, within: np.ndarray | None = None
 ) -> tuple[Columns, Columns, np.ndarray]:
-    """The columns of the sources and of the parts of extended light, and these parts' counts; within some pixels."""
+    """The columns of the sources and of the parts of extended light, and the listed ones' counts; in some pixels."""
     scene, log_p = search.scene, search.log_p
     there = search.valid if within is None else search.valid & within
     peaks = find_peaks(scene.counts, scene.background, there, search.wavelets, log_p, workers=workers)
     peaks = cleared(merge_peaks(peaks), scene.counts, scene.background, scene.psf, log_p)
     return measured(scene, search.hidden, search.bodies, peaks, pile_up)
+
+
+def _with_structure(search: _Search, listed: np.ndarray) -> np.ndarray:
+    """What is expected without the sources that are listed: extended light with its structure."""
+    scene, least = search.scene, search.scene.psf.radius(0.5)
+    left = scene.counts - listed
+    sigma = _SMOOTH * search.wavelets[-1].scale
+    return filled(left, scene.background, search.bodies.number > 0, sigma, least).astype(np.float32)
 
 
 def _simulated(search: _Search, fields: int, workers: int) -> float:

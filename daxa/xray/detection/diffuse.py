@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
 
-__all__ = ["adapted", "large_parts", "spread_out"]
+__all__ = ["adapted", "filled", "large_parts", "spread_out"]
 
-_SURE, _SLOPE = 3.0, 2.0
+_SURE, _SLOPE = 4.0, 2.0
 """Standard deviations at which a correction begins, and over which it comes to be full."""
 
 _COUNTS = 50.0
@@ -27,6 +27,8 @@ _BRIGHTEST, _SHARE = 3.0, 0.2
 
 _FINER = 2.0**-0.5
 _LEAST_SIGMA = 6.0
+_AGAIN = 3
+"""Further corrections with the smallest width: the model becomes as peaked as the counts are."""
 
 
 def large_parts(mask: np.ndarray, radius: float) -> np.ndarray:
@@ -116,9 +118,14 @@ def adapted(
     """
     model = np.maximum(model, 1e-9)
     least = max(least, _LEAST_SIGMA)
-    width = max(_FINER * sigma, least)
+    # What is compact shows only above the light itself: at first nothing is left out.
+    first = _corrected(counts, model, kept, sigma, least)
+    return _corrected(counts, model, kept & ~compact(first), sigma, least)
+
+
+def _corrected(counts: np.ndarray, model: np.ndarray, used: np.ndarray, sigma: float, least: float) -> np.ndarray:
+    width, again = max(_FINER * sigma, least), _AGAIN
     while True:
-        used = kept & ~compact(model)
         above, below = (
             gaussian_filter(np.where(used, part, 0.0), width, mode="constant", truncate=4.0) for part in (counts, model)
         )
@@ -127,6 +134,25 @@ def adapted(
         sure = np.clip((np.abs(above - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
         sure *= np.maximum(above, below) * area > _COUNTS
         model = model * (1.0 + sure * (above / np.maximum(below, 1e-12) - 1.0))
-        if width <= least:
-            return model
+        again -= width <= least
+        if again < 0:
+            return np.maximum(model, 0.0)
         width = max(_FINER * width, least)
+
+
+def filled(counts: np.ndarray, model: np.ndarray, within: np.ndarray, sigma: float, least: float) -> np.ndarray:
+    """A model that holds all counts of some pixels: extended light with its structure.
+
+    Parameters
+    ----------
+    counts
+        Counts without the sources that are listed, shape (ny, nx).
+    model
+        Expected counts of smooth light.
+    within
+        Pixels of extended light, bool.
+    sigma, least
+        As for `adapted`.
+    """
+    start = np.maximum(model, 1e-9)
+    return np.where(within, _corrected(counts, start, model > 0, sigma, max(least, 2.0)), model)

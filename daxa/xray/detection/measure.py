@@ -46,7 +46,7 @@ def measured(
     -------
     tuple
         The columns of the sources, bodies among them, those of what is a part of a body, and the
-        counts of the parts, shape (ny, nx).
+        counts of the sources that are no bodies, shape (ny, nx).
     """
     number = len(bodies.peaks) if bodies is not None else 0
     peaks = joined(bodies.peaks, peaks) if number else peaks
@@ -78,11 +78,12 @@ def measured(
     sources["parts"] = np.array([(parent[parts] == row + 1).sum() if row < number else 0 for row in rows], np.int32)
     sources["quality"][sources["parts"] > 0] |= SourceQuality.SUBSTRUCTURE
     structure["parent"] = np.array([places[parent[row] - 1] + 1 for row in parts], np.int32)
-    within = np.zeros(scene.counts.shape, np.float32)
-    for row in parts:
-        place, light = source_image(scene, fits[row], _LARGEST_STAMP)
-        within[place] += light
-    return sources, structure, within
+    listed = np.zeros(scene.counts.shape, np.float32)
+    for row in rows if number else ():
+        if row >= number:
+            place, light = source_image(scene, fits[row], _LARGEST_STAMP)
+            listed[place] += light
+    return sources, structure, listed
 
 
 def _fitted(
