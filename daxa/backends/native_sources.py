@@ -64,6 +64,8 @@ _PILE_UP: Mapping[tuple[str, str], Mapping[str, float]] = MappingProxyType(
 )
 """Mission and instrument to rates (count/s of a point source) above which photons pile up, by SUBMODE; '' for others.
 
+They are rates at all energies: that of a source is the one in all bands that were imaged.
+
 XMM-Newton Users Handbook (table of count rates that avoid deteriorated response due to photon
 pile-up), the Swift XRT's photon counting mode, and a tenth of a count per ACIS frame of 3.2 s.
 """
