@@ -43,13 +43,13 @@ _INTRODUCTION = (
 )
 
 
-def read_results(folder: Path) -> dict[str, list[dict]]:
+def read_results(folder: Path) -> dict[str, dict]:
     """Figures of an earlier run, by check; none where there is no file."""
     path = folder / "validation.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def write_results(folder: Path, checks: Sequence[Check], results: Mapping[str, list[dict]]) -> None:
+def write_results(folder: Path, checks: Sequence[Check], results: Mapping[str, dict]) -> None:
     """Write the figures (JSON) and the page made of them."""
     folder.mkdir(parents=True, exist_ok=True)
     known = {check.name: results[check.name] for check in checks if check.name in results}
@@ -58,9 +58,11 @@ def write_results(folder: Path, checks: Sequence[Check], results: Mapping[str, l
     (folder / "validation.md").write_text(page(checks, known), encoding="utf-8")
 
 
-def page(checks: Sequence[Check], results: Mapping[str, list[dict]]) -> str:
+def page(checks: Sequence[Check], results: Mapping[str, dict]) -> str:
     """The page."""
-    figures = [(check, figure) for check in checks for figure in results.get(check.name, [])]
+    figures = [
+        (check, figure) for check in checks if check.name in results for figure in results[check.name]["figures"]
+    ]
     asked = [figure for _, figure in figures if figure["met"] is not None]
     missed = [(check, figure) for check, figure in figures if figure["met"] is False]
     absent = [check for check in checks if check.name not in results]
@@ -78,8 +80,9 @@ def page(checks: Sequence[Check], results: Mapping[str, list[dict]]) -> str:
     ]
     for check in checks:
         if check.name in results:
-            own = [(check, figure) for figure in results[check.name]]
-            lines += [f"## {check.title}", "", f"`{check.name}`: {check.data}; oracle: {check.oracle}.", ""]
+            own = [(check, figure) for figure in results[check.name]["figures"]]
+            lines += [f"## {check.title}", "", f"`{check.name}`: {check.data}; oracle: {check.oracle}.  "]
+            lines += [f"Native steps: {results[check.name]['steps']}.", ""]
             lines += [*_table(own), ""]
     lines += ["## What is simulated, and where its figures come from", ""]
     lines += [f"- {what}: {source}." for what, source in SOURCES.items()]
