@@ -30,6 +30,7 @@ NOT_VERIFIED: Mapping[str, str] = {
     "source list names.",
     "Flares of real lists": "the truth is unknown: the residual is daxa's own measure.  The real lists at hand were "
     "cleaned of flares before they were published.",
+    "Pulls beside gaps and clusters": "measured in MOS1 only; those of pn and ACIS in the field alone.",
     "Pile-up, stray light, bad columns that come and go": "not simulated.",
     "Clusters other than smooth ones": "the simulated cluster is one round beta model; substructure and cool cores of "
     "real ones are seen on A907 only.",
