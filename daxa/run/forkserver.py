@@ -48,7 +48,7 @@ _ENVIRONMENT = {
     "MPLBACKEND": "agg",
 }
 
-_SHARED = "DAXA_FORKSERVER"
+_SHARED = "_DAXA_FORKS"
 _CHANGING = {_SHARED, "DVC_NO_ANALYTICS", "DVC_ROOT", "DVC_STAGE", "OLDPWD", "PATH", "PWD", "SHLVL", "_"}
 """What may differ between ``daxa run`` and its stages, since no library reads it as it is imported."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from daxa.run."
@@ -204,10 +204,10 @@ def share(environ: dict[str, str]) -> Iterator[None]:
         return
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(f"{place}/forks")
-        listener.listen()
-        stack.callback(_start(Path(place) / "log", listener, environ, _paths(_library())).close)
+        with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
+            listener.bind(f"{place}/forks")
+            listener.listen()
+            stack.callback(_start(Path(place) / "log", listener, environ, _paths(_library())).close)
         environ[_SHARED] = f"{place}/forks"
         stack.callback(environ.pop, _SHARED, None)
         yield
@@ -367,7 +367,7 @@ class _Server:
             with suppress(Exception):
                 importlib.import_module(module)
         gc.freeze()
-        bind = bind_to_parent()
+        bind, alone = bind_to_parent(), _has_one_thread()
         try:
             pid = os.fork()
         except OSError as error:
@@ -378,7 +378,7 @@ class _Server:
             try:
                 bind()
                 self._release(status)
-                _become_worker(channel, lifeline, log)
+                _become_worker(channel, lifeline, log, alone)
             finally:
                 os._exit(1)
         self._workers[pid] = status
@@ -419,8 +419,8 @@ class _Server:
                     status.sendall(_NUMBER.pack(code))
 
 
-def _become_worker(channel: int, lifeline: int, log: int) -> None:
-    """In the forked process: be a worker, and never come back."""
+def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
+    """In the forked process: be a worker, and never come back; where the server had threads, not with its memory."""
     from daxa.run.worker import serve
 
     os.setsid()
@@ -428,7 +428,7 @@ def _become_worker(channel: int, lifeline: int, log: int) -> None:
     os.dup2(log, 2)
     os.close(log)
     try:
-        if not _has_one_thread():
+        if not alone:
             for file in (channel, lifeline):
                 os.set_inheritable(file, True)
             argv = [sys.executable, "-P", "-c", _SERVE, _paths(sys.path), str(channel), str(lifeline)]
@@ -443,7 +443,7 @@ def _become_worker(channel: int, lifeline: int, log: int) -> None:
 
 
 def _has_one_thread() -> bool:
-    """Whether no library began a thread, as far as the system tells: it may have held what the fork waits for."""
+    """Whether no library began a thread, as far as the system tells: it may hold what a fork then waits for."""
     try:
         return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - names are wanted
     except OSError:
