@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
+from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
 from daxa.files import TOML_LIMIT, parse_toml, read_plain
 from daxa.missions import find_mission, mission_names
 from daxa.naming import did_you_mean
 from daxa.quantities import normalise
-from daxa.settings import Settings, load_settings
+from daxa.run.steps import Step, arrange_steps
+from daxa.settings import Settings, is_address, load_settings
 
 __all__ = [
     "FETCH_SOFTWARE",
@@ -38,6 +41,7 @@ __all__ = [
     "read_content",
     "read_tables",
     "settings_of",
+    "steps_of",
 ]
 
 FORMAT = 1
@@ -78,6 +82,8 @@ class ArchiveConfig(_Table):
         Version of the archive's format.
     name, title, licence, creators
         What citation files say.
+    steps
+        Names of the steps that are done to every observation.
     missions
         Mission to its criteria, in plain form.
     policy, run
@@ -91,6 +97,7 @@ class ArchiveConfig(_Table):
     title: str = ""
     licence: str = "CC-BY-4.0"
     creators: tuple[Creator, ...] = ()
+    steps: tuple[str, ...] = STEPS
     missions: dict[str, dict[str, Any]]
     policy: Policy = Policy()
     run: RunLimits = RunLimits()
@@ -107,8 +114,24 @@ class Locked:
 
 _TABLES: Mapping[str, type[_Table]] = {"creators": Creator, "policy": Policy, "run": RunLimits}
 
-FETCH_SOFTWARE = Locked("daxa", "1")
+FETCH_SOFTWARE = Locked(FETCH_BACKEND, FETCH_VERSION)
 """Version of the way in which files are chosen and fetched."""
+
+
+def steps_of(config: ArchiveConfig) -> tuple[Step, ...]:
+    """The steps of an archive, each after those that it needs.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that is installed has such a step, or one needs another that is not named.
+
+    Examples
+    --------
+    >>> [step.name for step in steps_of(ArchiveConfig(format=1, name="a907", missions={}))]
+    ['fetch', 'events', 'clean', 'images', 'sources']
+    """
+    return arrange_steps(config.steps)
 
 
 def load_config(layout: Layout) -> ArchiveConfig:
@@ -155,6 +178,7 @@ def judge_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list
     if config is not None:
         problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
         problems += _service_problems(path, config.services)
+        problems += _step_problems(path, config)
     return None if problems else config, problems
 
 
@@ -167,6 +191,13 @@ def _invalid(path: Path, error: Any) -> Problem:
         return Problem(path, ".".join(table), key, message, f"use {', '.join(known)}, or remove it", "unknown-key")
     message = error["msg"][:1].lower() + error["msg"][1:]
     return Problem(path, ".".join(table), key, message, f"correct {'.'.join((*table, key))} in {path.name}")
+
+
+def _step_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:
+    try:
+        steps_of(config)
+    except ConfigError as error:
+        yield Problem(path, "", "steps", error.message, error.remedy, error.name)
 
 
 def _is_mission(name: str) -> bool:
@@ -184,9 +215,9 @@ def _no_mission(path: Path, name: str) -> Problem:
 
 
 def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Problem]:
-    known = [field.name for field in fields(Settings) if field.default.__class__ is str and "://" in field.default]
+    known = (*SERVICES, "mirrors", "mirrors_<mission>", "tap_<service>")
     for key, address in services.items():
-        if key not in known:
+        if not is_address(key):
             message = f"there is no service {key[:100]!r}{did_you_mean(key, known)}"
             yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
             continue
@@ -202,7 +233,7 @@ def settings_of(config: ArchiveConfig) -> Settings:
     return load_settings(config.services)
 
 
-def load_parameters(layout: Layout, mission: str) -> dict[str, dict[str, Any]]:
+def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, dict[str, Any]]:
     """Read ``params/<mission>.toml``: one table per step.
 
     What stands in the tables is judged by `daxa.archive.check`.
@@ -212,12 +243,14 @@ def load_parameters(layout: Layout, mission: str) -> dict[str, dict[str, Any]]:
     ConfigError
         It is absent, names unknown steps or malformed ObsIDs, or holds what DVC cannot follow (dates, nan).
     """
-    tables, problems = judge_tables(layout, mission)
+    tables, problems = judge_tables(layout, mission, steps)
     refuse(problems)
     return tables
 
 
-def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+def judge_tables(
+    layout: Layout, mission: str, steps: Sequence[str] = STEPS
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The tables of a mission's params file by step, and what is wrong with its structure.
 
     A table or an override that cannot be used is left out of the tables.
@@ -229,11 +262,11 @@ def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]
     tables, problems = read_tables(content, path)
     if tables is None:
         return {}, problems
-    for name in [name for name in tables if name not in STEPS]:
-        message = f"there is no step {name[:100]!r}{did_you_mean(name, STEPS)}"
-        problems.append(Problem(path, "", name, message, f"use the tables {', '.join(STEPS)}", "unknown-step"))
+    for name in [name for name in tables if name not in steps]:
+        message = f"there is no step {name[:100]!r}{did_you_mean(name, steps)}"
+        problems.append(Problem(path, "", name, message, f"use the tables {', '.join(steps)}", "unknown-step"))
     kept = {}
-    for step in STEPS:
+    for step in steps:
         if not isinstance(tables.get(step), dict):
             remedy = f"add a line [{step}], even if nothing follows"
             problems.append(Problem(path, "", step, f"there is no table [{step}]", remedy, "no-step"))

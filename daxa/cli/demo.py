@@ -132,7 +132,7 @@ def _conclude(directory: Path) -> None:
     products = archive.products()
     pictures = products.loc[products["kind"] == "quicklook", "relative"]
     shown = "\n                 ".join(f"a907/{path}" for path in pictures)
-    made = products.loc[products["step"] != "fetch"]
+    made = products.loc[products["kind"] != "fetched"]
     counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"
     show_text(
         f"""\

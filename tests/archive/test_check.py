@@ -71,10 +71,14 @@ def test_the_params_file_of_every_mission_holds_the_defaults_of_its_schema(missi
     import tomllib
 
     from daxa.backends import find_backend
+    from daxa.backends.own import FETCH
     from daxa.quantities import normalise
 
     tables = tomllib.loads(render("a907", [answers(mission)])[f"params/{mission}.toml"])
-    for step, parameters in find_backend("native").parameters(mission).items():
+    assert tables["events"].pop("backend") == "native"
+    schema = {"fetch": FETCH, **find_backend("native").parameters(mission)}
+    assert tuple(tables) == tuple(schema)
+    for step, parameters in schema.items():
         known = {parameter.name: parameter for parameter in parameters}
         assert tables[step].keys() <= known.keys()
         for name, value in normalise(tables[step]).items():

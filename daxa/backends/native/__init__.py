@@ -8,30 +8,34 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from daxa.errors import ConfigError
+from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.task import Task
 
 if TYPE_CHECKING:
+    from daxa.backends.protocol import Located, Resources, Unit
     from daxa.backends.schema import Fault, Parameter
 
 __all__ = ["NATIVE", "NativeBackend"]
 
-_VERSIONS = MappingProxyType({"events": "3", "clean": "5", "images": "6", "sources": "3"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "6", "images": "7", "sources": "3"})
 
 
 class NativeBackend:
-    """Carries out the steps without any mission software (`daxa.run.task.Backend`)."""
+    """Carries out the steps without any mission software (`daxa.backends.protocol.Backend`)."""
 
     name = "native"
+    calibrated = ()
+    """None: what is known of a telescope stands in `daxa.xray`, and is versioned with the steps."""
 
-    def version(self, step: str) -> str:
-        """Version of the way a step is done, raised whenever its products change; '' for other steps.
+    def version(self, mission: str, step: str) -> str:
+        """Version of the way a step is done, raised whenever its products change; '' for what it does not do.
 
         Examples
         --------
-        >>> NATIVE.version("fetch")
-        ''
+        >>> NATIVE.version("xmm", "fetch"), NATIVE.version("exosat", "clean")
+        ('', '')
         """
-        return _VERSIONS.get(step, "")
+        return _VERSIONS.get(step, "") if find_mission(mission).processed else ""
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
         """What may stand in a mission's params file: step to its parameters, with units, defaults and help."""
@@ -47,6 +51,32 @@ class NativeBackend:
 
         return check_parameters(mission, tables, instruments)
 
+    def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
+        """The calibrated lists of the archive and what belongs to them, as the mission declares them."""
+        return spec.native_inputs
+
+    def locate(self) -> Located:
+        """It is here, as daxa is."""
+        from importlib.metadata import version
+
+        from daxa.backends.protocol import Located
+
+        return Located(found=True, version=version("daxa-archive"), calibration="part of daxa")
+
+    def calibration(self, task: Task) -> str:
+        """No calibration that could change without the version of a step."""
+        return ""
+
+    def tasks(self, mission: str, step: str) -> Unit:
+        """All exposures of an observation are done together."""
+        return "observation"
+
+    def resources(self, mission: str, step: str) -> Resources:
+        """What a task takes, as measured on long observations."""
+        from daxa.backends.protocol import Resources
+
+        return Resources()
+
     def modules(self, step: str) -> tuple[str, ...]:
         """What the step imports, for a process that imports it once for many workers; none that starts threads.
 
@@ -60,14 +90,14 @@ class NativeBackend:
         drawing = ("matplotlib.backends.backend_agg", "matplotlib.figure") if step != "events" else ()
         return (f"{__name__}.{step}", *drawing)
 
-    def run(self, task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
+    def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
         """Do one step for one observation.
 
         Parameters
         ----------
         task
             The step, the observation, its parameters and inputs.
-        sources
+        directories
             Step name to the directory with that step's files of this observation.  Only
             the files that the task names as inputs are read.
         target
@@ -98,7 +128,7 @@ class NativeBackend:
                 f"the native backend does not do the step {task.step!r} ({task.mission} {task.obs_id})",
                 remedy=f"it does {', '.join(_VERSIONS)}",
             )
-        make(task, sources, target, log)
+        make(task, directories, target, log)
 
 
 NATIVE = NativeBackend()

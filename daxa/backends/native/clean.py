@@ -11,23 +11,22 @@ from typing import TextIO
 
 import numpy as np
 
-from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, band_text, products_in
+from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, products_in
+from daxa.backends.native.flares import find_flares, why_no_flares, write_flares
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
-from daxa.missions import find_mission
 from daxa.run.product import parse_product
 from daxa.run.task import Task
+from daxa.xray.cleaning.chips import anomalous_chips, chips_for, state_cards
 from daxa.xray.cleaning.cleaned import write_clean_events, write_gti
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
-from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.cleaning.merged import merge_events
-from daxa.xray.cleaning.residual import find_residuals, worst_status
-from daxa.xray.cleaning.screening import rules_text, screening_for
+from daxa.xray.cleaning.merged import check_mergeable, merge_events
+from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards, own_rules
+from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import stated_assumptions
 from daxa.xray.lists.cards import card_text
-from daxa.xray.lists.events import open_events
+from daxa.xray.lists.events import EventList, open_events
 
 __all__ = ["make_clean"]
 
@@ -37,17 +36,21 @@ _MERGED = ("xmm",)
 _SHARED = {
     "SCREENED": "event screening",
     "FLAREMET": "flare filter",
+    "FLAREBIN": "[s] bin of the flare light curve",
     "FLARE_LO": "[keV] band of the flare light curve",
     "FLARE_HI": "[keV] band of the flare light curve",
     "OOTCORR": "out-of-time events subtracted",
+    "SCRBASE": "screening that the following changes",
+    "SCRPATT": "grades or patterns that are kept",
+    "SCRFLAGS": "flags that are looked at",
+    "SCRCHAN1": "first channel that is kept",
+    "SCRCHAN2": "last channel that is kept",
+    "SCREXPR": "",
 }
 """Cards that a merged list keeps, where its exposures say the same."""
 
 _WORST = ("BAD", "INTERMEDIATE", "SPARSE", "SOURCE-VARIABILITY", "GOOD")
 _SAME_TIMES = "good times are those of the archive's list"
-
-_LEAST_KEPT = 0.2
-"""Share of the time that a second pass must leave: with less it tells no quiescent rate."""
 
 
 def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
@@ -75,20 +78,23 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     if task.mission in _MERGED:
         for _, group in groupby(made, key=lambda one: one.product.instrument):
             if len(exposures := list(group)) > 1:
-                _merge(exposures)
+                _merge(exposures, parameters.energy)
     for name in (Path(item.file.path).name for item in task.inputs if item.step == "events"):
         if name.endswith(".fits") and (not name.startswith("obsid") or parse_product(name).kind == ARCHIVED):
             shutil.copyfile(sources["events"] / name, target / name)
 
 
-def _merge(made: Sequence[Exposure]) -> None:
-    """One list of all exposures of a camera, where the camera did the same thing in all of them; each keeps its own."""
-    first = made[0]
-    parts = []
+def _merge(made: Sequence[Exposure], energy: tuple[float, float] | None) -> None:
+    """One list of the exposures in which a camera did the same thing; each keeps its own."""
+    lists = []
     for one in made:
-        events = open_events(one.path("finalevents"))
-        parts.append((replace(events, exposure=one.product.exposure), Cut((), events.gtis)))
-    headers = [events.header for events, _ in parts]
+        events = open_events(one.path("finalevents", energy))
+        lists.append((one, replace(events, exposure=one.product.exposure)))
+    chosen = _largest_group(lists)
+    if len(chosen) < 2:
+        return
+    first = chosen[0][0]
+    headers = [events.header for _, events in chosen]
     same = {key: value for key, value in _SHARED.items() if len({str(header.get(key)) for header in headers}) == 1}
     cards = {key: (headers[0][key], comment) for key, comment in same.items() if key in headers[0]}
     status = [card_text(header, "FLARESTA") for header in headers]
@@ -97,155 +103,112 @@ def _merge(made: Sequence[Exposure]) -> None:
         cards["FLARESTA"] = (worst, "the worst of the exposures")
     cards["GTISAME"] = (all(header.get("GTISAME") is True for header in headers), _SAME_TIMES)
     whole = Exposure(first.task, first.events, replace(first.product, exposure="ALL"), first.target, first.log)
-    path = whole.path("finalevents")
-    try:
-        merged = merge_events(path, parts, cards)
-    except NotPossible as refusal:
-        first.say(refusal.message)
-        return
+    merged = merge_events(
+        whole.path("finalevents", energy), [(events, Cut((), events.gtis)) for _, events in chosen], cards
+    )
     write_gti(whole.path("gti"), merged, Cut((), merged.gtis), cards)
-    names = ", ".join(one.product.exposure for one in made)
+    names = ", ".join(one.product.exposure for one, _ in chosen)
     good = max(ontime(merged, merged.gtis).values(), default=0.0)
     whole.say(f"exposures {names} merged: {len(merged.rows)} events, {good:.1f} s of good time")
 
 
+def _largest_group(lists: Sequence[tuple[Exposure, EventList]]) -> list[tuple[Exposure, EventList]]:
+    """The exposures that can be merged and have most good time; why others are not among them is said."""
+    groups: list[list[tuple[Exposure, EventList]]] = []
+    reasons: dict[str, list[str]] = {}
+    for exposure, events in lists:
+        for group in groups:
+            try:
+                check_mergeable([*(one for _, one in group), events])
+            except NotPossible as refusal:
+                reasons.setdefault(exposure.product.exposure, []).append(refusal.message)
+            else:
+                group.append((exposure, events))
+                break
+        else:
+            groups.append([(exposure, events)])
+
+    def seconds(group: list[tuple[Exposure, EventList]]) -> float:
+        return sum(max(ontime(events, events.gtis).values(), default=0.0) for _, events in group)
+
+    chosen = max((group for group in groups if len(group) > 1), key=seconds, default=[])
+    names = ", ".join(exposure.product.exposure for exposure, _ in chosen)
+    for exposure, _ in (one for group in groups if group is not chosen for one in group):
+        if why := reasons.get(exposure.product.exposure):
+            exposure.say("; ".join(why))
+        elif chosen:
+            exposure.say(f"it stays as it is: the camera did something else in {names}, which are merged")
+    return chosen
+
+
 def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
-    events = exposure.events
-    rules = screening_for(events) if parameters.screening else ()
-    if parameters.screening and events.format.unverified:
-        exposure.say(f"not screened by what no source at hand confirms: {rules_text(events.format.unverified)}")
-    cards = {"SCREENED": ("standard" if parameters.screening else "none", "event screening")}
+    events, form = exposure.events, exposure.events.format
+    energy = parameters.energy
+    own = OwnScreening(
+        standard=parameters.screening,
+        patterns=parameters.patterns,
+        flags=parameters.flags,
+        expression=parameters.expression,
+        channels=band_channels(exposure.task.mission, form, energy) if energy else None,
+    )
+    rules = own_rules(events, own, energies=False)
+    if parameters.screening and form.unverified:
+        exposure.say(f"not screened by what no source at hand confirms: {rules_text(form.unverified)}")
+    cards = own_cards(own)
+    if own.is_own:
+        exposure.say(f"screened by {rules_text(own_rules(events, own))}")
     for assumption in stated_assumptions(events):
         exposure.say(f"assumed: {assumption}")
-    gtis = dict(events.gtis)
-    screen = None
-    reason = _fieldless(exposure) if parameters.flares != "none" else ""
+    gtis, of_chips = _chosen_chips(exposure, parameters)
+    cards |= of_chips
+    found = None
+    reason = why_no_flares(exposure) if parameters.flares != "none" else ""
     if reason:
         exposure.say(f"the archive's good times are kept: {reason}")
     if parameters.flares != "none" and not reason:
-        channels = band_channels(exposure.task.mission, events.format, parameters.flare_band)
-        screen = screen_flares(
-            events,
-            Cut(rules, events.gtis, channels),
-            parameters.flare_bin,
-            mask_sources=parameters.mask_sources,
-            threshold=parameters.flare_threshold,
-            method=parameters.flares,
-            sigma=parameters.flare_sigma,
-            scale=parameters.flare_scale,
-        )
-        gtis = screen.good_times(events.gtis)
-        cards |= flare_cards(screen) | _asked(parameters)
-        exposure.say(_told(screen))
-        gtis, more = _softer(exposure, Cut(rules, events.gtis, channels), gtis, screen, parameters)
-        cards |= more
+        found = find_flares(exposure, Cut(rules, gtis), parameters)
+        gtis = found.later.gtis
+        cards |= found.cards
     else:
         cards["FLAREMET"] = ("NONE", "flare filter")
-    cut = Cut(rules, gtis, None)
+    cut = Cut(own_rules(events, own), gtis, None)
     same = Cut((), gtis, None).identity == Cut((), events.gtis, None).identity
     cards["GTISAME"] = (same, _SAME_TIMES)
     good = max(ontime(events, gtis).values(), default=0.0)
     if good <= 0:
         exposure.say("no good time is left")
         return False
-    if events.format.instrument == "PN":
+    if form.instrument == "PN":
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
-    count = write_clean_events(exposure.path("finalevents"), events, cut, cards)
+    count = write_clean_events(exposure.path("finalevents", energy), events, cut, cards)
     write_gti(exposure.path("gti"), events, cut, cards)
     exposure.say(f"{count} of {len(events.rows)} events kept, {good:.1f} s of good time")
-    if screen is not None:
-        _write_flares(exposure, screen, parameters.flare_band, cards)
+    if found is not None:
+        write_flares(exposure, found, parameters, cards)
     return True
 
 
-def _write_flares(
-    exposure: Exposure, screen: FlareScreen, band: tuple[float, float], cards: Mapping[str, tuple[object, str]]
-) -> None:
-    """The light curve in which flares were looked for, with the time that it leaves, and its picture."""
-    write_flare_table(exposure.path("lightcurve", band), screen, exposure.events.header, cards)
-    title = f"{exposure.title}  {band_text(band)}"
-    write_flare_picture(exposure.path("flares", band, "png"), screen, title=title)
-
-
-def _softer(
-    exposure: Exposure, cut: Cut, gtis: dict[int, np.ndarray], screen: FlareScreen, parameters: CleanParameters
+def _chosen_chips(
+    exposure: Exposure, parameters: CleanParameters
 ) -> tuple[dict[int, np.ndarray], dict[str, tuple[object, str]]]:
-    """Good times after a second pass in a softer band, and cards of it and of what is left in each band."""
-    events, mission, form = exposure.events, exposure.task.mission, exposure.events.format
-    cards: dict[str, tuple[object, str]] = {}
-    second, mask = "", screen.mask
-    if parameters.flare_soft_band and parameters.flares == "histogram" and _has_time(gtis):
-        channels = band_channels(mission, form, parameters.flare_soft_band)
-        again = screen_flares(
-            events,
-            Cut(cut.rules, gtis, channels),
-            parameters.flare_bin,
-            method=parameters.flares,
-            sigma=parameters.flare_sigma,
-        )
-        second, mask = again.result.status, again.mask or mask
-        left = again.good_times(gtis)
-        exposure.say(f"second pass at {band_text(parameters.flare_soft_band)}: {_told(again)}")
-        applied = _has_time(left) and again.result.kept_fraction >= _LEAST_KEPT
-        if applied:
-            gtis = left
-            _write_flares(exposure, again, parameters.flare_soft_band, {})
-        else:
-            exposure.say("the second pass is not applied: it would leave next to nothing")
-        lo, hi = parameters.flare_soft_band
-        cards |= {
-            "FLAR2LO": (lo, "[keV] band of the second pass"),
-            "FLAR2HI": (hi, "[keV] band of the second pass"),
-            "FLAR2STA": (second.upper(), "status of the second pass"),
-            "FLAR2USE": (applied, "whether the good times are those that it leaves"),
-            "FLAR2KEP": (round(again.result.kept_fraction, 6), "time that it would keep over time before"),
-        }
-    bands = [((one.lo, one.hi), band_channels(mission, form, (one.lo, one.hi))) for one in find_mission(mission).bands]
-    found = find_residuals(events, cut, gtis, bands, mask=mask, width=parameters.flare_bin) if _has_time(gtis) else ()
-    status = worst_status(screen.result.status, second, found)
-    cards["FLARESTA"] = (status.upper(), "of all passes and bands")
-    for number, one in enumerate(found, start=1):
-        cards[f"FLRLO{number}"] = (one.band[0], "[keV] an image band")
-        cards[f"FLRHI{number}"] = (one.band[1], "[keV] an image band")
-        if np.isfinite(one.excess):
-            cards[f"FLREX{number}"] = (round(one.excess, 4), "mean rate kept over quiescent rate, minus 1")
-            cards[f"FLRER{number}"] = (round(one.error, 4), "its standard error")
-            exposure.say(
-                f"flares leave {100 * one.excess:+.1f} +- {100 * one.error:.1f} % of the quiescent rate "
-                f"at {band_text(one.band)}"
-            )
-    if status != screen.result.status:
-        exposure.say(f"flares: {status}, of both passes and all bands")
+    """Good times of the chips that are used, and cards that tell of those that are not."""
+    events = exposure.events
+    gtis, cards = dict(events.gtis), {}
+    chosen = chips_for(events, parameters.chips)
+    if chosen is not None:
+        gtis = {chip: own for chip, own in gtis.items() if chip in chosen}
+        cards["CHIPSUSE"] = (",".join(map(str, sorted(chosen))), "chips that were asked for")
+    states = anomalous_chips(events)
+    cards |= state_cards(states)
+    for one in states:
+        if one.state in "IB":
+            word = {"I": "may be", "B": "is"}[one.state]
+            exposure.say(f"chip {one.chip} {word} anomalous below 1 keV: hardness {one.ratio:.2f} +- {one.error:.2f}")
+    if states and all(one.state in "UO" for one in states):
+        exposure.say("whether chips are anomalous is unknown: too few events outside the field of view")
+    bad = {one.chip for one in states if one.state == "B"} & set(gtis)
+    if parameters.anomalous == "drop" and bad:
+        gtis = {chip: own for chip, own in gtis.items() if chip not in bad}
+        cards["CHIPSOUT"] = (",".join(map(str, sorted(bad))), "anomalous chips that were left out")
+        exposure.say(f"left out chips {', '.join(map(str, sorted(bad)))}, which are anomalous")
     return gtis, cards
-
-
-def _has_time(gtis: Mapping[int, np.ndarray]) -> bool:
-    return any(len(own) for own in gtis.values())
-
-
-def _fieldless(exposure: Exposure) -> str:
-    """Why flares cannot be told from the sources of an exposure, '' where they can."""
-    return exposure.events.why_not("energy-band") or exposure.events.why_not("image")
-
-
-def _asked(parameters: CleanParameters) -> dict[str, tuple[object, str]]:
-    lo, hi = parameters.flare_band
-    sigma = ("FLARESIG", parameters.flare_sigma, "half width of the cut, in standard deviations")
-    key, value, comment = {
-        "threshold": ("FLARETHR", parameters.flare_threshold, "[count/s] most that is kept, of the whole field"),
-        "scale": ("FLARESCL", parameters.flare_scale, "factor of the mean that is kept"),
-    }.get(parameters.flares, sigma)
-    return {
-        key: (value, comment),
-        "FLARE_LO": (lo, "[keV] band of the flare light curve"),
-        "FLARE_HI": (hi, "[keV] band of the flare light curve"),
-    }
-
-
-def _told(screen: FlareScreen) -> str:
-    result = screen.result
-    text = f"flares: {result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
-    if screen.sources:
-        places = ", ".join(f"{x:.0f},{y:.0f}" for x, y in screen.sources)
-        text += f"; time was not cut for the variable sources at sky pixels {places}"
-    return text
