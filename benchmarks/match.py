@@ -2,8 +2,8 @@
 
 Each target has its own radius and its own time window; the pointings repeat fields, as
 Swift does.  All cases give the pairs of targets and pointings whose windows meet; daxa knows the
-square field of the telescope and its roll, the peers take the circle around it, and find a few
-more.  Peers, each in the way that its documentation advises, run here and now:
+square field of the telescope and its roll, the peers take the circle around it, and find the more
+that is shown.  Peers, each in the way that its documentation advises, run here and now:
 
 - astropy: `search_around_sky` with the largest reach, since it knows one only, then the radius of
   each pair; it has one thread;
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -34,6 +33,7 @@ import astropy.units as u
 import numpy as np
 import pandas as pd
 from astropy.coordinates import SkyCoord, search_around_sky
+from cost import peak_memory
 from scipy.spatial import cKDTree
 
 from daxa.missions import find_mission
@@ -97,8 +97,7 @@ def timed(run: Callable[[pd.DataFrame, dict[str, np.ndarray]], int], targets: in
     pairs = run(table, sample)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - worked
     serial = time.thread_time() - alone
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "cpu": cpu, "serial": serial, "bytes": peak, "pairs": pairs}
+    return {"seconds": seconds, "cpu": cpu, "serial": serial, "bytes": peak_memory(), "pairs": pairs}
 
 
 def run_daxa(table: pd.DataFrame, sample: dict[str, np.ndarray]) -> int:

@@ -31,7 +31,6 @@ import argparse
 import importlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from cost import peak_memory
 
 CHIPS = range(1, 13)
 COLUMNS = ("TIME", "X", "Y", "PI", "FLAG", "PATTERN", "CCDNR")
@@ -224,7 +224,7 @@ def measure(case: str, path: Path) -> dict[str, float]:
     if module := MODULES.get(case):
         importlib.import_module(module)
 
-    imported = peak_memory()
+    imported = peak_memory(anew=True)
     best, result, peak = float("inf"), 0, 0
     for number in range(2):
         start = time.process_time()
@@ -233,11 +233,6 @@ def measure(case: str, path: Path) -> dict[str, float]:
         if not number:
             peak = peak_memory() - imported
     return {"seconds": best, "result": result, "megabytes": peak / 1e6}
-
-
-def peak_memory() -> int:
-    """Bytes that this process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def has(python: str, module: str) -> bool:
@@ -292,8 +287,9 @@ def report(path: Path, arguments: argparse.Namespace) -> None:
         print(f"{case:10} is not installed")
     made = {found[case]["result"] for case in SAME if case in found}
     assert len(made) == 1, "the images differ"
+    memory = {case: round(one["megabytes"]) for case, one in found.items()}
     ratios = {case: round(one["seconds"] / found["plain"]["seconds"], 2) for case, one in found.items()}
-    print(f"\n{json.dumps({'events': arguments.events, 'ratios': ratios, 'megabytes': found['daxa']['megabytes']})}")
+    print(f"\n{json.dumps({'events': arguments.events, 'ratios': ratios, 'megabytes': memory})}")
 
 
 if __name__ == "__main__":

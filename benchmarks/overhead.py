@@ -139,7 +139,7 @@ def report(found: dict[str, dict[str, Cost]], starts: dict[str, Cost], count: in
         print(f"{way}: {1000 * (costs['first'].wall - costs['no-op'].wall) / count:.2f} ms per task beyond a no-op run")
     for name, cost in starts.items():
         ratio = cost.cpu / starts["python"].cpu
-        print(f"{name:15}{cost.cpu:9.3f} CPU s ({cost.wall:.3f} s){cost.peak / 1e6:8.0f} MB{ratio:8.1f} times Python")
+        print(f"{name:15}{cost.cpu:9.3f} CPU s ({cost.wall:.3f} s){ratio:8.1f} times Python")
     return {
         "benchmark": "overhead",
         "count": count,
