@@ -191,13 +191,15 @@ def start(log: Path) -> ForkServer:
 
 
 @contextmanager
-def share(environ: dict[str, str]) -> Iterator[None]:
+def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
     """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
 
     Parameters
     ----------
     environ
         The environment of what runs the stages, which is told for the time being.
+    modules
+        What is imported at once, beside what runs until a stage asks for workers.
     """
     if not hasattr(socket, "SO_PEERCRED"):
         yield
@@ -207,7 +209,10 @@ def share(environ: dict[str, str]) -> Iterator[None]:
         with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
             listener.bind(f"{place}/forks")
             listener.listen()
-            stack.callback(_start(Path(place) / "log", listener, environ, _paths(_library())).close)
+            server = _start(Path(place) / "log", listener, environ, _paths(_library()))
+        stack.callback(server.close)
+        if modules:
+            server.control.sendall(json.dumps(modules).encode())
         environ[_SHARED] = f"{place}/forks"
         stack.callback(environ.pop, _SHARED, None)
         yield
@@ -345,6 +350,9 @@ class _Server:
             text, files, _, _ = socket.recv_fds(peer, _LONGEST, 4)
         except OSError:
             text, files = b"", []
+        if text and not files:
+            _import(json.loads(text))
+            return
         if len(files) != 4:
             for file in files:
                 os.close(file)
@@ -362,10 +370,7 @@ class _Server:
         peer.close()
 
     def _fork(self, modules: Sequence[str], status: socket.socket, channel: int, lifeline: int, log: int) -> None:
-        for module in modules:
-            # The worker meets the same error, and has someone to tell.
-            with suppress(Exception):
-                importlib.import_module(module)
+        _import(modules)
         gc.freeze()
         bind, alone = bind_to_parent(), _has_one_thread()
         try:
@@ -417,6 +422,13 @@ class _Server:
                 code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
                 with suppress(OSError):
                     status.sendall(_NUMBER.pack(code))
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        # A worker meets the same error, and has someone to tell.
+        with suppress(Exception):
+            importlib.import_module(module)
 
 
 def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import read_parquet, write_parquet
+from daxa.parquet import plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -321,5 +321,15 @@ def _conform(path: Path, table: pa.Table) -> pa.Table:
 def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
 
-    table = pa.Table.from_pylist(values, schema=_schema().with_metadata(metadata))
+    schema = _schema().with_metadata(metadata)
+    *texts, lists = schema
+    files = [file for value in values for file in value["files"]]
+    ends = accumulate((len(value["files"]) for value in values), initial=0)
+    fields = list(lists.type.value_type)
+    columns = [plain_array([file[field.name] for file in files], field.type) for field in fields]
+    of_rows = pa.ListArray.from_arrays(
+        plain_array(list(ends), pa.int32()), pa.StructArray.from_arrays(columns, fields=fields), type=lists.type
+    )
+    rows = [plain_array([value[field.name] for value in values], field.type) for field in texts]
+    table = pa.table([*rows, of_rows], schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)

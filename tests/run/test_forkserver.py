@@ -56,6 +56,13 @@ def test_stages_have_their_workers_from_the_one_that_is_kept(tmp_path, keep):
     assert own == {first["parent"]}, "neither stage started another"
 
 
+def test_what_is_named_beforehand_is_imported_without_being_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv(SHARED, raising=False)
+    with share(os.environ, ["colorsys", "no_such_module"]):
+        found = told(tmp_path, Prepared(watched=("colorsys", "nntplib")))
+    assert found["imported"] == ["colorsys"]
+
+
 def test_what_is_kept_ends_with_who_keeps_it(tmp_path, monkeypatch):
     monkeypatch.delenv(SHARED, raising=False)
     with share(os.environ):

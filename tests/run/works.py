@@ -183,6 +183,7 @@ class Prepared:
     """Work that says what it imports, and tells of the process that it runs in."""
 
     needed: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
 
     def modules(self, task: Task) -> tuple[str, ...]:
         return self.needed
@@ -200,5 +201,8 @@ class Prepared:
             "language": os.environ.get("LANG"),
             "argv": command[3],
         }
-        found |= {"imported": [name for name in self.needed if name in sys.modules], "paths": sys.path}
+        found |= {
+            "imported": [name for name in (*self.needed, *self.watched) if name in sys.modules],
+            "paths": sys.path,
+        }
         (target / "process.json").write_text(json.dumps(found))
