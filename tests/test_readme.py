@@ -127,7 +127,12 @@ def test_the_readme_of_an_archive_is_right_at_every_release():
 
 @pytest.mark.journey
 def test_shell_and_python_make_the_same_archive(tmp_path, sky):
-    with Observatory(sky.root, sky.tables, sky.names) as observatory:
+    # One observation of each mission: what several are like, the demonstration shows.
+    tables = {
+        name: [row for row in rows if str(row.get("obsid")) not in {"0900000201", "90001"}]
+        for name, rows in sky.tables.items()
+    }
+    with Observatory(sky.root, tables, sky.names) as observatory:
         shell = Workbench.at(tmp_path / "shell", observatory.environ)
         follow(shell, typed(session_with("daxa init", "console")))
         python = Workbench.at(tmp_path / "python", observatory.environ)
