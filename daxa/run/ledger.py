@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import read_parquet, write_parquet
+from daxa.parquet import plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -330,5 +330,19 @@ def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None
 
     measures = any(_MEASURES in value for value in values)
     whole = [{_MEASURES: "", **value} for value in values] if measures else values
-    table = pa.Table.from_pylist(whole, schema=_schema(measures=measures).with_metadata(metadata))
+    schema = _schema(measures=measures).with_metadata(metadata)
+    files = [file for value in whole for file in value["files"]]
+    kind = schema.field("files").type
+    fields = list(kind.value_type)
+    columns = [plain_array([file[field.name] for file in files], field.type) for field in fields]
+    of_rows = pa.ListArray.from_arrays(
+        plain_array(list(accumulate((len(value["files"]) for value in whole), initial=0)), pa.int32()),
+        pa.StructArray.from_arrays(columns, fields=fields),
+        type=kind,
+    )
+    rows = [
+        of_rows if field.name == "files" else plain_array([value[field.name] for value in whole], field.type)
+        for field in schema
+    ]
+    table = pa.table(rows, schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)
