@@ -198,7 +198,7 @@ def test_lines_and_tables_that_dvc_needs_are_missed(archive):
     [
         ("[policy]", "[polcy]", "polcy", "did you mean policy?"),
         ("max_failed_stage", "max_faild_stage", "[policy] max_faild_stage", "did you mean max_failed_stage?"),
-        ("max_failed_stage = 1.0", "max_failed_stage = 7", "[policy] max_failed_stage", "less than or equal to 1"),
+        ("max_failed_stage = 1.0", "max_failed_stage = 7", "[policy] max_failed_stage", "must be from 0 to 1"),
         ("time_limit_s = 21600.0", "time_limit_s = 2006-05-27", "[run] time_limit_s", "date"),
         ("[missions.rosat]", "[missions.rosta]", "[missions.rosta]", "did you mean rosat?"),
         ("everything = true", "evrything = true", "[missions.xmm] evrything", "did you mean everything?"),
