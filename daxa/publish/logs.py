@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from daxa.publish.outputs import directory_digest, directory_listing, listed_fil
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
 
-__all__ = ["LogPlan", "keep_logs", "plan_logs"]
+__all__ = ["LogPlan", "keep_logs", "place_logs", "plan_logs", "unreleased_logs"]
 
 NAME = "logs.dvc"
 
@@ -87,6 +87,24 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
     size = sum(Path(name).lstat().st_size for name in names.values())
     text = f"outs:\n- md5: {whole}\n  size: {size}\n  nfiles: {len(files)}\n  hash: md5\n  path: {layout.logs.name}\n"
     (layout.root / NAME).write_text(text, encoding="utf-8")
+
+
+def unreleased_logs(layout: Layout, storage: Storage, digests: Digests) -> frozenset[str]:
+    """Paths, from the archive's root, of logs that are on this disk alone: runs wrote them since the last release."""
+    names = {f"{layout.logs.name}/{path}": f"{layout.logs}/{path}" for path in file_names(layout.logs)}
+    found, held = digests.many(names.values()), storage.names()
+    return frozenset(path for path, name in names.items() if found[name] not in held)
+
+
+def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str]) -> None:
+    """Copy logs from DVC's cache to where none stand: path from the archive's root to digest.
+
+    DVC itself puts no directory in its place in which files stand that it does not know.
+    """
+    for path, digest in wanted.items():
+        target = layout.root / path
+        if not os.path.lexists(target) and place_object(storage.cached(digest), target, digest, durable=False):
+            target.chmod(0o644)
 
 
 def _wanted(state: State) -> Iterable[str]:

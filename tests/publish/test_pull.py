@@ -82,6 +82,29 @@ def test_parts_by_observation_and_mission(clone, known):
             pull_data(clone.layout, **options)
 
 
+def test_logs_of_runs_since_the_release_are_left_alone_and_the_rest_comes(clone, known, capsys, monkeypatch):
+    new, changed = clone.layout.log("xmm", "clean", "0000000007"), clone.layout.log("xmm", "clean", FIRST)
+    for log in (new, changed):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("of a run of my own\n")
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull"]) == 0
+    assert "2 logs of runs that no release holds are left as they are" in capsys.readouterr().err
+    assert {new.read_text(), changed.read_text()} == {"of a run of my own\n"}
+    other = clone.layout.log("xmm", "clean", THIRD)
+    assert other.read_text() == f"xmm clean {THIRD} \n"
+    other.write_text("of a later run\n")
+    report = pull_data(clone.layout, force=True)
+    assert (report.ok, report.fetched, report.unreleased_logs) == (True, 0, 3)
+    assert other.read_text() == "of a later run\n"
+    assert {(found.path, found.what) for found in verify_archive(clone.layout).problems} == set()
+    new.unlink()
+    for log in (changed, other):
+        log.unlink()
+    assert pull_data(clone.layout).unreleased_logs == 0
+    assert verify_archive(clone.layout, "v1.0.0").problems == ()
+
+
 def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released, known):
     lost = f"data/xmm/clean/{FIRST}/manifest.json"
     wrong = f"data/xmm/images/{THIRD}/manifest.json"
