@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daxa.archive.config import ArchiveConfig, effective_parameters, judge_config, judge_tables, read_content
+from daxa.archive.config import (
+    FETCH_SOFTWARE,
+    ArchiveConfig,
+    Locked,
+    effective_parameters,
+    judge_config,
+    judge_software,
+    judge_tables,
+    read_content,
+)
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.backends import find_backend
@@ -16,7 +25,7 @@ from daxa.missions import find_mission
 from daxa.naming import did_you_mean, nearest
 from daxa.selection.store import read_columns
 
-__all__ = ["check_parameters", "checked_files", "find_problems"]
+__all__ = ["check_parameters", "check_versions", "checked_files", "find_problems", "provided_software"]
 
 _MOST_COMPARED = 20
 
@@ -24,7 +33,7 @@ Tables = dict[str, dict[str, Any]]
 
 
 def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
-    """Refuse params files that cannot be used as they are written.
+    """Refuse params files, and a ``software.toml``, that cannot be used as they are written.
 
     It takes milliseconds, however many observations there are, so that every stage begins with it.
 
@@ -35,11 +44,37 @@ def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
         selected, a missing file, or one for a mission that the archive does not hold.  The message names file,
         table and key of the first few.
     """
-    refuse([*_params_problems(layout, config)])
+    refuse([*_params_problems(layout, config), *judge_software(layout, config.missions)[1]])
+
+
+def check_versions(layout: Layout, missions: Iterable[str]) -> None:
+    """Refuse to carry out steps of these missions that are locked to other software than what is here.
+
+    Raises
+    ------
+    ConfigError
+        ``software.toml`` names a backend or a version that this daxa cannot carry out.
+    """
+    locked, problems = judge_software(layout)
+    refuse(problems or [*_version_problems(layout, locked, set(missions))])
+
+
+def provided_software(step: str) -> Locked:
+    """What this daxa would carry out a step with; its version is '' where it has nothing.
+
+    Examples
+    --------
+    >>> provided_software("fetch")
+    Locked(backend='daxa', version='1')
+    """
+    if step == STEPS[0]:
+        return FETCH_SOFTWARE
+    backend = find_backend("native")
+    return Locked(backend.name, backend.version(step))
 
 
 def find_problems(layout: Layout) -> list[Problem]:
-    """Everything that is wrong with ``daxa.toml`` and ``params/*.toml``, in the order of the files.
+    """Everything wrong with ``daxa.toml``, ``params/*.toml`` and ``software.toml``, in the order of the files.
 
     Raises
     ------
@@ -54,12 +89,14 @@ def find_problems(layout: Layout) -> list[Problem]:
         known = [name for name in _params_files(layout) if _is_mission(name)]
         return problems + [problem for name in known for problem in _mission_problems(layout, name)]
     problems += _criteria_problems(layout, config)
-    return [*problems, *_params_problems(layout, config)]
+    locked, unusable = judge_software(layout, config.missions)
+    versions = _version_problems(layout, locked, set(config.missions))
+    return [*problems, *_params_problems(layout, config), *unusable, *versions]
 
 
 def checked_files(layout: Layout) -> list[Path]:
     """The files that `find_problems` looks at, with their whole paths."""
-    return [layout.config, *_params_files(layout).values()]
+    return [layout.config, *_params_files(layout).values(), layout.software]
 
 
 def _params_files(layout: Layout) -> dict[str, Path]:
@@ -178,6 +215,22 @@ class _Chosen:
         if self._compared > _MOST_COMPARED:
             return ""
         return nearest(obs_id, self._read())
+
+
+def _version_problems(
+    layout: Layout, locked: Mapping[tuple[str, str], Locked], missions: Collection[str]
+) -> Iterator[Problem]:
+    for (mission, step), wanted in locked.items():
+        here = provided_software(step)
+        if mission in missions and wanted != here:
+            yield Problem(
+                layout.software,
+                table_name(mission, step),
+                "backend" if wanted.backend != here.backend else "version",
+                f"it is locked to {wanted.backend} {wanted.version}, and this daxa has {here.backend} {here.version}",
+                "install the daxa that made the archive, or enter what this one has, to process anew",
+                "software",
+            )
 
 
 def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
 from pathlib import Path
@@ -38,6 +38,7 @@ __all__ = [
     "RunLimits",
     "effective_parameters",
     "judge_config",
+    "judge_software",
     "judge_tables",
     "load_config",
     "load_parameters",
@@ -109,8 +110,8 @@ class ArchiveConfig:
 class Locked:
     """The software that a step is locked to."""
 
-    backend: str
-    version: str
+    backend: str = field(metadata=a_text())
+    version: str = field(metadata=a_text())
 
 
 FETCH_SOFTWARE = Locked("daxa", "1")
@@ -256,19 +257,62 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
 
 
 def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
-    """Read ``software.toml``: (mission, step) to what it is locked to."""
-    locked = {}
-    for mission, steps in _read(layout.software).items():
-        for step, entry in steps.items():
-            try:
-                locked[mission, step] = Locked(backend=str(entry["backend"]), version=str(entry["version"]))
-            except (KeyError, TypeError):
-                raise ConfigError(
-                    "invalid",
-                    f"{layout.software}: [{mission}.{step}] lacks backend or version",
-                    remedy="restore software.toml with `git checkout software.toml`",
-                ) from None
+    """Read ``software.toml``: (mission, step) to what it is locked to.
+
+    Raises
+    ------
+    ConfigError
+        It is absent, or cannot be used.
+    """
+    locked, problems = judge_software(layout)
+    refuse(problems)
     return locked
+
+
+def judge_software(
+    layout: Layout, missions: Collection[str] | None = None
+) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
+    """What every (mission, step) is locked to, as far as it can be used, and what is wrong with the file.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    missions
+        Those that it holds: each must be there with every step, and no other one.
+    """
+    path = layout.software
+    content, problems = read_content(path)
+    if content is None:
+        return {}, problems
+    tables, problems = read_tables(content, path)
+    locked: dict[tuple[str, str], Locked] = {}
+    for mission, steps in (tables or {}).items():
+        if missions is not None and mission not in missions:
+            message = f"the archive holds no mission called {mission[:100]!r}{did_you_mean(mission, missions)}"
+            remedy = f"correct or remove it; daxa.toml has the missions {', '.join(missions)}"
+            problems.append(Problem(path, table_name(mission), "", message, remedy, "mission"))
+        elif not isinstance(steps, dict):
+            message = "it is not a table of steps"
+            problems.append(Problem(path, "", mission, message, f"write it as [{mission}.clean]", "invalid"))
+        else:
+            for step, entry in steps.items():
+                found, wrong = _judge_lock(path, mission, step, entry)
+                problems += wrong
+                locked |= {(mission, step): found} if found else {}
+    told = {problem.table for problem in problems}
+    for table in [table_name(mission, step) for mission in missions or () for step in STEPS if tables is not None]:
+        if table not in told and table not in {table_name(*key) for key in locked}:
+            remedy = "restore software.toml with `git checkout software.toml`"
+            problems.append(Problem(path, table, "", "the table is missing", remedy, "no-lock"))
+    return locked, problems
+
+
+def _judge_lock(path: Path, mission: str, step: str, entry: object) -> tuple[Locked | None, list[Problem]]:
+    if step not in STEPS:
+        message = f"there is no step {step[:100]!r}{did_you_mean(step, STEPS)}"
+        return None, [Problem(path, table_name(mission, step), "", message, f"use {', '.join(STEPS)}", "unknown-step")]
+    return judge_table(Locked, entry, path, (mission, step))
 
 
 def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.address import storage_address
-from daxa.archive.config import FETCH_SOFTWARE, Creator, Locked
+from daxa.archive.check import provided_software
+from daxa.archive.config import Creator, Locked
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
-from daxa.backends import find_backend
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DaxaError, NotPossible, StorageError
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
@@ -225,13 +225,10 @@ def mission_answers(selection: Selection) -> MissionAnswers:
 
 
 def _provided(spec: MissionSpec, step: str) -> Locked:
-    if step == "fetch":
-        return FETCH_SOFTWARE
-    backend = find_backend("native")
-    version = backend.version(step)
-    if not version:
+    found = provided_software(step)
+    if not found.version:
         raise ConfigError("no-backend", f"nothing can do {step} for {spec.title}", remedy="choose another mission")
-    return Locked(backend.name, version)
+    return found
 
 
 def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:

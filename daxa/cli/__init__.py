@@ -22,7 +22,7 @@ VERBS = {
     "init": (GROUPS[0], "choose observations and generate an archive"),
     "select": (GROUPS[0], "choose an archive's observations anew, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
-    "check": (GROUPS[0], "whether daxa.toml and params/*.toml can be used as they are written"),
+    "check": (GROUPS[0], "whether daxa.toml, params/*.toml and software.toml can be used as they are"),
     "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
     "status": (GROUPS[1], "what is done, failed and still to do"),
     "logs": (GROUPS[1], "what was written while an observation was worked on"),
