@@ -179,10 +179,7 @@ def _sizes(storage: Storage, digests: Collection[str]) -> dict[str, int]:
 
 def _replace(storage: Storage, remote: Remote, digest: str, path: str) -> None:
     target = object_path(remote, digest)
-    if target is not None:
-        if not place_object(storage.cached(digest), target, digest):
-            raise _damaged(remote, {digest: path})
-    else:
+    if target is None or target.is_dir() or not place_object(storage.cached(digest), target, digest):
         raise _damaged(remote, {digest: path})
 
 

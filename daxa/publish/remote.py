@@ -256,8 +256,9 @@ def _scan(directory: Path) -> dict[str, tuple[float, float] | None]:
     try:
         for first in os.scandir(directory) if directory.is_dir() else ():
             for entry in os.scandir(first.path) if first.is_dir() else ():
-                if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}") and entry.is_file():
-                    size = float(entry.stat().st_size)
+                if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}"):
+                    # What is no file is there too, and wrong: DVC would wait for ever for the writer of a pipe.
+                    size = float(entry.stat().st_size) if entry.is_file(follow_symlinks=False) else -1.0
                     found[first.name + entry.name] = (size, size)
     except OSError as error:
         raise StorageError(
