@@ -12,7 +12,7 @@ from pathlib import Path
 from daxa.archive.layout import STEPS, Layout
 from daxa.run.task import LedgerRow, ProductFile
 
-__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory", "file_names"]
+__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory", "file_names", "strange_names"]
 
 _THREADS = 2 * (os.cpu_count() or 1)
 _AT_ONCE = 64
@@ -133,6 +133,11 @@ def check_places(layout: Layout, missions: Collection[str]) -> list[Problem]:
 def file_names(directory: Path) -> list[str]:
     """Relative paths of all regular files below a directory, sorted."""
     return sorted(path for path, kind in _walk(directory) if kind == "file")
+
+
+def strange_names(directory: Path) -> list[str]:
+    """Relative paths of everything below a directory that is neither a regular file nor a directory, sorted."""
+    return sorted(path for path, kind in _walk(directory) if kind != "file")
 
 
 def digest_directory(directory: Path) -> dict[str, str]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import git
+from daxa.archive.gate import check_plain
 from daxa.archive.layout import Layout
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object, read_md5
-from daxa.publish.files import file_names
+from daxa.publish.files import file_names, strange_names
 from daxa.publish.outputs import directory_digest, directory_listing, listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
@@ -66,6 +67,8 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
         Something in ``logs/`` has a name that no log has.
     StorageError
         The cache cannot be written.
+    UntrustedArchive
+        A link, pipe or device stands where a log must be.
     """
     for path, source in plan.restore:
         target = layout.logs / path
@@ -73,6 +76,8 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
         target.write_bytes(source.read_bytes())
     if not layout.logs.is_dir():
         return
+    for name in strange_names(layout.logs):
+        check_plain(layout.logs / name, "a file")
     names = {path: f"{layout.logs}/{path}" for path in file_names(layout.logs)}
     found = digests.many(names.values())
     files = {path: found[name] for path, name in names.items()}
@@ -122,5 +127,9 @@ def _present(layout: Layout, state: State) -> set[str]:
         for step in done.ledgers:
             directory = layout.log(mission, step, "any").parent
             if directory.is_dir():
-                found |= {f"{mission}/{step}/{entry.name}" for entry in os.scandir(directory) if entry.is_file()}
+                found |= {
+                    f"{mission}/{step}/{entry.name}"
+                    for entry in os.scandir(directory)
+                    if entry.is_file(follow_symlinks=False)
+                }
     return found

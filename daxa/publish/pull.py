@@ -19,6 +19,7 @@ from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.naming import number_of
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.logs import place_logs, unreleased_logs
@@ -218,13 +219,15 @@ def _plan(
     files: dict[str, str] = {}
     target: dict[str, str] = {}
     unlisted: list[str] = []
+    # What a listing that is nowhere would have named of them, nobody can say: all of it is missing.
+    asked = [[name] for name in _asked_of(layout, missions, obs_ids)]
     for out, digest in shared_digests(pipeline or b"", lock or b"", logs).items():
         if not digest.endswith(".dir"):
             files[out], target[out] = digest, out
             continue
         listing = find_listing(layout, digest, out, storage, remote)
         if listing is None:
-            if not (missions or obs_ids) or out.split("/")[1:2] in [[name] for name in missions or [""]]:
+            if not asked or out == layout.logs.name or out.split("/")[1:2] in asked:
                 unlisted.append(out)
             continue
         for relative, one in listed_files(listing, out).items():
@@ -233,6 +236,12 @@ def _plan(
                 files[path], target[path] = one, whole
         place_object(listing, storage.cached(digest), digest)
     return _Wanted(files, target, tuple(unlisted))
+
+
+def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str]) -> list[str]:
+    """Missions of which something was asked for; none where all of the archive was."""
+    chosen = missions or (load_config(layout).missions if obs_ids else ())
+    return [name for name in chosen if not obs_ids or not read_observations(layout, name).keys().isdisjoint(obs_ids)]
 
 
 def _without(wanted: _Wanted, own: Collection[str], logs: str) -> _Wanted:
@@ -271,6 +280,8 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
     differing = [path for path, digest in wanted.files.items() if here.get(names[path], digest) != digest]
     held = storage.names()
     changed = [path for path in differing if here[names[path]] not in held]
+    for path in changed:
+        check_plain(layout.root / path, "a file")
     if changed and not force:
         raise ArchiveError(
             "changed-data",
@@ -349,9 +360,9 @@ def missing_error(report: PullReport) -> DataError:
     if directory is not None and not directory.is_dir():
         parts.append("there is no such directory on this machine")
     if report.missing:
-        parts.append(f"{len(report.missing)} are missing on it, such as {report.missing[0]}")
+        parts.append(f"it lacks {number_of(len(report.missing), 'path')}, such as {report.missing[0]}")
     if report.wrong:
-        parts.append(f"{len(report.wrong)} are not what they should be, such as {report.wrong[0]}")
+        parts.append(f"{number_of(len(report.wrong), 'file')} should be otherwise, such as {report.wrong[0]}")
     return DataError(
         "remote-incomplete",
         f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",

@@ -174,7 +174,7 @@ def verify_remote(
     storage = find_storage(layout.root, remote)
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
-        needed = needed_at(layout, commit, storage, there)
+        needed = needed_at(layout, tag, storage, there)
         present = list_objects(layout.root, there)
         chosen = [digest for digest in part.choose(needed) if digest in present]
         wanted = {digest: needed[digest] for digest in chosen}
