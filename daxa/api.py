@@ -177,12 +177,14 @@ class Archive:
         """
         from daxa.archive.check import check_parameters, check_versions
         from daxa.archive.pipeline import run_pipeline
+        from daxa.stages.status import outcomes_of, read_status
 
         enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
         check_versions(self.layout, named_missions(config, missions) or config.missions)
-        altered = {one.mission for one in self.status() if one.status == "altered" and one.step == STEPS[0]}
+        fetched = read_status(self.layout, config, steps=STEPS[:1])
+        altered = {one.mission for one in outcomes_of(fetched) if one.status == "altered"}
         run_pipeline(self.layout, config, named_missions(config, missions), altered=sorted(altered))
         return self.status()
 
