@@ -6,7 +6,7 @@ VENV ?= .venv
 DIR ?= demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test random kills
+.PHONY: demo test random kills validation
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -27,6 +27,10 @@ kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/run/test_interruption.py
 
+# What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
+validation: $(VENV)/.benchmarks
+	$(BIN)/python -m benchmarks.validation --only "$(ONLY)"
+
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"daxa needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}: name another with `make PYTHON=...`" if v < (3, 11) else 0)'
 	@command -v git >/dev/null || { echo "daxa needs Git: install it first"; exit 1; }
@@ -40,4 +44,8 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 
 $(VENV)/.tools: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/.benchmarks: $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --group benchmark
 	touch $@

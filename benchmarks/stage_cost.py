@@ -74,7 +74,7 @@ def write_archive(root: Path, count: int) -> Layout:
     """An archive of XMM observations whose files are said to have been fetched."""
     layout = Layout(root)
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
     )
     answers = MissionAnswers(find_mission("xmm"), {"target": ["everything"]}, software)
     for path, content in render("large", [answers]).items():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.gate import check_archive, enter_archive
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.named import (
     named_missions,
 )
@@ -68,6 +68,7 @@ class Archive:
         title: str = "",
         creators: str | Creator | Sequence[str | Creator] = (),
         remote: str | PathLike[str] = "",
+        steps: str | Sequence[str] = (),
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
 
@@ -84,6 +85,8 @@ class Archive:
             Who made it, one or several: names, or `daxa.archive.config.Creator`.
         remote
             Address of the storage that the data are shared through.
+        steps
+            Steps of installed plug-ins, to be done beside daxa's own.
 
         Raises
         ------
@@ -95,7 +98,9 @@ class Archive:
         chosen = [_with_conditions(mission) for mission in several(missions)]
         people = [creators] if isinstance(creators, Creator) else several(creators)
         people = [Creator(name=one) if isinstance(one, str) else one for one in people]
-        layout = create_archive(Path(directory), chosen, title=title, creators=people, remote=fspath(remote))
+        layout = create_archive(
+            Path(directory), chosen, title=title, creators=people, remote=fspath(remote), steps=several(steps)
+        )
         return cls(layout.root)
 
     @property
@@ -158,6 +163,13 @@ class Archive:
         enter_archive(self.layout)
         return plan.apply()
 
+    def add_steps(self, *names: str) -> str:
+        """Add steps of installed plug-ins and commit that; see `daxa.archive.extend.add_steps`."""
+        from daxa.archive.extend import add_steps
+
+        enter_archive(self.layout)
+        return add_steps(self.layout, names)
+
     def run(self, missions: Names = ()) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status.
 
@@ -176,16 +188,14 @@ class Archive:
             A stage stopped.
         """
         from daxa.archive.check import check_parameters, check_versions
-        from daxa.archive.pipeline import run_pipeline
-        from daxa.stages.status import outcomes_of, read_status
+        from daxa.archive.pipeline import run_pipeline, unseen_stages
 
         enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
-        check_versions(self.layout, named_missions(config, missions) or config.missions)
-        fetched = read_status(self.layout, config, steps=STEPS[:1])
-        altered = {one.mission for one in outcomes_of(fetched) if one.status == "altered"}
-        run_pipeline(self.layout, config, named_missions(config, missions), altered=sorted(altered))
+        check_versions(self.layout, config, named_missions(config, missions))
+        unseen = unseen_stages(config, self.status())
+        run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
         return self.status()
 
     def status(self) -> list[Outcome]:
@@ -374,10 +384,10 @@ class Archive:
         """For notebooks: what is done of each mission, read from the ledgers."""
         import html
 
-        heads = "".join(f"<th>{name}</th>" for name in ("mission", "observations", *STEPS))
+        heads = "".join(f"<th>{name}</th>" for name in ("mission", "observations", *self.config.steps))
         lines = "".join(
             f"<tr><td>{html.escape(mission)}</td><td>{len(history.selected_ids(self.layout, mission))}</td>{cells}</tr>"
-            for mission, cells in _cells(self.status(), list(self.config.missions)).items()
+            for mission, cells in _cells(self.status(), self.config).items()
         )
         return (
             f"<p>Archive <b>{html.escape(self.config.name)}</b> in {html.escape(str(self.root))}</p>"
@@ -412,13 +422,13 @@ def _with_conditions(mission: object) -> Mission:
     return mission
 
 
-def _cells(outcomes: Sequence[Outcome], missions: Sequence[str]) -> dict[str, str]:
+def _cells(outcomes: Sequence[Outcome], config: ArchiveConfig) -> dict[str, str]:
     """Mission to table cells, one per step, that count what is done and what failed."""
     counts = Counter((outcome.mission, outcome.step, outcome.status) for outcome in outcomes)
     cells = {}
-    for mission in missions:
+    for mission in config.missions:
         texts = []
-        for step in STEPS:
+        for step in config.steps:
             failed = counts[mission, step, "failed"]
             texts.append(f"{counts[mission, step, 'done']} done" + (f", {failed} failed" if failed else ""))
         cells[mission] = "".join(f"<td>{text}</td>" for text in texts)

@@ -8,15 +8,17 @@ may influence what a product contains.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
+from daxa.addresses import SERVICES, check_address, read_mirrors
 from daxa.errors import ConfigError, DataError
 from daxa.files import parse_toml
 
-__all__ = ["Settings", "has_home", "load_settings", "stand_in_home"]
+__all__ = ["Settings", "has_home", "is_address", "load_settings", "stand_in_home"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Settings:
         appended) and the root of its file tree.
     xsa_tap
         TAP service of ESA's XMM-Newton Science Archive.
-    sesame
-        The CDS name resolver.
+    sesame, simbad_tap, ned
+        The resolvers of names: CDS Sesame, Simbad's TAP service and NED.
     prefer_service
         Which service is asked first (``heasarc`` or ``xsa``) for a table that several hold.
     store
@@ -50,6 +52,12 @@ class Settings:
         Seconds that a whole answer may take (unless given, five times `read_timeout`, but no more
         than the larger of twice it and two minutes), and the bytes per second that it must
         bring on average to take longer.
+    mirrors
+        A mission, or '' for every mission, and the mirrors of its files as `daxa.addresses.read_mirrors`
+        takes them; set as ``mirrors_<mission>`` or ``mirrors``.
+    taps
+        The name of a service that a mission declares, and the address of its TAP service; set as
+        ``tap_<service>``.
 
     Examples
     --------
@@ -57,11 +65,13 @@ class Settings:
     3
     """
 
-    heasarc_tap: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/tap"
-    heasarc_datalink: str = "https://heasarc.gsfc.nasa.gov/xamin/vo/datalink"
-    heasarc_tree: str = "https://heasarc.gsfc.nasa.gov/FTP"
-    xsa_tap: str = "https://nxsa.esac.esa.int/tap-server/tap"
-    sesame: str = "https://cds.unistra.fr/cgi-bin/nph-sesame/"
+    heasarc_tap: str = SERVICES["heasarc_tap"]
+    heasarc_datalink: str = SERVICES["heasarc_datalink"]
+    heasarc_tree: str = SERVICES["heasarc_tree"]
+    xsa_tap: str = SERVICES["xsa_tap"]
+    sesame: str = SERVICES["sesame"]
+    simbad_tap: str = SERVICES["simbad_tap"]
+    ned: str = SERVICES["ned"]
     prefer_service: str = "heasarc"
     store: Path = Path()
     cache: Path = Path()
@@ -72,6 +82,20 @@ class Settings:
     read_timeout: float = 60.0
     answer_timeout: float = 0.0
     minimum_rate: float = 10_000.0
+    mirrors: tuple[tuple[str, str], ...] = ()
+    taps: tuple[tuple[str, str], ...] = ()
+
+    def address(self, name: str) -> str:
+        """What the setting of an address is, as text; '' where it is not set.
+
+        Examples
+        --------
+        >>> Settings(mirrors=(("xmm", "https://m.example"),)).address("mirrors_xmm")
+        'https://m.example'
+        """
+        if found := _family(name):
+            return dict(getattr(self, found[0])).get(found[1], "")
+        return getattr(self, name, "") if name in SERVICES else ""
 
     @property
     def answer_seconds(self) -> float:
@@ -86,7 +110,10 @@ class Settings:
 
 
 _STAND_IN = "_DAXA_HOME"
-_ADDRESSES = ("heasarc_tap", "heasarc_datalink", "heasarc_tree", "xsa_tap", "sesame")
+_FAMILIES = {
+    "mirrors": re.compile(r"mirrors(?:_([a-z][a-z0-9_]{0,30}))?"),
+    "taps": re.compile(r"tap_([a-z][a-z0-9_]{0,30})"),
+}
 _SERVICES = ("heasarc", "xsa")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -118,11 +145,21 @@ def load_settings(
     merged: dict[str, object] = {}
     if user_file is not None:
         merged |= _read_user_file(Path(user_file or environ.get("DAXA_CONFIG") or _default_user_file()))
-    merged |= {name: (archive or {})[name] for name in _ADDRESSES if name in (archive or {})}
-    for field in fields(Settings):
-        if value := environ.get(f"DAXA_{field.name.upper()}"):
-            merged[field.name] = value
-    checked = {name: _convert(name, value) for name, value in merged.items()}
+    own = {name: value for name, value in (archive or {}).items() if is_address(name)}
+    for name, value in own.items():
+        _convert(name, value, files=False)  # no archive leads to files of this machine
+    merged |= own
+    known = {field.name for field in fields(Settings)} - set(_FAMILIES)
+    given = {key.removeprefix("DAXA_").lower(): value for key, value in environ.items() if key.startswith("DAXA_")}
+    merged |= {name: value for name, value in given.items() if value and (name in known or _family(name))}
+    checked: dict[str, Any] = {name: _convert(name, value) for name, value in merged.items() if not _family(name)}
+    for kind in _FAMILIES:
+        named = (
+            (found[1], _convert(name, value))
+            for name, value in merged.items()
+            if (found := _family(name)) and found[0] == kind
+        )
+        checked[kind] = tuple(sorted(named))
     if "store" not in checked:
         checked["store"] = _default_store()
     if "cache" not in checked:
@@ -131,17 +168,38 @@ def load_settings(
     return Settings(**checked)
 
 
-def _convert(name: str, value: object):
-    kinds = {field.name: field.type for field in fields(Settings)}
-    if name not in kinds:
+def is_address(name: str) -> bool:
+    """Whether a setting is an address, which an archive may set as well.
+
+    Examples
+    --------
+    >>> [is_address(name) for name in ("heasarc_tree", "mirrors_xmm", "tap_lobster", "workers")]
+    [True, True, True, False]
+    """
+    return name in SERVICES or _family(name) is not None
+
+
+def _family(name: str) -> tuple[str, str] | None:
+    """The field that holds a setting of which there is one for each mission or service, and for which it is."""
+    for field, pattern in _FAMILIES.items():
+        if found := pattern.fullmatch(name):
+            return field, found[1] or ""
+    return None
+
+
+def _convert(name: str, value: object, *, files: bool = True) -> Any:
+    kinds = {field.name: field.type for field in fields(Settings) if field.name not in _FAMILIES}
+    if name not in kinds and not _family(name):
         raise ConfigError(
             "unknown-setting",
             f"there is no setting called {name!r}",
-            remedy=f"use one of {', '.join(sorted(kinds))}",
+            remedy=f"use one of {', '.join(sorted(kinds))}, mirrors, mirrors_<mission> or tap_<service>",
         )
     try:
-        if name in _ADDRESSES:
-            return _address(str(value))
+        if family := _family(name):
+            return _mirrors(str(value), files=files) if family[0] == "mirrors" else check_address(str(value))
+        if name in SERVICES:
+            return check_address(str(value))
         if kinds[name] == "Path":
             return _directory(name, str(value))
         if kinds[name] == "bool":
@@ -173,11 +231,9 @@ def _switch(value: str) -> bool:
     return _SWITCH[word]
 
 
-def _address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise ValueError(value)
-    return value if value.endswith("nph-sesame/") else value.rstrip("/")
+def _mirrors(value: str, *, files: bool) -> str:
+    read_mirrors(value, files=files)
+    return " ".join(value.split())
 
 
 def _read_user_file(path: Path) -> dict[str, object]:

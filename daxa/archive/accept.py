@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import dvc, git
-from daxa.archive.config import load_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import load_config, steps_of
+from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, DataError, StorageError
 from daxa.files import open_plain, parse_json, read_plain, sync
 from daxa.run.task import canonical
@@ -227,8 +227,9 @@ def _stages_held_off(layout: Layout) -> Iterator[None]:
 
     with ExitStack() as held:
         held.enter_context(dvc.held_off(layout.root))
-        for mission in load_config(layout).missions:
-            for step in STEPS:
+        config = load_config(layout)
+        for mission in config.missions:
+            for step in (step.name for step in steps_of(config)):
                 try:
                     held.enter_context(FileLock(layout.places(mission, step).lock, timeout=0))
                 except Timeout:

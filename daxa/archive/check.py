@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,23 @@ from daxa.archive.config import (
     Locked,
     effective_parameters,
     judge_config,
-    judge_software,
     judge_tables,
     read_content,
+    steps_of,
 )
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.software import judge_software
+from daxa.archive.template import reads_fetched
 from daxa.backends import find_backend
+from daxa.backends.own import BACKEND, FETCH, FETCH_BACKEND
+from daxa.backends.protocol import check_tables
+from daxa.backends.registry import backend_of_step
 from daxa.backends.schema import Fault
-from daxa.errors import CriteriaError, DataError
+from daxa.errors import ConfigError, CriteriaError, DataError
 from daxa.missions import find_mission
 from daxa.naming import did_you_mean, nearest
+from daxa.run.steps import OWN_STEPS, Step
 from daxa.selection.store import read_columns
 
 __all__ = ["check_parameters", "check_versions", "checked_files", "find_problems", "provided_software"]
@@ -44,33 +50,36 @@ def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
         selected, a missing file, or one for a mission that the archive does not hold.  The message names file,
         table and key of the first few.
     """
-    refuse([*_params_problems(layout, config), *judge_software(layout, config.missions)[1]])
+    refuse([*_params_problems(layout, config), *_judged_software(layout, config)[1]])
 
 
-def check_versions(layout: Layout, missions: Iterable[str]) -> None:
-    """Refuse to carry out steps of these missions that are locked to other software than what is here.
+def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
+    """Refuse to carry out steps of these missions, or of all, that are locked to other software than is here.
 
     Raises
     ------
     ConfigError
-        ``software.toml`` names a backend or a version that this daxa cannot carry out.
+        ``software.toml`` names a backend or a version that this daxa does not have.
     """
-    locked, problems = judge_software(layout)
-    refuse(problems or [*_version_problems(layout, locked, set(missions))])
+    locked, problems = _judged_software(layout, config)
+    refuse(problems or [*_version_problems(layout, config, locked, missions)])
 
 
-def provided_software(step: str) -> Locked:
-    """What this daxa would carry out a step with; its version is '' where it has nothing.
+def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[Step]) -> Locked:
+    """What would carry out a step; its version is '' where nothing that is installed can.
 
     Examples
     --------
-    >>> provided_software("fetch")
+    >>> provided_software("xmm", {}, OWN_STEPS[0], OWN_STEPS)
     Locked(backend='daxa', version='1')
     """
-    if step == STEPS[0]:
+    if step.fetches:
         return FETCH_SOFTWARE
-    backend = find_backend("native")
-    return Locked(backend.name, backend.version(step))
+    name = backend_of_step(tables, step, steps)
+    try:
+        return Locked(name, find_backend(name).version(mission, step.name))
+    except ConfigError:
+        return Locked(name, "")
 
 
 def find_problems(layout: Layout) -> list[Problem]:
@@ -87,10 +96,10 @@ def find_problems(layout: Layout) -> list[Problem]:
     if config is None:
         # Which missions there should be is not known; the files that are there can be judged all the same.
         known = [name for name in _params_files(layout) if _is_mission(name)]
-        return problems + [problem for name in known for problem in _mission_problems(layout, name)]
+        return problems + [problem for name in known for problem in _mission_problems(layout, name, OWN_STEPS)]
     problems += _criteria_problems(layout, config)
-    locked, unusable = judge_software(layout, config.missions)
-    versions = _version_problems(layout, locked, set(config.missions))
+    locked, unusable = _judged_software(layout, config)
+    versions = _version_problems(layout, config, locked)
     return [*problems, *_params_problems(layout, config), *unusable, *versions]
 
 
@@ -120,56 +129,93 @@ def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]
             remedy = f"rename or remove {path.name}; daxa.toml has the missions {', '.join(config.missions)}"
             yield Problem(path, "", "", message, remedy, "mission")
     for mission in config.missions:
-        yield from _mission_problems(layout, mission)
+        yield from _mission_problems(layout, mission, steps_of(config))
 
 
-def _mission_problems(layout: Layout, mission: str) -> Iterator[Problem]:
-    tables, problems = judge_tables(layout, mission)
+def _mission_problems(layout: Layout, mission: str, steps: Sequence[Step]) -> Iterator[Problem]:
+    tables, problems = judge_tables(layout, mission, [step.name for step in steps])
     told = {(problem.table, problem.key) for problem in problems}
     yield from problems
-    for problem in _content_problems(layout, mission, tables):
+    for problem in _content_problems(layout, mission, tables, steps):
         # A date or nan is one problem, although no parameter may be one either.
         if (problem.table, problem.key) not in told:
             yield problem
 
 
-def _content_problems(layout: Layout, mission: str, tables: Tables) -> Iterator[Problem]:
+def _content_problems(layout: Layout, mission: str, tables: Tables, steps: Sequence[Step]) -> Iterator[Problem]:
     if not tables:
         return
     path = layout.params(mission)
-    yield from _misplaced(tables, path)
+    yield from _misplaced(tables, path, steps)
+    backends = yield from _backends(mission, tables, path, steps)
     overridden = {obs_id for table in tables.values() for obs_id in table.get("obs", {})}
     chosen = _Chosen(layout, mission)
-    of_all = _faults(mission, tables, "", chosen.instruments(overridden))
+    of_all = _faults(mission, tables, "", chosen.instruments(overridden), backends)
     yield from (_problem(path, fault, table_name(fault.step)) for fault in of_all)
     seen = {(fault.step, fault.key, fault.message) for fault in of_all}
     for obs_id in sorted(overridden):
-        for fault in _faults(mission, tables, obs_id, chosen.instruments_of(obs_id)):
+        for fault in _faults(mission, tables, obs_id, chosen.instruments_of(obs_id), backends):
             own = fault.key in tables.get(fault.step, {}).get("obs", {}).get(obs_id, {})
             if own or (fault.step, fault.key, fault.message) not in seen:
                 place = table_name(fault.step, "obs", obs_id) if own else table_name(fault.step)
                 yield _problem(path, fault, place, "" if own else f" ({obs_id})")
         if not chosen.holds(obs_id):
-            for step in (step for step in STEPS if obs_id in tables.get(step, {}).get("obs", {})):
+            for step in (step.name for step in steps if obs_id in tables.get(step.name, {}).get("obs", {})):
                 yield _not_selected(path, step, obs_id, chosen.nearest(obs_id))
 
 
-def _misplaced(tables: Tables, path: Path) -> Iterator[Problem]:
-    """A backend is chosen once for a mission, and its line must stand there: DVC follows it by name."""
-    events = tables.get("events", {})
-    if "events" in tables and "backend" not in events:
-        yield Problem(path, "events", "backend", "it is missing", 'write backend = "native"', "bad-parameter")
-    for obs_id, values in events.get("obs", {}).items():
-        if "backend" in values:
-            where = table_name("events", "obs", obs_id)
+def _misplaced(tables: Tables, path: Path, steps: Sequence[Step]) -> Iterator[Problem]:
+    """A backend is chosen for all observations; what reads fetched files must name it, since DVC follows that line."""
+    for step in (step for step in steps if step.name in tables and not step.fetches):
+        table = tables[step.name]
+        if reads_fetched(step, steps) and BACKEND not in table:
+            remedy = f'write {BACKEND} = "{backend_of_step({}, step, steps)}"'
+            yield Problem(path, step.name, BACKEND, "it is missing", remedy, "bad-parameter")
+        for obs_id in (obs_id for obs_id, values in table.get("obs", {}).items() if BACKEND in values):
+            where = table_name(step.name, "obs", obs_id)
             message = "no observation has a backend of its own"
-            yield Problem(path, where, "backend", message, "remove it: [events] says it for all", "bad-parameter")
+            yield Problem(path, where, BACKEND, message, f"remove it: [{step.name}] says it for all", "bad-parameter")
 
 
-def _faults(mission: str, tables: Tables, obs_id: str, instruments: list[str]) -> list[Fault]:
-    found = find_backend("native")
-    effective = {step: effective_parameters(tables, step, obs_id) for step in tables}
-    return found.check(mission, effective, instruments)
+def _backends(
+    mission: str, tables: Tables, path: Path, steps: Sequence[Step]
+) -> Generator[Problem, None, dict[str, list[str]]]:
+    """Backend to the steps that it carries out, of those that can be had; tells of the others."""
+    found: dict[str, list[str]] = {}
+    for step in (step for step in steps if step.name in tables):
+        name = backend_of_step(tables, step, steps)
+        if step.fetches:
+            found.setdefault(name, []).append(step.name)
+            continue
+        own = name == tables[step.name].get(BACKEND)
+        try:
+            doing = find_backend(name).version(mission, step.name)
+        except ConfigError as error:
+            if own or step.backend:
+                yield Problem(path, step.name, BACKEND, error.message, error.remedy, error.name)
+            continue
+        if doing:
+            found.setdefault(name, []).append(step.name)
+        else:
+            message = f"{name} does not do this step for {mission}"
+            lock = f"[{mission}.{step.name}] of software.toml"
+            remedy = f'name another one here, such as {BACKEND} = "native", and in {lock}'
+            yield Problem(path, step.name, BACKEND, message, remedy, "backend-step")
+    return found
+
+
+def _faults(
+    mission: str, tables: Tables, obs_id: str, instruments: list[str], backends: Mapping[str, Sequence[str]]
+) -> list[Fault]:
+    faults: list[Fault] = []
+    for name, steps in backends.items():
+        asked = {step: effective_parameters(tables, step, obs_id) for step in steps}
+        if name == FETCH_BACKEND:
+            faults += check_tables(dict.fromkeys(steps, FETCH), asked)
+            continue
+        asked = {step: {key: value for key, value in table.items() if key != BACKEND} for step, table in asked.items()}
+        faults += find_backend(name).check(mission, asked, instruments)
+    return faults
 
 
 def _problem(path: Path, fault: Fault, table: str, of: str = "") -> Problem:
@@ -217,20 +263,32 @@ class _Chosen:
         return nearest(obs_id, self._read())
 
 
+def _judged_software(layout: Layout, config: ArchiveConfig) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
+    return judge_software(layout, config.missions, config.steps)
+
+
 def _version_problems(
-    layout: Layout, locked: Mapping[tuple[str, str], Locked], missions: Collection[str]
+    layout: Layout, config: ArchiveConfig, locked: Mapping[tuple[str, str], Locked], missions: Sequence[str] = ()
 ) -> Iterator[Problem]:
-    for (mission, step), wanted in locked.items():
-        here = provided_software(step)
-        if mission in missions and wanted != here:
-            yield Problem(
-                layout.software,
-                table_name(mission, step),
-                "backend" if wanted.backend != here.backend else "version",
-                f"it is locked to {wanted.backend} {wanted.version}, and this daxa has {here.backend} {here.version}",
-                "install the daxa that made the archive, or enter what this one has, to process anew",
-                "software",
-            )
+    steps = steps_of(config)
+    for mission in missions or config.missions:
+        tables, _ = judge_tables(layout, mission, config.steps)
+        for step in steps:
+            here = provided_software(mission, tables, step, steps)
+            wanted = locked.get((mission, step.name), here)
+            if wanted != here:
+                yield Problem(
+                    layout.software,
+                    table_name(mission, step.name),
+                    "backend" if wanted.backend != here.backend else "version",
+                    f"it is locked to {wanted.backend} {wanted.version}, and {_told(here)} would run",
+                    "install the daxa that made the archive, or enter what would run, to process anew",
+                    "software",
+                )
+
+
+def _told(software: Locked) -> str:
+    return f"{software.backend} {software.version}" if software.version else f"{software.backend}, which is not here,"
 
 
 def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:

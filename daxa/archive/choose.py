@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.archive import git
 from daxa.archive.accept import accept_files
-from daxa.archive.config import ArchiveConfig, load_config, settings_of
+from daxa.archive.config import ArchiveConfig, load_config, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
@@ -301,9 +301,10 @@ def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> s
 def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]:
     """Path to content of what a new mission adds: stages, parameters, locks, and its name where missions are named."""
     config = load_config(layout)
-    present, new = _bare_answers(config), [mission_answers(selection) for selection in added]
+    steps = steps_of(config)
+    present, new = _bare_answers(config), [mission_answers(selection, steps) for selection in added]
     before, after = (_rendered(config, missions) for missions in (present, [*present, *new]))
-    locks = render(config.name, new)["software.toml"].partition("\n")[2]
+    locks = render(config.name, new, steps=steps)["software.toml"].partition("\n")[2]
     texts = {
         "dvc.yaml": after["dvc.yaml"],
         "software.toml": f"{layout.software.read_text(encoding='utf-8').rstrip()}\n{locks}",
@@ -323,7 +324,7 @@ def _bare_answers(config: ArchiveConfig) -> list[MissionAnswers]:
 
 
 def _rendered(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
-    return render(config.name, missions, title=config.title, creators=config.creators)
+    return render(config.name, missions, title=config.title, creators=config.creators, steps=steps_of(config))
 
 
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.archive.tables import (
@@ -17,16 +18,19 @@ from daxa.archive.tables import (
     a_whole_number,
     judge_table,
     many_of,
+    many_texts,
     one_of,
     tables_by_name,
     texts_by_name,
 )
+from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
 from daxa.files import TOML_LIMIT, parse_toml, read_plain
 from daxa.missions import find_mission, mission_names
 from daxa.naming import did_you_mean
 from daxa.quantities import normalise
-from daxa.settings import Settings, load_settings
+from daxa.run.steps import Step, arrange_steps
+from daxa.settings import Settings, is_address, load_settings
 
 __all__ = [
     "FETCH_SOFTWARE",
@@ -38,15 +42,14 @@ __all__ = [
     "RunLimits",
     "effective_parameters",
     "judge_config",
-    "judge_software",
     "judge_tables",
     "load_config",
     "load_parameters",
-    "load_software",
     "parse_config",
     "read_content",
     "read_tables",
     "settings_of",
+    "steps_of",
 ]
 
 FORMAT = 1
@@ -87,6 +90,8 @@ class ArchiveConfig:
         Version of the archive's format.
     name, title, licence, creators
         What citation files say.
+    steps
+        Names of the steps that are done to every observation.
     missions
         Mission to its criteria, in plain form.
     policy, run
@@ -101,6 +106,7 @@ class ArchiveConfig:
     title: str = field(default="", metadata=a_text())
     licence: str = field(default="CC-BY-4.0", metadata=a_text())
     creators: tuple[Creator, ...] = field(default=(), metadata=many_of(Creator))
+    steps: tuple[str, ...] = field(default=STEPS, metadata=many_texts())
     policy: Policy = field(default=Policy(), metadata=one_of(Policy))
     run: RunLimits = field(default=RunLimits(), metadata=one_of(RunLimits))
     services: Mapping[str, str] = field(default_factory=dict, metadata=texts_by_name())
@@ -114,8 +120,24 @@ class Locked:
     version: str = field(metadata=a_text())
 
 
-FETCH_SOFTWARE = Locked("daxa", "1")
+FETCH_SOFTWARE = Locked(FETCH_BACKEND, FETCH_VERSION)
 """Version of the way in which files are chosen and fetched."""
+
+
+def steps_of(config: ArchiveConfig) -> tuple[Step, ...]:
+    """The steps of an archive, each after those that it needs.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that is installed has such a step, or one needs another that is not named.
+
+    Examples
+    --------
+    >>> [step.name for step in steps_of(ArchiveConfig(format=1, name="a907", missions={}))]
+    ['fetch', 'events', 'clean', 'images', 'sources']
+    """
+    return arrange_steps(config.steps)
 
 
 def load_config(layout: Layout) -> ArchiveConfig:
@@ -162,7 +184,15 @@ def judge_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list
     if config is not None:
         problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
         problems += _service_problems(path, config.services)
+        problems += _step_problems(path, config)
     return None if problems else config, problems
+
+
+def _step_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:
+    try:
+        steps_of(config)
+    except ConfigError as error:
+        yield Problem(path, "", "steps", error.message, error.remedy, error.name)
 
 
 def _is_mission(name: str) -> bool:
@@ -180,9 +210,9 @@ def _no_mission(path: Path, name: str) -> Problem:
 
 
 def _service_problems(path: Path, services: Mapping[str, str]) -> Iterator[Problem]:
-    known = [field.name for field in fields(Settings) if field.default.__class__ is str and "://" in field.default]
+    known = (*SERVICES, "mirrors", "mirrors_<mission>", "tap_<service>")
     for key, address in services.items():
-        if key not in known:
+        if not is_address(key):
             message = f"there is no service {key[:100]!r}{did_you_mean(key, known)}"
             yield Problem(path, "services", key, message, f"use {', '.join(known)}", "unknown-key")
             continue
@@ -198,7 +228,7 @@ def settings_of(config: ArchiveConfig) -> Settings:
     return load_settings(config.services)
 
 
-def load_parameters(layout: Layout, mission: str) -> dict[str, dict[str, Any]]:
+def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, dict[str, Any]]:
     """Read ``params/<mission>.toml``: one table per step.
 
     What stands in the tables is judged by `daxa.archive.check`.
@@ -208,12 +238,14 @@ def load_parameters(layout: Layout, mission: str) -> dict[str, dict[str, Any]]:
     ConfigError
         It is absent, names unknown steps or malformed ObsIDs, or holds what DVC cannot follow (dates, nan).
     """
-    tables, problems = judge_tables(layout, mission)
+    tables, problems = judge_tables(layout, mission, steps)
     refuse(problems)
     return tables
 
 
-def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+def judge_tables(
+    layout: Layout, mission: str, steps: Sequence[str] = STEPS
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The tables of a mission's params file by step, and what is wrong with its structure.
 
     A table or an override that cannot be used is left out of the tables.
@@ -225,11 +257,11 @@ def judge_tables(layout: Layout, mission: str) -> tuple[dict[str, dict[str, Any]
     tables, problems = read_tables(content, path)
     if tables is None:
         return {}, problems
-    for name in [name for name in tables if name not in STEPS]:
-        message = f"there is no step {name[:100]!r}{did_you_mean(name, STEPS)}"
-        problems.append(Problem(path, "", name, message, f"use the tables {', '.join(STEPS)}", "unknown-step"))
+    for name in [name for name in tables if name not in steps]:
+        message = f"there is no step {name[:100]!r}{did_you_mean(name, steps)}"
+        problems.append(Problem(path, "", name, message, f"use the tables {', '.join(steps)}", "unknown-step"))
     kept = {}
-    for step in STEPS:
+    for step in steps:
         if not isinstance(tables.get(step), dict):
             remedy = f"add a line [{step}], even if nothing follows"
             problems.append(Problem(path, "", step, f"there is no table [{step}]", remedy, "no-step"))
@@ -254,65 +286,6 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
     table = dict(tables[step])
     override = table.pop("obs", {}).get(obs_id, {})
     return {key: normalise(value) for key, value in sorted({**table, **override}.items())}
-
-
-def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
-    """Read ``software.toml``: (mission, step) to what it is locked to.
-
-    Raises
-    ------
-    ConfigError
-        It is absent, or cannot be used.
-    """
-    locked, problems = judge_software(layout)
-    refuse(problems)
-    return locked
-
-
-def judge_software(
-    layout: Layout, missions: Collection[str] | None = None
-) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
-    """What every (mission, step) is locked to, as far as it can be used, and what is wrong with the file.
-
-    Parameters
-    ----------
-    layout
-        The archive.
-    missions
-        Those that it holds: each must be there with every step, and no other one.
-    """
-    path = layout.software
-    content, problems = read_content(path)
-    if content is None:
-        return {}, problems
-    tables, problems = read_tables(content, path)
-    locked: dict[tuple[str, str], Locked] = {}
-    for mission, steps in (tables or {}).items():
-        if missions is not None and mission not in missions:
-            message = f"the archive holds no mission called {mission[:100]!r}{did_you_mean(mission, missions)}"
-            remedy = f"correct or remove it; daxa.toml has the missions {', '.join(missions)}"
-            problems.append(Problem(path, table_name(mission), "", message, remedy, "mission"))
-        elif not isinstance(steps, dict):
-            message = "it is not a table of steps"
-            problems.append(Problem(path, "", mission, message, f"write it as [{mission}.clean]", "invalid"))
-        else:
-            for step, entry in steps.items():
-                found, wrong = _judge_lock(path, mission, step, entry)
-                problems += wrong
-                locked |= {(mission, step): found} if found else {}
-    told = {problem.table for problem in problems}
-    for table in [table_name(mission, step) for mission in missions or () for step in STEPS if tables is not None]:
-        if table not in told and table not in {table_name(*key) for key in locked}:
-            remedy = "restore software.toml with `git checkout software.toml`"
-            problems.append(Problem(path, table, "", "the table is missing", remedy, "no-lock"))
-    return locked, problems
-
-
-def _judge_lock(path: Path, mission: str, step: str, entry: object) -> tuple[Locked | None, list[Problem]]:
-    if step not in STEPS:
-        message = f"there is no step {step[:100]!r}{did_you_mean(step, STEPS)}"
-        return None, [Problem(path, table_name(mission, step), "", message, f"use {', '.join(STEPS)}", "unknown-step")]
-    return judge_table(Locked, entry, path, (mission, step))
 
 
 def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

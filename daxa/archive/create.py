@@ -11,19 +11,21 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.address import storage_address
-from daxa.archive.check import provided_software
-from daxa.archive.config import Creator, Locked
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import FETCH_SOFTWARE, Creator, Locked
+from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
+from daxa.backends import find_backend
+from daxa.backends.registry import backend_of_step
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DaxaError, NotPossible, StorageError
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
 from daxa.query.criteria import Criteria
 from daxa.query.mission import Mission, Selection
+from daxa.run.steps import OWN_STEPS, Step, arrange_steps
 from daxa.selection.store import write_selection
 
-__all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers"]
+__all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers", "provided"]
 
 
 def create_archive(
@@ -33,6 +35,7 @@ def create_archive(
     title: str = "",
     creators: Sequence[Creator] = (),
     remote: str = "",
+    steps: Sequence[str] = (),
 ) -> Layout:
     """Make an archive of these missions' observations in a new directory.
 
@@ -49,13 +52,15 @@ def create_archive(
         For citations; without creators, who commits is the one.
     remote
         Address of the storage that the data are shared through, or a directory.
+    steps
+        Names of steps to carry out beside daxa's own.
 
     Raises
     ------
     ArchiveError
         The directory is not empty, or its path cannot be used.
     ConfigError
-        Git does not know who commits, or DVC could not use the remote.
+        Git does not know who commits, DVC could not use the remote, or nothing that is installed can do a step.
     StorageError
         The directory cannot be written.
     NotPossible
@@ -66,12 +71,13 @@ def create_archive(
     directory = _absolute(directory)
     _check_place(directory)
     check_missions(missions, [mission.spec.name for mission in missions])
+    arranged = arrange_steps(dict.fromkeys([*(step.name for step in OWN_STEPS), *steps]))
     git.check_identity(directory.parent)
     address = storage_address(remote, directory)
     creators = creators or [Creator(name=git.author_name(directory.parent))]
     selections = [mission.select() for mission in missions]
-    answers = [mission_answers(selection) for selection in selections]
-    files = render(directory.name, answers, title=title, creators=creators, remote=address)
+    answers = [mission_answers(selection, arranged) for selection in selections]
+    files = render(directory.name, answers, title=title, creators=creators, remote=address, steps=arranged)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         try:
@@ -206,7 +212,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     """
     branches = (branch for group in criteria.any_of for branch in group)
     named = {name for part in (criteria, *branches) for name in part.instruments}
-    served = {item.instrument for item in spec.native_inputs if item.required}
+    served = {item.instrument for item in find_backend("native").inputs(spec) if item.required}
     left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
     # What observes alone leaves observations without any file; others stand beside those that are served.
     if alone := [one.name for one in left if one.labels or not named & served]:
@@ -218,17 +224,32 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
         )
 
 
-def mission_answers(selection: Selection) -> MissionAnswers:
+def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswers:
     """What the templates ask of a mission whose observations are chosen."""
     spec = selection.spec
-    return MissionAnswers(spec, selection.criteria.to_plain(), tuple((step, _provided(spec, step)) for step in STEPS))
+    software = tuple((step.name, provided(spec, step, steps)) for step in steps)
+    return MissionAnswers(spec, selection.criteria.to_plain(), software)
 
 
-def _provided(spec: MissionSpec, step: str) -> Locked:
-    found = provided_software(step)
-    if not found.version:
-        raise ConfigError("no-backend", f"nothing can do {step} for {spec.title}", remedy="choose another mission")
-    return found
+def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> Locked:
+    """What carries out a step unless a params file says otherwise, at the version that is installed.
+
+    Raises
+    ------
+    ConfigError
+        It is not installed, or does not do the step for this mission.
+    """
+    if step.fetches:
+        return FETCH_SOFTWARE
+    backend = find_backend(backend_of_step({}, step, steps))
+    version = backend.version(spec.name, step.name)
+    if not version:
+        raise ConfigError(
+            "no-backend",
+            f"the backend {backend.name} cannot do {step.name} for {spec.title}",
+            remedy="choose another mission, or leave the step out",
+        )
+    return Locked(backend.name, version)
 
 
 def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:

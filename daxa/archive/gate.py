@@ -14,8 +14,8 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.accept import finish_accepted, refuse_unfinished
-from daxa.archive.config import ArchiveConfig, load_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
@@ -143,10 +143,11 @@ def _looked_at(layout: Layout) -> Iterator[Path]:
 def _written(layout: Layout, config: ArchiveConfig) -> Iterator[Path]:
     """The directories that stages write into and clear."""
     for mission in config.missions:
-        for step in STEPS:
-            products, logs = layout.products(mission, step), layout.log(mission, step, "-").parent
+        for step in steps_of(config):
+            products, logs = layout.products(mission, step.name), layout.log(mission, step.name, "-").parent
             yield from (products.parent, products, logs.parent, logs)
-        yield layout.products(mission, STEPS[0]) / "_shared"
+            if step.fetches:
+                yield products / "_shared"
 
 
 def _check_entries(directory: Path) -> None:

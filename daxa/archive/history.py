@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from daxa.archive.config import ArchiveConfig
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import ArchiveConfig, steps_of
+from daxa.archive.layout import Layout
 from daxa.archive.named import named_missions, named_obs_ids, named_steps
 from daxa.errors import ArchiveError
 from daxa.files import read_plain
@@ -184,14 +184,15 @@ def find_logs(
     CriteriaError
         There is no such step or mission.
     """
-    wanted = named_steps(steps)
+    present = [step.name for step in steps_of(config)]
+    wanted = named_steps(steps, present)
     chosen = named_missions(config, missions) or tuple(config.missions)
     (obs_id,) = named_obs_ids(layout, chosen, obs_id)
     holding = [mission for mission in chosen if obs_id in selected_ids(layout, mission)]
     found = [
         LogText(mission, step, obs_id, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
         for mission in holding
-        for step in (one for one in STEPS if one in wanted or not wanted)
+        for step in (one for one in present if one in wanted or not wanted)
         if os.path.lexists(path := layout.log(mission, step, obs_id))
     ]
     if not found:

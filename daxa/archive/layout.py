@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.errors import ArchiveError
+from daxa.run.steps import OWN_STEPS
 from daxa.run.task import Places
 
 __all__ = ["STEPS", "Layout"]
 
-STEPS = ("fetch", "events", "clean", "images", "sources")
-"""The steps of every mission, in the order in which they follow each other."""
+STEPS = tuple(step.name for step in OWN_STEPS)
+"""Names of daxa's own steps: those of an archive whose ``daxa.toml`` names no others."""
 
 _LONGEST = 4200
 """Bytes of a ``.git`` file: a path and a word."""

@@ -206,15 +206,22 @@ def named_kinds(value: object, others: Collection[str] = ()) -> tuple[str, ...]:
     return tuple(_choose("kind", one, {**dict.fromkeys(KINDS), **dict.fromkeys(others)}) for one in several(value))
 
 
-def named_steps(value: object) -> tuple[str, ...]:
+def named_steps(value: object, present: Collection[str] = STEPS) -> tuple[str, ...]:
     """Steps; () where none is named.
+
+    Parameters
+    ----------
+    value
+        One, or many.
+    present
+        The steps of the archive.
 
     Raises
     ------
     CriteriaError
         There is no such step.
     """
-    return tuple(_choose("step", one, STEPS) for one in several(value))
+    return tuple(_choose("step", one, present) for one in several(value))
 
 
 def _choose(what: str, value: object, known: Collection[str]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from daxa.archive import dvc
-from daxa.archive.config import ArchiveConfig
+from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.history import read_recorded
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.named import named_missions
 from daxa.archive.notes import clear_notes, read_notes
 from daxa.archive.work import pids_at_work
 from daxa.errors import ArchiveError, DaxaError, ProgramError
+from daxa.records import Outcome
+from daxa.run.steps import last_steps
 
-__all__ = ["failed_stages", "run_pipeline"]
+__all__ = ["failed_stages", "run_pipeline", "unseen_stages"]
 
 
 def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
@@ -30,7 +32,7 @@ def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
     failed = [
         (mission, step)
         for mission in config.missions
-        for step in STEPS
+        for step in config.steps
         if "failed" in read_recorded(layout, mission, step, {"outcome"}).outcomes().values()
     ]
     if not failed:
@@ -48,8 +50,27 @@ def _md5(layout: Layout, mission: str, step: str) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def unseen_stages(config: ArchiveConfig, outcomes: Iterable[Outcome]) -> set[tuple[str, str]]:
+    """Mission and step of the stages that have something to do which DVC cannot see.
+
+    Parameters
+    ----------
+    config
+        Of the archive.
+    outcomes
+        What stands there, as `daxa.stages.status` tells.
+    """
+    fetching = {step.name for step in steps_of(config) if step.fetches}
+    return {
+        (one.mission, one.step)
+        for one in outcomes
+        if (one.status == "altered" and one.step in fetching)
+        or (one.status == "outdated" and one.reason == "calibration changed")
+    }
+
+
 def run_pipeline(
-    layout: Layout, config: ArchiveConfig, missions: Sequence[str] = (), *, altered: Collection[str] = ()
+    layout: Layout, config: ArchiveConfig, missions: Sequence[str] = (), *, unseen: Collection[tuple[str, str]] = ()
 ) -> None:
     """Do everything that is not done yet, what failed before, and what was altered.
 
@@ -61,8 +82,9 @@ def run_pipeline(
         The archive.
     missions
         Only these missions; all of them by default.
-    altered
-        Missions whose fetched files are not what their ledger says: DVC keeps no watch over these.
+    unseen
+        Mission and step of stages that have something to do which DVC cannot see: fetched files are not what
+        their ledger says, or calibration has changed.
 
     Raises
     ------
@@ -82,10 +104,14 @@ def run_pipeline(
         )
     clear_notes(layout)
     stopped: list[ProgramError] = []
-    for stage in dict.fromkeys([*(f"{STEPS[0]}-{mission}" for mission in altered), *failed_stages(layout, config)]):
-        if not missions or stage.partition("-")[2] in missions:
-            stopped += _repro(layout, stage, force=True, single=True)
-    stopped += _repro(layout, *(f"{STEPS[-1]}-{mission}" for mission in missions), keep_going=True)
+    forced = {*failed_stages(layout, config), *(f"{step}-{mission}" for mission, step in unseen)}
+    steps = steps_of(config)
+    for mission in missions or config.missions:
+        for stage in (f"{step.name}-{mission}" for step in steps):
+            if stage in forced:
+                stopped += _repro(layout, stage, force=True, single=True)
+    ends = [f"{step.name}-{mission}" for mission in missions for step in last_steps(steps)]
+    stopped += _repro(layout, *ends, keep_going=True)
     if stopped:
         raise _first_said(layout, stopped[-1])
 

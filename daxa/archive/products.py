@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from daxa.archive.config import ArchiveConfig
+from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.history import Recorded, read_recorded
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.named import (
     named_bands,
     named_instruments,
@@ -23,6 +23,7 @@ from daxa.quantities import band_text
 from daxa.run.hashes import MANIFEST
 from daxa.run.product import parse_product
 from daxa.run.rows import check_path
+from daxa.run.steps import Step, kinds_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ class _Asked:
     """Which rows of which ledgers; no ObsID asks for all."""
 
     missions: tuple[str, ...]
-    steps: tuple[str, ...]
+    steps: tuple[Step, ...]
     obs_ids: tuple[str, ...]
 
 
@@ -111,8 +112,14 @@ def find_products(
     """
     missions = named_missions(config, mission) or tuple(config.missions)
     instruments = named_instruments(missions, instrument)
-    asked = _Asked(missions, named_steps(step) or STEPS, named_obs_ids(layout, missions, obs_id))
-    kinds, bands = named_kinds(kind), named_bands(band)
+    steps = steps_of(config)
+    wanted = named_steps(step, [one.name for one in steps])
+    asked = _Asked(
+        missions,
+        tuple(one for one in steps if one.name in wanted or not wanted),
+        named_obs_ids(layout, missions, obs_id),
+    )
+    kinds, bands = named_kinds(kind, kinds_of(steps)), named_bands(band)
     rows = [row for row in _rows(layout, asked) if not kinds or row["kind"] in kinds]
     if instruments:
         rows = [row for row in rows if str(row["instrument"]).upper() in instruments]
@@ -124,16 +131,16 @@ def find_products(
 
 def _rows(layout: Layout, asked: _Asked) -> Iterator[dict[str, object]]:
     for mission in asked.missions:
-        for step in (one for one in STEPS if one in asked.steps):
+        for step in asked.steps:
             recorded = read_recorded(
-                layout, mission, step, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
+                layout, mission, step.name, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
             )
             yield from _rows_of_stage(layout, mission, step, recorded)
 
 
-def _rows_of_stage(layout: Layout, mission: str, step: str, recorded: Recorded) -> Iterator[dict[str, object]]:
-    products, columns = layout.products(mission, step).absolute(), recorded.columns
-    below = layout.products(mission, step).relative_to(layout.root).as_posix()
+def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: Recorded) -> Iterator[dict[str, object]]:
+    products, columns = layout.products(mission, step.name).absolute(), recorded.columns
+    below = layout.products(mission, step.name).relative_to(layout.root).as_posix()
     for obs_id, at in sorted(recorded.places.items()):
         for index in range(*columns.offsets[at : at + 2]):
             name = check_path(columns.path[index])
@@ -142,7 +149,7 @@ def _rows_of_stage(layout: Layout, mission: str, step: str, recorded: Recorded) 
             path = products / obs_id / name
             yield {
                 "mission": mission,
-                "step": step,
+                "step": step.name,
                 "obs_id": obs_id,
                 **_identity(step, name),
                 "size": columns.size[index],
@@ -153,10 +160,10 @@ def _rows_of_stage(layout: Layout, mission: str, step: str, recorded: Recorded) 
             }
 
 
-def _identity(step: str, path: str) -> dict[str, object]:
+def _identity(step: Step, path: str) -> dict[str, object]:
     found: dict[str, object] = dict.fromkeys(("instrument", "exposure", "lo_kev", "hi_kev"))
-    if step == "fetch":
-        return found | {"kind": "fetched"}
+    if step.fetches:
+        return found | {"kind": step.products[0]}
     try:
         product = parse_product(path)
     except DataError:

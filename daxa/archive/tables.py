@@ -21,6 +21,7 @@ __all__ = [
     "a_whole_number",
     "judge_table",
     "many_of",
+    "many_texts",
     "one_of",
     "tables_by_name",
     "texts_by_name",
@@ -79,6 +80,17 @@ def one_of(kind: type) -> Mapping[str, Any]:
 def many_of(kind: type) -> Mapping[str, Any]:
     """Metadata of a field that holds a list of tables."""
     return {"tables": kind}
+
+
+def many_texts() -> Mapping[str, Reader]:
+    """Metadata of a field that holds a list of texts."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ValueError("must be a list of texts")
+        return tuple(value)
+
+    return {"reads": read}
 
 
 def tables_by_name() -> Mapping[str, Reader]:

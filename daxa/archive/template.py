@@ -6,16 +6,26 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from daxa.archive.address import config_value
 from daxa.archive.config import FORMAT, Creator, Locked
-from daxa.archive.layout import STEPS
+from daxa.backends import find_backend
+from daxa.backends.own import BACKEND, FETCH
+from daxa.backends.registry import backend_of_step
+from daxa.backends.writing import table_lines
 from daxa.missions import MissionSpec
+from daxa.run.steps import OWN_STEPS, Step
 
-__all__ = ["MissionAnswers", "environment", "render", "template_directories"]
+__all__ = [
+    "MissionAnswers",
+    "environment",
+    "parameter_lines",
+    "reads_fetched",
+    "render",
+    "template_directories",
+]
 
 _FILES = {
     "daxa.toml": "daxa.toml.j2",
@@ -68,6 +78,7 @@ def render(
     title: str = "",
     creators: Sequence[Creator] = (),
     remote: str = "",
+    steps: Sequence[Step] = OWN_STEPS,
 ) -> dict[str, str]:
     """Give every text file of an archive: path to content.
 
@@ -79,6 +90,13 @@ def render(
         Of the archive.
     remote
         Address of its storage as ``.dvc/config`` says it: see `daxa.archive.address.storage_address`.
+    steps
+        What is done to every observation, each step after those that it needs.
+
+    Raises
+    ------
+    ConfigError
+        A step's backend is not there.
     """
     answers = {
         "format": FORMAT,
@@ -87,7 +105,8 @@ def render(
         "creators": creators,
         "authors": creators or [Creator(name=f"Authors of {title or name}")],
         "remote": remote,
-        "steps": list(pairwise(STEPS)),
+        "steps": steps,
+        "followed": {step.name: _followed(step, steps) for step in steps},
         "missions": missions,
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
@@ -97,10 +116,41 @@ def render(
         for path, template in _FILES.items()
     }
     for mission in missions:
-        files[f"params/{mission.name}.toml"] = _environment().get_template("params.toml.j2").render(spec=mission.spec)
+        files[f"params/{mission.name}.toml"] = (
+            _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
+        )
     if "${" in files["dvc.yaml"]:
         raise AssertionError("dvc.yaml must not interpolate")
     return files
+
+
+def _followed(step: Step, steps: Sequence[Step]) -> list[str]:
+    """What DVC follows of the params file for a stage: the step's table.
+
+    What is fetched depends on what reads it, too.
+    """
+    readers = [other for other in steps if step.fetches and step.name in other.needs]
+    return [*(f"{reader.name}.{BACKEND}" for reader in readers), step.name]
+
+
+def _tables(spec: MissionSpec, steps: Sequence[Step]) -> dict[str, list[str]]:
+    return {step.name: parameter_lines(spec, step, steps) for step in steps}
+
+
+def parameter_lines(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> list[str]:
+    """The lines of a step's table in a new params file."""
+    if step.fetches:
+        return table_lines(FETCH)
+    name = backend_of_step({}, step, steps)
+    lines = table_lines(find_backend(name).parameters(spec.name).get(step.name, ()))
+    if step.backend or reads_fetched(step, steps):
+        lines.insert(0, f'{BACKEND} = "{name}"'.ljust(38) + "# what carries out this step and those after it")
+    return lines
+
+
+def reads_fetched(step: Step, steps: Sequence[Step]) -> bool:
+    """Whether a step reads files of the telescope's archive: DVC then follows its backend by name."""
+    return any(other.fetches and other.name in step.needs for other in steps)
 
 
 @cache

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daxa.archive import git
-from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.dvcconfig import check_settings
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
@@ -132,9 +132,9 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
 
 
 def rendered_pipeline(config: ArchiveConfig) -> bytes:
-    """The ``dvc.yaml`` that daxa writes for an archive."""
+    """The ``dvc.yaml`` that daxa writes for an archive with these missions and steps."""
     answers = [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
-    return render(config.name, answers)["dvc.yaml"].encode()
+    return render(config.name, answers, steps=steps_of(config))["dvc.yaml"].encode()
 
 
 def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
@@ -150,7 +150,7 @@ def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ..
             "if you trust it, give --trust-services once, for instance `daxa run --trust-services`",
         )
         for name in sorted(config.services)
-        if (address := getattr(theirs, name, "")) != getattr(own, name, "") and accepted.get(name) != address
+        if (address := theirs.address(name)) != own.address(name) and accepted.get(name) != address
     )
 
 
@@ -158,7 +158,7 @@ def accept_services(layout: Layout) -> None:
     """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
     services = load_config(layout).services
     theirs = load_settings(services)
-    replace_file(_note(layout), json.dumps({name: getattr(theirs, name, "") for name in sorted(services)}).encode())
+    replace_file(_note(layout), json.dumps({name: theirs.address(name) for name in sorted(services)}).encode())
 
 
 def _accepted(layout: Layout) -> Mapping[str, object]:

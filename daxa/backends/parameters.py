@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from daxa.backends.clean_parameters import CleanParameters, clean_parameters
 from daxa.backends.schema import Fault, Parameter, read_parameters
 from daxa.backends.source_parameters import SOURCES
 from daxa.errors import ConfigError, NotPossible
@@ -33,9 +34,6 @@ __all__ = [
 ]
 
 _LONGEST = 1e12  # s
-_BACKENDS = ("native",)
-_METHODS = ("histogram", "threshold", "clip", "scale", "none")
-"""Those of `daxa.xray.cleaning.flares`, whose import takes half a second, and none."""
 
 
 @cache
@@ -45,23 +43,11 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
     Examples
     --------
     >>> [parameter.name for parameter in native_parameters("xmm")["images"]]
-    ['bands', 'pixel', 'lightcurve_bin']
+    ['bands', 'pixel', 'lightcurve_bin', 'out_of_time']
     """
     spec = find_mission(mission)
     return {
-        "fetch": (
-            Parameter(
-                "extra",
-                "patterns",
-                (),
-                "more files to fetch: regular expressions of paths below the observation's directory",
-                example='["ODF/.*"]',
-            ),
-        ),
         "events": (
-            Parameter(
-                "backend", "choice", "native", "what carries out this step and those after it", choices=_BACKENDS
-            ),
             Parameter(
                 "min_ontime",
                 "quantity",
@@ -72,78 +58,10 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
                 most=_LONGEST,
             ),
         ),
-        "clean": _clean(spec),
+        "clean": clean_parameters(spec),
         "images": _images(spec),
         "sources": SOURCES,
     }
-
-
-def _clean(spec: MissionSpec) -> tuple[Parameter, ...]:
-    facts = spec.flares
-    return (
-        Parameter(
-            "screening",
-            "choice",
-            "standard",
-            "the mission's standard event screening, or none",
-            choices=("standard", "none"),
-        ),
-        Parameter(
-            "flares",
-            "choice",
-            "histogram" if facts else "none",
-            "how times of high particle background are found and cut",
-            choices=_METHODS,
-        ),
-        Parameter("mask_sources", "flag", True, "look for flares beside the sources of the field"),
-        Parameter(
-            "flare_sigma",
-            "number",
-            3.0,
-            "histogram, clip: keep rates within so many widths of the quiet level",
-            least=0.5,
-            most=100.0,
-        ),
-        Parameter(
-            "flare_threshold",
-            "quantity",
-            None,
-            "threshold: the most that is kept, of the whole field",
-            unit="count/s",
-            least=1e-9,
-            most=_LONGEST,
-            example="0.4 count/s",
-        ),
-        Parameter(
-            "flare_scale", "number", 1.2, "scale: keep rates within this factor of the mean", least=1.001, most=100.0
-        ),
-        Parameter(
-            "flare_band",
-            "band",
-            facts.band if facts else None,
-            "energies whose light curve shows the flares",
-            unit="keV",
-            example="10-12 keV",
-        ),
-        Parameter(
-            "flare_soft_band",
-            "band",
-            facts.soft if facts else None,
-            "energies of a second pass, for flares that the first does not show",
-            unit="keV",
-            choices=("none",),
-            example="2.5-8.5 keV",
-        ),
-        Parameter(
-            "flare_bin",
-            "quantity",
-            facts.bin if facts else 100.0,
-            "bin of that light curve",
-            unit="s",
-            least=1.0,
-            most=_LONGEST,
-        ),
-    )
 
 
 def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
@@ -158,8 +76,17 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             least=0.01,
             most=_LONGEST,
             example=f"{spec.image_pixel or 4:g} arcsec",
+            shown="line" if spec.image_pixel else "hidden",
         ),
         Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=1.0, most=_LONGEST),
+        Parameter(
+            "out_of_time",
+            "choice",
+            "none",
+            "EPIC pn: what events during readout add, as an image of its own; also taken out of images and rates",
+            choices=("none", "product", "subtract"),
+            shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
+        ),
     )
 
 
@@ -171,43 +98,13 @@ class EventsParameters:
 
 
 @dataclass(frozen=True)
-class CleanParameters:
-    """Of the step clean.
-
-    Parameters
-    ----------
-    screening
-        True for the mission's standard screening.
-    flares
-        The method that finds flares, one of `daxa.xray.cleaning.flares.flare_gti`'s, or ``none``.
-    mask_sources
-        Whether flares are looked for beside the sources, not among them.
-    flare_sigma, flare_threshold, flare_scale
-        Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
-    flare_band, flare_bin
-        Energies (keV) and bins (s) of the light curve in which flares are found.
-    flare_soft_band
-        Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
-    """
-
-    screening: bool
-    flares: str
-    mask_sources: bool
-    flare_sigma: float
-    flare_threshold: float | None
-    flare_scale: float
-    flare_band: tuple[float, float] | None
-    flare_bin: float
-    flare_soft_band: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
 class ImagesParameters:
-    """Of the step images: energy bands (keV), pixel (arcsec), bin of the light curve (s)."""
+    """Of the step images: energy bands (keV), pixel (arcsec), bin of the light curve (s), out-of-time events."""
 
     bands: tuple[tuple[float, float], ...]
     pixel: float
     lightcurve_bin: float
+    out_of_time: str = "none"
 
 
 @dataclass(frozen=True)
@@ -315,7 +212,8 @@ def check_parameters(
     mission
         Whose params file it is.
     tables
-        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them.
+        Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them; of the steps
+        that are carried out natively.
     instruments
         Chosen instruments: bands that one of them cannot have are faults.
     """
@@ -326,6 +224,8 @@ def check_parameters(
         values[step], wrong = read_parameters(step, known[step], tables.get(step, {}))
         faults += wrong or _lacking(step, values[step])
     faulty = {(fault.step, fault.key) for fault in faults}
+    # Another backend may name its bands as it likes.
+    faulty |= {("images", "bands")} - {(step, "bands") for step in tables}
     bands, searched = values["images"]["bands"], values["sources"]["band"]
     known_bands = not faulty & {("images", "bands"), ("sources", "band")} and values["sources"]["search"] != "none"
     if known_bands and searched is not None and searched not in bands:
@@ -335,9 +235,22 @@ def check_parameters(
     if ("images", "bands") not in faulty:
         faults += _impossible(spec, "images", "bands", bands, instruments)
     clean = values["clean"]
-    if clean["flares"] != "none" and clean["flare_band"] and ("clean", "flare_band") not in faulty:
-        faults += _impossible(spec, "clean", "flare_band", (clean["flare_band"],), instruments)
+    looked_at = ("flare_band", "flare_bands") if clean["flares"] != "none" else ()
+    for key in (*looked_at, "energy"):
+        asked = clean[key] if key == "flare_bands" else (clean[key],) if clean[key] else ()
+        if asked and ("clean", key) not in faulty:
+            faults += _impossible(spec, "clean", key, asked, instruments)
+    if clean["energy"] and not faulty & {("images", "bands"), ("clean", "energy")}:
+        faults += _beyond(clean["energy"], bands)
     return faults
+
+
+def _beyond(energy: tuple[float, float], bands: Sequence[tuple[float, float]]) -> Iterator[Fault]:
+    """Bands of images of which the cleaned lists would hold a part only."""
+    for band in bands:
+        if band[0] < energy[0] or band[1] > energy[1]:
+            message = f"the lists would end at {band_text(energy)}, and images of {band_text(band)} be incomplete"
+            yield Fault("clean", "energy", message, "give energies that hold all bands of [images]")
 
 
 def _lacking(step: str, values: Mapping[str, Any]) -> Iterator[Fault]:
@@ -366,7 +279,7 @@ def _impossible(
         names = next(({one.name, *one.aliases} for one in spec.instruments if one.name == name), {name})
         forms = [form for form in FORMATS.values() if form.mission == spec.name and form.instrument in names]
         # A flare filter leaves out instruments without energies, and says so.
-        if key == "flare_band":
+        if step == "clean":
             forms = [form for form in forms if form.pi_to_kev is not None]
         refusals = [refusal for form in forms if (refusal := _refusal(form, bands))]
         if forms and len(refusals) == len(forms):

@@ -45,6 +45,9 @@ class Parameter:
         Of a ``choice``; of a ``band``, words that may stand in its place and mean None.
     example
         A value as it may be written.
+    shown
+        How a new params file holds it: as a ``line`` with its default, as a ``comment`` that shows how it is
+        written, or not at all (``hidden``).
     refine
         Called with a value that has the right form; gives the value to use, and raises a ValueError with what
         to write instead where it cannot be used.
@@ -60,6 +63,7 @@ class Parameter:
     above: bool = False
     choices: tuple[str, ...] = ()
     example: str = ""
+    shown: Literal["line", "comment", "hidden"] = "line"
     refine: Callable[[Any], Any] | None = None
 
     def read(self, value: object) -> Any:

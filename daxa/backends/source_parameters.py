@@ -41,7 +41,7 @@ SOURCES = (
         "band",
         "band",
         None,
-        "the band of lowest energies of [images], or one of them",
+        'the band of lowest energies of [images], or one of them such as "0.5-2 keV"',
         unit="keV",
         choices=("lowest",),
         example='"lowest"',
@@ -63,6 +63,7 @@ SOURCES = (
         least=0.0,
         above=True,
         example="[1, 1.414, 2, 2.828, 4]",
+        shown="hidden",
         refine=_as_scales,
     ),
     Parameter(

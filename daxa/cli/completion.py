@@ -46,10 +46,10 @@ def complete_known_mission(incomplete: str) -> list[str]:
 
 
 def complete_step(incomplete: str) -> list[str]:
-    """Steps of every mission."""
-    from daxa.archive.layout import STEPS
+    """Steps that archives may have."""
+    from daxa.run.steps import step_names
 
-    return _offer(lambda: STEPS, incomplete)
+    return _offer(step_names, incomplete)
 
 
 def complete_kind(incomplete: str) -> list[str]:

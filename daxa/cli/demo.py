@@ -50,6 +50,7 @@ def demo(
     A sample observatory on this machine answers in place of the real archives; every
     command is printed as one would type it.
     """
+    from daxa.run.forkserver import share
     from daxa.sample import Observatory, build_sky
 
     directory = directory.expanduser().absolute()
@@ -57,7 +58,9 @@ def demo(
     say("simulating a small sky around Abell 907 ...")
     sky = build_sky(directory / "observatory", seed=907)
     with Observatory(sky.root, sky.tables, sky.names) as observatory:
-        _follow(directory, _COMMANDS, _environ(directory, observatory.environ))
+        environ = _environ(directory, observatory.environ)
+        with share(environ):
+            _follow(directory, _COMMANDS, environ)
         _conclude(directory)
         if keep_serving:
             _serve_on(observatory.environ, directory)
@@ -129,7 +132,7 @@ def _conclude(directory: Path) -> None:
     products = archive.products()
     pictures = products.loc[products["kind"] == "quicklook", "relative"]
     shown = "\n                 ".join(f"a907/{path}" for path in pictures)
-    made = products.loc[products["step"] != "fetch"]
+    made = products.loc[products["kind"] != "fetched"]
     counts = f"{len(archive.config.missions)} missions, {products['obs_id'].nunique()} observations"
     show_text(
         f"""\

@@ -11,6 +11,7 @@ import typer
 from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.completion import complete_mission
 from daxa.cli.conditions import ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.options import AddedSteps
 from daxa.cli.show import note, say, show_table, show_text
 from daxa.errors import CriteriaError
 from daxa.selection.headings import cell, headings
@@ -57,6 +58,7 @@ def init(
         str, typer.Option(metavar="URL", help="Storage through which the data are shared (any address DVC knows).")
     ] = "",
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the archive, for citations.")] = "",
+    steps: AddedSteps = None,
 ) -> None:
     """Choose observations and generate an archive: a Git repository with its first commit.
 
@@ -77,7 +79,7 @@ def init(
     from daxa.selection.store import read_selection
 
     asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
-    archive = daxa.Archive.create(directory, asked, title=title, remote=remote)
+    archive = daxa.Archive.create(directory, asked, title=title, remote=remote, steps=steps or ())
     for mission in asked:
         _show_selection(
             mission.spec,

@@ -72,7 +72,7 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "scale": spec.table.scale,
         "proprietary": spec.table.proprietary,
         "never_public": list(spec.table.never_public),
-        "mirrors": [_source(mirror) for mirror in spec.mirrors],
+        "mirrors": [_source(mirror) for mirror in spec.other_tables],
         "fields": [
             {"field": one.field, "kind": one.kind, "file": one.file, "obs_ids": list(one.obs_ids)}
             for one in spec.bundles
@@ -95,7 +95,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         ["title", spec.title],
         ["aliases", _joined(spec.aliases)],
         ["listed", f"{_yes(spec.listed)}: {_source(spec.table)}"],
-        *(["else listed", _source(mirror)] for mirror in spec.mirrors),
+        *(["else listed", _source(mirror)] for mirror in spec.other_tables),
         ["processed", _yes(spec.processed)],
         ["public", "on a date of its own" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],

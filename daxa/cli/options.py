@@ -62,6 +62,16 @@ Steps = Annotated[
     ),
 ]
 
+AddedSteps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add-step",
+        metavar="STEP",
+        help="Also do this step of an installed plug-in. May be repeated.",
+        autocompletion=complete_step,
+    ),
+]
+
 Kinds = Annotated[
     list[str] | None,
     typer.Option(

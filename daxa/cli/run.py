@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -29,11 +30,13 @@ def run(
     """
     import daxa
     from daxa.errors import ConfigError, CriteriaError, DaxaError
+    from daxa.run.forkserver import share
 
     remember_consent(trust_services)
     archive = daxa.open(acting=True)
     try:
-        outcomes = archive.run(missions or ())
+        with share(os.environ):
+            outcomes = archive.run(missions or ())
     except DaxaError as error:
         # What was done before the pipeline stopped counts, and the failures may explain why it did.
         if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):

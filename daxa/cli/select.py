@@ -12,7 +12,7 @@ import typer
 from daxa.cli.asked import criteria_asked, missions_of_files
 from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import Missions
+from daxa.cli.options import AddedSteps, Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.selection.headings import cell
@@ -58,6 +58,7 @@ def select(
         typer.Option(metavar="FILE", help="Write the whole observation table of one mission, for use offline."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    add_steps: AddedSteps = None,
     trust_services: TrustServices = False,
 ) -> None:
     """Show what the criteria select now against what is selected, and write it when you accept.
@@ -69,6 +70,11 @@ def select(
 
     remember_consent(trust_services)
     archive = daxa.open(acting=True)
+    if add_steps:
+        if context.obj or missions:
+            raise CriteriaError("steps", "a step is done to all observations", remedy="leave the conditions out")
+        note(f"committed as {archive.add_steps(*add_steps)[:12]}\nnext: `daxa run`")
+        return
     if export is not None or snapshot is not None:
         if context.obj:
             raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")

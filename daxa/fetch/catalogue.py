@@ -18,7 +18,8 @@ from pathlib import Path
 from daxa.answers import moment_of
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection, read_dated
-from daxa.fetch.listing import child_url, list_directory
+from daxa.fetch.directories import list_directory
+from daxa.fetch.listing import child_url
 from daxa.fetch.parts import Transfer
 from daxa.missions.facts import fill_pattern
 from daxa.missions.spec import MissionSpec

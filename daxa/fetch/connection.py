@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import httpx
 
+from daxa.addresses import Mirror
 from daxa.answers import Allowance, Origin, origin_of, pause_asked, redirect_target
 from daxa.errors import DataError, DaxaError, ServiceError
 from daxa.fetch.wire import TooSlow, open_client, within
@@ -104,14 +105,20 @@ class Connection:
     Parameters
     ----------
     settings, client, patience
-        Addresses and timeouts, what sends requests, how often they are repeated.
+        Timeouts and the store, what sends requests, how often they are repeated.
+    mirrors
+        Servers that hold the mission's files, in the order in which they are asked.
+    mirror
+        The one that is asked now.
     stop
         When it is set, waiting and downloading end at once with ``service.stopped``.
     """
 
     settings: Settings
     client: httpx.Client
-    patience: Patience = Patience()
+    patience: Patience
+    mirrors: tuple[Mirror, ...]
+    mirror: Mirror
     stop: threading.Event = field(default_factory=threading.Event)
 
     def check_stop(self) -> None:
@@ -122,19 +129,15 @@ class Connection:
     @property
     def servers(self) -> frozenset[Origin]:
         """Servers that a redirect may lead to."""
-        addresses = (
-            self.settings.heasarc_tap,
-            self.settings.heasarc_datalink,
-            self.settings.heasarc_tree,
-            self.settings.sesame,
+        return frozenset(
+            origin_of(address) for mirror in self.mirrors for address in (mirror.root, mirror.datalink) if address
         )
-        return frozenset(map(origin_of, addresses))
 
 
-def connect(settings: Settings, patience: Patience | None = None) -> Connection:
-    """A connection for this process; its client is opened once and shared by threads."""
+def connect(settings: Settings, mirrors: Sequence[Mirror], patience: Patience | None = None) -> Connection:
+    """A connection to the first of some mirrors; its client is opened once in a process and shared by threads."""
     client = open_client(os.getpid(), settings.connect_timeout, settings.read_timeout)
-    return Connection(settings, client, patience or Patience())
+    return Connection(settings, client, patience or Patience(), tuple(mirrors), mirrors[0])
 
 
 @contextmanager
@@ -143,8 +146,8 @@ def open_answer(
 ) -> Iterator[httpx.Response]:
     """Open a GET request whose body is not read yet; read it with `receive`.
 
-    Redirects are followed only to the same server or to one of the settings, and never
-    from https to http.
+    Redirects are followed only to the same server or to another of the mission's mirrors, and
+    never from https to http.
 
     Parameters
     ----------
@@ -180,8 +183,10 @@ def open_answer(
 
 
 def _send(connection: Connection, url: str, headers: dict[str, str] | None) -> httpx.Response:
+    # httpx takes an address without a host for a path.
+    whole = url.replace("file:///", "file://here/", 1)
     try:
-        return connection.client.send(connection.client.build_request("GET", url, headers=headers), stream=True)
+        return connection.client.send(connection.client.build_request("GET", whole, headers=headers), stream=True)
     except httpx.TransportError:
         raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
@@ -200,6 +205,9 @@ def receive(response: httpx.Response) -> Iterator[bytes]:
     allowance: Allowance = response.extensions["allowance"]
     for chunk in response.iter_raw():
         allowance.received += len(chunk)
+        # Files of this machine come through no stream that would look.
+        if allowance.left() <= 0:
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
         yield chunk
 
 
@@ -208,8 +216,8 @@ def _redirected(here: str, location: str, allowed: frozenset[Origin]) -> str:
         return target
     raise DataError(
         "redirected",
-        f"{here} redirects to {location[:200]!a}, which is not a configured service",
-        remedy="if the archive has moved, set its new address under [services] or in DAXA_* variables",
+        f"{here} redirects to {location[:200]!a}, which is not a mirror of the mission",
+        remedy="if the archive has moved, name its new address: DAXA_MIRRORS_<MISSION>, or [services] in daxa.toml",
     )
 
 
@@ -263,7 +271,7 @@ def _describe(error: httpx.TransportError) -> str:
 
 
 def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -> DaxaError:
-    host = origin_of(url)[0]
+    host = origin_of(url)[0] or connection.mirror.root
     if not _answers(connection):
         return ServiceError(
             "unreachable",
@@ -278,10 +286,10 @@ def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -
 
 
 def _answers(connection: Connection) -> bool:
-    """True where the file tree answers anything but an error of its own."""
-    settings = connection.settings
+    """True where the mirror answers anything but an error of its own."""
+    root, seconds = connection.mirror.root + "/", connection.settings.read_timeout
     try:
-        with open_answer(connection, settings.heasarc_tree + "/", seconds=settings.read_timeout) as response:
+        with open_answer(connection, root, seconds=seconds) as response:
             return response.status_code < 500 and response.status_code not in _WORTH_WAITING
     except (httpx.TransportError, DataError):
         return False

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection, read_text
 
-__all__ = ["Entry", "child_url", "list_directory", "parse_listing", "safe_name"]
+__all__ = ["Entry", "child_url", "list_page", "not_listed", "parse_listing", "safe_name"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~=,@-]{0,254}", re.ASCII)
 # After the time of the last change: "3.4K" or " 12M" as Apache rounds, whole bytes as nginx.
@@ -200,8 +200,8 @@ def child_url(directory: str, path: str) -> str:
     return directory.rstrip("/") + "/" + quote(path, safe="/+,=@~")
 
 
-def list_directory(connection: Connection, url: str) -> list[Entry] | None:
-    """The children of a directory on the server; None where it does not exist.
+def list_page(connection: Connection, url: str) -> list[Entry] | None:
+    """The children of a directory that the server shows as a page; None where it does not exist.
 
     Raises
     ------
@@ -217,9 +217,14 @@ def list_directory(connection: Connection, url: str) -> list[Entry] | None:
     read = _read(page)
     # A maintenance page answered with 200 must not pass for an empty directory, nor half a listing for a whole one.
     if not _INDEX_TITLE.search(page) or not read.whole:
-        raise DataError(
-            "listing",
-            f"{address} was not answered with a whole directory listing",
-            remedy="look at the address in a browser, and run `daxa run` again later",
-        )
+        raise not_listed(address)
     return _entries(read, address)
+
+
+def not_listed(address: str) -> DataError:
+    """The error for an answer that is no whole listing."""
+    return DataError(
+        "listing",
+        f"{address} was not answered with a whole directory listing",
+        remedy="look at the address in a browser, and run `daxa run` again later",
+    )

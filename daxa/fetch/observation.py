@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
 from daxa.fetch.connection import Connection, Patience, connect
 from daxa.fetch.limits import LARGEST, largest
 from daxa.fetch.listing import child_url
+from daxa.fetch.mirrors import mirrors_of, try_mirrors
 from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
 from daxa.fetch.plan import Choice, choose_files, compile_extra
 from daxa.fetch.sources import Sought, directory_urls
@@ -96,7 +97,8 @@ def fetch_observation(
 ) -> list[Arrival]:
     """Bring the files that the native chain needs into `target`.
 
-    Files come from the store where the archive confirms that they are current.
+    Files come from the store where the archive confirms that they are current.  The mission's mirrors
+    are asked in their order (`daxa.fetch.mirrors.mirrors_of`).
 
     Parameters
     ----------
@@ -133,15 +135,25 @@ def fetch_observation(
     spec = sought.spec
     spec.check_obs_id(sought.obs_id)
     compile_extra(extra)
-    connection = connect(settings, patience)
+    connection = connect(settings, mirrors_of(spec, settings), patience)
+    store = Store(settings.store)
+
+    def bring(one: Connection) -> list[Arrival]:
+        return _fetch_from(_Way(one, store, target, parts, say), sought, instruments, extra)
+
+    return try_mirrors(connection, bring, say)
+
+
+def _fetch_from(way: _Way, sought: Sought, instruments: Collection[str], extra: Sequence[str]) -> list[Arrival]:
+    """Bring the files from one mirror."""
+    spec, connection, say = sought.spec, way.connection, way.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
     choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
     for choice in choices:
         if choice.older:
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
-    catalogue = read_catalogue(connection, source.url, spec, sought.obs_id, say)
-    way = _Way(connection, Store(settings.store), target, parts, say, catalogue)
+    way = replace(way, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
     wanted = [
         _Wanted(
             choice.path,
@@ -206,10 +218,18 @@ def restore_observation(
     say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
     if not missing:
         return []
-    connection = connect(settings, patience)
-    way = _Way(connection, store, target, parts, say)
-    base = standing_directory(directory_urls(connection, sought), connection, missing[0].path)
-    return _side_by_side(missing, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
+    connection = connect(settings, mirrors_of(sought.spec, settings), patience)
+
+    def bring(one: Connection) -> list[Arrival]:
+        return _restore_from(_Way(one, store, target, parts, say), sought, missing)
+
+    return try_mirrors(connection, bring, say)
+
+
+def _restore_from(way: _Way, sought: Sought, files: Sequence[ProductFile]) -> list[Arrival]:
+    """Bring the files back from one mirror."""
+    base = standing_directory(directory_urls(way.connection, sought), way.connection, files[0].path)
+    return _side_by_side(files, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
 
 
 def _stands(path: Path, file: ProductFile) -> bool:

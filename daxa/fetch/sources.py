@@ -1,4 +1,4 @@
-"""Where the directory of an observation is: asked of DataLink, else as the mission declares it."""
+"""Where the directory of an observation is on a mirror: asked of DataLink, else as the mission declares it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from daxa.errors import DataError, ServiceError
 from daxa.fetch.connection import Connection, Patience, read_text
 from daxa.fetch.listing import safe_name
+from daxa.fetch.mirrors import is_down
 from daxa.missions.spec import MissionSpec
 from daxa.votables import PARSE_ERRORS, parse_votable
 
@@ -58,7 +59,7 @@ class Source:
 
 
 def directory_urls(connection: Connection, sought: Sought) -> tuple[Source, ...]:
-    """Addresses at which the observation may be, the best first.
+    """Addresses on the mirror at which the observation may be, the best first.
 
     Returns
     -------
@@ -70,9 +71,9 @@ def directory_urls(connection: Connection, sought: Sought) -> tuple[Source, ...]
     DataError
         ``data.no-directory``: the row does not tell the declared place, nor does DataLink.
     """
-    tree = connection.settings.heasarc_tree
+    mirror = connection.mirror
     try:
-        declared = sought.spec.directory_of(sought.obs_id, sought.row)
+        declared = sought.spec.directory_of(sought.obs_id, sought.row, layout=mirror.layout)
     except DataError as unknown:
         declared, reason = "", unknown
     ends_with = declared.rpartition("/")[2] or sought.obs_id
@@ -81,14 +82,16 @@ def directory_urls(connection: Connection, sought: Sought) -> tuple[Source, ...]
         if linked is None:
             raise reason
         return (linked,)
-    place = Source(f"{tree}/{declared}", "template")
+    place = Source(f"{mirror.root}/{declared}", "template")
     return (place,) if linked is None else (linked,) if linked.url == place.url else (linked, place)
 
 
 def _linked(connection: Connection, sought: Sought, ends_with: str) -> Source | None:
-    tree = connection.settings.heasarc_tree
+    # Where the file tree of the same server does not answer, its DataLink is not waited for either.
+    if not connection.mirror.datalink or is_down(connection.mirror.datalink):
+        return None
     found = _ask_datalink(connection, sought.spec.table.name, sought.row_id)
-    rebased = (rebase(url, tree, ends_with) for url in found)
+    rebased = (rebase(url, connection.mirror.root, ends_with) for url in found)
     return next((Source(url, "datalink") for url in rebased if url), None)
 
 
@@ -131,7 +134,7 @@ def rebase(url: str, tree: str, ends_with: str) -> str | None:
 
 def _ask_datalink(connection: Connection, table: str, row_id: str) -> list[str]:
     identity = quote(f"ivo://nasa.heasarc/{table}?{row_id}", safe="")
-    url = f"{connection.settings.heasarc_datalink}/{table}?ID={identity}"
+    url = f"{connection.mirror.datalink}/{table}?ID={identity}"
     # The declared place serves as well, so that a slow DataLink is not worth a long wait.
     patience = connection.patience
     brief = Patience(min(patience.tries, 2), patience.first, min(patience.longest, 5.0))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection
-from daxa.fetch.listing import list_directory
+from daxa.fetch.directories import list_directory
 from daxa.fetch.plan import literal_prefix
 from daxa.fetch.sources import Source
 from daxa.missions.spec import MissionSpec

@@ -5,6 +5,7 @@ share one image of the archive's.  Bands: channels whose middle lies inside.  No
 with a target's name is recorded where these facts come from.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -62,6 +63,7 @@ SPEC = MissionSpec(
         Instrument("GIS3", _GIS, aliases=("G3",), exposure="gis_exposure"),
     ),
     default_instruments=("SIS0", "SIS1", "GIS2", "GIS3"),
+    mirrors=HEASARC,
     directory="asca/data/rev2/{obs_id}",
     listings=("screened",),
     native_inputs=(

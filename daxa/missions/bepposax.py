@@ -8,6 +8,7 @@ wide-field cameras look at right angles to the others, and have a table of their
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
@@ -28,6 +29,7 @@ SPEC = MissionSpec(
         Instrument("MECS", FieldOfView("circle", 28.0)),
     ),
     default_instruments=("LECS", "MECS"),
+    mirrors=HEASARC,
     directory="sax/data/events/{obs_id}",
     # Units of the MECS alone and together: https://heasarc.gsfc.nasa.gov/docs/sax/archive/table1_data.html
     products=(

@@ -7,6 +7,8 @@ such observations are HETG or LETG whatever the camera; they are found when name
 ACIS may alternate long and short frames: there are then two lists, ``e1`` and ``e2``, which stay apart.
 """
 
+from daxa.addresses import Mirror
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -22,6 +24,9 @@ from daxa.missions.spec import (
 
 _ACIS = r"acisf{obs_id:>05}(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
 """Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have files of their own."""
+
+# The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
+_CXC = Mirror("https://cxc.cfa.harvard.edu/cdaftp", "apache", "byobsid/{last}/{obs_id}")
 
 SPEC = MissionSpec(
     name="chandra",
@@ -76,6 +81,7 @@ SPEC = MissionSpec(
         Instrument("LETG", FieldOfView("circle", 49.5), exposure="exposure", labels=(("grating", "LETG"),)),
     ),
     default_instruments=("ACIS", "HRC"),
+    mirrors=(*HEASARC, _CXC),
     directory="chandra/data/byobsid/{last}/{obs_id}",
     listings=("primary", "secondary"),
     native_inputs=(

@@ -17,7 +17,9 @@ import re
 import string
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import get_args
 
+from daxa.addresses import Listing, check_address
 from daxa.errors import CriteriaError
 from daxa.missions.facts import CATEGORIES, FieldOfView, id_parts
 from daxa.missions.spec import Instrument, MissionSpec
@@ -233,6 +235,12 @@ def _check_table(spec: MissionSpec) -> None:
     _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
     _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
     _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
+    for one in (table, *spec.other_tables):
+        known = one.service in ("heasarc", "xsa", "tiling")
+        proper = not one.tap if known else bool(_NAME.fullmatch(one.service)) and one.tap.startswith("https://")
+        _require(
+            spec, proper and (known or _is_address(one.tap)), f"has a table at {one.service!r}, of no plain address"
+        )
     modes = [*table.mode, *([table.category] * bool(table.category))]
     _require(spec, len(set(modes)) == len(modes), "names a column of modes or categories twice")
     if table.usual:
@@ -248,14 +256,36 @@ def _check_directories(spec: MissionSpec) -> None:
     allowed = {*id_parts(""), "yyyy_mm", *spec.directory_columns}
     for pattern, _ in spec.other_directories:
         re.compile(pattern)
-    for template in (spec.directory, *(other for _, other in spec.other_directories)):
+    for template in (spec.directory, *(other for _, other in spec.other_directories), *_layouts(spec)):
         used = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
         _require(spec, used <= allowed, f"has a directory with unknown fields: {template}")
         parts = template.split("/")
         _require(
             spec, not template or all(part not in ("", ".", "..") for part in parts), f"leaves the tree: {template}"
         )
-    _require(spec, not spec.root or spec.root.startswith("https://"), f"has a root that is not https: {spec.root}")
+    _check_mirrors(spec)
+
+
+def _layouts(spec: MissionSpec) -> list[str]:
+    return [mirror.layout.replace("{directory}", "x") for mirror in spec.mirrors if mirror.layout]
+
+
+def _check_mirrors(spec: MissionSpec) -> None:
+    _require(spec, bool(spec.mirrors), "has no mirror")
+    _require(spec, len({mirror.root for mirror in spec.mirrors}) == len(spec.mirrors), "has a mirror twice")
+    for mirror in spec.mirrors:
+        _require(spec, mirror.listing in get_args(Listing), f"has a mirror that lists as {mirror.listing!r}")
+        # A directory of this machine is a user's to name, and nobody else's.
+        for address in (mirror.root, *([mirror.datalink] if mirror.datalink else [])):
+            secure = address.startswith("https://") and _is_address(address) and not address.endswith("/")
+            _require(spec, secure, f"has a mirror that is not https, or no plain address: {address}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(check_address(text))
+    except ValueError:
+        return False
 
 
 def _check_files(spec: MissionSpec) -> None:

@@ -4,6 +4,7 @@ There is no master table but one for each kind of product, whose columns are not
 where these facts come from.  Files are named by position on the sky, not by sequence.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Credit,
@@ -26,6 +27,7 @@ SPEC = MissionSpec(
         Instrument("HRI", FieldOfView("circle", 12.5)),
     ),
     default_instruments=("IPC", "HRI"),
+    mirrors=HEASARC,
     directory="einstein/data/ipc/events",
     other_directories=((r"h.*", "einstein/data/hri/events"),),
     products=(ArchiveProduct("events", r"{obs_id}\.xpb(\.Z)?"),),

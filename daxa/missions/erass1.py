@@ -7,6 +7,7 @@ files stand under DDD/RRR.  Tiles overlap: an event near an edge stands in two l
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -47,6 +48,7 @@ SPEC = MissionSpec(
     id_example="053141",
     instruments=tuple(Instrument(f"TM{number}", _TILE, chip=number) for number in range(1, 8)),
     default_instruments=("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"),
+    mirrors=HEASARC,
     directory="srg/data/erosita/erass1/obs/{last3}/{first3}",
     listings=("EXP_010", "DET_010"),
     native_inputs=(

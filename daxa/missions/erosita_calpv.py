@@ -6,6 +6,7 @@ the service says which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS, expand_ids
+from daxa.missions.places import MPE
 from daxa.missions.spec import (
     ArchiveProduct,
     Bundle,
@@ -89,7 +90,7 @@ SPEC = MissionSpec(
     default_instruments=("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"),
     other_fields=((_SCAN, expand_ids(_SCANS)),),
     active=tuple((tuple(names.split()), expand_ids(ids)) for names, ids in _ACTIVE),
-    root="https://erosita.mpe.mpg.de/",
+    mirrors=(MPE,),
     directory="edr/eROSITAObservations/CalPvObs",
     bundles=tuple(Bundle(field, file, expand_ids(ids), kind) for kind, field, file, ids in _FIELDS),
     products=(ArchiveProduct("events", r".*[pf][mico]00_{obs_id}_020_EventList_c001\.fits", "", (("0", 0.2, 10.0),)),),

@@ -4,6 +4,7 @@ Neither the columns of ``exomaster``, nor how its observations are called, nor t
 directories are recorded where these facts come from.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
@@ -17,6 +18,7 @@ SPEC = MissionSpec(
         Instrument("ME", FieldOfView("circle", 45.0)),
     ),
     default_instruments=("LE", "ME"),
+    mirrors=HEASARC,
     directory="",
     credit=Credit("EXOSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     note="The list cannot be asked for: how observations are called, and where data stand, is not recorded.",

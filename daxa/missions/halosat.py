@@ -6,6 +6,7 @@ these facts come from: the service says which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _COLLIMATOR = FieldOfView("circle", 300.0)
@@ -27,6 +28,7 @@ SPEC = MissionSpec(
         Instrument("SDD54", _COLLIMATOR, aliases=("S54",), wide=True),
     ),
     default_instruments=(),
+    mirrors=HEASARC,
     directory="halosat/data/obs/{obs_id}",
     products=(
         ArchiveProduct("events", r"products/hs{obs_id}_s14_cl\.evt(\.gz)?", "SDD14", (("", 0.4, 7.0),)),

@@ -6,6 +6,7 @@ the cameras were switched on one after the other, SXS first.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
@@ -26,6 +27,7 @@ SPEC = MissionSpec(
         Instrument("HXI", FieldOfView("square", 4.5)),
     ),
     default_instruments=("SXS", "SXI", "HXI"),
+    mirrors=HEASARC,
     directory="hitomi/data/obs/{first}/{obs_id}",
     event_times=EventTimes(56658.00077759),
     credit=Credit("Hitomi", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

@@ -4,6 +4,7 @@ All instruments see through coded masks, so none is chosen by default, and none 
 here.  A science window needs the files of its revolution beside its own.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _JEMX, _IBIS = FieldOfView("circle", 144.0), FieldOfView("square", 249.0)
@@ -41,6 +42,7 @@ SPEC = MissionSpec(
         Instrument("SPI", FieldOfView("circle", 420.0), exposure="good_spi", wide=True),
     ),
     default_instruments=(),
+    mirrors=HEASARC,
     directory="integral/data/scw/{first4}/{obs_id}.{scw_ver}",
     directory_columns=("scw_ver",),
     event_times=EventTimes(51544.0, unit="d"),

@@ -5,6 +5,7 @@ the service says which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -35,6 +36,7 @@ SPEC = MissionSpec(
         Instrument("DU3", _DU, aliases=("DET3",)),
     ),
     default_instruments=("DU1", "DU2", "DU3"),
+    mirrors=HEASARC,
     directory="ixpe/data/obs/{first2}/{obs_id}",
     listings=("event_l2",),
     native_inputs=(

@@ -6,6 +6,7 @@ facts come from; the service says which others it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import ArchiveProduct, Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _TILE = FieldOfView("square", 219.9)
@@ -23,6 +24,7 @@ SPEC = MissionSpec(
     id_example="57115078",
     instruments=(Instrument("GSC", _TILE, wide=True), Instrument("SSC", _TILE, wide=True)),
     default_instruments=(),
+    mirrors=HEASARC,
     directory="maxi/data/obs/MJD{first2}000/MJD{first5}",
     products=(
         ArchiveProduct("events", r"events/gsc_low/mx_mjd{first5}_gsc_low_{last3}\.evt(\.gz)?", "GSC"),

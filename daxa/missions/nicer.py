@@ -4,6 +4,7 @@ A directory's path contains the month in which the observation began.  NICER doe
 image: light curves and good time intervals only.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -41,6 +42,7 @@ SPEC = MissionSpec(
     # A concentrator of about 30 square arcminutes.
     instruments=(Instrument("XTI", FieldOfView("circle", 3.1), exposure="exposure"),),
     default_instruments=("XTI",),
+    mirrors=HEASARC,
     directory="nicer/data/obs/{yyyy_mm}/{obs_id}",
     listings=("xti/event_cl",),
     native_inputs=(

@@ -3,6 +3,7 @@
 Table ``numaster`` also lists planned targets (negative exposures) and slews.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -61,6 +62,7 @@ SPEC = MissionSpec(
         Instrument("FPMB", _FPM, aliases=("FB", "B"), exposure="exposure_b"),
     ),
     default_instruments=("FPMA", "FPMB"),
+    mirrors=HEASARC,
     directory="nustar/data/obs/{d23}/{first}/{obs_id}",
     listings=("event_cl",),
     event_tables=("EVENTS", "GTI", *["BADPIX"] * 4),  # one for each detector

@@ -4,6 +4,7 @@ Fields overlap: an event near an edge stands in two lists.  The table names no t
 What does not depend on how the telescope was used is that of the pointed observations.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.rosat import SPEC as _POINTED
 from daxa.missions.spec import FieldOfView, Instrument, MissionSpec, NativeInput, ObservationTable
 
@@ -30,6 +31,7 @@ SPEC = MissionSpec(
     instruments=(Instrument("PSPC", FieldOfView("square", 192.0), aliases=("PSPCC",), exposure="exposure"),),
     default_instruments=("PSPC",),
     id_example="RS931844N00",
+    mirrors=HEASARC,
     directory="rosat/data/pspc/processed_data/900000/{lower}",
     listings=("",),
     native_inputs=(

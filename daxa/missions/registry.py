@@ -20,7 +20,7 @@ from daxa.naming import did_you_mean
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "find_mission", "mission_names"]
+__all__ = ["GROUP", "find_mission", "forget_plug_ins", "mission_names"]
 
 GROUP = "daxa.missions"
 """The group of entry points in which plug-ins offer missions."""
@@ -124,6 +124,11 @@ def _offered() -> dict[str, MissionSpec]:
             _claim(claimed, _names_of(spec) - {point.name.lower()}, _origin(point))
             offered[spec.name] = spec
     return offered
+
+
+def forget_plug_ins() -> None:
+    """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    _offered.cache_clear()
 
 
 def _names_of(spec: MissionSpec) -> set[str]:

@@ -6,6 +6,7 @@ energies: its images have one band only.  What headers call an observation is no
 (``WG500211P.N1``).
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -67,6 +68,7 @@ SPEC = MissionSpec(
         ),
     ),
     default_instruments=("PSPCB", "PSPCC", "PSPC", "HRI"),
+    mirrors=HEASARC,
     directory="rosat/data/pspc/processed_data/{third}00000/{lower}",
     other_directories=((r"[RW]H.*", "rosat/data/hri/processed_data/{third}00000/{lower}"),),
     listings=("",),

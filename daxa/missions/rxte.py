@@ -4,6 +4,7 @@ A directory's path contains the observing cycle.  Collimated, not imaging.  The 
 no end time: it is estimated from the exposure.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _COLLIMATOR = FieldOfView("circle", 60.0)
@@ -35,6 +36,7 @@ SPEC = MissionSpec(
         Instrument("HEXTE", _COLLIMATOR, exposure="exposure"),
     ),
     default_instruments=("PCA", "HEXTE"),
+    mirrors=HEASARC,
     directory="rxte/data/archive/AO{cycle}/P{first5}/{obs_id}",
     directory_columns=("cycle",),
     credit=Credit("RXTE", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from daxa.addresses import Mirror
 from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
 from daxa.naming import did_you_mean
+from daxa.quantities import band_text
 
 __all__ = [
     "ArchiveProduct",
@@ -29,6 +31,7 @@ __all__ = [
     "FlareFilter",
     "InputKind",
     "Instrument",
+    "Mirror",
     "MissionSpec",
     "NativeInput",
     "ObservationTable",
@@ -154,7 +157,7 @@ class Band:
     @property
     def text(self) -> str:
         """As written in a params file, such as ``0.5-2.0 keV``."""
-        return f"{self.lo:g}-{self.hi:g} keV"
+        return band_text((self.lo, self.hi))
 
 
 @dataclass(frozen=True)
@@ -192,8 +195,11 @@ class MissionSpec:
     instruments, default_instruments
         All instruments, and the names taken when the user names none.  There is no default
         where all instruments are `Instrument.wide`.
+    mirrors
+        Servers that hold its files, the best first; each of the others is asked when those before it cannot
+        be reached or do not have the observation.
     directory
-        Path of an observation's directory below the root of the file tree.  Fields: those of
+        Path of an observation's directory below the root of a mirror that has no layout of its own.  Fields: those of
         `id_parts`, such as ``{obs_id}``, ``{first}`` and ``{last}`` digit, ``{d23}`` (second
         and third digit); ``{yyyy_mm}`` of the start; those of `directory_columns`.
     listings
@@ -222,8 +228,6 @@ class MissionSpec:
         for it; the first that matches counts.
     directory_columns
         Columns of the observation table that the templates need.
-    root
-        Address of the file tree, '' for HEASARC's.
     products
         Files that the archive offers ready made.
     bundles
@@ -236,7 +240,7 @@ class MissionSpec:
         One sentence on what is special or not known.
     acknowledgement, bibcodes
         What a paper that uses the mission must say and cite.
-    mirrors
+    other_tables
         Tables at other services that list the same observations, for when the first fails.
         They need not tell which instruments observed.
     other_fields
@@ -254,6 +258,7 @@ class MissionSpec:
     id_example: str
     instruments: tuple[Instrument, ...]
     default_instruments: tuple[str, ...]
+    mirrors: tuple[Mirror, ...]
     directory: str
     listings: tuple[str, ...] = ()
     native_inputs: tuple[NativeInput, ...] = ()
@@ -267,7 +272,6 @@ class MissionSpec:
     catalogue: str = ""
     other_directories: tuple[tuple[str, str], ...] = ()
     directory_columns: tuple[str, ...] = ()
-    root: str = ""
     products: tuple[ArchiveProduct, ...] = ()
     bundles: tuple[Bundle, ...] = ()
     event_times: EventTimes | None = None
@@ -275,7 +279,7 @@ class MissionSpec:
     note: str = ""
     acknowledgement: str = ""
     bibcodes: tuple[str, ...] = field(default=())
-    mirrors: tuple[ObservationTable, ...] = ()
+    other_tables: tuple[ObservationTable, ...] = ()
     other_fields: tuple[tuple[FieldOfView, tuple[str, ...]], ...] = ()
     active: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
@@ -365,8 +369,8 @@ class MissionSpec:
                 remedy="`daxa missions` says which missions can be listed",
             )
 
-    def directory_of(self, obs_id: str, row: Mapping[str, object] | None = None) -> str:
-        """Path of the observation's directory below the root of the file tree.
+    def directory_of(self, obs_id: str, row: Mapping[str, object] | None = None, *, layout: str = "") -> str:
+        """Path of the observation's directory below the root of a mirror.
 
         Parameters
         ----------
@@ -375,6 +379,8 @@ class MissionSpec:
         row
             What the template needs beside the ObsID: ``start`` (MJD UTC) and the columns
             that `directory_columns` names.
+        layout
+            The mirror's own template, '' where it has none.
 
         Raises
         ------
@@ -389,8 +395,9 @@ class MissionSpec:
         """
         other = (template for pattern, template in self.other_directories if re.fullmatch(pattern, obs_id, re.ASCII))
         template = next(other, self.directory)
+        template = layout.replace("{directory}", template) or template
         fields, known = id_parts(obs_id), row or {}
-        for name in self.directory_columns:
+        for name in [one for one in self.directory_columns if f"{{{one}}}" in template]:
             value = known.get(name)
             fields[name] = self._path_part(obs_id, name, "" if value is None else str(value).strip())
         if "{yyyy_mm}" in template:

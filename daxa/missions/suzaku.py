@@ -4,6 +4,7 @@ The lists of the 3x3 and 5x5 editing modes of a camera are exposures of their ow
 image and is left out.  Bands: channels whose middle lies inside.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -48,6 +49,7 @@ SPEC = MissionSpec(
         Instrument("XIS3", _XIS, aliases=("X3", "XI3"), exposure="xis3_expo"),
     ),
     default_instruments=("XIS0", "XIS1", "XIS2", "XIS3"),
+    mirrors=HEASARC,
     directory="suzaku/data/obs/{first}/{obs_id}",
     listings=("xis/event_cl",),
     native_inputs=(

@@ -6,6 +6,7 @@ timing keeps one coordinate and gives light curves.  BAT is fetched, never image
 of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -44,6 +45,7 @@ SPEC = MissionSpec(
         Instrument("BAT", FieldOfView("circle", 3000.0), exposure="bat_exposure", wide=True),
     ),
     default_instruments=("XRT",),
+    mirrors=HEASARC,
     directory="swift/data/obs/{yyyy_mm}/{obs_id}",
     listings=("xrt/event", "uvot/image"),
     native_inputs=(

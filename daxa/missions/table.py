@@ -16,7 +16,7 @@ class ObservationTable:
     Parameters
     ----------
     name
-        The table's name at HEASARC's TAP service.
+        The table's name at the TAP service.
     columns
         Our column (``obs_id``, ``target``, ``ra``, ``dec``, ``start``, ``end``,
         ``exposure``, ``public_date``) to theirs.  ``end`` may be absent: it is then
@@ -44,9 +44,11 @@ class ObservationTable:
     never_public
         Values of the public date that mean "unknown" or "never" (MJD).
     service
-        The query service that holds the table: HEASARC's, or ESA's XMM-Newton Science Archive.
-        ``tiling``: the observations are the sky tiles that `daxa.missions.tiling` computes;
-        HEASARC's table adds to them what it knows.
+        The query service that holds the table: HEASARC's (``heasarc``), ESA's XMM-Newton Science Archive
+        (``xsa``), or another, by a short name.  ``tiling``: the observations are the sky tiles that
+        `daxa.missions.tiling` computes; HEASARC's table adds to them what it knows.
+    tap
+        Address of the TAP service, for another than these; the setting ``tap_<service>`` replaces it.
     usual
         `columns` are the names that HEASARC's tables usually have (`USUAL_COLUMNS`), and are
         not recorded for this one: before it is asked, the service says which of them it has.
@@ -63,8 +65,9 @@ class ObservationTable:
     second_category: tuple[str, Mapping[str, str]] | None = None
     only_category: str = ""
     never_public: tuple[float, ...] = (0.0,)
-    service: Literal["heasarc", "xsa", "tiling"] = "heasarc"
+    service: str = "heasarc"
     usual: bool = False
+    tap: str = ""
 
     @property
     def categorised(self) -> bool:

@@ -6,6 +6,7 @@ The gratings see 5 arcmin across their dispersion, the optical monitor a square 
 (Users Handbook); they are found when named, and not processed here.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     Band,
     Credit,
@@ -52,6 +53,7 @@ SPEC = MissionSpec(
         Instrument("OM", FieldOfView("square", 8.5), exposure="om_time"),
     ),
     default_instruments=("PN", "M1", "M2"),
+    mirrors=HEASARC,
     directory="xmm/data/rev0/{obs_id}",
     listings=("PPS",),
     event_tables=("EVENTS", r"STDGTI\d\d", "CALINDEX"),
@@ -81,7 +83,7 @@ SPEC = MissionSpec(
         "contributions directly funded by ESA Member States and NASA"
     ),
     bibcodes=("2001A&A...365L...1J", "2001A&A...365L..18S", "2001A&A...365L..27T"),
-    mirrors=(
+    other_tables=(
         # The archive at ESAC: no end, no exposures of single instruments; its name for the target is not known to us.
         ObservationTable(
             name="xsa.v_all_observations",

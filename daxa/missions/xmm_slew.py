@@ -22,6 +22,7 @@ SPEC = MissionSpec(
     id_example="",
     instruments=tuple(replace(one, wide=True) for one in _POINTED.instruments),
     default_instruments=(),
+    mirrors=_POINTED.mirrors,
     directory=_POINTED.directory,
     event_times=_POINTED.event_times,
     credit=_POINTED.credit,

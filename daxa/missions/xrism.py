@@ -6,6 +6,7 @@ channels whose middle lies inside.  No column with a target's name is recorded w
 facts come from.
 """
 
+from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Band,
@@ -62,6 +63,7 @@ SPEC = MissionSpec(
         Instrument("XTEND", FieldOfView("square", 19.0), aliases=("XTD",), exposure="xtd_expo"),
     ),
     default_instruments=("RESOLVE", "XTEND"),
+    mirrors=HEASARC,
     directory="xrism/data/obs/{first}/{obs_id}",
     listings=("resolve/event_cl", "xtend/event_cl"),
     native_inputs=(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.run.task import LedgerRow, ProductFile
 
 __all__ = [
@@ -145,11 +145,11 @@ def check_files(
     )
 
 
-def check_places(layout: Layout, missions: Collection[str]) -> list[Problem]:
+def check_places(layout: Layout, missions: Collection[str], steps: Collection[str]) -> list[Problem]:
     """What stands in ``data/`` besides the directories of these missions and their steps."""
     data = layout.products("mission", "step").parents[1]
     problems = []
-    for directory, allowed in [(data, set(missions)), *((data / mission, set(STEPS)) for mission in sorted(missions))]:
+    for directory, allowed in [(data, set(missions)), *((data / mission, set(steps)) for mission in sorted(missions))]:
         present, strange = _entries(directory)
         problems += [_problem(layout, ("", "", ""), directory / name, what) for name, what in strange]
         problems += [_problem(layout, ("", "", ""), directory / name, "unknown") for name in sorted(present - allowed)]

@@ -7,13 +7,14 @@ from hashlib import md5
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.publish.digests import read_md5
 from daxa.publish.files import Problem, digest_directory
 from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.remote import MOST_BYTES, Storage
+from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
 
 __all__ = ["compare_lock", "compare_locked", "compare_logs"]
@@ -27,6 +28,8 @@ def compare_lock(
     commit: str,
     ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]],
     storage: Storage,
+    *,
+    steps: Collection[Step],
 ) -> Iterator[Problem]:
     """Where ``dvc.lock`` does not speak of the commit's own selection, ledgers, products, metrics and report.
 
@@ -38,6 +41,8 @@ def compare_lock(
         Mission to step to its ledger at the commit.
     storage
         Where listings are, as far as they are here.
+    steps
+        Of the archive at the commit.
     """
     try:
         lock = records.lock.read_bytes() if records.lock.is_file() else b""
@@ -56,19 +61,19 @@ def compare_lock(
     if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
         yield Problem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
     if outs:  # An archive that has never run has no lock.
-        for name in sorted(set(_locked_paths(layout, ledgers)) - outs.keys() - deps.keys()):
+        for name in sorted(set(_locked_paths(layout, ledgers, steps)) - outs.keys() - deps.keys()):
             yield Problem("", "", "", name, "not-locked")
     for path, digest in sorted(outs.items()):
         if digest.endswith(".dir"):
             yield from _compare_listing(path, digest, ledgers, storage)
 
 
-def compare_locked(layout: Layout, missions: Collection[str]) -> Iterator[Problem]:
+def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> Iterator[Problem]:
     """Where ``dvc.lock`` does not name each file of the pipeline, or a file or the report is not the one it names."""
     lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
     named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
     report = _relative(layout, layout.report)
-    for path in sorted({*named, *_locked_paths(layout, missions)}):
+    for path in sorted({*named, *_locked_paths(layout, missions, steps)}):
         here, digest = layout.root / path, named.get(path, "")
         if not digest.endswith(".dir"):
             found = read_md5(here)
@@ -80,13 +85,13 @@ def compare_locked(layout: Layout, missions: Collection[str]) -> Iterator[Proble
             yield Problem("", "", "", path, "not-locked")
 
 
-def _locked_paths(layout: Layout, missions: Collection[str]) -> list[str]:
+def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> list[str]:
     """What ``dvc.lock`` names of a pipeline that has run."""
     paths = [layout.report, layout.metrics]
     for mission in missions:
         paths.append(layout.selection(mission))
-        paths += [layout.ledger(mission, step) for step in STEPS]
-        paths += [layout.products(mission, step) for step in STEPS[1:]]
+        paths += [layout.ledger(mission, step.name) for step in steps]
+        paths += [layout.products(mission, step.name) for step in steps if step.kept_by == "dvc"]
     return [_relative(layout, path) for path in paths]
 
 
@@ -120,7 +125,7 @@ def _compare_listing(
         yield Problem("", "", "", path, "listing", error.message)
         return
     parts = path.split("/")
-    if listed is None or len(parts) != 3 or parts[0] != "data" or parts[2] not in STEPS:
+    if listed is None or len(parts) != 3 or parts[0] != "data":
         return
     rows = ledgers.get(parts[1], {}).get(parts[2])
     if rows is None:

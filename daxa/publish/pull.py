@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from daxa.archive import dvc, git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.gate import check_archive, check_plain
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.naming import number_of
@@ -257,7 +257,7 @@ def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_
         return out
     parts = path.split("/")
     name = Path(layout.report).name
-    if parts[0] == name or len(parts) < 4 or parts[2] not in STEPS or (missions and parts[1] not in missions):
+    if parts[0] == name or len(parts) < 4 or (missions and parts[1] not in missions):
         return None
     obs_id = parts[3].removesuffix(".log") if parts[0] == layout.logs.name else parts[3]
     if obs_ids and obs_id not in obs_ids:

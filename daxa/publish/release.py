@@ -14,8 +14,8 @@ from posixpath import normpath
 
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters
-from daxa.archive.config import ArchiveConfig, load_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError, ReleaseError
 from daxa.publish.contents import find_listing, needed_here
@@ -119,7 +119,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
     paths = [layout.config, layout.software, layout.pipeline, layout.lock]
     for mission in config.missions:
         paths += [layout.params(mission), layout.selection(mission)]
-        paths += [layout.ledger(mission, step) for step in STEPS]
+        paths += [layout.ledger(mission, step) for step in config.steps]
     kept = [layout.upstream(mission) for mission in config.missions]
     kept += [layout.metrics, layout.root / LOGS, layout.root / ".dvc" / "config", layout.root / ".gitattributes"]
     paths += [path for path in kept if path.exists()]
@@ -181,7 +181,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
-        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions)),
+        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions, steps_of(config))),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
@@ -213,11 +213,12 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 
 def _check_data(layout: Layout, state: State) -> list[Problem]:
     """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
-    problems = check_places(layout, state.missions)
+    fetching = {step.name for step in steps_of(state.config) if step.fetches}
+    problems = check_places(layout, state.missions, state.config.steps)
     with Digests(layout, "sha256") as digests:
         for name, mission in state.missions.items():
             for step, rows in mission.ledgers.items():
-                wrong = step != "fetch"
+                wrong = step not in fetching
                 found = check_files(layout, name, step, rows, absent_is_wrong=wrong, digest=digests.of)
                 problems += found.problems
     return problems

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import CriteriaError
 from daxa.publish.contents import needed_at
@@ -194,7 +194,7 @@ def verify_remote(
 
 def _problem(path: str, digest: str, what: str) -> Problem:
     parts = [*path.split("/"), "", "", "", ""]
-    place = parts[1:4] if parts[0] == "data" and parts[2] in STEPS else ("", "", "")
+    place = parts[1:4] if parts[0] == "data" and parts[2] else ("", "", "")
     return Problem(*place, path, what, f"files/md5/{digest[:2]}/{digest[2:]}")
 
 
@@ -202,8 +202,9 @@ def _sizes(layout: Layout, commit: str, storage: Storage, wanted: Mapping[str, S
     """Right sizes of objects: from the ledgers, else from the cache."""
     by_path: dict[str, int] = {}
     with records_at(layout, commit) as records:
-        for mission in load_config(records).missions:
-            for step in STEPS:
+        config = load_config(records)
+        for mission in config.missions:
+            for step in config.steps:
                 base = f"data/{mission}/{step}"
                 for row in read_ledger(records.ledger(mission, step)).values():
                     by_path |= {f"{base}/{row.obs_id}/{file.path}": file.size for file in row.files}

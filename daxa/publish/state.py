@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from daxa.archive import git
-from daxa.archive.config import ArchiveConfig, load_config, parse_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import ArchiveConfig, load_config, parse_config, steps_of
+from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError
 from daxa.run.ledger import read_ledger
 from daxa.run.task import LedgerRow
@@ -55,7 +55,7 @@ class MissionState:
     observations
         ObsID to the chosen observation, sorted.
     ledgers
-        Step to its ledger.
+        Step to its ledger, each after those of the steps that it needs.
     """
 
     observations: Mapping[str, Observation]
@@ -87,12 +87,13 @@ def read_state(layout: Layout) -> State:
         One of them is absent or damaged.
     """
     config = load_config(layout)
-    return State(config, {mission: read_mission(layout, mission) for mission in config.missions})
+    steps = [step.name for step in steps_of(config)]
+    return State(config, {mission: read_mission(layout, mission, steps) for mission in config.missions})
 
 
-def read_mission(layout: Layout, mission: str) -> MissionState:
-    """Read the selection and the ledgers of one mission."""
-    ledgers = {step: read_ledger(layout.ledger(mission, step)) for step in STEPS}
+def read_mission(layout: Layout, mission: str, steps: Sequence[str]) -> MissionState:
+    """Read the selection and the ledgers of one mission, those of the steps that are named."""
+    ledgers = {step: read_ledger(layout.ledger(mission, step)) for step in steps}
     return MissionState(read_observations(layout, mission), ledgers)
 
 
@@ -128,11 +129,11 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
                 f"the commit {commit[:12]} of {layout.root} has no {layout.config.name}",
                 remedy="name a release; `git tag` lists them",
             )
-        missions = parse_config(content, layout.config).missions
+        config = parse_config(content, layout.config)
         records.config.write_bytes(content)
         wanted = [records.pipeline, records.lock]
-        wanted += [records.selection(mission) for mission in missions]
-        wanted += [records.ledger(mission, step) for mission in missions for step in STEPS]
+        wanted += [records.selection(mission) for mission in config.missions]
+        wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
         for path in wanted:
             content = git.read_file(layout.root, commit, path.relative_to(records.root).as_posix())
             if content is not None:

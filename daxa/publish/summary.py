@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from daxa.missions import find_mission
 from daxa.publish.state import MissionState, State
+from daxa.run.steps import find_step
 from daxa.run.task import ProductFile
 
 __all__ = ["MissionSummary", "StepSummary", "summarise", "tag_message"]
@@ -113,6 +114,6 @@ def _count(mission: MissionState, step: str) -> StepSummary:
 
 def _files(mission: MissionState, *, fetched: bool) -> Iterator[ProductFile]:
     for step, rows in mission.ledgers.items():
-        if (step == "fetch") == fetched:
+        if find_step(step).fetches == fetched:
             for row in rows.values():
                 yield from (file for file in row.files if file.path != _MANIFEST)

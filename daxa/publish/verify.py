@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.config import load_config
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import load_config, steps_of
+from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError
 from daxa.publish.files import Judged, Problem, check_files, check_places
@@ -88,23 +88,23 @@ def verify_archive(
     storage = find_cache(layout.root)
     with records_at(layout, commit) as records:
         config = load_config(records)
-        missions = config.missions
+        missions, steps = config.missions, {step.name: step for step in steps_of(config)}
         problems = [
             *compare_tracked(layout, commit),
             *(Problem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
-            *check_places(layout, missions),
+            *check_places(layout, missions, steps),
         ]
         observations, every = 0, {}
         for mission in missions:
-            chosen, every[mission], unreadable = _read(records, mission)
+            chosen, every[mission], unreadable = _read(records, mission, steps)
             observations += len(chosen)
             problems += [*unreadable, *unfinished(mission, chosen, every[mission])]
-        problems += compare_lock(layout, records, commit, every, storage)
+        problems += compare_lock(layout, records, commit, every, storage, steps=steps.values())
         problems += compare_logs(layout, commit, storage) if tag else ()
     checks = []
     stages = [(mission, step, rows) for mission, ledgers in every.items() for step, rows in ledgers.items()]
     for mission, step, rows in stages:
-        wrong = fetched or step != "fetch"
+        wrong = fetched or not steps[step].fetches
         checks.append((step, check_files(layout, mission, step, rows, absent_is_wrong=wrong)))
         observe(len(checks), len(stages))
     problems += (problem for _, check in checks for problem in check.problems)
@@ -115,7 +115,7 @@ def verify_archive(
         observations=observations,
         files=sum(check.files for _, check in checks),
         size=sum(check.size for _, check in checks),
-        absent_fetched=sum(check.absent for step, check in checks if step == "fetch"),
+        absent_fetched=sum(check.absent for step, check in checks if steps[step].fetches),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -139,10 +139,12 @@ def unfinished(
             yield Problem(mission, step, obs_id, path, "not-selected")
 
 
-def _read(records: Layout, mission: str) -> tuple[Collection[str], dict[str, dict[str, LedgerRow]], list[Problem]]:
+def _read(
+    records: Layout, mission: str, steps: Collection[str]
+) -> tuple[Collection[str], dict[str, dict[str, LedgerRow]], list[Problem]]:
     """The chosen ObsIDs and the ledgers, as far as they can be read."""
     problems, ledgers = [], {}
-    for step in STEPS:
+    for step in steps:
         try:
             ledgers[step] = read_ledger(records.ledger(mission, step))
         except DataError:

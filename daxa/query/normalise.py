@@ -70,7 +70,7 @@ def normalise(spec: MissionSpec, raw: Table, table: ObservationTable | None = No
         The table as received; masked cells allowed.
     table
         Says which column means what, and which values mean "unknown": ``spec.table`` by
-        default, or one of ``spec.mirrors``.
+        default, or one of ``spec.other_tables``.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def fetch_observations(spec: MissionSpec, settings: Settings, table: Observation
     spec, settings
         The mission, and addresses.
     table
-        ``spec.table``, or one of ``spec.mirrors``.
+        ``spec.table``, or one of ``spec.other_tables``.
 
     Raises
     ------

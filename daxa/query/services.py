@@ -73,7 +73,7 @@ def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = No
     top
         At most this many rows; the services' own caps do not hold for queries that say TOP.
     table
-        ``spec.table`` by default, or one of ``spec.mirrors``.
+        ``spec.table`` by default, or one of ``spec.other_tables``.
 
     Examples
     --------
@@ -99,6 +99,8 @@ def _where(table: ObservationTable) -> str:
 
 def address_of(table: ObservationTable, settings: Settings) -> str:
     """Address of the TAP service that holds a table."""
+    if table.tap:
+        return dict(settings.taps).get(table.service, table.tap)
     return settings.xsa_tap if table.service == "xsa" else settings.heasarc_tap
 
 
@@ -112,7 +114,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     settings
         Addresses and timeouts.
     table
-        ``spec.table`` by default, or one of ``spec.mirrors``.
+        ``spec.table`` by default, or one of ``spec.other_tables``.
 
     Raises
     ------

@@ -138,7 +138,7 @@ def import_snapshot(path: Path, settings: Settings) -> Snapshot:
 
 
 def _places(spec: MissionSpec, settings: Settings) -> tuple[_Place, ...]:
-    tables = sorted((spec.table, *spec.mirrors), key=lambda table: table.service != settings.prefer_service)
+    tables = sorted((spec.table, *spec.other_tables), key=lambda table: table.service != settings.prefer_service)
     return tuple(_Place(spec, table, settings, _path(spec, table, settings)) for table in tables)
 
 

@@ -124,7 +124,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     spec
         The mission.
     table
-        ``spec.table``, or one of ``spec.mirrors``.
+        ``spec.table``, or one of ``spec.other_tables``.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     Examples
     --------
     >>> xmm = find_mission("xmm")
-    >>> declaration_of(xmm, xmm.table) == declaration_of(xmm, xmm.mirrors[0])
+    >>> declaration_of(xmm, xmm.table) == declaration_of(xmm, xmm.other_tables[0])
     False
     """
     instruments = [[item.name, item.exposure, [list(label) for label in item.labels], item.field_of_view.roll]
@@ -142,7 +142,8 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     asked = {
         "format": _FORMAT,
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
-        "table": asdict(table),
+        # Where it is asked does not change how its rows are read.
+        "table": {key: value for key, value in asdict(table).items() if key != "tap"},
         "instruments": instruments,
         "active": spec.active,
         "rule": tiling.RULE if table.service == "tiling" else 0,

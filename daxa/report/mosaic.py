@@ -22,7 +22,7 @@ from daxa.quantities import band_text
 from daxa.records import Outcome
 from daxa.report.imaged import Asked, Imaged, find_imaged, outside_archive
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.cleaning.ownscreening import recorded_rules
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember, ImageMember, Member
 from daxa.xray.imaging.mosaic import Mosaic, make_mosaic, mosaic_grid, write_mosaic
@@ -223,15 +223,25 @@ def _check_numbers(found: Sequence[Imaged], pixel_arcsec: float, weights: Mappin
 
 def _without_parts(found: Sequence[Imaged]) -> list[Imaged]:
     """Without the parts of exposures that stand in the archive also as one."""
-    merged = {(one.mission, one.obs_id, one.instrument) for one in found if one.exposure == "ALL"}
-    return [one for one in found if one.exposure == "ALL" or (one.mission, one.obs_id, one.instrument) not in merged]
+    from astropy.io import fits
+
+    def whose(one: Imaged) -> tuple[str, str, str]:
+        return one.mission, one.obs_id, one.instrument
+
+    merged = {
+        (*whose(one), part)
+        for one in found
+        if one.exposure == "ALL"
+        for part in card_text(fits.getheader(one.image), "MERGED").split(",")
+    }
+    return [one for one in found if (*whose(one), one.exposure) not in merged]
 
 
 def _events_of(one: Imaged, header, seconds: np.ndarray, weight: float, shared: str) -> EventMember | None:
     if one.events is None or not one.events.is_file():
         return None
     events = open_events(one.events)
-    rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
+    rules = recorded_rules(events)
     channels = tuple(int(card_number(header, key)) for key in ("CHANMIN", "CHANMAX"))
     cut = Cut(rules, events.gtis, channels)
     grid = _grid_of(events, header)

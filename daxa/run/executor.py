@@ -1,18 +1,16 @@
 """A pool of worker processes of our own.
 
 Workers persist over many tasks, each leads a session of its own, and none outlives this
-process.  They are fresh interpreters, not forks, and import nothing of the main program:
-a script without a main guard may run a stage.
+process.  They are forks of a process that has imported what the tasks need and nothing of the
+main program (`daxa.run.forkserver`): a script without a main guard may run a stage.
 
-To start a worker and to import the science libraries costs most of a second of processor time,
-as much as a few small observations.  So one worker begins; when tasks still wait after it has
-worked for as long as its start took, as many start as there are, until all do.  A large stage
-is held up by two or three starts, and a small one pays for no worker that it has no use for.
+One worker begins; when tasks still wait after it has worked for a moment, or for as long as its
+start took, as many start as there are, until all do.  A small stage pays for no worker that it
+has no use for.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import socket
@@ -21,50 +19,34 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from daxa.errors import ProgramError
 from daxa.files import no_link
-from daxa.run.process import Child, end_group, has_ended, start_group
+from daxa.run.forkserver import Forked, ForkServer, connect, start, worker_environ
 from daxa.run.task import Task, Work
-from daxa.run.worker import BROKEN, READY, Assignment, Report, log_line
+from daxa.run.worker import BROKEN, READY, Assignment, Report, Setting, log_line
 
 __all__ = ["ATTEMPTS", "execute"]
 
 ATTEMPTS = 3
 """How often a task is tried whose worker dies."""
 
-_ENVIRONMENT = {
-    # Tasks run side by side: threads inside them would compete, and sums would depend on their number.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    # Products are no function of the order of sets, of the time zone, of a display or of the user's language.
-    "PYTHONHASHSEED": "0",
-    "PYTHONUTF8": "1",
-    "TZ": "UTC",
-    "MPLBACKEND": "agg",
-}
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from daxa.run.worker import serve; serve(*map(int, sys.argv[2:]))"
-)
 _POLL = 0.2
+_MOMENT = 0.2
+"""Seconds of work for which no second worker begins."""
 
 
 @dataclass
 class _Worker:
-    child: Child
+    process: Forked
     connection: Connection
     lifeline: int
     ready: bool = False
     assignment: Assignment | None = None
     since: float = 0.0
-    started: float = field(default_factory=time.monotonic)
 
 
 def execute(
@@ -124,6 +106,8 @@ class _Pool:
     ) -> None:
         self._queue = deque((task, 1) for task in tasks)
         self._work = pickle.dumps(work)
+        self._modules = _modules_of(work, tasks)
+        self._server: ForkServer | None = None
         self._size = size
         self._time_limit = time_limit
         self._scratch = scratch
@@ -152,7 +136,7 @@ class _Pool:
         for worker in list(self._workers):
             if worker.connection in ready:
                 report = self._receive(worker)
-            elif has_ended(worker.child) and not worker.connection.poll():
+            elif worker.process.has_ended() and not worker.connection.poll():
                 report = self._bury(worker)
             elif worker.assignment and time.monotonic() - worker.since > self._time_limit:
                 report = self._stop(worker)
@@ -169,26 +153,21 @@ class _Pool:
         """How many more workers may start: none before those that are there have repaid their start."""
         if not self._workers:
             return 1
-        worked = time.monotonic() - self._ready_since
-        return len(self._workers) if all(worker.ready for worker in self._workers) and worked > self._cost else 0
+        repaid = time.monotonic() - self._ready_since > max(self._cost, _MOMENT)
+        return len(self._workers) if repaid and all(worker.ready for worker in self._workers) else 0
 
     def close(self) -> None:
         """Kill the workers and everything they started."""
         while self._workers:
             self._end(self._workers[-1])
+        if self._server:
+            self._server.close()
 
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
         watched, lifeline = os.pipe()
         try:
-            paths = json.dumps([path for path in sys.path if isinstance(path, str)])
-            argv = [sys.executable, "-P", "-c", _START, paths, str(theirs.fileno()), str(watched)]
-            child = start_group(
-                argv,
-                pass_fds=(theirs.fileno(), watched),
-                environ={**os.environ, **_ENVIRONMENT},
-                stderr=self._scratch / "workers.log",
-            )
+            process = self._fork(theirs.fileno(), watched)
         except BaseException:
             ours.close()
             os.close(lifeline)
@@ -196,10 +175,33 @@ class _Pool:
         finally:
             theirs.close()
             os.close(watched)
-        worker = _Worker(child, Connection(ours.detach()), lifeline)
+        worker = _Worker(process, Connection(ours.detach()), lifeline)
+        paths = [path for path in sys.path if isinstance(path, str)]
         with suppress(OSError):  # If it died at once, the next step finds that out.
+            worker.connection.send(Setting(worker_environ(os.environ), paths, os.getcwd()))  # noqa: PTH109 - a text
             worker.connection.send_bytes(self._work)
         return worker
+
+    def _fork(self, channel: int, lifeline: int) -> Forked:
+        """Ask for a worker; a server that is gone is replaced by one of our own."""
+        path = self._scratch / "workers.log"
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        try:
+            if self._server is None:
+                self._server = connect() or start(path)
+            elif self._failed_starts:
+                self._replace_server(path)
+            try:
+                return self._server.fork(self._modules, channel=channel, lifeline=lifeline, log=log)
+            except OSError:
+                self._replace_server(path)
+                return self._server.fork(self._modules, channel=channel, lifeline=lifeline, log=log)
+        finally:
+            os.close(log)
+
+    def _replace_server(self, log: Path) -> None:
+        self._server.close()
+        self._server = start(log)
 
     def _receive(self, worker: _Worker) -> Report | None:
         try:
@@ -210,12 +212,12 @@ class _Pool:
             worker.assignment = None
             self._assign(worker)
             return message
-        kind, text = message
+        kind, more = message
         if kind == BROKEN:
-            raise RuntimeError(f"a worker cannot import the work of this stage:\n{text}")
+            raise RuntimeError(f"a worker cannot import the work of this stage:\n{more}")
         worker.ready = kind == READY
         self._ready_since = time.monotonic()
-        self._cost = self._ready_since - worker.started
+        self._cost = more
         self._failed_starts = 0
         self._assign(worker)
         return None
@@ -262,11 +264,12 @@ class _Pool:
         return Report(assignment.task, "failed", reason, assignment.directory, seconds=time.monotonic() - worker.since)
 
     def _end(self, worker: _Worker) -> int | None:
-        code = end_group(worker.child)
         self._workers.remove(worker)
         worker.connection.close()
-        os.close(worker.lifeline)
-        return code
+        try:
+            return worker.process.end()
+        finally:
+            os.close(worker.lifeline)
 
     def _note(self, assignment: Assignment, text: str) -> None:
         with open(assignment.log, "a", encoding="utf-8", opener=no_link) as log:
@@ -278,6 +281,13 @@ class _Pool:
         except OSError:
             lines = []
         return lines[-1] if lines else "nothing was written"
+
+
+def _modules_of(work: Work, tasks: Sequence[Task]) -> list[str]:
+    """What the work says that it imports for such tasks, where it says anything."""
+    say = getattr(work, "modules", None)
+    kinds = {(task.backend, task.step): task for task in tasks} if say else {}
+    return sorted({module for task in kinds.values() for module in say(task)})
 
 
 def _cause(code: int | None) -> str:

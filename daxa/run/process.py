@@ -21,7 +21,9 @@ from daxa.errors import ProgramError
 __all__ = [
     "Child",
     "Finished",
+    "bind_to_parent",
     "end_group",
+    "end_tree",
     "has_ended",
     "run_program",
     "show_program",
@@ -269,7 +271,7 @@ def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mappin
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
-                preexec_fn=_bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
+                preexec_fn=bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
             )
         except OSError as error:
             raise ProgramError(
@@ -295,23 +297,34 @@ def end_group(child: Child) -> int | None:
         The leader's exit code, negative when a signal ended it; None when not even
         SIGKILL ended it in time.
     """
-    import psutil
-
     if child.returncode is not None:
         return child.returncode
-    try:
-        started = psutil.Process(child.pid).children(recursive=True)
-    except psutil.Error:
-        started = []
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    for process in started:
-        with suppress(psutil.Error):
-            process.kill()
+    end_tree(child.pid)
     try:
         return child.wait(timeout=10)
     except subprocess.TimeoutExpired:
         return None
+
+
+def end_tree(leader: int) -> None:
+    """Kill the leader of a session, its group, and what it started that left the group.
+
+    Parameters
+    ----------
+    leader
+        Its process number, which must be its own still: it runs, or nobody has asked for its end.
+    """
+    import psutil
+
+    try:
+        started = psutil.Process(leader).children(recursive=True)
+    except psutil.Error:
+        started = []
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+    for process in started:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _start(
@@ -331,7 +344,7 @@ def _start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
-            preexec_fn=_bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
+            preexec_fn=bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
         )
     except FileNotFoundError:
         raise ProgramError(
@@ -343,10 +356,10 @@ def _start(
         ) from None
 
 
-def _bind_to_parent() -> Callable[[], None] | None:
-    """What the child calls so that the kernel ends it with us; None where no kernel offers it."""
+def bind_to_parent() -> Callable[[], None]:
+    """What a forked child calls so that the kernel ends it with us, where the kernel offers it."""
     if not sys.platform.startswith("linux"):
-        return None
+        return lambda: None
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 

@@ -10,31 +10,12 @@ import re
 from dataclasses import dataclass
 
 from daxa.errors import DataError
+from daxa.run.steps import OWN_STEPS, kinds_of
 
 __all__ = ["KINDS", "Product", "parse_product"]
 
-KINDS = (
-    "fetched",
-    "events",
-    "archivemap",
-    "finalevents",
-    "gti",
-    "flares",
-    "image",
-    "expmap",
-    "ratemap",
-    "combinedimage",
-    "combinedexpmap",
-    "combinedratemap",
-    "lightcurve",
-    "quicklook",
-    "sourcelist",
-    "background",
-    "sensitivity",
-    "search",
-    "auxiliary",
-)
-"""Kinds of files that an archive holds, in the order of the steps that make them.
+KINDS = kinds_of(OWN_STEPS)
+"""Kinds of files that an archive with daxa's own steps holds, in the order of the steps that make them.
 
 ``fetched`` are those of the telescope's archive, ``auxiliary`` those that travel along with a product.
 """
@@ -55,7 +36,7 @@ class Product:
     obs_id, instrument, exposure
         Exposure is the archive's exposure identifier (``S001``), ``ALL`` or ``None``.
     kind
-        events, gti, finalevents, image, expmap, ratemap, combinedimage, combinedexpmap, combinedratemap,
+        events, gti, finalevents, image, expmap, ratemap, ootimage, combinedimage, combinedexpmap, combinedratemap,
         lightcurve, quicklook, sourcelist, background, sensitivity, search ...
     lo, hi
         Energies in keV as texts (``0.5``), '' without an energy cut.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
 __all__ = [
-    "Backend",
+    "NO_INPUTS",
     "Input",
     "LedgerRow",
     "Places",
@@ -26,6 +26,7 @@ __all__ = [
     "canonical",
     "fingerprint_of",
     "fingerprint_text",
+    "input_digest",
 ]
 
 Result = Literal["done", "failed", "skipped"]
@@ -56,6 +57,31 @@ def fingerprint_of(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
 def fingerprint_text(step: str, obs_id: str, parts: Mapping[str, str]) -> str:
     """The text whose digest is `fingerprint_of`."""
     return canonical({"step": step, "obs_id": obs_id, **parts})
+
+
+NO_INPUTS = hashlib.sha256(canonical([]).encode()).hexdigest()
+"""Digest of the inputs of a task that reads no products."""
+
+
+def input_digest(digests: Mapping[str, str]) -> str:
+    """The digest of all inputs of a task, from those of the steps that it reads.
+
+    Parameters
+    ----------
+    digests
+        Step to the SHA-256 of its files as `canonical` lists of step, path and science digest, sorted.
+
+    Examples
+    --------
+    >>> input_digest({}) == NO_INPUTS, input_digest({"clean": "5f"})
+    (True, '5f')
+    >>> len(input_digest({"clean": "5f", "sources": "6e"}))
+    64
+    """
+    held = {step: digest for step, digest in digests.items() if digest != NO_INPUTS}
+    if len(held) > 1:
+        return hashlib.sha256(canonical(sorted(held.items())).encode()).hexdigest()
+    return next(iter(held.values()), NO_INPUTS)
 
 
 @dataclass(frozen=True)
@@ -129,9 +155,9 @@ class Task:
     @property
     def parts(self) -> dict[str, str]:
         """Digest or value of each part of the fingerprint, to say what changed."""
-        inputs = sorted((item.step, item.file.path, item.file.science) for item in self.inputs)
+        steps = {item.step for item in self.inputs}
         return {
-            "input": hashlib.sha256(canonical(inputs).encode()).hexdigest(),
+            "input": input_digest({step: self._digest_of(step) for step in steps}),
             "parameters": self.parameters,
             "selection": self.facts,
             "software": f"{self.backend} {self.version}",
@@ -142,6 +168,10 @@ class Task:
     def fingerprint(self) -> str:
         """SHA-256 of everything that may influence the products."""
         return fingerprint_of(self.step, self.obs_id, self.parts)
+
+    def _digest_of(self, step: str) -> str:
+        files = sorted((step, item.file.path, item.file.science) for item in self.inputs if item.step == step)
+        return hashlib.sha256(canonical(files).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -248,29 +278,3 @@ class Stage:
     workers: int = 1
     time_limit: float = 86400.0
     keep_absent: bool = False
-
-
-class Backend(Protocol):
-    """What carries out the steps of a mission: native Python, or mission software."""
-
-    name: str
-
-    def version(self, step: str) -> str:
-        """Version of its way of doing a step; '' when it does not do that step."""
-        ...
-
-    def run(self, task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
-        """Do the step.
-
-        Parameters
-        ----------
-        task
-            The step, the observation, its parameters and inputs.
-        sources
-            Step name to the directory that holds that step's files of this observation.
-        target
-            Empty directory for the products.
-        log
-            Receives what a person may want to read.
-        """
-        ...

@@ -1,8 +1,8 @@
 """What runs in a worker process: one task after the other.
 
-The worker leads a session of its own.  A watcher, forked before anything heavy is
-imported, sleeps until the parent dies and then kills the whole session; it works even
-while the task is deep in compiled code.
+The worker leads a session of its own.  A watcher, forked before any work, sleeps until the
+stage dies and then kills the whole session; it works even while the task is deep in
+compiled code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -25,13 +26,32 @@ from daxa.files import no_link
 from daxa.run.hashes import Stamp
 from daxa.run.task import ProductFile, Task, Work
 
-__all__ = ["BROKEN", "READY", "Assignment", "Report", "log_line", "serve", "storage_error"]
+__all__ = ["BROKEN", "READY", "Assignment", "Report", "Setting", "log_line", "serve", "storage_error"]
 
 READY = "ready"
 BROKEN = "broken"
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_STORAGE = _NO_SPACE | {errno.EROFS, errno.EIO}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a worker works, as the stage has it.
+
+    Parameters
+    ----------
+    environ
+        Its whole environment.
+    paths
+        Where modules are looked for.
+    directory
+        The current directory.
+    """
+
+    environ: Mapping[str, str]
+    paths: Sequence[str]
+    directory: str
 
 
 @dataclass(frozen=True)
@@ -88,32 +108,41 @@ class Report:
 
 
 def serve(channel: int, lifeline: int) -> None:
-    """Work until the parent closes the channel.
+    """Work until the stage closes the channel.
 
     Parameters
     ----------
     channel
-        Socket: receives the pickled work, then assignments; sends reports.
+        Socket: receives the setting, the pickled work, then assignments; sends reports.
     lifeline
-        Pipe that ends when the parent dies.
+        Pipe that ends when the stage dies.
     """
+    begin = time.monotonic()
     _watch(channel, lifeline)
     connection = Connection(channel)
     os.set_inheritable(channel, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
+        _settle(connection.recv())
         work: Work = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent, over a private socket
     except Exception:
         connection.send((BROKEN, traceback.format_exc()))
         return
-    connection.send((READY, ""))
+    connection.send((READY, time.monotonic() - begin))
     while True:
         try:
             assignment = connection.recv()
         except EOFError:
             return
         connection.send(_carry_out(work, assignment))
+
+
+def _settle(setting: Setting) -> None:
+    os.environ.clear()
+    os.environ.update(setting.environ)
+    sys.path[:] = setting.paths
+    os.chdir(setting.directory)
 
 
 def _watch(channel: int, lifeline: int) -> None:

@@ -8,7 +8,7 @@ digest is the recorded one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Changes:
         self._recipe = recipe
         self._former: dict[tuple[str, str], str] = {}
 
-    def explain(self, row: LedgerRow, wanted: Wanted, reason: str, before: str) -> str:
+    def explain(self, row: LedgerRow, wanted: Wanted, reason: str, before: Sequence[str]) -> str:
         """More of the reason of the plan.
 
         Parameters
@@ -53,7 +53,7 @@ class Changes:
         reason
             Of `daxa.run.plan.reason_to_run`.
         before
-            The step before.
+            The steps that it needs.
 
         Returns
         -------
@@ -62,12 +62,14 @@ class Changes:
         """
         part = reason.removesuffix(" changed")
         if part == "input":
-            return f"{reason}: {before}" if before else reason
+            return f"{reason}: {' or '.join(before)}" if before else reason
         if part == "selection":
             return f"{reason}: instruments"
-        former = self._formerly(row, part) if part in ("parameters", "software") else ""
+        former = self._formerly(row, part) if part in ("parameters", "software", "calibration") else ""
         if part == "software":
             return f"{reason}: {former or 'another version'} -> {wanted.parts[part]}"
+        if part == "calibration":
+            return f"{reason}: {former or 'another one'} -> {wanted.parts[part] or 'none'}"
         if part != "parameters":
             return ""
         names = _differing(former, wanted.parts[part]) if former else ()
@@ -83,17 +85,20 @@ class Changes:
         return self._former[part, digest]
 
     def _candidates(self, row: LedgerRow, part: str) -> Iterator[str]:
-        directory = self._layout.products(self._recipe.mission, self._recipe.step) / row.obs_id
+        directory = self._layout.products(self._recipe.mission, self._recipe.step.name) / row.obs_id
         manifest = _read_json(directory / MANIFEST)
         if part == "software":
             yield f"{manifest.get('backend')} {manifest.get('version')}"
+        elif part == "calibration":
+            yield str(manifest.get("calibration"))
         else:
             yield canonical(manifest.get("parameters"))
             yield from self._parameters_of_lock(row.obs_id)
 
     def _parameters_of_lock(self, obs_id: str) -> Iterator[str]:
         try:
-            yield parameters_of({self._recipe.step: self._lock}, self._recipe.step, obs_id)
+            step = self._recipe.step.name
+            yield parameters_of({step: self._lock}, step, obs_id)
         except (KeyError, TypeError, ValueError, AttributeError):
             return
 
@@ -103,7 +108,7 @@ class Changes:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
 
-        mission, step = self._recipe.mission, self._recipe.step
+        mission, step = self._recipe.mission, self._recipe.step.name
         try:
             lock = YAML(typ="safe").load(self._layout.lock.read_text(encoding="utf-8"))
             return lock["stages"][f"{step}-{mission}"]["params"][f"params/{mission}.toml"][step]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.config import steps_of
+from daxa.archive.layout import Layout
 from daxa.archive.notes import noted
 from daxa.errors import DataError
 from daxa.files import replace_file
@@ -17,6 +18,7 @@ from daxa.publish.state import MissionState, State, read_state
 from daxa.publish.summary import summarise
 from daxa.report.page import Row, Section, TaskCell, write_report
 from daxa.run.product import parse_product
+from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
 from daxa.selection.store import read_selection
 
@@ -41,7 +43,8 @@ def run_collect(root: Path) -> None:
 def _collect(layout: Layout) -> None:
     state = read_state(layout)
     replace_file(layout.metrics, f"{json.dumps(metrics_of(state), indent=2, sort_keys=True)}\n".encode())
-    sections = [_section(layout, name, mission) for name, mission in state.missions.items()]
+    steps = steps_of(state.config)
+    sections = [_section(layout, name, mission, steps) for name, mission in state.missions.items()]
     write_report(layout.report, state.config.name, sections)
 
 
@@ -55,9 +58,9 @@ def metrics_of(state: State) -> dict[str, object]:
     return {"missions": missions, "total": total}
 
 
-def _section(layout: Layout, name: str, mission: MissionState) -> Section:
+def _section(layout: Layout, name: str, mission: MissionState, steps: Sequence[Step]) -> Section:
     chosen = read_selection(layout.selection(name)).to_dict("records")
-    places = {step: os.path.relpath(layout.products(name, step), layout.report) for step in STEPS}
+    places = {step: os.path.relpath(layout.products(name, step), layout.report) for step in mission.ledgers}
     rows = tuple(
         Row(
             obs_id=observation["obs_id"],
@@ -65,12 +68,12 @@ def _section(layout: Layout, name: str, mission: MissionState) -> Section:
             instruments=observation["instruments"].replace(",", ", "),
             start=observation["start"],
             exposure=observation["exposure"],
-            tasks=tuple(_cell(places[step], mission.ledgers[step].get(observation["obs_id"])) for step in STEPS),
-            pictures=tuple(_pictures(places, mission, observation["obs_id"])),
+            tasks=tuple(_cell(places[step], rows.get(observation["obs_id"])) for step, rows in mission.ledgers.items()),
+            pictures=tuple(_pictures(places, mission, steps, observation["obs_id"])),
         )
         for observation in chosen
     )
-    return Section(name, find_mission(name).title, STEPS, rows)
+    return Section(name, find_mission(name).title, tuple(mission.ledgers), rows)
 
 
 def _cell(place: str, row: LedgerRow | None) -> TaskCell:
@@ -79,8 +82,8 @@ def _cell(place: str, row: LedgerRow | None) -> TaskCell:
     return TaskCell(row.outcome, row.reason, f"{place}/{row.obs_id}/" if row.files else "")
 
 
-def _pictures(places: Mapping[str, str], mission: MissionState, obs_id: str) -> Iterator[str]:
-    for step in STEPS[1:]:
+def _pictures(places: Mapping[str, str], mission: MissionState, steps: Sequence[Step], obs_id: str) -> Iterator[str]:
+    for step in (step.name for step in steps if not step.fetches):
         row = mission.ledgers[step].get(obs_id)
         for file in row.files if row else ():
             if _is_quicklook(file.path):

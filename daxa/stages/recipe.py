@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from daxa.archive.check import provided_software
 from daxa.archive.config import (
-    FETCH_SOFTWARE,
     Locked,
     effective_parameters,
     load_parameters,
-    load_software,
 )
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
+from daxa.archive.software import load_software
 from daxa.backends import find_backend
-from daxa.errors import ArchiveError, ConfigError
-from daxa.run.task import canonical
+from daxa.backends.own import BACKEND
+from daxa.backends.registry import backend_of_step
+from daxa.errors import ConfigError
+from daxa.missions import MissionSpec, NativeInput, find_mission
+from daxa.run.steps import Step
+from daxa.run.task import Task, canonical
 
-__all__ = ["Recipe", "check_software", "facts_of", "parameters_of", "previous_step", "read_recipe", "read_recipes"]
+if TYPE_CHECKING:
+    from daxa.backends.protocol import Backend
+
+__all__ = ["Recipe", "check_software", "facts_of", "inputs_of", "parameters_of", "read_recipes"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Recipe:
     locked
         The software that ``software.toml`` names.
     provided
-        The software that is installed.
+        The software that is installed; without a version where what the params file names does not do the step.
     parameters
         Effective parameters of every observation without an override, as `canonical` JSON.
     overrides
@@ -41,65 +49,129 @@ class Recipe:
     """
 
     mission: str
-    step: str
+    step: Step
     locked: Locked
     provided: Locked
     parameters: str
     overrides: Mapping[str, str]
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether products depend on calibration files, whose identity is asked of the backend for each task."""
+        backend = _find(self.provided.backend) if not self.step.fetches else None
+        return backend is not None and self.step.name in backend.calibrated
+
+    def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
+        """Identity of the calibration that an observation is processed with; '' where there is none."""
+        if not self.is_calibrated:
+            return ""
+        return find_backend(self.provided.backend).calibration(
+            Task(
+                self.mission,
+                self.step.name,
+                obs_id,
+                self.locked.backend,
+                self.locked.version,
+                self.parameters_for(obs_id),
+                facts_of(instruments),
+            )
+        )
+
     def parameters_for(self, obs_id: str) -> str:
         """Effective parameters of an observation, as `canonical` JSON."""
         return self.overrides.get(obs_id, self.parameters)
 
-    def parts_for(self, obs_id: str, instruments: tuple[str, ...], inputs: str) -> dict[str, str]:
+    def parts_for(
+        self, obs_id: str, instruments: tuple[str, ...], inputs: str, calibration: str = ""
+    ) -> dict[str, str]:
         """What `daxa.run.task.Task.parts` would be of an observation with inputs of this digest."""
         return {
             "input": inputs,
             "parameters": self.parameters_for(obs_id),
             "selection": facts_of(instruments),
             "software": f"{self.locked.backend} {self.locked.version}",
-            "calibration": "",
+            "calibration": calibration,
         }
 
 
-def read_recipe(layout: Layout, mission: str, step: str) -> Recipe:
-    """Read what the archive says of a stage.
+def read_recipes(layout: Layout, mission: str, steps: Sequence[Step]) -> dict[str, Recipe]:
+    """Read what the archive says of the stages of a mission.
+
+    Parameters
+    ----------
+    layout, mission
+        Which.
+    steps
+        All steps of the archive.
+
+    Returns
+    -------
+    dict
+        Step to its recipe.
 
     Raises
     ------
-    ArchiveError
-        There is no such step.
     ConfigError
         The parameters or the locked software cannot be read.
     """
-    if step not in STEPS:
-        raise ArchiveError(
-            "no-stage", f"this archive has no stage {step} of {mission}", remedy="list them with `dvc stage list`"
-        )
-    return read_recipes(layout, mission, (step,))[step]
-
-
-def read_recipes(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, Recipe]:
-    """Read what the archive says of several stages of a mission, as `read_recipe` does."""
-    tables, locked = load_parameters(layout, mission), load_software(layout)
-    backend = find_backend(str(tables["events"].get("backend", "native")))
+    tables, locked = load_parameters(layout, mission, [step.name for step in steps]), load_software(layout)
     recipes = {}
     for step in steps:
-        if (mission, step) not in locked:
+        if (mission, step.name) not in locked:
             raise ConfigError(
                 "no-lock",
-                f"{layout.software} has no table [{mission}.{step}]",
+                f"{layout.software} has no table [{mission}.{step.name}]",
                 remedy="restore software.toml with `git checkout software.toml`",
             )
-        recipes[step] = Recipe(
+        more = _inputs_parameter(mission, tables, step, steps)
+        overrides = tables[step.name].get("obs", {})
+        recipes[step.name] = Recipe(
             mission,
             step,
-            locked[mission, step],
-            FETCH_SOFTWARE if step == "fetch" else Locked(backend.name, backend.version(step)),
-            parameters_of(tables, step, ""),
-            {obs_id: parameters_of(tables, step, obs_id) for obs_id in tables[step].get("obs", {})},
+            locked[mission, step.name],
+            provided_software(mission, tables, step, steps),
+            parameters_of(tables, step.name, "", more),
+            {obs_id: parameters_of(tables, step.name, obs_id, more) for obs_id in overrides},
         )
     return recipes
+
+
+def _find(name: str) -> Backend | None:
+    try:
+        return find_backend(name)
+    except ConfigError:
+        return None
+
+
+def inputs_of(
+    spec: MissionSpec, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
+) -> tuple[NativeInput, ...]:
+    """What a step fetches: whatever the backends of the steps that read it start from.
+
+    Raises
+    ------
+    ConfigError
+        One of the backends is not there.
+    """
+    readers = [other for other in steps if step.name in other.needs]
+    backends = dict.fromkeys(backend_of_step(tables, reader, steps) for reader in readers)
+    return tuple(dict.fromkeys(one for name in backends for one in find_backend(name).inputs(spec)))
+
+
+def _inputs_parameter(
+    mission: str, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
+) -> dict[str, Any]:
+    """What tells fetched files apart that are not the usual ones of the mission."""
+    if not step.fetches:
+        return {}
+    spec = find_mission(mission)
+    try:
+        inputs = inputs_of(spec, tables, step, steps)
+    except ConfigError:
+        return {}  # `check_parameters` names the backend that is not there, and nothing runs.
+    if inputs == spec.native_inputs:
+        return {}
+    return {"inputs": sorted([one.kind, one.pattern, one.instrument] for one in inputs)}
 
 
 def check_software(recipe: Recipe) -> None:
@@ -110,28 +182,45 @@ def check_software(recipe: Recipe) -> None:
     ConfigError
         It is not.
     """
-    locked, provided = recipe.locked, recipe.provided
+    locked, provided, step, mission = recipe.locked, recipe.provided, recipe.step, recipe.mission
+    if not provided.version:
+        find_backend(provided.backend)
+        raise ConfigError(
+            "backend-step",
+            f"the backend {provided.backend} does not do {step.name} for {mission}",
+            remedy=f'name another one in [{step.name}] of params/{mission}.toml, such as backend = "native"',
+        )
     if locked != provided:
+        install = "the daxa" if locked.backend in ("daxa", "native") else f"the package for {locked.backend}"
         raise ConfigError(
             "software",
-            f"the archive is locked to {locked.backend} {locked.version} for {recipe.step} of {recipe.mission}, "
+            f"the archive is locked to {locked.backend} {locked.version} for {step.name} of {mission}, "
             f"but {provided.backend} {provided.version} would run",
-            remedy="install the daxa that made the archive, or enter the new version in software.toml to reprocess",
+            remedy=f"install {install} that made the archive, or enter the new version in software.toml to reprocess",
+        )
+    if not step.fetches and (unit := find_backend(provided.backend).tasks(mission, step.name)) != "observation":
+        raise ConfigError(
+            "backend-unit",
+            f"the backend {provided.backend} wants a task for each {unit} in {step.name} of {mission}, and daxa "
+            "makes one for each observation",
+            remedy="update daxa, or use a version of the backend that treats observations whole",
         )
 
 
-def parameters_of(tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str) -> str:
-    """Effective parameters of a step as `canonical` JSON.
+def parameters_of(
+    tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str, more: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """Effective parameters of a step as `canonical` JSON, with what else decides.
 
     Examples
     --------
     >>> parameters_of({"events": {"backend": "native", "min_ontime": "1 ks"}}, "events", "0404910601")
-    '{"min_ontime":"1.0 ks"}'
+    '{"min_ontime":"1000.0 s"}'
     """
     parameters = effective_parameters(tables, step, obs_id)
     # The backend is part of the software.
-    parameters.pop("backend", None)
-    return canonical(parameters)
+    parameters.pop(BACKEND, None)
+    return canonical(parameters | more)
 
 
 @cache
@@ -144,14 +233,3 @@ def facts_of(instruments: Sequence[str]) -> str:
     '{"instruments":["M1","PN"]}'
     """
     return canonical({"instruments": instruments})
-
-
-def previous_step(step: str) -> str:
-    """The step whose products a step reads, '' for the first.
-
-    Examples
-    --------
-    >>> previous_step("clean"), previous_step("fetch")
-    ('events', '')
-    """
-    return STEPS[STEPS.index(step) - 1] if step != STEPS[0] else ""

@@ -20,18 +20,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from daxa.archive.cache import cached
-from daxa.archive.config import ArchiveConfig
+from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.history import Recorded, is_running, read_recorded
-from daxa.archive.layout import STEPS, Layout
+from daxa.archive.layout import Layout
 from daxa.archive.named import named_missions, named_obs_ids, named_steps
 from daxa.archive.work import written_paths
-from daxa.errors import ConfigError
+from daxa.errors import ConfigError, DaxaError
 from daxa.records import Outcome, Status
 from daxa.run.hashes import MANIFEST, State
 from daxa.run.ledger import LedgerColumns
 from daxa.run.plan import reason_to_run
 from daxa.run.presence import Presence, look_at_directories, look_at_files, look_at_nothing
-from daxa.run.task import LedgerRow, canonical, fingerprint_text
+from daxa.run.steps import Step
+from daxa.run.task import LedgerRow, canonical, fingerprint_text, input_digest
 from daxa.selection.store import read_chosen
 from daxa.stages.changes import Changes
 from daxa.stages.recipe import Recipe, check_software, read_recipes
@@ -43,8 +44,6 @@ _FEW_FILES = 5_000_000
 
 _VOLUME = 100_000_000
 """Bytes that are read of files whose digest is not known, unless all shall be."""
-
-_NO_INPUTS = hashlib.sha256(canonical([]).encode()).hexdigest()
 
 # Stand for what differs from task to task; the brackets keep them apart from all that JSON holds there.
 _INPUT, _OBS_ID = "[input]", "[obs_id]"
@@ -80,7 +79,7 @@ class StageStatus:
     whys: Mapping[str, str] = field(default_factory=dict)
     unread: int = 0
     at_work: bool = False
-    problem: ConfigError | None = None
+    problem: DaxaError | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -146,14 +145,16 @@ def read_status(
         A selection or a ledger is damaged.
     """
     wanted = named_missions(config, missions) or tuple(config.missions)
-    asked_steps, asked_ids = named_steps(steps), set(named_obs_ids(layout, wanted, obs_ids))
+    present = steps_of(config)
+    names = [step.name for step in present]
+    asked_steps, asked_ids = named_steps(steps, names), set(named_obs_ids(layout, wanted, obs_ids))
     chosen = {mission: _chosen(layout, mission) for mission in wanted}
     if asked_ids:
         chosen = {
             mission: {obs_id: found for obs_id, found in ids.items() if obs_id in asked_ids}
             for mission, ids in chosen.items()
         }
-    ledgers = [path for mission in wanted for step in STEPS if (path := layout.ledger(mission, step)).exists()]
+    ledgers = [path for mission in wanted for step in names if (path := layout.ledger(mission, step)).exists()]
     few = bool(asked_ids) or sum(path.stat().st_size for path in ledgers) <= _FEW_FILES
     how = _How(
         every_file=few or deep,
@@ -165,7 +166,7 @@ def read_status(
         stage
         for mission in wanted
         if chosen[mission] or not asked_ids
-        for stage in _mission_status(layout, mission, chosen[mission], how)
+        for stage in _mission_status(layout, mission, present, chosen[mission], how)
         if stage.step in asked_steps or not asked_steps
     ]
 
@@ -188,7 +189,7 @@ class _How:
 
 @dataclass(frozen=True)
 class _Before:
-    """What a stage has to know of the stage before it: outcomes, what stands, digests of its products."""
+    """What a stage has to know of a stage that it needs: outcomes, what stands, digests of its products."""
 
     step: str
     outcomes: Mapping[str, str]
@@ -211,28 +212,42 @@ class _Comparison:
     layout: Layout
     recipe: Recipe
     chosen: Mapping[str, tuple[str, ...]]
-    before: _Before | None
+    before: Sequence[_Before]
     wanted: Mapping[str, str]
+    calibration: Mapping[str, str]
     recorded: Recorded
     at_work: bool
+    problem: DaxaError | None
     looked: Mapping[str, LedgerRow] = field(default_factory=dict)
 
 
 def _mission_status(
-    layout: Layout, mission: str, chosen: Mapping[str, tuple[str, ...]], how: _How
+    layout: Layout, mission: str, steps: Sequence[Step], chosen: Mapping[str, tuple[str, ...]], how: _How
 ) -> Iterator[StageStatus]:
-    recipes = read_recipes(layout, mission)
-    before = None
-    for step in STEPS:
-        wanted = _fingerprints(recipes[step], chosen, before)
+    recipes = read_recipes(layout, mission, steps)
+    told: dict[str, _Before] = {}
+    for step, recipe in recipes.items():
+        before = [told[need] for need in recipe.step.needs]
+        calibration, problem = _calibration(recipe, chosen)
+        wanted = _fingerprints(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         at_work = not written.isdisjoint(how.busy)
-        one = _Comparison(layout, recipes[step], chosen, before, wanted, recorded, at_work)
+        one = _Comparison(layout, recipe, chosen, before, wanted, calibration, recorded, at_work, problem)
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        before = _Before(step, recorded.outcomes(), statuses, digests)
+        told[step] = _Before(step, recorded.outcomes(), statuses, digests)
+
+
+def _calibration(recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, str], DaxaError | None]:
+    """ObsID to the identity of its calibration, of steps that use some; and why it cannot be told."""
+    try:
+        if not recipe.is_calibrated:
+            return {}, None
+        return {obs_id: recipe.calibration_for(obs_id, instruments) for obs_id, instruments in chosen.items()}, None
+    except DaxaError as problem:
+        return {}, problem
 
 
 _SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")
@@ -269,31 +284,47 @@ def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
     return layout.products(mission, step), layout.ledger(mission, step)
 
 
-def _fingerprints(recipe: Recipe, chosen: Mapping[str, tuple[str, ...]], before: _Before | None) -> dict[str, str]:
+def _fingerprints(
+    recipe: Recipe,
+    chosen: Mapping[str, tuple[str, ...]],
+    before: Sequence[_Before],
+    calibration: Mapping[str, str],
+) -> dict[str, str]:
     """ObsID to the fingerprint of its task, for the observations that have one.
 
     Equal to that of `daxa.run.task.Task`, without making tasks: all but the ObsID and the
     inputs is the same for many.
     """
-    frames: dict[tuple[object, str], tuple[str, str, str]] = {}
+    frames: dict[tuple[object, ...], tuple[str, str, str]] = {}
     found = {}
-    for obs_id, instruments in chosen.items():
-        if before and before.outcomes.get(obs_id) != "done":
-            continue
-        key = (instruments, obs_id if obs_id in recipe.overrides else "")
+    ready = [{obs_id for obs_id, outcome in one.outcomes.items() if outcome == "done"} for one in before]
+    for obs_id in chosen.keys() & set.intersection(*ready) if ready else chosen:
+        instruments = chosen[obs_id]
+        key = (instruments, obs_id if obs_id in recipe.overrides else "", calibration.get(obs_id, ""))
         if key not in frames:
-            frames[key] = _frame(fingerprint_text(recipe.step, _OBS_ID, recipe.parts_for(obs_id, instruments, _INPUT)))
+            parts = recipe.parts_for(obs_id, instruments, _INPUT, key[2])
+            frames[key] = _frame(fingerprint_text(recipe.step.name, _OBS_ID, parts))
         head, middle, tail = frames[key]
-        digest = before.digests[obs_id] if before else _NO_INPUTS
+        digest = _inputs_of(before, obs_id)
         found[obs_id] = hashlib.sha256(f"{head}{digest}{middle}{obs_id}{tail}".encode()).hexdigest()
     return found
 
 
+def _inputs_of(before: Sequence[_Before], obs_id: str) -> str:
+    """The digest of all inputs of a task."""
+    if len(before) == 1:
+        return before[0].digests[obs_id]
+    return input_digest({one.step: one.digests[obs_id] for one in before})
+
+
 def _frame(text: str) -> tuple[str, str, str]:
-    """What stands around inputs and ObsID: keys are sorted, so that both come before anything a user wrote."""
-    head, _, rest = text.partition(_INPUT)
-    middle, _, tail = rest.partition(_OBS_ID)
-    return head, middle, tail
+    """What stands around inputs and ObsID.
+
+    Their keys with quotation marks are no part of any value, in which these would have a backslash.
+    """
+    head, key, rest = text.partition(f'"input":"{_INPUT}')
+    middle, name, tail = rest.partition(f'"obs_id":"{_OBS_ID}')
+    return head + key.removesuffix(_INPUT), middle + name.removesuffix(_OBS_ID), tail
 
 
 def _digests(step: str, recorded: Recorded) -> dict[str, str]:
@@ -315,12 +346,12 @@ def _digests(step: str, recorded: Recorded) -> dict[str, str]:
 
 def _presence(one: _Comparison, how: _How) -> Presence:
     """How the files of the stage are looked at."""
-    layout, mission, step = one.layout, one.recipe.mission, one.recipe.step
+    layout, mission, step = one.layout, one.recipe.mission, one.recipe.step.name
     if one.at_work:
         return look_at_nothing()
     products = layout.products(mission, step)
     hashes = layout.places(mission, step).hashes if layout.is_repository else layout.root / "no hashes"
-    fetched = step == "fetch"
+    fetched = one.recipe.step.fetches
     if how.every_file:
         return look_at_files(products, hashes, fetched=fetched, volume=how.volume)
     return look_at_directories(products, hashes, one.recorded.places, fetched=fetched, volume=how.volume)
@@ -331,14 +362,14 @@ def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     one = _with_rows(one, presence)
     changes = Changes(one.layout, recipe)
     judged = [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
-    problem = None
+    problem = one.problem
     try:
         check_software(recipe)
     except ConfigError as error:
         problem = error
     return StageStatus(
         recipe.mission,
-        recipe.step,
+        recipe.step.name,
         list(one.chosen),
         [status for status, _, _ in judged],
         [reason for _, reason, _ in judged],
@@ -363,7 +394,7 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
     names, looked = {"outcome", "reason", "fingerprint", "parts"}, {}
     for obs_ids, more in ((differing, set()), ((presence.suspects or set()) - differing, {"path", "size", "sha256"})):
         if obs_ids := obs_ids & there:
-            mission, step = one.recipe.mission, one.recipe.step
+            mission, step = one.recipe.mission, one.recipe.step.name
             found = read_recorded(one.layout, mission, step, names | more, obs_ids=obs_ids, wanted=one.wanted)
             looked |= {obs_id: found.row(obs_id) for obs_id in found.places}
     return replace(one, looked=looked)
@@ -382,8 +413,8 @@ def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) 
     if columns.outcome[at] == "failed":
         return "failed", columns.reason[at], ""
     if columns.outcome[at] == "done" and columns.fingerprint[at] == one.wanted[obs_id]:
-        if before and before.statuses[obs_id] in ("outdated", "todo"):
-            return "outdated", "input changed", f"{before.step} is out of date"
+        if stale := [need.step for need in before if need.statuses[obs_id] in ("outdated", "todo")]:
+            return "outdated", "input changed", f"{stale[0]} is out of date"
         if presence.suspects is not None and obs_id not in presence.suspects:
             return _DONE
     return _judge_closely(one, obs_id, presence, changes)
@@ -391,27 +422,30 @@ def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) 
 
 def _without_input(one: _Comparison, obs_id: str) -> tuple[Status, str, str]:
     before, at = one.before, one.recorded.places.get(obs_id)
-    if obs_id not in before.outcomes:
+    outcomes = {need.step: need.outcomes.get(obs_id, "") for need in before}
+    failed = [step for step, outcome in outcomes.items() if outcome not in ("done", "")]
+    if not failed:
         return "todo", "input.absent", ""
     if at is None:
         return "todo", "input.failed", ""
     if one.recorded.columns.outcome[at] == "skipped":
         return "skipped", one.recorded.columns.reason[at], ""
-    return "outdated", "input.failed", f"{before.step} has failed since"
+    return "outdated", "input.failed", f"{failed[0]} has failed since"
 
 
 def _judge_closely(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) -> tuple[Status, str, str]:
     """As the runner decides: with the row, and with a look at its files where that matters."""
     row = one.looked.get(obs_id) or one.recorded.row(obs_id)
-    digest = one.before.digests[obs_id] if one.before else _NO_INPUTS
-    task = _Task(one.wanted[obs_id], one.recipe.parts_for(obs_id, one.chosen[obs_id], digest))
+    calibration = one.calibration.get(obs_id, "")
+    parts = one.recipe.parts_for(obs_id, one.chosen[obs_id], _inputs_of(one.before, obs_id), calibration)
+    task = _Task(one.wanted[obs_id], parts)
     seen: list[State] = []
 
     def inspect(row: LedgerRow) -> State:
         seen.append(presence.inspect(row))
         return seen[0]
 
-    reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step == "fetch")
+    reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches)
     if not reason:
         return _DONE
     if seen and seen[0] == "absent":
@@ -420,4 +454,4 @@ def _judge_closely(one: _Comparison, obs_id: str, presence: Presence, changes: C
         return "altered", reason, ""
     if row.outcome == "skipped":
         return "todo", reason, ""
-    return "outdated", reason, changes.explain(row, task, reason, one.before.step if one.before else "")
+    return "outdated", reason, changes.explain(row, task, reason, [need.step for need in one.before])

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from daxa.archive.check import check_parameters
-from daxa.archive.config import ArchiveConfig, load_config, settings_of
+from daxa.archive.config import ArchiveConfig, load_config, load_parameters, settings_of, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.notes import noted
 from daxa.archive.upstream import add_arrivals, row_ids
+from daxa.backends import find_backend
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import run_stage
-from daxa.run.task import Input, LedgerRow, Stage, Task, canonical
+from daxa.run.steps import Step
+from daxa.run.task import Input, LedgerRow, Stage, Task, Work, canonical
 from daxa.selection.store import read_chosen, read_selection
-from daxa.stages.recipe import check_software, facts_of, previous_step, read_recipe
+from daxa.settings import Settings
+from daxa.stages.recipe import Recipe, check_software, facts_of, inputs_of, read_recipes
 from daxa.stages.work import FetchWork, ProcessWork
 
 __all__ = ["make_stage", "run_step"]
-
-_READING_FETCHED = ("fetch", "events")
-"""Steps that may have to fetch an observation's files."""
 
 
 def run_step(
@@ -63,7 +64,7 @@ def _run_step(
     config = load_config(layout)
     check_parameters(layout, config)
     outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
-    if step == "fetch":
+    if any(one.fetches for one in steps_of(config) if one.name == step):
         add_arrivals(layout.upstream(mission), layout.arrivals / mission)
     _enforce_policy(config, mission, step, outcomes)
     return outcomes
@@ -71,47 +72,84 @@ def _run_step(
 
 def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> Stage:
     """Everything that the runner needs to know of the stage (mission, step)."""
-    if mission not in config.missions:
+    steps = steps_of(config)
+    named = {one.name: one for one in steps}
+    if mission not in config.missions or step not in named:
         raise ArchiveError(
             "no-stage", f"this archive has no stage {step} of {mission}", remedy="list them with `dvc stage list`"
         )
     settings = settings_of(config)
-    recipe = read_recipe(layout, mission, step)
+    recipe = read_recipes(layout, mission, steps)[step]
     check_software(recipe)
-    before = previous_step(step)
-    made = read_ledger(layout.ledger(mission, before)) if before else {}
-    origins = _origins(layout, mission) if step in _READING_FETCHED else {}
-    tasks, skipped = [], {}
-    for obs_id, instruments in read_chosen(layout.selection(mission)).items():
-        row = made.get(obs_id)
-        if before and (row is None or row.outcome != "done"):
-            skipped[obs_id] = "input.failed" if row else "input.absent"
-            continue
-        tasks.append(
-            Task(
-                mission=mission,
-                step=step,
-                obs_id=obs_id,
-                backend=recipe.locked.backend,
-                version=recipe.locked.version,
-                parameters=recipe.parameters_for(obs_id),
-                facts=facts_of(instruments),
-                inputs=_inputs(before, row),
-                origin=canonical(origins.get(obs_id, {})),
-            )
-        )
-    work = FetchWork if step == "fetch" else ProcessWork
+    tasks, skipped = _tasks(layout, recipe, may_fetch=any(named[one].fetches for one in (step, *named[step].needs)))
+    workers, time_limit = _limits(recipe, settings, config.run.time_limit_s)
     return Stage(
         mission=mission,
         step=step,
         tasks=tasks,
         skipped=skipped,
-        work=work(layout.root.absolute(), settings),
+        work=_work(layout, settings, recipe, steps),
         places=layout.places(mission, step),
-        workers=settings.downloads if step == "fetch" else settings.workers,
-        time_limit=config.run.time_limit_s,
-        keep_absent=step == "fetch",
+        workers=workers,
+        time_limit=time_limit,
+        keep_absent=recipe.step.fetches,
     )
+
+
+def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Task], dict[str, str]]:
+    """The tasks of a stage, and the reasons of observations for which there is none."""
+    mission, needs = recipe.mission, recipe.step.needs
+    made = {need: read_ledger(layout.ledger(mission, need)) for need in needs}
+    origins = _origins(layout, mission) if may_fetch else {}
+    tasks, skipped = [], {}
+    for obs_id, instruments in read_chosen(layout.selection(mission)).items():
+        rows = {need: made[need].get(obs_id) for need in needs}
+        if reason := _obstacle(rows.values()):
+            skipped[obs_id] = reason
+            continue
+        tasks.append(
+            Task(
+                mission=mission,
+                step=recipe.step.name,
+                obs_id=obs_id,
+                backend=recipe.locked.backend,
+                version=recipe.locked.version,
+                parameters=recipe.parameters_for(obs_id),
+                facts=facts_of(instruments),
+                inputs=tuple(item for need, row in rows.items() for item in _inputs(need, row)),
+                calibration=recipe.calibration_for(obs_id, instruments),
+                origin=canonical(origins.get(obs_id, {})),
+            )
+        )
+    return tasks, skipped
+
+
+def _obstacle(rows: Iterable[LedgerRow | None]) -> str:
+    """Why an observation cannot be worked on; '' when every step that is needed is done."""
+    outcomes = [row.outcome if row else "" for row in rows]
+    if all(outcome == "done" for outcome in outcomes):
+        return ""
+    return "input.failed" if any(outcome not in ("done", "") for outcome in outcomes) else "input.absent"
+
+
+def _work(layout: Layout, settings: Settings, recipe: Recipe, steps: Sequence[Step]) -> Work:
+    if not recipe.step.fetches:
+        return ProcessWork(layout.root.absolute(), settings)
+    tables = load_parameters(layout, recipe.mission, [step.name for step in steps])
+    inputs = inputs_of(find_mission(recipe.mission), tables, recipe.step, steps)
+    return FetchWork(layout.root.absolute(), settings, inputs)
+
+
+def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int, float]:
+    """How many tasks run at once, and for how long: no more than the machine holds, nor than makes sense."""
+    most = settings.downloads if recipe.step.pool == "network" else settings.workers
+    if recipe.step.fetches:
+        return most, time_limit
+    import psutil
+
+    wanted = find_backend(recipe.locked.backend).resources(recipe.mission, recipe.step.name)
+    memory, cores = psutil.virtual_memory().total, os.cpu_count() or 1
+    return wanted.at_once(most, total_memory=memory, total_cores=cores), min(time_limit, wanted.time_limit)
 
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:

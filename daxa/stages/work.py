@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,7 +16,8 @@ from daxa.archive.layout import Layout
 from daxa.archive.upstream import keep_arrivals
 from daxa.errors import DataError
 from daxa.files import refuse_links
-from daxa.missions import find_mission
+from daxa.missions import NativeInput, find_mission
+from daxa.run.steps import find_step
 from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
 
@@ -28,17 +29,22 @@ __all__ = ["FetchWork", "ProcessWork"]
 
 @dataclass(frozen=True)
 class FetchWork:
-    """Fetch the files of one observation."""
+    """Fetch the files of one observation that the backends start from; by default those that the mission declares."""
 
     root: Path
     settings: Settings
+    inputs: tuple[NativeInput, ...] | None = None
+
+    def modules(self, task: Task) -> Sequence[str]:
+        """What such a task imports."""
+        return ("daxa.fetch.observation",)
 
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         from daxa.fetch.observation import fetch_observation
 
         layout = Layout(self.root)
         arrivals = fetch_observation(
-            _wanted(task),
+            _wanted(task, self.inputs),
             json.loads(task.facts)["instruments"],
             json.loads(task.parameters).get("extra", []),
             target=target,
@@ -56,6 +62,13 @@ class ProcessWork:
     root: Path
     settings: Settings
 
+    def modules(self, task: Task) -> Sequence[str]:
+        """What such a task imports, where its backend says it."""
+        from daxa.backends import find_backend
+
+        say = getattr(find_backend(task.backend), "modules", None)
+        return say(task.step) if say else ()
+
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         from daxa.backends import find_backend
 
@@ -64,10 +77,11 @@ class ProcessWork:
         for step in sorted({item.step for item in task.inputs}):
             files = [item.file for item in task.inputs if item.step == step]
             sources[step] = layout.products(task.mission, step) / task.obs_id
-            for file in files if step == "fetch" else ():
+            fetched = find_step(step).fetches
+            for file in files if fetched else ():
                 refuse_links(layout.root, sources[step] / file.path)
             unfit = [file for file in files if not _is_fit(sources[step], file)]
-            if step == "fetch" and unfit:
+            if fetched and unfit:
                 # Only now: what opens connections takes a tenth of a second to import.
                 self._bring_fetched(task, files, sources[step])
                 unfit = [file for file in unfit if not _is_fit(sources[step], file)]
@@ -88,11 +102,14 @@ class ProcessWork:
         )
 
 
-def _wanted(task: Task) -> Sought:
-    """The observation, with what its directory is found by."""
+def _wanted(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Sought:
+    """The observation, with what its directory is found by and the files that are wanted of it."""
     from daxa.fetch.sources import Sought
 
-    return Sought(find_mission(task.mission), task.obs_id, **json.loads(task.origin))
+    spec = find_mission(task.mission)
+    if inputs is not None and inputs != spec.native_inputs:
+        spec = replace(spec, native_inputs=inputs)
+    return Sought(spec, task.obs_id, **json.loads(task.origin))
 
 
 def _is_fit(directory: Path, file: ProductFile) -> bool:

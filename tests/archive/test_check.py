@@ -22,6 +22,7 @@ from daxa.archive.template import MissionAnswers, render
 from daxa.cli import main
 from daxa.errors import ConfigError
 from daxa.missions import find_mission, mission_names
+from daxa.run.steps import OWN_STEPS, find_step
 from daxa.selection.store import write_selection
 
 CHOSEN = {
@@ -32,7 +33,9 @@ CHOSEN = {
 
 def answers(mission: str) -> MissionAnswers:
     return MissionAnswers(
-        find_mission(mission), {"everything": True}, [(step, provided_software(step)) for step in STEPS]
+        find_mission(mission),
+        {"everything": True},
+        [(one.name, provided_software(mission, {}, one, OWN_STEPS)) for one in OWN_STEPS],
     )
 
 
@@ -77,10 +80,14 @@ def test_the_params_file_of_every_mission_holds_the_defaults_of_its_schema(missi
     import tomllib
 
     from daxa.backends import find_backend
+    from daxa.backends.own import FETCH
     from daxa.quantities import normalise
 
     tables = tomllib.loads(render("a907", [answers(mission)])[f"params/{mission}.toml"])
-    for step, parameters in find_backend("native").parameters(mission).items():
+    assert tables["events"].pop("backend") == "native"
+    schema = {"fetch": FETCH, **find_backend("native").parameters(mission)}
+    assert tuple(tables) == tuple(schema)
+    for step, parameters in schema.items():
         known = {parameter.name: parameter for parameter in parameters}
         assert tables[step].keys() <= known.keys()
         for name, value in normalise(tables[step]).items():
@@ -321,14 +328,14 @@ def test_software_that_is_not_there_is_told(archive, absent):
 
 
 def test_versions_that_this_daxa_does_not_have_stop_a_run_and_no_release(archive):
-    version = provided_software("clean").version
+    version = provided_software("xmm", {}, find_step("clean"), OWN_STEPS).version
     text = archive.software.read_text()
     begin = text.index("version", text.index("[xmm.clean]"))
     archive.software.write_text(text[:begin] + text[begin:].replace(f'"{version}"', '"0.0"', 1))
     (problem,) = find_problems(archive)
     assert (problem.place, problem.name) == ("[xmm.clean] version", "software")
-    assert f"native 0.0, and this daxa has native {version}" in problem.message
+    assert f"native 0.0, and native {version} would run" in problem.message
     check_parameters(archive, load_config(archive))
-    check_versions(archive, ["rosat"])
+    check_versions(archive, load_config(archive), ["rosat"])
     with pytest.raises(ConfigError, match=r"native 0\.0"):
-        check_versions(archive, ["xmm", "rosat"])
+        check_versions(archive, load_config(archive))

@@ -12,7 +12,7 @@ import pytest
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.notes import noted
-from daxa.archive.pipeline import failed_stages, run_pipeline
+from daxa.archive.pipeline import failed_stages, run_pipeline, unseen_stages
 from daxa.errors import ArchiveError, CriteriaError, ProgramError
 from tests.stages.archives import IDS, make_archive, run, wish
 
@@ -68,8 +68,10 @@ def test_fetched_files_that_were_altered_are_fetched_again(archive, asked):
     file = next(path for path in archive.products("xmm", "fetch").rglob("*") if path.is_file())
     file.chmod(0o644)
     file.write_bytes(file.read_bytes() + b"more")
-    altered = {one.mission for one in daxa.Archive(archive.root).status() if one.status == "altered"}
-    run_pipeline(archive, load_config(archive), altered=altered)
+    config = load_config(archive)
+    unseen = unseen_stages(config, daxa.Archive(archive.root).status())
+    assert unseen == {("xmm", "fetch")}
+    run_pipeline(archive, config, unseen=unseen)
     assert asked[0] == (("fetch-xmm",), {"force": True, "single": True})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.backends.native_combined import combine, on_one_grid
+from daxa.backends.native.combined import combine, on_one_grid
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.imaging.image import grid_for

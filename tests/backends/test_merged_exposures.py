@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -87,3 +88,35 @@ def test_exposures_of_two_filters_stay_apart(real_data, tmp_path):
     assert set(names(target, "finalevents")) == {"S001", "S003"}
     assert "filter is" in log
     assert not list(target.glob("*.parts"))
+
+
+def test_of_three_exposures_the_two_that_are_alike_are_merged(real_data, tmp_path):
+    """The first has another filter: it stays, is imaged beside the two, and counts with them."""
+    events = open_events(real_data / LIST)
+    (tmp_path / "events").mkdir()
+    edges = np.concatenate([good.ravel() for good in events.gtis.values()])
+    moments = np.quantile(np.unique(edges), [0, 0.35, 0.7, 1])
+    moments[-1] += 1
+    for name, span, filter_ in zip(
+        ("S001", "S003", "S005"),
+        pairwise(moments),
+        ("Thick", "Medium", "Medium"),
+        strict=True,
+    ):
+        own = {chip: gti.intersect(good, [span]) for chip, good in events.gtis.items()}
+        cards = {"EXPIDSTR": (name, "exposure"), "FILTER": (filter_, "filter")}
+        write_clean_events(tmp_path / "events" / f"{STEM}{name}-en-events.fits", events, Cut((), own), cards)
+    fetched = replace(XMM_ONE, files={})
+    target, log = run_step(fetched, "clean", tmp_path, flares="none")
+    lists = {name: open_events(path) for name, path in names(target, "finalevents").items()}
+    assert set(lists) == {"S001", "S003", "S005", "ALL"}
+    assert lists["ALL"].header["MERGED"] == "S003,S005"
+    assert len(lists["ALL"].rows) == len(lists["S003"].rows) + len(lists["S005"].rows)
+    assert any(line.startswith(f"{STEM}S001") and "stays as it is" in line for line in log.splitlines())
+    run_step(fetched, "images", tmp_path, bands=["0.5-2.0 keV"], pixel="4.35 arcsec")
+    images = {name: fits.getdata(path).sum() for name, path in names(tmp_path / "images", "image").items()}
+    (whole,) = (tmp_path / "images").glob("*combinedimage*")
+    assert fits.getdata(whole).sum() == images["S001"] + images["ALL"] == sum(images.values()) - images["ALL"]
+    run_step(fetched, "sources", tmp_path, search="none")
+    (search,) = (tmp_path / "sources").glob("*-search.json")
+    assert [one["exposure"] for one in json.loads(search.read_text())] == ["ALL", "S001"]

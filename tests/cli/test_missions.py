@@ -46,7 +46,7 @@ def test_one_mission_is_shown_in_full(capsys, name):
         assert all(f"{column} is {value}" in text for column, value in instrument.labels)
         assert all(alias in text for alias in instrument.aliases)
         assert instrument.exposure in text
-    assert all(mirror.name in text for mirror in spec.mirrors)
+    assert all(mirror.name in text for mirror in spec.other_tables)
     assert not spec.event_times or repr(spec.event_times.mjdref) in text
     assert all(f"channels {band.pi[0]} to {band.pi[1]}" in text for band in spec.bands)
     if spec.table.proprietary == "date":

@@ -79,12 +79,11 @@ def test_kinds_are_those_that_the_steps_write():
     import pkgutil
     from importlib import import_module
 
-    import daxa.backends
+    import daxa.backends.native
 
     source = "".join(
         inspect.getsource(import_module(module.name))
-        for module in pkgutil.iter_modules(daxa.backends.__path__, "daxa.backends.")
-        if "native" in module.name
+        for module in pkgutil.iter_modules(daxa.backends.native.__path__, "daxa.backends.native.")
     )
     written = set(re.findall(r'\.(?:path|place)\("([a-z]+)"', source))
     written |= set(re.findall(r'kind="([a-z]+)"', source))

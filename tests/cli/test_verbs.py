@@ -51,7 +51,7 @@ def archive(tmp_path, monkeypatch) -> Layout:
     """One observation done, one whose events failed, one not yet looked at; no Git, no DVC."""
     layout = Layout(tmp_path / "a907")
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
     )
     answers = MissionAnswers(find_mission("xmm"), {"target": ["Abell 907"]}, software)
     for path, content in render("a907", [answers]).items():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.addresses import Mirror
 from daxa.fetch.connection import Connection, Patience, connect
 from daxa.settings import Settings
 
@@ -155,9 +156,14 @@ def settings(server, tmp_path) -> Settings:
 HASTE = Patience(tries=4, first=0.001, longest=0.01)
 
 
+def connected(settings: Settings, patience: Patience = HASTE) -> Connection:
+    """Connected to the one mirror that the settings name."""
+    return connect(settings, [Mirror(settings.heasarc_tree, datalink=settings.heasarc_datalink)], patience)
+
+
 @pytest.fixture
 def connection(settings) -> Connection:
-    return connect(settings, HASTE)
+    return connected(settings)
 
 
 def events_file(seed: int = 0, rows: int = 2000, obs_id: str = "") -> bytes:

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DaxaError
-from daxa.fetch.connection import connect, read_text
-from daxa.fetch.listing import list_directory
+from daxa.fetch.connection import read_text
+from daxa.fetch.directories import list_directory
 from daxa.fetch.parts import discard_part, part_of
 from daxa.fetch.transfer import download
 from daxa.missions import find_mission
 from daxa.query.names import resolve_name
 from daxa.query.services import fetch_table
 from daxa.settings import Settings
-from tests.fetch.conftest import HASTE
+from tests.fetch.conftest import HASTE, connected
 
 BODY = b'<html><title>Index of /x</title><pre><a href="a.gz">a.gz</a> 2020-03-21 12:16 1.5K\n</pre></html>\n'
 ANSWER = (
@@ -92,7 +92,7 @@ def ours(mouth, tmp_path, monkeypatch) -> Settings:
 @given(answers())
 def test_whatever_is_answered_ends_in_a_typed_error_or_in_what_was_sent(mouth, ours, tmp_path, words):
     mouth.words = words
-    connection = connect(ours, replace(HASTE, tries=2, longest=0.001))
+    connection = connected(ours, replace(HASTE, tries=2, longest=0.001))
     part = part_of(tmp_path / "parts", mouth.url)
     for ask in (
         lambda: download(connection, f"{mouth.url}/x/a.gz", part),

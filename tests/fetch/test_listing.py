@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.errors import DataError, ServiceError
-from daxa.fetch.listing import Entry, child_url, list_directory, parse_listing, safe_name
+from daxa.fetch.directories import list_directory
+from daxa.fetch.listing import Entry, child_url, parse_listing, safe_name
 from tests.fetch.conftest import Served, cut, status
 
 BASE = "https://heasarc.gsfc.nasa.gov/FTP/nustar/data/obs/01/3/30101031002/"

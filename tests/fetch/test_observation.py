@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError, StorageError
-from daxa.fetch.connection import connect
 from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
 from daxa.fetch.sources import Sought
 from daxa.fetch.store import Store, digest_file
@@ -21,7 +20,7 @@ from daxa.run.task import ProductFile
 from daxa.sample.faults import Fault
 from daxa.sample.server import Observatory
 from daxa.settings import Settings, load_settings
-from tests.fetch.conftest import HASTE, Served, events_file, sha256, status, tree
+from tests.fetch.conftest import HASTE, Served, connected, events_file, sha256, status, tree
 from tests.fetch.test_store import spoil
 
 NUSTAR, XMM, CHANDRA = (find_mission(name) for name in ("nustar", "xmm", "chandra"))
@@ -294,7 +293,7 @@ def test_a_survey_that_never_ends_is_ended(server, settings, tmp_path):
             return Served(page.encode())
 
     server.files = Endless()
-    connection = connect(replace(settings, heasarc_tree=server.url), HASTE)
+    connection = connected(replace(settings, heasarc_tree=server.url), HASTE)
     with pytest.raises(DataError) as caught:
         survey(connection, server.url, [""], [".*"])
     assert caught.value.code == "data.too-deep"

@@ -11,10 +11,10 @@ from astropy.io.votable import from_table, writeto
 from astropy.table import Table
 
 from daxa.errors import DataError
-from daxa.fetch.connection import Patience, connect
+from daxa.fetch.connection import Patience
 from daxa.fetch.sources import Sought, Source, directories_from_datalink, directory_urls, rebase
 from daxa.missions import find_mission
-from tests.fetch.conftest import Served, status
+from tests.fetch.conftest import Served, connected, status
 
 XMM, CHANDRA, SWIFT = map(find_mission, ("xmm", "chandra", "swift"))
 
@@ -126,7 +126,7 @@ def test_a_place_that_depends_on_the_row(server, connection, settings, row_id):
 
 
 def test_a_failing_datalink_costs_little(server, settings):
-    patient = connect(settings, Patience(tries=6, first=0.05, longest=60.0))
+    patient = connected(settings, Patience(tries=6, first=0.05, longest=60.0))
     server.files["/datalink/chanmaster"] = Served(b"", script=[status(503, {"Retry-After": "0"})] * 20)
     begun = time.monotonic()
     (source,) = directory_urls(patient, Sought(CHANDRA, "554", "2487"))

@@ -250,7 +250,7 @@ def test_calibration_observations_come_in_the_files_that_the_archive_names(real_
         rows = list(csv.DictReader(file))
     spec = find_mission("erosita_calpv")
     declared = {
-        obs_id: (bundle.field, f"{spec.root}{spec.directory}/{bundle.file}")
+        obs_id: (bundle.field, f"{spec.mirrors[0].root}/{spec.directory}/{bundle.file}")
         for bundle in spec.bundles
         for obs_id in bundle.obs_ids
     }

@@ -13,7 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 GOOD = """
-from daxa.missions import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
+from daxa.missions import Credit, FieldOfView, Instrument, Mirror, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
     name="lobster",
@@ -24,6 +24,7 @@ SPEC = MissionSpec(
     id_example="0042",
     instruments=(Instrument("EYE", FieldOfView("annulus", 90.0, inner=30.0)),),
     default_instruments=({default}),
+    mirrors=(Mirror("https://lobster.example/data", "nginx"),),
     directory="lobster/{{obs_id}}",
     credit=Credit(source="https://lobster.example/"),
 )

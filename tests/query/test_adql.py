@@ -21,7 +21,7 @@ TABLES = [
     pytest.param(spec, table, id=f"{spec.name}-{table.service}")
     for spec in map(find_mission, mission_names())
     if spec.listed
-    for table in (spec.table, *spec.mirrors)
+    for table in (spec.table, *spec.other_tables)
     if table.service in ("heasarc", "xsa")
 ]
 

@@ -203,7 +203,7 @@ def test_names_of_columns_may_come_in_capitals():
     assert normalise(find_mission("xmm"), table).table["obs_id"].iloc[0] == "0404910601"
 
 
-XSA = find_mission("xmm").mirrors[0]
+XSA = find_mission("xmm").other_tables[0]
 XSA_ROW = {
     "observation_id": "0404910601",
     "ra": 149.591375,

@@ -214,7 +214,7 @@ def test_a_corrupted_answer_is_a_service_error_or_a_table(service, where, patch)
         assert len(answer.table) >= 2
 
 
-XSA = SPEC.mirrors[0]
+XSA = SPEC.other_tables[0]
 XSA_ROW = {
     "observation_id": "0404910601",
     "ra": 149.591375,

@@ -119,7 +119,7 @@ def test_the_declaration_is_what_decides_about_rows():
     same = declaration_of(SPEC, SPEC.table)
     assert same == declaration_of(replace(SPEC, title="other", image_pixel=1.0), SPEC.table)
     others = [
-        declaration_of(SPEC, SPEC.mirrors[0]),
+        declaration_of(SPEC, SPEC.other_tables[0]),
         declaration_of(SPEC, replace(SPEC.table, where=())),
         declaration_of(SPEC, replace(SPEC.table, never_public=(0.0,))),
         declaration_of(SPEC, replace(SPEC.table, columns={**SPEC.table.columns, "end": "time"})),

@@ -175,7 +175,7 @@ def test_planned_slewing_and_empty_observations_of_nustar_are_not_in_its_table(t
 @pytest.mark.parametrize("text", ["19/02/94", "19/02/1994", "94-02-19", "19940219"])
 def test_old_forms_of_dates_are_unknown_and_not_another_day(text):
     """Headers of the nineties write 19/02/94; whether day or month come first is not for us to guess."""
-    xsa = find_mission("xmm").mirrors[0]
+    xsa = find_mission("xmm").other_tables[0]
     cells = {"observation_id": "0404910601", "ra": 149.6, "dec": -11.1, "start_utc": text, "duration": 1000.0,
              "proprietary_end_date": "2007-07-19"}  # fmt: skip
     raw = Table({name: np.array([cells[name]], dtype=object) for name in xsa.columns.values()})

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from daxa.errors import ProgramError
-from daxa.run import executor
+from daxa.run import forkserver
 from daxa.run.executor import ATTEMPTS
 from daxa.run.runner import run_stage
 from tests.run import works
@@ -104,7 +104,7 @@ class _Unimportable:
 
 
 def test_workers_that_cannot_start_stop_the_stage(tmp_path, monkeypatch):
-    monkeypatch.setattr(executor, "_START", "raise SystemExit('cannot import name daxa')")
+    monkeypatch.setattr(forkserver, "_SERVE_FORKS", "raise SystemExit('cannot import name daxa')")
     with pytest.raises(ProgramError, match="cannot import name daxa") as caught:
         run_stage(stage(tmp_path, [task(ID)]))
     assert caught.value.code == "program.worker-start"

@@ -99,8 +99,8 @@ def test_finished_tasks_are_not_done_twice_after_a_kill(tmp_path):
 def test_nothing_outlives_a_killed_stage(tmp_path, action, number):
     mark = str(uuid4())
     program = start_stage(tmp_path, [("00001", {"action": action}), ("00002", {"action": action})], mark)
-    # The stage, two workers, their two watchers, and what the tasks started.
-    expected = {"sleep": 5, "spawn": 9, "hold_interpreter": 7}[action]
+    # The stage, what forks, two workers, their two watchers, and what the tasks started.
+    expected = {"sleep": 6, "spawn": 10, "hold_interpreter": 8}[action]
     wait_until(lambda: len(marked(mark)) >= expected)
     program.send_signal(number)
     output = program.communicate(timeout=15)[0].decode()
@@ -115,7 +115,7 @@ def test_nothing_outlives_a_killed_stage(tmp_path, action, number):
 def test_a_stage_started_while_the_killed_one_dies_waits_for_it(tmp_path):
     mark = str(uuid4())
     program = start_stage(tmp_path, [("00001", {"action": "sleep"})], mark)
-    wait_until(lambda: len(marked(mark)) >= 3)
+    wait_until(lambda: len(marked(mark)) >= 4)
     os.kill(program.pid, signal.SIGSTOP)
     other = start_stage(tmp_path, [("00001", {})], mark)
     time.sleep(0.5)
@@ -139,7 +139,7 @@ def test_killing_workers_at_random_does_not_change_a_byte(tmp_path):
         # Only workers in their second task or later: else one task may meet three kills, and is rightly given up.
         begun = Counter(map(int, pids.read_text().split())) if pids.exists() else {}
         with suppress(psutil.NoSuchProcess):
-            if workers := [p for p in psutil.Process(program.pid).children() if begun.get(p.pid, 0) > 1]:
+            if workers := [p for p in psutil.Process(program.pid).children(recursive=True) if begun.get(p.pid, 0) > 1]:
                 victim = moments.choice(workers)
                 victim.kill()
                 killed.add(victim.pid)

@@ -30,7 +30,7 @@ def make_archive(root: Path, obs_ids: Sequence[str] = IDS, mission: str = "xmm",
     """An archive of one mission in a Git repository, nothing done."""
     layout = Layout(root)
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
     )
     answers = MissionAnswers(find_mission(mission), {"target": ["Abell 907"]}, software)
     for path, content in render("a907", [answers]).items():

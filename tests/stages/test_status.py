@@ -23,7 +23,7 @@ from daxa.stages.status import StageStatus, read_status
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter, stage_of, wish
 
 LATER = ("outdated", "input changed")
-NOW = NATIVE.version("clean")
+NOW = NATIVE.version("xmm", "clean")
 
 
 @pytest.fixture(scope="module")

@@ -227,6 +227,10 @@ def _events_header(
     if events.obs_id and not any(key in header for key in events.format.obs_id_cards):
         header["OBS_ID"] = events.obs_id
     restate_span(header, span_cards(events, cut.gtis))
+    for chip in set(events.gtis) - set(cut.gtis):
+        # What is said of a chip that is left out no longer holds.
+        for form in ("ONTIME{:02d}", "LIVETI{:02d}", "ONTIME{:d}", "LIVTIME{:d}", "EXPOSUR{:d}"):
+            header.remove(form.format(chip), ignore_missing=True)
     for key, value in times.items():
         # An archive's own comment says the same in its own words.
         header[key] = value[0] if key in header else value

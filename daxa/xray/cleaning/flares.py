@@ -17,7 +17,7 @@ import numpy as np
 
 from daxa.errors import ConfigError
 from daxa.xray.cleaning.lightcurve import LightCurve
-from daxa.xray.cleaning.quiescent import STEADY, Quiescent, deviations, find_quiescent
+from daxa.xray.cleaning.quiescent import STEADY, Quiescent, deviations, find_quiescent, find_sustained
 from daxa.xray.lists.gti import normalise
 
 __all__ = ["FLARE_METHODS", "FlareResult", "FlareStatus", "flare_gti"]
@@ -90,6 +90,7 @@ def flare_gti(
     scale: float = 1.2,
     together: int | None = None,
     source: np.ndarray | None = None,
+    sustained: bool = False,
 ) -> FlareResult:
     """Find the good time without flares.
 
@@ -121,6 +122,10 @@ def flare_gti(
     source
         Counts that a variable source may have added to each bin, shape (n,): an excess
         that they explain is no flare.
+    sustained
+        Take the lowest rate that the curve holds for a while for the quiescent one
+        (`daxa.xray.cleaning.quiescent.find_sustained`), not the peak of the histogram.  A
+        background that stays above it, however steadily, is then cut.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def flare_gti(
     ('Good', False, True)
     """
     _check(method, sigma, threshold, scale, together)
-    quiescent = find_quiescent(curve.counts, curve.exposure, curve.width)
+    quiescent = (find_sustained if sustained else find_quiescent)(curve.counts, curve.exposure, curve.width)
     if quiescent is None and method != "threshold":
         return _sparse(curve, method)
 

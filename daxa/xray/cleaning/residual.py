@@ -14,14 +14,17 @@ import numpy as np
 
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import light_curve
-from daxa.xray.cleaning.quiescent import find_quiescent
-from daxa.xray.cleaning.sourcemask import SourceMask, place_events
+from daxa.xray.cleaning.quiescent import Quiescent, find_sustained
+from daxa.xray.cleaning.sourcemask import SourceMask, cell_grid, find_mask, place_events
 from daxa.xray.lists.events import EventList
 
-__all__ = ["MOST_LEFT", "Residual", "find_residuals", "worst_status"]
+__all__ = ["MOST_LEFT", "Band", "Residual", "find_levels", "find_residuals", "residual_in"]
 
 MOST_LEFT = 0.05
 """Share of the quiescent rate that flares may leave in any band of a good exposure."""
+
+_COARSE = 1000.0
+"""Bins of a curve of which only the sum matters, s."""
 
 
 @dataclass(frozen=True)
@@ -48,43 +51,88 @@ class Residual:
         return not self.excess > MOST_LEFT
 
 
-def find_residuals(
-    events: EventList,
-    cut: Cut,
-    kept: Mapping[int, np.ndarray],
-    bands: Sequence[tuple[tuple[float, float], tuple[int, int]]],
-    *,
-    mask: SourceMask | None,
-    width: float,
-) -> tuple[Residual, ...]:
-    """Measure what flares leave in each band, sources apart.
+Band = tuple[tuple[float, float], tuple[int, int]]
+"""Energies (keV), and first and last channel."""
+
+
+def find_levels(
+    events: EventList, cut: Cut, bands: Sequence[Band], *, mask: SourceMask | None, width: float
+) -> tuple[Quiescent | None, ...]:
+    """The quiescent rate of each band, sources apart; None where there are too few counts.
 
     Parameters
     ----------
     events
         The event list.
     cut
-        Screening, and the archive's good times, in which the quiescent rate is found.
-    kept
-        Good times after flares were cut: chip to intervals, s.
+        Screening, and the good times in which quiescence is looked for: those of the archive.
     bands
-        Energies (keV) and first and last channel of each.
+        Energies and channels.
     mask
         Where the sources are; None for the whole field.
     width
         Bin of the light curves, s.
     """
+    curves = (_curve(events, Cut(cut.rules, cut.gtis, channels), mask, width) for _, channels in bands)
+    return tuple(find_sustained(*curve, width) for curve in curves)
+
+
+def find_residuals(
+    events: EventList,
+    cut: Cut,
+    kept: Mapping[int, np.ndarray],
+    bands: Sequence[Band],
+    levels: Sequence[Quiescent | None],
+    *,
+    mask: SourceMask | None,
+) -> tuple[Residual, ...]:
+    """Measure what flares leave in each band, sources apart.
+
+    Parameters
+    ----------
+    events, cut, bands, mask
+        As for `find_levels`.
+    kept
+        Good times after flares were cut: chip to intervals, s.
+    levels
+        Of `find_levels`.
+    """
     found = []
-    for band, channels in bands:
-        before, after = (_curve(events, Cut(cut.rules, gtis, channels), mask, width) for gtis in (cut.gtis, kept))
-        quiescent = find_quiescent(*before, width)
-        counts, seconds = (float(one.sum()) for one in after)
-        if quiescent is None or counts <= 0 or seconds <= 0:
-            found.append(Residual(band, math.nan, math.nan))
-            continue
-        ratio = counts / seconds / quiescent.rate
-        found.append(Residual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error)))
+    for (band, channels), quiescent in zip(bands, levels, strict=True):
+        curve = _curve(events, Cut(cut.rules, kept, channels), mask, _COARSE)
+        counts, seconds = (float(one.sum()) for one in curve)
+        found.append(_residual(band, counts, seconds, quiescent))
     return tuple(found)
+
+
+def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: float) -> Residual:
+    """What is left in a band of a list that was cleaned already, beside the quiescent rate of the list itself.
+
+    Parameters
+    ----------
+    events, cut
+        The list, its screening and good times, and the channels of the band.
+    band
+        Energies, keV.
+    width
+        Bin of the light curve, s.
+    """
+    grid = cell_grid(events, cut)
+    mask = None
+    if grid is not None:
+        placed = place_events(events, cut, grid)
+        mask = SourceMask(grid, find_mask(placed.image(), placed.field), placed.field)
+    curve = _curve(events, cut, mask, width)
+    quiescent = find_sustained(*curve, width)
+    counts, seconds = (float(one.sum()) for one in curve)
+    return _residual(band, counts, seconds, quiescent)
+
+
+def _residual(band: tuple[float, float], counts: float, seconds: float, quiescent: Quiescent | None) -> Residual:
+    if quiescent is None or counts <= 0 or seconds <= 0:
+        return Residual(band, math.nan, math.nan)
+    ratio = counts / seconds / quiescent.rate
+    return Residual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error))
 
 
 def _curve(events: EventList, cut: Cut, mask: SourceMask | None, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -96,20 +144,3 @@ def _curve(events: EventList, cut: Cut, mask: SourceMask | None, width: float) -
         bins = np.clip(np.searchsorted(curve.edges, placed.times, side="right") - 1, 0, len(counts) - 1)
         counts = counts - np.bincount(bins[placed.inside(mask.hidden)], minlength=len(counts))
     return counts, np.asarray(curve.exposure, float)
-
-
-def worst_status(status: str, second: str, residuals: Sequence[Residual]) -> str:
-    """The status of an exposure of all passes and bands: Good only where all are.
-
-    Examples
-    --------
-    >>> worst_status("Good", "Good", [Residual((2.0, 10.0), 0.15, 0.01)])
-    'Intermediate'
-    >>> worst_status("Good", "Sparse", [])
-    'Good'
-    """
-    if status != "Good":
-        return status
-    if second in {"Intermediate", "Bad"}:
-        return second
-    return "Good" if all(one.is_low for one in residuals) else "Intermediate"

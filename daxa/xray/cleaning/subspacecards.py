@@ -12,7 +12,7 @@ from itertools import product
 
 from astropy.io import fits
 
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.screening import Either, Rule
 from daxa.xray.cleaning.subspace import MOST
 from daxa.xray.lists.formats import card_text
@@ -21,6 +21,8 @@ __all__ = ["describe_subspace"]
 
 _CARD = re.compile(r"\d*DS(?:TYP|VAL|REF|FORM|UNI|UNIT)\d+", re.ASCII)
 _ANYTHING = ":"
+_MOST_SHORT = 9
+"""Axes, or components, whose numbers have one digit: a keyword has room for three digits."""
 _ROOM = 66
 """Characters of a card for value and comment: 80 without keyword, signs, quotes and spaces."""
 
@@ -64,24 +66,45 @@ def describe_subspace(
     chips = [_values_text(values, spell_out=spell_out) for values, _ in tables]
     if chip_column:
         axes.insert(0, (chip_column, chips[0], "", ""))
+    first, last = len(axes) + 1 - len(several), len(axes) + 1
+    components = len(tables) * len(ways)
+    crowded = last > _MOST_SHORT and components > _MOST_SHORT
+    if crowded:
+        # A card of the tenth component has room for one more digit: what differs comes first, and stands alone.
+        shared, own_chip = axes[bool(chip_column) : len(axes) - len(several)], axes[: bool(chip_column)]
+        axes = [*own_chip, *axes[len(axes) - len(several) :], _TIME, *shared]
+        first = len(own_chip) + 1
+        last = first + len(several)
+    else:
+        axes.append(_TIME)
+    if components > (MOST if last <= _MOST_SHORT else _MOST_SHORT):
+        raise NotPossible(
+            "subspace",
+            f"{len(ways)} alternatives for each of {len(tables)} chips cannot be told in a header",
+            remedy="write clean.expression with fewer ||",
+        )
     for number, axis in enumerate(axes, start=1):
-        _put(header, number, axis)
-    last = len(axes) + 1
-    header[f"DSTYP{last}"] = (time_column, _NAMED)
-    header[f"DSUNI{last}"] = ("s", _UNIT)
-    header[f"DSVAL{last}"] = ("TABLE", _VALUE)
+        if axis is not _TIME:
+            _put(header, number, axis)
+            continue
+        header[f"DSTYP{last}"] = (time_column, _NAMED)
+        header[f"DSUNI{last}"] = ("s", _UNIT)
+        header[f"DSVAL{last}"] = ("TABLE", _VALUE)
     for index, ((place, (_, name)), way) in enumerate(product(enumerate(tables), ways)):
         prefix = "" if index == 0 else str(index + 1)
         if index and chip_column:
             header[f"{prefix}DSVAL1"] = (chips[place], _VALUE)
-        if index and spell_out:
-            for number, (_, value, _, _) in enumerate(axes[1:], start=2):
+        if index and spell_out and not crowded:
+            for number, (_, value, _, _) in enumerate(axes[1:-1], start=2):
                 header[f"{prefix}DSVAL{number}"] = _commented(value, _VALUE)
             header[f"{prefix}DSVAL{last}"] = ("TABLE", _VALUE)
-        for number, column in enumerate(several if index else (), start=last - len(several)):
+        for number, column in enumerate(several if index else (), start=first):
             header[f"{prefix}DSVAL{number}"] = _commented(way.get(column, _ANYTHING), _VALUE)
         header[f"{prefix}DSREF{last}"] = (f":{name}", "data subspace descriptor: reference")
 
+
+_TIME = ("", "", "", "")
+"""Stands for the axis of times among the others."""
 
 _NAMED, _VALUE, _UNIT = (f"data subspace descriptor: {what}" for what in ("name", "value", "units"))
 
@@ -147,6 +170,8 @@ def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, 
         case "not_in":
             ends = ["", *(text for one in rule.value for text in (f"{one - 1}", f"{one + 1}")), ""]
             text = ",".join(map(":".join, zip(ends[::2], ends[1::2], strict=True)))
+        case "ranges":
+            text = ",".join(":".join("" if end is None else repr(end) for end in limits) for limits in rule.value)
         case "in" | "equal":
             values = rule.value if rule.op == "in" else (rule.value,)
             text = _values_text(values, spell_out=spell_out)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from daxa.xray.detection.light import Light, fit_lights, light_image
+from daxa.xray.detection.particles import area_share, particle_level
 from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
 
 __all__ = ["Background", "enlarge", "estimate_background", "estimate_components"]
@@ -121,9 +122,10 @@ def estimate_components(
             break
         kept = fewer
     shape = coarse_counts.shape
+    share = area_share(coarse_exposure)
 
     def smooth(left: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        return enlarge(_ratio(left, seconds, sigma), _cell(sigma), shape) * coarse_exposure
+        return _rate(left, seconds, share, sigma) * coarse_exposure
 
     all_counts = coarse_counts
 
@@ -145,8 +147,8 @@ def estimate_components(
     )
 
     def enlarged(left: np.ndarray, used: np.ndarray) -> np.ndarray:
-        ratio = _ratio(left * used, coarse_exposure * used, sigma)
-        return enlarge(ratio, _cell(sigma) * size, counts.shape) * exposure
+        rate = _rate(left * used, coarse_exposure * used, share, sigma)
+        return (rate if size == 1 else enlarge(rate, size, counts.shape)) * exposure
 
     alone = enlarged(coarse_counts, kept)
     if not lights:
@@ -178,6 +180,16 @@ def _kept_beside(counts, exposure, light, smooth, sources) -> np.ndarray:
             break
         dark = fewer
     return dark
+
+
+def _rate(counts: np.ndarray, exposure: np.ndarray, share: np.ndarray | None, sigma: float) -> np.ndarray:
+    """Background per second of exposure in each pixel: particles, and what is left of the counts, smoothed."""
+    shape, particles = counts.shape, 0.0
+    if share is not None:
+        particles = particle_level(counts, exposure, exposure / share, _cell(sigma))
+        particles = particles / share
+    smooth = _ratio(counts - particles * exposure, exposure, sigma)
+    return np.maximum(enlarge(smooth, _cell(sigma), shape), 0.0) + particles
 
 
 def _cell(sigma: float) -> int:

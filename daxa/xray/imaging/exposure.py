@@ -23,7 +23,7 @@ from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, unproved
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
 
-__all__ = ["Cards", "coverage", "exposure_map"]
+__all__ = ["Cards", "coverage", "exposure_map", "smeared", "wander_kernel"]
 
 Cards = Mapping[str, tuple[object, str]]
 """Keyword to (value, comment)."""
@@ -88,7 +88,7 @@ def exposure_map(
     footprint = find_footprint(events, cut, attitude, bad)
     if not footprint.modules:
         return _field(events, grid, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
-    kernel = _kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = wander_kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
     for chip in sorted({module.chip for module in footprint.modules}):
@@ -96,7 +96,7 @@ def exposure_map(
         seen = np.zeros((grid.ny, grid.nx))
         for module in footprint.modules:
             if module.chip == chip:
-                seen += _smeared(coverage(module, grid, footprint.circle), kernel)
+                seen += smeared(coverage(module, grid, footprint.circle), kernel)
         total += live * np.minimum(seen, 1.0)
         most = np.maximum(most, np.where(seen > 0, live, 0.0))
     total = np.minimum(total, most)
@@ -204,7 +204,7 @@ def _bounds(module: Module, grid: ImageGrid) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _kernel(shifts: np.ndarray, weights: np.ndarray) -> list[tuple[int, int, float]]:
+def wander_kernel(shifts: np.ndarray, weights: np.ndarray) -> list[tuple[int, int, float]]:
     """Share of the time at each shift by whole image pixels, as (columns, rows, weight).
 
     Rounded, not split between neighbours: a pointing steadier than a pixel must leave
@@ -217,7 +217,8 @@ def _kernel(shifts: np.ndarray, weights: np.ndarray) -> list[tuple[int, int, flo
     return [(int(dx), int(dy), float(share)) for (dx, dy), share in zip(whole[kept], shares, strict=True)]
 
 
-def _smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndarray:
+def smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndarray:
+    """An image moved by each shift of a kernel, weighted; what leaves it is lost."""
     if len(kernel) == 1 and kernel[0][:2] == (0, 0):
         return cover
     ny, nx = cover.shape

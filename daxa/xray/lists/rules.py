@@ -8,7 +8,7 @@ own tool would be told (`rules_expression`) and a text for headers (`rules_text`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -17,9 +17,12 @@ import numpy as np
 from daxa.errors import DataError, NotPossible
 from daxa.xray.lists.tables import in_machine_order, read_column
 
-__all__ = ["Dialect", "Either", "Rule", "rules_cfitsio", "rules_expression", "rules_mask", "rules_text"]
+__all__ = ["Dialect", "Either", "Range", "Rule", "rules_cfitsio", "rules_expression", "rules_mask", "rules_text"]
 
 Dialect = Literal["sas", "ciao", "heasoft", "esass"]
+
+Range = tuple[float | None, float | None]
+"""First and last value, None for an open end."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,11 @@ class Rule:
         ``in`` a set of values, ``not_in`` it, ``between`` two values (both included),
         ``within`` two values (both excluded), ``bits_clear`` (none of the bits of a mask is
         set), ``bits_set`` (all are), ``places_clear`` (none of the bits at these places of a
-        bit column is set; 1 is the first) or ``equal`` to a value.
+        bit column is set; 1 is the first), ``equal`` to a value, or ``ranges``: in one of
+        several, both ends included, of whole numbers or real ones.
     value
-        The set as a sorted tuple, the two values, the mask, the places or the value.
+        The set as a sorted tuple, the two values, the mask, the places, the value, or the
+        ranges as pairs, None for an open end.
     source
         Where the rule comes from.
     bits
@@ -53,8 +58,8 @@ class Rule:
     """
 
     column: str
-    op: Literal["in", "not_in", "between", "within", "bits_clear", "bits_set", "places_clear", "equal"]
-    value: int | tuple[int, ...]
+    op: Literal["in", "not_in", "between", "within", "bits_clear", "bits_set", "places_clear", "equal", "ranges"]
+    value: int | tuple[int, ...] | tuple[Range, ...]
     source: str
     bits: int = 0
     plus: tuple[str, float] | None = None
@@ -126,6 +131,8 @@ def _rule_mask(rule: Rule, read: Callable[[str], np.ndarray]) -> np.ndarray:
         other, factor = rule.plus
         values = _numbers(rule, column) + factor * _numbers(rule, read(other))
         return (values > rule.value[0]) & (values < rule.value[1])
+    if rule.op == "ranges":
+        return _in_ranges(rule, column)
     if column.dtype.kind not in "iu" or column.ndim != 1 or (rule.bits and column.itemsize * 8 != rule.bits):
         raise _wrong_kind(rule, column, f"{rule.bits} bits" if rule.bits else "an integer")
     if rule.op in {"bits_clear", "bits_set"}:
@@ -139,6 +146,22 @@ def _rule_mask(rule: Rule, read: Callable[[str], np.ndarray]) -> np.ndarray:
         return column == rule.value
     first, last = rule.value
     return (column >= first) & (column <= last) if rule.op == "between" else (column > first) & (column < last)
+
+
+def _in_ranges(rule: Rule, column: np.ndarray) -> np.ndarray:
+    if column.dtype.kind not in "iuf" or column.ndim != 1:
+        raise _wrong_kind(rule, column, "a number")
+    found = np.zeros(len(column), dtype=bool)
+    # Limits of real columns are compared in double precision, as CFITSIO does.
+    values = column.astype(np.float64) if column.dtype.kind == "f" else column
+    for first, last in rule.value:
+        inside = np.ones(len(column), dtype=bool) if column.dtype.kind != "f" else ~np.isnan(values)
+        if first is not None:
+            inside &= values >= first
+        if last is not None:
+            inside &= values <= last
+        found |= inside
+    return found
 
 
 def _numbers(rule: Rule, column: np.ndarray) -> np.ndarray:
@@ -179,6 +202,8 @@ def _text(rule: Rule | Either) -> str:
     tested = rule.column if rule.plus is None else f"{rule.column} + {rule.plus[1]:g} {rule.plus[0]}"
     if rule.op in {"bits_clear", "bits_set"}:
         return f"({tested} & {rule.value:#x}) == {0 if rule.op == 'bits_clear' else hex(rule.value)}"
+    if rule.op == "ranges":
+        return f"{tested} in {','.join(f'[{_end(first)}:{_end(last)}]' for first, last in rule.value)}"
     values = rule.value if isinstance(rule.value, tuple) else (rule.value,)
     listed = ",".join(map(str, values))
     return {
@@ -189,6 +214,10 @@ def _text(rule: Rule | Either) -> str:
         "not_in": f"{tested} not in ({listed})",
         "equal": f"{tested} == {listed}",
     }[rule.op]
+
+
+def _end(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def rules_cfitsio(rules: Sequence[Rule | Either]) -> str:
@@ -209,6 +238,8 @@ def _cfitsio(rule: Rule | Either) -> str:
     if rule.op in {"bits_clear", "bits_set"}:
         return _cfitsio_bits(rule)
     name = rule.column if rule.plus is None else f"({rule.column} + {rule.plus[1]!r} * {rule.plus[0]})"
+    if rule.op == "ranges":
+        return " || ".join(_cfitsio_range(name, *limits) for limits in rule.value)
     values = rule.value if isinstance(rule.value, tuple) else (rule.value,)
     return {
         "places_clear": " && ".join(f"{name}[{place}] == b0" for place in values),
@@ -218,6 +249,11 @@ def _cfitsio(rule: Rule | Either) -> str:
         "not_in": " && ".join(f"{name} != {value}" for value in values),
         "equal": f"{name} == {values[0]}",
     }[rule.op]
+
+
+def _cfitsio_range(name: str, first: float | None, last: float | None) -> str:
+    ends = ((">=", first), ("<=", last))
+    return " && ".join(f"{name} {sign} {end!r}" for sign, end in ends if end is not None) or f"{name} == {name}"
 
 
 def _cfitsio_bits(rule: Rule) -> str:
@@ -270,6 +306,8 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
 
 
 def _sas(rule: Rule) -> str:
+    if rule.op == "ranges":
+        return " || ".join(f"({_text(replace(rule, value=(limits,)))})" for limits in rule.value)
     if rule.plus is not None or rule.bits or rule.op not in {"bits_clear", "between", "in", "equal"}:
         raise _no_words("sas", rules_text([rule]))
     return _text(rule)
@@ -284,6 +322,8 @@ def _ciao(rule: Rule) -> str:
         return f"{rule.column}={rule.value[0]}:{rule.value[1]}"
     if rule.op == "equal":
         return f"{rule.column}={rule.value}"
+    if rule.op == "ranges":
+        return f"{rule.column}={','.join(f'{_end(first)}:{_end(last)}' for first, last in rule.value)}"
     raise _no_words("ciao", rules_text([rule]))
 
 

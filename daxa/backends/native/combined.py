@@ -14,9 +14,8 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import band_text
+from daxa.backends.native.exposure import band_text, merged_parts, picture_title
 from daxa.errors import DataError, NotPossible
-from daxa.missions import find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task
 from daxa.xray.imaging.exposure import Cards
@@ -87,10 +86,13 @@ def combine(
 
 def _without_parts(parts: Sequence[Part]) -> list[Part]:
     """Without the exposures of an instrument that stand there also merged into one."""
-    whole = {one.events.format.instrument for one, _ in parts if one.events.exposure == "ALL"}
-    return [
-        (one, how) for one, how in parts if one.events.exposure == "ALL" or one.events.format.instrument not in whole
-    ]
+    merged = {
+        (one.events.format.instrument, part)
+        for one, _ in parts
+        if one.events.exposure == "ALL"
+        for part in merged_parts(one.events.header)
+    }
+    return [(one, how) for one, how in parts if (one.events.format.instrument, one.events.exposure) not in merged]
 
 
 def on_one_grid(members: Sequence[EventMember]) -> list[EventMember]:
@@ -144,14 +146,12 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
 
 
 def _draw(task: Task, made: Mosaic, count: int, band: tuple[float, float], path: Path) -> None:
-    told = " (simulated)" if made.header.get("SIMULATD") is True else ""
-    name = "".join(letter for letter in card_text(made.header, "OBJECT") if letter.isprintable())[:40]
     write_quicklook(
         path,
         made.counts,
         made.exposure,
         None,
-        title=f"{find_mission(task.mission).title} {task.obs_id}  {name}".rstrip() + told,
+        title=picture_title(task, [made.header]),
         subtitle=f"{count} exposures, {band_text(band)}, {int(made.counts.sum())} counts, "
         f"{float(made.exposure.max(initial=0)):.0f} s",
         pixel_arcsec=abs(float(made.header["CDELT2"])) * 3600.0,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_exposure import ARCHIVED, Exposure, products_in
+from daxa.backends.native.exposure import ARCHIVED, Exposure, band_text, products_in
 from daxa.errors import DataError
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
@@ -82,7 +82,7 @@ def usable_map(
     choice = choose_map(image, MapFacts(given.header, given.band, whole))
     if choice.method == "NATIVE":
         why = choice.reason if whole else "time was cut that it counts"
-        exposure.say(f"the archive's exposure map of {band[0]:g}-{band[1]:g} keV is not used: {why}")
+        exposure.say(f"the archive's exposure map of {band_text(band)} is not used: {why}")
         return None
     # Undefined is unexposed, as many archives write it; what is negative or endless is damage.
     seconds = np.nan_to_num(np.asarray(fits.getdata(given.path), dtype=np.float64), nan=0.0, posinf=np.inf)

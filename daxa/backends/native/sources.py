@@ -19,10 +19,9 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.backends.native_exposure import products_in
+from daxa.backends.native.exposure import Logged, band_text, merged_parts, picture_title, products_in
 from daxa.backends.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
-from daxa.missions import find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
@@ -73,7 +72,7 @@ _KEV = 1.0
 
 
 @dataclass(frozen=True)
-class _Image:
+class _Image(Logged):
     """An image to search, the identity of its products, and where they go."""
 
     task: Task
@@ -81,9 +80,6 @@ class _Image:
     product: Product
     target: Path
     log: TextIO
-
-    def say(self, text: str) -> None:
-        print(f"{self.product.name}: {text}", file=self.log)
 
     def place(self, kind: str, suffix: str = "fits") -> Path:
         return self.target / replace(self.product, kind=kind, suffix=suffix).name
@@ -128,17 +124,22 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
 
     found = sorted(products_in(task, sources, "images", "image"), key=of)
     # Exposures that stand there also as one are searched as one.
-    merged = {product.instrument for _, product in found if product.exposure == "ALL"}
-    found = [one for one in found if one[1].exposure == "ALL" or one[1].instrument not in merged]
+    merged = {
+        (product.instrument, part)
+        for path, product in found
+        if product.exposure == "ALL"
+        for part in merged_parts(fits.getheader(path))
+    }
+    found = [one for one in found if (one[1].instrument, one[1].exposure) not in merged]
     for _, images in groupby(found, key=of):
         bands = {(float(product.lo or "0"), float(product.hi or "0")): (path, product) for path, product in images}
         # An instrument without energies has one image, whatever band is named.
         wanted = min(bands) if parameters.band is None or (0.0, 0.0) in bands else parameters.band
         if parameters.search and wanted not in bands:
-            there = ", ".join(f'"{lo:g}-{hi:g} keV"' for lo, hi in sorted(bands))
+            there = ", ".join(f'"{band_text(one)}"' for one in sorted(bands))
             raise ConfigError(
                 "band",
-                f"{task.mission} {task.obs_id} has no images of {wanted[0]:g}-{wanted[1]:g} keV to look for sources in",
+                f"{task.mission} {task.obs_id} has no images of {band_text(wanted)} to look for sources in",
                 remedy=f"in params/{task.mission}.toml, [sources]: choose band from {there}, or add it to [images]",
             )
         yield bands.get(wanted, bands[min(bands)])
@@ -254,16 +255,13 @@ def _write(image: _Image, header: fits.Header, found: SourceList, least: np.ndar
 
 def _draw(image: _Image, counts: np.ndarray, seconds: np.ndarray, header: fits.Header, found: SourceList) -> None:
     product = image.product
-    target = "".join(letter for letter in card_text(header, "OBJECT") if letter.isprintable())[:40]
-    part = "" if product.exposure == "None" else f" {product.exposure}"
-    title = f"{find_mission(image.task.mission).title} {product.obs_id} {product.instrument}{part}  {target}".rstrip()
     band = f"{product.lo}-{product.hi} keV, " if product.lo else ""
     write_quicklook(
         image.place("quicklook", "png"),
         counts,
         seconds,
         None,
-        title=title + (" (simulated)" if header.get("SIMULATD") is True else ""),
+        title=picture_title(image.task, [header], product),
         subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} on average",
         pixel_arcsec=abs(float(header["CDELT2"])) * 3600.0,
         circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, found["radius"]]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daxa.backends.native_exposure import Exposure, band_channels
+from daxa.backends.native.exposure import Exposure, band_channels
 from daxa.missions import find_mission
 from daxa.xray.lists.bands import adjacent_ranges
 

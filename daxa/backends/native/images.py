@@ -13,21 +13,23 @@ from typing import TextIO
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native_bands import chosen_bands, chosen_pixel
-from daxa.backends.native_combined import Part, combine
-from daxa.backends.native_exposure import Exposure, band_text, products_in
-from daxa.backends.native_maps import ArchiveMap, archive_maps, grid_of, usable_map
+from daxa.backends.native.bands import chosen_bands, chosen_pixel
+from daxa.backends.native.combined import Part, combine
+from daxa.backends.native.exposure import Exposure, band_text, products_in
+from daxa.backends.native.flares import left_in_band
+from daxa.backends.native.maps import ArchiveMap, archive_maps, grid_of, usable_map
 from daxa.backends.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
-from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.cleaning.ownscreening import placing_columns, read_own, recorded_rules
 from daxa.xray.imaging.attitude import Attitude, read_attitude
 from daxa.xray.imaging.badpixels import BadPixels, read_bad_pixels
 from daxa.xray.imaging.exposure import Cards, exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.members import EventMember
+from daxa.xray.imaging.outoftime import OutOfTime, out_of_time_image
 from daxa.xray.imaging.pairing import rate_map
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, vignetting_for
@@ -105,7 +107,7 @@ def _image_one(
 ) -> list[tuple[tuple[float, float], Part]]:
     """Write the products of one exposure; what it can give to an image of all, with the band of each."""
     events = exposure.events
-    rules = screening_for(events) if card_text(events.header, "SCREENED") != "none" else ()
+    rules = recorded_rules(events)
     whole = Cut(rules, events.gtis, None)
     bands = chosen_bands(exposure, parameters.bands)
     if reason := events.why_not("image"):
@@ -119,16 +121,27 @@ def _image_one(
     grid = _grid(exposure, whole, parameters.pixel, archived)
     # Bands without a curve of their own share one map.
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude=attitude, bad=bad))
+    merged = {"MERGED": (events.header["MERGED"], "exposures that were merged")} if "MERGED" in events.header else {}
+    unknown = _unknown_to_maps(exposure)
     parts = []
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
         seconds, how = usable_map(exposure, cut, grid, band, archived) or map_of(_vignetting(exposure, band))
-        maps = {"image": (image, "count", {})}
+        told = left_in_band(exposure, cut, band) | merged | unknown
+        readout = _out_of_time(exposure, cut, grid, band, attitude) if parameters.out_of_time != "none" else None
+        pixels = image
+        if readout is not None:
+            told |= {"OOTFRAC": readout.cards["OOTFRAC"]}
+            _write(exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), readout.cards)
+            if parameters.out_of_time == "subtract":
+                pixels = (image - readout.counts).astype(np.float32)
+                told |= {"OOTCORR": _OOT[True]}
+        maps = {"image": (pixels, "count", told)}
         if seconds is not None:
-            maps["expmap"] = (seconds, "s", how)
-            maps["ratemap"] = (rate_map(image, seconds), "count/s", how)
+            maps["expmap"] = (seconds, "s", {**how, **unknown})
+            maps["ratemap"] = (rate_map(pixels, seconds), "count/s", {**how, **told})
             if band and how["EXPMETH"][0] != "FIELD":
                 parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
@@ -214,9 +227,40 @@ def _map_of(
     return seconds, how
 
 
+def _unknown_to_maps(exposure: Exposure) -> dict[str, tuple[object, str]]:
+    """Cards of a cut by place that the exposure map does not know of; it is said, too."""
+    columns = ",".join(placing_columns(read_own(exposure.events.header)))
+    if not columns:
+        return {}
+    exposure.say(f"exposure maps do not know of the cut by {columns} (clean.expression)")
+    return {"EXPUNCUT": (columns, "columns of a cut that exposures do not know of")}
+
+
+def _out_of_time(
+    exposure: Exposure,
+    cut: Cut,
+    grid: ImageGrid,
+    band: tuple[float, float] | None,
+    attitude: Attitude | None,
+) -> OutOfTime | None:
+    """The image of out-of-time events, where the camera has any that are known."""
+    if exposure.events.format.instrument != "PN":
+        return None
+    try:
+        found = out_of_time_image(exposure.events, cut, grid, attitude=attitude)
+    except NotPossible as refusal:
+        exposure.say(f"no image of out-of-time events: {refusal.message}")
+        return None
+    exposure.say(f"{found.counts.sum():.1f} out-of-time counts are expected at {band_text(band)}")
+    return found
+
+
+_OOT = {word: (word, "out-of-time events subtracted") for word in (True, False)}
+
+
 def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) -> None:
     if card_text(header, "INSTRUME") == "EPN":
-        header["OOTCORR"] = (False, "out-of-time events subtracted")
+        header["OOTCORR"] = _OOT[False]
     for key, value in cards.items():
         header[key] = value
     fits.PrimaryHDU(pixels, header).writeto(path, output_verify="exception")

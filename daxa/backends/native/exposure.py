@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from astropy.io import fits
+
 from daxa.missions import find_mission
+from daxa.quantities import band_text
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
 from daxa.xray.lists.bands import pi_range
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import EventFormat, card_text
 
-__all__ = ["ARCHIVED", "Exposure", "band_channels", "band_text", "products_in"]
+__all__ = [
+    "ARCHIVED",
+    "Exposure",
+    "Logged",
+    "band_channels",
+    "band_text",
+    "merged_parts",
+    "picture_title",
+    "products_in",
+]
 
 ARCHIVED = "archivemap"
 """Kind of a product that is the archive's own exposure map."""
@@ -34,19 +46,52 @@ def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) ->
     return first, last
 
 
-def band_text(band: tuple[float, float] | None) -> str:
-    """A band as people write it.
+def picture_title(task: Task, headers: Sequence[fits.Header], product: Product | None = None) -> str:
+    """What a picture of an observation, or of a product of it, is called.
+
+    Parameters
+    ----------
+    task
+        The observation.
+    headers
+        Of what is drawn; the first that names a target counts.
+    product
+        None for a picture of all exposures.
+    """
+    name = next(filter(None, (card_text(header, "OBJECT") for header in headers)), "")
+    target = "".join(letter for letter in name if letter.isprintable())[:40]
+    simulated = next((header["SIMULATD"] for header in headers if "SIMULATD" in header), False) is True
+    part = "" if product is None or product.exposure == "None" else f" {product.exposure}"
+    detail = "" if product is None else f" {product.instrument}{part}"
+    title = f"{find_mission(task.mission).title} {task.obs_id}{detail}  {target}".rstrip()
+    return title + (" (simulated)" if simulated else "")
+
+
+class Logged:
+    """What writes lines about one product into the log of a task."""
+
+    product: Product
+    log: TextIO
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        print(f"{self.product.name}: {text}", file=self.log)
+
+
+def merged_parts(header: fits.Header) -> frozenset[str]:
+    """The exposures that a list or image holds, where several were merged into it.
 
     Examples
     --------
-    >>> band_text((0.5, 2.0)), band_text(None)
-    ('0.5-2 keV', 'all channels')
+    >>> from astropy.io import fits
+    >>> sorted(merged_parts(fits.Header({"MERGED": "S001,S003"})))
+    ['S001', 'S003']
     """
-    return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
+    return frozenset(card_text(header, "MERGED").split(",")) - {""}
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Exposure(Logged):
     """An exposure that a task works on, and where its products go."""
 
     task: Task
@@ -55,19 +100,10 @@ class Exposure:
     target: Path
     log: TextIO
 
-    def say(self, text: str) -> None:
-        print(f"{self.product.name}: {text}", file=self.log)
-
     @property
     def title(self) -> str:
         """What a picture of it is called."""
-        events, product = self.events, self.product
-        name = card_text(events.header, "OBJECT") or card_text(events.primary, "OBJECT")
-        target = "".join(letter for letter in name if letter.isprintable())[:40]
-        part = "" if product.exposure == "None" else f" {product.exposure}"
-        mission = find_mission(self.task.mission).title
-        told = " (simulated)" if events.header.get("SIMULATD", events.primary.get("SIMULATD")) is True else ""
-        return f"{mission} {product.obs_id} {product.instrument}{part}  {target}".rstrip() + told
+        return picture_title(self.task, (self.events.header, self.events.primary), self.product)
 
     def path(self, kind: str, band: tuple[float, float] | None = None, suffix: str = "fits") -> Path:
         lo, hi = map(repr, band) if band else ("", "")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
-from daxa.backends.native_exposure import ARCHIVED
+from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameters import read_events
 from daxa.backends.unpack import unpack
 from daxa.errors import DataError, NotPossible

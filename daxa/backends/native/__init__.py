@@ -1,0 +1,134 @@
+"""The native backend: events, clean, images and sources in Python, from the archives' calibrated lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
+
+from daxa.errors import ConfigError
+from daxa.missions import MissionSpec, NativeInput, find_mission
+from daxa.run.task import Task
+
+if TYPE_CHECKING:
+    from daxa.backends.protocol import Located, Resources, Unit
+    from daxa.backends.schema import Fault, Parameter
+
+__all__ = ["NATIVE", "NativeBackend"]
+
+_VERSIONS = MappingProxyType({"events": "3", "clean": "6", "images": "7", "sources": "3"})
+
+
+class NativeBackend:
+    """Carries out the steps without any mission software (`daxa.backends.protocol.Backend`)."""
+
+    name = "native"
+    calibrated = ()
+    """None: what is known of a telescope stands in `daxa.xray`, and is versioned with the steps."""
+
+    def version(self, mission: str, step: str) -> str:
+        """Version of the way a step is done, raised whenever its products change; '' for what it does not do.
+
+        Examples
+        --------
+        >>> NATIVE.version("xmm", "fetch"), NATIVE.version("exosat", "clean")
+        ('', '')
+        """
+        return _VERSIONS.get(step, "") if find_mission(mission).processed else ""
+
+    def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
+        """What may stand in a mission's params file: step to its parameters, with units, defaults and help."""
+        from daxa.backends.parameters import native_parameters
+
+        return native_parameters(mission)
+
+    def check(
+        self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
+    ) -> list[Fault]:
+        """What is wrong with parameters, see `daxa.backends.parameters.check_parameters`."""
+        from daxa.backends.parameters import check_parameters
+
+        return check_parameters(mission, tables, instruments)
+
+    def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
+        """The calibrated lists of the archive and what belongs to them, as the mission declares them."""
+        return spec.native_inputs
+
+    def locate(self) -> Located:
+        """It is here, as daxa is."""
+        from importlib.metadata import version
+
+        from daxa.backends.protocol import Located
+
+        return Located(found=True, version=version("daxa-archive"), calibration="part of daxa")
+
+    def calibration(self, task: Task) -> str:
+        """No calibration that could change without the version of a step."""
+        return ""
+
+    def tasks(self, mission: str, step: str) -> Unit:
+        """All exposures of an observation are done together."""
+        return "observation"
+
+    def resources(self, mission: str, step: str) -> Resources:
+        """What a task takes, as measured on long observations."""
+        from daxa.backends.protocol import Resources
+
+        return Resources()
+
+    def modules(self, step: str) -> tuple[str, ...]:
+        """What the step imports, for a process that imports it once for many workers; none that starts threads.
+
+        Examples
+        --------
+        >>> NATIVE.modules("events")
+        ('daxa.backends.native.events',)
+        """
+        if step not in _VERSIONS:
+            return ()
+        drawing = ("matplotlib.backends.backend_agg", "matplotlib.figure") if step != "events" else ()
+        return (f"{__name__}.{step}", *drawing)
+
+    def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
+        """Do one step for one observation.
+
+        Parameters
+        ----------
+        task
+            The step, the observation, its parameters and inputs.
+        directories
+            Step name to the directory with that step's files of this observation.  Only
+            the files that the task names as inputs are read.
+        target
+            Empty directory for the products.
+        log
+            Receives what was done, and what was left out and why.
+
+        Raises
+        ------
+        ConfigError
+            A parameter is unknown or malformed, or the step is not a native one.
+        DataError
+            A file is not what it should be, or nothing usable is left.
+        NotPossible
+            The instrument cannot give what is asked for.
+        """
+        if task.step == "events":
+            from daxa.backends.native.events import make_events as make
+        elif task.step == "clean":
+            from daxa.backends.native.clean import make_clean as make
+        elif task.step == "images":
+            from daxa.backends.native.images import make_images as make
+        elif task.step == "sources":
+            from daxa.backends.native.sources import make_sources as make
+        else:
+            raise ConfigError(
+                "backend-step",
+                f"the native backend does not do the step {task.step!r} ({task.mission} {task.obs_id})",
+                remedy=f"it does {', '.join(_VERSIONS)}",
+            )
+        make(task, directories, target, log)
+
+
+NATIVE = NativeBackend()

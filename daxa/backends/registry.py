@@ -1,0 +1,101 @@
+"""Find a backend by name: the native one, and those of plug-ins; and the one that carries out a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from daxa import plugins
+from daxa.backends.own import BACKEND
+from daxa.errors import ConfigError
+from daxa.naming import did_you_mean
+
+if TYPE_CHECKING:
+    from daxa.backends.protocol import Backend
+    from daxa.run.steps import Step
+
+__all__ = ["GROUP", "backend_names", "backend_of_step", "find_backend"]
+
+GROUP = "daxa.backends"
+"""The group of entry points in which plug-ins offer backends."""
+
+_OWN = ("native",)
+_METHODS = ("version", "parameters", "check", "inputs", "locate", "calibration", "tasks", "resources", "run")
+
+
+def backend_names() -> tuple[str, ...]:
+    """Names of all backends: the native one, then those that plug-ins offer."""
+    return (*_OWN, *plugins.offered(GROUP, (*_OWN, "daxa")))
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of this name.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that is installed has such a backend, or what has it cannot be used.
+
+    Examples
+    --------
+    >>> find_backend("native").version("xmm", "clean") != ""
+    True
+    """
+    if name == "native":
+        from daxa.backends.native import NATIVE
+
+        return NATIVE
+    return _offered(name)
+
+
+@cache
+def _offered(name: str) -> Backend:
+    point = plugins.offered(GROUP, (*_OWN, "daxa")).get(name)
+    if point is None:
+        known = backend_names()
+        raise ConfigError(
+            "backend",
+            f"there is no backend called {name[:100]!r}{did_you_mean(name, known)}",
+            remedy=f"install the package that brings it, or choose from {', '.join(known)}",
+        )
+    backend = plugins.load(point)
+    lacking = [word for word in _METHODS if not callable(getattr(backend, word, None))]
+    if lacking or getattr(backend, "name", "") != name or not hasattr(backend, "calibrated"):
+        why = f"it lacks {', '.join(lacking)}" if lacking else f"it does not call itself {name}, with `calibrated`"
+        raise ConfigError(
+            "plugin",
+            f"the backend {name!r} of {plugins.origin_of(point)} cannot be used: {why}",
+            remedy="update or uninstall that package",
+        )
+    return backend
+
+
+def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:
+    """The name of the backend that carries out a step, as the params file says it.
+
+    Parameters
+    ----------
+    tables
+        Step to its parameters.
+    step
+        Which.
+    steps
+        All steps of the archive.
+
+    Returns
+    -------
+    str
+        What the step's own table names; else its default; else that of the first step that it needs.
+
+    Examples
+    --------
+    >>> from daxa.run.steps import OWN_STEPS, find_step
+    >>> tables = {"events": {"backend": "sas"}, "images": {"backend": "native"}}
+    >>> [backend_of_step(tables, find_step(name), OWN_STEPS) for name in ("fetch", "clean", "images", "sources")]
+    ['daxa', 'sas', 'native', 'native']
+    """
+    named = {} if step.fetches else tables.get(step.name, {})
+    if (name := named.get(BACKEND, step.backend)) or not step.needs:
+        return str(name)
+    return backend_of_step(tables, next(one for one in steps if one.name == step.needs[0]), steps)

@@ -1,0 +1,81 @@
+"""What installed distributions offer through entry points, found by name and loaded only when it is named.
+
+An archive names a step or a backend; which code that is, is decided by what the user has installed.
+Nothing in an archive can name a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from daxa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["load", "offered", "origin_of"]
+
+
+@cache
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points
+
+    return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
+
+
+def offered(group: str, own: Collection[str]) -> Mapping[str, EntryPoint]:
+    """Name to entry point of what plug-ins offer in a group; nothing is imported.
+
+    Parameters
+    ----------
+    group
+        Such as ``daxa.backends``.
+    own
+        Names that are daxa's own.
+
+    Raises
+    ------
+    ConfigError
+        A name is claimed twice.
+
+    Examples
+    --------
+    >>> offered("daxa.nothing", ())
+    {}
+    """
+    claimed: dict[str, EntryPoint] = {}
+    for point in _points(group):
+        if point.name in own or point.name in claimed:
+            owner = "daxa itself" if point.name in own else origin_of(claimed[point.name])
+            raise ConfigError(
+                "plugin-clash",
+                f"the name {point.name!r} in {group} is claimed by {owner} and by {origin_of(point)}",
+                remedy="uninstall one of them, or ask its author for another name",
+            )
+        claimed[point.name] = point
+    return claimed
+
+
+def origin_of(point: EntryPoint) -> str:
+    """The distribution and the object behind an entry point, for messages."""
+    return f"the plug-in {point.dist.name if point.dist else 'without distribution'} ({point.value})"
+
+
+def load(point: EntryPoint) -> object:
+    """The object that an entry point names.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be imported.
+    """
+    try:
+        return point.load()
+    except Exception as error:  # somebody else's module may raise anything
+        raise ConfigError(
+            "plugin",
+            f"{origin_of(point)} cannot be loaded: {type(error).__name__}: {error}",
+            remedy="update or reinstall that package",
+        ) from error

@@ -1,0 +1,450 @@
+"""A process that has imported what tasks need, and forks a worker whenever it is asked to.
+
+An interpreter and the science libraries cost most of a second of processor time; a fork of a
+process that has them costs a hundredth.  A stage starts such a process for itself, unless
+``daxa run`` around it keeps one for all its stages.
+
+The process has one thread, as a fork asks for: libraries are told so before they are imported, and
+where one starts a thread all the same, workers are fresh interpreters instead.  It never sees
+what the workers are sent.  Whoever asked for a worker holds two files: the worker's lifeline,
+at whose end it dies with all it started, and the socket on which its process number and its end
+are told; its number stays reserved until that socket is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from daxa.run.process import Child, bind_to_parent, end_group, end_tree, start_group, without_redirection
+
+__all__ = ["ForkServer", "Forked", "connect", "serve_forks", "share", "start", "worker_environ"]
+
+_ENVIRONMENT = {
+    # Tasks run side by side: threads inside them would compete, and sums would depend on their number.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    # Products are no function of the order of sets, of the time zone, of a display or of the user's language.
+    "PYTHONHASHSEED": "0",
+    "PYTHONUTF8": "1",
+    "TZ": "UTC",
+    "MPLBACKEND": "agg",
+}
+
+_SHARED = "DAXA_FORKSERVER"
+_CHANGING = {_SHARED, "DVC_NO_ANALYTICS", "DVC_ROOT", "DVC_STAGE", "OLDPWD", "PATH", "PWD", "SHLVL", "_"}
+"""What may differ between ``daxa run`` and its stages, since no library reads it as it is imported."""
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from daxa.run."
+_SERVE_FORKS = _START + "forkserver import serve_forks; serve_forks(*map(int, sys.argv[2:]))"
+_SERVE = _START + "worker import serve; serve(*map(int, sys.argv[2:]))"
+_NUMBER = struct.Struct("i")
+_CREDENTIALS = struct.Struct("3i")
+_LONGEST = 4096
+_ANSWER = 10.0
+"""Seconds in which another process on this machine answers."""
+
+
+@dataclass
+class ForkServer:
+    """One that can be asked for workers.
+
+    Parameters
+    ----------
+    control
+        Where it is asked.
+    child
+        The process, where this process started it.
+    """
+
+    control: socket.socket
+    child: Child | None = None
+
+    def close(self) -> None:
+        """End it, if it is ours."""
+        self.control.close()
+        if self.child:
+            with suppress(Exception):  # It reaps its workers and ends by itself, so that their time is accounted for.
+                self.child.wait(timeout=2)
+            end_group(self.child)
+
+    def fork(self, modules: Sequence[str], *, channel: int, lifeline: int, log: int) -> Forked:
+        """Ask for a worker (`daxa.run.worker.serve`).
+
+        Parameters
+        ----------
+        modules
+            What it shall find imported.
+        channel, lifeline
+            Files that it is handed.
+        log
+            File that receives what it writes to standard output and standard error.
+
+        Raises
+        ------
+        OSError
+            The server is gone.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self.control, [json.dumps(modules).encode()], [theirs.fileno(), channel, lifeline, log])
+            except OSError:
+                ours.close()
+                raise
+        return Forked(ours)
+
+
+@dataclass
+class Forked:
+    """A worker that was asked for."""
+
+    status: socket.socket
+    pid: int | None = None
+    code: int | None = None
+    _lost: bool = False
+
+    def has_ended(self) -> bool:
+        """Whether it has ended, or can no longer be heard of; its process number stays reserved."""
+        self._read(0)
+        return self.code is not None or self._lost
+
+    def end(self) -> int | None:
+        """Kill it, its group, and what it started that left the group.
+
+        Returns
+        -------
+        int or None
+            Its exit code, negative when a signal ended it; None where it is not known.
+        """
+        if self.pid is None:
+            self._read(_ANSWER)
+        if self.pid is not None and not self._lost:
+            end_tree(self.pid)
+            while self.code is None and not self._lost and self._read(_ANSWER):
+                pass
+        self.status.close()
+        return self.code
+
+    def _read(self, seconds: float) -> bool:
+        """Take up what was told within this time; whether something was."""
+        told = False
+        while not self._lost and self.code is None:
+            self.status.settimeout(0 if told else seconds)
+            try:
+                message = self.status.recv(_NUMBER.size)
+            except (TimeoutError, BlockingIOError):
+                break
+            except OSError:
+                message = b""
+            if not message:
+                self._lost = True
+            elif self.pid is None:
+                (self.pid,) = _NUMBER.unpack(message)
+            else:
+                (self.code,) = _NUMBER.unpack(message)
+            told = True
+        return told
+
+
+def worker_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a worker.
+
+    Parameters
+    ----------
+    environ
+        The environment of the stage.
+    """
+    return without_redirection({**environ, **_ENVIRONMENT})
+
+
+def start(log: Path) -> ForkServer:
+    """Start one of our own, which ends with this process.
+
+    Parameters
+    ----------
+    log
+        File that receives what it writes.
+
+    Raises
+    ------
+    ProgramError
+        The system does not let us start it.
+    """
+    return _start(log, None, os.environ, _paths(sys.path))
+
+
+@contextmanager
+def share(environ: dict[str, str]) -> Iterator[None]:
+    """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
+
+    Parameters
+    ----------
+    environ
+        The environment of what runs the stages, which is told for the time being.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        yield
+        return
+    with ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(f"{place}/forks")
+        listener.listen()
+        stack.callback(_start(Path(place) / "log", listener, environ, _paths(_library())).close)
+        environ[_SHARED] = f"{place}/forks"
+        stack.callback(environ.pop, _SHARED, None)
+        yield
+
+
+def connect() -> ForkServer | None:
+    """The one that is kept for the stages of this ``daxa run``, where there is one.
+
+    It must be this user's, and have the program, the paths and the environment of this process:
+    else None, and the stage starts its own.
+    """
+    path = os.environ.get(_SHARED)
+    if not path or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    control = socket.socket(socket.AF_UNIX)
+    try:
+        place = os.lstat(os.path.dirname(path))  # noqa: PTH120 - as it is, never through a link
+        if place.st_uid != os.getuid() or place.st_mode & 0o077:
+            raise PermissionError(path)
+        control.settimeout(_ANSWER)
+        control.connect(path)
+        if not _is_ours(control):
+            raise PermissionError(path)
+        control.sendall(_identity(os.environ))
+        if control.recv(1) != b"y":
+            raise ConnectionRefusedError(path)
+    except OSError:
+        control.close()
+        return None
+    control.settimeout(None)
+    return ForkServer(control)
+
+
+def _start(log: Path, listener: socket.socket | None, environ: Mapping[str, str], paths: str) -> ForkServer:
+    ours, theirs = socket.socketpair()
+    files = [theirs.fileno(), *([listener.fileno()] if listener else [])]
+    argv = [sys.executable, "-P", "-c", _SERVE_FORKS, paths, *map(str, files)]
+    with theirs:
+        try:
+            return ForkServer(ours, start_group(argv, pass_fds=files, environ=worker_environ(environ), stderr=log))
+        except BaseException:
+            ours.close()
+            raise
+
+
+def _paths(paths: Sequence[object]) -> str:
+    return json.dumps([path for path in paths if isinstance(path, str)])
+
+
+def _library() -> list[str]:
+    """Where modules are looked for, without the directory of the script that runs."""
+    return sys.path if sys.flags.safe_path else sys.path[1:]
+
+
+def _identity(environ: Mapping[str, str]) -> bytes:
+    """Digest of what makes a worker what it is, as far as it is settled before the worker begins."""
+    import daxa
+
+    kept = {name: value for name, value in worker_environ(environ).items() if name not in _CHANGING}
+    what = [sys.executable, sys.version, daxa.__file__, _paths(_library()), sorted(kept.items())]
+    return hashlib.sha256(json.dumps(what).encode("utf-8", "surrogateescape")).hexdigest().encode()
+
+
+def _is_ours(peer: socket.socket) -> bool:
+    _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return user == os.getuid()
+
+
+def serve_forks(control: int, listener: int = -1) -> None:
+    """Fork workers until the process that started this one closes the socket `control` or dies.
+
+    Parameters
+    ----------
+    control
+        Socket on which it asks.
+    listener
+        Socket on which other processes of this user connect to ask.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Server(socket.socket(fileno=control), socket.socket(fileno=listener) if listener >= 0 else None).run()
+
+
+class _Server:
+    """Who asks, and which workers there are."""
+
+    def __init__(self, owner: socket.socket, listener: socket.socket | None) -> None:
+        self._identity = _identity(os.environ) if listener else b""
+        self._workers: dict[int, socket.socket | None] = {}
+        self._told: set[int] = set()
+        self._selector = selectors.DefaultSelector()
+        self._woken, wake = socket.socketpair()
+        wake.setblocking(False)
+        self._wake = wake
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._owner = owner
+        for source, act in ((owner, self._answer), (listener, self._accept), (self._woken, self._drain)):
+            if source:
+                self._selector.register(source, selectors.EVENT_READ, act)
+
+    def run(self) -> None:
+        """Serve until the owner leaves."""
+        while self._owner.fileno() >= 0:
+            for key, _ in self._selector.select():
+                key.data(key.fileobj)
+            self._tell()
+        for pid in self._workers:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        for pid in self._workers:
+            with suppress(OSError):
+                os.waitpid(pid, 0)
+        os._exit(0)
+
+    def _drain(self, woken: socket.socket) -> None:
+        woken.recv(_LONGEST)
+
+    def _accept(self, listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        if _is_ours(peer):
+            self._selector.register(peer, selectors.EVENT_READ, self._greet)
+        else:
+            peer.close()
+
+    def _greet(self, peer: socket.socket) -> None:
+        with suppress(OSError):
+            if peer.recv(_LONGEST) == self._identity:
+                peer.sendall(b"y")
+                self._selector.modify(peer, selectors.EVENT_READ, self._answer)
+                return
+        self._forget(peer)
+
+    def _answer(self, peer: socket.socket) -> None:
+        try:
+            text, files, _, _ = socket.recv_fds(peer, _LONGEST, 4)
+        except OSError:
+            text, files = b"", []
+        if len(files) != 4:
+            for file in files:
+                os.close(file)
+            self._forget(peer)
+            return
+        status, channel, lifeline, log = files
+        try:
+            self._fork(json.loads(text), socket.socket(fileno=status), channel, lifeline, log)
+        finally:
+            for file in (channel, lifeline, log):
+                os.close(file)
+
+    def _forget(self, peer: socket.socket) -> None:
+        self._selector.unregister(peer)
+        peer.close()
+
+    def _fork(self, modules: Sequence[str], status: socket.socket, channel: int, lifeline: int, log: int) -> None:
+        for module in modules:
+            # The worker meets the same error, and has someone to tell.
+            with suppress(Exception):
+                importlib.import_module(module)
+        gc.freeze()
+        bind = bind_to_parent()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(log, f"no worker can be forked: {error}\n".encode())
+            status.close()
+            return
+        if not pid:
+            try:
+                bind()
+                self._release(status)
+                _become_worker(channel, lifeline, log)
+            finally:
+                os._exit(1)
+        self._workers[pid] = status
+        self._selector.register(status, selectors.EVENT_READ, self._leave)
+        with suppress(OSError):
+            status.sendall(_NUMBER.pack(pid))
+
+    def _release(self, status: socket.socket) -> None:
+        """In the forked process: let go of what is the server's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        status.close()
+        self._wake.close()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+        self._selector.close()
+
+    def _leave(self, status: socket.socket) -> None:
+        """Whoever asked for a worker wants no more of it: it dies of its lifeline."""
+        self._forget(status)
+        self._workers = {pid: None if one is status else one for pid, one in self._workers.items()}
+
+    def _tell(self) -> None:
+        """Say which workers have ended, and free the numbers of those for which nobody asks any more."""
+        for pid, status in list(self._workers.items()):
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if not ended:
+                continue
+            if status is None:
+                os.waitpid(pid, 0)
+                del self._workers[pid]
+                self._told.discard(pid)
+            elif pid not in self._told:
+                self._told.add(pid)
+                code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+                with suppress(OSError):
+                    status.sendall(_NUMBER.pack(code))
+
+
+def _become_worker(channel: int, lifeline: int, log: int) -> None:
+    """In the forked process: be a worker, and never come back."""
+    from daxa.run.worker import serve
+
+    os.setsid()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    try:
+        if not _has_one_thread():
+            for file in (channel, lifeline):
+                os.set_inheritable(file, True)
+            argv = [sys.executable, "-P", "-c", _SERVE, _paths(sys.path), str(channel), str(lifeline)]
+            os.execv(sys.executable, argv)  # noqa: S606 - ourselves
+        serve(channel, lifeline)
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        raise
+    os._exit(0)
+
+
+def _has_one_thread() -> bool:
+    """Whether no library began a thread, as far as the system tells: it may have held what the fork waits for."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - names are wanted
+    except OSError:
+        return False

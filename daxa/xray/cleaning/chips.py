@@ -1,0 +1,164 @@
+"""Which chips of a camera are used: those that are asked for, and of EPIC MOS those that are not anomalous.
+
+Chips of the MOS cameras fall into states of high background below 1 keV.  They show where no
+photon comes, in the corners outside the field of view, by the ratio of counts at 2.5-5.0 and
+0.4-0.8 keV (Kuntz & Snowden 2008, A&A 478, 575).  Limits and states are those of the SAS task
+emanom (goflib-0.20.1, its description), which writes the same cards.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daxa.errors import NotPossible
+from daxa.xray.cleaning.cut import Cut, select
+from daxa.xray.cleaning.ownscreening import read_values
+from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.rules import Rule
+from daxa.xray.lists.tables import read_column
+
+__all__ = ["ChipState", "anomalous_chips", "chips_for", "parse_chips", "state_cards"]
+
+_HARD, _SOFT = (2500, 5000), (400, 800)
+"""Channels (eV), both ends included."""
+
+_LIMITS: Mapping[tuple[str, int], tuple[float, float] | None] = {
+    ("M1", 4): (2.75, 3.00),
+    ("M1", 5): (2.25, 3.60),
+    ("M2", 2): (2.10, 2.50),
+    # It is one of the four, but its limits stand in no source at hand.
+    ("M2", 5): None,
+}
+"""Camera and chip to the ratios below which it is anomalous, and above which it is not."""
+
+_OUTSIDE = 0x10000
+"""The flag OUT_OF_FOV of EPIC's lists."""
+
+_PART = re.compile(r"(?:([A-Za-z0-9]{1,16}):)?([0-9,\-]+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ChipState:
+    """What the corners of a chip tell.
+
+    Parameters
+    ----------
+    chip
+        Its number.
+    ratio, error
+        Hardness and its standard error; NaN where there are no counts in one of the bands.
+    state
+        ``G`` good, ``I`` intermediate, ``B`` bad below 1 keV, ``U`` unknown, ``O`` off.
+    """
+
+    chip: int
+    ratio: float
+    error: float
+    state: str
+
+
+def anomalous_chips(events: EventList) -> tuple[ChipState, ...]:
+    """The states of the chips that may be anomalous; none for other instruments than EPIC MOS.
+
+    Parameters
+    ----------
+    events
+        The archive's calibrated list, with the events outside the field of view.
+    """
+    camera = events.format.instrument if events.format.mission == "xmm" else ""
+    chips = [chip for name, chip in _LIMITS if name == camera]
+    if not chips:
+        return ()
+    word, *others = screening_for(events)
+    rules = [
+        Rule("FLAG", "bits_clear", int(word.value) & ~_OUTSIDE, word.source),
+        Rule("FLAG", "bits_set", _OUTSIDE, "outside the field of view"),
+        *(one for one in others if one.column == "PATTERN"),
+    ]
+    counts = {chip: np.zeros(2, dtype=np.int64) for chip in chips}
+    for rows in events.chunks():
+        corner = rows[select(events, Cut(tuple(rules), events.gtis), rows)]
+        numbers, channels = read_column(corner, events.format.chip_column), events.channels(corner)
+        for place, (first, last) in enumerate((_HARD, _SOFT)):
+            inside = (channels >= first) & (channels <= last)
+            for chip in chips:
+                counts[chip][place] += np.count_nonzero(inside & (numbers == chip))
+    return tuple(_state(camera, chip, *counts[chip].tolist(), on=len(events.gtis.get(chip, ())) > 0) for chip in chips)
+
+
+def _state(camera: str, chip: int, hard: int, soft: int, *, on: bool) -> ChipState:
+    if not on:
+        return ChipState(chip, math.nan, math.nan, "O")
+    if not hard or not soft:
+        return ChipState(chip, math.nan, math.nan, "U")
+    ratio = hard / soft
+    error = ratio * math.sqrt(1 / hard + 1 / soft)
+    limits = _LIMITS[camera, chip]
+    if limits is None:
+        return ChipState(chip, ratio, error, "U")
+    return ChipState(chip, ratio, error, "B" if ratio < limits[0] else "G" if ratio > limits[1] else "I")
+
+
+def state_cards(states: Sequence[ChipState]) -> dict[str, tuple[object, str]]:
+    """The states as cards: keyword to (value, comment)."""
+    cards: dict[str, tuple[object, str]] = {}
+    for one in states:
+        cards[f"ANOMFL{one.chip}"] = (one.state, "chip: Good Intermediate Bad Unknown Off")
+        if math.isfinite(one.ratio):
+            cards[f"ANOMHR{one.chip}"] = (round(one.ratio, 4), "corner counts at 2.5-5 over 0.4-0.8 keV")
+            cards[f"ANOMHE{one.chip}"] = (round(one.error, 4), "its standard error")
+    return cards
+
+
+def parse_chips(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Instruments ('' for all) and their chips.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+
+    Examples
+    --------
+    >>> parse_chips("M1:1,2,7 PN:1-3")
+    (('M1', (1, 2, 7)), ('PN', (1, 2, 3)))
+    """
+    found = []
+    for part in text.split():
+        match = _PART.fullmatch(part)
+        if not match:
+            raise ValueError('write numbers and ranges such as "1-3,7", or "M1:1,2,7 PN:1-12" for some instruments')
+        found.append(((match[1] or "").upper(), read_values(match[2])))
+    if len({name for name, _ in found}) < len(found):
+        raise ValueError("name each instrument once")
+    return tuple(found)
+
+
+def chips_for(events: EventList, text: str) -> frozenset[int] | None:
+    """The chips that are asked for of a list; None for all.
+
+    Raises
+    ------
+    NotPossible
+        The list has none of them, or does not tell chips apart.
+    """
+    asked = dict(parse_chips(text))
+    wanted = asked.get(events.format.instrument.upper(), asked.get(""))
+    if wanted is None:
+        return None
+    known = sorted(chip for chip, own in events.gtis.items() if len(own))
+    chosen = frozenset(wanted) & frozenset(known)
+    if not events.format.chip_column or not chosen:
+        have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times tell apart"
+        raise NotPossible(
+            "chips",
+            f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips asks for",
+            remedy=f"its chips are {have}",
+        )
+    return chosen

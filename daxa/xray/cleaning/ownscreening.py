@@ -1,0 +1,249 @@
+"""Screening as somebody asks for it, in place of the standard one or beside it.
+
+What was asked for stands in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
+which the same rules are made again wherever the list is used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from astropy.io import fits
+
+from daxa.errors import ConfigError, NotPossible
+from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.lists.cards import card_number, card_text
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.expression import bind_expression, parse_expression
+from daxa.xray.lists.rules import Either, Rule
+
+__all__ = [
+    "OwnScreening",
+    "check_flags",
+    "own_cards",
+    "own_rules",
+    "placing_columns",
+    "read_own",
+    "read_values",
+    "recorded_rules",
+]
+
+_GRADES = ("PATTERN", "GRADE", "PAT_TYP")
+_FLAGS = ("FLAG", "STATUS", "EVENT_FLAGS")
+_PLACES = re.compile(r"RAW[XY]|CHIP[XY]|T?DET[XY]|DET\d[XY]|DET_ID|X|Y|RA|DEC|PIXEL", re.ASCII)
+_RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
+_MASK = re.compile(r"0x([0-9a-fA-F]{1,8})", re.ASCII)
+_MOST = 4095
+
+
+@dataclass(frozen=True)
+class OwnScreening:
+    """What is asked for.
+
+    Parameters
+    ----------
+    standard
+        Whether the mission's standard screening holds where nothing else is said.
+    patterns
+        Grades or patterns that are kept, such as ``0-4`` or ``0,2-4,6``; '' for those of the screening.
+    flags
+        '' for those of the screening; ``word``: the mission's flag word alone, without stricter rules
+        beside it (of XMM's lists the one that their header declares); ``none``; or a mask such as
+        ``0x766ba000``, none of whose bits may be set.
+    expression
+        What events must fulfil beside that (`daxa.xray.lists.expression`), '' for nothing.
+    channels
+        First and last channel that are kept; None for all.
+    """
+
+    standard: bool = True
+    patterns: str = ""
+    flags: str = ""
+    expression: str = ""
+    channels: tuple[int, int] | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether anything but the standard screening, or none, is asked for."""
+        return bool(self.patterns or self.flags or self.expression or self.channels)
+
+
+def read_values(text: str) -> tuple[int, ...]:
+    """Whole numbers from a text of numbers and ranges.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+
+    Examples
+    --------
+    >>> read_values("0,2-4,6")
+    (0, 2, 3, 4, 6)
+    """
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        match = _RANGE.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= _MOST:
+            raise ValueError('write numbers and ranges such as "0-4" or "0,2-4,6"')
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def check_flags(text: str) -> str:
+    """The text, where it says which flags are looked at.
+
+    Raises
+    ------
+    ValueError
+        It does not.
+    """
+    if text in ("", "word", "none") or _MASK.fullmatch(text):
+        return text
+    raise ValueError('write "word", "none" or a mask such as "0x766ba000"')
+
+
+def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) -> tuple[Rule | Either, ...]:
+    """The rules of a screening for a list.
+
+    Parameters
+    ----------
+    events
+        The list.
+    own
+        What is asked for.
+    energies
+        False leaves the channels out: flares are looked for at all energies.
+
+    Raises
+    ------
+    NotPossible
+        The instrument has no grades, flags or energies.
+    ConfigError
+        The expression cannot be used for the list.
+    """
+    rules = screening_for(events) if own.standard else ()
+    standard = events.format.rules
+    if own.patterns:
+        column = _column_of(events, standard, _GRADES, "patterns", "grades")
+        rule = Rule(column, "in", read_values(own.patterns), "asked for: clean.patterns")
+        rules = (*(one for one in rules if not _is_on(one, column)), rule)
+    if own.flags:
+        column = _column_of(events, standard, _FLAGS, "flags", "flags")
+        word, *_ = [one for one in screening_for(events) if _is_on(one, column)]
+        rules = tuple(one for one in rules if not _is_on(one, column))
+        if own.flags == "word":
+            rules = (word, *rules)
+        elif mask := _MASK.fullmatch(own.flags):
+            bits = word.bits if isinstance(word, Rule) else 0
+            rules = (Rule(column, "bits_clear", int(mask[1], 16), "asked for: clean.flags", bits=bits), *rules)
+    if own.expression:
+        rules = (*rules, *_expressed(events, own.expression, rules))
+    if own.channels and energies:
+        source = "asked for: clean.energy"
+        first, last = own.channels
+        if events.column(events.format.pi_column).dtype.kind == "f":
+            # Real channels count by their integer part.
+            rules = (
+                *rules,
+                Rule(events.format.pi_column, "ranges", ((first, math.nextafter(last + 1.0, 0.0)),), source),
+            )
+        else:
+            rules = (*rules, Rule(events.format.pi_column, "between", (first, last), source))
+    return rules
+
+
+def own_cards(own: OwnScreening) -> dict[str, tuple[object, str]]:
+    """What was asked for, as cards of the list's header: keyword to (value, comment)."""
+    base = "standard" if own.standard else "none"
+    if not own.is_own:
+        return {"SCREENED": (base, "event screening")}
+    cards: dict[str, tuple[object, str]] = {
+        "SCREENED": ("own", "event screening"),
+        "SCRBASE": (base, "screening that the following changes"),
+    }
+    if own.patterns:
+        cards["SCRPATT"] = (own.patterns, "grades or patterns that are kept")
+    if own.flags:
+        cards["SCRFLAGS"] = (own.flags, "flags that are looked at")
+    if own.channels:
+        cards["SCRCHAN1"] = (own.channels[0], "first channel that is kept")
+        cards["SCRCHAN2"] = (own.channels[1], "last channel that is kept")
+    if own.expression:
+        cards["SCREXPR"] = own.expression, ""
+    return cards
+
+
+def read_own(header: fits.Header) -> OwnScreening:
+    """What cards of a cleaned list say that was asked for."""
+    word = card_text(header, "SCREENED")
+    if word != "own":
+        return OwnScreening(standard=word != "none")
+    first, last = (int(card_number(header, f"SCRCHAN{end}", -1)) for end in (1, 2))
+    return OwnScreening(
+        standard=card_text(header, "SCRBASE") != "none",
+        patterns=card_text(header, "SCRPATT"),
+        flags=card_text(header, "SCRFLAGS"),
+        expression=card_text(header, "SCREXPR"),
+        channels=(first, last) if 0 <= first <= last else None,
+    )
+
+
+def recorded_rules(events: EventList) -> tuple[Rule | Either, ...]:
+    """The rules by which a cleaned list was screened, as its header records."""
+    return own_rules(events, read_own(events.header))
+
+
+def placing_columns(own: OwnScreening) -> tuple[str, ...]:
+    """Columns of an expression that tell where an event fell: an exposure map does not know of such a cut."""
+    columns = parse_expression(own.expression).columns if own.expression else ()
+    return tuple(name for name in columns if _PLACES.fullmatch(name))
+
+
+def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) -> tuple[Rule | Either, ...]:
+    try:
+        expression = parse_expression(text)
+    except ValueError as problem:
+        raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it anew") from None
+    form = events.format
+    for name, instead in ((form.time_column, "good times"), (form.chip_column, "clean.chips")):
+        if name and name.upper() in expression.columns:
+            raise ConfigError(
+                "expression",
+                f"clean.expression must not test {name}: exposures would not know of it ({events.obs_id})",
+                remedy=f"use {instead} for that",
+            )
+    rules = bind_expression(expression, events)
+    taken = {name for one in others if isinstance(one, Either) for name in _columns(one)}
+    if any(isinstance(one, Either) and taken & _columns(one) for one in rules):
+        raise ConfigError(
+            "expression",
+            f"clean.expression has alternatives of columns of which the standard screening has, too ({events.obs_id})",
+            remedy="write it without ||, or set screening to none",
+        )
+    return rules
+
+
+def _columns(either: Either) -> set[str]:
+    return {rule.column.upper() for way in either.ways for rule in way}
+
+
+def _is_on(rule: Rule | Either, column: str) -> bool:
+    return isinstance(rule, Rule) and rule.column.upper() == column.upper()
+
+
+def _column_of(
+    events: EventList, standard: tuple[Rule | Either, ...], names: tuple[str, ...], key: str, what: str
+) -> str:
+    """The column that the standard screening tests for grades or flags."""
+    found = [one.column for one in standard if isinstance(one, Rule) and one.column.upper() in names]
+    if not found:
+        raise NotPossible(
+            key,
+            f"the standard screening of {events.format.title} tests no {what}, so that clean.{key} means nothing",
+            remedy="write clean.expression with a column of the list, or leave the instrument out",
+        )
+    return found[0]

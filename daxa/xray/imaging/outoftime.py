@@ -1,0 +1,149 @@
+"""Out-of-time events of EPIC pn: photons that came while a chip was read out, and stand in a wrong row.
+
+During the read-out charges move along their column, so that a photon that comes meanwhile is
+recorded anywhere along RAWY.  What a column recorded in time tells how much that is: a share of
+its counts, known for each mode, spread evenly over its rows.  SAS's epchain shifts the events
+by random rows instead (``withoutoftime=Y``), and leaves the scaling to the user; here the
+expected counts are computed, so that the same list gives the same image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from daxa.errors import NotPossible
+from daxa.xray.cleaning.cut import Cut, chosen
+from daxa.xray.imaging.attitude import Attitude
+from daxa.xray.imaging.detectors import DETECTORS
+from daxa.xray.imaging.exposure import Cards, coverage, smeared, wander_kernel
+from daxa.xray.imaging.footprint import find_footprint
+from daxa.xray.imaging.image import ImageGrid
+from daxa.xray.lists.cards import card_text
+from daxa.xray.lists.events import EventList
+from daxa.xray.lists.tables import in_machine_order, read_column
+
+__all__ = ["FRACTIONS", "OutOfTime", "out_of_time_image"]
+
+FRACTIONS: Mapping[str, float] = MappingProxyType(
+    {
+        "PrimeFullWindow": 0.063,
+        "PrimeFullWindowExtended": 0.023,
+        "PrimeLargeWindow": 0.0016,
+        "PrimeSmallWindow": 0.011,
+    }
+)
+"""Out-of-time events as a share of all, by SUBMODE: XMM-Newton Users Handbook, section on
+out-of-time events, table of fractions per mode (6.3, 2.3, 0.16 and 1.1 %)."""
+
+_WHOLE = ("PrimeFullWindow", "PrimeFullWindowExtended")
+"""Modes in which all rows of a chip are read: the first twelve are recorded by none, but passed by all."""
+
+_SOURCE = "XMM-Newton Users Handbook, out-of-time events"
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfTime:
+    """The expected counts of out-of-time events.
+
+    Parameters
+    ----------
+    counts
+        float32, shape (ny, nx).
+    fraction
+        Their share of the counts of the mode.
+    cards
+        What the image's header should say: keyword to (value, comment).
+    """
+
+    counts: np.ndarray
+    fraction: float
+    cards: Cards
+
+
+def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude: Attitude | None = None) -> OutOfTime:
+    """The image of out-of-time events.
+
+    Parameters
+    ----------
+    events
+        The event list.
+    cut
+        The events of the image that it belongs to; energies are taken as they are, though an event
+        in a wrong row was corrected for the charge that another row loses.
+    grid
+        The grid of the image.
+    attitude
+        As for `daxa.xray.imaging.exposure.exposure_map`.
+
+    Returns
+    -------
+    OutOfTime
+        Counts fall on the same pixels as the camera's events: within its field of view, and not on bad
+        pixels.  The telescope's wander is that of the exposure.
+
+    Raises
+    ------
+    NotPossible
+        The instrument is another, its mode has no such events, or its events do not tell where its chips
+        looked.
+    """
+    mode = card_text(events.header, "SUBMODE") or card_text(events.primary, "SUBMODE")
+    fraction = FRACTIONS.get(mode)
+    if events.format.instrument != "PN" or fraction is None:
+        raise NotPossible(
+            "out-of-time",
+            f"the share of out-of-time events of {events.format.title} is not known in the mode {mode or 'unknown'}",
+            remedy="leave out_of_time at none",
+        )
+    footprint = find_footprint(events, Cut(cut.rules, cut.gtis), attitude)
+    if not footprint.modules:
+        raise NotPossible(
+            "out-of-time",
+            f"too few events tell where the chips of {events.path.name} looked",
+            remedy="leave out_of_time at none",
+        )
+    detector = DETECTORS[events.format.instrument]
+    columns, (low, high) = _columns(events, cut)
+    rows = detector.size[1] if mode in _WHOLE else high - low + 1
+    kernel = wander_kernel(footprint.wander / grid.bin, footprint.weights)
+    total = np.zeros((grid.ny, grid.nx))
+    for module in footprint.modules:
+        per_pixel = fraction * columns.get(module.chip, np.zeros(detector.size[0])) / rows
+        mask = module.mask * per_pixel[None, :]
+        # No event comes from the rows that the camera does not send.
+        mask[: low - detector.first] = 0.0
+        mask[high - detector.first + 1 :] = 0.0
+        area = grid.bin**2 / abs(np.linalg.det(module.matrix))
+        total += area * smeared(coverage(replace(module, mask=mask), grid, footprint.circle), kernel)
+    cards: dict[str, tuple[object, str]] = {
+        "OOTFRAC": (fraction, "out-of-time events as a share of all"),
+        "OOTMODE": (mode, "mode to which the share belongs"),
+        "OOTREF": (_SOURCE, "source"),
+        "OOTCNTS": (round(float(total.sum()), 3), "expected out-of-time counts"),
+    }
+    return OutOfTime(total.astype(np.float32), fraction, cards)
+
+
+def _columns(events: EventList, cut: Cut) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
+    """Chip to counts of its columns, and the first and last row from which any event came."""
+    detector = DETECTORS[events.format.instrument]
+    nx, ny = detector.size
+    found: dict[int, np.ndarray] = {chip: np.zeros(nx) for chip in cut.gtis}
+    low, high = detector.first + ny - 1, detector.first
+    for rows in events.chunks(events.block):
+        kept = chosen(events, cut, rows, sky=True)
+        if len(kept) == 0:
+            continue
+        raw_x, raw_y, chips = (
+            in_machine_order(read_column(rows, name))[kept].astype(np.int64)
+            for name in (*detector.raw, events.format.chip_column)
+        )
+        low, high = min(low, int(raw_y.min())), max(high, int(raw_y.max()))
+        for chip in found:
+            own = raw_x[chips == chip] - detector.first
+            found[chip] += np.bincount(own[(own >= 0) & (own < nx)], minlength=nx)
+    return found, (max(low, detector.first), min(high, detector.first + ny - 1))

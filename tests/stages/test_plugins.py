@@ -1,0 +1,302 @@
+"""Steps and backends that others bring: found by name, checked, run, and never loaded because an archive says so."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from daxa import plugins
+from daxa.archive.check import find_problems
+from daxa.archive.config import load_config, parse_config
+from daxa.archive.layout import STEPS
+from daxa.archive.pipeline import unseen_stages
+from daxa.archive.trust import rendered_pipeline
+from daxa.backends import backend_names, find_backend, registry
+from daxa.backends.contract import check_backend, check_run
+from daxa.errors import ConfigError
+from daxa.missions import mission_names
+from daxa.run import steps as steps_module
+from daxa.run.ledger import read_ledger
+from daxa.run.runner import plan_stage, run_stage
+from daxa.run.steps import Step, arrange_steps, check_step, find_step, last_steps
+from daxa.run.task import Input, ProductFile, Task
+from daxa.stages.status import outcomes_of, read_status
+from daxa.stages.step import make_stage
+from tests.plugins import install_plugin
+from tests.stages.archives import IDS, make_archive, run, set_parameter
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    return install_plugin(tmp_path_factory.mktemp("plugin"))
+
+
+def forget() -> None:
+    for cache in (plugins._points, steps_module._offered, registry._offered):
+        cache.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "spectral"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def plugin(installed, monkeypatch, tmp_path):
+    """The plug-in on the path of this process and of its workers; the file with its calibration."""
+    monkeypatch.syspath_prepend(str(installed))
+    known = tmp_path / "calibration.json"
+    monkeypatch.setenv("SPECTRAL_CALIBRATION", str(known))
+    forget()
+    yield known
+    forget()
+
+
+@pytest.fixture
+def archive(plugin, tmp_path):
+    """An archive whose events are made by the plug-in, everything else natively; its files are fetched."""
+    layout = make_archive(tmp_path / "a907")
+    set_parameter(layout, "events", "backend", "spectral")
+    path = layout.params("xmm")
+    path.write_text(path.read_text().replace('min_ontime = "0 s"', 'quality = "good"'))
+    set_parameter(layout, "clean", "backend", "native")
+    lock = '[xmm.events]\nbackend = "{}"\nversion = "{}"'
+    text = layout.software.read_text()
+    assert lock.format("native", "3") in text
+    layout.software.write_text(text.replace(lock.format("native", "3"), lock.format("spectral", "7")))
+    run(layout, "fetch")
+    return layout
+
+
+def events(layout):
+    return make_stage(layout, load_config(layout), "events", "xmm")
+
+
+def test_the_contract_holds_for_the_plug_in_and_for_native(plugin, tmp_path):
+    assert backend_names() == ("native", "halved", "spectral")
+    check_backend(find_backend("spectral"), ["xmm", "nustar"], ["events", "spectra"])
+    check_backend(find_backend("native"), mission_names(processed=True), STEPS[1:])
+    check_step(find_step("spectra"))
+    (tmp_path / "fetch").mkdir()
+    (tmp_path / "fetch" / "raw").write_text("counts")
+    file = ProductFile("raw", 6, "0" * 64, "0" * 64)
+    task = Task("xmm", "events", IDS[0], "spectral", "7", inputs=(Input("fetch", file),), calibration="epoch-1")
+    work = tmp_path / "work"
+    work.mkdir()
+    made = check_run(find_backend("spectral"), task, {"fetch": tmp_path / "fetch"}, work)
+    assert made == [f"obsid{IDS[0]}-instALL-subexpALL-en-events.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("version", lambda mission, step: "7", "version of a step that it cannot know"),
+        ("calibration", lambda task: "/opt/caldb", "has a path"),
+        ("calibration", lambda task: "", "needs no calibration, and not so|has calibration, and not so"),
+        ("check", lambda mission, tables, instruments=(): [], "takes any parameter"),
+        ("calibrated", ("clean",), "steps that it does not do"),
+        ("inputs", lambda spec: ("odf",), "tuple of NativeInput"),
+        ("parameters", lambda mission: {}, "has no parameters"),
+    ],
+)
+def test_the_contract_names_what_a_backend_gets_wrong(plugin, monkeypatch, name, value, words):
+    backend = find_backend("spectral")
+    monkeypatch.setattr(backend, name, value, raising=False)
+    with pytest.raises(AssertionError, match=words):
+        check_backend(backend, ["xmm"], ["events", "spectra"])
+
+
+def test_a_run_that_writes_into_its_inputs_or_differs_each_time_breaks_the_contract(plugin, monkeypatch, tmp_path):
+    backend, count = find_backend("spectral"), iter(range(9))
+    (tmp_path / "fetch").mkdir()
+    task = Task("xmm", "events", IDS[0], "spectral", "7")
+
+    def differing(task, directories, target, log):
+        (target / "note.txt").write_text(str(next(count)))
+
+    def careless(task, directories, target, log):
+        (target / "note.txt").write_text("x")
+        (directories["fetch"] / f"scratch{next(count)}").write_text("x")
+
+    for act, words in ((differing, "other products"), (careless, "writes into the inputs")):
+        monkeypatch.setattr(backend, "run", act)
+        place = tmp_path / act.__name__
+        place.mkdir()
+        with pytest.raises(AssertionError, match=words):
+            check_run(backend, task, {"fetch": tmp_path / "fetch"}, place)
+
+
+def test_a_backend_of_somebody_else_carries_out_a_step_of_an_archive(archive):
+    assert find_problems(archive) == []
+    outcomes = run_stage(events(archive))
+    assert {one.status for one in outcomes} == {"done"}
+    (product,) = archive.products("xmm", "events").joinpath(IDS[0]).glob("obsid*")
+    assert json.loads(product.read_text())["parameters"] == {"quality": "good"}
+    manifest = json.loads(product.with_name("manifest.json").read_text())
+    assert (manifest["backend"], manifest["version"], manifest["calibration"]) == ("spectral", "7", "epoch-1")
+    stages = read_status(archive, load_config(archive))
+    assert [stage.problem for stage in stages] == [None] * 5
+    assert set(stages[1].statuses) == {"done"}
+
+
+def test_what_is_fetched_follows_from_the_backend(archive):
+    config = load_config(archive)
+    stage = make_stage(archive, config, "fetch", "xmm")
+    assert [one.pattern for one in stage.work.inputs] == [r"odf/.*"]
+    assert json.loads(stage.tasks[0].parameters)["inputs"] == [["events", r"odf/.*", ""]]
+    fetched = read_ledger(archive.ledger("xmm", "fetch"))
+    set_parameter(archive, "events", "backend", "native")
+    native = make_stage(archive, config, "fetch", "xmm")
+    assert "inputs" not in json.loads(native.tasks[0].parameters)
+    assert {one.reason for one in plan_stage(native)} == {"parameters changed"}
+    assert fetched[IDS[0]].fingerprint == stage.tasks[0].fingerprint
+
+
+def test_a_change_of_calibration_runs_exactly_the_tasks_that_it_touches(archive, plugin):
+    run_stage(events(archive))
+    config = load_config(archive)
+    before = {row.obs_id: row for row in read_ledger(archive.ledger("xmm", "events")).values()}
+    plugin.write_text(json.dumps({IDS[1]: "epoch-2"}))
+    told = outcomes_of(read_status(archive, config, steps="events"))
+    assert [(one.obs_id, one.status, one.reason) for one in told if one.status != "done"] == [
+        (IDS[1], "outdated", "calibration changed")
+    ]
+    assert next(one.why for one in told if one.why) == "calibration changed: epoch-1 -> epoch-2"
+    assert unseen_stages(config, told) == {("xmm", "events")}
+    planned = {one.obs_id: (one.action, one.reason) for one in plan_stage(events(archive))}
+    assert planned == {
+        IDS[0]: ("keep", ""),
+        IDS[1]: ("run", "calibration changed"),
+        IDS[2]: ("keep", ""),
+    }
+    outcomes = {one.obs_id: (one.status, one.reason) for one in run_stage(events(archive))}
+    assert outcomes[IDS[1]] == ("done", "calibration changed")
+    after = read_ledger(archive.ledger("xmm", "events"))
+    assert [obs_id for obs_id in IDS if after[obs_id] != before[obs_id]] == [IDS[1]]
+
+
+def test_resources_limit_how_many_tasks_run_at_once(archive, monkeypatch):
+    from daxa.backends.protocol import Resources
+
+    monkeypatch.setenv("DAXA_WORKERS", "3")
+    assert (events(archive).workers, events(archive).time_limit) == (3, 60.0)
+    monkeypatch.setattr(find_backend("spectral"), "resources", lambda mission, step: Resources(memory=1 << 60))
+    assert events(archive).workers == 1
+    assert events(archive).time_limit == load_config(archive).run.time_limit_s
+
+
+@pytest.mark.parametrize(
+    ("step", "key", "value", "code", "told"),
+    [
+        ("events", "backend", "spectrall", "config.backend", "did you mean spectral"),
+        ("events", "backend", "halved", "config.plugin", "lacks version"),
+        ("events", "backend", "os.system", "config.backend", "install the package"),
+        ("images", "backend", "spectral", "config.backend-step", "does not do this step"),
+        ("events", "quality", "bad", "config.bad-parameter", "good"),
+        ("clean", "flare_sgima", "2", "config.unknown-parameter", "flare_sigma"),
+    ],
+)
+def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(  # noqa: PLR0917 - parameters by name
+    archive, step, key, value, code, told
+):
+    set_parameter(archive, step, key, value)
+    problems = [one for one in find_problems(archive) if one.key == key]
+    assert f"config.{problems[0].name}" == code
+    assert told in f"{problems[0].message} {problems[0].remedy}"
+    with pytest.raises(ConfigError):
+        from daxa.archive.check import check_parameters
+
+        check_parameters(archive, load_config(archive))
+    read_status(archive, load_config(archive))  # What is there can be looked at all the same.
+
+
+def test_no_observation_has_a_backend_of_its_own(archive):
+    set_parameter(archive, "images", "backend", "native", obs_id=IDS[0])
+    (problem,) = find_problems(archive)
+    assert "of its own" in problem.message
+
+
+def test_software_must_be_locked_before_another_backend_runs(archive):
+    set_parameter(archive, "clean", "backend", "spectral")
+    with pytest.raises(ConfigError, match="does not do clean") as told:
+        make_stage(archive, load_config(archive), "clean", "xmm")
+    assert told.value.code == "config.backend-step"
+    set_parameter(archive, "events", "backend", "native")
+    with pytest.raises(ConfigError, match="locked to spectral 7"):
+        events(archive)
+
+
+def config_with(steps: str):
+    text = f'format = 1\nname = "a907"\nsteps = {steps}\n[missions.xmm]\nobs_ids = ["{IDS[0]}"]\n'
+    from pathlib import Path
+
+    return parse_config(text.encode(), Path("daxa.toml"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "told"),
+    [
+        ('["fetch", "spectrum"]', "config.unknown-step", "install the package"),
+        ('["fetch", "os.path:join"]', "config.unknown-step", "there is no step"),
+        ('["fetch", "../x"]', "config.unknown-step", "there is no step"),
+        ('["fetch", "broken"]', "config.plugin", "spectral-daxa"),
+        ('["fetch", "events", "clean", "spectra"]', "config.step-needs", "sources"),
+        ('["fetch", "fetch"]', "config.step-twice", "twice"),
+        ('"fetch"', "config.invalid", "steps"),
+    ],
+)
+def test_an_archive_with_steps_that_cannot_be_had_is_refused_by_name(plugin, steps, code, told):
+    with pytest.raises(ConfigError) as caught:
+        config_with(steps)
+    assert caught.value.code == code
+    assert told in f"{caught.value.message} {caught.value.remedy}"
+
+
+def test_what_an_archive_does_not_name_is_never_loaded(plugin):
+    config = config_with('["fetch", "events", "clean", "images", "sources"]')
+    assert rendered_pipeline(config)
+    with pytest.raises(ConfigError):
+        config_with('["fetch", "spectral.steps"]')
+    assert not [name for name in sys.modules if name.startswith("spectral")]
+    config = config_with('["fetch", "events", "clean", "images", "sources", "spectra"]')
+    assert b"exec daxa stage spectra xmm" in rendered_pipeline(config)
+    assert rendered_pipeline(config) == rendered_pipeline(config)
+    assert "spectral.steps" in sys.modules
+
+
+def test_a_name_that_two_claim_is_refused(plugin, installed, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    (other / "rival-1.0.dist-info").mkdir(parents=True)
+    (other / "rival-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
+    points = "[daxa.backends]\nspectral = rival:BACKEND\n[daxa.steps]\nclean = rival:STEP\n"
+    (other / "rival-1.0.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(other))
+    forget()
+    with pytest.raises(ConfigError, match=r"rival.*spectral|spectral.*rival"):
+        find_backend("spectral")
+    with pytest.raises(ConfigError, match="daxa itself"):
+        find_step("spectra")
+    assert find_step("clean").needs == ("events",)  # What is daxa's own stays so.
+
+
+def test_steps_stand_after_those_that_they_need(plugin):
+    arranged = arrange_steps(["spectra", *reversed(STEPS)])
+    assert [step.name for step in arranged][-2:] == ["sources", "spectra"]
+    assert [step.name for step in last_steps(arranged)] == ["spectra"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("collect", needs=("clean",)),
+        Step("a-b", needs=("clean",)),
+        Step("spectra", needs=("spectra",)),
+        Step("spectra", kept_by="store", backend="x"),
+        Step("spectra"),
+        Step("spectra", needs=("clean",), products=("Spectrum",)),
+        "spectra",
+    ],
+    ids=str,
+)
+def test_a_step_that_cannot_be_is_refused(step):
+    with pytest.raises(AssertionError):
+        check_step(step)
