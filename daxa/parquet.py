@@ -13,29 +13,26 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import secrets
-import struct
 import time
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from daxa.errors import DataError, StorageError
-from daxa.files import open_plain, read_plain, replace_file
+from daxa.errors import StorageError
+from daxa.files import read_plain
 from daxa.parquet_pages import DICTIONARY, PLAIN_ENCODINGS, Chunk, chunks_of, walk_pages
-from daxa.parquet_rows import Rows, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["find_rows", "parquet_bytes", "plain_array", "read_parquet", "to_frame", "write_parquet"]
+__all__ = ["parquet_bytes", "plain_array", "read_parquet", "to_frame", "write_parquet"]
 
 _LARGEST = 1 << 30
 """Bytes of a file that are read; the largest tables of all observations have 0.1 GB."""
@@ -48,9 +45,6 @@ _AT_ONCE = 64 << 20
 
 _ABANDONED = 3600.0
 """Seconds after which nobody writes a part of a file any more."""
-
-_SETTLED_NS = 100_000_000
-"""A file that changed more recently may change again within the resolution of its times."""
 
 _SEAL = b"daxa-sha256:"
 _SEALED = len(_SEAL) + 64
@@ -215,7 +209,6 @@ def read_parquet(
     check: Callable[[pa.Schema, int, int], None] | None = None,
     choose: Callable[[pq.FileMetaData], tuple[list[int], list[str] | None]] | None = None,
     limit: int = _UNPACKED,
-    note: Path | None = None,
 ) -> pa.Table:
     """The table, in the calling thread, with every value valid for its type.
 
@@ -231,9 +224,6 @@ def read_parquet(
         all columns); all of the table by default.
     limit
         Bytes that the table may take in memory.
-    note
-        Where it is kept that the file at the path `source` was found whole, with its size, times and inode: as
-        long as it has them, only what is chosen is read.  The place must be one that nobody else can write.
 
     Raises
     ------
@@ -246,15 +236,6 @@ def read_parquet(
     """
     import pyarrow as pa
 
-    stamp: list[int] = []
-    if note is not None and isinstance(source, Path):
-        with open_plain(source, limit=max(limit, _LARGEST)) as stream:
-            stamp = _stamp(stream)
-            if _noted(note) == stamp:
-                file = _opened(pa.PythonFile(stream, mode="r"))
-                groups, columns = choose(file.metadata) if choose else (range(file.metadata.num_row_groups), None)
-                return file.read_row_groups(list(groups), columns=columns, use_threads=False)
-            source = stream.read()
     content = _content(source, max(limit, _LARGEST))
     if not _is_whole(content):
         raise pa.ArrowInvalid("its bytes are not those that were written")
@@ -266,8 +247,6 @@ def read_parquet(
         if choose is not None:
             groups, columns = choose(metadata)
         claimed, most = _unpacked(content, _chosen(chunks, metadata, groups, columns), limit)
-        # What is noted holds for whatever is chosen next time.
-        every = max(_unpacked(content, _chosen(chunks, metadata, range(len(chunks)), None), limit)) if stamp else 0
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise pa.ArrowInvalid(f"its footer or pages cannot be read: {error}") from None
     if check is not None:
@@ -283,55 +262,7 @@ def read_parquet(
         table.validate(full=True)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise error if isinstance(error, pa.ArrowException) else pa.ArrowInvalid(str(error)) from None
-    settled = bool(stamp) and time.time_ns() - max(stamp[1:3]) > _SETTLED_NS
-    if settled and every <= limit and len(content) == stamp[0] and _SEAL in content[-_TAIL - _SEALED - (1 << 20) :]:
-        with suppress(OSError):
-            replace_file(note, json.dumps(stamp).encode())
     return table
-
-
-def find_rows(path: Path, names: Collection[str], *, key: str, keys: Collection[str], note: Path) -> Rows | None:
-    """Look up a few rows of a file that `read_parquet` found whole, without starting pyarrow.
-
-    Parameters
-    ----------
-    path
-        The file.
-    names
-        Columns beside the key, texts or whole numbers.
-    key, keys
-        Rows whose `key` is one of these are wanted, in the order of the file.
-    note
-        As for `read_parquet`.
-
-    Returns
-    -------
-    Rows or None
-        None where only `read_parquet` can tell: the file has changed since it was read, is not of the
-        form that `write_parquet` gives, or its pages have not their checksums.
-
-    Raises
-    ------
-    OSError, DataError
-        As of `read_parquet`.
-    """
-    with open_plain(path, limit=_LARGEST) as stream:
-        stamp = _stamp(stream)
-        if _noted(note) != stamp:
-            return None
-
-        def read(begin: int, end: int) -> bytes:
-            if not 0 <= begin <= end <= stamp[0]:
-                raise ValueError("a column lies outside the file")
-            stream.seek(begin)
-            return stream.read(end - begin)
-
-        try:
-            end = stamp[0] - _TAIL
-            footer = read(end - int.from_bytes(read(end, end + 4), "little"), end)
-            return rows_of(read, footer, names, key=key, keys=keys)
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error, StopIteration):
-            return None
 
 
 def _opened(source: pa.NativeFile) -> pq.ParquetFile:
@@ -346,19 +277,6 @@ def _opened(source: pa.NativeFile) -> pq.ParquetFile:
         thrift_container_size_limit=_ITEMS,
         schema_depth_limit=_NESTED,
     )
-
-
-def _stamp(stream: BinaryIO) -> list[int]:
-    """What changes with the content; the time of change is no user's to set."""
-    found = os.fstat(stream.fileno())
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-
-
-def _noted(note: Path) -> list[int] | None:
-    try:
-        return json.loads(read_plain(note))
-    except (OSError, ValueError, RecursionError, DataError):
-        return None
 
 
 def _content(source: Path | BinaryIO | bytes, largest: int) -> bytes:

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.archive.tables import (
-    a_number,
-    a_text,
-    a_whole_number,
-    judge_table,
-    many_of,
-    many_texts,
-    one_of,
-    tables_by_name,
-    texts_by_name,
-)
+from daxa.archive.tables import Table, judge_table
 from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
 from daxa.files import TOML_LIMIT, parse_toml, read_plain
@@ -56,32 +48,28 @@ FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
 
 
-@dataclass(frozen=True)
-class Creator:
+class Creator(Table):
     """A person who made the archive."""
 
-    name: str = field(metadata=a_text())
-    orcid: str = field(default="", metadata=a_text(r"((\d{4}-){3}\d{3}[\dX])?", "0000-0002-1825-0097"))
-    affiliation: str = field(default="", metadata=a_text())
+    name: str
+    orcid: Annotated[str, Field(pattern=r"^((\d{4}-){3}\d{3}[\dX])?$")] = ""
+    affiliation: str = ""
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Table):
     """Which share of a step's observations may fail before a stage, or a release, is refused."""
 
-    max_failed_stage: float = field(default=1.0, metadata=a_number(0, 1))
-    max_failed_release: float = field(default=0.0, metadata=a_number(0, 1))
+    max_failed_stage: Annotated[float, Field(ge=0, le=1, strict=True)] = 1.0
+    max_failed_release: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
 
 
-@dataclass(frozen=True)
-class RunLimits:
+class RunLimits(Table):
     """Limits that change no product."""
 
-    time_limit_s: float = field(default=21600.0, metadata=a_number(0, above=True))
+    time_limit_s: Annotated[float, Field(gt=0, strict=True)] = 21600.0
 
 
-@dataclass(frozen=True)
-class ArchiveConfig:
+class ArchiveConfig(Table):
     """The content of ``daxa.toml``.
 
     Parameters
@@ -100,24 +88,24 @@ class ArchiveConfig:
         Addresses that replace the usual ones.
     """
 
-    format: int = field(metadata=a_whole_number(1, FORMAT))
-    name: str = field(metadata=a_text(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "a907"))
-    missions: Mapping[str, dict[str, Any]] = field(metadata=tables_by_name())
-    title: str = field(default="", metadata=a_text())
-    licence: str = field(default="CC-BY-4.0", metadata=a_text())
-    creators: tuple[Creator, ...] = field(default=(), metadata=many_of(Creator))
-    steps: tuple[str, ...] = field(default=STEPS, metadata=many_texts())
-    policy: Policy = field(default=Policy(), metadata=one_of(Policy))
-    run: RunLimits = field(default=RunLimits(), metadata=one_of(RunLimits))
-    services: Mapping[str, str] = field(default_factory=dict, metadata=texts_by_name())
+    format: Annotated[int, Field(ge=1, le=FORMAT, strict=True)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+    title: str = ""
+    licence: str = "CC-BY-4.0"
+    creators: tuple[Creator, ...] = ()
+    steps: tuple[str, ...] = STEPS
+    missions: dict[str, dict[str, Any]]
+    policy: Policy = Policy()
+    run: RunLimits = RunLimits()
+    services: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Locked:
     """The software that a step is locked to."""
 
-    backend: str = field(metadata=a_text())
-    version: str = field(metadata=a_text())
+    backend: str
+    version: str
 
 
 FETCH_SOFTWARE = Locked(FETCH_BACKEND, FETCH_VERSION)

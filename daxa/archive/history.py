@@ -5,6 +5,7 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,8 @@ from daxa.archive.named import named_missions, named_obs_ids, named_steps
 from daxa.errors import ArchiveError
 from daxa.files import read_plain
 from daxa.run.journal import read_journal
-from daxa.run.ledger import LedgerColumns, read_columns
+from daxa.run.ledger import LedgerColumns, no_rows, read_columns
+from daxa.run.lookup import find_texts
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
 from daxa.selection.store import read_chosen
@@ -118,9 +120,7 @@ def read_recorded(
         added = read_journal(journal)
         with suppress(FileNotFoundError):  # The stage has ended: its rows are in the ledger.
             noted = journal.stat().st_mtime_ns
-    # A look at a few observations need not read the whole ledger to know that it is whole.
-    note = layout.private / "views" / f"{ledger.name}.whole" if obs_ids and layout.is_repository else None
-    columns = read_columns(ledger, names, obs_ids=obs_ids, note=note)
+    columns = _look_up(layout, mission, step, names, obs_ids) or read_columns(ledger, names, obs_ids=obs_ids)
     places = {obs_id: at for at, obs_id in enumerate(columns.obs_id)}
     if not added or (noted and ledger.exists() and noted < ledger.stat().st_mtime_ns):
         return Recorded(columns, places)
@@ -132,6 +132,18 @@ def read_recorded(
     ]
     columns = _with_rows(columns, names, rows)
     return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}, {row.obs_id for row in rows})
+
+
+def _look_up(
+    layout: Layout, mission: str, step: str, names: Collection[str], obs_ids: Collection[str] | None
+) -> LedgerColumns | None:
+    """What `read_columns` gives, without a look at other observations; None where that is not to be had."""
+    if not obs_ids or not layout.is_repository:
+        return None
+    texts = find_texts(layout.ledger(mission, step), layout.places(mission, step).lookup, obs_ids)
+    if texts is None:
+        return None
+    return _with_rows(no_rows(), names, [row_from_plain(json.loads(texts[obs_id])) for obs_id in sorted(texts)])
 
 
 def _with_rows(columns: LedgerColumns, names: Collection[str], rows: Sequence[LedgerRow]) -> LedgerColumns:

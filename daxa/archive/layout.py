@@ -104,6 +104,10 @@ class Layout:
     def selection(self, mission: str) -> Path:
         return self.root / "selection" / f"{mission}.parquet"
 
+    def selected(self, mission: str) -> Path:
+        """ObsIDs of the selection, to look up (`daxa.run.lookup`)."""
+        return self.private / "views" / f"selection-{mission}.sqlite"
+
     def ledger(self, mission: str, step: str) -> Path:
         return self.root / "ledger" / f"{mission}-{step}.parquet"
 
@@ -127,6 +131,7 @@ class Layout:
             journal=self.private / "journal" / f"{name}.jsonl",
             lock=self.private / "lock" / name,
             hashes=self.private / "hashes" / f"{name}.json",
+            lookup=self.private / "views" / f"ledger-{name}.sqlite",
         )
 
 

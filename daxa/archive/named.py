@@ -15,8 +15,9 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import MissionSpec, find_mission
 from daxa.naming import did_you_mean, nearest, several
 from daxa.quantities import read_range
+from daxa.run.lookup import find_texts
 from daxa.run.product import KINDS
-from daxa.selection.store import chosen_among, read_columns
+from daxa.selection.store import read_columns
 
 __all__ = [
     "named_bands",
@@ -96,21 +97,19 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
     if not asked:
         return ()
     missions = tuple(missions)
-    texts = [one for one in asked if isinstance(one, str)]
-    if len(texts) == len(asked) and set(texts) == _selected_texts(layout, missions, texts):
-        return tuple(dict.fromkeys(texts))
+    if found := _look_up(layout, missions, asked):
+        return found
     selected = {name: set(read_columns(layout.selection(name), "obs_id")[0]) for name in missions}
     return tuple(dict.fromkeys(_selected(one, selected) for one in asked))
 
 
-def _selected_texts(layout: Layout, missions: Iterable[str], texts: Collection[str]) -> set[str]:
-    """Those of some ObsIDs that are selected, without a look at the others."""
-    views = layout.private / "views" if layout.is_repository else None
-    found: set[str] = set()
-    for name in missions:
-        path = layout.selection(name)
-        found |= chosen_among(path, texts, note=views and views / f"selection-{path.name}.whole")
-    return found
+def _look_up(layout: Layout, missions: Sequence[str], asked: Sequence[object]) -> tuple[str, ...]:
+    """The ObsIDs, if all are texts of selected ones and a look at those alone can tell; () otherwise."""
+    texts = [one for one in asked if isinstance(one, str)]
+    if len(texts) < len(asked) or not layout.is_repository:
+        return ()
+    found = [find_texts(layout.selection(name), layout.selected(name), texts) or {} for name in missions]
+    return tuple(dict.fromkeys(texts)) if set(texts) <= {one for texts in found for one in texts} else ()
 
 
 def _selected(value: object, selected: dict[str, set[str]]) -> str:

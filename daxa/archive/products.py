@@ -170,8 +170,7 @@ def _identity(step: Step, path: str) -> dict[str, object]:
         return found | {"kind": "auxiliary"}
     return {
         "instrument": product.instrument,
-        # The names of products have the word where a mission has no exposures of its own.
-        "exposure": None if product.exposure == "None" else product.exposure,
+        "exposure": product.exposure,
         "lo_kev": float(product.lo) if product.lo else None,
         "hi_kev": float(product.hi) if product.hi else None,
         "kind": product.kind,

@@ -8,10 +8,15 @@ from pathlib import Path
 from daxa.archive.config import Locked, read_content, read_tables
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.archive.tables import judge_table
+from daxa.archive.tables import Table, judge_table
 from daxa.naming import did_you_mean
 
 __all__ = ["judge_software", "load_software"]
+
+
+class _Lock(Table):
+    backend: str
+    version: str
 
 
 def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
@@ -75,4 +80,5 @@ def _judge_lock(
     if steps and step not in steps:
         message = f"there is no step {step[:100]!r}{did_you_mean(step, steps)}"
         return None, [Problem(path, table_name(*place), "", message, f"use {', '.join(steps)}", "unknown-step")]
-    return judge_table(Locked, entry, path, place)
+    lock, problems = judge_table(_Lock, entry, path, place)
+    return lock and Locked(lock.backend, lock.version), problems

@@ -168,16 +168,9 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         from daxa.settings import stand_in_home
 
         stand_in_home()
-        from daxa.cli.direct import enter, run_directly
-
-        enter(directory)
-        if quiet:
-            os.environ["DAXA_QUIET"] = "1"
-        if run_directly(verb, arguments):
-            return 0
         from daxa.cli.commands import run_verb
 
-        return run_verb(verb, arguments)
+        return run_verb(verb, arguments, directory, quiet=quiet)
     except DaxaError as error:
         from daxa.cli.show import show_error
 

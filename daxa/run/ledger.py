@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import find_rows, plain_array, read_parquet, write_parquet
+from daxa.parquet import plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["LedgerColumns", "read_columns", "read_ledger", "write_ledger"]
+__all__ = ["LedgerColumns", "no_rows", "read_columns", "read_ledger", "write_ledger"]
 
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
@@ -68,9 +68,12 @@ class LedgerColumns:
     science: list[str]
 
 
-def read_columns(
-    path: Path, names: Collection[str], *, obs_ids: Collection[str] | None = None, note: Path | None = None
-) -> LedgerColumns:
+def no_rows() -> LedgerColumns:
+    """Columns without rows."""
+    return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
+
+
+def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str] | None = None) -> LedgerColumns:
     """Read some columns of a ledger; no rows when there is no such file.
 
     Parameters
@@ -81,8 +84,6 @@ def read_columns(
         Which columns beside the ObsID.
     obs_ids
         Only these observations; all by default.
-    note
-        As for `daxa.parquet.read_parquet`.
 
     Raises
     ------
@@ -94,13 +95,11 @@ def read_columns(
     >>> read_columns(Path("no-such-ledger.parquet"), {"outcome"}).obs_id
     []
     """
-    if not os.path.lexists(path):
-        return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
-    if note is not None and obs_ids is not None and (found := _look_up(path, names, obs_ids, note)) is not None:
-        return found
     import pyarrow as pa
 
-    table = _read_table(path, partial(_choose, names, obs_ids), note)
+    if not os.path.lexists(path):
+        return no_rows()
+    table = _read_table(path, partial(_choose, names, obs_ids))
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
         lists = _column(path, table, "files").combine_chunks()
@@ -111,22 +110,6 @@ def read_columns(
     found = LedgerColumns(**{name: columns.get(name, []) for name in LedgerColumns.__dataclass_fields__})
     _check_columns(path, found)
     return found if obs_ids is None else _only(found, obs_ids)
-
-
-def _look_up(path: Path, names: Collection[str], obs_ids: Collection[str], note: Path) -> LedgerColumns | None:
-    """Some rows, None where all of the ledger must be read for them."""
-    asked = [name for name in (*_TEXTS, *_OF_FILES) if name in names]
-    try:
-        rows = find_rows(path, asked, key="obs_id", keys=set(obs_ids), note=note)
-    except OSError:
-        return None
-    if rows is None:
-        return None
-    of_files = [name for name in asked if name in _OF_FILES]
-    columns = {name: rows.columns.get(name, []) for name in LedgerColumns.__dataclass_fields__ if name != "offsets"}
-    found = LedgerColumns(**columns, offsets=rows.offsets if of_files else [])
-    _check_columns(path, found)
-    return found
 
 
 def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
@@ -319,12 +302,11 @@ def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
 def _read_table(
     path: Path,
     choose: Callable[[pq.FileMetaData], tuple[list[int], list[str]]] | None = None,
-    note: Path | None = None,
 ) -> pa.Table:
     import pyarrow as pa
 
     try:
-        return read_parquet(path, choose=choose, note=note)
+        return read_parquet(path, choose=choose)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "ledger", f"{path} cannot be read as Parquet: {error}", remedy=f"restore it: git checkout -- {path}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import BinaryIO
 
@@ -35,9 +35,10 @@ from daxa.run.executor import execute
 from daxa.run.hashes import Hashes, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.lookup import find_texts, write_lookup
 from daxa.run.plan import Decision, plan
-from daxa.run.rows import check_obs_id, shorten
-from daxa.run.task import LedgerRow, Places, Stage, Task
+from daxa.run.rows import check_obs_id, row_as_plain, shorten
+from daxa.run.task import LedgerRow, Places, Stage, Task, canonical
 from daxa.run.worker import Report, storage_error
 
 __all__ = ["Observe", "plan_stage", "run_stage"]
@@ -158,10 +159,16 @@ class _Run:
             self._hashes.save()
         if not self._stage.keep_absent:
             self._places.products.mkdir(parents=True, exist_ok=True)
-        write_ledger(self._places.ledger, self._rows.values(), mission=self._stage.mission, step=self._stage.step)
+        self._write(self._rows.values())
         self._places.journal.unlink()
         clear(self._places.scratch)
         return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
+
+    def _write(self, rows: Collection[LedgerRow]) -> None:
+        ledger, lookup = self._places.ledger, self._places.lookup
+        write_ledger(ledger, rows, mission=self._stage.mission, step=self._stage.step)
+        if find_texts(ledger, lookup, ()) is None:
+            write_lookup(ledger, lookup, ((row.obs_id, canonical(row_as_plain(row))) for row in rows))
 
     def _settle(self, decisions: list[Decision]) -> None:
         """Do what needs no worker: keep, skip, remove."""

@@ -226,6 +226,8 @@ class Places:
         File whose lock says that the stage runs.
     hashes
         Cache of file digests, keyed by size, times and inode.
+    lookup
+        Rows of the ledger by ObsID (`daxa.run.lookup`).
     """
 
     ledger: Path
@@ -235,6 +237,7 @@ class Places:
     journal: Path
     lock: Path
     hashes: Path
+    lookup: Path
 
 
 class Work(Protocol):

@@ -4,9 +4,7 @@ import os
 import random
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -259,32 +257,3 @@ def test_paths_too_long_or_no_text(path):
 def test_obs_ids_that_cannot_be(obs_id):
     with pytest.raises(DataError):
         check_obs_id(obs_id)
-
-
-def test_a_ledger_known_to_be_whole_is_judged_anew_once_it_changes(tmp_path):
-    path, note = tmp_path / "xmm-clean.parquet", tmp_path / "note"
-    files = (ProductFile("a.fits", 1, "1" * 64, "1" * 64),)
-    rows = [LedgerRow(f"{i:010d}", "done", "", "0" * 64, "{}", files) for i in range(1500)]
-    write_ledger(path, rows, mission="xmm", step="clean")
-    asked = partial(read_columns, path, {"path", "size"}, obs_ids={"0000000007"}, note=note)
-    first = asked()
-    time.sleep(0.2)  # What was written a moment ago may change within the resolution of its times.
-    assert asked() == first
-    assert note.exists()
-    assert asked() == first == read_columns(path, {"path", "size"}, obs_ids={"0000000007"})
-    before = path.stat()
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1  # in another group of rows, the size and the modification time as they were
-    path.write_bytes(content)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(DataError, match="not those that were written"):
-        asked()
-
-
-def test_a_note_is_left_of_no_ledger_that_is_damaged(tmp_path):
-    path, note = tmp_path / "xmm-clean.parquet", tmp_path / "note"
-    write_ledger(path, [LedgerRow("0000000007", "done", "", "0" * 64, "{}")], mission="xmm", step="clean")
-    path.write_bytes(path.read_bytes().replace(b"0000000007", b"0000000008"))
-    with pytest.raises(DataError):
-        read_columns(path, {"path"}, obs_ids={"0000000007"}, note=note)
-    assert not note.exists()

@@ -32,6 +32,7 @@ def places(root: Path) -> Places:
         journal=root / "journal.jsonl",
         lock=root / "lock",
         hashes=root / "hashes.json",
+        lookup=root / "lookup.sqlite",
     )
 
 
