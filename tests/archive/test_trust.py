@@ -17,7 +17,7 @@ from daxa.archive.dvcconfig import check_settings, is_address, read_settings
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.trust import accept_services, find_foreign, foreign_services, refuse_foreign
-from daxa.errors import ArchiveError
+from daxa.errors import ArchiveError, ConfigError
 from daxa.missions import find_mission
 
 
@@ -261,3 +261,23 @@ def test_services_of_the_user_need_no_consent(layout, monkeypatch):
         stream.write('\n[services]\nsesame = "https://names.example.org"\n')
     monkeypatch.setenv("DAXA_SESAME", "https://names.example.org")
     assert foreign_services(layout, load_config(layout)) == ()
+
+
+@pytest.mark.parametrize(
+    "line", ['mirrors_xmm = "https://m.example.org declared"', 'tap_lobster = "https://t.example.org"']
+)
+def test_mirrors_and_services_of_plug_ins_need_consent_too(layout, line):
+    with layout.config.open("a") as stream:
+        stream.write(f"\n[services]\n{line}\n")
+    config = load_config(layout)
+    (found,) = foreign_services(layout, config)
+    assert line.partition(" = ")[0] in found.what
+    accept_services(layout)
+    assert foreign_services(layout, config) == ()
+
+
+def test_an_archive_cannot_name_files_of_this_machine(layout):
+    with layout.config.open("a") as stream:
+        stream.write('\n[services]\nmirrors = "file:///etc"\n')
+    with pytest.raises(ConfigError):
+        foreign_services(layout, load_config(layout))

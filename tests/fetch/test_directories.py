@@ -207,3 +207,26 @@ def test_a_file_of_this_machine_has_a_deadline(disk, monkeypatch):
     with pytest.raises(DaxaError) as caught:
         read_text(slow, f"{disk.mirror.root}/a/f.fits")
     assert TooSlow.__name__ in caught.value.message
+
+
+NGINX = (
+    "<html>\r\n<head><title>Index of /x/</title></head>\r\n<body>\r\n<h1>Index of /x/</h1><hr><pre>"
+    '<a href="../">../</a>\r\n'
+    '<a href="sub/">sub/</a>                                  01-Jan-2024 00:00                   -\r\n'
+    '<a href="f.fits">f.fits</a>                              01-Jan-2024 00:00               10240\r\n'
+    '<a href="/etc/passwd">passwd</a> <a href="https://h.example/x/g.fits">g</a> <a href="..%2fh.fits">h</a>\r\n'
+    "</pre><hr></body>\r\n</html>\r\n"
+)
+
+
+def test_a_page_of_nginx_is_read_whole_or_not_at_all(server, settings):
+    connection = at(settings, server.url, "nginx")
+    server.files["/x/"] = Served(NGINX.encode())
+    found = list_directory(connection, f"{server.url}/x")
+    assert [(entry.name, entry.is_dir, entry.most) for entry in found] == [("sub", True, 0), ("f.fits", False, 10240)]
+    assert list_directory(connection, f"{server.url}/y") is None
+    for cut in range(0, NGINX.rindex("</html>"), 23):
+        server.files["/x/"] = Served(NGINX[:cut].encode())
+        with pytest.raises(DataError) as caught:
+            list_directory(connection, f"{server.url}/x")
+        assert caught.value.code == "data.listing"
