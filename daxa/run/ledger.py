@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import find_rows, read_parquet, write_parquet
+from daxa.parquet import find_rows, plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -35,6 +35,7 @@ __all__ = ["LedgerColumns", "read_columns", "read_ledger", "write_ledger"]
 
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
+_MEASURES = "measures"
 _OF_FILES = ("path", "size", "sha256", "science")
 
 
@@ -291,22 +292,28 @@ def _holds(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> bool
         return False
 
 
-def _schema():
+def _schema(*, measures: bool = False):
+    """The columns; that of measures stands only in ledgers of steps that measure something."""
     import pyarrow as pa
 
     text = pa.string()
     file = pa.struct([("path", text), ("size", pa.int64()), ("sha256", text), ("science", text)])
     columns = [(name, text) for name in ("obs_id", "outcome", "reason", "fingerprint", "parts")]
-    return pa.schema([*columns, ("files", pa.list_(file))])
+    return pa.schema([*columns, ("files", pa.list_(file)), *([(_MEASURES, text)] if measures else [])])
 
 
 def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
     table = _read_table(path)
     stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
-    if table.schema.remove_metadata() != _schema():
-        table = _conform(path, table)
-    return table.to_pylist(), metadata
+    schema = _schema(measures=_MEASURES in table.column_names)
+    if table.schema.remove_metadata() != schema:
+        table = _conform(path, table, schema)
+    values = table.to_pylist()
+    for value in values:
+        if value.get(_MEASURES) == "":
+            del value[_MEASURES]
+    return values, metadata
 
 
 def _read_table(
@@ -324,12 +331,12 @@ def _read_table(
         ) from None
 
 
-def _conform(path: Path, table: pa.Table) -> pa.Table:
+def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     """A ledger rewritten by another tool may carry other widths of the same types."""
     import pyarrow as pa
 
     try:
-        return table.select(_schema().names).cast(_schema())
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
             "ledger", f"{path} has not the columns of a ledger: {error}", remedy=f"restore it: git checkout -- {path}"
@@ -339,5 +346,21 @@ def _conform(path: Path, table: pa.Table) -> pa.Table:
 def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
 
-    table = pa.Table.from_pylist(values, schema=_schema().with_metadata(metadata))
+    measures = any(_MEASURES in value for value in values)
+    whole = [{_MEASURES: "", **value} for value in values] if measures else values
+    schema = _schema(measures=measures).with_metadata(metadata)
+    files = [file for value in whole for file in value["files"]]
+    kind = schema.field("files").type
+    fields = list(kind.value_type)
+    columns = [plain_array([file[field.name] for file in files], field.type) for field in fields]
+    of_rows = pa.ListArray.from_arrays(
+        plain_array(list(accumulate((len(value["files"]) for value in whole), initial=0)), pa.int32()),
+        pa.StructArray.from_arrays(columns, fields=fields),
+        type=kind,
+    )
+    rows = [
+        of_rows if field.name == "files" else plain_array([value[field.name] for value in whole], field.type)
+        for field in schema
+    ]
+    table = pa.table(rows, schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)
