@@ -19,7 +19,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
-__all__ = ["check_archive", "check_plain", "enter_archive"]
+__all__ = ["check_archive", "check_objects", "check_plain", "enter_archive"]
 
 _FILES = (
     "daxa.toml",
@@ -104,6 +104,21 @@ def enter_archive(layout: Layout) -> None:
     # Between the old files and the new the pipeline may not be that of the configuration.
     finish_accepted(layout)
     refuse_foreign(layout, load_config(layout))
+
+
+def check_objects(layout: Layout) -> None:
+    """Refuse a cache of DVC's in which a link, pipe or device stands for an object: DVC would open it.
+
+    Raises
+    ------
+    UntrustedArchive
+        There is one.
+    """
+    base = layout.root / _CACHE[-1]
+    for first in os.scandir(base) if base.is_dir() else ():
+        for entry in os.scandir(first.path) if first.is_dir(follow_symlinks=False) else ():
+            if not entry.is_file(follow_symlinks=False):
+                check_plain(Path(entry.path), "a file")
 
 
 def _check_fixed(layout: Layout, *, acting: bool) -> None:

@@ -25,7 +25,8 @@ def push(
     """Send the data of every release to the archive's storage, and prove that it holds them.
 
     DVC's cache is read before: what is damaged there is mended from the work tree or the storage, or named. Then the
-    storage is listed, and read where it is a directory; what it lost or holds wrong is sent again.
+    storage is listed, and read where it is a directory; what it lost is sent again, and what is wrong in a directory is
+    replaced. Elsewhere (ssh, S3, HTTP) DVC tells sizes to three digits, and replaces nothing: a wrong object is named.
 
     Sends data only; `git push --follow-tags` shares the repository itself.
     """
@@ -44,6 +45,11 @@ def push(
         note(f"wrong on {report.remote}, replaced: {path}")
     if Remote("", report.remote).directory is not None:
         note(f"{report.remote} is a directory on this machine: others cannot pull from it")
+    else:
+        note(
+            f"objects on {report.remote} were compared by their sizes alone, as DVC rounds them; "
+            "`daxa verify --remote --deep` reads them"
+        )
     show_text(
         f"{report.remote} holds the data of {', '.join(report.tags)}: {report.objects} objects, {report.sent} sent now"
     )

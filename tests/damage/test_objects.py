@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import daxa
 from daxa.archive import git
-from daxa.errors import DaxaError, StorageError
+from daxa.errors import DaxaError, StorageError, UntrustedArchive
 from daxa.fetch.store import Store
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
@@ -68,6 +69,16 @@ def test_what_is_no_file_in_the_place_of_an_object_is_replaced_and_never_opened(
     push_releases(released.layout)
     assert contents(remote) == before
     assert not any(path.is_symlink() or path.is_fifo() for place in (cache, remote) for path in place.rglob("*"))
+
+
+@pytest.mark.parametrize("special", SPECIALS)
+def test_a_run_refuses_what_dvc_would_open(released, special):
+    victim = objects(released.layout.root / ".dvc" / "cache", "file")[0]
+    victim.unlink()
+    SPECIALS[special](victim)
+    with pytest.raises(UntrustedArchive, match=f"{victim} is a") as caught:
+        daxa.open(released.layout.root).run()
+    assert str(victim) in caught.value.remedy
 
 
 def test_a_directory_in_the_place_of_an_object_is_named(released, tmp_path):

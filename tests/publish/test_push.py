@@ -12,13 +12,14 @@ import time
 import pytest
 
 from daxa.archive import git
+from daxa.cli import main
 from daxa.errors import ConfigError, ReleaseError, ServiceError, StorageError
 from daxa.publish import workplace
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests
 from daxa.publish.mending import prove_cache
 from daxa.publish.pull import pull_data
-from daxa.publish.push import push_releases
+from daxa.publish.push import PushReport, push_releases
 from daxa.publish.remote import Remote, find_storage, list_objects, read_object
 from daxa.publish.verify import verify_archive
 from tests.publish.workshop import FIRST, THIRD, Workshop, observation, run
@@ -52,6 +53,16 @@ def test_a_fresh_clone_pulls_and_verifies(released, tmp_path):
         ours, theirs = released.layout.root / part, clone.layout.root / part
         assert run(tmp_path, "diff", "-r", str(ours), str(theirs)) == ""
     assert git.changes(clone.layout.root) == []
+
+
+def test_a_push_to_a_remote_that_is_no_directory_says_what_it_proves(released, monkeypatch, capsys):
+    report = PushReport("s3://bucket/a907", ("v1.0.0",), 53, 53)
+    monkeypatch.setattr("daxa.publish.push.push_releases", lambda *_, **__: report)
+    monkeypatch.chdir(released.layout.root)
+    assert main(["push"]) == 0
+    said = capsys.readouterr()
+    assert "s3://bucket/a907 holds the data of v1.0.0" in said.out
+    assert "sizes alone, as DVC rounds them; `daxa verify --remote --deep`" in said.err
 
 
 def test_a_second_push_sends_nothing(released, tmp_path):
