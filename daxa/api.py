@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
     from daxa.publish.verify import Verification
+    from daxa.query.declared import PositionLike, TableLike
     from daxa.query.mission import Mission
+    from daxa.query.sample import Sample
     from daxa.report.coverage import Coverage
     from daxa.report.mosaic import Mosaicked
     from daxa.xray.imaging.positions import Aperture
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     ObsIds = str | int | Sequence[str | int] | None
     Band = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
     Bands = Band | Sequence[Band] | None
+    TargetsLike = Sample | TableLike | PositionLike | Sequence[PositionLike]
 
 __all__ = ["Archive", "open"]
 
@@ -187,12 +190,13 @@ class Archive:
         ProgramError
             A stage stopped.
         """
-        from daxa.archive.check import check_parameters
+        from daxa.archive.check import check_parameters, check_versions
         from daxa.archive.pipeline import run_pipeline, unseen_stages
 
         enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
+        check_versions(self.layout, config, named_missions(config, missions))
         unseen = unseen_stages(config, self.status())
         run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
         return self.status()
@@ -208,7 +212,7 @@ class Archive:
         return [outcome for outcome in self.status() if outcome.status == "failed"]
 
     def check(self) -> list[Problem]:
-        """What is wrong with ``daxa.toml`` and ``params/*.toml``; empty where all is right."""
+        """What is wrong with ``daxa.toml``, ``params/*.toml`` and ``software.toml``; empty where all is right."""
         from daxa.archive.check import find_problems
 
         return find_problems(self.layout)
@@ -257,7 +261,7 @@ class Archive:
 
     def coverage(
         self,
-        targets: object,
+        targets: TargetsLike,
         *,
         missions: Names = None,
         obs_ids: ObsIds = None,

@@ -83,7 +83,7 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             "out_of_time",
             "choice",
             "none",
-            "EPIC pn: what events during readout add, as an image of its own; also taken out of images and rates",
+            'EPIC pn: "product": what events during readout add, as an image; "subtract": images less it, too',
             choices=("none", "product", "subtract"),
             shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
         ),
@@ -123,10 +123,13 @@ class SourcesParameters:
         Scales of the wavelets, pixels; None takes those that fit the point spread function.
     regions
         Areas to leave out, text of a DS9 region file, '' for none.
+    realisations
+        Made fields in which false sources within extended light are counted.
     """
 
     search: bool
     false_per_field: float
+    realisations: int
     band: tuple[float, float] | None
     scales: tuple[float, ...] | None
     regions: str

@@ -225,16 +225,17 @@ def _without_parts(found: Sequence[Imaged]) -> list[Imaged]:
     """Without the parts of exposures that stand in the archive also as one."""
     from astropy.io import fits
 
-    def whose(one: Imaged) -> tuple[str, str, str]:
-        return one.mission, one.obs_id, one.instrument
-
-    merged = {
-        (*whose(one), part)
+    wholes = {
+        (one.mission, one.obs_id, one.instrument): card_text(fits.getheader(one.image), "MERGED").split(",")
         for one in found
         if one.exposure == "ALL"
-        for part in card_text(fits.getheader(one.image), "MERGED").split(",")
     }
-    return [one for one in found if (*whose(one), one.exposure) not in merged]
+
+    def is_part(one: Imaged) -> bool:
+        parts = wholes.get((one.mission, one.obs_id, one.instrument))
+        return parts is not None and one.exposure != "ALL" and (parts == [""] or one.exposure in parts)
+
+    return [one for one in found if not is_part(one)]
 
 
 def _events_of(one: Imaged, header, seconds: np.ndarray, weight: float, shared: str) -> EventMember | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from daxa.errors import ArchiveError, DataError, UntrustedArchive
 from daxa.run.equality import file_digests
 from daxa.run.hashes import MANIFEST, Hashes, Stamp, find_files, find_strays, stamp_of
+from daxa.run.rows import MOST_MEASURED
 from daxa.run.task import LedgerRow, ProductFile, Task, canonical
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "discard",
     "keep_equal_bytes",
     "put_in_place",
+    "read_measures",
     "refuse_strays",
     "remove_products",
     "write_manifest",
 ]
 
+_MEASURES = "-measures.json"
 _NAMED = 5
 _OWN_LEVELS = 3
 """Levels of a path of ours, as of ``data/<mission>/<step>`` and ``daxa/scratch/<stage>``: the archive itself may
@@ -81,6 +84,17 @@ def _digest(directory: Path, path: str) -> tuple[ProductFile, Stamp]:
     if stamp_of(file.lstat()) != before:
         raise DataError("product-changing", f"{path} changed while it was read", remedy="run the stage again")
     return product, before
+
+
+def read_measures(directory: Path, files: Iterable[ProductFile]) -> str:
+    """What a task measured, as its product ``...-measures.json`` says; '' where it made none that can be kept."""
+    for file in files:
+        if file.path.endswith(_MEASURES) and file.size <= MOST_MEASURED:
+            try:
+                return canonical(json.loads((directory / file.path).read_text(encoding="ascii")))
+            except (ValueError, RecursionError):
+                return ""
+    return ""
 
 
 def write_manifest(task: Task, directory: Path, files: Iterable[ProductFile]) -> tuple[ProductFile, Stamp]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import plain_array, read_parquet, write_parquet
+from daxa.parquet import find_rows, plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -35,6 +35,7 @@ __all__ = ["LedgerColumns", "read_columns", "read_ledger", "write_ledger"]
 
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
+_MEASURES = "measures"
 _OF_FILES = ("path", "size", "sha256", "science")
 
 
@@ -93,10 +94,12 @@ def read_columns(
     >>> read_columns(Path("no-such-ledger.parquet"), {"outcome"}).obs_id
     []
     """
-    import pyarrow as pa
-
     if not os.path.lexists(path):
         return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
+    if note is not None and obs_ids is not None and (found := _look_up(path, names, obs_ids, note)) is not None:
+        return found
+    import pyarrow as pa
+
     table = _read_table(path, partial(_choose, names, obs_ids), note)
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
@@ -108,6 +111,22 @@ def read_columns(
     found = LedgerColumns(**{name: columns.get(name, []) for name in LedgerColumns.__dataclass_fields__})
     _check_columns(path, found)
     return found if obs_ids is None else _only(found, obs_ids)
+
+
+def _look_up(path: Path, names: Collection[str], obs_ids: Collection[str], note: Path) -> LedgerColumns | None:
+    """Some rows, None where all of the ledger must be read for them."""
+    asked = [name for name in (*_TEXTS, *_OF_FILES) if name in names]
+    try:
+        rows = find_rows(path, asked, key="obs_id", keys=set(obs_ids), note=note)
+    except OSError:
+        return None
+    if rows is None:
+        return None
+    of_files = [name for name in asked if name in _OF_FILES]
+    columns = {name: rows.columns.get(name, []) for name in LedgerColumns.__dataclass_fields__ if name != "offsets"}
+    found = LedgerColumns(**columns, offsets=rows.offsets if of_files else [])
+    _check_columns(path, found)
+    return found
 
 
 def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
@@ -273,22 +292,28 @@ def _holds(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> bool
         return False
 
 
-def _schema():
+def _schema(*, measures: bool = False):
+    """The columns; that of measures stands only in ledgers of steps that measure something."""
     import pyarrow as pa
 
     text = pa.string()
     file = pa.struct([("path", text), ("size", pa.int64()), ("sha256", text), ("science", text)])
     columns = [(name, text) for name in ("obs_id", "outcome", "reason", "fingerprint", "parts")]
-    return pa.schema([*columns, ("files", pa.list_(file))])
+    return pa.schema([*columns, ("files", pa.list_(file)), *([(_MEASURES, text)] if measures else [])])
 
 
 def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
     table = _read_table(path)
     stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
-    if table.schema.remove_metadata() != _schema():
-        table = _conform(path, table)
-    return table.to_pylist(), metadata
+    schema = _schema(measures=_MEASURES in table.column_names)
+    if table.schema.remove_metadata() != schema:
+        table = _conform(path, table, schema)
+    values = table.to_pylist()
+    for value in values:
+        if value.get(_MEASURES) == "":
+            del value[_MEASURES]
+    return values, metadata
 
 
 def _read_table(
@@ -306,12 +331,12 @@ def _read_table(
         ) from None
 
 
-def _conform(path: Path, table: pa.Table) -> pa.Table:
+def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     """A ledger rewritten by another tool may carry other widths of the same types."""
     import pyarrow as pa
 
     try:
-        return table.select(_schema().names).cast(_schema())
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
             "ledger", f"{path} has not the columns of a ledger: {error}", remedy=f"restore it: git checkout -- {path}"
@@ -321,15 +346,21 @@ def _conform(path: Path, table: pa.Table) -> pa.Table:
 def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
 
-    schema = _schema().with_metadata(metadata)
-    *texts, lists = schema
-    files = [file for value in values for file in value["files"]]
-    ends = accumulate((len(value["files"]) for value in values), initial=0)
-    fields = list(lists.type.value_type)
+    measures = any(_MEASURES in value for value in values)
+    whole = [{_MEASURES: "", **value} for value in values] if measures else values
+    schema = _schema(measures=measures).with_metadata(metadata)
+    files = [file for value in whole for file in value["files"]]
+    kind = schema.field("files").type
+    fields = list(kind.value_type)
     columns = [plain_array([file[field.name] for file in files], field.type) for field in fields]
     of_rows = pa.ListArray.from_arrays(
-        plain_array(list(ends), pa.int32()), pa.StructArray.from_arrays(columns, fields=fields), type=lists.type
+        plain_array(list(accumulate((len(value["files"]) for value in whole), initial=0)), pa.int32()),
+        pa.StructArray.from_arrays(columns, fields=fields),
+        type=kind,
     )
-    rows = [plain_array([value[field.name] for value in values], field.type) for field in texts]
-    table = pa.table([*rows, of_rows], schema=schema)
+    rows = [
+        of_rows if field.name == "files" else plain_array([value[field.name] for value in whole], field.type)
+        for field in schema
+    ]
+    table = pa.table(rows, schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)

@@ -17,13 +17,26 @@ from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
 from daxa.run.task import LedgerRow, ProductFile, canonical
 
-__all__ = ["OUTCOMES", "PARTS", "check_obs_id", "check_path", "is_reason", "row_as_plain", "row_from_plain", "shorten"]
+__all__ = [
+    "MOST_MEASURED",
+    "OUTCOMES",
+    "PARTS",
+    "check_obs_id",
+    "check_path",
+    "is_reason",
+    "row_as_plain",
+    "row_from_plain",
+    "shorten",
+]
 
 PARTS = ("parameters", "input", "software", "calibration", "selection")
 """The parts of a fingerprint, in the order in which a change of them is named."""
 
 OUTCOMES = ("done", "failed", "skipped")
 """What may have become of a task."""
+
+MOST_MEASURED = 1 << 16
+"""Characters of what a task measured."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -100,8 +113,8 @@ def shorten(parts: Mapping[str, str]) -> str:
 
 
 def row_as_plain(row: LedgerRow) -> dict[str, Any]:
-    """The row as lists, dictionaries, texts and integers."""
-    return {
+    """The row as lists, dictionaries, texts and integers; without measures where there are none."""
+    plain = {
         "obs_id": row.obs_id,
         "outcome": row.outcome,
         "reason": row.reason,
@@ -111,6 +124,7 @@ def row_as_plain(row: LedgerRow) -> dict[str, Any]:
             {"path": file.path, "size": file.size, "sha256": file.sha256, "science": file.science} for file in row.files
         ],
     }
+    return plain | {"measures": row.measures} if row.measures else plain
 
 
 def row_from_plain(value: object) -> LedgerRow:
@@ -143,7 +157,8 @@ def row_from_plain(value: object) -> LedgerRow:
     found = tuple(_file(obs_id, item) for item in files)
     if [file.path for file in found] != sorted({file.path for file in found}):
         raise _damaged(f"files of {obs_id} that are not in order")
-    return LedgerRow(obs_id, outcome, reason, fingerprint, _parts(obs_id, value.get("parts")), found)
+    parts, measures = _parts(obs_id, value.get("parts")), _measures(obs_id, value.get("measures", ""))
+    return LedgerRow(obs_id, outcome, reason, fingerprint, parts, found, measures)
 
 
 def _file(obs_id: str, value: object) -> ProductFile:
@@ -165,6 +180,15 @@ def _parts(obs_id: str, text: object) -> str:
     if not isinstance(parts, dict) or not all(isinstance(item, str) for item in parts.values()):
         raise _damaged(f"parts of the fingerprint of {obs_id} that cannot be read")
     return str(text)
+
+
+def _measures(obs_id: str, text: object) -> str:
+    try:
+        if text == "" or (isinstance(text, str) and len(text) <= MOST_MEASURED and canonical(json.loads(text)) == text):
+            return str(text)
+    except (ValueError, RecursionError):
+        pass
+    raise _damaged(f"measures of {obs_id} that cannot be read")
 
 
 def _damaged(what: str) -> DataError:

@@ -22,7 +22,15 @@ from typing import BinaryIO
 
 from daxa.errors import ArchiveError, DaxaError, StorageError
 from daxa.records import Outcome
-from daxa.run.delivery import clear, discard, keep_equal_bytes, put_in_place, refuse_strays, remove_products
+from daxa.run.delivery import (
+    clear,
+    discard,
+    keep_equal_bytes,
+    put_in_place,
+    read_measures,
+    refuse_strays,
+    remove_products,
+)
 from daxa.run.executor import execute
 from daxa.run.hashes import Hashes, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
@@ -217,8 +225,9 @@ class _Run:
             row = self._recorded.get(task.obs_id)
             delivered = keep_equal_bytes(task, delivered, row, new=report.directory, old=former, hashes=self._hashes)
         files = tuple(product for product, _ in delivered)
+        measures = read_measures(report.directory, files) if report.kind == "done" else ""
         return LedgerRow(
-            task.obs_id, report.kind, report.reason, task.fingerprint, shorten(task.parts), files
+            task.obs_id, report.kind, report.reason, task.fingerprint, shorten(task.parts), files, measures
         ), delivered
 
     def _tell(self, obs_id: str, status: str, reason: str, seconds: float = 0.0) -> None:

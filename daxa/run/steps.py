@@ -84,7 +84,7 @@ class Step:
 OWN_STEPS = (
     Step("fetch", kept_by="store", pool="network", products=("fetched",), backend="daxa"),
     Step("events", needs=("fetch",), products=("events", "archivemap"), backend="native"),
-    Step("clean", needs=("events",), products=("finalevents", "gti", "flares")),
+    Step("clean", needs=("events",), products=("finalevents", "gti", "flares", "measures")),
     Step(
         "images",
         needs=("clean",),

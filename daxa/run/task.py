@@ -192,6 +192,9 @@ class LedgerRow:
         The task's `Task.parts`, each shortened to a digest of 16 digits, as `canonical` JSON.
     files
         What it made, sorted by path.
+    measures
+        What the task measured, as `canonical` JSON, '' where it measured nothing: what its product
+        of the kind ``measures`` holds, for those who sum up without the products at hand.
     """
 
     obs_id: str
@@ -200,6 +203,7 @@ class LedgerRow:
     fingerprint: str = ""
     parts: str = "{}"
     files: tuple[ProductFile, ...] = ()
+    measures: str = ""
 
 
 @dataclass(frozen=True)

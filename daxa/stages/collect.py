@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from daxa.archive.config import steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.notes import noted
 from daxa.errors import DataError
+from daxa.files import replace_file
 from daxa.missions import find_mission
 from daxa.publish.state import MissionState, State, read_state
 from daxa.publish.summary import summarise
@@ -21,7 +23,7 @@ from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
 from daxa.selection.store import read_selection
 
-__all__ = ["metrics_of", "run_collect"]
+__all__ = ["cleaning_of", "metrics_of", "run_collect"]
 
 
 def run_collect(root: Path) -> None:
@@ -41,22 +43,74 @@ def run_collect(root: Path) -> None:
 
 def _collect(layout: Layout) -> None:
     state = read_state(layout)
-    part = layout.metrics.with_suffix(".part")
-    part.write_text(json.dumps(metrics_of(state), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(layout.metrics)
+    replace_file(layout.metrics, f"{json.dumps(metrics_of(state), indent=2, sort_keys=True)}\n".encode())
     steps = steps_of(state.config)
     sections = [_section(layout, name, mission, steps) for name, mission in state.missions.items()]
     write_report(layout.report, state.config.name, sections)
 
 
 def metrics_of(state: State) -> dict[str, object]:
-    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes."""
+    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes, cleaned exposures."""
     missions = {name: asdict(summarise(name, mission)) for name, mission in state.missions.items()}
-    for sums in missions.values():
+    for name, sums in missions.items():
         del sums["mission"]
+        if cleaned := cleaning_of(state.missions[name]):
+            sums["clean"] = cleaned
     counted = ("selected", "exposure", "fetched", "fetched_bytes", "products", "product_bytes")
     total = {name: sum(sums[name] for sums in missions.values()) for name in counted}
     return {"missions": missions, "total": total}
+
+
+def cleaning_of(mission: MissionState) -> dict[str, object]:
+    """What the cleaned exposures of a mission measured; nothing where none did.
+
+    Returns
+    -------
+    dict
+        ``exposures``; ``exposure``, their good time in s; ``lost``, the share of the archive's good time
+        that is cut; ``anomalous_chips``; and where flares were looked for ``good``, the exposures in which
+        no band is too high, and ``flares_left``: band to mean and largest share of the quiescent rate.
+    """
+    rows = (mission.ledgers.get("clean", {}).get(obs_id) for obs_id in mission.observations)
+    found = [one for row in rows if row and row.measures for one in _measured(row.measures)]
+    if not found:
+        return {}
+    good, archived = (math.fsum(one[key] for one in found) for key in ("good", "archived"))
+    sums: dict[str, object] = {
+        "exposures": len(found),
+        "exposure": round(good, 3),
+        "lost": round(1 - good / archived, 6) if archived > 0 else 0.0,
+        "anomalous_chips": sum(len(one["anomalous"]) for one in found),
+    }
+    screened = [one for one in found if one["flares"]]
+    left: dict[str, list[float]] = {}
+    for band, excess in (item for one in screened for item in one["left"].items()):
+        left.setdefault(band, []).append(excess)
+    if screened:
+        sums["good"] = sum(one["flares"] == "GOOD" for one in screened)
+        sums["flares_left"] = {
+            band: {"mean": round(math.fsum(values) / len(values), 6), "most": max(values)}
+            for band, values in sorted(left.items())
+        }
+    return sums
+
+
+def _measured(text: str) -> Iterator[dict]:
+    """The exposures of a ledger's measures that have the form of ours: a ledger may be a stranger's."""
+    whole = json.loads(text)
+    exposures = whole.get("exposures") if isinstance(whole, dict) else None
+    return (one for one in exposures if _is_ours(one)) if isinstance(exposures, list) else iter(())
+
+
+def _is_ours(one: object) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("left"), dict):
+        return False
+    numbers = (one.get("good"), one.get("archived"), *one["left"].values())
+    return (
+        all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        and isinstance(one.get("flares"), str)
+        and isinstance(one.get("anomalous"), list)
+    )
 
 
 def _section(layout: Layout, name: str, mission: MissionState, steps: Sequence[Step]) -> Section:

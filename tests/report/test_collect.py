@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,8 @@ import pytest
 
 from daxa.archive import git
 from daxa.report.page import Row, Section, TaskCell, render_page
+from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.task import canonical
 from daxa.stages.collect import run_collect
 from tests.publish.workshop import FIRST, THIRD, Workshop, observation
 
@@ -82,6 +85,44 @@ def test_the_outs_are_pure(archive, tmp_path):
     moved = Workshop(other).layout
     assert (moved.metrics.read_bytes(), (moved.report / "index.html").read_bytes()) == before
     assert [path.name for path in moved.report.iterdir()] == ["index.html"]
+
+
+def measured(good: float, flares: str, **left: float) -> str:
+    bands = {f"{band.replace('_', '-')} keV": value for band, value in left.items()}
+    one = {"good": good, "archived": 10000.0, "flares": flares, "left": bands, "anomalous": [5] if good < 6000 else []}
+    return canonical({"exposures": [one]})
+
+
+def test_metrics_tell_what_flares_cost_and_leave(archive):
+    path = archive.layout.ledger("xmm", "clean")
+    rows = read_ledger(path)
+    texts = {FIRST: measured(5000.0, "GOOD", b2_10=0.01), THIRD: measured(8000.0, "INTERMEDIATE", b2_10=0.07)}
+    write_ledger(
+        path,
+        [replace(rows[obs_id], measures=text) for obs_id, text in texts.items()],
+        mission="xmm",
+        step="clean",
+    )
+    run_collect(archive.layout.root)
+    metrics = json.loads(archive.layout.metrics.read_text())
+    assert metrics["missions"]["xmm"]["clean"] == {
+        "exposures": 2,
+        "exposure": 13000.0,
+        "lost": 0.35,
+        "anomalous_chips": 1,
+        "good": 1,
+        "flares_left": {"b2-10 keV": {"mean": 0.04, "most": 0.07}},
+    }
+    assert "clean" not in metrics["missions"]["nustar"]
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', '{"exposures":7}', '{"exposures":[3,{"good":"x","left":{}}]}'])
+def test_measures_of_a_stranger_s_ledger_count_for_nothing(archive, text):
+    path = archive.layout.ledger("xmm", "clean")
+    rows = read_ledger(path).values()
+    write_ledger(path, [replace(row, measures=text) for row in rows], mission="xmm", step="clean")
+    run_collect(archive.layout.root)
+    assert "clean" not in json.loads(archive.layout.metrics.read_text())["missions"]["xmm"]
 
 
 def test_hostile_values_stay_text():

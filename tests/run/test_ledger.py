@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from daxa.errors import DataError
 from daxa.run.ledger import read_columns, read_ledger, write_ledger
-from daxa.run.rows import check_obs_id, check_path, row_as_plain
+from daxa.run.rows import check_obs_id, check_path, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow, ProductFile
 from tests.run.strategies import rows
 
@@ -114,6 +115,25 @@ def test_a_ledger_rewritten_with_wide_strings_still_reads(tmp_path):
     wide = table.set_column(0, "obs_id", table["obs_id"].cast(pa.large_string()))
     pq.write_table(wide, tmp_path / "theirs")
     assert read_ledger(tmp_path / "theirs") == read_ledger(tmp_path / "ours")
+
+
+def test_measures_have_a_column_where_there_are_any(tmp_path):
+    measured = [replace(ROWS[0], measures='{"exposures":[1]}'), *ROWS[1:]]
+    write(tmp_path / "with", measured)
+    write(tmp_path / "without", ROWS)
+    assert read_ledger(tmp_path / "with") == {row.obs_id: row for row in measured}
+    assert "measures" in pq.read_table(tmp_path / "with").column_names
+    # Ledgers of steps that measure nothing are as they were.
+    assert "measures" not in pq.read_table(tmp_path / "without").column_names
+    assert not write(tmp_path / "with", measured)
+    assert write(tmp_path / "with", ROWS)
+    assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', "[NaN]", '"' + "x" * 70000 + '"', "[" * 5000])
+def test_measures_that_nobody_wrote_are_refused(text):
+    with pytest.raises(DataError, match="measures of 0093640901"):
+        row_from_plain(row_as_plain(replace(ROWS[0], measures=text)))
 
 
 HOSTILE = {

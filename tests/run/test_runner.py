@@ -16,7 +16,7 @@ from daxa.run.rows import shorten
 from daxa.run.runner import plan_stage, run_stage
 from daxa.run.task import Input, LedgerRow, ProductFile
 from tests.run import works
-from tests.run.works import stage, task
+from tests.run.works import places, stage, task
 
 IDS = ["0093640901", "0404910601", "10-08-0012", "us701576n00"]
 
@@ -66,6 +66,18 @@ def test_the_ledger_and_the_manifest_say_what_is_there(tmp_path):
     assert manifest["parameters"] == {"note": "π"}
     assert [file["path"] for file in manifest["files"]] == ["PPS/list.dat", "events.dat"]
     assert manifest["fingerprint"] == one.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [('{"a":1}\n', '{"a":1}'), ('{ "b": 2, "a": 1 }', '{"a":1,"b":2}'), ("{", ""), ("[NaN]", ""), ("[" * 60000, "")],
+)
+def test_what_a_task_measured_stands_in_the_ledger(tmp_path, content, kept):
+    name = "obsid0000000001-instALL-subexpALL-en-measures.json"
+    run_stage(stage(tmp_path, [task("0000000001", action="content", name=name, content=content)]))
+    row = read_ledger(places(tmp_path).ledger)["0000000001"]
+    assert (row.outcome, row.measures) == ("done", kept)
+    assert name in [file.path for file in row.files]
 
 
 def test_neither_order_nor_number_of_workers_changes_a_byte(tmp_path):

@@ -74,6 +74,10 @@ def act_data(task: Task, target: Path, parameters: dict) -> None:
     raise DataError("no-events", f"{task.obs_id} has no events", remedy="choose another")
 
 
+def act_content(task: Task, target: Path, parameters: dict) -> None:
+    (target / parameters["name"]).write_text(parameters["content"])
+
+
 def act_note(task: Task, target: Path, parameters: dict) -> None:
     Path(parameters["note"]).write_text("mine")
 

@@ -12,11 +12,11 @@ from typing import TextIO
 import numpy as np
 
 from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, products_in
-from daxa.backends.native.flares import find_flares, why_no_flares, write_flares
+from daxa.backends.native.flares import Flares, find_flares, why_no_flares, write_flares
 from daxa.backends.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
-from daxa.run.product import parse_product
-from daxa.run.task import Task
+from daxa.run.product import Product, parse_product
+from daxa.run.task import Task, canonical
 from daxa.xray.cleaning.chips import anomalous_chips, chips_for, state_cards
 from daxa.xray.cleaning.cleaned import write_clean_events, write_gti
 from daxa.xray.cleaning.cut import Cut
@@ -62,11 +62,12 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
         Nothing is left of any exposure.
     """
     parameters = read_clean(task)
-    made, left = [], []
+    made, left, measured = [], [], []
     for source, product in products_in(task, sources, "events", "events"):
         exposure = Exposure(task, open_events(source, obs_id=task.obs_id), product, target, log)
-        if _clean_one(exposure, parameters):
+        if (found := _clean_one(exposure, parameters)) is not None:
             made.append(exposure)
+            measured.append(found)
         else:
             left.append(product.name)
     if not made:
@@ -75,6 +76,8 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left) or 'any exposure'}",
             remedy=f'loosen the flare filter for it in params/{task.mission}.toml, [clean.obs."{task.obs_id}"]',
         )
+    name = Product(task.obs_id, "ALL", "ALL", "measures", suffix="json").name
+    (target / name).write_text(canonical({"exposures": measured}) + "\n", encoding="ascii")
     if task.mission in _MERGED:
         for _, group in groupby(made, key=lambda one: one.product.instrument):
             if len(exposures := list(group)) > 1:
@@ -141,7 +144,8 @@ def _largest_group(lists: Sequence[tuple[Exposure, EventList]]) -> list[tuple[Ex
     return chosen
 
 
-def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
+def _clean_one(exposure: Exposure, parameters: CleanParameters) -> dict[str, object] | None:
+    """Clean an exposure; what was measured of it, None where no good time is left."""
     events, form = exposure.events, exposure.events.format
     energy = parameters.energy
     own = OwnScreening(
@@ -177,7 +181,7 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     good = max(ontime(events, gtis).values(), default=0.0)
     if good <= 0:
         exposure.say("no good time is left")
-        return False
+        return None
     if form.instrument == "PN":
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
     count = write_clean_events(exposure.path("finalevents", energy), events, cut, cards)
@@ -185,7 +189,28 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> bool:
     exposure.say(f"{count} of {len(events.rows)} events kept, {good:.1f} s of good time")
     if found is not None:
         write_flares(exposure, found, parameters, cards)
-    return True
+    archived = max(ontime(events, events.gtis).values(), default=0.0)
+    return _measured(exposure.product, good=good, archived=archived, cards=cards, found=found)
+
+
+def _measured(
+    product: Product, *, good: float, archived: float, cards: Mapping[str, tuple[object, str]], found: Flares | None
+) -> dict[str, object]:
+    """Good time, what flares cost and leave, and chips in a bad state, for sums over observations."""
+    left = {
+        f"{one.band[0]:g}-{one.band[1]:g} keV": round(one.excess, 4)
+        for one in (found.later.residuals if found else ())
+        if np.isfinite(one.excess)
+    }
+    return {
+        "instrument": product.instrument,
+        "exposure": product.exposure,
+        "good": round(good, 3),
+        "archived": round(archived, 3),
+        "flares": str(cards["FLARESTA"][0]) if "FLARESTA" in cards else "",
+        "left": left,
+        "anomalous": [int(key[6:]) for key, (value, _) in cards.items() if key.startswith("ANOMFL") and value == "B"],
+    }
 
 
 def _chosen_chips(

@@ -16,7 +16,8 @@ import numpy as np
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flares import FlareStatus
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
-from daxa.xray.cleaning.residual import Band, Residual, find_levels, find_residuals
+from daxa.xray.cleaning.quiescent import Quiescent
+from daxa.xray.cleaning.residual import Band, Residual, find_level, find_residual
 from daxa.xray.cleaning.sourcemask import SourceMask
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.gti import total
@@ -91,6 +92,7 @@ def screen_bands(
         Where the first screen saw sources.
     """
     good, passes, tried = dict(gtis), [], dict[tuple[float, float], int]()
+    masks: dict[tuple[float, float], SourceMask | None] = {}
 
     def look(band: Band) -> FlareScreen:
         nonlocal good
@@ -104,22 +106,31 @@ def screen_bands(
         applied = _longest(left) >= LEAST_KEPT * _longest(cut.gtis) and _longest(left) > 0
         passes.append(BandPass(energies, half, one, applied))
         good = left if applied else good
+        if one.result.status == "source-variability":
+            # What a source does in this band is looked at without the source.
+            masks[energies] = one.mask
         return one
 
     if soft is not None and _longest(good) > 0:
         mask = look(soft).mask or mask
-    levels = find_levels(events, cut, bands, mask=mask, width=width)
+    levels: dict[tuple[tuple[float, float], bool], Quiescent | None] = {}
     while True:
         if not _longest(good):
             return BandScreen(good, tuple(passes), ())
-        found = find_residuals(events, cut, good, bands, levels, mask=mask)
+        found = []
+        for band in bands:
+            own = masks.get(band[0], mask)
+            key = (band[0], band[0] in masks)
+            if key not in levels:
+                levels[key] = find_level(events, cut, band, mask=own, width=width)
+            found.append(find_residual(events, cut, good, band, levels[key], mask=own))
         open_bands = [
             (one.excess, band)
             for one, band in zip(found, bands, strict=True)
             if soft is not None and not one.is_low and tried.get(band[0], 0) < len(_NARROWER)
         ]
         if not open_bands:
-            return BandScreen(good, tuple(passes), found)
+            return BandScreen(good, tuple(passes), tuple(found))
         look(max(open_bands)[1])
 
 

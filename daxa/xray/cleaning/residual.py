@@ -7,7 +7,7 @@ does not show; an image is clean in the bands in which that was looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from daxa.xray.cleaning.quiescent import Quiescent, find_sustained
 from daxa.xray.cleaning.sourcemask import SourceMask, cell_grid, find_mask, place_events
 from daxa.xray.lists.events import EventList
 
-__all__ = ["MOST_LEFT", "Band", "Residual", "find_levels", "find_residuals", "residual_in"]
+__all__ = ["MOST_LEFT", "Band", "Residual", "find_level", "find_residual", "residual_in"]
 
 MOST_LEFT = 0.05
 """Share of the quiescent rate that flares may leave in any band of a good exposure."""
@@ -55,10 +55,8 @@ Band = tuple[tuple[float, float], tuple[int, int]]
 """Energies (keV), and first and last channel."""
 
 
-def find_levels(
-    events: EventList, cut: Cut, bands: Sequence[Band], *, mask: SourceMask | None, width: float
-) -> tuple[Quiescent | None, ...]:
-    """The quiescent rate of each band, sources apart; None where there are too few counts.
+def find_level(events: EventList, cut: Cut, band: Band, *, mask: SourceMask | None, width: float) -> Quiescent | None:
+    """The quiescent rate of a band, sources apart; None where there are too few counts.
 
     Parameters
     ----------
@@ -66,43 +64,38 @@ def find_levels(
         The event list.
     cut
         Screening, and the good times in which quiescence is looked for: those of the archive.
-    bands
+    band
         Energies and channels.
     mask
         Where the sources are; None for the whole field.
     width
-        Bin of the light curves, s.
+        Bin of the light curve, s.
     """
-    curves = (_curve(events, Cut(cut.rules, cut.gtis, channels), mask, width) for _, channels in bands)
-    return tuple(find_sustained(*curve, width) for curve in curves)
+    return find_sustained(*_curve(events, Cut(cut.rules, cut.gtis, band[1]), mask, width), width)
 
 
-def find_residuals(
+def find_residual(
     events: EventList,
     cut: Cut,
     kept: Mapping[int, np.ndarray],
-    bands: Sequence[Band],
-    levels: Sequence[Quiescent | None],
+    band: Band,
+    level: Quiescent | None,
     *,
     mask: SourceMask | None,
-) -> tuple[Residual, ...]:
-    """Measure what flares leave in each band, sources apart.
+) -> Residual:
+    """Measure what flares leave in a band, sources apart.
 
     Parameters
     ----------
-    events, cut, bands, mask
-        As for `find_levels`.
+    events, cut, band, mask
+        As for `find_level`.
     kept
         Good times after flares were cut: chip to intervals, s.
-    levels
-        Of `find_levels`.
+    level
+        Of `find_level`.
     """
-    found = []
-    for (band, channels), quiescent in zip(bands, levels, strict=True):
-        curve = _curve(events, Cut(cut.rules, kept, channels), mask, _COARSE)
-        counts, seconds = (float(one.sum()) for one in curve)
-        found.append(_residual(band, counts, seconds, quiescent))
-    return tuple(found)
+    counts, seconds = _curve(events, Cut(cut.rules, kept, band[1]), mask, _COARSE)
+    return _residual(band[0], float(counts.sum()), float(seconds.sum()), level)
 
 
 def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: float) -> Residual:

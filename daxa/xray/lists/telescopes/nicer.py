@@ -1,8 +1,8 @@
 """NICER XTI: 56 concentrators without images.
 
 Sources: what real cleaned lists record of nicerclean in their headers (HISTORY), and their
-comments on the bits of EVENT_FLAGS.  That program also compares PI with PI_FAST
-(PI_RATIO), which is left to it.
+comments on the bits of EVENT_FLAGS; the help of nicerclean (events of the slow chain, PI of 20
+and more).  That program also compares PI with PI_FAST (PI_RATIO), which is left to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """XRISM Xtend and Resolve.
 
-Sources: the XRISM data reduction guide and users' scripts (screening, 6 eV and 0.5 eV
+Sources: the XRISM Quick-Start Guide as public scripts quote it word for word (screening of
+Resolve), ahpipeline of HEASoft (STATUS[1] of Xtend); the data reduction guide (6 eV and 0.5 eV
 channels); xselect.mdb; the header of a real Resolve spectrum.
 """
 
@@ -11,7 +12,7 @@ from daxa.xray.lists.rules import Either, Rule
 
 __all__ = ["FORMATS"]
 
-_GUIDE = "users' scripts after the XRISM data reduction guide: additional screening of cleaned lists"
+_GUIDE = "XRISM Quick-Start Guide 2.1: additional screening of cleaned lists, as public scripts quote it"
 _MJDREF = 58484.00080074074
 
 _XTEND = EventFormat(
