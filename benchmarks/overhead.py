@@ -24,10 +24,10 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TextIO
 
 from cost import Cost, best, measure
 from stage_cost import write_archive, write_ledgers
+from trivial import trivial
 
 from daxa.run.runner import run_stage
 from daxa.run.task import Places, Stage, Task
@@ -35,15 +35,8 @@ from daxa.run.task import Places, Stage, Task
 HERE = Path(__file__).resolve()
 
 
-def trivial(task: Task, target: Path, log: TextIO) -> None:
-    """Write one small file: what is left is overhead."""
-    (target / "product.dat").write_text(f"{task.obs_id}\n")
-
-
 def stage_of(root: Path, workers: int) -> Stage:
     """The stage whose observations stand in ``selection.txt``."""
-    import overhead
-
     tasks = [Task("xmm", "clean", obs_id, "trivial", "1") for obs_id in (root / "selection.txt").read_text().split()]
     private = root / ".git" / "daxa"
     places = Places(
@@ -55,7 +48,7 @@ def stage_of(root: Path, workers: int) -> Stage:
         lock=private / "lock",
         hashes=private / "hashes.json",
     )
-    return Stage("xmm", "clean", tasks, {}, overhead.trivial, places, workers=workers)
+    return Stage("xmm", "clean", tasks, {}, trivial, places, workers=workers)
 
 
 def three_runs(root: Path, count: int, run: Callable[[], Cost], done: Callable[[], int]) -> dict[str, Cost]:

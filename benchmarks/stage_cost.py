@@ -31,10 +31,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 from cost import Cost, best, measure
+from trivial import trivial
 
 from daxa.archive import git
 from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
@@ -47,7 +47,7 @@ from daxa.missions import find_mission
 from daxa.run.ledger import write_ledger
 from daxa.run.rows import shorten
 from daxa.run.runner import run_stage
-from daxa.run.task import LedgerRow, ProductFile, Task
+from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.store import write_selection
 from daxa.stages.step import make_stage
 
@@ -55,11 +55,6 @@ HERE = Path(__file__).resolve()
 FILES = 10
 SMALLEST = 100
 """Observations of the archive that tells what is paid once."""
-
-
-def trivial(task: Task, target: Path, log: TextIO) -> None:
-    """Write one small file: what is left is overhead."""
-    (target / "product.dat").write_text(f"{task.obs_id}\n")
 
 
 def digest(*what: object) -> str:
@@ -107,11 +102,9 @@ def write_archive(root: Path, count: int) -> Layout:
 
 def run_events(root: Path, workers: int) -> None:
     """The step ``events`` with trivial work."""
-    import stage_cost
-
     layout = Layout(root)
     stage = make_stage(layout, load_config(layout), "events", "xmm")
-    run_stage(replace(stage, work=stage_cost.trivial, workers=workers))
+    run_stage(replace(stage, work=trivial, workers=workers))
 
 
 def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:

@@ -30,6 +30,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from daxa.errors import ProgramError
 from daxa.run.process import Child, bind_to_parent, end_group, end_tree, start_group, without_redirection
 
 __all__ = ["ForkServer", "Forked", "connect", "serve_forks", "share", "start", "worker_environ"]
@@ -201,21 +202,26 @@ def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None
     modules
         What is imported at once, beside what runs until a stage asks for workers.
     """
-    if not hasattr(socket, "SO_PEERCRED"):
-        yield
-        return
     with ExitStack() as stack:
-        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
-        with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
-            listener.bind(f"{place}/forks")
-            listener.listen()
-            server = _start(Path(place) / "log", listener, environ, _paths(_library()))
-        stack.callback(server.close)
-        if modules:
-            server.control.sendall(json.dumps(modules).encode())
-        environ[_SHARED] = f"{place}/forks"
-        stack.callback(environ.pop, _SHARED, None)
+        # Where it cannot be (no directory, or one with a name too long for a socket), stages start their own.
+        with suppress(OSError, ProgramError):
+            _keep(stack, environ, modules)
         yield
+
+
+def _keep(stack: ExitStack, environ: dict[str, str], modules: Sequence[str]) -> None:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return
+    place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
+    with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
+        listener.bind(f"{place}/forks")
+        listener.listen()
+        server = _start(Path(place) / "log", listener, environ, _paths(_library()))
+    stack.callback(server.close)
+    if modules:
+        server.control.sendall(json.dumps(modules).encode())
+    environ[_SHARED] = f"{place}/forks"
+    stack.callback(environ.pop, _SHARED, None)
 
 
 def connect() -> ForkServer | None:

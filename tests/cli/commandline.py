@@ -21,6 +21,6 @@ def daxa(*arguments: str, cwd: Path, environ: Mapping[str, str] | None = None) -
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=300,
+        timeout=900,
         check=False,
     )

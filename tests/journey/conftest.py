@@ -33,7 +33,7 @@ def finished(make_once, shared, sky) -> Path:
             bench = Workbench.at(place, server.environ)
             (shared / "remote").mkdir(exist_ok=True)
             bench.init("a907", "--target", "Abell 907", "--remote", str(shared / "remote"), missions=("xmm", "nustar"))
-            bench.repro(place / "a907")
+            bench.daxa("run", cwd=place / "a907")
             bench.daxa("release", "-m", "first", cwd=place / "a907")
             bench.daxa("push", cwd=place / "a907")
 

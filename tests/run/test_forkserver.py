@@ -115,6 +115,18 @@ def test_a_stage_goes_on_when_what_forks_is_killed(tmp_path, monkeypatch, kept):
         assert connect() is None
 
 
+@pytest.mark.parametrize("where", ["long", "absent"])
+def test_where_no_socket_can_be_a_stage_starts_its_own(tmp_path, monkeypatch, where):
+    monkeypatch.delenv(SHARED, raising=False)
+    place = tmp_path / ("x" * 120)
+    if where == "long":
+        place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    with share(os.environ):
+        assert SHARED not in os.environ
+        assert told(tmp_path)["imported"] == []
+
+
 def test_nothing_outlives_the_one_that_keeps_it(tmp_path):
     code = """
 import os, sys
