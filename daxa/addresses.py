@@ -24,7 +24,7 @@ SERVICES = {
     "xsa_tap": "https://nxsa.esac.esa.int/tap-server/tap",
     "sesame": "https://cds.unistra.fr/cgi-bin/nph-sesame/",
     "simbad_tap": "https://simbad.cds.unistra.fr/simbad/sim-tap",
-    "ned": "https://ned.ipac.caltech.edu/cgi-bin/",
+    "ned": "https://ned.ipac.caltech.edu/cgi-bin",
 }
 """The services that daxa knows, by the name of the setting that replaces them."""
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
     from daxa.publish.verify import Verification
+    from daxa.query.declared import PositionLike, TableLike
     from daxa.query.mission import Mission
+    from daxa.query.sample import Sample
     from daxa.report.coverage import Coverage
     from daxa.report.mosaic import Mosaicked
     from daxa.xray.imaging.positions import Aperture
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     ObsIds = str | int | Sequence[str | int] | None
     Band = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
     Bands = Band | Sequence[Band] | None
+    TargetsLike = Sample | TableLike | PositionLike | Sequence[PositionLike]
 
 __all__ = ["Archive", "open"]
 
@@ -257,7 +260,7 @@ class Archive:
 
     def coverage(
         self,
-        targets: object,
+        targets: TargetsLike,
         *,
         missions: Names = None,
         obs_ids: ObsIds = None,

@@ -100,7 +100,8 @@ def test_every_obs_id_that_the_readme_names_is_one_of_the_demo(tmp_path):
 def test_every_variable_is_listed_and_no_other():
     page = (CHECKOUT / "docs" / "settings.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(DAXA_\w+)` \|(.*)$", page, re.MULTILINE))
-    settings = {f"DAXA_{field.name.upper()}": field for field in fields(Settings)}
+    # The addresses of TAP services have one variable each, named after the service.
+    settings = {f"DAXA_{field.name.upper()}": field for field in fields(Settings) if field.name != "taps"}
     assert listed.keys() == {*settings, "DAXA_CONFIG", "DAXA_QUIET", "DAXA_TEST_DATA"}
     for name, field in settings.items():
         cells = [cell.strip() for cell in listed[name].split("|")]

@@ -38,7 +38,8 @@ OUT_OF_TIME: Mapping[str, float] = MappingProxyType({"M1": 0.0035, "M2": 0.0035,
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
-        "EPIC, 15 to 60 arcsec": "SAS, description of the task eupper, table of encircled energies (good to 5 %)",
+        "EPIC, 15 to 60 arcsec": "SAS, description of the task eupper, table of encircled energies, good to 5 % "
+        "(xmm-tools.cosmos.esa.int/external/sas/current/doc/eupper/node4.html)",
         "EPIC, core": "FWHM 5 arcsec, Lumb et al. 2003, Exp. Astron. 15, 89",
         "EPIC, King": "Ghizzardi, EPIC-MCT-TN-011 and -012; XMM-CCF-REL-116 (Saxton 2002)",
         "EPIC, off axis": "tangential elongation, after Read et al. 2011, A&A 534, A34 (round figures of ours)",
@@ -46,7 +47,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "that follow twice the azimuth, as the gratings do (XMM-Newton Users Handbook, figure 14; Mateos et al. 2009)",
         "EPIC, out of time": "XMM-Newton Users Handbook, table 6: 6.3 % (pn, full frame), 0.35 % (MOS)",
         "ACIS": "radii of 50, 95 and 99 % at 1.49 keV, fits of the ACIS team at Penn State (Feigelson et al. 2002, "
-        "ApJ 574, 258)",
+        "ApJ 574, 258; asc.harvard.edu/chandra-users/0192.html)",
         "ACIS, the rest": "readout 41 ms of a frame of 3.2 s (Chandra Proposers' Observatory Guide); area falling by "
         "2 % per arcmin (a round figure of ours); dither of 8 arcsec in 1000 and 707 s",
         "cluster": "beta model, Cavaliere and Fusco-Femiano 1976, A&A 49, 137",

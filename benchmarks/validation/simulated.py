@@ -51,20 +51,22 @@ class Pulls:
 
     def add(self, one: Searched, row: int, number: int) -> None:
         """A detection (row of the table) of a point source (from 0)."""
-        table = one.table
-        place = [
-            (table[axis][row] - one.places[number][n]) / table[f"{axis}_error"][row] for n, axis in enumerate("xy")
-        ]
-        self.add_values(place, tuple(table[name][row] for name in ("rate", "rate_low", "rate_high")), one.rates[number])
-
-    def add_values(self, place: Sequence[float], rates: tuple[float, float, float], true: float) -> None:
-        """Pulls of a position; a rate, its lower and upper bound, and the true one."""
-        rate, low, high = rates
-        self.place += place
+        table, true = one.table, float(one.rates[number])
+        rate, low, high = (float(table[name][row]) for name in ("rate", "rate_low", "rate_high"))
         error = rate - low if rate > true else high - rate
+        off = [float(table[axis][row] - one.places[number][n]) for n, axis in enumerate("xy")]
+        place = [away / float(table[f"{axis}_error"][row]) for away, axis in zip(off, "xy", strict=True)]
+        self.place += place
         self.rate.append((rate - true) / error)
         self.ratio.append(rate / true)
         self.weight.append(true**2 / error**2)
+        if max(map(abs, (*place, self.rate[-1]))) > 4.0:
+            print(
+                f"    {one.field.obs_id} source {number + 1}, pixel {one.places[number].round(2).tolist()}, off by "
+                f"{off[0]:.2f}, {off[1]:.2f} (pulls {place[0]:.1f}, {place[1]:.1f}), rate {rate / true:.2f} of the "
+                f"truth (pull {self.rate[-1]:.1f}), {one.seen[number]} photons, quality {table['quality'][row]:.0f}",
+                file=sys.stderr,
+            )
 
 
 def pulls_of(fields: Iterable[Searched], wanted: Callable[[Searched, int, int], bool], least: float) -> Pulls:

@@ -123,10 +123,13 @@ class SourcesParameters:
         Scales of the wavelets, pixels; None takes those that fit the point spread function.
     regions
         Areas to leave out, text of a DS9 region file, '' for none.
+    realisations
+        Made fields in which false sources within extended light are counted.
     """
 
     search: bool
     false_per_field: float
+    realisations: int
     band: tuple[float, float] | None
     scales: tuple[float, ...] | None
     regions: str

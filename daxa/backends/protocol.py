@@ -95,6 +95,9 @@ class Located:
 class Backend(Protocol):
     """What carries out steps: native Python, or mission software.
 
+    One that imports much may also have ``modules(step)``: names of modules that a process imports once for many
+    workers.  None of them may start threads.
+
     Attributes
     ----------
     name

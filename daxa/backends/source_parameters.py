@@ -20,6 +20,12 @@ def _as_regions(text: str) -> str:
     return text
 
 
+def _whole(number: float) -> int:
+    if number != int(number):
+        raise ValueError("write a whole number")
+    return int(number)
+
+
 def _as_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     from daxa.xray.detection.wavelet import make_wavelets
 
@@ -54,6 +60,15 @@ SOURCES = (
         least=0.0,
         most=1000.0,
         above=True,
+    ),
+    Parameter(
+        "realisations",
+        "number",
+        4,
+        "made fields in which false sources within extended light are counted, each as long as a search; 0 counts none",
+        least=0.0,
+        most=1000.0,
+        refine=_whole,
     ),
     Parameter(
         "scales",

@@ -116,13 +116,15 @@ def _of_missions(conditions: Conditions, specs: Sequence[MissionSpec]) -> dict[s
     import daxa
 
     obs_ids = _by_mission(pair for text in conditions.obs_ids for pair in _owners(specs, text))
+    if conditions.table is not None:
+        obs_ids = _with_table(obs_ids, conditions.table, specs)
     instruments = _by_mission(pair for text in conditions.instruments for pair in _cameras(specs, text))
     tables = None if conditions.file is None else _read_file(conditions.file)
     # Files of samples and regions are read once for all missions.
     common = daxa.Mission(specs[0].name).filter(**conditions.common).criteria
     found = {}
     for spec in specs:
-        if conditions.obs_ids and spec.name not in obs_ids:
+        if (conditions.obs_ids or conditions.table) and spec.name not in obs_ids:
             continue
         stored: Any = {} if tables is None else _table_of(tables, spec)
         if stored is None:
@@ -130,6 +132,20 @@ def _of_missions(conditions: Conditions, specs: Sequence[MissionSpec]) -> dict[s
         own = {"obs_ids": obs_ids.get(spec.name), "instruments": instruments.get(spec.name), **conditions.special}
         found[spec.name] = daxa.Mission(spec.name, criteria=stored).filter(common, **own).criteria
     return found
+
+
+def _with_table(named: dict[str, list[str]], path: Path, specs: Sequence[MissionSpec]) -> dict[str, list[str]]:
+    """ObsIDs by mission, with those of a table of one mission's observations."""
+    from daxa.query.obstable import read_obs_table
+
+    if len(specs) != 1:
+        raise CriteriaError(
+            "mission",
+            f"it is not clear whose observations {path} holds",
+            remedy=f"name one mission, such as --mission {specs[0].name}",
+        )
+    (spec,) = specs
+    return {spec.name: [*named.get(spec.name, []), *read_obs_table(spec, path)]}
 
 
 def _by_mission(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:

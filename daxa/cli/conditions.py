@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from inspect import Parameter, Signature
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ import typer
 from typer.core import TyperCommand
 
 from daxa.errors import CriteriaError
-from daxa.missions import CATEGORIES
+from daxa.query.declared import CONDITIONS, Option
 
 __all__ = [
     "Asked",
@@ -36,11 +37,9 @@ __all__ = [
 OR, NOT = "--or", "--not"
 _UsageError: Any = typer.BadParameter.__base__
 _AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(min|h|d|w)\s*", re.ASCII)
-_MJD = re.compile(r"\d{5}(?:\.\d*)?", re.ASCII)
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _Text = str | None
-_Texts = list[str] | None
 
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the services again, whatever is at hand.")]
 MaxAge = Annotated[
@@ -63,6 +62,8 @@ class Conditions:
         Texts with or without a mission before a colon.
     file
         TOML file of criteria, None without one.
+    table
+        A table of observations, None without one.
     """
 
     common: Mapping[str, object] = field(default_factory=dict)
@@ -70,9 +71,10 @@ class Conditions:
     obs_ids: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     file: Path | None = None
+    table: Path | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.common or self.special or self.obs_ids or self.instruments or self.file)
+        return bool(self.common or self.special or self.obs_ids or self.instruments or self.file or self.table)
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ class ConditionsCommand(TyperCommand):
         super().format_options(ctx, formatter)
         with formatter.section("Conditions (* may be repeated)"):
             shown = [record for param in _single().params if (record := param.get_help_record(ctx))]
-            # The older spelling is understood, and not shown.
-            shown = [(names.replace(", --obsid", ""), text) for names, text in shown]
+            older = [option.older for declared in CONDITIONS for option in declared.options if option.older]
+            for name in older:  # understood, and not shown
+                shown = [(names.replace(f", {name}", ""), text) for names, text in shown]
             shown.append((OR, "What follows is an alternative to what stands before. May be repeated."))
             shown.append((NOT, "What follows, taken together, is left out of the whole. May be repeated."))
             formatter.write_dl(shown)
@@ -184,90 +187,45 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, ob
     return {"refresh": refresh, "max_age": age, "offline": offline}
 
 
-def _read_conditions(
-    *,
-    targets: Annotated[
-        _Texts, typer.Option("--target", metavar="NAME", help="An object that Simbad, NED or VizieR know. *")
-    ] = None,
-    positions: Annotated[
-        _Texts, typer.Option("--position", metavar="RA,DEC", help="ICRS, degrees or sexagesimal. *")
-    ] = None,
-    sample: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Objects: ra, dec, and optionally name, radius_arcmin, start, end."),
-    ] = None,
-    radius: Annotated[
-        _Text,
-        typer.Option(metavar="SIZE", help="About targets and positions, such as 15arcmin; else the field of view."),
-    ] = None,
-    match: Annotated[_Text, typer.Option(metavar="HOW", help="covers, overlaps or centre.")] = None,
-    margin: Annotated[float | None, typer.Option(metavar="FACTOR", help="Widens the field of view.")] = None,
-    region: Annotated[Path | None, typer.Option(metavar="FILE", help="DS9 region in which the pointing lies.")] = None,
-    moc: Annotated[Path | None, typer.Option(metavar="FILE", help="Coverage map in which the pointing lies.")] = None,
-    box: Annotated[
-        _Text, typer.Option(metavar="RA1,RA2,DEC1,DEC2", help="In which the pointing lies, degrees, eastwards.")
-    ] = None,
-    start: Annotated[_Text, typer.Option(metavar="DATE", help="Observed after this date (or MJD).")] = None,
-    end: Annotated[_Text, typer.Option(metavar="DATE", help="Observed before this date (or MJD).")] = None,
-    inside: Annotated[bool, typer.Option("--inside", help="Wholly between start and end.")] = False,
-    min_exposure: Annotated[_Text, typer.Option(metavar="TIME", help="Such as 20ks.")] = None,
-    category: Annotated[
-        _Texts, typer.Option(metavar="CODE", help=f"Kind of target: {', '.join(CATEGORIES)}. *")
-    ] = None,
-    mode: Annotated[_Texts, typer.Option(metavar="WORD", help="Word of the observation's mode. *")] = None,
-    access: Annotated[_Text, typer.Option(metavar="KIND", help="public (default), proprietary or any.")] = None,
-    instruments: Annotated[
-        _Texts, typer.Option("--instrument", metavar="[MISSION:]NAME,...", help="Only this instrument, such as PN. *")
-    ] = None,
-    obs_ids: Annotated[
-        _Texts, typer.Option("--obs", "--obsid", metavar="[MISSION:]OBSID", help="Only this observation. *")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="The whole archive, said on purpose.")] = False,
-    criteria: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="TOML, as a mission's table in daxa.toml; or a whole daxa.toml."),
-    ] = None,
-) -> Conditions:
+def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any) -> Conditions:
     """Conditions of one group; those with a * may be repeated."""
-    common = {
-        "target": targets or None,
-        "position": positions or None,
-        "sample": sample,
-        "radius": radius,
-        "match": match,
-        "margin": margin,
-        "region": region,
-        "moc": moc,
-        "box": None if box is None else _read_box(box),
-        "time": (_moment(start), _moment(end)) if start or end else None,
-        "inside": inside or None,
-        "min_exposure": min_exposure,
-        "access": access,
-        "everything": everything or None,
-    }
-    special = {"category": category or None, "mode": mode or None}
+    values: dict[str, object] = {}
+    for declared in CONDITIONS:
+        given = [typed[option.key] or None for option in declared.options]
+        if any(value is not None for value in given):
+            values[declared.name] = given[0] if len(given) == 1 else tuple(given)
+    obs_ids, instruments = (values.pop(name, ()) for name in ("obs_ids", "instruments"))
+    of_some = {declared.name for declared in CONDITIONS if declared.of_some}
     return Conditions(
-        {key: value for key, value in common.items() if value is not None},
-        {key: value for key, value in special.items() if value is not None},
-        tuple(obs_ids or ()),
-        tuple(instruments or ()),
+        {key: value for key, value in values.items() if key not in of_some},
+        {key: value for key, value in values.items() if key in of_some},
+        tuple(obs_ids),  # type: ignore[arg-type]
+        tuple(instruments),  # type: ignore[arg-type]
         criteria,
+        table,
     )
 
 
-def _moment(text: str | None) -> str | float | None:
-    """A date as it is, an MJD as a number."""
-    return float(text) if text and _MJD.fullmatch(text) else text
+_KINDS: Mapping[str, Any] = {
+    "text": str | None,
+    "texts": list[str] | None,
+    "number": float | None,
+    "flag": bool,
+    "file": Path | None,
+}
+_FILES = (
+    Option("--table", "FILE", "Only the observations of this table: a column obsid, obs_id, ...", "file"),
+    Option("--criteria", "FILE", "TOML, as a mission's table in daxa.toml; or a whole daxa.toml.", "file"),
+)
 
 
-def _read_box(text: str) -> dict[str, list[float]]:
-    try:
-        first, last, low, high = map(float, text.split(","))
-    except ValueError:
-        raise CriteriaError(
-            "box", f"{text[:100]!r} is not a box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
-        ) from None
-    return {"ra": [first, last], "dec": [low, high]}
+def _parameter(option: Option) -> Parameter:
+    """The parameter of `_read_conditions` that an option is read into."""
+    names = [option.name, *filter(None, [option.older])]
+    told = typer.Option(*names, metavar=option.metavar or None, help=option.help)
+    kind = _KINDS[option.kind]
+    default = False if option.kind == "flag" else None
+    return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
 
 
 def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> Asked:
@@ -327,5 +285,12 @@ def _values_of(params: Iterable[Any]) -> dict[str, bool]:
 def _single() -> Any:
     """The typer command that reads one group."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(add_help_option=False)(_read_conditions)
+    options = [*(option for declared in CONDITIONS for option in declared.options), *_FILES]
+
+    def read(**typed: Any) -> Conditions:
+        return _read_conditions(**typed)
+
+    read.__signature__ = Signature([_parameter(option) for option in options])  # type: ignore[attr-defined]
+    read.__annotations__ = {}
+    app.command(add_help_option=False)(read)
     return typer.main.get_command(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from daxa.cli.show import show_json, show_table
 from daxa.selection.headings import moment
 
 if TYPE_CHECKING:
+    from daxa.addresses import Mirror
     from daxa.missions import Bundle, FieldOfView, MissionSpec
     from daxa.missions.spec import Instrument, ObservationTable
 
@@ -72,7 +74,8 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "scale": spec.table.scale,
         "proprietary": spec.table.proprietary,
         "never_public": list(spec.table.never_public),
-        "mirrors": [_source(mirror) for mirror in spec.other_tables],
+        "other_tables": [_source(table) for table in spec.other_tables],
+        "mirrors": [asdict(mirror) for mirror in spec.mirrors],
         "fields": [
             {"field": one.field, "kind": one.kind, "file": one.file, "obs_ids": list(one.obs_ids)}
             for one in spec.bundles
@@ -95,7 +98,8 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         ["title", spec.title],
         ["aliases", _joined(spec.aliases)],
         ["listed", f"{_yes(spec.listed)}: {_source(spec.table)}"],
-        *(["else listed", _source(mirror)] for mirror in spec.other_tables),
+        *(["else listed", _source(table)] for table in spec.other_tables),
+        *(["files at", _server(mirror)] for mirror in spec.mirrors),
         ["processed", _yes(spec.processed)],
         ["public", "on a date of its own" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],
@@ -159,8 +163,12 @@ def _zero(spec: MissionSpec) -> str:
 def _source(table: ObservationTable) -> str:
     if table.service == "tiling":
         return f"computed, with what {table.name} adds"
-    at = " at ESA" if table.service == "xsa" else ""
+    at = {"heasarc": "", "xsa": " at ESA"}.get(table.service, f" at {table.service}")
     return f"{table.name}{at}{', which says itself which of these columns it has' if table.usual else ''}"
+
+
+def _server(mirror: Mirror) -> str:
+    return f"{mirror.root}{f'/{mirror.layout}' if mirror.layout else ''}, listed as {mirror.listing} does"
 
 
 def _held(bundle: Bundle) -> str:

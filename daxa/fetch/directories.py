@@ -14,7 +14,7 @@ from daxa.fetch.connection import Connection, read_text
 from daxa.fetch.listing import Entry, list_page, not_listed, safe_name
 from daxa.fetch.wire import local_path
 
-__all__ = ["list_directory", "parse_bucket_page"]
+__all__ = ["BucketPage", "list_directory", "parse_bucket_page"]
 
 _MOST_PAGES, _MOST_ENTRIES = 100, 100_000
 _LARGEST_PAGE, _DEEPEST, _LONGEST_TEXT = 16 << 20, 8, 4096

@@ -6,10 +6,11 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from daxa.errors import CriteriaError, ServiceError
 from daxa.query.criteria import Criteria
+from daxa.query.declared import Conditions
 from daxa.query.mission import Mission
 from daxa.settings import Settings
 
@@ -70,7 +71,7 @@ def search(
     refresh: bool = False,
     max_age: timedelta | None = None,
     offline: bool = False,
-    **conditions: object,
+    **conditions: Unpack[Conditions],
 ) -> Found:
     """Search the observation tables of one, several or all missions, several at a time.
 
@@ -110,7 +111,7 @@ def search(
         if not isinstance(name, Mission):
             mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
         try:
-            asked.append(mission.filter(criteria, **conditions))  # type: ignore[arg-type]
+            asked.append(mission.filter(criteria, **conditions))
         except CriteriaError as error:
             # A table that cannot answer concerns the mission that was named; of all missions, the others can.
             if missions is not None or error.name != "no-column":

@@ -1,7 +1,7 @@
 """The single conditions that criteria are made of, each a value that can be stored.
 
-A condition knows its plain form (what TOML and JSON hold) and its words for
-messages.  What it does to a table of observations stands in `daxa.query.match`.
+A condition knows its plain form (what TOML and JSON hold), its words for messages, and which
+observations meet it; places and samples are met in `daxa.query.match`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from daxa.errors import CriteriaError
 from daxa.quantities import read_quantity
 from daxa.query.values import write_radius, write_window
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from daxa.query.match import Sky
 
 __all__ = [
     "ACCESS",
@@ -27,10 +32,16 @@ __all__ = [
     "Near",
     "Region",
     "Window",
+    "read_access",
     "read_box",
+    "read_everything",
     "read_exposure",
+    "read_flag",
     "read_margin",
     "read_match",
+    "read_min_exposure",
+    "read_moc_area",
+    "read_region_area",
     "write_exposure",
 ]
 
@@ -132,6 +143,23 @@ class Window:
             return f"observed {wholly}before {end}" if self.start is None else f"observed {wholly}after {start}"
         return f"observed {wholly}between {start} and {end}"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        start, end = sky.times()
+        if self.inside:
+            # Comparisons with unknown times (NaN) are False.
+            return (start >= (-np.inf if self.start is None else self.start)) & (
+                end <= (np.inf if self.end is None else self.end)
+            )
+        met = ~np.isnan(start)
+        if self.end is not None:
+            met &= start < self.end
+        if self.start is not None:
+            met &= end > self.start
+        return met
+
 
 @dataclass(frozen=True)
 class Box:
@@ -157,6 +185,17 @@ class Box:
         """For messages."""
         return f"with RA {self.ra[0]:g} to {self.ra[1]:g}, Dec {self.dec[0]:g} to {self.dec[1]:g}"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        ra, dec = sky.column("ra"), sky.column("dec")
+        first, last = self.ra
+        between = (ra >= first) & (ra <= last) if first < last else (ra >= first) | (ra <= last)
+        # At a pole every right ascension is the same place; 0 and 360 are the same meridian.
+        between |= (np.abs(dec) == 90) | ((ra == 0) & (last == 360)) | ((ra == 360) & (first == 0))
+        return between & (dec >= self.dec[0]) & (dec <= self.dec[1])
+
 
 @dataclass(frozen=True)
 class Region:
@@ -174,6 +213,12 @@ class Region:
         first, *rest = self.text_ds9.splitlines()[-1:] or [""]
         return f"in the region {first[:60]}{'...' if rest or len(first) > 60 else ''}"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        from daxa.query.areas import in_region
+
+        return in_region(self.text_ds9, sky.column("ra"), sky.column("dec"))
+
 
 @dataclass(frozen=True)
 class Moc:
@@ -189,6 +234,12 @@ class Moc:
     def text(self) -> str:
         """For messages."""
         return f"in the MOC {self.cells[:40]}{'...' if len(self.cells) > 40 else ''}"
+
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        from daxa.query.areas import in_moc
+
+        return in_moc(self.cells, sky.column("ra"), sky.column("dec"))
 
 
 @dataclass(frozen=True)
@@ -206,6 +257,15 @@ class Exposure:
         """For messages."""
         return f"exposed at least {write_exposure(self.seconds)}"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which instruments of which observations meet it, (rows, instruments) bool."""
+        import numpy as np
+
+        from daxa.selection.schema import instrument_exposures
+
+        seconds = instrument_exposures(sky.table, sky.chosen)
+        return np.where(np.isnan(seconds), sky.column("exposure")[:, None], seconds) >= self.seconds
+
 
 @dataclass(frozen=True)
 class Access:
@@ -222,6 +282,13 @@ class Access:
         """For messages."""
         return "public or not" if self.kind == "any" else "public" if self.kind == "public" else "not yet public"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        public = sky.column("public_date") <= sky.at
+        return np.ones_like(public) if self.kind == "any" else public if self.kind == "public" else ~public
+
 
 @dataclass(frozen=True)
 class Everything:
@@ -235,6 +302,12 @@ class Everything:
     def text(self) -> str:
         """For messages."""
         return "of the whole archive"
+
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        return np.ones(len(sky.table), dtype=bool)
 
 
 def read_match(value: object, radius: float | None) -> MatchKind:
@@ -287,7 +360,8 @@ def read_box(value: object) -> Box:
     Parameters
     ----------
     value
-        Table with ``ra`` and ``dec``, each a pair of degrees; either may be left out.
+        Table with ``ra`` and ``dec``, each a pair of degrees; either may be left out.  Or the four numbers as
+        a text, separated by commas.
 
     Raises
     ------
@@ -299,6 +373,8 @@ def read_box(value: object) -> Box:
     >>> read_box({"ra": [350, 10], "dec": [-5, 5]})
     Box(ra=(350.0, 10.0), dec=(-5.0, 5.0))
     """
+    if isinstance(value, str):
+        value = _box_of(value)
     if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
         raise CriteriaError(
             "box", f"{str(value)[:100]!r} is not a box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
@@ -309,6 +385,16 @@ def read_box(value: object) -> Box:
     if dec[0] >= dec[1]:
         raise CriteriaError("box", "the declinations of the box are reversed or equal", remedy="give the lower first")
     return Box(ra, dec)
+
+
+def _box_of(text: str) -> dict[str, list[float]]:
+    try:
+        first, last, low, high = map(float, text.split(","))
+    except ValueError:
+        raise CriteriaError(
+            "box", f"{text[:100]!r} is not a box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
+        ) from None
+    return {"ra": [first, last], "dec": [low, high]}
 
 
 def _pair(value: object, low: float, high: float) -> tuple[float, float]:
@@ -360,3 +446,55 @@ def read_exposure(value: object) -> float:
 def write_exposure(seconds: float) -> str:
     """The exposure as text that `read_exposure` reads to the same value."""
     return f"{repr(seconds).removesuffix('.0')} s"
+
+
+def read_min_exposure(value: object) -> Exposure:
+    """The condition of an exposure; see `read_exposure`."""
+    return Exposure(read_exposure(value))
+
+
+def read_region_area(value: object, *, files: bool) -> Region:
+    """The condition of a DS9 region; see `daxa.query.areas.read_region`."""
+    from daxa.query.areas import read_region
+
+    return Region(read_region(value, files=files))
+
+
+def read_moc_area(value: object, *, files: bool) -> Moc:
+    """The condition of a coverage map; see `daxa.query.areas.read_moc`."""
+    from daxa.query.areas import read_moc
+
+    return Moc(read_moc(value, files=files))
+
+
+def read_access(value: object) -> Access:
+    """The condition of a kind of access.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of `ACCESS`.
+    """
+    if not isinstance(value, str) or value not in ACCESS:
+        raise CriteriaError(
+            "access", f"{str(value)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
+        )
+    return Access(value)  # type: ignore[arg-type]
+
+
+def read_everything(value: object) -> Everything | None:
+    """The condition that the whole archive is wanted; None for False."""
+    return Everything() if read_flag(value, "everything") else None
+
+
+def read_flag(value: object, name: str) -> bool:
+    """True or false.
+
+    Raises
+    ------
+    CriteriaError
+        It is neither.
+    """
+    if not isinstance(value, bool):
+        raise CriteriaError("criterion", f"{name!r} is {str(value)[:100]!r}", remedy=f"write {name} = true")
+    return value

@@ -84,7 +84,8 @@ def open_session(settings: Settings) -> requests.Session:
             "the settings say that no service may be asked",
             remedy="unset DAXA_OFFLINE",
         )
-    allowed = {origin_of(one) for one in (settings.heasarc_tap, settings.xsa_tap, settings.sesame)}
+    named = (settings.heasarc_tap, settings.xsa_tap, settings.sesame, settings.simbad_tap, settings.ned)
+    allowed = {origin_of(one) for one in (*named, *dict(settings.taps).values())}
 
     class Guarded(requests.Session):
         def get_redirect_target(self, response):
@@ -208,7 +209,7 @@ def exchange_into(
     raise ServiceError(
         "unreachable",
         f"{address} cannot be reached: {trouble}",
-        remedy="check the network and try later; DAXA_HEASARC_TAP, DAXA_XSA_TAP and DAXA_SESAME name other addresses",
+        remedy="check the network and try later; docs/settings.md says how other addresses are named",
     )
 
 

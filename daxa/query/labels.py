@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError
 from daxa.missions.facts import CATEGORIES
 from daxa.missions.spec import MissionSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from daxa.query.match import Sky
 
 __all__ = ["Category", "Mode", "read_category", "read_mode"]
 
@@ -29,6 +36,10 @@ class Category:
         """For messages."""
         return f"of the category {' or '.join(self.codes)}"
 
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        return _told(sky, "category").isin(self.codes).to_numpy()
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -44,6 +55,14 @@ class Mode:
     def text(self) -> str:
         """For messages."""
         return f"in the mode {' or '.join(self.words)}"
+
+    def holds(self, sky: Sky) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        which, modes = _told(sky, "mode").factorize()
+        spaced = [f" {mode.casefold()} " for mode in modes]
+        return np.array([any(f" {word} " in mode for word in self.words) for mode in spaced], dtype=bool)[which]
 
 
 def read_category(value: object, spec: MissionSpec) -> Category:
@@ -104,3 +123,15 @@ def _no_column(spec: MissionSpec, name: str) -> CriteriaError:
         f"the observation table of {spec.title} ({spec.table.name}) has no {name}",
         remedy=f"leave out the {name} for this mission",
     )
+
+
+def _told(sky: Sky, name: str) -> pd.Series:
+    """A column that the service in use may not give, though the mission's own table does."""
+    cells = sky.table[name]
+    if len(cells) and not (cells != "").any():
+        raise CriteriaError(
+            "no-column",
+            f"the table of {sky.spec.title} at hand tells the {name} of no observation",
+            remedy=f"leave out the {name}, or fetch the table from another service",
+        )
+    return cells

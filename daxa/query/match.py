@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daxa.errors import CriteriaError
 from daxa.missions.facts import FieldOfView
 from daxa.missions.spec import MissionSpec
-from daxa.query.conditions import Access, Box, Exposure, Moc, Near, Region, Window
+from daxa.query.conditions import Access, Near
 from daxa.query.criteria import Criteria
 from daxa.query.fields import Fields
-from daxa.query.labels import Category, Mode
 from daxa.query.sample import Sample
 from daxa.query.sky import Objects, near_pairs, nearest_separation
 from daxa.query.values import write_window
-from daxa.selection.schema import instrument_exposures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,61 +261,14 @@ def _words(criteria: Criteria) -> str:
     return f"({' and '.join(texts)})" if len(texts) > 1 else (texts or ["anything"])[0]
 
 
-def _holds(sky: Sky, condition: object) -> np.ndarray:
+def _holds(sky: Sky, condition: Any) -> np.ndarray:
+    """Where a condition holds: (rows, instruments), or one column where it is the same for all of them."""
     if isinstance(condition, Near):
         return _near(sky, condition)
     if isinstance(condition, Sample):
         return _near_objects(sky, condition.objects)
-    if isinstance(condition, Exposure):
-        seconds = instrument_exposures(sky.table, sky.chosen)
-        return np.where(np.isnan(seconds), sky.column("exposure")[:, None], seconds) >= condition.seconds
-    return _of_rows(sky, condition)[:, None]
-
-
-def _of_rows(sky: Sky, condition: object) -> np.ndarray:
-    """Where a condition holds that is the same for all instruments, (rows,)."""
-    if isinstance(condition, Window):
-        return _overlap(sky, condition)
-    if isinstance(condition, Category):
-        return _told(sky, "category").isin(condition.codes).to_numpy()
-    if isinstance(condition, Mode):
-        return _in_mode(_told(sky, "mode"), condition.words)
-    if isinstance(condition, Access) and condition.kind != "any":
-        public = sky.column("public_date") <= sky.at
-        return public if condition.kind == "public" else ~public
-    if isinstance(condition, Box | Region | Moc):
-        return _in_area(condition, sky.column("ra"), sky.column("dec"))
-    return np.ones(len(sky.table), dtype=bool)
-
-
-def _told(sky: Sky, name: str) -> pd.Series:
-    """A column that the service in use may not give, though the mission's own table does."""
-    cells = sky.table[name]
-    if len(cells) and not (cells != "").any():
-        raise CriteriaError(
-            "no-column",
-            f"the table of {sky.spec.title} at hand tells the {name} of no observation",
-            remedy=f"leave out the {name}, or fetch the table from another service",
-        )
-    return cells
-
-
-def _in_mode(cells: pd.Series, words: tuple[str, ...]) -> np.ndarray:
-    which, modes = cells.factorize()
-    spaced = [f" {mode.casefold()} " for mode in modes]
-    return np.array([any(f" {word} " in mode for word in words) for mode in spaced], dtype=bool)[which]
-
-
-def _in_area(area: Box | Region | Moc, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    if isinstance(area, Box):
-        first, last = area.ra
-        between = (ra >= first) & (ra <= last) if first < last else (ra >= first) | (ra <= last)
-        # At a pole every right ascension is the same place; 0 and 360 are the same meridian.
-        between |= (np.abs(dec) == 90) | ((ra == 0) & (last == 360)) | ((ra == 360) & (first == 0))
-        return between & (dec >= area.dec[0]) & (dec <= area.dec[1])
-    from daxa.query.areas import in_moc, in_region
-
-    return in_region(area.text_ds9, ra, dec) if isinstance(area, Region) else in_moc(area.cells, ra, dec)
+    met = condition.holds(sky)
+    return met if met.ndim == 2 else met[:, None]
 
 
 def _listed(spec: MissionSpec, table: pd.DataFrame, obs_ids: tuple[str, ...]) -> np.ndarray:
@@ -374,21 +325,6 @@ def join_names(chosen: tuple[str, ...], codes: np.ndarray) -> tuple[str, ...]:
     kinds, which = np.unique(codes, return_inverse=True)
     texts = [",".join(name for bit, name in enumerate(chosen) if kind >> bit & 1) for kind in kinds.tolist()]
     return tuple(np.array(texts, dtype=object)[which])
-
-
-def _overlap(sky: Sky, window: Window) -> np.ndarray:
-    start, end = sky.times()
-    if window.inside:
-        # Comparisons with unknown times (NaN) are False.
-        return (start >= (-np.inf if window.start is None else window.start)) & (
-            end <= (np.inf if window.end is None else window.end)
-        )
-    inside = ~np.isnan(start)
-    if window.end is not None:
-        inside &= start < window.end
-    if window.start is not None:
-        inside &= end > window.start
-    return inside
 
 
 def _with_data(table: pd.DataFrame, chosen: tuple[str, ...]) -> np.ndarray:

@@ -6,11 +6,12 @@ import html
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from daxa.errors import CriteriaError
 from daxa.missions import MissionSpec, find_mission
 from daxa.query.criteria import Criteria
+from daxa.query.declared import Conditions, parameters_text
 from daxa.query.reading import make_criteria, read_criteria
 from daxa.settings import Settings, load_settings
 
@@ -194,70 +195,15 @@ class Mission:
         """
         return self._source.note
 
-    def filter(
-        self,
-        criteria: Criteria | None = None,
-        *,
-        position: object = None,
-        target: object = None,
-        radius: object = None,
-        match: object = None,
-        margin: object = None,
-        time: object = None,
-        inside: bool = False,
-        sample: object = None,
-        box: object = None,
-        region: object = None,
-        moc: object = None,
-        min_exposure: object = None,
-        access: object = None,
-        category: object = None,
-        mode: object = None,
-        everything: bool = False,
-        obs_ids: object = None,
-        instruments: object = None,
-    ) -> Mission:
+    def filter(self, criteria: Criteria | None = None, **conditions: Unpack[Conditions]) -> Mission:
         """The mission with further conditions; all conditions of all filters must hold.
 
         Parameters
         ----------
         criteria
             Those of other `Mission` objects, combined with ``&``, ``|`` and ``~``.
-        position
-            A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the
-            observation lies within `radius` of any.
-        target
-            Name or names that Simbad, NED or VizieR know; places like `position`.
-        radius
-            With its unit, such as ``"15 arcmin"``; by default the instrument's field of view.
-        match
-            ``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and
-            radius do; ``centre``: the pointing lies within the radius.  By default ``centre`` with a radius,
-            ``covers`` without, ``overlaps`` for a sample.
-        margin
-            Factor by which the field of view is taken larger, such as 1.2.
-        time
-            (start, end): dates, `~astropy.time.Time` or MJD; the observation overlaps it.
-        inside
-            The observation lies wholly in `time`, or in the windows of the sample.
-        sample
-            Objects with their own radii and time windows: a CSV, FITS, VOTable or Parquet file, or a table.
-        box, region, moc
-            Where the pointing lies: ``{"ra": (350, 10), "dec": (-5, 5)}``; a DS9 region; a coverage map.
-        min_exposure
-            With its unit, such as ``"5 ks"``; of each instrument where the table tells them apart.
-        access
-            ``public`` (also by default), ``proprietary`` or ``any``.
-        category
-            What was observed: code or codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.
-        mode
-            Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, whatever the case.
-        everything
-            True says on purpose that the whole archive is wanted.
-        obs_ids
-            ObsID or ObsIDs, as texts.
-        instruments
-            Name or names; several filters leave those that all of them name.
+        conditions
+        {conditions}
 
         Raises
         ------
@@ -271,27 +217,7 @@ class Mission:
         >>> xmm.filter(~old.criteria | deep.criteria)
         Mission('xmm', {"any_of":[{"min_exposure":"100000 s"},{"none_of":[{"time":["","2005-01-01"]}]}]})
         """
-        further = make_criteria(
-            self._spec,
-            position=position,
-            target=target,
-            radius=radius,
-            match=match,
-            margin=margin,
-            time=time,
-            inside=inside,
-            sample=sample,
-            box=box,
-            region=region,
-            moc=moc,
-            min_exposure=min_exposure,
-            access=access,
-            category=category,
-            mode=mode,
-            everything=everything,
-            obs_ids=obs_ids,
-            instruments=instruments,
-        )
+        further = make_criteria(self._spec, **conditions)
         narrowed = object.__new__(Mission)
         narrowed._spec, narrowed._source, narrowed._selection = self._spec, self._source, None
         narrowed._criteria = self._criteria & further & (criteria or Criteria())
@@ -363,3 +289,7 @@ class Mission:
         table = self._selection.table
         shown = for_people(table.head(_SHOWN_ROWS))
         return f"{head}{shown.to_html(index=False, escape=True)}<p>{len(table)} observations</p>"
+
+
+if Mission.filter.__doc__:  # there is none under python -OO
+    Mission.filter.__doc__ = Mission.filter.__doc__.replace("{conditions}", parameters_text(" " * 12))

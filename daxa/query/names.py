@@ -1,9 +1,11 @@
-"""Where named objects are: asked of CDS Sesame once, and then kept.
+"""Where named objects are: asked of Simbad, NED or CDS Sesame once, and then kept.
 
-Sesame asks Simbad, NED and VizieR in turn, and the first that knows the name answers.
-What it answered is kept in the user's cache, one small file for each name and service,
-so that it is asked once and a later selection needs no network.  That nobody knows a
-name is not kept: it may be entered tomorrow.
+A few names are asked of Sesame, one request for each: it asks Simbad, NED and VizieR in turn,
+and the first that knows the name answers.  Many are asked of Simbad, thousands at a time; what
+it does not know is asked of NED, and what is left of Sesame, which also stands in where one of
+these does not answer.  What was answered is kept in the user's cache, one small file for each
+name and service, so that it is asked once and a later selection needs no network.  That nobody
+knows a name is not kept: it may be entered tomorrow.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,10 +31,13 @@ from daxa.settings import Settings
 
 if TYPE_CHECKING:
     import requests
+    from astropy.table import Table
 
 __all__ = ["resolve_name", "resolve_names"]
 
 _AT_ONCE = 4
+# Fewer are as quickly asked of Sesame as astroquery is imported.
+_MANY = 20
 _LARGEST_ANSWER = 2**18
 _LARGEST_FILE = 2**12
 _OK = 200
@@ -53,7 +58,7 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
     name
         As a person would type it; capitals matter, since ``b Per`` and ``B Per`` are two stars.
     settings
-        Address and timeouts of Sesame, the cache, and whether a service may be asked.
+        Addresses of the resolvers, timeouts, the cache, and whether a service may be asked.
 
     Returns
     -------
@@ -103,14 +108,11 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
                 remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
-        groups = [group for start in range(_AT_ONCE) if (group := wanted[start::_AT_ONCE])]
-        stop = threading.Event()
-        with ThreadPoolExecutor(len(groups)) as pool:
-            try:
-                answers = list(pool.map(lambda group: _resolve_group(group, settings, stop), groups))
-            finally:
-                stop.set()  # an interrupt need not wait for all names
-        found = {name: place for answer in answers for name, place in answer.items()}
+        found = {name: _kept(name, settings) for name in wanted}
+        if len(left := [name for name in wanted if found[name] is None]) >= _MANY:
+            found |= _resolve_many(left, settings)
+        if left := [name for name in wanted if found[name] is None]:
+            found |= _in_groups(left, settings, _ask)
         if unknown := [name for name in wanted if found[name] is None]:
             raise CriteriaError(
                 "target",
@@ -120,13 +122,67 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
     return {name: place for name in wanted if (place := found[name]) is not None}
 
 
+def _in_groups(
+    names: Sequence[str],
+    settings: Settings,
+    ask: Callable[[str, Settings, requests.Session], tuple[float, float] | None],
+) -> dict[str, tuple[float, float] | None]:
+    """Names that are asked for one by one, a few at once."""
+    groups = [group for start in range(_AT_ONCE) if (group := tuple(names[start::_AT_ONCE]))]
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(groups)) as pool:
+        try:
+            answers = list(pool.map(lambda group: _resolve_group(group, settings, stop, ask), groups))
+        finally:
+            stop.set()  # an interrupt need not wait for all names
+    return {name: place for answer in answers for name, place in answer.items()}
+
+
+def _resolve_many(names: Sequence[str], settings: Settings) -> dict[str, tuple[float, float] | None]:
+    """What Simbad and NED know; a service that does not answer leaves its names to Sesame."""
+    from daxa.query.doors import BATCH, ask_ned, ask_simbad
+    from daxa.query.services import ask_with_tables
+
+    found: dict[str, tuple[float, float] | None] = dict.fromkeys(names)
+    with open_session(settings) as session:
+
+        def send(query: str, tables: Mapping[str, Table]) -> Table:
+            return ask_with_tables(session, settings.simbad_tap, query, tables, top=4 * BATCH)
+
+        for start in range(0, len(names), BATCH):
+            batch = names[start : start + BATCH]
+            try:
+                answer = ask_simbad(batch, settings.simbad_tap, send)
+            except ServiceError:
+                return found  # Sesame asks it and NED in its own way
+            for name, place in answer.items():
+                if place is not None:
+                    found[name] = place
+                    _keep(name, place, settings, settings.simbad_tap)
+
+    def ask(name: str, settings: Settings, session: requests.Session) -> tuple[float, float] | None:
+        with _TURN:
+            place = ask_ned(name, settings.ned, session)
+        if place is not None:
+            _keep(name, place, settings, settings.ned)
+        return place
+
+    if left := [name for name in names if found[name] is None]:
+        with suppress(ServiceError):
+            found |= _in_groups(left, settings, ask)
+    return found
+
+
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(map(repr, names[:10])) + more
 
 
 def _resolve_group(
-    names: tuple[str, ...], settings: Settings, stop: threading.Event
+    names: tuple[str, ...],
+    settings: Settings,
+    stop: threading.Event,
+    ask: Callable[[str, Settings, requests.Session], tuple[float, float] | None],
 ) -> dict[str, tuple[float, float] | None]:
     """One name after the other over one connection; None where nobody knows it."""
     found: dict[str, tuple[float, float] | None] = {}
@@ -136,8 +192,8 @@ def _resolve_group(
                 break
             try:
                 # Whoever asks for the same name meanwhile waits, and then finds the answer kept.
-                with _ONE_AT_A_TIME.setdefault(_digest(name, settings), threading.Lock()):
-                    found[name] = _kept(name, settings) or _ask(name, settings, session)
+                with _ONE_AT_A_TIME.setdefault(_digest(name, settings.sesame), threading.Lock()):
+                    found[name] = _kept(name, settings) or ask(name, settings, session)
             except (ServiceError, CriteriaError):
                 stop.set()
                 raise
@@ -157,7 +213,7 @@ def _ask(name: str, settings: Settings, session: requests.Session) -> tuple[floa
         raise refused(settings.sesame, f"HTTP status {status}")
     place = _read_answer(name, body.decode("utf-8", "replace"), settings.sesame)
     if place is not None:
-        _keep(name, place, settings)
+        _keep(name, place, settings, settings.sesame)
     return place
 
 
@@ -183,23 +239,31 @@ def _on_the_sky(ra: float, dec: float) -> bool:
     return 0 <= ra <= 360 and -90 <= dec <= 90
 
 
-def _digest(name: str, settings: Settings) -> str:
-    return hashlib.sha256(f"{settings.sesame}\n{name}".encode()).hexdigest()
+def _digest(name: str, service: str) -> str:
+    return hashlib.sha256(f"{service}\n{name}".encode()).hexdigest()
 
 
-def _path(name: str, settings: Settings) -> Path | None:
-    """Where the answer of this service for a name is kept; None where nothing is kept."""
+def _path(name: str, settings: Settings, service: str) -> Path | None:
+    """Where the answer of a service for a name is kept; None where nothing is kept."""
     if settings.cache == Path():
         return None
-    return settings.cache / "names" / f"{_digest(name, settings)[:32]}.json"
+    return settings.cache / "names" / f"{_digest(name, service)[:32]}.json"
 
 
 def _kept(name: str, settings: Settings) -> tuple[float, float] | None:
-    if (path := _path(name, settings)) is None:
+    """What one of the resolvers answered before."""
+    for service in (settings.sesame, settings.simbad_tap, settings.ned):
+        if (place := _kept_of(name, settings, service)) is not None:
+            return place
+    return None
+
+
+def _kept_of(name: str, settings: Settings, service: str) -> tuple[float, float] | None:
+    if (path := _path(name, settings, service)) is None:
         return None
     try:
         with path.open("rb") as file:
-            return _read_kept(file.read(_LARGEST_FILE + 1), name, settings.sesame)
+            return _read_kept(file.read(_LARGEST_FILE + 1), name, service)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
@@ -223,11 +287,11 @@ def _read_kept(content: bytes, name: str, service: str) -> tuple[float, float]:
     return ra, dec
 
 
-def _keep(name: str, place: tuple[float, float], settings: Settings) -> None:
-    if (path := _path(name, settings)) is None:
+def _keep(name: str, place: tuple[float, float], settings: Settings, service: str) -> None:
+    if (path := _path(name, settings, service)) is None:
         return
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    said = {"name": name, "ra": place[0], "dec": place[1], "service": settings.sesame, "time": time}
+    said = {"name": name, "ra": place[0], "dec": place[1], "service": service, "time": time}
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     # A cache that cannot be written stops nobody: the name is asked for again the next time.
     with suppress(OSError):

@@ -6,145 +6,63 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
+from typing import Unpack
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
 from daxa.naming import did_you_mean, several
-from daxa.query.conditions import (
-    ACCESS,
-    Access,
-    Everything,
-    Exposure,
-    Moc,
-    Near,
-    Region,
-    Window,
-    read_box,
-    read_exposure,
-    read_margin,
-    read_match,
-)
+from daxa.query.conditions import Near, Window, read_flag, read_margin, read_match
 from daxa.query.criteria import Criteria, in_order, join_resolved
-from daxa.query.labels import read_category, read_mode
+from daxa.query.declared import CONDITIONS, Conditions, read_alone
+from daxa.query.obstable import is_table, read_obs_table
 from daxa.query.values import obs_id_of, read_names, read_positions, read_radius, read_window
 
 __all__ = ["make_criteria", "read_criteria"]
 
-_CLAUSE_KEYS = (
-    "position",
-    "target",
-    "radius",
-    "match",
-    "margin",
-    "time",
-    "inside",
-    "sample",
-    "box",
-    "region",
-    "moc",
-    "min_exposure",
-    "access",
-    "category",
-    "mode",
-    "everything",
-)
+_OBSERVED = ("obs_ids", "instruments")
+_CLAUSE_KEYS = tuple(declared.name for declared in CONDITIONS if declared.name not in _OBSERVED)
 _TREE_KEYS = ("any_of", "none_of")
-_KEYS = (*_CLAUSE_KEYS, "obs_ids", "instruments", "resolved", "also", *_TREE_KEYS)
+_KEYS = (*_CLAUSE_KEYS, *_OBSERVED, "resolved", "also", *_TREE_KEYS)
 _DEEPEST = 20
 
 
-def make_criteria(
-    spec: MissionSpec,
-    *,
-    position: object = None,
-    target: object = None,
-    radius: object = None,
-    match: object = None,
-    margin: object = None,
-    time: object = None,
-    inside: object = False,
-    sample: object = None,
-    box: object = None,
-    region: object = None,
-    moc: object = None,
-    min_exposure: object = None,
-    access: object = None,
-    category: object = None,
-    mode: object = None,
-    everything: object = False,
-    obs_ids: object = None,
-    instruments: object = None,
-    files: bool = True,
-) -> Criteria:
+def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Conditions]) -> Criteria:
     """Validate what was asked for; conditions that are not given do not restrict.
 
     Parameters
     ----------
     spec
         The mission whose ObsIDs and instruments are meant.
-    position
-        See `daxa.query.values.read_positions`; with `target`, any of all the places.
-    target
-        Name, or names, of objects that Simbad, NED or VizieR know.
-    radius
-        With its unit; None for the instrument's field of view.
-    match
-        ``covers`` (the field of view holds the place and its radius; the default without
-        `radius`), ``overlaps`` (field of view and radius do; the default for a `sample`) or
-        ``centre`` (the pointing lies within the radius; the default with `radius`).
-    margin
-        Factor by which the field of view is taken larger, such as 1.2.
-    time
-        (start, end); an observation must overlap it.
-    inside
-        The observation must lie wholly in `time`, or in the windows of the sample.
-    sample
-        File or table of objects, see `daxa.query.sample.read_sample`.
-    box
-        ``{"ra": (first, last), "dec": (low, high)}`` in degrees, in which the pointing lies.
-    region
-        DS9 region file or text, see `daxa.query.areas.read_region`, in which the pointing lies.
-    moc
-        Coverage map, see `daxa.query.areas.read_moc`, in which the pointing lies.
-    min_exposure
-        With its unit, such as ``"5 ks"``; of each instrument where the table tells them apart.
-    category
-        Code or codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.
-    mode
-        Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, whatever the case.
-    access
-        ``public`` (also when nothing is said), ``proprietary`` or ``any``.
-    everything
-        True: the whole archive is wanted.
-    obs_ids
-        ObsID, or ObsIDs, as texts.
-    instruments
-        Name or names, aliases allowed.
     files
         Whether values may name files to read.
+    asked
+        `Conditions`: see `daxa.Mission.filter`.
 
     Raises
     ------
     CriteriaError
         A value cannot be used; the message names it.
+    TypeError
+        There is no such condition.
     """
+    if unknown := sorted(set(asked) - {declared.name for declared in CONDITIONS}):
+        raise TypeError(f"there is no condition {unknown[0]!r}{did_you_mean(unknown[0], (*_CLAUSE_KEYS, *_OBSERVED))}")
+    get = asked.get
+    position, target, time, sample = get("position"), get("target"), get("time"), get("sample")
+    how = get("radius"), get("match"), get("margin")
+    inside = False if get("inside") is None else read_flag(get("inside"), "inside")
     has_place = position is not None or target is not None
     return Criteria(
-        near=(_read_near(position, target, radius, match, margin),) if has_place else (),
-        windows=() if time is None else (Window(*read_window(time), _read_flag(inside, "inside")),),
+        near=(_read_near(position, target, *how),) if has_place else (),
+        windows=() if time is None else (Window(*read_window(time), inside),),
         others=in_order(
             {
-                *_read_areas(box, region, moc, files=files),
-                *_read_quality(min_exposure, access, everything),
-                *([] if category is None else [read_category(category, spec)]),
-                *([] if mode is None else [read_mode(mode, spec)]),
-                *_read_samples(
-                    sample, has_place, (radius, match, margin), inside, has_time=time is not None, files=files
-                ),
+                *read_alone(asked, spec, files=files),
+                *_read_samples(sample, has_place, how, inside, has_time=time is not None, files=files),
             }
         ),
-        obs_ids=() if obs_ids is None else _read_obs_ids(spec, obs_ids),
-        instruments=() if instruments is None else _read_instruments(spec, instruments),
+        obs_ids=() if get("obs_ids") is None else _read_obs_ids(spec, get("obs_ids"), files=files),
+        instruments=() if get("instruments") is None else _read_instruments(spec, get("instruments")),
     )
 
 
@@ -166,7 +84,7 @@ def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
 def _read_tree(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
     if depth > _DEEPEST:
         raise CriteriaError("criterion", "the criteria are nested too deeply", remedy="write them with fewer levels")
-    simple = {key: plain[key] for key in (*_CLAUSE_KEYS, "obs_ids", "instruments") if key in plain}
+    simple = {key: plain[key] for key in (*_CLAUSE_KEYS, *_OBSERVED) if key in plain}
     criteria = make_criteria(spec, **simple, files=False) & _read_branches(spec, plain, depth)
     for clause in _read_list(plain, "also"):
         _check_keys(clause, (*_CLAUSE_KEYS, *_TREE_KEYS))
@@ -206,44 +124,19 @@ def _read_near(position: object, target: object, radius: object, match: object, 
     )
 
 
-def _read_areas(box: object, region: object, moc: object, *, files: bool) -> Iterator[object]:
-    if box is not None:
-        yield read_box(box)
-    if region is not None or moc is not None:
-        from daxa.query.areas import read_moc, read_region
-
-        if region is not None:
-            yield Region(read_region(region, files=files))
-        if moc is not None:
-            yield Moc(read_moc(moc, files=files))
-
-
-def _read_quality(min_exposure: object, access: object, everything: object) -> Iterator[object]:
-    if min_exposure is not None:
-        yield Exposure(read_exposure(min_exposure))
-    if access is not None:
-        if not isinstance(access, str) or access not in ACCESS:
-            raise CriteriaError(
-                "access", f"{str(access)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
-            )
-        yield Access(access)  # type: ignore[arg-type]
-    if _read_flag(everything, "everything"):
-        yield Everything()
-
-
 def _read_samples(
-    sample: object, has_place: bool, how: tuple[object, ...], inside: object, *, has_time: bool, files: bool
+    sample: object, has_place: bool, how: tuple[object, ...], inside: bool, *, has_time: bool, files: bool
 ) -> Iterator[object]:
     radius, match, margin = how
     if sample is None:
         if not has_place and any(value is not None for value in how):
             raise CriteriaError("radius", "a radius needs a centre", remedy="give a position or a target too")
-        if _read_flag(inside, "inside") and not has_time:
+        if inside and not has_time:
             raise CriteriaError("time", "'inside' needs a time window", remedy="give a time too")
         return
     from daxa.query.sample import read_sample
 
-    options: dict[str, object] = {"match": match, "margin": margin, "inside": _read_flag(inside, "inside")}
+    options: dict[str, object] = {"match": match, "margin": margin, "inside": inside}
     if files and (has_place or (inside and has_time)):
         raise CriteriaError(
             "sample",
@@ -261,12 +154,6 @@ def _read_samples(
     yield read_sample(sample, **options, files=files)
 
 
-def _read_flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise CriteriaError("criterion", f"{name!r} is {str(value)[:100]!r}", remedy=f"write {name} = true")
-    return value
-
-
 def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
     if not isinstance(plain, Mapping):
         raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a table")
@@ -276,7 +163,9 @@ def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
             raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
 
 
-def _read_obs_ids(spec: MissionSpec, value: object) -> tuple[str, ...]:
+def _read_obs_ids(spec: MissionSpec, value: object, *, files: bool) -> tuple[str, ...]:
+    if files and is_table(value):
+        return read_obs_table(spec, value)
     listed = _as_list(value)
     if not listed:
         raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from daxa.query.sky import Objects
 
-__all__ = ["Sample", "read_sample"]
+__all__ = ["Sample", "columns_of", "read_sample"]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "ra": ("ra", "ra_deg", "raj2000", "_raj2000", "ra_icrs", "alpha_j2000"),
@@ -200,6 +200,17 @@ def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         return {str(name): value[name].to_numpy() for name in value.columns}, {}
     raise _bad(f"{str(value)[:100]!r} is not a sample")
+
+
+def columns_of(value: object) -> Mapping[str, Any]:
+    """The columns of a table at hand by their names, as arrays or lists.
+
+    Raises
+    ------
+    CriteriaError
+        It is not a table.
+    """
+    return _columns(value, files=False)[0]
 
 
 def _dimensions(column: Any) -> int:

@@ -9,6 +9,7 @@ rows than were counted is refused.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,6 +30,7 @@ __all__ = [
     "Answer",
     "address_of",
     "ask_columns",
+    "ask_with_tables",
     "build_query",
     "fetch_table",
 ]
@@ -133,7 +135,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
         # The margin lets the table grow between the two queries without looking cut off.
         top = counted + max(1000, counted // 20)
         query = build_query(spec, top, asked)
-        rows, overflow = _ask(session, address, query, top)
+        rows, overflow = _ask_for_rows(session, address, query, top, asked)
         if len(rows) < counted:
             counted = _count(session, address, asked)
     if overflow or len(rows) < counted or len(rows) >= top:
@@ -177,11 +179,64 @@ def _count(session: requests.Session, address: str, asked: ObservationTable) -> 
     return counted
 
 
-def _ask(session: requests.Session, address: str, query: str, top: int) -> tuple[Table, bool]:
+def _ask_for_rows(
+    session: requests.Session, address: str, query: str, top: int, asked: ObservationTable
+) -> tuple[Table, bool]:
+    """The rows of a table of observations; those of XSA through astroquery's class for it."""
+    if asked.service != "xsa":
+        return _ask(session, address, query, top)
+    from daxa.query.doors import ask_xsa
+
+    cut = False
+
+    def send(sent: str) -> Table:
+        nonlocal cut
+        rows, cut = _ask(session, address, sent, top)
+        return rows
+
+    return ask_xsa(query, send), cut
+
+
+def ask_with_tables(
+    session: requests.Session, address: str, query: str, uploads: Mapping[str, Table], *, top: int
+) -> Table:
+    """The whole answer to one synchronous query about tables that are sent with it.
+
+    Parameters
+    ----------
+    session
+        From `daxa.query.exchange.open_session`.
+    address
+        The TAP service.
+    query
+        ADQL that names them as ``TAP_UPLOAD.<name>``.
+    uploads
+        Name to table.
+    top
+        Rows that the answer may have.
+
+    Raises
+    ------
+    ServiceError
+        As `fetch_table`; ``truncated``: the service says that there are more rows.
+    """
+    rows, overflow = _ask(session, address, query, top, uploads)
+    if overflow or len(rows) >= top:
+        raise ServiceError(
+            "truncated",
+            f"{address} gave {len(rows)} rows, and has more",
+            remedy="try again later; an incomplete answer is never used",
+        )
+    return rows
+
+
+def _ask(
+    session: requests.Session, address: str, query: str, top: int, uploads: Mapping[str, Table] | None = None
+) -> tuple[Table, bool]:
     """The answer to one synchronous query, and whether the service says that it is cut off."""
     from pyvo.dal import TAPService
 
-    asked = TAPService(address, session=session).create_query(query, maxrec=top)
+    asked = TAPService(address, session=session).create_query(query, maxrec=top, uploads=dict(uploads or {}) or None)
     most = min(_MOST_BYTES, _FRAME + top * _CELL * (query.partition(" FROM ")[0].count(",") + 1))
     with tempfile.TemporaryFile() as body:
         status = exchange_into(body, session, address, asked.submit, most=most)

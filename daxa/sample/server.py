@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from daxa.sample.faults import Fault, Faults
 from daxa.sample.files import Body, Reply, file_reply, page_reply, spoil
 from daxa.sample.names import resolve_page
+from daxa.sample.resolvers import form_of, ned_page, simbad_answer
 from daxa.sample.tables import Row
 from daxa.sample.tap import TableService, link_document
 from daxa.sample.vosi import availability, capabilities
@@ -26,6 +27,7 @@ __all__ = ["Observatory", "Request", "serve"]
 
 _TAP, _DATALINK, _TREE, _SESAME = "/xamin/vo/tap", "/xamin/vo/datalink", "/FTP", "/cgi-bin/nph-sesame/"
 _XSA = "/tap-server/tap"
+_SIMBAD, _NED = "/simbad/sim-tap", "/cgi-bin/objsearch"
 _LARGEST_BODY = 16 << 20
 _CHUNK = 16 << 10
 
@@ -61,7 +63,8 @@ class Observatory:
     tables
         Observation tables: rows by HEASARC's table name.
     names
-        Positions (RA, Dec in degrees) by object name, for the resolver.
+        Positions (RA, Dec in degrees) by object name, for the resolvers: Sesame, and Simbad and NED, whose own
+        are in the attributes `simbad` and `ned`.
     faults
         What shall go wrong; `faults` may be changed later.
     row_cap
@@ -76,7 +79,8 @@ class Observatory:
     >>> rows = {"numaster": [{"obsid": "90900001002", "ra": 149.6, "dec": -11.1}]}
     >>> with tempfile.TemporaryDirectory() as root, Observatory(Path(root), rows) as archive:
     ...     sorted(archive.environ)
-    ['DAXA_HEASARC_DATALINK', 'DAXA_HEASARC_TAP', 'DAXA_HEASARC_TREE', 'DAXA_SESAME', 'DAXA_XSA_TAP']
+    ['DAXA_HEASARC_DATALINK', 'DAXA_HEASARC_TAP', 'DAXA_HEASARC_TREE', 'DAXA_NED', 'DAXA_SESAME', 'DAXA_SIMBAD_TAP', \
+'DAXA_XSA_TAP']
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Observatory:
     ) -> None:
         self.root = Path(root).resolve()
         self.names = dict(names or {})
+        self.simbad = self.ned = self.names
         self.faults = Faults(faults)
         self.requests: list[Request] = []
         self.service = TableService(tables, row_cap=row_cap)
@@ -111,6 +116,8 @@ class Observatory:
             "DAXA_HEASARC_DATALINK": self.url + _DATALINK,
             "DAXA_HEASARC_TREE": self.url + _TREE,
             "DAXA_SESAME": self.url + _SESAME,
+            "DAXA_SIMBAD_TAP": self.url + _SIMBAD,
+            "DAXA_NED": self.url + _NED.rpartition("/")[0],
             # Nobody answers there: it keeps what fails here from asking the real archive.
             "DAXA_XSA_TAP": self.url + _XSA,
         }
@@ -143,11 +150,24 @@ class Observatory:
             table = path[len(_DATALINK) + 1 :].strip("/")
             page = link_document(self.service, self.root, self.url + _TREE, table, identifiers)
             return Reply(200, {"Content-Type": "application/x-votable+xml;content=datalink"}, Body(page))
-        if path.startswith(_SESAME):
-            return Reply(200, {"Content-Type": "text/plain"}, Body(resolve_page(self.names, unquote(query))))
+        if path.startswith((_SESAME, _SIMBAD, _NED)):
+            return self._resolve(path, query, headers, body)
         if path == _TREE or path.startswith(_TREE + "/"):
             return file_reply(self.root, path, query, headers, mount=_TREE, faults=struck)
         return page_reply(404, "Not Found")
+
+    def _resolve(self, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """What a resolver of names answers."""
+        status, kind = 200, "text/plain"
+        if path == f"{_SIMBAD}/sync":
+            status, kind, page = simbad_answer(self.simbad, *form_of(headers.get("Content-Type", ""), body))
+        elif path == _NED:
+            kind, page = "text/xml", ned_page(self.ned, dict(parse_qsl(query)).get("objname", ""))
+        elif path.startswith(_SESAME):
+            page = resolve_page(self.names, unquote(query))
+        else:
+            return page_reply(404, "Not Found")
+        return Reply(status, {"Content-Type": kind}, Body(page))
 
     def _tap(self, action: str, query: str, body: bytes) -> Reply:
         if action == "sync":

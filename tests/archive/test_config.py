@@ -59,6 +59,39 @@ def test_the_pipeline_is_yaml_that_dvc_and_people_can_follow(archive):
     assert "${" not in archive.pipeline.read_text()
 
 
+def test_every_stage_follows_what_its_products_depend_on(archive):
+    from ruamel.yaml import YAML
+
+    from daxa.run.steps import OWN_STEPS, Step
+
+    spectra = Step("spectra", needs=("fetch", "sources"), backend="native")
+    text = render("a907", [MissionAnswers(find_mission("xmm"), {}, [])], steps=(*OWN_STEPS, spectra))["dvc.yaml"]
+    own = YAML(typ="safe").load(archive.pipeline.read_text())["stages"]
+    more = YAML(typ="safe").load(text)["stages"]
+    assert own["fetch-xmm"] == {
+        "cmd": "exec daxa stage fetch xmm",
+        "deps": ["selection/xmm.parquet"],
+        # What is fetched depends on who reads it.
+        "params": [{"params/xmm.toml": ["events.backend", "fetch"]}, {"software.toml": ["xmm.fetch"]}],
+        "outs": [{"ledger/xmm-fetch.parquet": {"cache": False, "persist": True}}],
+    }
+    assert own["clean-xmm"] == {
+        "cmd": "exec daxa stage clean xmm",
+        "deps": ["ledger/xmm-events.parquet"],
+        "params": [{"params/xmm.toml": ["clean"]}, {"software.toml": ["xmm.clean"]}],
+        "outs": [
+            {"data/xmm/clean": {"persist": True}},
+            {"ledger/xmm-clean.parquet": {"cache": False, "persist": True}},
+        ],
+    }
+    assert more["fetch-xmm"]["params"][0] == {"params/xmm.toml": ["events.backend", "spectra.backend", "fetch"]}
+    assert more["spectra-xmm"]["deps"] == ["ledger/xmm-fetch.parquet", "ledger/xmm-sources.parquet"]
+    assert {name: stage for name, stage in more.items() if name.startswith(("events", "clean", "images"))} == {
+        name: own[name] for name in ("events-xmm", "clean-xmm", "images-xmm")
+    }
+    assert "ledger/xmm-spectra.parquet" in more["collect"]["deps"]
+
+
 def append(path, text):
     path.write_text(path.read_text() + text, encoding="utf-8")
 

@@ -103,6 +103,21 @@ def test_all_products_tell_of_the_same_sources(made, tmp_path):
     assert 3 < 1e4 * np.median(least[inside]) < 40
 
 
+def test_pile_up_is_judged_by_the_counts_of_all_bands(tmp_path):
+    """150 counts in each of two bands in 450 s: less than the limit of 0.5 count/s in one, more in both."""
+    soft, hard = ("0.5", "2.0"), ("2.0", "10.0")
+    marked = []
+    for name, bands in (("one", (soft,)), ("both", (soft, hard))):
+        made = make_images(tmp_path / name, "xmm", "0404910601", "M1", bands=bands)
+        for path in (tmp_path / name / "images").glob("*-expmap.fits"):
+            fits.writeto(path, np.full((SIDE, SIDE), 450.0, np.float32), fits.getheader(path), overwrite=True)
+        table = listed(run_step(made, "sources", tmp_path / name)[0])
+        rows = [np.hypot(table["X"] - 1 - x, table["Y"] - 1 - y).argmin() for x, y in BRIGHT]
+        assert all(0.25 < table["RATE"][row] < 0.5 for row in rows)
+        marked.append([bool(table["QUALITY"][row] & 16) for row in rows])
+    assert marked == [[False] * 3, [True] * 3]
+
+
 def test_an_empty_field_gives_an_empty_list_that_says_so(tmp_path):
     empty = make_images(tmp_path, "xmm", "0404910601", "M1", bright=())
     target, _ = run_step(empty, "sources", tmp_path, false_per_field=1e-4)

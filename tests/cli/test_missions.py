@@ -46,7 +46,8 @@ def test_one_mission_is_shown_in_full(capsys, name):
         assert all(f"{column} is {value}" in text for column, value in instrument.labels)
         assert all(alias in text for alias in instrument.aliases)
         assert instrument.exposure in text
-    assert all(mirror.name in text for mirror in spec.other_tables)
+    assert all(table.name in text for table in spec.other_tables)
+    assert all(mirror.root in text for mirror in spec.mirrors)
     assert not spec.event_times or repr(spec.event_times.mjdref) in text
     assert all(f"channels {band.pi[0]} to {band.pi[1]}" in text for band in spec.bands)
     if spec.table.proprietary == "date":
@@ -81,7 +82,8 @@ def test_programs_get_a_line_of_json_for_each(capsys):
     assert [one["name"] for one in swift["instruments"] if one["wide"]] == ["BAT"]
     (xmm,) = [json.loads(line) for line in shown(capsys, "xmm", "--json").splitlines()]
     assert xmm["never_public"] == [0, 416422]
-    assert xmm["mirrors"] == ["xsa.v_all_observations at ESA"]
+    assert xmm["other_tables"] == ["xsa.v_all_observations at ESA"]
+    assert [mirror["listing"] for mirror in xmm["mirrors"]] == ["apache", "s3"]
 
 
 def test_an_unknown_mission_is_an_error_with_a_remedy(capsys):

@@ -53,6 +53,8 @@ class Service:
             "DAXA_HEASARC_TAP": f"{self.url}/tap",
             "DAXA_XSA_TAP": f"{self.url}/xsa",
             "DAXA_SESAME": f"{self.url}/nph-sesame/",
+            "DAXA_SIMBAD_TAP": f"{self.url}/simbad",
+            "DAXA_NED": f"{self.url}/ned",
             "DAXA_CACHE": tempfile.mkdtemp(dir=self.caches),
             **changes,
         }

@@ -127,7 +127,8 @@ def test_all_unknown_names_are_one_error_and_the_others_are_kept(service):
     assert service.queries == []
 
 
-def test_several_names_are_asked_for_at_once_but_never_more_than_four(service):
+def test_several_names_are_asked_for_at_once_but_never_more_than_four(service, monkeypatch):
+    monkeypatch.setattr("daxa.query.names._MANY", 1000)
     running, most, lock = 0, 0, threading.Lock()
     four = threading.Event()
 
@@ -153,7 +154,8 @@ def test_several_names_are_asked_for_at_once_but_never_more_than_four(service):
     assert most == 4
 
 
-def test_a_service_that_fails_is_not_asked_for_the_remaining_names(service):
+def test_a_service_that_fails_is_not_asked_for_the_remaining_names(service, monkeypatch):
+    monkeypatch.setattr("daxa.query.names._MANY", 1000)
     failed = threading.Event()
 
     def answer(query):

@@ -114,7 +114,7 @@ def keep_names(settings, contents) -> None:
     from daxa.query import names
 
     for content in contents:
-        path = names._path(json.loads(content)["name"], settings)
+        path = names._path(json.loads(content)["name"], settings, settings.sesame)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     assert resolve_names(NAMES, settings) == NAMES

@@ -85,7 +85,7 @@ def wish(layout: Layout, **failures: str) -> None:
     (layout.private.parent / "wishes.json").write_text(json.dumps(value))
 
 
-def set_parameter(layout: Layout, step: str, name: str, value: str, *, obs_id: str = "") -> None:
+def set_parameter(layout: Layout, step: str, name: str, value: object, *, obs_id: str = "") -> None:
     """Write a parameter, or an override, as a user would."""
     import tomlkit
 

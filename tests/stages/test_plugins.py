@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from daxa import plugins
-from daxa.archive.check import find_problems
+from daxa.archive.check import check_parameters, find_problems
 from daxa.archive.config import load_config, parse_config
+from daxa.archive.extend import add_steps
 from daxa.archive.layout import STEPS
 from daxa.archive.pipeline import unseen_stages
 from daxa.archive.trust import rendered_pipeline
 from daxa.backends import backend_names, find_backend, registry
 from daxa.backends.contract import check_backend, check_run
-from daxa.errors import ConfigError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import mission_names
 from daxa.run import steps as steps_module
 from daxa.run.ledger import read_ledger
@@ -25,7 +28,7 @@ from daxa.run.task import Input, ProductFile, Task
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import make_stage
 from tests.plugins import install_plugin
-from tests.stages.archives import IDS, make_archive, run, set_parameter
+from tests.stages.archives import IDS, make_archive, run, set_parameter, wish
 
 
 @pytest.fixture(scope="module")
@@ -185,26 +188,23 @@ def test_resources_limit_how_many_tasks_run_at_once(archive, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("step", "key", "value", "code", "told"),
+    ("line", "code", "told"),
     [
-        ("events", "backend", "spectrall", "config.backend", "did you mean spectral"),
-        ("events", "backend", "halved", "config.plugin", "lacks version"),
-        ("events", "backend", "os.system", "config.backend", "install the package"),
-        ("images", "backend", "spectral", "config.backend-step", "does not do this step"),
-        ("events", "quality", "bad", "config.bad-parameter", "good"),
-        ("clean", "flare_sgima", "2", "config.unknown-parameter", "flare_sigma"),
+        ("events backend spectrall", "config.backend", "did you mean spectral"),
+        ("events backend halved", "config.plugin", "lacks version"),
+        ("events backend os.system", "config.backend", "install the package"),
+        ("images backend spectral", "config.backend-step", "does not do this step"),
+        ("events quality bad", "config.bad-parameter", "good"),
+        ("clean flare_sgima 2", "config.unknown-parameter", "flare_sigma"),
     ],
 )
-def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(  # noqa: PLR0917 - parameters by name
-    archive, step, key, value, code, told
-):
+def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(archive, line, code, told):
+    step, key, value = line.split()
     set_parameter(archive, step, key, value)
     problems = [one for one in find_problems(archive) if one.key == key]
     assert f"config.{problems[0].name}" == code
     assert told in f"{problems[0].message} {problems[0].remedy}"
     with pytest.raises(ConfigError):
-        from daxa.archive.check import check_parameters
-
         check_parameters(archive, load_config(archive))
     read_status(archive, load_config(archive))  # What is there can be looked at all the same.
 
@@ -227,8 +227,6 @@ def test_software_must_be_locked_before_another_backend_runs(archive):
 
 def config_with(steps: str):
     text = f'format = 1\nname = "a907"\nsteps = {steps}\n[missions.xmm]\nobs_ids = ["{IDS[0]}"]\n'
-    from pathlib import Path
-
     return parse_config(text.encode(), Path("daxa.toml"))
 
 
@@ -261,6 +259,69 @@ def test_what_an_archive_does_not_name_is_never_loaded(plugin):
     assert b"exec daxa stage spectra xmm" in rendered_pipeline(config)
     assert rendered_pipeline(config) == rendered_pipeline(config)
     assert "spectral.steps" in sys.modules
+
+
+@pytest.fixture
+def extended(plugin, tmp_path, identity):
+    """An archive that gained the step spectra after its own steps were done."""
+    layout = make_archive(tmp_path / "a907")
+    run(layout)
+    for words in (("add", "."), ("commit", "-qm", "Choose")):
+        subprocess.run(["git", *words], cwd=layout.root, check=True)
+    add_steps(layout, ["spectra"])
+    return layout
+
+
+def told_of(layout, step: str) -> dict[str, tuple[str, str, str]]:
+    told = outcomes_of(read_status(layout, load_config(layout), steps=step))
+    return {one.obs_id: (one.status, one.reason, one.why) for one in told}
+
+
+def test_a_step_with_two_needs_follows_both(extended):
+    assert set(told_of(extended, "spectra").values()) == {("todo", "new observation", "")}
+    run(extended, "spectra")
+    assert set(told_of(extended, "spectra").values()) == {("done", "", "")}
+    assert told_of(extended, "sources") == told_of(extended, "clean")  # What was done stays done.
+    task = make_stage(extended, load_config(extended), "spectra", "xmm").tasks[0]
+    assert {item.step for item in task.inputs} == {"clean", "sources"}
+    # One of the two is made again with other content: exactly that observation follows.
+    set_parameter(extended, "sources", "false_per_field", 2.0, obs_id=IDS[0])
+    assert told_of(extended, "spectra")[IDS[0]] == ("outdated", "input changed", "sources is out of date")
+    run(extended, "sources")
+    assert told_of(extended, "spectra")[IDS[0]][:2] == ("outdated", "input changed")
+    assert {told_of(extended, "spectra")[one] for one in IDS[1:]} == {("done", "", "")}
+    assert [one.reason for one in run(extended, "spectra")] == ["input changed", "", ""]
+    # One of the two fails.
+    wish(extended, **{f"images_{IDS[1]}": "data"})
+    set_parameter(extended, "images", "lightcurve_bin", "200 s", obs_id=IDS[1])
+    run(extended, "images", "sources")
+    assert told_of(extended, "spectra")[IDS[1]] == ("outdated", "input.failed", "sources has failed since")
+    assert {one.obs_id: one.status for one in run(extended, "spectra")}[IDS[1]] == "skipped"
+    assert told_of(extended, "spectra")[IDS[1]] == ("skipped", "input.failed", "")
+
+
+def test_an_archive_gains_a_step_once_and_loses_nothing_that_was_written(plugin, tmp_path, identity):
+    layout = make_archive(tmp_path / "a907")
+    text = layout.config.read_text().replace("steps = ", "# no steps = ")
+    layout.config.write_text(text)
+    for words in (("add", "."), ("commit", "-qm", "Choose")):
+        subprocess.run(["git", *words], cwd=layout.root, check=True)
+    with pytest.raises(CriteriaError, match="no step is named"):
+        add_steps(layout, [])
+    with pytest.raises(ConfigError, match="no step 'spectrum'"):
+        add_steps(layout, ["spectrum"])
+    set_parameter(layout, "clean", "flare_sigma", 2.0)
+    with pytest.raises(ArchiveError, match=r"uncommitted changes in params/xmm\.toml"):
+        add_steps(layout, ["spectra"])
+    subprocess.run(["git", "commit", "-qam", "Other widths"], cwd=layout.root, check=True)
+    before = layout.params("xmm").read_text()
+    add_steps(layout, ["spectra"])
+    assert layout.params("xmm").read_text().startswith(before.rstrip())
+    assert text in layout.config.read_text()
+    assert find_problems(layout) == []
+    assert layout.pipeline.read_bytes() == rendered_pipeline(load_config(layout))
+    with pytest.raises(CriteriaError, match="already"):
+        add_steps(layout, ["spectra"])
 
 
 def test_a_name_that_two_claim_is_refused(plugin, installed, tmp_path, monkeypatch):

@@ -63,6 +63,8 @@ _PILE_UP: Mapping[tuple[str, str], Mapping[str, float]] = MappingProxyType(
 )
 """Mission and instrument to rates (count/s of a point source) above which photons pile up, by SUBMODE; '' for others.
 
+They are rates at all energies: that of a source is the one in all bands that were imaged.
+
 XMM-Newton Users Handbook (table of count rates that avoid deteriorated response due to photon
 pile-up), the Swift XRT's photon counting mode, and a tenth of a count per ACIS frame of 3.2 s.
 """
@@ -80,6 +82,7 @@ class _Image(Logged):
     product: Product
     target: Path
     log: TextIO
+    bands: Mapping[tuple[float, float], Path]
 
     def place(self, kind: str, suffix: str = "fits") -> Path:
         return self.target / replace(self.product, kind=kind, suffix=suffix).name
@@ -97,8 +100,8 @@ def make_sources(task: Task, sources: Mapping[str, Path], target: Path, log: Tex
     """
     parameters = read_sources(task)
     told = []
-    for path, product in _chosen(task, sources, parameters):
-        image = _Image(task, path, product, target, log)
+    for path, product, bands in _chosen(task, sources, parameters):
+        image = _Image(task, path, product, target, log, bands)
         told.append(_tell(product) | (_search(image, parameters) if parameters.search else _REFUSED))
     if not parameters.search:
         print("no sources are looked for: sources.search is 'none'", file=log)
@@ -116,8 +119,10 @@ def _tell(product: Product) -> dict[str, object]:
     return {"instrument": product.instrument, "exposure": product.exposure, "band": band}
 
 
-def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParameters) -> Iterator[tuple[Path, Product]]:
-    """The image of the band to search, of every exposure."""
+def _chosen(
+    task: Task, sources: Mapping[str, Path], parameters: SourcesParameters
+) -> Iterator[tuple[Path, Product, Mapping[tuple[float, float], Path]]]:
+    """The image of the band to search, of every exposure, and those of all its bands."""
 
     def of(item: tuple[Path, Product]) -> tuple[str, str]:
         return item[1].instrument, item[1].exposure
@@ -142,7 +147,8 @@ def _chosen(task: Task, sources: Mapping[str, Path], parameters: SourcesParamete
                 f"{task.mission} {task.obs_id} has no images of {band_text(wanted)} to look for sources in",
                 remedy=f"in params/{task.mission}.toml, [sources]: choose band from {there}, or add it to [images]",
             )
-        yield bands.get(wanted, bands[min(bands)])
+        path, product = bands.get(wanted, bands[min(bands)])
+        yield path, product, {band: one for band, (one, _) in bands.items()}
 
 
 def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
@@ -159,6 +165,8 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             regions=_left_out(image, header, wcs, parameters.regions) if parameters.regions else None,
             wcs=wcs,
             most_rate=_most_rate(image, header),
+            all_counts=_all_counts(image, counts.shape),
+            realisations=parameters.realisations,
             workers=1,
         )
     except NotPossible as problem:
@@ -168,7 +176,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} on average; "
+        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} on average{_how(found)}; "
         f"point spread function: {psf.facts.source}"
     )
     return {
@@ -176,10 +184,20 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
         "reason": "",
         "sources": len(found),
         "expected_false": float(f"{found.expected_false:.4g}"),
+        "simulated": found.simulated,
+        "parts": len(found.parts["id"]),
         "log_p": float(f"{found.log_p:.6g}"),
         "scales": [round(scale, 4) for scale in found.scales],
         "psf": psf.facts.source,
     }
+
+
+def _how(found: SourceList) -> str:
+    """What an image with extended light took, and what it holds."""
+    if not found.simulated:
+        return ""
+    structure = f"; {len(found.parts['id'])} structures in extended light are listed as its parts"
+    return f" ({found.simulated} made fields with its extended light were searched for that){structure}"
 
 
 def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
@@ -191,6 +209,18 @@ def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.nda
 def _most_rate(image: _Image, header: fits.Header) -> float:
     rates = _PILE_UP.get((image.task.mission, image.product.instrument), {"": math.inf})
     return rates.get(card_text(header, "SUBMODE"), rates[""])
+
+
+def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
+    """Counts at all energies of which there are images: bands that overlap no other, the lowest first."""
+    if (image.task.mission, image.product.instrument) not in _PILE_UP:
+        return None
+    total, above = np.zeros(shape), -math.inf
+    for lo, hi in sorted(image.bands, key=lambda band: (band[1], -band[0])):
+        counts = fits.getdata(image.bands[lo, hi]) if lo >= above else None
+        if counts is not None and counts.shape == shape:
+            total, above = total + counts, hi
+    return total
 
 
 def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:

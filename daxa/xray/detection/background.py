@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
 from daxa.xray.detection.light import Light, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
 from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
@@ -28,8 +29,11 @@ _CELLS_PER_SIGMA = 4.0
 _COMPACT = 5
 """Scales, of the finest, at which a source beside extended light is no part of it."""
 
-_CAP = 2.0
-"""Extended light that is brighter than so many backgrounds is a source, and the rest of it lies under that source."""
+_LARGE = 3.0
+"""Marks of sources that run together over a circle of so many largest scales are extended light."""
+
+_FAR = 3.0
+"""Light that is no point reaches beyond so many of the point spread function's 80 % radii."""
 
 _ROUNDS = 4
 _MASKED = math.log(1e-6)
@@ -57,14 +61,18 @@ class Background:
     smooth
         Counts of what varies slowly, float32, shape (ny, nx).
     whole
-        The same with extended light, up to twice the smooth part.
+        The same with extended light.
     lights
-        The components of extended light; pixels of the image.
+        The round components of extended light; pixels of the image.
+    parts
+        int32, shape (ny, nx): the number of the piece of extended light, of any shape, that a
+        pixel belongs to; 0 outside.
     """
 
     smooth: np.ndarray
     whole: np.ndarray
     lights: tuple[Light, ...]
+    parts: np.ndarray
 
 
 def estimate_background(
@@ -148,26 +156,47 @@ def estimate_components(
 
     def enlarged(left: np.ndarray, used: np.ndarray) -> np.ndarray:
         rate = _rate(left * used, coarse_exposure * used, share, sigma)
-        return (rate if size == 1 else enlarge(rate, size, counts.shape)) * exposure
+        return ((rate if size == 1 else enlarge(rate, size, counts.shape)) * exposure).astype(np.float32)
 
-    alone = enlarged(coarse_counts, kept)
-    if not lights:
-        return Background(alone, alone, ())
+    alone = smooth(coarse_counts * kept, coarse_exposure * kept)
     light = light_image(lights, shape) * coarse_exposure
-    beside = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
-    whole = enlarged(coarse_counts - light, beside)
-    if (whole < _LEAST_DARK * alone).sum() > _MOST_LIT * (exposure > 0).sum():
+    base, dark = alone, kept
+    if lights:
+        dark = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
+        base = smooth((coarse_counts - light) * dark, coarse_exposure * dark)
+    if (base < _LEAST_DARK * alone).sum() > _MOST_LIT * seen.sum():
         # Light fills the field: what of it is background cannot be told, and smoothing is all there is.
-        return Background(alone, alone, ())
-    lights = tuple(
-        replace(one, x=(one.x + 0.5) * size - 0.5, y=(one.y + 0.5) * size - 0.5, core=one.core * size) for one in lights
+        base, dark, light, lights = alone, kept, 0.0 * light, ()
+    marked = ~kept if not lights else sources(base)
+    parts = large_parts(marked & seen, _LARGE * wavelets[-1].scale)
+    parts = spread_out(coarse_counts, base, parts, max(_FAR * psf_radius / size, 0.5 * sigma))
+    if not lights and not parts.any():
+        smoothed = enlarged(coarse_counts, kept)
+        return Background(smoothed, smoothed, (), np.zeros(counts.shape, np.int32))
+    beside = seen & ~(marked & (parts == 0))
+    whole = adapted(coarse_counts, base + light, beside, compact, sigma=sigma, least=2.0 * psf_radius / size)
+    smoothed = _pixels(base, coarse_exposure, size, exposure)
+    return Background(
+        smoothed,
+        np.maximum(smoothed, _pixels(whole, coarse_exposure, size, exposure)),
+        tuple(
+            replace(one, x=(one.x + 0.5) * size - 0.5, y=(one.y + 0.5) * size - 0.5, core=one.core * size)
+            for one in lights
+        ),
+        _repeated(parts, size, counts.shape),
     )
-    whole = np.maximum(whole, 0.0)
-    light = light_image(lights, counts.shape) * exposure
-    lit = np.minimum(light, _CAP * whole)
-    # Under a source that is left out the background is no less than smoothing alone makes it.
-    lit = np.where(light > lit, np.maximum(lit, alone - whole), lit).astype(np.float32)
-    return Background(whole, whole + lit, lights)
+
+
+def _pixels(model: np.ndarray, coarse_exposure: np.ndarray, size: int, exposure: np.ndarray) -> np.ndarray:
+    """A model of binned pixels in those of the image."""
+    if size == 1:
+        return model.astype(np.float32)
+    rate = np.divide(model, coarse_exposure, out=np.zeros_like(model), where=coarse_exposure > 0)
+    return (enlarge(rate, size, exposure.shape) * exposure).astype(np.float32)
+
+
+def _repeated(parts: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarray:
+    return np.repeat(np.repeat(parts, size, axis=0), size, axis=1)[: shape[0], : shape[1]].astype(np.int32)
 
 
 def _kept_beside(counts, exposure, light, smooth, sources) -> np.ndarray:

@@ -7,6 +7,7 @@ of the mission is then fitted to each, which gives position, counts and extent.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,19 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.wcs import WCS
 from scipy.ndimage import binary_erosion
-from scipy.special import betainc, erf, pdtrc
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.detection.background import enlarge, estimate_components
+from daxa.xray.detection.bodies import Bodies, find_bodies
+from daxa.xray.detection.diffuse import filled
 from daxa.xray.detection.falserate import chance_for, expected_false
-from daxa.xray.detection.hidden import HIDDEN, Hidden, find_hidden, fit_hidden, hidden_shares
-from daxa.xray.detection.light import Light
-from daxa.xray.detection.peaks import Peaks, find_peaks, merge_peaks
+from daxa.xray.detection.hidden import Hidden, find_hidden
+from daxa.xray.detection.measure import Columns, measured
+from daxa.xray.detection.peaks import find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
-from daxa.xray.detection.quality import circle_radius, judge
+from daxa.xray.detection.psffit import Scene
+from daxa.xray.detection.quality import PileUp
 from daxa.xray.detection.sources import SourceList, make_table
-from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.detection.vetoes import cleared
+from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
 from daxa.xray.lists.frames import frame_of
 from daxa.xray.lists.regions import region_mask
 
@@ -42,17 +45,11 @@ _CORE = 0.7
 _SMOOTH = 3.0
 """Smoothing of the background, in largest scales."""
 
-_HOT = 1e-6
-"""Chance of so many of the counts in one pixel below which it is a hot pixel."""
+_LIT = 0.1
+"""Extended light that is brighter than this share of the background may make false sources."""
 
-_CROWDED = 1e-4
-"""Chance of the counts around a peak below which they are taken for its background."""
-
-_SECTORS = 8
-_LIKELIHOOD = 6.0
-"""Least likelihood beside a brighter source, and of an extent."""
-
-_LARGEST_STAMP = 60.0
+REALISATIONS = 4
+"""Made fields from which the number of false sources is counted in an image with extended light."""
 
 
 def default_scales(psf: Psf) -> tuple[float, ...]:
@@ -85,6 +82,8 @@ def find_sources(
     regions: np.ndarray | Sequence | None = None,
     wcs: WCS | None = None,
     most_rate: float = math.inf,
+    all_counts: np.ndarray | None = None,
+    realisations: int = REALISATIONS,
     workers: int = 2,
 ) -> SourceList:
     """Find and measure the sources of an image.
@@ -110,7 +109,13 @@ def find_sources(
         World coordinates, for positions on the sky and for regions on the sky.
     most_rate
         Rate of a source on the detector, count/s, above which photons coincide in a frame
-        and the source is marked (``PILEUP``).
+        and the source is marked (``PILEUP``); at all energies.
+    all_counts
+        Counts of all energies, same shape, where the image holds a band: rates are compared with
+        `most_rate` by what the band holds of the counts of each source.
+    realisations
+        Made fields from which the number of false sources within extended light is counted; each
+        takes about as long as the search itself.  Only images with such light need them.
     workers
         Threads; the result does not depend on them.
 
@@ -139,32 +144,101 @@ def find_sources(
     counts, seconds = _checked(image, exposure)
     valid = _valid(seconds, regions, wcs)
     counts, seconds = np.where(valid, counts, 0).astype(np.float32), np.where(valid, seconds, 0).astype(np.float32)
-    glow = _Glow((), np.zeros_like(counts))
+    bodies = None
     if background is None:
-        found = estimate_components(
-            counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), workers=workers
-        )
-        background, glow = found.whole, _Glow(found.lights, np.where(valid, found.whole - found.smooth, 0))
+        background, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers))
     elif np.shape(background) != counts.shape:
         raise _shapes_differ("background", np.shape(background), counts.shape)
     background = np.where(valid, background, 0).astype(np.float32)
     first = LADDER.index(wavelets[0].scale)
     log_p = chance_for(false_per_field, background, valid, first)
-    peaks = find_peaks(counts, background, valid, wavelets, log_p, workers=workers)
-    hidden = find_hidden(seconds, psf)
-    peaks = _cleared(merge_peaks(peaks), counts, background, psf, log_p)
-    scene = Scene(counts, seconds, background, psf)
-    columns = _measured(scene, _Beside(hidden, glow), peaks, most_rate)
+    search = _Search(Scene(counts, seconds, background, psf), bodies, find_hidden(seconds, psf), valid, wavelets, log_p)
+    if all_counts is not None and np.shape(all_counts) != counts.shape:
+        raise _shapes_differ("image of all energies", np.shape(all_counts), counts.shape)
+    columns, parts, listed = _found(search, PileUp(most_rate, all_counts), workers)
+    lit = bodies is not None and realisations > 0
     return SourceList(
         make_table(columns, wcs),
-        background,
+        background if bodies is None else _with_structure(search, listed),
         valid,
         tuple(w.scale for w in wavelets),
         log_p,
-        expected_false(log_p, background, valid, first),
+        _simulated(search, realisations, workers) if lit else expected_false(log_p, background, valid, first),
         _frame(wcs),
         _side(wcs),
+        make_table(parts, wcs),
+        realisations if lit else 0,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """An image, what is expected without sources, and how sources are looked for."""
+
+    scene: Scene
+    bodies: Bodies | None
+    hidden: Hidden
+    valid: np.ndarray
+    wavelets: tuple[Wavelet, ...]
+    log_p: float
+
+
+def _expected(
+    counts: np.ndarray, seconds: np.ndarray, valid: np.ndarray, search: tuple[tuple[Wavelet, ...], Psf, int]
+) -> tuple[np.ndarray, Bodies | None]:
+    """What is expected without sources, and the extended light in it, if there is any."""
+    wavelets, psf, workers = search
+    found = estimate_components(
+        counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), workers=workers
+    )
+    if found.whole is found.smooth:
+        return found.whole, None
+    bodies = find_bodies(counts, found, valid, wavelets, workers=workers)
+    return found.whole, bodies if len(bodies.peaks) else None
+
+
+def _found(
+    search: _Search, pile_up: PileUp, workers: int, within: np.ndarray | None = None
+) -> tuple[Columns, Columns, np.ndarray]:
+    """The columns of the sources and of the parts of extended light, and the listed ones' counts; in some pixels."""
+    scene, log_p = search.scene, search.log_p
+    there = search.valid if within is None else search.valid & within
+    peaks = find_peaks(scene.counts, scene.background, there, search.wavelets, log_p, workers=workers)
+    peaks = cleared(merge_peaks(peaks), scene.counts, scene.background, scene.psf, log_p)
+    return measured(scene, search.hidden, search.bodies, peaks, pile_up)
+
+
+def _with_structure(search: _Search, listed: np.ndarray) -> np.ndarray:
+    """What is expected without the sources that are listed: extended light with its structure."""
+    scene, least = search.scene, search.scene.psf.radius(0.5)
+    left = scene.counts - listed
+    sigma = _SMOOTH * search.wavelets[-1].scale
+    return filled(left, scene.background, search.bodies.number > 0, sigma, least).astype(np.float32)
+
+
+def _simulated(search: _Search, fields: int, workers: int) -> float:
+    """Sources in a field of light and background alone, on average.
+
+    Where there is light they are counted in made fields, elsewhere the calibration of dark fields
+    holds.  The seed follows from the data, so that the number does.
+    """
+    scene, valid = search.scene, search.valid
+    lit = (search.bodies.light > _LIT * (scene.background - search.bodies.light)) & valid
+    digest = hashlib.sha256(scene.counts.tobytes() + scene.exposure.tobytes()).digest()
+    # What gaps do to errors is of no account here.
+    search = replace(search, hidden=Hidden(*np.zeros((2, *lit.shape), bool), np.zeros(lit.shape, np.float32)))
+    rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
+    for _ in range(fields):
+        made = rng.poisson(scene.background).astype(np.float32)
+        below, bodies = _expected(made, scene.exposure, valid, (search.wavelets, scene.psf, workers))
+        again = replace(scene, counts=made, background=np.where(valid, below, 0).astype(np.float32))
+        columns, *_ = _found(replace(search, scene=again, bodies=bodies), PileUp(), workers, lit)
+        x, y = (
+            np.clip(np.rint(columns[axis]).astype(int), 0, n - 1) for axis, n in zip("xy", lit.shape[::-1], strict=True)
+        )
+        number += int((lit[y, x] & ~columns["body"]).sum())
+    rest = expected_false(search.log_p, scene.background, valid & ~lit, LADDER.index(search.wavelets[0].scale))
+    return number / fields + rest
 
 
 def _frame(wcs: WCS | None) -> str:
@@ -214,166 +288,6 @@ def _valid(seconds: np.ndarray, regions, wcs: WCS | None) -> np.ndarray:
     if not valid.any():
         raise NotPossible("masked", "the regions leave nothing of the image", remedy="mask less")
     return valid
-
-
-def _cleared(peaks: Peaks, counts: np.ndarray, background: np.ndarray, psf: Psf, log_p: float) -> Peaks:
-    """Peaks without hot pixels, and without those that are noise of the glow that they stand in."""
-    kept = [
-        row
-        for row in range(len(peaks))
-        if not _is_hot(peaks, row, counts, background, psf) and _stands_out(peaks, row, counts, background, log_p)
-    ]
-    return peaks.take(np.array(kept, dtype=int))
-
-
-def _is_hot(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarray, psf: Psf) -> bool:
-    """Whether one pixel holds more of the counts around it than the point spread function allows."""
-    x, y = round(peaks.x[row]), round(peaks.y[row])
-    around = (slice(max(y - 2, 0), y + 3), slice(max(x - 2, 0), x + 3))
-    stamp = counts[around]
-    total, most = float(stamp.sum()), float(stamp.max(initial=0))
-    if most < 3:
-        return False
-    weights, widths = psf.mixture(psf.angle(x, y))
-    core, box = ((weights * erf(half / (math.sqrt(2.0) * widths)) ** 2).sum() for half in (0.5, 2.5))
-    below = float(background[around].sum())
-    net = max(total - below, 0.0)
-    share = (net * core / box + float(background[around].max())) / max(net + below, 1e-9)
-    return bool(betainc(most, total - most + 1.0, min(share, 1.0)) * stamp.size < _HOT)
-
-
-def _stands_out(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarray, log_p: float) -> bool:
-    """Whether a peak remains unlikely when what surrounds it is taken for background.
-
-    The median of eight sectors of the ring, so that a neighbour does not hide a source.
-    """
-    x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
-    inner, outer = 2.0 * scale, 4.0 * scale + 2.0
-    y0, y1 = max(math.floor(y - outer), 0), math.ceil(y + outer) + 1
-    x0, x1 = max(math.floor(x - outer), 0), math.ceil(x + outer) + 1
-    iy, ix = np.mgrid[y0 : min(y1, counts.shape[0]), x0 : min(x1, counts.shape[1])]
-    radius = np.hypot(ix - x, iy - y)
-    ring = (radius >= inner) & (radius <= outer)
-    number, below = counts[iy[ring], ix[ring]], background[iy[ring], ix[ring]]
-    if not pdtrc(max(float(number.sum()) - 1, 0), float(below.sum())) < _CROWDED:
-        return True
-    sector = np.floor((np.arctan2(iy[ring] - y, ix[ring] - x) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
-    above, under = (np.bincount(sector, part, _SECTORS) for part in (number, below))
-    if not (under > 0).any():
-        return True
-    excess = float(np.median(above[under > 0] / under[under > 0]))
-    wavelet = make_wavelets((scale,))[0]
-    local = np.array([peaks.background[row] * max(excess, 1.0) * wavelet.bin**2])
-    return bool(log_chance(wavelet, peaks.excess[row : row + 1], local, np.array([0.5]))[0] <= log_p)
-
-
-@dataclass(frozen=True, eq=False)
-class _Glow:
-    """Extended light that the background holds: its components, and counts of shape (ny, nx)."""
-
-    lights: tuple[Light, ...]
-    counts: np.ndarray
-
-    def is_at(self, x: float, y: float, scale: float) -> bool:
-        """Whether a peak is the light itself: in its core, and no smaller."""
-        return any(math.hypot(x - one.x, y - one.y) < max(one.core, scale) and scale >= 0.5 * one.core
-                   for one in self.lights)  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Beside:
-    """What a fit must know besides counts and background."""
-
-    hidden: Hidden
-    glow: _Glow
-
-
-def _measured(scene: Scene, beside: _Beside, peaks: Peaks, most_rate: float) -> dict[str, np.ndarray]:
-    """The columns of the list: two rounds of fits, each source with the others as background."""
-    total = scene.background.astype(np.float64)
-    fits: dict[int, Fit] = {}
-    extents: dict[int, float] = {}
-    shown: dict[int, tuple] = {}
-    rest = Scene(scene.counts, scene.exposure, total, scene.psf)
-    for final in (False, True):
-        for row in range(len(peaks)):
-            if row in shown:
-                total[shown[row][0]] -= shown[row][1]
-            own = beside.glow.is_at(peaks.x[row], peaks.y[row], peaks.scale[row])
-            around = replace(rest, background=np.maximum(total - beside.glow.counts, 0)) if own else rest
-            fits[row], extents[row] = _fit(around, beside.hidden, peaks, row, extended=final)
-            place, light = source_image(scene, fits[row], _LARGEST_STAMP)
-            # The light of a cluster is in the background of the others already.
-            shown[row] = place, np.maximum(light - beside.glow.counts[place], 0.0) if own else light
-            total[shown[row][0]] += shown[row][1]
-    likelihood = {row: float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for row, fit in fits.items()}
-    rows = [row for row in fits if likelihood[row] >= _LIKELIHOOD or not _shaded(fits, row, peaks)]
-    kept = [fits[row] for row in rows]
-    columns = _columns(scene, peaks.take(np.array(rows, dtype=int)), kept)
-    columns["quality"] = judge(scene, beside.hidden, kept, most_rate=most_rate)
-    columns["likelihood"] = np.array([likelihood[row] for row in rows], float)
-    columns["extent_likelihood"] = np.array([extents[row] for row in rows], float)
-    return columns
-
-
-def _fit(scene: Scene, hidden: Hidden, peaks: Peaks, row: int, *, extended: bool) -> tuple[Fit, float]:
-    """The fit, and the likelihood of its extent."""
-    x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
-    angle = scene.psf.angle(x, y)
-    reach = float(np.clip(max(scene.psf.radius(0.85, angle), 3.0 * scale), 4.0, _LARGEST_STAMP))
-    stray = float(np.clip(0.75 * scale, 2.0, 8.0))
-    is_hidden = sum(hidden_shares(hidden, scene.psf, x, y)) > HIDDEN
-    if is_hidden:
-        point = fit_hidden(scene, hidden, x, y, reach=reach, stray=stray)
-    else:
-        point = fit_source(scene, x, y, reach=reach, stray=stray)
-    best = point
-    core = scene.psf.radius(0.5, angle)
-    if not extended:
-        return point, 0.0
-    for step in range(12):
-        size = 0.5 * core * 2.0 ** (0.5 * step)
-        if size > 2.0 * max(scale, core):
-            break
-        fit = fit_source(scene, x, y, reach=reach, stray=stray, extent=size, begin=best)
-        if fit.gain > best.gain:
-            best = fit
-        elif step > 1 and fit.gain < best.gain - 2.0:
-            break
-    sure = float(detection_likelihood(best.gain - point.gain, 1))
-    if sure < _LIKELIHOOD:
-        return point, 0.0
-    if is_hidden:
-        best = fit_hidden(scene, hidden, best.x, best.y, reach=reach, stray=stray, extent=best.extent)
-    return best, sure
-
-
-def _shaded(fits: dict[int, Fit], row: int, peaks: Peaks) -> bool:
-    """Whether a brighter source lies so near that it may have made this one."""
-    own = fits[row]
-    return any(
-        other.gain > own.gain
-        and math.hypot(other.x - own.x, other.y - own.y) < 6.0 * max(peaks.scale[k], peaks.scale[row])
-        for k, other in fits.items()
-        if k != row
-    )
-
-
-def _columns(scene: Scene, peaks: Peaks, fits: list[Fit]) -> dict[str, np.ndarray]:
-    columns = {name: np.array([getattr(fit, name) for fit in fits], float) for name in _FITTED}
-    ix, iy = (
-        np.clip(np.rint(columns[axis]).astype(int), 0, n - 1)
-        for axis, n in zip("xy", scene.counts.shape[::-1], strict=True)
-    )
-    return columns | {
-        "scale": peaks.scale,
-        "log_p": peaks.log_p,
-        "background": scene.background[iy, ix].astype(float),
-        "radius": np.array([circle_radius(scene.psf, fit.x, fit.y, fit.extent) for fit in fits], float),
-    }
-
-
-_FITTED = ("x", "y", "x_error", "y_error", "counts", "rate", "rate_low", "rate_high", "extent", "exposure")
 
 
 def sensitivity_map(

@@ -172,6 +172,8 @@ def expected_false(log_p: float, background: np.ndarray, valid: np.ndarray, firs
     >>> round(expected_false(math.log(1e-6), np.ones((512, 512)), np.ones((512, 512), bool), 0), 1)
     0.7
     """
+    if not valid.any():
+        return 0.0
     numbers, centres = _histogram(background, valid)
     return float(numbers @ np.exp(_ratio(centres, log_p, first) + log_p))
 

@@ -66,7 +66,7 @@ def area_share(exposure: np.ndarray) -> np.ndarray | None:
         square = (u - found[0]) ** 2 + (v - found[1]) ** 2
         return found[2] * (1.0 + square * (found[3] + np.sqrt(square) * found[4] + square * found[5]))
 
-    bright = value > np.quantile(value, 0.9)
+    bright = value >= np.quantile(value, 0.9)
     start = [x[bright].mean(), y[bright].mean(), 1.0, -0.6, 0.0, 0.0]
     fitted = least_squares(lambda p: fall(p, x, y) - value, start, loss="soft_l1", f_scale=0.02).x
     if np.median(np.abs(fall(fitted, x, y) / value - 1.0)) > _WORST or not fitted[2] > 0:

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from daxa.xray.detection.wavelet import Response, Wavelet, log_chance, respond, threshold
 
-__all__ = ["Peaks", "find_peaks", "merge_peaks"]
+__all__ = ["Peaks", "find_peaks", "joined", "merge_peaks"]
 
 _REACH = 1.5
 """Peaks within this many scales of each other (the larger one's) belong together."""
@@ -61,6 +61,11 @@ class Peaks:
     def take(self, rows: np.ndarray) -> Peaks:
         """The chosen ones, in that order."""
         return Peaks(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def joined(first: Peaks, second: Peaks) -> Peaks:
+    """Both, one after the other."""
+    return Peaks(*(np.concatenate([getattr(part, field.name) for part in (first, second)]) for field in fields(Peaks)))
 
 
 def find_peaks(

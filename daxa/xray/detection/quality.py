@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntFlag
 
 import numpy as np
@@ -11,7 +13,7 @@ from daxa.xray.detection.hidden import Hidden, hidden_shares
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Fit, Scene, pixel_line, source_image
 
-__all__ = ["CIRCLE", "SourceQuality", "circle_radius", "judge", "quality_words"]
+__all__ = ["CIRCLE", "PileUp", "SourceQuality", "circle_radius", "judge", "quality_words"]
 
 
 class SourceQuality(IntFlag):
@@ -27,6 +29,8 @@ class SourceQuality(IntFlag):
     """Extended light gives more than a tenth of it."""
     PILEUP = 16
     """It is so bright that photons coincide in a frame: its rate is too low."""
+    SUBSTRUCTURE = 32
+    """Extended light with structure of its own: its parts are no sources, but listed beside it."""
 
 
 CIRCLE = 0.9
@@ -86,7 +90,34 @@ def _of_pixels(psf: Psf, x: float, y: float, angle: float) -> float:
     return 0.5 * float(away[order[last]] + away[order[min(last + 1, len(order) - 1)]])
 
 
-def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, most_rate: float) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class PileUp:
+    """From which rate photons coincide.
+
+    Parameters
+    ----------
+    most_rate
+        Rate of a source on the detector, count/s at all energies.
+    counts
+        Counts of all energies, shape (ny, nx): what a band holds of a source's rate follows from
+        them.  None where the image that is searched holds them all.
+    """
+
+    most_rate: float = math.inf
+    counts: np.ndarray | None = None
+
+    def share(self, counts: np.ndarray, x: float, y: float, radius: float) -> float:
+        """Share of all counts about a place that an image holds."""
+        if self.counts is None:
+            return 1.0
+        rows, columns = (slice(max(math.floor(at - radius), 0), max(math.ceil(at + radius) + 1, 0)) for at in (y, x))
+        iy, ix = np.ogrid[: counts.shape[0], : counts.shape[1]]
+        within = np.hypot(ix[:, columns] - x, iy[rows] - y) <= radius
+        own, every = (float(image[rows, columns][within].sum()) for image in (counts, self.counts))
+        return min(own / every, 1.0) if every > 0 < own else 1.0
+
+
+def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, pile_up: PileUp) -> np.ndarray:
     """The marks of each source of an image.
 
     Parameters
@@ -97,8 +128,8 @@ def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, most_rate: float
         What of the image saw nothing.
     fits
         The sources, those of neighbours among them.
-    most_rate
-        Rate (count/s on the detector) above which photons coincide.
+    pile_up
+        From which rate photons coincide.
 
     Returns
     -------
@@ -118,7 +149,8 @@ def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, most_rate: float
         marks[index] |= SourceQuality.BLEND if sum(part for wide, part in others if not wide) > _MUCH * own else 0
         wide = sum(part for wide, part in others if wide)
         marks[index] |= SourceQuality.EXTENDED_NEIGHBOUR if wide > _MUCH * own else 0
-        marks[index] |= SourceQuality.PILEUP if fit.rate * fit.exposure > most_rate * most else 0
+        share = pile_up.share(scene.counts, fit.x, fit.y, radius)
+        marks[index] |= SourceQuality.PILEUP if fit.rate * fit.exposure > pile_up.most_rate * share * most else 0
     return marks
 
 

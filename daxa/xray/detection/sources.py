@@ -19,6 +19,7 @@ from daxa.xray.lists.frames import to_icrs
 
 __all__ = [
     "COLUMNS",
+    "PART_COLUMNS",
     "SourceList",
     "make_table",
     "write_sources",
@@ -46,15 +47,21 @@ COLUMNS = MappingProxyType(
         "background": ("ct/pix", "background"),
         "exposure": ("s", "exposure, mean over the PSF"),
         "radius": ("pix", "circle: 90 % of a point source's light, or the extent"),
-        "quality": ("", "1 gap, 2 edge, 4 blend, 8 extended neighbour, 16 pile-up"),
+        "quality": ("", "1 gap, 2 edge, 4 blend, 8 near extended, 16 pile-up, 32 structure"),
+        "parts": ("", "structures of this extended source that are listed as its parts"),
     }
 )
 """Column of a source list to its unit and meaning."""
 
+PART_COLUMNS = MappingProxyType(
+    {name: told for name, told in COLUMNS.items() if name != "parts"} | {"parent": ("", "id of the extended source")}
+)
+"""Column of the list of parts of extended sources to its unit and meaning."""
+
 _DIGITS = 6
 """Significant digits that are kept: what lies behind them depends on the processor, not on the data."""
 
-_WHOLE = ("id", "quality")
+_WHOLE = ("id", "quality", "parts", "parent")
 """Columns of whole numbers."""
 
 _PIXEL_DIGITS, _SKY_DIGITS = 4, 7
@@ -78,11 +85,18 @@ class SourceList:
     log_p
         ln of the largest chance that a source was allowed.
     expected_false
-        Sources that noise alone makes in such an image, on average.
+        Sources that noise alone makes in such an image, on average; of an image with extended
+        light, in the presence of that light.
     frame
         RADESYS of the positions, lower case, '' without world coordinates.
     pixel_arcsec
         Side of a pixel, arcsec; 0 without world coordinates.
+    parts
+        Column to values, those of `PART_COLUMNS`: structures within extended sources, which are
+        no sources of their own.
+    simulated
+        Made fields from which `expected_false` was counted where there is extended light; 0 where
+        it follows from the calibration of dark fields alone.
     """
 
     table: Mapping[str, np.ndarray]
@@ -93,6 +107,8 @@ class SourceList:
     expected_false: float
     frame: str = ""
     pixel_arcsec: float = 0.0
+    parts: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    simulated: int = 0
 
     def __len__(self) -> int:
         return len(self.table["id"])
@@ -122,21 +138,23 @@ def make_table(columns: Mapping[str, np.ndarray], wcs: WCS | None) -> Mapping[st
     Returns
     -------
     Mapping
-        Column to values as in `COLUMNS`; pixels count from 1.
+        Column to values as in `COLUMNS`, or `PART_COLUMNS` where there are parents; pixels count from 1.
     """
     values = {"id": np.arange(1, len(columns["x"]) + 1, dtype=np.int32), **columns}
-    values["quality"] = np.asarray(values["quality"], dtype=np.int32)
+    for name in set(_WHOLE) & set(values):
+        values[name] = np.asarray(values[name], dtype=np.int32)
     if wcs is not None:
         ra, dec = to_icrs(wcs, values["x"], values["y"]) if len(values["x"]) else (np.empty(0), np.empty(0))
         side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
         values |= {"ra": np.round(ra, _SKY_DIGITS), "dec": np.round(dec, _SKY_DIGITS)}
         values["position_error"] = side * np.hypot(values["x_error"], values["y_error"]) / np.sqrt(2.0)
-    for name in set(values) - {"id", "ra", "dec", "x", "y", "quality"}:
+    for name in set(values) - {"ra", "dec", "x", "y", *_WHOLE}:
         values[name] = _rounded(values[name])
     for name in ("x", "y"):
         # Pixels count from 1 in files and tables, as in FITS and DS9.
         values[name] = np.round(np.asarray(values[name]) + 1.0, _PIXEL_DIGITS)
-    return MappingProxyType({name: values[name] for name in COLUMNS if name in values})
+    known = PART_COLUMNS if "parent" in values else COLUMNS
+    return MappingProxyType({name: values[name] for name in known if name in values})
 
 
 def write_sources(path: Path, sources: SourceList, header: fits.Header | None = None) -> None:
@@ -191,14 +209,7 @@ _COPIED = ("TELESCOP", "INSTRUME", "FILTER", "OBS_ID", "EXPIDSTR", "OBJECT", "RA
 def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     import io
 
-    columns = []
-    for name, values in sources.table.items():
-        unit, _ = COLUMNS[name]
-        kind = "J" if name in _WHOLE else "D"
-        columns.append(fits.Column(name=name.upper(), format=kind, unit=unit or None, array=values))
-    table = fits.BinTableHDU.from_columns(columns, name="SOURCES")
-    for number, name in enumerate(sources.table, start=1):
-        table.header[f"TCOMM{number}"] = COLUMNS[name][1]
+    table = _table_hdu(sources.table, COLUMNS, "SOURCES")
     for keyword in _COPIED:
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
@@ -210,11 +221,27 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     table.header["DETMETH"] = ("MEXHAT", "Mexican-hat wavelets, PSF fitted")
     table.header["LOGP"] = (float(_rounded(sources.log_p)), "ln of the largest chance of a source")
     table.header["FALSEEXP"] = (float(_rounded(sources.expected_false)), "false sources expected")
+    table.header["FALSESIM"] = (sources.simulated, "made fields with extended light; 0: none")
     for number, scale in enumerate(sources.scales, start=1):
         table.header[f"SCALE{number}"] = (float(_rounded(scale)), "[pix] scale of a wavelet")
     stream = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(stream)
+    extensions = [table]
+    if sources.parts and len(sources.parts["id"]):
+        extensions.append(_table_hdu(sources.parts, PART_COLUMNS, "PARTS"))
+    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(stream)
     return stream.getvalue()
+
+
+def _table_hdu(table: Mapping[str, np.ndarray], told: Mapping[str, tuple[str, str]], name: str) -> fits.BinTableHDU:
+    columns = [
+        fits.Column(name=column.upper(), format="J" if column in _WHOLE else "D", unit=told[column][0] or None,
+                    array=values)
+        for column, values in table.items()
+    ]  # fmt: skip
+    hdu = fits.BinTableHDU.from_columns(columns, name=name)
+    for number, column in enumerate(table, start=1):
+        hdu.header[f"TCOMM{number}"] = told[column][1]
+    return hdu
 
 
 def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
@@ -225,7 +252,7 @@ def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
         for name in sources.table
     ]
     facts = {"frame": sources.frame, "log_p": repr(float(_rounded(sources.log_p))), "scales": repr(sources.scales)}
-    facts["expected_false"] = repr(float(_rounded(sources.expected_false)))
+    facts |= {"expected_false": repr(float(_rounded(sources.expected_false))), "simulated": repr(sources.simulated)}
     schema = pa.schema(fields, metadata={f"daxa.{name}": value for name, value in facts.items()})
     table = pa.table([pa.array(values) for values in sources.table.values()], schema=schema)
     return parquet_bytes(table)

@@ -1,0 +1,134 @@
+"""Extended light as sources: one body for each piece of it, and what within it is no source of its own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from daxa.xray.detection.background import Background
+from daxa.xray.detection.light import light_image
+from daxa.xray.detection.peaks import Peaks
+from daxa.xray.detection.wavelet import Wavelet, log_chance, respond
+
+__all__ = ["Bodies", "find_bodies", "is_part"]
+
+_SURE = 15.0
+"""Likelihood from which a point within extended light is a source of its own."""
+
+_BRIGHTEST = 3.0
+_LIT = 1.0
+"""Extended light that is brighter than so many backgrounds shows its own structure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """Pieces of extended light.
+
+    Parameters
+    ----------
+    peaks
+        One for each, where its light is brightest.
+    number
+        int32, shape (ny, nx): the body (from 1) whose light outshines the background there, or 0.
+    light
+        Counts of all bodies, shape (ny, nx).
+    own
+        The body (from 1) that the light of a pixel belongs to, or 0, int32.
+    """
+
+    peaks: Peaks
+    number: np.ndarray
+    light: np.ndarray
+    own: np.ndarray
+
+    def light_of(self, body: int) -> np.ndarray:
+        """Counts of one body (from 0), shape (ny, nx)."""
+        return np.where(self.own == body + 1, self.light, 0.0)
+
+
+def find_bodies(
+    counts: np.ndarray, found: Background, valid: np.ndarray, wavelets: tuple[Wavelet, ...], *, workers: int
+) -> Bodies:
+    """The bodies of an image.
+
+    Parameters
+    ----------
+    counts
+        Shape (ny, nx).
+    found
+        Background and extended light of the image.
+    valid
+        Pixels in which sources are looked for.
+    wavelets
+        The scales of the search.
+    workers
+        Threads; the result does not depend on them.
+    """
+    light = np.where(valid, found.whole - found.smooth, 0.0).astype(np.float32)
+    own = np.zeros(counts.shape, np.int32)
+    centres: list[tuple[float, float, float]] = []
+    smoothed = gaussian_filter(light, _BRIGHTEST, mode="constant") if found.parts.any() else light
+    for part in range(1, int(found.parts.max(initial=0)) + 1):
+        rows, columns = np.nonzero((found.parts == part) & valid)
+        if not len(rows) or not light[rows, columns].any():
+            continue
+        brightest, here = int(smoothed[rows, columns].argmax()), smoothed[rows, columns]
+        centres.append((columns[brightest], rows[brightest], math.sqrt((here > 0.5 * here.max()).sum() / math.pi)))
+        own[rows, columns] = len(centres)
+    ny, nx = counts.shape
+    for one in found.lights:
+        column, row = round(one.x), round(one.y)
+        inside = 0 <= column < nx and 0 <= row < ny and valid[row, column]
+        if inside and own[row, column] == 0:
+            centres.append((one.x, one.y, one.core))
+            mine = light_image((one,), counts.shape) > 0.5 * light_image(found.lights, counts.shape)
+            own[(own == 0) & mine & (light > 0)] = len(centres)
+    number = np.where((light > _LIT * found.smooth) & valid, own, 0)
+    return Bodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own)
+
+
+def _peaks(counts, smooth, centres, wavelets: tuple[Wavelet, ...], workers: int) -> Peaks:
+    """The bodies as peaks of the wavelet that comes closest to their size."""
+    columns: dict[str, list[float]] = {name: [] for name in ("x", "y", "scale", "excess", "background", "log_p")}
+    chosen = [min(wavelets, key=lambda w, size=size: abs(math.log(w.scale / max(size, 0.5)))) for *_, size in centres]
+    responses = {
+        part.wavelet.scale: part
+        for part in respond(counts, smooth, tuple(w for w in wavelets if w in chosen), workers=workers)
+    }  # fmt: skip
+    for (x, y, _), wavelet in zip(centres, chosen, strict=True):
+        response = responses[wavelet.scale]
+        iy, ix = (
+            np.array([int(np.clip(at // wavelet.bin, 0, n - 1))])
+            for at, n in zip((y, x), response.excess.shape, strict=True)
+        )
+        local = response.local(iy, ix)
+        values = (x, y, wavelet.scale, float(response.excess[iy, ix][0]), float(local[0]) / wavelet.bin**2)
+        chance = float(log_chance(wavelet, response.excess[iy, ix].astype(float), local, np.array([0.5]))[0])
+        for name, value in zip(columns, (*values, chance), strict=True):
+            columns[name].append(value)
+    return Peaks(**{name: np.array(values, float) for name, values in columns.items()})
+
+
+def is_part(bodies: Bodies, x: float, y: float, extent: float, likelihood: float) -> int:
+    """The body (from 1) that a source is a part of, 0 if it is a source of its own.
+
+    Parameters
+    ----------
+    bodies
+        Of the image.
+    x, y, extent
+        The source, pixels from 0.
+    likelihood
+        Of the source.
+
+    Notes
+    -----
+    What is brighter than smooth light, within it, and extended, or a point that is not certain,
+    is structure of the light.
+    """
+    ny, nx = bodies.number.shape
+    body = int(bodies.number[int(np.clip(round(y), 0, ny - 1)), int(np.clip(round(x), 0, nx - 1))])
+    return 0 if extent == 0 and likelihood >= _SURE else body

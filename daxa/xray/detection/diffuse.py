@@ -1,0 +1,158 @@
+"""Light of any shape that fills more of an image than sources do: nebulae, clusters beyond their models, wings.
+
+What wavelets mark as sources is such light where the marks run together over an area far
+larger than their largest scale.  There the model of what lies between the compact sources
+is corrected by what the counts say, over ever smaller distances, wherever the difference
+is certain; what is not certain stays as it was, so that the noise of the counts does not
+become the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, label
+
+__all__ = ["adapted", "filled", "large_parts", "spread_out"]
+
+_SURE, _SLOPE = 4.0, 2.0
+"""Standard deviations at which a correction begins, and over which it comes to be full."""
+
+_COUNTS = 50.0
+"""Counts under the smoothing kernel without which no correction is made: it is uncertain by a seventh."""
+
+_BRIGHTEST, _SHARE = 3.0, 0.2
+"""Width, pixels, of the smoothing in which the brightest place is looked for; share of light that is far from it."""
+
+_FINER = 2.0**-0.5
+_LEAST_SIGMA = 6.0
+_AGAIN = 3
+"""Further corrections with the smallest width: the model becomes as peaked as the counts are."""
+
+
+def large_parts(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The connected parts of a mask that cover more than a circle of this radius.
+
+    Parameters
+    ----------
+    mask
+        bool, shape (ny, nx).
+    radius
+        Pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        int, same shape: 0 outside, and the number of the part within.
+
+    Examples
+    --------
+    >>> mask = np.zeros((40, 40), bool)
+    >>> mask[2:5, 2:5] = mask[10:30, 10:30] = True
+    >>> np.unique(large_parts(mask, 8.0), return_counts=True)[1].tolist()
+    [1200, 400]
+    """
+    parts, number = label(mask)
+    large = np.bincount(parts.ravel(), minlength=number + 1) > np.pi * radius**2
+    large[0] = False
+    return np.where(large, np.cumsum(large), 0)[parts]
+
+
+def spread_out(counts: np.ndarray, model: np.ndarray, parts: np.ndarray, far: float) -> np.ndarray:
+    """The parts whose light reaches far from its brightest place, as that of no point source does.
+
+    Parameters
+    ----------
+    counts, model
+        Counts, and those that are expected without the light, shape (ny, nx).
+    parts
+        As `large_parts` gives them.
+    far
+        Pixels beyond which a fifth of the light must lie.
+
+    Returns
+    -------
+    numpy.ndarray
+        int, same shape, numbered anew.
+    """
+    kept = [0]
+    smoothed = gaussian_filter(counts - model, _BRIGHTEST, mode="constant") if parts.any() else counts
+    for number in range(1, int(parts.max(initial=0)) + 1):
+        rows, columns = np.nonzero(parts == number)
+        brightest = int(smoothed[rows, columns].argmax())
+        excess = counts[rows, columns] - model[rows, columns]
+        away = np.hypot(columns - columns[brightest], rows - rows[brightest])
+        kept.append(int(excess[away > far].sum() > _SHARE * excess.sum() > 0))
+    numbers = np.array(kept)
+    numbers[numbers > 0] = np.arange(1, (numbers > 0).sum() + 1)
+    return numbers[parts]
+
+
+def adapted(
+    counts: np.ndarray,
+    model: np.ndarray,
+    kept: np.ndarray,
+    compact: Callable[[np.ndarray], np.ndarray],
+    *,
+    sigma: float,
+    least: float,
+) -> np.ndarray:
+    """A model of what lies between the sources, corrected where the counts contradict it.
+
+    Parameters
+    ----------
+    counts, model
+        Counts, and those that are expected, shape (ny, nx).
+    kept
+        Pixels that are exposed and belong to no source beside the light, bool.
+    compact
+        From a model to the pixels of compact sources above it, bool.
+    sigma, least
+        Widths, pixels, of the smoothing with which the correction begins and ends.
+
+    Returns
+    -------
+    numpy.ndarray
+        The corrected model, same shape.
+    """
+    model = np.maximum(model, 1e-9)
+    least = max(least, _LEAST_SIGMA)
+    # What is compact shows only above the light itself: at first nothing is left out.
+    first = _corrected(counts, model, kept, sigma, least)
+    return _corrected(counts, model, kept & ~compact(first), sigma, least)
+
+
+def _corrected(counts: np.ndarray, model: np.ndarray, used: np.ndarray, sigma: float, least: float) -> np.ndarray:
+    width, again = max(_FINER * sigma, least), _AGAIN
+    while True:
+        above, below = (
+            gaussian_filter(np.where(used, part, 0.0), width, mode="constant", truncate=4.0) for part in (counts, model)
+        )
+        area = 4.0 * np.pi * width**2
+        noise = np.sqrt(np.maximum(below, 1e-12) / area)
+        sure = np.clip((np.abs(above - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
+        sure *= np.maximum(above, below) * area > _COUNTS
+        model = model * (1.0 + sure * (above / np.maximum(below, 1e-12) - 1.0))
+        again -= width <= least
+        if again < 0:
+            return np.maximum(model, 0.0)
+        width = max(_FINER * width, least)
+
+
+def filled(counts: np.ndarray, model: np.ndarray, within: np.ndarray, sigma: float, least: float) -> np.ndarray:
+    """A model that holds all counts of some pixels: extended light with its structure.
+
+    Parameters
+    ----------
+    counts
+        Counts without the sources that are listed, shape (ny, nx).
+    model
+        Expected counts of smooth light.
+    within
+        Pixels of extended light, bool.
+    sigma, least
+        As for `adapted`.
+    """
+    start = np.maximum(model, 1e-9)
+    return np.where(within, _corrected(counts, start, model > 0, sigma, max(least, 2.0)), model)

@@ -1,0 +1,171 @@
+"""Sources measured: fits of the point spread function and of extents, each source beside all others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from daxa.xray.detection.bodies import Bodies, is_part
+from daxa.xray.detection.hidden import HIDDEN, Hidden, fit_hidden, hidden_shares
+from daxa.xray.detection.peaks import Peaks, joined
+from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
+from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge
+
+__all__ = ["Columns", "measured"]
+
+Columns = dict[str, np.ndarray]
+
+LIKELIHOOD = 6.0
+"""Least likelihood beside a brighter source, and of an extent."""
+
+_LARGEST_STAMP = 60.0
+
+
+def measured(
+    scene: Scene, hidden: Hidden, bodies: Bodies | None, peaks: Peaks, pile_up: PileUp
+) -> tuple[Columns, Columns, np.ndarray]:
+    """Fit every peak of an image.
+
+    Parameters
+    ----------
+    scene
+        Image, exposure, background with extended light, and point spread function.
+    hidden
+        What of the image saw nothing.
+    bodies
+        Its extended light, if there is any.
+    peaks
+        The least likely first.
+    pile_up
+        From which rate photons coincide.
+
+    Returns
+    -------
+    tuple
+        The columns of the sources, bodies among them, those of what is a part of a body, and the
+        counts of the sources that are no bodies, shape (ny, nx).
+    """
+    number = len(bodies.peaks) if bodies is not None else 0
+    peaks = joined(bodies.peaks, peaks) if number else peaks
+    fits, extents = _fitted(scene, hidden, bodies, peaks, number)
+    likelihood = [float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for fit in fits]
+    parent, kept = np.zeros(len(peaks), int), []
+    for row, fit in enumerate(fits):
+        if row < number or likelihood[row] >= LIKELIHOOD or not _shaded(fits, row, peaks):
+            kept.append(row)
+        if row >= number > 0:
+            parent[row] = is_part(bodies, fit.x, fit.y, fit.extent, likelihood[row])
+    rows = sorted((row for row in kept if not parent[row]), key=lambda row: peaks.log_p[row])
+    parts = [row for row in kept if parent[row]]
+    told = []
+    for chosen in (rows, parts):
+        columns = _columns(scene, peaks.take(np.array(chosen, dtype=int)), [fits[row] for row in chosen])
+        columns["quality"] = judge(scene, hidden, [fits[row] for row in chosen], pile_up=pile_up)
+        columns["likelihood"] = np.array([likelihood[row] for row in chosen], float)
+        columns["extent_likelihood"] = np.array([extents[row] for row in chosen], float)
+        told.append(columns)
+    sources, structure = told
+    places = {row: place for place, row in enumerate(rows)}
+    sources["body"] = np.array([row < number for row in rows], bool)
+    if number:
+        # A body stands in the background without its own light.
+        ix, iy = (np.clip(np.rint(sources[axis]).astype(int), 0, n - 1)
+                  for axis, n in zip("xy", scene.counts.shape[::-1], strict=True))  # fmt: skip
+        sources["background"] -= np.where(sources["body"], bodies.light[iy, ix], 0.0)
+    sources["parts"] = np.array([(parent[parts] == row + 1).sum() if row < number else 0 for row in rows], np.int32)
+    sources["quality"][sources["parts"] > 0] |= SourceQuality.SUBSTRUCTURE
+    structure["parent"] = np.array([places[parent[row] - 1] + 1 for row in parts], np.int32)
+    listed = np.zeros(scene.counts.shape, np.float32)
+    for row in rows if number else ():
+        if row >= number:
+            place, light = source_image(scene, fits[row], _LARGEST_STAMP)
+            listed[place] += light
+    return sources, structure, listed
+
+
+def _fitted(
+    scene: Scene, hidden: Hidden, bodies: Bodies | None, peaks: Peaks, number: int
+) -> tuple[list[Fit], list[float]]:
+    """Fits, and the likelihoods of their extents: two rounds, each source with the others as background."""
+    total = scene.background.astype(np.float64)
+    rest = Scene(scene.counts, scene.exposure, total, scene.psf)
+    fits: dict[int, Fit] = {}
+    extents: dict[int, float] = {}
+    shown: dict[int, tuple] = {}
+    for final in (False, True):
+        for row in range(len(peaks)):
+            if row in shown:
+                total[shown[row][0]] -= shown[row][1]
+            # The light of a body is in the background of all others already.
+            body = row < number
+            around = replace(rest, background=np.maximum(total - bodies.light_of(row), 0)) if body else rest
+            fits[row], extents[row] = _fit(around, hidden, peaks, row, extended=final, body=body)
+            if not body:
+                shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)
+                total[shown[row][0]] += shown[row][1]
+    return list(fits.values()), list(extents.values())
+
+
+def _fit(scene: Scene, hidden: Hidden, peaks: Peaks, row: int, *, extended: bool, body: bool) -> tuple[Fit, float]:
+    """The fit, and the likelihood of its extent; a body of light has one in any case."""
+    x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
+    angle = scene.psf.angle(x, y)
+    reach = float(np.clip(max(scene.psf.radius(0.85, angle), 3.0 * scale), 4.0, _LARGEST_STAMP))
+    stray = float(np.clip(0.75 * scale, 2.0, 8.0))
+    is_hidden = sum(hidden_shares(hidden, scene.psf, x, y)) > HIDDEN
+    if is_hidden:
+        point = fit_hidden(scene, hidden, x, y, reach=reach, stray=stray)
+    else:
+        point = fit_source(scene, x, y, reach=reach, stray=stray)
+    best = replace(point, gain=-math.inf) if body and extended else point
+    core = scene.psf.radius(0.5, angle)
+    if not extended:
+        return point, 0.0
+    for step in range(12):
+        size = 0.5 * core * 2.0 ** (0.5 * step)
+        if size > 2.0 * max(scale, core):
+            break
+        fit = fit_source(
+            scene, x, y, reach=reach, stray=stray, extent=size, begin=point if best.gain == -math.inf else best
+        )
+        if fit.gain > best.gain:
+            best = fit
+        elif step > 1 and fit.gain < best.gain - 2.0:
+            break
+    sure = float(detection_likelihood(best.gain - point.gain, 1))
+    if sure < LIKELIHOOD and not body:
+        return point, 0.0
+    if is_hidden:
+        best = fit_hidden(scene, hidden, best.x, best.y, reach=reach, stray=stray, extent=best.extent)
+    return best, sure
+
+
+def _shaded(fits: Sequence[Fit], row: int, peaks: Peaks) -> bool:
+    """Whether a brighter source lies so near that it may have made this one."""
+    own = fits[row]
+    return any(
+        other.gain > own.gain
+        and math.hypot(other.x - own.x, other.y - own.y) < 6.0 * max(peaks.scale[k], peaks.scale[row])
+        for k, other in enumerate(fits)
+        if k != row
+    )
+
+
+def _columns(scene: Scene, peaks: Peaks, fits: list[Fit]) -> dict[str, np.ndarray]:
+    columns = {name: np.array([getattr(fit, name) for fit in fits], float) for name in _FITTED}
+    ix, iy = (
+        np.clip(np.rint(columns[axis]).astype(int), 0, n - 1)
+        for axis, n in zip("xy", scene.counts.shape[::-1], strict=True)
+    )
+    return columns | {
+        "scale": peaks.scale,
+        "log_p": peaks.log_p,
+        "background": scene.background[iy, ix].astype(float),
+        "radius": np.array([circle_radius(scene.psf, fit.x, fit.y, fit.extent) for fit in fits], float),
+    }
+
+
+_FITTED = ("x", "y", "x_error", "y_error", "counts", "rate", "rate_low", "rate_high", "extent", "exposure")
