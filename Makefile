@@ -15,12 +15,12 @@ test: $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # New random examples; the seed that is printed first brings them back: `make random DAXA_TEST_RANDOM=SEED`.
 random: export DAXA_TEST_RANDOM ?= 1
 random: $(VENV)/.tools
-	$(BIN)/python -m pytest -n 2 -v -m "not journey"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -v -m "not journey"
 
 # The long soak: a hundred kills at random moments of a pipeline, and a hundred just before a rename (half an hour).
 kills: export DAXA_TEST_KILLS ?= 102

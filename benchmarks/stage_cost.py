@@ -3,14 +3,17 @@
 An archive is written by hand: a selection, a record of where ten files of every observation came
 from, and the ledger of the step ``fetch``.  Then the step ``events`` runs for all of it, as
 ``dvc.yaml`` would run it, with trivial work in place of the backend: what is left is daxa's own
-cost.  A run for two observations, one per worker, tells what is paid once.
+cost.  Sizes take turns in several rounds, each in a new directory, and the least processor time of
+each counts.  What a task costs is the difference between a size and the one before, over the
+observations that it has more: what is paid once for a stage drops out, and needs no estimate.  The
+smallest archive is large enough for every worker to have begun.
 
 Beside it: a run with nothing to do, and a run with one changed parameter for one observation.
 Then the views, each as a process of its own, on an archive of which every step is done, with one
 file in the directory of each product (so that the others count as not looked at), and what Git
 keeps of a release that touches ten observations, before and after packing.
 
-    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2] [--views 10000]
+    python benchmarks/stage_cost.py [--counts 300,1000,3000] [--workers 2] [--repeat 3] [--views 10000]
 """
 
 from __future__ import annotations
@@ -19,19 +22,19 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
+from cost import Cost, best, measure
 
 from daxa.archive import git
 from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
@@ -50,14 +53,8 @@ from daxa.stages.step import make_stage
 
 HERE = Path(__file__).resolve()
 FILES = 10
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of wall and of processor time, with children."""
-
-    wall: float
-    cpu: float
+SMALLEST = 100
+"""Observations of the archive that tells what is paid once."""
 
 
 def trivial(task: Task, target: Path, log: TextIO) -> None:
@@ -117,19 +114,8 @@ def run_events(root: Path, workers: int) -> None:
     run_stage(replace(stage, work=stage_cost.trivial, workers=workers))
 
 
-def measure(argv: Sequence[str | Path], root: Path) -> Cost:
-    """Run a command to its end and take its time."""
-    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(list(map(str, argv)), cwd=root, env=environ, capture_output=True, text=True, check=False)
-    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, argv))} failed:\n{done.stdout}{done.stderr}")
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-
 def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
-    """First run, nothing to do, one changed, and the views."""
+    """First run, nothing to do, and one changed."""
     layout = write_archive(root, count)
     run = [sys.executable, HERE, "--events", ".", "--workers", workers]
     costs = {"first": measure(run, root)}
@@ -138,7 +124,19 @@ def costs_of(root: Path, count: int, workers: int) -> dict[str, Cost]:
     with layout.params("xmm").open("a") as params:
         params.write('\n[events.obs."0000000101"]\nmin_ontime = "2 ks"\n')
     costs["1 changed"] = measure(run, root)
+    shutil.rmtree(root)
     return costs
+
+
+def rounds_of(place: Path, counts: Sequence[int], workers: int, repeat: int) -> dict[int, dict[str, Cost]]:
+    """The least costs of every size, which take turns so that none has the quieter machine."""
+    found: dict[int, dict[str, Cost]] = {}
+    for number in range(repeat):
+        for count in counts:
+            costs = costs_of(place / f"{count}-{number}", count, workers)
+            known = found.setdefault(count, costs)
+            found[count] = {name: min(known[name], cost, key=lambda one: one.cpu) for name, cost in costs.items()}
+    return found
 
 
 def write_ledgers(layout: Layout, version: str = "", changed: Collection[str] = ()) -> None:
@@ -174,8 +172,7 @@ def views(root: Path, count: int) -> dict[str, Cost]:
     layout.log("xmm", "events", "0000000101").parent.mkdir(parents=True)
     layout.log("xmm", "events", "0000000101").write_text("began\n")
     for name, verb in asked.items():
-        runs = [measure([sys.executable, "-m", "daxa", *verb], root) for _ in range(3)]
-        costs[name] = min(runs, key=lambda cost: cost.cpu)
+        costs[name] = best(lambda verb=verb: measure([sys.executable, "-m", "daxa", *verb], root), 3)
     return costs
 
 
@@ -202,23 +199,35 @@ def git_size(root: Path) -> float:
     return sum(path.stat().st_size for path in (root / ".git" / "objects").rglob("*") if path.is_file()) / 1e6
 
 
-def report(found: dict[int, dict[str, Cost]], once: Cost) -> dict:
-    """Print the table and give its numbers."""
-    names = next(iter(found.values()))
-    print(f"CPU s (wall s); per task: beyond the {once.cpu:.2f} s of a run for two observations")
-    print(f"{'':>8}" + "".join(f"{name:>18}" for name in names) + f"{'ms CPU/task':>14}{'ms wall/task':>14}")
-    per_task = {}
-    for count, costs in found.items():
-        per_task[count] = Cost(
-            1000 * (costs["first"].wall - once.wall) / count, 1000 * (costs["first"].cpu - once.cpu) / count
+def per_task(found: dict[int, dict[str, Cost]]) -> dict[int, Cost]:
+    """Size to the milliseconds that each observation costs which it has more than the size before."""
+    return {
+        count: Cost(
+            1000 * (found[count]["first"].wall - found[before]["first"].wall) / (count - before),
+            1000 * (found[count]["first"].cpu - found[before]["first"].cpu) / (count - before),
         )
+        for before, count in pairwise(sorted(found))
+    }
+
+
+def report(found: dict[int, dict[str, Cost]]) -> dict:
+    """Print the table and give its numbers."""
+    print("CPU s (wall s); a task costs what a size takes longer than the one before")
+    names = next(iter(found.values()))
+    print(f"{'':>8}" + "".join(f"{name:>18}" for name in names) + f"{'ms CPU/task':>14}{'ms wall/task':>14}")
+    tasks = per_task(found)
+    for count, costs in found.items():
         cells = "".join(f"{f'{cost.cpu:.2f} ({cost.wall:.2f})':>18}" for cost in costs.values())
-        print(f"{count:>8}{cells}{per_task[count].cpu:>14.2f}{per_task[count].wall:>14.2f}")
+        each = tasks.get(count)
+        print(f"{count:>8}{cells}" + (f"{each.cpu:>14.2f}{each.wall:>14.2f}" if each else ""))
+    cpu = [cost.cpu for cost in tasks.values()]
+    print(f"the dearest task over the cheapest: {max(cpu) / min(cpu):.2f}")
     return {
         "benchmark": "stage_cost",
         "cpu": {count: {name: round(cost.cpu, 3) for name, cost in costs.items()} for count, costs in found.items()},
-        "ms_per_task": {count: round(cost.cpu, 3) for count, cost in per_task.items()},
-        "ms_wall_per_task": {count: round(cost.wall, 3) for count, cost in per_task.items()},
+        "ms_per_task": {count: round(cost.cpu, 3) for count, cost in tasks.items()},
+        "ms_wall_per_task": {count: round(cost.wall, 3) for count, cost in tasks.items()},
+        "dearest_over_cheapest": round(max(cpu) / min(cpu), 3),
     }
 
 
@@ -227,6 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", default="300,1000,3000")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--views", type=int, default=10000)
     parser.add_argument("--events", type=Path)
     options = parser.parse_args()
@@ -235,16 +245,13 @@ def main() -> None:
         return
     place = Path(tempfile.mkdtemp(prefix="stage-cost-"))
     try:
-        write_archive(place / "2", 2)
-        once = measure([sys.executable, HERE, "--events", ".", "--workers", options.workers], place / "2")
         seen = views(place / "views", options.views) if options.views else {}
         kept = releases(place / "views", options.views) if options.views else {}
-        found = {
-            count: costs_of(place / str(count), count, options.workers) for count in map(int, options.counts.split(","))
-        }
+        counts = sorted({SMALLEST, *map(int, options.counts.split(","))})
+        found = rounds_of(place, counts, options.workers, options.repeat)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    told = report(found, once)
+    told = report(found)
     for name, cost in seen.items():
         print(f"{name:>16} of {options.views} observations: {cost.cpu:.2f} ({cost.wall:.2f})")
     for name, size in kept.items():

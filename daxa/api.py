@@ -190,12 +190,13 @@ class Archive:
         ProgramError
             A stage stopped.
         """
-        from daxa.archive.check import check_parameters
+        from daxa.archive.check import check_parameters, check_versions
         from daxa.archive.pipeline import run_pipeline, unseen_stages
 
         enter_archive(self.layout)
         config = self.config
         check_parameters(self.layout, config)
+        check_versions(self.layout, config, named_missions(config, missions))
         unseen = unseen_stages(config, self.status())
         run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
         return self.status()
@@ -211,7 +212,7 @@ class Archive:
         return [outcome for outcome in self.status() if outcome.status == "failed"]
 
     def check(self) -> list[Problem]:
-        """What is wrong with ``daxa.toml`` and ``params/*.toml``; empty where all is right."""
+        """What is wrong with ``daxa.toml``, ``params/*.toml`` and ``software.toml``; empty where all is right."""
         from daxa.archive.check import find_problems
 
         return find_problems(self.layout)

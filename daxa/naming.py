@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["did_you_mean", "nearest", "several"]
+__all__ = ["did_you_mean", "nearest", "number_of", "several"]
+
+
+def number_of(number: int, what: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> number_of(1, "object"), number_of(2, "object")
+    ('1 object', '2 objects')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:

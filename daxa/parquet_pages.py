@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DICTIONARY", "PLAIN_ENCODINGS", "Chunk", "Page", "chunks_of", "walk_pages"]
+__all__ = ["DICTIONARY", "PLAIN_ENCODINGS", "Chunk", "Page", "chunks_of", "read_footer", "walk_bodies", "walk_pages"]
 
 DICTIONARY = 2
 """PageType of a dictionary."""
@@ -62,12 +62,26 @@ class Page:
         Number of values, nulls included.
     encoding
         Of the values.
+    checksum
+        CRC-32 of the packed bytes, None without one.
     """
 
     kind: int
     unpacked: int
     values: int
     encoding: int
+    checksum: int | None
+
+
+def read_footer(footer: bytes) -> dict[int, Any]:
+    """The footer as it stands: number of the field to its value.
+
+    Raises
+    ------
+    ValueError, IndexError
+        The bytes are no Thrift structure.
+    """
+    return _struct(footer, 0, 0)[0]
 
 
 def chunks_of(footer: bytes) -> list[list[Chunk]]:
@@ -79,7 +93,7 @@ def chunks_of(footer: bytes) -> list[list[Chunk]]:
         The bytes are no footer of a file that holds all its columns.
     """
     try:
-        said, _ = _struct(footer, 0, 0)
+        said = read_footer(footer)
         return [[_chunk(column) for column in group[1]] for group in said.get(4, [])]
     except (IndexError, KeyError, TypeError, AttributeError):
         raise ValueError("its footer cannot be read") from None
@@ -110,6 +124,15 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
     ValueError
         The bytes are no chain of pages that fills the chunk.
     """
+    return (page for page, _, _ in _walk(content, begin, end))
+
+
+def walk_bodies(chunk: bytes) -> Iterator[tuple[Page, bytes]]:
+    """The pages of a column chunk with their packed bytes; errors as of `walk_pages`."""
+    return ((page, chunk[begin:end]) for page, begin, end in _walk(chunk, 0, len(chunk)))
+
+
+def _walk(content: bytes, begin: int, end: int) -> Iterator[tuple[Page, int, int]]:
     if not 0 <= begin <= end <= len(content):
         raise ValueError("a column lies outside the file")
     while begin < end:
@@ -118,13 +141,13 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
             kind, unpacked, packed = header[1], header[2], header[3]
             described = header[_HEADERS[kind]]
             # Version 2 counts nulls and rows before it names the encoding.
-            page = Page(kind, unpacked, described[1], described[4 if kind == 3 else 2])
+            page = Page(kind, unpacked, described[1], described[4 if kind == 3 else 2], header.get(4))
         except (IndexError, KeyError, TypeError):
             raise ValueError("the header of a page cannot be read") from None
         numbers = (page.unpacked, packed, page.values, page.encoding)
         if not all(isinstance(number, int) and number >= 0 for number in numbers) or body + packed > end:
             raise ValueError("the header of a page claims what cannot be")
-        yield page
+        yield page, body, body + packed
         begin = body + packed
 
 

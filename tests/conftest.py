@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # Examples are the same in every run, so that no change is stopped by a draw that it did not cause.
@@ -49,6 +52,60 @@ def real_data() -> Path:
     if not (place / "SOURCES.md").is_file():
         pytest.skip("no real data: set DAXA_TEST_DATA to the directory that holds SOURCES.md")
     return place
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, worker_id) -> Path:
+    """A directory that all test processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "shared"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@pytest.fixture(scope="session")
+def make_once(shared) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Have a directory made by the first test process that asks for it; never to be changed."""
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        place = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / f"{name}.complete").exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                fill(place)
+                (shared / f"{name}.complete").touch()
+        return place
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sky(make_once):
+    """The simulated sky."""
+    from daxa.sample import build_sky
+
+    return build_sky(make_once("sky", build_sky))
+
+
+@pytest.fixture(scope="session")
+def demonstration(make_once) -> Path:
+    """What ``daxa demo`` makes, in ``a demo``, by one worker and for a committer whom Git does not know.
+
+    What it said is in ``said.txt``.
+    """
+    from tests.cli.commandline import daxa
+
+    unknown = {f"GIT_{role}_{what}": "" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    unknown |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "EMAIL": ""}
+
+    def make(place: Path) -> None:
+        single = {"DAXA_WORKERS": "1", "DAXA_DOWNLOADS": "1"}
+        ended = daxa("demo", str(place / "a demo"), cwd=place, environ=unknown | single)
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+        (place / "said.txt").write_text(ended.stdout)
+
+    return make_once("demonstration", make)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from daxa.archive.template import MissionAnswers, render
 from daxa.cli import VERBS
 from daxa.missions import find_mission
-from daxa.sample import Observatory, build_sky
+from daxa.sample import Observatory
 from daxa.settings import Settings
 from tests.journey.workbench import Workbench, contents, parsed_lock
 
@@ -90,8 +90,7 @@ def test_pictures_and_links_are_there():
         assert target.startswith("https://") or (CHECKOUT / target).is_file(), target
 
 
-def test_every_obs_id_that_the_readme_names_is_one_of_the_demo(tmp_path):
-    sky = build_sky(tmp_path / "sky")
+def test_every_obs_id_that_the_readme_names_is_one_of_the_demo(sky):
     named = set(re.findall(r"\b\d{5,}\b", "".join(blocks("toml") + blocks("console") + blocks("python"))))
     assert named
     assert named <= {str(row["obsid"]) for rows in sky.tables.values() for row in rows if "obsid" in row}
@@ -128,9 +127,13 @@ def test_the_readme_of_an_archive_is_right_at_every_release():
 
 
 @pytest.mark.journey
-def test_shell_and_python_make_the_same_archive(tmp_path):
-    sky = build_sky(tmp_path / "sky")
-    with Observatory(sky.root, sky.tables, sky.names) as observatory:
+def test_shell_and_python_make_the_same_archive(tmp_path, sky):
+    # One observation of each mission: what several are like, the demonstration shows.
+    tables = {
+        name: [row for row in rows if str(row.get("obsid")) not in {"0900000201", "90001"}]
+        for name, rows in sky.tables.items()
+    }
+    with Observatory(sky.root, tables, sky.names) as observatory:
         shell = Workbench.at(tmp_path / "shell", observatory.environ)
         follow(shell, typed(session_with("daxa init", "console")))
         python = Workbench.at(tmp_path / "python", observatory.environ)
@@ -151,8 +154,7 @@ def test_shell_and_python_make_the_same_archive(tmp_path):
 
 
 @pytest.mark.journey
-def test_search_select_and_update_do_as_shown(tmp_path):
-    sky = build_sky(tmp_path / "sky")
+def test_search_select_and_update_do_as_shown(tmp_path, sky):
     with Observatory(sky.root, sky.tables, sky.names) as observatory:
         bench = Workbench.at(tmp_path / "bench", observatory.environ)
         follow(bench, typed(session_with("daxa init", "console"))[:1])

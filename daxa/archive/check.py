@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive.config import (
+    FETCH_SOFTWARE,
     ArchiveConfig,
+    Locked,
     effective_parameters,
     judge_config,
     judge_tables,
@@ -16,6 +18,7 @@ from daxa.archive.config import (
 )
 from daxa.archive.layout import Layout
 from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.software import judge_software
 from daxa.archive.template import reads_fetched
 from daxa.backends import find_backend
 from daxa.backends.own import BACKEND, FETCH, FETCH_BACKEND
@@ -28,7 +31,7 @@ from daxa.naming import did_you_mean, nearest
 from daxa.run.steps import OWN_STEPS, Step
 from daxa.selection.store import read_columns
 
-__all__ = ["check_parameters", "checked_files", "find_problems"]
+__all__ = ["check_parameters", "check_versions", "checked_files", "find_problems", "provided_software"]
 
 _MOST_COMPARED = 20
 
@@ -36,7 +39,7 @@ Tables = dict[str, dict[str, Any]]
 
 
 def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
-    """Refuse params files that cannot be used as they are written.
+    """Refuse params files, and a ``software.toml``, that cannot be used as they are written.
 
     It takes milliseconds, however many observations there are, so that every stage begins with it.
 
@@ -47,11 +50,40 @@ def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
         selected, a missing file, or one for a mission that the archive does not hold.  The message names file,
         table and key of the first few.
     """
-    refuse([*_params_problems(layout, config)])
+    refuse([*_params_problems(layout, config), *_judged_software(layout, config)[1]])
+
+
+def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
+    """Refuse to carry out steps of these missions, or of all, that are locked to other software than is here.
+
+    Raises
+    ------
+    ConfigError
+        ``software.toml`` names a backend or a version that this daxa does not have.
+    """
+    locked, problems = _judged_software(layout, config)
+    refuse(problems or [*_version_problems(layout, config, locked, missions)])
+
+
+def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[Step]) -> Locked:
+    """What would carry out a step; its version is '' where nothing that is installed can.
+
+    Examples
+    --------
+    >>> provided_software("xmm", {}, OWN_STEPS[0], OWN_STEPS)
+    Locked(backend='daxa', version='1')
+    """
+    if step.fetches:
+        return FETCH_SOFTWARE
+    name = backend_of_step(tables, step, steps)
+    try:
+        return Locked(name, find_backend(name).version(mission, step.name))
+    except ConfigError:
+        return Locked(name, "")
 
 
 def find_problems(layout: Layout) -> list[Problem]:
-    """Everything that is wrong with ``daxa.toml`` and ``params/*.toml``, in the order of the files.
+    """Everything wrong with ``daxa.toml``, ``params/*.toml`` and ``software.toml``, in the order of the files.
 
     Raises
     ------
@@ -66,12 +98,14 @@ def find_problems(layout: Layout) -> list[Problem]:
         known = [name for name in _params_files(layout) if _is_mission(name)]
         return problems + [problem for name in known for problem in _mission_problems(layout, name, OWN_STEPS)]
     problems += _criteria_problems(layout, config)
-    return [*problems, *_params_problems(layout, config)]
+    locked, unusable = _judged_software(layout, config)
+    versions = _version_problems(layout, config, locked)
+    return [*problems, *_params_problems(layout, config), *unusable, *versions]
 
 
 def checked_files(layout: Layout) -> list[Path]:
     """The files that `find_problems` looks at, with their whole paths."""
-    return [layout.config, *_params_files(layout).values()]
+    return [layout.config, *_params_files(layout).values(), layout.software]
 
 
 def _params_files(layout: Layout) -> dict[str, Path]:
@@ -227,6 +261,34 @@ class _Chosen:
         if self._compared > _MOST_COMPARED:
             return ""
         return nearest(obs_id, self._read())
+
+
+def _judged_software(layout: Layout, config: ArchiveConfig) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
+    return judge_software(layout, config.missions, config.steps)
+
+
+def _version_problems(
+    layout: Layout, config: ArchiveConfig, locked: Mapping[tuple[str, str], Locked], missions: Sequence[str] = ()
+) -> Iterator[Problem]:
+    steps = steps_of(config)
+    for mission in missions or config.missions:
+        tables, _ = judge_tables(layout, mission, config.steps)
+        for step in steps:
+            here = provided_software(mission, tables, step, steps)
+            wanted = locked.get((mission, step.name), here)
+            if wanted != here:
+                yield Problem(
+                    layout.software,
+                    table_name(mission, step.name),
+                    "backend" if wanted.backend != here.backend else "version",
+                    f"it is locked to {wanted.backend} {wanted.version}, and {_told(here)} would run",
+                    "install the daxa that made the archive, or enter what would run, to process anew",
+                    "software",
+                )
+
+
+def _told(software: Locked) -> str:
+    return f"{software.backend} {software.version}" if software.version else f"{software.backend}, which is not here,"
 
 
 def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.tables import (
+    a_number,
+    a_text,
+    a_whole_number,
+    judge_table,
+    many_of,
+    many_texts,
+    one_of,
+    tables_by_name,
+    texts_by_name,
+)
 from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
 from daxa.files import TOML_LIMIT, parse_toml, read_plain
@@ -36,7 +45,6 @@ __all__ = [
     "judge_tables",
     "load_config",
     "load_parameters",
-    "load_software",
     "parse_config",
     "read_content",
     "read_tables",
@@ -48,32 +56,32 @@ FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Creator(_Table):
+@dataclass(frozen=True)
+class Creator:
     """A person who made the archive."""
 
-    name: str
-    orcid: Annotated[str, Field(pattern=r"^((\d{4}-){3}\d{3}[\dX])?$")] = ""
-    affiliation: str = ""
+    name: str = field(metadata=a_text())
+    orcid: str = field(default="", metadata=a_text(r"((\d{4}-){3}\d{3}[\dX])?", "0000-0002-1825-0097"))
+    affiliation: str = field(default="", metadata=a_text())
 
 
-class Policy(_Table):
+@dataclass(frozen=True)
+class Policy:
     """Which share of a step's observations may fail before a stage, or a release, is refused."""
 
-    max_failed_stage: Annotated[float, Field(ge=0, le=1)] = 1.0
-    max_failed_release: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_failed_stage: float = field(default=1.0, metadata=a_number(0, 1))
+    max_failed_release: float = field(default=0.0, metadata=a_number(0, 1))
 
 
-class RunLimits(_Table):
+@dataclass(frozen=True)
+class RunLimits:
     """Limits that change no product."""
 
-    time_limit_s: Annotated[float, Field(gt=0)] = 21600.0
+    time_limit_s: float = field(default=21600.0, metadata=a_number(0, above=True))
 
 
-class ArchiveConfig(_Table):
+@dataclass(frozen=True)
+class ArchiveConfig:
     """The content of ``daxa.toml``.
 
     Parameters
@@ -92,27 +100,25 @@ class ArchiveConfig(_Table):
         Addresses that replace the usual ones.
     """
 
-    format: Annotated[int, Field(ge=1, le=FORMAT)]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-    title: str = ""
-    licence: str = "CC-BY-4.0"
-    creators: tuple[Creator, ...] = ()
-    steps: tuple[str, ...] = STEPS
-    missions: dict[str, dict[str, Any]]
-    policy: Policy = Policy()
-    run: RunLimits = RunLimits()
-    services: dict[str, str] = Field(default_factory=dict)
+    format: int = field(metadata=a_whole_number(1, FORMAT))
+    name: str = field(metadata=a_text(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "a907"))
+    missions: Mapping[str, dict[str, Any]] = field(metadata=tables_by_name())
+    title: str = field(default="", metadata=a_text())
+    licence: str = field(default="CC-BY-4.0", metadata=a_text())
+    creators: tuple[Creator, ...] = field(default=(), metadata=many_of(Creator))
+    steps: tuple[str, ...] = field(default=STEPS, metadata=many_texts())
+    policy: Policy = field(default=Policy(), metadata=one_of(Policy))
+    run: RunLimits = field(default=RunLimits(), metadata=one_of(RunLimits))
+    services: Mapping[str, str] = field(default_factory=dict, metadata=texts_by_name())
 
 
 @dataclass(frozen=True)
 class Locked:
     """The software that a step is locked to."""
 
-    backend: str
-    version: str
+    backend: str = field(metadata=a_text())
+    version: str = field(metadata=a_text())
 
-
-_TABLES: Mapping[str, type[_Table]] = {"creators": Creator, "policy": Policy, "run": RunLimits}
 
 FETCH_SOFTWARE = Locked(FETCH_BACKEND, FETCH_VERSION)
 """Version of the way in which files are chosen and fetched."""
@@ -171,26 +177,15 @@ def parse_config(content: bytes, path: Path) -> ArchiveConfig:
 def judge_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list[Problem]]:
     """The configuration that a ``daxa.toml`` holds, None where it cannot be used, and all that is wrong with it."""
     tables, problems = read_tables(content, path)
-    try:
-        config = ArchiveConfig.model_validate(tables) if tables is not None else None
-    except ValidationError as error:
-        return None, [*problems, *(_invalid(path, one) for one in error.errors(include_url=False))]
+    if tables is None:
+        return None, problems
+    config, wrong = judge_table(ArchiveConfig, tables, path)
+    problems += wrong
     if config is not None:
         problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
         problems += _service_problems(path, config.services)
         problems += _step_problems(path, config)
     return None if problems else config, problems
-
-
-def _invalid(path: Path, error: Any) -> Problem:
-    """What pydantic says of one value, with the nearest key in place of one that there is not."""
-    *table, key = map(str, error["loc"]) if error["loc"] else ("",)
-    if error["type"] == "extra_forbidden":
-        known = _TABLES.get(table[0] if table else "", ArchiveConfig).model_fields
-        message = f"there is no key {key[:100]!r}{did_you_mean(key, known)}"
-        return Problem(path, ".".join(table), key, message, f"use {', '.join(known)}, or remove it", "unknown-key")
-    message = error["msg"][:1].lower() + error["msg"][1:]
-    return Problem(path, ".".join(table), key, message, f"correct {'.'.join((*table, key))} in {path.name}")
 
 
 def _step_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:
@@ -291,22 +286,6 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
     table = dict(tables[step])
     override = table.pop("obs", {}).get(obs_id, {})
     return {key: normalise(value) for key, value in sorted({**table, **override}.items())}
-
-
-def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
-    """Read ``software.toml``: (mission, step) to what it is locked to."""
-    locked = {}
-    for mission, steps in _read(layout.software).items():
-        for step, entry in steps.items():
-            try:
-                locked[mission, step] = Locked(backend=str(entry["backend"]), version=str(entry["version"]))
-            except (KeyError, TypeError):
-                raise ConfigError(
-                    "invalid",
-                    f"{layout.software}: [{mission}.{step}] lacks backend or version",
-                    remedy="restore software.toml with `git checkout software.toml`",
-                ) from None
-    return locked
 
 
 def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

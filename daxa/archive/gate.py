@@ -35,7 +35,7 @@ _FILES = (
     ".gitignore",
     ".dvcignore",
     ".dvc.lock.part",
-    "metrics.part",
+    "metrics.json.part",
     "logs.dvc",
 )
 _DIRECTORIES = ("data", "logs", "report")
@@ -53,7 +53,7 @@ _UNTRACKED = (
     "data",
     "dvc_plots",
     "logs",
-    "metrics.part",
+    "metrics.json.part",
     "report",
 )
 """What only this machine's programs write: in Git it came from another one."""

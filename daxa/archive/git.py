@@ -192,14 +192,9 @@ def _is_usual(root: Path) -> bool:
 
 
 def index_entries(root: Path) -> list[tuple[str, str]]:
-    """Path and mode of everything that Git tracks; nothing where there is no repository."""
-    try:
-        with _repository(root) as repository:
-            fields = repository.git.ls_files("--stage", "-z").split("\0")
-    except ArchiveError as error:
-        if error.name != "not-git":
-            raise
-        return []
+    """Path and mode of everything that Git tracks."""
+    with _repository(root) as repository:
+        fields = repository.git.ls_files("--stage", "-z").split("\0")
     return [(path, said[:6]) for said, _, path in (field.partition("\t") for field in fields) if path]
 
 
@@ -213,14 +208,9 @@ def tree_entries(root: Path, revision: str) -> list[tuple[str, str, str]]:
 
 def borrows_objects(root: Path) -> bool:
     """Whether commits are taken from another repository (alternates)."""
-    try:
-        with _repository(root) as repository:
-            note = Path(repository.common_dir, "objects", "info", "alternates")
-            return note.is_symlink() or (note.exists() and bool(note.read_bytes().strip()))
-    except ArchiveError as error:
-        if error.name != "not-git":
-            raise
-        return False
+    with _repository(root) as repository:
+        note = Path(repository.common_dir, "objects", "info", "alternates")
+        return note.is_symlink() or (note.exists() and bool(note.read_bytes().strip()))
 
 
 def checkout(root: Path, revision: str) -> None:

@@ -16,7 +16,7 @@ from daxa.missions import MissionSpec, find_mission
 from daxa.naming import did_you_mean, nearest, several
 from daxa.quantities import read_range
 from daxa.run.product import KINDS
-from daxa.selection.store import read_columns
+from daxa.selection.store import chosen_among, read_columns
 
 __all__ = [
     "named_bands",
@@ -95,8 +95,22 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
     asked = several(value)
     if not asked:
         return ()
+    missions = tuple(missions)
+    texts = [one for one in asked if isinstance(one, str)]
+    if len(texts) == len(asked) and set(texts) == _selected_texts(layout, missions, texts):
+        return tuple(dict.fromkeys(texts))
     selected = {name: set(read_columns(layout.selection(name), "obs_id")[0]) for name in missions}
     return tuple(dict.fromkeys(_selected(one, selected) for one in asked))
+
+
+def _selected_texts(layout: Layout, missions: Iterable[str], texts: Collection[str]) -> set[str]:
+    """Those of some ObsIDs that are selected, without a look at the others."""
+    views = layout.private / "views" if layout.is_repository else None
+    found: set[str] = set()
+    for name in missions:
+        path = layout.selection(name)
+        found |= chosen_among(path, texts, note=views and views / f"selection-{path.name}.whole")
+    return found
 
 
 def _selected(value: object, selected: dict[str, set[str]]) -> str:

@@ -11,7 +11,7 @@ from daxa.errors import ConfigError
 
 __all__ = ["Problem", "refuse", "table_name"]
 
-_SHOWN = 3
+_SHOWN = 20
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -66,7 +66,7 @@ def refuse(problems: Sequence[Problem]) -> None:
     texts = [problem.text for problem in problems[:_SHOWN]]
     if len(problems) == 1:
         raise ConfigError(first.name, first.text, remedy=first.remedy)
-    counted = f"{len(problems)} problems: {'; '.join(texts)}{f'; and {more} more' if more > 0 else ''}"
+    counted = "\n  ".join([f"{len(problems)} problems:", *texts, *([f"and {more} more"] if more > 0 else [])])
     names = {problem.name for problem in problems}
     raise ConfigError(
         first.name if len(names) == 1 else "parameters",

@@ -57,44 +57,22 @@ class _Asked:
     obs_ids: tuple[str, ...]
 
 
-def list_products(
-    layout: Layout,
-    config: ArchiveConfig,
-    mission: object = None,
-    *,
-    step: object = None,
-    obs_id: object = None,
-    kind: object = None,
-    instrument: object = None,
-    band: object = None,
-) -> pd.DataFrame:
+def list_products(layout: Layout, config: ArchiveConfig, mission: object = None, **asked: object) -> pd.DataFrame:
     """Products of the archive as a table, one row per file.
 
     Parameters
     ----------
-    layout, config
-        The archive.
-    mission, step, obs_id, kind, instrument, band
-        Only these, one or several, named as `daxa.archive.named` takes them; all by default.
+    layout, config, mission, **asked
+        As for `find_products`.
 
     Returns
     -------
     pandas.DataFrame
-        `PRODUCT_COLUMNS`.  ``path`` is absolute (a `pathlib.Path`), ``relative`` a text that begins
-        at the archive; ``present`` says whether the file is here.  Fetched files have the kind
-        ``fetched``, files that travel along ``auxiliary``.
-
-    Raises
-    ------
-    CriteriaError
-        The archive has no such mission, step, kind, instrument or band.
-    ArchiveError
-        The archive has no such observation.
+        `PRODUCT_COLUMNS`.
     """
     import pandas as pd
 
-    rows = find_products(layout, config, mission, step=step, obs_id=obs_id, kind=kind, instrument=instrument, band=band)
-    return pd.DataFrame(rows, columns=list(PRODUCT_COLUMNS))
+    return pd.DataFrame(find_products(layout, config, mission, **asked), columns=list(PRODUCT_COLUMNS))
 
 
 def find_products(
@@ -108,7 +86,30 @@ def find_products(
     instrument: object = None,
     band: object = None,
 ) -> list[dict[str, object]]:
-    """The rows of `list_products`, without the cost of a table."""
+    """Products of the archive, one record of `PRODUCT_COLUMNS` per file.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    mission, step, obs_id, kind, instrument, band
+        Only these, one or several, named as `daxa.archive.named` takes them; all by default.
+
+    Returns
+    -------
+    list of dict
+        ``path`` is absolute (a `pathlib.Path`), ``relative`` a text that begins at the archive;
+        ``present`` says whether the file is here; ``exposure`` is None where the mission has no
+        exposures of its own.  Fetched files have the kind ``fetched``, files that travel along
+        ``auxiliary``.
+
+    Raises
+    ------
+    CriteriaError
+        The archive has no such mission, step, kind, instrument or band.
+    ArchiveError
+        The archive has no such observation.
+    """
     missions = named_missions(config, mission) or tuple(config.missions)
     instruments = named_instruments(missions, instrument)
     steps = steps_of(config)
@@ -169,7 +170,8 @@ def _identity(step: Step, path: str) -> dict[str, object]:
         return found | {"kind": "auxiliary"}
     return {
         "instrument": product.instrument,
-        "exposure": product.exposure,
+        # The names of products have the word where a mission has no exposures of its own.
+        "exposure": None if product.exposure == "None" else product.exposure,
         "lo_kev": float(product.lo) if product.lo else None,
         "hi_kev": float(product.hi) if product.hi else None,
         "kind": product.kind,

@@ -24,13 +24,14 @@ __all__ = [
     "parameter_lines",
     "reads_fetched",
     "render",
+    "render_fixed",
+    "render_pipeline",
     "template_directories",
 ]
 
 _FILES = {
     "daxa.toml": "daxa.toml.j2",
     "software.toml": "software.toml.j2",
-    "dvc.yaml": "dvc.yaml.j2",
     "README.md": "README.md.j2",
     "LICENSE": "LICENSE.j2",
     "CITATION.cff": "CITATION.cff.j2",
@@ -106,22 +107,36 @@ def render(
         "authors": creators or [Creator(name=f"Authors of {title or name}")],
         "remote": remote,
         "steps": steps,
-        "followed": {step.name: _followed(step, steps) for step in steps},
         "missions": missions,
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
-    names = {**answers, "missions": [mission.name for mission in missions]}
-    files = {
-        path: _environment().get_template(template).render(names if template == "dvc.yaml.j2" else answers)
-        for path, template in _FILES.items()
-    }
+    files = {path: _environment().get_template(template).render(answers) for path, template in _FILES.items()}
+    files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps)
     for mission in missions:
         files[f"params/{mission.name}.toml"] = (
             _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
         )
-    if "${" in files["dvc.yaml"]:
-        raise AssertionError("dvc.yaml must not interpolate")
     return files
+
+
+def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS) -> str:
+    """The ``dvc.yaml`` of an archive with these missions and steps.
+
+    Raises
+    ------
+    ConfigError
+        A step's backend is not there.
+    """
+    followed = {step.name: _followed(step, steps) for step in steps}
+    text = _environment().get_template("dvc.yaml.j2").render(missions=missions, steps=steps, followed=followed)
+    if "${" in text:
+        raise AssertionError("dvc.yaml must not interpolate")
+    return text
+
+
+def render_fixed(path: str) -> str:
+    """One of the files that are the same in every archive, such as ``.gitignore``."""
+    return _environment().get_template(_FILES[path]).render()
 
 
 def _followed(step: Step, steps: Sequence[Step]) -> list[str]:

@@ -20,10 +20,9 @@ from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.dvcconfig import check_settings
 from daxa.archive.layout import Layout
-from daxa.archive.template import MissionAnswers, render
+from daxa.archive.template import render_fixed, render_pipeline
 from daxa.errors import ArchiveError, DataError
 from daxa.files import read_plain, replace_file
-from daxa.missions import find_mission
 from daxa.settings import load_settings
 
 __all__ = [
@@ -133,8 +132,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
 
 def rendered_pipeline(config: ArchiveConfig) -> bytes:
     """The ``dvc.yaml`` that daxa writes for an archive with these missions and steps."""
-    answers = [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
-    return render(config.name, answers, steps=steps_of(config))["dvc.yaml"].encode()
+    return render_pipeline(list(config.missions), steps_of(config)).encode()
 
 
 def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
@@ -222,7 +220,7 @@ def _check_ignored(layout: Layout) -> Iterator[Foreign]:
     path = layout.root / ".dvcignore"
     if not os.path.lexists(path):
         return
-    allowed = {*_patterns(render("archive", [])[path.name]), "/.daxa"}
+    allowed = {*_patterns(render_fixed(path.name)), "/.daxa"}
     content = _read(path)
     if content is None or not set(_patterns(content.decode("utf-8", "replace"))) <= allowed:
         yield Foreign(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
@@ -296,7 +294,7 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
 def _unsearched(layout: Layout) -> Sequence[str]:
     """Directories at the top that Git ignores, such as ``data``: DVC never looks for pipelines there."""
     lines = _patterns((_read(layout.root / ".gitignore") or b"").decode("utf-8", "replace"))
-    own = _patterns(render("archive", [])[".gitignore"])
+    own = _patterns(render_fixed(".gitignore"))
     if any(line.startswith("!") and line not in own for line in lines):
         return ()
     return [found[1] for line in lines if (found := _IGNORED_PLACE.fullmatch(line))]

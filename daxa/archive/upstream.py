@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daxa.errors import DataError
 from daxa.files import parse_json, read_plain, replace_file
-from daxa.parquet import read_parquet, write_parquet
+from daxa.parquet import plain_array, read_parquet, write_parquet
 from daxa.run.task import canonical
 
 if TYPE_CHECKING:
@@ -150,5 +150,6 @@ def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
 
     schema = _schema().with_metadata({_ORIGIN: origin.encode()})
-    columns = zip(*sorted(lines), strict=True)
-    write_parquet(path, pa.table([list(column) for column in columns] or [[] for _ in schema], schema=schema))
+    columns = list(zip(*sorted(lines), strict=True)) or [()] * len(schema)
+    arrays = [plain_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    write_parquet(path, pa.table(arrays, schema=schema))

@@ -36,15 +36,12 @@ def _line(name: str, value: str, parameter: Parameter) -> str:
 
 
 def written(parameter: Parameter) -> str:
-    """The default as TOML, the example where there is none; '' where there is neither.
-
-    An empty text is shown by its example in a comment, and as it is where it is in force.
-    """
+    """The default as TOML; the example where there is none, or where a comment would show an empty text; else ''."""
     default = parameter.default
     if default is None:
         named = parameter.kind in ("band", "choice") and parameter.choices
         return json.dumps(parameter.choices[0]) if named else _example(parameter)
-    if default == "" and parameter.shown == "comment":
+    if default == "" and parameter.example and parameter.shown != "line":
         return _example(parameter)
     return _toml(parameter, default)
 

@@ -22,7 +22,7 @@ VERBS = {
     "init": (GROUPS[0], "choose observations and generate an archive"),
     "select": (GROUPS[0], "choose an archive's observations anew, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
-    "check": (GROUPS[0], "whether daxa.toml and params/*.toml can be used as they are written"),
+    "check": (GROUPS[0], "whether daxa.toml, params/*.toml and software.toml can be used as they are"),
     "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
     "status": (GROUPS[1], "what is done, failed and still to do"),
     "logs": (GROUPS[1], "what was written while an observation was worked on"),
@@ -168,9 +168,16 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         from daxa.settings import stand_in_home
 
         stand_in_home()
+        from daxa.cli.direct import enter, run_directly
+
+        enter(directory)
+        if quiet:
+            os.environ["DAXA_QUIET"] = "1"
+        if run_directly(verb, arguments):
+            return 0
         from daxa.cli.commands import run_verb
 
-        return run_verb(verb, arguments, directory, quiet=quiet)
+        return run_verb(verb, arguments)
     except DaxaError as error:
         from daxa.cli.show import show_error
 

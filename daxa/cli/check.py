@@ -21,7 +21,7 @@ def check(
         bool, typer.Option("--json", help="One JSON object: the files, and the problems in them.")
     ] = False,
 ) -> None:
-    """Check daxa.toml and params/*.toml: every table, key, value, unit, region and ObsID.
+    """Check daxa.toml, params/*.toml and software.toml: every table, key, value, unit, region, ObsID and version.
 
     All problems are shown at once, each with its place and what to write instead. Nothing is run or changed.
     `daxa run`, `daxa release` and every stage of the pipeline begin with the same check.

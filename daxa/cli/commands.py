@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from daxa.cli import VERBS
-from daxa.errors import ArchiveError
+from daxa.cli.direct import enter
 
 __all__ = ["command_of", "examples_of", "run_completion", "run_verb"]
 
@@ -19,27 +18,19 @@ __all__ = ["command_of", "examples_of", "run_completion", "run_verb"]
 _UsageError: Any = typer.BadParameter.__base__
 
 
-def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: bool = False) -> int:
+def run_verb(verb: str, arguments: list[str]) -> int:
     """Carry out one verb and give the exit code.
 
     Parameters
     ----------
     verb, arguments
         What stood on the command line.
-    directory
-        Where to act, '' for the current directory.
-    quiet
-        Say nothing but results and errors, in this process and those that it starts.
 
     Raises
     ------
     DaxaError
         What the verb could not do.
     """
-    if directory:
-        _enter(directory)
-    if quiet:
-        os.environ["DAXA_QUIET"] = "1"
     command = command_of(verb)
     try:
         with command.make_context(f"daxa {verb}", list(arguments)) as context:
@@ -79,8 +70,7 @@ def run_completion(arguments: list[str]) -> int:
         version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     ) -> None:
         del quiet, version
-        if directory:
-            _enter(directory)
+        enter(directory)
 
     try:
         app(arguments, prog_name="daxa")
@@ -110,12 +100,3 @@ def _help(verb: str) -> str:
     told = inspect.getdoc(_function(verb)) or ""
     shown = "\n".join(f"  $ {example}" for example in examples_of(verb))
     return f"{told}\n\n\b\nExamples:\n{shown}"
-
-
-def _enter(directory: str) -> None:
-    try:
-        os.chdir(directory)
-    except OSError as error:
-        raise ArchiveError(
-            "no-directory", f"{directory} cannot be entered: {error.strerror}", remedy="give -C an archive's directory"
-        ) from None

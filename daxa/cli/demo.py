@@ -59,11 +59,19 @@ def demo(
     sky = build_sky(directory / "observatory", seed=907)
     with Observatory(sky.root, sky.tables, sky.names) as observatory:
         environ = _environ(directory, observatory.environ)
-        with share(environ):
+        with share(environ, _modules()):
             _follow(directory, _COMMANDS, environ)
         _conclude(directory)
         if keep_serving:
             _serve_on(observatory.environ, directory)
+
+
+def _modules() -> list[str]:
+    """What the stages of the demo will import."""
+    from daxa.backends.native import NATIVE
+    from daxa.run.steps import OWN_STEPS
+
+    return ["daxa.fetch.observation", *dict.fromkeys(name for step in OWN_STEPS for name in NATIVE.modules(step.name))]
 
 
 def _prepare(directory: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from daxa.cli.listing import list_products
 from daxa.cli.options import Bands, Instruments, Kinds, Missions, ObsIds, Steps
-from daxa.cli.show import say, show_json, show_table, size_text
 
 __all__ = ["ls"]
 
@@ -33,47 +32,6 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
 
     A file that the ledger names and that is not on this machine is marked "absent".
     """
-    import daxa
-    from daxa.archive.products import find_products
-
-    archive = daxa.open()
-    records = find_products(
-        archive.layout,
-        archive.config,
-        mission,
-        step=step,
-        obs_id=obs_id,
-        kind=kind,
-        instrument=instrument,
-        band=band,
+    list_products(
+        mission=mission, step=step, obs_id=obs_id, kind=kind, instrument=instrument, band=band, as_json=as_json
     )
-    if as_json:
-        show_json(records)
-        return
-    if not records:
-        say("no such products: `daxa status` says what is done")
-        return
-    show_table(
-        ["mission", "ObsID", "instrument", "exposure ID", "band (keV)", "kind", "size", "here", "path"],
-        [
-            [
-                *(record[name] for name in ("mission", "obs_id", "instrument", "exposure")),
-                _band(record),
-                record["kind"],
-                size_text(record["size"]),
-                "yes" if record["present"] else "absent",
-                record["relative"],
-            ]
-            for record in records
-        ],
-    )
-    if absent := sum(not record["present"] for record in records):
-        say(
-            f"\n{absent} of {len(records)} files are absent: `daxa pull` brings them if the remote has them, "
-            "and `daxa run` makes them"
-        )
-
-
-def _band(record: Mapping[str, object]) -> str:
-    lo, hi = record["lo_kev"], record["hi_kev"]
-    return f"{lo}-{hi}" if lo is not None else ""

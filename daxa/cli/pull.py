@@ -68,6 +68,8 @@ def pull(
                 show_text(f"{what}: {path}")
             if len(paths) > _SHOWN:
                 show_text(f"... and {len(paths) - _SHOWN} more; --json lists all")
+        if report.unreleased_logs:
+            note(f"{report.unreleased_logs} logs of runs that no release holds are left as they are")
         show_text(f"{report.files} files are here and proved, {report.fetched} fetched now from {report.remote}")
     if not report.ok:
         raise missing_error(report)

@@ -10,6 +10,7 @@ import typer
 from daxa.cli.completion import complete_tag
 from daxa.cli.show import counted, progress, say, show_json, show_table, show_text, size_text
 from daxa.errors import CriteriaError, VerifyError
+from daxa.naming import number_of
 
 if TYPE_CHECKING:
     from daxa.publish.verify import Problem, Verification
@@ -74,7 +75,9 @@ def verify(
     else:
         _show(found)
     if not found.ok:
-        raise _error(found.problems, found.revision, "`daxa pull` restores data, `git checkout` the files of Git")
+        raise _error(
+            found.problems, _name(found.revision), "`daxa pull` restores data, `git checkout` the files of Git"
+        )
 
 
 def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: bool) -> None:
@@ -89,33 +92,42 @@ def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: boo
         _show_problems(found.problems)
         part = f", {found.sample} of them looked at" if found.sample else ""
         show_text(
-            f"{found.revision} ({found.commit[:10]}) on {found.remote}: {_count(found.objects, 'object')}{part}; "
+            f"{_name(found.revision)} ({found.commit[:10]}) on {found.remote}: "
+            f"{number_of(found.objects, 'object')}{part}; "
             f"{found.by_digest} compared by digest, {found.by_size} by size, {found.by_presence} by presence alone"
         )
     if not found.ok:
-        raise _error(found.problems, f"{found.revision} on {found.remote}", "`daxa push` sends what is here and whole")
+        raise _error(
+            found.problems, f"{_name(found.revision)} on {found.remote}", "`daxa push` sends what is here and whole"
+        )
 
 
 def _error(problems: Sequence[Problem], what: str, remedy: str) -> VerifyError:
     first = problems[0]
     return VerifyError(
         "differs",
-        f"{_count(len(problems), 'problem')} against {what}, such as {first.path} ({first.what})",
+        f"{number_of(len(problems), 'problem')} against {what}, such as {first.path} ({first.what})",
         remedy=f"{remedy}; `daxa run` makes what nobody has",
     )
 
 
+def _name(revision: str) -> str:
+    from daxa.publish.contents import LAST
+
+    return LAST if revision == "HEAD" else revision
+
+
 def _show(found: Verification) -> None:
     _show_problems(found.problems)
-    name = found.revision if found.revision != "HEAD" else "the last commit"
-    counts = f"{_count(found.missions, 'mission')}, {_count(found.observations, 'observation')}"
-    compared = f"{_count(found.files, 'file')} ({size_text(found.size)})"
+    name = _name(found.revision)
+    counts = f"{number_of(found.missions, 'mission')}, {number_of(found.observations, 'observation')}"
+    compared = f"{number_of(found.files, 'file')} ({size_text(found.size)})"
     if found.ok:
         show_text(f"{name} ({found.commit[:10]}), {counts}: {compared} compared, all are as it says")
     else:
         show_text(f"{name} ({found.commit[:10]}), {counts}: {compared} compared")
     if found.absent_fetched:
-        say(f"{_count(found.absent_fetched, 'fetched file')} not here; they are fetched again when they are needed")
+        say(f"{number_of(found.absent_fetched, 'fetched file')} not here; they are fetched again when they are needed")
 
 
 def _show_problems(problems: Sequence[Problem]) -> None:
@@ -130,7 +142,3 @@ def _show_problems(problems: Sequence[Problem]) -> None:
     )
     if len(problems) > _SHOWN_PROBLEMS:
         show_text(f"... and {len(problems) - _SHOWN_PROBLEMS} more; --json lists all")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -6,18 +6,29 @@ from hashlib import md5
 
 from daxa.archive import git
 from daxa.archive.layout import Layout
-from daxa.errors import ReleaseError
+from daxa.errors import DataError, ReleaseError
+from daxa.files import read_plain
 from daxa.publish.files import digest_directory
 from daxa.publish.outputs import directory_digest, directory_listing, needed_objects
-from daxa.publish.remote import Remote, Storage, read_object
+from daxa.publish.remote import MOST_BYTES, Remote, Storage, read_object
 
-__all__ = ["find_listing", "needed_at", "needed_here"]
+__all__ = ["LAST", "find_listing", "how_to_restore", "needed_at", "needed_here"]
 
 _LOGS = "logs.dvc"
 
+LAST = "the last commit"
+"""What a revision is called that is no release."""
+
+
+def how_to_restore(name: str) -> str:
+    """What to do where neither this machine nor the remote has the data of a release, or of the last commit."""
+    made = "it" if name == LAST else name
+    again = "`daxa run` here" if name == LAST else f"`git checkout {name}` and `daxa run` here"
+    return f"run `daxa push` on the machine that made {made}, or `daxa pull` from another remote; else {again}"
+
 
 def needed_at(layout: Layout, revision: str, storage: Storage, remote: Remote | None) -> dict[str, list[str]]:
-    """Every object that a release needs: digest to its paths in the archive.
+    """Every object that a release, or the last commit (''), needs: digest to its paths in the archive.
 
     Raises
     ------
@@ -26,10 +37,10 @@ def needed_at(layout: Layout, revision: str, storage: Storage, remote: Remote | 
     ReleaseError
         A listing is nowhere.
     """
-    commit = git.commit_of(layout.root, revision)
+    commit = git.commit_of(layout.root, revision or "HEAD")
     names = (layout.pipeline.name, layout.lock.name, _LOGS)
     pipeline, lock, logs = (git.read_file(layout.root, commit, name) for name in names)
-    return _needed(layout, (pipeline, lock, logs), revision, storage, remote)
+    return _needed(layout, (pipeline, lock, logs), revision or LAST, storage, remote)
 
 
 def needed_here(layout: Layout, storage: Storage, *, logs: bool) -> dict[str, list[str]]:
@@ -59,12 +70,12 @@ def _needed(
         if (content := find_listing(layout, digest, path, storage, remote)) is not None:
             return content
         where = f"neither in DVC's cache here nor on {remote.url}" if remote else "not in DVC's cache here"
+        if remote and remote.directory is not None and not remote.directory.is_dir():
+            where += " (there is no such directory on this machine)"
         raise ReleaseError(
             "data-lost",
             f"the listing {digest} of {path} in {name} is {where}, or is damaged there",
-            remedy=f"push from the machine that made {name}, or `git checkout {name}` and `dvc repro` here"
-            if remote
-            else "run `daxa pull`, or `dvc commit`",
+            remedy=how_to_restore(name) if remote else "run `daxa pull`, or `dvc commit`",
         )
 
     pipeline, lock, logs = files
@@ -77,8 +88,8 @@ def find_listing(layout: Layout, digest: str, path: str, storage: Storage, remot
     The work tree comes last, since all of the directory is read for it.
     """
     try:
-        content = storage.cached(digest).read_bytes()
-    except OSError:
+        content = read_plain(storage.cached(digest), limit=MOST_BYTES)
+    except (OSError, DataError):
         content = b""
     if _is_listing(content, digest):
         return content

@@ -18,7 +18,7 @@ from typing import BinaryIO, Literal, Self
 
 from daxa.archive.layout import Layout
 from daxa.errors import StorageError
-from daxa.files import read_note
+from daxa.files import read_note, replace_file
 
 __all__ = ["Digests", "place_object", "read_md5"]
 
@@ -58,10 +58,7 @@ class Digests:
         if not self._changed:
             return
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_name(f"{self._path.name}.part")
-            part.write_text(json.dumps(self._known, separators=(",", ":")), encoding="utf-8")
-            part.replace(self._path)
+            replace_file(self._path, json.dumps(self._known, separators=(",", ":")).encode())
 
     def of(self, file: str | Path) -> str:
         """Digest of a regular file; '' when there is none, or when it cannot be read."""

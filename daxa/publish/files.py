@@ -12,7 +12,16 @@ from pathlib import Path
 from daxa.archive.layout import Layout
 from daxa.run.task import LedgerRow, ProductFile
 
-__all__ = ["FileCheck", "Problem", "check_files", "check_places", "digest_directory", "file_names"]
+__all__ = [
+    "FileCheck",
+    "Judged",
+    "Problem",
+    "check_files",
+    "check_places",
+    "digest_directory",
+    "file_names",
+    "strange_names",
+]
 
 _THREADS = 2 * (os.cpu_count() or 1)
 _AT_ONCE = 64
@@ -49,6 +58,23 @@ class Problem:
     def as_dict(self) -> dict[str, str]:
         """The record as plain values."""
         return asdict(self)
+
+
+class Judged:
+    """A frozen dataclass that says in `problems` what is wrong."""
+
+    __slots__ = ()
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, object]:
+        """The record as plain values."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"problems": [problem.as_dict() for problem in self.problems]}
 
 
 @dataclass(frozen=True)
@@ -133,6 +159,11 @@ def check_places(layout: Layout, missions: Collection[str], steps: Collection[st
 def file_names(directory: Path) -> list[str]:
     """Relative paths of all regular files below a directory, sorted."""
     return sorted(path for path, kind in _walk(directory) if kind == "file")
+
+
+def strange_names(directory: Path) -> list[str]:
+    """Relative paths of everything below a directory that is neither a regular file nor a directory, sorted."""
+    return sorted(path for path, kind in _walk(directory) if kind != "file")
 
 
 def digest_directory(directory: Path) -> dict[str, str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.errors import DataError
+from daxa.files import read_plain
 from daxa.publish.digests import read_md5
 from daxa.publish.files import Problem, digest_directory
 from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
-from daxa.publish.remote import Storage
+from daxa.publish.remote import MOST_BYTES, Storage
 from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
 
@@ -110,7 +111,7 @@ def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Prob
         if found.get(path) != digest:
             place = dict(zip(("mission", "step", "file"), path.split("/"), strict=False))
             obs_id = place.get("file", "").removesuffix(".log")
-            what = "differs" if path in found else "absent"
+            what = "differs" if path in found else "link" if (layout.logs / path).is_symlink() else "absent"
             yield Problem(place["mission"], place.get("step", ""), obs_id, f"{name}/{path}", what)
 
 
@@ -137,7 +138,7 @@ def _compare_listing(
 def _read_listing(digest: str, path: str, storage: Storage) -> dict[str, str] | None:
     """A listing from the cache; None where the cache lacks it."""
     try:
-        content = storage.cached(digest).read_bytes()
+        content = read_plain(storage.cached(digest), limit=MOST_BYTES)
     except OSError:
         return None
     if f"{_md5(content)}.dir" != digest:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.archive import git
+from daxa.archive.gate import check_plain
 from daxa.archive.layout import Layout
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object, read_md5
-from daxa.publish.files import file_names
+from daxa.publish.files import file_names, strange_names
 from daxa.publish.outputs import directory_digest, directory_listing, listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import State
 
-__all__ = ["LogPlan", "keep_logs", "plan_logs"]
+__all__ = ["LogPlan", "keep_logs", "place_logs", "plan_logs", "unreleased_logs"]
 
 NAME = "logs.dvc"
 
@@ -66,6 +67,8 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
         Something in ``logs/`` has a name that no log has.
     StorageError
         The cache cannot be written.
+    UntrustedArchive
+        A link, pipe or device stands where a log must be.
     """
     for path, source in plan.restore:
         target = layout.logs / path
@@ -73,6 +76,8 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
         target.write_bytes(source.read_bytes())
     if not layout.logs.is_dir():
         return
+    for name in strange_names(layout.logs):
+        check_plain(layout.logs / name, "a file")
     names = {path: f"{layout.logs}/{path}" for path in file_names(layout.logs)}
     found = digests.many(names.values())
     files = {path: found[name] for path, name in names.items()}
@@ -87,6 +92,24 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
     size = sum(Path(name).lstat().st_size for name in names.values())
     text = f"outs:\n- md5: {whole}\n  size: {size}\n  nfiles: {len(files)}\n  hash: md5\n  path: {layout.logs.name}\n"
     (layout.root / NAME).write_text(text, encoding="utf-8")
+
+
+def unreleased_logs(layout: Layout, storage: Storage, digests: Digests) -> frozenset[str]:
+    """Paths, from the archive's root, of logs that are on this disk alone: runs wrote them since the last release."""
+    names = {f"{layout.logs.name}/{path}": f"{layout.logs}/{path}" for path in file_names(layout.logs)}
+    found, held = digests.many(names.values()), storage.names()
+    return frozenset(path for path, name in names.items() if found[name] not in held)
+
+
+def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str]) -> None:
+    """Copy logs from DVC's cache to where none stand: path from the archive's root to digest.
+
+    DVC itself puts no directory in its place in which files stand that it does not know.
+    """
+    for path, digest in wanted.items():
+        target = layout.root / path
+        if not os.path.lexists(target) and place_object(storage.cached(digest), target, digest, durable=False):
+            target.chmod(0o644)
 
 
 def _wanted(state: State) -> Iterable[str]:
@@ -104,5 +127,9 @@ def _present(layout: Layout, state: State) -> set[str]:
         for step in done.ledgers:
             directory = layout.log(mission, step, "any").parent
             if directory.is_dir():
-                found |= {f"{mission}/{step}/{entry.name}" for entry in os.scandir(directory) if entry.is_file()}
+                found |= {
+                    f"{mission}/{step}/{entry.name}"
+                    for entry in os.scandir(directory)
+                    if entry.is_file(follow_symlinks=False)
+                }
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def prove_cache(
     places = {storage.cached_name(digest): digest for digest in needed}
     found = digests.many(places, observe)
     good = {digest for place, digest in places.items() if found[place] == digest[:32]}
-    absent = {digest for place, digest in places.items() if not found[place] and not storage.cached(digest).exists()}
+    absent = {digest for place, digest in places.items() if not found[place] and not os.path.lexists(place)}
     lost, mended = {}, []
     for digest in sorted(needed.keys() - good - absent):
         path = needed[digest][0]

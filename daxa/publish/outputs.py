@@ -7,6 +7,7 @@ taken from them, and those are checked.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -34,6 +35,9 @@ OBJECT = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 _FILE = re.compile(r"[0-9a-f]{32}")
 _PLAIN = re.compile(r"(?:[\w+-][\w.+-]*/)*[\w+-][\w.+-]*\.(?:fits(?:\.gz)?|json|png|parquet|reg|log|html)", re.ASCII)
 """Names of products as they are, for which no more need be asked."""
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
+"""Bytes that file systems allow in a name, and that leave room for the archive's own path."""
 
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\\]")
 _FIELDS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
@@ -128,6 +132,8 @@ def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]
             raise _unlisted(name, f"holds an entry that is not DVC's: {str(path)[:80]!r}")
         if not isinstance(path, str) or not (_PLAIN.fullmatch(path) or _is_below(path)):
             raise _unlisted(name, f"leads to a place that no product may have: {str(path)[:80]!r}")
+        if len(path) > _LONGEST_NAME // 4 and _is_long(path):
+            raise _unlisted(name, f"holds a name that is longer than file systems allow: {path[:80]!r}...")
         if path in files:
             raise _unlisted(name, f"names {path!r} twice")
         files[path] = digest
@@ -144,6 +150,11 @@ def _is_below(path: str) -> bool:
     plain = all(part not in ("", ".", "..") and part.lower() not in (".git", ".dvc") for part in parts)
     acts = parts[-1].lower() in ("dvc.yaml", "dvc.lock", ".dvcignore") or parts[-1].lower().endswith(".dvc")
     return plain and not acts and not _STRANGE.search(path)
+
+
+def _is_long(path: str) -> bool:
+    names = [len(os.fsencode(name)) for name in path.split("/")]
+    return max(names) > _LONGEST_NAME or sum(names) > _LONGEST_PATH
 
 
 def _depths(parts: Sequence[str]) -> range:

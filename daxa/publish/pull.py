@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daxa.archive import dvc, git
@@ -19,8 +19,10 @@ from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.naming import number_of
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
+from daxa.publish.logs import place_logs, unreleased_logs
 from daxa.publish.mending import fetch_object, prove_cache, restore_objects
 from daxa.publish.outputs import listed_files, shared_digests
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
@@ -53,6 +55,8 @@ class PullReport:
         Paths that are neither here nor on the remote.
     wrong
         Paths whose objects on the remote are not what they should be; they are not in the tree.
+    unreleased_logs
+        How many logs of runs that no release holds are in the tree: they were left as they are.
     """
 
     remote: str
@@ -62,6 +66,7 @@ class PullReport:
     fetched: int
     missing: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    unreleased_logs: int = 0
 
     @property
     def ok(self) -> bool:
@@ -71,12 +76,15 @@ class PullReport:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is asked for: every file with its digest, and the directory that DVC can put there as a whole."""
+    """What is asked for: every file with its digest, and the directory that DVC can put there as a whole.
+
+    Outputs without a listing are named; `single` are logs that daxa puts in place itself.
+    """
 
     files: Mapping[str, str]
     target: Mapping[str, str]
     unlisted: tuple[str, ...] = ()
-    listings: Mapping[str, str] = field(default_factory=dict)
+    single: frozenset[str] = frozenset()
 
     @property
     def objects(self) -> dict[str, list[str]]:
@@ -143,12 +151,13 @@ def pull_data(
     storage = find_storage(layout.root, remote)
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
-        wanted = _plan(layout, storage, there, missions, obs_ids)
+        own = unreleased_logs(layout, storage, digests)
+        wanted = _without(_plan(layout, storage, there, missions, obs_ids), own, layout.logs.name)
         _refuse_links(layout, wanted)
         _refuse_unsaved(layout, storage, wanted, digests, force=force)
         fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
         absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
-        _put(layout, wanted, absent)
+        _put(layout, storage, wanted, absent)
         came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
         spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
     return PullReport(
@@ -159,6 +168,7 @@ def pull_data(
         fetched,
         tuple(sorted([*wanted.unlisted, *(path for path in absent if wanted.files[path] in missing)])),
         tuple(sorted([*spoilt, *(path for path in absent if wanted.files[path] in wrong)])),
+        len(own),
     )
 
 
@@ -209,13 +219,15 @@ def _plan(
     files: dict[str, str] = {}
     target: dict[str, str] = {}
     unlisted: list[str] = []
+    # What a listing that is nowhere would have named of them, nobody can say: all of it is missing.
+    asked = [[name] for name in _asked_of(layout, missions, obs_ids)]
     for out, digest in shared_digests(pipeline or b"", lock or b"", logs).items():
         if not digest.endswith(".dir"):
             files[out], target[out] = digest, out
             continue
         listing = find_listing(layout, digest, out, storage, remote)
         if listing is None:
-            if not (missions or obs_ids) or out.split("/")[1:2] in [[name] for name in missions or [""]]:
+            if not asked or out == layout.logs.name or out.split("/")[1:2] in asked:
                 unlisted.append(out)
             continue
         for relative, one in listed_files(listing, out).items():
@@ -224,6 +236,19 @@ def _plan(
                 files[path], target[path] = one, whole
         place_object(listing, storage.cached(digest), digest)
     return _Wanted(files, target, tuple(unlisted))
+
+
+def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str]) -> list[str]:
+    """Missions of which something was asked for; none where all of the archive was."""
+    chosen = missions or (load_config(layout).missions if obs_ids else ())
+    return [name for name in chosen if not obs_ids or not read_observations(layout, name).keys().isdisjoint(obs_ids)]
+
+
+def _without(wanted: _Wanted, own: Collection[str], logs: str) -> _Wanted:
+    """What is asked for without the logs of the user's own runs; DVC then puts no directory of logs in place."""
+    files = {path: digest for path, digest in wanted.files.items() if path not in own}
+    single = frozenset(path for path in files if path.startswith(f"{logs}/") and (own or wanted.target[path] == path))
+    return _Wanted(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
 
 
 def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_ids: Collection[str]) -> str | None:
@@ -255,6 +280,8 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
     differing = [path for path, digest in wanted.files.items() if here.get(names[path], digest) != digest]
     held = storage.names()
     changed = [path for path in differing if here[names[path]] not in held]
+    for path in changed:
+        check_plain(layout.root / path, "a file")
     if changed and not force:
         raise ArchiveError(
             "changed-data",
@@ -302,9 +329,10 @@ def _bring(
     return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
 
 
-def _put(layout: Layout, wanted: _Wanted, absent: Collection[str]) -> None:
+def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str]) -> None:
     """Put in place all but what is absent: whole outputs, else whole observations, else single files."""
-    waiting = dict(wanted.target)
+    place_logs(layout, storage, {path: wanted.files[path] for path in sorted(wanted.single.difference(absent))})
+    waiting = {path: place for path, place in wanted.target.items() if path not in wanted.single}
     targets: list[str] = []
     while waiting:
         broken = {waiting[path] for path in absent if path in waiting}
@@ -332,9 +360,9 @@ def missing_error(report: PullReport) -> DataError:
     if directory is not None and not directory.is_dir():
         parts.append("there is no such directory on this machine")
     if report.missing:
-        parts.append(f"{len(report.missing)} are missing on it, such as {report.missing[0]}")
+        parts.append(f"it lacks {number_of(len(report.missing), 'path')}, such as {report.missing[0]}")
     if report.wrong:
-        parts.append(f"{len(report.wrong)} are not what they should be, such as {report.wrong[0]}")
+        parts.append(f"{number_of(len(report.wrong), 'file')} should be otherwise, such as {report.wrong[0]}")
     return DataError(
         "remote-incomplete",
         f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",

@@ -16,7 +16,8 @@ from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ReleaseError, StorageError
-from daxa.publish.contents import needed_at
+from daxa.naming import number_of
+from daxa.publish.contents import how_to_restore, needed_at
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.embargo import mjd_now, proprietary
 from daxa.publish.mending import CacheProof, prove_cache, restore_objects
@@ -159,10 +160,11 @@ def _require_copies(
     for tag, objects in needs.items():
         if here := sorted(objects.keys() & gone):
             named = ", ".join(f"{needed[digest][0]} ({digest})" for digest in here[:_NAMED])
+            objects_of = f"{number_of(len(here), 'object')} of {tag}"
             raise ReleaseError(
                 "data-lost",
-                f"{len(here)} objects of {tag} are neither whole in DVC's cache here nor on {remote.url}: {named}",
-                remedy=f"push from the machine that made {tag}, or `git checkout {tag}` and `dvc repro` here",
+                f"neither DVC's cache here nor {remote.url} has {objects_of} whole: {named}",
+                remedy=how_to_restore(tag),
             )
 
 
@@ -179,10 +181,7 @@ def _sizes(storage: Storage, digests: Collection[str]) -> dict[str, int]:
 
 def _replace(storage: Storage, remote: Remote, digest: str, path: str) -> None:
     target = object_path(remote, digest)
-    if target is not None:
-        if not place_object(storage.cached(digest), target, digest):
-            raise _damaged(remote, {digest: path})
-    else:
+    if target is None or target.is_dir() or not place_object(storage.cached(digest), target, digest):
         raise _damaged(remote, {digest: path})
 
 
@@ -195,7 +194,7 @@ def _damaged(remote: Remote, wrong: Mapping[str, str]) -> StorageError:
     named = ", ".join(f"files/md5/{digest[:2]}/{digest[2:]} ({path})" for digest, path in list(wrong.items())[:_NAMED])
     return StorageError(
         "remote-damaged",
-        f"{len(wrong)} objects on {remote.url} are not what they should be: {named}",
+        f"{remote.url} has {number_of(len(wrong), 'object')} that should be otherwise: {named}",
         remedy="remove these objects from the remote and run `daxa push` again",
     )
 

@@ -16,6 +16,7 @@ from daxa.archive.dvcconfig import read_settings
 from daxa.errors import ConfigError, ProgramError, ServiceError, StorageError
 
 __all__ = [
+    "MOST_BYTES",
     "Remote",
     "Storage",
     "find_cache",
@@ -32,7 +33,7 @@ _OBJECTS = "files/md5"
 _OBJECT_PATH = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _LISTED = re.compile(rf"(?:([\d.]+[kMGTPEZ]?)\s+)?{_OBJECT_PATH.pattern}")
 _ABSENT = "does not exist"
-_MOST_BYTES = 1 << 29
+MOST_BYTES = 1 << 29
 """A listing has about 80 bytes per file; this is one of six million files."""
 
 
@@ -228,7 +229,7 @@ def read_object(root: Path, remote: Remote, digest: str, place: Path) -> bytes |
     """Content of one small object of a remote, such as a listing; None when it cannot be had, or is too large."""
     with object_copy(root, remote, digest, place) as copy:
         try:
-            whole = copy.is_file() and copy.stat().st_size <= _MOST_BYTES
+            whole = copy.is_file() and copy.stat().st_size <= MOST_BYTES
             return copy.read_bytes() if whole else None
         except OSError:
             return None
@@ -256,8 +257,9 @@ def _scan(directory: Path) -> dict[str, tuple[float, float] | None]:
     try:
         for first in os.scandir(directory) if directory.is_dir() else ():
             for entry in os.scandir(first.path) if first.is_dir() else ():
-                if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}") and entry.is_file():
-                    size = float(entry.stat().st_size)
+                if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}"):
+                    # What is no file is there too, and wrong: DVC would wait for ever for the writer of a pipe.
+                    size = float(entry.stat().st_size) if entry.is_file(follow_symlinks=False) else -1.0
                     found[first.name + entry.name] = (size, size)
     except OSError as error:
         raise StorageError(

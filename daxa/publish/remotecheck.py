@@ -15,7 +15,7 @@ from daxa.archive.trust import refuse_foreign
 from daxa.errors import CriteriaError
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests, read_md5
-from daxa.publish.files import Problem
+from daxa.publish.files import Judged, Problem
 from daxa.publish.mending import fetch_object
 from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
@@ -31,7 +31,7 @@ _AT_ONCE = 200
 
 
 @dataclass(frozen=True)
-class RemoteCheck:
+class RemoteCheck(Judged):
     """What a remote holds of a release.
 
     Parameters
@@ -57,16 +57,6 @@ class RemoteCheck:
     by_size: int
     by_presence: int
     problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def as_dict(self) -> dict[str, object]:
-        """The record as plain values."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"problems": [problem.as_dict() for problem in self.problems]}
 
 
 @dataclass(frozen=True)
@@ -174,7 +164,7 @@ def verify_remote(
     storage = find_storage(layout.root, remote)
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
-        needed = needed_at(layout, commit, storage, there)
+        needed = needed_at(layout, tag, storage, there)
         present = list_objects(layout.root, there)
         chosen = [digest for digest in part.choose(needed) if digest in present]
         wanted = {digest: needed[digest] for digest in chosen}

@@ -11,7 +11,7 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError
-from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.files import Judged, Problem, check_files, check_places
 from daxa.publish.lockcheck import compare_lock, compare_logs
 from daxa.publish.remote import find_cache
 from daxa.publish.state import read_observations, records_at
@@ -23,7 +23,7 @@ __all__ = ["Verification", "unfinished", "verify_archive"]
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Judged):
     """What was compared, and what is wrong.
 
     Parameters
@@ -48,16 +48,6 @@ class Verification:
     size: int
     absent_fetched: int
     problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def as_dict(self) -> dict[str, object]:
-        """The record as plain values."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"problems": [problem.as_dict() for problem in self.problems]}
 
 
 def verify_archive(

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from daxa.errors import CriteriaError, ServiceError
+from daxa.files import replace_file
 from daxa.query.exchange import exchange, malformed, open_session, refused
 from daxa.query.values import read_names
 from daxa.settings import Settings
@@ -292,12 +291,6 @@ def _keep(name: str, place: tuple[float, float], settings: Settings, service: st
         return
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     said = {"name": name, "ra": place[0], "dec": place[1], "service": service, "time": time}
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     # A cache that cannot be written stops nobody: the name is asked for again the next time.
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(json.dumps(said) + "\n", encoding="utf-8")
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
+        replace_file(path, f"{json.dumps(said)}\n".encode())

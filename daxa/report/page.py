@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from daxa.archive.template import environment
+from daxa.files import replace_file
 
 __all__ = ["PAGE", "Row", "Section", "TaskCell", "render_page", "write_report"]
 
@@ -97,10 +98,7 @@ def render_page(name: str, sections: Sequence[Section]) -> str:
 
 def write_report(directory: Path, name: str, sections: Sequence[Section]) -> None:
     """Write the page into a directory, which is made when absent."""
-    directory.mkdir(parents=True, exist_ok=True)
-    part = directory / f"{PAGE}.part"
-    part.write_text(render_page(name, sections), encoding="utf-8")
-    part.replace(directory / PAGE)
+    replace_file(directory / PAGE, render_page(name, sections).encode())
 
 
 @cache

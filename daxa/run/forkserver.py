@@ -48,7 +48,7 @@ _ENVIRONMENT = {
     "MPLBACKEND": "agg",
 }
 
-_SHARED = "DAXA_FORKSERVER"
+_SHARED = "_DAXA_FORKS"
 _CHANGING = {_SHARED, "DVC_NO_ANALYTICS", "DVC_ROOT", "DVC_STAGE", "OLDPWD", "PATH", "PWD", "SHLVL", "_"}
 """What may differ between ``daxa run`` and its stages, since no library reads it as it is imported."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from daxa.run."
@@ -191,23 +191,28 @@ def start(log: Path) -> ForkServer:
 
 
 @contextmanager
-def share(environ: dict[str, str]) -> Iterator[None]:
+def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
     """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
 
     Parameters
     ----------
     environ
         The environment of what runs the stages, which is told for the time being.
+    modules
+        What is imported at once, beside what runs until a stage asks for workers.
     """
     if not hasattr(socket, "SO_PEERCRED"):
         yield
         return
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(f"{place}/forks")
-        listener.listen()
-        stack.callback(_start(Path(place) / "log", listener, environ, _paths(_library())).close)
+        with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
+            listener.bind(f"{place}/forks")
+            listener.listen()
+            server = _start(Path(place) / "log", listener, environ, _paths(_library()))
+        stack.callback(server.close)
+        if modules:
+            server.control.sendall(json.dumps(modules).encode())
         environ[_SHARED] = f"{place}/forks"
         stack.callback(environ.pop, _SHARED, None)
         yield
@@ -345,6 +350,9 @@ class _Server:
             text, files, _, _ = socket.recv_fds(peer, _LONGEST, 4)
         except OSError:
             text, files = b"", []
+        if text and not files:
+            _import(json.loads(text))
+            return
         if len(files) != 4:
             for file in files:
                 os.close(file)
@@ -362,12 +370,9 @@ class _Server:
         peer.close()
 
     def _fork(self, modules: Sequence[str], status: socket.socket, channel: int, lifeline: int, log: int) -> None:
-        for module in modules:
-            # The worker meets the same error, and has someone to tell.
-            with suppress(Exception):
-                importlib.import_module(module)
+        _import(modules)
         gc.freeze()
-        bind = bind_to_parent()
+        bind, alone = bind_to_parent(), _has_one_thread()
         try:
             pid = os.fork()
         except OSError as error:
@@ -378,7 +383,7 @@ class _Server:
             try:
                 bind()
                 self._release(status)
-                _become_worker(channel, lifeline, log)
+                _become_worker(channel, lifeline, log, alone)
             finally:
                 os._exit(1)
         self._workers[pid] = status
@@ -419,8 +424,15 @@ class _Server:
                     status.sendall(_NUMBER.pack(code))
 
 
-def _become_worker(channel: int, lifeline: int, log: int) -> None:
-    """In the forked process: be a worker, and never come back."""
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        # A worker meets the same error, and has someone to tell.
+        with suppress(Exception):
+            importlib.import_module(module)
+
+
+def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
+    """In the forked process: be a worker, and never come back; where the server had threads, not with its memory."""
     from daxa.run.worker import serve
 
     os.setsid()
@@ -428,7 +440,7 @@ def _become_worker(channel: int, lifeline: int, log: int) -> None:
     os.dup2(log, 2)
     os.close(log)
     try:
-        if not _has_one_thread():
+        if not alone:
             for file in (channel, lifeline):
                 os.set_inheritable(file, True)
             argv = [sys.executable, "-P", "-c", _SERVE, _paths(sys.path), str(channel), str(lifeline)]
@@ -443,7 +455,7 @@ def _become_worker(channel: int, lifeline: int, log: int) -> None:
 
 
 def _has_one_thread() -> bool:
-    """Whether no library began a thread, as far as the system tells: it may have held what the fork waits for."""
+    """Whether no library began a thread, as far as the system tells: it may hold what a fork then waits for."""
     try:
         return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - names are wanted
     except OSError:

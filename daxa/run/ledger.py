@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.parquet import read_parquet, write_parquet
+from daxa.parquet import find_rows, plain_array, read_parquet, write_parquet
 from daxa.run.rows import OUTCOMES, is_reason, row_as_plain, row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -94,10 +94,12 @@ def read_columns(
     >>> read_columns(Path("no-such-ledger.parquet"), {"outcome"}).obs_id
     []
     """
-    import pyarrow as pa
-
     if not os.path.lexists(path):
         return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
+    if note is not None and obs_ids is not None and (found := _look_up(path, names, obs_ids, note)) is not None:
+        return found
+    import pyarrow as pa
+
     table = _read_table(path, partial(_choose, names, obs_ids), note)
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
@@ -109,6 +111,22 @@ def read_columns(
     found = LedgerColumns(**{name: columns.get(name, []) for name in LedgerColumns.__dataclass_fields__})
     _check_columns(path, found)
     return found if obs_ids is None else _only(found, obs_ids)
+
+
+def _look_up(path: Path, names: Collection[str], obs_ids: Collection[str], note: Path) -> LedgerColumns | None:
+    """Some rows, None where all of the ledger must be read for them."""
+    asked = [name for name in (*_TEXTS, *_OF_FILES) if name in names]
+    try:
+        rows = find_rows(path, asked, key="obs_id", keys=set(obs_ids), note=note)
+    except OSError:
+        return None
+    if rows is None:
+        return None
+    of_files = [name for name in asked if name in _OF_FILES]
+    columns = {name: rows.columns.get(name, []) for name in LedgerColumns.__dataclass_fields__ if name != "offsets"}
+    found = LedgerColumns(**columns, offsets=rows.offsets if of_files else [])
+    _check_columns(path, found)
+    return found
 
 
 def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
@@ -330,5 +348,19 @@ def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None
 
     measures = any(_MEASURES in value for value in values)
     whole = [{_MEASURES: "", **value} for value in values] if measures else values
-    table = pa.Table.from_pylist(whole, schema=_schema(measures=measures).with_metadata(metadata))
+    schema = _schema(measures=measures).with_metadata(metadata)
+    files = [file for value in whole for file in value["files"]]
+    kind = schema.field("files").type
+    fields = list(kind.value_type)
+    columns = [plain_array([file[field.name] for file in files], field.type) for field in fields]
+    of_rows = pa.ListArray.from_arrays(
+        plain_array(list(accumulate((len(value["files"]) for value in whole), initial=0)), pa.int32()),
+        pa.StructArray.from_arrays(columns, fields=fields),
+        type=kind,
+    )
+    rows = [
+        of_rows if field.name == "files" else plain_array([value[field.name] for value in whole], field.type)
+        for field in schema
+    ]
+    table = pa.table(rows, schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)

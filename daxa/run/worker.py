@@ -239,6 +239,8 @@ def storage_error(error: OSError, place: Path) -> StorageError | None:
 
 
 def _no_log(path: Path, error: OSError) -> StorageError:
+    if path.is_symlink():
+        return StorageError("log", f"the log {path} is a link", remedy=f"remove it: `rm {path}`, then run it again")
     return storage_error(error, path) or StorageError(
         "log", f"the log {path} cannot be written: {error}", remedy="make the directory writable and run it again"
     )

@@ -7,13 +7,16 @@ only where there is one.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError, DataError
 from daxa.missions import MissionSpec, find_mission
-from daxa.parquet import read_parquet, write_parquet
+from daxa.parquet import find_rows, read_parquet, write_parquet
 from daxa.selection.schema import (
     COLUMNS,
     arrange,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SelectionMetadata",
+    "chosen_among",
     "read_chosen",
     "read_columns",
     "read_selection",
@@ -163,6 +167,32 @@ def read_columns(path: Path, *names: str) -> tuple[list[str], ...]:
     return tuple(arrow.column(name).to_pylist() for name in names)
 
 
+def chosen_among(path: Path, obs_ids: Collection[str], *, note: Path | None = None) -> set[str]:
+    """Those of some ObsIDs that a selection holds.
+
+    Parameters
+    ----------
+    path, obs_ids
+        The selection, and the ObsIDs.
+    note
+        As for `daxa.parquet.read_parquet`: a selection that was found whole is not read as a whole again.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, or lacks ObsIDs.
+    """
+    if note is not None and os.path.lexists(path):
+        with suppress(OSError):
+            found = find_rows(path, (), key="obs_id", keys=set(obs_ids), note=note)
+            if found is not None:
+                return set(found.columns["obs_id"])
+    arrow, _ = _read(path, note=note)
+    if "obs_id" not in arrow.column_names:
+        raise _damaged(path, "it lacks the column obs_id")
+    return set(obs_ids).intersection(arrow.column("obs_id").to_pylist())
+
+
 def read_selection_metadata(path: Path) -> SelectionMetadata:
     """Read what a selection file says about itself.
 
@@ -174,11 +204,11 @@ def read_selection_metadata(path: Path) -> SelectionMetadata:
     return _read(path)[1]
 
 
-def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
+def _read(path: Path, *, note: Path | None = None) -> tuple[pa.Table, SelectionMetadata]:
     import pyarrow as pa
 
     try:
-        arrow = read_parquet(path)
+        arrow = read_parquet(path, note=note)
         stored = arrow.schema.metadata or {}
         metadata = SelectionMetadata(
             *(stored[f"daxa.{name}".encode()].decode() for name in ("mission", "criteria", "snapshot"))

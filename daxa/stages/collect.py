@@ -13,6 +13,7 @@ from daxa.archive.config import steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.notes import noted
 from daxa.errors import DataError
+from daxa.files import replace_file
 from daxa.missions import find_mission
 from daxa.publish.state import MissionState, State, read_state
 from daxa.publish.summary import summarise
@@ -42,9 +43,7 @@ def run_collect(root: Path) -> None:
 
 def _collect(layout: Layout) -> None:
     state = read_state(layout)
-    part = layout.metrics.with_suffix(".part")
-    part.write_text(json.dumps(metrics_of(state), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(layout.metrics)
+    replace_file(layout.metrics, f"{json.dumps(metrics_of(state), indent=2, sort_keys=True)}\n".encode())
     steps = steps_of(state.config)
     sections = [_section(layout, name, mission, steps) for name, mission in state.missions.items()]
     write_report(layout.report, state.config.name, sections)

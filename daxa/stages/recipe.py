@@ -8,14 +8,14 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive.check import provided_software
 from daxa.archive.config import (
-    FETCH_SOFTWARE,
     Locked,
     effective_parameters,
     load_parameters,
-    load_software,
 )
 from daxa.archive.layout import Layout
+from daxa.archive.software import load_software
 from daxa.backends import find_backend
 from daxa.backends.own import BACKEND
 from daxa.backends.registry import backend_of_step
@@ -129,7 +129,7 @@ def read_recipes(layout: Layout, mission: str, steps: Sequence[Step]) -> dict[st
             mission,
             step,
             locked[mission, step.name],
-            _provided(mission, tables, step, steps),
+            provided_software(mission, tables, step, steps),
             parameters_of(tables, step.name, "", more),
             {obs_id: parameters_of(tables, step.name, obs_id, more) for obs_id in overrides},
         )
@@ -141,14 +141,6 @@ def _find(name: str) -> Backend | None:
         return find_backend(name)
     except ConfigError:
         return None
-
-
-def _provided(mission: str, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]) -> Locked:
-    if step.fetches:
-        return FETCH_SOFTWARE
-    name = backend_of_step(tables, step, steps)
-    backend = _find(name)
-    return Locked(name, backend.version(mission, step.name) if backend else "")
 
 
 def inputs_of(

@@ -9,13 +9,20 @@ import pandas as pd
 import pytest
 
 from daxa.archive import git
-from daxa.archive.check import check_parameters, checked_files, find_problems
-from daxa.archive.config import Locked, load_config
+from daxa.archive.check import (
+    check_parameters,
+    check_versions,
+    checked_files,
+    find_problems,
+    provided_software,
+)
+from daxa.archive.config import load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.cli import main
 from daxa.errors import ConfigError
 from daxa.missions import find_mission, mission_names
+from daxa.run.steps import OWN_STEPS, find_step
 from daxa.selection.store import write_selection
 
 CHOSEN = {
@@ -26,7 +33,9 @@ CHOSEN = {
 
 def answers(mission: str) -> MissionAnswers:
     return MissionAnswers(
-        find_mission(mission), {"everything": True}, [(step, Locked("native", "1")) for step in STEPS]
+        find_mission(mission),
+        {"everything": True},
+        [(one.name, provided_software(mission, {}, one, OWN_STEPS)) for one in OWN_STEPS],
     )
 
 
@@ -63,7 +72,7 @@ def test_what_a_new_archive_holds_is_right(archive):
     assert find_problems(archive) == []
     check_parameters(archive, load_config(archive))
     names = [file.relative_to(archive.root).as_posix() for file in checked_files(archive)]
-    assert names == ["daxa.toml", "params/rosat.toml", "params/xmm.toml"]
+    assert names == ["daxa.toml", "params/rosat.toml", "params/xmm.toml", "software.toml"]
 
 
 @pytest.mark.parametrize("mission", mission_names(processed=True))
@@ -202,7 +211,7 @@ def test_lines_and_tables_that_dvc_needs_are_missed(archive):
     [
         ("[policy]", "[polcy]", "polcy", "did you mean policy?"),
         ("max_failed_stage", "max_faild_stage", "[policy] max_faild_stage", "did you mean max_failed_stage?"),
-        ("max_failed_stage = 1.0", "max_failed_stage = 7", "[policy] max_failed_stage", "less than or equal to 1"),
+        ("max_failed_stage = 1.0", "max_failed_stage = 7", "[policy] max_failed_stage", "must be from 0 to 1"),
         ("time_limit_s = 21600.0", "time_limit_s = 2006-05-27", "[run] time_limit_s", "date"),
         ("[missions.rosat]", "[missions.rosta]", "[missions.rosta]", "did you mean rosat?"),
         ("everything = true", "evrything = true", "[missions.xmm] evrything", "did you mean everything?"),
@@ -231,15 +240,23 @@ def test_all_problems_come_at_once(archive):
     edit(archive.config, "\n[extra]\n", "\n")
     with pytest.raises(ConfigError) as caught:
         check_parameters(archive, load_config(archive))
-    assert caught.value.message.startswith("8 problems: ")
-    assert caught.value.message.endswith("and 5 more")
+    first, *lines = caught.value.message.splitlines()
+    assert first == "8 problems:"
+    assert len(lines) == 8
+    assert all(str(archive.params("x").parent) in line for line in lines)
+    append(archive.params("xmm"), "".join(f"m{n} = 1\n" for n in range(20)))
     assert "daxa check" in caught.value.remedy
+    with pytest.raises(ConfigError, match="28 problems:") as caught:
+        check_parameters(archive, load_config(archive))
+    assert caught.value.message.endswith("\n  and 8 more")
 
 
 def test_the_verb_says_what_it_looked_at_or_all_that_is_wrong(archive, monkeypatch, capsys):
     monkeypatch.chdir(archive.root)
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "daxa.toml, params/rosat.toml, params/xmm.toml\n3 files are right\n"
+    assert (
+        capsys.readouterr().out == "daxa.toml, params/rosat.toml, params/xmm.toml, software.toml\n4 files are right\n"
+    )
     assert main(["check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
     append(archive.config, "\n[extra]\n")
@@ -248,7 +265,7 @@ def test_the_verb_says_what_it_looked_at_or_all_that_is_wrong(archive, monkeypat
     said = capsys.readouterr()
     assert "daxa.toml\n  extra: there is no key" in said.out
     assert "params/xmm.toml\n  cleen: there is no step" in said.out
-    assert "2 problems in 2 of 3 files" in said.err
+    assert "2 problems in 2 of 4 files" in said.err
     assert main(["check", "--json"]) == 4
     said = capsys.readouterr()
     assert {one["file"] for one in json.loads(said.out)["problems"]} == {"daxa.toml", "params/xmm.toml"}
@@ -270,3 +287,55 @@ def test_nothing_begins_with_a_mistake(archive, monkeypatch):
     ):
         with pytest.raises(ConfigError, match="RH500211N01 is not selected"):
             act()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "told"),
+    [
+        ("[xmm.clean]", "[xmn.clean]", "[xmn]", "did you mean xmm?"),
+        ("[xmm.clean]", "[xmm.claen]", "[xmm.claen]", "did you mean clean?"),
+        ('[xmm.clean]\nbackend = "native"', "[xmm.clean]\nbackend = 1", "[xmm.clean] backend", "must be a text"),
+        ('[xmm.clean]\nbackend = "native"', "[xmm.clean]", "[xmm.clean] backend", "is absent"),
+        ("[xmm.clean]", "[xmm.clean]\nextra = 1", "[xmm.clean] extra", "no key"),
+        ("[xmm.clean]", "[xmm.clean]\nversion = 2026-01-01", "[xmm.clean] version", "date"),
+        ("[xmm.clean]", "clean", "", "not TOML"),
+    ],
+)
+def test_a_mistake_in_the_locked_software_is_told_before_anything_runs(archive, old, new, place, told):
+    if "version = 2026" in new:
+        text = archive.software.read_text()
+        begin = text.index("version", text.index("[xmm.clean]"))
+        archive.software.write_text(text[:begin] + text[text.index("\n", begin) :])
+    edit(archive.software, old, new)
+    problems = find_problems(archive)
+    assert {one.file for one in problems} == {archive.software}
+    assert any(place in one.place and told in one.message for one in problems)
+    assert all(one.remedy for one in problems)
+    with pytest.raises(ConfigError):
+        check_parameters(archive, load_config(archive))
+
+
+@pytest.mark.parametrize("absent", ["the file", "a mission"])
+def test_software_that_is_not_there_is_told(archive, absent):
+    if absent == "the file":
+        archive.software.unlink()
+        assert [one.file for one in find_problems(archive)] == [archive.software]
+    else:
+        archive.software.write_text(archive.software.read_text().partition("[rosat.")[0])
+        assert {one.place for one in find_problems(archive)} >= {f"[rosat.{step}]" for step in STEPS[1:]}
+    with pytest.raises(ConfigError, match=r"software\.toml"):
+        check_parameters(archive, load_config(archive))
+
+
+def test_versions_that_this_daxa_does_not_have_stop_a_run_and_no_release(archive):
+    version = provided_software("xmm", {}, find_step("clean"), OWN_STEPS).version
+    text = archive.software.read_text()
+    begin = text.index("version", text.index("[xmm.clean]"))
+    archive.software.write_text(text[:begin] + text[begin:].replace(f'"{version}"', '"0.0"', 1))
+    (problem,) = find_problems(archive)
+    assert (problem.place, problem.name) == ("[xmm.clean] version", "software")
+    assert f"native 0.0, and native {version} would run" in problem.message
+    check_parameters(archive, load_config(archive))
+    check_versions(archive, load_config(archive), ["rosat"])
+    with pytest.raises(ConfigError, match=r"native 0\.0"):
+        check_versions(archive, load_config(archive))

@@ -9,10 +9,10 @@ from daxa.archive.config import (
     effective_parameters,
     load_config,
     load_parameters,
-    load_software,
     parse_config,
 )
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.software import load_software
 from daxa.archive.template import MissionAnswers, render
 from daxa.errors import ArchiveError, ConfigError
 from daxa.missions import find_mission, mission_names

@@ -8,6 +8,7 @@ import pytest
 
 from daxa.cli import VERBS, main
 from daxa.cli.commands import command_of
+from daxa.cli.direct import DIRECT, read_plainly
 from daxa.run.product import KINDS
 from daxa.selection.headings import HEADINGS, cell, headings, moment
 from daxa.selection.schema import column_names
@@ -150,3 +151,39 @@ def test_times_are_dates(mjd, text):
 
 def test_every_verb_has_a_line_of_help():
     assert VERBS["check"][0] == VERBS["run"][0]
+
+
+@pytest.mark.parametrize("verb", DIRECT)
+def test_plain_command_lines_have_the_options_of_typer(verb):
+    _, repeated, switches = DIRECT[verb]
+    own = [param for param in command_of(verb).params if param.name != "help"]
+    assert {name: param.name for param in own if param.multiple for name in param.opts} == repeated
+    assert {name: param.name for param in own if param.is_flag for name in param.opts} == switches
+    assert len(own) == len(repeated) + len(switches)
+
+
+PLAIN = [
+    ["--obs", "1", "--obs=2", "--json"],
+    ["--kind", "image", "--band=0.5-2"],
+    ["--mission=xmm", "--step", "", "--instrument", "a=b"],
+    [],
+]
+
+
+@pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
+def test_a_plain_command_line_is_read_as_typer_reads_it(arguments, monkeypatch):
+    from daxa.cli import ls
+
+    seen = []
+    monkeypatch.setattr(ls, "list_products", lambda **given: seen.append(given))
+    with command_of("ls").make_context("ls", list(arguments)) as context:
+        command_of("ls").invoke(context)
+    assert {name: value for name, value in seen[0].items() if value} == read_plainly("ls", arguments)
+
+
+@pytest.mark.parametrize(
+    "argument", ["--help", "-h", "--ob", "--obs", "--", "x", "--json=1", "--kind=", "--obs -1", "--x y"]
+)
+def test_what_is_not_plain_is_left_to_typer(argument):
+    plain = read_plainly("ls", argument.split())
+    assert plain is None or plain == {"kind": [""]}

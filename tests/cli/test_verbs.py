@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -125,6 +127,28 @@ def test_logs_that_are_not_there(archive, capsys):
     assert "'0404910602' is not in this archive; the nearest ObsID that is: 0404910601" in capsys.readouterr().err
     assert main(["logs", GOOD, "--json"]) == 5
     assert json.loads(capsys.readouterr().err)["code"] == "archive.no-log"
+
+
+def test_a_second_look_at_an_observation_starts_no_library(archive, monkeypatch, capsys):
+    heavy = ("numpy", "pandas", "pyarrow", "typer", "rich")
+    look = "import sys; from daxa.cli import main; code = main(['ls', '--obs', sys.argv[1], '--json'])"
+    look += f"; print([name for name in {heavy} if name in sys.modules], code, file=sys.stderr)"
+    monkeypatch.setattr("daxa.parquet._SETTLED_NS", 0)
+    subprocess.run(["git", "init", "-q", archive.root], check=True)
+    assert main(["ls", "--obs", GOOD, "--json"]) == 0
+    shown = capsys.readouterr().out
+    ended = subprocess.run([sys.executable, "-c", look, GOOD], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == (shown, "[] 0\n")
+
+
+def test_a_mission_without_exposures_of_its_own_has_a_dash_in_their_column(archive, capsys):
+    made = ProductFile(f"obsid{GOOD}-instM1-subexpNone-en0.5_2.0keV-image.fits", 2880, "1" * 64, "2" * 64)
+    row = LedgerRow(GOOD, "done", "", "0" * 64, "{}", (made,))
+    write_ledger(archive.ledger("xmm", "images"), [row], mission="xmm", step="images")
+    assert main(["ls", "--kind", "image", "--json"]) == 0
+    assert [record["exposure"] for record in records(capsys)] == [None]
+    assert main(["ls", "--kind", "image"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == ["xmm", GOOD, "M1", "-"]
 
 
 def test_ls_filters_and_keeps_identifiers(archive, capsys):

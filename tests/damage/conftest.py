@@ -16,29 +16,32 @@ NUSTAR = "30101031002"
 
 
 @pytest.fixture(scope="session")
-def bases(tmp_path_factory) -> dict[str, Path]:
+def bases(make_once) -> dict[str, Path]:
     """``released``: v1.0.0, pushed.  ``news``: the same with one observation processed anew."""
-    place = tmp_path_factory.mktemp("damage")
-    with pytest.MonkeyPatch.context() as patch:
-        set_identity(patch)
-        workshop = Workshop(place / "released" / "a907")
-        workshop.generate(["xmm", "nustar"], str(place / "released" / "remote"))
-        workshop.choose("xmm", [observation(FIRST), observation(THIRD)])
-        workshop.choose("nustar", [observation(NUSTAR) | {"instruments": "FPMA,FPMB"}])
-        for mission in ("xmm", "nustar"):
-            path = workshop.layout.upstream(mission)
-            path.parent.mkdir(exist_ok=True)
-            pd.DataFrame({"obs_id": [mission], "url": ["https://example.org"]}).to_parquet(path)
-        git.initialise(workshop.layout.root)
-        git.commit(workshop.layout.root, ["."], "Choose")
-        workshop.process("xmm", [FIRST, THIRD])
-        workshop.process("nustar", [NUSTAR])
-        workshop.record()
-        workshop.release("first")
-        push_releases(workshop.layout)
-        newer = copy_archive(place / "released", place / "news")
-        newer.process("xmm", [FIRST, THIRD], salts={THIRD: "anew"})
-        newer.record()
+
+    def make(place: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            set_identity(patch)
+            workshop = Workshop(place / "released" / "a907")
+            workshop.generate(["xmm", "nustar"], str(place / "released" / "remote"))
+            workshop.choose("xmm", [observation(FIRST), observation(THIRD)])
+            workshop.choose("nustar", [observation(NUSTAR) | {"instruments": "FPMA,FPMB"}])
+            for mission in ("xmm", "nustar"):
+                path = workshop.layout.upstream(mission)
+                path.parent.mkdir(exist_ok=True)
+                pd.DataFrame({"obs_id": [mission], "url": ["https://example.org"]}).to_parquet(path)
+            git.initialise(workshop.layout.root)
+            git.commit(workshop.layout.root, ["."], "Choose")
+            workshop.process("xmm", [FIRST, THIRD])
+            workshop.process("nustar", [NUSTAR])
+            workshop.record()
+            workshop.release("first")
+            push_releases(workshop.layout)
+            newer = copy_archive(place / "released", place / "news")
+            newer.process("xmm", [FIRST, THIRD], salts={THIRD: "anew"})
+            newer.record()
+
+    place = make_once("damage", make)
     return {name: place / name for name in ("released", "news")}
 
 

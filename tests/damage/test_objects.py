@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
-from daxa.errors import DaxaError
+from daxa.errors import DaxaError, StorageError
 from daxa.fetch.store import Store
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
@@ -45,6 +45,39 @@ def test_push_mends_the_remote(released, tmp_path, kind, damage):
     report = push_releases(released.layout)
     assert contents(remote) == before
     assert report.sent == (2 if damage == "swap" else 1)
+
+
+SPECIALS = {
+    "a pipe": os.mkfifo,
+    "a link": lambda path: path.symlink_to(path.with_name("elsewhere")),
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("special", SPECIALS)
+@pytest.mark.parametrize("where", ["cache", "remote", "both"])
+def test_what_is_no_file_in_the_place_of_an_object_is_replaced_and_never_opened(released, tmp_path, special, where):
+    cache, remote = released.layout.root / ".dvc" / "cache", tmp_path / "remote"
+    before = contents(remote)
+    victim = objects(cache, "file")[0]
+    for path in {"cache": [victim], "remote": [remote / victim.relative_to(cache)]}.get(
+        where, [victim, remote / victim.relative_to(cache)]
+    ):
+        path.unlink()
+        SPECIALS[special](path)
+    push_releases(released.layout)
+    assert contents(remote) == before
+    assert not any(path.is_symlink() or path.is_fifo() for place in (cache, remote) for path in place.rglob("*"))
+
+
+def test_a_directory_in_the_place_of_an_object_is_named(released, tmp_path):
+    victim = objects(tmp_path / "remote", "file")[0]
+    victim.unlink()
+    victim.mkdir()
+    with pytest.raises(StorageError, match=f"{victim.parent.name}/{victim.name}") as caught:
+        push_releases(released.layout)
+    assert "remove these objects" in caught.value.remedy
+    assert not verify_remote(released.layout).ok
 
 
 @BOTH

@@ -7,26 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-from daxa.sample import Observatory, Sky, build_sky
+from daxa.sample import Observatory
 from tests.journey.workbench import Workbench
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory, worker_id) -> Path:
-    """A directory that all test processes of this run share."""
-    base = tmp_path_factory.getbasetemp()
-    place = (base if worker_id == "master" else base.parent) / "shared"
-    place.mkdir(exist_ok=True)
-    return place
-
-
-@pytest.fixture(scope="session")
-def sky(shared) -> Sky:
-    """The simulated sky."""
-    with FileLock(shared / "sky.lock"):
-        return build_sky(shared / "sky")
 
 
 @pytest.fixture
@@ -37,28 +20,24 @@ def observatory(sky) -> Iterator[Observatory]:
 
 
 @pytest.fixture(scope="session")
-def finished(shared, sky) -> Path:
+def finished(make_once, shared, sky) -> Path:
     """An archive of XMM and NuSTAR that was run, released as v1.0.0 and pushed; never to be changed.
 
     It stands in ``finished/a907``, its store in ``finished/store``; its remote is not beside it, so that its address
-    is absolute and clones anywhere find it.
+    is absolute and clones anywhere find it.  It holds what journeys need and no more: one camera of each mission,
+    and images of coarse pixels.  Whole observations are in the demonstration.
     """
-    place = shared / "finished"
-    with FileLock(shared / "finished.lock"):
-        if not (place / "complete").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            with Observatory(sky.root, sky.tables, sky.names) as server:
-                bench = Workbench.at(place, server.environ)
-                (shared / "remote").mkdir(exist_ok=True)
-                bench.daxa(
-                    *("init", "a907", "--mission", "xmm", "--mission", "nustar", "--target", "Abell 907"),
-                    *("--remote", str(shared / "remote")),
-                )
-                bench.repro(place / "a907")
-                bench.daxa("release", "-m", "first", cwd=place / "a907")
-                bench.daxa("push", cwd=place / "a907")
-            (place / "complete").touch()
-    return place
+
+    def make(place: Path) -> None:
+        with Observatory(sky.root, sky.tables, sky.names) as server:
+            bench = Workbench.at(place, server.environ)
+            (shared / "remote").mkdir(exist_ok=True)
+            bench.init("a907", "--target", "Abell 907", "--remote", str(shared / "remote"), missions=("xmm", "nustar"))
+            bench.repro(place / "a907")
+            bench.daxa("release", "-m", "first", cwd=place / "a907")
+            bench.daxa("push", cwd=place / "a907")
+
+    return make_once("finished", make)
 
 
 @pytest.fixture

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from tests.journey.workbench import Workbench, contents, parsed_lock
+from tests.journey.workbench import contents, parsed_lock
 
 pytestmark = pytest.mark.journey
 
 
-def test_two_demonstrations_give_the_same_bytes(tmp_path):
-    made = []
-    for name, workers in (("one", "1"), ("another place", "3")):
-        bench = Workbench.at(tmp_path / name, {}, DAXA_WORKERS=workers, DAXA_DOWNLOADS=workers)
-        said = bench.daxa("demo", str(bench.root / "demo")).stdout
-        assert "v1.0.0" in said
-        made.append(bench.root / "demo" / "a907")
-    one, another = made
+def test_the_demonstration_made_elsewhere_has_the_same_bytes(demonstration, bench):
+    """By `dvc repro` with one worker, and by `daxa run` with three."""
+    one = demonstration / "a demo" / "a907"
+    said = (demonstration / "said.txt").read_text()
+    [init] = [shlex.split(line[2:]) for line in said.splitlines() if line.startswith("$ daxa init")]
+    place = bench.root / "another place"
+    place.mkdir()
+    bench.run(*init, cwd=place)
+    another = place / "a907"
+    bench.run("daxa", "run", cwd=another, DAXA_WORKERS="3", DAXA_DOWNLOADS="3")
     assert parsed_lock(one) == parsed_lock(another)
     for part in ("ledger", "selection", "report", "data"):
         left, right = contents(one, part), contents(another, part)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 
 import pytest
 
+import daxa
 from daxa.archive.layout import Layout
 from daxa.run.ledger import read_ledger
 from daxa.selection.store import read_selection, read_selection_metadata, write_selection
-from tests.journey.workbench import contents, parsed_lock
+from tests.journey.workbench import PIXELS, contents, parsed_lock
 
 pytestmark = pytest.mark.journey
 
@@ -49,7 +51,7 @@ def test_a_parameter_reruns_the_steps_that_depend_on_it(copy, bench, observatory
     archive = copy()
     before = contents(archive, "logs")
     params = Layout(archive).params("xmm")
-    params.write_text(params.read_text().replace('"4.35 arcsec"', '"8.7 arcsec"'))
+    params.write_text(params.read_text().replace(PIXELS["xmm"], "34.8 arcsec"))
     bench.repro(archive)
     assert ran(before, contents(archive, "logs")) == {
         f"xmm/{step}/{obs_id}" for step in ("images", "sources") for obs_id in ids(archive)
@@ -83,8 +85,7 @@ def test_regions_of_one_observation_rerun_its_search_alone(copy, bench):
 
 def test_one_more_observation_is_fetched_and_processed_alone(finished, bench, observatory):
     first, second = ids(finished / "a907")[:2]
-    bench.daxa("init", "small", "--mission", "xmm", "--obsid", first)
-    archive = bench.root / "small"
+    archive = bench.init("small", "--obsid", first)
     counts = watch_repro(bench, archive)
     assert counts == sorted(counts), "status took something back"
     assert {0, len(STEPS)} < set(counts), "status told nothing while the pipeline ran"
@@ -99,18 +100,19 @@ def test_one_more_observation_is_fetched_and_processed_alone(finished, bench, ob
 
 def watch_repro(bench, archive) -> list[int]:
     """Run the pipeline, and ask again and again how many tasks are done."""
-    counts = [done(bench, archive)]
+    counts = [done(archive)]
     repro = subprocess.Popen(
         ["dvc", "repro"], cwd=archive, env=bench.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while repro.poll() is None:
-        counts.append(done(bench, archive))
+        counts.append(done(archive))
+        time.sleep(0.1)
     assert repro.returncode == 0
-    return [*counts, done(bench, archive)]
+    return [*counts, done(archive)]
 
 
-def done(bench, archive) -> int:
-    return sum(record["status"] == "done" for record in bench.status(archive))
+def done(archive) -> int:
+    return sum(record.status == "done" for record in daxa.open(archive).status())
 
 
 def add_observation(archive, source, obs_id):
@@ -128,8 +130,7 @@ def test_what_failed_is_retried_by_run_and_not_by_repro(bench, observatory, sky)
     from daxa.sample import Fault
 
     chosen = sorted(row["obsid"] for row in sky.tables["xmmmaster"])
-    bench.daxa("init", "small", "--mission", "xmm", "--target", "Abell 907")
-    archive = bench.root / "small"
+    archive = bench.init("small", "--target", "Abell 907")
     unlucky = ids(archive)[-1]
     assert unlucky in chosen
     observatory.faults.add(Fault("missing", f"*{unlucky}*EVLI*"))

@@ -26,12 +26,14 @@ PARTS = (
     *(f"data/xmm/{step}" for step in ("events", "clean", "images", "sources")),
     "data/nustar",
 )
-VICTIMS = ("dvc", "stage", "worker")
+VICTIMS = ("command", "stage", "worker")
+COMMANDS = (("dvc", "repro"), ("daxa", "run"))
+"""What is killed, or has its processes killed, in turns; only the second keeps what forks workers for all stages."""
 
 
-def start(bench, archive):
+def start(bench, archive, command):
     return subprocess.Popen(
-        ["dvc", "repro"],
+        command,
         cwd=archive,
         env=bench.environ,
         stdin=subprocess.DEVNULL,
@@ -40,17 +42,26 @@ def start(bench, archive):
     )
 
 
-def strike(repro, kind):
-    """Kill one process of the pipeline; give its family as it was, or None when there is no such process now."""
+def strike(command, kind):
+    """Kill one process of the pipeline; give its family as it was, or None when there is no such process now.
+
+    The command is `dvc repro`, or `daxa run` with its DVC; workers are with what forks and what watches them.
+    """
     try:
-        dvc = psutil.Process(repro.pid)
-        stages = [child for child in dvc.children() if "stage" in child.cmdline()]
-        workers = [worker for stage in stages for worker in stage.children(recursive=True)]
-        family = [dvc, *stages, *workers]
-        victims = {"dvc": [dvc], "stage": stages, "worker": workers}[kind]
-        if not victims:
-            return None
-        random.choice(victims).kill()
+        first = psutil.Process(command.pid)
+        family = [first, *first.children(recursive=True)]
+        words = {process: process.cmdline() for process in family}
+    except psutil.NoSuchProcess:
+        return None
+    kinds = {
+        "command": [process for process in family if process == first or "repro" in words[process]],
+        "stage": [process for process in family if "stage" in words[process]],
+        "worker": [process for process in family if any("daxa.run." in word for word in words[process])],
+    }
+    if not kinds[kind]:
+        return None
+    try:
+        random.choice(kinds[kind]).kill()
     except psutil.NoSuchProcess:
         return None
     return family
@@ -83,13 +94,13 @@ def test_any_kill_is_mended_by_the_same_command(finished, bench):
         while not finished_alone:
             attempts += 1
             assert attempts < 40 * KILLS, "the pipeline never gets on"
-            repro = start(bench, archive)
+            repro = start(bench, archive, COMMANDS[attempts % 2])
             kind = min(VICTIMS, key=lambda name: (struck[name], name)) if sum(struck.values()) < KILLS else None
-            family = kill_within(repro, kind, rng.uniform(0.3, 12.0)) if kind else None
+            family = kill_within(repro, kind, rng.uniform(0.3, 8.0)) if kind else None
             if family:
                 struck[kind] += 1
             code = repro.wait(timeout=300)
-            if family and kind == "dvc":
+            if family and kind == "command":
                 psutil.wait_procs(family, timeout=5)
                 assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
             assert family or code == 0, bench.repro(archive)

@@ -6,7 +6,7 @@ import pytest
 
 from daxa.archive.layout import Layout
 from tests.journey.test_increments import fetched, ids, ran
-from tests.journey.workbench import contents
+from tests.journey.workbench import PIXELS, contents
 
 pytestmark = pytest.mark.journey
 
@@ -73,7 +73,7 @@ def test_releases_refuse_what_would_not_be_honest(copy, bench):
     assert nothing_new.returncode == 6
     (archive / "notes.txt").write_text("mine")
     params = Layout(archive).params("xmm")
-    params.write_text(params.read_text().replace('"4.35 arcsec"', '"8.7 arcsec"'))
+    params.write_text(params.read_text().replace(PIXELS["xmm"], "34.8 arcsec"))
     refused = bench.daxa("release", "-m", "stale", cwd=archive, ok=False)
     assert refused.returncode == 6
     assert "notes.txt" in refused.stderr

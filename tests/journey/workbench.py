@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Workbench", "contents", "parsed_lock"]
+__all__ = ["PIXELS", "Workbench", "contents", "parsed_lock"]
+
+PIXELS = {"xmm": "17.4 arcsec", "nustar": "9.832 arcsec"}
+"""Of the images of small archives: four times as wide as by default."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,17 @@ class Workbench:
 
     def daxa(self, *argv: str, cwd: Path | None = None, ok: bool = True) -> subprocess.CompletedProcess:
         return self.run("daxa", *argv, cwd=cwd, ok=ok)
+
+    def init(self, name: str, *conditions: str, missions: Sequence[str] = ("xmm",)) -> Path:
+        """A small archive, where size proves nothing: one camera of each mission, and images of coarse pixels."""
+        cameras = {"xmm": "xmm:M1", "nustar": "nustar:FPMA"}
+        chosen = [word for mission in missions for word in ("--mission", mission, "--instrument", cameras[mission])]
+        self.daxa("init", name, *chosen, *conditions)
+        for mission in missions:
+            params = self.root / name / "params" / f"{mission}.toml"
+            params.write_text(re.sub(r'(?m)^pixel = ".*?"', f'pixel = "{PIXELS[mission]}"', params.read_text()))
+        self.run("git", "commit", "--quiet", "--all", "--message", "Coarse pixels", cwd=self.root / name)
+        return self.root / name
 
     def status(self, archive: Path) -> list[dict]:
         """Records of ``daxa status --json``."""

@@ -12,33 +12,37 @@ from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observa
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory) -> Path:
+def finished_once(make_once) -> Path:
     """An archive with two XMM and one NuSTAR observations, processed and recorded, never released."""
-    place = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        set_identity(patch)
-        workshop = Workshop(place / "a907")
-        workshop.generate(["xmm", "nustar"], str(place / "remote"))
-        workshop.choose("xmm", [observation(FIRST), observation(THIRD)])
-        workshop.choose("nustar", [observation("30101031002") | {"instruments": "FPMA,FPMB"}])
-        git.initialise(workshop.layout.root)
-        git.commit(workshop.layout.root, ["."], "Choose")
-        workshop.process("xmm", [FIRST, THIRD])
-        workshop.process("nustar", ["30101031002"])
-        workshop.record()
-    return place
+
+    def make(place: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            set_identity(patch)
+            workshop = Workshop(place / "a907")
+            workshop.generate(["xmm", "nustar"], str(place / "remote"))
+            workshop.choose("xmm", [observation(FIRST), observation(THIRD)])
+            workshop.choose("nustar", [observation("30101031002") | {"instruments": "FPMA,FPMB"}])
+            git.initialise(workshop.layout.root)
+            git.commit(workshop.layout.root, ["."], "Choose")
+            workshop.process("xmm", [FIRST, THIRD])
+            workshop.process("nustar", ["30101031002"])
+            workshop.record()
+
+    return make_once("workshop", make)
 
 
 @pytest.fixture(scope="session")
-def released_once(finished_once, tmp_path_factory) -> Path:
+def released_once(finished_once, make_once) -> Path:
     """The finished archive, released as v1.0.0 and pushed."""
-    place = tmp_path_factory.mktemp("released")
-    with pytest.MonkeyPatch.context() as patch:
-        set_identity(patch)
-        workshop = copy_archive(finished_once, place)
-        workshop.release("first data release")
-        push_releases(workshop.layout)
-    return place
+
+    def make(place: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            set_identity(patch)
+            workshop = copy_archive(finished_once, place)
+            workshop.release("first data release")
+            push_releases(workshop.layout)
+
+    return make_once("workshop-released", make)
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ import pytest
 import daxa
 from daxa.archive import git
 from daxa.cli import main
-from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
+from daxa.errors import ArchiveError, CriteriaError, DataError, ReleaseError, UntrustedArchive
 from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
+from daxa.publish.remotecheck import verify_remote
 from daxa.publish.verify import verify_archive
 from tests.publish.workshop import FIRST, THIRD, Workshop, know_storage, run
 
@@ -82,6 +83,29 @@ def test_parts_by_observation_and_mission(clone, known):
             pull_data(clone.layout, **options)
 
 
+def test_logs_of_runs_since_the_release_are_left_alone_and_the_rest_comes(clone, known, capsys, monkeypatch):
+    new, changed = clone.layout.log("xmm", "clean", "0000000007"), clone.layout.log("xmm", "clean", FIRST)
+    for log in (new, changed):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("of a run of my own\n")
+    monkeypatch.chdir(clone.layout.root)
+    assert main(["pull"]) == 0
+    assert "2 logs of runs that no release holds are left as they are" in capsys.readouterr().err
+    assert {new.read_text(), changed.read_text()} == {"of a run of my own\n"}
+    other = clone.layout.log("xmm", "clean", THIRD)
+    assert other.read_text() == f"xmm clean {THIRD} \n"
+    other.write_text("of a later run\n")
+    report = pull_data(clone.layout, force=True)
+    assert (report.ok, report.fetched, report.unreleased_logs) == (True, 0, 3)
+    assert other.read_text() == "of a later run\n"
+    assert {(found.path, found.what) for found in verify_archive(clone.layout).problems} == set()
+    new.unlink()
+    for log in (changed, other):
+        log.unlink()
+    assert pull_data(clone.layout).unreleased_logs == 0
+    assert verify_archive(clone.layout, "v1.0.0").problems == ()
+
+
 def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, released, known):
     lost = f"data/xmm/clean/{FIRST}/manifest.json"
     wrong = f"data/xmm/images/{THIRD}/manifest.json"
@@ -103,8 +127,39 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, rele
     assert verify_archive(clone.layout).problems == ()
 
 
+@pytest.mark.parametrize(
+    "options", [{"obs_ids": [FIRST]}, {"missions": ["xmm"]}, {"missions": ["xmm"], "obs_ids": [FIRST]}]
+)
+def test_a_remote_that_is_not_there_is_said_of_a_part(clone, tmp_path, known, options):
+    (tmp_path / "remote").rename(tmp_path / "moved")
+    report = pull_data(clone.layout, **options)
+    assert not report.ok
+    assert report.missing == ("data/xmm/clean", "data/xmm/events", "data/xmm/images", "data/xmm/sources", "logs")
+
+
+def test_a_link_in_the_place_of_a_log_is_named_with_its_own_remedy(clone, known, tmp_path, identity):
+    pull_data(clone.layout)
+    log = clone.layout.log("xmm", "clean", FIRST)
+    log.unlink()
+    log.symlink_to("/etc/passwd")
+    with pytest.raises(UntrustedArchive, match=f"{log} is a link") as caught:
+        pull_data(clone.layout)
+    assert "rm" in caught.value.remedy
+    assert ("link", f"logs/xmm/clean/{FIRST}.log") in {
+        (one.what, one.path) for one in verify_archive(clone.layout, "v1.0.0").problems
+    }
+    with pytest.raises(UntrustedArchive, match=f"{log} is a link"):
+        clone.release("x", force=True)
+
+
 def test_a_remote_that_is_not_there_is_said(clone, tmp_path, known):
     (tmp_path / "remote").rename(tmp_path / "moved")
+    with pytest.raises(ReleaseError, match="there is no such directory") as caught:
+        push_releases(clone.layout)
+    assert "`daxa pull`" in caught.value.remedy
+    assert "dvc" not in caught.value.remedy
+    with pytest.raises(ReleaseError, match="in the last commit is neither"):
+        verify_remote(clone.layout)
     report = pull_data(clone.layout)
     assert not report.ok
     assert "data/xmm/clean" in report.missing
@@ -121,6 +176,9 @@ CLIMBING = {
     "a pipeline": "dvc.yaml",
     "a control character": "a\nb",
     "another slash": "a\\..\\b",
+    "a long name": f"{'n' * 300}.fits",
+    "a long name of letters of two bytes": "é" * 130,
+    "a long path": "/".join(["n" * 100] * 11),
 }
 
 

@@ -33,7 +33,7 @@ subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], env={**os.envir
 def test_a_stage_dies_with_its_dvc(tmp_path):
     mark = str(uuid4())
     dvc = start(DVC, mark, tmp_path, STAGE)
-    wait_until(lambda: len(marked(mark)) >= 8)
+    wait_until(lambda: len(marked(mark)) >= 9)
     dvc.kill()
     dvc.wait()
     wait_until(lambda: not marked(mark), seconds=1.5)

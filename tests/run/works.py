@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -179,3 +180,33 @@ def show_environment(task: Task, target: Path, log: TextIO) -> None:
     names = ("TZ", "OMP_NUM_THREADS", "PYTHONHASHSEED", "MPLBACKEND")
     shown = {"zone": time.tzname, "set": list({"a", "b", "c", "d"}), **{name: os.environ[name] for name in names}}
     (target / "environment.json").write_text(json.dumps(shown))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Work that says what it imports, and tells of the process that it runs in."""
+
+    needed: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+
+    def modules(self, task: Task) -> tuple[str, ...]:
+        return self.needed
+
+    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
+        kill = json.loads(task.parameters).get("kill")
+        if kill and not Path(kill).exists():
+            Path(kill).touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        command = Path("/proc/self/cmdline").read_text().split("\0")
+        found = {
+            "parent": os.getppid(),
+            "here": str(Path.cwd()),
+            "language": os.environ.get("LANG"),
+            "argv": command[3],
+        }
+        found |= {
+            "imported": [name for name in (*self.needed, *self.watched) if name in sys.modules],
+            "paths": sys.path,
+        }
+        (target / "process.json").write_text(json.dumps(found))

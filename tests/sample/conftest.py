@@ -1,16 +1,10 @@
-"""The simulated sky, built once, and an observatory that serves it."""
+"""An observatory that serves the simulated sky."""
 
 from __future__ import annotations
 
 import pytest
 
-from daxa.sample import Observatory, build_sky
-
-
-@pytest.fixture(scope="session")
-def sky(tmp_path_factory):
-    """The sample sky."""
-    return build_sky(tmp_path_factory.mktemp("skies"))
+from daxa.sample import Observatory
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.errors import NotPossible, StorageError
-from daxa.parquet import parquet_bytes
+from daxa.parquet import parquet_bytes, plain_array
 from daxa.xray.detection.quality import quality_words
 from daxa.xray.lists.frames import to_icrs
 
@@ -254,7 +254,8 @@ def _as_parquet(sources: SourceList, _header: fits.Header | None) -> bytes:
     facts = {"frame": sources.frame, "log_p": repr(float(_rounded(sources.log_p))), "scales": repr(sources.scales)}
     facts |= {"expected_false": repr(float(_rounded(sources.expected_false))), "simulated": repr(sources.simulated)}
     schema = pa.schema(fields, metadata={f"daxa.{name}": value for name, value in facts.items()})
-    table = pa.table([pa.array(values) for values in sources.table.values()], schema=schema)
+    columns = [plain_array(sources.table[field.name].tolist(), field.type) for field in fields]
+    table = pa.table(columns, schema=schema)
     return parquet_bytes(table)
 
 
