@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends import find_backend
-from daxa.errors import ConfigError, NotPossible
+from daxa.errors import NotPossible
 from daxa.xray.lists.events import open_events
 from tests.backends.observations import CHANDRA, NUSTAR, XMM_ONE, digests, run_step
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_done_is_a_fault_before_any_work(clean, wrong):
 
 
 def test_a_column_that_the_list_lacks_is_an_error_of_that_observation(root, tmp_path):
-    with pytest.raises(ConfigError, match="0404910601") as problem:
+    with pytest.raises(NotPossible, match="0404910601") as problem:
         cleaned(root, tmp_path, expression="ENERGY > 3")
-    assert problem.value.code == "config.expression"
+    assert problem.value.code == "impossible.expression"
     assert "PATTERN" in problem.value.remedy

@@ -22,7 +22,7 @@ from astropy.wcs import WCS
 from daxa.backends.native.exposure import Logged, band_text, merged_parts, picture_title, products_in
 from daxa.backends.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
-from daxa.run.product import Product
+from daxa.run.product import Product, parse_product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf, psf_for
@@ -217,7 +217,7 @@ def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
         return None
     total, above = np.zeros(shape), -math.inf
     for lo, hi in sorted(image.bands, key=lambda band: (band[1], -band[0])):
-        counts = fits.getdata(image.bands[lo, hi]) if lo >= above else None
+        counts = _counted(image.bands[lo, hi]) if lo >= above else None
         if counts is not None and counts.shape == shape:
             total, above = total + counts, hi
     return total
@@ -243,16 +243,17 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]
-    return _counted(image, header), header, fits.getdata(expmap)
+    if header.get("OOTCORR") is True:
+        image.say("sources are looked for in the counts, out-of-time events among them")
+    return _counted(image.path), header, fits.getdata(expmap)
 
 
-def _counted(image: _Image, header: fits.Header) -> np.ndarray:
+def _counted(path: Path) -> np.ndarray:
     """The counts of an image, also where it was written less its out-of-time events."""
-    pixels = fits.getdata(image.path)
-    if header.get("OOTCORR") is not True:
+    pixels = fits.getdata(path)
+    if fits.getheader(path).get("OOTCORR") is not True:
         return pixels
-    image.say("sources are looked for in the counts, out-of-time events among them")
-    readout = fits.getdata(image.path.with_name(replace(image.product, kind="ootimage").name))
+    readout = fits.getdata(path.with_name(replace(parse_product(path.name), kind="ootimage").name))
     return np.rint(pixels.astype(np.float64) + readout).astype(np.int32)
 
 

@@ -121,9 +121,9 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     Raises
     ------
     NotPossible
-        The instrument has no grades, flags or energies.
+        The instrument has no grades, flags or energies, or the expression cannot be used for the list.
     ConfigError
-        The expression cannot be used for the list.
+        The expression is none.
     """
     rules = screening_for(events) if own.standard else ()
     standard = events.format.rules
@@ -211,7 +211,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     form = events.format
     for name, instead in ((form.time_column, "good times"), (form.chip_column, "clean.chips")):
         if name and name.upper() in expression.columns:
-            raise ConfigError(
+            raise NotPossible(
                 "expression",
                 f"clean.expression must not test {name}: exposures would not know of it ({events.obs_id})",
                 remedy=f"use {instead} for that",
@@ -219,7 +219,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     rules = bind_expression(expression, events)
     taken = {name for one in others if isinstance(one, Either) for name in _columns(one)}
     if any(isinstance(one, Either) and taken & _columns(one) for one in rules):
-        raise ConfigError(
+        raise NotPossible(
             "expression",
             f"clean.expression has alternatives of columns of which the standard screening has, too ({events.obs_id})",
             remedy="write it without ||, or set screening to none",

@@ -23,7 +23,7 @@ from itertools import product
 
 import numpy as np
 
-from daxa.errors import ConfigError, DataError
+from daxa.errors import DataError, NotPossible
 from daxa.naming import did_you_mean
 from daxa.xray.lists.cards import card_text
 from daxa.xray.lists.events import EventList
@@ -260,7 +260,7 @@ def bind_expression(expression: Expression, events: EventList) -> tuple[Rule | E
 
     Raises
     ------
-    ConfigError
+    NotPossible
         A column is absent or of another kind, or a test can never hold.
     """
     ways = [_bound(way, events) for way in expression.ways]
@@ -348,8 +348,8 @@ def _common(one: tuple[Range, ...], other: list[Range]) -> tuple[Range, ...]:
     return tuple(sorted(found, key=lambda limits: -math.inf if limits[0] is None else limits[0]))
 
 
-def _unusable(events: EventList, what: str) -> ConfigError:
-    return ConfigError(
+def _unusable(events: EventList, what: str) -> NotPossible:
+    return NotPossible(
         "expression",
         f"clean.expression cannot be used for {events.path.name} ({events.obs_id}): {what}",
         remedy=f"its columns are {', '.join(events.rows.dtype.names[:60])}",
