@@ -29,6 +29,13 @@ _FAR, _SHARE = 3.0, 0.2
 _WITHIN = 0.5
 """And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
 
+_LESS = 0.1
+"""Half the share will do where it alone holds the least counts: steep clusters that are bright reach as far."""
+
+_PEAKED, _CENTRE = 0.5, 1.5
+"""A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
+and a half of those radii tells nothing of the light about it."""
+
 _CORES = np.geomspace(2.0, 64.0, 11)
 _SLOPES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0)
 _REACH = 160
@@ -123,7 +130,10 @@ def fit_lights(
             lit = around if found is None else around + found.profile(away) * exposure
             kept = (exposure > 0) & ~(compact(lit) & (away > 2.5 * width))
             fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
-            if fitted is None or not _is_extended(fitted, max(_FAR * psf_radius, _WITHIN * sigma)):
+            if fitted is not None and fitted.core < _PEAKED * psf_radius:
+                kept &= away > _CENTRE * psf_radius
+                fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+            if fitted is None or not _is_extended(fitted, exposure, away, max(_FAR * psf_radius, _WITHIN * sigma)):
                 found = None
                 break
             found = fitted
@@ -185,7 +195,12 @@ def _likelihood(number: np.ndarray, mean: np.ndarray) -> float:
     return float((number * np.log(np.maximum(mean, 1e-12)) - mean).sum())
 
 
-def _is_extended(light: Light, far: float) -> bool:
+def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
+    """Whether so much of the light lies beyond a radius that it is no point's."""
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)
-    return bool(flux[radius > far].sum() > _SHARE * flux.sum())
+    share = flux[radius > far].sum() / flux.sum()
+    if share > _SHARE:
+        return True
+    beyond = (away > far) & (away < _REACH)
+    return bool(share > _LESS and (light.profile(away[beyond]) * exposure[beyond]).sum() > _LEAST_COUNTS)
