@@ -23,14 +23,15 @@ _LEAST_COUNTS = 150.0
 _LEAST_GAIN = 30.0
 """Excess, and rise of ln likelihood, of a component."""
 
-_FAR, _SHARE = 3.0, 0.2
-"""A component has at least this share beyond so many of the point spread function's 80 % radii: a point has not."""
+_FAR, _SHARE = 3.0, 0.25
+"""A component has at least this share, and the least counts, beyond so many of the point spread function's 80 %
+radii: a point has not, and of a faint source nobody knows."""
+
+_LESS, _MANY = 0.1, 1000.0
+"""Less will do where it is as many counts as lie under the kernel of the smoothing."""
 
 _WITHIN = 0.5
 """And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
-
-_LESS = 0.1
-"""Half the share will do where it alone holds the least counts: steep clusters that are bright reach as far."""
 
 _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
@@ -219,7 +220,6 @@ def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: floa
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)
     share = flux[radius > far].sum() / flux.sum()
-    if share > _SHARE:
-        return True
     beyond = (away > far) & (away < _REACH)
-    return bool(share > _LESS and (light.profile(away[beyond]) * exposure[beyond]).sum() > _LEAST_COUNTS)
+    number = (light.profile(away[beyond]) * exposure[beyond]).sum()
+    return bool(number > (_LEAST_COUNTS if share > _SHARE else _MANY) and share > _LESS)
