@@ -6,8 +6,8 @@ camera is chosen by default.
 
 from dataclasses import replace
 
+from daxa.missions.declared.xmm import SPEC as _POINTED
 from daxa.missions.spec import MissionSpec
-from daxa.missions.xmm import SPEC as _POINTED
 
 SPEC = MissionSpec(
     name="xmm_slew",

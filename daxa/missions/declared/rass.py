@@ -4,8 +4,8 @@ Fields overlap: an event near an edge stands in two lists.  The table names no t
 What does not depend on how the telescope was used is that of the pointed observations.
 """
 
+from daxa.missions.declared.rosat import SPEC as _POINTED
 from daxa.missions.places import HEASARC
-from daxa.missions.rosat import SPEC as _POINTED
 from daxa.missions.spec import FieldOfView, Instrument, MissionSpec, NativeInput, ObservationTable
 
 SPEC = MissionSpec(
