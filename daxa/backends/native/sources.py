@@ -32,6 +32,7 @@ from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.regions import parse_regions, region_mask
 from daxa.xray.lists.sky import header_wcs, pointing_pixel
+from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["PSF_MODELS", "make_sources"]
 
@@ -51,23 +52,6 @@ PSF_MODELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Mission to beginnings of instrument names and the key of their function in `daxa.xray.detection.psf.PSFS`."""
-
-_PILE_UP: Mapping[tuple[str, str], Mapping[str, float]] = MappingProxyType(
-    {
-        ("xmm", "PN"): {"PrimeFullWindowExtended": 1.0, "PrimeLargeWindow": 3.0, "PrimeSmallWindow": 25.0, "": 2.0},
-        ("xmm", "M1"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
-        ("xmm", "M2"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
-        ("swift", "XRT"): {"": 0.5},
-        ("chandra", "ACIS"): {"": 0.03},
-    }
-)
-"""Mission and instrument to rates (count/s of a point source) above which photons pile up, by SUBMODE; '' for others.
-
-They are rates at all energies: that of a source is the one in all bands that were imaged.
-
-XMM-Newton Users Handbook (table of count rates that avoid deteriorated response due to photon
-pile-up), the Swift XRT's photon counting mode, and a tenth of a count per ACIS frame of 3.2 s.
-"""
 
 _KEV = 1.0
 """Energy of the point spread function of images without an energy band."""
@@ -207,13 +191,13 @@ def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.nda
 
 
 def _most_rate(image: _Image, header: fits.Header) -> float:
-    rates = _PILE_UP.get((image.task.mission, image.product.instrument), {"": math.inf})
-    return rates.get(card_text(header, "SUBMODE"), rates[""])
+    rates = camera_of(image.task.mission, image.product.instrument).pile_up
+    return rates.get(card_text(header, "SUBMODE"), rates.get("", math.inf))
 
 
 def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
     """Counts at all energies of which there are images: bands that overlap no other, the lowest first."""
-    if (image.task.mission, image.product.instrument) not in _PILE_UP:
+    if not camera_of(image.task.mission, image.product.instrument).pile_up:
         return None
     total, above = np.zeros(shape), -math.inf
     for lo, hi in sorted(image.bands, key=lambda band: (band[1], -band[0])):

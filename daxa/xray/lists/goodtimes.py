@@ -18,9 +18,9 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import Clock, compare_clocks, seconds_per_unit
-from daxa.xray.lists.eventformat import EventFormat
 from daxa.xray.lists.gti import intersect, union
 from daxa.xray.lists.tables import Table
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = ["read_gtis"]
 

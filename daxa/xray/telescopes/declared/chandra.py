@@ -1,21 +1,28 @@
 """Chandra ACIS and HRC.
 
 Sources: ACIS and HRC level 1 and 2 data products guides; the status filters of
-CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them.
+CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them; scales of the detector: the Chandra
+Proposers' Observatory Guide.  The mirrors' off-axis area is in its chapter 4
+(https://cxc.harvard.edu/proposer/POG/html/chap4.html); no map of it was at hand to compare with, so
+that no figure is claimed.  Pile-up: a tenth of a count per ACIS frame of 3.2 s.
 """
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.detector import Detector
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Camera, Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _CIAO = "CIAO: standard ACIS level 2 filters, as lists record them (ASCA grades 0,2,3,4,6; status 0)"
 _HRC_CIAO = "CIAO: standard HRC level 2 status filter"
 
 _STEADY = ("SIM_Z", "ROLL_NOM")
 """Where observing intervals of one list differ in the place of the detector or the roll, these are left out."""
+
+_CHIP_CARDS = (("ONTIME{:d}", "ontime"), ("LIVTIME{:d}", "livetime"), ("EXPOSUR{:d}", "livetime"))
 
 _ACIS = EventFormat(
     mission="chandra",
@@ -43,6 +50,8 @@ _ACIS = EventFormat(
     gti_scheme="ccd_id",
     livetime_scheme="dtcor",
     steady=_STEADY,
+    cell_arcsec=8.0,
+    chip_cards=_CHIP_CARDS,
 )
 
 
@@ -65,11 +74,42 @@ def _hrc(instrument: str, reference: float, last: int, status: str) -> EventForm
         pi_column="pi",
         livetime_scheme="dtcor",
         steady=_STEADY,
+        cell_arcsec=8.0,
+        chip_cards=_CHIP_CARDS,
     )
 
 
-FORMATS = {
-    ("CHANDRA", "ACIS"): _ACIS,
-    ("CHANDRA", "HRC", "HRC-I"): _hrc("HRC-I", 16384.5, 32768, "xxxxxx00xxxx0xxx00000000x0000000"),
-    ("CHANDRA", "HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
+_FORMATS = {
+    ("ACIS",): _ACIS,
+    ("HRC", "HRC-I"): _hrc("HRC-I", 16384.5, 32768, "xxxxxx00xxxx0xxx00000000x0000000"),
+    ("HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
 }
+
+_CAMERAS = (
+    Camera(
+        ("ACIS",),
+        detector=Detector(
+            raw=("chipx", "chipy"),
+            first=1,
+            size=(1024, 1024),
+            plane=("detx", "dety"),
+            raw_scale=0.998,
+            sky_scale=1.0,
+            roll="ROLL_NOM",
+            sense=-1,
+            wander=64.0,
+            border=1,
+            window="EVENTS",
+            field=12.0,
+        ),
+        flat="no vignetting of ACIS: too long off the axis",
+        pile_up={"": 0.03},
+    ),
+)
+
+TELESCOPE = Telescope(
+    name="chandra",
+    telescop=("CHANDRA", "AXAF"),
+    formats=_FORMATS,
+    cameras=_CAMERAS,
+)

@@ -6,9 +6,10 @@ TIMEUNIT d, DEADC).
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _MASK = Refusal("image", "it looks through a coded mask, whose images need OSA")
 
@@ -17,8 +18,8 @@ def _camera(instrument: str, **facts) -> EventFormat:
     return EventFormat(mission="integral", instrument=instrument, mjdref=51544.0, named=False, **facts)
 
 
-FORMATS = {
-    ("INTEGRAL", "IBIS"): _camera(
+_FORMATS = {
+    ("IBIS",): _camera(
         "ISGRI",
         pi_to_kev=None,
         pi_limits=(0, 2047),
@@ -28,7 +29,7 @@ FORMATS = {
         gti_tables=("IBIS-GNRL-GTI",),
     ),
     **{
-        ("INTEGRAL", name): _camera(
+        (name,): _camera(
             name.replace("JMX", "JEMX"),
             pi_to_kev=None,
             pi_limits=(0, 255),
@@ -39,3 +40,12 @@ FORMATS = {
         for name in ("JMX1", "JMX2")
     },
 }
+
+TELESCOPE = Telescope(
+    name="integral",
+    telescop=("INTEGRAL",),
+    formats=_FORMATS,
+    not_native={
+        "SPI": "it looks through a coded mask with a detector of 19 pixels, whose analysis needs OSA",
+    },
+)

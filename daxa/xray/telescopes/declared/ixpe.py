@@ -6,9 +6,10 @@ list (375 channels; DEADC is 1 there while LIVETIME is less than ONTIME).
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat
+from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 
 def _unit(instrument: str) -> EventFormat:
@@ -25,4 +26,10 @@ def _unit(instrument: str) -> EventFormat:
     )
 
 
-FORMATS = {("IXPE", "GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}
+_FORMATS = {("GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}
+
+TELESCOPE = Telescope(
+    name="ixpe",
+    telescop=("IXPE",),
+    formats=_FORMATS,
+)

@@ -7,10 +7,11 @@ channels); xselect.mdb; the header of a real Resolve spectrum.
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Either, Rule
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Either, Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _GUIDE = "XRISM Quick-Start Guide 2.1: additional screening of cleaned lists, as public scripts quote it"
 _MJDREF = 58484.00080074074
@@ -54,4 +55,10 @@ _RESOLVE = EventFormat(
     mjdref=_MJDREF,
 )
 
-FORMATS = {("XRISM", "XTEND"): _XTEND, ("XRISM", "RESOLVE"): _RESOLVE}
+_FORMATS = {("XTEND",): _XTEND, ("RESOLVE",): _RESOLVE}
+
+TELESCOPE = Telescope(
+    name="xrism",
+    telescop=("XRISM",),
+    formats=_FORMATS,
+)

@@ -1,11 +1,10 @@
-"""Facts about the detectors behind the event lists: pixels, focal planes, fields of view."""
+"""The detectors behind the event lists: pixels, focal planes, fields of view."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 
-__all__ = ["DETECTORS", "Detector"]
+__all__ = ["Detector"]
 
 
 @dataclass(frozen=True)
@@ -59,60 +58,3 @@ class Detector:
     circle: tuple[float, float, float] | None = None
     window: str = ""
     field: float = 15.0
-
-
-_MOS = Detector(
-    raw=("RAWX", "RAWY"),
-    first=1,
-    size=(600, 600),
-    plane=("DETX", "DETY"),
-    raw_scale=22.02,
-    sky_scale=1.0,
-    roll="PA_PNT",
-    sense=1,
-    wander=200.0,
-    window="EXPOSU",
-)
-_FPM = Detector(
-    raw=("RAWX", "RAWY"),
-    first=0,
-    size=(32, 32),
-    plane=("DET1X", "DET1Y"),
-    raw_scale=5.0,
-    sky_scale=1.0,
-    roll="PA_PNT",
-    sense=1,
-    wander=100.0,
-    rim=0.5,
-    module="DET_ID",
-    turns=4,
-    turn_centre=180.5,
-    field=9.2,
-)
-
-DETECTORS = MappingProxyType(
-    {
-        # Fields of view: XMM-ESAS (Snowden et al. 2008, A&A 478, 615) for MOS1 and pn.  MOS2: the radius of
-        # MOS1 about the centre that fits a map of SAS best (0404910601, 0.5-2 keV).
-        "M1": replace(_MOS, circle=(97.0, -172.0, 17152.0)),
-        "M2": replace(_MOS, circle=(-64.0, -291.0, 17152.0)),
-        "PN": replace(_MOS, size=(64, 200), raw_scale=82.0, circle=(-2200.0, -1110.0, 17980.0)),
-        "ACIS": Detector(
-            raw=("chipx", "chipy"),
-            first=1,
-            size=(1024, 1024),
-            plane=("detx", "dety"),
-            raw_scale=0.998,
-            sky_scale=1.0,
-            roll="ROLL_NOM",
-            sense=-1,
-            wander=64.0,
-            border=1,
-            window="EVENTS",
-            field=12.0,
-        ),
-        "FPMA": _FPM,
-        "FPMB": _FPM,
-    }
-)
-"""Instrument to its detector.  Scales: the XMM-Newton and Chandra handbooks; Harrison et al. 2013, ApJ 770, 103."""

@@ -4,14 +4,17 @@ Sources: the NuSTAR data analysis software guide; what nuscreen records in real 
 status expression b0000xxx00xxxx000, which keeps more, is what that guide's authors advise for
 bright sources.  Grades 25 and 26 at the edge of a detector, which nuscreen takes out besides,
 are not in cleaned lists and are not looked for.
+Scales of the detectors: Harrison et al. 2013, ApJ 770, 103.
 """
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.detector import Detector
+from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Camera, Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _NUSCREEN = "NuSTARDAS nuscreen, as lists record it: STATUS==b000000000x0xx000&&SHIELD==0, GRADE 0:26"
 
@@ -34,7 +37,32 @@ def _fpm(instrument: str) -> EventFormat:
         ),
         mjdref=55197.00076601852,
         livetime_scheme="deadc",
+        cell_arcsec=40.0,
     )
 
 
-FORMATS = {("NUSTAR", "FPMA"): _fpm("FPMA"), ("NUSTAR", "FPMB"): _fpm("FPMB")}
+_FORMATS = {("FPMA",): _fpm("FPMA"), ("FPMB",): _fpm("FPMB")}
+
+_DETECTOR = Detector(
+    raw=("RAWX", "RAWY"),
+    first=0,
+    size=(32, 32),
+    plane=("DET1X", "DET1Y"),
+    raw_scale=5.0,
+    sky_scale=1.0,
+    roll="PA_PNT",
+    sense=1,
+    wander=100.0,
+    rim=0.5,
+    module="DET_ID",
+    turns=4,
+    turn_centre=180.5,
+    field=9.2,
+)
+
+TELESCOPE = Telescope(
+    name="nustar",
+    telescop=("NUSTAR",),
+    formats=_FORMATS,
+    cameras=(Camera(("FPMA", "FPMB"), detector=_DETECTOR),),
+)

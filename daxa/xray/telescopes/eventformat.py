@@ -1,7 +1,6 @@
 """What differs between missions when an event list is read, as one record per instrument.
 
-The records themselves stand in `daxa.xray.lists.telescopes`; the functions of this package
-only look up.
+The records themselves stand in `daxa.xray.telescopes.declared`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from daxa.xray.lists.rules import Dialect, Either, Rule
+from daxa.xray.telescopes.rule import Dialect, Either, Rule
 
 __all__ = ["EventFormat", "Product", "Refusal"]
 
@@ -106,6 +105,18 @@ class EventFormat:
         which several intervals differ in them.
     named
         False where lists may come without the name of their observation.
+    cell_arcsec
+        Side of the cells in which a light curve of the background looks for sources: about the half-power
+        diameter of the mirrors away from the axis.
+    flag_card
+        Card in which a list says itself which bits of its flag column must be clear; '' where there is none.
+        What it says replaces the first of the rules.
+    central_chip
+        Chip whose times are those of the list; 0 takes the one that CCD_ID names, else the longest.
+    chip_cards
+        Cards with the times of each chip, each with ``ontime`` or ``livetime``, as format strings.
+    adds_exposure
+        Whether a cleaned list has EXPOSURE where the archive's has none.
     """
 
     mission: str
@@ -136,6 +147,11 @@ class EventFormat:
     obs_id_cards: tuple[str, ...] = ("OBS_ID",)
     steady: tuple[str, ...] = ()
     named: bool = True
+    cell_arcsec: float = 30.0
+    flag_card: str = ""
+    central_chip: int = 0
+    chip_cards: tuple[tuple[str, Literal["ontime", "livetime"]], ...] = ()
+    adds_exposure: bool = True
 
     @property
     def title(self) -> str:

@@ -7,15 +7,16 @@ have to hold; a real list.
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _XFF = "XFF/95-004: token M[1]{1} of the event word, which the list describes (TEVTB2)"
 
-FORMATS = {
-    ("XTE", "PCA"): EventFormat(
+_FORMATS = {
+    ("PCA",): EventFormat(
         mission="rxte",
         instrument="PCA",
         pi_to_kev=None,
@@ -31,3 +32,12 @@ FORMATS = {
         gti_scheme="every",
     )
 }
+
+TELESCOPE = Telescope(
+    name="rxte",
+    telescop=("XTE", "RXTE"),
+    formats=_FORMATS,
+    not_native={
+        "HEXTE": "its clusters rock between source and background, which HEASoft separates",
+    },
+)

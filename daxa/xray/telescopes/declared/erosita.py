@@ -6,10 +6,11 @@ Predehl et al. 2021, A&A 647, A1.  A field scan says SCAN, the survey SURVEY in 
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _EVTOOL = "eSASS evtool: flag=0xc00fff30 pattern=15, as the eFEDS and DR1 recipes give it"
 
@@ -37,8 +38,14 @@ def _tiles(mission: str, instrument: str) -> EventFormat:
     )
 
 
-FORMATS = {
-    ("EROSITA", name, *mode): _tiles(mission, name)
+_FORMATS = {
+    (name, *mode): _tiles(mission, name)
     for name in _INSTRUMENTS
     for mode, mission in (((), "erosita_calpv"), (("SURVEY",), "erass1"))
 }
+
+TELESCOPE = Telescope(
+    name="erosita",
+    telescop=("EROSITA", "SRG", "SRG/EROSITA"),
+    formats=_FORMATS,
+)

@@ -6,10 +6,11 @@ HEASoft; xselect.mdb; the header of a real SIS0 spectrum (seconds since MJD 4898
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _GUIDE = "mkfilter rules of HEASoft (REV2): standard grades of the SIS"
 
@@ -43,9 +44,15 @@ def _gis(instrument: str) -> EventFormat:
     )
 
 
-FORMATS = {
-    ("ASCA", "SIS0"): _sis("SIS0"),
-    ("ASCA", "SIS1"): _sis("SIS1"),
-    ("ASCA", "GIS2"): _gis("GIS2"),
-    ("ASCA", "GIS3"): _gis("GIS3"),
+_FORMATS = {
+    ("SIS0",): _sis("SIS0"),
+    ("SIS1",): _sis("SIS1"),
+    ("GIS2",): _gis("GIS2"),
+    ("GIS3",): _gis("GIS3"),
 }
+
+TELESCOPE = Telescope(
+    name="asca",
+    telescop=("ASCA", "ASTRO-D"),
+    formats=_FORMATS,
+)

@@ -6,14 +6,15 @@ xselect.mdb.
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _MJDREF = 56658.00077759
 
-FORMATS = {
-    ("HITOMI", "SXI"): EventFormat(
+_FORMATS = {
+    ("SXI",): EventFormat(
         mission="hitomi",
         instrument="SXI",
         pi_to_kev=(0.0, 0.006),
@@ -22,7 +23,7 @@ FORMATS = {
         field_arcmin=19.5,
         mjdref=_MJDREF,
     ),
-    ("HITOMI", "SXS"): EventFormat(
+    ("SXS",): EventFormat(
         mission="hitomi",
         instrument="SXS",
         pi_to_kev=(0.0, 0.0005),
@@ -31,3 +32,9 @@ FORMATS = {
         mjdref=_MJDREF,
     ),
 }
+
+TELESCOPE = Telescope(
+    name="hitomi",
+    telescop=("HITOMI", "ASTRO-H"),
+    formats=_FORMATS,
+)

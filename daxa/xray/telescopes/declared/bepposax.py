@@ -6,12 +6,13 @@ hand: bands are refused, and the pixels must stand in the header.
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
-FORMATS = {
-    ("BEPPOSAX", name): EventFormat(
+_FORMATS = {
+    (name,): EventFormat(
         mission="bepposax",
         instrument=name,
         pi_to_kev=None,
@@ -22,3 +23,9 @@ FORMATS = {
     )
     for name in ("LECS", "MECS", "MECS1", "MECS2", "MECS3")
 }
+
+TELESCOPE = Telescope(
+    name="bepposax",
+    telescop=("BEPPOSAX", "SAX"),
+    formats=_FORMATS,
+)

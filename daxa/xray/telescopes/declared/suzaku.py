@@ -7,10 +7,11 @@ Sources: aepipeline of HEASoft (grades); what xisputpixelquality records in a re
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _SOURCE = "aepipeline: standard event screening of the XIS; lists record GRADE 0:0,2:4,6:6"
 _QUALITY = "xisputpixelquality, as lists record it: 524287 SAFE(B0-18)"
@@ -35,4 +36,13 @@ def _xis(instrument: str) -> EventFormat:
     )
 
 
-FORMATS = {("SUZAKU", name): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
+_FORMATS = {(name,): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
+
+TELESCOPE = Telescope(
+    name="suzaku",
+    telescop=("SUZAKU", "ASTRO-E2"),
+    formats=_FORMATS,
+    not_native={
+        "HXD": "its background comes from simulated events, which HEASoft combines",
+    },
+)

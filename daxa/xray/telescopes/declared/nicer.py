@@ -7,15 +7,16 @@ and more).  That program also compares PI with PI_FAST (PI_RATIO), which is left
 
 from __future__ import annotations
 
-from daxa.xray.lists.eventformat import EventFormat, Refusal
-from daxa.xray.lists.rules import Rule
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Telescope
 
-__all__ = ["FORMATS"]
+__all__ = ["TELESCOPE"]
 
 _NICERCLEAN = "NICERDAS nicerclean, as cleaned lists record it: EVENT_FLAGS == bx1x000, PI 20 to 1500"
 
-FORMATS = {
-    ("NICER", "XTI"): EventFormat(
+_FORMATS = {
+    ("XTI",): EventFormat(
         mission="nicer",
         instrument="XTI",
         pi_to_kev=(0.0, 0.01),
@@ -30,3 +31,9 @@ FORMATS = {
         mjdref=56658.000777592593,
     )
 }
+
+TELESCOPE = Telescope(
+    name="nicer",
+    telescop=("NICER",),
+    formats=_FORMATS,
+)

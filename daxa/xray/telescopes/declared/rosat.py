@@ -1,0 +1,81 @@
+"""ROSAT PSPC and HRI, pointed and survey.
+
+Sources: the ROSAT Users' Handbook; Snowden et al. 1994, ApJ 424, 714 (PSPC channels of
+10 eV); xselect.mdb; the header of a real PROS list (XS- cards).  The accepted events
+(STDEVT) of the archive are screened.  Vignetting: the formula in the source of HEASoft's XIMAGE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Camera, Telescope
+
+__all__ = ["TELESCOPE"]
+
+_PSPC = EventFormat(
+    mission="rosat",
+    instrument="PSPC",
+    pi_to_kev=(0.0, 0.01),
+    # 0.07 to 2.4 keV
+    pi_limits=(7, 239),
+    pixel_arcsec=0.5,
+    reference_pixel=7680.0,
+    sky_limits=(1, 15360),
+    tables=("STDEVT", "EVENTS"),
+    mjdref=48043.8797453704,
+    gti_tables=("STDGTI", "GTI"),
+    live_cards=("DTCOR", "XS-DTCOR", "DEADC", "LIVETIME/ONTIME"),
+    obs_id_cards=("OBS_ID", "XS-OBSID"),
+    named=False,
+)
+
+_HRI = replace(
+    _PSPC,
+    instrument="HRI",
+    pi_to_kev=None,
+    pi_limits=(0, 15),
+    pi_column="PHA",
+    reference_pixel=4096.0,
+    sky_limits=(1, 8192),
+    unverified=(Rule("PHA", "between", (2, 10), "custom: HRI channels with few background events"),),
+    refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
+)
+
+_PSPCS = ("PSPC", "PSPCB", "PSPCC")
+
+_FORMATS = {
+    **{(name,): replace(_PSPC, instrument=name) for name in _PSPCS},
+    **{(name, "SCAN"): replace(_PSPC, mission="rass") for name in _PSPCS},
+    ("HRI",): _HRI,
+}
+
+
+def _area(t: np.ndarray, energy: float) -> np.ndarray:
+    a, e = t / 60.0, energy / 2.0
+    mirror = np.select([a <= 0.2333, a <= 0.8885], [np.ones_like(a), 1.1065 - 0.4565 * a], 5.9287 - 5.8837 * a)
+    return np.maximum(0.0, mirror * (1.0 + 0.4244 * a * e - 0.3313 * a * a * e - 0.8248 * a * e * e))
+
+
+_CURVE = Vignetting(
+    (0.0, 2.0),
+    True,
+    60.0,
+    0.0,
+    (0.0, 0.0),
+    _area,
+    "HEASoft XIMAGE, PSPC without ribs",
+    unproved="vignetting of PSPC; its ribs are left out",
+)
+
+TELESCOPE = Telescope(
+    name="rosat",
+    telescop=("ROSAT",),
+    formats=_FORMATS,
+    cameras=(Camera(_PSPCS, missions=("rosat",), vignetting=(_CURVE,)),),
+)
