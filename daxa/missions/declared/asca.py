@@ -10,7 +10,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -88,7 +87,6 @@ SPEC = MissionSpec(
         ArchiveProduct("image", r"images/ad{obs_id}gis\w*_{band}\.totsky(\.gz)?", bands=_GIS_BANDS),
         ArchiveProduct("exposure-map", r"images/ad{obs_id}gis\w*\.totexpo(\.gz)?"),
     ),
-    event_times=EventTimes(48988.0),
     credit=Credit("ASCA", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     bibcodes=("1994PASJ...46L..37T",),
 )

@@ -13,7 +13,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -121,7 +120,6 @@ SPEC = MissionSpec(
             "image", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
         ),
     ),
-    event_times=EventTimes(50814.0),
     credit=Credit("CXO", "https://cxc.cfa.harvard.edu/cda/acknowledgment.html", "10.25574/{obs_id:>05}"),
     acknowledgement=(
         "This research has made use of data obtained from the Chandra Data Archive provided by the "

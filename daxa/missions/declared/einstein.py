@@ -8,7 +8,6 @@ from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -31,7 +30,6 @@ SPEC = MissionSpec(
     directory="einstein/data/ipc/events",
     other_directories=((r"h.*", "einstein/data/hri/events"),),
     products=(ArchiveProduct("events", r"{obs_id}\.xpb(\.Z)?"),),
-    event_times=EventTimes(43508.0),
     credit=Credit("Einstein", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     note="The list of observations cannot be asked for: which column of ipcimage names a file is not recorded; "
     "several observations share a directory.",

@@ -12,7 +12,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -69,7 +68,6 @@ SPEC = MissionSpec(
             "background-map", r"DET_010/e[mbc]01_{obs_id}_02{band}_BackgrImage_c010\.fits(\.gz)?", "", _BANDS
         ),
     ),
-    event_times=EventTimes(51543.875),
     credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/dr1/"),
     note="The tiles are computed; when each was scanned is known only as far as HEASARC tells it.",
     bibcodes=("2021A&A...647A...1P", "2024A&A...682A..34M", "2022A&A...661A...1B", "2021A&A...656A.132S"),

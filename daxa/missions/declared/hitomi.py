@@ -7,7 +7,7 @@ the cameras were switched on one after the other, SXS first.
 
 from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.places import HEASARC
-from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
+from daxa.missions.spec import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 SPEC = MissionSpec(
     name="hitomi",
@@ -29,7 +29,6 @@ SPEC = MissionSpec(
     default_instruments=("SXS", "SXI", "HXI"),
     mirrors=HEASARC,
     directory="hitomi/data/obs/{first}/{obs_id}",
-    event_times=EventTimes(56658.00077759),
     credit=Credit("Hitomi", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     note="The table does not tell which cameras were on: early observations have SXS data only.",
 )

@@ -5,7 +5,7 @@ here.  A science window needs the files of its revolution beside its own.
 """
 
 from daxa.missions.places import HEASARC
-from daxa.missions.spec import Credit, EventTimes, FieldOfView, Instrument, MissionSpec, ObservationTable
+from daxa.missions.spec import Credit, FieldOfView, Instrument, MissionSpec, ObservationTable
 
 _JEMX, _IBIS = FieldOfView("circle", 144.0), FieldOfView("square", 249.0)
 
@@ -45,7 +45,6 @@ SPEC = MissionSpec(
     mirrors=HEASARC,
     directory="integral/data/scw/{first4}/{obs_id}.{scw_ver}",
     directory_columns=("scw_ver",),
-    event_times=EventTimes(51544.0, unit="d"),
     credit=Credit("INTEGRAL", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     note="Coded masks: files and good time intervals only, never images.",
     bibcodes=(

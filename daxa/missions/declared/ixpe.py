@@ -10,7 +10,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -48,7 +47,6 @@ SPEC = MissionSpec(
     image_pixel=2.6,
     processed=True,
     products=(ArchiveProduct("events", r"event_l2/ixpe{obs_id}_det[123]_evt2_v\d+\.fits(\.gz)?"),),
-    event_times=EventTimes(57754.00080074),
     credit=Credit("IXPE", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     bibcodes=("2022JATIS...8b6002W",),
 )

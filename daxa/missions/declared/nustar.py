@@ -8,7 +8,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -80,7 +79,6 @@ SPEC = MissionSpec(
         ArchiveProduct("image", r"event_cl/nu{obs_id}A01_sk\.img(\.gz)?", "FPMA", (("", 3.0, 78.0),)),
         ArchiveProduct("image", r"event_cl/nu{obs_id}B01_sk\.img(\.gz)?", "FPMB", (("", 3.0, 78.0),)),
     ),
-    event_times=EventTimes(55197.00076601852),
     credit=Credit("NuSTAR", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     acknowledgement=(
         "This research has made use of data from the NuSTAR mission, led by the California Institute of Technology, "

@@ -43,7 +43,6 @@ SPEC = MissionSpec(
     processed=True,
     foreign_ids=True,
     products=_POINTED.products,
-    event_times=_POINTED.event_times,
     credit=_POINTED.credit,
     bibcodes=("1982AdSpR...2d.241T", "2016A&A...588A.103B"),
 )

@@ -11,7 +11,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -88,7 +87,6 @@ SPEC = MissionSpec(
         ArchiveProduct("exposure-map", r"{lower}_mex\.fits(\.Z)?", ""),
         ArchiveProduct("background-map", r"{lower}_bk{band}\.fits(\.Z)?", bands=_BANDS),
     ),
-    event_times=EventTimes(48043.8797453704),
     credit=Credit("ROSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     bibcodes=("1982AdSpR...2d.241T",),
 )

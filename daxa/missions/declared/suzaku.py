@@ -9,7 +9,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -79,7 +78,6 @@ SPEC = MissionSpec(
         ArchiveProduct("events", r"xis/event_cl/ae{obs_id}xi3_\w+_cl\.evt(\.gz)?", "XIS3", (("", 0.2, 12.0),)),
         ArchiveProduct("image", r"xis/products/ae{obs_id}xi3_\w+_sk\.img(\.gz)?", "XIS3", (("", 0.2, 12.0),)),
     ),
-    event_times=EventTimes(51544.00074287),
     credit=Credit("Suzaku", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     bibcodes=("2007PASJ...59S...1M",),
 )

@@ -10,7 +10,6 @@ from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     FlareFilter,
     Instrument,
@@ -76,7 +75,6 @@ SPEC = MissionSpec(
     image_pixel=4.35,
     flares=FlareFilter(band=(10.0, 12.0), bin=100.0, soft=(2.5, 8.5)),
     processed=True,
-    event_times=EventTimes(50814.0),
     credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),
     acknowledgement=(
         "Based on observations obtained with XMM-Newton, an ESA science mission with instruments and "

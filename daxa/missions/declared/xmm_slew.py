@@ -24,7 +24,6 @@ SPEC = MissionSpec(
     default_instruments=(),
     mirrors=_POINTED.mirrors,
     directory=_POINTED.directory,
-    event_times=_POINTED.event_times,
     credit=_POINTED.credit,
     note="Scanning: a position finds a slew only by chance.",
     acknowledgement=_POINTED.acknowledgement,

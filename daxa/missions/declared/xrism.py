@@ -11,7 +11,6 @@ from daxa.missions.spec import (
     ArchiveProduct,
     Band,
     Credit,
-    EventTimes,
     FieldOfView,
     Instrument,
     MissionSpec,
@@ -88,7 +87,6 @@ SPEC = MissionSpec(
         ArchiveProduct("events", r"xtend/event_cl/xa{obs_id}xtd_p\w+_cl\.evt(\.gz)?", "XTEND", (("", 0.4, 20.0),)),
         ArchiveProduct("image", r"xtend/products/xa{obs_id}xtd_p\w+_cl\.sky\.img(\.gz)?", "XTEND", (("", 0.4, 20.0),)),
     ),
-    event_times=EventTimes(58484.00080074),
     credit=Credit("XRISM", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
     bibcodes=("2020SPIE11444E..22T",),
 )
