@@ -6,7 +6,7 @@ finds them and those of plug-ins, and `contract` has the checks for a declaratio
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 from daxa.xray.telescopes.registry import camera_of, telescopes
 from daxa.xray.telescopes.rule import Either, Rule
 from daxa.xray.telescopes.spec import Camera, Corners, Readout, Telescope
@@ -17,6 +17,7 @@ __all__ = [
     "Detector",
     "Either",
     "EventFormat",
+    "PsfFacts",
     "Readout",
     "Refusal",
     "Rule",

@@ -19,7 +19,7 @@ import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
-from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 from daxa.xray.telescopes.rule import Either, Rule
 from daxa.xray.telescopes.spec import Camera, Telescope
 
@@ -118,6 +118,8 @@ def _check_camera(telescope: Telescope, camera: Camera) -> None:
         _check_detector(telescope, title, camera.detector)
     for curve in camera.vignetting:
         _check_curve(telescope, title, curve)
+    if camera.psf is not None:
+        _check_psf(telescope, title, camera.psf)
     lowest = [curve.kev[0] for curve in camera.vignetting]
     _require(telescope, lowest == sorted(lowest), f"{title}: its vignetting curves do not rise in energy")
     _require(telescope, all(rate > 0 for rate in camera.pile_up.values()), f"{title}: photons pile up at no rate")
@@ -151,6 +153,19 @@ def _check_curve(telescope: Telescope, title: str, curve: Vignetting) -> None:
         shares = np.asarray(curve.shape(angles, float(energy)), dtype=float)
         falls = shares.shape == angles.shape and bool(np.isfinite(shares).all()) and abs(shares[0] - 1.0) < 1e-3
         _require(telescope, falls, f"{title}: a vignetting curve is not 1 on the axis, or not finite off it")
+
+
+def _check_psf(telescope: Telescope, title: str, psf: PsfFacts) -> None:
+    _require(telescope, bool(psf.name and psf.source.strip()), f"{title}: its image of a point lacks name or source")
+    lo, hi = psf.energies
+    _require(telescope, 0 < lo < hi and psf.angle >= 0, f"{title}: its image of a point holds nowhere")
+    radii = np.concatenate(([0.0], np.geomspace(0.01, 36000.0, 400)))
+    for kev in (lo, math.sqrt(lo * hi), hi):
+        for angle in (0.0, psf.angle):
+            shares = np.asarray(psf.eef(kev, angle)(radii), dtype=float)
+            grows = shares.shape == radii.shape and bool((np.diff(shares) >= -1e-9).all()) and abs(shares[0]) < 1e-9
+            _require(telescope, grows, f"{title}: its encircled energy does not grow from 0 ({kev:g} keV, {angle:g}')")
+            _require(telescope, 0.9 < shares[-1] < 1 + 1e-9, f"{title}: its encircled energy does not reach 1")
 
 
 def _require(telescope: Telescope, condition: bool, what: str) -> None:

@@ -20,6 +20,7 @@ from daxa.plugins import load, offered, origin_of
 from daxa.xray.telescopes import declared
 from daxa.xray.telescopes.contract import check_telescope
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.optics import PsfFacts
 from daxa.xray.telescopes.spec import Camera, Telescope
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "event_formats",
     "forget_plug_ins",
     "left_out",
+    "psf_facts",
     "telescop_names",
     "telescope_of",
     "telescopes",
@@ -175,7 +177,14 @@ def camera_of(mission: str, instrument: str) -> Camera:
     return Camera((instrument,))
 
 
+@cache
+def psf_facts() -> Mapping[str, PsfFacts]:
+    """Name to every point spread function that is declared."""
+    known = [camera.psf for one in telescopes().values() for camera in one.cameras if camera.psf]
+    return MappingProxyType({facts.name: facts for facts in reversed(known)})
+
+
 def forget_plug_ins() -> None:
     """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
-    for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of):
+    for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of, psf_facts):
         found.cache_clear()

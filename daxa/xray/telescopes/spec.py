@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
-from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 
 __all__ = ["Camera", "Corners", "Readout", "Telescope"]
 
@@ -75,6 +75,8 @@ class Camera:
         Its curves, that of the lowest energies first.
     flat
         What is to be said of a map without a curve; '' for the usual words.
+    psf
+        Its point spread function; None where none is known: its images are then not searched for sources.
     pile_up
         SUBMODE, '' for all others, to the rate (count/s of a point source at all energies) above which
         photons pile up.
@@ -87,6 +89,7 @@ class Camera:
     detector: Detector | None = None
     vignetting: tuple[Vignetting, ...] = ()
     flat: str = ""
+    psf: PsfFacts | None = None
     pile_up: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     corners: Corners | None = None
     readout: Readout | None = None

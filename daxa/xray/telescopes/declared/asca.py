@@ -7,8 +7,9 @@ HEASoft; xselect.mdb; the header of a real SIS0 spectrum (seconds since MJD 4898
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -51,8 +52,12 @@ _FORMATS = {
     ("GIS3",): _gis("GIS3"),
 }
 
+_PSF = PsfFacts(half_power(180.0), (0.5, 10.0), 25.0, "Gaussian, HPD 3 arcmin", "ASCA", starts=("SIS", "GIS"))
+
+
 TELESCOPE = Telescope(
     name="asca",
     telescop=("ASCA", "ASTRO-D"),
     formats=_FORMATS,
+    cameras=(Camera(("SIS0", "SIS1", "GIS2", "GIS3"), psf=_PSF),),
 )

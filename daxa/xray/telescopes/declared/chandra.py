@@ -9,8 +9,11 @@ that no figure is claimed.  Pile-up: a tenth of a count per ACIS frame of 3.2 s.
 
 from __future__ import annotations
 
+import numpy as np
+
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import Eef, PsfFacts, king
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Telescope
 
@@ -85,6 +88,29 @@ _FORMATS = {
     ("HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
 }
 
+_SLOPES = np.linspace(1.6, 6.0, 441)
+"""Of King functions, from which that of the mirrors is chosen."""
+
+
+def _hrma(_kev: float, arcmin: float) -> Eef:
+    """The King function with 50 % of its counts within one radius and 95 % within another."""
+    half = 0.43 - 0.10 * arcmin + 0.050 * arcmin**2
+    most = 2.05 - 0.55 * arcmin + 0.18 * arcmin**2
+    # The ratio of the radii falls with the slope.
+    slope = float(np.interp(-most / half, -_king_radius(0.95, _SLOPES) / _king_radius(0.5, _SLOPES), _SLOPES))
+    return king(half / float(_king_radius(0.5, slope)), slope)
+
+
+def _king_radius(fraction: float, slope: float | np.ndarray) -> np.ndarray:
+    """Radius, in cores, within which a King function has this share."""
+    return np.sqrt((1.0 - fraction) ** (1.0 / (1.0 - np.asarray(slope))) - 1.0)
+
+
+_FEIGELSON = "King function through the 50 and 95 % radii at 1.49 keV of Feigelson et al. 2002 (ApJ 574, 258)"
+_ACIS_PSF = PsfFacts(_hrma, (0.3, 10.0), 15.0, _FEIGELSON, "ACIS", starts=("ACIS",))
+_HRC_PSF = PsfFacts(_hrma, (0.1, 10.0), 15.0, _FEIGELSON, "HRC", starts=("HRC",))
+
+
 _CAMERAS = (
     Camera(
         ("ACIS",),
@@ -102,9 +128,11 @@ _CAMERAS = (
             window="EVENTS",
             field=12.0,
         ),
+        psf=_ACIS_PSF,
         flat="no vignetting of ACIS: too long off the axis",
         pile_up={"": 0.03},
     ),
+    Camera(("HRC", "HRC-I", "HRC-S"), psf=_HRC_PSF),
 )
 
 TELESCOPE = Telescope(

@@ -7,8 +7,9 @@ Predehl et al. 2021, A&A 647, A1.  A field scan says SCAN, the survey SURVEY in 
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -44,8 +45,23 @@ _FORMATS = {
     for mode, mission in (((), "erosita_calpv"), (("SURVEY",), "erass1"))
 }
 
+_SURVEY_PSF = PsfFacts(
+    half_power(28.0),
+    (0.2, 10.0),
+    30.0,
+    "Gaussian, mean HEW of the survey 28 arcsec (26 to 30)",
+    "EROSITA",
+    starts=("TM",),
+)
+_POINTED_PSF = PsfFacts(half_power(16.0), (0.2, 10.0), 30.0, "Gaussian, HEW on the axis 16 arcsec", "EROSITA-POINTED")
+
+
 TELESCOPE = Telescope(
     name="erosita",
     telescop=("EROSITA", "SRG", "SRG/EROSITA"),
     formats=_FORMATS,
+    cameras=(
+        Camera(_INSTRUMENTS, missions=("erass1",), psf=_SURVEY_PSF),
+        Camera(_INSTRUMENTS, missions=("erosita_calpv",), psf=_POINTED_PSF),
+    ),
 )

@@ -7,7 +7,8 @@ list (375 channels; DEADC is 1 there while LIVETIME is less than ONTIME).
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.optics import PsfFacts, half_power
+from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -28,8 +29,12 @@ def _unit(instrument: str) -> EventFormat:
 
 _FORMATS = {("GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}
 
+_PSF = PsfFacts(half_power(27.5), (2.0, 8.0), 6.5, "Gaussian, HPD 25 to 30 arcsec", "IXPE", starts=("DU",))
+
+
 TELESCOPE = Telescope(
     name="ixpe",
     telescop=("IXPE",),
     formats=_FORMATS,
+    cameras=(Camera(("DU1", "DU2", "DU3"), psf=_PSF),),
 )

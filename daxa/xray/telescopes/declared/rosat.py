@@ -7,12 +7,13 @@ Sources: the ROSAT Users' Handbook; Snowden et al. 1994, ApJ 424, 714 (PSPC chan
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, exponential, gaussian, lorentzian, weighted
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Telescope
 
@@ -73,9 +74,39 @@ _CURVE = Vignetting(
     unproved="vignetting of PSPC; its ribs are left out",
 )
 
+
+def _pspc(kev: float, arcmin: float) -> Eef:
+    sigma = math.sqrt(108.7 * kev**-0.888 + 1.121 * kev**6 + 0.219 * arcmin**2.848)
+    length = math.sqrt(50.61 * kev**-1.472 + 6.80 * kev**5.62)
+    far = 10 ** (-1.635 + 0.639 * kev + 0.052 * kev**2) * math.exp(-0.5 * (arcmin / 12.0) ** 2)
+    scattered = 0.075 * kev**1.43
+    wings = lorentzian(39.95 / kev, 861.9 / kev, 2.119 + 0.212 * kev)
+    return weighted((1.0 - far - scattered, gaussian(sigma)), (far, exponential(length)), (scattered, wings))
+
+
+def _hri(_kev: float, arcmin: float) -> Eef:
+    wide = 3.3 + 0.019 * arcmin - 0.016 * arcmin**2 + 0.0044 * arcmin**3
+    return weighted(
+        (0.9638 * 2.1858**2, gaussian(2.1858)),
+        (0.1798 * wide**2, gaussian(wide)),
+        (0.0009 * 31.69**2, exponential(31.69)),
+    )
+
+
+# Above 2 keV the parts of the formula sum to more than all counts.
+_PSPC_PSF = PsfFacts(
+    _pspc, (0.1, 2.0), 57.0, "Gaussian, exponential and Lorentzian of HEASoft's XIMAGE", "PSPC", starts=("PSPC",)
+)
+_HRI_PSF = PsfFacts(_hri, (0.1, 2.4), 20.0, "two Gaussians and an exponential of HEASoft's XIMAGE", "HRI")
+
+_CAMERAS = (
+    Camera(_PSPCS, missions=("rosat",), vignetting=(_CURVE,), psf=_PSPC_PSF),
+    Camera(("HRI",), missions=("rosat",), psf=_HRI_PSF),
+)
+
 TELESCOPE = Telescope(
     name="rosat",
     telescop=("ROSAT",),
     formats=_FORMATS,
-    cameras=(Camera(_PSPCS, missions=("rosat",), vignetting=(_CURVE,)),),
+    cameras=_CAMERAS,
 )

@@ -8,8 +8,9 @@ Sources: aepipeline of HEASoft (grades); what xisputpixelquality records in a re
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import Eef, PsfFacts, exponential, gaussian, weighted
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -38,10 +39,30 @@ def _xis(instrument: str) -> EventFormat:
 
 _FORMATS = {(name,): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
 
+
+def _spread(_kev: float, _arcmin: float) -> Eef:
+    near, middle, far = 60.0 * 0.221, 60.0 * 0.970, 60.0 * 1.937
+    return weighted(
+        (1.101 * near**2, exponential(near)),
+        (0.0919 * middle**2, gaussian(middle)),
+        (0.00539 * far**2, exponential(far)),
+    )
+
+
+_PSF = PsfFacts(
+    _spread,
+    (0.2, 12.0),
+    12.0,
+    "XIS0: exponentials and a Gaussian of HEASoft's XIMAGE",
+    "XIS",
+    starts=("XIS", "XI"),
+)
+
 TELESCOPE = Telescope(
     name="suzaku",
     telescop=("SUZAKU", "ASTRO-E2"),
     formats=_FORMATS,
+    cameras=(Camera(("XIS0", "XIS1", "XIS2", "XIS3"), psf=_PSF),),
     not_native={
         "HXD": "its background comes from simulated events, which HEASoft combines",
     },

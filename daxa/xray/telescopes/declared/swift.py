@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.optics import Vignetting
+from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, king
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Telescope
 
@@ -59,11 +59,20 @@ _CURVE = Vignetting(
     (0.3, 10.0), True, 17.0, 0.0, (0.0, 0.0), _area, "HEASoft XIMAGE, XRT", unproved="vignetting of XRT"
 )
 
+
+def _spread(kev: float, arcmin: float) -> Eef:
+    t, e, te = 10.0 * arcmin, 10.0 * kev, 100.0 * kev * arcmin
+    rc = 2.34732 - 3.33966e-3 * t - 8.40089e-4 * e + 2.52944e-4 * te
+    return king(2.36 * rc, 1.52877 + 7.65975e-4 * t - 2.94131e-4 * e + 3.72197e-5 * te)
+
+
+_PSF = PsfFacts(_spread, (0.2, 10.0), 12.0, "King function of HEASoft's XIMAGE", "XRT")
+
 TELESCOPE = Telescope(
     name="swift",
     telescop=("SWIFT",),
     formats=_FORMATS,
-    cameras=(Camera(("XRT",), vignetting=(_CURVE,), pile_up={"": 0.5}),),
+    cameras=(Camera(("XRT",), vignetting=(_CURVE,), psf=_PSF, pile_up={"": 0.5}),),
     not_native={
         "BAT": "it looks through a coded mask, whose images need HEASoft",
         "UVOT": "it records no X-ray photons; use the archive's level 2 images",

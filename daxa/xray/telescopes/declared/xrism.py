@@ -8,8 +8,9 @@ channels); xselect.mdb; the header of a real Resolve spectrum.
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Either, Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -57,8 +58,12 @@ _RESOLVE = EventFormat(
 
 _FORMATS = {("XTEND",): _XTEND, ("RESOLVE",): _RESOLVE}
 
+_PSF = PsfFacts(half_power(78.0), (0.3, 13.0), 20.0, "Gaussian, HPD 1.3 arcmin", "XTEND")
+
+
 TELESCOPE = Telescope(
     name="xrism",
     telescop=("XRISM",),
     formats=_FORMATS,
+    cameras=(Camera(("XTEND",), psf=_PSF),),
 )
