@@ -187,6 +187,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         now=mjd_now(),
         last=last,
         changed=not last or has_news(layout, last),
+        overlooked=tuple(git.overlooked(layout.root)),
     )
 
 

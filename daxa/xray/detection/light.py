@@ -36,8 +36,11 @@ _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
 and a half of those radii tells nothing of the light about it."""
 
-_CORES = np.geomspace(2.0, 64.0, 21)
+_CORES = np.geomspace(2.0, 64.0, 16)
 _SLOPES = np.array((0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0))
+_FINER = np.linspace(-0.12, 0.12, 9)
+"""Changes, ln, of core and slope about the best of the grid."""
+
 _REACH = 160
 """Pixels to which the fit goes."""
 
@@ -176,7 +179,24 @@ def _fitted(
     seen = seconds > 0
     number, seconds, below, radius = number[seen], seconds[seen], np.maximum(below[seen], 1e-9), radius[seen]
     none = _likelihood(number, below * max(number.sum(), 1e-9) / below.sum())
-    cores, slopes = (part.reshape(-1, 1) for part in np.meshgrid(_CORES, _SLOPES, indexing="ij"))
+    value, light, held = _best((number, seconds, below, radius), _CORES, _SLOPES)
+    cores, slopes = light[1] * np.exp(_FINER), np.clip(light[2] * np.exp(_FINER), _SLOPES[0], _SLOPES[-1])
+    value, light, held = _best((number, seconds, below, radius), cores, slopes)
+    return None if value - none < _LEAST_GAIN or held < _LEAST_COUNTS else Light(*place, *light)
+
+
+def _best(
+    rings: tuple[np.ndarray, ...], cores: np.ndarray, slopes: np.ndarray
+) -> tuple[float, tuple[float, float, float], float]:
+    """The most likely profile of a grid, in counts, seconds, expectation and radius of rings.
+
+    Returns
+    -------
+    tuple
+        ln likelihood; peak, core and slope; counts.
+    """
+    number, seconds, below, radius = rings
+    cores, slopes = (part.reshape(-1, 1) for part in np.meshgrid(cores, slopes, indexing="ij"))
     shape = seconds * (1.0 + (radius / cores) ** 2) ** (0.5 - 3.0 * slopes)
     light = shape.sum(axis=1)
     level, peak = np.ones(len(shape)), max(number.sum() - 0.9 * below.sum(), 1.0) / light
@@ -186,9 +206,8 @@ def _fitted(
         peak *= (shape * ratio).sum(axis=1) / light
     value = _likelihood(number, np.outer(level, below) + peak[:, None] * shape)
     best = int(value.argmax())
-    if value[best] - none < _LEAST_GAIN or peak[best] * light[best] < _LEAST_COUNTS:
-        return None
-    return Light(*place, float(peak[best]), float(cores[best, 0]), float(slopes[best, 0]))
+    found = float(peak[best]), float(cores[best, 0]), float(slopes[best, 0])
+    return float(value[best]), found, float(peak[best] * light[best])
 
 
 def _likelihood(number: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -77,7 +77,9 @@ def _mixture(psf: Psf, angle: float) -> tuple[np.ndarray, np.ndarray]:
 
     half = psf.radius(0.5, angle)
     radii, widths = _RADII * half, _WIDTHS * half
-    weights, _ = nnls(-np.expm1(-0.5 * (radii[:, None] / widths) ** 2), psf.eef(radii, angle))
+    weights, _ = nnls(
+        -np.expm1(-0.5 * (radii[:, None] / widths) ** 2), psf.eef(radii, angle), maxiter=100 * len(widths)
+    )
     kept = weights > 1e-5
     return weights[kept] / weights[kept].sum(), widths[kept]
 
