@@ -33,7 +33,7 @@ only-include = ["lobster_xray.py"]
 DECLARATION = '''
 """Lobster, which nobody at daxa has heard of."""
 
-from daxa.missions import Band, Credit, EventTimes, FieldOfView, Instrument, Mirror, MissionSpec
+from daxa.missions import Band, Credit, FieldOfView, Instrument, Mirror, MissionSpec
 from daxa.missions import NativeInput, ObservationTable
 
 SPEC = MissionSpec(
@@ -56,7 +56,6 @@ SPEC = MissionSpec(
     listings=("events",),
     native_inputs=(NativeInput("events", r"events/lo{obs_id}_cl\\.evt\\.gz", required=True),),
     event_tables=("EVENTS", "GTI"),
-    event_times=EventTimes(51910.0),
     credit=Credit(source="https://lobster.example/"),
 )
 '''
