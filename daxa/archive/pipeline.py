@@ -100,7 +100,7 @@ def run_pipeline(
         raise ArchiveError(
             "busy",
             f"another `daxa run` or `dvc repro` is at work in {layout.root} (process {pids[0]})",
-            remedy="wait until it has ended; `daxa status` shows how far it is",
+            remedy="wait until it has ended; `daxa status` shows the progress",
         )
     clear_notes(layout)
     stopped: list[ProgramError] = []

@@ -65,6 +65,9 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
 
 
 def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
+    from daxa.xray.telescopes.registry import camera_of
+
+    titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).readout)]
     return (
         Parameter("bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energies of images", unit="keV"),
         Parameter(
@@ -83,9 +86,10 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             "out_of_time",
             "choice",
             "none",
-            'EPIC pn: "product": what events during readout add, as an image; "subtract": images less it, too',
+            (f"{titles[0]}: " if titles else "")
+            + '"product": what events during readout add, as an image; "subtract": images less it, too',
             choices=("none", "product", "subtract"),
-            shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
+            shown="line" if titles else "hidden",
         ),
     )
 

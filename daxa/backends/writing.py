@@ -65,7 +65,7 @@ def _list(texts: Iterable[str]) -> str:
 
 _WRITERS: Mapping[Kind, Callable[[Parameter, Any], str]] = {
     "flag": lambda _, value: "true" if value else "false",
-    "number": lambda _, value: repr(float(value)),
+    "number": lambda _, value: repr(value),
     "numbers": lambda _, value: f"[{', '.join(map(repr, value))}]",
     "quantity": lambda parameter, value: f'"{value:g} {parameter.unit}"',
     "band": lambda _, value: json.dumps(band_text(value)),

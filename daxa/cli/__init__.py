@@ -20,21 +20,21 @@ GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
 VERBS = {
     "search": (GROUPS[0], "which observations there are, without an archive"),
     "init": (GROUPS[0], "choose observations and generate an archive"),
-    "select": (GROUPS[0], "choose an archive's observations anew, or export them"),
+    "select": (GROUPS[0], "change which observations are selected, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
-    "check": (GROUPS[0], "whether daxa.toml, params/*.toml and software.toml can be used as they are"),
-    "run": (GROUPS[0], "fetch and process what is not done yet, try again what failed"),
-    "status": (GROUPS[1], "what is done, failed and still to do"),
-    "logs": (GROUPS[1], "what was written while an observation was worked on"),
-    "ls": (GROUPS[1], "products as a table"),
+    "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
+    "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
+    "status": (GROUPS[1], "what is done, what failed and what is left to do"),
+    "logs": (GROUPS[1], "the log of an observation, step by step"),
+    "ls": (GROUPS[1], "list the products"),
     "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
-    "mosaic": (GROUPS[1], "observations added on one grid of the sky, and coverage maps"),
-    "missions": (GROUPS[1], "which missions can be listed and processed, and what is declared of one"),
-    "release": (GROUPS[2], "commit and tag what is there"),
+    "mosaic": (GROUPS[1], "add observations into one image of the sky, and write coverage maps"),
+    "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
+    "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
-    "pull": (GROUPS[2], "get the data of a release from the remote, and prove them"),
-    "verify": (GROUPS[2], "compare every file with what a release says"),
-    "demo": (GROUPS[3], "the whole path on simulated observations, without the internet"),
+    "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
+    "verify": (GROUPS[2], "compare every file with the release"),
+    "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }
 """Verb to its heading and its one-line help; module `daxa.cli.<verb>` holds its function."""
@@ -128,7 +128,7 @@ def _system_error(error: OSError, *, as_json: bool) -> int:
     refused = StorageError(
         _OF_THE_MACHINE[error.errno],
         f"{place} cannot be read or written: {(error.strerror or str(error)).lower()}",
-        remedy="see to space, permissions and limits there, then try again: what was finished is kept",
+        remedy="check the free space, permissions and limits there, then try again: what was finished is kept",
     )
     show_error(refused, as_json=as_json)
     return refused.exit_code
@@ -203,7 +203,7 @@ def _help() -> str:
         [
             *lines,
             "options:",
-            "  -C DIR             act as if started in DIR",
+            "  -C DIR             run as if started in DIR",
             "  -q, --quiet        only results and errors",
             "  --version          print the version",
             "  --show-completion  print the completion script of your shell (--install-completion installs it)",

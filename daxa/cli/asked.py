@@ -27,8 +27,8 @@ def refuse_nothing(asked: Asked, verb: str) -> None:
     if not asked:
         raise CriteriaError(
             "nothing-asked",
-            "nothing says which observations are wanted",
-            remedy=f"give --target, --position, --sample or --obs, or --everything for whole archives; "
+            "no condition says which observations are wanted",
+            remedy=f"give --target, --position, --sample or --obs, or --everything for the whole archive; "
             f"`daxa {verb} --help` shows examples",
         )
 
@@ -77,7 +77,9 @@ def criteria_asked(asked: Asked, specs: Sequence[MissionSpec], *, all_of_them: b
     if not all_of_them:
         specs = list(_with_columns(asked, specs))
         if not specs:
-            raise CriteriaError("no-column", "no mission's table can answer", remedy="leave out category and mode")
+            raise CriteriaError(
+                "no-column", "no mission's table has these columns", remedy="leave out category and mode"
+            )
     wanted = [_of_missions(conditions, specs) for conditions in asked.alternatives]
     unwanted = [_of_missions(conditions, specs) for conditions in asked.exclusions]
     found = {}
@@ -141,7 +143,7 @@ def _with_table(named: dict[str, list[str]], path: Path, specs: Sequence[Mission
     if len(specs) != 1:
         raise CriteriaError(
             "mission",
-            f"it is not clear whose observations {path} holds",
+            f"it is not clear which mission the observations in {path} belong to",
             remedy=f"name one mission, such as --mission {specs[0].name}",
         )
     (spec,) = specs
@@ -184,7 +186,7 @@ def _table_of(tables: dict[str, Any], spec: MissionSpec) -> dict[str, Any] | Non
 
 def _bad_file(path: Path, why: str) -> CriteriaError:
     return CriteriaError(
-        "criteria-file", f"{path} {why}", remedy="write criteria as the table of a mission in daxa.toml has them"
+        "criteria-file", f"{path} {why}", remedy="write the conditions like the table of a mission in daxa.toml"
     )
 
 
@@ -215,7 +217,9 @@ def _cameras(specs: Sequence[MissionSpec], text: str) -> list[tuple[str, str]]:
     prefix, colon, rest = text.rpartition(":")
     if not colon and len(specs) > 1:
         raise CriteriaError(
-            "instrument", f"it is not clear whose instrument {text!r} is", remedy=f"write {specs[0].name}:{text}"
+            "instrument",
+            f"it is not clear which mission the instrument {text!r} belongs to",
+            remedy=f"write {specs[0].name}:{text}",
         )
     spec = _prefixed(specs, prefix, text) if colon else specs[0]
     return [(spec.name, spec.find_instrument(name).name) for name in rest.split(",")]
@@ -227,6 +231,6 @@ def _prefixed(specs: Sequence[MissionSpec], prefix: str, text: str) -> MissionSp
     wanted = find_mission(prefix)
     if wanted not in specs:
         raise CriteriaError(
-            "mission", f"{text!r} belongs to {wanted.name}, which is not chosen", remedy=f"add --mission {wanted.name}"
+            "mission", f"{text!r} belongs to {wanted.name}, which was not chosen", remedy=f"add --mission {wanted.name}"
         )
     return wanted

@@ -18,12 +18,12 @@ EXAMPLES = ("daxa check", "daxa check --json")
 
 def check(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object: the files, and the problems in them.")
+        bool, typer.Option("--json", help="Print one JSON object: the files, and the problems in them.")
     ] = False,
 ) -> None:
     """Check daxa.toml, params/*.toml and software.toml: every table, key, value, unit, region, ObsID and version.
 
-    All problems are shown at once, each with its place and what to write instead. Nothing is run or changed.
+    All problems are shown at once, each with its location and a correction. Nothing is run or changed.
     `daxa run`, `daxa release` and every stage of the pipeline begin with the same check.
     """
     import daxa
@@ -51,7 +51,7 @@ def check(
         ]
         show_json([{"files": files, "problems": told}])
     elif not problems:
-        show_text(f"{', '.join(files)}\n{len(files)} files are right")
+        show_text(f"{', '.join(files)}\n{len(files)} files are valid")
     for file, found in [] if as_json else groupby(problems, key=lambda one: one.file):
         show_text(_name(layout.root, file))
         for one in found:
@@ -61,7 +61,7 @@ def check(
         raise ConfigError(
             "parameters",
             f"{counted} in {len({one.file for one in problems})} of {len(files)} files of {layout.root}",
-            remedy="correct what is named, then `daxa check` again",
+            remedy="correct these, then run `daxa check` again",
         )
 
 

@@ -74,7 +74,7 @@ def run_completion(arguments: list[str]) -> int:
 
     @app.callback()
     def options(
-        directory: Annotated[str, typer.Option("-C", help="Act as if started there.")] = "",
+        directory: Annotated[str, typer.Option("-C", help="Run as if started there.")] = "",
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
         version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     ) -> None:
@@ -117,5 +117,5 @@ def _enter(directory: str) -> None:
         os.chdir(directory)
     except OSError as error:
         raise ArchiveError(
-            "no-directory", f"{directory} cannot be entered: {error.strerror}", remedy="give -C an archive's directory"
+            "no-directory", f"{directory} cannot be opened: {error.strerror}", remedy="give -C an archive's directory"
         ) from None

@@ -41,11 +41,14 @@ _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _Text = str | None
 
-Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the services again, whatever is at hand.")]
-MaxAge = Annotated[
-    _Text, typer.Option("--max-age", metavar="AGE", help="How old a table at hand may be: 12h, 3d; by default 7d.")
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Query the services again, even if the cached tables are recent.")
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Ask no service: use the tables at hand.")]
+MaxAge = Annotated[
+    _Text,
+    typer.Option("--max-age", metavar="AGE", help="Greatest age of a cached table, such as 12h or 3d; 7d by default."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Query no service: use the cached tables.")]
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,10 @@ class ConditionsCommand(TyperCommand):
             older = [option.older for declared in CONDITIONS for option in declared.options if option.older]
             for name in older:  # understood, and not shown
                 shown = [(names.replace(f", {name}", ""), text) for names, text in shown]
-            shown.append((OR, "What follows is an alternative to what stands before. May be repeated."))
-            shown.append((NOT, "What follows, taken together, is left out of the whole. May be repeated."))
+            shown.append((OR, "Begins an alternative set of conditions. May be repeated."))
+            shown.append(
+                (NOT, "Begins a set of conditions; observations that meet all of it are excluded. May be repeated.")
+            )
             formatter.write_dl(shown)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list:
@@ -179,7 +184,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, ob
     {'refresh': False, 'max_age': datetime.timedelta(seconds=43200), 'offline': False}
     """
     if refresh and offline:
-        raise CriteriaError("offline", "a refresh needs the network", remedy="leave out one of --refresh and --offline")
+        raise CriteriaError("offline", "a refresh needs the network", remedy="omit --refresh or --offline")
     found = _AGE.fullmatch(max_age) if max_age is not None else None
     if max_age is not None and (found is None or float(found[1]) > 1e5):
         raise CriteriaError("max-age", f"{max_age[:100]!r} is not an age", remedy="write it as 30min, 12h, 3d or 2w")
@@ -214,8 +219,13 @@ _KINDS: Mapping[str, Any] = {
     "file": Path | None,
 }
 _FILES = (
-    Option("--table", "FILE", "Only the observations of this table: a column obsid, obs_id, ...", "file"),
-    Option("--criteria", "FILE", "TOML, as a mission's table in daxa.toml; or a whole daxa.toml.", "file"),
+    Option("--table", "FILE", "Only the observations listed in this table, in a column obsid, obs_id, ...", "file"),
+    Option(
+        "--criteria",
+        "FILE",
+        "Read conditions from TOML: a mission's table as in daxa.toml, or a whole daxa.toml.",
+        "file",
+    ),
 )
 
 
@@ -232,14 +242,14 @@ def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> Asked:
     read = [(opening, _read_group(ctx, opening, arguments)) for opening, arguments in groups]
     for opening, conditions in read[1:]:
         if not conditions:
-            ctx.fail(f"no condition stands after {opening}")
+            ctx.fail(f"there is no condition after {opening}")
     alternatives = [conditions for opening, conditions in read if opening != NOT]
     exclusions = [conditions for opening, conditions in read if opening == NOT]
     if not alternatives[0]:
         if alternatives[1:]:
-            ctx.fail(f"no condition stands before {OR}")
+            ctx.fail(f"there is no condition before {OR}")
         if exclusions:
-            ctx.fail(f"no condition stands before {NOT}: to begin with the whole archive, say --everything")
+            ctx.fail(f"there is no condition before {NOT}: to start from the whole archive, give --everything")
         return Asked()
     return Asked(tuple(alternatives), tuple(exclusions))
 

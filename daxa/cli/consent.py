@@ -11,7 +11,7 @@ __all__ = ["TrustServices", "remember_consent"]
 
 TrustServices = Annotated[
     bool,
-    typer.Option("--trust-services", help="Trust the services that daxa.toml names, until it names others."),
+    typer.Option("--trust-services", help="Trust the services named in daxa.toml, until it names others."),
 ]
 
 

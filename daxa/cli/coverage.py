@@ -39,13 +39,13 @@ _OFF_AXIS = (
     "vignetting and the mark far count from the optical axis"
 )
 _MARKS = {
-    "good": "nothing to know before the values are used",
+    "good": "no restrictions",
     "outside": "no exposure at the position",
     "edge": "more than a tenth of the circle has no exposure",
     "flat": "the exposure map has no vignetting: the rate is too low away from the axis",
-    "far": "farther from the optical axis than the vignetting was checked",
-    "no-background": "too little exposure around to measure the background: the limit is for no background",
-    "not-measured": "nothing says which part of the sky was seen: no exposure, rate or limit",
+    "far": "farther from the optical axis than the vignetting has been verified",
+    "no-background": "too little exposure around the object to measure the background: the limit assumes none",
+    "not-measured": "the observed part of the sky is not known: no exposure, rate or limit",
 }
 """What the words of the column quality mean."""
 
@@ -64,35 +64,42 @@ def coverage(
     instruments: Instruments = None,
     bands: Bands = None,
     radius: Annotated[
-        float, typer.Option(metavar="ARCSEC", help="Circle in which counts are taken, where the sample gives none.")
+        float, typer.Option(metavar="ARCSEC", help="Radius of the source circle, where the sample gives none.")
     ] = 20.0,
     ring: Annotated[
         str,
-        typer.Option(metavar="IN,OUT", help="Ring that tells the background, arcsec; it moves out with the circle."),
+        typer.Option(metavar="IN,OUT", help="Background ring, arcsec; it moves outwards with the circle."),
     ] = "60,120",
-    enclosed: Annotated[float, typer.Option(metavar="SHARE", help="Share of a source's light in the circle.")] = 1.0,
-    level: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of upper limits.")] = 0.9,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per row.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
-    as_votable: Annotated[bool, typer.Option("--votable", help="A VOTable with units, for TOPCAT.")] = False,
+    enclosed: Annotated[
+        float, typer.Option(metavar="SHARE", help="Fraction of a source's counts within the circle.")
+    ] = 1.0,
+    level: Annotated[float, typer.Option(metavar="SHARE", help="Confidence level of upper limits.")] = 0.9,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per row.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    as_votable: Annotated[bool, typer.Option("--votable", help="Print a VOTable with units, for TOPCAT.")] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write it all, as the name ends: .csv, .vot, .xml, .jsonl."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write all columns to a file; its name decides the format: .csv, .vot, .xml, .jsonl.",
         ),
     ] = None,
 ) -> None:
     """Show exposure, counts, and rate or upper limit of every object of a sample, in every image that covers it.
 
     Rates are net of the background in a ring, and per second of the exposure map. Off-axis angles are measured from
-    the pointing. The quality says what to know before a value is used; the table ends with a legend of its words.
+    the pointing. The column quality warns of what limits the use of a value; a legend follows the table.
     """
     import daxa
     from daxa.report.imaged import outside_archive
     from daxa.xray.imaging.positions import Aperture
 
     if as_json + as_csv + as_votable + (output is not None) > 1:
-        raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv, --votable and -o")
+        raise CriteriaError(
+            "output", "only one output format can be chosen", remedy="choose one of --json, --csv, --votable and -o"
+        )
     archive = daxa.open()
     place = None if output is None else outside_archive(archive.layout, output)
     form = _form(place, as_json=as_json, as_csv=as_csv, as_votable=as_votable)
@@ -124,7 +131,7 @@ def _read_ring(text: str) -> tuple[float, float]:
     except ValueError:
         first, last = math.nan, math.nan
     if not 0 <= first < last < math.inf:
-        raise CriteriaError("ring", f"{text!r} is not a ring", remedy="give two radii in arcsec, as 60,120")
+        raise CriteriaError("ring", f"{text!r} is not a ring", remedy="give two radii in arcsec, such as 60,120")
     return first, last
 
 
@@ -134,7 +141,7 @@ def _form(place: Path | None, *, as_json: bool, as_csv: bool, as_votable: bool) 
     forms = {".csv": "csv", ".vot": "votable", ".xml": "votable", ".jsonl": "json"}
     if place.suffix.lower() not in forms:
         raise CriteriaError(
-            "export", f"{place.name} does not say what to write", remedy=f"give a name that ends in {', '.join(forms)}"
+            "export", f"{place.name} has no known file ending", remedy=f"give a name that ends in {', '.join(forms)}"
         )
     return forms[place.suffix.lower()]
 
@@ -187,12 +194,12 @@ def _line(row: dict) -> list[object]:
 
 def _tell(found: Coverage) -> None:
     """Say how many objects were seen; an answer that is not whole is an error all the same."""
-    note(f"{found.seen} of {found.objects} objects lie in an image ({found.images} images were asked)")
+    note(f"{found.seen} of {found.objects} objects lie in an image ({found.images} images were searched)")
     if found.failures:
         first = found.failures[0]
         more = f" (and {len(found.failures) - 1} more)" if len(found.failures) > 1 else ""
         raise DataError(
             "unread",
             f"{len(found.failures)} of {found.images} images could not be used: {first.reason}{more}",
-            remedy="`daxa verify` says which files differ from the release; `dvc checkout` brings them back",
+            remedy="`daxa verify` shows which files differ from the release; `dvc checkout` restores them",
         )

@@ -1,4 +1,4 @@
-"""``daxa demo``: the whole path on simulated observations, without the internet."""
+"""``daxa demo``: the whole workflow on simulated observations, without the internet."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _COMMANDS = (
 def demo(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="A new or empty directory.")] = Path("demo"),
     keep_serving: Annotated[
-        bool, typer.Option("--keep-serving", help="Leave the sample observatory running, to try things by hand.")
+        bool, typer.Option("--keep-serving", help="Keep the sample observatory running, to try things by hand.")
     ] = False,
 ) -> None:
     """Make an archive of three missions from simulated observations, release it, clone it and verify the clone.
 
-    A sample observatory on this machine answers in place of the real archives; every
-    command is printed as one would type it.
+    A sample observatory on this machine takes the place of the real archives; every command is printed as you would
+    type it.
     """
     from daxa.run.forkserver import share
     from daxa.sample import Observatory, build_sky
@@ -129,7 +129,7 @@ def _follow(directory: Path, commands: Sequence[Sequence[str]], environ: Mapping
             raise ProgramError(
                 "demo",
                 f"`{shlex.join(command)}` ended with {ended.code} in {place}",
-                remedy=f"read what it says above; what was made so far is in {directory}",
+                remedy=f"read its messages above; what was made so far is in {directory}",
             )
 
 
@@ -161,7 +161,7 @@ The programs daxa and dvc are in {Path(sys.executable).parent}; if your shell do
 
 def _serve_on(services: Mapping[str, str], directory: Path) -> None:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(services.items())]
-    show_text("\nThe sample observatory goes on serving until Ctrl-C. In another terminal:\n")
+    show_text("\nThe sample observatory keeps running until you press Ctrl-C. In another terminal:\n")
     show_text("\n".join([*lines, f"export DAXA_STORE={shlex.quote(str(directory / 'store'))}"]))
     sys.stdout.flush()
     try:

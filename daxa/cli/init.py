@@ -47,7 +47,7 @@ def init(
         typer.Option(
             "--mission",
             metavar="NAME",
-            help="By default those that --criteria names. May be repeated.",
+            help="Use this mission; by default those in the --criteria file. May be repeated.",
             autocompletion=complete_mission,
         ),
     ] = None,
@@ -55,14 +55,14 @@ def init(
     max_age: MaxAge = None,
     offline: Offline = False,
     remote: Annotated[
-        str, typer.Option(metavar="URL", help="Storage through which the data are shared (any address DVC knows).")
+        str, typer.Option(metavar="URL", help="Storage for sharing the data (any address that DVC accepts).")
     ] = "",
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the archive, for citations.")] = "",
     steps: AddedSteps = None,
 ) -> None:
     """Choose observations and generate an archive: a Git repository with its first commit.
 
-    All conditions hold together; --or and --not combine them.
+    An observation must meet all conditions; --or and --not combine sets of conditions.
     """
     from daxa.missions import find_mission
 
@@ -89,7 +89,8 @@ def init(
         tell_of_selection(mission)
     if remote and is_local(remote):
         note(
-            f"{remote} is a directory on this machine: others cannot pull from it; `dvc remote add` names other storage"
+            f"{remote} is a directory on this machine, from which others cannot pull; `dvc remote add` configures "
+            "another one"
         )
     say(f"next:\n  cd {directory}\n  dvc repro            # or `daxa run`: fetch and process\n  daxa release -m ...")
 
@@ -99,7 +100,7 @@ def tell_of_selection(mission: daxa.Mission) -> None:
     if mission.note:
         note(f"{mission.name}: {mission.note}")
     if count := mission.select().approximate:
-        note(f"{mission.name}: {count} chosen by a circle in place of the true field of view")
+        note(f"{mission.name}: {count} chosen with a circle instead of the true field of view")
 
 
 def _show_selection(spec: MissionSpec, table: pd.DataFrame, left_out: Mapping[str, int]) -> None:

@@ -22,15 +22,15 @@ def logs(
     mission: Missions = None,
     step: Steps = None,
     obs: ObsIds = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per log.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per log.")] = False,
 ) -> None:
-    """Show what was written while an observation was worked on, step after step."""
+    """Show the log of an observation, step by step."""
     import daxa
     from daxa.archive.history import find_logs
 
     asked = [*([obs_id] if obs_id else []), *(obs or ())]
     if not asked:
-        raise CriteriaError("obs-id", "no observation is named", remedy="name one: `daxa logs 0404910601`")
+        raise CriteriaError("obs-id", "no observation was given", remedy="give one: `daxa logs 0404910601`")
     archive = daxa.open()
     found = [
         log

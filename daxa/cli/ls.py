@@ -27,11 +27,11 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
     kind: Kinds = None,
     instrument: Instruments = None,
     band: Bands = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per file.")] = False,
 ) -> None:
     """List the products of the archive, one line per file.
 
-    A file that the ledger names and that is not on this machine is marked "absent".
+    Files that the ledger lists but that are not on this machine are marked "absent".
     """
     import daxa
     from daxa.archive.products import find_products
@@ -51,7 +51,7 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
         show_json(records)
         return
     if not records:
-        say("no such products: `daxa status` says what is done")
+        say("no such products: `daxa status` shows what is done")
         return
     show_table(
         ["mission", "ObsID", "instrument", "exposure ID", "band (keV)", "kind", "size", "here", "path"],
@@ -69,8 +69,8 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
     )
     if absent := sum(not record["present"] for record in records):
         say(
-            f"\n{absent} of {len(records)} files are absent: `daxa pull` brings them if the remote has them, "
-            "and `daxa run` makes them"
+            f"\n{absent} of {len(records)} files are absent: `daxa pull` gets them if the remote has them, "
+            "otherwise `daxa run` makes them again"
         )
 
 

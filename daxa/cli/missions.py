@@ -23,11 +23,12 @@ EXAMPLES = ("daxa missions", "daxa missions swift", "daxa missions --json")
 
 def missions(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Show this one in full.", autocompletion=complete_known_mission)
+        str | None,
+        typer.Argument(metavar="NAME", help="Show the details of this mission.", autocompletion=complete_known_mission),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
 ) -> None:
-    """Show which missions can be listed and processed, or all that is declared of one."""
+    """Show which missions can be listed and processed, or the details of one."""
     from daxa.missions import find_mission, mission_names
 
     specs = [find_mission(one) for one in ([name] if name else mission_names())]
@@ -155,9 +156,10 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
 
 
 def _zero(spec: MissionSpec) -> str:
-    times = spec.event_times
-    zero = f"{moment(times.mjdref)} (MJD {times.mjdref!r})" if times else ""
-    return f"in {times.unit} since {zero} {times.scale.upper()}" if times else ""
+    from daxa.xray.lists.formats import FORMATS
+
+    zeros = {form.mjdref for form in FORMATS.values() if form.mission == spec.name} - {None}
+    return ", ".join(f"since {moment(zero)} (MJD {zero!r}) TT" for zero in sorted(zeros))
 
 
 def _source(table: ObservationTable) -> str:

@@ -30,29 +30,29 @@ def mosaic(
     instruments: Instruments = None,
     band: Band = None,
     pixel: Annotated[
-        float, typer.Option(metavar="ARCSEC", help="Side of a pixel; by default that of the coarsest image.")
+        float, typer.Option(metavar="ARCSEC", help="Pixel size; by default that of the coarsest image.")
     ] = 0.0,
     weights: Annotated[
         list[str] | None,
         typer.Option(
             "--weight",
             metavar="INSTRUMENT=NUMBER",
-            help="What a second of it counts beside one of the others (its share of effective area). May be repeated.",
+            help="Weight of an instrument's exposure (ratio of effective areas), such as PN=2.6. May be repeated.",
         ),
     ] = None,
     moc: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write where there is exposure, as a MOC (FITS).")
+        Path | None, typer.Option(metavar="FILE", help="Also write the exposed area as a MOC (FITS).")
     ] = None,
     healpix: Annotated[
         int | None,
         typer.Option(metavar="ORDER", min=0, max=29, help="Also write counts and exposure in HEALPix cells."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per file.")] = False,
 ) -> None:
     """Add the cleaned events and exposure maps of observations, and write counts, exposure, rate and a picture.
 
-    The band may be left out where all images are in one. Nothing in the archive is changed. Events of overlapping tiles
-    of a survey count once.
+    --band may be omitted if all images are in one band. Nothing in the archive is changed. Events in overlapping tiles
+    of a survey are counted once.
     """
     import daxa
     from daxa.errors import StorageError
@@ -65,7 +65,7 @@ def mosaic(
         more["healpix"] = (output / f"mosaic-healpix{healpix}.fits", healpix)
     extra = {kind: (outside_archive(archive.layout, path), order) for kind, (path, order) in more.items() if path}
     if there := [path for path, _ in extra.values() if path.exists()]:
-        raise StorageError("exists", f"{there[0]} is there already", remedy="choose another file, or remove it")
+        raise StorageError("exists", f"{there[0]} already exists", remedy="choose another file, or remove it")
     with progress("mosaic", "images") as observe:
         made = archive.mosaic(
             output,
@@ -87,10 +87,11 @@ def mosaic(
     note(f"{len(made.members)} images, {int(made.mosaic.counts.sum())} counts")
     if made.without_events:
         note(
-            f"{len(made.without_events)} of them without events of the image's own cut, first {made.without_events[0]}"
+            f"{len(made.without_events)} of them lack an event list with the image's cuts, "
+            f"such as {made.without_events[0]}"
         )
     if not weights and len({name.split("/")[1] for name in made.members}) > 1:
-        note("seconds of several instruments are added as if their areas were equal: --weight says otherwise")
+        note("exposures of different instruments were added with equal weights: --weight changes that")
 
 
 def _read_weights(texts: list[str]) -> dict[str, float]:

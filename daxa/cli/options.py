@@ -67,7 +67,7 @@ AddedSteps = Annotated[
     typer.Option(
         "--add-step",
         metavar="STEP",
-        help="Also do this step of an installed plug-in. May be repeated.",
+        help="Also run this step, from an installed plug-in. May be repeated.",
         autocompletion=complete_step,
     ),
 ]
@@ -92,4 +92,4 @@ Band = Annotated[
     typer.Option("--band", metavar="FROM-TO", help="Only this energy band, in keV, such as 0.5-2."),
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="One line of JSON per row.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per row.")]

@@ -20,7 +20,9 @@ _SHOWN = 20
 def pull(
     tag: Annotated[
         str,
-        typer.Argument(metavar="[TAG]", help="A release; by default what is checked out.", autocompletion=complete_tag),
+        typer.Argument(
+            metavar="[TAG]", help="A release; by default the one that is checked out.", autocompletion=complete_tag
+        ),
     ] = "",
     *,
     obs: Annotated[list[str] | None, typer.Option("--obs", metavar="OBSID", help="Only these observations.")] = None,
@@ -29,21 +31,22 @@ def pull(
         typer.Option("--mission", "-m", metavar="NAME", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
     remote: Annotated[
-        str, typer.Option("--remote", "-r", metavar="NAME", help="Another remote of DVC than the default one.")
+        str, typer.Option("--remote", "-r", metavar="NAME", help="Use this DVC remote instead of the default one.")
     ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Give up files that differ from the release and are nowhere else.")
+        bool,
+        typer.Option("--force", help="Overwrite files that differ from the release, even if no other copy exists."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, what is missing included.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, including what is missing.")] = False,
 ) -> None:
-    """Get data from the archive's storage: all, or those of some missions and observations.
+    """Get the data from the archive's remote storage: all, or those of some missions and observations.
 
-    Unlike `dvc pull`, it looks at the archive's configuration and at every listing before anything is put in the tree,
-    proves each file by its digest, and names what the storage lacks; it ends with exit code 11 when something is
-    missing. Started again, it goes on where it was.
+    Unlike `dvc pull`, it checks the archive's configuration and every listing before it writes any file, verifies each
+    file by its digest, and reports what the remote lacks; it exits with code 11 if something is missing. After an
+    interruption, the same command continues where it stopped.
 
-    With TAG, the release is checked out first if it is not (`git switch -` goes back), provided that nothing is
-    uncommitted.
+    With TAG, that release is checked out first (`git switch -` goes back), provided that there are no uncommitted
+    changes.
     """
     import daxa
     from daxa.publish.pull import missing_error, pull_data
@@ -69,8 +72,10 @@ def pull(
             if len(paths) > _SHOWN:
                 show_text(f"... and {len(paths) - _SHOWN} more; --json lists all")
         if report.unreleased_logs:
-            note(f"{report.unreleased_logs} logs of runs that no release holds are left as they are")
-        show_text(f"{report.files} files are here and proved, {report.fetched} fetched now from {report.remote}")
+            note(f"{report.unreleased_logs} logs of runs that are in no release are left as they are")
+        show_text(
+            f"{report.files} files are here and verified, {report.fetched} of them fetched now from {report.remote}"
+        )
     if not report.ok:
         raise missing_error(report)
     if not as_json:

@@ -16,19 +16,20 @@ EXAMPLES = ("daxa push", "daxa push --remote backup", "daxa push --json")
 
 def push(
     remote: Annotated[
-        str, typer.Option("--remote", "-r", metavar="NAME", help="Another remote of DVC than the default one.")
+        str, typer.Option("--remote", "-r", metavar="NAME", help="Use this DVC remote instead of the default one.")
     ] = "",
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object: remote, tags, objects, sent, replaced, mended.")
+        bool, typer.Option("--json", help="Print one JSON object: remote, tags, objects, sent, replaced, mended.")
     ] = False,
 ) -> None:
-    """Send the data of every release to the archive's storage, and prove that it holds them.
+    """Send the data of every release to the archive's remote storage, and verify that they arrived.
 
-    DVC's cache is read before: what is damaged there is mended from the work tree or the storage, or named. Then the
-    storage is listed, and read where it is a directory; what it lost is sent again, and what is wrong in a directory is
-    replaced. Elsewhere (ssh, S3, HTTP) DVC tells sizes to three digits, and replaces nothing: a wrong object is named.
+    First, DVC's cache is read: damaged objects are repaired from the work tree or the remote, or reported. Then the
+    remote is listed; if it is a directory, every object is read, lost ones are sent again and wrong ones replaced.
+    On other remotes (ssh, S3, HTTP) DVC reports sizes to three digits only and overwrites nothing: wrong objects are
+    reported.
 
-    Sends data only; `git push --follow-tags` shares the repository itself.
+    Only data are sent; `git push --follow-tags` shares the repository itself.
     """
     import daxa
     from daxa.publish.push import push_releases
@@ -40,17 +41,17 @@ def push(
         show_json([asdict(report)])
         return
     for path in report.mended:
-        note(f"damaged in DVC's cache, mended: {path}")
+        note(f"damaged in DVC's cache, repaired: {path}")
     for path in report.replaced:
         note(f"wrong on {report.remote}, replaced: {path}")
     if Remote("", report.remote).directory is not None:
-        note(f"{report.remote} is a directory on this machine: others cannot pull from it")
+        note(f"{report.remote} is a directory on this machine, from which others cannot pull")
     else:
         note(
-            f"objects on {report.remote} were compared by their sizes alone, as DVC rounds them; "
+            f"objects on {report.remote} were compared only by size, which DVC rounds; "
             "`daxa verify --remote --deep` reads them"
         )
     show_text(
         f"{report.remote} holds the data of {', '.join(report.tags)}: {report.objects} objects, {report.sent} sent now"
     )
-    say("next: `git push --follow-tags`, where the repository has an origin")
+    say("next: `git push --follow-tags`, if the repository has a Git remote")

@@ -1,4 +1,4 @@
-"""``daxa release``: commit and tag what is there."""
+"""``daxa release``: commit and tag the present state."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def release(
     message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="Title of the release.")] = "",
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="PATH", help="Take along a changed file that the release does not write."),
+        typer.Option("--include", metavar="PATH", help="Also commit this changed file, which daxa did not write."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even when no selection, parameter, software or product has changed.")
+        bool, typer.Option("--force", help="Release even if no selection, parameter, software or product has changed.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: tag and message.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object: tag and message.")] = False,
 ) -> None:
-    """Commit and tag what is there, if it is complete, current and allowed to be shared.
+    """Commit and tag the present state, if it is complete, up to date and may be shared.
 
-    The commit takes what the pipeline wrote, and the parameters that it ran with; other changed files are refused
-    unless they are named with --include. Every object in DVC's cache is proved by its digest.
+    The commit contains what the pipeline wrote and the parameters it ran with; the release is refused if other files
+    have changed, unless they are named with --include. Every object in DVC's cache is verified by its digest.
 
-    The version follows from what changed: observations removed, a new major version; added, a minor one; processed
-    anew, a patch.
+    The version number follows from the changes: major if observations were removed, minor if some were added, patch
+    if some were only reprocessed.
     """
     import daxa
     from daxa.publish.release import make_release
@@ -54,4 +54,4 @@ def release(
         show_json([asdict(made)])
         return
     show_text(f"{made.tag}\n\n{made.message.rstrip()}")
-    say("\nnext: `daxa push` shares its data")
+    say("\nnext: `daxa push` shares the data")

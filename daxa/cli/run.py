@@ -24,9 +24,9 @@ def run(
     ] = None,
     trust_services: TrustServices = False,
 ) -> None:
-    """Fetch and process what is not done yet, and try again what failed.
+    """Fetch and process what is not done yet, and retry what failed.
 
-    This is `dvc repro`, with the stages forced that hold failed observations.
+    This runs `dvc repro`, and forces the stages in which observations failed.
     """
     import daxa
     from daxa.errors import ConfigError, CriteriaError, DaxaError

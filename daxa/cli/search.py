@@ -44,20 +44,22 @@ def search(
     offline: Offline = False,
     snapshot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep and search this table, as `daxa select --snapshot` wrote it."),
+        typer.Option(metavar="FILE", help="Import and search this table, written by `daxa select --snapshot`."),
     ] = None,
-    pairs: Annotated[bool, typer.Option("--pairs", help="One line per target and observation.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per row.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
-    as_votable: Annotated[bool, typer.Option("--votable", help="A VOTable with units, for TOPCAT.")] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Print one line per target and observation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per row.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    as_votable: Annotated[bool, typer.Option("--votable", help="Print a VOTable with units, for TOPCAT.")] = False,
 ) -> None:
-    """Search the observation tables of one, several or all missions; needs no archive and fetches no data.
+    """Search the observation tables of one, several or all missions. This needs no archive and fetches no data.
 
-    All missions that can be listed are searched unless some are named. All conditions hold together; --or and --not
-    combine them. With --pairs, off-axis angles are measured from the pointing.
+    All missions that can be listed are searched unless some are named. An observation must meet all conditions; --or
+    and --not combine sets of conditions. With --pairs, off-axis angles are measured from the pointing.
     """
     if as_json + as_csv + as_votable > 1:
-        raise CriteriaError("output", "one output has one form", remedy="choose one of --json, --csv and --votable")
+        raise CriteriaError(
+            "output", "only one output format can be chosen", remedy="choose one of --json, --csv and --votable"
+        )
     fresh = freshness(refresh, max_age, offline)
     if snapshot is not None:
         table = _import(snapshot, missions)
@@ -97,7 +99,7 @@ def tell_of_tables(found: Found) -> None:
     for name, count in found.approximate.items():
         note(
             f"{name}: {count} {'row is' if count == 1 else 'rows are'} approximate: "
-            "a circle stands for the true field of view"
+            "a circle was used instead of the true field of view"
         )
 
 
@@ -125,7 +127,7 @@ def _import(path: Path, missions: list[str] | None) -> Snapshot:
         raise CriteriaError(
             "mission", f"{path} holds the table of {snapshot.mission}", remedy=f"leave out --mission {min(others)}"
         )
-    note(f"kept the table of {snapshot.mission} of {snapshot.origin.time}: {snapshot.origin.rows} observations")
+    note(f"imported the table of {snapshot.mission} of {snapshot.origin.time}: {snapshot.origin.rows} observations")
     return snapshot
 
 

@@ -41,8 +41,8 @@ def select(
     context: typer.Context,
     *,
     missions: Missions = None,
-    also: Annotated[bool, typer.Option("--also", help="Join conditions to the present ones, as with --or.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
+    also: Annotated[bool, typer.Option("--also", help="Add the conditions to the present ones, as with --or.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown without asking.")] = False,
     refresh: Refresh = False,
     max_age: MaxAge = None,
     offline: Offline = False,
@@ -50,21 +50,23 @@ def select(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the present selection, as the name ends: .csv, .vot, .mrt (AAS), .moc.fits, .parquet.",
+            help="Write the present selection to a file, in the format of its name: .csv, .vot, .mrt (AAS), .moc.fits, "
+            ".parquet.",
         ),
     ] = None,
     snapshot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the whole observation table of one mission, for use offline."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
     add_steps: AddedSteps = None,
     trust_services: TrustServices = False,
 ) -> None:
-    """Show what the criteria select now against what is selected, and write it when you accept.
+    """Show how the selection would change, and write the new one once you accept it.
 
-    Conditions, if any are given, replace those of the missions in daxa.toml; a mission that is new there is added. What
-    is accepted is one commit; the next `daxa run` processes what is new.
+    Without conditions, those in daxa.toml are evaluated again. Conditions that are given replace those in daxa.toml,
+    and a mission that the archive does not have yet is added. Accepting makes one commit; the next `daxa run`
+    processes what is new.
     """
     import daxa
 
@@ -72,12 +74,14 @@ def select(
     archive = daxa.open(acting=True)
     if add_steps:
         if context.obj or missions:
-            raise CriteriaError("steps", "a step is done to all observations", remedy="leave the conditions out")
+            raise CriteriaError("steps", "--add-step applies to all observations", remedy="omit the conditions")
         note(f"committed as {archive.add_steps(*add_steps)[:12]}\nnext: `daxa run`")
         return
     if export is not None or snapshot is not None:
         if context.obj:
-            raise CriteriaError("export", "what is written is the present selection", remedy="leave the conditions out")
+            raise CriteriaError(
+                "export", "--export and --snapshot write the present selection", remedy="omit the conditions"
+            )
         if export is not None:
             _export(archive, missions, export)
         if snapshot is not None:
@@ -110,7 +114,7 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
         if change.note:
             note(f"{change.mission}: {change.note}")
         if count := change.selection.approximate:
-            note(f"{change.mission}: {count} chosen by a circle in place of the true field of view")
+            note(f"{change.mission}: {count} chosen with a circle instead of the true field of view")
     if not plan:
         note("nothing changes")
         return
@@ -118,8 +122,8 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
         if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ArchiveError(
                 "not-accepted",
-                "this was only shown, nothing was written",
-                remedy="run the same with --yes to write and commit it",
+                "the change was only shown, nothing was written",
+                remedy="run the same command with --yes to write and commit it",
             )
         if not typer.confirm("Write and commit this?", err=True):
             note("nothing was written")
@@ -129,7 +133,7 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
     commit = plan.apply()
     note(f"committed as {commit[:12]}\nnext: `daxa run`")
     if not git.branch(plan.root):
-        note("no branch is checked out, so that this commit is easily lost: `git switch -c NAME` makes one for it")
+        note("no branch is checked out, so this commit is easily lost: `git switch -c NAME` creates a branch for it")
 
 
 def _asked(
@@ -172,7 +176,7 @@ def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Pat
 
     names = _of_archive(archive, missions)
     if len(names) > 1:
-        raise CriteriaError("mission", "a table is of one mission", remedy=f"add --mission {names[0]}")
+        raise CriteriaError("mission", "--snapshot writes the table of one mission", remedy=f"add --mission {names[0]}")
     table = daxa.Mission(names[0], settings_of(archive.config), **fresh).snapshot
     write_snapshot(path, table)
     note(f"{path}: {table.origin.rows} observations of {names[0]} as of {table.origin.time}")
@@ -189,7 +193,7 @@ def _lines(change: MissionChange) -> Iterator[str]:
     difference, title = change.difference, change.selection.spec.title
     counts = [("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)]
     said = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
-    also = ", other criteria" if change.criteria_changed and not change.is_new else ""
+    also = ", criteria changed" if change.criteria_changed and not change.is_new else ""
     new = "new, " if change.is_new else f"{change.before} -> "
     yield f"{title}: {new}{change.after} observation{'' if change.after == 1 else 's'} ({said}{also})"
     rows = change.selection.table.set_index("obs_id")

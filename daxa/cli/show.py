@@ -195,7 +195,7 @@ def _result(text: str) -> None:
         raise
     except OSError as error:
         raise StorageError(
-            "output", f"the results cannot be written: {error.strerror}", remedy="send standard output elsewhere"
+            "output", f"the results cannot be written: {error.strerror}", remedy="redirect standard output elsewhere"
         ) from None
 
 

@@ -18,7 +18,7 @@ EXAMPLES = ("daxa stage fetch xmm", "daxa stage collect")
 
 def stage(
     step: Annotated[str, typer.Argument(help="fetch, events, clean, images, sources or collect.")],
-    mission: Annotated[str, typer.Argument(help="Which mission; none for collect.")] = "",
+    mission: Annotated[str, typer.Argument(help="Mission; none for collect.")] = "",
 ) -> None:
     """Run one stage of the pipeline in the current directory.
 

@@ -38,20 +38,20 @@ def status(
     step: Steps = None,
     obs_id: ObsIds = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look at every file, and read those whose content is not known.")
+        bool, typer.Option("--deep", help="Check every file, and read those whose content has not been checked before.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON per mission, step and observation.")
+        bool, typer.Option("--json", help="Print one line of JSON per mission, step and observation.")
     ] = False,
 ) -> None:
-    """Show what is done, out of date, failed and still to do, per mission and step, and why.
+    """Show what is done, out of date, failed and left to do, per mission and step, and why.
 
-    This is what `daxa run` would find: parameters, inputs, software and the selection are compared with those
-    of each product, and files with the ledger: by name and size, and by content where a file was touched since it
-    was last read. In archives of more than about 20,000 files only the directories of observations are looked at,
-    unless --deep is given. `daxa verify` reads everything, and compares with a release.
+    This is what `daxa run` would find: the parameters, inputs, software and selection are compared with those of each
+    product, and the files with the ledger, by name and size, and by content if a file was modified since it was last
+    read. In archives of more than about 20,000 files only the directories of the observations are checked, unless
+    --deep is given. `daxa verify` reads everything and compares it with a release.
 
-    Works while the pipeline runs; nothing is written or locked.
+    It can be used while the pipeline runs; it neither writes nor locks anything.
     """
     import daxa
     from daxa.stages.status import outcomes_of, read_status
@@ -77,7 +77,7 @@ def show_status(stages: Sequence[StageStatus]) -> None:
     )
     for stage in stages:
         if stage.at_work:
-            say(f"\n{stage.mission} {stage.step} is at work")
+            say(f"\n{stage.mission} {stage.step} is running")
     _show_problems([stage for stage in stages if stage.problem])
     reasons = [line for stage in stages for line in _reasons(stage)]
     if reasons:
@@ -123,11 +123,11 @@ def _say_what_to_do(stages: Sequence[StageStatus], total: Counter[str]) -> None:
             f"`daxa logs {stage.obs_ids[stage.statuses.index('failed')]} --step {stage.step}` says why it failed"
         )
     if total["absent"]:
-        lines.append("`daxa pull` brings what is absent, if the archive's remote has it")
+        lines.append("`daxa pull` gets what is absent, if the archive's remote has it")
     if any(stage.at_work for stage in stages):
-        lines.append("`daxa status` shows how far it is")
+        lines.append("`daxa status` shows the progress")
     elif any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
-        lines.append("`daxa run` does what is to do, and does again what is out of date, failed or altered")
+        lines.append("`daxa run` does what is left to do, and redoes what is out of date, failed or altered")
     if unread := sum(stage.unread for stage in stages):
         lines.append(f"{unread} directories were not compared by content: `daxa status --deep` reads their files")
     if lines:

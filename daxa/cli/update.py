@@ -22,13 +22,13 @@ def update(
         list[str] | None, typer.Argument(metavar="[MISSION]...", hidden=True, autocompletion=complete_mission)
     ] = None,
     missions: Missions = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per mission.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
-    """Ask the archives' services again, show what the archive's criteria select now, and write it when you accept.
+    """Query the services again, show how the selection would change, and write the new one once you accept it.
 
-    The criteria stay as they are in daxa.toml; `daxa select` changes them. The next `daxa run` processes what is new.
+    The criteria in daxa.toml stay as they are; `daxa select` changes them. The next `daxa run` processes what is new.
     """
     import daxa
     from daxa.archive.named import named_missions

@@ -1,4 +1,4 @@
-"""``daxa verify``: compare every file with what a release says."""
+"""``daxa verify``: compare every file with the release."""
 
 from __future__ import annotations
 
@@ -30,40 +30,44 @@ _SHOWN_PROBLEMS = 50
 
 def verify(
     tag: Annotated[
-        str, typer.Argument(metavar="[TAG]", help="A release; the last commit by default.", autocompletion=complete_tag)
+        str, typer.Argument(metavar="[TAG]", help="A release; by default the last commit.", autocompletion=complete_tag)
     ] = "",
     *,
     fetched: Annotated[
-        bool, typer.Option("--fetched", help="Fetched files must be here too, though they can be fetched again.")
+        bool, typer.Option("--fetched", help="Require the fetched files too, although they can be fetched again.")
     ] = False,
     remote: Annotated[
-        bool, typer.Option("--remote", help="Prove what the storage holds of it, in place of what is on disk.")
+        bool, typer.Option("--remote", help="Check the copy on the remote storage instead of the one on disk.")
     ] = False,
     remote_name: Annotated[
-        str, typer.Option("--remote-name", metavar="NAME", help="Another remote of DVC than the default one.")
+        str, typer.Option("--remote-name", metavar="NAME", help="Use this DVC remote instead of the default one.")
     ] = "",
     sample: Annotated[
         str,
-        typer.Option("--sample", metavar="PART", help="With --remote: 1/20 is the first of 20 parts, 5% a random one."),
+        typer.Option(
+            "--sample",
+            metavar="PART",
+            help="With --remote: check only a part; 1/20 is the first of 20 parts, 5% is drawn at random.",
+        ),
     ] = "",
     deep: Annotated[
-        bool, typer.Option("--deep", help="With --remote: read every object, not only those of a directory.")
+        bool, typer.Option("--deep", help="With --remote: read every object, even if the remote is not a directory.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, problems included.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, including the problems.")] = False,
 ) -> None:
-    """Compare everything that a release says with what is on disk, byte for byte.
+    """Compare everything on disk with the release, byte for byte.
 
-    Every file that Git tracks, every product, the pipeline, and what else could act. Logs are compared with a release
-    alone, since every run writes them anew. With --remote, what the storage holds of the release: by digest where
-    reading is cheap (a directory) or with --deep, else by size.
+    This covers every file that Git tracks, every product and the pipeline, and reports foreign files that could run
+    something. Logs are compared only when a release is checked out, since every run rewrites them. With --remote, the
+    copy on the remote storage is checked instead: by digest if it is a directory or with --deep, otherwise by size.
 
-    Ends with exit code 7 when anything differs.
+    Exits with code 7 if anything differs.
     """
     import daxa
 
     if not remote and (sample or deep or remote_name):
         raise CriteriaError(
-            "remote", "--sample, --deep and --remote-name are about a remote", remedy="add --remote, or leave them out"
+            "remote", "--sample, --deep and --remote-name need --remote", remedy="add --remote, or omit them"
         )
     if remote:
         _verify_remote(tag, remote_name, sample, deep=deep, as_json=as_json)
@@ -76,7 +80,9 @@ def verify(
         _show(found)
     if not found.ok:
         raise _error(
-            found.problems, _name(found.revision), "`daxa pull` restores data, `git checkout` the files of Git"
+            found.problems,
+            _name(found.revision),
+            "`daxa pull` restores the data, `git checkout` the files that Git tracks",
         )
 
 
@@ -90,7 +96,7 @@ def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: boo
         show_json([{"ok": found.ok, **found.as_dict()}])
     else:
         _show_problems(found.problems)
-        part = f", {found.sample} of them looked at" if found.sample else ""
+        part = f", {found.sample} of them checked" if found.sample else ""
         show_text(
             f"{_name(found.revision)} ({found.commit[:10]}) on {found.remote}: "
             f"{number_of(found.objects, 'object')}{part}; "
@@ -98,7 +104,9 @@ def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: boo
         )
     if not found.ok:
         raise _error(
-            found.problems, f"{_name(found.revision)} on {found.remote}", "`daxa push` sends what is here and whole"
+            found.problems,
+            f"{_name(found.revision)} on {found.remote}",
+            "`daxa push` sends the intact files that are here",
         )
 
 
@@ -107,7 +115,7 @@ def _error(problems: Sequence[Problem], what: str, remedy: str) -> VerifyError:
     return VerifyError(
         "differs",
         f"{number_of(len(problems), 'problem')} against {what}, such as {first.path} ({first.what})",
-        remedy=f"{remedy}; `daxa run` makes what nobody has",
+        remedy=f"{remedy}; `daxa run` recreates what no copy is left of",
     )
 
 
@@ -123,11 +131,11 @@ def _show(found: Verification) -> None:
     counts = f"{number_of(found.missions, 'mission')}, {number_of(found.observations, 'observation')}"
     compared = f"{number_of(found.files, 'file')} ({size_text(found.size)})"
     if found.ok:
-        show_text(f"{name} ({found.commit[:10]}), {counts}: {compared} compared, all are as it says")
+        show_text(f"{name} ({found.commit[:10]}), {counts}: {compared} compared, all identical")
     else:
         show_text(f"{name} ({found.commit[:10]}), {counts}: {compared} compared")
     if found.absent_fetched:
-        say(f"{number_of(found.absent_fetched, 'fetched file')} not here; they are fetched again when they are needed")
+        say(f"fetched files that are not here: {found.absent_fetched}; `daxa run` fetches them again if needed")
 
 
 def _show_problems(problems: Sequence[Problem]) -> None:

@@ -366,5 +366,5 @@ def missing_error(report: PullReport) -> DataError:
     return DataError(
         "remote-incomplete",
         f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",
-        remedy="ask whoever made the archive to run `daxa push`; `daxa run` makes what nobody has",
+        remedy="ask whoever made the archive to run `daxa push`; `daxa run` recreates what no copy is left of",
     )

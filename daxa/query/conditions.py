@@ -292,7 +292,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Everything:
-    """The whole archive, said on purpose."""
+    """Select the whole archive."""
 
     def to_plain(self) -> dict[str, object]:
         """As TOML and JSON hold it."""

@@ -158,58 +158,64 @@ def _one(name: str, about: str, option: Option, read: Reader | None = None, *, o
 CONDITIONS: tuple[Declared, ...] = (
     _one(
         "target",
-        "Name or names that Simbad, NED or VizieR know; places like `position`.",
-        Option("--target", "NAME", "An object that Simbad, NED or VizieR know. *", "texts"),
+        "Name or names known to Simbad, NED or VizieR; they are used like `position`.",
+        Option("--target", "NAME", "Name of an object known to Simbad, NED or VizieR. *", "texts"),
     ),
     _one(
         "position",
         "A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
         "within `radius` of any.",
-        Option("--position", "RA,DEC", "ICRS, degrees or sexagesimal. *", "texts"),
+        Option("--position", "RA,DEC", "ICRS, in degrees or sexagesimal. *", "texts"),
     ),
     _one(
         "sample",
         "Objects with their own radii and time windows: a CSV, FITS, VOTable or Parquet file, or a table.",
-        Option("--sample", "FILE", "Objects: ra, dec, and optionally name, radius_arcmin, start, end.", "file"),
+        Option(
+            "--sample", "FILE", "Table of objects: ra, dec, and optionally name, radius_arcmin, start, end.", "file"
+        ),
     ),
     _one(
         "radius",
-        'With its unit, such as ``"15 arcmin"``; by default the instrument\'s field of view.',
-        Option("--radius", "SIZE", "About targets and positions, such as 15arcmin; else the field of view."),
+        'Search radius with its unit, such as ``"15 arcmin"``; by default the instrument\'s field of view.',
+        Option(
+            "--radius",
+            "SIZE",
+            "Search radius around targets and positions, such as 15arcmin; by default the field of view.",
+        ),
     ),
     _one(
         "match",
         "``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and radius do; "
         "``centre``: the pointing lies within the radius.  By default ``centre`` with a radius, ``covers`` without, "
         "``overlaps`` for a sample.",
-        Option("--match", "HOW", "covers, overlaps or centre."),
+        Option("--match", "HOW", "How field and object must meet: covers, overlaps or centre."),
     ),
     _one(
         "margin",
-        "Factor by which the field of view is taken larger, such as 1.2.",
-        Option("--margin", "FACTOR", "Widens the field of view.", "number"),
+        "Factor by which the field of view is enlarged, such as 1.2.",
+        Option("--margin", "FACTOR", "Factor by which the field of view is enlarged, such as 1.2.", "number"),
     ),
     _one(
         "region",
-        "A DS9 region, as a file or text, in which the pointing lies.",
-        Option("--region", "FILE", "DS9 region in which the pointing lies.", "file"),
+        "A DS9 region, as a file or text, in which the pointing must lie.",
+        Option("--region", "FILE", "DS9 region file in which the pointing must lie.", "file"),
         lambda value, _, files: read_region_area(value, files=files),
     ),
     _one(
         "moc",
-        "A coverage map, as a file, text or `mocpy.MOC`, in which the pointing lies.",
-        Option("--moc", "FILE", "Coverage map in which the pointing lies.", "file"),
+        "A coverage map (MOC), as a file, text or `mocpy.MOC`, in which the pointing must lie.",
+        Option("--moc", "FILE", "Coverage map (MOC) in which the pointing must lie.", "file"),
         lambda value, _, files: read_moc_area(value, files=files),
     ),
     _one(
         "box",
-        'Where the pointing lies: ``{"ra": (350, 10), "dec": (-5, 5)}`` in degrees.',
-        Option("--box", "RA1,RA2,DEC1,DEC2", "In which the pointing lies, degrees, eastwards."),
+        'Box in which the pointing must lie, in degrees: ``{"ra": (350, 10), "dec": (-5, 5)}``; RA runs eastwards.',
+        Option("--box", "RA1,RA2,DEC1,DEC2", "Box in which the pointing must lie, in degrees; RA1 to RA2 eastwards."),
         lambda value, *_: read_box(value),
     ),
     Declared(
         "time",
-        "(start, end): dates, `~astropy.time.Time` or MJD; the observation overlaps it.",
+        "(start, end) as dates, `~astropy.time.Time` or MJD; the observation must overlap this window.",
         (
             Option("--start", "DATE", "Observed after this date (or MJD)."),
             Option("--end", "DATE", "Observed before this date (or MJD)."),
@@ -217,50 +223,50 @@ CONDITIONS: tuple[Declared, ...] = (
     ),
     _one(
         "inside",
-        "The observation lies wholly in `time`, or in the windows of the sample.",
-        Option("--inside", "", "Wholly between start and end.", "flag"),
+        "The observation must lie wholly within `time`, or within the windows of the sample.",
+        Option("--inside", "", "Observed wholly between --start and --end.", "flag"),
     ),
     _one(
         "min_exposure",
-        'With its unit, such as ``"5 ks"``; of each instrument where the table tells them apart.',
-        Option("--min-exposure", "TIME", "Such as 20ks."),
+        'Least exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
+        Option("--min-exposure", "TIME", "Least exposure, such as 20ks."),
         lambda value, *_: read_min_exposure(value),
     ),
     _one(
         "category",
-        'What was observed: code or codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.',
+        'Kind of target: one or more codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.',
         Option("--category", "CODE", f"Kind of target: {', '.join(CATEGORIES)}. *", "texts"),
         lambda value, spec, _: read_category(value, spec),
         of_some=True,
     ),
     _one(
         "mode",
-        'Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, whatever the case.',
-        Option("--mode", "WORD", "Word of the observation's mode. *", "texts"),
+        'Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, in upper or lower case.',
+        Option("--mode", "WORD", "Mode of an instrument, such as VFAINT. *", "texts"),
         lambda value, spec, _: read_mode(value, spec),
         of_some=True,
     ),
     _one(
         "access",
-        "``public`` (also by default), ``proprietary`` or ``any``.",
+        "``public`` (the default), ``proprietary`` or ``any``.",
         Option("--access", "KIND", "public (default), proprietary or any."),
         lambda value, *_: read_access(value),
     ),
     _one(
         "instruments",
-        "Name or names; several filters leave those that all of them name.",
+        "Name or names; several filters keep the instruments that all of them name.",
         Option("--instrument", "[MISSION:]NAME,...", "Only this instrument, such as PN. *", "texts"),
     ),
     _one(
         "obs_ids",
-        "ObsID or ObsIDs, as texts; or a table of observations with a column of them, such as "
-        "`astroquery.heasarc` gives.",
+        "ObsID or ObsIDs, as strings; or a table of observations with a column of them, such as "
+        "`astroquery.heasarc` returns.",
         Option("--obs", "[MISSION:]OBSID", "Only this observation. *", "texts", "--obsid"),
     ),
     _one(
         "everything",
-        "True says on purpose that the whole archive is wanted.",
-        Option("--everything", "", "The whole archive, said on purpose.", "flag"),
+        "True selects the whole archive, which must be asked for explicitly.",
+        Option("--everything", "", "Select the whole archive.", "flag"),
         lambda value, *_: read_everything(value),
     ),
 )

@@ -1,4 +1,4 @@
-"""The ObsIDs of a table of observations that a user already has, such as `astroquery.heasarc` gives."""
+"""The ObsIDs of a table of observations that a user already has, such as `astroquery.heasarc` returns."""
 
 from __future__ import annotations
 

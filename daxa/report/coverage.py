@@ -278,7 +278,7 @@ def _damaged(one: Imaged, why: str) -> DataError:
     return DataError(
         "damaged",
         f"image or exposure map of {one.name} cannot be read: {' '.join(why.split())[:150]}",
-        remedy="`daxa verify` says which files differ from the release; `dvc checkout` brings them back",
+        remedy="`daxa verify` shows which files differ from the release; `dvc checkout` restores them",
     )
 
 

@@ -104,7 +104,7 @@ def mosaic_archive(
     band = _one_band(found)
     files = {kind: place / name for kind, name in _names(band).items()}
     if there := [path for path in files.values() if path.exists()]:
-        raise StorageError("exists", f"{there[0]} is there already", remedy="choose another directory, or remove it")
+        raise StorageError("exists", f"{there[0]} already exists", remedy="choose another directory, or remove it")
     _check_numbers(found, pixel_arcsec, weights or {})
     members = [find_member(one, (weights or {}).get(one.instrument, 1.0)) for one in _without_parts(found)]
     target = mosaic_grid(members, pixel_arcsec or max(map(_pixel_of, members)))
@@ -179,7 +179,7 @@ def write_sky(path: Path, mosaic: Mosaic, *, healpix_order: int | None = None) -
     from daxa.xray.imaging.skymaps import coverage_moc, healpix_map, write_healpix
 
     if path.exists():
-        raise StorageError("exists", f"{path} is there already", remedy="choose another file, or remove it")
+        raise StorageError("exists", f"{path} already exists", remedy="choose another file, or remove it")
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".daxa-") as scratch:
             part = Path(scratch, path.name)
@@ -279,7 +279,7 @@ def _read(path: Path, *, is_map: bool = False):
         raise DataError(
             "damaged",
             f"{path.name} cannot be read: {' '.join(str(problem).split())[:150]}",
-            remedy="`daxa verify` says which files differ from the release; `dvc checkout` brings them back",
+            remedy="`daxa verify` shows which files differ from the release; `dvc checkout` restores them",
         ) from problem
     return pixels, header
 

@@ -59,7 +59,7 @@ def table_format(path: Path) -> str:
     found = next((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), None)
     if found is None:
         raise CriteriaError(
-            "export", f"{path.name} does not say what to write", remedy=f"give a name that ends in {', '.join(FORMATS)}"
+            "export", f"{path.name} has no known file ending", remedy=f"give a name that ends in {', '.join(FORMATS)}"
         )
     return found
 

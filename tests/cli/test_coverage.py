@@ -48,7 +48,7 @@ def test_a_table_for_people(place, capsys):
     assert "from the pointing of the observation" in legend
     assert "flat: the exposure map has no vignetting" in legend
     assert "not-measured" not in legend
-    assert "2 of 3 objects lie in an image (2 images were asked)" in err
+    assert "2 of 3 objects lie in an image (2 images were searched)" in err
 
 
 def test_every_mark_has_words_in_the_legend():
@@ -132,7 +132,7 @@ def test_the_aperture_is_that_of_the_options(place, capsys):
     ("arguments", "code", "told"),
     [
         (["../absent.csv"], 3, "absent.csv"),
-        (["../sample.csv", "--votable", "--csv"], 3, "one form"),
+        (["../sample.csv", "--votable", "--csv"], 3, "one output format"),
         (["../sample.csv", "-o", "here.csv"], 5, "lies in the archive"),
         (["../sample.csv", "-o", "../out.doc"], 3, ".jsonl"),
         (["../sample.csv", "--band", "soft"], 3, "'soft' is not an energy band"),
@@ -168,7 +168,7 @@ def test_a_mosaic_with_maps_of_the_sky(place, capsys):
     assert list(files) == ["image", "expmap", "ratemap", "quicklook", "moc", "healpix"]
     assert fits.getheader(files["image"])["MOSN"] == 2
     assert fits.getdata(files["healpix"], 1)["COUNTS"].sum() == fits.getdata(files["image"]).sum()
-    assert "2 of them without events" in err
+    assert "2 of them lack an event list" in err
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_mosaic_with_maps_of_the_sky(place, capsys):
         (["-o", "../mosaic"], 3, "0.5-2 keV (xmm); 2-10 keV (xmm)"),
         (["-o", "mosaic", "--band", "0.5-2"], 5, "lies in the archive"),
         (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies in the archive"),
-        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "../sample.csv"], 12, "is there already"),
+        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "../sample.csv"], 12, "already exists"),
         (["-o", "../mosaic", "--band", "0.5-2", "--weight", "M1"], 3, "'M1' is not a weight"),
     ],
 )

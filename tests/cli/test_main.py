@@ -101,7 +101,7 @@ def test_a_directory_may_be_given_as_git_has_it(tmp_path, monkeypatch, capsys):
     assert main(["-C", "one", "-C", "two", "status"]) == 5
     assert str(tmp_path / "one" / "two") in capsys.readouterr().err
     assert main(["-C", str(tmp_path / "none"), "status"]) == 5
-    assert "cannot be entered" in capsys.readouterr().err
+    assert "cannot be opened" in capsys.readouterr().err
 
 
 def test_bugs_keep_their_traceback(tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def test_an_answer_that_is_not_whole_is_shown_and_is_an_error(search):
 def test_nothing_asked_and_nothing_found_are_errors(search):
     code, said = search("--mission", "xmm")
     assert code == 3
-    assert "nothing says which" in said.err
+    assert "no condition says which" in said.err
     code, said = search("--mission", "xmm", "--position", "10,80")
     assert code == 3
     assert "no observation of XMM-Newton meets" in said.err

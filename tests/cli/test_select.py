@@ -177,7 +177,7 @@ def test_also_joins_criteria_to_the_present_ones(archive):
 
 def test_criteria_that_select_the_same_are_a_commit_of_their_own(archive, capsys):
     assert main(["select", *PLACE, "--yes"]) == 0
-    assert "the same observations, other criteria" in capsys.readouterr().out
+    assert "the same observations, criteria changed" in capsys.readouterr().out
     assert committed(archive) == ["daxa.toml"]
     assert replays(archive, "xmm")
 
@@ -211,10 +211,11 @@ def test_a_new_mission_brings_its_stages_parameters_and_locks(archive, capsys):
     # The same files as if both had been there from the beginning.
     from daxa.archive.create import mission_answers
     from daxa.archive.template import render
+    from daxa.run.steps import OWN_STEPS
 
     config = daxa.open(archive.root).config
     answers = [
-        mission_answers(daxa.Mission(name, criteria=config.missions[name], offline=True).select())
+        mission_answers(daxa.Mission(name, criteria=config.missions[name], offline=True).select(), OWN_STEPS)
         for name in ("xmm", "nustar")
     ]
     for path, text in render("a907", answers, creators=config.creators).items():
@@ -353,7 +354,7 @@ def test_a_table_travels_to_a_machine_without_a_network(archive, tmp_path, monke
     assert main([*search, "--snapshot", str(tmp_path / "xmm.parquet")]) == 0
     shown = capsys.readouterr()
     assert shown.out.count("\n") == 3
-    assert "kept the table of xmm" in shown.err
+    assert "imported the table of xmm" in shown.err
     assert main([*search]) == 0
     assert main(["search", "--mission", "nustar", "--snapshot", str(tmp_path / "xmm.parquet"), *PLACE]) == 3
 

@@ -90,7 +90,7 @@ def test_logs_of_runs_since_the_release_are_left_alone_and_the_rest_comes(clone,
         log.write_text("of a run of my own\n")
     monkeypatch.chdir(clone.layout.root)
     assert main(["pull"]) == 0
-    assert "2 logs of runs that no release holds are left as they are" in capsys.readouterr().err
+    assert "2 logs of runs that are in no release are left as they are" in capsys.readouterr().err
     assert {new.read_text(), changed.read_text()} == {"of a run of my own\n"}
     other = clone.layout.log("xmm", "clean", THIRD)
     assert other.read_text() == f"xmm clean {THIRD} \n"

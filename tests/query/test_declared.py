@@ -191,7 +191,7 @@ def test_the_command_line_takes_a_table(tmp_path):
     path.write_text("obsid\n0404910601\n")
     typed = command_line.Asked((command_line.Conditions(obs_ids=("0201901401",), table=path),))
     assert criteria_asked(typed, [XMM])["xmm"].obs_ids == tuple(sorted(IDS))
-    with pytest.raises(CriteriaError, match="whose observations"):
+    with pytest.raises(CriteriaError, match="which mission the observations"):
         criteria_asked(typed, [XMM, CHANDRA])
     only = replace(typed, alternatives=(command_line.Conditions(table=path),))
     assert criteria_asked(only, [XMM])["xmm"].obs_ids == ("0404910601",)

@@ -94,7 +94,7 @@ def test_nothing_is_written_into_the_archive_or_over_files(archive, tmp_path):
     with pytest.raises(ArchiveError, match="lies in the archive"):
         archive.mosaic(tmp_path / "link" / "mosaic", obs_ids=["90001"])
     archive.mosaic(tmp_path / "mosaic", obs_ids=["90001"])
-    with pytest.raises(StorageError, match="is there already"):
+    with pytest.raises(StorageError, match="already exists"):
         archive.mosaic(tmp_path / "mosaic", obs_ids=["90001"])
     (tmp_path / "file").write_text("no directory")
     with pytest.raises(StorageError, match="cannot be written"):
@@ -125,7 +125,7 @@ def test_coverage_of_the_sky(archive, tmp_path):
     write_sky(tmp_path / "cells.fits", mosaic, healpix_order=12)
     cells = fits.getdata(tmp_path / "cells.fits", 1)
     assert cells["COUNTS"].sum() == mosaic.counts.sum()
-    with pytest.raises(StorageError, match="is there already"):
+    with pytest.raises(StorageError, match="already exists"):
         write_sky(tmp_path / "cells.fits", mosaic, healpix_order=12)
     with pytest.raises(DataError, match="not wider than two pixels"):
         write_sky(tmp_path / "fine.fits", mosaic, healpix_order=20)
