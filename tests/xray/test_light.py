@@ -57,7 +57,7 @@ def test_points_and_small_sources_are_no_extended_light(sources):
 
 
 def test_points_within_a_steep_cluster_are_no_part_of_its_light():
-    seconds, dark, light = cluster(22.0, 6.0, 0.667, 0.1)
+    seconds, dark, light = cluster(36.0, 6.0, 0.667, 0.1)
     alone = dark + light
     mean = alone.copy()
     scene = Scene(mean, seconds / 1e4, mean, PSF)

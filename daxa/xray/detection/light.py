@@ -37,6 +37,10 @@ _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
 and a half of those radii tells nothing of the light about it."""
 
+_ABOUT, _DIPOLE = 6.0, 5.0
+"""Light about a compact source has its centre there unless what is left within six radii leans to a side by so many
+standard deviations: else the source lies in the wings of the light."""
+
 _CORES = np.geomspace(2.0, 64.0, 16)
 _SLOPES = np.array((0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0))
 _FINER = np.linspace(-0.12, 0.12, 9)
@@ -139,6 +143,10 @@ def fit_lights(
             if fitted is not None and fitted.core < _PEAKED * psf_radius:
                 kept &= away > _CENTRE * psf_radius
                 fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+                if fitted is not None:
+                    below = (around + fitted.profile(away) * exposure) * (kept & (away < _ABOUT * width))
+                    if not _is_centred(counts, below, x - place[0], y - place[1]):
+                        fitted = None
             if fitted is None or not _is_extended(fitted, exposure, away, max(_FAR * psf_radius, _WITHIN * sigma)):
                 found = None
                 break
@@ -213,6 +221,13 @@ def _best(
 
 def _likelihood(number: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return (number * np.log(np.maximum(mean, 1e-12)) - mean).sum(axis=-1)
+
+
+def _is_centred(counts: np.ndarray, model: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether counts scatter about a model, where there is one, evenly on all sides of a place."""
+    used = model > 0
+    left, expected = counts[used] - model[used], model[used]
+    return all(abs((left * off[used]).sum()) < _DIPOLE * np.sqrt((expected * off[used] ** 2).sum()) for off in (x, y))
 
 
 def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
