@@ -1,8 +1,8 @@
 """Point spread functions without calibration files, as the telescopes declare them.
 
 Every function is the fraction of counts within a radius (EEF), as a formula with its
-source (`daxa.xray.telescopes`).  For fits it becomes a sum of round Gaussians, which are exact to integrate over
-pixels, to convolve with an extended source and to differentiate.
+source (`daxa.xray.telescopes`).  For fits it becomes a sum of round Gaussians, which are
+exact to integrate over pixels, to convolve with an extended source and to differentiate.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ PSFS: Mapping[str, PsfFacts] = Declared(psf_facts)
 _RADII = np.geomspace(0.03, 60.0, 90)
 _WIDTHS = np.geomspace(0.1, 30.0, 22)
 """Radii of the fit and widths of the Gaussians, in half-power radii."""
+
+_MOST_STEPS = 2000
+"""Of the fit: some functions take three times as many as it is given by default, 66."""
 
 
 @dataclass(frozen=True)
