@@ -27,9 +27,6 @@ _RADII = np.geomspace(0.03, 60.0, 90)
 _WIDTHS = np.geomspace(0.1, 30.0, 22)
 """Radii of the fit and widths of the Gaussians, in half-power radii."""
 
-_MOST_STEPS = 2000
-"""Of the fit: some functions take three times as many as it is given by default, 66."""
-
 
 @dataclass(frozen=True)
 class Psf:
