@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daxa.errors import ConfigError
-from daxa.plugins import load, offered, origin_of
+from daxa.plugins import forget, load, offered, origin_of
 from daxa.xray.telescopes import declared
 from daxa.xray.telescopes.contract import check_telescope
 from daxa.xray.telescopes.eventformat import EventFormat
@@ -186,5 +186,6 @@ def psf_facts() -> Mapping[str, PsfFacts]:
 
 def forget_plug_ins() -> None:
     """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    forget()
     for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of, psf_facts):
         found.cache_clear()
