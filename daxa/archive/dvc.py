@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daxa.archive.faults import busy, dvc_failure, is_news, last_words
+from daxa.archive.faults import busy, dvc_failure, is_news, last_words, push_failure
 from daxa.archive.layout import Layout
 from daxa.archive.mend import at_work, check_writable, held, mend
 from daxa.errors import ArchiveError, ProgramError
@@ -128,8 +128,20 @@ def changed_stages(root: Path) -> dict[str, object]:
 
 
 def push(root: Path, remote: str) -> None:
-    """Send the data of the work tree's commit to a remote."""
-    _checked(root, "push", "--quiet", "--remote", remote)
+    """Send the data of the work tree's commit to a remote.
+
+    Raises
+    ------
+    StorageError
+        The remote does not take them, for the reason that DVC gives; or the archive cannot be written.
+    ArchiveError, ConfigError
+        DVC cannot read its files.
+    """
+    check_writable(root)
+    # Quiet, DVC would not say why it fails.
+    ended = run_dvc(root, "push", "--remote", remote)
+    if ended.code:
+        raise push_failure(root, remote, ended.output)
 
 
 def fetch(root: Path, remote: str, targets: Sequence[str]) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "last_words",
     "lock_in_the_way",
     "not_a_repository",
+    "push_failure",
 ]
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -35,6 +36,9 @@ _REPORT = re.compile(r"^(?:ERROR: |'\S+' (?:is invalid|validation failed))", re.
 """How DVC begins to say what went wrong; what follows is part of it."""
 
 _LOCK = re.compile(r"'([^'\n]+\.lock)': File exists|lock config file ([^\s:]+): File exists")
+_TRANSFER = re.compile(
+    r"^ERROR: (?:failed to transfer '[^'\n]*' - |unexpected error - )(.{1,300}?)(?: -> .*)?$", re.MULTILINE
+)
 _NO_REPOSITORY = re.compile("not a git repository|cannot use bare repository")
 _DISK_ERRORS = "No space left on device|Disk quota exceeded|File too large|disk is full|disk I/O error"
 _DENIALS = "Permission denied|Read-only file system|insufficient permission|Operation not permitted|readonly database"
@@ -201,6 +205,22 @@ def dvc_failure(root: Path, said: str) -> DaxaError | None:
     plain = _STYLE.sub("", said)
     begin = _REPORT.search(plain)
     return _find(_OF_DVC, root, plain[begin.start() :], last_words(plain)) if begin else None
+
+
+def push_failure(root: Path, remote: str, said: str) -> DaxaError:
+    """The error to raise where DVC cannot send data to a remote."""
+    known = dvc_failure(root, said)
+    # What is full or may not be written is the remote, as far as DVC tells.
+    if known and not isinstance(known, StorageError):
+        return known
+    plain = _STYLE.sub("", said)
+    found = _TRANSFER.search(plain)
+    return StorageError(
+        "push-failed",
+        f"the remote {remote!r} does not take the data: {found[1] if found else last_words(plain)}",
+        remedy="check its address (`dvc remote list`), room and permissions, and the network; "
+        "then run `daxa push` again: what has arrived stays there",
+    )
 
 
 def busy(root: Path) -> DaxaError:

@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 
 from daxa.archive import dvc, git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
-from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.errors import ArchiveError, CriteriaError, DataError, ProgramError, StorageError
 from daxa.naming import number_of
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
@@ -341,7 +342,25 @@ def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[s
             path: _next_below(place, path) for path, place in waiting.items() if place in broken and path != place
         }
     for part in _parts(targets):
-        dvc.checkout(layout.root, part)
+        try:
+            dvc.checkout(layout.root, part)
+        except ProgramError:
+            _refuse_full(layout, storage, wanted, absent)
+            raise
+
+
+def _refuse_full(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str]) -> None:
+    """Say that there is no room, where that is so: DVC only names what it could not put in place."""
+    waiting = [path for path in wanted.files if path not in absent and not (layout.root / path).exists()]
+    needed = sum(storage.cached(wanted.files[path]).stat().st_size for path in waiting)
+    free = disk_usage(layout.root).free
+    if needed > free:
+        raise StorageError(
+            "full",
+            f"{layout.root} has no room for the data that have come: {needed / 1e6:.1f} MB are needed, "
+            f"and {free / 1e6:.1f} MB free",
+            remedy="free some space, then run `daxa pull` again: what has come stays",
+        )
 
 
 def _next_below(place: str, path: str) -> str:
