@@ -238,7 +238,7 @@ def _origin_by_attitude(events: EventList, sample: _Sample, matrix: np.ndarray, 
     if not left <= DETECTORS[events.format.instrument].wander:
         raise DataError(
             "attitude",
-            f"{attitude.name} does not tell where {events.path.name} was looking",
+            f"{attitude.name} does not cover the times of {events.path.name}",
             remedy="give the attitude of the same observation",
         )
     return origin
