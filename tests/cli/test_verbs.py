@@ -122,7 +122,7 @@ def test_logs_of_all_steps_or_one(archive, capsys):
 
 def test_logs_that_are_not_there(archive, capsys):
     assert main(["logs", "0404910602"]) == 5
-    assert "'0404910602' is not in this archive; the nearest ObsID that is: 0404910601" in capsys.readouterr().err
+    assert "'0404910602' is not in this archive; did you mean 0404910601?" in capsys.readouterr().err
     assert main(["logs", GOOD, "--json"]) == 5
     assert json.loads(capsys.readouterr().err)["code"] == "archive.no-log"
 
