@@ -30,6 +30,9 @@ SERVICES = {
 
 _LISTINGS = get_args(Listing)
 _LONGEST = 2000
+_FORM = re.compile(r"(?:.?[<>])?\d{0,2}(?:\.\d{1,2})?", re.ASCII)
+"""How a field of a layout may be written: no wider than a name can be."""
+
 _LAYOUT = re.compile(r"[A-Za-z0-9_.+~=,@{}:<>-]+", re.ASCII)
 
 
@@ -147,8 +150,9 @@ def _read_mirror(word: str, *, files: bool) -> Mirror:
 def _check_layout(layout: str) -> None:
     if not layout:
         return
-    for _, field, _, conversion in string.Formatter().parse(layout):
-        if conversion or (field is not None and not re.fullmatch(r"[a-z][a-z0-9_]*", field)):
+    for _, field, form, conversion in string.Formatter().parse(layout):
+        named = field is None or re.fullmatch(r"[a-z][a-z0-9_]*", field)
+        if conversion or not named or not _FORM.fullmatch(form or ""):
             raise ValueError(f"{layout[:100]!r} is not a layout")
     if not all(_LAYOUT.fullmatch(part) and part not in (".", "..") for part in layout.split("/")):
         raise ValueError(f"{layout[:100]!r} is not a layout")

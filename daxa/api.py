@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
-from daxa.archive.gate import check_archive, check_objects, enter_archive
+from daxa.archive.gate import check_archive, check_objects, check_products, enter_archive
 from daxa.archive.layout import Layout
 from daxa.archive.named import (
     named_missions,
@@ -195,6 +195,7 @@ class Archive:
 
         enter_archive(self.layout)
         check_objects(self.layout)
+        check_products(self.layout)
         config = self.config
         check_parameters(self.layout, config)
         check_versions(self.layout, config, named_missions(config, missions))

@@ -15,7 +15,7 @@ from daxa.errors import ConfigError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["load", "offered", "origin_of"]
+__all__ = ["forget", "load", "offered", "origin_of"]
 
 
 @cache
@@ -56,6 +56,11 @@ def offered(group: str, own: Collection[str]) -> Mapping[str, EntryPoint]:
             )
         claimed[point.name] = point
     return claimed
+
+
+def forget() -> None:
+    """Look for installed distributions anew the next time, for tests that install one meanwhile."""
+    _points.cache_clear()
 
 
 def origin_of(point: EntryPoint) -> str:

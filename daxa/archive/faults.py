@@ -35,6 +35,7 @@ _REPORT = re.compile(r"^(?:ERROR: |'\S+' (?:is invalid|validation failed))", re.
 """How DVC begins to say what went wrong; what follows is part of it."""
 
 _LOCK = re.compile(r"'([^'\n]+\.lock)': File exists|lock config file ([^\s:]+): File exists")
+_NO_REPOSITORY = re.compile("not a git repository|cannot use bare repository")
 _DISK_ERRORS = "No space left on device|Disk quota exceeded|File too large|disk is full|disk I/O error"
 _DENIALS = "Permission denied|Read-only file system|insufficient permission|Operation not permitted|readonly database"
 
@@ -97,6 +98,15 @@ _OF_GIT = (
     _FULL,
     _DENIED,
     _Fault(
+        re.compile(
+            r"cannot do a partial commit during a|not possible because you have unmerged files|you need to resolve"
+        ),
+        ArchiveError,
+        "git-merging",
+        "a merge has begun in {root} and has not ended",
+        "end it with `git commit`, or give it up with `git merge --abort`; then try again",
+    ),
+    _Fault(
         re.compile("index file (?:corrupt|smaller than expected)|bad index file|bad signature 0x"),
         ArchiveError,
         "git-damaged",
@@ -114,6 +124,7 @@ _OF_GIT = (
         re.compile(
             r"object file \S+ is empty|(?:loose|packed) object \S+|bad object|unable to read (?:tree|sha1 file)"
             r"|could not parse (?:HEAD|object)|(?:bad|broken) (?:ref|HEAD)|missing (?:blob|tree) object"
+            r"|unexpected line in|packed-refs|packfile|pack has|multi-pack-index"
             r"|reference broken|unterminated line in|wrong index v\d file size|unable to unpack|inflate: data stream"
         ),
         ArchiveError,
@@ -163,6 +174,8 @@ _OF_DVC = (
 
 def git_failure(root: Path, said: str) -> DaxaError:
     """The error to raise where Git fails in a work tree with these words."""
+    if _NO_REPOSITORY.search(said):
+        return not_a_repository(root)
     return _find(_OF_GIT, root, said, last_words(said, ("fatal:", "error:"))) or ProgramError(
         "git", f"Git failed in {root}: {said}", remedy="read Git's message and try again"
     )

@@ -19,7 +19,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
 
-__all__ = ["check_archive", "check_objects", "check_plain", "enter_archive"]
+__all__ = ["check_archive", "check_objects", "check_plain", "check_products", "enter_archive"]
 
 _FILES = (
     "daxa.toml",
@@ -118,6 +118,27 @@ def check_objects(layout: Layout) -> None:
     for first in os.scandir(base) if base.is_dir() else ():
         for entry in os.scandir(first.path) if first.is_dir(follow_symlinks=False) else ():
             if not entry.is_file(follow_symlinks=False):
+                check_plain(Path(entry.path), "a file")
+
+
+def check_products(layout: Layout) -> None:
+    """Refuse devices, pipes and sockets among the products and logs: DVC would open them, and wait for ever.
+
+    Raises
+    ------
+    UntrustedArchive
+        There is one.
+    """
+    waiting = [str(layout.root / "data"), str(layout.logs), str(layout.report)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
                 check_plain(Path(entry.path), "a file")
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "index_entries",
     "initialise",
     "origin_url",
+    "overlooked",
     "pack",
     "read_file",
     "tags",
@@ -57,9 +58,12 @@ _SETTINGS = {
     "core.fsync": "committed,index,reference",
     "core.fsyncMethod": "batch",
     "core.quotePath": "false",
+    "core.useReplaceRefs": "false",
     "i18n.commitEncoding": "UTF-8",
     "i18n.logOutputEncoding": "UTF-8",
     "init.defaultRefFormat": "files",
+    # A directory of a clone may hold what looks like a repository, with settings and hooks that run programs.
+    "safe.bareRepository": "explicit",
     "submodule.recurse": "false",
 }
 """What we need of Git whatever the user has configured."""
@@ -148,6 +152,13 @@ def changes(root: Path) -> list[str]:
         options = ("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
         fields = repository.git.status(*options).split("\0")
     return sorted(entry[3:] for entry in fields if len(entry) > 3)
+
+
+def overlooked(root: Path) -> list[str]:
+    """Tracked paths whose changes Git was told not to see (assume-unchanged, skip-worktree)."""
+    with _repository(root) as repository:
+        entries = repository.git.ls_files("-v", "-z").split("\0")
+    return [entry[2:] for entry in entries if entry and (entry[0] == "S" or entry[0].islower())]
 
 
 def differs(root: Path, revision: str, *, without: str) -> bool:
@@ -319,6 +330,9 @@ def _repository(root: Path) -> Iterator[Repo]:
         except (InvalidGitRepositoryError, NoSuchPathError):
             raise faults.not_a_repository(root) from None
         with opened as repository:
+            if Path(repository.git_dir).resolve() == root.resolve():
+                # Its files look like a repository without a work tree, and came as files: their settings act.
+                raise faults.not_a_repository(root)
             faults.check_format(root, Path(repository.git_dir), repository.config_reader("repository").get_value)
             repository.git.update_environment(**_environment(_SETTINGS))
             try:

@@ -147,13 +147,17 @@ _SCREENING = (
 
 
 def _anomalous(spec: MissionSpec) -> Parameter:
+    from daxa.xray.telescopes.registry import camera_of
+
+    titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).corners)]
+    whether = '"drop" leaves out chips with anomalous background below 1 keV'
     return Parameter(
         "anomalous",
         "choice",
         "keep",
-        'EPIC MOS: "drop" leaves out chips with anomalous background below 1 keV',
+        f"{titles[0]}: {whether}" if titles else whether,
         choices=("keep", "drop"),
-        shown="line" if any(one.name in ("M1", "M2") for one in spec.instruments) else "hidden",
+        shown="line" if titles else "hidden",
     )
 
 

@@ -66,6 +66,9 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
 
 
 def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
+    from daxa.xray.telescopes.registry import camera_of
+
+    titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).readout)]
     return (
         Parameter(
             "bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energy bands of the images", unit="keV"
@@ -88,9 +91,10 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
             "out_of_time",
             "choice",
             "none",
-            'EPIC pn: "product" adds an image of the expected out-of-time events; "subtract" also subtracts it',
+            (f"{titles[0]}: " if titles else "")
+            + '"product" adds an image of the expected out-of-time events; "subtract" also subtracts it',
             choices=("none", "product", "subtract"),
-            shown="line" if any(one.name == "PN" for one in spec.instruments) else "hidden",
+            shown="line" if titles else "hidden",
         ),
     )
 

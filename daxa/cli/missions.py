@@ -156,9 +156,10 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
 
 
 def _zero(spec: MissionSpec) -> str:
-    times = spec.event_times
-    zero = f"{moment(times.mjdref)} (MJD {times.mjdref!r})" if times else ""
-    return f"in {times.unit} since {zero} {times.scale.upper()}" if times else ""
+    from daxa.xray.lists.formats import FORMATS
+
+    zeros = {form.mjdref for form in FORMATS.values() if form.mission == spec.name} - {None}
+    return ", ".join(f"since {moment(zero)} (MJD {zero!r}) TT" for zero in sorted(zeros))
 
 
 def _source(table: ObservationTable) -> str:

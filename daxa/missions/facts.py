@@ -13,7 +13,6 @@ __all__ = [
     "ArchiveProduct",
     "Bundle",
     "Credit",
-    "EventTimes",
     "FieldOfView",
     "expand_ids",
     "fill_pattern",
@@ -105,25 +104,6 @@ class FieldOfView:
     def radius(self) -> float:
         """Radius of the circle that encloses the field, arcmin."""
         return self.size * 2**0.5 if self.shape in ("square", "tile") else self.size
-
-
-@dataclass(frozen=True)
-class EventTimes:
-    """How a mission's event files count time; the header of a file wins.
-
-    Parameters
-    ----------
-    mjdref
-        The zero of TIME, MJD.
-    scale
-        Its time scale.
-    unit
-        Of TIME.
-    """
-
-    mjdref: float
-    scale: Literal["tt", "utc", "tdb"] = "tt"
-    unit: Literal["s", "d"] = "s"
 
 
 @dataclass(frozen=True)

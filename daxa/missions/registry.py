@@ -25,30 +25,15 @@ __all__ = ["GROUP", "find_mission", "forget_plug_ins", "mission_names"]
 GROUP = "daxa.missions"
 """The group of entry points in which plug-ins offer missions."""
 
-_DECLARED = (
-    "xmm",
-    "chandra",
-    "nustar",
-    "swift",
-    "erosita_calpv",
-    "erass1",
-    "rosat",
-    "rass",
-    "suzaku",
-    "asca",
-    "integral",
-    "xrism",
-    "xmm_slew",
-    "nicer",
-    "ixpe",
-    "rxte",
-    "bepposax",
-    "einstein",
-    "exosat",
-    "hitomi",
-    "halosat",
-    "maxi",
-)
+
+@cache
+def _declared() -> tuple[str, ...]:
+    """Short names of the missions in the folder `daxa.missions.declared`."""
+    from pkgutil import iter_modules
+
+    from daxa.missions import declared
+
+    return tuple(sorted(module.name for module in iter_modules(declared.__path__)))
 
 
 def mission_names(*, processed: bool = False) -> tuple[str, ...]:
@@ -67,9 +52,9 @@ def mission_names(*, processed: bool = False) -> tuple[str, ...]:
     Examples
     --------
     >>> mission_names(processed=True)[:3]
-    ('xmm', 'chandra', 'nustar')
+    ('asca', 'chandra', 'erass1')
     """
-    names = (*_DECLARED, *_offered())
+    names = (*_declared(), *_offered())
     return tuple(name for name in names if find_mission(name).processed) if processed else names
 
 
@@ -92,20 +77,20 @@ def find_mission(name: str) -> MissionSpec:
         raise CriteriaError("mission", f"{name!r:.100} does not name a mission", remedy="give its name, such as 'xmm'")
     wanted = name.strip().lower()
     offered = _offered()
-    if wanted in _DECLARED:
+    if wanted in _declared():
         return _load(wanted)
     if wanted in offered:
         return offered[wanted]
-    for spec in (*map(_load, _DECLARED), *offered.values()):
+    for spec in (*map(_load, _declared()), *offered.values()):
         if wanted in _names_of(spec):
             return spec
-    names = (*_DECLARED, *offered)
+    names = (*_declared(), *offered)
     message = f"there is no mission called {name!r:.100}{did_you_mean(name, names)}"
     raise CriteriaError("mission", message, remedy=f"choose from {', '.join(names)}")
 
 
 def _load(name: str) -> MissionSpec:
-    return import_module(f"daxa.missions.{name}").SPEC
+    return import_module(f"daxa.missions.declared.{name}").SPEC
 
 
 @cache
@@ -116,7 +101,7 @@ def _offered() -> dict[str, MissionSpec]:
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
     if not points:
         return {}
-    claimed = {name: "daxa itself" for spec in map(_load, _DECLARED) for name in _names_of(spec)}
+    claimed = {name: "daxa itself" for spec in map(_load, _declared()) for name in _names_of(spec)}
     offered: dict[str, MissionSpec] = {}
     for point in points:
         _claim(claimed, {point.name.lower()}, _origin(point))

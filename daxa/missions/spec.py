@@ -16,7 +16,7 @@ from typing import Literal
 
 from daxa.addresses import Mirror
 from daxa.errors import CriteriaError, DataError, NotPossible
-from daxa.missions.facts import ArchiveProduct, Bundle, Credit, EventTimes, FieldOfView, fill_pattern, id_parts
+from daxa.missions.facts import ArchiveProduct, Bundle, Credit, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
 from daxa.naming import did_you_mean
 from daxa.quantities import band_text
@@ -26,7 +26,6 @@ __all__ = [
     "Band",
     "Bundle",
     "Credit",
-    "EventTimes",
     "FieldOfView",
     "FlareFilter",
     "InputKind",
@@ -232,8 +231,6 @@ class MissionSpec:
         Files that the archive offers ready made.
     bundles
         Files that hold several observations, for archives that offer no others.
-    event_times
-        Time in the event files.
     credit
         Facility keyword, source of the wording, dataset identifiers.
     note
@@ -274,7 +271,6 @@ class MissionSpec:
     directory_columns: tuple[str, ...] = ()
     products: tuple[ArchiveProduct, ...] = ()
     bundles: tuple[Bundle, ...] = ()
-    event_times: EventTimes | None = None
     credit: Credit = field(default_factory=Credit)
     note: str = ""
     acknowledgement: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ class Facts:
         Tag of the last release, '' before the first.
     changed
         Whether selection, parameters, software or products differ from that release.
+    overlooked
+        Paths whose changes Git was told not to see.
     """
 
     state: State
@@ -77,6 +80,7 @@ class Facts:
     now: float
     last: str
     changed: bool
+    overlooked: tuple[str, ...] = ()
 
 
 def refusals(facts: Facts) -> Iterator[Refusal]:
@@ -110,6 +114,13 @@ def _refuse_files(facts: Facts) -> Iterator[Refusal]:
         )
     if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
         yield Refusal("include", f"nothing has changed in {some(idle)}", "omit this --include")
+    if facts.overlooked:
+        yield Refusal(
+            "overlooked",
+            f"Git is set to ignore changes of {some(facts.overlooked)}",
+            "stop that: `git update-index --no-assume-unchanged --no-skip-worktree -- "
+            f"{shlex.join(facts.overlooked[:_NAMED])}`",
+        )
     if facts.foreign:
         yield Refusal(
             "foreign",

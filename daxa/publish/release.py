@@ -15,6 +15,7 @@ from posixpath import normpath
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.gate import check_products
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError, ReleaseError
@@ -92,6 +93,7 @@ def make_release(
     """
     check_parameters(layout, config)
     require_writable(layout)
+    check_products(layout)
     git.check_identity(layout.root)
     storage = find_storage(layout.root)
     with Digests(layout) as digests:
@@ -187,6 +189,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         now=mjd_now(),
         last=last,
         changed=not last or has_news(layout, last),
+        overlooked=tuple(git.overlooked(layout.root)),
     )
 
 

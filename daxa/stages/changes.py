@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive.layout import Layout
+from daxa.errors import DataError
+from daxa.files import read_plain
 from daxa.run.hashes import MANIFEST
 from daxa.run.plan import Wanted
 from daxa.run.rows import shorten
@@ -124,9 +126,7 @@ def _differing(former: str, now: str) -> list[str]:
 def _read_json(path: Path) -> dict[str, Any]:
     """A small JSON object that somebody else may have written; empty when it is none."""
     try:
-        if path.is_symlink() or path.stat().st_size > _LARGEST:
-            return {}
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(read_plain(path, limit=_LARGEST))
+    except (OSError, DataError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -1,8 +1,9 @@
 """The science library: arrays and FITS in, arrays and FITS out.
 
-It knows nothing of archives.  Four rooms, each of which uses those before it: `lists`
-(event lists and what they say of themselves), `cleaning` (which events and times count),
-`imaging` (images, exposure, mosaics, values at positions), `detection` (sources).
+It knows nothing of archives.  Five rooms, each of which uses those before it: `telescopes`
+(what is known of each instrument), `lists` (event lists and what they say of themselves),
+`cleaning` (which events and times count), `imaging` (images, exposure, mosaics, values at
+positions), `detection` (sources).
 
 Public names load when they are first used, so that importing the package reads no heavy
 library.

@@ -474,3 +474,72 @@ def test_a_disk_without_room_is_an_error_of_storage(archive):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.code == "storage.full"
+
+
+def test_files_that_look_like_a_repository_are_none(tmp_path, identity):
+    """A clone may bring HEAD, objects, refs and a configuration as files: no setting of theirs acts."""
+    layout = fill(tmp_path / "a907")
+    git.initialise(layout.root)
+    git.commit(layout.root, ["."], "Made")
+    below = tmp_path / "a907" / "sub"
+    shutil.copytree(layout.root, below, ignore=shutil.ignore_patterns("sub", ".git"))
+    run(tmp_path, "git", "clone", "-q", "--bare", "a907", "bare")
+    shutil.copytree(tmp_path / "bare", below, dirs_exist_ok=True)
+    hook = below / "run"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    hook.chmod(0o755)
+    for key, value in {"bare": "false", "worktree": ".", "fsmonitor": str(hook), "hooksPath": str(below)}.items():
+        run(tmp_path, "git", "config", "--file", str(below / "config"), f"core.{key}", value)
+    shutil.copy(hook, below / "post-checkout")
+    for ask in (git.changes, git.tags, git.index_entries, git.commit_of, lambda root: git.checkout(root, "HEAD")):
+        with pytest.raises(ArchiveError) as error:
+            ask(below)
+        assert error.value.name == "not-git"
+    with pytest.raises(DaxaError):
+        git.tracked_below(below, ["data"])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("option", ["--assume-unchanged", "--skip-worktree"])
+def test_what_git_was_told_not_to_see_is_named(tmp_path, identity, option):
+    layout = fill(tmp_path)
+    git.initialise(layout.root)
+    git.commit(layout.root, ["."], "Made")
+    assert git.overlooked(layout.root) == []
+    run(tmp_path, "git", "update-index", option, "README.md")
+    (tmp_path / "README.md").write_text("other\n")
+    assert git.changes(layout.root) == []
+    assert git.overlooked(layout.root) == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [("HEAD", "garbage"), ("packed-refs", "garbage\n"), ("refs/heads/main", "")],
+)
+def test_a_damaged_repository_is_said_to_be_damaged(tmp_path, identity, place, text):
+    layout = fill(tmp_path)
+    git.initialise(layout.root)
+    git.commit(layout.root, ["."], "Made")
+    (tmp_path / ".git" / place).write_text(text)
+    for ask in (git.commit_of, git.tags, lambda root: git.tracked_below(root, ["data"])):
+        try:
+            ask(layout.root)
+        except ArchiveError as error:
+            assert error.name == "git-damaged"
+            break
+    else:
+        pytest.fail("nobody noticed")
+
+
+def test_a_merge_that_has_begun_is_named(tmp_path, identity):
+    layout = fill(tmp_path)
+    git.initialise(layout.root)
+    git.commit(layout.root, ["."], "Made")
+    for name, text in (("theirs", "a\n"), ("main", "b\n")):
+        run(tmp_path, "git", "checkout", "-q", *(["-b"] if name == "theirs" else []), name)
+        (tmp_path / "README.md").write_text(text)
+        git.commit(layout.root, ["README.md"], name)
+    subprocess.run(["git", "merge", "-q", "theirs"], cwd=tmp_path, check=False, capture_output=True)
+    with pytest.raises(ArchiveError) as error:
+        git.commit(layout.root, ["README.md"], "half")
+    assert error.value.name == "git-merging"

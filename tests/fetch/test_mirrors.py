@@ -205,6 +205,8 @@ def test_settings_of_mirrors_come_from_every_source(tmp_path):
         "nginx+file:///data",
         "local+https://m.example",
         "https://m.example/{obs_id!r}",
+        "https://m.example/{obs_id:>99999999999}",
+        "https://m.example/{obs_id:{obs_id}}",
         "https://m.example/{obs_id.__class__}",
         "https://m.example/{0}",
         "https://m.example/{obs_id}/../x",

@@ -265,6 +265,9 @@ def _attacks() -> Iterator[tuple[str, Attack]]:
         yield f"device {place}", Attack(_link(place, "device"), tracked=True, bomb=True)
     for place in ("daxa.toml", f"ledger/{MISSION}-clean.parquet", f"params/{MISSION}.toml", ".dvc/config", "dvc.lock"):
         yield f"pipe {place}", Attack(_special(place, "pipe"))
+    for place in ("pipe.fits", "manifest.json"):
+        attack = _special(f"data/{MISSION}/clean/{OBS_ID}/{place}", "pipe")
+        yield f"pipe among products: {place}", Attack(attack, acts=True)
     yield "pipe as a log", Attack(_special(f"logs/{MISSION}/clean/{OBS_ID}.log", "pipe"), acts=True)
     for place in (f"selection/{MISSION}.parquet", "software.toml", ".dvc/tmp/rwlock"):
         yield f"socket {place}", Attack(_special(place, "socket"))

@@ -17,6 +17,7 @@ from daxa.archive import dvc
 from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
+from daxa.backends.native import NATIVE
 from daxa.missions import find_mission
 from daxa.publish import pull, push, release, remotecheck
 from daxa.publish.release import Release, make_release
@@ -48,6 +49,12 @@ def observation(obs_id: str, public_date: float = PUBLIC) -> dict[str, object]:
     }
 
 
+def _software(mission: str) -> tuple[tuple[str, Locked], ...]:
+    return tuple(
+        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(mission, step))) for step in STEPS
+    )
+
+
 class Workshop:
     """Writes what the stages of a pipeline would write, and lets DVC record it."""
 
@@ -55,8 +62,7 @@ class Workshop:
         self.layout = Layout(root)
 
     def generate(self, missions: Sequence[str], remote: str) -> None:
-        software = tuple((step, FETCH_SOFTWARE if step == "fetch" else Locked("native", "1")) for step in STEPS)
-        answers = [MissionAnswers(find_mission(mission), {}, software) for mission in missions]
+        answers = [MissionAnswers(find_mission(mission), {}, _software(mission)) for mission in missions]
         for path, content in render(self.layout.root.name, answers, remote=remote).items():
             target = self.layout.root / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -36,25 +36,49 @@ def test_gaussians_reproduce_the_function(name):
 @pytest.mark.parametrize(
     ("name", "kev", "fraction", "diameter", "within"),
     [
-        ("PN", 1.5, 0.5, 20.5, 1.5),
-        ("M1", 1.5, 0.5, 17.5, 1.5),
+        ("PN", 1.5, 0.5, 15.0, 0.3),
+        ("M1", 1.5, 0.5, 14.0, 0.3),
+        ("M2", 1.5, 0.5, 14.0, 0.4),
         ("XRT", 1.5, 0.5, 18.0, 1.5),
         ("FPMA", 10.0, 0.5, 58.0, 0.1),
         ("TM3", 1.0, 0.5, 28.0, 0.1),
         ("Xtend", 6.0, 0.5, 78.0, 0.1),
         ("XIS1", 1.5, 0.5, 107.0, 2.0),
-        ("ACIS", 1.5, 0.9, 2.0, 0.01),
+        ("ACIS", 1.5, 0.5, 0.86, 0.01),
     ],
 )
 def test_widths_are_those_that_the_instruments_are_known_for(name, kev, fraction, diameter, within):
     assert 2 * psf_for(name, 1.0, kev=kev).radius(fraction) == pytest.approx(diameter, abs=within)
 
 
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [("M1", (0.68, 0.83, 0.89, 0.92)), ("M2", (0.69, 0.83, 0.89, 0.93)), ("PN", (0.71, 0.88, 0.93, 0.95))],
+)
+def test_epic_encircles_what_the_table_of_sas_says(name, shares):
+    psf = psf_for(name, 1.0, kev=1.0)
+    assert psf.eef(np.array([15.0, 30.0, 45.0, 60.0])) == pytest.approx(shares, abs=0.01)
+    assert psf.eef(np.array([300.0, 900.0])) == pytest.approx(1.0)
+    # The table is good to 5 %, and does not follow the angle.
+    assert psf.eef(np.array([15.0, 30.0, 45.0, 60.0]), 10.0) == pytest.approx(shares, abs=0.05)
+
+
+@pytest.mark.parametrize("arcmin", [1.0, 2.0, 5.0, 8.0])
+def test_acis_lies_through_the_measured_radii_and_has_wings(arcmin):
+    psf = psf_for("ACIS", 1.0, kev=1.49)
+    assert psf.radius(0.5, arcmin) == pytest.approx(0.43 - 0.10 * arcmin + 0.050 * arcmin**2, rel=0.01)
+    assert psf.radius(0.95, arcmin) == pytest.approx(2.05 - 0.55 * arcmin + 0.18 * arcmin**2, rel=0.01)
+    # Others measured 1" + 10" (t / 10')^2 for 90 % (Hickox and Markevitch 2006).
+    assert psf.radius(0.9, arcmin) == pytest.approx(1.0 + 10.0 * (arcmin / 10.0) ** 2, rel=0.25)
+    # The Gaussian of the same half has all of its counts within three radii.
+    assert psf.eef(np.array([4.0 * psf.radius(0.5, arcmin)]), arcmin)[0] < 0.98
+
+
 def test_the_angle_widens_where_the_formula_says_so():
     psf = psf_for("ACIS", 0.492, axis=(100.0, 200.0))
     far = psf.angle(100.0, 200.0 + 600 / 0.492)
     assert far == 10.0
-    assert psf.radius(0.9, far) == pytest.approx(11.0 / 0.492, rel=1e-3)
+    assert psf.radius(0.5, far) == pytest.approx(4.43 / 0.492, rel=1e-3)
     assert psf_for("ACIS", 0.492).angle(0.0, 5000.0) == 0.0
 
 

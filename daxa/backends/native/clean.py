@@ -27,11 +27,9 @@ from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import stated_assumptions
 from daxa.xray.lists.cards import card_text
 from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.telescopes.registry import camera_of, telescope_of
 
 __all__ = ["make_clean"]
-
-_MERGED = ("xmm",)
-"""Missions whose exposures of one camera are pointings of their own, not parts that must be kept apart."""
 
 _SHARED = {
     "SCREENED": "event screening",
@@ -78,7 +76,8 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
         )
     name = Product(task.obs_id, "ALL", "ALL", "measures", suffix="json").name
     (target / name).write_text(canonical({"exposures": measured}) + "\n", encoding="ascii")
-    if task.mission in _MERGED:
+    telescope = telescope_of(task.mission)
+    if telescope and telescope.merges:
         for _, group in groupby(made, key=lambda one: one.product.instrument):
             if len(exposures := list(group)) > 1:
                 _merge(exposures, parameters.energy)
@@ -182,7 +181,7 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> dict[str, obj
     if good <= 0:
         exposure.say("no good time is left")
         return None
-    if form.instrument == "PN":
+    if camera_of(form.mission, form.instrument).readout:
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
     count = write_clean_events(exposure.path("finalevents", energy), events, cut, cards)
     write_gti(exposure.path("gti"), events, cut, cards)

@@ -34,7 +34,8 @@ from daxa.xray.imaging.pairing import rate_map
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, vignetting_for
 from daxa.xray.lists.events import EventList, open_events
-from daxa.xray.lists.formats import card_text
+from daxa.xray.telescopes.registry import camera_of
+from daxa.xray.telescopes.spec import Readout
 
 __all__ = ["make_images"]
 
@@ -123,6 +124,7 @@ def _image_one(
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude=attitude, bad=bad))
     merged = {"MERGED": (events.header["MERGED"], "exposures that were merged")} if "MERGED" in events.header else {}
     unknown = _unknown_to_maps(exposure)
+    plain = {"OOTCORR": _OOT[False]} if _readout_of(events) else {}
     parts = []
     curve, first_image, first_seconds = None, None, None
     for band, channels in bands:
@@ -134,7 +136,9 @@ def _image_one(
         pixels = image
         if readout is not None:
             told |= {"OOTFRAC": readout.cards["OOTFRAC"]}
-            _write(exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), readout.cards)
+            _write(
+                exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), plain | readout.cards
+            )
             if parameters.out_of_time == "subtract":
                 pixels = (image - readout.counts).astype(np.float32)
                 told |= {"OOTCORR": _OOT[True]}
@@ -145,7 +149,7 @@ def _image_one(
             if band and how["EXPMETH"][0] != "FIELD":
                 parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
-            _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), cards)
+            _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), plain | dict(cards))
         exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")
         if curve is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
@@ -244,7 +248,7 @@ def _out_of_time(
     attitude: Attitude | None,
 ) -> OutOfTime | None:
     """The image of out-of-time events, where the camera has any that are known."""
-    if exposure.events.format.instrument != "PN":
+    if _readout_of(exposure.events) is None:
         return None
     try:
         found = out_of_time_image(exposure.events, cut, grid, attitude=attitude)
@@ -255,12 +259,14 @@ def _out_of_time(
     return found
 
 
+def _readout_of(events: EventList) -> Readout | None:
+    return camera_of(events.format.mission, events.format.instrument).readout
+
+
 _OOT = {word: (word, "out-of-time events subtracted") for word in (True, False)}
 
 
 def _write(path: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) -> None:
-    if card_text(header, "INSTRUME") == "EPN":
-        header["OOTCORR"] = _OOT[False]
     for key, value in cards.items():
         header[key] = value
     fits.PrimaryHDU(pixels, header).writeto(path, output_verify="exception")

@@ -25,49 +25,16 @@ from daxa.errors import ConfigError, NotPossible
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
-from daxa.xray.detection.psf import Psf, psf_for
+from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.sources import SourceList, write_sources
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.lists.formats import card_number, card_text
 from daxa.xray.lists.regions import parse_regions, region_mask
 from daxa.xray.lists.sky import header_wcs, pointing_pixel
+from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["PSF_MODELS", "make_sources"]
-
-PSF_MODELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "xmm": {"PN": "PN", "M1": "M1", "M2": "M2"},
-        "chandra": {"ACIS": "ACIS", "HRC": "HRC"},
-        "nustar": {"FPM": "FPM"},
-        "swift": {"XRT": "XRT"},
-        "rosat": {"PSPC": "PSPC", "HRI": "HRI"},
-        "suzaku": {"XIS": "XIS"},
-        "asca": {"SIS": "ASCA", "GIS": "ASCA"},
-        "xrism": {"XTEND": "XTEND"},
-        "erass1": {"": "EROSITA"},
-        "erosita_calpv": {"": "EROSITA-POINTED"},
-        "ixpe": {"DU": "IXPE"},
-    }
-)
-"""Mission to beginnings of instrument names and the key of their function in `daxa.xray.detection.psf.PSFS`."""
-
-_PILE_UP: Mapping[tuple[str, str], Mapping[str, float]] = MappingProxyType(
-    {
-        ("xmm", "PN"): {"PrimeFullWindowExtended": 1.0, "PrimeLargeWindow": 3.0, "PrimeSmallWindow": 25.0, "": 2.0},
-        ("xmm", "M1"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
-        ("xmm", "M2"): {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5},
-        ("swift", "XRT"): {"": 0.5},
-        ("chandra", "ACIS"): {"": 0.03},
-    }
-)
-"""Mission and instrument to rates (count/s of a point source) above which photons pile up, by SUBMODE; '' for others.
-
-They are rates at all energies: that of a source is the one in all bands that were imaged.
-
-XMM-Newton Users Handbook (table of count rates that avoid deteriorated response due to photon
-pile-up), the Swift XRT's photon counting mode, and a tenth of a count per ACIS frame of 3.2 s.
-"""
+__all__ = ["make_sources"]
 
 _KEV = 1.0
 """Energy of the point spread function of images without an energy band."""
@@ -207,13 +174,13 @@ def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.nda
 
 
 def _most_rate(image: _Image, header: fits.Header) -> float:
-    rates = _PILE_UP.get((image.task.mission, image.product.instrument), {"": math.inf})
-    return rates.get(card_text(header, "SUBMODE"), rates[""])
+    rates = camera_of(image.task.mission, image.product.instrument).pile_up
+    return rates.get(card_text(header, "SUBMODE"), rates.get("", math.inf))
 
 
 def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
     """Counts at all energies of which there are images: bands that overlap no other, the lowest first."""
-    if (image.task.mission, image.product.instrument) not in _PILE_UP:
+    if not camera_of(image.task.mission, image.product.instrument).pile_up:
         return None
     total, above = np.zeros(shape), -math.inf
     for lo, hi in sorted(image.bands, key=lambda band: (band[1], -band[0])):
@@ -259,9 +226,8 @@ def _counted(path: Path) -> np.ndarray:
 
 def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
     mission, instrument = image.task.mission, image.product.instrument
-    models = PSF_MODELS.get(mission, {})
-    model = next((model for start, model in models.items() if instrument.startswith(start)), None)
-    if model is None:
+    facts = camera_of(mission, instrument).psf
+    if facts is None:
         raise NotPossible(
             "psf",
             f"no point spread function is known for {instrument} of {mission}",
@@ -270,7 +236,7 @@ def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
     side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
     lo, hi = image.product.lo, image.product.hi
     kev = math.sqrt(float(lo) * float(hi)) if lo and float(lo) > 0 else _KEV
-    return psf_for(model, side, kev=kev, axis=_axis(header, wcs))
+    return Psf(facts, side, kev, _axis(header, wcs))
 
 
 def _axis(header: fits.Header, wcs: WCS) -> tuple[float, float] | None:

@@ -1,16 +1,16 @@
-"""Which chips of a camera are used: those that are asked for, and of EPIC MOS those that are not anomalous.
+"""Which chips of a camera are used: those that are asked for, and those that are not anomalous.
 
-Chips of the MOS cameras fall into states of high background below 1 keV.  They show where no
-photon comes, in the corners outside the field of view, by the ratio of counts at 2.5-5.0 and
-0.4-0.8 keV (Kuntz & Snowden 2008, A&A 478, 575).  Limits and states are those of the SAS task
-emanom (goflib-0.20.1, its description), which writes the same cards.
+Chips of some cameras (`Camera.corners`) fall into states of high background below 1 keV.  They show
+where no photon comes, in the corners outside the field of view, by the ratio of counts at 2.5-5.0 and
+0.4-0.8 keV (Kuntz & Snowden 2008, A&A 478, 575).  States are those of the SAS task emanom
+(goflib-0.20.1, its description), which writes the same cards.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,23 +22,9 @@ from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.rules import Rule
 from daxa.xray.lists.tables import read_column
+from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["ChipState", "anomalous_chips", "chips_for", "parse_chips", "state_cards"]
-
-_HARD, _SOFT = (2500, 5000), (400, 800)
-"""Channels (eV), both ends included."""
-
-_LIMITS: Mapping[tuple[str, int], tuple[float, float] | None] = {
-    ("M1", 4): (2.75, 3.00),
-    ("M1", 5): (2.25, 3.60),
-    ("M2", 2): (2.10, 2.50),
-    # It is one of the four, but its limits stand in no source at hand.
-    ("M2", 5): None,
-}
-"""Camera and chip to the ratios below which it is anomalous, and above which it is not."""
-
-_OUTSIDE = 0x10000
-"""The flag OUT_OF_FOV of EPIC's lists."""
 
 _PART = re.compile(r"(?:([A-Za-z0-9]{1,16}):)?([0-9,\-]+)", re.ASCII)
 
@@ -64,42 +50,43 @@ class ChipState:
 
 
 def anomalous_chips(events: EventList) -> tuple[ChipState, ...]:
-    """The states of the chips that may be anomalous; none for other instruments than EPIC MOS.
+    """The states of the chips that may be anomalous; none for instruments that are not known for it.
 
     Parameters
     ----------
     events
         The archive's calibrated list, with the events outside the field of view.
     """
-    camera = events.format.instrument if events.format.mission == "xmm" else ""
-    chips = [chip for name, chip in _LIMITS if name == camera]
-    if not chips:
+    corners = camera_of(events.format.mission, events.format.instrument).corners
+    if corners is None:
         return ()
     word, *others = screening_for(events)
     rules = [
-        Rule("FLAG", "bits_clear", int(word.value) & ~_OUTSIDE, word.source),
-        Rule("FLAG", "bits_set", _OUTSIDE, "outside the field of view"),
+        Rule("FLAG", "bits_clear", int(word.value) & ~corners.outside, word.source),
+        Rule("FLAG", "bits_set", corners.outside, "outside the field of view"),
         *(one for one in others if one.column == "PATTERN"),
     ]
-    counts = {chip: np.zeros(2, dtype=np.int64) for chip in chips}
+    counts = {chip: np.zeros(2, dtype=np.int64) for chip in corners.limits}
     for rows in events.chunks():
         corner = rows[select(events, Cut(tuple(rules), events.gtis), rows)]
         numbers, channels = read_column(corner, events.format.chip_column), events.channels(corner)
-        for place, (first, last) in enumerate((_HARD, _SOFT)):
+        for place, (first, last) in enumerate((corners.hard, corners.soft)):
             inside = (channels >= first) & (channels <= last)
-            for chip in chips:
-                counts[chip][place] += np.count_nonzero(inside & (numbers == chip))
-    return tuple(_state(camera, chip, *counts[chip].tolist(), on=len(events.gtis.get(chip, ())) > 0) for chip in chips)
+            for chip, count in counts.items():
+                count[place] += np.count_nonzero(inside & (numbers == chip))
+    return tuple(
+        _state(chip, limits, *counts[chip].tolist(), on=len(events.gtis.get(chip, ())) > 0)
+        for chip, limits in corners.limits.items()
+    )
 
 
-def _state(camera: str, chip: int, hard: int, soft: int, *, on: bool) -> ChipState:
+def _state(chip: int, limits: tuple[float, float] | None, hard: int, soft: int, *, on: bool) -> ChipState:
     if not on:
         return ChipState(chip, math.nan, math.nan, "O")
     if not hard or not soft:
         return ChipState(chip, math.nan, math.nan, "U")
     ratio = hard / soft
     error = ratio * math.sqrt(1 / hard + 1 / soft)
-    limits = _LIMITS[camera, chip]
     if limits is None:
         return ChipState(chip, ratio, error, "U")
     return ChipState(chip, ratio, error, "B" if ratio < limits[0] else "G" if ratio > limits[1] else "I")

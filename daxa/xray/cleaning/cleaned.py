@@ -253,24 +253,19 @@ def _time_values(events: EventList, cut: Cut) -> dict[str, tuple[float, str]]:
     """Good and live times under the keywords of the mission."""
     good, live = ontime(events, cut.gtis), livetime(events, cut.gtis)
     longest = max(sorted(good), key=lambda chip: good[chip])
-    mission = events.format.mission
-    central = {"PN": 4, "M1": 1, "M2": 1}.get(events.format.instrument, int(card_number(events.header, "CCD_ID", 0)))
+    central = events.format.central_chip or int(card_number(events.header, "CCD_ID", 0))
     if central not in good:
         central = longest
     whole = {
         "ONTIME": (good[central], "[s] good time"),
         "LIVETIME": (live[central], "[s] live time"),
     }
-    if mission != "xmm" or "EXPOSURE" in events.header:
+    if events.format.adds_exposure or "EXPOSURE" in events.header:
         whole["EXPOSURE"] = (live[central], "[s] exposure")
-    forms = {
-        "xmm": (("ONTIME{:02d}", good), ("LIVETI{:02d}", live)),
-        "chandra": (("ONTIME{:d}", good), ("LIVTIME{:d}", live), ("EXPOSUR{:d}", live)),
-    }.get(mission, ())
     per_chip = {
-        form.format(chip): (value, f"[s] {'good' if source is good else 'live'} time of chip {chip}")
-        for form, source in forms
-        for chip, value in sorted(source.items())
+        card.format(chip): (value, f"[s] {'good' if kind == 'ontime' else 'live'} time of chip {chip}")
+        for card, kind in events.format.chip_cards
+        for chip, value in sorted((good if kind == "ontime" else live).items())
     }
     return {**per_chip, **whole}
 

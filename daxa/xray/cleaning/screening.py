@@ -1,6 +1,6 @@
 """Standard screening of events: the rules of each instrument, and what a list says itself.
 
-The rules stand in the instruments' declarations (`daxa.xray.lists.telescopes`), each with its
+The rules stand in the instruments' declarations (`daxa.xray.telescopes.declared`), each with its
 source; `daxa.xray.lists.rules` renders them.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_text
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import FORMATS
 from daxa.xray.lists.rules import Either, Rule, rules_cfitsio, rules_expression, rules_mask, rules_text
+from daxa.xray.telescopes.registry import Declared
 
 __all__ = [
     "STANDARD",
@@ -27,12 +27,15 @@ __all__ = [
     "screening_for",
 ]
 
-STANDARD: Mapping[tuple[str, ...], tuple[Rule | Either, ...]] = MappingProxyType(
-    {
+
+def _standard() -> dict[tuple[str, ...], tuple[Rule | Either, ...]]:
+    return {
         (form.mission, form.instrument, form.mode) if form.mode else (form.mission, form.instrument): form.rules
         for form in FORMATS.values()
     }
-)
+
+
+STANDARD: Mapping[tuple[str, ...], tuple[Rule | Either, ...]] = Declared(_standard)
 """``(mission, instrument)``, or with the mode where it has one, to the standard rules."""
 
 _FLAG_WORD = re.compile(r"\(\s*FLAG\s*&\s*0x([0-9a-fA-F]{1,8})\s*\)\s*==\s*0", re.ASCII)
@@ -41,8 +44,8 @@ _FLAG_WORD = re.compile(r"\(\s*FLAG\s*&\s*0x([0-9a-fA-F]{1,8})\s*\)\s*==\s*0", r
 def screening_for(events: EventList) -> tuple[Rule | Either, ...]:
     """The standard rules for an event list.
 
-    XMM lists define the flag words in their headers (``XMMEA_EM``, ``XMMEA_EP``): what the
-    list declares wins over the table here.
+    Some lists define the flag word in their headers (`EventFormat.flag_card`): what the list
+    declares wins over the table here.
 
     Raises
     ------
@@ -50,10 +53,8 @@ def screening_for(events: EventList) -> tuple[Rule | Either, ...]:
         The declared flag word cannot be read.
     """
     rules = events.format.rules
-    if events.format.mission != "xmm":
-        return rules
-    keyword = "XMMEA_EP" if events.format.instrument == "PN" else "XMMEA_EM"
-    declared = card_text(events.header, keyword)
+    keyword = events.format.flag_card
+    declared = card_text(events.header, keyword) if keyword else ""
     if not declared:
         return rules
     found = _FLAG_WORD.fullmatch(declared)

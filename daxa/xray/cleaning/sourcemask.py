@@ -19,10 +19,6 @@ from daxa.xray.lists.tables import read_column
 
 __all__ = ["CellGrid", "PlacedEvents", "SourceMask", "box_sum", "cell_grid", "find_mask", "place_events"]
 
-_CELL_ARCSEC = {"xmm": 20.0, "chandra": 8.0, "nustar": 40.0}
-_OTHER_CELL = 30.0
-"""Side of a cell, about the half-power diameter of the mirrors away from the axis; eROSITA's is 30 arcsec."""
-
 _MOST_CELLS = 2048
 _AROUND = 15
 _SEED_CHANCE, _GROWN_CHANCE = 1e-2, 1e-2
@@ -163,7 +159,7 @@ def cell_grid(events: EventList, cut: Cut) -> CellGrid | None:
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return None
     span = high - low + 1
-    size = _CELL_ARCSEC.get(events.format.mission, _OTHER_CELL) / sky.pixel_arcsec
+    size = events.format.cell_arcsec / sky.pixel_arcsec
     size = max(size, float(span.max()) / _MOST_CELLS, 1.0)
     nx, ny = (int(np.ceil(one / size)) for one in span)
     return CellGrid(sky.columns, float(low[0]) - 0.5, float(low[1]) - 0.5, size, nx, ny)

@@ -110,14 +110,27 @@ def estimate_background(
 
 
 def estimate_components(
-    counts: np.ndarray, exposure: np.ndarray, *, sigma: float, psf_radius: float = 1.0, workers: int = 2
+    counts: np.ndarray,
+    exposure: np.ndarray,
+    *,
+    sigma: float,
+    psf_radius: float = 1.0,
+    points: np.ndarray | None = None,
+    workers: int = 2,
 ) -> Background:
-    """Background and extended light; parameters as for `estimate_background`."""
+    """Background and extended light; parameters as for `estimate_background`.
+
+    ``points``, same shape, are the expected counts of known point sources: what their wings put
+    beside the pixels that are left out is then no light.
+    """
     size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
     coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
     coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
     seen = coarse_exposure > 0
-    total, pixels = float(coarse_counts.sum()), max(int(seen.sum()), 1)
+    all_counts = coarse_counts
+    if points is not None:
+        coarse_counts = all_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
+    total, pixels = float(all_counts.sum()), max(int(seen.sum()), 1)
     wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
     sigma = max(sigma / size, wide)
     wavelets = make_wavelets(LADDER[:9])
@@ -125,7 +138,7 @@ def estimate_components(
     for _ in range(_ROUNDS):
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
-        fewer = seen & ~_sources(coarse_counts, model, wavelets, psf_radius / size, workers)
+        fewer = seen & ~_sources(all_counts, model, wavelets, psf_radius / size, workers)
         if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
         kept = fewer
@@ -134,8 +147,6 @@ def estimate_components(
 
     def smooth(left: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         return _rate(left, seconds, share, sigma) * coarse_exposure
-
-    all_counts = coarse_counts
 
     def sources(below: np.ndarray, scales: tuple[Wavelet, ...] = wavelets) -> np.ndarray:
         return _sources(all_counts, below.astype(np.float32), scales, psf_radius / size, workers)

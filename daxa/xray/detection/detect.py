@@ -155,7 +155,14 @@ def find_sources(
     search = _Search(Scene(counts, seconds, background, psf), bodies, find_hidden(seconds, psf), valid, wavelets, log_p)
     if all_counts is not None and np.shape(all_counts) != counts.shape:
         raise _shapes_differ("image of all energies", np.shape(all_counts), counts.shape)
-    columns, parts, listed = _found(search, PileUp(most_rate, all_counts), workers)
+    pile_up = PileUp(most_rate, all_counts)
+    columns, parts, listed, points = _found(search, pile_up, workers)
+    if bodies is not None and points.any():
+        # The wings of the points that were found are no extended light: it is told again without them.
+        below, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), points)
+        background = np.where(valid, below, 0).astype(np.float32)
+        search = replace(search, scene=replace(search.scene, background=background), bodies=bodies)
+        columns, parts, listed, _ = _found(search, pile_up, workers)
     lit = bodies is not None and realisations > 0
     return SourceList(
         make_table(columns, wcs),
@@ -184,12 +191,16 @@ class _Search:
 
 
 def _expected(
-    counts: np.ndarray, seconds: np.ndarray, valid: np.ndarray, search: tuple[tuple[Wavelet, ...], Psf, int]
+    counts: np.ndarray,
+    seconds: np.ndarray,
+    valid: np.ndarray,
+    search: tuple[tuple[Wavelet, ...], Psf, int],
+    points: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Bodies | None]:
     """What is expected without sources, and the extended light in it, if there is any."""
     wavelets, psf, workers = search
     found = estimate_components(
-        counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), workers=workers
+        counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), points=points, workers=workers
     )
     if found.whole is found.smooth:
         return found.whole, None
@@ -199,8 +210,8 @@ def _expected(
 
 def _found(
     search: _Search, pile_up: PileUp, workers: int, within: np.ndarray | None = None
-) -> tuple[Columns, Columns, np.ndarray]:
-    """The columns of the sources and of the parts of extended light, and the listed ones' counts; in some pixels."""
+) -> tuple[Columns, Columns, np.ndarray, np.ndarray]:
+    """The sources and the parts of extended light within some pixels, as `measured` gives them."""
     scene, log_p = search.scene, search.log_p
     there = search.valid if within is None else search.valid & within
     peaks = find_peaks(scene.counts, scene.background, there, search.wavelets, log_p, workers=workers)

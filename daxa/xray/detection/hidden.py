@@ -141,7 +141,8 @@ def fit_hidden(
     reach, stray = reach + wide, stray + wide
     tracer = Tracer(scene, x, y, reach=reach, stray=stray, extent=extent)
     fits = [fit_source(scene, x, y, reach=reach, stray=stray, extent=extent)]
-    for at, rate in tracer.starts(_STARTS, _NEAR):
+    surface = tracer.surface()
+    for at, rate in tracer.starts(surface, _STARTS, _NEAR):
         begin = replace(fits[0], x=at[0], y=at[1], rate=rate)
         fits.append(fit_source(scene, x, y, reach=reach, stray=stray, extent=extent, begin=begin))
     best = max(fits, key=lambda fit: fit.gain)
@@ -149,13 +150,28 @@ def fit_hidden(
         [tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits if fit.gain > best.gain - _DEEP]
     )
     found = _widened_by(best, line, _most_hidden(scene.psf, hidden, line))
-    rivals = [fit for fit in fits if fit.gain > best.gain - _RIVAL]
+    return _reaching(found, surface, [fit for fit in fits if fit.gain > best.gain - _RIVAL])
+
+
+def _reaching(best: Fit, surface: tuple[np.ndarray, ...], rivals: list[Fit]) -> Fit:
+    """The fit with errors that reach all places whose likelihood comes near the best, other peaks above all.
+
+    A likelihood that lies ``d`` below the best is ``sqrt(2 d)`` standard deviations away, as it is
+    on a parabola: where there is but one, nothing changes.
+    """
+    x, y, rate, gain = (part.ravel() for part in surface)
+    deep = max(best.gain, float(gain.max())) - gain
+    near = deep < _NEAR
+    sigmas = np.sqrt(2.0 * np.maximum(deep[near], 0.5))
+    off_x, off_y, off_rate = (
+        (part[near] - own) / sigmas for part, own in ((x, best.x), (y, best.y), (rate, best.rate))
+    )
     return replace(
-        found,
-        rate_low=min(found.rate_low, *(fit.rate_low for fit in rivals)),
-        rate_high=max(found.rate_high, *(fit.rate_high for fit in rivals)),
-        x_error=max(found.x_error, *(0.5 * abs(fit.x - best.x) for fit in rivals)),
-        y_error=max(found.y_error, *(0.5 * abs(fit.y - best.y) for fit in rivals)),
+        best,
+        rate_low=max(min(best.rate_low, best.rate + off_rate.min(initial=0.0), *(fit.rate_low for fit in rivals)), 0.0),
+        rate_high=max(best.rate_high, best.rate + off_rate.max(initial=0.0), *(fit.rate_high for fit in rivals)),
+        x_error=max(best.x_error, np.abs(off_x).max(initial=0.0), *(0.5 * abs(fit.x - best.x) for fit in rivals)),
+        y_error=max(best.y_error, np.abs(off_y).max(initial=0.0), *(0.5 * abs(fit.y - best.y) for fit in rivals)),
     )
 
 

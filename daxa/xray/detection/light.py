@@ -29,12 +29,23 @@ _FAR, _SHARE = 3.0, 0.2
 _WITHIN = 0.5
 """And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
 
-_CORES = np.geomspace(2.0, 64.0, 11)
-_SLOPES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0)
+_LESS = 0.1
+"""Half the share will do where it alone holds the least counts: steep clusters that are bright reach as far."""
+
+_PEAKED, _CENTRE = 0.5, 1.5
+"""A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
+and a half of those radii tells nothing of the light about it."""
+
+_CORES = np.geomspace(2.0, 64.0, 16)
+_SLOPES = np.array((0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0))
+_FINER = np.linspace(-0.12, 0.12, 9)
+"""Changes, ln, of core and slope about the best of the grid."""
+
 _REACH = 160
 """Pixels to which the fit goes."""
 
 _ROUNDS = 60
+_TURNS = 4
 _MOST = 3
 _BRIGHT = 0.7
 """Where light is brighter than this share of the background, what is left of it does not tell the background."""
@@ -118,12 +129,16 @@ def fit_lights(
         away = np.hypot(x - place[0], y - place[1])
         found = None
         # Light and background are found in turns: each is contaminated by the other at first.
-        for _ in range(3):
+        for _ in range(_TURNS):
             around = base + light_image(lights, counts.shape) * exposure
             lit = around if found is None else around + found.profile(away) * exposure
-            kept = (exposure > 0) & ~(compact(lit) & (away > 2.5 * width))
+            # Above the light itself compact sources show up to its centre; above nothing it is compact, too.
+            kept = (exposure > 0) & ~(compact(lit) & (away > (2.5 if found is None else 1.0) * width))
             fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
-            if fitted is None or not _is_extended(fitted, max(_FAR * psf_radius, _WITHIN * sigma)):
+            if fitted is not None and fitted.core < _PEAKED * psf_radius:
+                kept &= away > _CENTRE * psf_radius
+                fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+            if fitted is None or not _is_extended(fitted, exposure, away, max(_FAR * psf_radius, _WITHIN * sigma)):
                 found = None
                 break
             found = fitted
@@ -164,28 +179,47 @@ def _fitted(
     seen = seconds > 0
     number, seconds, below, radius = number[seen], seconds[seen], np.maximum(below[seen], 1e-9), radius[seen]
     none = _likelihood(number, below * max(number.sum(), 1e-9) / below.sum())
-    best = None
-    for core in _CORES:
-        for slope in _SLOPES:
-            shape = seconds * (1.0 + (radius / core) ** 2) ** (0.5 - 3.0 * slope)
-            level, peak = 1.0, max(number.sum() - 0.9 * below.sum(), 1.0) / shape.sum()
-            for _ in range(_ROUNDS):
-                ratio = number / (level * below + peak * shape)
-                level *= float((below * ratio).sum() / below.sum())
-                peak *= float((shape * ratio).sum() / shape.sum())
-            value = _likelihood(number, level * below + peak * shape)
-            if best is None or value > best[0]:
-                best = value, Light(*place, peak, float(core), slope), peak * shape.sum()
-    if best is None or best[0] - none < _LEAST_GAIN or best[2] < _LEAST_COUNTS:
-        return None
-    return best[1]
+    value, light, held = _best((number, seconds, below, radius), _CORES, _SLOPES)
+    cores, slopes = light[1] * np.exp(_FINER), np.clip(light[2] * np.exp(_FINER), _SLOPES[0], _SLOPES[-1])
+    value, light, held = _best((number, seconds, below, radius), cores, slopes)
+    return None if value - none < _LEAST_GAIN or held < _LEAST_COUNTS else Light(*place, *light)
 
 
-def _likelihood(number: np.ndarray, mean: np.ndarray) -> float:
-    return float((number * np.log(np.maximum(mean, 1e-12)) - mean).sum())
+def _best(
+    rings: tuple[np.ndarray, ...], cores: np.ndarray, slopes: np.ndarray
+) -> tuple[float, tuple[float, float, float], float]:
+    """The most likely profile of a grid, in counts, seconds, expectation and radius of rings.
+
+    Returns
+    -------
+    tuple
+        ln likelihood; peak, core and slope; counts.
+    """
+    number, seconds, below, radius = rings
+    cores, slopes = (part.reshape(-1, 1) for part in np.meshgrid(cores, slopes, indexing="ij"))
+    shape = seconds * (1.0 + (radius / cores) ** 2) ** (0.5 - 3.0 * slopes)
+    light = shape.sum(axis=1)
+    level, peak = np.ones(len(shape)), max(number.sum() - 0.9 * below.sum(), 1.0) / light
+    for _ in range(_ROUNDS):
+        ratio = number / (np.outer(level, below) + peak[:, None] * shape)
+        level *= ratio @ below / below.sum()
+        peak *= (shape * ratio).sum(axis=1) / light
+    value = _likelihood(number, np.outer(level, below) + peak[:, None] * shape)
+    best = int(value.argmax())
+    found = float(peak[best]), float(cores[best, 0]), float(slopes[best, 0])
+    return float(value[best]), found, float(peak[best] * light[best])
 
 
-def _is_extended(light: Light, far: float) -> bool:
+def _likelihood(number: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return (number * np.log(np.maximum(mean, 1e-12)) - mean).sum(axis=-1)
+
+
+def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
+    """Whether so much of the light lies beyond a radius that it is no point's."""
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)
-    return bool(flux[radius > far].sum() > _SHARE * flux.sum())
+    share = flux[radius > far].sum() / flux.sum()
+    if share > _SHARE:
+        return True
+    beyond = (away > far) & (away < _REACH)
+    return bool(share > _LESS and (light.profile(away[beyond]) * exposure[beyond]).sum() > _LEAST_COUNTS)

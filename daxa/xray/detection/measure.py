@@ -29,7 +29,7 @@ _LARGEST_STAMP = 60.0
 
 def measured(
     scene: Scene, hidden: Hidden, bodies: Bodies | None, peaks: Peaks, pile_up: PileUp
-) -> tuple[Columns, Columns, np.ndarray]:
+) -> tuple[Columns, Columns, np.ndarray, np.ndarray]:
     """Fit every peak of an image.
 
     Parameters
@@ -48,8 +48,8 @@ def measured(
     Returns
     -------
     tuple
-        The columns of the sources, bodies among them, those of what is a part of a body, and the
-        counts of the sources that are no bodies, shape (ny, nx).
+        The columns of the sources, bodies among them, those of what is a part of a body, the
+        counts of the sources that are no bodies, shape (ny, nx), and those of the points among them.
     """
     number = len(bodies.peaks) if bodies is not None else 0
     peaks = joined(bodies.peaks, peaks) if number else peaks
@@ -83,12 +83,14 @@ def measured(
     sources["parts"] = np.array([(parent[parts] == row + 1).sum() if row < number else 0 for row in rows], np.int32)
     sources["quality"][sources["parts"] > 0] |= SourceQuality.SUBSTRUCTURE
     structure["parent"] = np.array([places[parent[row] - 1] + 1 for row in parts], np.int32)
-    listed = np.zeros(scene.counts.shape, np.float32)
+    listed, points = np.zeros((2, *scene.counts.shape), np.float32)
     for row in rows if number else ():
         if row >= number:
             place, light = source_image(scene, fits[row], _LARGEST_STAMP)
             listed[place] += light
-    return sources, structure, listed
+            if fits[row].extent == 0:
+                points[place] += light
+    return sources, structure, listed, points
 
 
 def _beside_light(scene: Scene, bodies: Bodies, fit: Fit) -> Fit:

@@ -1,168 +1,27 @@
-"""Point spread functions without calibration files, one declaration for each instrument.
+"""Point spread functions without calibration files, as the telescopes declare them.
 
 Every function is the fraction of counts within a radius (EEF), as a formula with its
-source.  For fits it becomes a sum of round Gaussians, which are exact to integrate over
+source (`daxa.xray.telescopes`).  For fits it becomes a sum of round Gaussians, which are exact to integrate over
 pixels, to convolve with an extended source and to differentiate.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 import numpy as np
 
 from daxa.errors import NotPossible
+from daxa.xray.telescopes.optics import PsfFacts, gaussian
+from daxa.xray.telescopes.registry import Declared, psf_facts
 
 __all__ = ["PSFS", "Psf", "PsfFacts", "beta_mixture", "gaussian_psf", "psf_for"]
 
-Eef = Callable[[np.ndarray], np.ndarray]
-"""Radii (arcsec) to the fraction of counts within them."""
-
-
-def _king(core: float, slope: float) -> Eef:
-    return lambda r: 1.0 - (1.0 + (r / core) ** 2) ** (1.0 - slope)
-
-
-def _gauss(sigma: float) -> Eef:
-    return lambda r: -np.expm1(-0.5 * (r / sigma) ** 2)
-
-
-def _exponential(length: float) -> Eef:
-    return lambda r: 1.0 - (1.0 + r / length) * np.exp(-r / length)
-
-
-def _lorentz(inner: float, outer: float, slope: float) -> Eef:
-    """Surface brightness 1 / (1 + r^2/inner^2) up to ``outer``, then a power law of this slope (above 2)."""
-    edge = 0.5 * inner**2 * math.log1p((outer / inner) ** 2)
-    tail = outer**2 / (1.0 + (outer / inner) ** 2) / (slope - 2.0)
-
-    def eef(r):
-        near = 0.5 * inner**2 * np.log1p((np.minimum(r, outer) / inner) ** 2)
-        return (near + tail * (1.0 - (np.maximum(r, outer) / outer) ** (2.0 - slope))) / (edge + tail)
-
-    return eef
-
-
-def _sum(*parts: tuple[float, Eef]) -> Eef:
-    total = sum(weight for weight, _ in parts)
-    return lambda r: sum(weight * eef(r) for weight, eef in parts) / total
-
-
-def _epic(core: tuple[float, ...], slope: tuple[float, ...]):
-    """King function whose core (arcsec) and slope are a + bE + ct + dEt."""
-
-    def at(kev: float, arcmin: float) -> Eef:
-        terms = (1.0, kev, arcmin, kev * arcmin)
-        rc, alpha = (sum(a * t for a, t in zip(values, terms, strict=True)) for values in (core, slope))
-        return _king(max(rc, 1.0), max(alpha, 1.1))
-
-    return at
-
-
-def _xrt(kev: float, arcmin: float) -> Eef:
-    t, e, te = 10.0 * arcmin, 10.0 * kev, 100.0 * kev * arcmin
-    rc = 2.34732 - 3.33966e-3 * t - 8.40089e-4 * e + 2.52944e-4 * te
-    return _king(2.36 * rc, 1.52877 + 7.65975e-4 * t - 2.94131e-4 * e + 3.72197e-5 * te)
-
-
-def _pspc(kev: float, arcmin: float) -> Eef:
-    sigma = math.sqrt(108.7 * kev**-0.888 + 1.121 * kev**6 + 0.219 * arcmin**2.848)
-    length = math.sqrt(50.61 * kev**-1.472 + 6.80 * kev**5.62)
-    far = 10 ** (-1.635 + 0.639 * kev + 0.052 * kev**2) * math.exp(-0.5 * (arcmin / 12.0) ** 2)
-    scattered = 0.075 * kev**1.43
-    wings = _lorentz(39.95 / kev, 861.9 / kev, 2.119 + 0.212 * kev)
-    return _sum((1.0 - far - scattered, _gauss(sigma)), (far, _exponential(length)), (scattered, wings))
-
-
-def _hri(_kev: float, arcmin: float) -> Eef:
-    wide = 3.3 + 0.019 * arcmin - 0.016 * arcmin**2 + 0.0044 * arcmin**3
-    return _sum(
-        (0.9638 * 2.1858**2, _gauss(2.1858)), (0.1798 * wide**2, _gauss(wide)), (0.0009 * 31.69**2, _exponential(31.69))
-    )
-
-
-def _xis(_kev: float, _arcmin: float) -> Eef:
-    near, middle, far = 60.0 * 0.221, 60.0 * 0.970, 60.0 * 1.937
-    return _sum(
-        (1.101 * near**2, _exponential(near)),
-        (0.0919 * middle**2, _gauss(middle)),
-        (0.00539 * far**2, _exponential(far)),
-    )
-
-
-def _hickox(_kev: float, arcmin: float) -> Eef:
-    """The Gaussian with 90 % of its counts within 1" + 10" (t / 10')^2."""
-    return _gauss((1.0 + 10.0 * (arcmin / 10.0) ** 2) / math.sqrt(2.0 * math.log(10.0)))
-
-
-def _half(diameter: float):
-    """The Gaussian of this half-power diameter, arcsec."""
-    return lambda _kev, _arcmin: _gauss(0.5 * diameter / math.sqrt(2.0 * math.log(2.0)))
-
-
-def _fpm(_kev: float, _arcmin: float) -> Eef:
-    return _sum((0.588, _exponential(10.68)), (0.412, _king(150.0, 5.01)))
-
-
-@dataclass(frozen=True)
-class PsfFacts:
-    """What is known of an instrument's point spread function.
-
-    Parameters
-    ----------
-    eef
-        Energy (keV) and angle from the optical axis (arcmin) to the EEF.
-    energies, angle
-        Energies (lowest, highest) and largest angle for which it holds; others are clipped.
-    source
-        Where formula and figures come from.
-    """
-
-    eef: Callable[[float, float], Eef]
-    energies: tuple[float, float]
-    angle: float
-    source: str
-
-
-_GHIZZARDI = "King function, Ghizzardi, EPIC-MCT-TN-011 and -012, as in HEASoft's XIMAGE"
-
-PSFS = MappingProxyType(
-    {
-        "PN": PsfFacts(
-            _epic((6.636, -0.305, -0.175, -0.0067), (1.525, -0.015, -0.012, -0.0010)), (0.2, 10.0), 15.0, _GHIZZARDI
-        ),
-        "M1": PsfFacts(
-            _epic((5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016)), (0.2, 10.0), 15.0, _GHIZZARDI
-        ),
-        "M2": PsfFacts(
-            _epic((4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002)), (0.2, 10.0), 15.0, _GHIZZARDI
-        ),
-        "XRT": PsfFacts(_xrt, (0.2, 10.0), 12.0, "King function of HEASoft's XIMAGE"),
-        "PSPC": PsfFacts(_pspc, (0.1, 2.4), 57.0, "Gaussian, exponential and Lorentzian of HEASoft's XIMAGE"),
-        "HRI": PsfFacts(_hri, (0.1, 2.4), 20.0, "two Gaussians and an exponential of HEASoft's XIMAGE"),
-        "XIS": PsfFacts(_xis, (0.2, 12.0), 12.0, "XIS0: exponentials and a Gaussian of HEASoft's XIMAGE"),
-        "ACIS": PsfFacts(_hickox, (0.3, 10.0), 15.0, "Gaussian, 90 % radius of Hickox and Markevitch 2006"),
-        "HRC": PsfFacts(_hickox, (0.1, 10.0), 15.0, "Gaussian, 90 % radius of Hickox and Markevitch 2006"),
-        "FPM": PsfFacts(
-            _fpm, (3.0, 79.0), 10.0, "exponential and King function: FWHM 18, HPD 58 arcsec, wings of SS 433, 3-20 keV"
-        ),
-        "EROSITA": PsfFacts(_half(28.0), (0.2, 10.0), 30.0, "Gaussian, mean HEW of the survey 28 arcsec (26 to 30)"),
-        "EROSITA-POINTED": PsfFacts(_half(16.0), (0.2, 10.0), 30.0, "Gaussian, HEW on the axis 16 arcsec"),
-        "XTEND": PsfFacts(_half(78.0), (0.3, 13.0), 20.0, "Gaussian, HPD 1.3 arcmin"),
-        "ASCA": PsfFacts(_half(180.0), (0.5, 10.0), 25.0, "Gaussian, HPD 3 arcmin"),
-        "IXPE": PsfFacts(_half(27.5), (2.0, 8.0), 6.5, "Gaussian, HPD 25 to 30 arcsec"),
-    }
-)
-"""Instrument to its point spread function.  Where only a width is known, the shape is a guess that ``source`` names.
-
-FPM: FWHM and half-power diameter of Harrison et al. 2013 (ApJ 770, 103); the wings are those of a list of
-SS 433 (30002041016, FPMA), in whose detector coordinates, with the motion of the mast of 74 arcsec taken
-into account, 80.1, 92.6, 96.5 and 98.5 % of the counts lie within 80, 120, 150 and 180 arcsec of the middle.
-"""
+PSFS: Mapping[str, PsfFacts] = Declared(psf_facts)
+"""Name, which is that of the instrument where it is of one only, to what is declared of its point spread function."""
 
 _RADII = np.geomspace(0.03, 60.0, 90)
 _WIDTHS = np.geomspace(0.1, 30.0, 22)
@@ -218,7 +77,9 @@ def _mixture(psf: Psf, angle: float) -> tuple[np.ndarray, np.ndarray]:
 
     half = psf.radius(0.5, angle)
     radii, widths = _RADII * half, _WIDTHS * half
-    weights, _ = nnls(-np.expm1(-0.5 * (radii[:, None] / widths) ** 2), psf.eef(radii, angle))
+    weights, _ = nnls(
+        -np.expm1(-0.5 * (radii[:, None] / widths) ** 2), psf.eef(radii, angle), maxiter=100 * len(widths)
+    )
     kept = weights > 1e-5
     return weights[kept] / weights[kept].sum(), widths[kept]
 
@@ -229,7 +90,7 @@ def psf_for(instrument: str, pixel_arcsec: float, *, kev: float = 1.0, axis: tup
     Parameters
     ----------
     instrument
-        A key of `PSFS`; FPMA and FPMB, XIS0 to XIS3, SIS and GIS are understood.
+        A key of `PSFS`, or an instrument for which one of them is taken (`PsfFacts.starts`).
     pixel_arcsec
         Side of an image pixel.
     kev
@@ -246,19 +107,11 @@ def psf_for(instrument: str, pixel_arcsec: float, *, kev: float = 1.0, axis: tup
     --------
     >>> psf = psf_for("M1", 4.35, kev=1.0)
     >>> float(psf.eef(15 / 4.35).round(2))
-    0.66
+    0.68
     """
     name = instrument.upper()
-    for start, key in (
-        ("FPM", "FPM"),
-        ("XIS", "XIS"),
-        ("SIS", "ASCA"),
-        ("GIS", "ASCA"),
-        ("XI", "XIS"),
-        ("TM", "EROSITA"),
-    ):
-        if name.startswith(start) and name not in PSFS:
-            name = key
+    if name not in PSFS:
+        name = next((key for key, facts in PSFS.items() if name.startswith(facts.starts)), name)
     if name not in PSFS:
         raise NotPossible(
             "psf",
@@ -287,7 +140,7 @@ def gaussian_psf(sigma: float) -> Psf:
 
 @lru_cache(maxsize=64)
 def _gaussian_facts(sigma: float) -> PsfFacts:
-    return PsfFacts(lambda _kev, _arcmin: _gauss(sigma), (0.0, np.inf), 0.0, f"Gaussian, sigma {sigma:g} pixels")
+    return PsfFacts(lambda _kev, _arcmin: gaussian(sigma), (0.0, np.inf), 0.0, f"Gaussian, sigma {sigma:g} pixels")
 
 
 @lru_cache(maxsize=1)

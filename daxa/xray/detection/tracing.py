@@ -11,6 +11,9 @@ from daxa.xray.detection.psffit import LEAST, Fit, Scene, cut_stamp, light_of, l
 
 __all__ = ["Tracer"]
 
+_WIDE_BOX = 30.0
+"""Pixels to the side of the box of positions from which the grid is coarser."""
+
 
 class Tracer:
     """The likelihood of one source as a function of rate and position, about a place in an image.
@@ -27,16 +30,20 @@ class Tracer:
         self.box = ((x - stray, x + stray), (y - stray, y + stray))
         self.nothing = log_likelihood(self.stamp.counts, self.stamp.background)
 
-    def starts(self, number: int, depth: float) -> list[tuple[tuple[float, float], float]]:
-        """Places, a pixel apart, that stand out as most likely, and the best rate at each."""
-        columns, rows = (np.arange(math.ceil(low), math.floor(high) + 1.0) for low, high in self.box)
+    def surface(self) -> tuple[np.ndarray, ...]:
+        """x, y, best rate and ln likelihood above that of no source over the places of a grid, shape (rows, columns).
+
+        Its places are half a pixel apart, or a whole one where there would be very many.
+        """
+        step = 0.5 if self.box[0][1] - self.box[0][0] < _WIDE_BOX else 1.0
+        columns, rows = (np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step for low, high in self.box)
         weights, widths = self.mixture
         px = np.stack([pixel_line(at, self.stamp.x0, self.stamp.counts.shape[1], widths)[0] for at in columns])
         py = np.stack([pixel_line(at, self.stamp.y0, self.stamp.counts.shape[0], widths)[0] for at in rows])
         n, below = self.stamp.counts.ravel(), self.stamp.background.ravel()
         gains, rates = np.full((len(rows), len(columns)), -np.inf), np.zeros((len(rows), len(columns)))
         for j in range(len(rows)):
-            light = np.einsum("k,ky,ikx->iyx", weights, py[j], px) * self.stamp.exposure
+            light = np.tensordot(px, weights[:, None] * py[j], axes=(1, 0)).transpose(0, 2, 1) * self.stamp.exposure
             light = light.reshape(len(columns), -1)
             total = light.sum(axis=1)
             rate = np.maximum(n.sum() - below.sum(), 1.0) / np.maximum(total, LEAST)
@@ -46,9 +53,16 @@ class Tracer:
             model = below + rate[:, None] * light
             gains[j] = np.where(total > 0, (n * np.log(model) - model).sum(axis=1) - self.nothing, -np.inf)
             rates[j] = rate
+        return *np.meshgrid(columns, rows), rates, gains
+
+    def starts(
+        self, surface: tuple[np.ndarray, ...], number: int, depth: float
+    ) -> list[tuple[tuple[float, float], float]]:
+        """Places of a surface that stand out as most likely, and the best rate at each."""
+        x, y, rates, gains = surface
         top = gains == maximum_filter(gains, 3, mode="constant", cval=-np.inf)
         places = sorted(zip(*np.nonzero(top & (gains > gains.max() - depth)), strict=True), key=lambda p: -gains[p])
-        return [((float(columns[i]), float(rows[j])), float(rates[j, i])) for j, i in places[:number]]
+        return [((float(x[place]), float(y[place])), float(rates[place])) for place in places[:number]]
 
     def profile(self, fit: Fit, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
         """Rates from that of a fit up and down, each with its best position, until the likelihood has fallen.

@@ -15,13 +15,13 @@ from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
-from daxa.xray.imaging.detectors import DETECTORS
 from daxa.xray.imaging.footprint import Footprint, Module, find_footprint
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.occupancy import occupied
 from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, unproved
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
+from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["Cards", "coverage", "exposure_map", "smeared", "wander_kernel"]
 
@@ -83,11 +83,12 @@ def exposure_map(
         map that came with the data.
     """
     seconds = livetime(events, cut.gtis)
-    if events.format.instrument not in DETECTORS:
+    detector = camera_of(events.format.mission, events.format.instrument).detector
+    if detector is None:
         return _by_occupancy(events, cut, grid, vignetting, max(seconds.values(), default=0.0))
     footprint = find_footprint(events, cut, attitude, bad)
     if not footprint.modules:
-        return _field(events, grid, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
+        return _field(events, grid, detector.field, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
     kernel = wander_kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
@@ -231,7 +232,7 @@ def smeared(cover: np.ndarray, kernel: list[tuple[int, int, float]]) -> np.ndarr
     return result
 
 
-def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
+def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np.ndarray:
     """The live time in a circle about the pointing."""
     sky = events.sky
     ra, dec = _pointing(events)
@@ -243,7 +244,7 @@ def _field(events: EventList, grid: ImageGrid, live: float) -> np.ndarray:
     )
     if not sky.is_plain:
         centre = tuple(float(one) for one in sky.to_pixels(*_pointing(events)))
-    radius = DETECTORS[events.format.instrument].field * 60 / sky.pixel_arcsec
+    radius = arcmin * 60 / sky.pixel_arcsec
     x = grid.x0 - 0.5 + (np.arange(grid.nx) + 0.5) * grid.bin
     y = grid.y0 - 0.5 + (np.arange(grid.ny) + 0.5) * grid.bin
     inside = np.hypot(x[None, :] - centre[0], y[:, None] - centre[1]) <= radius

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
-from daxa.xray.imaging.detectors import DETECTORS, Detector
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.formats import card_number
 from daxa.xray.lists.gti import covered, union
 from daxa.xray.lists.tables import read_column
+from daxa.xray.telescopes.detector import Detector
+from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["Footprint", "Module", "find_footprint"]
 
@@ -124,10 +125,18 @@ def find_footprint(
 
     Raises
     ------
+    NotPossible
+        Nothing is declared of the instrument's chips.
     DataError
         The attitude does not belong to the list, or covers too little of its good time.
     """
-    detector = DETECTORS[events.format.instrument]
+    detector = camera_of(events.format.mission, events.format.instrument).detector
+    if detector is None:
+        raise NotPossible(
+            "footprint",
+            f"nothing is declared of the chips of {events.format.title}, which {events.path.name} alone cannot place",
+            remedy="make the exposure map of this instrument without its chips (daxa.xray.exposure_map does)",
+        )
     chips = tuple(chip for chip, gti in sorted(cut.gtis.items()) if len(gti))
     sample = _sample(events, cut, detector)
     sky = _plane_to_sky(events, detector, sample) if sample else None
@@ -137,7 +146,7 @@ def find_footprint(
     weights = np.ones(len(wander))
     if attitude is not None:
         pixels, weights = attitude.dwell(events.sky, union(*cut.gtis.values()))
-        origin = _origin_by_attitude(events, sample, matrix, attitude)
+        origin = _origin_by_attitude(events, sample, matrix, attitude, detector.wander)
         mean = np.average(pixels, axis=0, weights=weights)
         origin, wander = origin + mean, pixels - mean
     placed = _place(detector, sample, chips)
@@ -229,13 +238,15 @@ def _plane_to_sky(events: EventList, detector: Detector, sample: _Sample):
     return matrix, origin, wander[np.abs(wander).max(axis=1) <= detector.wander]
 
 
-def _origin_by_attitude(events: EventList, sample: _Sample, matrix: np.ndarray, attitude: Attitude) -> np.ndarray:
+def _origin_by_attitude(
+    events: EventList, sample: _Sample, matrix: np.ndarray, attitude: Attitude, most: float
+) -> np.ndarray:
     """Where the focal plane's origin lies from the pointing, event sky pixels."""
     rest = sample.sky - sample.plane @ matrix.T - attitude.shifts(events.sky, sample.time)
     origin = np.median(rest, axis=0)
     # What the events' own wander cannot exceed, the attitude must not leave unexplained.
     left = np.abs(np.quantile(rest - origin, (0.05, 0.95), axis=0)).max()
-    if not left <= DETECTORS[events.format.instrument].wander:
+    if not left <= most:
         raise DataError(
             "attitude",
             f"{attitude.name} does not cover the times of {events.path.name}",

@@ -1,7 +1,7 @@
-"""Out-of-time events of EPIC pn: photons that came while a chip was read out, and stand in a wrong row.
+"""Out-of-time events: photons that came while a chip was read out, and stand in a wrong row.
 
 During the read-out charges move along their column, so that a photon that comes meanwhile is
-recorded anywhere along RAWY.  What a column recorded in time tells how much that is: a share of
+recorded anywhere along it.  What a column recorded in time tells how much that is: a share of
 its counts, known for each mode, spread evenly over its rows.  SAS's epchain shifts the events
 by random rows instead (``withoutoftime=Y``), and leaves the scaling to the user; here the
 expected counts are computed, so that the same list gives the same image.
@@ -9,40 +9,23 @@ expected counts are computed, so that the same list gives the same image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen
 from daxa.xray.imaging.attitude import Attitude
-from daxa.xray.imaging.detectors import DETECTORS
 from daxa.xray.imaging.exposure import Cards, coverage, smeared, wander_kernel
 from daxa.xray.imaging.footprint import find_footprint
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.lists.cards import card_text
 from daxa.xray.lists.events import EventList
 from daxa.xray.lists.tables import in_machine_order, read_column
+from daxa.xray.telescopes.detector import Detector
+from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["FRACTIONS", "OutOfTime", "out_of_time_image"]
-
-FRACTIONS: Mapping[str, float] = MappingProxyType(
-    {
-        "PrimeFullWindow": 0.063,
-        "PrimeFullWindowExtended": 0.023,
-        "PrimeLargeWindow": 0.0016,
-        "PrimeSmallWindow": 0.011,
-    }
-)
-"""Out-of-time events as a share of all, by SUBMODE: XMM-Newton Users Handbook, section on
-out-of-time events, table of fractions per mode (6.3, 2.3, 0.16 and 1.1 %)."""
-
-_WHOLE = ("PrimeFullWindow", "PrimeFullWindowExtended")
-"""Modes in which all rows of a chip are read: the first twelve are recorded by none, but passed by all."""
-
-_SOURCE = "XMM-Newton Users Handbook, out-of-time events"
+__all__ = ["OutOfTime", "out_of_time_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +75,10 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
         looked.
     """
     mode = card_text(events.header, "SUBMODE") or card_text(events.primary, "SUBMODE")
-    fraction = FRACTIONS.get(mode)
-    if events.format.instrument != "PN" or fraction is None:
+    camera = camera_of(events.format.mission, events.format.instrument)
+    readout, detector = camera.readout, camera.detector
+    fraction = readout.fractions.get(mode) if readout else None
+    if readout is None or detector is None or fraction is None:
         raise NotPossible(
             "out-of-time",
             f"the share of out-of-time events of {events.format.title} is not known in the mode {mode or 'unknown'}",
@@ -106,9 +91,8 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
             f"there are too few events to locate the chips of {events.path.name}",
             remedy="leave out_of_time at none",
         )
-    detector = DETECTORS[events.format.instrument]
-    columns, (low, high) = _columns(events, cut)
-    rows = detector.size[1] if mode in _WHOLE else high - low + 1
+    columns, (low, high) = _columns(events, cut, detector)
+    rows = detector.size[1] if mode in readout.whole else high - low + 1
     kernel = wander_kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     for module in footprint.modules:
@@ -122,15 +106,14 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     cards: dict[str, tuple[object, str]] = {
         "OOTFRAC": (fraction, "out-of-time events as a share of all"),
         "OOTMODE": (mode, "mode to which the share belongs"),
-        "OOTREF": (_SOURCE, "source"),
+        "OOTREF": (readout.source, "source"),
         "OOTCNTS": (round(float(total.sum()), 3), "expected out-of-time counts"),
     }
     return OutOfTime(total.astype(np.float32), fraction, cards)
 
 
-def _columns(events: EventList, cut: Cut) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
+def _columns(events: EventList, cut: Cut, detector: Detector) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
     """Chip to counts of its columns, and the first and last row from which any event came."""
-    detector = DETECTORS[events.format.instrument]
     nx, ny = detector.size
     found: dict[int, np.ndarray] = {chip: np.zeros(nx) for chip in cut.gtis}
     low, high = detector.first + ny - 1, detector.first

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from daxa.errors import NotPossible
-from daxa.xray.lists.eventformat import EventFormat
 from daxa.xray.lists.formats import why_not
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = ["adjacent_ranges", "energy_cards", "pi_range", "realised_kev"]
 

@@ -21,7 +21,7 @@ from astropy.time import Time
 
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.eventformat import EventFormat
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = ["Clock", "compare_clocks", "read_clock", "seconds_per_unit", "unit_of_cards"]
 

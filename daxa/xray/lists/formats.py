@@ -1,23 +1,23 @@
 """Which instrument made an event list, and what it can give.
 
-The facts stand in `daxa.xray.lists.telescopes`, one module per telescope.
+The facts stand in `daxa.xray.telescopes`, one module per telescope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from astropy.io import fits
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.eventformat import EventFormat, Product, Refusal
-from daxa.xray.lists.telescopes import DECLARED, NAMES, NOT_NATIVE
+from daxa.xray.telescopes.eventformat import EventFormat, Product, Refusal
+from daxa.xray.telescopes.registry import Declared, event_formats, left_out, telescop_names
 
 __all__ = ["FORMATS", "EventFormat", "Product", "Refusal", "card_number", "card_text", "recognise", "why_not"]
 
-FORMATS: Mapping[tuple[str, ...], EventFormat] = MappingProxyType(DECLARED)
+
+FORMATS: Mapping[tuple[str, ...], EventFormat] = Declared(event_formats)
 """``(TELESCOP, INSTRUME)``, with the mode where modes differ, in capitals, to the format of the event lists."""
 
 _MODE_CARDS = ("DATAMODE", "DETNAM", "OBS_MODE")
@@ -55,7 +55,7 @@ def recognise(primary: fits.Header, events: fits.Header) -> EventFormat:
             "the event list does not say which telescope and instrument made it (TELESCOP, INSTRUME)",
             remedy="check that the file is an event list as the archive distributes it",
         )
-    place = NAMES.get(telescope, telescope), instrument
+    place = telescop_names().get(telescope, telescope), instrument
     for mode in map(card, _MODE_CARDS):
         if (*place, mode) in FORMATS:
             return FORMATS[*place, mode]
@@ -66,15 +66,11 @@ def recognise(primary: fits.Header, events: fits.Header) -> EventFormat:
 
 def _unknown(place: tuple[str, str], title: str) -> NotPossible:
     modes = sorted(key[2] for key in FORMATS if key[:2] == place and len(key) > 2)
-    reasons = [
-        reason
-        for (telescope, instrument), reason in NOT_NATIVE.items()
-        if place[0] == telescope and place[1].startswith(instrument)
-    ]
+    reason = left_out(*place)
     if modes:
         why, remedy = " in this mode", f"the modes that are read: {', '.join(modes)}"
-    elif reasons:
-        why, remedy = f": {reasons[0]}", "use the mission's own software for it"
+    elif reason:
+        why, remedy = f": {reason}", "use the mission's own software for it"
     else:
         known = ", ".join(sorted({f"{form.mission} {form.instrument}" for form in FORMATS.values()}))
         why, remedy = "", f"choose one of {known}"

@@ -18,9 +18,9 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
 from daxa.xray.lists.clock import Clock, compare_clocks, seconds_per_unit
-from daxa.xray.lists.eventformat import EventFormat
 from daxa.xray.lists.gti import intersect, union
 from daxa.xray.lists.tables import Table
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = ["read_gtis"]
 
@@ -158,16 +158,16 @@ def _from_standard_names(own: _List) -> dict[int, np.ndarray]:
 
 
 def _frame_chips(own: _List) -> list[int]:
-    """XMM: the CCDs that have a table of frames."""
+    """The CCDs that have a table of frames."""
     found = (re.fullmatch(r"EXPOSU(\d\d)", table.name, re.ASCII) for table in own.tables)
     return sorted({int(one[1]) for one in found if one})
 
 
 def _from_chip_cards(own: _List) -> dict[int, np.ndarray]:
-    """Chandra: CCD_ID, which equals EXTVER; one table that names no chip holds for those of DETNAM."""
+    """CCD_ID, which equals EXTVER; one table that names no chip holds for those of DETNAM."""
     tables = [table for table in own.tables if table.name == "GTI"]
     if len(tables) < 2 and not any("CCD_ID" in table.header for table in tables):
-        chips = re.fullmatch(r"ACIS-(\d{1,10})", card_text(own.events, "DETNAM"), re.ASCII)
+        chips = re.fullmatch(r"[A-Z]+-(\d{1,10})", card_text(own.events, "DETNAM"), re.ASCII)
         numbers = [int(digit) for digit in chips[1]] if chips else []
         if tables and not numbers:
             raise _unusable(own.source, "the one GTI table, which does not say for which chips it holds,")
@@ -185,7 +185,7 @@ def _from_chip_cards(own: _List) -> dict[int, np.ndarray]:
 
 
 def _described_chips(events: fits.Header) -> set[int]:
-    """Chandra: the chips whose tables the data subspace names, as ``:GTI7``."""
+    """The chips whose tables the data subspace names, as ``:GTI7``."""
     axes = [n for n in range(1, _MOST_COMPONENTS + 1) if card_text(events, f"DSTYP{n}").lower() == "time"]
     prefixes = ["", *map(str, range(2, _MOST_COMPONENTS + 1))]
     texts = [card_text(events, f"{prefix}DSREF{axis}") for axis in axes for prefix in prefixes]
@@ -193,7 +193,7 @@ def _described_chips(events: fits.Header) -> set[int]:
 
 
 def _from_numbered_names(own: _List) -> dict[int, np.ndarray]:
-    """The eROSITA scheme: table GTIn holds for module n."""
+    """Table GTIn holds for module n."""
     return {int(found[1]): _intervals(own, table) for table in own.tables if (found := _NUMBERED.fullmatch(table.name))}
 
 

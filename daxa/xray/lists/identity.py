@@ -21,16 +21,18 @@ _EXPOSURE = re.compile(r"[SUX][0-9]{3}", re.ASCII)
 
 _MOST_COLUMNS = 999
 
-_TABLES = frozenset(name for form in FORMATS.values() for name in form.tables) - {"EVENTS"}
-
 _MOST_ASSUMPTIONS = 99
+
+
+def _other_tables() -> frozenset[str]:
+    """Names of tables of events, besides the usual one."""
+    return frozenset(name for form in FORMATS.values() for name in form.tables) - {"EVENTS"}
 
 
 def events_table(path: Path, tables: tuple[Table, ...]) -> Table:
     """The one table of events of a file; a DataError where there is none, or more than one."""
-    named = [table for table in tables if table.name == "EVENTS"] or [
-        table for table in tables if table.name in _TABLES
-    ]
+    others = _other_tables()
+    named = [table for table in tables if table.name == "EVENTS"] or [table for table in tables if table.name in others]
     typed = [table for table in tables if card_text(table.header, "HDUCLAS1").upper() == "EVENTS"]
     found = named or typed or [table for table in tables if _looks_like_events(table)][:1]
     if len(found) != 1:
@@ -38,7 +40,7 @@ def events_table(path: Path, tables: tuple[Table, ...]) -> Table:
         raise DataError(
             "not-events",
             f"{path.name} holds {len(found) or 'no'} tables of events; its tables: {names}",
-            remedy="give an event list: a file with one table named EVENTS (RXTE: XTE_SE; ROSAT: STDEVT) or whose "
+            remedy=f"give an event list: a file with one table named EVENTS (or {', '.join(sorted(others))}) or whose "
             "HDUCLAS1 is EVENTS; spectra, light curves and images hold no events",
         )
     return found[0]

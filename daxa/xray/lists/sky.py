@@ -19,7 +19,6 @@ from astropy.wcs import WCS, WcsError
 
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.eventformat import EventFormat
 from daxa.xray.lists.frames import to_icrs, to_pixels
 from daxa.xray.lists.skycards import (
     AXES,
@@ -38,6 +37,7 @@ from daxa.xray.lists.skycards import (
     senseless,
 )
 from daxa.xray.lists.tables import column_null
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
 

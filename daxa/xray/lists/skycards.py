@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.eventformat import EventFormat
+from daxa.xray.telescopes.eventformat import EventFormat
 
 __all__ = [
     "AXES",

@@ -1,0 +1,129 @@
+"""Chandra ACIS and HRC, from HEASARC's mirror of the Chandra Data Archive.
+
+Table ``chanmaster`` has no end time and no roll.  The fields of view are circles about the aim
+point that hold the whole arrays: those of ACIS, the square of HRC-I, the strip of HRC-S.  HRC has no
+energies: one image of everything.  With a grating in the beam an image holds its spectrum as well:
+such observations are HETG or LETG whatever the camera; they are found when named, and not processed.
+ACIS may alternate long and short frames: there are then two lists, ``e1`` and ``e2``, which stay apart.
+"""
+
+from daxa.addresses import Mirror
+from daxa.missions.places import HEASARC
+from daxa.missions.spec import (
+    ArchiveProduct,
+    Band,
+    Credit,
+    FieldOfView,
+    FlareFilter,
+    Instrument,
+    MissionSpec,
+    NativeInput,
+    ObservationTable,
+)
+
+_ACIS = r"acisf{obs_id:>05}(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
+"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have files of their own."""
+
+# The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
+_CXC = Mirror("https://cxc.cfa.harvard.edu/cdaftp", "apache", "byobsid/{last}/{obs_id}")
+
+SPEC = MissionSpec(
+    name="chandra",
+    title="Chandra",
+    aliases=("cxo", "axaf"),
+    table=ObservationTable(
+        name="chanmaster",
+        columns={
+            "obs_id": "obsid",
+            "target": "name",
+            "ra": "ra",
+            "dec": "dec",
+            "start": "time",
+            "exposure": "exposure",
+            "public_date": "public_date",
+        },
+        where=("status in ('processed', 'archived')",),
+        mode=("data_mode",),
+        category="class",
+        categories={
+            "AGN UNCLASSIFIED": "AGN",
+            "EXTENDED GALACTIC OR EXTRAGALACTIC": "EGE",
+            "X-RAY BINARY": "GS",
+            "CV": "GS",
+            "Calibration Observations": "CAL",
+            "SNR": "SNR",
+            "NON-ACTIVE GALAXY": "NGS",
+            "CLUSTER OF GALAXIES": "GCL",
+            "Non-Pointing data": "MISC",
+        },
+        second_category=("type", {"TOO": "TOO", "DDT": "TOO", "CAL": "CAL"}),
+    ),
+    id_pattern=r"[1-9][0-9]{0,4}",
+    id_example="18461",
+    instruments=(
+        Instrument(
+            "ACIS",
+            FieldOfView("circle", 27.8),
+            aliases=("ACIS-I", "ACIS-S"),
+            exposure="exposure",
+            labels=(("detector", "ACIS"), ("grating", "NONE")),
+        ),
+        Instrument(
+            "HRC",
+            FieldOfView("circle", 49.5),
+            aliases=("HRC-I", "HRC-S"),
+            exposure="exposure",
+            labels=(("detector", "HRC"), ("grating", "NONE")),
+            image_pixel=2.1088,  # sixteen pixels of the detector
+        ),
+        Instrument("HETG", FieldOfView("circle", 27.8), exposure="exposure", labels=(("grating", "HETG"),)),
+        Instrument("LETG", FieldOfView("circle", 49.5), exposure="exposure", labels=(("grating", "LETG"),)),
+    ),
+    default_instruments=("ACIS", "HRC"),
+    mirrors=(*HEASARC, _CXC),
+    directory="chandra/data/byobsid/{last}/{obs_id}",
+    listings=("primary", "secondary"),
+    native_inputs=(
+        NativeInput(
+            "events",
+            # What stands for the exposure where there is one list is ''.
+            r"primary/(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))" + _ACIS + r"_evt2\.fits\.gz",
+            "ACIS",
+            required=True,
+        ),
+        NativeInput(
+            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_evt2\.fits\.gz", "HRC", required=True
+        ),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz"),
+        NativeInput("bad-pixel", "primary/" + _ACIS + r"_bpix1\.fits\.gz", "ACIS"),
+        NativeInput("fov", "primary/" + _ACIS + r"_fov1\.fits\.gz", "ACIS"),
+        NativeInput("mask", "secondary/" + _ACIS + r"_msk1\.fits\.gz", "ACIS"),
+        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"),
+        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
+    ),
+    bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
+    image_pixel=1.968,
+    flares=FlareFilter(band=(0.5, 7.0), bin=259.28),
+    processed=True,
+    products=(
+        ArchiveProduct(
+            "events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
+        ),
+        ArchiveProduct(
+            "image", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
+        ),
+        ArchiveProduct(
+            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
+        ),
+        ArchiveProduct(
+            "image", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
+        ),
+    ),
+    credit=Credit("CXO", "https://cxc.cfa.harvard.edu/cda/acknowledgment.html", "10.25574/{obs_id:>05}"),
+    acknowledgement=(
+        "This research has made use of data obtained from the Chandra Data Archive provided by the "
+        "Chandra X-ray Center (CXC)"
+    ),
+    bibcodes=("2000SPIE.4012....2W", "2002PASP..114....1W"),
+)

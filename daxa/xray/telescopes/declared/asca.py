@@ -1,0 +1,63 @@
+"""ASCA SIS and GIS.
+
+Sources: the ASCA data reduction guide (grades, pixels, channels); the mkfilter rules of
+HEASoft; xselect.mdb; the header of a real SIS0 spectrum (seconds since MJD 48988).
+"""
+
+from __future__ import annotations
+
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import PsfFacts, half_power
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Camera, Telescope
+
+__all__ = ["TELESCOPE"]
+
+_GUIDE = "mkfilter rules of HEASoft (REV2): standard grades of the SIS"
+
+
+def _sis(instrument: str) -> EventFormat:
+    return EventFormat(
+        mission="asca",
+        instrument=instrument,
+        pi_to_kev=(0.0, 3.65e-3),
+        pi_limits=(0, 4095),
+        pixel_arcsec=1.59,
+        rules=(Rule("GRADE", "in", (0, 2, 3, 4), _GUIDE),),
+        refusals=(Refusal("image", "fast mode keeps one coordinate only", card="DATAMODE", values=("FAST",)),),
+        mjdref=48988.0,
+        gti_tables=("STDGTI", "GTI"),
+        named=False,
+    )
+
+
+def _gis(instrument: str) -> EventFormat:
+    return EventFormat(
+        mission="asca",
+        instrument=instrument,
+        pi_to_kev=(0.0, 11.8e-3),
+        pi_limits=(0, 1023),
+        pixel_arcsec=14.73,
+        refusals=(Refusal("image", "its MPC mode keeps no coordinates", card="DATAMODE", values=("MPC",)),),
+        mjdref=48988.0,
+        gti_tables=("STDGTI", "GTI"),
+        named=False,
+    )
+
+
+_FORMATS = {
+    ("SIS0",): _sis("SIS0"),
+    ("SIS1",): _sis("SIS1"),
+    ("GIS2",): _gis("GIS2"),
+    ("GIS3",): _gis("GIS3"),
+}
+
+_PSF = PsfFacts(half_power(180.0), (0.5, 10.0), 25.0, "Gaussian, HPD 3 arcmin", "ASCA", starts=("SIS", "GIS"))
+
+
+TELESCOPE = Telescope(
+    name="asca",
+    telescop=("ASCA", "ASTRO-D"),
+    formats=_FORMATS,
+    cameras=(Camera(("SIS0", "SIS1", "GIS2", "GIS3"), psf=_PSF),),
+)

@@ -1,0 +1,143 @@
+"""Chandra ACIS and HRC.
+
+Sources: ACIS and HRC level 1 and 2 data products guides; the status filters of
+CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them; scales of the detector: the Chandra
+Proposers' Observatory Guide.  The mirrors' off-axis area is in its chapter 4
+(https://cxc.harvard.edu/proposer/POG/html/chap4.html); no map of it was at hand to compare with, so
+that no figure is claimed.  Pile-up: a tenth of a count per ACIS frame of 3.2 s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daxa.xray.telescopes.detector import Detector
+from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.optics import Eef, PsfFacts, king
+from daxa.xray.telescopes.rule import Rule
+from daxa.xray.telescopes.spec import Camera, Telescope
+
+__all__ = ["TELESCOPE"]
+
+_CIAO = "CIAO: standard ACIS level 2 filters, as lists record them (ASCA grades 0,2,3,4,6; status 0)"
+_HRC_CIAO = "CIAO: standard HRC level 2 status filter"
+
+_STEADY = ("SIM_Z", "ROLL_NOM")
+"""Where observing intervals of one list differ in the place of the detector or the roll, these are left out."""
+
+_CHIP_CARDS = (("ONTIME{:d}", "ontime"), ("LIVTIME{:d}", "livetime"), ("EXPOSUR{:d}", "livetime"))
+
+_ACIS = EventFormat(
+    mission="chandra",
+    instrument="ACIS",
+    # PI = floor(energy / 14.6 eV) + 1
+    pi_to_kev=(-0.0146, 0.0146),
+    # Channel 1024 also holds everything above it.
+    pi_limits=(1, 1023),
+    pixel_arcsec=0.492,
+    reference_pixel=4096.5,
+    sky_limits=(1, 8192),
+    rules=(
+        Rule("grade", "in", (0, 2, 3, 4, 6), _CIAO),
+        Rule("status", "bits_clear", 0xFFFFFFFF, _CIAO, bits=32),
+    ),
+    dialect="ciao",
+    refusals=(
+        Refusal("image", "continuous clocking keeps one coordinate only", card="READMODE", values=("CONTINUOUS",)),
+    ),
+    chip_column="ccd_id",
+    time_column="time",
+    mjdref=50814.0,
+    pi_column="pi",
+    energy_column="energy",
+    gti_scheme="ccd_id",
+    livetime_scheme="dtcor",
+    steady=_STEADY,
+    cell_arcsec=8.0,
+    chip_cards=_CHIP_CARDS,
+)
+
+
+def _hrc(instrument: str, reference: float, last: int, status: str) -> EventFormat:
+    # What must be 0 and what may be anything, from the first bit of the column.
+    mask = int(status.replace("0", "1").replace("x", "0"), 2)
+    return EventFormat(
+        mission="chandra",
+        instrument=instrument,
+        pi_to_kev=None,
+        pi_limits=(0, 1023),
+        pixel_arcsec=0.1318,
+        reference_pixel=reference,
+        sky_limits=(1, last),
+        rules=(Rule("status", "bits_clear", mask, _HRC_CIAO, bits=32),),
+        dialect="ciao",
+        refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
+        time_column="time",
+        mjdref=50814.0,
+        pi_column="pi",
+        livetime_scheme="dtcor",
+        steady=_STEADY,
+        cell_arcsec=8.0,
+        chip_cards=_CHIP_CARDS,
+    )
+
+
+_FORMATS = {
+    ("ACIS",): _ACIS,
+    ("HRC", "HRC-I"): _hrc("HRC-I", 16384.5, 32768, "xxxxxx00xxxx0xxx00000000x0000000"),
+    ("HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
+}
+
+_SLOPES = np.linspace(1.6, 6.0, 441)
+"""Of King functions, from which that of the mirrors is chosen."""
+
+
+def _hrma(_kev: float, arcmin: float) -> Eef:
+    """The King function with 50 % of its counts within one radius and 95 % within another."""
+    half = 0.43 - 0.10 * arcmin + 0.050 * arcmin**2
+    most = 2.05 - 0.55 * arcmin + 0.18 * arcmin**2
+    # The ratio of the radii falls with the slope.
+    slope = float(np.interp(-most / half, -_king_radius(0.95, _SLOPES) / _king_radius(0.5, _SLOPES), _SLOPES))
+    return king(half / float(_king_radius(0.5, slope)), slope)
+
+
+def _king_radius(fraction: float, slope: float | np.ndarray) -> np.ndarray:
+    """Radius, in cores, within which a King function has this share."""
+    return np.sqrt((1.0 - fraction) ** (1.0 / (1.0 - np.asarray(slope))) - 1.0)
+
+
+_FEIGELSON = "King function through the 50 and 95 % radii at 1.49 keV of Feigelson et al. 2002 (ApJ 574, 258)"
+_ACIS_PSF = PsfFacts(_hrma, (0.3, 10.0), 15.0, _FEIGELSON, "ACIS", starts=("ACIS",))
+_HRC_PSF = PsfFacts(_hrma, (0.1, 10.0), 15.0, _FEIGELSON, "HRC", starts=("HRC",))
+
+
+_CAMERAS = (
+    Camera(
+        ("ACIS",),
+        detector=Detector(
+            raw=("chipx", "chipy"),
+            first=1,
+            size=(1024, 1024),
+            plane=("detx", "dety"),
+            raw_scale=0.998,
+            sky_scale=1.0,
+            roll="ROLL_NOM",
+            sense=-1,
+            wander=64.0,
+            border=1,
+            window="EVENTS",
+            field=12.0,
+        ),
+        psf=_ACIS_PSF,
+        flat="no vignetting of ACIS: too long off the axis",
+        pile_up={"": 0.03},
+    ),
+    Camera(("HRC", "HRC-I", "HRC-S"), psf=_HRC_PSF),
+)
+
+TELESCOPE = Telescope(
+    name="chandra",
+    telescop=("CHANDRA", "AXAF"),
+    formats=_FORMATS,
+    cameras=_CAMERAS,
+)
