@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daxa.archive.faults import busy, dvc_failure, is_news, last_words
+from daxa.archive.faults import busy, dvc_failure, is_news, last_words, push_failure
 from daxa.archive.layout import Layout
 from daxa.archive.mend import at_work, check_writable, held, mend
 from daxa.errors import ArchiveError, ProgramError
@@ -118,7 +118,7 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False, k
         raise dvc_failure(root, ended.output) or ProgramError(
             "repro",
             f"the pipeline in {root} stopped (dvc repro ended with {ended.code})",
-            remedy="mend what is said above, then run `daxa run` again: what is done stays done",
+            remedy="correct what is reported above, then run `daxa run` again: what is done stays done",
         )
 
 
@@ -128,8 +128,20 @@ def changed_stages(root: Path) -> dict[str, object]:
 
 
 def push(root: Path, remote: str) -> None:
-    """Send the data of the work tree's commit to a remote."""
-    _checked(root, "push", "--quiet", "--remote", remote)
+    """Send the data of the work tree's commit to a remote.
+
+    Raises
+    ------
+    StorageError
+        The remote does not take them, for the reason that DVC gives; or the archive cannot be written.
+    ArchiveError, ConfigError
+        DVC cannot read its files.
+    """
+    check_writable(root)
+    # Quiet, DVC would not say why it fails.
+    ended = run_dvc(root, "push", "--remote", remote)
+    if ended.code:
+        raise push_failure(root, remote, ended.output)
 
 
 def fetch(root: Path, remote: str, targets: Sequence[str]) -> bool:
@@ -152,7 +164,7 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
         files = [line.strip() for line in ended.output.partition(_UNSAVED)[2].splitlines()[1:] if line.strip()]
         raise ArchiveError(
             "unsaved",
-            f"files that are nowhere else stand among the data of {root}: {', '.join(files[:5])}",
+            f"there are files without another copy among the data of {root}: {', '.join(files[:5])}",
             remedy="move them away, then try again",
         )
     _require(root, ended, "checkout")
@@ -170,5 +182,5 @@ def _require(root: Path, ended: Finished, command: str) -> None:
         raise dvc_failure(root, ended.output) or ProgramError(
             "dvc",
             f"`dvc {command}` failed in {root}: {last_words(ended.output)}",
-            remedy="read DVC's message; `dvc doctor` shows its set-up",
+            remedy="read DVC's message; `dvc doctor` shows its configuration",
         )

@@ -21,6 +21,7 @@ __all__ = [
     "last_words",
     "lock_in_the_way",
     "not_a_repository",
+    "push_failure",
 ]
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -35,6 +36,9 @@ _REPORT = re.compile(r"^(?:ERROR: |'\S+' (?:is invalid|validation failed))", re.
 """How DVC begins to say what went wrong; what follows is part of it."""
 
 _LOCK = re.compile(r"'([^'\n]+\.lock)': File exists|lock config file ([^\s:]+): File exists")
+_TRANSFER = re.compile(
+    r"^ERROR: (?:failed to transfer '[^'\n]*' - |unexpected error - )(.{1,300}?)(?: -> .*)?$", re.MULTILINE
+)
 _NO_REPOSITORY = re.compile("not a git repository|cannot use bare repository")
 _DISK_ERRORS = "No space left on device|Disk quota exceeded|File too large|disk is full|disk I/O error"
 _DENIALS = "Permission denied|Read-only file system|insufficient permission|Operation not permitted|readonly database"
@@ -61,14 +65,14 @@ _NOT_YOURS = _Fault(
     re.compile("dubious ownership|unsafe repository|not owned by current user"),
     ArchiveError,
     "not-yours",
-    "{root} belongs to another user, and Git reads such repositories only when told to",
+    "{root} belongs to another user, and Git reads such repositories only if configured to",
     "if you trust who made it: git config --global --add safe.directory {place}",
 )
 _FULL = _Fault(
     re.compile(_DISK_ERRORS),
     StorageError,
     "full",
-    "there is no room to write in {root}: {last}",
+    "there is no space left in {root}: {last}",
     "free some space, then try again: what is done stays done",
 )
 _DENIED = _Fault(
@@ -85,7 +89,7 @@ _OF_GIT = (
         _LOCK,
         ArchiveError,
         "git-lock",
-        "another Git is at work in {root}, or one that was killed has left a lock",
+        "another Git process is running in {root}, or one that was killed has left a lock",
         "wait until it has ended; if no Git runs there any more: rm {lock}",
     ),
     _Fault(
@@ -111,14 +115,14 @@ _OF_GIT = (
         ArchiveError,
         "git-damaged",
         "Git's index in {root} is damaged: {last}",
-        "make it anew, which changes no file: cd {place} && rm .git/index && git reset",
+        "rebuild it, which changes no file: cd {place} && rm .git/index && git reset",
     ),
     _Fault(
         re.compile(r"bad config (?:line|file)|could not parse config|unable to parse .*config"),
         ArchiveError,
         "git-damaged",
-        "Git's configuration cannot be read, in {root} or of your own: {last}",
-        "correct the file that is named; of an archive that lost it: cd {place} && rm .git/config && git init",
+        "Git's configuration, in {root} or your own, cannot be read: {last}",
+        "correct the file that is named; if the archive has lost its own: cd {place} && rm .git/config && git init",
     ),
     _Fault(
         re.compile(
@@ -139,7 +143,7 @@ _OF_DVC = (
         re.compile("is busy, it is being blocked|Unable to acquire lock"),
         ArchiveError,
         "busy",
-        "another command works in {root}",
+        "another command is running in {root}",
         "wait until `dvc repro` or `daxa run` has ended, then try again",
     ),
     _NOT_YOURS,
@@ -164,8 +168,8 @@ _OF_DVC = (
         re.compile("database disk image is malformed|file is not a database|Could not open pickled"),
         StorageError,
         "dvc-state",
-        "DVC's notes on {root} are damaged: {last}",
-        "remove /var/tmp/dvc (or what DVC_SITE_CACHE_DIR names), which DVC makes anew",
+        "DVC's records about {root} are damaged: {last}",
+        "remove /var/tmp/dvc (or what DVC_SITE_CACHE_DIR names), which DVC creates again",
     ),
     _FULL,
     _DENIED,
@@ -189,7 +193,7 @@ def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
     return ConfigError(
         "git-hook",
         f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it said nothing'}",
-        remedy="mend what the hook asks for, or remove it (`git config --show-origin core.hooksPath` says whose it is)",
+        remedy="do what the hook asks for, or remove it (see `git config --show-origin core.hooksPath`)",
     )
 
 
@@ -201,6 +205,22 @@ def dvc_failure(root: Path, said: str) -> DaxaError | None:
     plain = _STYLE.sub("", said)
     begin = _REPORT.search(plain)
     return _find(_OF_DVC, root, plain[begin.start() :], last_words(plain)) if begin else None
+
+
+def push_failure(root: Path, remote: str, said: str) -> DaxaError:
+    """The error to raise where DVC cannot send data to a remote."""
+    known = dvc_failure(root, said)
+    # What is full or may not be written is the remote, as far as DVC tells.
+    if known and not isinstance(known, StorageError):
+        return known
+    plain = _STYLE.sub("", said)
+    found = _TRANSFER.search(plain)
+    return StorageError(
+        "push-failed",
+        f"the remote {remote!r} does not take the data: {found[1] if found else last_words(plain)}",
+        remedy="check its address (`dvc remote list`), room and permissions, and the network; "
+        "then run `daxa push` again: what has arrived stays there",
+    )
 
 
 def busy(root: Path) -> DaxaError:
@@ -250,7 +270,7 @@ def broken_branch(root: Path, reference: Path, name: str, log: str) -> ArchiveEr
     return ArchiveError(
         "git-damaged",
         f"{reference} does not name a commit, as after a power cut",
-        remedy=f"bring back what the branch named last: {mended}"
+        remedy=f"restore the last commit of the branch: {mended}"
         if mended
         else f"see `git -C {place} fsck --lost-found`",
     )
@@ -263,7 +283,7 @@ def not_a_repository(root: Path) -> ArchiveError:
         return ArchiveError(
             "git-damaged",
             f"{root / '.git'} is no longer a Git repository: its HEAD or its objects are damaged",
-            remedy=f"if HEAD is empty: echo 'ref: refs/heads/main' > {shlex.quote(str(head))}; else clone it anew",
+            remedy=f"if HEAD is empty: echo 'ref: refs/heads/main' > {shlex.quote(str(head))}; otherwise clone again",
         )
     return ArchiveError(
         "not-git", f"{root} is not a Git repository", remedy="run this inside an archive made by `daxa init`"
@@ -289,7 +309,7 @@ def check_format(root: Path, git_directory: Path, setting: Callable[[str, str, s
         raise ArchiveError(
             "object-format",
             f"the Git repository in {root} has {digests} digests, and neither DVC nor daxa can read them",
-            remedy="make the archive anew with `daxa init`, which asks Git for SHA-1",
+            remedy="make the archive again with `daxa init`, which asks Git for SHA-1",
         )
     elsewhere = str(setting("core", "worktree", ""))
     if elsewhere and (git_directory / elsewhere).resolve() != root.resolve():

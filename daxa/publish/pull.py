@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 
 from daxa.archive import dvc, git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
-from daxa.errors import ArchiveError, CriteriaError, DataError
+from daxa.errors import ArchiveError, CriteriaError, DataError, ProgramError, StorageError
 from daxa.naming import number_of
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
@@ -285,9 +286,9 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
     if changed and not force:
         raise ArchiveError(
             "changed-data",
-            f"files in {layout.root} are not those of the release, and nowhere else ({len(changed)}): "
+            f"files in {layout.root} differ from the release, and have no other copy ({len(changed)}): "
             f"{', '.join(changed[:5])}",
-            remedy="move them away, or give them up with `daxa pull --force`",
+            remedy="move them away, or overwrite them with `daxa pull --force`",
         )
     # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
     for path in differing:
@@ -341,7 +342,25 @@ def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[s
             path: _next_below(place, path) for path, place in waiting.items() if place in broken and path != place
         }
     for part in _parts(targets):
-        dvc.checkout(layout.root, part)
+        try:
+            dvc.checkout(layout.root, part)
+        except ProgramError:
+            _refuse_full(layout, storage, wanted, absent)
+            raise
+
+
+def _refuse_full(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str]) -> None:
+    """Say that there is no room, where that is so: DVC only names what it could not put in place."""
+    waiting = [path for path in wanted.files if path not in absent and not (layout.root / path).exists()]
+    needed = sum(storage.cached(wanted.files[path]).stat().st_size for path in waiting)
+    free = disk_usage(layout.root).free
+    if needed > free:
+        raise StorageError(
+            "full",
+            f"{layout.root} has no room for the data that have come: {needed / 1e6:.1f} MB are needed, "
+            f"and {free / 1e6:.1f} MB free",
+            remedy="free some space, then run `daxa pull` again: what has come stays",
+        )
 
 
 def _next_below(place: str, path: str) -> str:
@@ -362,9 +381,9 @@ def missing_error(report: PullReport) -> DataError:
     if report.missing:
         parts.append(f"it lacks {number_of(len(report.missing), 'path')}, such as {report.missing[0]}")
     if report.wrong:
-        parts.append(f"{number_of(len(report.wrong), 'file')} should be otherwise, such as {report.wrong[0]}")
+        parts.append(f"{number_of(len(report.wrong), 'wrong file')}, such as {report.wrong[0]}")
     return DataError(
         "remote-incomplete",
-        f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",
+        f"{report.remote} does not provide everything that was requested: {'; '.join(parts)}",
         remedy="ask whoever made the archive to run `daxa push`; `daxa run` recreates what no copy is left of",
     )

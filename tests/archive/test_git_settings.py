@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.archive import dvc, git
+from daxa.archive import dvc, faults, git
 from daxa.archive.config import Locked
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
@@ -543,3 +543,20 @@ def test_a_merge_that_has_begun_is_named(tmp_path, identity):
     with pytest.raises(ArchiveError) as error:
         git.commit(layout.root, ["README.md"], "half")
     assert error.value.name == "git-merging"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ERROR: failed to transfer 'ab' - [Errno 28] No space left: '/a' -> '/b'\nERROR: failed to push", "space"),
+        ("ERROR: failed to transfer 'ab' - Connection refused\n", "Connection refused"),
+        ("ERROR: unexpected error - [Errno 13] Permission denied: '/r/x'\n\nHit us up at x\n", "Permission denied"),
+        ("ERROR: failed to push data to the cloud - s3 is supported, but requires 'dvc-s3'\n", "requires 'dvc-s3'"),
+    ],
+)
+def test_what_a_remote_does_not_take_is_the_fault_of_the_remote(said, told):
+    error = faults.push_failure(Path("a907"), "lab", said)
+    assert error.code == "storage.push-failed"
+    assert "'lab'" in error.message
+    assert told in error.message
+    assert "a907" not in error.message

@@ -7,13 +7,22 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import daxa
 from daxa.archive import git
 from daxa.cli import main
-from daxa.errors import ArchiveError, CriteriaError, DataError, ReleaseError, UntrustedArchive
+from daxa.errors import (
+    ArchiveError,
+    CriteriaError,
+    DataError,
+    ProgramError,
+    ReleaseError,
+    StorageError,
+    UntrustedArchive,
+)
 from daxa.publish.outputs import lock_digests
 from daxa.publish.pull import pull_data
 from daxa.publish.push import push_releases
@@ -320,6 +329,21 @@ def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
     assert report.ok
     assert report.fetched > 0
     assert verify_archive(clone.layout).problems == ()
+
+
+def test_a_disk_without_room_for_the_data_is_said(clone, monkeypatch, known):
+    def fail(root, targets):
+        raise ProgramError("dvc", "checkout failed for following targets", remedy="read it")
+
+    monkeypatch.setattr("daxa.archive.dvc.checkout", fail)
+    with pytest.raises(ProgramError):
+        pull_data(clone.layout)
+    monkeypatch.setattr("daxa.publish.pull.disk_usage", lambda place: SimpleNamespace(free=1))
+    with pytest.raises(StorageError) as refused:
+        pull_data(clone.layout)
+    assert refused.value.code == "storage.full"
+    monkeypatch.undo()
+    assert pull_data(clone.layout).ok
 
 
 def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):

@@ -62,7 +62,7 @@ def test_a_push_to_a_remote_that_is_no_directory_says_what_it_proves(released, m
     assert main(["push"]) == 0
     said = capsys.readouterr()
     assert "s3://bucket/a907 holds the data of v1.0.0" in said.out
-    assert "sizes alone, as DVC rounds them; `daxa verify --remote --deep`" in said.err
+    assert "only by size, which DVC rounds; `daxa verify --remote --deep`" in said.err
 
 
 def test_a_second_push_sends_nothing(released, tmp_path):
@@ -226,3 +226,14 @@ def test_an_archive_that_cannot_be_written_is_one_error(released, monkeypatch):
     for act in (lambda: push_releases(released.layout), lambda: pull_data(released.layout), released.release):
         with pytest.raises(StorageError, match="Read-only file system"):
             act()
+
+
+def test_why_a_remote_takes_nothing_is_said(released, tmp_path):
+    """As a full disk or a lost server: DVC's own reason, and whose fault it is."""
+    shutil.rmtree(tmp_path / "remote")
+    (tmp_path / "remote").touch()
+    with pytest.raises(StorageError) as refused:
+        push_releases(released.layout)
+    assert refused.value.code == "storage.push-failed"
+    assert "Not a directory" in refused.value.message
+    assert "daxa push" in refused.value.remedy
