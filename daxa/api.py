@@ -157,7 +157,7 @@ class Archive:
             raise CriteriaError(
                 "offline",
                 "an update needs the network",
-                remedy="unset DAXA_OFFLINE; `daxa select` compares on the observation tables at hand",
+                remedy="unset DAXA_OFFLINE; `daxa select` uses the cached observation tables",
             )
         return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 

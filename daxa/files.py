@@ -89,7 +89,7 @@ def read_plain(path: Path, *, limit: int = TEXT_LIMIT) -> bytes:
     >>> read_plain(Path("/dev/zero"))
     Traceback (most recent call last):
     ...
-    daxa.errors.DataError: /dev/zero is a device, where a file must be
+    daxa.errors.DataError: /dev/zero is a device, but must be a file
       -> remove it: `rm /dev/zero`
     """
     with open_plain(path, limit=limit) as stream:
@@ -227,12 +227,12 @@ def _kind(mode: int) -> str:
 
 
 def _no_file(path: Path, kind: str) -> DataError:
-    return DataError("file-kind", f"{path} is {kind}, where a file must be", remedy=f"remove it: `rm {path}`")
+    return DataError("file-kind", f"{path} is {kind}, but must be a file", remedy=f"remove it: `rm {path}`")
 
 
 def _too_large(path: Path, limit: int) -> DataError:
     return DataError(
         "file-size",
-        f"{path} is larger than {limit >> 20} MiB, which no such file of an archive is",
+        f"{path} is larger than {limit >> 20} MiB, more than any such file of an archive has",
         remedy=f"restore it: `git checkout -- {path.name}`",
     )

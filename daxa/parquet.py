@@ -329,7 +329,7 @@ def _unpacked(content: bytes, chosen: Iterable[tuple[Chunk, pq.ColumnSchema]], l
         largest = values * max((page.unpacked for page in pages), default=0)
         referring = any(page.kind == DICTIONARY or page.encoding not in PLAIN_ENCODINGS for page in pages)
         if referring and leaf.max_repetition_level and largest > limit:
-            raise ValueError(f"nobody can tell what {chunk.path} unpacks to")
+            raise ValueError(f"the unpacked size of {chunk.path} cannot be known")
         claimed += plain
         most += max(plain, largest) if referring else plain
     return claimed, most

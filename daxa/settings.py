@@ -286,7 +286,7 @@ def _default_store() -> Path:
     if not _has_place("XDG_DATA_HOME"):
         raise ConfigError(
             "no-home",
-            "you have no home directory, so that there is no place for the store of fetched files",
+            "you have no home directory, so there is no place for the store of fetched files",
             remedy="set DAXA_STORE (and DAXA_CACHE) to directories, or HOME",
         )
     return platformdirs.user_data_path("daxa") / "store"

@@ -63,7 +63,7 @@ def parse_votable(body: bytes | BinaryIO) -> VOTableFile:
 def _check(content: bytes | mmap.mmap) -> None:
     # In UTF-16 the marks below would not be found; every byte of it that matters is beside a zero.
     if content.find(b"\0") >= 0 or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ValueError("it is no text in UTF-8")
+        raise ValueError("it is not text in UTF-8")
     if _ENTITY.search(content):
         raise ValueError("it defines XML entities, which are not expanded")
     if _ELSEWHERE.search(content):

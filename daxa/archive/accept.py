@@ -111,7 +111,7 @@ def refuse_unfinished(layout: Layout) -> None:
     if os.path.lexists(layout.accepted) and _read_note(layout) is not None:
         raise ArchiveError(
             "unfinished",
-            f"a change of the selection in {layout.root} has not ended",
+            f"a change of the selection in {layout.root} was not finished",
             remedy="run `daxa run`, which finishes it first, then processes what is new",
         )
 
@@ -139,8 +139,8 @@ def _finish(layout: Layout) -> str:
             if _digest(layout.root / name) not in (before, after):
                 raise ArchiveError(
                     "changed-meanwhile",
-                    f"{layout.root / name} was changed while a new one was about to replace it",
-                    remedy=f"try again; if it stays so, restore it with `git checkout -- {name}`",
+                    f"{layout.root / name} was changed while daxa was about to replace it",
+                    remedy=f"try again; if that does not help, restore it with `git checkout -- {name}`",
                 )
         for name, (_, after) in note.files.items():
             target = layout.root / name
@@ -235,7 +235,7 @@ def _stages_held_off(layout: Layout) -> Iterator[None]:
                 except Timeout:
                     raise ArchiveError(
                         "busy",
-                        f"the stage {step} of {mission} runs in {layout.root}",
+                        f"the stage {step} of {mission} is running in {layout.root}",
                         remedy="wait until it has ended, or stop it: what is finished is kept",
                     ) from None
         yield

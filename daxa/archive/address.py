@@ -60,7 +60,7 @@ def storage_address(given: str, directory: Path) -> str:
     Raises
     ------
     ConfigError
-        DVC could not use it, or it holds a password.
+        DVC could not use it, or it contains a password.
 
     Examples
     --------
@@ -97,24 +97,24 @@ def config_value(value: str) -> str:
     ('../../storage', '"/data/a, b#1"')
     """
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in value) or "%(" in value:
-        raise _refusal(value, "it holds a line break, a control character or %(", "use another name")
+        raise _refusal(value, "it contains a line break, a control character or %(", "use another name")
     if _PLAIN.fullmatch(value):
         return value
     if '"' not in value:
         return f'"{value}"'
     if "'" not in value:
         return f"'{value}'"
-    raise _refusal(value, "it holds both kinds of quotes", "use another name")
+    raise _refusal(value, "it contains both kinds of quotes", "use another name")
 
 
 def _check(given: str) -> None:
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs") for character in given):
-        raise _refusal(given, "it holds a line break or a character that cannot be seen", "type it anew")
+        raise _refusal(given, "it contains a line break or a character that cannot be seen", "type it anew")
     if is_local(given):
         kind = given.partition(":")[0].lower()
         if _SCP.fullmatch(given) or (kind in SCHEMES and ":" in given):
             raise _refusal(
-                given, "it is no directory, and no address either", "write it as ssh://host/path, s3://bucket/path"
+                given, "it is neither a directory nor an address", "write it as ssh://host/path, s3://bucket/path"
             )
         return
     parts = urlsplit(given)
@@ -127,15 +127,17 @@ def _check(given: str) -> None:
     if parts.password:
         raise _refusal(
             given.replace(parts.password, "..."),
-            "it holds a password",
+            "it contains a password",
             "keep it in `dvc remote modify --local` instead",
         )
     if parts.scheme != "file" and (not parts.netloc or any(character in " \t'\"<>\\^`{|}" for character in given)):
         raise _refusal(
-            given, "it is no whole address", "give it as scheme://host/path, with %20 for a blank and without quotes"
+            given,
+            "it is not a complete address",
+            "give it as scheme://host/path, with %20 for a blank and without quotes",
         )
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
-        raise _refusal(given, "it is no directory on this machine", "give the directory's path")
+        raise _refusal(given, "it is not a directory on this machine", "give the directory's path")
 
 
 def _refusal(given: str, why: str, remedy: str) -> ConfigError:

@@ -125,7 +125,7 @@ def _is_mission(name: str) -> bool:
 def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:
     for name, path in _params_files(layout).items():
         if name not in config.missions:
-            message = f"the archive holds no mission called {name[:100]!r}{did_you_mean(name, config.missions)}"
+            message = f"the archive has no mission called {name[:100]!r}{did_you_mean(name, config.missions)}"
             remedy = f"rename or remove {path.name}; daxa.toml has the missions {', '.join(config.missions)}"
             yield Problem(path, "", "", message, remedy, "mission")
     for mission in config.missions:
@@ -173,8 +173,8 @@ def _misplaced(tables: Tables, path: Path, steps: Sequence[Step]) -> Iterator[Pr
             yield Problem(path, step.name, BACKEND, "it is missing", remedy, "bad-parameter")
         for obs_id in (obs_id for obs_id, values in table.get("obs", {}).items() if BACKEND in values):
             where = table_name(step.name, "obs", obs_id)
-            message = "no observation has a backend of its own"
-            yield Problem(path, where, BACKEND, message, f"remove it: [{step.name}] says it for all", "bad-parameter")
+            message = "a backend cannot be set for a single observation"
+            yield Problem(path, where, BACKEND, message, f"remove it: [{step.name}] sets it for all", "bad-parameter")
 
 
 def _backends(
@@ -223,7 +223,7 @@ def _problem(path: Path, fault: Fault, table: str, of: str = "") -> Problem:
 
 
 def _not_selected(path: Path, step: str, obs_id: str, near: str) -> Problem:
-    message = f"{obs_id} is not selected{f'; the nearest ObsID that is: {near}' if near else ''}"
+    message = f"{obs_id} is not selected{f'; did you mean {near}?' if near else ''}"
     remedy = f"correct the ObsID, remove the table, or select the observation: `daxa select --also --obs {obs_id}`"
     return Problem(path, table_name(step, "obs", obs_id), "", message, remedy, "not-selected")
 
@@ -282,13 +282,15 @@ def _version_problems(
                     table_name(mission, step.name),
                     "backend" if wanted.backend != here.backend else "version",
                     f"it is locked to {wanted.backend} {wanted.version}, and {_told(here)} would run",
-                    "install the daxa that made the archive, or enter what would run, to process anew",
+                    "install the daxa that made the archive, or enter the new version here to reprocess",
                     "software",
                 )
 
 
 def _told(software: Locked) -> str:
-    return f"{software.backend} {software.version}" if software.version else f"{software.backend}, which is not here,"
+    return (
+        f"{software.backend} {software.version}" if software.version else f"{software.backend}, which is not installed,"
+    )
 
 
 def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]:

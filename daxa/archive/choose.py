@@ -223,7 +223,7 @@ def _stored(config: ArchiveConfig, name: str, fresh: Mapping[str, Any]) -> Missi
     if found not in config.missions:
         raise CriteriaError(
             "mission",
-            f"{found} is not in this archive, and nothing says which of its observations are wanted",
+            f"{found} is not in this archive, and no condition says which of its observations are wanted",
             remedy=f"give conditions, or choose from {', '.join(config.missions)}",
         )
     return Mission(found, settings_of(config), criteria=config.missions[found], **fresh)
@@ -331,8 +331,8 @@ def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
     if not layout.pipeline.is_file() or layout.pipeline.read_bytes() != rendered_pipeline(config):
         raise ArchiveError(
             "pipeline",
-            f"{layout.pipeline} is not what daxa writes, so that no mission can be added to it",
-            remedy="restore it: `git checkout dvc.yaml` (own pipelines belong in another repository)",
+            f"{layout.pipeline} is not as daxa writes it, so no mission can be added",
+            remedy="restore it: `git checkout dvc.yaml` (keep your own pipelines in another repository)",
         )
 
 

@@ -286,8 +286,8 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
     except DataError as error:
         return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
-        remedy = "correct the line that is named: texts, dates and ObsIDs stand in quotation marks"
-        return None, [Problem(path, "", "", f"it is not TOML: {str(error)[:200]}", remedy, "toml")]
+        remedy = "correct the line that is named: strings, dates and ObsIDs need quotation marks"
+        return None, [Problem(path, "", "", f"it is not valid TOML: {str(error)[:200]}", remedy, "toml")]
     return tables, list(_untrackable(tables, path, ()))
 
 
@@ -308,7 +308,7 @@ def _untrackable(value: Any, path: Path, place: tuple[str, ...]) -> Iterator[Pro
         where = table_name(*table) if table else ""
         if isinstance(value, date | datetime | time):
             remedy = f'put it in quotation marks: {key} = "{value}"'
-            yield Problem(path, where, key, "is a bare date, which DVC cannot follow", remedy, "date")
+            yield Problem(path, where, key, "is a bare date, which DVC cannot read", remedy, "date")
         elif isinstance(value, float) and not math.isfinite(value):
             yield Problem(path, where, key, f"is {value}", "give a finite number", "not-finite")
 

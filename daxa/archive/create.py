@@ -99,7 +99,7 @@ def _unwritable(directory: Path, why: str) -> StorageError:
     return StorageError(
         "unwritable",
         f"{directory} cannot be written: {why}",
-        remedy="make room, see to the permissions there, or choose another directory",
+        remedy="free some space, check the permissions there, or choose another directory",
     )
 
 
@@ -164,7 +164,7 @@ def _check_place(directory: Path) -> None:
             "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
         )
     if not os.access(directory.parent, os.W_OK | os.X_OK):
-        raise _unwritable(directory, f"{directory.parent} is not yours to write in")
+        raise _unwritable(directory, f"{directory.parent} is not writable for you")
 
 
 def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
@@ -193,10 +193,10 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
     for mission in new:
         spec = mission.spec
         if not spec.processed:
-            listed = f"daxa.Mission({spec.name!r}).observations lists its observations; " if spec.listed else ""
+            listed = f"`daxa search --mission {spec.name}` lists its observations; " if spec.listed else ""
             raise NotPossible(
                 "not-processed",
-                f"nothing processes the data of {spec.title} yet, so it cannot be in an archive",
+                f"the data of {spec.title} cannot be processed yet, so they cannot be in an archive",
                 remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
             )
         check_instruments(spec, mission.criteria)
@@ -218,7 +218,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",
-            f"nothing processes the data of {spec.title} {', '.join(alone)} yet, so they cannot be in an archive",
+            f"the data of {spec.title} {', '.join(alone)} cannot be processed yet, so they cannot be in an archive",
             remedy=f"choose from {', '.join(one.name for one in spec.instruments if one.name in served)}; "
             "`daxa search` lists the observations",
         )

@@ -118,7 +118,7 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False, k
         raise dvc_failure(root, ended.output) or ProgramError(
             "repro",
             f"the pipeline in {root} stopped (dvc repro ended with {ended.code})",
-            remedy="mend what is said above, then run `daxa run` again: what is done stays done",
+            remedy="correct what is reported above, then run `daxa run` again: what is done stays done",
         )
 
 
@@ -164,7 +164,7 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
         files = [line.strip() for line in ended.output.partition(_UNSAVED)[2].splitlines()[1:] if line.strip()]
         raise ArchiveError(
             "unsaved",
-            f"files that are nowhere else stand among the data of {root}: {', '.join(files[:5])}",
+            f"there are files without another copy among the data of {root}: {', '.join(files[:5])}",
             remedy="move them away, then try again",
         )
     _require(root, ended, "checkout")
@@ -182,5 +182,5 @@ def _require(root: Path, ended: Finished, command: str) -> None:
         raise dvc_failure(root, ended.output) or ProgramError(
             "dvc",
             f"`dvc {command}` failed in {root}: {last_words(ended.output)}",
-            remedy="read DVC's message; `dvc doctor` shows its set-up",
+            remedy="read DVC's message; `dvc doctor` shows its configuration",
         )

@@ -65,14 +65,14 @@ _NOT_YOURS = _Fault(
     re.compile("dubious ownership|unsafe repository|not owned by current user"),
     ArchiveError,
     "not-yours",
-    "{root} belongs to another user, and Git reads such repositories only when told to",
+    "{root} belongs to another user, and Git reads such repositories only if configured to",
     "if you trust who made it: git config --global --add safe.directory {place}",
 )
 _FULL = _Fault(
     re.compile(_DISK_ERRORS),
     StorageError,
     "full",
-    "there is no room to write in {root}: {last}",
+    "there is no space left in {root}: {last}",
     "free some space, then try again: what is done stays done",
 )
 _DENIED = _Fault(
@@ -89,7 +89,7 @@ _OF_GIT = (
         _LOCK,
         ArchiveError,
         "git-lock",
-        "another Git is at work in {root}, or one that was killed has left a lock",
+        "another Git process is running in {root}, or one that was killed has left a lock",
         "wait until it has ended; if no Git runs there any more: rm {lock}",
     ),
     _Fault(
@@ -115,14 +115,14 @@ _OF_GIT = (
         ArchiveError,
         "git-damaged",
         "Git's index in {root} is damaged: {last}",
-        "make it anew, which changes no file: cd {place} && rm .git/index && git reset",
+        "rebuild it, which changes no file: cd {place} && rm .git/index && git reset",
     ),
     _Fault(
         re.compile(r"bad config (?:line|file)|could not parse config|unable to parse .*config"),
         ArchiveError,
         "git-damaged",
-        "Git's configuration cannot be read, in {root} or of your own: {last}",
-        "correct the file that is named; of an archive that lost it: cd {place} && rm .git/config && git init",
+        "Git's configuration, in {root} or your own, cannot be read: {last}",
+        "correct the file that is named; if the archive has lost its own: cd {place} && rm .git/config && git init",
     ),
     _Fault(
         re.compile(
@@ -143,7 +143,7 @@ _OF_DVC = (
         re.compile("is busy, it is being blocked|Unable to acquire lock"),
         ArchiveError,
         "busy",
-        "another command works in {root}",
+        "another command is running in {root}",
         "wait until `dvc repro` or `daxa run` has ended, then try again",
     ),
     _NOT_YOURS,
@@ -168,8 +168,8 @@ _OF_DVC = (
         re.compile("database disk image is malformed|file is not a database|Could not open pickled"),
         StorageError,
         "dvc-state",
-        "DVC's notes on {root} are damaged: {last}",
-        "remove /var/tmp/dvc (or what DVC_SITE_CACHE_DIR names), which DVC makes anew",
+        "DVC's records about {root} are damaged: {last}",
+        "remove /var/tmp/dvc (or what DVC_SITE_CACHE_DIR names), which DVC creates again",
     ),
     _FULL,
     _DENIED,
@@ -193,7 +193,7 @@ def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
     return ConfigError(
         "git-hook",
         f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it said nothing'}",
-        remedy="mend what the hook asks for, or remove it (`git config --show-origin core.hooksPath` says whose it is)",
+        remedy="do what the hook asks for, or remove it (see `git config --show-origin core.hooksPath`)",
     )
 
 
@@ -270,7 +270,7 @@ def broken_branch(root: Path, reference: Path, name: str, log: str) -> ArchiveEr
     return ArchiveError(
         "git-damaged",
         f"{reference} does not name a commit, as after a power cut",
-        remedy=f"bring back what the branch named last: {mended}"
+        remedy=f"restore the last commit of the branch: {mended}"
         if mended
         else f"see `git -C {place} fsck --lost-found`",
     )
@@ -283,7 +283,7 @@ def not_a_repository(root: Path) -> ArchiveError:
         return ArchiveError(
             "git-damaged",
             f"{root / '.git'} is no longer a Git repository: its HEAD or its objects are damaged",
-            remedy=f"if HEAD is empty: echo 'ref: refs/heads/main' > {shlex.quote(str(head))}; else clone it anew",
+            remedy=f"if HEAD is empty: echo 'ref: refs/heads/main' > {shlex.quote(str(head))}; otherwise clone again",
         )
     return ArchiveError(
         "not-git", f"{root} is not a Git repository", remedy="run this inside an archive made by `daxa init`"
@@ -309,7 +309,7 @@ def check_format(root: Path, git_directory: Path, setting: Callable[[str, str, s
         raise ArchiveError(
             "object-format",
             f"the Git repository in {root} has {digests} digests, and neither DVC nor daxa can read them",
-            remedy="make the archive anew with `daxa init`, which asks Git for SHA-1",
+            remedy="make the archive again with `daxa init`, which asks Git for SHA-1",
         )
     elsewhere = str(setting("core", "worktree", ""))
     if elsewhere and (git_directory / elsewhere).resolve() != root.resolve():

@@ -235,7 +235,7 @@ def _way_out(path: Path, mode: int) -> str:
         return f"remove the link (`rm {path}`), and name the place to DVC: `dvc cache dir --local DIRECTORY`"
     return (
         f"remove the link (`rm {path}`; what it leads to stays), and put what you trust in its place; "
-        "a whole archive may stand on another disk"
+        "a whole archive may be on another disk"
     )
 
 
@@ -244,8 +244,8 @@ def _refuse_tracked(layout: Layout) -> None:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise UntrustedArchive(
             "tracked-state",
-            f"{layout.root} keeps in Git what only programs of this machine write: {_some(found)}{more}",
-            remedy=f"clone the archive anew from a place that you trust; if it is yours, take them out of Git: "
+            f"{layout.root} tracks in Git what only programs on this machine may write: {_some(found)}{more}",
+            remedy=f"clone the archive again from a source that you trust; if it is yours, remove them from Git: "
             f"`git rm -r --cached -- {' '.join(sorted({_top(path) for path in found}))}`",
         )
 
@@ -267,7 +267,7 @@ def _check_disk(layout: Layout, written: Iterable[Path]) -> None:
         if path.exists() and path.stat().st_dev != disk:
             raise StorageError(
                 "other-disk",
-                f"{path} stands on another disk than {layout.root}",
+                f"{path} is on another disk than {layout.root}",
                 remedy=_one_disk(layout, path),
             )
 

@@ -104,7 +104,7 @@ def check_identity(directory: Path) -> None:
     except GitCommandError:
         raise ConfigError(
             "git-identity",
-            "Git does not know who you are, so that nothing can be committed",
+            "Git does not know who you are, so nothing can be committed",
             remedy="run `git config --global user.name 'Your Name'`, then the same with user.email and your address",
         ) from None
 

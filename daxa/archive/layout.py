@@ -143,7 +143,7 @@ def _git_directory(root: Path) -> Path:
     except OSError:
         raise ArchiveError(
             "not-git",
-            f"{root} is not a Git repository, so that there is no place for what daxa notes while it works",
+            f"{root} is not a Git repository, so daxa has no place for its working files",
             remedy="go to a clone of the archive, or make its files a repository: `git init && git add --all && "
             "git commit`",
         ) from None
@@ -157,5 +157,5 @@ def _git_directory(root: Path) -> Path:
     raise ArchiveError(
         "not-git",
         f"{place} is neither a Git directory nor a file that names one",
-        remedy="clone the archive anew; a linked work tree that was moved is mended by `git worktree repair`",
+        remedy="clone the archive again; a linked work tree that was moved is repaired by `git worktree repair`",
     )

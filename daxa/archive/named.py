@@ -134,7 +134,7 @@ def _selected(value: object, selected: dict[str, set[str]]) -> str:
     near = nearest(wanted, sorted({one for ids in selected.values() for one in ids}))
     raise ArchiveError(
         "no-observation",
-        f"{_short(wanted)} is not in this archive{f'; the nearest ObsID that is: {near}' if near else ''}",
+        f"{_short(wanted)} is not in this archive{f'; did you mean {near}?' if near else ''}",
         remedy="list its observations with `daxa ls --kind fetched`, or those that are selected with "
         "`daxa select --export ids.csv`",
     )

@@ -99,7 +99,7 @@ def run_pipeline(
     if pids := pids_at_work(layout.root):
         raise ArchiveError(
             "busy",
-            f"another `daxa run` or `dvc repro` is at work in {layout.root} (process {pids[0]})",
+            f"another `daxa run` or `dvc repro` is running in {layout.root} (process {pids[0]})",
             remedy="wait until it has ended; `daxa status` shows the progress",
         )
     clear_notes(layout)
@@ -131,5 +131,5 @@ def _first_said(layout: Layout, stopped: ProgramError) -> DaxaError:
         return stopped
     first, more = errors[0], len(errors) - 1
     if more:
-        first.message += f" (and {more} more stage{'s' if more > 1 else ''} stopped, as is said above)"
+        first.message += f" (and {more} more stage{'s' if more > 1 else ''} stopped, as reported above)"
     return first

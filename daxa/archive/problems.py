@@ -71,7 +71,7 @@ def refuse(problems: Sequence[Problem]) -> None:
     raise ConfigError(
         first.name if len(names) == 1 else "parameters",
         counted,
-        remedy=f"{first.remedy} (the first of them; `daxa check` lists all)",
+        remedy="`daxa check` shows how to correct each of them",
     )
 
 

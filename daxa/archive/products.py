@@ -170,7 +170,7 @@ def _identity(step: Step, path: str) -> dict[str, object]:
         return found | {"kind": "auxiliary"}
     return {
         "instrument": product.instrument,
-        "exposure": product.exposure,
+        "exposure": None if product.exposure == "None" else product.exposure,
         "lo_kev": float(product.lo) if product.lo else None,
         "hi_kev": float(product.hi) if product.hi else None,
         "kind": product.kind,
@@ -183,5 +183,5 @@ def _check_bands(bands: Iterable[tuple[float, float]], rows: Iterable[dict[str, 
         raise CriteriaError(
             "band",
             f"no product is in the band {band_text(unknown[0])}",
-            remedy=f"there are {', '.join(map(band_text, known))}; params/<mission>.toml says which are made",
+            remedy=f"there are {', '.join(map(band_text, known))}; params/<mission>.toml sets which are made",
         )

@@ -53,7 +53,7 @@ def judge_software(
     locked: dict[tuple[str, str], Locked] = {}
     for mission, entries in (tables or {}).items():
         if missions is not None and mission not in missions:
-            message = f"the archive holds no mission called {mission[:100]!r}{did_you_mean(mission, missions)}"
+            message = f"the archive has no mission called {mission[:100]!r}{did_you_mean(mission, missions)}"
             remedy = f"correct or remove it; daxa.toml has the missions {', '.join(missions)}"
             problems.append(Problem(path, table_name(mission), "", message, remedy, "mission"))
         elif not isinstance(entries, dict):

@@ -159,7 +159,7 @@ def parameter_lines(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> lis
     name = backend_of_step({}, step, steps)
     lines = table_lines(find_backend(name).parameters(spec.name).get(step.name, ()))
     if step.backend or reads_fetched(step, steps):
-        lines.insert(0, f'{BACKEND} = "{name}"'.ljust(38) + "# what carries out this step and those after it")
+        lines.insert(0, f'{BACKEND} = "{name}"'.ljust(38) + "# software for this step and the following ones")
     return lines
 
 

@@ -92,7 +92,7 @@ def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = Tr
     remedies = list(dict.fromkeys(item.remedy for item in found[:_NAMED]))
     raise ArchiveError(
         "foreign",
-        f"{layout.root} holds what daxa did not write and what could act: {'; '.join(named)}",
+        f"{layout.root} contains files that daxa did not write and that could run something: {'; '.join(named)}",
         remedy="; ".join(remedies),
     )
 
@@ -123,7 +123,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
         found.append(
             Foreign(
                 ".git",
-                "takes commits from another repository (objects/info/alternates)",
+                "borrows commits from another repository (objects/info/alternates)",
                 "`git repack -a -d`, then remove .git/objects/info/alternates",
             )
         )
@@ -177,7 +177,7 @@ def _check_pipeline(layout: Layout, config: ArchiveConfig) -> Iterator[Foreign]:
         yield Foreign(
             name,
             "is not what daxa renders from daxa.toml",
-            f"restore it: `git checkout {name}` (own pipelines belong in another repository)",
+            f"restore it: `git checkout {name}` (keep your own pipelines in another repository)",
         )
 
 
@@ -195,7 +195,7 @@ def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[F
     base = layout.root / ".dvc"
     for path, _ in tracked:
         if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):
-            yield Foreign(path, "came with the repository", f"take it out of Git: `git rm -r --cached {path}`")
+            yield Foreign(path, "came with the repository", f"remove it from Git: `git rm -r --cached {path}`")
     try:
         if not stat.S_ISDIR(base.lstat().st_mode):
             raise NotADirectoryError
@@ -270,7 +270,7 @@ def _check_name(path: str) -> Iterator[Foreign]:
         return
     if name in ("dvc.yaml", "dvc.lock") or (name.endswith(".dvc") and not path.startswith(".dvc/")):
         yield Foreign(
-            path, "is a pipeline of its own", f"remove it (own pipelines belong in another repository): {path}"
+            path, "is a pipeline of its own", f"remove it (keep your own pipelines in another repository): {path}"
         )
     elif name == ".dvcignore":
         yield Foreign(path, "makes DVC overlook files", f"remove it: {path}")
@@ -286,7 +286,7 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
         if wrong or content is None or line.lstrip().startswith(("[attr]", '"')):
             yield Foreign(
                 path,
-                f"lets Git treat files in another way ({' '.join(wrong) or line.strip()})",
+                f"changes how Git treats files ({' '.join(wrong) or line.strip()})",
                 f"restore it: `git checkout {path}`, or remove the line",
             )
 

@@ -18,7 +18,7 @@ FETCH = (
         "extra",
         "patterns",
         (),
-        "more files to fetch: regular expressions of paths below the observation's directory",
+        "further files to fetch: regular expressions for paths below the observation's directory",
         example='["ODF/.*"]',
     ),
 )

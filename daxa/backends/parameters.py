@@ -13,6 +13,7 @@ from daxa.backends.schema import Fault, Parameter, read_parameters
 from daxa.backends.source_parameters import SOURCES
 from daxa.errors import ConfigError, NotPossible
 from daxa.missions import MissionSpec, find_mission
+from daxa.naming import did_you_mean
 from daxa.quantities import band_text
 from daxa.run.task import Task
 
@@ -69,25 +70,29 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
 
     titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).readout)]
     return (
-        Parameter("bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energies of images", unit="keV"),
+        Parameter(
+            "bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energy bands of the images", unit="keV"
+        ),
         Parameter(
             "pixel",
             "quantity",
             spec.image_pixel,
-            "side of a pixel",
+            "pixel size",
             unit="arcsec",
             least=0.01,
             most=_LONGEST,
             example=f"{spec.image_pixel or 4:g} arcsec",
             shown="line" if spec.image_pixel else "hidden",
         ),
-        Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=1.0, most=_LONGEST),
+        Parameter(
+            "lightcurve_bin", "quantity", 100.0, "bin width of the light curve", unit="s", least=1.0, most=_LONGEST
+        ),
         Parameter(
             "out_of_time",
             "choice",
             "none",
             (f"{titles[0]}: " if titles else "")
-            + '"product": what events during readout add, as an image; "subtract": images less it, too',
+            + '"product" adds an image of the expected out-of-time events; "subtract" also subtracts it',
             choices=("none", "product", "subtract"),
             shown="line" if titles else "hidden",
         ),
@@ -249,7 +254,24 @@ def check_parameters(
             faults += _impossible(spec, "clean", key, asked, instruments)
     if clean["energy"] and not faulty & {("images", "bands"), ("clean", "energy")}:
         faults += _beyond(clean["energy"], bands)
+    if clean["chips"] and ("clean", "chips") not in faulty:
+        faults += _without_chips(spec, clean["chips"])
     return faults
+
+
+def _without_chips(spec: MissionSpec, text: str) -> Iterator[Fault]:
+    """Instruments whose chips cannot be chosen: what is asked of them would have no effect."""
+    from daxa.xray.cleaning.chips import parse_chips
+    from daxa.xray.lists.formats import FORMATS
+
+    forms = FORMATS.values()
+    known = list(dict.fromkeys(form.instrument for form in forms if form.mission == spec.name and form.chip_column))
+    for name, _ in parse_chips(text):
+        if known and name and name not in known:
+            message = f"{spec.title} has no instrument {name} whose chips can be chosen{did_you_mean(name, known)}"
+            yield Fault("clean", "chips", message, f"choose from {', '.join(known)}")
+    if not known:
+        yield Fault("clean", "chips", f"the chips of {spec.title} cannot be chosen", "leave it out")
 
 
 def _beyond(energy: tuple[float, float], bands: Sequence[tuple[float, float]]) -> Iterator[Fault]:

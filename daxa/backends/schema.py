@@ -114,7 +114,7 @@ class Parameter:
             raise ValueError('give a list such as ["0.5-2.0 keV"]')
         bands = tuple(map(self._band, value))
         if twice := [band for at, band in enumerate(bands) if band in bands[:at]]:
-            raise ValueError(f"name each band once ({band_text(twice[0])} stands there twice)")
+            raise ValueError(f"name each band once ({band_text(twice[0])} occurs twice)")
         return bands
 
     def _flag(self, value: object) -> bool:

@@ -45,7 +45,7 @@ def unpack(source: Path, target: Path, whose: str) -> None:
         ``data.too-large``: it would become more than a gibibyte, and was packed by compress.
     """
     if not source.is_file():
-        raise DataError("absent", f"{whose}: {source.name} is not there", remedy="fetch it again")
+        raise DataError("absent", f"{whose}: {source.name} does not exist", remedy="fetch it again")
     try:
         with _plain(source) as content, target.open("xb") as out:
             shutil.copyfileobj(content, out, _PIECE)

@@ -19,7 +19,7 @@ def table_lines(parameters: Iterable[Parameter]) -> list[str]:
 
     Examples
     --------
-    >>> print(*table_lines([Parameter("pixel", "quantity", 4.0, "side of a pixel", unit="arcsec")]))
+    >>> print(*table_lines([Parameter("pixel", "quantity", 4.0, "pixel size", unit="arcsec")]))
     pixel = "4 arcsec"                    # side of a pixel
     """
     return [_line(parameter.name, written(parameter), parameter) for parameter in parameters if _is_shown(parameter)]

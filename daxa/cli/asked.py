@@ -169,7 +169,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise _bad_file(path, "is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
-        raise _bad_file(path, f"is not TOML: {str(error)[:200]}") from None
+        raise _bad_file(path, f"is not valid TOML: {str(error)[:200]}") from None
     if not isinstance(tables.get("missions", {}), dict):
         raise _bad_file(path, "names missions that are not tables")
     return tables

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from daxa.cli.options import Bands, Instruments, Kinds, Missions, ObsIds, Steps
 from daxa.cli.show import say, show_json, show_table, size_text
+from daxa.selection.headings import band_cell
 
 __all__ = ["ls"]
 
@@ -57,8 +57,9 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
         ["mission", "ObsID", "instrument", "exposure ID", "band (keV)", "kind", "size", "here", "path"],
         [
             [
-                *(record[name] for name in ("mission", "obs_id", "instrument", "exposure")),
-                _band(record),
+                *(record[name] for name in ("mission", "obs_id", "instrument")),
+                record["exposure"] or "-",
+                band_cell(record["lo_kev"], record["hi_kev"]),
                 record["kind"],
                 size_text(record["size"]),
                 "yes" if record["present"] else "absent",
@@ -72,8 +73,3 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
             f"\n{absent} of {len(records)} files are absent: `daxa pull` gets them if the remote has them, "
             "otherwise `daxa run` makes them again"
         )
-
-
-def _band(record: Mapping[str, object]) -> str:
-    lo, hi = record["lo_kev"], record["hi_kev"]
-    return f"{lo}-{hi}" if lo is not None else ""

@@ -102,7 +102,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         *(["else listed", _source(table)] for table in spec.other_tables),
         *(["files at", _server(mirror)] for mirror in spec.mirrors),
         ["processed", _yes(spec.processed)],
-        ["public", "on a date of its own" if spec.table.proprietary == "date" else "all of it"],
+        ["public", "each observation on its own date" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],
     ]
     rows += [[f"instrument {one.name}", _instrument(spec, one)] for one in spec.instruments]

@@ -10,6 +10,7 @@ import typer
 from daxa.cli.options import Band, Instruments, Missions, ObsIds
 from daxa.cli.show import note, progress, show_json, show_table
 from daxa.errors import CriteriaError
+from daxa.naming import number_of
 
 __all__ = ["mosaic"]
 
@@ -84,7 +85,7 @@ def mosaic(
         show_json({"kind": kind, "path": str(path)} for kind, path in files.items())
     else:
         show_table(["kind", "path"], [[kind, str(path)] for kind, path in files.items()])
-    note(f"{len(made.members)} images, {int(made.mosaic.counts.sum())} counts")
+    note(f"{number_of(len(made.members), 'image')}, {int(made.mosaic.counts.sum())} counts")
     if made.without_events:
         note(
             f"{len(made.without_events)} of them lack an event list with the image's cuts, "

@@ -58,8 +58,8 @@ def verify(
     """Compare everything on disk with the release, byte for byte.
 
     This covers every file that Git tracks, every product and the pipeline, and reports foreign files that could run
-    something. Logs are compared only when a release is checked out, since every run rewrites them. With --remote, the
-    copy on the remote storage is checked instead: by digest if it is a directory or with --deep, otherwise by size.
+    something. Logs are compared only if TAG is given, since every run rewrites them. With --remote, the copy on the
+    remote storage is checked instead: by digest if it is a directory or with --deep, otherwise by size.
 
     Exits with code 7 if anything differs.
     """

@@ -97,7 +97,7 @@ def read_catalogue(
     except DataError as error:
         say(f"the archive's checksums cannot be read: {error.message}")
     except _NO_TABLE as error:
-        say(f"the archive's checksums cannot be read: {there[0]} is no such table ({type(error).__name__})")
+        say(f"the archive's checksums cannot be read: {there[0]} does not exist ({type(error).__name__})")
     return Catalogue()
 
 

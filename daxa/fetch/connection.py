@@ -191,7 +191,7 @@ def _send(connection: Connection, url: str, headers: dict[str, str] | None) -> h
         raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError) as error:
         # What a server writes into its headers must not matter more than that it cannot be used.
-        raise httpx.RemoteProtocolError(f"its answer is no HTTP: {error!r:.200}") from None
+        raise httpx.RemoteProtocolError(f"its answer is not HTTP: {error!r:.200}") from None
 
 
 def receive(response: httpx.Response) -> Iterator[bytes]:

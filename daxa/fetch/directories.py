@@ -55,7 +55,7 @@ def _not_mounted(root: str) -> Exception:
     from daxa.errors import ServiceError
 
     return ServiceError(
-        "unreachable", f"{root} is not there", remedy="mount it, or take it out of DAXA_MIRRORS and config.toml"
+        "unreachable", f"{root} does not exist", remedy="mount it, or take it out of DAXA_MIRRORS and config.toml"
     )
 
 
@@ -189,7 +189,7 @@ class _Reader:
         self._path.append(name.rpartition(" ")[2])
         self._text = []
         if self._path[0] != _ROOT or len(self._path) > _DEEPEST or len(self.keys) > _MOST_ENTRIES:
-            raise ValueError("it is no listing of a bucket")
+            raise ValueError("it is not a listing of a bucket")
 
     def _take(self, text: str) -> None:
         self._text.append(text)

@@ -99,5 +99,5 @@ def no_room(directory: Path, what: str) -> DataError | StorageError:
     return DataError(
         "no-room",
         f"{what}, and {directory} has room for {room}",
-        remedy="free some space and run `daxa run` again; if the size is no real one, report the file to the archive",
+        remedy="free some space and run `daxa run` again; if this size is wrong, report the file to the archive",
     )

@@ -196,7 +196,7 @@ def child_url(directory: str, path: str) -> str:
         A component of the path is no safe name.
     """
     if not all(safe_name(name) for name in path.split("/")):
-        raise DataError("hostile-name", f"{path!r} cannot be a path of an archive file", remedy="do not use the file")
+        raise DataError("hostile-name", f"{path!r} cannot be the path of an archive file", remedy="do not use the file")
     return directory.rstrip("/") + "/" + quote(path, safe="/+,=@~")
 
 
@@ -225,6 +225,6 @@ def not_listed(address: str) -> DataError:
     """The error for an answer that is no whole listing."""
     return DataError(
         "listing",
-        f"{address} was not answered with a whole directory listing",
+        f"{address} did not return a complete directory listing",
         remedy="look at the address in a browser, and run `daxa run` again later",
     )

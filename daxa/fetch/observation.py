@@ -341,7 +341,7 @@ def _place(target: Path, path: str) -> Path:
         if (target / directory).is_symlink():
             raise StorageError(
                 "link",
-                f"{target / directory} is a link, through which nothing is written",
+                f"{target / directory} is a link, which daxa does not follow",
                 remedy="remove the link, or put a directory in its place",
             )
     return place

@@ -93,7 +93,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (ELOOP, EMLINK, ENOTDIR) and path.parent.is_symlink():
             raise StorageError(
                 "link",
-                f"{path.parent} is a link, through which nothing is written",
+                f"{path.parent} is a link, which daxa does not follow",
                 remedy="remove the link, or put a directory in its place",
             ) from error
         raise StorageError(
@@ -106,7 +106,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def disk_full(path: Path) -> StorageError:
     """The error for a disk on which nothing more can be put."""
     return StorageError(
-        "full", f"there is no room left at {path}", remedy="free some space, then run the same command again"
+        "full", f"there is no space left at {path}", remedy="free some space, then run the same command again"
     )
 
 
@@ -136,7 +136,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, owners: frozenset[int]
     try:
         seen = os.fstat(descriptor)
         if not stat.S_ISREG(seen.st_mode) or seen.st_uid not in (owners or {os.geteuid()}):
-            raise PermissionError(1, "it is no regular file of yours", str(path))
+            raise PermissionError(1, "it is not a regular file of yours", str(path))
         yield descriptor
     finally:
         os.close(descriptor)

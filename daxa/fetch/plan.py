@@ -135,7 +135,7 @@ def compile_extra(extra: Sequence[str]) -> list[re.Pattern[str]]:
     except (re.error, TypeError) as error:
         raise ConfigError(
             "extra",
-            f"fetch.extra holds {list(extra)!r}, which is no list of regular expressions: {error}",
+            f"fetch.extra holds {list(extra)!r}, which is not a list of regular expressions: {error}",
             remedy="correct params/<mission>.toml; special characters such as + need a backslash",
         ) from None
 

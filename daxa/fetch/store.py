@@ -85,7 +85,7 @@ class Store:
             The text is no digest.
         """
         if not _DIGEST.fullmatch(sha256):
-            raise DataError("digest", f"{sha256!r} is no SHA-256 digest", remedy="check the ledger it comes from")
+            raise DataError("digest", f"{sha256!r} is not a SHA-256 digest", remedy="check the ledger it comes from")
         return self.root / "sha256" / sha256[:2] / sha256
 
     def add(self, path: Path) -> str:
@@ -132,7 +132,7 @@ class Store:
             if (self.root / name).is_symlink():
                 raise StorageError(
                     "link",
-                    f"{self.root / name} is a link, behind which daxa keeps nothing",
+                    f"{self.root / name} is a link, which daxa does not follow",
                     remedy="remove the link, or let DAXA_STORE be the place that it leads to",
                 )
 

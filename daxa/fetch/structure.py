@@ -107,7 +107,7 @@ class FitsWalk:
         if between and self.hdus and not self._pending.strip(b"\x00 "):
             return
         if self._padded_left and self._data_left <= len(self._pending):
-            self.warnings.append(f"HDU {self.hdus} is not filled up to a whole block")
+            self.warnings.append(f"HDU {self.hdus} is not padded to a complete block")
             return
         if not self.hdus and self._cards is None and not self._pending.startswith(b"SIMPLE  ="):
             raise self._error("not-fits", "does not begin as a FITS file")
@@ -139,7 +139,7 @@ class FitsWalk:
         if not self.hdus:
             raise self._error("not-fits", "does not begin as a FITS file")
         if block.strip(b"\x00 "):
-            raise self._error("damaged", f"holds something that is no HDU after HDU {self.hdus - 1}")
+            raise self._error("damaged", f"holds something other than an HDU after HDU {self.hdus - 1}")
         self._tail = True
         self.warnings.append("blank blocks follow the last HDU")
         return False
@@ -191,11 +191,11 @@ class FitsWalk:
         recorded = self._cards.get("DATASUM", "")
         # An empty text means that nobody computed the sum (FITS Standard 4.0, section 4.4.2.7).
         if _INTEGER.fullmatch(recorded) and int(recorded) != self._data_sum:
-            self.warnings.append(f"DATASUM of HDU {self.hdus} does not fit its data")
+            self.warnings.append(f"DATASUM of HDU {self.hdus} does not match its data")
         if self._cards.get("CHECKSUM", "").strip("0"):
             total = _carry(self._header_sum + self._data_sum)
             if total not in (0, _ALL_ONES):
-                self.warnings.append(f"CHECKSUM of HDU {self.hdus} does not fit its contents")
+                self.warnings.append(f"CHECKSUM of HDU {self.hdus} does not match its contents")
         self._cards = None
         self.hdus += 1
 

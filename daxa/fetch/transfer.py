@@ -154,7 +154,7 @@ def _told(response: httpx.Response, url: str) -> Transfer:
     if response.status_code in (200, 206) and encoding not in ("identity", "") and not _stored_packed(url):
         raise DataError(
             "recoded",
-            f"{url} was sent as {encoding[:20]} although its plain bytes were asked for",
+            f"{url} was sent as {encoding[:20]} although uncompressed data were requested",
             remedy="use another mirror, or ask for help: a proxy may recode what it passes on",
         )
     length = headers.get("content-length", "")[:18]
@@ -162,7 +162,7 @@ def _told(response: httpx.Response, url: str) -> Transfer:
     if response.status_code == 200 and not length.isdigit() and not chunked:
         raise DataError(
             "no-length",
-            f"the server does not say how long {url} is, so that a cut could not be noticed",
+            f"the server does not say how long {url} is, so a truncated download could not be noticed",
             remedy="use another mirror of the archive",
         )
     # Without a length, 0 says that the size is not known.

@@ -198,5 +198,5 @@ def _unpacked(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
 def _error(kind: str, name: str, what: str) -> DataError:
     remedy = "fetch it again with `daxa run`"
     if kind in ("incomplete", "wrong-observation", "oversized"):
-        remedy += "; if the archive's own copy is like this, leave the observation out and tell the archive's help desk"
+        remedy += "; if the archive's own copy is like this, leave the observation out and report it to its help desk"
     return DataError(kind, f"{name} {what}", remedy=remedy)

@@ -140,7 +140,7 @@ def _read(point: EntryPoint) -> MissionSpec | None:
     try:
         spec = point.load()
         if not isinstance(spec, MissionSpec):
-            raise TypeError(f"it is no MissionSpec but {type(spec).__name__}")
+            raise TypeError(f"it is not a MissionSpec but {type(spec).__name__}")
         check_declaration(spec)
         if spec.name != point.name:
             raise ValueError(f"it declares {spec.name!r}, not {point.name!r}")

@@ -157,7 +157,7 @@ def tiles_within(ra: float, dec: float, radius: float) -> tuple[Tile, ...]:
     """
     _check_place(ra, dec)
     if not 0 <= radius <= 180:
-        raise CriteriaError("radius", f"a radius of {radius} degrees is none", remedy="give 0 to 180 degrees")
+        raise CriteriaError("radius", f"a radius of {radius} degrees is not valid", remedy="give 0 to 180 degrees")
     first, last = (_band_number(max(-90.0, min(90.0, dec + side * radius))) for side in (-1, 1))
     numbers = range(max(first - 1, 0), min(last + 2, _BANDS))
     return tuple(tile for number in numbers for tile in _band(number) if tile.separation(ra, dec) <= radius)

@@ -155,7 +155,9 @@ def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bo
         part.replace(target)
     except OSError as error:
         raise StorageError(
-            "unwritable", f"{target} cannot be written: {error.strerror}", remedy="make room, or check its permissions"
+            "unwritable",
+            f"{target} cannot be written: {error.strerror}",
+            remedy="free some space, or check its permissions",
         ) from None
     finally:
         if part is not None:

@@ -145,7 +145,7 @@ def _read_listing(digest: str, path: str, storage: Storage) -> dict[str, str] | 
         raise DataError(
             "listing",
             f"the listing {digest} of {path} in DVC's cache is damaged",
-            remedy="`daxa push` or `daxa pull` mends it from a good copy",
+            remedy="`daxa push` or `daxa pull` repairs it from an intact copy",
         )
     return listed_files(content, path)
 

@@ -286,9 +286,9 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
     if changed and not force:
         raise ArchiveError(
             "changed-data",
-            f"files in {layout.root} are not those of the release, and nowhere else ({len(changed)}): "
+            f"files in {layout.root} differ from the release, and have no other copy ({len(changed)}): "
             f"{', '.join(changed[:5])}",
-            remedy="move them away, or give them up with `daxa pull --force`",
+            remedy="move them away, or overwrite them with `daxa pull --force`",
         )
     # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
     for path in differing:
@@ -381,9 +381,9 @@ def missing_error(report: PullReport) -> DataError:
     if report.missing:
         parts.append(f"it lacks {number_of(len(report.missing), 'path')}, such as {report.missing[0]}")
     if report.wrong:
-        parts.append(f"{number_of(len(report.wrong), 'file')} should be otherwise, such as {report.wrong[0]}")
+        parts.append(f"{number_of(len(report.wrong), 'wrong file')}, such as {report.wrong[0]}")
     return DataError(
         "remote-incomplete",
-        f"{report.remote} does not give all that was asked for: {'; '.join(parts)}",
+        f"{report.remote} does not provide everything that was requested: {'; '.join(parts)}",
         remedy="ask whoever made the archive to run `daxa push`; `daxa run` recreates what no copy is left of",
     )

@@ -141,7 +141,7 @@ def _refuse_proprietary(layout: Layout, tags: Collection[str], remote: Remote) -
                 "proprietary",
                 f"{tag} holds {len(held)} observations that are not known to be public, such as {held[0]}, "
                 f"and others may read {remote.url}",
-                remedy="share it through a private place (a directory or ssh), or wait until the data are public",
+                remedy="share it through private storage (a directory or ssh), or wait until the data are public",
             )
 
 
@@ -163,7 +163,7 @@ def _require_copies(
             objects_of = f"{number_of(len(here), 'object')} of {tag}"
             raise ReleaseError(
                 "data-lost",
-                f"neither DVC's cache here nor {remote.url} has {objects_of} whole: {named}",
+                f"neither DVC's cache here nor {remote.url} has an intact copy of {objects_of}: {named}",
                 remedy=how_to_restore(tag),
             )
 
@@ -194,7 +194,7 @@ def _damaged(remote: Remote, wrong: Mapping[str, str]) -> StorageError:
     named = ", ".join(f"files/md5/{digest[:2]}/{digest[2:]} ({path})" for digest, path in list(wrong.items())[:_NAMED])
     return StorageError(
         "remote-damaged",
-        f"{remote.url} has {number_of(len(wrong), 'object')} that should be otherwise: {named}",
+        f"{remote.url} has {number_of(len(wrong), 'wrong object')}: {named}",
         remedy="remove these objects from the remote and run `daxa push` again",
     )
 
@@ -212,6 +212,6 @@ def _repair(
         raise StorageError(
             "push-incomplete",
             f"{len(lost)} of {len(needed)} objects did not arrive at {remote.url}, such as {lost[0]}",
-            remedy="run `daxa push` again; if it stays so, look at the remote's space and permissions",
+            remedy="run `daxa push` again; if that does not help, check the remote's space and permissions",
         )
     return present

@@ -94,7 +94,7 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
             yield Refusal(
                 "proprietary",
                 f"not known to be public, while others may read {facts.remote.url}: {some(held)}",
-                "wait until they are public, or share through a private place (a directory or ssh)",
+                "wait until they are public, or share through private storage (a directory or ssh)",
             )
     if facts.last and not facts.changed:
         yield Refusal(
@@ -113,18 +113,19 @@ def _refuse_files(facts: Facts) -> Iterator[Refusal]:
             f"commit or remove these files, or take them along: `daxa release {options}`",
         )
     if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
-        yield Refusal("include", f"nothing has changed in {some(idle)}", "leave out this --include")
+        yield Refusal("include", f"nothing has changed in {some(idle)}", "omit this --include")
     if facts.overlooked:
         yield Refusal(
             "overlooked",
-            f"Git was told not to see changes of {some(facts.overlooked)}",
-            "let it see them: `git update-index --no-assume-unchanged --no-skip-worktree -- "
+            f"Git is set to ignore changes of {some(facts.overlooked)}",
+            "stop that: `git update-index --no-assume-unchanged --no-skip-worktree -- "
             f"{shlex.join(facts.overlooked[:_NAMED])}`",
         )
     if facts.foreign:
         yield Refusal(
             "foreign",
-            f"what daxa did not write could act: {some([f'{item.path} {item.what}' for item in facts.foreign])}",
+            "files that daxa did not write could run something: "
+            + some([f"{item.path} {item.what}" for item in facts.foreign]),
             "; ".join(dict.fromkeys(item.remedy for item in facts.foreign[:_NAMED])),
         )
 
@@ -142,7 +143,7 @@ def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
         ledger = next((path for path in facts.unlocked if path.startswith("ledger/")), "")
         yield Refusal(
             "not-locked",
-            f"dvc.lock names other files than are here: {some(facts.unlocked)}",
+            f"dvc.lock lists other files than those that are here: {some(facts.unlocked)}",
             "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {ledger}`" if ledger else ""),
         )
     if facts.logs.unreachable:
@@ -173,7 +174,7 @@ def damage(problems: Collection[Problem]) -> Iterator[Refusal]:
         named = [f"{problem.path} ({problem.what})" for problem in problems]
         yield Refusal(
             "data",
-            f"files are not those that the ledgers name: {some(named)}",
+            f"files differ from those in the ledgers: {some(named)}",
             "run `daxa run`, which makes them again",
         )
 

@@ -141,13 +141,13 @@ def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[Refusal]:
     if lacking := [path for path in required if path not in held]:
         yield Refusal(
             "incomplete",
-            f"the commit of the release does not hold {some(lacking)}: a rule of Git keeps them out",
+            f"the commit of the release does not hold {some(lacking)}: an ignore rule of Git excludes them",
             f"`git add --force {lacking[0]}` and commit; `git check-ignore -v --no-index {lacking[0]}` names the rule",
         )
     if altered := [path for path in required if path in held and path in wrong]:
         yield Refusal(
             "altered",
-            f"a setting of Git has altered {some(altered)} on the way into the commit of the release",
+            f"a Git setting has altered {some(altered)} in the commit of the release",
             "put `* -text` first in .gitattributes, and see `git config core.autocrlf`",
         )
 
@@ -164,8 +164,8 @@ def _lost(
     if not lost:
         return []
     named = [f"{path} ({digest})" for digest, path in sorted(lost.items())]
-    message = f"DVC's cache does not hold {some(named)} as it should be, and no good copy is here"
-    return [Refusal("cache-damaged", message, "run `daxa pull`, which mends it from the remote")]
+    message = f"DVC's cache has no intact copy of {some(named)}, and there is no other copy here"
+    return [Refusal("cache-damaged", message, "run `daxa pull`, which repairs it from the remote")]
 
 
 def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Collection[str]) -> Facts:

@@ -124,7 +124,7 @@ def find_storage(root: Path, name: str = "") -> Storage:
         raise ProgramError(
             "dvc",
             f"DVC cannot read its configuration in {root}: {ended.output.strip()[-300:]}",
-            remedy="correct .dvc/config; `dvc doctor` shows its set-up",
+            remedy="correct .dvc/config; `dvc doctor` shows its configuration",
         )
     settings = dict(line.split("=", 1) for line in ended.stdout.splitlines() if "=" in line)
     known = [key.split(".")[1] for key in settings if key.startswith("remote.") and key.endswith(".url")]
@@ -189,7 +189,7 @@ def list_objects(root: Path, remote: Remote) -> dict[str, tuple[float, float] | 
     if ended.code:
         raise ServiceError(
             "listing",
-            f"the remote {remote.url} cannot be listed, so that nothing proves what it holds",
+            f"the remote {remote.url} cannot be listed, so its content cannot be verified",
             remedy=f"check address, credentials and network: `dvc list-url remote://{remote.name}` says what is wrong",
         )
     found = (_LISTED.fullmatch(line.strip()) for line in ended.stdout.splitlines())

@@ -66,7 +66,9 @@ def alone(layout: Layout) -> Iterator[None]:
             yield
     except Timeout:
         raise ArchiveError(
-            "busy", f"another push or pull works in {layout.root}", remedy="wait until it has ended, then try again"
+            "busy",
+            f"another push or pull is running in {layout.root}",
+            remedy="wait until it has ended, then try again",
         ) from None
 
 
@@ -87,7 +89,7 @@ def require_writable(layout: Layout) -> None:
         raise StorageError(
             "unwritable",
             f"{layout.root} cannot be written: {error.strerror}",
-            remedy="make room or check its permissions, or work in a clone of your own",
+            remedy="free some space or check its permissions, or work in a clone of your own",
         ) from None
 
 

@@ -218,14 +218,14 @@ def _load_moc(value: object, *, files: bool) -> MOC:
         if isinstance(value, str) and _MOC_TEXT.fullmatch(value):
             return _parse_moc(value)
         if not files or not isinstance(value, str | Path):
-            raise TypeError("it is no ASCII MOC")
+            raise TypeError("it is not an ASCII MOC")
         return _read_moc_file(Path(value))
     except (*PARSE_ERRORS, RecursionError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise CriteriaError(
             "moc",
             f"{shown(value, 100)!r} cannot be read as a MOC: {shown(why, 200)}",
-            remedy="give a whole MOC as FITS, JSON or ASCII text, such as 5/1-4 6/33",
+            remedy="give a complete MOC as FITS, JSON or ASCII text, such as 5/1-4 6/33",
         ) from None
 
 
@@ -264,7 +264,7 @@ def _parse_moc(text: str) -> MOC:
     for part in parts:
         found = _MOC_PART.fullmatch(part)
         if found is None:
-            raise ValueError(f"{part[:30]!r} is no part of an ASCII MOC")
+            raise ValueError(f"{part[:30]!r} is not part of an ASCII MOC")
         if found[1]:
             order = int(found[1])
             if order > _DEEPEST_ORDER:
@@ -290,7 +290,7 @@ def _text(value: object, *, files: bool) -> str:
     elif files and isinstance(value, str | Path) and str(value).isprintable():
         text = _read_file(Path(value))
     else:
-        raise _bad_region(f"{shown(value, 100)!r} is no region")
+        raise _bad_region(f"{shown(value, 100)!r} is not a region")
     if len(text) > _LARGEST_FILE:
         raise _bad_region(f"the DS9 region is larger than {_LARGEST_FILE} characters")
     return text
@@ -301,7 +301,7 @@ def _read_file(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(_LARGEST_FILE + 1)
     except UnicodeDecodeError:
-        raise _bad_region(f"{shown(path.name, 60)} is no text in UTF-8") from None
+        raise _bad_region(f"{shown(path.name, 60)} is not text in UTF-8") from None
     except OSError as error:
         raise _bad_region(f"{shown(path.name, 60)} cannot be read: {error.strerror or error}") from None
 

@@ -185,8 +185,8 @@ def join_failures(failures: Mapping[str, CriteriaError | ServiceError]) -> Crite
     --------
     >>> nothing = CriteriaError("empty", "no observation of Swift meets the criteria", remedy="loosen the condition")
     >>> failed = [ServiceError("unreachable", "it is down", remedy="try later") for _ in range(2)]
-    >>> join_failures({"swift": nothing, "xmm": failed[0], "nustar": failed[1]}).message
-    '2 missions could not be searched: xmm: it is down; nustar: it is down'
+    >>> join_failures({"swift": nothing, "xmm": failed[0], "nustar": failed[1]}).message.splitlines()
+    ['2 missions could not be searched:', '  xmm: it is down', '  nustar: it is down']
     """
     told = {name: error for name, error in failures.items() if isinstance(error, ServiceError)} or failures
     first = next(iter(told.values()))
@@ -194,9 +194,9 @@ def join_failures(failures: Mapping[str, CriteriaError | ServiceError]) -> Crite
         return first
     remedies = list(dict.fromkeys(error.remedy for error in told.values()))
     if isinstance(first, ServiceError):
-        story = "; ".join(f"{name}: {error.message}" for name, error in told.items())
+        story = "".join(f"\n  {name}: {error.message}" for name, error in told.items())
         counted = "1 mission" if len(told) == 1 else f"{len(told)} missions"
-        return ServiceError(first.name, f"{counted} could not be searched: {story}", remedy=remedies[0])
+        return ServiceError(first.name, f"{counted} could not be searched:{story}", remedy=remedies[0])
     story = "; ".join(error.message for error in told.values())
     remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that leave none"
     return CriteriaError(first.name, f"nothing was found in {len(told)} missions: {story}", remedy=remedy)

@@ -81,7 +81,7 @@ def open_session(settings: Settings) -> requests.Session:
     if settings.offline:
         raise ServiceError(
             "offline",
-            "the settings say that no service may be asked",
+            "the settings do not allow querying services (DAXA_OFFLINE)",
             remedy="unset DAXA_OFFLINE",
         )
     named = (settings.heasarc_tap, settings.xsa_tap, settings.sesame, settings.simbad_tap, settings.ned)
@@ -209,14 +209,14 @@ def exchange_into(
     raise ServiceError(
         "unreachable",
         f"{address} cannot be reached: {trouble}",
-        remedy="check the network and try later; docs/settings.md says how other addresses are named",
+        remedy="check the network and try again later; docs/settings.md explains how to set other addresses",
     )
 
 
 def _too_slow(address: str, watch: _Watch) -> ServiceError:
     return ServiceError(
         "too-slow",
-        f"{address} did not end its answer in {time.monotonic() - watch.allowance.began:.3g} s "
+        f"{address} did not finish its answer within {time.monotonic() - watch.allowance.began:.3g} s "
         f"({watch.allowance.received} bytes came)",
         remedy="try again later; DAXA_ANSWER_TIMEOUT gives answers more time (seconds)",
     )

@@ -131,7 +131,7 @@ def _told(sky: Sky, name: str) -> pd.Series:
     if len(cells) and not (cells != "").any():
         raise CriteriaError(
             "no-column",
-            f"the table of {sky.spec.title} at hand tells the {name} of no observation",
+            f"the cached table of {sky.spec.title} gives the {name} of no observation",
             remedy=f"leave out the {name}, or fetch the table from another service",
         )
     return cells

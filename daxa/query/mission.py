@@ -65,7 +65,9 @@ def _check_snapshot(spec: MissionSpec, snapshot: Snapshot, *, demand: bool) -> N
         )
     if demand:
         raise CriteriaError(
-            "snapshot", "a given snapshot is used as it is", remedy="leave out one of snapshot, refresh and max_age"
+            "snapshot",
+            "a snapshot that is given is used as it is",
+            remedy="leave out one of snapshot, refresh and max_age",
         )
 
 

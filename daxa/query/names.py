@@ -103,7 +103,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
         if missing := [name for name, place in found.items() if place is None]:
             raise ServiceError(
                 "offline",
-                f"the position of {_listed(missing)} is not kept on this machine, and no service may be asked",
+                f"the position of {_listed(missing)} is not cached on this machine, and no service may be queried",
                 remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
@@ -116,7 +116,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             raise CriteriaError(
                 "target",
                 f"neither Simbad nor NED nor VizieR knows {_listed(unknown)}",
-                remedy="check the spelling, or give the position instead: --position RA,DEC in degrees",
+                remedy="check the spelling, or give the position instead: --position RA,DEC, in degrees",
             )
     return {name: place for name in wanted if (place := found[name]) is not None}
 

@@ -75,7 +75,7 @@ def _unread(path: Path, what: str) -> CriteriaError:
     return CriteriaError(
         "sample",
         f"{shown(path.name, 60)} {what}",
-        remedy="give a whole file: CSV in UTF-8 with a header line, ECSV, FITS, VOTable or Parquet",
+        remedy="give a complete file: CSV in UTF-8 with a header line, ECSV, FITS, VOTable or Parquet",
     )
 
 

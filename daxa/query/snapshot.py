@@ -120,7 +120,7 @@ def import_snapshot(path: Path, settings: Settings) -> Snapshot:
     Raises
     ------
     DataError
-        It is no usable snapshot, or was made with another declaration of the mission.
+        It is not a usable snapshot, or was made with another declaration of the mission.
     StorageError
         The cache cannot be written.
     """
@@ -132,7 +132,7 @@ def import_snapshot(path: Path, settings: Settings) -> Snapshot:
             return snapshot
     raise DataError(
         "snapshot-other",
-        f"{path} was made with another declaration of {snapshot.mission}, or there is no cache",
+        f"{path} was made with a different declaration of {snapshot.mission}, or there is no cache",
         remedy="use it with read_snapshot, or make it again with this version of daxa",
     )
 
@@ -191,7 +191,7 @@ def _kept(place: _Place, *, set_aside: bool = False) -> tuple[Snapshot | None, s
     else:
         if found.mission == place.spec.name and found.declaration == declaration_of(place.spec, place.table):
             return found, ""
-        trouble = f"{place.path} holds another table than its name says"
+        trouble = f"{place.path} does not hold the table that its name says"
     if set_aside:
         with suppress(OSError):
             place.path.replace(place.path.with_suffix(".damaged"))
@@ -261,7 +261,7 @@ def _at_hand(places: tuple[_Place, ...], max_age: timedelta) -> Snapshot:
     raise ServiceError(
         "offline",
         f"there is no observation table of {spec.title} to use without a network: {why}",
-        remedy="fetch it once with a network (unset DAXA_OFFLINE), or bring one with import_snapshot",
+        remedy="fetch it once with a network (unset DAXA_OFFLINE), or import one with `daxa search --snapshot FILE`",
     )
 
 
@@ -272,7 +272,7 @@ def _with_notes(snapshot: Snapshot, failures: list[ServiceError]) -> Snapshot:
         notes.append("the tiles are computed: their times are those of the whole survey")
     if failures:
         other = (
-            "no service adds to them" if computed else f"{snapshot.origin.service} answers in place of another service"
+            "no service adds to them" if computed else f"{snapshot.origin.service} was used instead of another service"
         )
         notes.append(f"{other}: {failures[0].message}")
     if snapshot.origin.assumed:
@@ -287,7 +287,9 @@ def _all_failed(failures: list[ServiceError]) -> ServiceError:
     if not others:
         return first
     further = "; ".join(error.message for error in others)
-    return ServiceError(first.name, f"{first.message}; nor does another service help: {further}", remedy=first.remedy)
+    return ServiceError(
+        first.name, f"{first.message}; and another service did not help: {further}", remedy=first.remedy
+    )
 
 
 @contextmanager

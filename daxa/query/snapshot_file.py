@@ -314,7 +314,7 @@ def _read_origin(plain: Mapping[str, object]) -> Origin:
         raise ValueError("a reason cannot be shown")
     time = _text(plain, "time")
     if not _TIME.fullmatch(time) or not datetime.fromisoformat(time):
-        raise ValueError(f"{time!r} is no time of a query")
+        raise ValueError(f"{time!r} is not the time of a query")
     names = ("service", "table", "query", "time", "digest")
     texts = {name: _text(plain, name) for name in names}
     return Origin(**texts, rows=plain["rows"], left_out=left_out, assumed=tuple(assumed))
@@ -323,13 +323,13 @@ def _read_origin(plain: Mapping[str, object]) -> Origin:
 def _text(plain: Mapping[str, object], name: str) -> str:
     value = plain[name]
     if not isinstance(value, str) or not value.isprintable() or len(value) > 10_000:
-        raise ValueError(f"{name} is no text")
+        raise ValueError(f"{name} is not text")
     return value
 
 
 def _damaged(path: Path, why: str) -> DataError:
     return DataError(
         "snapshot-damaged",
-        f"{path} is no usable snapshot: {why}",
+        f"{path} is not a usable snapshot: {why}",
         remedy="remove the file, and fetch the table again with a network",
     )

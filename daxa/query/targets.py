@@ -80,6 +80,6 @@ def _places(value: object) -> list[tuple[float, float]]:
 def _bad(value: object) -> CriteriaError:
     return CriteriaError(
         "sample",
-        f"{shown(value, 100)!r} is neither a place nor the name of an object nor a table of objects",
+        f"{shown(value, 100)!r} is neither a position, nor the name of an object, nor a table of objects",
         remedy="give a file or table with columns ra and dec, a SkyCoord, (ra, dec) in degrees, or a name",
     )

@@ -27,7 +27,7 @@ def open_fits(content: bytes) -> HDUList:
     from astropy.io import fits
 
     if not content.startswith(b"SIMPLE  ="):
-        raise ValueError("it is no FITS file")
+        raise ValueError("it is not a FITS file")
     try:
         hdus = fits.open(io.BytesIO(content))
         for hdu in hdus:

@@ -63,5 +63,7 @@ def circle_of(header: fits.Header) -> tuple[float, float, float]:
     half = np.sin((a - b) / 2) ** 2 + np.cos(a) * math.cos(b) * np.sin(np.deg2rad(ra[1:] - ra[0]) / 2) ** 2
     radius = float(np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))).max())
     if not math.isfinite(radius):
-        raise DataError("image-coordinates", "the corners of an image lie on no sky", remedy="make the image again")
+        raise DataError(
+            "image-coordinates", "the corners of an image do not lie on the sky", remedy="make the image again"
+        )
     return float(ra[0]), float(dec[0]), radius * 1.001

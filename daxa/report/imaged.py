@@ -86,7 +86,7 @@ def find_imaged(layout: Layout, config: ArchiveConfig, asked: Asked) -> list[Ima
     if not found:
         raise ArchiveError(
             "no-images",
-            "there is no image with an exposure map of what is asked for",
+            "there is no image with an exposure map for this request",
             remedy="`daxa run` makes them; `daxa status` says what failed",
         )
     _check_instruments(asked.instruments, instruments, {one.instrument for one in found})
@@ -163,7 +163,7 @@ def _check_bands(asked: Iterable[tuple[float, float]], known: Collection[tuple[f
         raise CriteriaError(
             "band",
             f"no image is in the band {band_text(unknown[0])}",
-            remedy=f"there are {', '.join(map(band_text, sorted(known)))}; params/<mission>.toml says which are made",
+            remedy=f"there are {', '.join(map(band_text, sorted(known)))}; params/<mission>.toml sets which are made",
         )
 
 

@@ -138,7 +138,7 @@ def find_member(one: Imaged, weight: float = 1.0) -> Member:
     if card_text(told, "EXPMETH") == "FIELD":
         raise NotPossible(
             "mosaic-unmeasured",
-            f"nothing tells which part of the sky {one.name} shows: no chip could be placed",
+            f"the part of the sky that {one.name} shows is not known: no chip could be placed",
             remedy="leave it out of the mosaic",
         )
     spec = find_mission(one.mission)
@@ -202,7 +202,7 @@ def _one_band(found: Sequence[Imaged]) -> tuple[float, float]:
         )
         raise CriteriaError(
             "band",
-            f"a mosaic is of one band, and there are images of several: {told}",
+            f"a mosaic needs a single band, and there are images in several: {told}",
             remedy="choose one with --band, and with --mission where missions share none",
         )
     return next(iter(of_bands))
@@ -210,7 +210,9 @@ def _one_band(found: Sequence[Imaged]) -> tuple[float, float]:
 
 def _check_numbers(found: Sequence[Imaged], pixel_arcsec: float, weights: Mapping[str, float]) -> None:
     if not 0 <= pixel_arcsec < math.inf:
-        raise CriteriaError("pixel", f"a pixel of {pixel_arcsec:g} arcsec is none", remedy="give its side in arcsec")
+        raise CriteriaError(
+            "pixel", f"a pixel of {pixel_arcsec:g} arcsec is not valid", remedy="give its side in arcsec"
+        )
     known = sorted({one.instrument for one in found})
     for name, weight in weights.items():
         if name not in known:

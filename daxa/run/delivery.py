@@ -192,7 +192,7 @@ def refuse_strays(products: Path, rows: Mapping[str, LedgerRow | None]) -> None:
         more = " and others" if len(first) > _NAMED else ""
         raise ArchiveError(
             "stray-files",
-            f"{', '.join(map(str, first[:_NAMED]))}{more}: daxa did not make this, and would have to remove it",
+            f"{', '.join(map(str, first[:_NAMED]))}{more}: daxa did not write this, and would have to remove it",
             remedy=f"move it out of data/, for instance `mv {first[0]} ~`, then try again; nothing was changed",
         )
 
@@ -249,8 +249,8 @@ def _check_levels(directory: Path) -> None:
         if not stat.S_ISDIR(mode):
             raise UntrustedArchive(
                 "not-plain",
-                f"{place} is no directory of its own",
-                remedy=f"remove the link (`rm {place}`; what it leads to stays), then try again",
+                f"{place} is not a plain directory",
+                remedy=f"remove the link (`rm {place}`; its target stays), then try again",
             )
 
 

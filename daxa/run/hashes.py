@@ -111,7 +111,7 @@ def find_files(directory: Path) -> dict[str, os.stat_result]:
     Raises
     ------
     DataError
-        Something is no regular file, or has a name that no product may have.
+        Something is not a regular file, or has a name that no product may have.
     """
     if directory.is_symlink():
         raise DataError("product-kind", f"{directory} is a link", remedy="put a directory in its place")
@@ -128,7 +128,7 @@ def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, found
             else:
                 raise DataError(
-                    "product-kind", f"{entry.path} is no regular file", remedy="write the product as a plain file"
+                    "product-kind", f"{entry.path} is not a regular file", remedy="write the product as a plain file"
                 )
 
 

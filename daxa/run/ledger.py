@@ -180,7 +180,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _no_ledger(path: Path, why: str) -> DataError:
-    return DataError("ledger", f"{path} is no ledger: {why}", remedy=f"restore it: git checkout -- {path}")
+    return DataError("ledger", f"{path} is not a valid ledger: {why}", remedy=f"restore it: git checkout -- {path}")
 
 
 def _check_columns(path: Path, found: LedgerColumns) -> None:
@@ -321,7 +321,9 @@ def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
-            "ledger", f"{path} has not the columns of a ledger: {error}", remedy=f"restore it: git checkout -- {path}"
+            "ledger",
+            f"{path} does not have the columns of a ledger: {error}",
+            remedy=f"restore it: git checkout -- {path}",
         ) from None
 
 

@@ -360,7 +360,7 @@ def _start(
         )
     except FileNotFoundError:
         raise ProgramError(
-            "absent", f"the program {argv[0]} is not there", remedy=f"install {argv[0]} and try again"
+            "absent", f"the program {argv[0]} was not found", remedy=f"install {argv[0]} and try again"
         ) from None
     except OSError as error:
         raise _not_started(argv[0], error) from None

@@ -254,8 +254,8 @@ def _locked(stage: Stage) -> Iterator[None]:
     except Timeout:
         raise ArchiveError(
             "busy",
-            f"the step {stage.step} of {stage.mission} already runs in this archive",
-            remedy="wait until it has ended, or end it",
+            f"the step {stage.step} of {stage.mission} is already running in this archive",
+            remedy="wait until it has ended, or stop it",
         ) from None
     try:
         yield

@@ -194,7 +194,6 @@ def _attempt(work: Work, assignment: Assignment, log: TextIO) -> Report:
         return Report(task, "done", products=tuple(collect_products(task, assignment.directory)))
     except DaxaError as error:
         log.write(f"{error.message}\n  what to do: {error.remedy}\n  code: {error.code}\n")
-        traceback.print_exc(file=log)
         if error.environmental:
             return Report(task, "environment", error.code, error=error)
         return Report(task, "failed", error.code)
@@ -235,7 +234,7 @@ def storage_error(error: OSError, place: Path) -> StorageError | None:
     where = error.filename or place
     if error.errno in _NO_SPACE:
         return StorageError("full", f"no space left for {where}", remedy="free some space, then run it again")
-    return StorageError("broken", f"{where}: {error.strerror}", remedy="see to the file system, then run it again")
+    return StorageError("broken", f"{where}: {error.strerror}", remedy="check the file system, then run it again")
 
 
 def _no_log(path: Path, error: OSError) -> StorageError:

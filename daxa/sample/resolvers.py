@@ -73,7 +73,7 @@ def _answer(places: Places, parameters: Mapping[str, str], files: Mapping[str, b
         for upload in filter(None, parameters.get("UPLOAD", "").split(";")):
             name, _, source = upload.partition(",param:")
             if not name.isidentifier() or source not in files:
-                raise QueryRefused(f"the upload {upload!r} is not there")
+                raise QueryRefused(f"the upload {upload!r} does not exist")
             _take(database, name, files[source])
         database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
         # SQLite has no "schema.table.*".

@@ -35,7 +35,7 @@ _PAIRS = (
     Column("target_ra", "float", "deg", "pos.eq.ra;src", "Right ascension of the target", "icrs"),
     Column("target_dec", "float", "deg", "pos.eq.dec;src", "Declination of the target", "icrs"),
     Column("off_axis", "float", "arcmin", "pos.angDistance", "Target to pointing"),
-    Column("approximate", "text", "", "meta.code", "Whether a circle stands for the true field of view"),
+    Column("approximate", "text", "", "meta.code", "Whether a circle was used instead of the true field of view"),
     Column("owner", "text", "", "meta.code", "Whether the field of view, or the cell of the survey, holds the target"),
 )
 _KNOWN = {column.name: column for column in (_MISSION, *COLUMNS, *_PAIRS)}

@@ -180,7 +180,7 @@ def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
             raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} cannot be")
     repeated = table["obs_id"][table["obs_id"].duplicated()]
     if len(repeated):
-        raise _damaged(f"{name}: ObsID {repeated.iloc[0]!r} stands there twice")
+        raise _damaged(f"{name}: ObsID {repeated.iloc[0]!r} occurs twice")
 
 
 def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec):

@@ -145,7 +145,7 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
             raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} cannot be")
     chosen = {obs_id: tuple(instruments.split(",")) for obs_id, instruments in pairs}
     if len(chosen) != len(pairs):
-        raise _damaged(path, "an ObsID stands there twice")
+        raise _damaged(path, "an ObsID occurs twice")
     return chosen
 
 
@@ -194,7 +194,7 @@ def _read(path: Path) -> tuple[pa.Table, SelectionMetadata]:
     except KeyError as error:
         raise _damaged(path, f"it lacks the metadata {error}") from None
     except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
-        raise _damaged(path, f"it is no Parquet file that daxa wrote: {str(error)[:200]}") from None
+        raise _damaged(path, f"it is not a Parquet file written by daxa: {str(error)[:200]}") from None
     return arrow, metadata
 
 
@@ -229,6 +229,6 @@ def _to_arrow(rows: pd.DataFrame, metadata: SelectionMetadata) -> pa.Table:
 def _damaged(path: Path, why: str) -> DataError:
     return DataError(
         "selection-damaged",
-        f"{path} is no usable selection: {why}",
+        f"{path} is not a usable selection: {why}",
         remedy="restore the file with `git checkout`",
     )

@@ -201,7 +201,7 @@ def check_software(recipe: Recipe) -> None:
     if not step.fetches and (unit := find_backend(provided.backend).tasks(mission, step.name)) != "observation":
         raise ConfigError(
             "backend-unit",
-            f"the backend {provided.backend} wants a task for each {unit} in {step.name} of {mission}, and daxa "
+            f"the backend {provided.backend} needs one task for each {unit} in {step.name} of {mission}, and daxa "
             "makes one for each observation",
             remedy="update daxa, or use a version of the backend that treats observations whole",
         )

@@ -188,7 +188,7 @@ def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Se
     if bugs:
         raise ArchiveError(
             "bug",
-            f"{len(bugs)} of {len(tried)} observations of {mission} met a bug in daxa at {step}: {first.reason}, "
+            f"{len(bugs)} of {len(tried)} observations of {mission} hit a bug in daxa at {step}: {first.reason}, "
             f"such as {first.obs_id}",
             remedy=f"{read} and report what it says; what is done is kept, and `daxa run` tries the others again",
         )
@@ -196,7 +196,7 @@ def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Se
         raise ArchiveError(
             "all-failed",
             f"{_all(len(failed))} of {mission} failed at {step}: {first.reason}, such as {first.obs_id}",
-            remedy=f"{read}, mend the cause and run `daxa run`, or leave them out with `daxa select`",
+            remedy=f"{read}, correct the cause and run `daxa run`, or exclude them with `daxa select`",
         )
     if len(failed) > config.policy.max_failed_stage * len(tried):
         raise ArchiveError(

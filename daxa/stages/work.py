@@ -121,7 +121,7 @@ def _is_fit(directory: Path, file: ProductFile) -> bool:
 def _damaged(task: Task, directory: Path, file: ProductFile) -> DataError:
     return DataError(
         "input-damaged",
-        f"{task.mission} {task.obs_id}: {directory / file.path} is not the file that the ledger names",
+        f"{task.mission} {task.obs_id}: {directory / file.path} is not the file that is in the ledger",
         remedy="run `dvc repro` for the step before, which makes it again",
     )
 

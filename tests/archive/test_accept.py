@@ -45,7 +45,7 @@ def note_of(layout, **other) -> bytes:
 
 def test_what_was_decided_is_finished_by_whoever_acts(layout):
     accepted(layout, note_of(layout))
-    with pytest.raises(ArchiveError, match="has not ended") as caught:
+    with pytest.raises(ArchiveError, match="was not finished") as caught:
         api.open(layout.root)
     assert "daxa run" in caught.value.remedy
     before = git.commit_of(layout.root)

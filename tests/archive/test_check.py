@@ -111,7 +111,7 @@ def test_the_params_file_of_every_mission_holds_the_defaults_of_its_schema(missi
         ("[clean.obs.\"0404910601\"]\nsince = 2006-05-27", "since", "bare date", '"2006-05-27"'),
         ("[clean.obs.\"0404910601\"]\nflare_sigma = nan", "flare_sigma", "is nan", "finite"),
         ("[clean.obs.\"0404910601\"]\nflare_sigma = inf", "flare_sigma", "is inf", "finite"),
-        ("[events.obs.\"0404910601\"]\nbackend = \"native\"", "backend", "of its own", "remove"),
+        ("[events.obs.\"0404910601\"]\nbackend = \"native\"", "backend", "a single observation", "remove"),
         ("[events.obs.\"0404910601\"]\nmin_ontime = \"-5 s\"", "min_ontime", "-5 s", "of at least 0"),
         ("[fetch.obs.\"0404910601\"]\nextra = [\"PPS/(\"]", "extra", "PPS/(", "not a regular expression"),
         ("[images.obs.\"0404910601\"]\nbands = [\"2-0.5 keV\"]", "bands", "2.0-0.5 keV", "lower energy first"),
@@ -124,8 +124,8 @@ def test_the_params_file_of_every_mission_holds_the_defaults_of_its_schema(missi
         ("[imges]\nbands = []", "imges", "did you mean images", "fetch, events"),
         ("x = " + 5000 * "[" + 5000 * "]", "", "nested too deeply", "fewer levels"),
         ("[a" + 500 * ".a" + "]", "", "nested too deeply", "fewer levels"),
-        ("x = " + 5000 * "9", "", "not TOML", "line"),
-        ("this is no TOML", "", "not TOML", "line"),
+        ("x = " + 5000 * "9", "", "not valid TOML", "line"),
+        ("this is no TOML", "", "not valid TOML", "line"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )  # fmt: skip
@@ -192,7 +192,7 @@ def test_only_regular_files_of_a_sensible_size_are_read(archive, monkeypatch):
     os.mkfifo(archive.params("xmm"))
     (archive.root / "params" / ".#rosat.toml").symlink_to("nobody@nowhere.1")
     (problem,) = find_problems(archive)
-    assert "where a file must be" in problem.message
+    assert "but must be a file" in problem.message
     assert problem.remedy
     monkeypatch.setattr("daxa.archive.config.TOML_LIMIT", 100)
     with pytest.raises(ConfigError, match=r"daxa\.toml: it is larger than"):
@@ -255,7 +255,7 @@ def test_the_verb_says_what_it_looked_at_or_all_that_is_wrong(archive, monkeypat
     monkeypatch.chdir(archive.root)
     assert main(["check"]) == 0
     assert (
-        capsys.readouterr().out == "daxa.toml, params/rosat.toml, params/xmm.toml, software.toml\n4 files are right\n"
+        capsys.readouterr().out == "daxa.toml, params/rosat.toml, params/xmm.toml, software.toml\n4 files are valid\n"
     )
     assert main(["check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
@@ -298,7 +298,7 @@ def test_nothing_begins_with_a_mistake(archive, monkeypatch):
         ('[xmm.clean]\nbackend = "native"', "[xmm.clean]", "[xmm.clean] backend", "required"),
         ("[xmm.clean]", "[xmm.clean]\nextra = 1", "[xmm.clean] extra", "no key"),
         ("[xmm.clean]", "[xmm.clean]\nversion = 2026-01-01", "[xmm.clean] version", "date"),
-        ("[xmm.clean]", "clean", "", "not TOML"),
+        ("[xmm.clean]", "clean", "", "not valid TOML"),
     ],
 )
 def test_a_mistake_in_the_locked_software_is_told_before_anything_runs(archive, old, new, place, told):

@@ -92,7 +92,7 @@ def test_tags_are_annotated_and_never_move(tmp_path, identity):
         git.commit_of(tmp_path, "v9.9.9")
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("rxte", "daxa.Mission('rxte').observations"), ("exosat", "xmm")])
+@pytest.mark.parametrize(("name", "remedy"), [("rxte", "daxa search --mission rxte"), ("exosat", "xmm")])
 def test_a_mission_that_nothing_processes_is_refused_before_anything_is_asked(
     tmp_path, unreachable, name, remedy, identity
 ):

@@ -75,7 +75,7 @@ def test_the_list_and_its_image_hold_what_was_asked_for(root, tmp_path, name):
     assert 0 < len(wanted) < len(before.rows)
     assert events.rows.tobytes() == wanted.tobytes()
     assert events.header["SCREENED"] == "own"
-    assert "screened by" in log
+    assert "screened with" in log
     (path,) = target.glob("*-finalevents.fits")
     assert ("en0.5_4.0keV" in path.name) is (name == "energy")
     products, said = image_of(tmp_path)

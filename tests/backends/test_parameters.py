@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daxa.backends.parameters import read_clean, read_events, read_images
+from daxa.backends.parameters import check_parameters, read_clean, read_events, read_images
 from daxa.errors import ConfigError
 from daxa.run.task import Task, canonical
 
@@ -102,3 +102,22 @@ def test_flares_without_a_band_are_refused():
 def test_units_are_converted():
     assert read_events(task("xmm", "events", min_ontime="1.5 ks")).min_ontime == 1500.0
     assert read_images(task("xmm", "images", pixel="0.1 arcmin")).pixel == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("mission", "chips", "said"),
+    [
+        ("xmm", "M7:1", "no instrument M7 "),
+        ("xmm", "MOS1:1-3", "no instrument MOS1 "),
+        ("nustar", "0-3", "chips of NuSTAR cannot be chosen"),
+    ],
+)
+def test_chips_of_instruments_without_any_are_named(mission, chips, said):
+    (fault,) = check_parameters(mission, {"clean": {"flares": "none", "chips": chips}})
+    assert (fault.step, fault.key) == ("clean", "chips")
+    assert said in fault.message
+
+
+@pytest.mark.parametrize(("mission", "chips"), [("xmm", "m1:1-3 PN:1-12"), ("chandra", "0-3"), ("erass1", "TM1:1")])
+def test_chips_of_instruments_that_have_them_are_right(mission, chips):
+    assert not check_parameters(mission, {"clean": {"flares": "none", "chips": chips}})

@@ -83,7 +83,7 @@ def test_places_and_names_may_stand_for_a_sample(place, capsys):
     ("arguments", "code", "told"),
     [
         (["--mission", "xnm"], 3, "choose from xmm"),
-        (["--obs", "0012345602"], 5, "the nearest ObsID that is: 0012345600"),
+        (["--obs", "0012345602"], 5, "did you mean 0012345600"),
         (["--instrument", "M3"], 3, "xmm: PN, M1, M2"),
         (["--instrument", "PN"], 3, "there are images of M1"),
         (["--band", "0.4-2"], 3, "there are 0.5-2 keV, 2-10 keV"),

@@ -191,7 +191,7 @@ def test_a_commit_on_no_branch_is_said(archive, capsys):
 def test_instruments_that_nothing_processes_are_not_selected(archive, capsys):
     before = commits(archive)
     assert main(["select", "--target", "Abell 907", "--instrument", "R1,OM", "--yes"]) == 8
-    assert "nothing processes the data of XMM-Newton R1, OM yet" in capsys.readouterr().err
+    assert "the data of XMM-Newton R1, OM cannot be processed yet" in capsys.readouterr().err
     assert commits(archive) == before
     assert main(["select", "--target", "Abell 907", "--instrument", "PN,R1", "--yes"]) == 0
 

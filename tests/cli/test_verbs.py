@@ -23,7 +23,7 @@ from daxa.stages.step import make_stage
 
 GOOD, BAD, NEW = "0012345678", "0404910601", "0900000089"
 IMAGE = f"obsid{GOOD}-instM1-subexpS001-en0.5_2.0keV-image.fits"
-LIGHTCURVE = f"obsid{GOOD}-instM1-subexpS001-en-lightcurve.fits"
+LIGHTCURVE = f"obsid{GOOD}-instM1-subexpNone-en-lightcurve.fits"
 
 
 def chosen(obs_id: str) -> dict[str, object]:
@@ -122,7 +122,7 @@ def test_logs_of_all_steps_or_one(archive, capsys):
 
 def test_logs_that_are_not_there(archive, capsys):
     assert main(["logs", "0404910602"]) == 5
-    assert "'0404910602' is not in this archive; the nearest ObsID that is: 0404910601" in capsys.readouterr().err
+    assert "'0404910602' is not in this archive; did you mean 0404910601?" in capsys.readouterr().err
     assert main(["logs", GOOD, "--json"]) == 5
     assert json.loads(capsys.readouterr().err)["code"] == "archive.no-log"
 
@@ -139,7 +139,9 @@ def test_ls_filters_and_keeps_identifiers(archive, capsys):
     assert image["present"] is False
     assert (image["lo_kev"], image["hi_kev"], image["size"]) == (0.5, 2.0, 2880)
     assert main(["ls", "--kind", "lightcurve", "--json"]) == 0
-    assert records(capsys)[0]["lo_kev"] is None
+    (lightcurve,) = records(capsys)
+    assert lightcurve["lo_kev"] is None
+    assert (lightcurve["exposure"], image["exposure"]) == (None, "S001")
 
 
 def test_ls_as_a_table_ends_lines_with_whole_paths(archive, capsys):
@@ -151,7 +153,8 @@ def test_ls_as_a_table_ends_lines_with_whole_paths(archive, capsys):
     for word in ("ObsID", "exposure ID", "band (keV)", "here"):
         assert f"  {word}  " in heading
     assert {Path(line.split()[-1]).name for line in lines} == {IMAGE, LIGHTCURVE, "list.FTZ", "attitude.fits"}
-    assert sum("0.5-2.0" in line for line in lines) == 1
+    assert sum("0.5-2  " in line for line in lines) == 1
+    assert {line.split()[3] for line in lines} == {"S001", "-"}
 
 
 def test_ls_without_a_match_says_so_and_is_no_error(archive, capsys):
@@ -167,7 +170,7 @@ UNKNOWN = {
     "step": (["ls", "--step", "claen"], "did you mean clean?", "fetch, events, clean, images, sources"),
     "instrument": (["ls", "--instrument", "PNN"], "did you mean PN?", "xmm: "),
     "band": (["ls", "--band", "0.5-3"], "0.5-3 keV", "0.5-2 keV"),
-    "obs": (["ls", "--obs", "0404910602"], f"the nearest ObsID that is: {BAD}", "daxa ls"),
+    "obs": (["ls", "--obs", "0404910602"], f"did you mean {BAD}", "daxa ls"),
     "status mission": (["status", "--mission", "chandra"], "'chandra'", "xmm"),
     "status step": (["status", "--step", "imags"], "did you mean images?", "sources"),
     "status obs": (["status", "--obs", "1"], "'1' is not in this archive", "daxa ls"),

@@ -111,7 +111,7 @@ def test_missing_fill_and_blank_blocks_are_remarks(tmp_path):
     fits.HDUList([fits.PrimaryHDU(), rows]).writeto(out)
     whole = out.getvalue()
     assert len(whole) == 3 * BLOCK, "two headers and a block of data, of which 40 bytes are used"
-    assert "not filled up" in verdict(tmp_path, whole[: 2 * BLOCK + 40], "a.fits")
+    assert "not padded" in verdict(tmp_path, whole[: 2 * BLOCK + 40], "a.fits")
     assert verdict(tmp_path, whole[: 2 * BLOCK + 39], "a.fits") == "data.truncated"
     assert "blank blocks" in verdict(tmp_path, whole + bytes(BLOCK * 3), "a.fits")
 

@@ -33,7 +33,7 @@ def test_a_sample_and_a_mosaic_of_events(copy, bench, tmp_path):
     asked = ("--mission", "xmm", "--band", "0.5-2", "--json")
     ended = bench.daxa("mosaic", *asked, "-o", str(tmp_path / "own"), "--moc", str(tmp_path / "sky.fits"), cwd=root)
     # The events are those of the images, so that none had to stand in for its list.
-    assert "without events" not in ended.stderr
+    assert "lack an event list" not in ended.stderr
     files = {record["kind"]: record["path"] for record in map(json.loads, ended.stdout.splitlines())}
     images = daxa.open(root).products("xmm", kind="image")
     single = [fits.getdata(root / path) for path in images[images["hi_kev"] == 2.0]["path"]]

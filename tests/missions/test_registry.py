@@ -89,7 +89,7 @@ def test_a_plug_in_adds_a_mission(tmp_path):
         ("SPEC = 1 / 0", "division"),
         ("def SPEC(", "SyntaxError"),
         ("OTHER = None", "SPEC"),
-        ("SPEC = {'name': 'lobster'}", "no MissionSpec but dict"),
+        ("SPEC = {'name': 'lobster'}", "not a MissionSpec but dict"),
         (declared(default=""), "narrow instruments"),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_push_to_a_remote_that_is_no_directory_says_what_it_proves(released, m
     assert main(["push"]) == 0
     said = capsys.readouterr()
     assert "s3://bucket/a907 holds the data of v1.0.0" in said.out
-    assert "compared only by size, which DVC rounds; `daxa verify --remote --deep`" in said.err
+    assert "only by size, which DVC rounds; `daxa verify --remote --deep`" in said.err
 
 
 def test_a_second_push_sends_nothing(released, tmp_path):

@@ -96,7 +96,7 @@ def test_another_machine_answers_everything_without_a_network(exported, no_netwo
     with pytest.raises(ServiceError, match="no observation table of XMM-Newton"):
         mission.filter(**ASKED[2]).select()
     import_snapshot(exported["file"], settings)
-    with pytest.raises(ServiceError, match="'Abell 907' is not kept"):
+    with pytest.raises(ServiceError, match="'Abell 907' is not cached"):
         mission.filter(target="Abell 907").select()
     # A stored selection brings the positions of its targets along.
     again = Mission("xmm", settings, criteria=json.loads(exported["criteria"])).select()
@@ -132,6 +132,6 @@ def test_so_does_its_command_line(exported, no_network, monkeypatch, capsys, tmp
     assert [row["obs_id"] for row in rows] == exported["answers"][16]["obs_id"].tolist()
     assert main(["search", "--mission", "xmm", "--target", "M 87"]) == ServiceError.exit_code
     said = capsys.readouterr().err
-    assert "'M 87' is not kept on this machine" in said
+    assert "'M 87' is not cached on this machine" in said
     assert "DAXA_OFFLINE" in said
     assert main(["search", "--mission", "xmm", "--position", "10,80"]) == CriteriaError.exit_code

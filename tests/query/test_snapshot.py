@@ -182,7 +182,7 @@ def test_offline_without_a_table_says_how_to_get_one(service):
         take_snapshot(SPEC, service.settings(DAXA_OFFLINE="yes"))
     assert caught.value.code == "service.offline"
     assert "DAXA_OFFLINE" in caught.value.remedy
-    assert "import_snapshot" in caught.value.remedy
+    assert "daxa search --snapshot" in caught.value.remedy
     assert service.queries == []
 
 
@@ -311,7 +311,7 @@ def test_a_damaged_cache_is_set_aside_and_fetched_again(service):
         assert path.with_suffix(".damaged").read_bytes() == spoiled
         assert take_snapshot(SPEC, settings).note == ""
     path.write_bytes(b"")
-    with pytest.raises(ServiceError, match="no usable snapshot") as caught:
+    with pytest.raises(ServiceError, match="not a usable snapshot") as caught:
         take_snapshot(SPEC, settings, offline=True)
     assert caught.value.code == "service.offline"
 

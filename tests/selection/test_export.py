@@ -197,7 +197,7 @@ def test_survey_tiles_are_covered_by_their_cells():
 
 
 def test_names_that_say_nothing_and_places_that_cannot_be_written(tmp_path):
-    with pytest.raises(CriteriaError, match="does not say"):
+    with pytest.raises(CriteriaError, match="has no known file ending"):
         table_format(tmp_path / "out.docx")
     with pytest.raises(StorageError):
         write_export(tmp_path / "absent" / "out.csv", {"xmm": XMM}, "t")

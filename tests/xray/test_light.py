@@ -56,6 +56,37 @@ def test_points_and_small_sources_are_no_extended_light(sources):
     assert found.whole is found.smooth
 
 
+def test_points_within_a_steep_cluster_are_no_part_of_its_light():
+    seconds, dark, light = cluster(36.0, 6.0, 0.667, 0.1)
+    alone = dark + light
+    mean = alone.copy()
+    scene = Scene(mean, seconds / 1e4, mean, PSF)
+    points = ((173.0, 178.0, 300.0), (136.0, 170.0, 400.0), (150.0, 157.0, 350.0), (163.0, 159.0, 120.0))
+    for x, y, number in points:
+        place, image = source_image(scene, Fit(x, y, number, 0.0, *[0.0] * 7), 150.0)
+        mean[place] += image
+    y, x = np.indices(mean.shape)
+    away, ratios, pulls = np.hypot(x - 150.0, y - 170.0), [], []
+    for seed in (1, 2):
+        counts = np.random.default_rng(seed).poisson(mean)
+        found = estimate_components(counts, seconds, sigma=48, psf_radius=R80)
+        # A point is the brightest compact thing but for the centre of the cluster: it is no light of its own.
+        assert len(found.lights) == 1
+        assert np.hypot(found.lights[0].x - 150.0, found.lights[0].y - 170.0) < 1.5
+        sources = find_sources(counts, seconds, PSF, realisations=0)
+        ring = (away > 14) & (away < 32) & (seconds > 0)
+        ratios.append(sources.background[ring].sum() / alone[ring].sum())
+        for px, py, number in points:
+            row = np.hypot(sources["x"] - 1 - px, sources["y"] - 1 - py).argmin()
+            assert np.hypot(sources["x"][row] - 1 - px, sources["y"][row] - 1 - py) < 2
+            rate, low, high = (1e4 * sources[name][row] for name in ("rate", "rate_low", "rate_high"))
+            pulls.append((rate - number) / (rate - low if rate > number else high - rate))
+    # Their wings are no light: the background in the ring where they lie is that of the cluster.
+    assert ratios == pytest.approx([1.0, 1.0], abs=0.08)
+    assert np.abs(pulls).max() < 4.0
+    assert abs(np.mean(pulls)) < 3 / np.sqrt(len(pulls))
+
+
 def test_a_cluster_is_one_source_and_a_point_beside_it_is_found():
     seconds, dark, light = cluster(8.0, 8.0, 0.65, 0.15)
     mean = dark + light

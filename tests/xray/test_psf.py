@@ -33,6 +33,17 @@ def test_gaussians_reproduce_the_function(name):
     assert np.abs(inside - psf.eef(radii, 3.0)).max() < 0.045
 
 
+@pytest.mark.parametrize("name", sorted(PSFS))
+def test_gaussians_are_found_at_every_energy_and_angle(name):
+    facts = PSFS[name]
+    for kev in np.geomspace(*facts.energies, 5):
+        psf = psf_for(name, 0.984, kev=float(kev))
+        for angle in np.arange(0.0, facts.angle + 0.5, 0.5 if name in {"ACIS", "XRT"} else 4.0):
+            weights, widths = psf.mixture(float(angle))
+            assert weights.sum() == pytest.approx(1)
+            assert (widths > 0).all()
+
+
 @pytest.mark.parametrize(
     ("name", "kev", "fraction", "diameter", "within"),
     [

@@ -8,9 +8,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.xray import find_sources, write_sources
-from daxa.xray.detection.hidden import find_hidden, hidden_shares
+from daxa.xray.detection.hidden import find_hidden, fit_hidden, hidden_shares
 from daxa.xray.detection.psf import gaussian_psf, psf_for
-from daxa.xray.detection.psffit import Fit, Scene, source_image
+from daxa.xray.detection.psffit import Fit, Scene, cut_stamp, light_of, log_likelihood, source_image
 from daxa.xray.detection.quality import SourceQuality, circle_radius, quality_words
 from daxa.xray.lists.regions import read_regions, region_mask
 
@@ -103,6 +103,45 @@ def test_rates_of_sources_in_gaps_scatter_as_their_errors_say():
     assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.4
     # What the counts alone would say of the errors is too little.
     assert np.sqrt(np.mean(np.square(naive))) > 1.25 * np.sqrt(np.mean(np.square(pulls)))
+
+
+def test_errors_reach_every_place_beside_a_gap_that_the_counts_allow():
+    """Light on one side of a narrow slanted gap: a faint source there, or a bright one within, fit nearly as well."""
+    psf, rng = psf_for("M1", 4.35), np.random.default_rng(78)
+    y, x = np.indices((61, 61))
+    middle = 30.0 - np.round((y - 30) / 4)
+    seconds = np.where((x >= middle - 1) & (x <= middle), 0.0, 1.0)
+    hidden, below = find_hidden(seconds, psf), 0.03 * seconds
+    for _ in range(12):
+        at = 29.5 + rng.uniform(-1.0, 1.0), 30.0 + rng.uniform(-2.0, 2.0)
+        column, row = photons(rng, psf, *at, rng.poisson(150))
+        counts = np.histogram2d(row, column, bins=[np.arange(62) - 0.5] * 2)[0] * (seconds > 0) + rng.poisson(below)
+        scene = Scene(counts, seconds, below, psf)
+        start = round(at[0]) + 1.0, round(at[1])
+        fit = fit_hidden(scene, hidden, *start, reach=10.0, stray=2.5)
+        assert abs(fit.x - at[0]) < 4 * fit.x_error
+        assert abs(fit.y - at[1]) < 4 * fit.y_error
+        top, _ = best_gain(scene, start, (fit.x, fit.y))
+        for px in np.arange(start[0] - 3.0, start[0] + 3.1, 0.5):
+            for py in np.arange(start[1] - 2.0, start[1] + 2.1, 1.0):
+                gain, rate = best_gain(scene, start, (px, py))
+                sigmas = 1.15 * np.sqrt(2.0 * max(top - gain, 0.5))
+                if sigmas < 3.3:
+                    assert abs(px - fit.x) <= sigmas * fit.x_error
+                    assert abs(py - fit.y) <= sigmas * fit.y_error
+                    assert fit.rate - sigmas * (fit.rate - fit.rate_low) <= rate
+                    assert rate <= fit.rate + sigmas * (fit.rate_high - fit.rate)
+
+
+def best_gain(scene: Scene, start: tuple[float, float], at: tuple[float, float]) -> tuple[float, float]:
+    """ln likelihood above that of no source at a place, and the best rate there, by trying all rates."""
+    stamp = cut_stamp(scene, *start, 14.0)
+    light, _, _ = light_of(stamp, *at, scene.psf.mixture(0.0))
+    rates = np.geomspace(20.0, 2000.0, 93)
+    model = stamp.background[..., None] + light[..., None] * rates
+    gain = (stamp.counts[..., None] * np.log(model) - model).sum(axis=(0, 1))
+    gain -= log_likelihood(stamp.counts, stamp.background)
+    return float(gain.max()), float(rates[gain.argmax()])
 
 
 def test_gaps_are_told_from_the_edge():

@@ -156,10 +156,10 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> dict[str, obj
     )
     rules = own_rules(events, own, energies=False)
     if parameters.screening and form.unverified:
-        exposure.say(f"not screened by what no source at hand confirms: {rules_text(form.unverified)}")
+        exposure.say(f"not screened with rules that are not confirmed: {rules_text(form.unverified)}")
     cards = own_cards(own)
     if own.is_own:
-        exposure.say(f"screened by {rules_text(own_rules(events, own))}")
+        exposure.say(f"screened with {rules_text(own_rules(events, own))}")
     for assumption in stated_assumptions(events):
         exposure.say(f"assumed: {assumption}")
     gtis, of_chips = _chosen_chips(exposure, parameters)
@@ -229,7 +229,7 @@ def _chosen_chips(
             word = {"I": "may be", "B": "is"}[one.state]
             exposure.say(f"chip {one.chip} {word} anomalous below 1 keV: hardness {one.ratio:.2f} +- {one.error:.2f}")
     if states and all(one.state in "UO" for one in states):
-        exposure.say("whether chips are anomalous is unknown: too few events outside the field of view")
+        exposure.say("cannot tell whether chips are anomalous: too few events outside the field of view")
     bad = {one.chip for one in states if one.state == "B"} & set(gtis)
     if parameters.anomalous == "drop" and bad:
         gtis = {chip: own for chip, own in gtis.items() if chip not in bad}

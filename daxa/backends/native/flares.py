@@ -66,7 +66,7 @@ def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Fl
         sigma=parameters.flare_sigma,
         scale=parameters.flare_scale,
     )
-    exposure.say(_told(first))
+    exposure.say(f"flares: {_told(first)}")
     soft = parameters.flare_soft_band if parameters.flares == "histogram" else None
     bands = list(dict.fromkeys([*parameters.flare_bands, *([soft] if soft else [])]))
     later = screen_bands(
@@ -89,7 +89,7 @@ def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Fl
         limit = f"{one.sigma:g} standard deviations"
         exposure.say(f"screen at {band_text(one.band)}, {limit}: {_told(one.screen)}")
         if not one.applied:
-            exposure.say("this screen is not applied: it would leave next to nothing")
+            exposure.say("this screen is not applied: it would leave almost no time")
     for left in later.residuals:
         if np.isfinite(left.excess):
             exposure.say(
@@ -182,8 +182,8 @@ def _asked(parameters: CleanParameters) -> Cards:
 
 def _told(screen: FlareScreen) -> str:
     result = screen.result
-    text = f"flares: {result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
+    text = f"{result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
     if screen.sources:
         places = ", ".join(f"{x:.0f},{y:.0f}" for x, y in screen.sources)
-        text += f"; time was not cut for the variable sources at sky pixels {places}"
+        text += f"; the time of variable sources was not cut, at sky pixels {places}"
     return text

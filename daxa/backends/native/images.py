@@ -83,7 +83,7 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
     try:
         return read_attitude([sources["clean"] / name for name in names])
     except DataError as unusable:
-        print(f"the events tell the wander of the pointing: {unusable.message}", file=log)
+        print(f"the motion of the pointing is taken from the events: {unusable.message}", file=log)
         return None
 
 
@@ -219,7 +219,7 @@ def _map_of(
     except DataError as other:
         if other.code != "data.attitude":
             raise
-        exposure.say(f"the events tell the wander of the pointing: {other.message}")
+        exposure.say(f"the motion of the pointing is taken from the events: {other.message}")
         return _map_of(exposure, cut, grid, vignetting, attitude=None, bad=bad)
     except NotPossible as refusal:
         exposure.say(f"no exposure map and no rates: {refusal.message}")

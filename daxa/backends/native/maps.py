@@ -42,12 +42,12 @@ def _readable(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> It
         try:
             header = fits.getheader(path)
         except OSError as error:
-            exposure.say(f"the archive's exposure map is left out, it cannot be read: {error}")
+            exposure.say(f"the archive's exposure map is not used, it cannot be read: {error}")
             continue
         if header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= MOST_PIXELS:
             yield ArchiveMap((float(product.lo), float(product.hi)), header, path)
         else:
-            exposure.say("the archive's exposure map is left out: it is no image")
+            exposure.say("the archive's exposure map is not used: it is not an image")
 
 
 def grid_of(exposure: Exposure, cut: Cut, given: ArchiveMap) -> ImageGrid | None:
@@ -89,7 +89,7 @@ def usable_map(
     if not np.isfinite(seconds).all() or seconds.min() < 0:
         raise DataError(
             "exposure-map",
-            f"{given.path.name} holds values that are no exposure",
+            f"{given.path.name} holds values that are not exposures",
             remedy="fetch the observation again; if the archive's own map is like this, leave it out",
         )
     chosen, cards = apply_choice(choice, {0: seconds})

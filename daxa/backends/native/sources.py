@@ -71,7 +71,7 @@ def make_sources(task: Task, sources: Mapping[str, Path], target: Path, log: Tex
         image = _Image(task, path, product, target, log, bands)
         told.append(_tell(product) | (_search(image, parameters) if parameters.search else _REFUSED))
     if not parameters.search:
-        print("no sources are looked for: sources.search is 'none'", file=log)
+        print("no source search: sources.search is 'none'", file=log)
     elif not told:
         print("there is no image to search", file=log)
     name = Product(task.obs_id, "ALL", "ALL", "search", suffix="json").name
@@ -143,7 +143,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources; noise alone makes {found.expected_false:.2g} on average{_how(found)}; "
+        f"{len(found)} sources, of which noise alone makes {found.expected_false:.2g} on average{_how(found)}; "
         f"point spread function: {psf.facts.source}"
     )
     return {
@@ -163,8 +163,8 @@ def _how(found: SourceList) -> str:
     """What an image with extended light took, and what it holds."""
     if not found.simulated:
         return ""
-    structure = f"; {len(found.parts['id'])} structures in extended light are listed as its parts"
-    return f" ({found.simulated} made fields with its extended light were searched for that){structure}"
+    structure = f"; structures in extended light, listed as its parts: {len(found.parts['id'])}"
+    return f" (from {found.simulated} simulated fields with the same extended light){structure}"
 
 
 def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
@@ -204,14 +204,14 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     if card_text(told, "EXPMETH") == "FIELD":
         raise NotPossible(
             "not-measured",
-            f"nothing tells which part of the sky {image.product.name} shows: no chip could be placed",
+            f"the part of the sky that {image.product.name} shows is not known: no chip could be placed",
             remedy="its exposure map is a circle about the pointing; search a longer exposure",
         )
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]
     if header.get("OOTCORR") is True:
-        image.say("sources are looked for in the counts, out-of-time events among them")
+        image.say("sources are searched in the counts, including out-of-time events")
     return _counted(image.path), header, fits.getdata(expmap)
 
 

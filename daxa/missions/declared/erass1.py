@@ -69,6 +69,6 @@ SPEC = MissionSpec(
         ),
     ),
     credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/dr1/"),
-    note="The tiles are computed; when each was scanned is known only as far as HEASARC tells it.",
+    note="The tiles are computed; when each was scanned is known only from HEASARC.",
     bibcodes=("2021A&A...647A...1P", "2024A&A...682A..34M", "2022A&A...661A...1B", "2021A&A...656A.132S"),
 )

@@ -21,5 +21,5 @@ SPEC = MissionSpec(
     mirrors=HEASARC,
     directory="",
     credit=Credit("EXOSAT", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list cannot be asked for: how observations are called, and where data stand, is not recorded.",
+    note="The observations cannot be listed: the names of observations and the location of the data are not recorded.",
 )

@@ -31,6 +31,6 @@ SPEC = MissionSpec(
         ArchiveProduct("events", r"events/gsc_med/mx_mjd{first5}_gsc_med_{last3}\.evt(\.gz)?", "GSC"),
     ),
     credit=Credit("MAXI", "https://maxi.riken.jp/top/readme.html"),
-    note="Scanning: a row is one day of one tile, so that the list has some million rows.",
+    note="Scanning: a row is one day of one tile, so the list has some million rows.",
     bibcodes=("2009PASJ...61..999M",),
 )

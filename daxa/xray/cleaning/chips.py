@@ -142,7 +142,7 @@ def chips_for(events: EventList, text: str) -> frozenset[int] | None:
     known = sorted(chip for chip, own in events.gtis.items() if len(own))
     chosen = frozenset(wanted) & frozenset(known)
     if not events.format.chip_column or not chosen:
-        have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times tell apart"
+        have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times distinguish"
         raise NotPossible(
             "chips",
             f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips asks for",

@@ -173,13 +173,13 @@ def flare_gti(
 def _check(method: str, sigma: float, threshold: float | None, scale: float, together: int | None) -> None:
     wrong = ""
     if method not in FLARE_METHODS:
-        wrong = f"{method!r} is no method of flare filtering"
+        wrong = f"{method!r} is not a method of flare filtering"
     elif method == "threshold" and not (threshold is not None and 0 < threshold < np.inf):
-        wrong = f"a threshold of {threshold} count/s is none"
+        wrong = f"a threshold of {threshold} count/s is not valid"
     elif method == "scale" and not 1 < scale < np.inf:
         wrong = f"a scale of {scale:g} leaves no range about the mean"
     elif not 0 < sigma < np.inf:
-        wrong = f"{sigma:g} standard deviations are no limit"
+        wrong = f"{sigma:g} standard deviations are not a limit"
     elif together is not None and not 1 <= together <= _LONGEST:
         wrong = f"{together} bins cannot be looked at together"
     if wrong:

@@ -74,7 +74,7 @@ def _live_fraction(events: EventList, name: str) -> float:
         whole = card_number(events.header, bottom)
         factor = factor / whole if whole > 0 else math.inf
     if not 0.0 < factor <= 1.0:
-        raise _unusable(events, f"card {name} is {factor:g}, which is no live fraction")
+        raise _unusable(events, f"card {name} is {factor:g}, which is not a live fraction")
     return factor
 
 

@@ -243,7 +243,7 @@ def _column_of(
     if not found:
         raise NotPossible(
             key,
-            f"the standard screening of {events.format.title} tests no {what}, so that clean.{key} means nothing",
+            f"the standard screening of {events.format.title} tests no {what}, so clean.{key} has no effect",
             remedy="write clean.expression with a column of the list, or leave the instrument out",
         )
     return found[0]

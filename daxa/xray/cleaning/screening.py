@@ -61,7 +61,7 @@ def screening_for(events: EventList) -> tuple[Rule | Either, ...]:
     if not found:
         raise DataError(
             "screening",
-            f"{events.path.name} declares {keyword} as {declared!r}, which is no flag word",
+            f"{events.path.name} declares {keyword} as {declared!r}, which is not a flag word",
             remedy="fetch the file again; if the archive's own copy is like this, leave the observation out",
         )
     word = Rule("FLAG", "bits_clear", int(found[1], 16), f"{keyword} of the event list")

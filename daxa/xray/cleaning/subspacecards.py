@@ -80,7 +80,7 @@ def describe_subspace(
     if components > (MOST if last <= _MOST_SHORT else _MOST_SHORT):
         raise NotPossible(
             "subspace",
-            f"{len(ways)} alternatives for each of {len(tables)} chips cannot be told in a header",
+            f"{len(ways)} alternatives for each of {len(tables)} chips cannot be written to a header",
             remedy="write clean.expression with fewer ||",
         )
     for number, axis in enumerate(axes, start=1):

@@ -96,7 +96,7 @@ def read_user_gti(path: Path, events: EventList) -> dict[int, np.ndarray]:
     path = Path(path)
     chips = sorted(events.gtis)
     if not path.is_file():
-        raise _unusable(path, "is not there")
+        raise _unusable(path, "does not exist")
     if path.stat().st_size > _MOST_BYTES:
         raise _unusable(path, "is too large for a list of intervals")
     with path.open("rb") as stream:
@@ -142,7 +142,7 @@ def _from_tables(path: Path, primary: fits.Header, tables: Sequence[Table], even
         _check_clock(path, table.header, primary, events)
         columns = [table.column(name) for name in ("START", "STOP")]
         if any(column.dtype.kind not in "fiu" or column.ndim != 1 for column in columns):
-            raise _unusable(path, f"has a table {table.name} whose START or STOP are no numbers")
+            raise _unusable(path, f"has a table {table.name} whose START or STOP are not numbers")
         unit = seconds_per_unit(table.header, "START", TIMEUNIT=card_text(primary, "TIMEUNIT"))
         intervals = _checked(path, np.column_stack(columns).astype(np.float64) * unit)
         chip = card_number(table.header, "CCD_ID", card_number(table.header, "CCDID", -1))

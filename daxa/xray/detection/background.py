@@ -185,7 +185,7 @@ def estimate_components(
         smoothed = enlarged(coarse_counts, kept)
         return Background(smoothed, smoothed, (), np.zeros(counts.shape, np.int32))
     beside = seen & ~(marked & (parts == 0))
-    whole = adapted(coarse_counts, base + light, beside, compact, sigma=sigma, least=2.0 * psf_radius / size)
+    whole = seen * adapted(coarse_counts, base + light, beside, compact, sigma=sigma, least=2.0 * psf_radius / size)
     smoothed = _pixels(base, coarse_exposure, size, exposure)
     return Background(
         smoothed,

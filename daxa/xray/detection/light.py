@@ -23,18 +23,23 @@ _LEAST_COUNTS = 150.0
 _LEAST_GAIN = 30.0
 """Excess, and rise of ln likelihood, of a component."""
 
-_FAR, _SHARE = 3.0, 0.2
-"""A component has at least this share beyond so many of the point spread function's 80 % radii: a point has not."""
+_FAR, _SHARE = 3.0, 0.25
+"""A component has at least this share, and the least counts, beyond so many of the point spread function's 80 %
+radii: a point has not, and of a faint source nobody knows."""
+
+_LESS, _MANY = 0.1, 1000.0
+"""Less will do where it is as many counts as lie under the kernel of the smoothing."""
 
 _WITHIN = 0.5
 """And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
 
-_LESS = 0.1
-"""Half the share will do where it alone holds the least counts: steep clusters that are bright reach as far."""
-
 _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
 and a half of those radii tells nothing of the light about it."""
+
+_ABOUT, _DIPOLE = 6.0, 5.0
+"""Light about a compact source has its centre there unless what is left within six radii leans to a side by so many
+standard deviations: else the source lies in the wings of the light."""
 
 _CORES = np.geomspace(2.0, 64.0, 16)
 _SLOPES = np.array((0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0))
@@ -138,6 +143,10 @@ def fit_lights(
             if fitted is not None and fitted.core < _PEAKED * psf_radius:
                 kept &= away > _CENTRE * psf_radius
                 fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+                if fitted is not None:
+                    below = (around + fitted.profile(away) * exposure) * (kept & (away < _ABOUT * width))
+                    if not _is_centred(counts, below, x - place[0], y - place[1]):
+                        fitted = None
             if fitted is None or not _is_extended(fitted, exposure, away, max(_FAR * psf_radius, _WITHIN * sigma)):
                 found = None
                 break
@@ -214,12 +223,18 @@ def _likelihood(number: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return (number * np.log(np.maximum(mean, 1e-12)) - mean).sum(axis=-1)
 
 
+def _is_centred(counts: np.ndarray, model: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether counts scatter about a model, where there is one, evenly on all sides of a place."""
+    used = model > 0
+    left, expected = counts[used] - model[used], model[used]
+    return all(abs((left * off[used]).sum()) < _DIPOLE * np.sqrt((expected * off[used] ** 2).sum()) for off in (x, y))
+
+
 def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
     """Whether so much of the light lies beyond a radius that it is no point's."""
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)
     share = flux[radius > far].sum() / flux.sum()
-    if share > _SHARE:
-        return True
     beyond = (away > far) & (away < _REACH)
-    return bool(share > _LESS and (light.profile(away[beyond]) * exposure[beyond]).sum() > _LEAST_COUNTS)
+    number = (light.profile(away[beyond]) * exposure[beyond]).sum()
+    return bool(number > (_LEAST_COUNTS if share > _SHARE else _MANY) and share > _LESS)

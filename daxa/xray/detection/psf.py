@@ -1,8 +1,8 @@
 """Point spread functions without calibration files, as the telescopes declare them.
 
 Every function is the fraction of counts within a radius (EEF), as a formula with its
-source (`daxa.xray.telescopes`).  For fits it becomes a sum of round Gaussians, which are exact to integrate over
-pixels, to convolve with an extended source and to differentiate.
+source (`daxa.xray.telescopes`).  For fits it becomes a sum of round Gaussians, which are
+exact to integrate over pixels, to convolve with an extended source and to differentiate.
 """
 
 from __future__ import annotations

@@ -129,11 +129,11 @@ def _columns(path: Path, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarr
     times, ra, dec = (table.column(name).astype(np.float64) for name in _FORMS[table.name])
     known = np.isfinite(times) & (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
     if known.sum() < 2:
-        raise _unusable(path, "it tells no pointings")
+        raise _unusable(path, "it gives no pointings")
     return times[known], ra[known], dec[known]
 
 
 def _unusable(path: Path, why: str) -> DataError:
     return DataError(
-        "attitude", f"{path.name} is no attitude file that can be used: {why}", remedy="fetch the observation again"
+        "attitude", f"{path.name} is not a usable attitude file: {why}", remedy="fetch the observation again"
     )

@@ -89,5 +89,5 @@ def _rectangles(path: Path, table: Table) -> BadPixels:
 
 def _unusable(path: Path, why: str) -> DataError:
     return DataError(
-        "bad-pixels", f"{Path(path).name} tells no bad pixels: {why}", remedy="fetch the observation again"
+        "bad-pixels", f"{Path(path).name} gives no bad pixels: {why}", remedy="fetch the observation again"
     )

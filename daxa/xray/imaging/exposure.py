@@ -70,7 +70,7 @@ def exposure_map(
         Cards that say how the map was made: ``EXPMETH`` is ``NATIVE`` (chips and vignetting),
         ``FLAT`` (chips), ``FIELD`` (a circle about the pointing, where too few events placed
         any chip; never vignetted, and no measurement), or ``OCCUPIED`` (wherever events fell, for instruments whose
-        detectors are not described in `daxa.xray.imaging.detectors`).  ``UNVERIF`` says what
+        detectors are not described in `daxa.xray.telescopes`).  ``UNVERIF`` says what
         of it was compared with nothing, ``UNVERERR`` by what share it may be off there.
 
     Raises

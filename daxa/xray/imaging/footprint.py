@@ -249,7 +249,7 @@ def _origin_by_attitude(
     if not left <= most:
         raise DataError(
             "attitude",
-            f"{attitude.name} does not tell where {events.path.name} was looking",
+            f"{attitude.name} does not cover the times of {events.path.name}",
             remedy="give the attitude of the same observation",
         )
     return origin

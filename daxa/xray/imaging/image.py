@@ -86,7 +86,7 @@ def grid_for(events: EventList, pixel_arcsec: float, cut: Cut | None = None) -> 
     Raises
     ------
     NotPossible
-        The list has no sky coordinates, the pixel is no multiple of the event pixel, or
+        The list has no sky coordinates, the pixel is not a multiple of the event pixel, or
         the image would be too large.
     """
     sky = events.sky
@@ -122,7 +122,7 @@ def _bin_for(sky: SkyGrid, pixel_arcsec: float) -> int:
         nearest = max(size, 1) * sky.pixel_arcsec
         raise NotPossible(
             "pixel",
-            f"a pixel of {pixel_arcsec:g} arcsec is no multiple of the event pixel, {sky.pixel_arcsec:.4g} arcsec",
+            f"a pixel of {pixel_arcsec:g} arcsec is not a multiple of the event pixel, {sky.pixel_arcsec:.4g} arcsec",
             remedy=f"choose a multiple, such as {nearest:.4g} arcsec (images.pixel)",
         )
     return size

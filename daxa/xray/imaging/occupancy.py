@@ -71,7 +71,7 @@ def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
             # Where an event fell it looked, also apart from the rest.
             seen = filled | (coarse > 0)
             return np.kron(seen, np.ones((cell, cell), dtype=bool))[: grid.ny, : grid.nx]
-    raise _impossible(events, "too few events tell where it looked")
+    raise _impossible(events, "there are too few events to find the pointing")
 
 
 def _filled(cells: np.ndarray) -> np.ndarray:

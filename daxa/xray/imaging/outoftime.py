@@ -88,7 +88,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     if not footprint.modules:
         raise NotPossible(
             "out-of-time",
-            f"too few events tell where the chips of {events.path.name} looked",
+            f"there are too few events to locate the chips of {events.path.name}",
             remedy="leave out_of_time at none",
         )
     columns, (low, high) = _columns(events, cut, detector)

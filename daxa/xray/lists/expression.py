@@ -237,7 +237,7 @@ class _Reader:
     def _whole(self) -> int:
         value = self._number()
         if not isinstance(value, int):
-            raise ValueError(f"{value} is no whole number")
+            raise ValueError(f"{value} is not a whole number")
         return value
 
 

@@ -80,7 +80,7 @@ def observation_name(
     if text and not _OBS_ID.fullmatch(text):
         raise DataError(
             "obs-id",
-            f"{path.name} says that it belongs to observation {text!r}, which is no ObsID",
+            f"{path.name} says that it belongs to observation {text!r}, which is not an ObsID",
             remedy="use the list as the archive distributes it",
         )
     return text, ()
