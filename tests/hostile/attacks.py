@@ -298,8 +298,6 @@ def _attacks() -> Iterator[tuple[str, Attack]]:
     yield "overlooked files", Attack(_put(".dvcignore", "/data\n/ledger\n"), True)
     yield "submodule", Attack(_submodule, True)
     yield "filter", Attack(_put(".gitattributes", "* filter=evil\n"), True)
-    yield "filter after a feed", Attack(_put(".gitattributes", "*x\v filter=evil\n"), True)
-    yield "filter that looks like a comment", Attack(_put(".gitattributes", "\v# filter=evil\n"), True)
     yield "filter below", Attack(_put("params/.gitattributes", "*.toml filter=evil diff=evil\n"), True)
     yield "large files of Git", Attack(_put(".lfsconfig", "[lfs]\n    url = http://127.0.0.1:9/\n"), True)
     yield "borrowed objects", Attack(_put(".git/objects/info/alternates", "{outside}/thesis\n"))
