@@ -280,10 +280,12 @@ def _check_name(path: str) -> Iterator[Foreign]:
 
 def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
     content = _read(layout.root / path)
-    for line in ["unreadable"] if content is None else content.decode("utf-8", "replace").splitlines():
-        words = [] if line.lstrip().startswith("#") else line.split()
+    for line in ["unreadable"] if content is None else content.decode("utf-8", "replace").split("\n"):
+        # What is a line and a blank for Git, and no more.
+        begin = line.lstrip(" \t\r")
+        words = [] if begin.startswith("#") else line.split()
         wrong = [word for word in words[1:] if not _HARMLESS_ATTRIBUTE.fullmatch(word)]
-        if wrong or content is None or line.lstrip().startswith(("[attr]", '"')):
+        if wrong or content is None or begin.startswith(("[attr]", '"')):
             yield Foreign(
                 path,
                 f"changes how Git treats files ({' '.join(wrong) or line.strip()})",

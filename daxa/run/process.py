@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import errno
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -274,9 +276,19 @@ def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mappin
                 preexec_fn=bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
             )
         except OSError as error:
-            raise ProgramError(
-                "start", f"{argv[0]} cannot be started: {error}", remedy="free memory or processes and try again"
-            ) from None
+            raise _not_started(argv[0], error) from None
+
+
+def _not_started(program: str, error: OSError) -> ProgramError:
+    """The error to raise where the system does not start a program that is there."""
+    lacking = error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+    return ProgramError(
+        "start",
+        f"{program} cannot be started: {error.strerror or error}",
+        remedy="free memory or processes and try again"
+        if lacking
+        else f"make sure that you may execute it, and that it is made for this machine: ls -l {shlex.quote(program)}",
+    )
 
 
 def has_ended(child: Child) -> bool:
@@ -351,9 +363,7 @@ def _start(
             "absent", f"the program {argv[0]} was not found", remedy=f"install {argv[0]} and try again"
         ) from None
     except OSError as error:
-        raise ProgramError(
-            "start", f"{argv[0]} cannot be started: {error}", remedy="free memory or processes and try again"
-        ) from None
+        raise _not_started(argv[0], error) from None
 
 
 def bind_to_parent() -> Callable[[], None]:

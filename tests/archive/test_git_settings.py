@@ -15,7 +15,7 @@ from daxa.archive import dvc, faults, git
 from daxa.archive.config import Locked
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
-from daxa.errors import ArchiveError, ConfigError, DaxaError, StorageError
+from daxa.errors import ArchiveError, ConfigError, DaxaError, ProgramError, StorageError
 from daxa.missions import find_mission
 from daxa.run.process import run_program, without_redirection
 
@@ -560,3 +560,12 @@ def test_what_a_remote_does_not_take_is_the_fault_of_the_remote(said, told):
     assert "'lab'" in error.message
     assert told in error.message
     assert "a907" not in error.message
+
+
+def test_a_program_that_may_not_be_executed_is_said_with_its_own_remedy(tmp_path):
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(ProgramError) as error:
+        run_program([str(program)], cwd=tmp_path)
+    assert "Permission denied" in error.value.message
+    assert "execute" in error.value.remedy

@@ -130,6 +130,8 @@ ATTACKS = {
     "overlooked parameters": (write("params/.dvcignore", "*\n"), "params/.dvcignore"),
     "a filter": (append(".gitattributes", "*.toml filter=lfs\n"), ".gitattributes"),
     "another text": (append(".gitattributes", "*.toml diff=x working-tree-encoding=UTF-16\n"), ".gitattributes"),
+    "a filter after a feed": (append(".gitattributes", "*x\v filter=x\n"), ".gitattributes"),
+    "a filter like a comment": (append(".gitattributes", "\v# filter=x\n"), ".gitattributes"),
     "a macro": (append(".gitattributes", "[attr]x text\n"), ".gitattributes"),
     "a filter below": (write("params/.gitattributes", "* filter=x\n"), "params/.gitattributes"),
     "modules": (write(".gitmodules", "[submodule]\n"), ".gitmodules"),
