@@ -198,9 +198,10 @@ def test_products_that_cannot_be_are_an_error(archive, asked, told):
 def test_run_takes_one_mission_or_many(archive, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "daxa.archive.pipeline.run_pipeline", lambda layout, config, missions, altered: asked.append(missions)
+        "daxa.archive.pipeline.run_pipeline", lambda layout, config, missions, unseen: asked.append(missions)
     )
     monkeypatch.setattr("daxa.archive.check.check_parameters", lambda layout, config: None)
+    monkeypatch.setattr("daxa.archive.check.check_versions", lambda layout, config, missions: None)
     monkeypatch.setattr(daxa.Archive, "status", lambda self: [])
     monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
     for missions in ("xmm", ["xmm"], "XMM-Newton", daxa.Mission("xmm")):

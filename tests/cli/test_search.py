@@ -100,8 +100,8 @@ def test_a_service_that_failed_is_not_told_as_nothing_found(search):
     """XMM's table has no such observation, but Chandra's and Suzaku's might: they could not be read."""
     code, said = search("--mission", "xmm", "--mission", "chandra", "--mission", "suzaku", "--position", "10,80")
     assert code == 10
-    assert "2 missions could not be searched: chandra: " in said.err
-    assert "; suzaku: " in said.err
+    assert "2 missions could not be searched:\n  chandra: " in said.err
+    assert "\n  suzaku: " in said.err
 
 
 def test_a_votable_has_units_and_is_all_that_is_written(search):

@@ -353,6 +353,8 @@ def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["ok"]
     assert said["fetched"] > 0
+    assert main(["pull", "--obs", FIRST]) == 0
+    assert "only a part was asked for" in capsys.readouterr().out
     lost = remote_object(tmp_path, md5(released.layout.root / f"data/xmm/clean/{THIRD}/manifest.json"))
     lost.unlink()
     assert main(["pull"]) == 11
