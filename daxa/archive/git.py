@@ -42,6 +42,7 @@ __all__ = [
     "differs",
     "index_entries",
     "initialise",
+    "is_merging",
     "origin_url",
     "overlooked",
     "pack",
@@ -161,6 +162,12 @@ def overlooked(root: Path) -> list[str]:
     return [entry[2:] for entry in entries if entry and (entry[0] == "S" or entry[0].islower())]
 
 
+def is_merging(root: Path) -> bool:
+    """Whether a merge has begun and has not ended."""
+    with _repository(root) as repository:
+        return Path(repository.git_dir, "MERGE_HEAD").exists()
+
+
 def differs(root: Path, revision: str, *, without: str) -> bool:
     """Whether any tracked file but this one differs from a commit."""
     with _repository(root) as repository:
@@ -259,6 +266,12 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
             if str(error.stderr or "").strip():
                 raise
             _refuse_broken_branch(root, repository)
+            if revision == "HEAD":
+                raise ArchiveError(
+                    "no-commit",
+                    f"the branch that is checked out in {root} has no commits",
+                    remedy="list branches with `git branch --all`, and go to one with `git switch`",
+                ) from None
             raise ArchiveError(
                 "revision", f"{root} has no revision {revision!r}", remedy="list releases with `git tag`"
             ) from None

@@ -66,6 +66,8 @@ class Facts:
         Whether selection, parameters, software or products differ from that release.
     overlooked
         Paths whose changes Git was told not to see.
+    merging
+        Whether a merge has begun and has not ended.
     """
 
     state: State
@@ -81,6 +83,7 @@ class Facts:
     last: str
     changed: bool
     overlooked: tuple[str, ...] = ()
+    merging: bool = False
 
 
 def refusals(facts: Facts) -> Iterator[Refusal]:
@@ -120,6 +123,12 @@ def _refuse_files(facts: Facts) -> Iterator[Refusal]:
             f"Git is set to ignore changes of {some(facts.overlooked)}",
             "stop that: `git update-index --no-assume-unchanged --no-skip-worktree -- "
             f"{shlex.join(facts.overlooked[:_NAMED])}`",
+        )
+    if facts.merging:
+        yield Refusal(
+            "merging",
+            "a merge has begun and has not ended",
+            "end it with `git commit`, or give it up with `git merge --abort`",
         )
     if facts.foreign:
         yield Refusal(

@@ -190,6 +190,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         last=last,
         changed=not last or has_news(layout, last),
         overlooked=tuple(git.overlooked(layout.root)),
+        merging=git.is_merging(layout.root),
     )
 
 

@@ -21,9 +21,11 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import struct
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -55,9 +57,12 @@ _CHANGING = {_SHARED, "DVC_NO_ANALYTICS", "DVC_ROOT", "DVC_STAGE", "OLDPWD", "PA
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from daxa.run."
 _SERVE_FORKS = _START + "forkserver import serve_forks; serve_forks(*map(int, sys.argv[2:]))"
 _SERVE = _START + "worker import serve; serve(*map(int, sys.argv[2:]))"
+_PREFIX = "daxa-forks-"
 _NUMBER = struct.Struct("i")
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST = 4096
+_BEGUN = 60.0
+"""Seconds within which one that starts listens."""
 _ANSWER = 10.0
 """Seconds in which another process on this machine answers."""
 
@@ -212,7 +217,8 @@ def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None
 def _keep(stack: ExitStack, environ: dict[str, str], modules: Sequence[str]) -> None:
     if not hasattr(socket, "SO_PEERCRED"):
         return
-    place = stack.enter_context(tempfile.TemporaryDirectory(prefix="daxa-"))
+    _clear_abandoned(Path(tempfile.gettempdir()))
+    place = stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX))
     with socket.socket(socket.AF_UNIX) as listener:  # Only the server listens: when it dies, nobody waits for it.
         listener.bind(f"{place}/forks")
         listener.listen()
@@ -222,6 +228,29 @@ def _keep(stack: ExitStack, environ: dict[str, str], modules: Sequence[str]) -> 
         server.control.sendall(json.dumps(modules).encode())
     environ[_SHARED] = f"{place}/forks"
     stack.callback(environ.pop, _SHARED, None)
+
+
+def _clear_abandoned(places: Path) -> None:
+    """Remove what a ``daxa run`` that was killed has left: a socket of ours at which nobody listens, and its log."""
+    for place in places.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = place.lstat()
+            begun = time.time() - found.st_mtime < _BEGUN
+            if begun or found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or _listens(place / "forks"):
+                continue
+            for name in ("forks", "log"):
+                (place / name).unlink(missing_ok=True)
+            place.rmdir()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(_ANSWER)
+        try:
+            control.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def connect() -> ForkServer | None:

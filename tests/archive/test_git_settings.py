@@ -512,6 +512,29 @@ def test_what_git_was_told_not_to_see_is_named(tmp_path, identity, option):
     assert git.overlooked(layout.root) == ["README.md"]
 
 
+def test_a_merge_that_has_begun_is_seen_until_it_ends(tmp_path, identity):
+    layout = fill(tmp_path)
+    git.initialise(layout.root)
+    git.commit(layout.root, ["."], "Made")
+    for branch, text in (("other", "theirs\n"), ("main", "ours\n")):
+        run(tmp_path, "git", "checkout", "-q", *(["-b"] if branch == "other" else []), branch)
+        (tmp_path / "README.md").write_text(text)
+        git.commit(layout.root, ["README.md"], text)
+    assert not git.is_merging(layout.root)
+    subprocess.run(["git", "merge", "-q", "other"], cwd=tmp_path, check=False, capture_output=True)
+    assert git.is_merging(layout.root)
+    run(tmp_path, "git", "merge", "--abort")
+    assert not git.is_merging(layout.root)
+
+
+def test_a_branch_without_commits_is_named(tmp_path, identity):
+    layout = fill(tmp_path)
+    git.initialise(layout.root)
+    with pytest.raises(ArchiveError, match="no commits") as error:
+        git.commit_of(layout.root)
+    assert error.value.name == "no-commit"
+
+
 @pytest.mark.parametrize(
     ("place", "text"),
     [("HEAD", "garbage"), ("packed-refs", "garbage\n"), ("refs/heads/main", "")],

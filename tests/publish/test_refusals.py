@@ -80,6 +80,7 @@ def test_an_honest_release_is_not_refused():
         ({"changed": False, "last": ""}, []),
         ({"state": state(events="absent")}, ["unfinished"]),
         ({"overlooked": ("README.md",)}, ["overlooked"]),
+        ({"merging": True}, ["merging"]),
         ({"state": state(clean="failed")}, ["failed"]),
         ({"state": state(events="failed", clean="skipped")}, ["failed", "failed"]),
         ({"state": state(events="failed", clean="skipped", max_failed=0.25)}, []),

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -169,3 +172,26 @@ def test_what_the_native_steps_import_starts_no_thread():
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old = time.time() - 3600
+    for name in ("daxa-forks-dead", "daxa-forks-live", "daxa-forks-other", "daxa-forks-new"):
+        (tmp_path / name).mkdir()
+    sockets = {name: socket.socket(socket.AF_UNIX) for name in ("dead", "live", "new")}
+    for name, one in sockets.items():
+        one.bind(str(tmp_path / f"daxa-forks-{name}" / "forks"))
+    sockets["live"].listen()
+    (tmp_path / "daxa-forks-dead" / "log").touch()
+    (tmp_path / "daxa-forks-other" / "mine").touch()
+    (tmp_path / "daxa-forks-link").symlink_to("daxa-forks-other")
+    for name in ("dead", "live", "other"):
+        os.utime(tmp_path / f"daxa-forks-{name}", (old, old))
+    with share({}):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"daxa-forks-{one}" for one in ("live", "other", "new", "link")
+    }
+    for one in sockets.values():
+        one.close()
