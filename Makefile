@@ -1,15 +1,35 @@
-# Two commands: `make demo` shows the whole path on simulated observations, `make test` checks everything.
-# Both make their own environment in .venv; nothing else on the machine changes.
+# `make demo` shows the whole path on simulated observations, `make quick` checks in a minute, `make test` everything.
+# They make their own environment in .venv; nothing else on the machine changes.
 
 PYTHON ?= python3
 VENV ?= .venv
 DIR ?= demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test random kills validation
+# Tests of single functions: no whole pipelines, no kills, no servers that let one wait.
+QUICK := tests/missions tests/archive/test_address.py tests/archive/test_check.py tests/archive/test_config.py \
+	tests/archive/test_layout.py tests/backends/test_intervals.py tests/backends/test_parameters.py \
+	tests/cli/test_conditions.py tests/cli/test_missions.py tests/cli/test_options.py tests/fetch/test_directories.py \
+	tests/fetch/test_listing.py tests/fetch/test_plan.py tests/fetch/test_rows.py tests/publish/test_version.py \
+	tests/query/test_areas.py tests/query/test_bad_input.py tests/query/test_criteria.py tests/query/test_declared.py \
+	tests/query/test_facets.py tests/query/test_match.py tests/query/test_normalise.py tests/query/test_values.py \
+	tests/run/test_equality.py tests/run/test_hashes.py tests/run/test_plan.py tests/selection/test_compare.py \
+	tests/selection/test_store.py tests/test_contributing.py tests/test_dependencies.py tests/test_exports.py \
+	tests/test_metadata.py tests/test_names.py tests/test_quantities.py tests/test_settings.py tests/test_text.py \
+	tests/xray/test_clock.py tests/xray/test_cut.py tests/xray/test_expression.py tests/xray/test_frames.py \
+	tests/xray/test_gti.py tests/xray/test_livetime.py tests/xray/test_psf.py tests/xray/test_regions.py \
+	tests/xray/test_sky.py tests/xray/test_tables.py tests/xray/test_telescopes.py
+
+.PHONY: demo quick test random kills validation
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
+
+quick: $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not journey" $(QUICK)
 
 test: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -64,8 +64,9 @@ def archive(plugin, tmp_path):
     set_parameter(layout, "clean", "backend", "native")
     lock = '[xmm.events]\nbackend = "{}"\nversion = "{}"'
     text = layout.software.read_text()
-    assert lock.format("native", "3") in text
-    layout.software.write_text(text.replace(lock.format("native", "3"), lock.format("spectral", "7")))
+    native = lock.format("native", find_backend("native").version("xmm", "events"))
+    assert native in text
+    layout.software.write_text(text.replace(native, lock.format("spectral", "7")))
     run(layout, "fetch")
     return layout
 
