@@ -7,7 +7,7 @@ DIR ?= demo
 BIN := $(VENV)/bin
 
 # Tests of single functions, and the examples in docstrings: no whole pipelines, no kills, no servers that let one wait.
-# Together some 95 CPU seconds.
+# Together some 105 CPU seconds.
 QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_check.py tests/archive/test_config.py \
 	tests/archive/test_gate.py tests/archive/test_layout.py tests/backends/test_intervals.py \
 	tests/backends/test_parameters.py tests/cli/test_conditions.py tests/cli/test_init.py tests/cli/test_missions.py \
