@@ -20,7 +20,7 @@ def table_lines(parameters: Iterable[Parameter]) -> list[str]:
     Examples
     --------
     >>> print(*table_lines([Parameter("pixel", "quantity", 4.0, "pixel size", unit="arcsec")]))
-    pixel = "4 arcsec"                    # side of a pixel
+    pixel = "4 arcsec"                    # pixel size
     """
     return [_line(parameter.name, written(parameter), parameter) for parameter in parameters if _is_shown(parameter)]
 

@@ -215,7 +215,7 @@ def test_columns_that_cannot_be_are_refused(tmp_path, name):
 def test_tables_that_are_no_ledger_are_refused(tmp_path, change):
     write(tmp_path / "ours", ROWS)
     pq.write_table(change(pq.read_table(tmp_path / "ours")), tmp_path / "other")
-    with pytest.raises(DataError, match="no ledger"):
+    with pytest.raises(DataError, match="not a valid ledger"):
         read_columns(tmp_path / "other", ALL)
     number = pq.read_table(tmp_path / "ours")
     number = number.set_column(2, "reason", pa.array([1, 2, 3]))

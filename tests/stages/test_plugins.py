@@ -213,7 +213,7 @@ def test_a_backend_that_cannot_be_used_is_a_problem_with_its_remedy(archive, lin
 def test_no_observation_has_a_backend_of_its_own(archive):
     set_parameter(archive, "images", "backend", "native", obs_id=IDS[0])
     (problem,) = find_problems(archive)
-    assert "of its own" in problem.message
+    assert "for a single observation" in problem.message
 
 
 def test_software_must_be_locked_before_another_backend_runs(archive):

@@ -54,12 +54,10 @@ def area_share(exposure: np.ndarray) -> np.ndarray | None:
     from scipy.optimize import least_squares
 
     size = max(max(exposure.shape) // _SIDE, 1)
-    most = _block_most(exposure, size)
-    rows, columns = np.nonzero(most > 0)
-    value = most[rows, columns] / max(float(most.max()), 1e-30)
+    rows, columns, value = _block_most(exposure, size)
     if len(value) < 50 or np.quantile(value, 0.1) > 1.0 - _LEAST_FALL:
         return None
-    reach = float(max(most.shape)) / 2.0
+    reach = max(exposure.shape) / 2.0
     y, x = (rows + 0.5) / reach, (columns + 0.5) / reach
 
     def fall(found: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -71,16 +69,26 @@ def area_share(exposure: np.ndarray) -> np.ndarray | None:
     fitted = least_squares(lambda p: fall(p, x, y) - value, start, loss="soft_l1", f_scale=0.02).x
     if np.median(np.abs(fall(fitted, x, y) / value - 1.0)) > _WORST or not fitted[2] > 0:
         return None
-    rows, columns = (((np.arange(n) + 0.5) / size) / reach for n in exposure.shape)
+    rows, columns = ((np.arange(n) + 0.5) / reach for n in exposure.shape)
     share = fall(fitted, columns[None, :], rows[:, None]) / fitted[2]
     return np.clip(share, _LEAST_SHARE, 1.0)
 
 
-def _block_most(image: np.ndarray, size: int) -> np.ndarray:
-    """Largest value of each block: gaps are no vignetting."""
+def _block_most(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The largest pixel of each block that has one: its row, its column, and its share of the largest of all.
+
+    Gaps are no vignetting.
+    """
     ny, nx = (-n % size for n in image.shape)
-    image = np.pad(image, ((0, ny), (0, nx)))
-    return image.reshape(image.shape[0] // size, size, -1, size).max(axis=(1, 3)).astype(np.float64)
+    blocks = np.pad(image, ((0, ny), (0, nx)))
+    blocks = blocks.reshape(blocks.shape[0] // size, size, -1, size).swapaxes(1, 2).reshape(-1, size * size)
+    within = blocks.argmax(axis=1)
+    value = np.take_along_axis(blocks, within[:, None], axis=1)[:, 0].astype(np.float64)
+    across = -(-image.shape[1] // size)
+    row, column = divmod(np.arange(len(blocks)), across)
+    rows, columns = row * size + within // size, column * size + within % size
+    used = value > 0
+    return rows[used], columns[used], value[used] / max(float(value.max()), 1e-30)
 
 
 def particle_level(counts: np.ndarray, vignetted: np.ndarray, flat: np.ndarray, cell: int) -> float:
