@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,14 +101,15 @@ def unreleased_logs(layout: Layout, storage: Storage, digests: Digests) -> froze
     return frozenset(path for path, name in names.items() if found[name] not in held)
 
 
-def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str]) -> None:
-    """Copy logs from DVC's cache to where none stand: path from the archive's root to digest.
+def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str], given_up: Collection[str] = ()) -> None:
+    """Copy logs from DVC's cache to where none stand, or one that is given up: path from the archive's root to digest.
 
     DVC itself puts no directory in its place in which files stand that it does not know.
     """
     for path, digest in wanted.items():
         target = layout.root / path
-        if not os.path.lexists(target) and place_object(storage.cached(digest), target, digest, durable=False):
+        free = path in given_up or not os.path.lexists(target)
+        if free and place_object(storage.cached(digest), target, digest, durable=False):
             target.chmod(0o644)
 
 

@@ -153,12 +153,15 @@ def pull_data(
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
         own = unreleased_logs(layout, storage, digests)
-        wanted = _without(_plan(layout, storage, there, missions, obs_ids), own, layout.logs.name)
+        plan = _plan(layout, storage, there, missions, obs_ids)
+        given_up = own.intersection(plan.files) if force else frozenset()
+        own -= given_up
+        wanted = _without(plan, own, given_up, layout.logs.name)
         _refuse_links(layout, wanted)
         _refuse_unsaved(layout, storage, wanted, digests, force=force)
         fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
         absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
-        _put(layout, storage, wanted, absent)
+        _put(layout, storage, wanted, absent, given_up)
         came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
         spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
     return PullReport(
@@ -245,10 +248,13 @@ def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str
     return [name for name in chosen if not obs_ids or not read_observations(layout, name).keys().isdisjoint(obs_ids)]
 
 
-def _without(wanted: _Wanted, own: Collection[str], logs: str) -> _Wanted:
+def _without(wanted: _Wanted, own: Collection[str], given_up: Collection[str], logs: str) -> _Wanted:
     """What is asked for without the logs of the user's own runs; DVC then puts no directory of logs in place."""
     files = {path: digest for path, digest in wanted.files.items() if path not in own}
-    single = frozenset(path for path in files if path.startswith(f"{logs}/") and (own or wanted.target[path] == path))
+    several = own or given_up
+    single = frozenset(
+        path for path in files if path.startswith(f"{logs}/") and (several or wanted.target[path] == path)
+    )
     return _Wanted(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
 
 
@@ -330,9 +336,10 @@ def _bring(
     return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
 
 
-def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str]) -> None:
+def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str], given_up: Collection[str]) -> None:
     """Put in place all but what is absent: whole outputs, else whole observations, else single files."""
-    place_logs(layout, storage, {path: wanted.files[path] for path in sorted(wanted.single.difference(absent))})
+    logs = {path: wanted.files[path] for path in sorted(wanted.single.difference(absent))}
+    place_logs(layout, storage, logs, given_up)
     waiting = {path: place for path, place in wanted.target.items() if path not in wanted.single}
     targets: list[str] = []
     while waiting:

@@ -402,7 +402,7 @@ def test_the_attitude_of_another_observation_is_refused(real_data, mos1):
     start, stop = events.gtis[1][0, 0], events.gtis[1][-1, 1]
     moved = Attitude("elsewhere", np.linspace(start - 9, stop + 9, len(times)), ra * 0 + 149.59, dec * 0 - 11.0)
     moved = replace(moved, dec=moved.dec + np.linspace(0, 0.3, len(times)))
-    with pytest.raises(DataError, match="does not tell where"):
+    with pytest.raises(DataError, match="does not cover the times of"):
         exposure_map(events, standard_cut(events), grid, attitude=moved)
 
 
