@@ -26,6 +26,10 @@ from daxa.selection.store import read_chosen
 __all__ = ["LogText", "Recorded", "find_logs", "is_running", "read_recorded", "selected_ids"]
 
 
+_FEW = 100
+"""Observations up to which rows are looked up one by one: for more, columns are faster."""
+
+
 @dataclass(frozen=True)
 class LogText:
     """The log of one task."""
@@ -138,7 +142,7 @@ def _look_up(
     layout: Layout, mission: str, step: str, names: Collection[str], obs_ids: Collection[str] | None
 ) -> LedgerColumns | None:
     """What `read_columns` gives, without a look at other observations; None where that is not to be had."""
-    if not obs_ids or not layout.is_repository:
+    if not obs_ids or len(obs_ids) > _FEW or not layout.is_repository:
         return None
     texts = find_texts(layout.ledger(mission, step), layout.places(mission, step).lookup, obs_ids)
     if texts is None:

@@ -42,6 +42,12 @@ def test_a_stage_leaves_rows_that_are_equal_to_those_of_its_ledger(archive):
     assert quick["path"]
 
 
+def test_many_observations_are_read_by_column(archive, monkeypatch):
+    monkeypatch.setattr("daxa.archive.history._FEW", 2)
+    monkeypatch.setattr("daxa.archive.history.find_texts", None)
+    assert columns_of(archive, IDS)["obs_id"] == sorted(IDS)
+
+
 def test_an_observation_that_is_not_there_has_no_row(archive):
     assert columns_of(archive, ["0000000001"])["obs_id"] == []
 
