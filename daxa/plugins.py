@@ -6,20 +6,25 @@ Nothing in an archive can name a module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from daxa.errors import ConfigError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["forget", "load", "offered", "origin_of"]
+__all__ = ["forget", "load", "offered", "origin_of", "points", "read_declaration"]
+
+
+_Declaration = TypeVar("_Declaration")
 
 
 @cache
-def _points(group: str) -> tuple[EntryPoint, ...]:
+def points(group: str) -> tuple[EntryPoint, ...]:
+    """What plug-ins offer in a group, sorted by name; nothing is imported."""
     from importlib.metadata import entry_points
 
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
@@ -46,7 +51,7 @@ def offered(group: str, own: Collection[str]) -> Mapping[str, EntryPoint]:
     {}
     """
     claimed: dict[str, EntryPoint] = {}
-    for point in _points(group):
+    for point in points(group):
         if point.name in own or point.name in claimed:
             owner = "daxa itself" if point.name in own else origin_of(claimed[point.name])
             raise ConfigError(
@@ -60,7 +65,7 @@ def offered(group: str, own: Collection[str]) -> Mapping[str, EntryPoint]:
 
 def forget() -> None:
     """Look for installed distributions anew the next time, for tests that install one meanwhile."""
-    _points.cache_clear()
+    points.cache_clear()
 
 
 def origin_of(point: EntryPoint) -> str:
@@ -84,3 +89,30 @@ def load(point: EntryPoint) -> object:
             f"{origin_of(point)} cannot be loaded: {type(error).__name__}: {error}",
             remedy="update or reinstall that package",
         ) from error
+
+
+def read_declaration(
+    point: EntryPoint, kind: type[_Declaration], check: Callable[[_Declaration], None]
+) -> _Declaration | None:
+    """What a plug-in declares; None, with a warning, when it cannot be used.
+
+    Parameters
+    ----------
+    point
+        Its name is that of the declaration.
+    kind
+        What it must be.
+    check
+        Raises what is wrong with it.
+    """
+    try:
+        found = point.load()
+        if not isinstance(found, kind):
+            raise TypeError(f"it is not a {kind.__name__} but {type(found).__name__}")
+        check(found)
+        if found.name != point.name:
+            raise ValueError(f"it declares {found.name!r}, not {point.name!r}")
+    except Exception as error:  # somebody else's module may raise anything, and must not stop the others
+        warnings.warn(f"{origin_of(point)} is left out: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=3)
+        return None
+    return found

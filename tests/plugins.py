@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["FILES", "install_plugin"]
@@ -106,16 +107,20 @@ class Halved:
 BACKEND, HALVED = Spectral(), Halved()
 """
 
-FILES = {"pyproject.toml": _PROJECT, "spectral/steps.py": _STEPS, "spectral/backend.py": _BACKEND}
+FILES = {
+    "pyproject.toml": _PROJECT,
+    "spectral/__init__.py": "",
+    "spectral/steps.py": _STEPS,
+    "spectral/backend.py": _BACKEND,
+}
 
 
-def install_plugin(place: Path) -> Path:
-    """Build the wheel and install it, without the network; the directory to be put on the path."""
+def install_plugin(place: Path, files: Mapping[str, str] = FILES) -> Path:
+    """Build a wheel and install it, without the network; the directory to be put on the path."""
     source, wheels, installed = place / "source", place / "wheels", place / "installed"
-    for name, text in FILES.items():
+    for name, text in files.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
-    (source / "spectral" / "__init__.py").write_text("")
     _pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(wheels), str(source))
     (wheel,) = wheels.glob("*.whl")
     _pip("install", "--no-deps", "--no-index", "--no-compile", "--target", str(installed), str(wheel))

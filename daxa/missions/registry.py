@@ -7,18 +7,14 @@ as ``lobster = "lobster_xray.mission:SPEC"``.
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+from daxa import plugins
 from daxa.errors import ConfigError, CriteriaError
 from daxa.missions.contract import check_declaration
 from daxa.missions.spec import MissionSpec
 from daxa.naming import did_you_mean
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "find_mission", "forget_plug_ins", "mission_names"]
 
@@ -96,23 +92,21 @@ def _load(name: str) -> MissionSpec:
 @cache
 def _offered() -> dict[str, MissionSpec]:
     """Short name to declaration of the missions that plug-ins offer."""
-    from importlib.metadata import entry_points
-
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    if not points:
+    if not plugins.points(GROUP):
         return {}
     claimed = {name: "daxa itself" for spec in map(_load, _declared()) for name in _names_of(spec)}
     offered: dict[str, MissionSpec] = {}
-    for point in points:
-        _claim(claimed, {point.name.lower()}, _origin(point))
-        if spec := _read(point):
-            _claim(claimed, _names_of(spec) - {point.name.lower()}, _origin(point))
+    for point in plugins.points(GROUP):
+        _claim(claimed, {point.name.lower()}, plugins.origin_of(point))
+        if spec := plugins.read_declaration(point, MissionSpec, check_declaration):
+            _claim(claimed, _names_of(spec) - {point.name.lower()}, plugins.origin_of(point))
             offered[spec.name] = spec
     return offered
 
 
 def forget_plug_ins() -> None:
     """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    plugins.forget()
     _offered.cache_clear()
 
 
@@ -129,22 +123,3 @@ def _claim(claimed: dict[str, str], names: set[str], owner: str) -> None:
                 remedy="uninstall one of them, or ask its author for another name",
             )
         claimed[name] = owner
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"the plug-in {point.dist.name if point.dist else 'without distribution'} ({point.value})"
-
-
-def _read(point: EntryPoint) -> MissionSpec | None:
-    """The plug-in's declaration; None, with a warning, when it cannot be used."""
-    try:
-        spec = point.load()
-        if not isinstance(spec, MissionSpec):
-            raise TypeError(f"it is not a MissionSpec but {type(spec).__name__}")
-        check_declaration(spec)
-        if spec.name != point.name:
-            raise ValueError(f"it declares {spec.name!r}, not {point.name!r}")
-    except Exception as error:  # a stranger's module may raise anything, and must not stop the others
-        warnings.warn(f"{_origin(point)} is left out: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
-        return None
-    return spec

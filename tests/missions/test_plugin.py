@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from daxa.xray.telescopes import registry as telescopes
 from tests.backends.observations import Fetched, run_step
 from tests.fetch.conftest import HASTE, events_file
 from tests.fetch.pages import nginx_server
+from tests.plugins import install_plugin
 
 PYPROJECT = """
 [build-system]
@@ -124,17 +123,8 @@ check_telescope(telescopes()["lobster"])
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory) -> Path:
     """Where the wheel is installed."""
-    source, place = tmp_path_factory.mktemp("lobster"), tmp_path_factory.mktemp("site")
-    (source / "pyproject.toml").write_text(PYPROJECT)
-    (source / "lobster_xray.py").write_text(DECLARATION)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(source), str(source)]
-    subprocess.run(build, check=True, capture_output=True, timeout=300)
-    (wheel,) = source.glob("*.whl")
-    subprocess.run(
-        [*pip, "install", "--no-deps", "--no-index", "--target", str(place), str(wheel)], check=True, timeout=300
-    )
-    return place
+    files = {"pyproject.toml": PYPROJECT, "lobster_xray.py": DECLARATION}
+    return install_plugin(tmp_path_factory.mktemp("lobster"), files)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def installed(tmp_path_factory):
 
 
 def forget() -> None:
-    for cache in (plugins._points, steps_module._offered, registry._offered):
+    for cache in (plugins.points, steps_module._offered, registry._offered):
         cache.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "spectral"]:
         del sys.modules[name]

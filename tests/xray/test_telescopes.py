@@ -161,7 +161,7 @@ def offering(monkeypatch):
             setattr(module, name, value)
             points.append(EntryPoint(name, f"lobster_offers:{name}", registry.GROUP))
         monkeypatch.setitem(sys.modules, "lobster_offers", module)
-        monkeypatch.setattr(plugins, "_points", Points(points))
+        monkeypatch.setattr(plugins, "points", Points(points))
         registry.forget_plug_ins()
 
     yield offer

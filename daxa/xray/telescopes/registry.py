@@ -7,24 +7,20 @@ name is the telescope's short name, its value a `Telescope`, such as
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daxa.errors import ConfigError
-from daxa.plugins import forget, load, offered, origin_of
+from daxa.plugins import forget, offered, origin_of, read_declaration
 from daxa.xray.telescopes import declared
 from daxa.xray.telescopes.contract import check_telescope
 from daxa.xray.telescopes.eventformat import EventFormat
 from daxa.xray.telescopes.optics import PsfFacts
 from daxa.xray.telescopes.spec import Camera, Telescope
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 __all__ = [
     "GROUP",
@@ -83,7 +79,7 @@ def telescopes() -> Mapping[str, Telescope]:
     found = {name: import_module(f"{declared.__name__}.{name}").TELESCOPE for name in names}
     owners = dict.fromkeys((claim for one in found.values() for claim in _claims(one)), "daxa itself")
     for name, point in offered(GROUP, found).items():
-        if (one := _read(name, point)) is None:
+        if (one := read_declaration(point, Telescope, check_telescope)) is None:
             continue
         for claim in _claims(one):
             if claim in owners:
@@ -102,21 +98,6 @@ def _claims(one: Telescope) -> tuple[str, ...]:
         *(f"TELESCOP = {value!r}" for value in one.telescop),
         *(f"the mission {mission!r} in event formats" for mission in one.missions),
     )
-
-
-def _read(name: str, point: EntryPoint) -> Telescope | None:
-    """A plug-in's declaration; None, with a warning, when it cannot be used."""
-    try:
-        one = load(point)
-        if not isinstance(one, Telescope):
-            raise TypeError(f"it is not a Telescope but {type(one).__name__}")
-        check_telescope(one)
-        if one.name != name:
-            raise ValueError(f"it declares {one.name!r}, not {name!r}")
-    except Exception as error:  # somebody else's module may raise anything, and must not stop the others
-        warnings.warn(f"{origin_of(point)} is left out: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=3)
-        return None
-    return one
 
 
 @cache
