@@ -19,14 +19,14 @@ from urllib.parse import quote
 from daxa.errors import DataError
 from daxa.files import open_plain, replace_file
 
-__all__ = ["find_texts", "write_lookup"]
+__all__ = ["find_texts", "keep_lookup"]
 
 _LAST = 1 << 16
 _LARGEST = 1 << 30
 
 
-def write_lookup(table: Path, lookup: Path, texts: Iterable[tuple[str, str]]) -> None:
-    """Keep the texts of a table that was just written; nothing happens where no file can be kept.
+def keep_lookup(table: Path, lookup: Path, texts: Iterable[tuple[str, str]]) -> None:
+    """Keep the texts of a table that was just written, unless they are kept; nothing happens where no file can be.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def write_lookup(table: Path, lookup: Path, texts: Iterable[tuple[str, str]]) ->
     texts
         Key and text; each key once.
     """
+    if find_texts(table, lookup, ()) is not None:
+        return
     with suppress(OSError, DataError), closing(sqlite3.connect(":memory:")) as base:
         base.execute("CREATE TABLE texts (key TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID")
         base.executemany("INSERT INTO texts VALUES (?, ?)", sorted(texts))
@@ -55,7 +57,7 @@ def find_texts(table: Path, lookup: Path, keys: Iterable[str]) -> Mapping[str, s
     >>> with TemporaryDirectory() as place:
     ...     table, lookup = Path(place, "table"), Path(place, "lookup")
     ...     _ = table.write_text("0404910601 done")
-    ...     write_lookup(table, lookup, [("0404910601", "done")])
+    ...     keep_lookup(table, lookup, [("0404910601", "done")])
     ...     found = find_texts(table, lookup, ["0404910601", "0201901401"])
     ...     _ = table.write_text("0404910601 failed")
     ...     found, find_texts(table, lookup, ["0404910601"])

@@ -35,7 +35,7 @@ from daxa.run.executor import execute
 from daxa.run.hashes import Hashes, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
-from daxa.run.lookup import find_texts, write_lookup
+from daxa.run.lookup import keep_lookup
 from daxa.run.plan import Decision, plan
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
 from daxa.run.task import LedgerRow, Places, Stage, Task, canonical
@@ -167,8 +167,7 @@ class _Run:
     def _write(self, rows: Collection[LedgerRow]) -> None:
         ledger, lookup = self._places.ledger, self._places.lookup
         write_ledger(ledger, rows, mission=self._stage.mission, step=self._stage.step)
-        if find_texts(ledger, lookup, ()) is None:
-            write_lookup(ledger, lookup, ((row.obs_id, canonical(row_as_plain(row))) for row in rows))
+        keep_lookup(ledger, lookup, ((row.obs_id, canonical(row_as_plain(row))) for row in rows))
 
     def _settle(self, decisions: list[Decision]) -> None:
         """Do what needs no worker: keep, skip, remove."""

@@ -18,7 +18,7 @@ from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
-from daxa.run.lookup import write_lookup
+from daxa.run.lookup import keep_lookup
 from daxa.run.runner import run_stage
 from daxa.run.steps import Step
 from daxa.run.task import Input, LedgerRow, Stage, Task, Work, canonical
@@ -68,7 +68,7 @@ def _run_step(
     if any(one.fetches for one in steps_of(config) if one.name == step):
         add_arrivals(layout.upstream(mission), layout.arrivals / mission)
         selected = ((one.obs_id, "") for one in outcomes if one.status != "removed")
-        write_lookup(layout.selection(mission), layout.selected(mission), selected)
+        keep_lookup(layout.selection(mission), layout.selected(mission), selected)
     _enforce_policy(config, mission, step, outcomes)
     return outcomes
 

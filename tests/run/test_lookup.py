@@ -14,7 +14,7 @@ from daxa.archive.history import read_recorded
 from daxa.archive.named import named_obs_ids
 from daxa.archive.products import find_products
 from daxa.errors import DataError
-from daxa.run.lookup import find_texts, write_lookup
+from daxa.run.lookup import find_texts, keep_lookup
 from daxa.stages.step import run_step
 from tests.stages.archives import IDS, choose, make_archive, run
 
@@ -85,16 +85,16 @@ def test_a_stage_without_work_renews_a_lookup_of_another_file(archive):
 
 def test_a_table_that_is_absent_or_a_link_has_no_lookup(tmp_path):
     lookup, table = tmp_path / "lookup", tmp_path / "table"
-    write_lookup(table, lookup, [("a", "b")])
+    keep_lookup(table, lookup, [("a", "b")])
     assert not lookup.exists()
     (tmp_path / "other").write_text("text")
     table.symlink_to("other")
-    write_lookup(table, lookup, [("a", "b")])
+    keep_lookup(table, lookup, [("a", "b")])
     assert not lookup.exists()
 
 
 def test_what_is_selected_is_asked_of_the_selection_as_it_is_now(archive, monkeypatch):
-    write_lookup(archive.selection("xmm"), archive.selected("xmm"), ((one, "") for one in IDS))
+    keep_lookup(archive.selection("xmm"), archive.selected("xmm"), ((one, "") for one in IDS))
     monkeypatch.setattr("daxa.archive.named.read_columns", None)
     assert named_obs_ids(archive, ["xmm"], IDS[1]) == (IDS[1],)
     monkeypatch.undo()
@@ -111,7 +111,7 @@ def test_the_step_that_fetches_leaves_what_is_selected(archive, monkeypatch):
 
 
 def test_a_look_at_one_observation_starts_no_table_library(archive):
-    write_lookup(archive.selection("xmm"), archive.selected("xmm"), ((one, "") for one in IDS))
+    keep_lookup(archive.selection("xmm"), archive.selected("xmm"), ((one, "") for one in IDS))
     program = (
         "import sys; from pathlib import Path; from daxa.archive.layout import Layout; "
         "from daxa.archive.config import load_config; from daxa.archive.products import find_products; "
