@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.detection import real_image
 from benchmarks.validation.checks import Check, Figure, NoDataError, between, real_data
 from benchmarks.validation.peers import with_sep
 from daxa.xray.detection.detect import find_sources
@@ -23,22 +24,10 @@ _MATCH = 15.0
 _OUTSIDE = 4.35
 
 
-def _image(folder: Path, camera: str) -> tuple[np.ndarray, np.ndarray]:
-    """Counts and vignetted exposure, 0.5-2 keV, both SAS's own."""
-    from astropy.io import fits
-
-    name = {"PN": "pn", "M1": "mos1", "M2": "mos2"}[camera]
-    stem, ends = (folder / "maps", ".fits.gz") if camera == "M2" else (folder / "images", ".fits")
-    image, expmap = (
-        fits.getdata(stem / f"0404910601_{name}_exp1-0.50-2.00keV{kind}{ends}") for kind in ("img", "expmap")
-    )
-    return image.astype(int), expmap.astype(float)
-
-
 def _found(folder: Path) -> dict[str, tuple]:
     found = {}
     for camera in CAMERAS:
-        counts, seconds = _image(folder, camera)
+        counts, seconds = real_image(folder, camera)
         psf = psf_for(camera, PIXEL, axis=(255.5, 255.5))
         found[camera] = counts, seconds, find_sources(counts, seconds, psf, workers=1)
     return found
