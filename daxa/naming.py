@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-__all__ = ["did_you_mean", "nearest", "number_of", "several"]
+__all__ = ["did_you_mean", "nearest", "number_of", "several", "some"]
 
 
 def number_of(number: int, what: str) -> str:
@@ -17,6 +17,18 @@ def number_of(number: int, what: str) -> str:
     ('1 object', '2 objects')
     """
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def some(names: Collection[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> some(["PN", "M1", "M2"], 2), some(["PN", "M1"], 2)
+    ('PN, M1 and 1 more', 'PN, M1')
+    """
+    first = ", ".join(list(names)[:most])
+    return first if len(names) <= most else f"{first} and {len(names) - most} more"
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:

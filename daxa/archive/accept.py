@@ -21,9 +21,10 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, DataError, StorageError
 from daxa.files import open_plain, parse_json, read_plain, sync
+from daxa.naming import some
 from daxa.run.task import canonical
 
-__all__ = ["accept_files", "finish_accepted", "refuse_unfinished"]
+__all__ = ["accept_files", "finish_accepted", "refuse_uncommitted", "refuse_unfinished"]
 
 _NOTE = "note.json"
 _OURS = re.compile(
@@ -34,6 +35,7 @@ _OURS = re.compile(
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _LARGEST = 1 << 30
 _PATIENCE = 10.0
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,30 @@ class _Note:
 
     message: str
     files: Mapping[str, tuple[str, str]]
+
+
+def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
+    """Refuse to commit what a person changed.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    is_ours
+        Whether the commit would take a changed path along.
+
+    Raises
+    ------
+    ArchiveError
+        One of them has uncommitted changes.
+    """
+    changed = [path for path in git.changes(layout.root) if is_ours(path)]
+    if changed:
+        raise ArchiveError(
+            "uncommitted",
+            f"{layout.root} has uncommitted changes in {some(changed, _NAMED)}",
+            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
+        )
 
 
 def accept_files(layout: Layout, message: str, write: Callable[[Layout], None]) -> str:

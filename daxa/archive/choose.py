@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import git
-from daxa.archive.accept import accept_files
+from daxa.archive.accept import accept_files, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
@@ -20,6 +20,7 @@ from daxa.archive.trust import rendered_pipeline
 from daxa.archive.upstream import write_origin
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
+from daxa.naming import some
 from daxa.query import Mission, Selection, read_criteria
 from daxa.selection.compare import Difference, compare
 from daxa.selection.store import read_selection, write_selection
@@ -117,7 +118,7 @@ class SelectionPlan:
         if not self:
             return ""
         git.check_identity(layout.root)
-        _refuse_uncommitted(layout)
+        refuse_uncommitted(layout, _is_own)
         if _digests(layout) != self._seen:
             raise ArchiveError(
                 "changed-meanwhile",
@@ -145,7 +146,7 @@ class SelectionPlan:
         lines = "".join(
             f"<tr><td>{html.escape(change.mission)}</td><td>{change.before}</td><td>{change.after}</td>"
             + "".join(
-                f"<td>{html.escape(_some(ids))}</td>"
+                f"<td>{html.escape(some(ids, _NAMED))}</td>"
                 for ids in (change.difference.added, change.difference.removed, change.difference.changed)
             )
             + "</tr>"
@@ -336,16 +337,10 @@ def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
         )
 
 
-def _refuse_uncommitted(layout: Layout) -> None:
-    """Refuse to commit what a person changed; where files came from (``upstream/``) is written by stages."""
+def _is_own(path: str) -> bool:
+    """Whether a commit would take it along; where files came from (``upstream/``) is written by stages."""
     own = ("daxa.toml", "software.toml", "dvc.yaml", *_DESCRIPTIONS)
-    changed = [path for path in git.changes(layout.root) if path in own or path.startswith(("selection/", "params/"))]
-    if changed:
-        raise ArchiveError(
-            "uncommitted",
-            f"{layout.root} has uncommitted changes in {_some(changed)}",
-            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
-        )
+    return path in own or path.startswith(("selection/", "params/"))
 
 
 def _digests(layout: Layout) -> dict[str, str]:
@@ -375,14 +370,9 @@ def _lines(change: MissionChange) -> Iterator[str]:
     yield f"{change.mission}: {'new, ' if change.is_new else f'{change.before} -> '}{change.after} observation{plural}"
     for word in ("added", "removed"):
         if ids := getattr(change.difference, word):
-            yield f"  {word}: {_some(ids)}"
+            yield f"  {word}: {some(ids, _NAMED)}"
     if columns := change.difference.columns:
         told = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
-        yield f"  changed: {_some(told)}"
+        yield f"  changed: {some(told, _NAMED)}"
     if change.criteria_changed and not change.is_new:
         yield "  other criteria"
-
-
-def _some(names: Sequence[str]) -> str:
-    first = ", ".join(names[:_NAMED])
-    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"

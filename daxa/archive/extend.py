@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.accept import accept_files
+from daxa.archive.accept import accept_files, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.create import provided
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, parameter_lines, render
-from daxa.errors import ArchiveError, CriteriaError
+from daxa.errors import CriteriaError
 from daxa.missions import find_mission
 from daxa.run.steps import Step, arrange_steps
 
@@ -57,7 +57,7 @@ def add_steps(layout: Layout, names: Sequence[str]) -> str:
     steps = arrange_steps([*config.steps, *names])
     added = [step for step in steps if step.name in names]
     texts = _texts(layout, config, steps, added)
-    _refuse_uncommitted(layout, texts)
+    refuse_uncommitted(layout, texts.__contains__)
     return accept_files(layout, f"Add the step {', '.join(names)}", lambda made: _write(made.root, texts))
 
 
@@ -99,16 +99,6 @@ def _with_steps(text: str, steps: Sequence[str]) -> str:
     if tomllib.loads(written) != {**tomllib.loads(text), "steps": list(steps)}:
         raise AssertionError("daxa.toml would not say what was asked for")
     return written
-
-
-def _refuse_uncommitted(layout: Layout, texts: Mapping[str, str]) -> None:
-    changed = [path for path in git.changes(layout.root) if path in texts]
-    if changed:
-        raise ArchiveError(
-            "uncommitted",
-            f"{layout.root} has uncommitted changes in {', '.join(changed)}",
-            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
-        )
 
 
 def _write(root: Path, texts: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import StorageError, UntrustedArchive
+from daxa.naming import some
 
 __all__ = ["check_archive", "check_objects", "check_plain", "check_products", "enter_archive"]
 
@@ -241,17 +242,13 @@ def _way_out(path: Path, mode: int) -> str:
 
 def _refuse_tracked(layout: Layout) -> None:
     if found := git.tracked_below(layout.root, _UNTRACKED):
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        named = [ascii(path)[1:-1] for path in found]
         raise UntrustedArchive(
             "tracked-state",
-            f"{layout.root} tracks in Git what only programs on this machine may write: {_some(found)}{more}",
+            f"{layout.root} tracks in Git what only programs on this machine may write: {some(named, _NAMED)}",
             remedy=f"clone the archive again from a source that you trust; if it is yours, remove them from Git: "
             f"`git rm -r --cached -- {' '.join(sorted({_top(path) for path in found}))}`",
         )
-
-
-def _some(paths: list[str]) -> str:
-    return ", ".join(ascii(path)[1:-1] for path in paths[:_NAMED])
 
 
 def _top(path: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from daxa.archive.trust import Foreign
+from daxa.naming import some
 from daxa.publish.embargo import proprietary
 from daxa.publish.files import Problem
 from daxa.publish.logs import NAME as LOGS
@@ -16,7 +17,7 @@ from daxa.publish.state import State
 from daxa.publish.summary import summarise
 from daxa.publish.verify import unfinished
 
-__all__ = ["Facts", "Refusal", "damage", "refusals", "some"]
+__all__ = ["Facts", "Refusal", "damage", "refusals"]
 
 _OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", LOGS)
 _OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
@@ -194,9 +195,3 @@ def _is_own(path: str) -> bool:
 
 def _is_among(path: str, places: Collection[str]) -> bool:
     return any(place in (path, ".") or path.startswith(f"{place}/") for place in places)
-
-
-def some(names: Collection[str]) -> str:
-    """The first of some names, and how many more there are."""
-    first = ", ".join(list(names)[:_NAMED])
-    return first if len(names) <= _NAMED else f"{first} and {len(names) - _NAMED} more"

@@ -19,6 +19,7 @@ from daxa.archive.gate import check_products
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError, ReleaseError
+from daxa.naming import some
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
@@ -29,7 +30,7 @@ from daxa.publish.logs import keep_logs, plan_logs
 from daxa.publish.mending import prove_cache
 from daxa.publish.news import has_news
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.refusals import Facts, Refusal, damage, refusals, some
+from daxa.publish.refusals import Facts, Refusal, damage, refusals
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import State, read_observations, read_state, records_at
 from daxa.publish.summary import tag_message

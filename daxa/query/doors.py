@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from daxa.errors import CriteriaError
 from daxa.query.exchange import exchange, malformed, refused
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
-from daxa.query.values import shown
+from daxa.query.values import on_the_sky, shown
 
 if TYPE_CHECKING:
     import requests
@@ -109,7 +109,7 @@ def _places(address: str, name: str, ra: Any, dec: Any) -> list[Place]:
         place = (math.nan, math.nan)
     if all(map(math.isnan, place)):
         return []
-    if not (0 <= place[0] <= 360 and -90 <= place[1] <= 90):
+    if not on_the_sky(*place):
         raise malformed(address, f"the position that it gives for {name!r} is none")
     return [(place[0] % 360, place[1])]
 

@@ -12,6 +12,7 @@ import numpy as np
 from daxa.errors import CriteriaError
 from daxa.missions.facts import FieldOfView
 from daxa.missions.spec import MissionSpec
+from daxa.naming import some
 from daxa.query.conditions import Access, Near
 from daxa.query.criteria import Criteria
 from daxa.query.fields import Fields
@@ -274,10 +275,9 @@ def _holds(sky: Sky, condition: Any) -> np.ndarray:
 def _listed(spec: MissionSpec, table: pd.DataFrame, obs_ids: tuple[str, ...]) -> np.ndarray:
     listed = table["obs_id"].isin(obs_ids).to_numpy()
     if unknown := sorted(set(obs_ids) - set(table["obs_id"][listed])):
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
         raise CriteriaError(
             "unknown-obs-id",
-            f"{spec.title} has no finished observation {', '.join(unknown[:10])}{more} in {spec.table.name}",
+            f"{spec.title} has no finished observation {some(unknown, 10)} in {spec.table.name}",
             remedy="check the ObsID; planned and unprocessed observations cannot be chosen",
         )
     return listed

@@ -24,8 +24,9 @@ from urllib.parse import quote
 
 from daxa.errors import CriteriaError, ServiceError
 from daxa.files import replace_file
+from daxa.naming import some
 from daxa.query.exchange import exchange, malformed, open_session, refused
-from daxa.query.values import read_names
+from daxa.query.values import on_the_sky, read_names
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
         As `resolve_name`; what was found until then is kept, and not asked for again.
     """
     wanted = read_names(list(names))
+    found = {name: _kept(name, settings) for name in wanted}
     if settings.offline:
-        found = {name: _kept(name, settings) for name in wanted}
         if missing := [name for name, place in found.items() if place is None]:
             raise ServiceError(
                 "offline",
@@ -107,7 +108,6 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
                 remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
-        found = {name: _kept(name, settings) for name in wanted}
         if len(left := [name for name in wanted if found[name] is None]) >= _MANY:
             found |= _resolve_many(left, settings)
         if left := [name for name in wanted if found[name] is None]:
@@ -173,8 +173,7 @@ def _resolve_many(names: Sequence[str], settings: Settings) -> dict[str, tuple[f
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(map(repr, names[:10])) + more
+    return some(list(map(repr, names)), 10)
 
 
 def _resolve_group(
@@ -222,7 +221,7 @@ def _read_answer(name: str, text: str, service: str) -> tuple[float, float] | No
         raise malformed(service, f"its answer for {name!r} is none of Sesame's")
     found = [_POSITION.fullmatch(line) for line in lines if line.startswith("%J")]
     places = {(float(match[1]), float(match[2])) for match in found if match}
-    if None in found or not all(_on_the_sky(*place) for place in places):
+    if None in found or not all(on_the_sky(*place) for place in places):
         raise malformed(service, f"the position that it gives for {name!r} is none")
     if len(places) > 1:
         raise CriteriaError(
@@ -232,10 +231,6 @@ def _read_answer(name: str, text: str, service: str) -> tuple[float, float] | No
         # It sends no length, so that an answer cut off before the position looks like an unknown name.
         raise malformed(service, f"its answer for {name!r} is cut off")
     return next(((ra % 360, dec) for ra, dec in places), None)
-
-
-def _on_the_sky(ra: float, dec: float) -> bool:
-    return 0 <= ra <= 360 and -90 <= dec <= 90
 
 
 def _digest(name: str, service: str) -> str:
@@ -279,7 +274,7 @@ def _read_kept(content: bytes, name: str, service: str) -> tuple[float, float]:
     if not isinstance(said, dict) or (said.get("name"), said.get("service")) != (name, service):
         raise ValueError("of another name or service")
     ra, dec, time = (said.get(key) for key in ("ra", "dec", "time"))
-    if type(ra) is not float or type(dec) is not float or not (_on_the_sky(ra, dec) and ra < 360):
+    if type(ra) is not float or type(dec) is not float or not (on_the_sky(ra, dec) and ra < 360):
         raise ValueError("no position")
     if not isinstance(time, str) or not _MOMENT.fullmatch(time):
         raise ValueError("no time")

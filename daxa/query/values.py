@@ -22,6 +22,7 @@ from daxa.quantities import read_quantity
 
 __all__ = [
     "obs_id_of",
+    "on_the_sky",
     "places_of",
     "read_names",
     "read_positions",
@@ -169,10 +170,15 @@ def _decimal(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text, re.ASCII) else None
 
 
+def on_the_sky(ra: float, dec: float) -> bool:
+    """Whether a position in degrees can be one."""
+    return 0 <= ra <= 360 and -90 <= dec <= 90
+
+
 def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]:
     if not (math.isfinite(ra) and math.isfinite(dec)):
         raise CriteriaError("position", f"{shown(value, 100)} is not finite", remedy="leave out positions that are NaN")
-    if not (0 <= ra <= 360 and -90 <= dec <= 90):
+    if not on_the_sky(ra, dec):
         raise CriteriaError(
             "position",
             f"RA {ra:g}, Dec {dec:g} is not on the sky",
