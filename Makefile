@@ -9,19 +9,19 @@ BIN := $(VENV)/bin
 # Tests of single functions, and the examples in docstrings: no whole pipelines, no kills, no servers that let one wait.
 # Together some 105 CPU seconds.
 QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_check.py tests/archive/test_config.py \
-	tests/archive/test_gate.py tests/archive/test_layout.py tests/backends/test_intervals.py \
-	tests/backends/test_parameters.py tests/cli/test_conditions.py tests/cli/test_init.py tests/cli/test_missions.py \
+	tests/archive/test_gate.py tests/archive/test_layout.py tests/backends/native/test_intervals.py \
+	tests/backends/native/test_parameters.py tests/cli/test_conditions.py tests/cli/test_init.py tests/cli/test_missions.py \
 	tests/cli/test_options.py tests/cli/test_show.py tests/fetch/test_directories.py tests/fetch/test_listing.py \
-	tests/fetch/test_plan.py tests/fetch/test_rows.py tests/publish/test_version.py tests/query/test_algebra.py \
-	tests/query/test_areas.py tests/query/test_bad_input.py tests/query/test_criteria.py \
-	tests/query/test_declared.py tests/query/test_facets.py tests/query/test_match.py tests/query/test_normalise.py \
-	tests/query/test_sample.py tests/query/test_values.py tests/run/test_equality.py tests/run/test_hashes.py \
-	tests/run/test_plan.py tests/selection/test_compare.py tests/selection/test_store.py tests/test_contributing.py \
+	tests/fetch/test_file_choice.py tests/fetch/test_rows.py tests/publish/test_version.py tests/query/matching/test_algebra.py \
+	tests/query/criteria/test_areas.py tests/query/criteria/test_bad_input.py tests/query/criteria/test_criteria.py \
+	tests/query/criteria/test_keywords.py tests/query/criteria/test_labels.py tests/query/matching/test_match.py tests/query/tables/test_normalise.py \
+	tests/query/criteria/test_sample.py tests/query/criteria/test_values.py tests/run/test_equality.py tests/run/test_hashes.py \
+	tests/run/test_plan.py tests/selection/test_compare.py tests/selection/test_selection_file.py tests/test_contributing.py \
 	tests/test_dependencies.py tests/test_exports.py tests/test_metadata.py tests/test_names.py \
-	tests/test_quantities.py tests/test_settings.py tests/test_text.py tests/xray/test_clock.py \
-	tests/xray/test_cut.py tests/xray/test_expression.py tests/xray/test_formats.py tests/xray/test_frames.py \
-	tests/xray/test_gti.py tests/xray/test_livetime.py tests/xray/test_psf.py tests/xray/test_regions.py \
-	tests/xray/test_sky.py tests/xray/test_tables.py tests/xray/test_telescopes.py
+	tests/test_quantities.py tests/test_settings.py tests/test_text.py tests/xray/eventlists/test_clock.py \
+	tests/xray/cleaning/test_cut.py tests/xray/eventlists/test_expression.py tests/xray/eventlists/test_formats.py tests/xray/eventlists/test_frames.py \
+	tests/xray/eventlists/test_gti.py tests/xray/cleaning/test_livetime.py tests/xray/detection/test_psf.py tests/xray/eventlists/test_regions.py \
+	tests/xray/eventlists/test_sky_grid.py tests/xray/eventlists/test_fits_tables.py tests/xray/telescopes/test_telescopes.py
 
 .PHONY: demo quick test random kills validation
 

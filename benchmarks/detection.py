@@ -22,7 +22,7 @@ import numpy as np
 from daxa.xray.detection.detect import default_scales, find_sources
 from daxa.xray.detection.peaks import find_peaks, merge_peaks
 from daxa.xray.detection.psf import psf_for
-from daxa.xray.detection.psffit import Fit, Scene, fit_source, source_image, upper_limit
+from daxa.xray.detection.psffit import Scene, SourceFit, fit_source, source_image, upper_limit
 from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
 
 SIDE = 384
@@ -71,7 +71,7 @@ def simulate(rng, level: float, seconds: np.ndarray, places=(), counts=()) -> np
     mean = level * seconds / seconds.max()
     scene = Scene(mean, seconds / seconds.max(), mean, the_psf())
     for (x, y), number in zip(places, counts, strict=True):
-        place, image = source_image(scene, Fit(x, y, number, 0.0, *[0.0] * 7), 60.0)
+        place, image = source_image(scene, SourceFit(x, y, number, 0.0, *[0.0] * 7), 60.0)
         mean[place] += image
     return rng.poisson(mean)
 
@@ -232,7 +232,7 @@ def bench_errors(trials: int) -> dict:
                 x, y = 20 + rng.uniform(-0.5, 0.5, 2)
                 mean = np.full(shape, level)
                 scene = Scene(mean, np.ones(shape), mean, psf)
-                mean = mean + source_image(scene, Fit(x, y, counts, 0.0, *[0.0] * 7), 60.0)[1]
+                mean = mean + source_image(scene, SourceFit(x, y, counts, 0.0, *[0.0] * 7), 60.0)[1]
                 fit = fit_source(
                     Scene(rng.poisson(mean), np.ones(shape), scene.background, psf), 20, 20, reach=15, stray=3
                 )
@@ -257,7 +257,9 @@ def bench_limits(trials: int) -> dict:
         for level in (0.005, 0.1):
             rng = np.random.default_rng([SEED, 6, counts or 0, round(level * 1e5)])
             mean = np.full(shape, level)
-            unit = source_image(Scene(mean, np.ones(shape), mean, psf), Fit(20.2, 19.9, 1.0, 0.0, *[0.0] * 7), 60.0)[1]
+            unit = source_image(
+                Scene(mean, np.ones(shape), mean, psf), SourceFit(20.2, 19.9, 1.0, 0.0, *[0.0] * 7), 60.0
+            )[1]
             covered = 0
             for _ in range(trials):
                 true = counts or rng.uniform(3, 40)

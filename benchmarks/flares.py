@@ -20,10 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from daxa.xray.cleaning.flares import flare_gti
+from daxa.xray.cleaning.flare_filter import flare_gti
 from daxa.xray.cleaning.flarescreen import screen_flares
 from daxa.xray.cleaning.lightcurve import light_curve
-from daxa.xray.lists import gti
+from daxa.xray.eventlists import gti
 from tests.xray.flarecases import CASES, Case
 from tests.xray.simulatedlists import SHAPES, observed
 

@@ -38,8 +38,8 @@ from scipy.spatial import cKDTree
 
 from daxa.missions import find_mission
 from daxa.query import make_criteria
-from daxa.query.match import match
-from daxa.query.pairs import list_pairs
+from daxa.query.matching.match import match
+from daxa.query.matching.pairs import list_pairs
 
 LOOPED = 300
 """Targets of the loop."""

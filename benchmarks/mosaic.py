@@ -21,15 +21,15 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daxa.xray.cleaning.cut import Cut
+from daxa.xray.eventlists.clock import Clock
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.formats import FORMATS
+from daxa.xray.eventlists.sky_grid import SkyGrid
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember
-from daxa.xray.imaging.mosaic import make_mosaic, mosaic_grid
+from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid
 from daxa.xray.imaging.positions import Aperture, Field, coverage_at
 from daxa.xray.imaging.resample import resample_exposure
-from daxa.xray.lists.clock import Clock
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import FORMATS
-from daxa.xray.lists.sky import SkyGrid
 
 NUSTAR_CLOCK = Clock(55197, 7.660185e-4, 0.0, 1.0, "tt")
 USE = Aperture(radius=15.0, inner=40.0, outer=90.0)

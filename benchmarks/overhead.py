@@ -30,7 +30,7 @@ from stage_cost import write_archive, write_ledgers
 from trivial import trivial
 
 from daxa.run.runner import run_stage
-from daxa.run.task import Places, Stage, Task
+from daxa.run.task import Stage, StagePaths, Task
 
 HERE = Path(__file__).resolve()
 
@@ -39,7 +39,7 @@ def stage_of(root: Path, workers: int) -> Stage:
     """The stage whose observations stand in ``selection.txt``."""
     tasks = [Task("xmm", "clean", obs_id, "trivial", "1") for obs_id in (root / "selection.txt").read_text().split()]
     private = root / ".git" / "daxa"
-    places = Places(
+    places = StagePaths(
         ledger=root / "ledger.parquet",
         products=root / "data",
         logs=root / "logs",

@@ -37,18 +37,18 @@ from cost import Cost, best, measure
 from trivial import trivial
 
 from daxa.archive import git
-from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.config import FETCH_SOFTWARE, LockedSoftware, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
-from daxa.archive.upstream import add_arrivals, keep_arrivals
+from daxa.archive.upstream import collect_provenance, note_provenance
 from daxa.backends.native import NATIVE
-from daxa.fetch.observation import Arrival
+from daxa.fetch.observation import FileProvenance
 from daxa.missions import find_mission
 from daxa.run.ledger import write_ledger
 from daxa.run.rows import shorten
 from daxa.run.runner import run_stage
 from daxa.run.task import LedgerRow, ProductFile
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 from daxa.stages.step import make_stage
 
 HERE = Path(__file__).resolve()
@@ -66,7 +66,8 @@ def write_archive(root: Path, count: int) -> Layout:
     """An archive of XMM observations whose files are said to have been fetched."""
     layout = Layout(root)
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else LockedSoftware("native", NATIVE.version("xmm", step)))
+        for step in STEPS
     )
     answers = MissionAnswers(find_mission("xmm"), {"target": ["everything"]}, software)
     for path, content in render("large", [answers]).items():
@@ -87,10 +88,10 @@ def write_archive(root: Path, count: int) -> Layout:
         files = [ProductFile(name.format(obs_id), 10**7, digest(obs_id, name), digest(obs_id, name)) for name in names]
         rows.append(LedgerRow(obs_id, "done", "", "0" * 64, "{}", tuple(files)))
         arrivals = [
-            Arrival(file.path, f"https://archive/{obs_id}/{file.path}", file.size, file.sha256) for file in files
+            FileProvenance(file.path, f"https://archive/{obs_id}/{file.path}", file.size, file.sha256) for file in files
         ]
-        keep_arrivals(layout.arrivals / "xmm", obs_id, arrivals)
-    add_arrivals(layout.upstream("xmm"), layout.arrivals / "xmm")
+        note_provenance(layout.arrivals / "xmm", obs_id, arrivals)
+    collect_provenance(layout.upstream("xmm"), layout.arrivals / "xmm")
     tasks = make_stage(layout, load_config(layout), "fetch", "xmm").tasks
     rows = [
         replace(row, fingerprint=task.fingerprint, parts=shorten(task.parts))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
-__all__ = ["MOST_INTERIM", "Allowance", "Origin", "moment_of", "origin_of", "pause_asked", "redirect_target"]
+__all__ = ["MOST_INTERIM", "Deadline", "Origin", "moment_of", "origin_of", "redirect_target", "requested_pause"]
 
 MOST_INTERIM = 1 << 20
 """Bytes that a server may send before its answer begins: headers, and any number of "100 Continue"."""
@@ -26,7 +26,7 @@ _LOCATION = re.compile(r"[!-\[\]-~]{1,2000}", re.ASCII)
 
 
 @dataclass
-class Allowance:
+class Deadline:
     """The time that one whole answer may take.
 
     A timeout of each read is no limit: a byte a minute, or interim answers without end, never
@@ -43,7 +43,7 @@ class Allowance:
 
     Examples
     --------
-    >>> allowance = Allowance(10.0, 1000.0, began=time.monotonic() - 11.0)
+    >>> allowance = Deadline(10.0, 1000.0, began=time.monotonic() - 11.0)
     >>> allowance.left() < 0
     True
     >>> allowance.received = 2000
@@ -115,12 +115,12 @@ def redirect_target(here: str, location: str, allowed: Collection[Origin]) -> st
     return target if origin == own or upgraded or origin in allowed else None
 
 
-def pause_asked(text: str) -> float | None:
+def requested_pause(text: str) -> float | None:
     """Seconds that a ``Retry-After`` header asks to wait; None where it says nothing that can be.
 
     Examples
     --------
-    >>> pause_asked("7"), pause_asked("-1"), pause_asked("Wed, 01 Jan 99999999999 00:00:00 GMT")
+    >>> requested_pause("7"), requested_pause("-1"), requested_pause("Wed, 01 Jan 99999999999 00:00:00 GMT")
     (7.0, None, None)
     """
     text = text.strip()[:64]

@@ -13,7 +13,7 @@ from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
 from daxa.archive.gate import check_archive, check_objects, check_products, enter_archive
 from daxa.archive.layout import Layout
-from daxa.archive.named import (
+from daxa.archive.named_choices import (
     named_missions,
 )
 from daxa.errors import CriteriaError
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from astropy.units import Quantity
 
+    from daxa.analysis.coverage import Coverage
+    from daxa.analysis.mosaic import MosaicResult
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
     from daxa.publish.verify import Verification
-    from daxa.query.declared import PositionLike, TableLike
+    from daxa.query.criteria.keywords import PositionLike, TableLike
+    from daxa.query.criteria.sample import Sample
     from daxa.query.mission import Mission
-    from daxa.query.sample import Sample
-    from daxa.report.coverage import Coverage
-    from daxa.report.mosaic import Mosaicked
     from daxa.xray.imaging.positions import Aperture
 
     Names = str | Mission | Sequence[str | Mission] | None
@@ -191,7 +191,7 @@ class Archive:
             A stage stopped.
         """
         from daxa.archive.check import check_parameters, check_versions
-        from daxa.archive.pipeline import run_pipeline, unseen_stages
+        from daxa.archive.pipeline import run_pipeline, stages_hidden_from_dvc
 
         enter_archive(self.layout)
         check_objects(self.layout)
@@ -199,7 +199,7 @@ class Archive:
         config = self.config
         check_parameters(self.layout, config)
         check_versions(self.layout, config, named_missions(config, missions))
-        unseen = unseen_stages(config, self.status())
+        unseen = stages_hidden_from_dvc(config, self.status())
         run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
         return self.status()
 
@@ -286,17 +286,17 @@ class Archive:
         aperture
             How counts are taken (`daxa.xray.imaging.positions.Aperture`).
         workers, observe
-            As for `daxa.report.coverage.cover_targets`.
+            As for `daxa.analysis.coverage.cover_targets`.
 
         Returns
         -------
         Coverage
             Its ``table`` has a row per object, observation, instrument and band.
         """
-        from daxa.report.coverage import cover_targets
-        from daxa.report.imaged import Asked
+        from daxa.analysis.coverage import cover_targets
+        from daxa.analysis.image_sets import ImageRequest
 
-        asked = Asked(missions, obs_ids, instruments, bands)
+        asked = ImageRequest(missions, obs_ids, instruments, bands)
         return cover_targets(
             self.layout, self.config, targets, asked, aperture=aperture, workers=workers, observe=observe
         )
@@ -312,7 +312,7 @@ class Archive:
         pixel_arcsec: float = 0.0,
         weights: Mapping[str, float] | None = None,
         observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
-    ) -> Mosaicked:
+    ) -> MosaicResult:
         """Add observations on one grid of the sky, and write counts, exposure, rate and a picture.
 
         Parameters
@@ -323,12 +323,12 @@ class Archive:
             Only these, one or several; by default all.  The band must be one: ``"0.5-2 keV"``, (0.5, 2) in keV,
             or two quantities.
         pixel_arcsec, weights, observe
-            As for `daxa.report.mosaic.mosaic_archive`.
+            As for `daxa.analysis.mosaic.mosaic_archive`.
         """
-        from daxa.report.imaged import Asked
-        from daxa.report.mosaic import mosaic_archive
+        from daxa.analysis.image_sets import ImageRequest
+        from daxa.analysis.mosaic import mosaic_archive
 
-        asked = Asked(missions, obs_ids, instruments, band)
+        asked = ImageRequest(missions, obs_ids, instruments, band)
         return mosaic_archive(
             self.layout,
             self.config,
@@ -407,7 +407,7 @@ def _only(names: Sequence[str]) -> str | None:
 def _with_conditions(mission: object) -> Mission:
     """A mission of which something was asked."""
     from daxa.query import Mission
-    from daxa.query.criteria import Criteria
+    from daxa.query.criteria.criteria import Criteria
 
     if isinstance(mission, str):
         mission = Mission(mission)

@@ -18,7 +18,7 @@ from daxa.addresses import SERVICES, check_address, read_mirrors
 from daxa.errors import ConfigError, DataError
 from daxa.files import parse_toml
 
-__all__ = ["Settings", "has_home", "is_address", "load_settings", "stand_in_home"]
+__all__ = ["Settings", "has_home", "is_address", "load_settings", "provide_home"]
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ def has_home() -> bool:
     return Path(home).is_absolute() and os.environ.get(_STAND_IN) != home
 
 
-def stand_in_home() -> None:
+def provide_home() -> None:
     """Name a directory below the temporary one as HOME where there is none: libraries, Git and DVC need some.
 
     Nothing of value is put there: without a home, the store must be named (``DAXA_STORE``).

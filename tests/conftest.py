@@ -83,7 +83,7 @@ def make_once(shared) -> Callable[[str, Callable[[Path], object]], Path]:
 @pytest.fixture(scope="session")
 def sky(make_once):
     """The simulated sky."""
-    from daxa.sample import build_sky
+    from daxa.simulator import build_sky
 
     return build_sky(make_once("sky", build_sky))
 

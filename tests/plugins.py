@@ -44,7 +44,7 @@ import os
 from pathlib import Path
 
 from daxa.backends.protocol import Located, Resources, check_tables
-from daxa.backends.schema import Parameter
+from daxa.backends.parameter_schema import Parameter
 from daxa.missions import NativeInput
 from daxa.run.product import Product
 

@@ -15,7 +15,7 @@ import daxa
 from daxa.archive.config import Creator
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.query import Criteria
-from tests.report.fields import Pointing, make_archive
+from tests.analysis.fields import Pointing, make_archive
 
 FIRST, SECOND, OTHER = "0012345600", "0012345601", "18461"
 FIELDS = (
@@ -122,12 +122,14 @@ def test_coverage_understands_places_and_names(archive, targets, monkeypatch):
     def resolve(names, settings):
         return dict.fromkeys(names, (149.6, -11.0))
 
-    monkeypatch.setattr("daxa.query.names.resolve_names", resolve)
+    monkeypatch.setattr("daxa.query.tables.name_resolution.resolve_names", resolve)
     assert seen(archive, targets) == ALL
 
 
 def test_places_and_names_keep_their_order(archive, monkeypatch):
-    monkeypatch.setattr("daxa.query.names.resolve_names", lambda names, _: dict.fromkeys(names, (149.65, -11.0)))
+    monkeypatch.setattr(
+        "daxa.query.tables.name_resolution.resolve_names", lambda names, _: dict.fromkeys(names, (149.65, -11.0))
+    )
     found = archive.coverage(["A 2", (149.7, -11.0), "149.6,-11", "A 1"], bands="0.5-2", workers=1).table
     assert found.drop_duplicates("row")["target"].tolist() == ["A 2", "149.7,-11.0", "149.6,-11.0", "A 1"]
 
@@ -294,7 +296,7 @@ def test_a_search_takes_missions_by_name_or_with_conditions(monkeypatch):
         asked.append([(one.name, one.criteria.to_plain()) for one in missions])
         raise CriteriaError("empty", "nothing", remedy="")
 
-    monkeypatch.setattr("daxa.query.ask.ask_missions", ask)
+    monkeypatch.setattr("daxa.query.many_missions.query_missions", ask)
     near = daxa.Mission("xmm").filter(instruments="PN")
     for missions in ("xmm", near, [near], ["xmm", near]):
         with pytest.raises(CriteriaError, match="nothing"):

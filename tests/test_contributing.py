@@ -25,13 +25,13 @@ from pathlib import Path
 
 import daxa
 from daxa.backends import find_backend
-from daxa.backends.parameters import read_images
+from daxa.backends.native.parameters import read_images
 from daxa.cli import main
 from daxa.errors import CriteriaError
 from daxa.missions import find_mission
 from daxa.missions.contract import check_declaration, check_paths
 from daxa.query import make_criteria, read_criteria
-from daxa.query.declared import conditions_page
+from daxa.query.criteria.keywords import conditions_page
 from daxa.run.steps import find_step
 from daxa.run.task import Task
 from daxa.xray.telescopes import telescopes
@@ -103,7 +103,11 @@ def followed(tmp_path_factory) -> dict[str, object]:
     shutil.copytree(CHECKOUT / "templates", root / "templates")
     shutil.copy(CHECKOUT / "dvc.yaml.j2", root)
     blocks = examples()
-    changed = {"daxa/query/conditions.py", "daxa/query/declared.py", "daxa/backends/parameters.py"}
+    changed = {
+        "daxa/query/criteria/conditions.py",
+        "daxa/query/criteria/keywords.py",
+        "daxa/backends/native/parameters.py",
+    }
     for name in blocks.keys() - changed:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         assert not (root / name).exists(), f"{name} is not new"
@@ -112,16 +116,16 @@ def followed(tmp_path_factory) -> dict[str, object]:
     (verb,) = re.findall(r'`("places": \(.*\),)`', GUIDE)
     insert(root / "daxa/cli/__init__.py", '    "stage": (""', f"    {verb}\n")
 
-    (condition,) = blocks["daxa/query/conditions.py"]
-    insert(root / "daxa/query/conditions.py", "def read_match(", condition + "\n\n")
-    keyword, entry = blocks["daxa/query/declared.py"][0].split("\n\n")
-    declared = root / "daxa/query/declared.py"
+    (condition,) = blocks["daxa/query/criteria/conditions.py"]
+    insert(root / "daxa/query/criteria/conditions.py", "def read_match(", condition + "\n\n")
+    keyword, entry = blocks["daxa/query/criteria/keywords.py"][0].split("\n\n")
+    declared = root / "daxa/query/criteria/keywords.py"
     insert(declared, "    everything: bool | None\n", f"    {keyword}\n")
     insert(declared, '    _one(\n        "everything"', textwrap.indent(entry, "    "))
     insert(declared, "    read_region_area,\n)", "    read_north_of,\n")
 
-    (parameter,) = blocks["daxa/backends/parameters.py"]
-    parameters = root / "daxa/backends/parameters.py"
+    (parameter,) = blocks["daxa/backends/native/parameters.py"]
+    parameters = root / "daxa/backends/native/parameters.py"
     insert(parameters, '        Parameter(\n            "lightcurve_bin"', textwrap.indent(parameter, " " * 8))
     insert(parameters, '    out_of_time: str = "none"\n', "    quicklook: bool = True\n")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.archive.upstream import add_arrivals, keep_arrivals
+from daxa.archive.upstream import collect_provenance, note_provenance
 from daxa.errors import DataError
 from daxa.files import open_plain, parse_json, parse_toml, read_plain, refuse_links, replace_file
 from daxa.parquet import read_parquet
@@ -98,11 +98,13 @@ TORN = {
 
 @pytest.mark.parametrize("content", TORN.values(), ids=TORN)
 def test_a_torn_note_of_arrivals_heals(tmp_path, content):
-    from daxa.fetch.observation import Arrival
+    from daxa.fetch.observation import FileProvenance
 
     notes, path = tmp_path / "arrivals", tmp_path / "upstream" / "xmm.parquet"
-    keep_arrivals(notes, "0404910601", [Arrival("a.FTZ", "https://x", 7, "0" * 64, retrieved="2026-01-01T00:00:00Z")])
+    note_provenance(
+        notes, "0404910601", [FileProvenance("a.FTZ", "https://x", 7, "0" * 64, retrieved="2026-01-01T00:00:00Z")]
+    )
     (notes / "0093640901.json").write_bytes(content)
-    add_arrivals(path, notes)
+    collect_provenance(path, notes)
     assert read_parquet(path)["obs_id"].to_pylist() == ["0404910601"]
     assert not list(notes.iterdir())

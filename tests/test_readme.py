@@ -15,8 +15,8 @@ import pytest
 from daxa.archive.template import MissionAnswers, render
 from daxa.cli import VERBS
 from daxa.missions import find_mission
-from daxa.sample import Observatory
 from daxa.settings import Settings
+from daxa.simulator import Observatory
 from tests.journey.workbench import Workbench, contents, parsed_lock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -69,7 +69,7 @@ def test_every_verb_and_target_that_the_readme_names_exists():
 
 def test_the_overrides_of_the_readme_are_such():
     from daxa.archive.config import effective_parameters
-    from daxa.backends.parameters import read_sources
+    from daxa.backends.native.parameters import read_sources
     from daxa.run.task import Task, canonical
 
     clean, sources = (tomllib.loads(block) for block in blocks("toml"))

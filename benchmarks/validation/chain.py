@@ -13,7 +13,7 @@ import numpy as np
 from astropy.io import fits
 
 from benchmarks.validation.origins import Photons
-from tests.backends.observations import Fetched, run_step
+from tests.backends.native.observations import Fetched, run_step
 
 __all__ = ["Observation", "Searched", "search_field"]
 

@@ -14,7 +14,7 @@ from astropy.io import fits
 from benchmarks.validation.checks import Check, Figure, at_most, real_data, told
 from benchmarks.validation.epiclist import FLARE, PARTICLE, SKY, Field, Flare, write_field
 from daxa.errors import DaxaError
-from tests.backends.observations import Fetched, run_step
+from tests.backends.native.observations import Fetched, run_step
 
 __all__ = ["CHECKS", "left_behind"]
 
@@ -103,7 +103,7 @@ _REAL = {
 
 def check_generator(_scale: float) -> list[Figure]:
     """Light curves of a generator that knows what of them is flare."""
-    from daxa.xray.cleaning.flares import flare_gti
+    from daxa.xray.cleaning.flare_filter import flare_gti
     from tests.xray.flarecases import CASES
 
     figures = []

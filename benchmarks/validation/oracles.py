@@ -17,11 +17,11 @@ from benchmarks.validation.checks import Check, Figure, NoDataError, at_most, be
 from benchmarks.validation.scenes import populated
 from daxa.xray.cleaning.cut import select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
-from daxa.xray.imaging.exposure import exposure_map
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.vignetting import axis_pixel, vignetting_for
-from daxa.xray.lists import gti
-from daxa.xray.lists.events import open_events
 from tests.xray.reallists import LISTS
 
 __all__ = ["CHECKS"]
@@ -228,7 +228,7 @@ def check_maps(_scale: float) -> list[Figure]:
 def check_mosaic(_scale: float) -> list[Figure]:
     """Counts and exposure of a mosaic on other pixels, beside the sums of its members."""
     from daxa.xray.imaging.members import EventMember
-    from daxa.xray.imaging.mosaic import make_mosaic, mosaic_grid
+    from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid
 
     data, members, counts, flux = real_data(), [], 0, 0.0
     for camera in ("m1", "m2"):

@@ -9,27 +9,27 @@ from typing import Any
 from daxa.archive.config import (
     FETCH_SOFTWARE,
     ArchiveConfig,
-    Locked,
+    LockedSoftware,
     effective_parameters,
-    judge_config,
-    judge_tables,
     read_content,
     steps_of,
+    validate_config,
+    validate_tables,
 )
 from daxa.archive.layout import Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.archive.software import judge_software
+from daxa.archive.software import validate_software
 from daxa.archive.template import reads_fetched
 from daxa.backends import find_backend
-from daxa.backends.own import BACKEND, FETCH, FETCH_BACKEND
+from daxa.backends.parameter_schema import ParameterProblem
 from daxa.backends.protocol import check_tables
 from daxa.backends.registry import backend_of_step
-from daxa.backends.schema import Fault
+from daxa.backends.shared_parameters import BACKEND, FETCH, FETCH_BACKEND
 from daxa.errors import ConfigError, CriteriaError, DataError
 from daxa.missions import find_mission
 from daxa.naming import did_you_mean, nearest
 from daxa.run.steps import OWN_STEPS, Step
-from daxa.selection.store import read_columns
+from daxa.selection.selection_file import read_columns
 
 __all__ = ["check_parameters", "check_versions", "checked_files", "find_problems", "provided_software"]
 
@@ -65,21 +65,21 @@ def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str
     refuse(problems or [*_version_problems(layout, config, locked, missions)])
 
 
-def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[Step]) -> Locked:
+def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[Step]) -> LockedSoftware:
     """What would carry out a step; its version is '' where nothing that is installed can.
 
     Examples
     --------
     >>> provided_software("xmm", {}, OWN_STEPS[0], OWN_STEPS)
-    Locked(backend='daxa', version='1')
+    LockedSoftware(backend='daxa', version='1')
     """
     if step.fetches:
         return FETCH_SOFTWARE
     name = backend_of_step(tables, step, steps)
     try:
-        return Locked(name, find_backend(name).version(mission, step.name))
+        return LockedSoftware(name, find_backend(name).version(mission, step.name))
     except ConfigError:
-        return Locked(name, "")
+        return LockedSoftware(name, "")
 
 
 def find_problems(layout: Layout) -> list[Problem]:
@@ -92,7 +92,7 @@ def find_problems(layout: Layout) -> list[Problem]:
     """
     content, unreadable = read_content(layout.config)
     refuse(unreadable)
-    config, problems = judge_config(content, layout.config)
+    config, problems = validate_config(content, layout.config)
     if config is None:
         # Which missions there should be is not known; the files that are there can be judged all the same.
         known = [name for name in _params_files(layout) if _is_mission(name)]
@@ -133,7 +133,7 @@ def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]
 
 
 def _mission_problems(layout: Layout, mission: str, steps: Sequence[Step]) -> Iterator[Problem]:
-    tables, problems = judge_tables(layout, mission, [step.name for step in steps])
+    tables, problems = validate_tables(layout, mission, [step.name for step in steps])
     told = {(problem.table, problem.key) for problem in problems}
     yield from problems
     for problem in _content_problems(layout, mission, tables, steps):
@@ -149,7 +149,7 @@ def _content_problems(layout: Layout, mission: str, tables: Tables, steps: Seque
     yield from _misplaced(tables, path, steps)
     backends = yield from _backends(mission, tables, path, steps)
     overridden = {obs_id for table in tables.values() for obs_id in table.get("obs", {})}
-    chosen = _Chosen(layout, mission)
+    chosen = _LazySelection(layout, mission)
     of_all = _faults(mission, tables, "", chosen.instruments(overridden), backends)
     yield from (_problem(path, fault, table_name(fault.step)) for fault in of_all)
     seen = {(fault.step, fault.key, fault.message) for fault in of_all}
@@ -206,8 +206,8 @@ def _backends(
 
 def _faults(
     mission: str, tables: Tables, obs_id: str, instruments: list[str], backends: Mapping[str, Sequence[str]]
-) -> list[Fault]:
-    faults: list[Fault] = []
+) -> list[ParameterProblem]:
+    faults: list[ParameterProblem] = []
     for name, steps in backends.items():
         asked = {step: effective_parameters(tables, step, obs_id) for step in steps}
         if name == FETCH_BACKEND:
@@ -218,7 +218,7 @@ def _faults(
     return faults
 
 
-def _problem(path: Path, fault: Fault, table: str, of: str = "") -> Problem:
+def _problem(path: Path, fault: ParameterProblem, table: str, of: str = "") -> Problem:
     return Problem(path, table, fault.key, f"{fault.message}{of}", fault.remedy, fault.name)
 
 
@@ -228,7 +228,7 @@ def _not_selected(path: Path, step: str, obs_id: str, near: str) -> Problem:
     return Problem(path, table_name(step, "obs", obs_id), "", message, remedy, "not-selected")
 
 
-class _Chosen:
+class _LazySelection:
     """The selection of a mission, read when something asks for it."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
@@ -263,16 +263,21 @@ class _Chosen:
         return nearest(obs_id, self._read())
 
 
-def _judged_software(layout: Layout, config: ArchiveConfig) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
-    return judge_software(layout, config.missions, config.steps)
+def _judged_software(
+    layout: Layout, config: ArchiveConfig
+) -> tuple[dict[tuple[str, str], LockedSoftware], list[Problem]]:
+    return validate_software(layout, config.missions, config.steps)
 
 
 def _version_problems(
-    layout: Layout, config: ArchiveConfig, locked: Mapping[tuple[str, str], Locked], missions: Sequence[str] = ()
+    layout: Layout,
+    config: ArchiveConfig,
+    locked: Mapping[tuple[str, str], LockedSoftware],
+    missions: Sequence[str] = (),
 ) -> Iterator[Problem]:
     steps = steps_of(config)
     for mission in missions or config.missions:
-        tables, _ = judge_tables(layout, mission, config.steps)
+        tables, _ = validate_tables(layout, mission, config.steps)
         for step in steps:
             here = provided_software(mission, tables, step, steps)
             wanted = locked.get((mission, step.name), here)
@@ -281,13 +286,13 @@ def _version_problems(
                     layout.software,
                     table_name(mission, step.name),
                     "backend" if wanted.backend != here.backend else "version",
-                    f"it is locked to {wanted.backend} {wanted.version}, and {_told(here)} would run",
+                    f"it is locked to {wanted.backend} {wanted.version}, and {_summary(here)} would run",
                     "install the daxa that made the archive, or enter the new version here to reprocess",
                     "software",
                 )
 
 
-def _told(software: Locked) -> str:
+def _summary(software: LockedSoftware) -> str:
     return (
         f"{software.backend} {software.version}" if software.version else f"{software.backend}, which is not installed,"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import git
-from daxa.archive.accept import accept_files, refuse_uncommitted
+from daxa.archive.committing import commit_changes, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
@@ -22,8 +22,8 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
 from daxa.naming import some
 from daxa.query import Mission, Selection, read_criteria
-from daxa.selection.compare import Difference, compare
-from daxa.selection.store import read_selection, write_selection
+from daxa.selection.compare import SelectionDifference, compare
+from daxa.selection.selection_file import read_selection, write_selection
 
 if TYPE_CHECKING:
     from daxa.query import Criteria
@@ -62,7 +62,7 @@ class MissionChange:
     is_new: bool
     before: int
     after: int
-    difference: Difference
+    difference: SelectionDifference
     criteria_changed: bool
     selection: Selection = field(repr=False)
     note: str = ""
@@ -125,7 +125,7 @@ class SelectionPlan:
                 f"criteria or selections in {layout.root} have changed since they were compared",
                 remedy="compare again: `daxa select`",
             )
-        return accept_files(layout, _message(self), lambda made: _write(self, layout, made))
+        return commit_changes(layout, _message(self), lambda made: _write(self, layout, made))
 
     @property
     def added(self) -> dict[str, tuple[str, ...]]:

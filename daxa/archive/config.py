@@ -14,8 +14,8 @@ from pydantic import Field
 from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.archive.tables import Table, judge_table
-from daxa.backends.own import FETCH_BACKEND, FETCH_VERSION
+from daxa.archive.toml_models import StrictTable, validate_table
+from daxa.backends.shared_parameters import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
 from daxa.files import TOML_LIMIT, parse_toml, read_plain
 from daxa.missions import find_mission, mission_names
@@ -29,12 +29,10 @@ __all__ = [
     "FORMAT",
     "ArchiveConfig",
     "Creator",
-    "Locked",
-    "Policy",
+    "FailurePolicy",
+    "LockedSoftware",
     "RunLimits",
     "effective_parameters",
-    "judge_config",
-    "judge_tables",
     "load_config",
     "load_parameters",
     "parse_config",
@@ -42,13 +40,15 @@ __all__ = [
     "read_tables",
     "settings_of",
     "steps_of",
+    "validate_config",
+    "validate_tables",
 ]
 
 FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
 
 
-class Creator(Table):
+class Creator(StrictTable):
     """A person who made the archive."""
 
     name: str
@@ -56,20 +56,20 @@ class Creator(Table):
     affiliation: str = ""
 
 
-class Policy(Table):
+class FailurePolicy(StrictTable):
     """Which share of a step's observations may fail before a stage, or a release, is refused."""
 
     max_failed_stage: Annotated[float, Field(ge=0, le=1, strict=True)] = 1.0
     max_failed_release: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
 
 
-class RunLimits(Table):
+class RunLimits(StrictTable):
     """Limits that change no product."""
 
     time_limit_s: Annotated[float, Field(gt=0, strict=True)] = 21600.0
 
 
-class ArchiveConfig(Table):
+class ArchiveConfig(StrictTable):
     """The content of ``daxa.toml``.
 
     Parameters
@@ -95,20 +95,20 @@ class ArchiveConfig(Table):
     creators: tuple[Creator, ...] = ()
     steps: tuple[str, ...] = STEPS
     missions: dict[str, dict[str, Any]]
-    policy: Policy = Policy()
+    policy: FailurePolicy = FailurePolicy()
     run: RunLimits = RunLimits()
     services: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedSoftware:
     """The software that a step is locked to."""
 
     backend: str
     version: str
 
 
-FETCH_SOFTWARE = Locked(FETCH_BACKEND, FETCH_VERSION)
+FETCH_SOFTWARE = LockedSoftware(FETCH_BACKEND, FETCH_VERSION)
 """Version of the way in which files are chosen and fetched."""
 
 
@@ -157,17 +157,17 @@ def parse_config(content: bytes, path: Path) -> ArchiveConfig:
     ConfigError
         It cannot be used; all that is wrong is told at once.
     """
-    config, problems = judge_config(content, path)
+    config, problems = validate_config(content, path)
     refuse(problems)
     return config
 
 
-def judge_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list[Problem]]:
+def validate_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list[Problem]]:
     """The configuration that a ``daxa.toml`` holds, None where it cannot be used, and all that is wrong with it."""
     tables, problems = read_tables(content, path)
     if tables is None:
         return None, problems
-    config, wrong = judge_table(ArchiveConfig, tables, path)
+    config, wrong = validate_table(ArchiveConfig, tables, path)
     problems += wrong
     if config is not None:
         problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
@@ -226,12 +226,12 @@ def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) 
     ConfigError
         It is absent, names unknown steps or malformed ObsIDs, or holds what DVC cannot follow (dates, nan).
     """
-    tables, problems = judge_tables(layout, mission, steps)
+    tables, problems = validate_tables(layout, mission, steps)
     refuse(problems)
     return tables
 
 
-def judge_tables(
+def validate_tables(
     layout: Layout, mission: str, steps: Sequence[str] = STEPS
 ) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The tables of a mission's params file by step, and what is wrong with its structure.

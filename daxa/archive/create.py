@@ -11,7 +11,7 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.address import storage_address
-from daxa.archive.config import FETCH_SOFTWARE, Creator, Locked
+from daxa.archive.config import FETCH_SOFTWARE, Creator, LockedSoftware
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
@@ -20,10 +20,10 @@ from daxa.backends.registry import backend_of_step
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DaxaError, NotPossible, StorageError
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
-from daxa.query.criteria import Criteria
+from daxa.query.criteria.criteria import Criteria
 from daxa.query.mission import Mission, Selection
 from daxa.run.steps import OWN_STEPS, Step, arrange_steps
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 
 __all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers", "provided"]
 
@@ -231,7 +231,7 @@ def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswe
     return MissionAnswers(spec, selection.criteria.to_plain(), software)
 
 
-def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> Locked:
+def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoftware:
     """What carries out a step unless a params file says otherwise, at the version that is installed.
 
     Raises
@@ -249,7 +249,7 @@ def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> Locked:
             f"the backend {backend.name} cannot do {step.name} for {spec.title}",
             remedy="choose another mission, or leave the step out",
         )
-    return Locked(backend.name, version)
+    return LockedSoftware(backend.name, version)
 
 
 def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:

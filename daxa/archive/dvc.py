@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daxa.archive.faults import busy, dvc_failure, is_news, last_words, push_failure
+from daxa.archive.failures import busy, dvc_failure, error_lines, is_informative, push_failure
 from daxa.archive.layout import Layout
-from daxa.archive.mend import at_work, check_writable, held, mend
+from daxa.archive.repair import check_writable, is_process_active, lock_held, repair
 from daxa.errors import ArchiveError, ProgramError
-from daxa.run.process import Finished, run_program, show_program
+from daxa.run.process import FinishedProgram, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["changed_stages", "checkout", "fetch", "held_off", "push", "recorded_digests", "repro", "run_dvc"]
+__all__ = ["changed_stages", "checkout", "excluded", "fetch", "push", "recorded_digests", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
 
 @contextmanager
-def held_off(root: Path) -> Iterator[None]:
+def excluded(root: Path) -> Iterator[None]:
     """Keep DVC from working in the archive for a moment.
 
     DVC holds ``.dvc/tmp/lock`` except while a stage's command runs; then ``rwlock`` names it.
@@ -33,14 +33,14 @@ def held_off(root: Path) -> Iterator[None]:
     ArchiveError
         DVC is at work.
     """
-    mend(root)
-    with held(root) as alone:
-        if not alone or at_work(root):
+    repair(root)
+    with lock_held(root) as alone:
+        if not alone or is_process_active(root):
             raise busy(root)
         yield
 
 
-def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
+def run_dvc(root: Path, *arguments: str, show: bool = False) -> FinishedProgram:
     """Run ``dvc`` with these arguments in the archive and give what became of it.
 
     Parameters
@@ -57,10 +57,10 @@ def run_dvc(root: Path, *arguments: str, show: bool = False) -> Finished:
     StorageError
         The archive cannot be written.
     """
-    mend(root)
+    repair(root)
     argv, environ = [sys.executable, "-m", "dvc", *arguments], _environment(root)
     if show:
-        return show_program(argv, cwd=root, environ=environ, keep=is_news)
+        return show_program(argv, cwd=root, environ=environ, keep=is_informative)
     return run_program(argv, cwd=root, environ=environ)
 
 
@@ -170,17 +170,17 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
     _require(root, ended, "checkout")
 
 
-def _checked(root: Path, *arguments: str) -> Finished:
+def _checked(root: Path, *arguments: str) -> FinishedProgram:
     check_writable(root)
     ended = run_dvc(root, *arguments)
     _require(root, ended, " ".join(arguments))
     return ended
 
 
-def _require(root: Path, ended: Finished, command: str) -> None:
+def _require(root: Path, ended: FinishedProgram, command: str) -> None:
     if ended.code:
         raise dvc_failure(root, ended.output) or ProgramError(
             "dvc",
-            f"`dvc {command}` failed in {root}: {last_words(ended.output)}",
+            f"`dvc {command}` failed in {root}: {error_lines(ended.output)}",
             remedy="read DVC's message; `dvc doctor` shows its configuration",
         )

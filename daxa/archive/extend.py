@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.accept import accept_files, refuse_uncommitted
+from daxa.archive.committing import commit_changes, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.create import provided
 from daxa.archive.layout import Layout
@@ -58,7 +58,7 @@ def add_steps(layout: Layout, names: Sequence[str]) -> str:
     added = [step for step in steps if step.name in names]
     texts = _texts(layout, config, steps, added)
     refuse_uncommitted(layout, texts.__contains__)
-    return accept_files(layout, f"Add the step {', '.join(names)}", lambda made: _write(made.root, texts))
+    return commit_changes(layout, f"Add the step {', '.join(names)}", lambda made: _write(made.root, texts))
 
 
 def _texts(layout: Layout, config: ArchiveConfig, steps: Sequence[Step], added: Sequence[Step]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.accept import finish_accepted, refuse_unfinished
+from daxa.archive.committing import finish_commit, refuse_unfinished
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
@@ -98,12 +98,12 @@ def enter_archive(layout: Layout) -> None:
     Raises
     ------
     UntrustedArchive, ArchiveError, ConfigError, StorageError
-        As `check_archive` and `daxa.archive.accept.finish_accepted`.
+        As `check_archive` and `daxa.archive.committing.finish_commit`.
     """
     _check_fixed(layout, acting=True)
     _check_missions(layout, acting=True)
     # Between the old files and the new the pipeline may not be that of the configuration.
-    finish_accepted(layout)
+    finish_commit(layout)
     refuse_foreign(layout, load_config(layout))
 
 
@@ -147,7 +147,7 @@ def _check_fixed(layout: Layout, *, acting: bool) -> None:
     """What every archive has, and what Git tracks."""
     if acting or layout.is_repository:
         check_plain(layout.private.parent, "a directory")
-    for path in _looked_at(layout):
+    for path in _inspected(layout):
         _check_entries(path)
     for name in _FILES:
         check_plain(layout.root / name, "a file")
@@ -168,7 +168,7 @@ def _check_missions(layout: Layout, *, acting: bool) -> ArchiveConfig:
     return config
 
 
-def _looked_at(layout: Layout) -> Iterator[Path]:
+def _inspected(layout: Layout) -> Iterator[Path]:
     yield from (layout.root / name for name in _WALKED)
     if layout.is_repository:
         private = layout.private
@@ -221,7 +221,9 @@ def check_plain(path: Path, wanted: str) -> None:
         return
     if (stat.S_ISREG(mode) and "file" in wanted) or (stat.S_ISDIR(mode) and "directory" in wanted):
         return
-    raise UntrustedArchive("not-plain", f"{path} is {_kind(mode)}, where {wanted} must be", remedy=_way_out(path, mode))
+    raise UntrustedArchive(
+        "not-plain", f"{path} is {_kind(mode)}, where {wanted} must be", remedy=_escape_route(path, mode)
+    )
 
 
 def _kind(mode: int) -> str:
@@ -229,7 +231,7 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "a device, pipe or socket")
 
 
-def _way_out(path: Path, mode: int) -> str:
+def _escape_route(path: Path, mode: int) -> str:
     if not stat.S_ISLNK(mode):
         return f"look at it, and move it out of the archive: `mv {path} ..`"
     if ".dvc" in path.parts and "cache" in path.parts:

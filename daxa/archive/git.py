@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daxa.archive import faults
-from daxa.archive.mend import clear_stale_lock
+from daxa.archive import failures
+from daxa.archive.repair import clear_stale_lock
 from daxa.errors import ArchiveError, ConfigError
 from daxa.run.process import run_program, without_redirection
 
@@ -40,11 +40,11 @@ __all__ = [
     "commit_of",
     "create_tag",
     "differs",
+    "hidden_changes",
     "index_entries",
     "initialise",
     "is_merging",
     "origin_url",
-    "overlooked",
     "pack",
     "read_file",
     "tags",
@@ -143,7 +143,7 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
         try:
             _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}", "--", *added)
         except GitCommandError as error:
-            raise faults.hook_failure(root, _said(error), _hooks(repository)) from None
+            raise failures.hook_failure(root, _said(error), _hooks(repository)) from None
         return git.rev_parse("--verify", "HEAD")
 
 
@@ -155,7 +155,7 @@ def changes(root: Path) -> list[str]:
     return sorted(entry[3:] for entry in fields if len(entry) > 3)
 
 
-def overlooked(root: Path) -> list[str]:
+def hidden_changes(root: Path) -> list[str]:
     """Tracked paths whose changes Git was told not to see (assume-unchanged, skip-worktree)."""
     with _repository(root) as repository:
         entries = repository.git.ls_files("-v", "-z").split("\0")
@@ -188,7 +188,7 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
         environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
         asked = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
         if asked.code:
-            raise faults.git_failure(root, asked.output.strip())
+            raise failures.git_failure(root, asked.output.strip())
         listed = asked.stdout
     else:
         with _repository(root) as repository:
@@ -197,7 +197,7 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def _is_usual(root: Path) -> bool:
-    """Whether there is a repository of whose form nothing need be asked (`daxa.archive.faults.check_format`)."""
+    """Whether there is a repository of whose form nothing need be asked (`daxa.archive.failures.check_format`)."""
     place = root / ".git"
     if place.is_symlink() or not all((place / name).is_dir() for name in ("objects", "refs")):
         return False
@@ -341,17 +341,17 @@ def _repository(root: Path) -> Iterator[Repo]:
         try:
             opened = Repo(root, expand_vars=False)
         except (InvalidGitRepositoryError, NoSuchPathError):
-            raise faults.not_a_repository(root) from None
+            raise failures.not_a_repository(root) from None
         with opened as repository:
             if Path(repository.git_dir).resolve() == root.resolve():
                 # Its files look like a repository without a work tree, and came as files: their settings act.
-                raise faults.not_a_repository(root)
-            faults.check_format(root, Path(repository.git_dir), repository.config_reader("repository").get_value)
+                raise failures.not_a_repository(root)
+            failures.check_format(root, Path(repository.git_dir), repository.config_reader("repository").get_value)
             repository.git.update_environment(**_environment(_SETTINGS))
             try:
                 yield repository
             except GitCommandError as error:
-                raise faults.git_failure(root, _said(error)) from None
+                raise failures.git_failure(root, _said(error)) from None
 
 
 @contextmanager
@@ -366,7 +366,7 @@ def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
         try:
             yield git
         except GitCommandError as error:
-            raise faults.git_failure(about, _said(error)) from None
+            raise failures.git_failure(about, _said(error)) from None
 
 
 def _refuse_variables(directory: Path) -> None:
@@ -384,7 +384,7 @@ def _refuse_broken_branch(root: Path, repository: Repo) -> None:
         return
     reference, log = (Path(repository.common_dir, place) for place in (name, f"logs/{name}"))
     if reference.is_file() and not re.fullmatch(rb"[0-9a-f]{40}\n?", reference.read_bytes()):
-        raise faults.broken_branch(root, reference, name, log.read_text() if log.is_file() else "")
+        raise failures.broken_branch(root, reference, name, log.read_text() if log.is_file() else "")
 
 
 def _write(git: Git, command: str, *arguments: str) -> None:
@@ -394,7 +394,7 @@ def _write(git: Git, command: str, *arguments: str) -> None:
     try:
         getattr(git, command)(*arguments)
     except GitCommandError as error:
-        lock = faults.lock_in_the_way(_said(error))
+        lock = failures.blocking_lock(_said(error))
         if not lock or not clear_stale_lock(Path(git.working_dir, lock)):
             raise
         getattr(git, command)(*arguments)

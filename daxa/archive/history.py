@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.layout import Layout
-from daxa.archive.named import named_missions, named_obs_ids, named_steps
+from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
 from daxa.errors import ArchiveError
 from daxa.files import read_plain
 from daxa.run.journal import read_journal
-from daxa.run.ledger import LedgerColumns, no_rows, read_columns
+from daxa.run.ledger import LedgerColumns, empty_columns, read_columns
 from daxa.run.lookup import find_texts
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
-from daxa.selection.store import read_chosen
+from daxa.selection.selection_file import read_chosen
 
-__all__ = ["LogText", "Recorded", "find_logs", "is_running", "read_recorded", "selected_ids"]
+__all__ = ["LogText", "StageRecord", "find_logs", "is_running", "read_stage_record", "selected_ids"]
 
 
 _FEW = 100
@@ -41,7 +41,7 @@ class LogText:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StageRecord:
     """What is recorded of a stage: its ledger, and what a stage that runs, or was stopped, has added.
 
     Parameters
@@ -90,7 +90,7 @@ def is_running(layout: Layout, mission: str, step: str) -> bool:
     return layout.is_repository and layout.places(mission, step).journal.exists()
 
 
-def read_recorded(
+def read_stage_record(
     layout: Layout,
     mission: str,
     step: str,
@@ -98,7 +98,7 @@ def read_recorded(
     *,
     obs_ids: Collection[str] | None = None,
     wanted: Mapping[str, str] | None = None,
-) -> Recorded:
+) -> StageRecord:
     """Read some columns of a stage's ledger and of its journal.
 
     A journal older than its ledger is of another version, which was checked out since.  It is
@@ -127,7 +127,7 @@ def read_recorded(
     columns = _look_up(layout, mission, step, names, obs_ids) or read_columns(ledger, names, obs_ids=obs_ids)
     places = {obs_id: at for at, obs_id in enumerate(columns.obs_id)}
     if not added or (noted and ledger.exists() and noted < ledger.stat().st_mtime_ns):
-        return Recorded(columns, places)
+        return StageRecord(columns, places)
     rows = [
         row
         for obs_id, row in added.items()
@@ -135,7 +135,7 @@ def read_recorded(
         and (wanted is None or obs_id not in places or wanted.get(obs_id) == row.fingerprint)
     ]
     columns = _with_rows(columns, names, rows)
-    return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}, {row.obs_id for row in rows})
+    return StageRecord(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}, {row.obs_id for row in rows})
 
 
 def _look_up(
@@ -147,7 +147,7 @@ def _look_up(
     texts = find_texts(layout.ledger(mission, step), layout.places(mission, step).lookup, obs_ids)
     if texts is None:
         return None
-    return _with_rows(no_rows(), names, [row_from_plain(json.loads(texts[obs_id])) for obs_id in sorted(texts)])
+    return _with_rows(empty_columns(), names, [row_from_plain(json.loads(texts[obs_id])) for obs_id in sorted(texts)])
 
 
 def _with_rows(columns: LedgerColumns, names: Collection[str], rows: Sequence[LedgerRow]) -> LedgerColumns:

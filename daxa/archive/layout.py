@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daxa.errors import ArchiveError
 from daxa.run.steps import OWN_STEPS
-from daxa.run.task import Places
+from daxa.run.task import StagePaths
 
 __all__ = ["STEPS", "Layout"]
 
@@ -120,10 +120,10 @@ class Layout:
     def log(self, mission: str, step: str, obs_id: str) -> Path:
         return self.logs / mission / step / f"{obs_id}.log"
 
-    def places(self, mission: str, step: str) -> Places:
+    def places(self, mission: str, step: str) -> StagePaths:
         """Where the stage (mission, step) keeps its things."""
         name = f"{mission}-{step}"
-        return Places(
+        return StagePaths(
             ledger=self.ledger(mission, step),
             products=self.products(mission, step),
             logs=self.logs / mission / step,

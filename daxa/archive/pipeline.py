@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterable, Sequence
 
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig, steps_of
-from daxa.archive.history import read_recorded
+from daxa.archive.dvc_processes import active_pids
+from daxa.archive.history import read_stage_record
 from daxa.archive.layout import Layout
-from daxa.archive.named import named_missions
-from daxa.archive.notes import clear_notes, read_notes
-from daxa.archive.work import pids_at_work
+from daxa.archive.named_choices import named_missions
+from daxa.archive.stage_errors import clear_notes, read_notes
 from daxa.errors import ArchiveError, DaxaError, ProgramError
 from daxa.records import Outcome
 from daxa.run.steps import last_steps
 
-__all__ = ["failed_stages", "run_pipeline", "unseen_stages"]
+__all__ = ["failed_stages", "run_pipeline", "stages_hidden_from_dvc"]
 
 
 def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
@@ -33,7 +33,7 @@ def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
         (mission, step)
         for mission in config.missions
         for step in config.steps
-        if "failed" in read_recorded(layout, mission, step, {"outcome"}).outcomes().values()
+        if "failed" in read_stage_record(layout, mission, step, {"outcome"}).outcomes().values()
     ]
     if not failed:
         return []
@@ -50,7 +50,7 @@ def _md5(layout: Layout, mission: str, step: str) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def unseen_stages(config: ArchiveConfig, outcomes: Iterable[Outcome]) -> set[tuple[str, str]]:
+def stages_hidden_from_dvc(config: ArchiveConfig, outcomes: Iterable[Outcome]) -> set[tuple[str, str]]:
     """Mission and step of the stages that have something to do which DVC cannot see.
 
     Parameters
@@ -96,7 +96,7 @@ def run_pipeline(
         What stopped a stage; where several did, the first.
     """
     missions = named_missions(config, missions)
-    if pids := pids_at_work(layout.root):
+    if pids := active_pids(layout.root):
         raise ArchiveError(
             "busy",
             f"another `daxa run` or `dvc repro` is running in {layout.root} (process {pids[0]})",
@@ -113,7 +113,7 @@ def run_pipeline(
     ends = [f"{step.name}-{mission}" for mission in missions for step in last_steps(steps)]
     stopped += _repro(layout, *ends, keep_going=True)
     if stopped:
-        raise _first_said(layout, stopped[-1])
+        raise _first_stage_error(layout, stopped[-1])
 
 
 def _repro(layout: Layout, *stages: str, **options: bool) -> list[ProgramError]:
@@ -124,7 +124,7 @@ def _repro(layout: Layout, *stages: str, **options: bool) -> list[ProgramError]:
     return []
 
 
-def _first_said(layout: Layout, stopped: ProgramError) -> DaxaError:
+def _first_stage_error(layout: Layout, stopped: ProgramError) -> DaxaError:
     """What the stage itself said, rather than that DVC ended."""
     errors = read_notes(layout)
     if not errors:

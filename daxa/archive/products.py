@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig, steps_of
-from daxa.archive.history import Recorded, read_recorded
+from daxa.archive.history import StageRecord, read_stage_record
 from daxa.archive.layout import Layout
-from daxa.archive.named import (
+from daxa.archive.named_choices import (
     named_bands,
     named_instruments,
     named_kinds,
@@ -49,7 +49,7 @@ PRODUCT_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ProductRequest:
     """Which rows of which ledgers; no ObsID asks for all."""
 
     missions: tuple[str, ...]
@@ -93,7 +93,7 @@ def find_products(
     layout, config
         The archive.
     mission, step, obs_id, kind, instrument, band
-        Only these, one or several, named as `daxa.archive.named` takes them; all by default.
+        Only these, one or several, named as `daxa.archive.named_choices` takes them; all by default.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def find_products(
     instruments = named_instruments(missions, instrument)
     steps = steps_of(config)
     wanted = named_steps(step, [one.name for one in steps])
-    asked = _Asked(
+    asked = _ProductRequest(
         missions,
         tuple(one for one in steps if one.name in wanted or not wanted),
         named_obs_ids(layout, missions, obs_id),
@@ -129,16 +129,16 @@ def find_products(
     return rows
 
 
-def _rows(layout: Layout, asked: _Asked) -> Iterator[dict[str, object]]:
+def _rows(layout: Layout, asked: _ProductRequest) -> Iterator[dict[str, object]]:
     for mission in asked.missions:
         for step in asked.steps:
-            recorded = read_recorded(
+            recorded = read_stage_record(
                 layout, mission, step.name, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
             )
             yield from _rows_of_stage(layout, mission, step, recorded)
 
 
-def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: Recorded) -> Iterator[dict[str, object]]:
+def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: StageRecord) -> Iterator[dict[str, object]]:
     products, columns = layout.products(mission, step.name).absolute(), recorded.columns
     below = layout.products(mission, step.name).relative_to(layout.root).as_posix()
     for obs_id, at in sorted(recorded.places.items()):

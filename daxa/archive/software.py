@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from daxa.archive.config import Locked, read_content, read_tables
+from daxa.archive.config import LockedSoftware, read_content, read_tables
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
-from daxa.archive.tables import Table, judge_table
+from daxa.archive.toml_models import StrictTable, validate_table
 from daxa.naming import did_you_mean
 
-__all__ = ["judge_software", "load_software"]
+__all__ = ["load_software", "validate_software"]
 
 
-class _Lock(Table):
+class _Lock(StrictTable):
     backend: str
     version: str
 
 
-def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
+def load_software(layout: Layout) -> dict[tuple[str, str], LockedSoftware]:
     """Read ``software.toml``: (mission, step) to what it is locked to.
 
     Raises
@@ -27,14 +27,14 @@ def load_software(layout: Layout) -> dict[tuple[str, str], Locked]:
     ConfigError
         It is absent, or cannot be used.
     """
-    locked, problems = judge_software(layout)
+    locked, problems = validate_software(layout)
     refuse(problems)
     return locked
 
 
-def judge_software(
+def validate_software(
     layout: Layout, missions: Collection[str] | None = None, steps: Sequence[str] = ()
-) -> tuple[dict[tuple[str, str], Locked], list[Problem]]:
+) -> tuple[dict[tuple[str, str], LockedSoftware], list[Problem]]:
     """What every (mission, step) is locked to, as far as it can be used, and what is wrong with the file.
 
     Parameters
@@ -50,7 +50,7 @@ def judge_software(
     if content is None:
         return {}, problems
     tables, problems = read_tables(content, path)
-    locked: dict[tuple[str, str], Locked] = {}
+    locked: dict[tuple[str, str], LockedSoftware] = {}
     for mission, entries in (tables or {}).items():
         if missions is not None and mission not in missions:
             message = f"the archive has no mission called {mission[:100]!r}{did_you_mean(mission, missions)}"
@@ -61,7 +61,7 @@ def judge_software(
             problems.append(Problem(path, "", mission, "it is not a table of steps", remedy, "invalid"))
         else:
             for step, entry in entries.items():
-                found, wrong = _judge_lock(path, (mission, step), entry, steps)
+                found, wrong = _validate_lock(path, (mission, step), entry, steps)
                 problems += wrong
                 locked |= {(mission, step): found} if found else {}
     told = {problem.table for problem in problems} | {table_name(*key) for key in locked}
@@ -73,12 +73,12 @@ def judge_software(
     return locked, problems
 
 
-def _judge_lock(
+def _validate_lock(
     path: Path, place: tuple[str, str], entry: object, steps: Sequence[str]
-) -> tuple[Locked | None, list[Problem]]:
+) -> tuple[LockedSoftware | None, list[Problem]]:
     step = place[1]
     if steps and step not in steps:
         message = f"there is no step {step[:100]!r}{did_you_mean(step, steps)}"
         return None, [Problem(path, table_name(*place), "", message, f"use {', '.join(steps)}", "unknown-step")]
-    lock, problems = judge_table(_Lock, entry, path, place)
-    return lock and Locked(lock.backend, lock.version), problems
+    lock, problems = validate_table(_Lock, entry, path, place)
+    return lock and LockedSoftware(lock.backend, lock.version), problems

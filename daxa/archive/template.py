@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive.address import config_value
-from daxa.archive.config import FORMAT, Creator, Locked
+from daxa.archive.config import FORMAT, Creator, LockedSoftware
 from daxa.backends import find_backend
-from daxa.backends.own import BACKEND, FETCH
+from daxa.backends.parameter_text import table_lines
 from daxa.backends.registry import backend_of_step
-from daxa.backends.writing import table_lines
+from daxa.backends.shared_parameters import BACKEND, FETCH
 from daxa.missions import MissionSpec
 from daxa.run.steps import OWN_STEPS, Step
 
@@ -61,7 +61,7 @@ class MissionAnswers:
 
     spec: MissionSpec
     criteria: Mapping[str, Any]
-    software: Sequence[tuple[str, Locked]]
+    software: Sequence[tuple[str, LockedSoftware]]
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ from daxa.files import read_plain, replace_file
 from daxa.settings import load_settings
 
 __all__ = [
-    "Foreign",
+    "ForeignItem",
     "accept_services",
     "find_foreign",
     "foreign_services",
@@ -50,7 +50,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignItem:
     """Something in an archive that daxa did not write, and that could act.
 
     Parameters
@@ -97,7 +97,7 @@ def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = Tr
     )
 
 
-def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
+def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ...]:
     """Everything in an archive that is not daxa's own and that could act, sorted by path.
 
     Parameters
@@ -107,7 +107,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
 
     Returns
     -------
-    tuple of Foreign
+    tuple of ForeignItem
         Empty for an archive that may be worked on.
     """
     tracked = git.index_entries(layout.root)
@@ -121,7 +121,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
     ]
     if git.borrows_objects(layout.root):
         found.append(
-            Foreign(
+            ForeignItem(
                 ".git",
                 "borrows commits from another repository (objects/info/alternates)",
                 "`git repack -a -d`, then remove .git/objects/info/alternates",
@@ -135,14 +135,14 @@ def rendered_pipeline(config: ArchiveConfig) -> bytes:
     return render_pipeline(list(config.missions), steps_of(config)).encode()
 
 
-def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[Foreign, ...]:
+def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ...]:
     """Addresses in ``daxa.toml`` that replace the user's own, and that the user has not accepted."""
     if not config.services:
         return ()
     own, theirs = load_settings(), load_settings(config.services)
     accepted = _accepted(layout)
     return tuple(
-        Foreign(
+        ForeignItem(
             layout.config.name,
             f"leads to another service: {name} = {address}",
             "if you trust it, give --trust-services once, for instance `daxa run --trust-services`",
@@ -171,51 +171,51 @@ def _note(layout: Layout) -> Path:
     return layout.private / "trust" / "services.json"
 
 
-def _check_pipeline(layout: Layout, config: ArchiveConfig) -> Iterator[Foreign]:
+def _check_pipeline(layout: Layout, config: ArchiveConfig) -> Iterator[ForeignItem]:
     name = layout.pipeline.name
     if _read(layout.pipeline) != rendered_pipeline(config):
-        yield Foreign(
+        yield ForeignItem(
             name,
             "is not what daxa renders from daxa.toml",
             f"restore it: `git checkout {name}` (keep your own pipelines in another repository)",
         )
 
 
-def _check_logs(layout: Layout) -> Iterator[Foreign]:
+def _check_logs(layout: Layout) -> Iterator[ForeignItem]:
     path = layout.logs.with_name(f"{layout.logs.name}.dvc")
     if not os.path.lexists(path):
         return
     content = _read(path)
     if content is None or not _LOGS.fullmatch(content) or content.count(b"path: ") != 1:
-        yield Foreign(path.name, "is not what DVC writes for the logs", f"restore it: `git checkout {path.name}`")
+        yield ForeignItem(path.name, "is not what DVC writes for the logs", f"restore it: `git checkout {path.name}`")
 
 
-def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[Foreign]:
+def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
     """The directory ``.dvc``: what Git brings of it, what stands there, and what the configuration says."""
     base = layout.root / ".dvc"
     for path, _ in tracked:
         if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):
-            yield Foreign(path, "came with the repository", f"remove it from Git: `git rm -r --cached {path}`")
+            yield ForeignItem(path, "came with the repository", f"remove it from Git: `git rm -r --cached {path}`")
     try:
         if not stat.S_ISDIR(base.lstat().st_mode):
             raise NotADirectoryError
         names = sorted(path.name for path in base.iterdir())
     except OSError:
-        yield Foreign(".dvc", "is no directory", "restore it: `git checkout .dvc`")
+        yield ForeignItem(".dvc", "is no directory", "restore it: `git checkout .dvc`")
         return
     for name in names:
         if name not in _OWN_OF_DVC:
-            yield Foreign(f".dvc/{name}", "is not daxa's", f"remove it: .dvc/{name}")
+            yield ForeignItem(f".dvc/{name}", "is not daxa's", f"remove it: .dvc/{name}")
     content = _read(base / "config")
     for what in ["cannot be read"] if content is None else check_settings(content):
-        yield Foreign(
+        yield ForeignItem(
             ".dvc/config",
             what,
             "`git checkout .dvc/config`, or move a setting of your own to .dvc/config.local (`dvc config --local`)",
         )
 
 
-def _check_ignored(layout: Layout) -> Iterator[Foreign]:
+def _check_ignored(layout: Layout) -> Iterator[ForeignItem]:
     """What DVC overlooks: it must overlook nothing of an archive."""
     path = layout.root / ".dvcignore"
     if not os.path.lexists(path):
@@ -223,20 +223,20 @@ def _check_ignored(layout: Layout) -> Iterator[Foreign]:
     allowed = {*_patterns(render_fixed(path.name)), "/.daxa"}
     content = _read(path)
     if content is None or not set(_patterns(content.decode("utf-8", "replace"))) <= allowed:
-        yield Foreign(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
+        yield ForeignItem(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
 
 
-def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[Foreign]:
+def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
     for path, mode in tracked:
         if mode == "120000":
-            yield Foreign(path, "is a link", f"remove it: `git rm {path}`")
+            yield ForeignItem(path, "is a link", f"remove it: `git rm {path}`")
         elif mode == "160000":
-            yield Foreign(path, "is a submodule", f"remove it: `git rm {path}`")
+            yield ForeignItem(path, "is a submodule", f"remove it: `git rm {path}`")
         else:
             yield from _check_name(path)
 
 
-def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[Foreign]:
+def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[ForeignItem]:
     """Names that act, wherever DVC would find them in the tree, or Git in directories that it tracks.
 
     Links are not followed, by DVC neither.
@@ -255,7 +255,7 @@ def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[Foreign]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name == ".dvc":
-                    yield Foreign(path, "is another DVC repository", f"remove it: {path}")
+                    yield ForeignItem(path, "is another DVC repository", f"remove it: {path}")
                 else:
                     waiting.append(f"{path}/")
                 continue
@@ -264,21 +264,21 @@ def _check_tree(layout: Layout, tracked: Collection[str]) -> Iterator[Foreign]:
                 yield from _check_attributes(layout, path)
 
 
-def _check_name(path: str) -> Iterator[Foreign]:
+def _check_name(path: str) -> Iterator[ForeignItem]:
     name = PurePosixPath(path).name.lower()
     if path in ("dvc.yaml", "dvc.lock", "logs.dvc", ".dvcignore"):
         return
     if name in ("dvc.yaml", "dvc.lock") or (name.endswith(".dvc") and not path.startswith(".dvc/")):
-        yield Foreign(
+        yield ForeignItem(
             path, "is a pipeline of its own", f"remove it (keep your own pipelines in another repository): {path}"
         )
     elif name == ".dvcignore":
-        yield Foreign(path, "makes DVC overlook files", f"remove it: {path}")
+        yield ForeignItem(path, "makes DVC overlook files", f"remove it: {path}")
     elif name in (".gitmodules", ".lfsconfig"):
-        yield Foreign(path, "leads Git to another repository", f"remove it: {path}")
+        yield ForeignItem(path, "leads Git to another repository", f"remove it: {path}")
 
 
-def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
+def _check_attributes(layout: Layout, path: str) -> Iterator[ForeignItem]:
     content = _read(layout.root / path)
     for line in ["unreadable"] if content is None else content.decode("utf-8", "replace").split("\n"):
         # What is a line and a blank for Git, and no more.
@@ -286,7 +286,7 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[Foreign]:
         words = [] if begin.startswith("#") else line.split()
         wrong = [word for word in words[1:] if not _HARMLESS_ATTRIBUTE.fullmatch(word)]
         if wrong or content is None or begin.startswith(("[attr]", '"')):
-            yield Foreign(
+            yield ForeignItem(
                 path,
                 f"changes how Git treats files ({' '.join(wrong) or line.strip()})",
                 f"restore it: `git checkout {path}`, or remove the line",

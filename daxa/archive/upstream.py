@@ -21,10 +21,10 @@ from daxa.run.task import canonical
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from daxa.fetch.observation import Arrival
+    from daxa.fetch.observation import FileProvenance
     from daxa.query.mission import Selection
 
-__all__ = ["add_arrivals", "keep_arrivals", "read_origin", "row_ids", "write_origin"]
+__all__ = ["collect_provenance", "note_provenance", "read_origin", "row_ids", "write_origin"]
 
 _ORIGIN = b"daxa.origin"
 _ROW = "row"
@@ -75,13 +75,13 @@ def row_ids(path: Path) -> dict[str, str]:
     return {line.obs_id: line.url.removeprefix(f"{_ROW}:") for line in _read(path)[0] if not line.path}
 
 
-def keep_arrivals(directory: Path, obs_id: str, arrivals: Iterable[Arrival]) -> None:
-    """Note where an observation's files came from, until `add_arrivals` collects the notes."""
+def note_provenance(directory: Path, obs_id: str, arrivals: Iterable[FileProvenance]) -> None:
+    """Note where an observation's files came from, until `collect_provenance` collects the notes."""
     replace_file(directory / f"{obs_id}.json", canonical([asdict(arrival) for arrival in arrivals]).encode())
 
 
-def add_arrivals(path: Path, directory: Path) -> None:
-    """Move the notes of `keep_arrivals` into the upstream file."""
+def collect_provenance(path: Path, directory: Path) -> None:
+    """Move the notes of `note_provenance` into the upstream file."""
     notes = sorted(directory.glob("*.json"))
     if not notes:
         return

@@ -21,9 +21,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from daxa.backends.parameter_schema import Parameter, ParameterProblem
+from daxa.backends.parameter_text import table_lines
 from daxa.backends.protocol import Backend, Located, Resources
-from daxa.backends.schema import Fault, Parameter
-from daxa.backends.writing import table_lines
 from daxa.errors import DataError
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.quantities import normalise
@@ -135,7 +135,7 @@ def _check_parameters(backend: Backend, spec: MissionSpec, steps: Iterable[str])
     _require(backend, not faults, f"refuses its own defaults: {faults[:1]}")
     for step in steps:
         faults = backend.check(spec.name, {**usual, step: {**usual[step], "no_such_parameter": 1.0}})
-        told = [fault for fault in faults if isinstance(fault, Fault) and fault.key == "no_such_parameter"]
+        told = [fault for fault in faults if isinstance(fault, ParameterProblem) and fault.key == "no_such_parameter"]
         _require(backend, told and told[0].remedy, f"takes any parameter of {step}")
 
 

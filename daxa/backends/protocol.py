@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
-from daxa.backends.schema import Fault, Parameter, read_parameters
+from daxa.backends.parameter_schema import Parameter, ParameterProblem, read_parameters
 from daxa.missions import MissionSpec, NativeInput
 from daxa.run.task import Task
 
@@ -123,7 +123,7 @@ class Backend(Protocol):
 
     def check(
         self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
-    ) -> list[Fault]:
+    ) -> list[ParameterProblem]:
         """Everything that is wrong with the parameters of an observation, or of all that share them.
 
         Parameters
@@ -186,7 +186,9 @@ class Backend(Protocol):
         ...
 
 
-def check_tables(known: Mapping[str, Sequence[Parameter]], tables: Mapping[str, Mapping[str, object]]) -> list[Fault]:
+def check_tables(
+    known: Mapping[str, Sequence[Parameter]], tables: Mapping[str, Mapping[str, object]]
+) -> list[ParameterProblem]:
     """What is wrong with parameters by their schema alone: a `Backend.check` where none depends on another.
 
     Examples

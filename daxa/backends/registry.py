@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from daxa import plugins
-from daxa.backends.own import BACKEND
+from daxa.backends.shared_parameters import BACKEND
 from daxa.errors import ConfigError
 from daxa.naming import did_you_mean
 

@@ -165,9 +165,9 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
 
     as_json = "--json" in arguments
     try:
-        from daxa.settings import stand_in_home
+        from daxa.settings import provide_home
 
-        stand_in_home()
+        provide_home()
         from daxa.cli.commands import run_verb
 
         return run_verb(verb, arguments, directory, quiet=quiet)

@@ -21,12 +21,12 @@ import typer
 from typer.core import TyperCommand
 
 from daxa.errors import CriteriaError
-from daxa.query.declared import CONDITIONS, Option
+from daxa.query.criteria.keywords import CONDITIONS, CliOption
 
 __all__ = [
-    "Asked",
-    "Conditions",
+    "ConditionGroup",
     "ConditionsCommand",
+    "CriteriaOptions",
     "MaxAge",
     "Offline",
     "Refresh",
@@ -52,7 +52,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Query no service: use 
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ConditionGroup:
     """Conditions that hold together, as they were typed.
 
     Parameters
@@ -81,7 +81,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CriteriaOptions:
     """Everything that a command line asks for.
 
     Parameters
@@ -92,15 +92,15 @@ class Asked:
         None of these may hold.
     """
 
-    alternatives: tuple[Conditions, ...] = ()
-    exclusions: tuple[Conditions, ...] = ()
+    alternatives: tuple[ConditionGroup, ...] = ()
+    exclusions: tuple[ConditionGroup, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.alternatives or self.exclusions)
 
 
 class ConditionsCommand(TyperCommand):
-    """A verb that takes conditions: its function finds them, as `Asked`, in ``context.obj``."""
+    """A verb that takes conditions: its function finds them, as `CriteriaOptions`, in ``context.obj``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own, conditions = _values_of(self.get_params(ctx)), _values_of(_single().params)
@@ -192,7 +192,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, ob
     return {"refresh": refresh, "max_age": age, "offline": offline}
 
 
-def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any) -> Conditions:
+def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any) -> ConditionGroup:
     """Conditions of one group; those with a * may be repeated."""
     values: dict[str, object] = {}
     for declared in CONDITIONS:
@@ -201,7 +201,7 @@ def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any)
             values[declared.name] = given[0] if len(given) == 1 else tuple(given)
     obs_ids, instruments = (values.pop(name, ()) for name in ("obs_ids", "instruments"))
     of_some = {declared.name for declared in CONDITIONS if declared.of_some}
-    return Conditions(
+    return ConditionGroup(
         {key: value for key, value in values.items() if key not in of_some},
         {key: value for key, value in values.items() if key in of_some},
         tuple(obs_ids),  # type: ignore[arg-type]
@@ -219,8 +219,8 @@ _KINDS: Mapping[str, Any] = {
     "file": Path | None,
 }
 _FILES = (
-    Option("--table", "FILE", "Only the observations listed in this table, in a column obsid, obs_id, ...", "file"),
-    Option(
+    CliOption("--table", "FILE", "Only the observations listed in this table, in a column obsid, obs_id, ...", "file"),
+    CliOption(
         "--criteria",
         "FILE",
         "Read conditions from TOML: a mission's table as in daxa.toml, or a whole daxa.toml.",
@@ -229,7 +229,7 @@ _FILES = (
 )
 
 
-def _parameter(option: Option) -> Parameter:
+def _parameter(option: CliOption) -> Parameter:
     """The parameter of `_read_conditions` that an option is read into."""
     names = [option.name, *filter(None, [option.older])]
     told = typer.Option(*names, metavar=option.metavar or None, help=option.help)
@@ -238,7 +238,7 @@ def _parameter(option: Option) -> Parameter:
     return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
 
 
-def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> Asked:
+def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> CriteriaOptions:
     read = [(opening, _read_group(ctx, opening, arguments)) for opening, arguments in groups]
     for opening, conditions in read[1:]:
         if not conditions:
@@ -250,11 +250,11 @@ def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> Asked:
             ctx.fail(f"there is no condition before {OR}")
         if exclusions:
             ctx.fail(f"there is no condition before {NOT}: to start from the whole archive, give --everything")
-        return Asked()
-    return Asked(tuple(alternatives), tuple(exclusions))
+        return CriteriaOptions()
+    return CriteriaOptions(tuple(alternatives), tuple(exclusions))
 
 
-def _read_group(ctx: Any, opening: str, arguments: list[str]) -> Conditions:
+def _read_group(ctx: Any, opening: str, arguments: list[str]) -> ConditionGroup:
     command = _single()
     try:
         with command.make_context(None, arguments, parent=ctx) as context:
@@ -297,7 +297,7 @@ def _single() -> Any:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     options = [*(option for declared in CONDITIONS for option in declared.options), *_FILES]
 
-    def read(**typed: Any) -> Conditions:
+    def read(**typed: Any) -> ConditionGroup:
         return _read_conditions(**typed)
 
     read.__signature__ = Signature([_parameter(option) for option in options])  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from daxa.text import json_escaped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from daxa.report.coverage import Coverage
+    from daxa.analysis.coverage import Coverage
 
 __all__ = ["coverage"]
 
@@ -93,7 +93,7 @@ def coverage(
     the pointing. The column quality warns of what limits the use of a value; a legend follows the table.
     """
     import daxa
-    from daxa.report.imaged import outside_archive
+    from daxa.analysis.image_sets import outside_archive
     from daxa.xray.imaging.positions import Aperture
 
     if as_json + as_csv + as_votable + (output is not None) > 1:
@@ -148,7 +148,7 @@ def _form(place: Path | None, *, as_json: bool, as_csv: bool, as_votable: bool) 
 
 def _content(table: pd.DataFrame, form: str) -> bytes:
     if form == "votable":
-        from daxa.report.coverage import COLUMNS
+        from daxa.analysis.coverage import COLUMNS
         from daxa.selection.export import votable_bytes
 
         return votable_bytes(table, _TITLE, COLUMNS)

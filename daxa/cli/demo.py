@@ -51,7 +51,7 @@ def demo(
     type it.
     """
     from daxa.run.forkserver import share
-    from daxa.sample import Observatory, build_sky
+    from daxa.simulator import Observatory, build_sky
 
     directory = directory.expanduser().absolute()
     _prepare(directory)

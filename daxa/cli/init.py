@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
 from daxa.cli.completion import complete_mission
 from daxa.cli.conditions import ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.criteria_options import missions_of_files, read_criteria_options, require_conditions
 from daxa.cli.options import AddedSteps
 from daxa.cli.show import note, say, show_table, show_text
 from daxa.errors import CriteriaError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import daxa
     from daxa.missions import MissionSpec
 
-__all__ = ["COMMAND", "init", "tell_of_selection"]
+__all__ = ["COMMAND", "init", "report_selection"]
 
 COMMAND = ConditionsCommand
 
@@ -66,17 +66,17 @@ def init(
     """
     from daxa.missions import find_mission
 
-    refuse_nothing(context.obj, "init")
+    require_conditions(context.obj, "init")
     named = missions or missions_of_files(context.obj)
     if not named:
         raise CriteriaError("no-mission", "no mission was chosen", remedy="name one, for instance --mission xmm")
     specs = [find_mission(name) for name in named]
-    criteria = criteria_asked(context.obj, specs)
+    criteria = read_criteria_options(context.obj, specs)
     fresh = freshness(refresh, max_age, offline)
     import daxa
     from daxa.archive.address import is_local
     from daxa.archive.upstream import read_origin
-    from daxa.selection.store import read_selection
+    from daxa.selection.selection_file import read_selection
 
     asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
     archive = daxa.Archive.create(directory, asked, title=title, remote=remote, steps=steps or ())
@@ -86,7 +86,7 @@ def init(
             read_selection(archive.layout.selection(mission.name)),
             read_origin(archive.layout.upstream(mission.name)).get("left_out", {}),
         )
-        tell_of_selection(mission)
+        report_selection(mission)
     if remote and is_local(remote):
         note(
             f"{remote} is a directory on this machine, from which others cannot pull; `dvc remote add` configures "
@@ -95,7 +95,7 @@ def init(
     say(f"next:\n  cd {directory}\n  dvc repro            # or `daxa run`: fetch and process\n  daxa release -m ...")
 
 
-def tell_of_selection(mission: daxa.Mission) -> None:
+def report_selection(mission: daxa.Mission) -> None:
     """Say what is to be known of a mission's table and of how it was matched."""
     if mission.note:
         note(f"{mission.name}: {mission.note}")

@@ -156,7 +156,7 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
 
 
 def _zero(spec: MissionSpec) -> str:
-    from daxa.xray.lists.formats import FORMATS
+    from daxa.xray.eventlists.formats import FORMATS
 
     zeros = {form.mjdref for form in FORMATS.values() if form.mission == spec.name} - {None}
     return ", ".join(f"since {moment(zero)} (MJD {zero!r}) TT" for zero in sorted(zeros))

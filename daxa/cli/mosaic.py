@@ -56,9 +56,9 @@ def mosaic(
     of a survey are counted once.
     """
     import daxa
+    from daxa.analysis.image_sets import outside_archive
+    from daxa.analysis.mosaic import write_sky
     from daxa.errors import StorageError
-    from daxa.report.imaged import outside_archive
-    from daxa.report.mosaic import write_sky
 
     archive = daxa.open()
     more = {"moc": (moc, None), "healpix": (None, None)}

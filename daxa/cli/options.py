@@ -1,6 +1,6 @@
 """Options that several verbs share: one spelling, one help text and one completion of each.
 
-What is typed is checked where it is used (`daxa.archive.named`): an unknown name is an error that
+What is typed is checked where it is used (`daxa.archive.named_choices`): an unknown name is an error that
 lists the choices.
 """
 

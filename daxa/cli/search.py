@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.asked import criteria_asked, missions_of_files, refuse_nothing
-from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.conditions import ConditionsCommand, CriteriaOptions, MaxAge, Offline, Refresh, freshness
+from daxa.cli.criteria_options import missions_of_files, read_criteria_options, require_conditions
 from daxa.cli.options import KnownMissions
 from daxa.cli.show import note, progress_of_missions, say, show_csv, show_json, show_table
 from daxa.errors import CriteriaError, ServiceError
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     import daxa
-    from daxa.query import Found
-    from daxa.query.snapshot import Snapshot
+    from daxa.query import SearchResult
+    from daxa.query.tables.snapshot import Snapshot
 
-__all__ = ["COMMAND", "search", "tell_of_tables"]
+__all__ = ["COMMAND", "report_tables", "search"]
 
 COMMAND = ConditionsCommand
 
@@ -66,11 +66,11 @@ def search(
         missions, fresh = [table.mission], {"snapshot": table}
         if not context.obj:
             return
-    from daxa.query.ask import ask_missions, join_failures
+    from daxa.query.many_missions import join_failures, query_missions
 
     chosen = _missions(context.obj, missions, fresh)
     with progress_of_missions([mission.name for mission in chosen]) as observe:
-        found = ask_missions(chosen, pairs=pairs, observe=observe)
+        found = query_missions(chosen, pairs=pairs, observe=observe)
     if not len(found.table):
         raise join_failures(found.failures)
     if as_votable:
@@ -86,13 +86,13 @@ def search(
         for failure in found.failures.values():
             if isinstance(failure, CriteriaError):
                 say(failure.message)
-    tell_of_tables(found)
+    report_tables(found)
     # What could be had is shown; that the answer is not whole is an error all the same.
     if any(isinstance(failure, ServiceError) for failure in found.failures.values()):
         raise join_failures(found.failures)
 
 
-def tell_of_tables(found: Found) -> None:
+def report_tables(found: SearchResult) -> None:
     """Say what is to be known of the tables that were searched, beside the results."""
     for name, text in found.notes.items():
         note(f"{name}: {text}")
@@ -103,22 +103,22 @@ def tell_of_tables(found: Found) -> None:
         )
 
 
-def _missions(asked: Asked, names: list[str] | None, fresh: dict) -> list[daxa.Mission]:
+def _missions(asked: CriteriaOptions, names: list[str] | None, fresh: dict) -> list[daxa.Mission]:
     import daxa
     from daxa.missions import find_mission
-    from daxa.query.ask import searchable
+    from daxa.query.many_missions import searchable
 
-    refuse_nothing(asked, "search")
+    require_conditions(asked, "search")
     named = names or missions_of_files(asked)
     specs = [find_mission(name) for name in dict.fromkeys(named or searchable())]
-    criteria = criteria_asked(asked, specs, all_of_them=bool(named))
+    criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
     return [daxa.Mission(name, **fresh).filter(wanted) for name, wanted in criteria.items()]
 
 
 def _import(path: Path, missions: list[str] | None) -> Snapshot:
     """Put the table into the user's cache."""
     from daxa.missions import find_mission
-    from daxa.query.snapshot import import_snapshot
+    from daxa.query.tables.snapshot import import_snapshot
     from daxa.settings import load_settings
 
     snapshot = import_snapshot(path, load_settings())

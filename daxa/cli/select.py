@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daxa.cli.asked import criteria_asked, missions_of_files
-from daxa.cli.conditions import Asked, ConditionsCommand, MaxAge, Offline, Refresh, freshness
+from daxa.cli.conditions import ConditionsCommand, CriteriaOptions, MaxAge, Offline, Refresh, freshness
 from daxa.cli.consent import TrustServices, remember_consent
+from daxa.cli.criteria_options import missions_of_files, read_criteria_options
 from daxa.cli.options import AddedSteps, Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
@@ -137,7 +137,7 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
 
 
 def _asked(
-    archive: daxa.Archive, asked: Asked, missions: list[str] | None, fresh: Mapping, *, also: bool
+    archive: daxa.Archive, asked: CriteriaOptions, missions: list[str] | None, fresh: Mapping, *, also: bool
 ) -> list[Mission | str]:
     import daxa
     from daxa.archive.config import settings_of
@@ -152,14 +152,14 @@ def _asked(
         return [find_mission(name).name for name in missions or config.missions]
     named = missions or missions_of_files(asked)
     specs = [find_mission(name) for name in named or config.missions]
-    criteria = criteria_asked(asked, specs, all_of_them=bool(named))
+    criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
     settings = settings_of(config)
     return [daxa.Mission(name, settings, **fresh).filter(wanted) for name, wanted in criteria.items()]
 
 
 def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> None:
     from daxa.selection.export import FORMATS, table_format, write_export
-    from daxa.selection.store import read_selection
+    from daxa.selection.selection_file import read_selection
 
     form = FORMATS[table_format(path)]
     names = _of_archive(archive, missions)
@@ -172,7 +172,7 @@ def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> No
 def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Path, fresh: Mapping) -> None:
     import daxa
     from daxa.archive.config import settings_of
-    from daxa.query.snapshot import write_snapshot
+    from daxa.query.tables.snapshot import write_snapshot
 
     names = _of_archive(archive, missions)
     if len(names) > 1:
@@ -183,7 +183,7 @@ def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Pat
 
 
 def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> tuple[str, ...]:
-    from daxa.archive.named import named_missions
+    from daxa.archive.named_choices import named_missions
 
     config = archive.config
     return named_missions(config, missions) or tuple(config.missions)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from daxa.archive.repair import repair
 from daxa.cli.show import progress
 from daxa.errors import ArchiveError
 
@@ -26,11 +27,10 @@ def stage(
     """
     from daxa.archive.gate import check_archive
     from daxa.archive.layout import Layout
-    from daxa.archive.mend import mend
     from daxa.run.parent import after_parent, die_with_parent
 
     check_archive(Layout(Path.cwd()), acting=True)
-    after_parent(partial(mend, Path.cwd()), Layout(Path.cwd()).guard)
+    after_parent(partial(repair, Path.cwd()), Layout(Path.cwd()).guard)
     die_with_parent()
     if step == "collect":
         from daxa.stages.collect import run_collect

@@ -76,14 +76,14 @@ def show_status(stages: Sequence[StageStatus]) -> None:
         [[*stage, *(count[name] for name in shown)] for stage, count in counts.items()],
     )
     for stage in stages:
-        if stage.at_work:
+        if stage.is_process_active:
             say(f"\n{stage.mission} {stage.step} is running")
     _show_problems([stage for stage in stages if stage.problem])
     reasons = [line for stage in stages for line in _reasons(stage)]
     if reasons:
         show_text("")
         show_table(["mission", "step", "what", "ObsIDs", "reason", "such as"], reasons)
-    _say_what_to_do(stages, total)
+    _show_next_steps(stages, total)
 
 
 def _show_problems(stages: Sequence[StageStatus]) -> None:
@@ -115,7 +115,7 @@ def _reasons(stage: StageStatus) -> list[list[object]]:
     ]
 
 
-def _say_what_to_do(stages: Sequence[StageStatus], total: Counter[str]) -> None:
+def _show_next_steps(stages: Sequence[StageStatus], total: Counter[str]) -> None:
     lines = []
     if total["failed"]:
         stage = next(stage for stage in stages if stage.counts["failed"])
@@ -124,7 +124,7 @@ def _say_what_to_do(stages: Sequence[StageStatus], total: Counter[str]) -> None:
         )
     if total["absent"]:
         lines.append("`daxa pull` gets what is absent, if the archive's remote has it")
-    if any(stage.at_work for stage in stages):
+    if any(stage.is_process_active for stage in stages):
         lines.append("`daxa status` shows the progress")
     elif any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
         lines.append("`daxa run` does what is left to do, and redoes what is out of date, failed or altered")

@@ -31,7 +31,7 @@ def update(
     The criteria in daxa.toml stay as they are; `daxa select` changes them. The next `daxa run` processes what is new.
     """
     import daxa
-    from daxa.archive.named import named_missions
+    from daxa.archive.named_choices import named_missions
 
     remember_consent(trust_services)
     archive = daxa.open(acting=True)

@@ -1,6 +1,6 @@
 """Requests to archive services: one client per process, bounded retries, and what an answer means.
 
-An attempt either gives its result or a `Setback`; `persist` repeats it with patience and,
+An attempt either gives its result or a `RetryableFailure`; `retry` repeats it with patience and,
 when that is used up, asks the service for anything at all, to tell one bad file from a
 service that is down.
 """
@@ -18,23 +18,23 @@ from typing import TypeVar
 import httpx
 
 from daxa.addresses import Mirror
-from daxa.answers import Allowance, Origin, origin_of, pause_asked, redirect_target
+from daxa.answers import Deadline, Origin, origin_of, redirect_target, requested_pause
 from daxa.errors import DataError, DaxaError, ServiceError
 from daxa.fetch.wire import TooSlow, open_client, within
 from daxa.settings import Settings
 
 __all__ = [
     "Connection",
-    "Patience",
-    "Setback",
+    "RetryPolicy",
+    "RetryableFailure",
     "connect",
     "open_answer",
-    "persist",
     "read_dated",
     "read_text",
     "receive",
     "refusal",
-    "setback",
+    "retry",
+    "retryable_failure",
 ]
 
 Result = TypeVar("Result")
@@ -46,7 +46,7 @@ _MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often, and how long apart, a request is repeated.
 
     Parameters
@@ -60,7 +60,7 @@ class Patience:
 
     Examples
     --------
-    >>> Patience(first=2.0).ceiling(3)
+    >>> RetryPolicy(first=2.0).ceiling(3)
     8.0
     """
 
@@ -80,7 +80,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Setback:
+class RetryableFailure:
     """Why an attempt gave nothing, though the next one may.
 
     Parameters
@@ -116,7 +116,7 @@ class Connection:
 
     settings: Settings
     client: httpx.Client
-    patience: Patience
+    patience: RetryPolicy
     mirrors: tuple[Mirror, ...]
     mirror: Mirror
     stop: threading.Event = field(default_factory=threading.Event)
@@ -134,10 +134,10 @@ class Connection:
         )
 
 
-def connect(settings: Settings, mirrors: Sequence[Mirror], patience: Patience | None = None) -> Connection:
+def connect(settings: Settings, mirrors: Sequence[Mirror], patience: RetryPolicy | None = None) -> Connection:
     """A connection to the first of some mirrors; its client is opened once in a process and shared by threads."""
     client = open_client(os.getpid(), settings.connect_timeout, settings.read_timeout)
-    return Connection(settings, client, patience or Patience(), tuple(mirrors), mirrors[0])
+    return Connection(settings, client, patience or RetryPolicy(), tuple(mirrors), mirrors[0])
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def open_answer(
         A redirect leads elsewhere, or there are too many.
     """
     allowed = connection.servers | {origin_of(url)}
-    allowance = Allowance(seconds or connection.settings.answer_seconds, connection.settings.minimum_rate)
+    allowance = Deadline(seconds or connection.settings.answer_seconds, connection.settings.minimum_rate)
     here = url
     with within(allowance):
         for _ in range(_REDIRECTS + 1):
@@ -202,7 +202,7 @@ def receive(response: httpx.Response) -> Iterator[bytes]:
     httpx.TransportError
         The connection broke, or was too slow.
     """
-    allowance: Allowance = response.extensions["allowance"]
+    allowance: Deadline = response.extensions["allowance"]
     for chunk in response.iter_raw():
         allowance.received += len(chunk)
         # Files of this machine come through no stream that would look.
@@ -221,8 +221,8 @@ def _redirected(here: str, location: str, allowed: frozenset[Origin]) -> str:
     )
 
 
-def persist(
-    attempt: Callable[[], Result | Setback],
+def retry(
+    attempt: Callable[[], Result | RetryableFailure],
     url: str,
     connection: Connection,
     *,
@@ -233,7 +233,7 @@ def persist(
     Parameters
     ----------
     attempt
-        Gives the result or a `Setback`; an `httpx.TransportError` counts as one.
+        Gives the result or a `RetryableFailure`; an `httpx.TransportError` counts as one.
     url
         What is asked for, to probe the service and for the message.
     connection
@@ -255,8 +255,8 @@ def persist(
         try:
             result = attempt()
         except httpx.TransportError as error:
-            result = Setback(_describe(error), last=isinstance(error, TooSlow))
-        if not isinstance(result, Setback):
+            result = RetryableFailure(_describe(error), last=isinstance(error, TooSlow))
+        if not isinstance(result, RetryableFailure):
             return result
         gained = progress() >= best + _MEBIBYTE
         failures = 1 if gained else failures + 1
@@ -270,7 +270,7 @@ def _describe(error: httpx.TransportError) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _exhausted(url: str, last: Setback, failures: int, connection: Connection) -> DaxaError:
+def _exhausted(url: str, last: RetryableFailure, failures: int, connection: Connection) -> DaxaError:
     host = origin_of(url)[0] or connection.mirror.root
     if not _answers(connection):
         return ServiceError(
@@ -295,14 +295,14 @@ def _answers(connection: Connection) -> bool:
         return False
 
 
-def setback(response: httpx.Response) -> Setback | None:
+def retryable_failure(response: httpx.Response) -> RetryableFailure | None:
     """The setback that a status means, None where waiting does not help."""
     if response.status_code not in _WORTH_WAITING and response.status_code < 500:
         return None
     # The words are the server's: only what a log can show of them is repeated.
     words = "".join(letter for letter in response.reason_phrase[:80] if letter.isascii() and letter.isprintable())
-    return Setback(
-        f"HTTP {response.status_code} {words}".rstrip(), pause_asked(response.headers.get("retry-after", ""))
+    return RetryableFailure(
+        f"HTTP {response.status_code} {words}".rstrip(), requested_pause(response.headers.get("retry-after", ""))
     )
 
 
@@ -329,7 +329,7 @@ def read_text(connection: Connection, url: str, *, limit: int = 16 * _MEBIBYTE, 
     Raises
     ------
     ServiceError, DataError
-        As `persist` and `refusal`; ``data.oversized`` where the body exceeds `limit` bytes.
+        As `retry` and `refusal`; ``data.oversized`` where the body exceeds `limit` bytes.
     """
     answer = read_dated(connection, url, limit=limit, seconds=seconds)
     return answer and answer[0]
@@ -340,17 +340,17 @@ def read_dated(
 ) -> tuple[bytes, str] | None:
     """As `read_text`, with the ``Last-Modified`` of the answer, '' where it has none."""
 
-    def attempt() -> tuple[bytes, str] | Setback | None:
+    def attempt() -> tuple[bytes, str] | RetryableFailure | None:
         with open_answer(connection, url, seconds=seconds) as response:
             if response.status_code in (404, 410):
                 return None
-            if problem := setback(response):
+            if problem := retryable_failure(response):
                 return problem
             if response.status_code != 200:
                 raise refusal(url, response.status_code)
             return _bounded(response, url, limit), response.headers.get("last-modified", "")
 
-    return persist(attempt, url, connection)
+    return retry(attempt, url, connection)
 
 
 def _bounded(response: httpx.Response, url: str, limit: int) -> bytes:

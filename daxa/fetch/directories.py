@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection, read_text
-from daxa.fetch.listing import Entry, list_page, not_listed, safe_name
+from daxa.fetch.listing import ListingEntry, incomplete_listing, list_page, safe_name
 from daxa.fetch.wire import local_path
 
 __all__ = ["BucketPage", "list_directory", "parse_bucket_page"]
@@ -22,7 +22,7 @@ _SIZE = re.compile(r"\d{1,15}", re.ASCII)
 _ROOT = "ListBucketResult"
 
 
-def list_directory(connection: Connection, url: str) -> list[Entry] | None:
+def list_directory(connection: Connection, url: str) -> list[ListingEntry] | None:
     """The children of a directory on the mirror; None where it does not exist.
 
     Raises
@@ -35,7 +35,7 @@ def list_directory(connection: Connection, url: str) -> list[Entry] | None:
     return _LISTERS[connection.mirror.listing](connection, url)
 
 
-def _list_local(connection: Connection, url: str) -> list[Entry] | None:
+def _list_local(connection: Connection, url: str) -> list[ListingEntry] | None:
     directory = local_path(url)
     try:
         found = list(_local_entries(directory))
@@ -59,24 +59,24 @@ def _not_mounted(root: str) -> Exception:
     )
 
 
-def _local_entries(directory: Path) -> Iterator[Entry]:
+def _local_entries(directory: Path) -> Iterator[ListingEntry]:
     import os
 
     with os.scandir(directory) as children:
         for count, child in enumerate(children):
             if count >= _MOST_ENTRIES:
-                raise not_listed(str(directory))
+                raise incomplete_listing(str(directory))
             if safe_name(child.name) and (child.is_dir() or child.is_file()):
-                yield Entry(child.name, child.is_dir(), 0 if child.is_dir() else child.stat().st_size)
+                yield ListingEntry(child.name, child.is_dir(), 0 if child.is_dir() else child.stat().st_size)
 
 
-def _list_bucket(connection: Connection, url: str) -> list[Entry] | None:
+def _list_bucket(connection: Connection, url: str) -> list[ListingEntry] | None:
     """As S3's ListObjectsV2 answers, page after page."""
     root = connection.mirror.root
     if not url.startswith(root):
-        raise not_listed(url)
+        raise incomplete_listing(url)
     prefix = unquote(url[len(root) :]).strip("/") + "/"
-    found: dict[str, Entry] = {}
+    found: dict[str, ListingEntry] = {}
     token, seen = "", set()
     for _ in range(_MOST_PAGES):
         address = f"{root}/?list-type=2&delimiter=%2F&prefix={quote(prefix, safe='')}"
@@ -93,7 +93,7 @@ def _list_bucket(connection: Connection, url: str) -> list[Entry] | None:
             break
         token = page.token
         seen.add(token)
-    raise not_listed(f"{root}/{prefix}")
+    raise incomplete_listing(f"{root}/{prefix}")
 
 
 @dataclass
@@ -110,7 +110,7 @@ class BucketPage:
         Something begins with the prefix, be it only the mark that stands for the directory.
     """
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ListingEntry] = field(default_factory=list)
     token: str = ""
     exists: bool = False
 
@@ -137,29 +137,29 @@ def parse_bucket_page(body: bytes, prefix: str, address: str) -> BucketPage:
     >>> page = (b"<ListBucketResult><Prefix>a/</Prefix><IsTruncated>false</IsTruncated><Contents><Key>a/x.fits</Key>"
     ...         b"<Size>7</Size></Contents></ListBucketResult>")
     >>> parse_bucket_page(page, "a/", "https://bucket.example").entries
-    [Entry(name='x.fits', is_dir=False)]
+    [ListingEntry(name='x.fits', is_dir=False)]
     """
     reader = _Reader()
     try:
         reader.read(body)
     except (expat.ExpatError, ValueError, UnicodeError):
-        raise not_listed(address) from None
+        raise incomplete_listing(address) from None
     said = reader.said
     cut = {"true": True, "false": False}.get(said.get("IsTruncated", ""))
     token = said.get("NextContinuationToken", "")
     if cut is None or cut != bool(token) or said.get("Prefix", "") != prefix:
-        raise not_listed(address)
+        raise incomplete_listing(address)
     page = BucketPage(token=token)
     for key, size in reader.keys:
         page.exists = page.exists or key.startswith(prefix)
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and safe_name(name) and _SIZE.fullmatch(size):
-            page.entries.append(Entry(name, False, int(size)))
+            page.entries.append(ListingEntry(name, False, int(size)))
     for key in reader.prefixes:
         page.exists = page.exists or key.startswith(prefix)
         name = key.removeprefix(prefix).removesuffix("/")
         if key.startswith(prefix) and key.endswith("/") and safe_name(name):
-            page.entries.append(Entry(name, True))
+            page.entries.append(ListingEntry(name, True))
     return page
 
 
@@ -212,7 +212,7 @@ class _Reader:
         self._path.pop()
 
 
-_LISTERS: dict[str, Callable[[Connection, str], list[Entry] | None]] = {
+_LISTERS: dict[str, Callable[[Connection, str], list[ListingEntry] | None]] = {
     "apache": list_page,
     "nginx": list_page,
     "s3": _list_bucket,

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection, read_text
 
-__all__ = ["Entry", "child_url", "list_page", "not_listed", "parse_listing", "safe_name"]
+__all__ = ["ListingEntry", "child_url", "incomplete_listing", "list_page", "parse_listing", "safe_name"]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~=,@-]{0,254}", re.ASCII)
 # After the time of the last change: "3.4K" or " 12M" as Apache rounds, whole bytes as nginx.
@@ -28,7 +28,7 @@ _INDEX_TITLE = re.compile(rb"<(?:title|h1)[^<>]*>\s*Index of\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListingEntry:
     """A direct child of a directory.
 
     Parameters
@@ -55,7 +55,7 @@ def safe_name(name: str) -> bool:
     return _SAFE_NAME.fullmatch(name) is not None
 
 
-def parse_listing(html: bytes | str, base_url: str) -> list[Entry]:
+def parse_listing(html: bytes | str, base_url: str) -> list[ListingEntry]:
     """The direct children that a listing links to, in its order, each once.
 
     Parameters
@@ -69,7 +69,7 @@ def parse_listing(html: bytes | str, base_url: str) -> list[Entry]:
     --------
     >>> page = '<a href="?C=N;O=D">Name</a> <a href="/FTP/x/">Parent Directory</a> <a href="PPS/">PPS/</a>'
     >>> parse_listing(page, "https://host/FTP/x/0404910601/")
-    [Entry(name='PPS', is_dir=True)]
+    [ListingEntry(name='PPS', is_dir=True)]
     """
     return _entries(_read(html), base_url)
 
@@ -99,11 +99,11 @@ def _read(html: bytes | str) -> _Page:
     return page
 
 
-def _entries(page: _Page, base_url: str) -> list[Entry]:
-    found: dict[str, Entry] = {}
+def _entries(page: _Page, base_url: str) -> list[ListingEntry]:
+    found: dict[str, ListingEntry] = {}
     for href, text in page.links:
         if (entry := _child(href, base_url)) is not None:
-            found.setdefault(entry.name, Entry(entry.name, entry.is_dir, _most("".join(text))))
+            found.setdefault(entry.name, ListingEntry(entry.name, entry.is_dir, _most("".join(text))))
     return list(found.values())
 
 
@@ -172,7 +172,7 @@ class _Page:
             self.cut = self.cut or len(self.links) > _MOST_LINKS
 
 
-def _child(href: str, base_url: str) -> Entry | None:
+def _child(href: str, base_url: str) -> ListingEntry | None:
     if any(ord(letter) < 0x20 or letter == "\\" for letter in href):
         return None  # urljoin would quietly drop some of them
     try:
@@ -184,7 +184,7 @@ def _child(href: str, base_url: str) -> Entry | None:
         return None
     quoted = there.path[len(here.path) :]
     name = unquote_to_bytes(quoted.removesuffix("/")).decode("latin-1")
-    return Entry(name, quoted.endswith("/")) if safe_name(name) else None
+    return ListingEntry(name, quoted.endswith("/")) if safe_name(name) else None
 
 
 def child_url(directory: str, path: str) -> str:
@@ -200,7 +200,7 @@ def child_url(directory: str, path: str) -> str:
     return directory.rstrip("/") + "/" + quote(path, safe="/+,=@~")
 
 
-def list_page(connection: Connection, url: str) -> list[Entry] | None:
+def list_page(connection: Connection, url: str) -> list[ListingEntry] | None:
     """The children of a directory that the server shows as a page; None where it does not exist.
 
     Raises
@@ -217,11 +217,11 @@ def list_page(connection: Connection, url: str) -> list[Entry] | None:
     read = _read(page)
     # A maintenance page answered with 200 must not pass for an empty directory, nor half a listing for a whole one.
     if not _INDEX_TITLE.search(page) or not read.whole:
-        raise not_listed(address)
+        raise incomplete_listing(address)
     return _entries(read, address)
 
 
-def not_listed(address: str) -> DataError:
+def incomplete_listing(address: str) -> DataError:
     """The error for an answer that is no whole listing."""
     return DataError(
         "listing",

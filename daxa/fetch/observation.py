@@ -11,22 +11,22 @@ from typing import TypeVar
 
 from daxa.errors import DataError, StorageError
 from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
-from daxa.fetch.connection import Connection, Patience, connect
-from daxa.fetch.limits import LARGEST, largest
+from daxa.fetch.connection import Connection, RetryPolicy, connect
+from daxa.fetch.content_check import ExpectedContent, check_file
+from daxa.fetch.file_choice import FileChoice, choose_files, compile_extra
+from daxa.fetch.file_sizes import LARGEST, largest
 from daxa.fetch.listing import child_url
+from daxa.fetch.locations import ObservationRef, directory_urls
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
 from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
-from daxa.fetch.plan import Choice, choose_files, compile_extra
-from daxa.fetch.sources import Sought, directory_urls
-from daxa.fetch.store import Origin, Store, digest_file
-from daxa.fetch.survey import find_directory, standing_directory
+from daxa.fetch.store import ContentOrigin, Store, digest_file
+from daxa.fetch.survey import find_directory, find_listing_directory
 from daxa.fetch.transfer import download
-from daxa.fetch.verify import Expected, check_file
 from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
 
-__all__ = ["Arrival", "fetch_observation", "restore_observation"]
+__all__ = ["FileProvenance", "fetch_observation", "restore_observation"]
 
 Item = TypeVar("Item")
 
@@ -36,7 +36,7 @@ _RESTORED = 64 << 20
 
 
 @dataclass(frozen=True)
-class Arrival:
+class FileProvenance:
     """Where and when a fetched file came from.
 
     Parameters
@@ -63,7 +63,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _FetchContext:
     """What the files of one observation pass through."""
 
     connection: Connection
@@ -75,26 +75,26 @@ class _Way:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _FileRequest:
     """A file to have: where it stands in the archive, how large it may be, what it must hold."""
 
     path: str
     url: str
     most: int
-    expected: Expected = field(default_factory=Expected)
+    expected: ExpectedContent = field(default_factory=ExpectedContent)
 
 
 def fetch_observation(
-    sought: Sought,
+    sought: ObservationRef,
     instruments: Collection[str],
     extra: Sequence[str],
     *,
     target: Path,
     parts: Path,
     settings: Settings,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> list[Arrival]:
+) -> list[FileProvenance]:
     """Bring the files that the native chain needs into `target`.
 
     Files come from the store where the archive confirms that they are current.  The mission's mirrors
@@ -121,7 +121,7 @@ def fetch_observation(
 
     Returns
     -------
-    list of Arrival
+    list of FileProvenance
         One per file, sorted by path.
 
     Raises
@@ -138,13 +138,15 @@ def fetch_observation(
     connection = connect(settings, mirrors_of(spec, settings), patience)
     store = Store(settings.store)
 
-    def bring(one: Connection) -> list[Arrival]:
-        return _fetch_from(_Way(one, store, target, parts, say), sought, instruments, extra)
+    def bring(one: Connection) -> list[FileProvenance]:
+        return _fetch_from(_FetchContext(one, store, target, parts, say), sought, instruments, extra)
 
     return try_mirrors(connection, bring, say)
 
 
-def _fetch_from(way: _Way, sought: Sought, instruments: Collection[str], extra: Sequence[str]) -> list[Arrival]:
+def _fetch_from(
+    way: _FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
+) -> list[FileProvenance]:
     """Bring the files from one mirror."""
     spec, connection, say = sought.spec, way.connection, way.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
@@ -155,7 +157,7 @@ def _fetch_from(way: _Way, sought: Sought, instruments: Collection[str], extra: 
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
     way = replace(way, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
     wanted = [
-        _Wanted(
+        _FileRequest(
             choice.path,
             child_url(source.url, choice.path),
             largest(choice.kind, paths[choice.path]),
@@ -163,28 +165,28 @@ def _fetch_from(way: _Way, sought: Sought, instruments: Collection[str], extra: 
         )
         for choice in choices
     ]
-    return _side_by_side(wanted, lambda one: _bring(way, one), way)
+    return _in_parallel(wanted, lambda one: _fetch_file(way, one), way)
 
 
-def _expected(spec: MissionSpec, obs_id: str, choice: Choice) -> Expected:
+def _expected(spec: MissionSpec, obs_id: str, choice: FileChoice) -> ExpectedContent:
     """What a file of the mission must hold; nothing is known of files that the user asks for."""
     if choice.kind == "extra":
-        return Expected()
+        return ExpectedContent()
     tables = spec.event_tables if choice.kind == "events" else ()
     # A list without places on the sky may be of a mode that has other tables.
-    return Expected("" if spec.foreign_ids else obs_id, tables[:1] if choice.curves else tables)
+    return ExpectedContent("" if spec.foreign_ids else obs_id, tables[:1] if choice.curves else tables)
 
 
 def restore_observation(
-    sought: Sought,
+    sought: ObservationRef,
     files: Sequence[ProductFile],
     *,
     target: Path,
     parts: Path,
     settings: Settings,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> list[Arrival]:
+) -> list[FileProvenance]:
     """Bring back the files that a ledger names: from the store, else from the archive if it still has the same.
 
     Files that are in place stay; every one is read and compared with its digest.
@@ -198,7 +200,7 @@ def restore_observation(
 
     Returns
     -------
-    list of Arrival
+    list of FileProvenance
         Of the files that were not in the store, sorted by path.
 
     Raises
@@ -220,16 +222,16 @@ def restore_observation(
         return []
     connection = connect(settings, mirrors_of(sought.spec, settings), patience)
 
-    def bring(one: Connection) -> list[Arrival]:
-        return _restore_from(_Way(one, store, target, parts, say), sought, missing)
+    def bring(one: Connection) -> list[FileProvenance]:
+        return _restore_from(_FetchContext(one, store, target, parts, say), sought, missing)
 
     return try_mirrors(connection, bring, say)
 
 
-def _restore_from(way: _Way, sought: Sought, files: Sequence[ProductFile]) -> list[Arrival]:
+def _restore_from(way: _FetchContext, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
     """Bring the files back from one mirror."""
-    base = standing_directory(directory_urls(way.connection, sought), way.connection, files[0].path)
-    return _side_by_side(files, lambda file: _bring_again(way, child_url(base, file.path), file, sought.obs_id), way)
+    base = find_listing_directory(directory_urls(way.connection, sought), way.connection, files[0].path)
+    return _in_parallel(files, lambda file: _restore_file(way, child_url(base, file.path), file, sought.obs_id), way)
 
 
 def _stands(path: Path, file: ProductFile) -> bool:
@@ -241,7 +243,9 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return False
 
 
-def _side_by_side(items: Sequence[Item], bring: Callable[[Item], Arrival], way: _Way) -> list[Arrival]:
+def _in_parallel(
+    items: Sequence[Item], bring: Callable[[Item], FileProvenance], way: _FetchContext
+) -> list[FileProvenance]:
     """Bring some files at once.
 
     A file that cannot be had does not stop the others, so that the error told does not depend
@@ -265,26 +269,26 @@ def _side_by_side(items: Sequence[Item], bring: Callable[[Item], Arrival], way: 
     return sorted(outcomes, key=lambda arrival: arrival.path)
 
 
-def _outcome(bring: Callable[[Item], Arrival], item: Item) -> Arrival | DataError:
+def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvenance | DataError:
     try:
         return bring(item)
     except DataError as error:
         return error
 
 
-def _bring(way: _Way, one: _Wanted) -> Arrival:
+def _fetch_file(way: _FetchContext, one: _FileRequest) -> FileProvenance:
     """Bring what an address serves now, and link it."""
-    origin = _obtain(way, one)
+    origin = _download_to_store(way, one)
     if not way.store.link(origin.sha256, _place(way.target, one.path)):
         way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
-        origin = _obtain(way, one)
+        origin = _download_to_store(way, one)
         _link(way, origin.sha256, one.path)
     return _arrival(one.path, origin)
 
 
-def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival:
+def _restore_file(way: _FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
     """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = _obtain(way, _Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    origin = _download_to_store(way, _FileRequest(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -296,7 +300,7 @@ def _bring_again(way: _Way, url: str, file: ProductFile, obs_id: str) -> Arrival
     return _arrival(file.path, origin)
 
 
-def _obtain(way: _Way, one: _Wanted) -> Origin:
+def _download_to_store(way: _FetchContext, one: _FileRequest) -> ContentOrigin:
     """Have what an address serves now in the store, checked."""
     known = way.store.recall(one.url)
     if known and not way.store.path(known.sha256).is_file():
@@ -307,15 +311,15 @@ def _obtain(way: _Way, one: _Wanted) -> Origin:
         way.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
         return known
     try:
-        return _take_in(way, part, transfer, one)
+        return _add_to_store(way, part, transfer, one)
     except DataError as error:
         if error.name not in ("damaged", "truncated", "checksum"):
             raise
         way.say(f"{error.message}; fetching it once more from the start")
-    return _take_in(way, part, download(way.connection, one.url, part, most=one.most), one)
+    return _add_to_store(way, part, download(way.connection, one.url, part, most=one.most), one)
 
 
-def _take_in(way: _Way, part: Path, transfer: Transfer, one: _Wanted) -> Origin:
+def _add_to_store(way: _FetchContext, part: Path, transfer: Transfer, one: _FileRequest) -> ContentOrigin:
     """Check a download and move it into the store."""
     try:
         remarks = check_file(part, one.path, one.expected)
@@ -327,7 +331,7 @@ def _take_in(way: _Way, part: Path, transfer: Transfer, one: _Wanted) -> Origin:
         if remark:
             way.say(f"{one.path}: {remark}")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    origin = Origin(transfer, way.store.add(part), now)
+    origin = ContentOrigin(transfer, way.store.add(part), now)
     discard_part(part)
     way.store.remember(origin)
     way.say(f"{one.path}: {transfer.size} bytes downloaded")
@@ -347,7 +351,7 @@ def _place(target: Path, path: str) -> Path:
     return place
 
 
-def _link(way: _Way, sha256: str, path: str) -> None:
+def _link(way: _FetchContext, sha256: str, path: str) -> None:
     if not way.store.link(sha256, _place(way.target, path)):
         raise StorageError(
             "vanished",
@@ -356,6 +360,6 @@ def _link(way: _Way, sha256: str, path: str) -> None:
         )
 
 
-def _arrival(path: str, origin: Origin) -> Arrival:
+def _arrival(path: str, origin: ContentOrigin) -> FileProvenance:
     told = origin.transfer
-    return Arrival(path, told.url, told.size, origin.sha256, told.etag, told.last_modified, origin.retrieved)
+    return FileProvenance(path, told.url, told.size, origin.sha256, told.etag, told.last_modified, origin.retrieved)

@@ -232,7 +232,7 @@ class Part:
         self.of, self.have, self._sha = of, 0, hashlib.sha256()
         return self._open(os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
-    def go_on(self) -> Self:
+    def resume(self) -> Self:
         """Write behind what is certain."""
         return self._open(os.O_RDWR)
 

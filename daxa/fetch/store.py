@@ -23,7 +23,7 @@ from pathlib import Path
 from daxa.errors import DataError, StorageError
 from daxa.fetch.parts import Transfer, disk_errors, open_regular
 
-__all__ = ["Origin", "Store", "digest_file"]
+__all__ = ["ContentOrigin", "Store", "digest_file"]
 
 _BLOCK = 1 << 20
 _LARGEST_NOTE = 16 << 10
@@ -46,7 +46,7 @@ def digest_file(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ContentOrigin:
     """Where a content of the store came from.
 
     Parameters
@@ -196,7 +196,7 @@ class Store:
                 return False
         return True
 
-    def remember(self, origin: Origin) -> None:
+    def remember(self, origin: ContentOrigin) -> None:
         """Write down where a content came from."""
         place = self._origin(origin.transfer.url)
         with disk_errors(place):
@@ -206,7 +206,7 @@ class Store:
             fresh.write_text(json.dumps(asdict(origin), sort_keys=True), encoding="utf-8")
             fresh.replace(place)
 
-    def recall(self, url: str) -> Origin | None:
+    def recall(self, url: str) -> ContentOrigin | None:
         """What came from this address last, None where that is not known."""
         try:
             with open_regular(self._origin(url)) as descriptor:
@@ -219,7 +219,7 @@ class Store:
         sound = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
         if not sound or transfer.url != url or not _DIGEST.fullmatch(noted["sha256"]):
             return None
-        return Origin(transfer, noted["sha256"], noted["retrieved"])
+        return ContentOrigin(transfer, noted["sha256"], noted["retrieved"])
 
     def _origin(self, url: str) -> Path:
         key = hashlib.sha256(url.encode()).hexdigest()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection
 from daxa.fetch.directories import list_directory
-from daxa.fetch.plan import literal_prefix
-from daxa.fetch.sources import Source
+from daxa.fetch.file_choice import literal_prefix
+from daxa.fetch.locations import Location
 from daxa.missions.spec import MissionSpec
 
-__all__ = ["find_directory", "standing_directory", "survey"]
+__all__ = ["find_directory", "find_listing_directory", "survey"]
 
 _DEEPEST = 6
 _MOST_DIRECTORIES = 500
@@ -64,8 +64,8 @@ def _leads_to(directory: str, prefix: str) -> bool:
 
 
 def find_directory(
-    connection: Connection, sources: Sequence[Source], spec: MissionSpec, extra: Sequence[str]
-) -> tuple[Source, dict[str, int]]:
+    connection: Connection, sources: Sequence[Location], spec: MissionSpec, extra: Sequence[str]
+) -> tuple[Location, dict[str, int]]:
     """The first directory that holds files, and what is there; nothing where none does but one exists."""
     for source in sources:
         if paths := survey(connection, source.url, spec.listings, extra):
@@ -80,7 +80,7 @@ def find_directory(
     )
 
 
-def standing_directory(sources: Sequence[Source], connection: Connection, path: str) -> str:
+def find_listing_directory(sources: Sequence[Location], connection: Connection, path: str) -> str:
     """The first of the possible directories whose listing shows `path`, else the last one."""
     folder, _, name = path.rpartition("/")
     for source in sources[:-1]:

@@ -17,10 +17,10 @@ from pathlib import Path
 import httpx
 
 from daxa.errors import DataError, DaxaError
-from daxa.fetch.connection import Connection, Setback, open_answer, persist, receive, refusal, setback
-from daxa.fetch.limits import LARGEST, check_room, no_room, spare
+from daxa.fetch.connection import Connection, RetryableFailure, open_answer, receive, refusal, retry, retryable_failure
+from daxa.fetch.content_check import is_packed
+from daxa.fetch.file_sizes import LARGEST, check_space, insufficient_space, spare
 from daxa.fetch.parts import Part, Transfer, disk_errors
-from daxa.fetch.verify import is_packed
 
 __all__ = ["download"]
 
@@ -70,7 +70,7 @@ def download(
         part.parent.mkdir(parents=True, exist_ok=True)
         begun = Part(part, url, connection.settings.store)
 
-    def attempt() -> Transfer | Setback:
+    def attempt() -> Transfer | RetryableFailure:
         headers = _continuing(begun) if begun.lasting else _conditional(known)
         with open_answer(connection, url, headers) as response:
             answer = _judge(response, begun, known)
@@ -79,7 +79,7 @@ def download(
                 return _write(response, answer, begun, _Watch(connection, most, progress))
             return answer
 
-    return persist(attempt, url, connection, progress=lambda: begun.have)
+    return retry(attempt, url, connection, progress=lambda: begun.have)
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class _Watch:
     progress: Callable[[int, int], None] | None
 
 
-def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Body | Transfer | Setback:
+def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Body | Transfer | RetryableFailure:
     """Decide what an answer means for what we have."""
-    if problem := setback(response):
+    if problem := retryable_failure(response):
         return problem
-    status, told = response.status_code, _told(response, begun.url)
+    status, told = response.status_code, _summary(response, begun.url)
     fresh = known if not begun.lasting else None
     if fresh and (status == 304 or (status == 200 and _same_version(told, fresh))):
         return replace(fresh, unchanged=True)
@@ -114,7 +114,7 @@ def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Bo
     raise refusal(begun.url, status)
 
 
-def _continued(response: httpx.Response, told: Transfer, begun: Part) -> _Body | Transfer | Setback:
+def _continued(response: httpx.Response, told: Transfer, begun: Part) -> _Body | Transfer | RetryableFailure:
     """Decide whether an answer to a range request goes on where the part ends."""
     first, last, total = _content_range(response)
     of, have = begun.of, begun.have
@@ -125,7 +125,7 @@ def _continued(response: httpx.Response, told: Transfer, begun: Part) -> _Body |
             return of
     with disk_errors(begun.path):
         begun.discard()
-    return Setback(f"HTTP {response.status_code}: the part that we have is of another version")
+    return RetryableFailure(f"HTTP {response.status_code}: the part that we have is of another version")
 
 
 def _check_size(body: _Body, part: Part, most: int) -> None:
@@ -136,7 +136,7 @@ def _check_size(body: _Body, part: Part, most: int) -> None:
     with disk_errors(part.path):
         if not body.offset:
             part.discard()
-        check_room(part.path.parent, part.url, body.of.size - body.offset)
+        check_space(part.path.parent, part.url, body.of.size - body.offset)
 
 
 def _oversized(url: str, what: str, most: int) -> DataError:
@@ -147,7 +147,7 @@ def _oversized(url: str, what: str, most: int) -> DataError:
     )
 
 
-def _told(response: httpx.Response, url: str) -> Transfer:
+def _summary(response: httpx.Response, url: str) -> Transfer:
     """What the headers of an answer say of the file."""
     headers = response.headers
     encoding = headers.get("content-encoding", "identity").lower()
@@ -218,10 +218,10 @@ def _conditional(known: Transfer | None) -> dict[str, str]:
     return {"If-Modified-Since": known.last_modified} if known and known.last_modified else {}
 
 
-def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> Transfer | Setback:
+def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> Transfer | RetryableFailure:
     """Write a body as it arrives; what has arrived stays, unless it can be of no use."""
     useless: DaxaError | None = None
-    with disk_errors(part.path), part.go_on() if body.offset else part.begin(body.of):
+    with disk_errors(part.path), part.resume() if body.offset else part.begin(body.of):
         try:
             _receive(response, part, watch)
         except DataError as error:
@@ -233,12 +233,12 @@ def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> 
     if useless is not None:
         part.discard()
         full = useless.name == "no-room"
-        raise no_room(part.path.parent, f"{part.url} does not end") if full else useless
+        raise insufficient_space(part.path.parent, f"{part.url} does not end") if full else useless
     if body.of.size in (0, part.have):
         return replace(body.of, size=part.have)
     arrived = part.have
     part.discard()
-    return Setback(f"{arrived} bytes arrived of a file of {body.of.size}")
+    return RetryableFailure(f"{arrived} bytes arrived of a file of {body.of.size}")
 
 
 def _receive(response: httpx.Response, part: Part, watch: _Watch) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from daxa import __version__
-from daxa.answers import MOST_INTERIM, Allowance
+from daxa.answers import MOST_INTERIM, Deadline
 
 __all__ = ["TooSlow", "local_path", "open_client", "within"]
 
@@ -35,7 +35,7 @@ class TooSlow(httpx.ReadTimeout):
 
 
 @contextmanager
-def within(allowance: Allowance) -> Iterator[None]:
+def within(allowance: Deadline) -> Iterator[None]:
     """Hold what this thread receives to an allowance."""
     before = getattr(_LOCAL, "allowance", None), getattr(_LOCAL, "interim", 0)
     _LOCAL.allowance, _LOCAL.interim = allowance, 0
@@ -159,7 +159,7 @@ class _Stream:
         self._plain = plain
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        allowance: Allowance | None = getattr(_LOCAL, "allowance", None)
+        allowance: Deadline | None = getattr(_LOCAL, "allowance", None)
         if allowance is None:
             return self._plain.read(max_bytes, timeout)
         left = allowance.left()

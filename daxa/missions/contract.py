@@ -139,7 +139,7 @@ def check_query(spec: MissionSpec, query: str) -> None:
     spec
         The declaration.
     query
-        ADQL with its columns in quotation marks, from ``daxa.query.services.build_query``.
+        ADQL with its columns in quotation marks, from ``daxa.query.tables.services.build_query``.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 
-from daxa.publish.state import Observation
+from daxa.publish.state import ObservationState
 
 __all__ = ["mjd_now", "proprietary"]
 
@@ -16,7 +16,7 @@ def mjd_now() -> float:
     return time.time() / 86400 + 40587  # the Unix epoch is MJD 40587
 
 
-def proprietary(chosen: Mapping[str, Mapping[str, Observation]], now: float) -> list[str]:
+def proprietary(chosen: Mapping[str, Mapping[str, ObservationState]], now: float) -> list[str]:
     """Observations that are not public at `now` (MJD) or of which that is unknown, as ``mission ObsID``.
 
     Parameters
@@ -28,7 +28,7 @@ def proprietary(chosen: Mapping[str, Mapping[str, Observation]], now: float) -> 
 
     Examples
     --------
-    >>> chosen = [Observation("001", 9e3, 60000.0), Observation("002", 9e3, math.nan), Observation("003", 9e3, 53000.0)]
+    >>> chosen = [ObservationState("001", 9e3, 60000.0), ObservationState("002", 9e3, math.nan), ObservationState("003", 9e3, 53000.0)]
     >>> proprietary({"xmm": {observation.obs_id: observation for observation in chosen}}, 59000.0)
     ['xmm 001', 'xmm 002']
     """

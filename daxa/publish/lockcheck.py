@@ -11,7 +11,7 @@ from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.publish.digests import read_md5
-from daxa.publish.files import Problem, digest_directory
+from daxa.publish.file_check import FileProblem, digest_directory
 from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.remote import MOST_BYTES, Storage
 from daxa.run.steps import Step
@@ -30,7 +30,7 @@ def compare_lock(
     storage: Storage,
     *,
     steps: Collection[Step],
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     """Where ``dvc.lock`` does not speak of the commit's own selection, ledgers, products, metrics and report.
 
     Parameters
@@ -48,27 +48,27 @@ def compare_lock(
         lock = records.lock.read_bytes() if records.lock.is_file() else b""
         outs, deps = lock_digests(lock), lock_digests(lock, "deps")
     except DataError:
-        yield Problem("", "", "", layout.lock.name, "unreadable")
+        yield FileProblem("", "", "", layout.lock.name, "unreadable")
         return
     for path in sorted(records.root.glob("*/*.parquet")):
         name = _relative(records, path)
         locked = deps if path.parent == records.selection("any").parent else outs
         if locked.get(name) != _md5(path.read_bytes()):
-            yield Problem("", "", "", name, "not-locked")
+            yield FileProblem("", "", "", name, "not-locked")
     metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
     if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
-        yield Problem("", "", "", metrics, "not-locked")
+        yield FileProblem("", "", "", metrics, "not-locked")
     if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
-        yield Problem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
+        yield FileProblem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
     if outs:  # An archive that has never run has no lock.
         for name in sorted(set(_locked_paths(layout, ledgers, steps)) - outs.keys() - deps.keys()):
-            yield Problem("", "", "", name, "not-locked")
+            yield FileProblem("", "", "", name, "not-locked")
     for path, digest in sorted(outs.items()):
         if digest.endswith(".dir"):
             yield from _compare_listing(path, digest, ledgers, storage)
 
 
-def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> Iterator[Problem]:
+def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> Iterator[FileProblem]:
     """Where ``dvc.lock`` does not name each file of the pipeline, or a file or the report is not the one it names."""
     lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
     named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
@@ -82,7 +82,7 @@ def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[
         else:
             continue
         if not digest or found != digest:
-            yield Problem("", "", "", path, "not-locked")
+            yield FileProblem("", "", "", path, "not-locked")
 
 
 def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> list[str]:
@@ -95,7 +95,7 @@ def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[S
     return [_relative(layout, path) for path in paths]
 
 
-def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Problem]:
+def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[FileProblem]:
     """Where the logs are not those that a release kept, as far as their listing is here."""
     pointer = git.read_file(layout.root, commit, _LOGS)
     if pointer is None:
@@ -104,7 +104,7 @@ def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Prob
     try:
         listing = _read_listing(tracked_digest(pointer), name, storage)
     except DataError as error:
-        yield Problem("", "", "", name, "listing", error.message)
+        yield FileProblem("", "", "", name, "listing", error.message)
         return
     found = digest_directory(layout.logs) if listing is not None else {}
     for path, digest in sorted((listing or {}).items()):
@@ -112,17 +112,17 @@ def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[Prob
             place = dict(zip(("mission", "step", "file"), path.split("/"), strict=False))
             obs_id = place.get("file", "").removesuffix(".log")
             what = "differs" if path in found else "link" if (layout.logs / path).is_symlink() else "absent"
-            yield Problem(place["mission"], place.get("step", ""), obs_id, f"{name}/{path}", what)
+            yield FileProblem(place["mission"], place.get("step", ""), obs_id, f"{name}/{path}", what)
 
 
 def _compare_listing(
     path: str, digest: str, ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]], storage: Storage
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     """The listing of an output: sound, and of the files that the ledger names."""
     try:
         listed = _read_listing(digest, path, storage)
     except DataError as error:
-        yield Problem("", "", "", path, "listing", error.message)
+        yield FileProblem("", "", "", path, "listing", error.message)
         return
     parts = path.split("/")
     if listed is None or len(parts) != 3 or parts[0] != "data":
@@ -132,7 +132,7 @@ def _compare_listing(
         return
     recorded = {f"{row.obs_id}/{file.path}" for row in rows.values() for file in row.files}
     if odd := sorted(recorded ^ listed.keys()):
-        yield Problem(parts[1], parts[2], "", path, "not-locked", f"ledger and listing differ in {odd[0]}")
+        yield FileProblem(parts[1], parts[2], "", path, "not-locked", f"ledger and listing differ in {odd[0]}")
 
 
 def _read_listing(digest: str, path: str, storage: Storage) -> dict[str, str] | None:

@@ -21,14 +21,14 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError, ProgramError, StorageError
 from daxa.naming import number_of
+from daxa.publish.cache_repair import fetch_object, prove_cache, restore_objects
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
-from daxa.publish.logs import place_logs, unreleased_logs
-from daxa.publish.mending import fetch_object, prove_cache, restore_objects
 from daxa.publish.outputs import listed_files, shared_digests
+from daxa.publish.release_logs import place_logs, unreleased_logs
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
 from daxa.publish.state import read_observations
-from daxa.publish.workplace import alone
+from daxa.publish.workspaces import alone
 
 __all__ = ["PullReport", "missing_error", "pull_data"]
 
@@ -76,7 +76,7 @@ class PullReport:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _PullRequest:
     """What is asked for: every file with its digest, and the directory that DVC can put there as a whole.
 
     Outputs without a listing are named; `single` are logs that daxa puts in place itself.
@@ -123,7 +123,7 @@ def pull_data(
     force
         Give up files of the tree that differ from the release and are nowhere else.
     observe
-        Told how many objects have come, of how many.
+        WatchedSocket how many objects have come, of how many.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def pull_data(
         wanted = _without(plan, own, given_up, layout.logs.name)
         _refuse_links(layout, wanted)
         _refuse_unsaved(layout, storage, wanted, digests, force=force)
-        fetched, missing, wrong = _bring(layout, storage, there, wanted, digests, observe=observe)
+        fetched, missing, wrong = _fetch_file(layout, storage, there, wanted, digests, observe=observe)
         absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
         _put(layout, storage, wanted, absent, given_up)
         came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
@@ -210,7 +210,7 @@ def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str
 
 def _plan(
     layout: Layout, storage: Storage, remote: Remote, missions: Collection[str], obs_ids: Collection[str]
-) -> _Wanted:
+) -> _PullRequest:
     """Judge every listing of the archive, and choose from them what is asked for."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
     if not layout.lock.is_file():
@@ -239,7 +239,7 @@ def _plan(
             if (whole := _target(layout, out, path, missions, obs_ids)) is not None:
                 files[path], target[path] = one, whole
         place_object(listing, storage.cached(digest), digest)
-    return _Wanted(files, target, tuple(unlisted))
+    return _PullRequest(files, target, tuple(unlisted))
 
 
 def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str]) -> list[str]:
@@ -248,14 +248,14 @@ def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str
     return [name for name in chosen if not obs_ids or not read_observations(layout, name).keys().isdisjoint(obs_ids)]
 
 
-def _without(wanted: _Wanted, own: Collection[str], given_up: Collection[str], logs: str) -> _Wanted:
+def _without(wanted: _PullRequest, own: Collection[str], given_up: Collection[str], logs: str) -> _PullRequest:
     """What is asked for without the logs of the user's own runs; DVC then puts no directory of logs in place."""
     files = {path: digest for path, digest in wanted.files.items() if path not in own}
     several = own or given_up
     single = frozenset(
         path for path in files if path.startswith(f"{logs}/") and (several or wanted.target[path] == path)
     )
-    return _Wanted(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
+    return _PullRequest(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
 
 
 def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_ids: Collection[str]) -> str | None:
@@ -272,7 +272,7 @@ def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_
     return out if not obs_ids and parts[0] != layout.logs.name else "/".join(parts[:4])
 
 
-def _refuse_links(layout: Layout, wanted: _Wanted) -> None:
+def _refuse_links(layout: Layout, wanted: _PullRequest) -> None:
     """Let no directory below an output be a link: DVC would write through it."""
     directories = {PurePosixPath(path).parent for path in wanted.files}
     levels = {level for directory in directories for level in (directory, *directory.parents)} - {PurePosixPath()}
@@ -280,7 +280,7 @@ def _refuse_links(layout: Layout, wanted: _Wanted) -> None:
         check_plain(layout.root / place, "a directory")
 
 
-def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: Digests, *, force: bool) -> None:
+def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _PullRequest, digests: Digests, *, force: bool) -> None:
     """Let nothing be overwritten that is nowhere else, unless it is given up."""
     names = {path: f"{layout.root}/{path}" for path in wanted.files}
     here = digests.many(name for name in names.values() if os.path.lexists(name))
@@ -301,11 +301,11 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _Wanted, digests: 
         (layout.root / path).unlink()
 
 
-def _bring(
+def _fetch_file(
     layout: Layout,
     storage: Storage,
     remote: Remote,
-    wanted: _Wanted,
+    wanted: _PullRequest,
     digests: Digests,
     *,
     observe: Callable[[int, int], None],
@@ -336,7 +336,9 @@ def _bring(
     return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
 
 
-def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str], given_up: Collection[str]) -> None:
+def _put(
+    layout: Layout, storage: Storage, wanted: _PullRequest, absent: Collection[str], given_up: Collection[str]
+) -> None:
     """Put in place all but what is absent: whole outputs, else whole observations, else single files."""
     logs = {path: wanted.files[path] for path in sorted(wanted.single.difference(absent))}
     place_logs(layout, storage, logs, given_up)
@@ -356,7 +358,7 @@ def _put(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[s
             raise
 
 
-def _refuse_full(layout: Layout, storage: Storage, wanted: _Wanted, absent: Collection[str]) -> None:
+def _refuse_full(layout: Layout, storage: Storage, wanted: _PullRequest, absent: Collection[str]) -> None:
     """Say that there is no room, where that is so: DVC only names what it could not put in place."""
     waiting = [path for path in wanted.files if path not in absent and not (layout.root / path).exists()]
     needed = sum(storage.cached(wanted.files[path]).stat().st_size for path in waiting)

@@ -17,15 +17,15 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ReleaseError, StorageError
 from daxa.naming import number_of
+from daxa.publish.cache_repair import CacheProof, prove_cache, restore_objects
 from daxa.publish.contents import how_to_restore, needed_at
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.embargo import mjd_now, proprietary
-from daxa.publish.mending import CacheProof, prove_cache, restore_objects
 from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, object_path, require_remote
 from daxa.publish.state import read_observations, records_at
 from daxa.publish.version import release_tags
-from daxa.publish.workplace import alone, clone_of, pointer
+from daxa.publish.workspaces import alone, clone_of, pointer
 
 __all__ = ["PushReport", "push_releases"]
 
@@ -76,7 +76,7 @@ def push_releases(
     remote
         Name of another remote than the default one.
     observe
-        Told how many objects of the cache have been read, of how many.
+        WatchedSocket how many objects of the cache have been read, of how many.
 
     Raises
     ------

@@ -6,18 +6,18 @@ import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from daxa.archive.trust import Foreign
+from daxa.archive.trust import ForeignItem
 from daxa.naming import some
 from daxa.publish.embargo import proprietary
-from daxa.publish.files import Problem
-from daxa.publish.logs import NAME as LOGS
-from daxa.publish.logs import LogPlan
+from daxa.publish.file_check import FileProblem
+from daxa.publish.release_logs import NAME as LOGS
+from daxa.publish.release_logs import LogPlan
 from daxa.publish.remote import Remote
-from daxa.publish.state import State
+from daxa.publish.state import ArchiveState
 from daxa.publish.summary import summarise
 from daxa.publish.verify import unfinished
 
-__all__ = ["Facts", "Refusal", "damage", "refusals"]
+__all__ = ["ReleaseFacts", "ReleaseRefusal", "damage", "refusals"]
 
 _OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", LOGS)
 _OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
@@ -27,7 +27,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ReleaseRefusal:
     """A reason not to make a release now, and what to do about it."""
 
     name: str
@@ -36,7 +36,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReleaseFacts:
     """What decides whether a release may be made.
 
     Parameters
@@ -65,16 +65,16 @@ class Facts:
         Tag of the last release, '' before the first.
     changed
         Whether selection, parameters, software or products differ from that release.
-    overlooked
+    hidden_changes
         Paths whose changes Git was told not to see.
     merging
         Whether a merge has begun and has not ended.
     """
 
-    state: State
+    state: ArchiveState
     changes: tuple[str, ...]
     included: tuple[str, ...]
-    foreign: tuple[Foreign, ...]
+    foreign: tuple[ForeignItem, ...]
     stale: tuple[str, ...]
     uncached: tuple[str, ...]
     unlocked: tuple[str, ...]
@@ -83,11 +83,11 @@ class Facts:
     now: float
     last: str
     changed: bool
-    overlooked: tuple[str, ...] = ()
+    hidden_changes: tuple[str, ...] = ()
     merging: bool = False
 
 
-def refusals(facts: Facts) -> Iterator[Refusal]:
+def refusals(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
     """Every reason not to make a release from these facts."""
     yield from _refuse_files(facts)
     yield from _refuse_stages(facts)
@@ -95,44 +95,44 @@ def refusals(facts: Facts) -> Iterator[Refusal]:
     if facts.remote and facts.remote.public:
         chosen = {name: mission.observations for name, mission in facts.state.missions.items()}
         if held := proprietary(chosen, facts.now):
-            yield Refusal(
+            yield ReleaseRefusal(
                 "proprietary",
                 f"not known to be public, while others may read {facts.remote.url}: {some(held)}",
                 "wait until they are public, or share through private storage (a directory or ssh)",
             )
     if facts.last and not facts.changed:
-        yield Refusal(
+        yield ReleaseRefusal(
             "nothing-new",
             f"nothing has changed since {facts.last}: no selection, parameter, software or product",
             f"cite {facts.last}, or give --force",
         )
 
 
-def _refuse_files(facts: Facts) -> Iterator[Refusal]:
+def _refuse_files(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
     if others := [path for path in facts.changes if not _is_own(path) and not _is_among(path, facts.included)]:
         options = " ".join(f"--include {path}" for path in others[:_NAMED])
-        yield Refusal(
+        yield ReleaseRefusal(
             "dirty",
             f"not in Git, or changed since the last commit: {some(others)}",
             f"commit or remove these files, or take them along: `daxa release {options}`",
         )
     if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
-        yield Refusal("include", f"nothing has changed in {some(idle)}", "omit this --include")
-    if facts.overlooked:
-        yield Refusal(
-            "overlooked",
-            f"Git is set to ignore changes of {some(facts.overlooked)}",
+        yield ReleaseRefusal("include", f"nothing has changed in {some(idle)}", "omit this --include")
+    if facts.hidden_changes:
+        yield ReleaseRefusal(
+            "hidden_changes",
+            f"Git is set to ignore changes of {some(facts.hidden_changes)}",
             "stop that: `git update-index --no-assume-unchanged --no-skip-worktree -- "
-            f"{shlex.join(facts.overlooked[:_NAMED])}`",
+            f"{shlex.join(facts.hidden_changes[:_NAMED])}`",
         )
     if facts.merging:
-        yield Refusal(
+        yield ReleaseRefusal(
             "merging",
             "a merge has begun and has not ended",
             "end it with `git commit`, or give it up with `git merge --abort`",
         )
     if facts.foreign:
-        yield Refusal(
+        yield ReleaseRefusal(
             "foreign",
             "files that daxa did not write could run something: "
             + some([f"{item.path} {item.what}" for item in facts.foreign]),
@@ -140,49 +140,49 @@ def _refuse_files(facts: Facts) -> Iterator[Refusal]:
         )
 
 
-def _refuse_stages(facts: Facts) -> Iterator[Refusal]:
+def _refuse_stages(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
     if facts.stale:
-        yield Refusal(
+        yield ReleaseRefusal(
             "stale", f"stages are not up to date: {some(facts.stale)}", "run `daxa run`, or in a clone `daxa pull`"
         )
     if facts.uncached:
-        yield Refusal(
+        yield ReleaseRefusal(
             "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `daxa pull`, or `dvc commit`"
         )
     if facts.unlocked:
         ledger = next((path for path in facts.unlocked if path.startswith("ledger/")), "")
-        yield Refusal(
+        yield ReleaseRefusal(
             "not-locked",
             f"dvc.lock lists other files than those that are here: {some(facts.unlocked)}",
             "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {ledger}`" if ledger else ""),
         )
     if facts.logs.unreachable:
-        yield Refusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
+        yield ReleaseRefusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
 
 
-def _refuse_rows(facts: Facts) -> Iterator[Refusal]:
+def _refuse_rows(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
     for name, mission in facts.state.missions.items():
         if open_ones := [
             f"{problem.obs_id} at {problem.step}" for problem in unfinished(name, mission.observations, mission.ledgers)
         ]:
-            yield Refusal("unfinished", f"{name} is not finished: {some(open_ones)}", "run `daxa run`")
+            yield ReleaseRefusal("unfinished", f"{name} is not finished: {some(open_ones)}", "run `daxa run`")
         allowed = facts.state.config.policy.max_failed_release
         for step, counts in summarise(name, mission).steps.items():
             if counts.failed + counts.skipped > allowed * len(mission.observations):
                 rows = mission.ledgers[step].values()
                 failed = [f"{row.obs_id} ({row.reason})" for row in rows if row.outcome != "done"]
-                yield Refusal(
+                yield ReleaseRefusal(
                     "failed",
                     f"failed at {step} of {name}: {some(failed)}",
                     "read `daxa logs OBSID` and run `daxa run` again, or raise max_failed_release in daxa.toml",
                 )
 
 
-def damage(problems: Collection[Problem]) -> Iterator[Refusal]:
+def damage(problems: Collection[FileProblem]) -> Iterator[ReleaseRefusal]:
     """The reason that files which are not those of the ledgers give."""
     if problems:
         named = [f"{problem.path} ({problem.what})" for problem in problems]
-        yield Refusal(
+        yield ReleaseRefusal(
             "data",
             f"files differ from those in the ledgers: {some(named)}",
             "run `daxa run`, which makes them again",

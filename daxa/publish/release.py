@@ -20,23 +20,23 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError, ReleaseError
 from daxa.naming import some
+from daxa.publish.cache_repair import prove_cache
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
-from daxa.publish.files import Problem, check_files, check_places
+from daxa.publish.file_check import FileProblem, check_files, check_places
 from daxa.publish.lockcheck import compare_locked
-from daxa.publish.logs import NAME as LOGS
-from daxa.publish.logs import keep_logs, plan_logs
-from daxa.publish.mending import prove_cache
-from daxa.publish.news import has_news
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.refusals import Facts, Refusal, damage, refusals
+from daxa.publish.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
+from daxa.publish.release_logs import NAME as LOGS
+from daxa.publish.release_logs import keep_logs, plan_logs
 from daxa.publish.remote import Storage, find_storage
-from daxa.publish.state import State, read_observations, read_state, records_at
+from daxa.publish.state import ArchiveState, read_observations, read_state, records_at
 from daxa.publish.summary import tag_message
 from daxa.publish.tracked import compare_tracked
-from daxa.publish.version import FIRST, Contents, next_version, release_tags
-from daxa.publish.workplace import require_writable
+from daxa.publish.unreleased import has_changes
+from daxa.publish.version import FIRST, ReleaseContents, next_version, release_tags
+from daxa.publish.workspaces import require_writable
 
 __all__ = ["Release", "make_release", "required_files"]
 
@@ -83,7 +83,7 @@ def make_release(
     force
         Make a release even when no selection, parameter, software or product has changed.
     observe
-        Told how many objects of DVC's cache have been read, of how many.
+        WatchedSocket how many objects of DVC's cache have been read, of how many.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def make_release(
     storage = find_storage(layout.root)
     with Digests(layout) as digests:
         # Before DVC is asked, which takes a damaged object that it notices out of its cache.
-        lost = _lost(layout, storage, digests, observe, logs=False)
+        lost = _unrecoverable(layout, storage, digests, observe, logs=False)
         facts = _gather(layout, config, storage, include)
         _refuse(layout, [reason for reason in refusals(facts) if not force or reason.name != "nothing-new"])
         _refuse(layout, list(damage(_check_data(layout, facts.state))))
@@ -107,7 +107,7 @@ def make_release(
         tag = _next_tag(layout, facts)
         text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
         keep_logs(layout, facts.logs, storage, digests)
-        _refuse(layout, _lost(layout, storage, digests, observe, logs=True))
+        _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
@@ -135,41 +135,41 @@ def _untracked(layout: Layout, paths: Collection[str]) -> list[str]:
     return [path for path in paths if path not in known]
 
 
-def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[Refusal]:
+def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[ReleaseRefusal]:
     """Where the commit does not hold what a release needs, as it stands on disk."""
     wrong = {problem.path: problem.what for problem in compare_tracked(layout, git.commit_of(layout.root))}
     held = set(git.tracked(layout.root))
     if lacking := [path for path in required if path not in held]:
-        yield Refusal(
+        yield ReleaseRefusal(
             "incomplete",
             f"the commit of the release does not hold {some(lacking)}: an ignore rule of Git excludes them",
             f"`git add --force {lacking[0]}` and commit; `git check-ignore -v --no-index {lacking[0]}` names the rule",
         )
     if altered := [path for path in required if path in held and path in wrong]:
-        yield Refusal(
+        yield ReleaseRefusal(
             "altered",
             f"a Git setting has altered {some(altered)} in the commit of the release",
             "put `* -text` first in .gitattributes, and see `git config core.autocrlf`",
         )
 
 
-def _lost(
+def _unrecoverable(
     layout: Layout, storage: Storage, digests: Digests, observe: Callable[[int, int], None], *, logs: bool
-) -> list[Refusal]:
+) -> list[ReleaseRefusal]:
     """Read every object of DVC's cache, mend it from the tree, and give a reason to refuse where that fails."""
     try:
         needed = needed_here(layout, storage, logs=logs)
     except (DataError, ReleaseError) as error:
-        return [Refusal("cache-damaged", error.message, error.remedy)]
+        return [ReleaseRefusal("cache-damaged", error.message, error.remedy)]
     lost = prove_cache(layout, storage, needed, digests, observe=observe).lost
     if not lost:
         return []
     named = [f"{path} ({digest})" for digest, path in sorted(lost.items())]
     message = f"DVC's cache has no intact copy of {some(named)}, and there is no other copy here"
-    return [Refusal("cache-damaged", message, "run `daxa pull`, which repairs it from the remote")]
+    return [ReleaseRefusal("cache-damaged", message, "run `daxa pull`, which repairs it from the remote")]
 
 
-def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Collection[str]) -> Facts:
+def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Collection[str]) -> ReleaseFacts:
     foreign = find_foreign(layout, config)
     state = read_state(layout)
     tags = release_tags(git.tags(layout.root))
@@ -177,7 +177,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
     # What could act is refused anyway, and DVC is not asked about it.
     stale = [] if foreign else [name for name in dvc.changed_stages(layout.root) if name != LOGS]
     last = tags[-1] if tags else ""
-    return Facts(
+    return ReleaseFacts(
         state=state,
         changes=tuple(changes),
         included=tuple(_named(layout, path) for path in include),
@@ -189,8 +189,8 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         remote=storage.remote,
         now=mjd_now(),
         last=last,
-        changed=not last or has_news(layout, last),
-        overlooked=tuple(git.overlooked(layout.root)),
+        changed=not last or has_changes(layout, last),
+        hidden_changes=tuple(git.hidden_changes(layout.root)),
         merging=git.is_merging(layout.root),
     )
 
@@ -216,7 +216,7 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
             yield path
 
 
-def _check_data(layout: Layout, state: State) -> list[Problem]:
+def _check_data(layout: Layout, state: ArchiveState) -> list[FileProblem]:
     """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     fetching = {step.name for step in steps_of(state.config) if step.fetches}
     problems = check_places(layout, state.missions, state.config.steps)
@@ -229,14 +229,16 @@ def _check_data(layout: Layout, state: State) -> list[Problem]:
     return problems
 
 
-def _next_tag(layout: Layout, facts: Facts) -> str:
+def _next_tag(layout: Layout, facts: ReleaseFacts) -> str:
     if not facts.last:
         return FIRST
     with records_at(layout, git.commit_of(layout.root, facts.last)) as records:
         config = load_config(records)
         chosen = {mission: read_observations(records, mission).keys() for mission in config.missions}
     now = {name: mission.observations.keys() for name, mission in facts.state.missions.items()}
-    return next_version(facts.last, Contents(config.format, chosen), Contents(facts.state.config.format, now))
+    return next_version(
+        facts.last, ReleaseContents(config.format, chosen), ReleaseContents(facts.state.config.format, now)
+    )
 
 
 def _title(message: str) -> str:
@@ -244,7 +246,7 @@ def _title(message: str) -> str:
     return re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", message).strip()
 
 
-def _refuse(layout: Layout, reasons: list[Refusal]) -> None:
+def _refuse(layout: Layout, reasons: list[ReleaseRefusal]) -> None:
     if not reasons:
         return
     if len(reasons) == 1:
@@ -259,7 +261,7 @@ def _refuse(layout: Layout, reasons: list[Refusal]) -> None:
     )
 
 
-def _remedies(reasons: list[Refusal]) -> str:
+def _remedies(reasons: list[ReleaseRefusal]) -> str:
     """What to do about each reason; what serves several is said once."""
     numbers: dict[str, list[str]] = {}
     for number, reason in enumerate(reasons, 1):

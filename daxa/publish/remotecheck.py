@@ -13,17 +13,17 @@ from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import CriteriaError
+from daxa.publish.cache_repair import fetch_object
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests, read_md5
-from daxa.publish.files import Judged, Problem
-from daxa.publish.mending import fetch_object
+from daxa.publish.file_check import FileProblem, HasProblems
 from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
 from daxa.publish.state import records_at
-from daxa.publish.workplace import alone, bare_place, pointer
+from daxa.publish.workspaces import alone, empty_workspace, pointer
 from daxa.run.ledger import read_ledger
 
-__all__ = ["RemoteCheck", "Sample", "read_sample", "verify_remote"]
+__all__ = ["ObjectSample", "RemoteCheck", "read_sample", "verify_remote"]
 
 _SAMPLE = re.compile(r"(?:([1-9]\d{0,5})/([1-9]\d{0,5})|(\d{1,2}(?:\.\d{1,3})?|100)%)", re.ASCII)
 _AT_ONCE = 200
@@ -31,7 +31,7 @@ _AT_ONCE = 200
 
 
 @dataclass(frozen=True)
-class RemoteCheck(Judged):
+class RemoteCheck(HasProblems):
     """What a remote holds of a release.
 
     Parameters
@@ -56,11 +56,11 @@ class RemoteCheck(Judged):
     by_digest: int
     by_size: int
     by_presence: int
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
 
 
 @dataclass(frozen=True)
-class Sample:
+class ObjectSample:
     """A part of the objects: the `part`-th of `parts`, or at random a `share` of them.
 
     The parts are fixed by the objects' names, so that all parts together are everything.
@@ -85,7 +85,7 @@ class Sample:
         return [digest for digest in ordered if int(digest[:8], 16) % self.parts == self.part - 1]
 
 
-def read_sample(text: str, seed: int | None = None) -> Sample:
+def read_sample(text: str, seed: int | None = None) -> ObjectSample:
     """Read ``1/20`` (the first of twenty parts), ``5%`` (a random part), or '' (all).
 
     Parameters
@@ -106,12 +106,12 @@ def read_sample(text: str, seed: int | None = None) -> Sample:
     ('part 3 of 20', '2.5% (seed 7)')
     """
     if not text:
-        return Sample()
+        return ObjectSample()
     found = _SAMPLE.fullmatch(text.strip())
     if found and found[3] and float(found[3]) > 0:
-        return Sample(share=float(found[3]) / 100, seed=secrets.randbelow(1_000_000) if seed is None else seed)
+        return ObjectSample(share=float(found[3]) / 100, seed=secrets.randbelow(1_000_000) if seed is None else seed)
     if found and found[1] and int(found[1]) <= int(found[2]):
-        return Sample(int(found[1]), int(found[2]))
+        return ObjectSample(int(found[1]), int(found[2]))
     raise CriteriaError(
         "sample", f"{text!r} is not a part of a remote", remedy="give 1/20 (a fixed part) or 5% (at random)"
     )
@@ -145,7 +145,7 @@ def verify_remote(
     deep
         Read every object, wherever it is.
     observe
-        Told how many have been read, of how many.
+        WatchedSocket how many have been read, of how many.
 
     Raises
     ------
@@ -192,10 +192,10 @@ def verify_remote(
     )
 
 
-def _problem(path: str, digest: str, what: str) -> Problem:
+def _problem(path: str, digest: str, what: str) -> FileProblem:
     parts = [*path.split("/"), "", "", "", ""]
     place = parts[1:4] if parts[0] == "data" and parts[2] else ("", "", "")
-    return Problem(*place, path, what, f"files/md5/{digest[:2]}/{digest[2:]}")
+    return FileProblem(*place, path, what, f"files/md5/{digest[:2]}/{digest[2:]}")
 
 
 def _sizes(layout: Layout, commit: str, storage: Storage, wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -227,7 +227,7 @@ def _read_all(
     """Fetch objects into a place that is deleted again; those that are wrong, with a path in the archive."""
     wrong, ended = {}, 0
     for batch in _batches(sorted(wanted)):
-        with bare_place(layout, storage, remote) as (place, own):
+        with empty_workspace(layout, storage, remote) as (place, own):
             files = [digest for digest in batch if not digest.endswith(".dir")]
             if files:
                 dvc.fetch(place, remote.name, [pointer(place, files)])

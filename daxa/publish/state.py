@@ -14,12 +14,12 @@ from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError
 from daxa.run.ledger import read_ledger
 from daxa.run.task import LedgerRow
-from daxa.selection.store import read_selection
+from daxa.selection.selection_file import read_selection
 
 __all__ = [
+    "ArchiveState",
     "MissionState",
-    "Observation",
-    "State",
+    "ObservationState",
     "read_mission",
     "read_observations",
     "read_state",
@@ -28,7 +28,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Observation:
+class ObservationState:
     """What a release must know of a chosen observation.
 
     Parameters
@@ -58,12 +58,12 @@ class MissionState:
         Step to its ledger, each after those of the steps that it needs.
     """
 
-    observations: Mapping[str, Observation]
+    observations: Mapping[str, ObservationState]
     ledgers: Mapping[str, Mapping[str, LedgerRow]]
 
 
 @dataclass(frozen=True)
-class State:
+class ArchiveState:
     """An archive at one moment.
 
     Parameters
@@ -78,7 +78,7 @@ class State:
     missions: Mapping[str, MissionState]
 
 
-def read_state(layout: Layout) -> State:
+def read_state(layout: Layout) -> ArchiveState:
     """Read the files on disk.
 
     Raises
@@ -88,7 +88,7 @@ def read_state(layout: Layout) -> State:
     """
     config = load_config(layout)
     steps = [step.name for step in steps_of(config)]
-    return State(config, {mission: read_mission(layout, mission, steps) for mission in config.missions})
+    return ArchiveState(config, {mission: read_mission(layout, mission, steps) for mission in config.missions})
 
 
 def read_mission(layout: Layout, mission: str, steps: Sequence[str]) -> MissionState:
@@ -97,11 +97,11 @@ def read_mission(layout: Layout, mission: str, steps: Sequence[str]) -> MissionS
     return MissionState(read_observations(layout, mission), ledgers)
 
 
-def read_observations(layout: Layout, mission: str) -> dict[str, Observation]:
+def read_observations(layout: Layout, mission: str) -> dict[str, ObservationState]:
     """Read the selection of one mission: ObsID to observation, sorted."""
     table = read_selection(layout.selection(mission))
     rows = zip(table["obs_id"], table["exposure"], table["public_date"], strict=True)
-    return {obs_id: Observation(obs_id, float(exposure), float(date)) for obs_id, exposure, date in sorted(rows)}
+    return {obs_id: ObservationState(obs_id, float(exposure), float(date)) for obs_id, exposure, date in sorted(rows)}
 
 
 @contextmanager

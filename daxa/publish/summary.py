@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from daxa.missions import find_mission
-from daxa.publish.state import MissionState, State
+from daxa.publish.state import ArchiveState, MissionState
 from daxa.run.steps import find_step
 from daxa.run.task import ProductFile
 
@@ -74,7 +74,7 @@ def summarise(name: str, mission: MissionState) -> MissionSummary:
     )
 
 
-def tag_message(title: str, state: State) -> str:
+def tag_message(title: str, state: ArchiveState) -> str:
     """The message of a release's tag: a title, an empty line, one line per mission."""
     lines = [_line(summarise(name, mission)) for name, mission in state.missions.items()]
     return "\n".join([title, "", *lines, ""])

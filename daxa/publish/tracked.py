@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.layout import Layout
-from daxa.publish.files import Problem
+from daxa.publish.file_check import FileProblem
 
 __all__ = ["blob_digest", "compare_tracked"]
 
@@ -18,7 +18,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 _CHUNK = 1 << 20
 
 
-def compare_tracked(layout: Layout, commit: str) -> Iterator[Problem]:
+def compare_tracked(layout: Layout, commit: str) -> Iterator[FileProblem]:
     """Where the work tree is not what a commit says, and what stands beside the files of a commit.
 
     Git's own view is not asked: it believes sizes and times.
@@ -34,11 +34,11 @@ def compare_tracked(layout: Layout, commit: str) -> Iterator[Problem]:
     for path, mode, digest in git.tree_entries(layout.root, commit):
         wanted.add(path)
         if mode == _SUBMODULE:
-            yield Problem("", "", "", path, "foreign", "a submodule")
+            yield FileProblem("", "", "", path, "foreign", "a submodule")
         elif mode == _LINK:
-            yield Problem("", "", "", path, "link", "tracked by Git")
+            yield FileProblem("", "", "", path, "link", "tracked by Git")
         elif what := _compare(layout, path, digest):
-            yield Problem("", "", "", path, what)
+            yield FileProblem("", "", "", path, what)
     for directory in (
         layout.selection("any").parent,
         layout.ledger("any", "any").parent,
@@ -47,7 +47,7 @@ def compare_tracked(layout: Layout, commit: str) -> Iterator[Problem]:
     ):
         for path in sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else ():
             if (name := path.relative_to(layout.root).as_posix()) not in wanted:
-                yield Problem("", "", "", name, "unknown")
+                yield FileProblem("", "", "", name, "unknown")
 
 
 def _compare(layout: Layout, path: str, digest: str) -> str:

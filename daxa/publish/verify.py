@@ -11,7 +11,7 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError
-from daxa.publish.files import Judged, Problem, check_files, check_places
+from daxa.publish.file_check import FileProblem, HasProblems, check_files, check_places
 from daxa.publish.lockcheck import compare_lock, compare_logs
 from daxa.publish.remote import find_cache
 from daxa.publish.state import read_observations, records_at
@@ -23,7 +23,7 @@ __all__ = ["Verification", "unfinished", "verify_archive"]
 
 
 @dataclass(frozen=True)
-class Verification(Judged):
+class Verification(HasProblems):
     """What was compared, and what is wrong.
 
     Parameters
@@ -47,7 +47,7 @@ class Verification(Judged):
     files: int
     size: int
     absent_fetched: int
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
 
 
 def verify_archive(
@@ -72,7 +72,7 @@ def verify_archive(
     fetched
         Take absent fetched files for a problem, though they can be fetched again.
     observe
-        Told how many stages have been compared, of how many.
+        WatchedSocket how many stages have been compared, of how many.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def verify_archive(
         missions, steps = config.missions, {step.name: step for step in steps_of(config)}
         problems = [
             *compare_tracked(layout, commit),
-            *(Problem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
+            *(FileProblem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
             *check_places(layout, missions, steps),
         ]
         observations, every = 0, {}
@@ -122,7 +122,7 @@ def verify_archive(
 
 def unfinished(
     mission: str, chosen: Collection[str], ledgers: Mapping[str, Mapping[str, LedgerRow]]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     """Where the ledgers of a mission do not speak of exactly the chosen observations.
 
     Examples
@@ -134,25 +134,27 @@ def unfinished(
     for step, rows in ledgers.items():
         path = f"ledger/{mission}-{step}.parquet"
         for obs_id in sorted(set(chosen) - rows.keys()):
-            yield Problem(mission, step, obs_id, path, "unfinished")
+            yield FileProblem(mission, step, obs_id, path, "unfinished")
         for obs_id in sorted(rows.keys() - set(chosen)):
-            yield Problem(mission, step, obs_id, path, "not-selected")
+            yield FileProblem(mission, step, obs_id, path, "not-selected")
 
 
 def _read(
     records: Layout, mission: str, steps: Collection[str]
-) -> tuple[Collection[str], dict[str, dict[str, LedgerRow]], list[Problem]]:
+) -> tuple[Collection[str], dict[str, dict[str, LedgerRow]], list[FileProblem]]:
     """The chosen ObsIDs and the ledgers, as far as they can be read."""
     problems, ledgers = [], {}
     for step in steps:
         try:
             ledgers[step] = read_ledger(records.ledger(mission, step))
         except DataError:
-            problems.append(Problem(mission, step, "", _relative(records, records.ledger(mission, step)), "unreadable"))
+            problems.append(
+                FileProblem(mission, step, "", _relative(records, records.ledger(mission, step)), "unreadable")
+            )
     try:
         return read_observations(records, mission), ledgers, problems
     except DataError:
-        problems.append(Problem(mission, "", "", _relative(records, records.selection(mission)), "unreadable"))
+        problems.append(FileProblem(mission, "", "", _relative(records, records.selection(mission)), "unreadable"))
     return set().union(*ledgers.values()), ledgers, problems
 
 

@@ -11,14 +11,14 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["FIRST", "Contents", "next_version", "parse_version", "release_tags"]
+__all__ = ["FIRST", "ReleaseContents", "next_version", "parse_version", "release_tags"]
 
 FIRST = "v1.0.0"
 _TAG = re.compile(r"v(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Contents:
+class ReleaseContents:
     """What a version number depends on.
 
     Parameters
@@ -57,7 +57,7 @@ def release_tags(tags: Iterable[str]) -> list[str]:
     return [tag for _, tag in versions]
 
 
-def next_version(last: str, before: Contents, now: Contents) -> str:
+def next_version(last: str, before: ReleaseContents, now: ReleaseContents) -> str:
     """The tag of the release that follows `last`.
 
     Parameters
@@ -69,7 +69,7 @@ def next_version(last: str, before: Contents, now: Contents) -> str:
 
     Examples
     --------
-    >>> one, two = Contents(1, {"xmm": {"0404910601"}}), Contents(1, {"xmm": {"0404910601", "0201901401"}})
+    >>> one, two = ReleaseContents(1, {"xmm": {"0404910601"}}), ReleaseContents(1, {"xmm": {"0404910601", "0201901401"}})
     >>> next_version("v1.0.0", one, two), next_version("v1.1.0", two, two), next_version("v1.1.1", two, one)
     ('v1.1.0', 'v1.1.1', 'v2.0.0')
     """
@@ -84,7 +84,7 @@ def next_version(last: str, before: Contents, now: Contents) -> str:
     return f"v{major}.{minor}.{patch + 1}"
 
 
-def _missing(these: Contents, those: Contents) -> bool:
+def _missing(these: ReleaseContents, those: ReleaseContents) -> bool:
     """Whether a mission or an observation of `these` is not in `those`."""
     return any(
         mission not in those.chosen or set(obs_ids) - set(those.chosen[mission])

@@ -1,8 +1,8 @@
 """Ask archives which observations exist, and choose among them."""
 
-from daxa.query.ask import Found, search
-from daxa.query.criteria import Criteria
+from daxa.query.criteria.criteria import Criteria
+from daxa.query.criteria.reading import make_criteria, read_criteria
+from daxa.query.many_missions import SearchResult, search
 from daxa.query.mission import Mission, Selection
-from daxa.query.reading import make_criteria, read_criteria
 
-__all__ = ["Criteria", "Found", "Mission", "Selection", "make_criteria", "read_criteria", "search"]
+__all__ = ["Criteria", "Mission", "SearchResult", "Selection", "make_criteria", "read_criteria", "search"]

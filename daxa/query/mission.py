@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from daxa.errors import CriteriaError
 from daxa.missions import MissionSpec, find_mission
-from daxa.query.criteria import Criteria
-from daxa.query.declared import Conditions, parameters_text
-from daxa.query.reading import make_criteria, read_criteria
+from daxa.query.criteria.criteria import Criteria
+from daxa.query.criteria.keywords import Conditions, parameters_text
+from daxa.query.criteria.reading import make_criteria, read_criteria
 from daxa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from daxa.query.snapshot import Origin, Snapshot
+    from daxa.query.tables.snapshot import QueryOrigin, Snapshot
 
 __all__ = ["Mission", "Selection"]
 
@@ -52,7 +52,7 @@ class Selection:
     table: pd.DataFrame
     row_ids: Mapping[str, str]
     criteria: Criteria
-    origin: Origin
+    origin: QueryOrigin
     approximate: int = 0
 
 
@@ -91,7 +91,7 @@ class _Source:
             return self._settings
 
     def snapshot(self) -> Snapshot:
-        from daxa.query.snapshot import take_snapshot
+        from daxa.query.tables.snapshot import take_snapshot
 
         with self._lock:
             if self._snapshot is None:
@@ -104,7 +104,7 @@ class _Source:
             return "" if self._snapshot is None else self._snapshot.note
 
     def resolve(self, criteria: Criteria) -> Criteria:
-        from daxa.query.names import resolve_names
+        from daxa.query.tables.name_resolution import resolve_names
 
         with self._lock:
             known = {*self._positions, *(name for name, _, _ in criteria.resolved)}
@@ -130,7 +130,7 @@ class Mission:
     snapshot
         An observation table to use in place of asking a service.
     refresh, max_age, offline
-        How old the observation table may be; see `daxa.query.snapshot.take_snapshot`.
+        How old the observation table may be; see `daxa.query.tables.snapshot.take_snapshot`.
 
     Raises
     ------
@@ -239,8 +239,8 @@ class Mission:
         CriteriaError
             As `select`, and when the criteria name no target.
         """
-        from daxa.query.match import match
-        from daxa.query.pairs import list_pairs
+        from daxa.query.matching.match import match
+        from daxa.query.matching.pairs import list_pairs
 
         criteria, snapshot = self._source.resolve(self._criteria), self._source.snapshot()
         return list_pairs(match(self._spec, snapshot.table, criteria, at=snapshot.mjd))
@@ -260,7 +260,7 @@ class Mission:
         return self._selection
 
     def _choose(self) -> Selection:
-        from daxa.query.match import match
+        from daxa.query.matching.match import match
         from daxa.selection.schema import arrange, choose_exposures
 
         criteria = self._source.resolve(self._criteria)

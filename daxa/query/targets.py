@@ -8,8 +8,8 @@ from pathlib import Path
 
 from daxa.errors import CriteriaError
 from daxa.naming import several
-from daxa.query.sample import Sample, read_sample
-from daxa.query.values import places_of, shown
+from daxa.query.criteria.sample import Sample, read_sample
+from daxa.query.criteria.values import places_of, shown
 from daxa.settings import Settings
 
 __all__ = ["read_targets"]
@@ -24,7 +24,7 @@ def read_targets(value: object, settings: Settings) -> Sample:
     Parameters
     ----------
     value
-        A `Sample`, or a file or table as `daxa.query.sample.read_sample` takes it; a
+        A `Sample`, or a file or table as `daxa.query.criteria.sample.read_sample` takes it; a
         `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees or as quantities, a text ``RA,DEC``; the name of an
         object that Simbad, NED or VizieR know; or many places and names.
     settings
@@ -59,7 +59,7 @@ def read_targets(value: object, settings: Settings) -> Sample:
         raise _bad(value)
     known = {}
     if names := [name for name, place in found if place is None]:
-        from daxa.query.names import resolve_names
+        from daxa.query.tables.name_resolution import resolve_names
 
         known = resolve_names(names, settings)
     every = [place or known[name] for name, place in found]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from daxa.errors import ArchiveError, DataError, UntrustedArchive
 from daxa.run.equality import file_digests
-from daxa.run.hashes import MANIFEST, Hashes, Stamp, find_files, find_strays, stamp_of
+from daxa.run.hashes import MANIFEST, HashCache, Stamp, find_files, find_strays, stamp_of
 from daxa.run.rows import MOST_MEASURED
 from daxa.run.task import LedgerRow, ProductFile, Task, canonical
 
@@ -26,7 +26,7 @@ __all__ = [
     "collect_products",
     "discard",
     "keep_equal_bytes",
-    "put_in_place",
+    "move_into_place",
     "read_measures",
     "refuse_strays",
     "remove_products",
@@ -122,7 +122,7 @@ def write_manifest(task: Task, directory: Path, files: Iterable[ProductFile]) ->
 
 
 def keep_equal_bytes(
-    task: Task, delivered: Delivered, row: LedgerRow | None, *, new: Path, old: Path, hashes: Hashes
+    task: Task, delivered: Delivered, row: LedgerRow | None, *, new: Path, old: Path, hashes: HashCache
 ) -> Delivered:
     """Give a product its former bytes where the former file says the same.
 
@@ -197,7 +197,7 @@ def refuse_strays(products: Path, rows: Mapping[str, LedgerRow | None]) -> None:
         )
 
 
-def put_in_place(new: Path, target: Path, scratch: Path, row: LedgerRow | None) -> None:
+def move_into_place(new: Path, target: Path, scratch: Path, row: LedgerRow | None) -> None:
     """Move a finished directory to where it belongs; what was there, of which the ledger has `row`, goes away first."""
     _check_levels(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)

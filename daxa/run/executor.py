@@ -25,9 +25,9 @@ from pathlib import Path
 
 from daxa.errors import ProgramError
 from daxa.files import no_link
-from daxa.run.forkserver import Forked, ForkServer, connect, start, worker_environ
-from daxa.run.task import Task, Work
-from daxa.run.worker import BROKEN, READY, Assignment, Report, Setting, log_line
+from daxa.run.forkserver import ForkedWorker, ForkServer, connect, start, worker_environ
+from daxa.run.task import Task, TaskWork
+from daxa.run.worker import BROKEN, READY, Assignment, TaskReport, WorkerSetup, log_line
 
 __all__ = ["ATTEMPTS", "execute"]
 
@@ -41,7 +41,7 @@ _MOMENT = 0.2
 
 @dataclass
 class _Worker:
-    process: Forked
+    process: ForkedWorker
     connection: Connection
     lifeline: int
     ready: bool = False
@@ -50,8 +50,8 @@ class _Worker:
 
 
 def execute(
-    tasks: Sequence[Task], work: Work, *, workers: int, time_limit: float, scratch: Path, logs: Path
-) -> Iterator[list[Report]]:
+    tasks: Sequence[Task], work: TaskWork, *, workers: int, time_limit: float, scratch: Path, logs: Path
+) -> Iterator[list[TaskReport]]:
     """Carry out tasks, and give reports as tasks end.
 
     After a report ``environment`` no further task begins; those that run are waited for.
@@ -72,7 +72,7 @@ def execute(
 
     Yields
     ------
-    list of Report
+    list of TaskReport
         Those that came in together.
 
     Raises
@@ -102,7 +102,7 @@ class _Pool:
     """The workers and what they do at the moment."""
 
     def __init__(
-        self, tasks: Sequence[Task], work: Work, *, size: int, time_limit: float, scratch: Path, logs: Path
+        self, tasks: Sequence[Task], work: TaskWork, *, size: int, time_limit: float, scratch: Path, logs: Path
     ) -> None:
         self._queue = deque((task, 1) for task in tasks)
         self._work = pickle.dumps(work)
@@ -121,7 +121,7 @@ class _Pool:
         """Whether something runs or waits to run."""
         return bool(self._queue) or any(worker.assignment for worker in self._workers)
 
-    def step(self) -> list[Report]:
+    def step(self) -> list[TaskReport]:
         """Start what can start, wait a moment, and collect what came in."""
         # A task that comes back from a dead worker may find others that had nothing left to do.
         for worker in self._workers:
@@ -178,11 +178,11 @@ class _Pool:
         worker = _Worker(process, Connection(ours.detach()), lifeline)
         paths = [path for path in sys.path if isinstance(path, str)]
         with suppress(OSError):  # If it died at once, the next step finds that out.
-            worker.connection.send(Setting(worker_environ(os.environ), paths, os.getcwd()))  # noqa: PTH109 - a text
+            worker.connection.send(WorkerSetup(worker_environ(os.environ), paths, os.getcwd()))  # noqa: PTH109 - a text
             worker.connection.send_bytes(self._work)
         return worker
 
-    def _fork(self, channel: int, lifeline: int) -> Forked:
+    def _fork(self, channel: int, lifeline: int) -> ForkedWorker:
         """Ask for a worker; a server that is gone is replaced by one of our own."""
         path = self._scratch / "workers.log"
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
@@ -203,12 +203,12 @@ class _Pool:
         self._server.close()
         self._server = start(log)
 
-    def _receive(self, worker: _Worker) -> Report | None:
+    def _receive(self, worker: _Worker) -> TaskReport | None:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             return self._bury(worker)
-        if isinstance(message, Report):
+        if isinstance(message, TaskReport):
             worker.assignment = None
             self._assign(worker)
             return message
@@ -233,7 +233,7 @@ class _Pool:
         with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.
             worker.connection.send(worker.assignment)
 
-    def _bury(self, worker: _Worker) -> Report | None:
+    def _bury(self, worker: _Worker) -> TaskReport | None:
         """A worker died by itself, or something else killed it."""
         code = self._end(worker)
         assignment = worker.assignment
@@ -254,14 +254,16 @@ class _Pool:
             self._queue.appendleft((assignment.task, assignment.attempt + 1))
         return None
 
-    def _stop(self, worker: _Worker) -> Report | None:
+    def _stop(self, worker: _Worker) -> TaskReport | None:
         self._end(worker)
         self._note(worker.assignment, f"killed after {self._time_limit:g} s, the time limit of a task")
         return self._failed(worker, "task.timeout")
 
-    def _failed(self, worker: _Worker, reason: str) -> Report:
+    def _failed(self, worker: _Worker, reason: str) -> TaskReport:
         assignment = worker.assignment
-        return Report(assignment.task, "failed", reason, assignment.directory, seconds=time.monotonic() - worker.since)
+        return TaskReport(
+            assignment.task, "failed", reason, assignment.directory, seconds=time.monotonic() - worker.since
+        )
 
     def _end(self, worker: _Worker) -> int | None:
         self._workers.remove(worker)
@@ -283,7 +285,7 @@ class _Pool:
         return lines[-1] if lines else "nothing was written"
 
 
-def _modules_of(work: Work, tasks: Sequence[Task]) -> list[str]:
+def _modules_of(work: TaskWork, tasks: Sequence[Task]) -> list[str]:
     """What the work says that it imports for such tasks, where it says anything."""
     say = getattr(work, "modules", None)
     kinds = {(task.backend, task.step): task for task in tasks} if say else {}

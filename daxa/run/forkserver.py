@@ -35,7 +35,7 @@ from pathlib import Path
 from daxa.errors import ProgramError
 from daxa.run.process import Child, bind_to_parent, end_group, end_tree, start_group, without_redirection
 
-__all__ = ["ForkServer", "Forked", "connect", "serve_forks", "share", "start", "worker_environ"]
+__all__ = ["ForkServer", "ForkedWorker", "connect", "serve_forks", "share", "start", "worker_environ"]
 
 _ENVIRONMENT = {
     # Tasks run side by side: threads inside them would compete, and sums would depend on their number.
@@ -90,7 +90,7 @@ class ForkServer:
                 self.child.wait(timeout=2)
             end_group(self.child)
 
-    def fork(self, modules: Sequence[str], *, channel: int, lifeline: int, log: int) -> Forked:
+    def fork(self, modules: Sequence[str], *, channel: int, lifeline: int, log: int) -> ForkedWorker:
         """Ask for a worker (`daxa.run.worker.serve`).
 
         Parameters
@@ -114,22 +114,22 @@ class ForkServer:
             except OSError:
                 ours.close()
                 raise
-        return Forked(ours)
+        return ForkedWorker(ours)
 
 
 @dataclass
-class Forked:
+class ForkedWorker:
     """A worker that was asked for."""
 
     status: socket.socket
     pid: int | None = None
     code: int | None = None
-    _lost: bool = False
+    _unrecoverable: bool = False
 
     def has_ended(self) -> bool:
         """Whether it has ended, or can no longer be heard of; its process number stays reserved."""
         self._read(0)
-        return self.code is not None or self._lost
+        return self.code is not None or self._unrecoverable
 
     def end(self) -> int | None:
         """Kill it, its group, and what it started that left the group.
@@ -141,9 +141,9 @@ class Forked:
         """
         if self.pid is None:
             self._read(_ANSWER)
-        if self.pid is not None and not self._lost:
+        if self.pid is not None and not self._unrecoverable:
             end_tree(self.pid)
-            while self.code is None and not self._lost and self._read(_ANSWER):
+            while self.code is None and not self._unrecoverable and self._read(_ANSWER):
                 pass
         self.status.close()
         return self.code
@@ -151,7 +151,7 @@ class Forked:
     def _read(self, seconds: float) -> bool:
         """Take up what was told within this time; whether something was."""
         told = False
-        while not self._lost and self.code is None:
+        while not self._unrecoverable and self.code is None:
             self.status.settimeout(0 if told else seconds)
             try:
                 message = self.status.recv(_NUMBER.size)
@@ -160,7 +160,7 @@ class Forked:
             except OSError:
                 message = b""
             if not message:
-                self._lost = True
+                self._unrecoverable = True
             elif self.pid is None:
                 (self.pid,) = _NUMBER.unpack(message)
             else:
@@ -336,7 +336,7 @@ class _Server:
     def __init__(self, owner: socket.socket, listener: socket.socket | None) -> None:
         self._identity = _identity(os.environ) if listener else b""
         self._workers: dict[int, socket.socket | None] = {}
-        self._told: set[int] = set()
+        self._summary: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._woken, wake = socket.socketpair()
         wake.setblocking(False)
@@ -451,9 +451,9 @@ class _Server:
             if status is None:
                 os.waitpid(pid, 0)
                 del self._workers[pid]
-                self._told.discard(pid)
-            elif pid not in self._told:
-                self._told.add(pid)
+                self._summary.discard(pid)
+            elif pid not in self._summary:
+                self._summary.add(pid)
                 code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
                 with suppress(OSError):
                     status.sendall(_NUMBER.pack(code))

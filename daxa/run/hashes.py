@@ -22,7 +22,7 @@ from daxa.files import parse_json, read_note, read_plain
 from daxa.run.rows import check_path
 from daxa.run.task import LedgerRow
 
-__all__ = ["MANIFEST", "Hashes", "Stamp", "State", "find_files", "find_state", "find_strays", "stamp_of"]
+__all__ = ["MANIFEST", "HashCache", "Stamp", "State", "find_files", "find_state", "find_strays", "stamp_of"]
 
 Stamp = tuple[int, int, int]
 """Size, modification time (ns) and inode of a file."""
@@ -42,7 +42,7 @@ def stamp_of(found: os.stat_result) -> Stamp:
     return (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
-class Hashes:
+class HashCache:
     """A cache of SHA-256 digests in one JSON file.
 
     Parameters
@@ -56,7 +56,7 @@ class Hashes:
     >>> with TemporaryDirectory() as place:
     ...     note = Path(place, "note.txt")
     ...     _ = note.write_bytes(b"abc")
-    ...     Hashes(Path(place, "hashes.json")).sha256(note)[:8]
+    ...     HashCache(Path(place, "hashes.json")).sha256(note)[:8]
     'ba7816bf'
     """
 
@@ -181,7 +181,7 @@ def _in_manifest(directory: Path) -> set[str]:
         return set()
 
 
-def find_state(directory: Path, row: LedgerRow, hashes: Hashes, *, fetched: bool = False) -> State:
+def find_state(directory: Path, row: LedgerRow, hashes: HashCache, *, fetched: bool = False) -> State:
     """Compare what a directory holds with what the ledger says of it.
 
     Parameters

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["LedgerColumns", "no_rows", "read_columns", "read_ledger", "write_ledger"]
+__all__ = ["LedgerColumns", "empty_columns", "read_columns", "read_ledger", "write_ledger"]
 
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
@@ -68,7 +68,7 @@ class LedgerColumns:
     science: list[str]
 
 
-def no_rows() -> LedgerColumns:
+def empty_columns() -> LedgerColumns:
     """Columns without rows."""
     return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
 
@@ -98,7 +98,7 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     import pyarrow as pa
 
     if not os.path.lexists(path):
-        return no_rows()
+        return empty_columns()
     table = _read_table(path, partial(_choose, names, obs_ids))
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:

@@ -16,12 +16,12 @@ from daxa.run.hashes import State
 from daxa.run.rows import PARTS, shorten
 from daxa.run.task import LedgerRow, Task
 
-__all__ = ["Action", "Decision", "Wanted", "plan", "reason_to_run"]
+__all__ = ["Action", "Decision", "TaskLike", "plan", "reason_to_run"]
 
 Action = Literal["keep", "run", "skip", "remove"]
 
 
-class Wanted(Protocol):
+class TaskLike(Protocol):
     """What is asked for: a `daxa.run.task.Task`, or what stands for one where many are compared."""
 
     @property
@@ -98,7 +98,7 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
 
 
 def reason_to_run(
-    wanted: Wanted, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], *, keep_absent: bool = False
+    wanted: TaskLike, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], *, keep_absent: bool = False
 ) -> str:
     """Why a task must run, '' when what is recorded is what is wanted.
 
@@ -133,7 +133,7 @@ def reason_to_run(
     return {"intact": "", "damaged": "product damaged"}.get(state, "product missing")
 
 
-def _what_changed(wanted: Wanted, row: LedgerRow) -> str:
+def _what_changed(wanted: TaskLike, row: LedgerRow) -> str:
     now, before = json.loads(shorten(wanted.parts)), json.loads(row.parts)
     changed = [name for name in PARTS if now.get(name) != before.get(name)]
     # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daxa.run.hashes import Hashes, State, find_state
+from daxa.run.hashes import HashCache, State, find_state
 from daxa.run.task import LedgerRow
 
-__all__ = ["Presence", "look_at_directories", "look_at_files", "look_at_nothing"]
+__all__ = ["Presence", "inspect_directories", "inspect_files", "inspect_nothing"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _UnreadError(Exception):
     """The content of a file is not known, and may not be read any more."""
 
 
-class _Known(Hashes):
+class _Known(HashCache):
     """Digests that are known; files are read as long as the volume lasts."""
 
     def __init__(self, path: Path, volume: float) -> None:
@@ -60,18 +60,18 @@ class _Known(Hashes):
         return super().sha256(file)
 
 
-def look_at_nothing() -> Presence:
+def inspect_nothing() -> Presence:
     """Of a stage that is at work: its files come and go."""
     return Presence(set(), lambda row: "intact")
 
 
-def look_at_files(products: Path, hashes: Path, *, fetched: bool, volume: float) -> Presence:
+def inspect_files(products: Path, hashes: Path, *, fetched: bool, volume: float) -> Presence:
     """Look at every file.
 
     Parameters
     ----------
     products, hashes
-        As in `daxa.run.task.Places`.
+        As in `daxa.run.task.StagePaths`.
     fetched
         As for `daxa.run.hashes.find_state`.
     volume
@@ -89,7 +89,7 @@ def look_at_files(products: Path, hashes: Path, *, fetched: bool, volume: float)
     return Presence(None, inspect, unread)
 
 
-def look_at_directories(
+def inspect_directories(
     products: Path, hashes: Path, obs_ids: Mapping[str, object], *, fetched: bool, volume: float
 ) -> Presence:
     """Look at the directories of observations, and at the files of those that changed since the stage ran.
@@ -97,7 +97,7 @@ def look_at_directories(
     Parameters
     ----------
     products, hashes, fetched, volume
-        As for `look_at_files`.
+        As for `inspect_files`.
     obs_ids
         The observations.
     """
@@ -110,7 +110,7 @@ def look_at_directories(
         with os.scandir(products) as entries:
             found = {entry.name: entry.stat(follow_symlinks=False).st_mtime_ns if since else 0 for entry in entries}
     younger = {obs_id for obs_id, changed in found.items() if changed > since}
-    files = look_at_files(products, hashes, fetched=fetched, volume=volume) if younger else None
+    files = inspect_files(products, hashes, fetched=fetched, volume=volume) if younger else None
 
     def inspect(row: LedgerRow) -> State:
         if row.obs_id not in found:

@@ -22,7 +22,7 @@ from daxa.errors import ProgramError
 
 __all__ = [
     "Child",
-    "Finished",
+    "FinishedProgram",
     "bind_to_parent",
     "end_group",
     "end_tree",
@@ -56,7 +56,7 @@ _REDIRECTING_SETTING = re.compile(r"(?:core\.(?:worktree|bare|repositoryformatve
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedProgram:
     """A program that has ended.
 
     Parameters
@@ -112,7 +112,7 @@ def run_program(
     environ: Mapping[str, str] | None = None,
     show: bool = False,
     stdin: bytes | None = None,
-) -> Finished:
+) -> FinishedProgram:
     r"""Run a program from a list of arguments and wait for it.
 
     On Linux the program dies when this process dies.  On an interrupt it is given
@@ -150,12 +150,12 @@ def run_program(
         child.wait()
         raise
     text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
-    return Finished(child.returncode, "".join(text), text[0])
+    return FinishedProgram(child.returncode, "".join(text), text[0])
 
 
 def show_program(
     argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str] | None = None, keep: Callable[[str], bool]
-) -> Finished:
+) -> FinishedProgram:
     """Run a program and show, as they come, those lines of what it writes that are wanted.
 
     Where our standard error is a terminal, so is the program's, so that progress bars work.
@@ -169,7 +169,7 @@ def show_program(
 
     Returns
     -------
-    Finished
+    FinishedProgram
         With all lines, shown or not.
 
     Raises
@@ -198,7 +198,7 @@ def show_program(
             for reader in readers:
                 reader.join(_GRACE)
     shown = ["".join(lines) for lines in kept]
-    return Finished(child.returncode, "".join(shown), shown[0])
+    return FinishedProgram(child.returncode, "".join(shown), shown[0])
 
 
 @contextmanager

@@ -26,20 +26,20 @@ from daxa.run.delivery import (
     clear,
     discard,
     keep_equal_bytes,
-    put_in_place,
+    move_into_place,
     read_measures,
     refuse_strays,
     remove_products,
 )
 from daxa.run.executor import execute
-from daxa.run.hashes import Hashes, State, find_state
+from daxa.run.hashes import HashCache, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.lookup import keep_lookup
 from daxa.run.plan import Decision, plan
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
-from daxa.run.task import LedgerRow, Places, Stage, Task, canonical
-from daxa.run.worker import Report, storage_error
+from daxa.run.task import LedgerRow, Stage, StagePaths, Task, canonical
+from daxa.run.worker import TaskReport, storage_error
 
 __all__ = ["Observe", "plan_stage", "run_stage"]
 
@@ -89,7 +89,7 @@ def plan_stage(stage: Stage) -> list[Decision]:
     """
     _check(stage)
     recorded, unsettled = _recorded(stage)
-    return _plan(stage, recorded, unsettled, Hashes(stage.places.hashes))
+    return _plan(stage, recorded, unsettled, HashCache(stage.places.hashes))
 
 
 def _check(stage: Stage) -> None:
@@ -116,7 +116,7 @@ def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
     return {**ledger, **{obs_id: journal[obs_id] for obs_id in unsettled}}, unsettled
 
 
-def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: Hashes) -> list[Decision]:
+def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: HashCache) -> list[Decision]:
     products = stage.places.products
     # Of fetched files, whatever the ledger does not name stays: a later step brought it for another version.
     names = products.is_dir() and not stage.keep_absent
@@ -138,7 +138,7 @@ class _Run:
         self._places = stage.places
         self._observe = observe
         self._recorded, self._unsettled = _recorded(stage)
-        self._hashes = Hashes(stage.places.hashes)
+        self._hashes = HashCache(stage.places.hashes)
         self._total = 0
         self._outcomes: list[Outcome] = []
         self._rows: dict[str, LedgerRow] = {}
@@ -208,13 +208,13 @@ class _Run:
         if broken:
             raise broken
 
-    def _deliver(self, batch: list[Report], reasons: Mapping[str, str], journal: BinaryIO) -> None:
+    def _deliver(self, batch: list[TaskReport], reasons: Mapping[str, str], journal: BinaryIO) -> None:
         entries = [(report, *self._settled(report)) for report in batch]
         append_rows(journal, [row for _, row, _ in entries])
         for report, row, delivered in entries:
             obs_id, target = row.obs_id, self._places.products / row.obs_id
             if row.outcome == "done":
-                put_in_place(report.directory, target, self._places.scratch, self._recorded.get(obs_id))
+                move_into_place(report.directory, target, self._places.scratch, self._recorded.get(obs_id))
             else:
                 self._remove(obs_id)
                 discard(report.directory)
@@ -223,7 +223,7 @@ class _Run:
             self._rows[obs_id] = row
             self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
 
-    def _settled(self, report: Report) -> tuple[LedgerRow, list]:
+    def _settled(self, report: TaskReport) -> tuple[LedgerRow, list]:
         """The row of a task that ended, and its products as they will stand."""
         task, delivered = report.task, list(report.products)
         if report.kind == "done":
@@ -263,7 +263,7 @@ def _locked(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def _storage_errors(places: Places) -> Iterator[None]:
+def _storage_errors(places: StagePaths) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:

@@ -17,12 +17,12 @@ __all__ = [
     "NO_INPUTS",
     "Input",
     "LedgerRow",
-    "Places",
     "ProductFile",
     "Result",
     "Stage",
+    "StagePaths",
     "Task",
-    "Work",
+    "TaskWork",
     "canonical",
     "fingerprint_of",
     "fingerprint_text",
@@ -207,7 +207,7 @@ class LedgerRow:
 
 
 @dataclass(frozen=True)
-class Places:
+class StagePaths:
     """Where a stage keeps its things; all on one file system.
 
     Parameters
@@ -240,7 +240,7 @@ class Places:
     lookup: Path
 
 
-class Work(Protocol):
+class TaskWork(Protocol):
     """Carries out one task in a worker process: a picklable callable.
 
     It writes products below `target` (an empty directory) and lines to `log`.
@@ -280,8 +280,8 @@ class Stage:
     step: str
     tasks: Sequence[Task]
     skipped: Mapping[str, str]
-    work: Work
-    places: Places
+    work: TaskWork
+    places: StagePaths
     workers: int = 1
     time_limit: float = 86400.0
     keep_absent: bool = False

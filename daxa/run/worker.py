@@ -24,9 +24,9 @@ from typing import Literal, TextIO
 from daxa.errors import DaxaError, StorageError
 from daxa.files import no_link
 from daxa.run.hashes import Stamp
-from daxa.run.task import ProductFile, Task, Work
+from daxa.run.task import ProductFile, Task, TaskWork
 
-__all__ = ["BROKEN", "READY", "Assignment", "Report", "Setting", "log_line", "serve", "storage_error"]
+__all__ = ["BROKEN", "READY", "Assignment", "TaskReport", "WorkerSetup", "log_line", "serve", "storage_error"]
 
 READY = "ready"
 BROKEN = "broken"
@@ -36,7 +36,7 @@ _NO_STORAGE = _NO_SPACE | {errno.EROFS, errno.EIO}
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerSetup:
     """Where a worker works, as the stage has it.
 
     Parameters
@@ -77,7 +77,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Report:
+class TaskReport:
     """How a task ended.
 
     Parameters
@@ -125,7 +125,7 @@ def serve(channel: int, lifeline: int) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         _settle(connection.recv())
-        work: Work = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent, over a private socket
+        work: TaskWork = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent, over a private socket
     except Exception:
         connection.send((BROKEN, traceback.format_exc()))
         return
@@ -138,7 +138,7 @@ def serve(channel: int, lifeline: int) -> None:
         connection.send(_carry_out(work, assignment))
 
 
-def _settle(setting: Setting) -> None:
+def _settle(setting: WorkerSetup) -> None:
     os.environ.clear()
     os.environ.update(setting.environ)
     sys.path[:] = setting.paths
@@ -157,7 +157,7 @@ def _watch(channel: int, lifeline: int) -> None:
         os.killpg(0, signal.SIGKILL)
 
 
-def _carry_out(work: Work, assignment: Assignment) -> Report:
+def _carry_out(work: TaskWork, assignment: Assignment) -> TaskReport:
     begin = time.monotonic()
     task = assignment.task
     try:
@@ -170,10 +170,10 @@ def _carry_out(work: Work, assignment: Assignment) -> Report:
             report = _attempt(work, assignment, log)
             _tell(log, report, time.monotonic() - begin)
     except OSError as error:
-        report = Report(task, "environment", error=_no_log(assignment.log, error))
+        report = TaskReport(task, "environment", error=_no_log(assignment.log, error))
     finally:
         _send_output_to(None)
-    return Report(
+    return TaskReport(
         task,
         report.kind,
         report.reason,
@@ -184,27 +184,27 @@ def _carry_out(work: Work, assignment: Assignment) -> Report:
     )
 
 
-def _attempt(work: Work, assignment: Assignment, log: TextIO) -> Report:
+def _attempt(work: TaskWork, assignment: Assignment, log: TextIO) -> TaskReport:
     from daxa.run.delivery import collect_products
 
     task = assignment.task
     try:
         assignment.directory.mkdir(parents=True)
         work(task, assignment.directory, log)
-        return Report(task, "done", products=tuple(collect_products(task, assignment.directory)))
+        return TaskReport(task, "done", products=tuple(collect_products(task, assignment.directory)))
     except DaxaError as error:
         log.write(f"{error.message}\n  what to do: {error.remedy}\n  code: {error.code}\n")
         if error.environmental:
-            return Report(task, "environment", error.code, error=error)
-        return Report(task, "failed", error.code)
+            return TaskReport(task, "environment", error.code, error=error)
+        return TaskReport(task, "failed", error.code)
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and (broken := storage_error(error, assignment.directory)):
-            return Report(task, "environment", broken.code, error=broken)
+            return TaskReport(task, "environment", broken.code, error=broken)
         traceback.print_exc(file=log)
-        return Report(task, "failed", f"bug.{type(error).__name__}")
+        return TaskReport(task, "failed", f"bug.{type(error).__name__}")
 
 
-def _tell(log: TextIO, report: Report, seconds: float) -> None:
+def _tell(log: TextIO, report: TaskReport, seconds: float) -> None:
     if report.kind == "done":
         size = sum(product.size for product, _ in report.products)
         log_line(log, f"done in {seconds:.1f} s: {len(report.products)} files, {size} bytes")

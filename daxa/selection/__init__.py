@@ -1,8 +1,8 @@
 """The chosen observations of a mission, as a table with one schema and a file."""
 
-from daxa.selection.compare import Difference, compare
+from daxa.selection.compare import SelectionDifference, compare
 from daxa.selection.schema import COLUMNS, Column, column_names, table_digest
-from daxa.selection.store import (
+from daxa.selection.selection_file import (
     SelectionMetadata,
     read_chosen,
     read_selection,
@@ -13,7 +13,7 @@ from daxa.selection.store import (
 __all__ = [
     "COLUMNS",
     "Column",
-    "Difference",
+    "SelectionDifference",
     "SelectionMetadata",
     "column_names",
     "compare",

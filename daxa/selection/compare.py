@@ -11,11 +11,11 @@ from daxa.selection.schema import COLUMNS, arrange
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Difference", "compare"]
+__all__ = ["SelectionDifference", "compare"]
 
 
 @dataclass(frozen=True)
-class Difference:
+class SelectionDifference:
     """ObsIDs that differ between two selections, each tuple sorted.
 
     Parameters
@@ -45,7 +45,7 @@ class Difference:
         return bool(self.added or self.removed or self.changed)
 
 
-def compare(old: pd.DataFrame, new: pd.DataFrame) -> Difference:
+def compare(old: pd.DataFrame, new: pd.DataFrame) -> SelectionDifference:
     """Compare two tables of observations by ObsID.
 
     Parameters
@@ -75,7 +75,7 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Difference:
         at = unequal.to_numpy(dtype=bool)
         for obs_id, *pair in zip(both[at], left[at].tolist(), right[at].tolist(), strict=True):
             values.setdefault(obs_id, {})[column.name] = tuple(pair)
-    return Difference(
+    return SelectionDifference(
         added=tuple(sorted(after.index.difference(before.index))),
         removed=tuple(sorted(before.index.difference(after.index))),
         values={obs_id: values[obs_id] for obs_id in sorted(values)},

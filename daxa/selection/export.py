@@ -207,7 +207,7 @@ def _seen(text: str) -> str:
 
 
 def _moc_bytes(tables: Mapping[str, pd.DataFrame]) -> bytes:
-    from daxa.selection.coverage import coverage
+    from daxa.selection.footprints import coverage
 
     stream = io.BytesIO()
     coverage(tables).serialize("fits").writeto(stream)

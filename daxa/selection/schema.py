@@ -2,7 +2,7 @@
 
 Inside daxa a table of observations is a `pandas.DataFrame` with these columns,
 plain floats in the units below.  Unit, UCD and description go into the file
-(`daxa.selection.store`), where other programs read them.
+(`daxa.selection.selection_file`), where other programs read them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = [
     "is_instruments",
     "is_mode",
     "is_obs_id",
-    "sound_exposures",
     "table_digest",
+    "valid_exposures",
     "write_exposures",
 ]
 
@@ -175,7 +175,7 @@ def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
     """
     for column in COLUMNS:
         values = table[column.name]
-        wrong = ~sound_exposures(table) if column.name == "exposures" else _wrong_values(column, values, spec)
+        wrong = ~valid_exposures(table) if column.name == "exposures" else _wrong_values(column, values, spec)
         for bad in values.index[wrong][:1]:
             raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} cannot be")
     repeated = table["obs_id"][table["obs_id"].duplicated()]
@@ -255,7 +255,7 @@ def choose_exposures(exposures: str, instruments: str, chosen: str) -> str:
     return ",".join(texts) if any(texts) else ""
 
 
-def sound_exposures(table: pd.DataFrame) -> np.ndarray:
+def valid_exposures(table: pd.DataFrame) -> np.ndarray:
     """Whether each row says nothing, or one possible exposure (or nothing) for each of its instruments.
 
     Returns

@@ -17,17 +17,17 @@ from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.run.hashes import MANIFEST
-from daxa.run.plan import Wanted
+from daxa.run.plan import TaskLike
 from daxa.run.rows import shorten
 from daxa.run.task import LedgerRow, canonical
 from daxa.stages.recipe import Recipe, parameters_of
 
-__all__ = ["Changes"]
+__all__ = ["ChangeReasons"]
 
 _LARGEST = 1 << 20
 
 
-class Changes:
+class ChangeReasons:
     """Explains what changed in the tasks of one stage; looks a former value up once.
 
     Parameters
@@ -43,7 +43,7 @@ class Changes:
         self._recipe = recipe
         self._former: dict[tuple[str, str], str] = {}
 
-    def explain(self, row: LedgerRow, wanted: Wanted, reason: str, before: Sequence[str]) -> str:
+    def explain(self, row: LedgerRow, wanted: TaskLike, reason: str, before: Sequence[str]) -> str:
         """More of the reason of the plan.
 
         Parameters

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from daxa.archive.config import steps_of
 from daxa.archive.layout import Layout
-from daxa.archive.notes import noted
+from daxa.archive.stage_errors import noted
 from daxa.errors import DataError
 from daxa.files import replace_file
 from daxa.missions import find_mission
-from daxa.publish.state import MissionState, State, read_state
+from daxa.publish.state import ArchiveState, MissionState, read_state
 from daxa.publish.summary import summarise
 from daxa.report.page import Row, Section, TaskCell, write_report
 from daxa.run.product import parse_product
 from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
-from daxa.selection.store import read_selection
+from daxa.selection.selection_file import read_selection
 
 __all__ = ["cleaning_of", "metrics_of", "run_collect"]
 
@@ -49,7 +49,7 @@ def _collect(layout: Layout) -> None:
     write_report(layout.report, state.config.name, sections)
 
 
-def metrics_of(state: State) -> dict[str, object]:
+def metrics_of(state: ArchiveState) -> dict[str, object]:
     """Sums per mission, and over all of them: observations, outcomes per step, files, bytes, cleaned exposures."""
     missions = {name: asdict(summarise(name, mission)) for name, mission in state.missions.items()}
     for name, sums in missions.items():

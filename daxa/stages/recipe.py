@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.archive.check import provided_software
 from daxa.archive.config import (
-    Locked,
+    LockedSoftware,
     effective_parameters,
     load_parameters,
 )
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import find_backend
-from daxa.backends.own import BACKEND
 from daxa.backends.registry import backend_of_step
+from daxa.backends.shared_parameters import BACKEND
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.steps import Step
@@ -50,8 +50,8 @@ class Recipe:
 
     mission: str
     step: Step
-    locked: Locked
-    provided: Locked
+    locked: LockedSoftware
+    provided: LockedSoftware
     parameters: str
     overrides: Mapping[str, str]
 

@@ -21,20 +21,20 @@ from pathlib import Path
 
 from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig, steps_of
-from daxa.archive.history import Recorded, is_running, read_recorded
+from daxa.archive.dvc_processes import paths_being_written
+from daxa.archive.history import StageRecord, is_running, read_stage_record
 from daxa.archive.layout import Layout
-from daxa.archive.named import named_missions, named_obs_ids, named_steps
-from daxa.archive.work import written_paths
+from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
 from daxa.errors import ConfigError, DaxaError
 from daxa.records import Outcome, Status
 from daxa.run.hashes import MANIFEST, State
 from daxa.run.ledger import LedgerColumns
 from daxa.run.plan import reason_to_run
-from daxa.run.presence import Presence, look_at_directories, look_at_files, look_at_nothing
+from daxa.run.presence import Presence, inspect_directories, inspect_files, inspect_nothing
 from daxa.run.steps import Step
 from daxa.run.task import LedgerRow, canonical, fingerprint_text, input_digest
-from daxa.selection.store import read_chosen
-from daxa.stages.changes import Changes
+from daxa.selection.selection_file import read_chosen
+from daxa.stages.changes import ChangeReasons
 from daxa.stages.recipe import Recipe, check_software, read_recipes
 
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
@@ -65,7 +65,7 @@ class StageStatus:
         ObsID to more of the reason, where there is more.
     unread
         How many observations have files whose content was not compared.
-    at_work
+    is_process_active
         Whether the stage runs at the moment.
     problem
         Why the stage cannot run, if it cannot.
@@ -78,7 +78,7 @@ class StageStatus:
     reasons: Sequence[str]
     whys: Mapping[str, str] = field(default_factory=dict)
     unread: int = 0
-    at_work: bool = False
+    is_process_active: bool = False
     problem: DaxaError | None = None
 
     @property
@@ -129,7 +129,7 @@ def read_status(
     layout, config
         The archive.
     missions, steps, obs_ids
-        Only these, as `daxa.archive.named` takes them; all by default.
+        Only these, as `daxa.archive.named_choices` takes them; all by default.
     deep
         Look at every file, and read those that changed, or that this machine never read.
 
@@ -156,10 +156,10 @@ def read_status(
         }
     ledgers = [path for mission in wanted for step in names if (path := layout.ledger(mission, step)).exists()]
     few = bool(asked_ids) or sum(path.stat().st_size for path in ledgers) <= _FEW_FILES
-    how = _How(
+    how = _InspectionMode(
         every_file=few or deep,
         volume=math.inf if deep else _VOLUME,
-        busy=written_paths(layout.root),
+        busy=paths_being_written(layout.root),
         obs_ids=asked_ids or None,
     )
     return [
@@ -178,7 +178,7 @@ def _chosen(layout: Layout, mission: str) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
-class _How:
+class _InspectionMode:
     """How files are looked at."""
 
     every_file: bool
@@ -188,7 +188,7 @@ class _How:
 
 
 @dataclass(frozen=True)
-class _Before:
+class _UpstreamStage:
     """What a stage has to know of a stage that it needs: outcomes, what stands, digests of its products."""
 
     step: str
@@ -199,7 +199,7 @@ class _Before:
 
 @dataclass(frozen=True)
 class _Task:
-    """Stands for a task where many are compared (`daxa.run.plan.Wanted`)."""
+    """Stands for a task where many are compared (`daxa.run.plan.TaskLike`)."""
 
     fingerprint: str
     parts: Mapping[str, str]
@@ -212,32 +212,32 @@ class _Comparison:
     layout: Layout
     recipe: Recipe
     chosen: Mapping[str, tuple[str, ...]]
-    before: Sequence[_Before]
+    before: Sequence[_UpstreamStage]
     wanted: Mapping[str, str]
     calibration: Mapping[str, str]
-    recorded: Recorded
-    at_work: bool
+    recorded: StageRecord
+    is_process_active: bool
     problem: DaxaError | None
     looked: Mapping[str, LedgerRow] = field(default_factory=dict)
 
 
 def _mission_status(
-    layout: Layout, mission: str, steps: Sequence[Step], chosen: Mapping[str, tuple[str, ...]], how: _How
+    layout: Layout, mission: str, steps: Sequence[Step], chosen: Mapping[str, tuple[str, ...]], how: _InspectionMode
 ) -> Iterator[StageStatus]:
     recipes = read_recipes(layout, mission, steps)
-    told: dict[str, _Before] = {}
+    told: dict[str, _UpstreamStage] = {}
     for step, recipe in recipes.items():
         before = [told[need] for need in recipe.step.needs]
         calibration, problem = _calibration(recipe, chosen)
         wanted = _fingerprints(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
-        at_work = not written.isdisjoint(how.busy)
-        one = _Comparison(layout, recipe, chosen, before, wanted, calibration, recorded, at_work, problem)
+        is_process_active = not written.isdisjoint(how.busy)
+        one = _Comparison(layout, recipe, chosen, before, wanted, calibration, recorded, is_process_active, problem)
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        told[step] = _Before(step, recorded.outcomes(), statuses, digests)
+        told[step] = _UpstreamStage(step, recorded.outcomes(), statuses, digests)
 
 
 def _calibration(recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, str], DaxaError | None]:
@@ -254,8 +254,8 @@ _SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")
 
 
 def _recorded(
-    layout: Layout, mission: str, step: str, wanted: Mapping[str, str], how: _How
-) -> tuple[Recorded, Mapping[str, str]]:
+    layout: Layout, mission: str, step: str, wanted: Mapping[str, str], how: _InspectionMode
+) -> tuple[StageRecord, Mapping[str, str]]:
     """What is recorded of a stage, and the digests of its products.
 
     Of a large archive, only what every observation is compared by; what is looked at closely is
@@ -264,11 +264,11 @@ def _recorded(
     names = {"outcome", "reason", "fingerprint"}
     if how.every_file or is_running(layout, mission, step):
         names |= {"parts", "path", "science", "size", "sha256"}
-        recorded = read_recorded(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
+        recorded = read_stage_record(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
         return recorded, _digests(step, recorded)
 
     def summarise() -> dict[str, list[str]]:
-        whole = read_recorded(layout, mission, step, names | {"path", "science"})
+        whole = read_stage_record(layout, mission, step, names | {"path", "science"})
         digests = _digests(step, whole)
         columns = {name: getattr(whole.columns, name) for name in _SUMMARY}
         return columns | {"digests": [digests[obs_id] for obs_id in whole.columns.obs_id]}
@@ -277,7 +277,7 @@ def _recorded(
     digests = dict(zip(summary["obs_id"], summary.pop("digests"), strict=True))
     empty = {name: [] for name in LedgerColumns.__dataclass_fields__}
     columns = LedgerColumns(**(empty | summary))
-    return Recorded(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}), digests
+    return StageRecord(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}), digests
 
 
 def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
@@ -287,7 +287,7 @@ def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
 def _fingerprints(
     recipe: Recipe,
     chosen: Mapping[str, tuple[str, ...]],
-    before: Sequence[_Before],
+    before: Sequence[_UpstreamStage],
     calibration: Mapping[str, str],
 ) -> dict[str, str]:
     """ObsID to the fingerprint of its task, for the observations that have one.
@@ -310,7 +310,7 @@ def _fingerprints(
     return found
 
 
-def _inputs_of(before: Sequence[_Before], obs_id: str) -> str:
+def _inputs_of(before: Sequence[_UpstreamStage], obs_id: str) -> str:
     """The digest of all inputs of a task."""
     if len(before) == 1:
         return before[0].digests[obs_id]
@@ -327,7 +327,7 @@ def _frame(text: str) -> tuple[str, str, str]:
     return head + key.removesuffix(_INPUT), middle + name.removesuffix(_OBS_ID), tail
 
 
-def _digests(step: str, recorded: Recorded) -> dict[str, str]:
+def _digests(step: str, recorded: StageRecord) -> dict[str, str]:
     """ObsID to the digest of its products, as a task of the next step takes it of its inputs."""
     columns = recorded.columns
     plain = not any('"' in path for path in columns.path)
@@ -344,23 +344,23 @@ def _digests(step: str, recorded: Recorded) -> dict[str, str]:
     return found
 
 
-def _presence(one: _Comparison, how: _How) -> Presence:
+def _presence(one: _Comparison, how: _InspectionMode) -> Presence:
     """How the files of the stage are looked at."""
     layout, mission, step = one.layout, one.recipe.mission, one.recipe.step.name
-    if one.at_work:
-        return look_at_nothing()
+    if one.is_process_active:
+        return inspect_nothing()
     products = layout.products(mission, step)
     hashes = layout.places(mission, step).hashes if layout.is_repository else layout.root / "no hashes"
     fetched = one.recipe.step.fetches
     if how.every_file:
-        return look_at_files(products, hashes, fetched=fetched, volume=how.volume)
-    return look_at_directories(products, hashes, one.recorded.places, fetched=fetched, volume=how.volume)
+        return inspect_files(products, hashes, fetched=fetched, volume=how.volume)
+    return inspect_directories(products, hashes, one.recorded.places, fetched=fetched, volume=how.volume)
 
 
 def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     recipe = one.recipe
     one = _with_rows(one, presence)
-    changes = Changes(one.layout, recipe)
+    changes = ChangeReasons(one.layout, recipe)
     judged = [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
     problem = one.problem
     try:
@@ -375,7 +375,7 @@ def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
         [reason for _, reason, _ in judged],
         {obs_id: why for obs_id, (_, _, why) in zip(one.chosen, judged, strict=True) if why},
         len(presence.unread),
-        one.at_work,
+        one.is_process_active,
         problem,
     )
 
@@ -395,7 +395,7 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
     for obs_ids, more in ((differing, set()), ((presence.suspects or set()) - differing, {"path", "size", "sha256"})):
         if obs_ids := obs_ids & there:
             mission, step = one.recipe.mission, one.recipe.step.name
-            found = read_recorded(one.layout, mission, step, names | more, obs_ids=obs_ids, wanted=one.wanted)
+            found = read_stage_record(one.layout, mission, step, names | more, obs_ids=obs_ids, wanted=one.wanted)
             looked |= {obs_id: found.row(obs_id) for obs_id in found.places}
     return replace(one, looked=looked)
 
@@ -403,7 +403,7 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
 _DONE = ("done", "", "")
 
 
-def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) -> tuple[Status, str, str]:
+def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> tuple[Status, str, str]:
     """Status, reason, and more of the reason."""
     before, columns, at = one.before, one.recorded.columns, one.recorded.places.get(obs_id)
     if obs_id not in one.wanted:
@@ -433,7 +433,9 @@ def _without_input(one: _Comparison, obs_id: str) -> tuple[Status, str, str]:
     return "outdated", "input.failed", f"{failed[0]} has failed since"
 
 
-def _judge_closely(one: _Comparison, obs_id: str, presence: Presence, changes: Changes) -> tuple[Status, str, str]:
+def _judge_closely(
+    one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons
+) -> tuple[Status, str, str]:
     """As the runner decides: with the row, and with a look at its files where that matters."""
     row = one.looked.get(obs_id) or one.recorded.row(obs_id)
     calibration = one.calibration.get(obs_id, "")

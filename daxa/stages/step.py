@@ -10,8 +10,8 @@ from pathlib import Path
 from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config, load_parameters, settings_of, steps_of
 from daxa.archive.layout import Layout
-from daxa.archive.notes import noted
-from daxa.archive.upstream import add_arrivals, row_ids
+from daxa.archive.stage_errors import noted
+from daxa.archive.upstream import collect_provenance, row_ids
 from daxa.backends import find_backend
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
@@ -21,8 +21,8 @@ from daxa.run.ledger import read_ledger
 from daxa.run.lookup import keep_lookup
 from daxa.run.runner import run_stage
 from daxa.run.steps import Step
-from daxa.run.task import Input, LedgerRow, Stage, Task, Work, canonical
-from daxa.selection.store import read_chosen, read_selection
+from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
+from daxa.selection.selection_file import read_chosen, read_selection
 from daxa.settings import Settings
 from daxa.stages.recipe import Recipe, check_software, facts_of, inputs_of, read_recipes
 from daxa.stages.work import FetchWork, ProcessWork
@@ -66,7 +66,7 @@ def _run_step(
     check_parameters(layout, config)
     outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
     if any(one.fetches for one in steps_of(config) if one.name == step):
-        add_arrivals(layout.upstream(mission), layout.arrivals / mission)
+        collect_provenance(layout.upstream(mission), layout.arrivals / mission)
         selected = ((one.obs_id, "") for one in outcomes if one.status != "removed")
         keep_lookup(layout.selection(mission), layout.selected(mission), selected)
     _enforce_policy(config, mission, step, outcomes)
@@ -135,7 +135,7 @@ def _obstacle(rows: Iterable[LedgerRow | None]) -> str:
     return "input.failed" if any(outcome not in ("done", "") for outcome in outcomes) else "input.absent"
 
 
-def _work(layout: Layout, settings: Settings, recipe: Recipe, steps: Sequence[Step]) -> Work:
+def _work(layout: Layout, settings: Settings, recipe: Recipe, steps: Sequence[Step]) -> TaskWork:
     if not recipe.step.fetches:
         return ProcessWork(layout.root.absolute(), settings)
     tables = load_parameters(layout, recipe.mission, [step.name for step in steps])
@@ -156,7 +156,7 @@ def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int,
 
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:
-    """ObsID to what `daxa.fetch.sources.Sought` needs: read once for a stage, since a task that
+    """ObsID to what `daxa.fetch.locations.ObservationRef` needs: read once for a stage, since a task that
     read it anew would cost more with every observation of the archive.
     """
     rows = row_ids(layout.upstream(mission))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from daxa.archive.layout import Layout
-from daxa.archive.upstream import keep_arrivals
+from daxa.archive.upstream import note_provenance
 from daxa.errors import DataError
 from daxa.files import refuse_links
 from daxa.missions import NativeInput, find_mission
@@ -22,7 +22,7 @@ from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
-    from daxa.fetch.sources import Sought
+    from daxa.fetch.locations import ObservationRef
 
 __all__ = ["FetchWork", "ProcessWork"]
 
@@ -52,7 +52,7 @@ class FetchWork:
             settings=self.settings,
             say=lambda line: print(line, file=log),
         )
-        keep_arrivals(layout.arrivals / task.mission, task.obs_id, arrivals)
+        note_provenance(layout.arrivals / task.mission, task.obs_id, arrivals)
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ class ProcessWork:
         )
 
 
-def _wanted(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Sought:
+def _wanted(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> ObservationRef:
     """The observation, with what its directory is found by and the files that are wanted of it."""
-    from daxa.fetch.sources import Sought
+    from daxa.fetch.locations import ObservationRef
 
     spec = find_mission(task.mission)
     if inputs is not None and inputs != spec.native_inputs:
         spec = replace(spec, native_inputs=inputs)
-    return Sought(spec, task.obs_id, **json.loads(task.origin))
+    return ObservationRef(spec, task.obs_id, **json.loads(task.origin))
 
 
 def _is_fit(directory: Path, file: ProductFile) -> bool:

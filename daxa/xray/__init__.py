@@ -1,7 +1,7 @@
 """The science library: arrays and FITS in, arrays and FITS out.
 
 It knows nothing of archives.  Five rooms, each of which uses those before it: `telescopes`
-(what is known of each instrument), `lists` (event lists and what they say of themselves),
+(what is known of each instrument), `eventlists` (event lists and what they say of themselves),
 `cleaning` (which events and times count), `imaging` (images, exposure, mosaics, values at
 positions), `detection` (sources).
 
@@ -91,16 +91,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "lists.bands": ("adjacent_ranges", "energy_cards", "pi_range"),
-    "lists.clock": ("Clock",),
-    "lists.events": ("EventList", "open_events"),
-    "lists.formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
-    "lists.regions": ("read_regions", "region_mask"),
-    "lists.sky": ("SkyGrid",),
+    "eventlists.channels": ("adjacent_ranges", "energy_cards", "pi_range"),
+    "eventlists.clock": ("Clock",),
+    "eventlists.event_list": ("EventList", "open_events"),
+    "eventlists.formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
+    "eventlists.regions": ("read_regions", "region_mask"),
+    "eventlists.sky_grid": ("SkyGrid",),
     "cleaning.cleaned": ("write_clean_events",),
     "cleaning.cut": ("Cut", "select", "standard_cut"),
     "cleaning.flarereport": ("write_flare_picture", "write_flare_table"),
-    "cleaning.flares": ("flare_gti",),
+    "cleaning.flare_filter": ("flare_gti",),
     "cleaning.flarescreen": ("screen_flares",),
     "cleaning.lightcurve": ("light_curve",),
     "cleaning.merged": ("check_mergeable", "identity_of", "merge_events"),
@@ -117,10 +117,10 @@ _HOMES = {
     "cleaning.subspace": ("read_subspace", "subspace_mask"),
     "cleaning.usergti": ("apply_user_gtis",),
     "imaging.attitude": ("Attitude", "read_attitude"),
-    "imaging.exposure": ("exposure_map",),
+    "imaging.exposure_map": ("exposure_map",),
     "imaging.image": ("ImageGrid", "count_image", "grid_for", "image_header"),
-    "imaging.limits": ("upper_limit",),
-    "imaging.mosaic": ("EventMember", "ImageMember", "make_mosaic", "mosaic_grid", "write_mosaic"),
+    "imaging.upper_limits": ("upper_limit",),
+    "imaging.mosaicking": ("EventMember", "ImageMember", "make_mosaic", "mosaic_grid", "write_mosaic"),
     "imaging.pairing": ("MapFacts", "check_pair", "choose_map", "rate_map"),
     "imaging.positions": ("Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"),
     "imaging.quicklook": ("write_quicklook",),
@@ -130,7 +130,7 @@ _HOMES = {
     "detection.detect": ("find_sources", "sensitivity_map"),
     "detection.psf": ("Psf", "gaussian_psf", "psf_for"),
     "detection.psffit": ("Scene",),
-    "detection.sources": ("SourceList", "write_sources"),
+    "detection.source_list": ("SourceList", "write_sources"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

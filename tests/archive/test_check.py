@@ -23,7 +23,7 @@ from daxa.cli import main
 from daxa.errors import ConfigError
 from daxa.missions import find_mission, mission_names
 from daxa.run.steps import OWN_STEPS, find_step
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 
 CHOSEN = {
     "xmm": [("0404910601", "PN,M1,M2"), ("0201901401", "M1,M2")],
@@ -80,7 +80,7 @@ def test_the_params_file_of_every_mission_holds_the_defaults_of_its_schema(missi
     import tomllib
 
     from daxa.backends import find_backend
-    from daxa.backends.own import FETCH
+    from daxa.backends.shared_parameters import FETCH
     from daxa.quantities import normalise
 
     tables = tomllib.loads(render("a907", [answers(mission)])[f"params/{mission}.toml"])

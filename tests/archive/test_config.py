@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daxa.archive.config import (
-    Locked,
+    LockedSoftware,
     effective_parameters,
     load_config,
     load_parameters,
@@ -25,7 +25,7 @@ def archive(tmp_path):
         MissionAnswers(
             find_mission(name),
             {"obs_ids": [find_mission(name).id_example]},
-            [(s, Locked("native", "1")) for s in STEPS],
+            [(s, LockedSoftware("native", "1")) for s in STEPS],
         )
         for name in mission_names()
     ]
@@ -41,7 +41,7 @@ def test_rendered_files_are_read_back(archive):
     assert config.title == 'A "907" \\ test'
     assert tuple(config.missions) == mission_names()
     assert config.missions["xmm"] == {"obs_ids": ["0404910601"]}
-    assert load_software(archive)["xmm", "clean"] == Locked("native", "1")
+    assert load_software(archive)["xmm", "clean"] == LockedSoftware("native", "1")
     assert set(load_parameters(archive, "nustar")) == set(STEPS)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daxa.archive import dvc, faults, git
-from daxa.archive.config import Locked
+from daxa.archive import dvc, failures, git
+from daxa.archive.config import LockedSoftware
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.errors import ArchiveError, ConfigError, DaxaError, ProgramError, StorageError
@@ -20,7 +20,9 @@ from daxa.missions import find_mission
 from daxa.run.process import run_program, without_redirection
 
 ANSWERS = [
-    MissionAnswers(find_mission("xmm"), {"obs_ids": ["0404910601"]}, [(s, Locked("native", "1")) for s in STEPS])
+    MissionAnswers(
+        find_mission("xmm"), {"obs_ids": ["0404910601"]}, [(s, LockedSoftware("native", "1")) for s in STEPS]
+    )
 ]
 RESULTS = ("selection/xmm.parquet", "upstream/xmm.parquet", "dvc.lock", "metrics.json")
 OLD = 3600.0
@@ -505,11 +507,11 @@ def test_what_git_was_told_not_to_see_is_named(tmp_path, identity, option):
     layout = fill(tmp_path)
     git.initialise(layout.root)
     git.commit(layout.root, ["."], "Made")
-    assert git.overlooked(layout.root) == []
+    assert git.hidden_changes(layout.root) == []
     run(tmp_path, "git", "update-index", option, "README.md")
     (tmp_path / "README.md").write_text("other\n")
     assert git.changes(layout.root) == []
-    assert git.overlooked(layout.root) == ["README.md"]
+    assert git.hidden_changes(layout.root) == ["README.md"]
 
 
 def test_a_merge_that_has_begun_is_seen_until_it_ends(tmp_path, identity):
@@ -578,7 +580,7 @@ def test_a_merge_that_has_begun_is_named(tmp_path, identity):
     ],
 )
 def test_what_a_remote_does_not_take_is_the_fault_of_the_remote(said, told):
-    error = faults.push_failure(Path("a907"), "lab", said)
+    error = failures.push_failure(Path("a907"), "lab", said)
     assert error.code == "storage.push-failed"
     assert "'lab'" in error.message
     assert told in error.message

@@ -11,8 +11,8 @@ import pytest
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
-from daxa.archive.notes import noted
-from daxa.archive.pipeline import failed_stages, run_pipeline, unseen_stages
+from daxa.archive.pipeline import failed_stages, run_pipeline, stages_hidden_from_dvc
+from daxa.archive.stage_errors import noted
 from daxa.errors import ArchiveError, CriteriaError, ProgramError
 from tests.stages.archives import IDS, make_archive, run, wish
 
@@ -69,7 +69,7 @@ def test_fetched_files_that_were_altered_are_fetched_again(archive, asked):
     file.chmod(0o644)
     file.write_bytes(file.read_bytes() + b"more")
     config = load_config(archive)
-    unseen = unseen_stages(config, daxa.Archive(archive.root).status())
+    unseen = stages_hidden_from_dvc(config, daxa.Archive(archive.root).status())
     assert unseen == {("xmm", "fetch")}
     run_pipeline(archive, config, unseen=unseen)
     assert asked[0] == (("fetch-xmm",), {"force": True, "single": True})

@@ -10,9 +10,9 @@ import tomlkit
 
 import daxa
 from daxa.cli import main
-from daxa.cli.asked import criteria_asked, missions_of_files
 from daxa.cli.commands import command_of
 from daxa.cli.conditions import freshness
+from daxa.cli.criteria_options import missions_of_files, read_criteria_options
 from daxa.errors import CriteriaError
 from daxa.missions import find_mission
 from daxa.query import read_criteria
@@ -25,7 +25,7 @@ def asked(*typed: str):
 
 
 def criteria(*typed: str, specs=(XMM,), **options):
-    return criteria_asked(asked(*typed), list(specs), **options)
+    return read_criteria_options(asked(*typed), list(specs), **options)
 
 
 def python(name="xmm", **conditions):

@@ -13,7 +13,7 @@ from astropy.table import Table
 
 import daxa
 from daxa.cli import main
-from tests.report.fields import Pointing, make_archive
+from tests.analysis.fields import Pointing, make_archive
 
 FIELDS = (
     Pointing("xmm", "0012345600", "M1", 149.6, -11.0, 1),

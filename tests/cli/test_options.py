@@ -91,7 +91,7 @@ def test_kinds_are_those_that_the_steps_write():
 
 
 def test_an_update_takes_missions_as_other_verbs_do(tmp_path, monkeypatch, capsys):
-    from tests.report.fields import Pointing, make_archive
+    from tests.analysis.fields import Pointing, make_archive
 
     make_archive(tmp_path / "made", [Pointing("xmm", "0012345600", "M1", 149.6, -11.0, 1)])
     monkeypatch.chdir(tmp_path / "made")
@@ -118,7 +118,7 @@ def test_nothing_asked_names_what_takes_the_whole_archive(verb, tmp_path, monkey
 
 
 def test_headings_have_units_and_are_there_for_every_column():
-    from daxa.report.coverage import COLUMNS
+    from daxa.analysis.coverage import COLUMNS
 
     assert set(column_names()) - {"exposures", "roll"} <= HEADINGS.keys()
     assert {"off_axis", "counts", "background", "rate", "limit", "quality"} <= HEADINGS.keys() & {

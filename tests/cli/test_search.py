@@ -12,7 +12,7 @@ from astropy.table import Table
 import daxa
 from daxa.cli import main
 from daxa.errors import CriteriaError
-from daxa.sample import Observatory
+from daxa.simulator import Observatory
 from tests.query.rows import NUSTAR, XMM
 
 KNOWN = {"status": "archived", "data_in_heasarc": "Y"}
@@ -145,7 +145,7 @@ def test_missions_whose_table_lacks_a_column_are_left_out_unless_they_are_named(
 def test_what_is_to_be_known_goes_to_standard_error(search, monkeypatch):
     asked = ("--mission", "xmm", "--target", "Abell 907", "--json")
     assert search(*asked)[1].err == ""
-    monkeypatch.setattr("daxa.query.snapshot._is_young", lambda snapshot, age: False)
+    monkeypatch.setattr("daxa.query.tables.snapshot._is_young", lambda snapshot, age: False)
     code, said = search(*asked, "--offline")
     assert code == 0
     assert all(json.loads(line)["mission"] == "xmm" for line in said.out.splitlines())
@@ -161,7 +161,7 @@ def test_what_is_to_be_known_goes_to_standard_error(search, monkeypatch):
 def test_a_table_of_any_age_may_be_asked_for_again(search, monkeypatch):
     asked = ("--mission", "xmm", "--target", "Abell 907", "--csv")
     assert search(*asked)[0] == 0
-    monkeypatch.setattr("daxa.query.observations.fetch_observations", lambda *_: 1 / 0)
+    monkeypatch.setattr("daxa.query.tables.observations.fetch_observations", lambda *_: 1 / 0)
     assert search(*asked, "--max-age", "1h")[0] == 0
     for again in (("--refresh",), ("--max-age", "0h")):
         with pytest.raises(ZeroDivisionError):

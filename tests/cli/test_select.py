@@ -22,9 +22,9 @@ from daxa.archive.upstream import read_origin, row_ids
 from daxa.cli import main
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.query import read_criteria
-from daxa.sample import Observatory
-from daxa.sample.tap import TableService
 from daxa.selection import read_selection, read_selection_metadata
+from daxa.simulator import Observatory
+from daxa.simulator.tap import TableService
 from tests.cli import commandline
 from tests.query.rows import NUSTAR, XMM
 

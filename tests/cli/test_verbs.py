@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from daxa.archive import git
-from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.config import FETCH_SOFTWARE, LockedSoftware, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.backends.native import NATIVE
@@ -18,7 +18,7 @@ from daxa.missions import find_mission
 from daxa.run.ledger import write_ledger
 from daxa.run.rows import shorten
 from daxa.run.task import LedgerRow, ProductFile
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 from daxa.stages.step import make_stage
 
 GOOD, BAD, NEW = "0012345678", "0404910601", "0900000089"
@@ -49,7 +49,8 @@ def archive(tmp_path, monkeypatch) -> Layout:
     """One observation done, one whose events failed, one not yet looked at; no Git, no DVC."""
     layout = Layout(tmp_path / "a907")
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else LockedSoftware("native", NATIVE.version("xmm", step)))
+        for step in STEPS
     )
     answers = MissionAnswers(find_mission("xmm"), {"target": ["Abell 907"]}, software)
     for path, content in render("a907", [answers]).items():

@@ -8,7 +8,7 @@ from daxa.archive import git
 from daxa.errors import DaxaError
 from daxa.publish.pull import pull_data
 from daxa.publish.verify import verify_archive
-from daxa.run.hashes import Hashes, find_state
+from daxa.run.hashes import HashCache, find_state
 from daxa.run.ledger import read_ledger
 from tests.damage.damages import DAMAGES, TREE, damaged_pair
 from tests.publish.workshop import FIRST, deceive, problem_set
@@ -78,9 +78,9 @@ def test_the_runner_makes_it_again(released, tmp_path, kind, damage):
     step = "fetch" if kind == "fetched" else "clean"
     row = read_ledger(released.layout.ledger("xmm", step))[FIRST]
     directory = released.layout.products("xmm", step) / FIRST
-    assert find_state(directory, row, Hashes(tmp_path / "none")) == "intact"
+    assert find_state(directory, row, HashCache(tmp_path / "none")) == "intact"
     DAMAGES[damage](*damaged_pair(released, kind))
-    assert find_state(directory, row, Hashes(tmp_path / "none")) in ("absent", "missing", "damaged")
+    assert find_state(directory, row, HashCache(tmp_path / "none")) in ("absent", "missing", "damaged")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

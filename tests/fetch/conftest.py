@@ -16,7 +16,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.addresses import Mirror
-from daxa.fetch.connection import Connection, Patience, connect
+from daxa.fetch.connection import Connection, RetryPolicy, connect
 from daxa.settings import Settings
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -153,10 +153,10 @@ def settings(server, tmp_path) -> Settings:
     )
 
 
-HASTE = Patience(tries=4, first=0.001, longest=0.01)
+HASTE = RetryPolicy(tries=4, first=0.001, longest=0.01)
 
 
-def connected(settings: Settings, patience: Patience = HASTE) -> Connection:
+def connected(settings: Settings, patience: RetryPolicy = HASTE) -> Connection:
     """Connected to the one mirror that the settings name."""
     return connect(settings, [Mirror(settings.heasarc_tree, datalink=settings.heasarc_datalink)], patience)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.answers import moment_of, origin_of, pause_asked, redirect_target
+from daxa.answers import moment_of, origin_of, redirect_target, requested_pause
 
 PIECES = st.sampled_from(
     ["http:", "https:", "javascript:", "//", "/", "127.0.0.1", "h", "@", "me:word@", ":80", ":99999", ":-1", "[", "]",
@@ -24,7 +24,7 @@ DATES = st.text(max_size=40) | st.builds(
 
 @given(DATES | st.integers().map(str))
 def test_a_pause_is_a_number_or_nothing(text):
-    pause = pause_asked(text)
+    pause = requested_pause(text)
     assert pause is None or 0 <= pause < 1e12
     moment = moment_of(text)
     assert moment is None or moment.tzinfo is not None

@@ -14,11 +14,11 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.fetch.catalogue import posix_cksum
+from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation
-from daxa.fetch.sources import Sought
 from daxa.missions import find_mission
-from daxa.sample.server import Observatory
 from daxa.settings import load_settings
+from daxa.simulator.server import Observatory
 from tests.fetch.conftest import HASTE, events_file, tree
 
 NUSTAR = find_mission("nustar")
@@ -68,7 +68,7 @@ def fetch(sky, tmp_path):
     def run() -> list[str]:
         log: list[str] = []
         fetch_observation(
-            Sought(NUSTAR, OBS),
+            ObservationRef(NUSTAR, OBS),
             ["FPMA", "FPMB"],
             (),
             target=tmp_path / "out",

@@ -13,7 +13,7 @@ from daxa.addresses import Mirror
 from daxa.errors import DataError, DaxaError, ServiceError
 from daxa.fetch.connection import connect, read_text
 from daxa.fetch.directories import list_directory, parse_bucket_page
-from daxa.fetch.listing import Entry, safe_name
+from daxa.fetch.listing import ListingEntry, safe_name
 from daxa.fetch.transfer import download
 from daxa.fetch.wire import TooSlow
 from tests.fetch.buckets import NAMESPACE, Bucket, running
@@ -53,7 +53,7 @@ def at(settings, root: str, listing: str = "s3"):
 def test_a_bucket_is_read_page_after_page(bucket, settings):
     found = list_directory(at(settings, bucket.url), f"{bucket.url}/{PREFIX}")
     assert sorted(found, key=lambda one: one.name) == [
-        Entry("deep", True), *(Entry(f"f{n}.FTZ", False) for n in range(5))
+        ListingEntry("deep", True), *(ListingEntry(f"f{n}.FTZ", False) for n in range(5))
     ]  # fmt: skip
     assert {one.name: one.most for one in found if not one.is_dir} == {f"f{n}.FTZ": n for n in range(5)}
     assert len([path for path in bucket.seen if "list-type=2" in path]) == 4
@@ -175,7 +175,7 @@ def disk(tmp_path, settings):
 def test_a_directory_of_this_machine(disk):
     root = disk.mirror.root
     found = list_directory(disk, f"{root}/a")
-    assert found == [Entry("f.fits", False), Entry("sub", True)]
+    assert found == [ListingEntry("f.fits", False), ListingEntry("sub", True)]
     assert found[0].most == 10240
     assert list_directory(disk, f"{root}/b") is None
     assert list_directory(disk, f"{root}/a/f.fits") is None

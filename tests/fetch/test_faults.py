@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from daxa.errors import DataError, ServiceError, StorageError
-from daxa.fetch import limits
+from daxa.fetch import file_sizes
+from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation
-from daxa.fetch.sources import Sought
 from daxa.missions import find_mission
-from daxa.sample.faults import Fault
-from daxa.sample.server import Observatory
 from daxa.settings import load_settings
+from daxa.simulator.faults import Fault
+from daxa.simulator.server import Observatory
 from tests.fetch.conftest import HASTE, events_file, tree
 
 NUSTAR = find_mission("nustar")
@@ -47,7 +47,7 @@ def fetch(sky, tmp_path):
     def run(obs_id: str, row_id: str = ""):
         log: list[str] = []
         fetch_observation(
-            Sought(NUSTAR, obs_id, row_id),
+            ObservationRef(NUSTAR, obs_id, row_id),
             ["FPMA", "FPMB"],
             (),
             target=tmp_path / obs_id,
@@ -137,9 +137,9 @@ def test_what_is_wrong_everywhere_stops_the_stage(sky, fetch, kind):
 @pytest.mark.parametrize("disk", [(200, DataError, "data.no-room"), (60, StorageError, "storage.full")])
 def test_a_disk_that_cannot_hold_one_file_may_hold_the_others(sky, fetch, monkeypatch, disk):
     free, error, code = disk
-    usage = limits.shutil.disk_usage("/")
-    monkeypatch.setattr(limits.shutil, "disk_usage", lambda path: usage._replace(free=free << 20))
-    monkeypatch.setattr("daxa.fetch.observation.largest", lambda kind, listed: limits.LARGEST[kind])
+    usage = file_sizes.shutil.disk_usage("/")
+    monkeypatch.setattr(file_sizes.shutil, "disk_usage", lambda path: usage._replace(free=free << 20))
+    monkeypatch.setattr("daxa.fetch.observation.largest", lambda kind, listed: file_sizes.LARGEST[kind])
     sky.faults.add(Fault("wrong-length", FILE, 1 << 30))
     with pytest.raises(error) as caught:
         fetch(BAD)
@@ -148,14 +148,14 @@ def test_a_disk_that_cannot_hold_one_file_may_hold_the_others(sky, fetch, monkey
 
 
 def test_an_endless_body_leaves_room_for_the_others(sky, fetch, monkeypatch, tmp_path):
-    usage = limits.shutil.disk_usage("/")
+    usage = file_sizes.shutil.disk_usage("/")
 
     def disk(path):
         taken = sum(one.stat().st_size for one in (tmp_path / "parts").iterdir())
         return usage._replace(free=(160 << 20) - taken)
 
-    monkeypatch.setattr(limits.shutil, "disk_usage", disk)
-    monkeypatch.setattr("daxa.fetch.observation.largest", lambda kind, listed: limits.LARGEST[kind])
+    monkeypatch.setattr(file_sizes.shutil, "disk_usage", disk)
+    monkeypatch.setattr("daxa.fetch.observation.largest", lambda kind, listed: file_sizes.LARGEST[kind])
     sky.faults.add(Fault("endless", FILE))
     with pytest.raises(DataError) as caught:
         fetch(BAD)

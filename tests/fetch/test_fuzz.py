@@ -17,8 +17,8 @@ from daxa.fetch.directories import list_directory
 from daxa.fetch.parts import discard_part, part_of
 from daxa.fetch.transfer import download
 from daxa.missions import find_mission
-from daxa.query.names import resolve_name
-from daxa.query.services import fetch_table
+from daxa.query.tables.name_resolution import resolve_name
+from daxa.query.tables.services import fetch_table
 from daxa.settings import Settings
 from tests.fetch.conftest import HASTE, connected
 
@@ -78,7 +78,7 @@ def mouth():
 
 @pytest.fixture
 def ours(mouth, tmp_path, monkeypatch) -> Settings:
-    monkeypatch.setattr("daxa.query.exchange._TRIES", 1)
+    monkeypatch.setattr("daxa.query.tables.exchange._TRIES", 1)
     return Settings(
         **dict.fromkeys(("heasarc_tap", "heasarc_datalink", "heasarc_tree", "sesame", "xsa_tap"), mouth.url + "/x"),
         store=tmp_path / "store",

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from daxa.missions import find_mission
-from daxa.sample.faults import Fault
-from daxa.sample.server import Observatory
+from daxa.simulator.faults import Fault
+from daxa.simulator.server import Observatory
 from tests.fetch.conftest import events_file, sha256, tree
 
 NUSTAR = find_mission("nustar")
@@ -24,7 +24,7 @@ FETCH = """
 import json, sys
 from pathlib import Path
 from daxa.fetch.observation import fetch_observation
-from daxa.fetch.sources import Sought
+from daxa.fetch.locations import ObservationRef
 from daxa.missions import find_mission
 from daxa.settings import load_settings
 target, parts, obs_id = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -32,7 +32,7 @@ say = lambda line: print(line, flush=True)
 settings = load_settings(user_file=None)
 say("ready")
 arrivals = fetch_observation(
-    Sought(find_mission("nustar"), obs_id), ["FPMA", "FPMB"], ["auxil/.*"],
+    ObservationRef(find_mission("nustar"), obs_id), ["FPMA", "FPMB"], ["auxil/.*"],
     target=target, parts=parts, settings=settings, say=say,
 )
 print(json.dumps([arrival.sha256 for arrival in arrivals]))

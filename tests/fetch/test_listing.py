@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from daxa.errors import DataError, ServiceError
 from daxa.fetch.directories import list_directory
-from daxa.fetch.listing import Entry, child_url, parse_listing, safe_name
+from daxa.fetch.listing import ListingEntry, child_url, parse_listing, safe_name
 from tests.fetch.conftest import Served, cut, status
 
 BASE = "https://heasarc.gsfc.nasa.gov/FTP/nustar/data/obs/01/3/30101031002/"
@@ -50,16 +50,16 @@ NGINX = f"""<html>
 
 def test_apache_listing():
     assert parse_listing(APACHE, BASE) == [
-        Entry("auxil", is_dir=True),
-        Entry("event_cl", is_dir=True),
-        Entry("nu30101031002.cat.gz", is_dir=False),
+        ListingEntry("auxil", is_dir=True),
+        ListingEntry("event_cl", is_dir=True),
+        ListingEntry("nu30101031002.cat.gz", is_dir=False),
     ]
 
 
 def test_nginx_listing_gives_whole_names():
     assert parse_listing(NGINX, "http://host/FTP/x/") == [
-        Entry("primary", is_dir=True),
-        Entry(LONG, is_dir=False),
+        ListingEntry("primary", is_dir=True),
+        ListingEntry(LONG, is_dir=False),
     ]
 
 
@@ -101,12 +101,12 @@ def test_nginx_listing_gives_whole_names():
 )
 def test_hostile_links_are_refused(href):
     page = f'<a href="{html.escape(href)}">good.fits</a><a href="kept.fits">kept.fits</a>'
-    assert parse_listing(page, "http://host/FTP/x/") == [Entry("kept.fits", is_dir=False)]
+    assert parse_listing(page, "http://host/FTP/x/") == [ListingEntry("kept.fits", is_dir=False)]
 
 
 def test_absolute_links_to_children_count_once():
     page = '<a href="/FTP/x/a.fits">1</a><a href="a.fits">2</a><a href="http://host/FTP/x/a.fits">3</a>'
-    assert parse_listing(page, "http://host/FTP/x/") == [Entry("a.fits", is_dir=False)]
+    assert parse_listing(page, "http://host/FTP/x/") == [ListingEntry("a.fits", is_dir=False)]
 
 
 NAMES = st.text(string.ascii_letters + string.digits + "_.+-=~@,", min_size=1, max_size=40).filter(safe_name)
@@ -176,7 +176,7 @@ def test_sizes_are_limits():
 
 @given(st.integers(0, 1 << 50))
 def test_no_rounded_size_is_less_than_the_size(size):
-    from daxa.sample.listings import rounded_size
+    from daxa.simulator.listings import rounded_size
 
     page = f'<a href="a.gz">a.gz</a>   2020-03-21 12:16  {rounded_size(size)}  '
     (most,) = sizes(page, "http://host/FTP/x/").values()

@@ -15,9 +15,9 @@ from daxa.addresses import SERVICES, Mirror, read_mirrors
 from daxa.errors import ConfigError, DataError, DaxaError, ServiceError
 from daxa.fetch import connection as connections
 from daxa.fetch import mirrors as module
+from daxa.fetch.locations import ObservationRef
 from daxa.fetch.mirrors import mirrors_of
 from daxa.fetch.observation import fetch_observation, restore_observation
-from daxa.fetch.sources import Sought
 from daxa.missions import find_mission, mission_names
 from daxa.run.task import ProductFile
 from daxa.settings import Settings, load_settings
@@ -53,7 +53,7 @@ def own(settings: Settings, text: str, mission: str = "nustar") -> Settings:
 def fetch(settings: Settings, tmp_path, spec=NUSTAR, log=None, **keywords):
     target = tmp_path / "out"
     return fetch_observation(
-        Sought(spec, OBS, **keywords), ["FPMA"], (), target=target, parts=tmp_path / "parts", settings=settings,
+        ObservationRef(spec, OBS, **keywords), ["FPMA"], (), target=target, parts=tmp_path / "parts", settings=settings,
         patience=replace(HASTE, tries=2), say=(log if log is not None else []).append,
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_a_file_that_a_ledger_names_may_come_from_a_mirror_that_still_has_it(ser
     server.files[f"/first/{PLACE}/event_cl/"] = listing(A.rpartition("/")[2])
     server.files[f"/first/{PLACE}/{A}"] = Served(events_file(4))
     (brought,) = restore_observation(
-        Sought(NUSTAR, OBS), [file], target=tmp_path / "again", parts=tmp_path / "parts", patience=HASTE,
+        ObservationRef(NUSTAR, OBS), [file], target=tmp_path / "again", parts=tmp_path / "parts", patience=HASTE,
         settings=replace(own(settings, f"{server.url}/first {server.url}/FTP"), store=tmp_path / "fresh"),
     )  # fmt: skip
     assert brought.url.startswith(f"{server.url}/FTP/")
@@ -322,7 +322,7 @@ def test_hosts_are_those_that_the_mission_declares(mission, monkeypatch, tmp_pat
     row = {"start": 55544.2} | dict.fromkeys(spec.directory_columns, "001")
     with contextlib.suppress(DaxaError):
         fetch_observation(
-            Sought(spec, obs_id, "7", row), spec.default_instruments or [spec.instruments[0].name], (),
+            ObservationRef(spec, obs_id, "7", row), spec.default_instruments or [spec.instruments[0].name], (),
             target=tmp_path / "out", parts=tmp_path / "parts", settings=Settings(store=tmp_path / "store"),
             patience=replace(HASTE, tries=1),
         )  # fmt: skip

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import ConfigError, CriteriaError, DataError, ServiceError, StorageError
-from daxa.fetch.observation import Arrival, fetch_observation, restore_observation
-from daxa.fetch.sources import Sought
+from daxa.fetch.locations import ObservationRef
+from daxa.fetch.observation import FileProvenance, fetch_observation, restore_observation
 from daxa.fetch.store import Store, digest_file
 from daxa.fetch.survey import survey
 from daxa.missions import find_mission
 from daxa.run.task import ProductFile
-from daxa.sample.faults import Fault
-from daxa.sample.server import Observatory
 from daxa.settings import Settings, load_settings
+from daxa.simulator.faults import Fault
+from daxa.simulator.server import Observatory
 from tests.fetch.conftest import HASTE, Served, connected, events_file, sha256, status, tree
-from tests.fetch.test_store import spoil
+from tests.fetch.test_store import corrupt
 
 NUSTAR, XMM, CHANDRA = (find_mission(name) for name in ("nustar", "xmm", "chandra"))
 OBS = "30101031002"
@@ -70,7 +70,7 @@ def fetch(settings, tmp_path):
         target, log = tmp_path / f"out{next(numbers)}", []
         target.mkdir()
         arrivals = fetch_observation(
-            Sought(NUSTAR, OBS, row_id),
+            ObservationRef(NUSTAR, OBS, row_id),
             instruments,
             extra,
             target=target,
@@ -135,7 +135,12 @@ def test_bad_extra_is_refused_before_anything_is_asked(archive, fetch):
 def test_a_malformed_obs_id_goes_nowhere(settings, tmp_path):
     with pytest.raises(CriteriaError):
         fetch_observation(
-            Sought(NUSTAR, "../../etc"), ["FPMA"], (), target=tmp_path / "o", parts=tmp_path / "p", settings=settings
+            ObservationRef(NUSTAR, "../../etc"),
+            ["FPMA"],
+            (),
+            target=tmp_path / "o",
+            parts=tmp_path / "p",
+            settings=settings,
         )
 
 
@@ -168,7 +173,7 @@ def test_a_new_version_is_fetched(archive, fetch, tmp_path):
 def test_a_damaged_store_heals(archive, fetch, settings, tmp_path):
     _, arrivals, _ = fetch()
     before = tree(tmp_path / "tree" / NUSTAR.directory_of(OBS))
-    spoil(Store(settings.store).path(arrivals[0].sha256))
+    corrupt(Store(settings.store).path(arrivals[0].sha256))
     target, again, log = fetch()
     assert (target / A).read_bytes() == before[A]
     assert [arrival.sha256 for arrival in again] == [arrival.sha256 for arrival in arrivals]
@@ -261,7 +266,7 @@ def test_an_observation_without_its_directory(archive, fetch, tmp_path):
 
 
 def test_a_stale_datalink_is_not_the_last_word(server, tmp_path):
-    from tests.fetch.test_sources import datalink
+    from tests.fetch.test_locations import datalink
 
     settings = Settings(
         heasarc_tree=f"{server.url}/FTP", heasarc_datalink=f"{server.url}/datalink", store=tmp_path / "store"
@@ -273,7 +278,7 @@ def test_a_stale_datalink_is_not_the_last_word(server, tmp_path):
     server.files[f"{place}/{A}"] = Served(events_file())
     target = tmp_path / "out"
     fetch_observation(
-        Sought(NUSTAR, OBS, "1"),
+        ObservationRef(NUSTAR, OBS, "1"),
         ["FPMA"],
         (),
         target=target,
@@ -299,7 +304,7 @@ def test_a_survey_that_never_ends_is_ended(server, settings, tmp_path):
     assert caught.value.code == "data.too-deep"
 
 
-def ledger_files(target: Path, arrivals: list[Arrival]) -> list[ProductFile]:
+def ledger_files(target: Path, arrivals: list[FileProvenance]) -> list[ProductFile]:
     return [ProductFile(one.path, one.size, one.sha256, one.sha256) for one in arrivals]
 
 
@@ -307,7 +312,12 @@ def ledger_files(target: Path, arrivals: list[Arrival]) -> list[ProductFile]:
 def restore(settings, tmp_path):
     def run(files, target, obs_id=OBS):
         return restore_observation(
-            Sought(NUSTAR, obs_id), files, target=target, parts=tmp_path / "parts", settings=settings, patience=HASTE
+            ObservationRef(NUSTAR, obs_id),
+            files,
+            target=target,
+            parts=tmp_path / "parts",
+            settings=settings,
+            patience=HASTE,
         )
 
     return run
@@ -344,7 +354,7 @@ def test_restoring_into_a_fresh_clone_downloads_what_is_missing(archive, fetch, 
 def test_damage_in_place_and_in_the_store_is_mended(fetch, restore, settings):
     target, arrivals, _ = fetch()
     before = tree(target)
-    spoil(target / A)
+    corrupt(target / A)
     assert tree(target) != before
     assert [arrival.path for arrival in restore(ledger_files(target, arrivals), target)] == [A]
     assert tree(target) == before
@@ -414,7 +424,7 @@ def test_real_files_of_a_mission(real_data, tmp_path):
         settings = load_settings(environ={**running.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
         running.faults.add(Fault("cut", "*MIEVLI*", value=400_000, times=1))
         fetch_observation(
-            Sought(XMM, obs_id, running.service.rows["xmmmaster"][0]["__row"]),
+            ObservationRef(XMM, obs_id, running.service.rows["xmmmaster"][0]["__row"]),
             ["PN", "M1", "M2"],
             (),
             target=tmp_path / "out",
@@ -435,7 +445,7 @@ def test_chandra_reads_two_directories(tmp_path):
     with Observatory(tmp_path / "tree", {"chanmaster": [{"obsid": obs_id, "ra": 1.0, "dec": 2.0}]}) as running:
         settings = load_settings(environ={**running.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
         fetch_observation(
-            Sought(CHANDRA, obs_id),
+            ObservationRef(CHANDRA, obs_id),
             ["ACIS"],
             (),
             target=tmp_path / "out",
@@ -455,7 +465,7 @@ def test_a_stopped_service_stops_the_other_files_too(server, tmp_path):
     server.files["/FTP/"].script = [status(429)] * 20
     with pytest.raises(ServiceError) as caught:
         fetch_observation(
-            Sought(NUSTAR, OBS),
+            ObservationRef(NUSTAR, OBS),
             ["FPMA", "FPMB"],
             (),
             target=tmp_path / "out",

@@ -11,12 +11,12 @@ import pytest
 from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.run.task import Input, ProductFile, Task, canonical
-from daxa.sample.server import Observatory
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 from daxa.settings import load_settings
+from daxa.simulator.server import Observatory
 from daxa.stages.step import _origins
 from daxa.stages.work import FetchWork, ProcessWork
-from tests.backends.packing import compressed
+from tests.backends.native.packing import compressed
 from tests.fetch.conftest import events_file, sha256, tree
 from tests.selection.observations import observations
 from tests.xray.madelists import make_list

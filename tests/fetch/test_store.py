@@ -12,7 +12,7 @@ import pytest
 
 from daxa.errors import DataError, StorageError
 from daxa.fetch.parts import Transfer
-from daxa.fetch.store import Origin, Store, digest_file
+from daxa.fetch.store import ContentOrigin, Store, digest_file
 from tests.fetch.conftest import sha256
 
 
@@ -29,7 +29,7 @@ def put(store: Store, tmp_path: Path, content: bytes = b"photons") -> str:
     return digest
 
 
-def spoil(path: Path) -> None:
+def corrupt(path: Path) -> None:
     """Change a byte, and nothing that `stat` shows."""
     before = path.stat()
     path.chmod(0o644)
@@ -70,7 +70,7 @@ def test_the_same_content_is_kept_once(store, tmp_path):
 
 def test_damage_is_noticed_though_size_and_time_are_the_same(store, tmp_path):
     digest = put(store, tmp_path)
-    spoil(store.path(digest))
+    corrupt(store.path(digest))
     assert not store.link(digest, tmp_path / "a.fits")
     assert not (tmp_path / "a.fits").exists()
     assert not store.path(digest).exists()
@@ -103,7 +103,7 @@ def test_what_is_no_content_of_ours_is_set_aside(store, tmp_path, plant):
 
 def test_a_damaged_content_is_kept_for_who_wants_to_know(store, tmp_path):
     digest = put(store, tmp_path)
-    spoil(store.path(digest))
+    corrupt(store.path(digest))
     assert not store.check(digest)
     assert (store.root / "damaged" / digest).read_bytes() != b"photons"
 
@@ -136,7 +136,7 @@ def test_what_another_user_owns_is_copied_never_linked(store, tmp_path, monkeypa
 
 def test_adding_mends_a_damaged_content(store, tmp_path):
     digest = put(store, tmp_path)
-    spoil(store.path(digest))
+    corrupt(store.path(digest))
     put(store, tmp_path)
     assert digest_file(store.path(digest)) == digest
 
@@ -197,7 +197,9 @@ def test_trouble_with_the_disk_is_a_storage_error(store, tmp_path, monkeypatch, 
 
 
 def test_origins_are_remembered(store):
-    origin = Origin(Transfer("https://h/a.fits", 7, '"e"', "Mon, 01 Jan 2024 00:00:00 GMT"), "ab" * 32, "2024-01-02")
+    origin = ContentOrigin(
+        Transfer("https://h/a.fits", 7, '"e"', "Mon, 01 Jan 2024 00:00:00 GMT"), "ab" * 32, "2024-01-02"
+    )
     store.remember(origin)
     assert store.recall("https://h/a.fits") == origin
     assert store.recall("https://h/b.fits") is None
@@ -208,7 +210,7 @@ def test_origins_are_remembered(store):
     ["", "{", "[]", '{"transfer": 1}', '{"transfer": {"url": "https://h/a.fits"}}', "\xff\xfe"],
 )
 def test_spoilt_origins_are_forgotten(store, text):
-    origin = Origin(Transfer("https://h/a.fits", 7), "ab" * 32, "2024-01-02")
+    origin = ContentOrigin(Transfer("https://h/a.fits", 7), "ab" * 32, "2024-01-02")
     store.remember(origin)
     (note,) = (store.root / "origins").rglob("*.json")
     note.write_bytes(text.encode("latin-1"))
@@ -216,7 +218,7 @@ def test_spoilt_origins_are_forgotten(store, text):
 
 
 def test_an_origin_that_would_break_a_header_is_forgotten(store):
-    store.remember(Origin(Transfer("https://h/a.fits", 7, '"e"\r\nX-Evil: 1'), "ab" * 32, "2024-01-02"))
+    store.remember(ContentOrigin(Transfer("https://h/a.fits", 7, '"e"\r\nX-Evil: 1'), "ab" * 32, "2024-01-02"))
     assert store.recall("https://h/a.fits") is None
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from daxa.errors import DataError, ServiceError, StorageError
-from daxa.fetch.connection import Patience
+from daxa.fetch.connection import RetryPolicy
 from daxa.fetch.parts import Part, Transfer, discard_part, part_of
 from daxa.fetch.transfer import download
 from tests.fetch.conftest import Served, behave, connected, cut, reply, status
@@ -179,7 +179,7 @@ def test_passing_trouble_is_waited_for(server, served, connection, place, code):
 
 
 def test_retry_after_is_honoured(server, served, settings, place):
-    patient = connected(settings, Patience(tries=3, first=0.001, longest=5.0))
+    patient = connected(settings, RetryPolicy(tries=3, first=0.001, longest=5.0))
     served.script = [status(503, {"Retry-After": "1"})]
     begun = time.monotonic()
     download(patient, *place)
@@ -228,7 +228,7 @@ def test_too_many_requests_concern_everything_only_where_nothing_else_is_served(
 def test_nobody_listens(settings, tmp_path):
     nowhere = replace(settings, heasarc_tree="http://127.0.0.1:9/FTP")
     with pytest.raises(ServiceError) as caught:
-        download(connected(nowhere, Patience(tries=2, first=0.001)), "http://127.0.0.1:9/FTP/a", tmp_path / "a.part")
+        download(connected(nowhere, RetryPolicy(tries=2, first=0.001)), "http://127.0.0.1:9/FTP/a", tmp_path / "a.part")
     assert caught.value.environmental
     assert "127.0.0.1" in caught.value.message
 
@@ -328,7 +328,7 @@ def test_redirects_elsewhere_are_refused(server, connection, place, location):
 
 
 def test_silence_ends(server, served, settings, place):
-    hasty = connected(replace(settings, read_timeout=0.2), Patience(tries=2, first=0.001))
+    hasty = connected(replace(settings, read_timeout=0.2), RetryPolicy(tries=2, first=0.001))
     served.script = [lambda handler: time.sleep(0.6)]
     download(hasty, *place)
     assert place.part.read_bytes() == CONTENT
@@ -345,7 +345,7 @@ def test_a_drip_ends_and_goes_on_from_there(server, served, settings, place):
             time.sleep(0.02)
 
     served.script = [drip]
-    hasty = connected(replace(settings, read_timeout=0.3), Patience(tries=2, first=0.001))
+    hasty = connected(replace(settings, read_timeout=0.3), RetryPolicy(tries=2, first=0.001))
     download(hasty, *place)
     assert place.part.read_bytes() == CONTENT
     assert server.statuses(PATH) == [200, 206]
@@ -387,7 +387,7 @@ def test_stopping_keeps_what_has_arrived(server, served, connection, place):
 
 
 def test_stopping_ends_a_wait(served, settings, place):
-    patient = replace(connected(settings, Patience(first=30.0)), stop=threading.Event())
+    patient = replace(connected(settings, RetryPolicy(first=30.0)), stop=threading.Event())
     served.script = [status(503, {"Retry-After": "30"})]
     threading.Timer(0.2, patient.stop.set).start()
     begun = time.monotonic()

@@ -295,7 +295,7 @@ def _attacks() -> Iterator[tuple[str, Attack]]:
         Attack(_put("logs.dvc", "outs:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  path: ../logs\n"), True),
     )
     yield "repository below", Attack(_put("sub/.dvc/config", "[cache]\n    dir = {outside}\n"), True)
-    yield "overlooked files", Attack(_put(".dvcignore", "/data\n/ledger\n"), True)
+    yield "hidden_changes files", Attack(_put(".dvcignore", "/data\n/ledger\n"), True)
     yield "submodule", Attack(_submodule, True)
     yield "filter", Attack(_put(".gitattributes", "* filter=evil\n"), True)
     yield "filter below", Attack(_put("params/.gitattributes", "*.toml filter=evil diff=evil\n"), True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.sample import Observatory
+from daxa.simulator import Observatory
 from tests.journey.workbench import Workbench
 
 

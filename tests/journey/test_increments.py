@@ -11,7 +11,7 @@ import pytest
 import daxa
 from daxa.archive.layout import Layout
 from daxa.run.ledger import read_ledger
-from daxa.selection.store import read_selection, read_selection_metadata, write_selection
+from daxa.selection.selection_file import read_selection, read_selection_metadata, write_selection
 from tests.journey.workbench import PIXELS, contents, parsed_lock
 
 pytestmark = pytest.mark.journey
@@ -127,7 +127,7 @@ def add_observation(archive, source, obs_id):
 
 
 def test_what_failed_is_retried_by_run_and_not_by_repro(bench, observatory, sky):
-    from daxa.sample import Fault
+    from daxa.simulator import Fault
 
     chosen = sorted(row["obsid"] for row in sky.tables["xmmmaster"])
     archive = bench.init("small", "--target", "Abell 907")

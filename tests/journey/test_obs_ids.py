@@ -16,7 +16,7 @@ from daxa.missions.spec import SAFE_ID
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.product import Product, parse_product
 from daxa.run.task import LedgerRow, ProductFile, Task, canonical
-from daxa.selection.store import read_selection, write_selection
+from daxa.selection.selection_file import read_selection, write_selection
 
 ODD = ["0008888888", "0000000009", "0123456701", "93087-01-02-11", "RP500211N00", "1e5", "0x1F", "00_1", "007", "nan"]
 

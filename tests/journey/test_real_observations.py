@@ -1,6 +1,6 @@
 """The whole path on real observations: choose, fetch, process, release, share, prove.
 
-Which archive name stands for which real file is said by `daxa.sample.real_sky`; the
+Which archive name stands for which real file is said by `daxa.simulator.real_sky`; the
 cleaned MOS lists stand for the pipeline's calibrated ones.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.sample import Observatory, real_sky
+from daxa.simulator import Observatory, real_sky
 from tests.journey.workbench import Workbench, contents
 
 pytestmark = pytest.mark.journey

@@ -11,7 +11,7 @@ import pytest
 from daxa.errors import CriteriaError, DataError
 from daxa.missions import find_mission, mission_names
 from daxa.missions.contract import HOSTILE_IDS, check_declaration, check_obs_ids, check_paths
-from daxa.query.services import build_query
+from daxa.query.tables.services import build_query
 
 REAL_PLACES = [
     ("xmm", "0201903501", "xmm/data/rev0/0201903501", "PPS/P0201903501PNS003PIEVLI0000.FTZ", {}),
@@ -295,7 +295,7 @@ def test_the_instruments_that_match_nearly_everything_are_wide():
 
 
 def test_what_is_processed_is_what_the_event_formats_know():
-    from daxa.xray.lists import formats
+    from daxa.xray.eventlists import formats
 
     known = {one.mission for one in formats.FORMATS.values()}
     assert set(mission_names(processed=True)) <= known <= set(mission_names())
@@ -304,8 +304,8 @@ def test_what_is_processed_is_what_the_event_formats_know():
 def test_the_bands_of_what_is_processed_are_those_of_its_instruments():
     """The edges are those of the band within a channel; the bands that ROSAT's channels name are wider."""
     from daxa.errors import NotPossible
-    from daxa.xray.lists import formats
-    from daxa.xray.lists.bands import pi_range
+    from daxa.xray.eventlists import formats
+    from daxa.xray.eventlists.channels import pi_range
 
     for form in formats.FORMATS.values():
         spec = find_mission(form.mission)

@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.missions import registry
-from daxa.sample import Observatory
 from daxa.settings import load_settings
+from daxa.simulator import Observatory
 from daxa.xray.telescopes import registry as telescopes
-from tests.backends.observations import Fetched, run_step
+from tests.backends.native.observations import Fetched, run_step
 from tests.fetch.conftest import HASTE, events_file
 from tests.fetch.pages import nginx_server
 from tests.plugins import install_plugin
@@ -107,7 +107,7 @@ CONTRACT = """
 import sys
 from daxa.missions import find_mission
 from daxa.missions.contract import check_declaration, check_obs_ids, check_paths, check_query
-from daxa.query.services import build_query
+from daxa.query.tables.services import build_query
 from daxa.xray.telescopes import telescopes
 from daxa.xray.telescopes.contract import check_telescope
 
@@ -144,8 +144,8 @@ def test_its_author_runs_the_contract(plugged):
 
 def test_it_is_listed_selected_and_fetched_from_its_own_host(plugged, tmp_path, monkeypatch):
     import daxa
+    from daxa.fetch.locations import ObservationRef
     from daxa.fetch.observation import fetch_observation
-    from daxa.fetch.sources import Sought
     from daxa.missions import find_mission, mission_names
 
     assert "lobster" in mission_names()
@@ -175,7 +175,7 @@ def test_it_is_listed_selected_and_fetched_from_its_own_host(plugged, tmp_path, 
         chosen = daxa.Mission("lobster", settings).filter(position=(83.63, 22.01), radius="5 arcmin")
         assert list(chosen.observations["obs_id"]) == ["0042"]
         (arrival,) = fetch_observation(
-            Sought(find_mission("lobster"), "0042", "7"), ["EYE"], (), target=tmp_path / "out",
+            ObservationRef(find_mission("lobster"), "0042", "7"), ["EYE"], (), target=tmp_path / "out",
             parts=tmp_path / "parts", settings=settings, patience=HASTE,
         )  # fmt: skip
         assert arrival.url == f"{own.url}/by-number/2/0042/events/lo0042_cl.evt.gz"
@@ -218,7 +218,7 @@ def lobster_list(path: Path) -> int:
 
 
 def test_its_own_list_is_processed_to_images_and_sources(plugged, tmp_path):
-    from daxa.xray.lists.events import open_events
+    from daxa.xray.eventlists.event_list import open_events
 
     kept = lobster_list(tmp_path / "lo0042_cl.evt")
     place = tmp_path / "fetch" / "events"

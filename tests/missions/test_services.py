@@ -13,10 +13,10 @@ from daxa.errors import CriteriaError, NotPossible
 from daxa.missions import find_mission, mission_names
 from daxa.missions.contract import check_query
 from daxa.query.mission import Mission
-from daxa.query.normalise import normalise
-from daxa.query.services import build_query, fetch_table
-from daxa.sample import Observatory
+from daxa.query.tables.normalise import normalise
+from daxa.query.tables.services import build_query, fetch_table
 from daxa.settings import load_settings
+from daxa.simulator import Observatory
 
 LISTED = [name for name in mission_names() if find_mission(name).listed]
 

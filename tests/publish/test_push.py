@@ -14,10 +14,10 @@ import pytest
 from daxa.archive import git
 from daxa.cli import main
 from daxa.errors import ConfigError, ReleaseError, ServiceError, StorageError
-from daxa.publish import workplace
+from daxa.publish import workspaces
+from daxa.publish.cache_repair import prove_cache
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests
-from daxa.publish.mending import prove_cache
 from daxa.publish.pull import pull_data
 from daxa.publish.push import PushReport, push_releases
 from daxa.publish.remote import Remote, find_storage, list_objects, read_object
@@ -222,7 +222,7 @@ def test_an_archive_that_cannot_be_written_is_one_error(released, monkeypatch):
     def refuse(*arguments, **options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(workplace, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(workspaces, "NamedTemporaryFile", refuse)
     for act in (lambda: push_releases(released.layout), lambda: pull_data(released.layout), released.release):
         with pytest.raises(StorageError, match="Read-only file system"):
             act()

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from daxa.archive.config import ArchiveConfig, Policy
-from daxa.archive.trust import Foreign
-from daxa.publish.logs import LogPlan
-from daxa.publish.refusals import Facts, refusals
+from daxa.archive.config import ArchiveConfig, FailurePolicy
+from daxa.archive.trust import ForeignItem
+from daxa.publish.refusals import ReleaseFacts, refusals
+from daxa.publish.release_logs import LogPlan
 from daxa.publish.remote import Remote
-from daxa.publish.state import MissionState, Observation, State
+from daxa.publish.state import ArchiveState, MissionState, ObservationState
 from daxa.run.task import LedgerRow
 
 IDS = [f"040491060{digit}" for digit in range(4)]
@@ -27,12 +27,14 @@ def state(public_date=53000.0, max_failed=0.0, **outcomes):
             del rows[step][IDS[0]]
         else:
             rows[step][IDS[0]] = LedgerRow(IDS[0], outcome, "data.no-events")
-    config = ArchiveConfig(format=1, name="a907", missions={"xmm": {}}, policy=Policy(max_failed_release=max_failed))
-    observations = {obs_id: Observation(obs_id, 1e4, public_date) for obs_id in IDS}
-    return State(config, {"xmm": MissionState(observations, rows)})
+    config = ArchiveConfig(
+        format=1, name="a907", missions={"xmm": {}}, policy=FailurePolicy(max_failed_release=max_failed)
+    )
+    observations = {obs_id: ObservationState(obs_id, 1e4, public_date) for obs_id in IDS}
+    return ArchiveState(config, {"xmm": MissionState(observations, rows)})
 
 
-HONEST = Facts(
+HONEST = ReleaseFacts(
     state=state(),
     changes=("ledger/xmm-events.parquet", "dvc.lock", "params/xmm.toml", "upstream/xmm.parquet", "metrics.json"),
     included=(),
@@ -71,7 +73,7 @@ def test_an_honest_release_is_not_refused():
         ({"changes": ("paper/a.tex", "papers/b.tex"), "included": ("paper",)}, ["dirty"]),
         ({"changes": ("a", "b/c"), "included": (".",)}, []),
         ({"included": ("README.md",)}, ["include"]),
-        ({"foreign": (Foreign("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
+        ({"foreign": (ForeignItem("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
         ({"stale": ("events-xmm",)}, ["stale"]),
         ({"uncached": ("data/xmm/events/",)}, ["not-in-cache"]),
         ({"unlocked": ("ledger/xmm-clean.parquet",)}, ["not-locked"]),
@@ -79,7 +81,7 @@ def test_an_honest_release_is_not_refused():
         ({"changed": False}, ["nothing-new"]),
         ({"changed": False, "last": ""}, []),
         ({"state": state(events="absent")}, ["unfinished"]),
-        ({"overlooked": ("README.md",)}, ["overlooked"]),
+        ({"hidden_changes": ("README.md",)}, ["hidden_changes"]),
         ({"merging": True}, ["merging"]),
         ({"state": state(clean="failed")}, ["failed"]),
         ({"state": state(events="failed", clean="skipped")}, ["failed", "failed"]),

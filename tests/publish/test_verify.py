@@ -14,7 +14,7 @@ import pytest
 from daxa.archive import git
 from daxa.archive.layout import STEPS
 from daxa.errors import ArchiveError
-from daxa.publish.files import digest_directory
+from daxa.publish.file_check import digest_directory
 from daxa.publish.outputs import directory_digest, lock_digests
 from daxa.publish.remote import find_cache
 from daxa.publish.verify import verify_archive

@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.publish.version import Contents, next_version, parse_version, release_tags
+from daxa.publish.version import ReleaseContents, next_version, parse_version, release_tags
 
-ONE = Contents(1, {"xmm": {"001", "002"}})
+ONE = ReleaseContents(1, {"xmm": {"001", "002"}})
 
 CASES = {
     "the same observations": (ONE, "v1.4.8"),
-    "one more": (Contents(1, {"xmm": {"001", "002", "003"}}), "v1.5.0"),
-    "one mission more": (Contents(1, {"xmm": {"001", "002"}, "nustar": {"9"}}), "v1.5.0"),
-    "one mission more, still empty": (Contents(1, {"xmm": {"001", "002"}, "nustar": set()}), "v1.5.0"),
-    "one less": (Contents(1, {"xmm": {"001"}}), "v2.0.0"),
-    "one exchanged": (Contents(1, {"xmm": {"001", "003"}}), "v2.0.0"),
-    "a mission less": (Contents(1, {}), "v2.0.0"),
-    "the same ObsIDs of another mission": (Contents(1, {"chandra": {"001", "002"}}), "v2.0.0"),
-    "another format": (Contents(2, {"xmm": {"001", "002"}}), "v2.0.0"),
+    "one more": (ReleaseContents(1, {"xmm": {"001", "002", "003"}}), "v1.5.0"),
+    "one mission more": (ReleaseContents(1, {"xmm": {"001", "002"}, "nustar": {"9"}}), "v1.5.0"),
+    "one mission more, still empty": (ReleaseContents(1, {"xmm": {"001", "002"}, "nustar": set()}), "v1.5.0"),
+    "one less": (ReleaseContents(1, {"xmm": {"001"}}), "v2.0.0"),
+    "one exchanged": (ReleaseContents(1, {"xmm": {"001", "003"}}), "v2.0.0"),
+    "a mission less": (ReleaseContents(1, {}), "v2.0.0"),
+    "the same ObsIDs of another mission": (ReleaseContents(1, {"chandra": {"001", "002"}}), "v2.0.0"),
+    "another format": (ReleaseContents(2, {"xmm": {"001", "002"}}), "v2.0.0"),
 }
 
 
@@ -47,7 +47,9 @@ def test_versions_are_ordered_as_numbers():
 
 
 contents = st.builds(
-    Contents, st.integers(1, 2), st.dictionaries(st.sampled_from("abc"), st.sets(st.sampled_from("12345")), max_size=3)
+    ReleaseContents,
+    st.integers(1, 2),
+    st.dictionaries(st.sampled_from("abc"), st.sets(st.sampled_from("12345")), max_size=3),
 )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from daxa.archive import dvc
-from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.config import FETCH_SOFTWARE, LockedSoftware, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.backends.native import NATIVE
@@ -24,7 +24,7 @@ from daxa.publish.release import Release, make_release
 from daxa.publish.remote import Remote, Storage
 from daxa.run.ledger import write_ledger
 from daxa.run.task import LedgerRow, ProductFile
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 from daxa.stages.collect import run_collect
 
 PUBLIC = 53000.0
@@ -49,9 +49,10 @@ def observation(obs_id: str, public_date: float = PUBLIC) -> dict[str, object]:
     }
 
 
-def _software(mission: str) -> tuple[tuple[str, Locked], ...]:
+def _software(mission: str) -> tuple[tuple[str, LockedSoftware], ...]:
     return tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version(mission, step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else LockedSoftware("native", NATIVE.version(mission, step)))
+        for step in STEPS
     )
 
 

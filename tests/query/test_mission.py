@@ -209,7 +209,7 @@ def test_making_a_mission_imports_nothing_heavy():
 
 
 def test_the_sample_observatory_answers_as_the_archives_do(tmp_path):
-    from daxa.sample import Observatory
+    from daxa.simulator import Observatory
 
     tables = {
         "xmmmaster": [row | {"status": "archived", "data_in_heasarc": "Y"} for row in ROWS[:4]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import DataError
-from daxa.run.hashes import Hashes, find_files, find_state
+from daxa.run.hashes import HashCache, find_files, find_state
 from daxa.run.task import LedgerRow, ProductFile
 
 
@@ -31,7 +31,7 @@ def directory(tmp_path) -> Path:
 
 
 def state(directory: Path, **options) -> str:
-    return find_state(directory, ROW, Hashes(directory.parent / "hashes.json"), **options)
+    return find_state(directory, ROW, HashCache(directory.parent / "hashes.json"), **options)
 
 
 def test_what_is_as_recorded_is_intact(directory):
@@ -76,7 +76,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize(("damage", "expected"), DAMAGES.values(), ids=DAMAGES)
 def test_damages_are_seen_with_a_warm_cache(directory, damage, expected):
-    hashes = Hashes(directory.parent / "hashes.json")
+    hashes = HashCache(directory.parent / "hashes.json")
     assert find_state(directory, ROW, hashes) == "intact"
     hashes.save()
     damage(directory)
@@ -84,7 +84,7 @@ def test_damages_are_seen_with_a_warm_cache(directory, damage, expected):
 
 
 def test_setting_the_mode_as_dvc_does_costs_no_reading(directory, monkeypatch):
-    hashes = Hashes(directory.parent / "hashes.json")
+    hashes = HashCache(directory.parent / "hashes.json")
     assert find_state(directory, ROW, hashes) == "intact"
     hashes.save()
     before = (directory / "events.dat").stat().st_ctime_ns
@@ -109,7 +109,7 @@ def test_fetched_files_may_be_absent_as_a_whole(directory, keep, expected):
 
 def test_an_unchanged_file_is_not_read_again(directory, monkeypatch):
     cache = directory.parent / "hashes.json"
-    hashes = Hashes(cache)
+    hashes = HashCache(cache)
     assert find_state(directory, ROW, hashes) == "intact"
     hashes.save()
     monkeypatch.setattr(hashlib, "file_digest", lambda *args: pytest.fail("read again"))
@@ -124,10 +124,10 @@ def test_an_unreadable_cache_is_an_empty_one(directory, content):
 
 def test_a_forgotten_file_leaves_the_cache(directory):
     cache = directory.parent / "hashes.json"
-    hashes = Hashes(cache)
+    hashes = HashCache(cache)
     hashes.sha256(directory / "events.dat")
     hashes.save()
-    again = Hashes(cache)
+    again = HashCache(cache)
     again.sha256(directory / "manifest.json")
     again.save()
     assert list(json.loads(cache.read_text())) == [str(directory / "manifest.json")]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from daxa.archive.config import load_config
-from daxa.archive.history import read_recorded
-from daxa.archive.named import named_obs_ids
+from daxa.archive.history import read_stage_record
+from daxa.archive.named_choices import named_obs_ids
 from daxa.archive.products import find_products
 from daxa.errors import DataError
 from daxa.run.lookup import find_texts, keep_lookup
@@ -29,7 +29,7 @@ def archive(tmp_path):
 
 
 def columns_of(layout, obs_ids=(IDS[1],)):
-    found = read_recorded(layout, "xmm", "clean", NAMES, obs_ids=set(obs_ids)).columns
+    found = read_stage_record(layout, "xmm", "clean", NAMES, obs_ids=set(obs_ids)).columns
     return {name: getattr(found, name) for name in ("obs_id", "offsets", *NAMES)}
 
 
@@ -95,7 +95,7 @@ def test_a_table_that_is_absent_or_a_link_has_no_lookup(tmp_path):
 
 def test_what_is_selected_is_asked_of_the_selection_as_it_is_now(archive, monkeypatch):
     keep_lookup(archive.selection("xmm"), archive.selected("xmm"), ((one, "") for one in IDS))
-    monkeypatch.setattr("daxa.archive.named.read_columns", None)
+    monkeypatch.setattr("daxa.archive.named_choices.read_columns", None)
     assert named_obs_ids(archive, ["xmm"], IDS[1]) == (IDS[1],)
     monkeypatch.undo()
     choose(archive, IDS[:1])

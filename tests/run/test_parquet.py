@@ -18,7 +18,7 @@ from daxa.parquet import parquet_bytes, read_parquet, write_parquet
 from daxa.parquet_pages import walk_pages
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.task import LedgerRow, ProductFile
-from daxa.selection.store import read_chosen, read_selection
+from daxa.selection.selection_file import read_chosen, read_selection
 from tests.publish.workshop import FIRST, SECOND, observation
 
 ROWS = [
@@ -178,7 +178,7 @@ def test_only_a_regular_file_is_read(ledger, tmp_path, kind):
 
 def test_fuzzed_tables_give_typed_errors_only(tmp_path):
     """Damage that no seal covers, as a hostile hand leaves it."""
-    from daxa.selection.store import write_selection
+    from daxa.selection.selection_file import write_selection
 
     selection = tmp_path / "selection.parquet"
     rows = pd.DataFrame([observation(FIRST), observation(SECOND)])

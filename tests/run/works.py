@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TextIO
 
 from daxa.errors import DataError, ServiceError
-from daxa.run.task import Input, Places, Stage, Task, canonical
+from daxa.run.task import Input, Stage, StagePaths, Task, canonical
 
 
-def places(root: Path) -> Places:
+def places(root: Path) -> StagePaths:
     """As an archive would lay them out."""
-    return Places(
+    return StagePaths(
         ledger=root / "ledger" / "xmm-clean.parquet",
         products=root / "data" / "clean",
         logs=root / "logs",

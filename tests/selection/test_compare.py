@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.selection import Difference, column_names, compare
+from daxa.selection import SelectionDifference, column_names, compare
 from tests.selection.observations import ROW, observations
 
 
 def test_nothing_changed():
     table = observations({"public_date": np.nan}, {"obs_id": "0201901401"})
-    assert compare(table, table.iloc[::-1].copy()) == Difference()
+    assert compare(table, table.iloc[::-1].copy()) == SelectionDifference()
     assert not compare(table, table)
 
 
@@ -50,8 +50,8 @@ def test_against_a_row_by_row_comparison(old, new):
 
 
 def table(rows):
-    return observations(*({"obs_id": obs_id, **row} for obs_id, row in rows.items())) if rows else no_rows()
+    return observations(*({"obs_id": obs_id, **row} for obs_id, row in rows.items())) if rows else empty_columns()
 
 
-def no_rows():
+def empty_columns():
     return observations(ROW).iloc[:0][list(column_names())]

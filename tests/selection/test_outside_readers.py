@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from daxa.sample.tap import TableService, link_document
 from daxa.selection import COLUMNS, read_selection, write_selection
+from daxa.simulator.tap import TableService, link_document
 from tests.query.rows import XMM
 from tests.selection.observations import observations
 

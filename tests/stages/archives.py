@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from daxa.archive.config import FETCH_SOFTWARE, Locked, load_config
+from daxa.archive.config import FETCH_SOFTWARE, LockedSoftware, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.backends.native import NATIVE
@@ -20,7 +20,7 @@ from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.run.runner import run_stage
 from daxa.run.task import Stage, Task
-from daxa.selection.store import write_selection
+from daxa.selection.selection_file import write_selection
 from daxa.stages.step import make_stage
 
 IDS = ("0012345678", "0404910601", "0900000089")
@@ -30,7 +30,8 @@ def make_archive(root: Path, obs_ids: Sequence[str] = IDS, mission: str = "xmm",
     """An archive of one mission in a Git repository, nothing done."""
     layout = Layout(root)
     software = tuple(
-        (step, FETCH_SOFTWARE if step == "fetch" else Locked("native", NATIVE.version("xmm", step))) for step in STEPS
+        (step, FETCH_SOFTWARE if step == "fetch" else LockedSoftware("native", NATIVE.version("xmm", step)))
+        for step in STEPS
     )
     answers = MissionAnswers(find_mission(mission), {"target": ["Abell 907"]}, software)
     for path, content in render("a907", [answers]).items():

@@ -14,7 +14,7 @@ from daxa.archive.check import check_parameters, find_problems
 from daxa.archive.config import load_config, parse_config
 from daxa.archive.extend import add_steps
 from daxa.archive.layout import STEPS
-from daxa.archive.pipeline import unseen_stages
+from daxa.archive.pipeline import stages_hidden_from_dvc
 from daxa.archive.trust import rendered_pipeline
 from daxa.backends import backend_names, find_backend, registry
 from daxa.backends.contract import check_backend, check_run
@@ -165,7 +165,7 @@ def test_a_change_of_calibration_runs_exactly_the_tasks_that_it_touches(archive,
         (IDS[1], "outdated", "calibration changed")
     ]
     assert next(one.why for one in told if one.why) == "calibration changed: epoch-1 -> epoch-2"
-    assert unseen_stages(config, told) == {("xmm", "events")}
+    assert stages_hidden_from_dvc(config, told) == {("xmm", "events")}
     planned = {one.obs_id: (one.action, one.reason) for one in plan_stage(events(archive))}
     assert planned == {
         IDS[0]: ("keep", ""),

@@ -230,7 +230,7 @@ def test_a_stage_that_runs_is_told_and_its_files_may_come_and_go(archive):
     place = str(archive.products("xmm", "clean").absolute())
     rwlock.write_text(json.dumps({"write": {place: {"pid": os.getpid(), "cmd": "dvc repro"}}}))
     (stage,) = read_status(archive, load_config(archive), steps=["clean"])
-    assert stage.at_work
+    assert stage.is_process_active
     assert set(stage.statuses) == {"done"}
     rwlock.write_text(json.dumps({"write": {place: {"pid": 2**22 + 1, "cmd": "dvc repro"}}}))
     assert set(statuses(archive, "clean").values()) == {("absent", "product missing")}

@@ -9,11 +9,11 @@ from io import StringIO
 
 import pytest
 
-from daxa.archive import notes
+from daxa.archive import stage_errors
 from daxa.archive.config import load_config
-from daxa.archive.upstream import add_arrivals, keep_arrivals, row_ids
+from daxa.archive.upstream import collect_provenance, note_provenance, row_ids
 from daxa.errors import ArchiveError
-from daxa.fetch.observation import Arrival
+from daxa.fetch.observation import FileProvenance
 from daxa.run.ledger import read_ledger
 from daxa.run.task import Task
 from daxa.stages import step as step_module
@@ -30,9 +30,9 @@ def archive(tmp_path):
 def note_origins(layout, mission, rows):
     """Write an upstream file with a row of the archive's table and a file per observation."""
     for obs_id in rows:
-        arrival = Arrival("PPS/list.FTZ", f"https://archive/{obs_id}", 5, "1" * 64)
-        keep_arrivals(layout.arrivals / mission, obs_id, [arrival])
-    add_arrivals(layout.upstream(mission), layout.arrivals / mission)
+        arrival = FileProvenance("PPS/list.FTZ", f"https://archive/{obs_id}", 5, "1" * 64)
+        note_provenance(layout.arrivals / mission, obs_id, [arrival])
+    collect_provenance(layout.upstream(mission), layout.arrivals / mission)
 
 
 def test_a_fetch_or_events_task_reads_no_table_of_all_observations(archive, tmp_path, monkeypatch):
@@ -144,10 +144,10 @@ def test_what_stopped_a_stage_is_noted_for_the_run_above(archive, stepping):
     wish(archive, events="bug")
     with pytest.raises(ArchiveError) as told:
         stepping("events")
-    (noted,) = notes.read_notes(archive)
+    (noted,) = stage_errors.read_notes(archive)
     assert (type(noted), noted.message, noted.remedy) == (ArchiveError, told.value.message, told.value.remedy)
-    notes.clear_notes(archive)
-    assert notes.read_notes(archive) == []
+    stage_errors.clear_notes(archive)
+    assert stage_errors.read_notes(archive) == []
 
 
 def test_no_other_stage_is_there(archive):

@@ -8,8 +8,8 @@ import fitsio
 import numpy as np
 
 from daxa.xray.cleaning.screening import rules_cfitsio
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.imaging.image import ImageGrid
-from daxa.xray.lists.events import EventList
 
 
 def row_filter(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.xray.lists import gti
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.tables import read_column
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import read_column
 
 
 @dataclass(frozen=True)

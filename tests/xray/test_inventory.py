@@ -18,11 +18,11 @@ from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.spans import stated_assumptions
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.image import count_image, grid_for, image_header
-from daxa.xray.lists import gti
-from daxa.xray.lists.events import open_events
-from daxa.xray.lists.frames import to_icrs
-from daxa.xray.lists.sky import header_wcs
 
 IMAGES = {
     "chandra/acis_00242_sgra_evt2.fits.gz": (0.984, 246),

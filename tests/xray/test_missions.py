@@ -17,9 +17,9 @@ from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import screening_for
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.channels import energy_cards, pi_range
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_cards, grid_for, image_header
-from daxa.xray.lists import gti
-from daxa.xray.lists.bands import energy_cards, pi_range
 from tests.xray.madelists import IMAGING, MADE, make_list
 from tests.xray.reallists import LISTS, UNMAPPED, with_rows
 

@@ -12,8 +12,8 @@ from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.task import Task
 
 if TYPE_CHECKING:
+    from daxa.backends.parameter_schema import Parameter, ParameterProblem
     from daxa.backends.protocol import Located, Resources, Unit
-    from daxa.backends.schema import Fault, Parameter
 
 __all__ = ["NATIVE", "NativeBackend"]
 
@@ -40,15 +40,15 @@ class NativeBackend:
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
         """What may stand in a mission's params file: step to its parameters, with units, defaults and help."""
-        from daxa.backends.parameters import native_parameters
+        from daxa.backends.native.parameters import native_parameters
 
         return native_parameters(mission)
 
     def check(
         self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
-    ) -> list[Fault]:
-        """What is wrong with parameters, see `daxa.backends.parameters.check_parameters`."""
-        from daxa.backends.parameters import check_parameters
+    ) -> list[ParameterProblem]:
+        """What is wrong with parameters, see `daxa.backends.native.parameters.check_parameters`."""
+        from daxa.backends.native.parameters import check_parameters
 
         return check_parameters(mission, tables, instruments)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from daxa.backends.native.exposure import Exposure, band_channels
+from daxa.backends.native.exposure import ExposureTask, band_channels
 from daxa.missions import find_mission
-from daxa.xray.lists.bands import adjacent_ranges
+from daxa.xray.eventlists.channels import adjacent_ranges
 
 __all__ = ["Chosen", "chosen_bands", "chosen_pixel"]
 
@@ -12,7 +12,7 @@ Chosen = tuple[tuple[float, float] | None, tuple[int, int] | None]
 """Edges (keV) and channels of a band; None and None for everything that the screening keeps."""
 
 
-def chosen_bands(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> list[Chosen]:
+def chosen_bands(exposure: ExposureTask, bands: tuple[tuple[float, float], ...]) -> list[Chosen]:
     """The bands of an exposure with their channels; bands that meet share none.
 
     The bands that a mission declares are not asked of those of its instruments that have no
@@ -41,7 +41,7 @@ def chosen_bands(exposure: Exposure, bands: tuple[tuple[float, float], ...]) -> 
     ]
 
 
-def chosen_pixel(exposure: Exposure, pixel: float) -> float:
+def chosen_pixel(exposure: ExposureTask, pixel: float) -> float:
     """The side of an image pixel, arcsec: the instrument's own where the mission's default is asked for."""
     spec = find_mission(exposure.task.mission)
     own = {one.name: one.image_pixel for one in spec.instruments}.get(exposure.product.instrument, 0.0)

@@ -11,9 +11,9 @@ from typing import TextIO
 
 import numpy as np
 
-from daxa.backends.native.exposure import ARCHIVED, Exposure, band_channels, products_in
-from daxa.backends.native.flares import Flares, find_flares, why_no_flares, write_flares
-from daxa.backends.parameters import CleanParameters, read_clean
+from daxa.backends.native.exposure import ARCHIVED, ExposureTask, band_channels, products_in
+from daxa.backends.native.flares import FlareScreens, find_flares, why_no_flares, write_flares
+from daxa.backends.native.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task, canonical
@@ -25,8 +25,8 @@ from daxa.xray.cleaning.merged import check_mergeable, merge_events
 from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards, own_rules
 from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import stated_assumptions
-from daxa.xray.lists.cards import card_text
-from daxa.xray.lists.events import EventList, open_events
+from daxa.xray.eventlists.cards import card_text
+from daxa.xray.eventlists.event_list import EventList, open_events
 from daxa.xray.telescopes.registry import camera_of, telescope_of
 
 __all__ = ["make_clean"]
@@ -62,7 +62,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     parameters = read_clean(task)
     made, left, measured = [], [], []
     for source, product in products_in(task, sources, "events", "events"):
-        exposure = Exposure(task, open_events(source, obs_id=task.obs_id), product, target, log)
+        exposure = ExposureTask(task, open_events(source, obs_id=task.obs_id), product, target, log)
         if (found := _clean_one(exposure, parameters)) is not None:
             made.append(exposure)
             measured.append(found)
@@ -86,7 +86,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             shutil.copyfile(sources["events"] / name, target / name)
 
 
-def _merge(made: Sequence[Exposure], energy: tuple[float, float] | None) -> None:
+def _merge(made: Sequence[ExposureTask], energy: tuple[float, float] | None) -> None:
     """One list of the exposures in which a camera did the same thing; each keeps its own."""
     lists = []
     for one in made:
@@ -104,7 +104,7 @@ def _merge(made: Sequence[Exposure], energy: tuple[float, float] | None) -> None
         worst = next((one for one in _WORST if one in status), status[0])
         cards["FLARESTA"] = (worst, "the worst of the exposures")
     cards["GTISAME"] = (all(header.get("GTISAME") is True for header in headers), _SAME_TIMES)
-    whole = Exposure(first.task, first.events, replace(first.product, exposure="ALL"), first.target, first.log)
+    whole = ExposureTask(first.task, first.events, replace(first.product, exposure="ALL"), first.target, first.log)
     merged = merge_events(
         whole.path("finalevents", energy), [(events, Cut((), events.gtis)) for _, events in chosen], cards
     )
@@ -114,9 +114,9 @@ def _merge(made: Sequence[Exposure], energy: tuple[float, float] | None) -> None
     whole.say(f"exposures {names} merged: {len(merged.rows)} events, {good:.1f} s of good time")
 
 
-def _largest_group(lists: Sequence[tuple[Exposure, EventList]]) -> list[tuple[Exposure, EventList]]:
+def _largest_group(lists: Sequence[tuple[ExposureTask, EventList]]) -> list[tuple[ExposureTask, EventList]]:
     """The exposures that can be merged and have most good time; why others are not among them is said."""
-    groups: list[list[tuple[Exposure, EventList]]] = []
+    groups: list[list[tuple[ExposureTask, EventList]]] = []
     reasons: dict[str, list[str]] = {}
     for exposure, events in lists:
         for group in groups:
@@ -130,7 +130,7 @@ def _largest_group(lists: Sequence[tuple[Exposure, EventList]]) -> list[tuple[Ex
         else:
             groups.append([(exposure, events)])
 
-    def seconds(group: list[tuple[Exposure, EventList]]) -> float:
+    def seconds(group: list[tuple[ExposureTask, EventList]]) -> float:
         return sum(max(ontime(events, events.gtis).values(), default=0.0) for _, events in group)
 
     chosen = max((group for group in groups if len(group) > 1), key=seconds, default=[])
@@ -143,7 +143,7 @@ def _largest_group(lists: Sequence[tuple[Exposure, EventList]]) -> list[tuple[Ex
     return chosen
 
 
-def _clean_one(exposure: Exposure, parameters: CleanParameters) -> dict[str, object] | None:
+def _clean_one(exposure: ExposureTask, parameters: CleanParameters) -> dict[str, object] | None:
     """Clean an exposure; what was measured of it, None where no good time is left."""
     events, form = exposure.events, exposure.events.format
     energy = parameters.energy
@@ -193,7 +193,12 @@ def _clean_one(exposure: Exposure, parameters: CleanParameters) -> dict[str, obj
 
 
 def _measured(
-    product: Product, *, good: float, archived: float, cards: Mapping[str, tuple[object, str]], found: Flares | None
+    product: Product,
+    *,
+    good: float,
+    archived: float,
+    cards: Mapping[str, tuple[object, str]],
+    found: FlareScreens | None,
 ) -> dict[str, object]:
     """Good time, what flares cost and leave, and chips in a bad state, for sums over observations."""
     left = {
@@ -213,7 +218,7 @@ def _measured(
 
 
 def _chosen_chips(
-    exposure: Exposure, parameters: CleanParameters
+    exposure: ExposureTask, parameters: CleanParameters
 ) -> tuple[dict[int, np.ndarray], dict[str, tuple[object, str]]]:
     """Good times of the chips that are used, and cards that tell of those that are not."""
     events = exposure.events

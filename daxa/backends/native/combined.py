@@ -18,12 +18,12 @@ from daxa.backends.native.exposure import band_text, merged_parts, picture_title
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.run.task import Task
-from daxa.xray.imaging.exposure import Cards
+from daxa.xray.eventlists.cards import card_text, card_value
+from daxa.xray.imaging.exposure_map import Cards
 from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
-from daxa.xray.imaging.mosaic import Mosaic, make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
 from daxa.xray.imaging.quicklook import write_quicklook
-from daxa.xray.lists.cards import card_text, card_value
 
 __all__ = ["Part", "combine", "on_one_grid"]
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from daxa.backends.native.exposure import ARCHIVED
-from daxa.backends.parameters import read_events
+from daxa.backends.native.parameters import read_events
 from daxa.backends.unpack import unpack
 from daxa.errors import DataError, NotPossible
 from daxa.missions import MissionSpec, NativeInput, find_mission
@@ -18,8 +18,8 @@ from daxa.run.task import Task
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.lists.events import EventList, open_events
-from daxa.xray.lists.formats import card_text
+from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.formats import card_text
 
 __all__ = ["make_events"]
 

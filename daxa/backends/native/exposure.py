@@ -13,14 +13,14 @@ from daxa.missions import find_mission
 from daxa.quantities import band_text
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task
-from daxa.xray.lists.bands import pi_range
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import EventFormat, card_text
+from daxa.xray.eventlists.channels import pi_range
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.formats import EventFormat, card_text
 
 __all__ = [
     "ARCHIVED",
-    "Exposure",
-    "Logged",
+    "ExposureTask",
+    "LogsProduct",
     "band_channels",
     "band_text",
     "merged_parts",
@@ -67,7 +67,7 @@ def picture_title(task: Task, headers: Sequence[fits.Header], product: Product |
     return title + (" (simulated)" if simulated else "")
 
 
-class Logged:
+class LogsProduct:
     """What writes lines about one product into the log of a task."""
 
     product: Product
@@ -91,7 +91,7 @@ def merged_parts(header: fits.Header) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Exposure(Logged):
+class ExposureTask(LogsProduct):
     """An exposure that a task works on, and where its products go."""
 
     task: Task

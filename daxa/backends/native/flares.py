@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daxa.backends.native.exposure import Exposure, band_channels, band_text
-from daxa.backends.parameters import CleanParameters
+from daxa.backends.native.exposure import ExposureTask, band_channels, band_text
+from daxa.backends.native.parameters import CleanParameters
 from daxa.xray.cleaning.bandscreen import BandPass, BandScreen, final_status, screen_bands
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flarereport import flare_cards, write_flare_picture, write_flare_table
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.cleaning.residual import MOST_LEFT, Residual, residual_in
-from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.gti import intersect
+from daxa.xray.cleaning.residual import MOST_LEFT, FlareResidual, residual_in
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.gti import intersect
 
-__all__ = ["Cards", "Flares", "find_flares", "left_in_band", "why_no_flares", "write_flares"]
+__all__ = ["Cards", "FlareScreens", "find_flares", "left_in_band", "why_no_flares", "write_flares"]
 
 Cards = dict[str, tuple[object, str]]
 """Keyword to (value, comment)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Flares:
+class FlareScreens:
     """What was found: the first screen, those after it with the good times, and cards that tell of all of them."""
 
     first: FlareScreen
@@ -34,12 +34,12 @@ class Flares:
     cards: Cards
 
 
-def why_no_flares(exposure: Exposure) -> str:
+def why_no_flares(exposure: ExposureTask) -> str:
     """Why flares cannot be told from the sources of an exposure, '' where they can."""
     return exposure.events.why_not("energy-band") or exposure.events.why_not("image")
 
 
-def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Flares:
+def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -> FlareScreens:
     """Look for flares in all that the parameters ask for.
 
     Parameters
@@ -66,7 +66,7 @@ def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Fl
         sigma=parameters.flare_sigma,
         scale=parameters.flare_scale,
     )
-    exposure.say(f"flares: {_told(first)}")
+    exposure.say(f"flares: {_summary(first)}")
     soft = parameters.flare_soft_band if parameters.flares == "histogram" else None
     bands = list(dict.fromkeys([*parameters.flare_bands, *([soft] if soft else [])]))
     later = screen_bands(
@@ -87,7 +87,7 @@ def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Fl
     cards["FLAREALL"] = (round(kept, 6), "good time that all screens leave, as a share")
     for one in later.passes:
         limit = f"{one.sigma:g} standard deviations"
-        exposure.say(f"screen at {band_text(one.band)}, {limit}: {_told(one.screen)}")
+        exposure.say(f"screen at {band_text(one.band)}, {limit}: {_summary(one.screen)}")
         if not one.applied:
             exposure.say("this screen is not applied: it would leave almost no time")
     for left in later.residuals:
@@ -97,7 +97,7 @@ def find_flares(exposure: Exposure, cut: Cut, parameters: CleanParameters) -> Fl
                 f"at {band_text(left.band)}"
             )
     exposure.say(f"flares: {status} after all screens, {100 * kept:.1f} % of the time kept")
-    return Flares(first, later, cards)
+    return FlareScreens(first, later, cards)
 
 
 def _pass_cards(passes: tuple[BandPass, ...]) -> Iterator[tuple[str, tuple[object, str]]]:
@@ -113,7 +113,7 @@ def _pass_cards(passes: tuple[BandPass, ...]) -> Iterator[tuple[str, tuple[objec
     yield "FLARMORE", (sum(one.applied for one in passes[1:]), "further screens that were applied")
 
 
-def _left(residuals: tuple[Residual, ...]) -> Iterator[tuple[str, tuple[object, str]]]:
+def _left(residuals: tuple[FlareResidual, ...]) -> Iterator[tuple[str, tuple[object, str]]]:
     for number, one in enumerate(residuals, start=1):
         yield f"FLRLO{number}", (one.band[0], "[keV] a band that was looked at")
         yield f"FLRHI{number}", (one.band[1], "[keV] a band that was looked at")
@@ -122,7 +122,7 @@ def _left(residuals: tuple[Residual, ...]) -> Iterator[tuple[str, tuple[object, 
             yield f"FLRER{number}", (round(one.error, 4), "its standard error")
 
 
-def write_flares(exposure: Exposure, found: Flares, parameters: CleanParameters, cards: Mapping) -> None:
+def write_flares(exposure: ExposureTask, found: FlareScreens, parameters: CleanParameters, cards: Mapping) -> None:
     """The light curves in which flares were looked for, with the time that they leave, and their pictures."""
     screens = {parameters.flare_band: found.first}
     for one in found.later.passes:
@@ -141,7 +141,7 @@ def _within(screen: FlareScreen, before: FlareScreen) -> FlareScreen:
     return replace(screen, result=replace(screen.result, gti=intersect(screen.result.gti, before.result.gti)))
 
 
-def left_in_band(exposure: Exposure, cut: Cut, band: tuple[float, float] | None) -> Cards:
+def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | None) -> Cards:
     """What flares left in a band, as the cleaned list says, or as is seen in it where it does not."""
     header = exposure.events.header
     status, width = card_text(header, "FLARESTA"), card_number(header, "FLAREBIN", 0.0)
@@ -180,7 +180,7 @@ def _asked(parameters: CleanParameters) -> Cards:
     }
 
 
-def _told(screen: FlareScreen) -> str:
+def _summary(screen: FlareScreen) -> str:
     result = screen.result
     text = f"{result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
     if screen.sources:

@@ -15,25 +15,25 @@ from astropy.io import fits
 
 from daxa.backends.native.bands import chosen_bands, chosen_pixel
 from daxa.backends.native.combined import Part, combine
-from daxa.backends.native.exposure import Exposure, band_text, products_in
+from daxa.backends.native.exposure import ExposureTask, band_text, products_in
 from daxa.backends.native.flares import left_in_band
 from daxa.backends.native.maps import ArchiveMap, archive_maps, grid_of, usable_map
-from daxa.backends.parameters import ImagesParameters, read_images
+from daxa.backends.native.parameters import ImagesParameters, read_images
 from daxa.errors import DataError, NotPossible
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
 from daxa.xray.cleaning.ownscreening import placing_columns, read_own, recorded_rules
+from daxa.xray.eventlists.event_list import EventList, open_events
 from daxa.xray.imaging.attitude import Attitude, read_attitude
 from daxa.xray.imaging.badpixels import BadPixels, read_bad_pixels
-from daxa.xray.imaging.exposure import Cards, exposure_map
+from daxa.xray.imaging.exposure_map import Cards, exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.members import EventMember
 from daxa.xray.imaging.outoftime import OutOfTime, out_of_time_image
 from daxa.xray.imaging.pairing import rate_map
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, vignetting_for
-from daxa.xray.lists.events import EventList, open_events
 from daxa.xray.telescopes.registry import camera_of
 from daxa.xray.telescopes.spec import Readout
 
@@ -60,7 +60,7 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     for source, product in products_in(task, sources, "clean", "finalevents"):
         # A merged list is known by its name only.
         events = replace(open_events(source), exposure=product.exposure)
-        exposure = Exposure(task, events, product, target, log)
+        exposure = ExposureTask(task, events, product, target, log)
         for band, part in _image_one(exposure, sources, parameters, attitude, bad):
             of_bands.setdefault(band, []).append(part)
         made += 1
@@ -100,7 +100,7 @@ def _bad_pixels(task: Task, sources: Mapping[str, Path], log: TextIO) -> Mapping
 
 
 def _image_one(
-    exposure: Exposure,
+    exposure: ExposureTask,
     sources: Mapping[str, Path],
     parameters: ImagesParameters,
     attitude: Attitude | None,
@@ -161,7 +161,7 @@ def _image_one(
 
 
 def _picture(
-    exposure: Exposure,
+    exposure: ExposureTask,
     band: tuple[float, float] | None,
     image: np.ndarray | None,
     seconds: np.ndarray | None,
@@ -182,7 +182,7 @@ def _picture(
     )
 
 
-def _grid(exposure: Exposure, cut: Cut, pixel: float, maps: tuple[ArchiveMap, ...]) -> ImageGrid:
+def _grid(exposure: ExposureTask, cut: Cut, pixel: float, maps: tuple[ArchiveMap, ...]) -> ImageGrid:
     """The pixels of the archive's map, where there is one with pixels of the size asked for; else our own."""
     side = chosen_pixel(exposure, pixel)
     for grid in (grid_of(exposure, cut, one) for one in maps):
@@ -191,7 +191,7 @@ def _grid(exposure: Exposure, cut: Cut, pixel: float, maps: tuple[ArchiveMap, ..
     return grid_for(exposure.events, side, cut)
 
 
-def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignetting | None:
+def _vignetting(exposure: ExposureTask, band: tuple[float, float] | None) -> Vignetting | None:
     """The curve of the band, where there is one and the list says where its axis was."""
     form = exposure.events.format
     curve = vignetting_for(form.mission, form.instrument, band)
@@ -205,7 +205,7 @@ def _vignetting(exposure: Exposure, band: tuple[float, float] | None) -> Vignett
 
 
 def _map_of(
-    exposure: Exposure,
+    exposure: ExposureTask,
     cut: Cut,
     grid: ImageGrid,
     vignetting: Vignetting | None,
@@ -231,7 +231,7 @@ def _map_of(
     return seconds, how
 
 
-def _unknown_to_maps(exposure: Exposure) -> dict[str, tuple[object, str]]:
+def _unknown_to_maps(exposure: ExposureTask) -> dict[str, tuple[object, str]]:
     """Cards of a cut by place that the exposure map does not know of; it is said, too."""
     columns = ",".join(placing_columns(read_own(exposure.events.header)))
     if not columns:
@@ -241,7 +241,7 @@ def _unknown_to_maps(exposure: Exposure) -> dict[str, tuple[object, str]]:
 
 
 def _out_of_time(
-    exposure: Exposure,
+    exposure: ExposureTask,
     cut: Cut,
     grid: ImageGrid,
     band: tuple[float, float] | None,

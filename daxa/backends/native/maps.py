@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.backends.native.exposure import ARCHIVED, Exposure, band_text, products_in
+from daxa.backends.native.exposure import ARCHIVED, ExposureTask, band_text, products_in
 from daxa.errors import DataError
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.imaging.exposure import Cards
+from daxa.xray.imaging.exposure_map import Cards
 from daxa.xray.imaging.image import MOST_PIXELS, ImageGrid, image_header
 from daxa.xray.imaging.occupancy import is_moving
 from daxa.xray.imaging.pairing import MapFacts, apply_choice, choose_map, same_grid
@@ -30,12 +30,12 @@ class ArchiveMap:
     path: Path
 
 
-def archive_maps(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> tuple[ArchiveMap, ...]:
+def archive_maps(task: Task, sources: Mapping[str, Path], exposure: ExposureTask) -> tuple[ArchiveMap, ...]:
     """The maps of the instrument of an exposure, sorted by energy; what cannot be read is said to be left out."""
     return tuple(_readable(task, sources, exposure))
 
 
-def _readable(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> Iterator[ArchiveMap]:
+def _readable(task: Task, sources: Mapping[str, Path], exposure: ExposureTask) -> Iterator[ArchiveMap]:
     for path, product in products_in(task, sources, "clean", ARCHIVED):
         if product.instrument != exposure.product.instrument:
             continue
@@ -50,7 +50,7 @@ def _readable(task: Task, sources: Mapping[str, Path], exposure: Exposure) -> It
             exposure.say("the archive's exposure map is not used: it is not an image")
 
 
-def grid_of(exposure: Exposure, cut: Cut, given: ArchiveMap) -> ImageGrid | None:
+def grid_of(exposure: ExposureTask, cut: Cut, given: ArchiveMap) -> ImageGrid | None:
     """The grid of a map over the pixels of the events, None where it fits none."""
     sky, header = exposure.events.sky, given.header
     try:
@@ -63,7 +63,7 @@ def grid_of(exposure: Exposure, cut: Cut, given: ArchiveMap) -> ImageGrid | None
 
 
 def usable_map(
-    exposure: Exposure, cut: Cut, grid: ImageGrid, band: tuple[float, float] | None, maps: tuple[ArchiveMap, ...]
+    exposure: ExposureTask, cut: Cut, grid: ImageGrid, band: tuple[float, float] | None, maps: tuple[ArchiveMap, ...]
 ) -> tuple[np.ndarray, Cards] | None:
     """The archive's map for an image of this band, float32 of shape (ny, nx) in s, and cards; None where none fits.
 
@@ -96,7 +96,7 @@ def usable_map(
     return chosen, {**cards, "VIGNET": (True, "vignetting applied, by the archive")}
 
 
-def _header(exposure: Exposure, cut: Cut, grid: ImageGrid) -> fits.Header:
+def _header(exposure: ExposureTask, cut: Cut, grid: ImageGrid) -> fits.Header:
     header = image_header(exposure.events, cut, grid, unit="s")
     header["NAXIS1"], header["NAXIS2"] = grid.nx, grid.ny
     return header

@@ -19,19 +19,19 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from daxa.backends.native.exposure import Logged, band_text, merged_parts, picture_title, products_in
-from daxa.backends.parameters import SourcesParameters, read_sources
+from daxa.backends.native.exposure import LogsProduct, band_text, merged_parts, picture_title, products_in
+from daxa.backends.native.parameters import SourcesParameters, read_sources
 from daxa.errors import ConfigError, NotPossible
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.sources import SourceList, write_sources
+from daxa.xray.detection.source_list import SourceList, write_sources
+from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.regions import parse_regions, region_mask
+from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
-from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.regions import parse_regions, region_mask
-from daxa.xray.lists.sky import header_wcs, pointing_pixel
 from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["make_sources"]
@@ -41,7 +41,7 @@ _KEV = 1.0
 
 
 @dataclass(frozen=True)
-class _Image(Logged):
+class _Image(LogsProduct):
     """An image to search, the identity of its products, and where they go."""
 
     task: Task

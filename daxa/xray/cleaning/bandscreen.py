@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.cleaning.flares import FlareStatus
+from daxa.xray.cleaning.flare_filter import FlareStatus
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
-from daxa.xray.cleaning.quiescent import Quiescent
-from daxa.xray.cleaning.residual import Band, Residual, find_level, find_residual
+from daxa.xray.cleaning.quiescent import QuiescentRate
+from daxa.xray.cleaning.residual import Band, FlareResidual, find_level, find_residual
 from daxa.xray.cleaning.sourcemask import SourceMask
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.gti import total
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.gti import total
 
 __all__ = ["LEAST_KEPT", "BandPass", "BandScreen", "final_status", "screen_bands"]
 
@@ -58,7 +58,7 @@ class BandScreen:
 
     gtis: dict[int, np.ndarray]
     passes: tuple[BandPass, ...]
-    residuals: tuple[Residual, ...]
+    residuals: tuple[FlareResidual, ...]
 
 
 def screen_bands(
@@ -113,7 +113,7 @@ def screen_bands(
 
     if soft is not None and _longest(good) > 0:
         mask = look(soft).mask or mask
-    levels: dict[tuple[tuple[float, float], bool], Quiescent | None] = {}
+    levels: dict[tuple[tuple[float, float], bool], QuiescentRate | None] = {}
     while True:
         if not _longest(good):
             return BandScreen(good, tuple(passes), ())

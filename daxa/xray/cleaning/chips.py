@@ -19,9 +19,9 @@ from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.ownscreening import read_values
 from daxa.xray.cleaning.screening import screening_for
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.rules import Rule
-from daxa.xray.lists.tables import read_column
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.rules import Rule
 from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["ChipState", "anomalous_chips", "chips_for", "parse_chips", "state_cards"]

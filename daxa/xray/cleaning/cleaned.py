@@ -2,7 +2,7 @@
 
 Every column and table of the list is kept byte for byte, except rows that the cut
 drops and good time tables, which are replaced in the form in which
-`daxa.xray.lists.events.open_events` reads them back.  HISTORY, DATE and checksums go: they
+`daxa.xray.eventlists.event_list.open_events` reads them back.  HISTORY, DATE and checksums go: they
 tell when a file was written, not what it holds.
 """
 
@@ -23,11 +23,11 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.lightcurve import time_cards
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
-from daxa.xray.cleaning.spans import assumption_cards, restate_span, span_cards
+from daxa.xray.cleaning.spans import assumption_cards, span_cards, update_span
 from daxa.xray.cleaning.subspacecards import describe_subspace
-from daxa.xray.lists.events import EventList, open_events
-from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.gti import normalise
+from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.gti import normalise
 
 __all__ = ["write_clean_events", "write_gti"]
 
@@ -96,7 +96,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                     if key in header:
                         header[key] = times[key][0]
                 if not unit.name or unit.name == "PRIMARY":
-                    restate_span(header, span, always=False)
+                    update_span(header, span, always=False)
                 out.write(header.tostring().encode("ascii"))
                 source.seek(unit.start)
                 _copy(source, out, unit.size)
@@ -226,7 +226,7 @@ def _events_header(
         del header[key]
     if events.obs_id and not any(key in header for key in events.format.obs_id_cards):
         header["OBS_ID"] = events.obs_id
-    restate_span(header, span_cards(events, cut.gtis))
+    update_span(header, span_cards(events, cut.gtis))
     for chip in set(events.gtis) - set(cut.gtis):
         # What is said of a chip that is left out no longer holds.
         for form in ("ONTIME{:02d}", "LIVETI{:02d}", "ONTIME{:d}", "LIVTIME{:d}", "EXPOSUR{:d}"):

@@ -16,10 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from daxa.xray.cleaning.screening import screening_for
-from daxa.xray.lists import gti
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.rules import Either, Rule, rules_mask
-from daxa.xray.lists.tables import in_machine_order, read_column
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import in_machine_order, read_column
+from daxa.xray.eventlists.rules import Either, Rule, rules_mask
 
 __all__ = ["Cut", "chosen", "positions_valid", "select", "standard_cut"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from daxa.xray.cleaning.flares import FlareResult
+from daxa.xray.cleaning.flare_filter import FlareResult
 from daxa.xray.cleaning.flarescreen import FlareScreen
 from daxa.xray.cleaning.lightcurve import LightCurve, gti_table, rate_tables
 from daxa.xray.drawing import picture, plain_text
@@ -53,11 +53,11 @@ def rate_histogram(curve: LightCurve, result: FlareResult) -> RateHistogram:
     Parameters
     ----------
     curve, result
-        A light curve, and what `daxa.xray.cleaning.flares.flare_gti` found in it.
+        A light curve, and what `daxa.xray.cleaning.flare_filter.flare_gti` found in it.
 
     Examples
     --------
-    >>> from daxa.xray.cleaning.flares import flare_gti
+    >>> from daxa.xray.cleaning.flare_filter import flare_gti
     >>> rng = np.random.default_rng(1)
     >>> curve = LightCurve(0.0, 100.0, rng.poisson(40, 200), np.full(200, 100.0))
     >>> histogram = rate_histogram(curve, flare_gti(curve))

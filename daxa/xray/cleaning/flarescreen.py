@@ -18,11 +18,11 @@ from scipy.ndimage import label
 from scipy.special import gammainc
 
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.cleaning.flares import FlareResult, flare_gti
+from daxa.xray.cleaning.flare_filter import FlareResult, flare_gti
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve
 from daxa.xray.cleaning.sourcemask import PlacedEvents, SourceMask, box_sum, cell_grid, find_mask, place_events
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.gti import intersect
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.gti import intersect
 
 __all__ = ["FlareScreen", "screen_flares"]
 
@@ -72,7 +72,7 @@ class FlareScreen:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _BinnedEvents:
     """Events of the band with the bins and cells that they fell into."""
 
     curve: LightCurve
@@ -80,7 +80,7 @@ class _Seen:
     bins: np.ndarray
 
     @classmethod
-    def of(cls, curve: LightCurve, placed: PlacedEvents) -> _Seen:
+    def of(cls, curve: LightCurve, placed: PlacedEvents) -> _BinnedEvents:
         bins = np.searchsorted(curve.edges, placed.times, side="right") - 1
         return cls(curve, placed, np.clip(bins, 0, len(curve.counts) - 1))
 
@@ -131,7 +131,7 @@ def screen_flares(
     grid = cell_grid(events, cut) if events.sky_grid is not None else None
     if grid is None:
         return FlareScreen(curve, flare_gti(curve, threshold=threshold, **options), None, ())
-    seen = _Seen.of(curve, place_events(events, cut, grid))
+    seen = _BinnedEvents.of(curve, place_events(events, cut, grid))
     placed = seen.placed
     hidden = find_mask(placed.image(), placed.field) if mask_sources else np.zeros(placed.field.shape, dtype=bool)
 
@@ -161,7 +161,7 @@ def screen_flares(
     return FlareScreen(own, result, SourceMask(grid, hidden, placed.field), sources)
 
 
-def _variable_points(seen: _Seen, result: FlareResult) -> list[int]:
+def _variable_points(seen: _BinnedEvents, result: FlareResult) -> list[int]:
     """Cells at which what would be cut shows a point that what would be kept does not."""
     curve, placed = seen.curve, seen.placed
     cut = (curve.exposure > 0) & ~result.kept
@@ -238,7 +238,7 @@ def _touching(hidden: np.ndarray, discs: np.ndarray) -> np.ndarray:
     return chosen[parts]
 
 
-def _excess(seen: _Seen, region: np.ndarray, result: FlareResult) -> np.ndarray:
+def _excess(seen: _BinnedEvents, region: np.ndarray, result: FlareResult) -> np.ndarray:
     """Counts of each bin in the region beyond those that it has in the time that is kept."""
     counts, kept, exposure = seen.counts(region), result.kept, seen.curve.exposure
     usual = float(counts[kept].sum()) / float(exposure[kept].sum())

@@ -16,8 +16,8 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, select
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.gti import covered, union
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.gti import covered, union
 
 if TYPE_CHECKING:
     from daxa.xray.cleaning.sourcemask import SourceMask

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.lists import gti
-from daxa.xray.lists.cards import card_number
-from daxa.xray.lists.events import EventList, live_card
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.cards import card_number
+from daxa.xray.eventlists.event_list import EventList, live_card
 
 __all__ = ["livetime", "ontime"]
 

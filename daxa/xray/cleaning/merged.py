@@ -18,11 +18,11 @@ from astropy.io import fits
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select
-from daxa.xray.lists import gti
-from daxa.xray.lists.clock import compare_clocks
-from daxa.xray.lists.events import EventList, open_events
-from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.tables import Table
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.clock import compare_clocks
+from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.fits_tables import FitsTable
+from daxa.xray.eventlists.formats import card_number, card_text
 
 __all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
 
@@ -168,7 +168,7 @@ def merge_events(
     Notes
     -----
     A pixel that was bad in one part counts as bad in all: for an exact exposure map add the
-    maps of the parts (`daxa.xray.imaging.mosaic.make_mosaic`).
+    maps of the parts (`daxa.xray.imaging.mosaicking.make_mosaic`).
     """
     lists = [events for events, _ in parts]
     check_mergeable(lists)
@@ -219,7 +219,7 @@ def _unit(header: fits.Header, body: np.ndarray) -> bytes:
     return header.tostring().encode("ascii") + data + bytes(-len(data) % 2880)
 
 
-def _rows_of_all(table: Table, lists: Sequence[EventList]) -> np.ndarray:
+def _rows_of_all(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
     own = table.rows()
     if not _TOGETHER.fullmatch(table.name):
         return own

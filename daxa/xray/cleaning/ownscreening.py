@@ -14,10 +14,10 @@ from astropy.io import fits
 
 from daxa.errors import ConfigError, NotPossible
 from daxa.xray.cleaning.screening import screening_for
-from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.expression import bind_expression, parse_expression
-from daxa.xray.lists.rules import Either, Rule
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.expression import bind_expression, parse_expression
+from daxa.xray.eventlists.rules import Either, Rule
 
 __all__ = [
     "OwnScreening",
@@ -53,7 +53,7 @@ class OwnScreening:
         beside it (of XMM's lists the one that their header declares); ``none``; or a mask such as
         ``0x766ba000``, none of whose bits may be set.
     expression
-        What events must fulfil beside that (`daxa.xray.lists.expression`), '' for nothing.
+        What events must fulfil beside that (`daxa.xray.eventlists.expression`), '' for nothing.
     channels
         First and last channel that are kept; None for all.
     """

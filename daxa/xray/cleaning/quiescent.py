@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-__all__ = ["STEADY", "Quiescent", "deviations", "find_quiescent", "find_sustained"]
+__all__ = ["STEADY", "QuiescentRate", "deviations", "find_quiescent", "find_sustained"]
 
 _LEAST_COUNTS = 100
 _LEAST_BINS = 10
@@ -44,7 +44,7 @@ STEADY = 0.03
 
 
 @dataclass(frozen=True)
-class Quiescent:
+class QuiescentRate:
     """The rate of a light curve in quiescence.
 
     Parameters
@@ -66,7 +66,7 @@ class Quiescent:
         return float(np.sqrt(self.rate / seconds + (self.intrinsic * self.rate) ** 2))
 
 
-def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Quiescent | None:
+def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:
     """The quiescent rate.
 
     Parameters
@@ -79,7 +79,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
 
     Returns
     -------
-    Quiescent or None
+    QuiescentRate or None
         None where there are too few counts or bins to judge.
 
     Examples
@@ -105,7 +105,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     return _fit(counts, seconds, mode)
 
 
-def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> Quiescent | None:
+def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:
     """The lowest rate that a light curve holds for a while: quiescence where little of the time is quiet.
 
     The mode of a histogram tells quiescence where most of the time is quiet.  Where flares go
@@ -122,7 +122,7 @@ def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
 
     Returns
     -------
-    Quiescent or None
+    QuiescentRate or None
         With `STEADY` for the intrinsic width; None where there are too few counts or bins to judge.
 
     Examples
@@ -149,7 +149,7 @@ def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
         if abs(rate - before) <= 1e-9 * before:
             break
     used = rate * float(during[belongs].sum()) / n
-    return Quiescent(rate, STEADY, 1 / np.sqrt(max(used, 1.0)))
+    return QuiescentRate(rate, STEADY, 1 / np.sqrt(max(used, 1.0)))
 
 
 def _window(counts: np.ndarray) -> int:
@@ -229,7 +229,7 @@ def _peak(rates: np.ndarray) -> tuple[float, float]:
     return max(float(centres[below][int(tops[0])]), least), step
 
 
-def _fit(counts: np.ndarray, seconds: np.ndarray, mode: float) -> Quiescent:
+def _fit(counts: np.ndarray, seconds: np.ndarray, mode: float) -> QuiescentRate:
     rate, intrinsic = _cut_mean(counts, seconds, mode, STEADY, _LOW), STEADY
     free_rate, wide = _cut_gaussian(counts, seconds, mode)
     beyond = float(np.sqrt((wide**2 - 1) * (1 / (free_rate * np.mean(seconds)) + STEADY**2) + STEADY**2))
@@ -239,8 +239,8 @@ def _fit(counts: np.ndarray, seconds: np.ndarray, mode: float) -> Quiescent:
     if not _flares(deviations(counts, rate * seconds, intrinsic)):
         rate = _cut_mean(counts, seconds, rate, intrinsic, _HIGH)
     used = np.count_nonzero(deviations(counts, rate * seconds, intrinsic) <= _LOW)
-    alone = Quiescent(rate, intrinsic, 0.0)
-    return Quiescent(rate, intrinsic, alone.spread(float(np.mean(seconds))) / rate / np.sqrt(max(used, 1)))
+    alone = QuiescentRate(rate, intrinsic, 0.0)
+    return QuiescentRate(rate, intrinsic, alone.spread(float(np.mean(seconds))) / rate / np.sqrt(max(used, 1)))
 
 
 def _cut_gaussian(counts: np.ndarray, seconds: np.ndarray, rate: float) -> tuple[float, float]:

@@ -14,11 +14,11 @@ import numpy as np
 
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import light_curve
-from daxa.xray.cleaning.quiescent import Quiescent, find_sustained
+from daxa.xray.cleaning.quiescent import QuiescentRate, find_sustained
 from daxa.xray.cleaning.sourcemask import SourceMask, cell_grid, find_mask, place_events
-from daxa.xray.lists.events import EventList
+from daxa.xray.eventlists.event_list import EventList
 
-__all__ = ["MOST_LEFT", "Band", "Residual", "find_level", "find_residual", "residual_in"]
+__all__ = ["MOST_LEFT", "Band", "FlareResidual", "find_level", "find_residual", "residual_in"]
 
 MOST_LEFT = 0.05
 """Share of the quiescent rate that flares may leave in any band of a good exposure."""
@@ -28,7 +28,7 @@ _COARSE = 1000.0
 
 
 @dataclass(frozen=True)
-class Residual:
+class FlareResidual:
     """What is left of flares in a band.
 
     Parameters
@@ -55,7 +55,9 @@ Band = tuple[tuple[float, float], tuple[int, int]]
 """Energies (keV), and first and last channel."""
 
 
-def find_level(events: EventList, cut: Cut, band: Band, *, mask: SourceMask | None, width: float) -> Quiescent | None:
+def find_level(
+    events: EventList, cut: Cut, band: Band, *, mask: SourceMask | None, width: float
+) -> QuiescentRate | None:
     """The quiescent rate of a band, sources apart; None where there are too few counts.
 
     Parameters
@@ -79,10 +81,10 @@ def find_residual(
     cut: Cut,
     kept: Mapping[int, np.ndarray],
     band: Band,
-    level: Quiescent | None,
+    level: QuiescentRate | None,
     *,
     mask: SourceMask | None,
-) -> Residual:
+) -> FlareResidual:
     """Measure what flares leave in a band, sources apart.
 
     Parameters
@@ -98,7 +100,7 @@ def find_residual(
     return _residual(band[0], float(counts.sum()), float(seconds.sum()), level)
 
 
-def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: float) -> Residual:
+def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: float) -> FlareResidual:
     """What is left in a band of a list that was cleaned already, beside the quiescent rate of the list itself.
 
     Parameters
@@ -121,11 +123,13 @@ def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: f
     return _residual(band, counts, seconds, quiescent)
 
 
-def _residual(band: tuple[float, float], counts: float, seconds: float, quiescent: Quiescent | None) -> Residual:
+def _residual(
+    band: tuple[float, float], counts: float, seconds: float, quiescent: QuiescentRate | None
+) -> FlareResidual:
     if quiescent is None or counts <= 0 or seconds <= 0:
-        return Residual(band, math.nan, math.nan)
+        return FlareResidual(band, math.nan, math.nan)
     ratio = counts / seconds / quiescent.rate
-    return Residual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error))
+    return FlareResidual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error))
 
 
 def _curve(events: EventList, cut: Cut, mask: SourceMask | None, width: float) -> tuple[np.ndarray, np.ndarray]:

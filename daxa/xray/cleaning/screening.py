@@ -1,7 +1,7 @@
 """Standard screening of events: the rules of each instrument, and what a list says itself.
 
 The rules stand in the instruments' declarations (`daxa.xray.telescopes.declared`), each with its
-source; `daxa.xray.lists.rules` renders them.
+source; `daxa.xray.eventlists.rules` renders them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 
 from daxa.errors import DataError
-from daxa.xray.lists.cards import card_text
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import FORMATS
-from daxa.xray.lists.rules import Either, Rule, rules_cfitsio, rules_expression, rules_mask, rules_text
-from daxa.xray.telescopes.registry import Declared
+from daxa.xray.eventlists.cards import card_text
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.formats import FORMATS
+from daxa.xray.eventlists.rules import Either, Rule, rules_cfitsio, rules_expression, rules_mask, rules_text
+from daxa.xray.telescopes.registry import LazyDeclarations
 
 __all__ = [
     "STANDARD",
@@ -35,7 +35,7 @@ def _standard() -> dict[tuple[str, ...], tuple[Rule | Either, ...]]:
     }
 
 
-STANDARD: Mapping[tuple[str, ...], tuple[Rule | Either, ...]] = Declared(_standard)
+STANDARD: Mapping[tuple[str, ...], tuple[Rule | Either, ...]] = LazyDeclarations(_standard)
 """``(mission, instrument)``, or with the mode where it has one, to the standard rules."""
 
 _FLAG_WORD = re.compile(r"\(\s*FLAG\s*&\s*0x([0-9a-fA-F]{1,8})\s*\)\s*==\s*0", re.ASCII)

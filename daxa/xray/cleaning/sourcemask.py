@@ -14,8 +14,8 @@ from scipy.ndimage import binary_dilation, label, uniform_filter
 from scipy.special import gammainc
 
 from daxa.xray.cleaning.cut import Cut, positions_valid, select
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.tables import read_column
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import read_column
 
 __all__ = ["CellGrid", "PlacedEvents", "SourceMask", "box_sum", "cell_grid", "find_mask", "place_events"]
 

@@ -11,11 +11,11 @@ from astropy.time import Time
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.livetime import livetime, ontime
-from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.clock import unit_of_cards
-from daxa.xray.lists.events import EventList
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.clock import unit_of_cards
+from daxa.xray.eventlists.event_list import EventList
 
-__all__ = ["assumption_cards", "clock_cards", "restate_span", "span_cards", "stated_assumptions"]
+__all__ = ["assumption_cards", "clock_cards", "span_cards", "stated_assumptions", "update_span"]
 
 _TOLERANCE = 0.01
 """Share by which a header's exposure may differ from that of the good times."""
@@ -75,7 +75,7 @@ def clock_cards(events: EventList) -> dict[str, tuple[object, str]]:
     }
 
 
-def restate_span(header: fits.Header, cards: Mapping[str, tuple[object, str]], *, always: bool = True) -> None:
+def update_span(header: fits.Header, cards: Mapping[str, tuple[object, str]], *, always: bool = True) -> None:
     """Write the cards of `span_cards` into a header, and those that repeat them in other forms.
 
     Parameters

@@ -18,11 +18,11 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.lists import gti
-from daxa.xray.lists.formats import card_text
-from daxa.xray.lists.tables import Table, read_column
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.fits_tables import FitsTable, read_column
+from daxa.xray.eventlists.formats import card_text
 
-__all__ = ["MOST", "Axis", "Component", "read_subspace", "subspace_cfitsio", "subspace_mask"]
+__all__ = ["MOST", "Component", "SubspaceAxis", "read_subspace", "subspace_cfitsio", "subspace_mask"]
 
 _BITS = re.compile(r"[bB][01xX]{1,64}", re.ASCII)
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
@@ -35,7 +35,7 @@ MOST = 99
 
 
 @dataclass(frozen=True)
-class Axis:
+class SubspaceAxis:
     """What one column must fulfil; one of the last three is set.
 
     Parameters
@@ -56,7 +56,7 @@ class Axis:
     table: str = ""
 
 
-Component = tuple[Axis, ...]
+Component = tuple[SubspaceAxis, ...]
 """Axes that must all be fulfilled."""
 
 
@@ -72,7 +72,7 @@ def read_subspace(header: fits.Header) -> tuple[Component, ...]:
     --------
     >>> header = fits.Header({"DSTYP1": "PATTERN", "DSVAL1": ":12"})
     >>> read_subspace(header)
-    ((Axis(column='PATTERN', ranges=((None, 12.0),), bits='', table=''),),)
+    ((SubspaceAxis(column='PATTERN', ranges=((None, 12.0),), bits='', table=''),),)
     """
     numbers = [n for n in range(1, MOST + 1) if card_text(header, f"DSTYP{n}")]
     if not numbers:
@@ -86,7 +86,7 @@ def read_subspace(header: fits.Header) -> tuple[Component, ...]:
     return tuple(components)
 
 
-def _read_axis(header: fits.Header, prefix: str, number: int) -> Axis:
+def _read_axis(header: fits.Header, prefix: str, number: int) -> SubspaceAxis:
     name = card_text(header, f"DSTYP{number}")
     value, reference = (
         card_text(header, f"{prefix}{key}{number}") or card_text(header, f"{key}{number}") for key in ("DSVAL", "DSREF")
@@ -97,13 +97,13 @@ def _read_axis(header: fits.Header, prefix: str, number: int) -> Axis:
         found = _REFERENCE.fullmatch(reference)
         if not found:
             raise _unreadable(f"{prefix}DSREF{number}", reference)
-        return Axis(name, table=found[1].upper())
+        return SubspaceAxis(name, table=found[1].upper())
     if _BITS.fullmatch(value):
-        return Axis(name, bits=value[1:].lower())
+        return SubspaceAxis(name, bits=value[1:].lower())
     parts = [_RANGE.fullmatch(part.strip()) for part in value.split(",")]
     if not all(parts):
         raise _unreadable(f"{prefix}DSVAL{number}", value)
-    return Axis(name, ranges=tuple(_ends(part) for part in parts if part))
+    return SubspaceAxis(name, ranges=tuple(_ends(part) for part in parts if part))
 
 
 def _ends(found: re.Match[str]) -> tuple[float | None, float | None]:
@@ -118,7 +118,7 @@ def _unreadable(card: str, value: str) -> DataError:
     )
 
 
-def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
+def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Sequence[FitsTable]) -> np.ndarray:
     """Which rows lie in a data subspace.
 
     Parameters
@@ -152,7 +152,7 @@ def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Seq
     return result
 
 
-def _columns_of(axis: Axis, dtype: np.dtype) -> tuple[str, ...]:
+def _columns_of(axis: SubspaceAxis, dtype: np.dtype) -> tuple[str, ...]:
     """The columns that an axis tests, as the list writes them; none where one of them is absent."""
     names = {name.lower(): name for name in dtype.names}
     found = _SUM.fullmatch(axis.column)
@@ -160,14 +160,14 @@ def _columns_of(axis: Axis, dtype: np.dtype) -> tuple[str, ...]:
     return tuple(names[name.lower()] for name in wanted) if all(name.lower() in names for name in wanted) else ()
 
 
-def _values(axis: Axis, rows: np.ndarray) -> np.ndarray:
+def _values(axis: SubspaceAxis, rows: np.ndarray) -> np.ndarray:
     if found := _SUM.fullmatch(axis.column):
         one, other = (read_column(rows, found[place]).astype(float) for place in (1, 3))
         return one + float(found[2]) * other
     return read_column(rows, axis.column, opaque=bool(axis.bits))
 
 
-def _axis_mask(axis: Axis, values: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
+def _axis_mask(axis: SubspaceAxis, values: np.ndarray, tables: Sequence[FitsTable]) -> np.ndarray:
     if axis.table:
         table = _find(axis.table, tables)
         return gti.contains(np.column_stack((table.column("START"), table.column("STOP"))), values)
@@ -192,7 +192,7 @@ def _bit_values(pattern: str, width: int) -> tuple[int, int]:
     return int(re.sub("[01]", "1", kept).replace("x", "0"), 2), int(kept.replace("x", "0"), 2)
 
 
-def _find(name: str, tables: Sequence[Table]) -> Table:
+def _find(name: str, tables: Sequence[FitsTable]) -> FitsTable:
     for table in tables:
         if name in {table.name, card_text(table.header, "HDUNAME").upper()}:
             return table
@@ -217,7 +217,7 @@ def subspace_cfitsio(
 
     Examples
     --------
-    >>> axes = ((Axis("CCDNR", ranges=((1.0, 1.0),)), Axis("FLAG", bits="0x")),)
+    >>> axes = ((SubspaceAxis("CCDNR", ranges=((1.0, 1.0),)), SubspaceAxis("FLAG", bits="0x")),)
     >>> subspace_cfitsio(axes, np.dtype([("CCDNR", "u1"), ("FLAG", "i4")]), [], {})
     '((CCDNR >= 1 && CCDNR <= 1) && (FLAG & 2) == 0)'
     """
@@ -234,7 +234,7 @@ def subspace_cfitsio(
 
 
 def _axis_cfitsio(
-    axis: Axis, columns: tuple[str, ...], dtype: np.dtype, bits: set[str], tables: Mapping[str, str]
+    axis: SubspaceAxis, columns: tuple[str, ...], dtype: np.dtype, bits: set[str], tables: Mapping[str, str]
 ) -> str:
     name = columns[0]
     if found := _SUM.fullmatch(axis.column):

@@ -15,7 +15,7 @@ from astropy.io import fits
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.screening import Either, Rule
 from daxa.xray.cleaning.subspace import MOST
-from daxa.xray.lists.formats import card_text
+from daxa.xray.eventlists.formats import card_text
 
 __all__ = ["describe_subspace"]
 
@@ -57,7 +57,7 @@ def describe_subspace(
     inherited = [one for one in _own_axes(header) if one[0].upper() not in dropped]
     own = [_axis_of(rule, header, spell_out=spell_out) for rule in rules if isinstance(rule, Rule)]
     axes = list(dict.fromkeys([*inherited, *filter(None, own)]))
-    ways = _ways(rules, header, spell_out=spell_out)
+    ways = _routes(rules, header, spell_out=spell_out)
     # What an alternative does not ask for may be anything in it.
     several = list(dict.fromkeys(name for way in ways for name in way))
     axes += [(name, ways[0].get(name, _ANYTHING), "", "") for name in several]
@@ -140,7 +140,7 @@ def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> N
         header[f"DSUNI{number}"] = (unit, _UNIT)
 
 
-def _ways(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: bool) -> list[dict[str, str]]:
+def _routes(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: bool) -> list[dict[str, str]]:
     """What the alternatives among the rules ask for: column to value, one dictionary per way through all of them."""
     choices = [
         [[_axis_of(rule, header, spell_out=spell_out) for rule in way] for way in rule.ways]

@@ -15,11 +15,11 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.lists.clock import compare_clocks, seconds_per_unit
-from daxa.xray.lists.events import EventList, open_events
-from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.gti import intersect, normalise, union
-from daxa.xray.lists.tables import Table, read_tables
+from daxa.xray.eventlists.clock import compare_clocks, seconds_per_unit
+from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
+from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.gti import intersect, normalise, union
 
 __all__ = ["apply_user_gtis", "read_user_gti"]
 
@@ -130,7 +130,9 @@ def _from_text(path: Path) -> np.ndarray:
     return _checked(path, np.array(pairs).reshape(-1, 2))
 
 
-def _from_tables(path: Path, primary: fits.Header, tables: Sequence[Table], events: EventList) -> dict[int, np.ndarray]:
+def _from_tables(
+    path: Path, primary: fits.Header, tables: Sequence[FitsTable], events: EventList
+) -> dict[int, np.ndarray]:
     found: dict[int, list[np.ndarray]] = {chip: [] for chip in events.gtis}
     named: set[int] = set()
     own = [

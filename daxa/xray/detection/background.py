@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
-from daxa.xray.detection.light import Light, fit_lights, light_image
+from daxa.xray.detection.light import LightComponent, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
 from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
 
@@ -71,7 +71,7 @@ class Background:
 
     smooth: np.ndarray
     whole: np.ndarray
-    lights: tuple[Light, ...]
+    lights: tuple[LightComponent, ...]
     parts: np.ndarray
 
 

@@ -13,7 +13,7 @@ from daxa.xray.detection.light import light_image
 from daxa.xray.detection.peaks import Peaks
 from daxa.xray.detection.wavelet import Wavelet, log_chance, respond
 
-__all__ = ["Bodies", "find_bodies", "is_part"]
+__all__ = ["ExtendedBodies", "find_bodies", "is_part"]
 
 _SURE = 15.0
 """Likelihood from which a point within extended light is a source of its own."""
@@ -24,7 +24,7 @@ _LIT = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Bodies:
+class ExtendedBodies:
     """Pieces of extended light.
 
     Parameters
@@ -51,7 +51,7 @@ class Bodies:
 
 def find_bodies(
     counts: np.ndarray, found: Background, valid: np.ndarray, wavelets: tuple[Wavelet, ...], *, workers: int
-) -> Bodies:
+) -> ExtendedBodies:
     """The bodies of an image.
 
     Parameters
@@ -87,7 +87,7 @@ def find_bodies(
             mine = light_image((one,), counts.shape) > 0.5 * light_image(found.lights, counts.shape)
             own[(own == 0) & mine & (light > 0)] = len(centres)
     number = np.where((light > _LIT * found.smooth) & valid, own, 0)
-    return Bodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own)
+    return ExtendedBodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own)
 
 
 def _peaks(counts, smooth, centres, wavelets: tuple[Wavelet, ...], workers: int) -> Peaks:
@@ -112,7 +112,7 @@ def _peaks(counts, smooth, centres, wavelets: tuple[Wavelet, ...], workers: int)
     return Peaks(**{name: np.array(values, float) for name, values in columns.items()})
 
 
-def is_part(bodies: Bodies, x: float, y: float, extent: float, likelihood: float) -> int:
+def is_part(bodies: ExtendedBodies, x: float, y: float, extent: float, likelihood: float) -> int:
     """The body (from 1) that a source is a part of, 0 if it is a source of its own.
 
     Parameters

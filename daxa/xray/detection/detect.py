@@ -18,20 +18,20 @@ from scipy.ndimage import binary_erosion
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.detection.background import enlarge, estimate_components
-from daxa.xray.detection.bodies import Bodies, find_bodies
+from daxa.xray.detection.bodies import ExtendedBodies, find_bodies
 from daxa.xray.detection.diffuse import filled
 from daxa.xray.detection.falserate import chance_for, expected_false
-from daxa.xray.detection.hidden import Hidden, find_hidden
+from daxa.xray.detection.hidden import HiddenPixels, find_hidden
 from daxa.xray.detection.measure import Columns, measured
 from daxa.xray.detection.peaks import find_peaks, merge_peaks
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import Scene
 from daxa.xray.detection.quality import PileUp
-from daxa.xray.detection.sources import SourceList, make_table
+from daxa.xray.detection.source_list import SourceList, make_table
 from daxa.xray.detection.vetoes import cleared
 from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
-from daxa.xray.lists.frames import frame_of
-from daxa.xray.lists.regions import region_mask
+from daxa.xray.eventlists.frames import frame_of
+from daxa.xray.eventlists.regions import region_mask
 
 __all__ = ["default_scales", "find_sources", "sensitivity_map"]
 
@@ -183,8 +183,8 @@ class _Search:
     """An image, what is expected without sources, and how sources are looked for."""
 
     scene: Scene
-    bodies: Bodies | None
-    hidden: Hidden
+    bodies: ExtendedBodies | None
+    hidden: HiddenPixels
     valid: np.ndarray
     wavelets: tuple[Wavelet, ...]
     log_p: float
@@ -196,7 +196,7 @@ def _expected(
     valid: np.ndarray,
     search: tuple[tuple[Wavelet, ...], Psf, int],
     points: np.ndarray | None = None,
-) -> tuple[np.ndarray, Bodies | None]:
+) -> tuple[np.ndarray, ExtendedBodies | None]:
     """What is expected without sources, and the extended light in it, if there is any."""
     wavelets, psf, workers = search
     found = estimate_components(
@@ -237,7 +237,7 @@ def _simulated(search: _Search, fields: int, workers: int) -> float:
     lit = (search.bodies.light > _LIT * (scene.background - search.bodies.light)) & valid
     digest = hashlib.sha256(scene.counts.tobytes() + scene.exposure.tobytes()).digest()
     # What gaps do to errors is of no account here.
-    search = replace(search, hidden=Hidden(*np.zeros((2, *lit.shape), bool), np.zeros(lit.shape, np.float32)))
+    search = replace(search, hidden=HiddenPixels(*np.zeros((2, *lit.shape), bool), np.zeros(lit.shape, np.float32)))
     rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
     for _ in range(fields):
         made = rng.poisson(scene.background).astype(np.float32)

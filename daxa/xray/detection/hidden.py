@@ -15,10 +15,10 @@ import numpy as np
 from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt, maximum_filter
 
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Fit, Scene, fit_source
+from daxa.xray.detection.psffit import Scene, SourceFit, fit_source
 from daxa.xray.detection.tracing import Tracer
 
-__all__ = ["HIDDEN", "Hidden", "find_hidden", "fit_hidden", "hidden_shares"]
+__all__ = ["HIDDEN", "HiddenPixels", "find_hidden", "fit_hidden", "hidden_fractions"]
 
 HIDDEN = 0.03
 """Share of the light beyond which position and rate are fitted together."""
@@ -55,7 +55,7 @@ _SHAPE = 0.08
 
 
 @dataclass(frozen=True, eq=False)
-class Hidden:
+class HiddenPixels:
     """Pixels of an image that saw nothing, bool arrays of shape (ny, nx).
 
     Parameters
@@ -73,7 +73,7 @@ class Hidden:
     width: np.ndarray
 
 
-def find_hidden(exposure: np.ndarray, psf: Psf) -> Hidden:
+def find_hidden(exposure: np.ndarray, psf: Psf) -> HiddenPixels:
     """Tell gaps from the outside.
 
     Parameters
@@ -85,7 +85,7 @@ def find_hidden(exposure: np.ndarray, psf: Psf) -> Hidden:
     """
     dark = exposure <= 0
     if not dark.any():
-        return Hidden(dark, dark, np.zeros(dark.shape, np.float32))
+        return HiddenPixels(dark, dark, np.zeros(dark.shape, np.float32))
     size = 2 * int(np.clip(math.ceil(psf.radius(_WIDE)), 4, _WIDEST)) + 1
     # Beyond the image there is nothing either.
     padded = np.pad(dark, size, constant_values=True)
@@ -93,10 +93,10 @@ def find_hidden(exposure: np.ndarray, psf: Psf) -> Hidden:
     edge = outside[size:-size, size:-size] & dark
     gap = dark & ~edge
     depth = 2.0 * distance_transform_edt(gap) if gap.any() else np.zeros(dark.shape)
-    return Hidden(gap, edge, maximum_filter(depth.astype(np.float32), size=size))
+    return HiddenPixels(gap, edge, maximum_filter(depth.astype(np.float32), size=size))
 
 
-def hidden_shares(hidden: Hidden, psf: Psf, x: float, y: float) -> tuple[float, float]:
+def hidden_fractions(hidden: HiddenPixels, psf: Psf, x: float, y: float) -> tuple[float, float]:
     """Shares of a point source's light that gaps, and that the edge of the field, hide.
 
     Parameters
@@ -124,8 +124,8 @@ def hidden_shares(hidden: Hidden, psf: Psf, x: float, y: float) -> tuple[float, 
 
 
 def fit_hidden(
-    scene: Scene, hidden: Hidden, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0
-) -> Fit:
+    scene: Scene, hidden: HiddenPixels, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0
+) -> SourceFit:
     """The fit of a source that is partly hidden, with the errors of the likelihood profile.
 
     Parameters
@@ -153,7 +153,7 @@ def fit_hidden(
     return _reaching(found, surface, [fit for fit in fits if fit.gain > best.gain - _RIVAL])
 
 
-def _reaching(best: Fit, surface: tuple[np.ndarray, ...], rivals: list[Fit]) -> Fit:
+def _reaching(best: SourceFit, surface: tuple[np.ndarray, ...], rivals: list[SourceFit]) -> SourceFit:
     """The fit with errors that reach all places whose likelihood comes near the best, other peaks above all.
 
     A likelihood that lies ``d`` below the best is ``sqrt(2 d)`` standard deviations away, as it is
@@ -175,14 +175,14 @@ def _reaching(best: Fit, surface: tuple[np.ndarray, ...], rivals: list[Fit]) -> 
     )
 
 
-def _most_hidden(psf: Psf, hidden: Hidden, line: np.ndarray) -> float:
+def _most_hidden(psf: Psf, hidden: HiddenPixels, line: np.ndarray) -> float:
     """The largest share that is hidden of the sources that the counts allow."""
     near = line[line[:, 3] >= line[:, 3].max() - 0.5]
     ends = near[np.unique([part for axis in (0, 1, 2) for part in (near[:, axis].argmin(), near[:, axis].argmax())])]
-    return max(sum(hidden_shares(hidden, psf, x, y)) for _, x, y, _ in ends)
+    return max(sum(hidden_fractions(hidden, psf, x, y)) for _, x, y, _ in ends)
 
 
-def _widened_by(best: Fit, line: np.ndarray, share: float) -> Fit:
+def _widened_by(best: SourceFit, line: np.ndarray, share: float) -> SourceFit:
     """The fit with the range of rates and positions whose likelihood is not too far below the best.
 
     ``line`` has the columns rate, x, y and gain, in any order.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["Light", "fit_lights", "light_image"]
+__all__ = ["LightComponent", "fit_lights", "light_image"]
 
 _STANDS_OUT = 10.0
 """Standard deviations of the smoothed excess from which light is looked for at a place."""
@@ -57,7 +57,7 @@ _BRIGHT = 0.7
 
 
 @dataclass(frozen=True)
-class Light:
+class LightComponent:
     """A round component.
 
     Parameters
@@ -81,7 +81,7 @@ class Light:
         return self.peak * (1.0 + (radius / self.core) ** 2) ** (0.5 - 3.0 * self.slope)
 
 
-def light_image(lights: tuple[Light, ...], shape: tuple[int, int]) -> np.ndarray:
+def light_image(lights: tuple[LightComponent, ...], shape: tuple[int, int]) -> np.ndarray:
     """Counts per pixel and second of all components, shape as given."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     total = np.zeros(shape)
@@ -99,7 +99,7 @@ def fit_lights(
     smooth: Callable[[np.ndarray, np.ndarray], np.ndarray],
     psf_radius: float,
     sigma: float,
-) -> tuple[Light, ...]:
+) -> tuple[LightComponent, ...]:
     """Find the extended light of an image.
 
     Parameters
@@ -119,10 +119,10 @@ def fit_lights(
 
     Returns
     -------
-    tuple of Light
+    tuple of LightComponent
         The brightest first; none where there is no such light.
     """
-    lights: tuple[Light, ...] = ()
+    lights: tuple[LightComponent, ...] = ()
     base, taken = model, np.zeros(counts.shape, dtype=bool)
     width = max(psf_radius, 3.0)
     y, x = np.indices(counts.shape)
@@ -179,7 +179,7 @@ def _brightest(counts: np.ndarray, model: np.ndarray, taken: np.ndarray, width: 
 
 def _fitted(
     counts: np.ndarray, exposure: np.ndarray, model: np.ndarray, away: np.ndarray, place: tuple[float, float]
-) -> Light | None:
+) -> LightComponent | None:
     ring = np.minimum(away.astype(int), _REACH).ravel()
     number, seconds, below = (
         np.bincount(ring, part.ravel(), _REACH + 1)[:_REACH] for part in (counts, exposure, model)
@@ -191,7 +191,7 @@ def _fitted(
     value, light, held = _best((number, seconds, below, radius), _CORES, _SLOPES)
     cores, slopes = light[1] * np.exp(_FINER), np.clip(light[2] * np.exp(_FINER), _SLOPES[0], _SLOPES[-1])
     value, light, held = _best((number, seconds, below, radius), cores, slopes)
-    return None if value - none < _LEAST_GAIN or held < _LEAST_COUNTS else Light(*place, *light)
+    return None if value - none < _LEAST_GAIN or held < _LEAST_COUNTS else LightComponent(*place, *light)
 
 
 def _best(
@@ -230,7 +230,7 @@ def _is_centred(counts: np.ndarray, model: np.ndarray, x: np.ndarray, y: np.ndar
     return all(abs((left * off[used]).sum()) < _DIPOLE * np.sqrt((expected * off[used] ** 2).sum()) for off in (x, y))
 
 
-def _is_extended(light: Light, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
+def _is_extended(light: LightComponent, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
     """Whether so much of the light lies beyond a radius that it is no point's."""
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from daxa.xray.detection.bodies import Bodies, is_part
-from daxa.xray.detection.hidden import HIDDEN, Hidden, fit_hidden, hidden_shares
+from daxa.xray.detection.bodies import ExtendedBodies, is_part
+from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, fit_hidden, hidden_fractions
 from daxa.xray.detection.peaks import Peaks, joined
-from daxa.xray.detection.psffit import Fit, Scene, detection_likelihood, fit_source, source_image
+from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image
 from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge
 
 __all__ = ["Columns", "measured"]
@@ -28,7 +28,7 @@ _LARGEST_STAMP = 60.0
 
 
 def measured(
-    scene: Scene, hidden: Hidden, bodies: Bodies | None, peaks: Peaks, pile_up: PileUp
+    scene: Scene, hidden: HiddenPixels, bodies: ExtendedBodies | None, peaks: Peaks, pile_up: PileUp
 ) -> tuple[Columns, Columns, np.ndarray, np.ndarray]:
     """Fit every peak of an image.
 
@@ -93,7 +93,7 @@ def measured(
     return sources, structure, listed, points
 
 
-def _beside_light(scene: Scene, bodies: Bodies, fit: Fit) -> Fit:
+def _beside_light(scene: Scene, bodies: ExtendedBodies, fit: SourceFit) -> SourceFit:
     """A fit whose errors know that the extended light under it is known to a seventh only."""
     ny, nx = scene.counts.shape
     radius = max(scene.psf.radius(0.5, scene.psf.angle(fit.x, fit.y)), 1.0)
@@ -112,12 +112,12 @@ def _beside_light(scene: Scene, bodies: Bodies, fit: Fit) -> Fit:
 
 
 def _fitted(
-    scene: Scene, hidden: Hidden, bodies: Bodies | None, peaks: Peaks, number: int
-) -> tuple[list[Fit], list[float]]:
+    scene: Scene, hidden: HiddenPixels, bodies: ExtendedBodies | None, peaks: Peaks, number: int
+) -> tuple[list[SourceFit], list[float]]:
     """Fits, and the likelihoods of their extents: two rounds, each source with the others as background."""
     total = scene.background.astype(np.float64)
     rest = Scene(scene.counts, scene.exposure, total, scene.psf)
-    fits: dict[int, Fit] = {}
+    fits: dict[int, SourceFit] = {}
     extents: dict[int, float] = {}
     shown: dict[int, tuple] = {}
     for final in (False, True):
@@ -134,13 +134,15 @@ def _fitted(
     return list(fits.values()), list(extents.values())
 
 
-def _fit(scene: Scene, hidden: Hidden, peaks: Peaks, row: int, *, extended: bool, body: bool) -> tuple[Fit, float]:
+def _fit(
+    scene: Scene, hidden: HiddenPixels, peaks: Peaks, row: int, *, extended: bool, body: bool
+) -> tuple[SourceFit, float]:
     """The fit, and the likelihood of its extent; a body of light has one in any case."""
     x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
     angle = scene.psf.angle(x, y)
     reach = float(np.clip(max(scene.psf.radius(0.85, angle), 3.0 * scale), 4.0, _LARGEST_STAMP))
     stray = float(np.clip(0.75 * scale, 2.0, 8.0))
-    is_hidden = sum(hidden_shares(hidden, scene.psf, x, y)) > HIDDEN
+    is_hidden = sum(hidden_fractions(hidden, scene.psf, x, y)) > HIDDEN
     if is_hidden:
         point = fit_hidden(scene, hidden, x, y, reach=reach, stray=stray)
     else:
@@ -168,7 +170,7 @@ def _fit(scene: Scene, hidden: Hidden, peaks: Peaks, row: int, *, extended: bool
     return best, sure
 
 
-def _shaded(fits: Sequence[Fit], row: int, peaks: Peaks) -> bool:
+def _shaded(fits: Sequence[SourceFit], row: int, peaks: Peaks) -> bool:
     """Whether a brighter source lies so near that it may have made this one."""
     own = fits[row]
     return any(
@@ -179,7 +181,7 @@ def _shaded(fits: Sequence[Fit], row: int, peaks: Peaks) -> bool:
     )
 
 
-def _columns(scene: Scene, peaks: Peaks, fits: list[Fit]) -> dict[str, np.ndarray]:
+def _columns(scene: Scene, peaks: Peaks, fits: list[SourceFit]) -> dict[str, np.ndarray]:
     columns = {name: np.array([getattr(fit, name) for fit in fits], float) for name in _FITTED}
     ix, iy = (
         np.clip(np.rint(columns[axis]).astype(int), 0, n - 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.spatial import cKDTree
 
-from daxa.xray.detection.wavelet import Response, Wavelet, log_chance, respond, threshold
+from daxa.xray.detection.wavelet import Wavelet, WaveletResponse, log_chance, respond, threshold
 
 __all__ = ["Peaks", "find_peaks", "joined", "merge_peaks"]
 
@@ -101,7 +101,7 @@ def find_peaks(
     return Peaks(*(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(Peaks)))
 
 
-def _of_scale(response: Response, valid: np.ndarray, log_p: float) -> Peaks:
+def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float) -> Peaks:
     wavelet, excess = response.wavelet, response.excess
     pool = max(1, _POOL // wavelet.coarse)
     limit = _SLACK * threshold(wavelet, _least(response.background, pool) * wavelet.bin**2, log_p)

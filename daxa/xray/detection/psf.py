@@ -16,11 +16,11 @@ import numpy as np
 
 from daxa.errors import NotPossible
 from daxa.xray.telescopes.optics import PsfFacts, gaussian
-from daxa.xray.telescopes.registry import Declared, psf_facts
+from daxa.xray.telescopes.registry import LazyDeclarations, psf_facts
 
 __all__ = ["PSFS", "Psf", "PsfFacts", "beta_mixture", "gaussian_psf", "psf_for"]
 
-PSFS: Mapping[str, PsfFacts] = Declared(psf_facts)
+PSFS: Mapping[str, PsfFacts] = LazyDeclarations(psf_facts)
 """Name, which is that of the instrument where it is of one only, to what is declared of its point spread function."""
 
 _RADII = np.geomspace(0.03, 60.0, 90)

@@ -20,8 +20,8 @@ from daxa.xray.detection.psf import Psf, beta_mixture
 
 __all__ = [
     "LEAST",
-    "Fit",
     "Scene",
+    "SourceFit",
     "cut_stamp",
     "detection_likelihood",
     "fit_source",
@@ -66,7 +66,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Fit:
+class SourceFit:
     """A fitted source.
 
     Parameters
@@ -163,7 +163,7 @@ def light_of(stamp: _Stamp, x: float, y: float, mixture) -> tuple[np.ndarray, np
     return stamp.exposure * (weighted @ px), stamp.exposure * (weighted @ dx), stamp.exposure * (slope @ px)
 
 
-def source_image(scene: Scene, fit: Fit, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
+def source_image(scene: Scene, fit: SourceFit, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
     """Expected counts of a fitted source, and the part of the image that they stand for.
 
     Parameters
@@ -183,8 +183,8 @@ def source_image(scene: Scene, fit: Fit, reach: float) -> tuple[tuple[slice, sli
 
 
 def fit_source(
-    scene: Scene, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0, begin: Fit | None = None
-) -> Fit:
+    scene: Scene, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0, begin: SourceFit | None = None
+) -> SourceFit:
     """Fit position and rate of one source.
 
     Parameters
@@ -225,7 +225,7 @@ def fit_source(
     damping = 1e-3
     for _ in range(_ROUNDS):
         model = below + rate * shape
-        # The rate's own unit would spoil the conditioning: its logarithm is stepped.
+        # The rate's own unit would corrupt the conditioning: its logarithm is stepped.
         slopes = rate * np.stack((shape, dx, dy)).reshape(3, -1)
         pull = slopes @ (n / model - 1.0).ravel()
         bend = (slopes / model.ravel()) @ slopes.T
@@ -256,7 +256,7 @@ def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
     return float((n * np.log(model) - model).sum())
 
 
-def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) -> Fit:
+def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) -> SourceFit:
     x, y, rate, extent, value = found
     shape, dx, dy = shapes
     n, below = stamp.counts, stamp.background
@@ -269,7 +269,9 @@ def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) ->
     # A narrow source may have left the stamp altogether: none of it is within.
     effective = float(shape.sum()) / max(_enclosed(stamp, (x, y), scene, extent), LEAST)
     gain = value - log_likelihood(n, below)
-    return Fit(x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain)
+    return SourceFit(
+        x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain
+    )
 
 
 def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: float) -> float:

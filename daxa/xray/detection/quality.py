@@ -9,9 +9,9 @@ from enum import IntFlag
 
 import numpy as np
 
-from daxa.xray.detection.hidden import Hidden, hidden_shares
+from daxa.xray.detection.hidden import HiddenPixels, hidden_fractions
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Fit, Scene, pixel_line, source_image
+from daxa.xray.detection.psffit import Scene, SourceFit, pixel_line, source_image
 
 __all__ = ["CIRCLE", "PileUp", "SourceQuality", "circle_radius", "judge", "quality_words"]
 
@@ -117,7 +117,7 @@ class PileUp:
         return min(own / every, 1.0) if every > 0 < own else 1.0
 
 
-def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, pile_up: PileUp) -> np.ndarray:
+def judge(scene: Scene, hidden: HiddenPixels, fits: Sequence[SourceFit], *, pile_up: PileUp) -> np.ndarray:
     """The marks of each source of an image.
 
     Parameters
@@ -140,7 +140,7 @@ def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, pile_up: PileUp)
     images = [source_image(scene, fit, _LARGEST) for fit in fits]
     most = float(scene.exposure.max(initial=0.0))
     for index, fit in enumerate(fits):
-        gap, edge = hidden_shares(hidden, scene.psf, fit.x, fit.y)
+        gap, edge = hidden_fractions(hidden, scene.psf, fit.x, fit.y)
         marks[index] |= SourceQuality.GAP if gap > _MUCH else 0
         marks[index] |= SourceQuality.EDGE if edge > _MUCH else 0
         radius = max(scene.psf.radius(0.5, scene.psf.angle(fit.x, fit.y)), 1.0)
@@ -154,7 +154,7 @@ def judge(scene: Scene, hidden: Hidden, fits: Sequence[Fit], *, pile_up: PileUp)
     return marks
 
 
-def _near(fits: Sequence[Fit], index: int) -> list[int]:
+def _near(fits: Sequence[SourceFit], index: int) -> list[int]:
     own = fits[index]
     return [
         k
@@ -163,7 +163,7 @@ def _near(fits: Sequence[Fit], index: int) -> list[int]:
     ]
 
 
-def _within(image: tuple[tuple[slice, slice], np.ndarray], fit: Fit, radius: float) -> float:
+def _within(image: tuple[tuple[slice, slice], np.ndarray], fit: SourceFit, radius: float) -> float:
     """Counts of a source's image within a radius of a fit."""
     (rows, columns), light = image
     y, x = np.ogrid[rows, columns]

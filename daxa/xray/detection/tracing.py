@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from daxa.xray.detection.psffit import LEAST, Fit, Scene, cut_stamp, light_of, log_likelihood, pixel_line, widened
+from daxa.xray.detection.psffit import LEAST, Scene, SourceFit, cut_stamp, light_of, log_likelihood, pixel_line, widened
 
 __all__ = ["Tracer"]
 
@@ -64,7 +64,7 @@ class Tracer:
         places = sorted(zip(*np.nonzero(top & (gains > gains.max() - depth)), strict=True), key=lambda p: -gains[p])
         return [((float(x[place]), float(y[place])), float(rates[place])) for place in places[:number]]
 
-    def profile(self, fit: Fit, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
+    def profile(self, fit: SourceFit, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
         """Rates from that of a fit up and down, each with its best position, until the likelihood has fallen.
 
         Returns

@@ -23,8 +23,8 @@ from daxa.errors import NotPossible
 
 __all__ = [
     "LADDER",
-    "Response",
     "Wavelet",
+    "WaveletResponse",
     "binned",
     "log_chance",
     "make_wavelets",
@@ -90,7 +90,7 @@ class Wavelet:
 
 
 @dataclass(frozen=True, eq=False)
-class Response:
+class WaveletResponse:
     """The transform of an image at one scale.
 
     Parameters
@@ -204,7 +204,7 @@ def respond(counts: np.ndarray, background: np.ndarray, wavelets: tuple[Wavelet,
 
     Yields
     ------
-    Response
+    WaveletResponse
         One for each wavelet.
     """
     below = np.asarray(background, np.float32)
@@ -220,7 +220,7 @@ def respond(counts: np.ndarray, background: np.ndarray, wavelets: tuple[Wavelet,
         g, h = _lines(wavelet.scale / wavelet.coarse)
         norm = (2.0 * (g * g).sum() * (h * h).sum() + 2.0 * (g * h).sum() ** 2) * wavelet.coarse**2
         local = map_.times([(g * g, h * h / norm), (h * h, g * g / norm), (g * h, 2.0 * g * h / norm)])
-        yield Response(wavelet, excess, np.maximum(local, 0.0, out=local))
+        yield WaveletResponse(wavelet, excess, np.maximum(local, 0.0, out=local))
 
 
 class _Transformed:
@@ -328,7 +328,7 @@ def log_chance(wavelet: Wavelet, excess: np.ndarray, background: np.ndarray, lot
     wavelet
         The scale.
     excess, background
-        Shape (n,), of `Response`, at some pixels.
+        Shape (n,), of `WaveletResponse`, at some pixels.
     lot
         Shape (n,), in [0, 1): where few photons make equal values likely, a value counts
         as larger than this share of its equals, so that the chance is below p in the share

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.lists import gti
-from daxa.xray.lists.sky import SkyGrid
-from daxa.xray.lists.tables import Table, read_tables
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
+from daxa.xray.eventlists.sky_grid import SkyGrid
 
 __all__ = ["Attitude", "read_attitude"]
 
@@ -125,7 +125,7 @@ def _read_one(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _columns(path, found[0])
 
 
-def _columns(path: Path, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _columns(path: Path, table: FitsTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     times, ra, dec = (table.column(name).astype(np.float64) for name in _FORMS[table.name])
     known = np.isfinite(times) & (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
     if known.sum() < 2:

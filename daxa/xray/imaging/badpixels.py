@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.lists.cards import card_number, card_text
-from daxa.xray.lists.tables import Table, read_tables
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
 
 __all__ = ["BadPixels", "read_bad_pixels"]
 
@@ -69,7 +69,7 @@ def read_bad_pixels(path: Path, obs_id: str = "") -> Mapping[int, BadPixels]:
     return found
 
 
-def _rectangles(path: Path, table: Table) -> BadPixels:
+def _rectangles(path: Path, table: FitsTable) -> BadPixels:
     sides = []
     for name in ("CHIPX", "CHIPY"):
         values = np.asarray(table.column(name), dtype=np.int64)

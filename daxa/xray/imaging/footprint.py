@@ -16,16 +16,16 @@ import numpy as np
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.formats import card_number
+from daxa.xray.eventlists.gti import covered, union
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import card_number
-from daxa.xray.lists.gti import covered, union
-from daxa.xray.lists.tables import read_column
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["Footprint", "Module", "find_footprint"]
+__all__ = ["ChipPart", "Footprint", "find_footprint"]
 
 
 _LEAST_EVENTS = 8
@@ -49,7 +49,7 @@ _SQUARE = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Module:
+class ChipPart:
     """A chip, or one of the parts of a chip that have their own place.
 
     Parameters
@@ -93,7 +93,7 @@ class Footprint:
         True where the event list told its bad pixels.
     """
 
-    modules: tuple[Module, ...]
+    modules: tuple[ChipPart, ...]
     wander: np.ndarray
     weights: np.ndarray
     circle: tuple[float, float, float] | None
@@ -160,7 +160,7 @@ def find_footprint(
             lost_share, listed = _bad_share(events, cut, detector, chip, number)
         mask = _mask(events, detector, chip, lost_share, strict=strict)
         told |= listed
-        modules.append(Module(chip, matrix @ to_plane, matrix @ shift + origin, mask, detector.first, detector.rim))
+        modules.append(ChipPart(chip, matrix @ to_plane, matrix @ shift + origin, mask, detector.first, detector.rim))
     circle = None
     if detector.circle and cut.rules:
         centre = matrix @ np.array(detector.circle[:2]) + origin

@@ -19,11 +19,11 @@ from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import assumption_cards, clock_cards, span_cards
-from daxa.xray.lists.bands import energy_cards
-from daxa.xray.lists.cards import card_text, card_value
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.sky import SkyGrid
-from daxa.xray.lists.tables import in_machine_order, read_column
+from daxa.xray.eventlists.cards import card_text, card_value
+from daxa.xray.eventlists.channels import energy_cards
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import in_machine_order, read_column
+from daxa.xray.eventlists.sky_grid import SkyGrid
 
 __all__ = ["MOST_PIXELS", "ImageGrid", "count_image", "grid_cards", "grid_for", "image_header", "pixel_index"]
 

@@ -9,9 +9,9 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut
+from daxa.xray.eventlists.channels import realised_kev
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.imaging.image import ImageGrid, grid_cards
-from daxa.xray.lists.bands import realised_kev
-from daxa.xray.lists.events import EventList
 
 __all__ = ["EventMember", "ImageMember", "Member", "sized"]
 

@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.formats import card_text
 from daxa.xray.imaging.image import ImageGrid, count_image
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import card_text
 
 __all__ = ["is_moving", "occupied"]
 

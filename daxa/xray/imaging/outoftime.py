@@ -15,13 +15,13 @@ import numpy as np
 
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen
+from daxa.xray.eventlists.cards import card_text
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import in_machine_order, read_column
 from daxa.xray.imaging.attitude import Attitude
-from daxa.xray.imaging.exposure import Cards, coverage, smeared, wander_kernel
+from daxa.xray.imaging.exposure_map import Cards, coverage, dither_kernel, smeared
 from daxa.xray.imaging.footprint import find_footprint
 from daxa.xray.imaging.image import ImageGrid
-from daxa.xray.lists.cards import card_text
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.tables import in_machine_order, read_column
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.registry import camera_of
 
@@ -60,7 +60,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     grid
         The grid of the image.
     attitude
-        As for `daxa.xray.imaging.exposure.exposure_map`.
+        As for `daxa.xray.imaging.exposure_map.exposure_map`.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
         )
     columns, (low, high) = _columns(events, cut, detector)
     rows = detector.size[1] if mode in readout.whole else high - low + 1
-    kernel = wander_kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = dither_kernel(footprint.wander / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     for module in footprint.modules:
         per_pixel = fraction * columns.get(module.chip, np.zeros(detector.size[0])) / rows

@@ -15,10 +15,10 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.lists import gti
-from daxa.xray.lists.formats import card_text
-from daxa.xray.lists.frames import to_icrs, to_pixels
-from daxa.xray.lists.sky import header_wcs
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.formats import card_text
+from daxa.xray.eventlists.frames import to_icrs, to_pixels
+from daxa.xray.eventlists.sky_grid import header_wcs
 
 __all__ = [
     "MapChoice",

@@ -12,11 +12,11 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.imaging.limits import chance_of, count_errors, upper_limit
+from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.frames import to_icrs, to_pixels
+from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
 from daxa.xray.imaging.pairing import check_pair, exposed_seconds
-from daxa.xray.lists.formats import card_number, card_text
-from daxa.xray.lists.frames import to_icrs, to_pixels
-from daxa.xray.lists.sky import header_wcs, pointing_pixel
+from daxa.xray.imaging.upper_limits import chance_of, count_errors, upper_limit
 
 __all__ = ["ROW", "Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"]
 
@@ -186,7 +186,7 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     A pixel is in a circle when its middle is.  The ring's counts are scaled by the exposure of
     circle over ring.  Rates are for a source at the middle: counts less background over the mean
     exposure of the circle and `enclosed`.  Errors are those of Gehrels 1986 on the counts, limits
-    those of Kraft et al. 1991 (`daxa.xray.imaging.limits`).  Where a map is no measurement
+    those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is no measurement
     (``NOT_MEASURED``), only counts are told.
     """
     use = aperture or Aperture()

@@ -8,9 +8,9 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from daxa.xray.eventlists.frames import frame_of, to_icrs, to_pixels
+from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.pairing import exposed_seconds, same_grid
-from daxa.xray.lists.frames import frame_of, to_icrs, to_pixels
-from daxa.xray.lists.sky import header_wcs
 
 __all__ = ["between_pixels", "resample_exposure"]
 

@@ -13,9 +13,9 @@ from astropy.io import fits
 from astropy_healpix import HEALPix
 
 from daxa.errors import DataError
+from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.pairing import exposed_seconds
-from daxa.xray.lists.frames import to_icrs
-from daxa.xray.lists.sky import header_wcs
 
 if TYPE_CHECKING:
     from mocpy import MOC

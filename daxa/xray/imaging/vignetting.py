@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.lists.events import EventList
-from daxa.xray.lists.formats import card_number
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.formats import card_number
 from daxa.xray.telescopes.optics import Vignetting
 from daxa.xray.telescopes.registry import camera_of
 

@@ -24,7 +24,7 @@ from daxa.xray.telescopes.spec import Camera, Telescope
 
 __all__ = [
     "GROUP",
-    "Declared",
+    "LazyDeclarations",
     "camera_of",
     "event_formats",
     "forget_plug_ins",
@@ -39,7 +39,7 @@ GROUP = "daxa.telescopes"
 """The group of entry points in which plug-ins offer telescopes."""
 
 
-class Declared(Mapping[Any, Any]):
+class LazyDeclarations(Mapping[Any, Any]):
     """A mapping made of declarations, read when it is first looked into: importing daxa loads no plug-in.
 
     Parameters

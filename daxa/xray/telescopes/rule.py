@@ -40,7 +40,7 @@ class Rule:
 
     Examples
     --------
-    >>> from daxa.xray.lists.rules import rules_text
+    >>> from daxa.xray.eventlists.rules import rules_text
     >>> rules_text([Rule("PATTERN", "between", (0, 12), "XMM-Newton SAS")])
     'PATTERN in [0:12]'
     """
@@ -59,7 +59,7 @@ class Either:
 
     Examples
     --------
-    >>> from daxa.xray.lists.rules import rules_text
+    >>> from daxa.xray.eventlists.rules import rules_text
     >>> either = Either(((Rule("ITYPE", "equal", 4, ""),), (Rule("PI", "between", (600, 59999), ""),)), "test")
     >>> rules_text([either])
     '((ITYPE == 4) || (PI in [600:59999]))'

@@ -1,0 +1,1 @@
+"""Science over a whole archive: coverage of samples and mosaics."""

@@ -1,0 +1,415 @@
+"""What an archive's observations say about the objects of a sample: exposure, counts, rate or upper limit.
+
+The objects go to every observation, in processes side by side; an observation answers for
+those that its images show, with one row per object, instrument and band.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+
+from daxa.analysis.angles import circle_of, directions, nearest_of, off_axis
+from daxa.analysis.image_sets import ImageRequest, ImageSet, find_image_sets
+from daxa.archive.config import ArchiveConfig, settings_of
+from daxa.archive.layout import Layout
+from daxa.errors import CriteriaError, DataError, DaxaError
+from daxa.missions import find_mission
+from daxa.missions.tiling import tile_at
+from daxa.query.criteria.sample import Sample
+from daxa.query.targets import read_targets
+from daxa.records import Outcome
+from daxa.run.executor import execute
+from daxa.run.task import Task
+from daxa.selection.schema import Column
+from daxa.xray.detection.quality import quality_words
+from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "Coverage", "CoverageTask", "SampleTargets", "cover_targets"]
+
+COLUMNS: tuple[Column, ...] = (
+    Column("row", "float", "", "meta.record", "Number of the object in the sample, from 1"),
+    Column("target", "text", "", "meta.id;src", "Name of the object, as the sample has it"),
+    Column("target_ra", "float", "deg", "pos.eq.ra;src", "Right ascension of the object", "icrs"),
+    Column("target_dec", "float", "deg", "pos.eq.dec;src", "Declination of the object", "icrs"),
+    Column("mission", "text", "", "meta.id;instr.obsty", "Mission, by its short name in daxa"),
+    Column("obs_id", "text", "", "meta.id;obs", "Identifier of the observation"),
+    Column("instrument", "text", "", "meta.id;instr", "Instrument"),
+    Column("exposure_id", "text", "", "meta.id", "Identifier of the exposure within the observation"),
+    Column("lo_kev", "float", "keV", "em.energy;stat.min", "Nominal lower edge of the band"),
+    Column("hi_kev", "float", "keV", "em.energy;stat.max", "Nominal upper edge of the band"),
+    Column(
+        "off_axis", "float", "arcmin", "pos.angDistance", "Object to the pointing (of a survey, to the tile's middle)"
+    ),
+    Column(
+        "exposure", "float", "s", "time.duration;obs.exposure", "Clean exposure at the object, vignetted unless flat"
+    ),
+    Column("exposed", "float", "", "arith.ratio", "Share of the circle with exposure"),
+    Column("radius", "float", "arcsec", "phys.angSize", "Radius of the circle in which counts are taken"),
+    Column("counts", "float", "ct", "phot.count;em.X-ray", "Counts in the circle"),
+    Column("background", "float", "ct", "phot.count;instr.background", "Counts expected in the circle of no source"),
+    Column("chance", "float", "", "stat.probability", "Chance of that many counts without a source"),
+    Column("rate", "float", "ct/s", "phot.count;arith.rate;em.X-ray", "Net rate; empty where the chance is too great"),
+    Column("rate_low", "float", "ct/s", "phot.count;arith.rate;stat.min", "Lower edge of the rate, one sigma"),
+    Column("rate_high", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper edge of the rate, one sigma"),
+    Column("limit", "float", "ct/s", "phot.count;arith.rate;stat.max", "Upper limit of the rate"),
+    Column("nearest", "float", "arcsec", "pos.angDistance;src", "Object to the nearest source found in the image"),
+    Column("nearest_quality", "text", "", "meta.code.qual", "Marks of that source as words; good where it has none"),
+    Column("tile", "text", "", "meta.id", "Tile that owns the object's place, in surveys of tiles"),
+    Column("owned", "text", "", "meta.code", "Whether this observation is that tile; empty without tiles"),
+    Column("flag", "float", "", "meta.code.qual", "Sum of the flags; 0 is good"),
+    Column("quality", "text", "", "meta.code.qual", "The flags as words; good where there is none"),
+)
+"""What the columns of a table of coverage mean."""
+
+_LARGEST = 3600.0
+_ROW = np.dtype([*ROW.descr, ("nearest", "f8"), ("marks", "i4")])
+_FEW = 4
+_SHOWN_ROWS = 20
+_MEASURED = (
+    *("exposure", "exposed", "counts", "background", "chance", "rate", "rate_low", "rate_high", "limit", "nearest"),
+    "flag",
+)
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTargets:
+    """Objects in the order of their declination.
+
+    Parameters
+    ----------
+    number
+        Shape (n,): the number of each in the sample, from 0.
+    ra, dec
+        Shape (n,), deg; `dec` increases.
+    aperture
+        Radii of one, or of each in this order.
+    """
+
+    number: np.ndarray
+    ra: np.ndarray
+    dec: np.ndarray
+    aperture: Aperture
+
+    def within(self, ra: float, dec: float, radius: float) -> np.ndarray:
+        """Which lie within a circle, deg: their places in the columns, increasing."""
+        first, last = self.dec.searchsorted((dec - radius, dec + radius + 1e-12), side="left")
+        a, b = np.deg2rad(self.dec[first:last]), math.radians(dec)
+        half = np.sin((a - b) / 2) ** 2
+        half += np.cos(a) * math.cos(b) * np.sin(np.deg2rad(self.ra[first:last] - ra) / 2) ** 2
+        return first + np.flatnonzero(half <= math.sin(math.radians(min(radius, 180.0)) / 2) ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """What was found of a sample.
+
+    Parameters
+    ----------
+    table
+        A row per object, observation, instrument and band with exposure there; `COLUMNS` says
+        what the columns mean.
+    failures
+        One record for each image that could not be used: ``step`` names it.
+    objects
+        How many objects the sample has.
+    images
+        How many images were asked.
+    """
+
+    table: pd.DataFrame
+    failures: tuple[Outcome, ...]
+    objects: int
+    images: int
+
+    @property
+    def seen(self) -> int:
+        """How many objects some image shows."""
+        return int(self.table["row"].nunique())
+
+    def _repr_html_(self) -> str:
+        from daxa.selection.headings import for_people
+
+        shown = for_people(self.table.head(_SHOWN_ROWS)).to_html(index=False, escape=True)
+        return f"<p><b>{len(self.table)} rows</b>, {self.seen} of {self.objects} objects lie in an image</p>{shown}"
+
+
+def cover_targets(
+    layout: Layout,
+    config: ArchiveConfig,
+    targets: object,
+    asked: ImageRequest | None = None,
+    *,
+    aperture: Aperture | None = None,
+    workers: int = 0,
+    observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
+) -> Coverage:
+    """Ask every observation about every object.
+
+    Parameters
+    ----------
+    layout, config
+        The archive, of which nothing is changed.
+    targets
+        A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
+        object with a radius is seen in a circle of that radius, about which the ring moves out.
+    asked
+        Which images; by default all.
+    aperture
+        How counts are taken.
+    workers
+        Processes; by default as the settings say.
+    observe
+        Is told of every observation as it ends, with how many ended and how many there are.
+
+    Raises
+    ------
+    CriteriaError
+        The sample cannot be used, or the archive has no such mission, instrument or band.
+    ArchiveError
+        The images are not here.
+    """
+    sample = read_targets(targets, settings_of(config))
+    found = find_image_sets(layout, config, asked or ImageRequest())
+    work = CoverageTask(_ordered(sample, aperture or Aperture()), _by_observation(found))
+    size = workers or settings_of(config).workers
+    if size == 1 or len(work.images) <= _FEW:
+        answers = _one_by_one(work, observe)
+    else:
+        answers = _in_parallel(work, size, observe)
+    parts, failures = [], []
+    for key in work.images:
+        rows, failed = answers[key]
+        parts += [(one, rows[str(index)]) for index, one in enumerate(work.images[key]) if str(index) in rows]
+        failures += failed
+    return Coverage(_table(sample, work.targets, parts), tuple(failures), len(sample), len(found))
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageTask:
+    """Asks the images of one observation, in a worker process (`daxa.run.task.TaskWork`).
+
+    Parameters
+    ----------
+    targets
+        The objects.
+    images
+        Mission and ObsID to the images of that observation.
+    """
+
+    targets: SampleTargets
+    images: dict[tuple[str, str], list[ImageSet]]
+
+    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
+        rows, failures = self.answer(task.mission, task.obs_id)
+        np.savez(target / "rows.npz", **rows)
+        (target / "failures.json").write_text(json.dumps([one.as_dict() for one in failures]))
+
+    def answer(self, mission: str, obs_id: str) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+        """Rows of each image with an object, by its number in the observation; and what failed.
+
+        In the rows ``target`` is the object's place in `targets`.
+        """
+        rows, failures = {}, []
+        for index, one in enumerate(self.images[mission, obs_id]):
+            try:
+                rows[str(index)] = _cover_one(one, self.targets)
+            except DaxaError as error:
+                if error.environmental:
+                    raise
+                failures.append(Outcome(mission, one.name, obs_id, "failed", f"{error.code}: {error.message}"))
+        return rows, failures
+
+
+def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
+    from astropy.io import fits
+
+    from daxa.query.untrusted import PARSE_ERRORS
+
+    try:
+        header = fits.getheader(one.image)
+        near = targets.within(*circle_of(header))
+        if not len(near):
+            return np.empty(0, _ROW)
+        field = read_field(one.image, one.expmap)
+        seen = np.where(field.exposure > 0, field.counts, 0)
+        whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
+        sources, marks = _read_sources(one.sources) if one.sources else (np.empty((0, 3)), np.empty(0, np.int32))
+    except PARSE_ERRORS as problem:
+        raise _damaged(one, str(problem)) from problem
+    if not whole:
+        raise _damaged(one, "not all pixels are numbers")
+    told = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
+    rows = np.empty(len(near), _ROW)
+    for name in ROW.names:
+        rows[name] = told[name]
+    rows["offaxis"] = off_axis(targets.ra[near], targets.dec[near], header)
+    rows["target"] = near
+    rows["nearest"], which = nearest_of(targets.ra[near], targets.dec[near], sources)
+    rows["marks"] = marks[which] if len(sources) else -1
+    return rows[(rows["flag"] & Quality.OUTSIDE) == 0]
+
+
+def _read_sources(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the sources of a list, unit vectors of shape (n, 3), and the marks of each; -1 where unknown."""
+    from astropy.io import fits
+
+    table = fits.getdata(path, "SOURCES")
+    ra, dec = (np.asarray(table[name], dtype=np.float64) for name in ("RA", "DEC"))
+    known = np.isfinite(ra) & np.isfinite(dec)
+    has_marks = "QUALITY" in table.names
+    marks = np.asarray(table["QUALITY"], dtype=np.int32) if has_marks else np.full(len(ra), -1, np.int32)
+    return directions(ra[known], dec[known]), marks[known]
+
+
+def _damaged(one: ImageSet, why: str) -> DataError:
+    return DataError(
+        "damaged",
+        f"image or exposure map of {one.name} cannot be read: {' '.join(why.split())[:150]}",
+        remedy="`daxa verify` shows which files differ from the release; `dvc checkout` restores them",
+    )
+
+
+def _ordered(sample: Sample, aperture: Aperture) -> SampleTargets:
+    radius, inner, outer = aperture.radius, aperture.inner, aperture.outer
+    if not (0 < radius <= inner < outer <= 2 * _LARGEST and 0 < aperture.enclosed <= 1 and 0 < aperture.level < 1):
+        raise CriteriaError(
+            "aperture",
+            f"a circle of {radius:g} arcsec with a ring of {inner:g} to {outer:g}, a share of light of "
+            f"{aperture.enclosed:g} and limits at {aperture.level:g} make no sense",
+            remedy=f"choose 0 < radius <= inner < outer <= {2 * _LARGEST:g}, and shares between 0 and 1",
+        )
+    order = np.argsort(sample.dec, kind="stable")
+    if sample.radius is not None:
+        radius = sample.radius[order] * 60.0
+        if (wide := np.flatnonzero(sample.radius * 60.0 > _LARGEST)).size:
+            raise CriteriaError(
+                "sample",
+                f"row {wide[0] + 1} of the sample: a radius of {sample.radius[wide[0]]:g} arcmin is more than a field",
+                remedy=f"give radii of at most {_LARGEST / 60:g} arcmin",
+            )
+        # The ring begins outside the circle, and is as wide as before or as the circle is.
+        inner = np.maximum(aperture.inner, radius)
+        outer = inner + np.maximum(aperture.outer - aperture.inner, radius)
+        aperture = replace(aperture, radius=radius, inner=inner, outer=outer)
+    return SampleTargets(order, sample.ra[order], sample.dec[order], aperture)
+
+
+def _by_observation(images: Sequence[ImageSet]) -> dict[tuple[str, str], list[ImageSet]]:
+    grouped: dict[tuple[str, str], list[ImageSet]] = {}
+    for one in images:
+        grouped.setdefault((one.mission, one.obs_id), []).append(one)
+    return grouped
+
+
+Answers = dict[tuple[str, str], tuple[dict[str, np.ndarray], list[Outcome]]]
+
+
+def _one_by_one(work: CoverageTask, observe: Callable[[Outcome, int, int], None]) -> Answers:
+    answers: Answers = {}
+    for key in work.images:
+        answers[key] = work.answer(*key)
+        observe(_outcome(key, answers[key][1]), len(answers), len(work.images))
+    return answers
+
+
+def _in_parallel(work: CoverageTask, workers: int, observe: Callable[[Outcome, int, int], None]) -> Answers:
+    answers: Answers = {}
+    for mission in dict.fromkeys(mission for mission, _ in work.images):
+        own = {key: images for key, images in work.images.items() if key[0] == mission}
+        tasks = [Task(mission, "coverage", obs_id, "daxa", "1") for _, obs_id in own]
+        with tempfile.TemporaryDirectory(prefix="daxa-coverage-") as place:
+            scratch, logs = Path(place, "scratch"), Path(place, "logs")
+            scratch.mkdir()
+            logs.mkdir()
+            reports = execute(
+                tasks, CoverageTask(work.targets, own), workers=workers, time_limit=_HOUR, scratch=scratch, logs=logs
+            )
+            with closing(reports):
+                for report in (report for batch in reports for report in batch):
+                    if report.error:
+                        raise report.error
+                    key = mission, report.task.obs_id
+                    answers[key] = (
+                        _read_answer(report.directory) if report.kind == "done" else _unrecoverable(key, report.reason)
+                    )
+                    observe(_outcome(key, answers[key][1]), len(answers), len(work.images))
+    return answers
+
+
+def _read_answer(directory: Path) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+    with np.load(directory / "rows.npz", allow_pickle=False) as rows:
+        found = dict(rows)
+    return found, [Outcome(**one) for one in json.loads((directory / "failures.json").read_text())]
+
+
+def _unrecoverable(key: tuple[str, str], reason: str) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+    return {}, [Outcome(key[0], f"{key[0]} {key[1]}", key[1], "failed", reason)]
+
+
+def _outcome(key: tuple[str, str], failures: Sequence[Outcome]) -> Outcome:
+    return Outcome(key[0], "coverage", key[1], "failed" if failures else "done")
+
+
+def _table(sample: Sample, targets: SampleTargets, parts: Sequence[tuple[ImageSet, np.ndarray]]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = np.concatenate([np.empty(0, _ROW), *(rows for _, rows in parts)])
+    sizes = [len(rows) for _, rows in parts]
+    place = rows["target"]
+    number = targets.number[place]
+
+    def of_image(values: Sequence[object], kind: type) -> np.ndarray:
+        return np.repeat(np.array(values, dtype=kind), sizes) if parts else np.empty(0, dtype=kind)
+
+    radius = np.broadcast_to(np.asarray(targets.aperture.radius, dtype=float), targets.ra.shape)
+    columns = {
+        "row": number + 1,
+        "target": np.full(len(rows), "", object) if sample.names is None else sample.names[number],
+        "target_ra": sample.ra[number],
+        "target_dec": sample.dec[number],
+        "mission": of_image([one.mission for one, _ in parts], object),
+        "obs_id": of_image([one.obs_id for one, _ in parts], object),
+        "instrument": of_image([one.instrument for one, _ in parts], object),
+        "exposure_id": of_image(["" if one.exposure == "None" else one.exposure for one, _ in parts], object),
+        "lo_kev": of_image([one.band[0] for one, _ in parts], float),
+        "hi_kev": of_image([one.band[1] for one, _ in parts], float),
+        "off_axis": rows["offaxis"],
+        "radius": radius[place],
+        **{name: rows[name] for name in _MEASURED},
+    }
+    named = {mark: quality_words(mark) if mark >= 0 else "" for mark in np.unique(rows["marks"]).tolist()}
+    columns["nearest_quality"] = np.array([named[mark] for mark in rows["marks"].tolist()], dtype=object)
+    columns["tile"] = _tiles(columns["mission"], columns["target_ra"], columns["target_dec"])
+    is_tile = columns["tile"] != ""
+    columns["owned"] = np.where(is_tile, np.where(columns["tile"] == columns["obs_id"], "yes", "no"), "").astype(object)
+    words = {flag: _words(flag) for flag in np.unique(rows["flag"]).tolist()}
+    columns["quality"] = np.array([words[flag] for flag in rows["flag"].tolist()], dtype=object)
+    table = pd.DataFrame({column.name: columns[column.name] for column in COLUMNS})
+    # Images stand in the archive's order; of each object, what was found comes together.
+    return table.sort_values("row", kind="stable", ignore_index=True)
+
+
+def _tiles(missions: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Names of the tiles that own places, '' for missions without tiles."""
+    owners = np.full(len(missions), "", object)
+    surveys = [name for name in set(missions) if (table := find_mission(name).table) and table.service == "tiling"]
+    for at in np.flatnonzero(np.isin(missions.astype(str), surveys)):
+        owners[at] = tile_at(float(ra[at]), float(dec[at])).obs_id
+    return owners
+
+
+def _words(flag: int) -> str:
+    return " ".join(one.name.lower().replace("_", "-") for one in Quality(flag)) or "good"

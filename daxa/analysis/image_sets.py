@@ -1,0 +1,179 @@
+"""The images of an archive with the exposure maps that belong to them, and which of them are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from daxa.archive.config import ArchiveConfig
+from daxa.archive.history import selected_ids
+from daxa.archive.layout import Layout
+from daxa.archive.named_choices import named_bands, named_instruments, named_missions, named_obs_ids
+from daxa.archive.products import list_products
+from daxa.errors import ArchiveError, CriteriaError
+from daxa.naming import several
+from daxa.quantities import band_text
+
+__all__ = ["ImageRequest", "ImageSet", "find_image_sets", "outside_archive"]
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Which images, as the user names them (`daxa.archive.named_choices`); what is empty asks for all."""
+
+    missions: object = ()
+    obs_ids: object = ()
+    instruments: object = ()
+    bands: object = None
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One image of the archive.
+
+    Parameters
+    ----------
+    mission, obs_id, instrument, exposure
+        Of what; the exposure is the archive's identifier.
+    band
+        Energies from and to, keV.
+    image, expmap
+        The files.
+    events
+        The cleaned list that the image was made of; None where the archive has none.
+    sources
+        The list of sources found in the image; None where the archive has none.
+    """
+
+    mission: str
+    obs_id: str
+    instrument: str
+    exposure: str
+    band: tuple[float, float]
+    image: Path
+    expmap: Path
+    events: Path | None = None
+    sources: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        exposure = "" if self.exposure == "None" else f" {self.exposure}"
+        return f"{self.mission} {self.obs_id} {self.instrument}{exposure} {band_text(self.band)}"
+
+
+def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) -> list[ImageSet]:
+    """The images that are asked for, in the order of the archive's products.
+
+    Raises
+    ------
+    CriteriaError
+        The archive has no such mission, instrument or band.
+    ArchiveError
+        It has no such observation, no image, or the files are not here.
+    """
+    missions = named_missions(config, asked.missions) or tuple(config.missions)
+    obs_ids = set(named_obs_ids(layout, missions, asked.obs_ids))
+    instruments = named_instruments(missions, asked.instruments)
+    bands = named_bands(asked.bands)
+    selected = {mission: set(selected_ids(layout, mission)) for mission in missions}
+    found = [
+        one
+        for one in _all_imaged(layout, config)
+        if one.mission in selected and one.obs_id in (obs_ids or selected[one.mission])
+    ]
+    if not found:
+        raise ArchiveError(
+            "no-images",
+            "there is no image with an exposure map for this request",
+            remedy="`daxa run` makes them; `daxa status` says what failed",
+        )
+    _check_instruments(asked.instruments, instruments, {one.instrument for one in found})
+    _check_bands(bands, {one.band for one in found})
+    kept = [
+        one
+        for one in found
+        if (not instruments or one.instrument.upper() in instruments) and (not bands or one.band in bands)
+    ]
+    if not kept:
+        wanted = " ".join([*map(str, several(asked.instruments)), *map(band_text, bands)])
+        raise ArchiveError(
+            "no-images",
+            f"there is no image of {wanted}",
+            remedy="`daxa ls --kind image` lists instruments and bands",
+        )
+    _check_present(layout, kept)
+    return kept
+
+
+def outside_archive(layout: Layout, place: Path) -> Path:
+    """The place, which must not lie in the archive: what stands there belongs to its releases.
+
+    Raises
+    ------
+    ArchiveError
+        It lies in the archive.
+    """
+    absolute = place.expanduser().resolve()
+    if absolute.is_relative_to(layout.root.resolve()):
+        raise ArchiveError(
+            "inside",
+            f"{place} lies in the archive, whose files are those of its pipeline",
+            remedy=f"choose a place outside, such as ../{place.name or 'results'}",
+        )
+    return absolute
+
+
+def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
+    products = list_products(layout, config)
+    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sourcelist": {}, "finalevents": {}}
+    identity = ("mission", "obs_id", "instrument", "exposure")
+    told = products["kind"].isin(files) & products["relative"].str.endswith(".fits")
+    for row in products[told].to_dict("records"):
+        key = tuple(row[name] for name in identity)
+        if row["kind"] != "finalevents":
+            key = (*key, row["lo_kev"], row["hi_kev"])
+        files[row["kind"]][key] = layout.root / row["relative"]
+    return [
+        ImageSet(
+            *key[:4],
+            key[4:],
+            image,
+            files["expmap"][key],
+            files["finalevents"].get(key[:4]),
+            files["sourcelist"].get(key),
+        )
+        for key, image in files["image"].items()
+        if key in files["expmap"] and key[4] < key[5]
+    ]
+
+
+def _check_instruments(asked: object, wanted: Collection[str], there: Collection[str]) -> None:
+    if wanted and not any(name.upper() in wanted for name in there):
+        raise CriteriaError(
+            "instrument",
+            f"there is no image of {', '.join(map(str, several(asked)))}",
+            remedy=f"there are images of {', '.join(sorted(there))}",
+        )
+
+
+def _check_bands(asked: Iterable[tuple[float, float]], known: Collection[tuple[float, float]]) -> None:
+    if unknown := [band for band in asked if band not in known]:
+        raise CriteriaError(
+            "band",
+            f"no image is in the band {band_text(unknown[0])}",
+            remedy=f"there are {', '.join(map(band_text, sorted(known)))}; params/<mission>.toml sets which are made",
+        )
+
+
+def _check_present(layout: Layout, images: Iterable[ImageSet]) -> None:
+    needed = (path for one in images for path in (one.image, one.expmap, one.sources) if path)
+    absent = [path for path in needed if not path.is_file()]
+    if absent:
+        more = f" and {len(absent) - 1} more files are" if len(absent) > 1 else " is"
+        raise ArchiveError(
+            "no-data",
+            f"{absent[0]}{more} not here",
+            remedy="`daxa pull` brings the data of a release, `daxa run` makes them",
+        )

@@ -1,0 +1,276 @@
+"""Put several tracked files of an archive in place together, and commit them.
+
+The new files are written aside, checked, and on the disk.  One rename of their directory
+decides: before it nothing has happened, after it they will take their places, if need be after
+a kill when the next verb that acts begins.  Until then no stage begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daxa.archive import dvc, git
+from daxa.archive.config import load_config, steps_of
+from daxa.archive.layout import Layout
+from daxa.errors import ArchiveError, DataError, StorageError
+from daxa.files import open_plain, parse_json, read_plain, sync
+from daxa.naming import some
+from daxa.run.task import canonical
+
+__all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfinished"]
+
+_NOTE = "note.json"
+_OURS = re.compile(
+    r"daxa\.toml|software\.toml|dvc\.yaml|README\.md|CITATION\.cff|\.zenodo\.json"
+    r"|params/[\w-]+\.toml|(selection|upstream)/[\w-]+\.parquet",
+    re.ASCII,
+)
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
+_LARGEST = 1 << 30
+_PATIENCE = 10.0
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What is about to happen: the commit's message, and of each file the digests of the old and the new content."""
+
+    message: str
+    files: Mapping[str, tuple[str, str]]
+
+
+def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
+    """Refuse to commit what a person changed.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    is_ours
+        Whether the commit would take a changed path along.
+
+    Raises
+    ------
+    ArchiveError
+        One of them has uncommitted changes.
+    """
+    changed = [path for path in git.changes(layout.root) if is_ours(path)]
+    if changed:
+        raise ArchiveError(
+            "uncommitted",
+            f"{layout.root} has uncommitted changes in {some(changed, _NAMED)}",
+            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
+        )
+
+
+def commit_changes(layout: Layout, message: str, write: Callable[[Layout], None]) -> str:
+    """Replace files of the archive together, and commit just these.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    message
+        Of the commit.
+    write
+        Writes the new files below another root, each at its place in an archive.
+
+    Returns
+    -------
+    str
+        Digest of the commit, '' when nothing differs from the last one.
+
+    Raises
+    ------
+    ArchiveError
+        A stage or DVC is at work, or a file was changed in the meantime.
+    StorageError
+        The files cannot be written.
+    """
+    with _writing(layout), _alone(layout):
+        _finish(layout)
+        part = layout.accepted.with_name(f"{layout.accepted.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        write(Layout(part))
+        _prepare(layout, part, message)
+        part.rename(layout.accepted)
+        sync(layout.private)
+        try:
+            return _finish(layout)
+        except ArchiveError:
+            if not _begun(layout):
+                layout.accepted.rename(part)
+                shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def finish_commit(layout: Layout) -> None:
+    """Finish what a kill interrupted; does nothing otherwise.
+
+    Raises
+    ------
+    ArchiveError
+        A stage or DVC is at work, or one of the files was changed since.
+    StorageError
+        The files cannot be written.
+    """
+    if os.path.lexists(layout.accepted):
+        with _writing(layout), _alone(layout):
+            _finish(layout)
+
+
+def refuse_unfinished(layout: Layout) -> None:
+    """Let no stage begin between the old files and the new.
+
+    Raises
+    ------
+    ArchiveError
+        Accepted files have not all taken their places.
+    """
+    if os.path.lexists(layout.accepted) and _read_note(layout) is not None:
+        raise ArchiveError(
+            "unfinished",
+            f"a change of the selection in {layout.root} was not finished",
+            remedy="run `daxa run`, which finishes it first, then processes what is new",
+        )
+
+
+def _prepare(layout: Layout, part: Path, message: str) -> None:
+    """Say beside the new files what they replace, and see that all are on disk."""
+    files = sorted(path for path in part.rglob("*") if path.is_file())
+    names = [path.relative_to(part).as_posix() for path in files]
+    digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in names}
+    (part / _NOTE).write_text(canonical({"message": message, "files": digests}), encoding="utf-8")
+    for path in sorted(part.rglob("*")):
+        sync(path)
+    sync(part)
+
+
+def _finish(layout: Layout) -> str:
+    if not os.path.lexists(layout.accepted):
+        return ""
+    note = _read_note(layout)
+    if note is None:
+        _set_aside(layout)
+        return ""
+    with _stages_excluded(layout):
+        for name, (before, after) in note.files.items():
+            if _digest(layout.root / name) not in (before, after):
+                raise ArchiveError(
+                    "changed-meanwhile",
+                    f"{layout.root / name} was changed while daxa was about to replace it",
+                    remedy=f"try again; if that does not help, restore it with `git checkout -- {name}`",
+                )
+        for name, (_, after) in note.files.items():
+            target = layout.root / name
+            if _digest(target) != after:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (layout.accepted / name).replace(target)
+        for directory in {(layout.root / name).parent for name in note.files}:
+            sync(directory)
+        commit = git.commit(layout.root, list(note.files), note.message)
+    done = layout.accepted.with_name(f"{layout.accepted.name}.part")
+    shutil.rmtree(done, ignore_errors=True)
+    layout.accepted.rename(done)
+    shutil.rmtree(done, ignore_errors=True)
+    return commit
+
+
+def _read_note(layout: Layout) -> _Note | None:
+    """What was accepted, if it can still be done; None when the note or a file is not whole."""
+    path = layout.accepted / _NOTE
+    try:
+        said = parse_json(read_plain(path), path)
+        files = {str(name): (str(before), str(after)) for name, (before, after) in said["files"].items()}
+        message = said["message"]
+    except (OSError, DataError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    known = all(_OURS.fullmatch(name) and all(map(_DIGEST.fullmatch, pair)) for name, pair in files.items())
+    if not files or not known or not isinstance(message, str):
+        return None
+    there = all(
+        after in (_digest(layout.accepted / name), _digest(layout.root / name)) for name, (_, after) in files.items()
+    )
+    return _Note(message, files) if there else None
+
+
+def _set_aside(layout: Layout) -> None:
+    """Take what cannot be finished out of the way; a file that has already taken its place differs from Git's."""
+    aside = layout.accepted.with_name(f"{layout.accepted.name}.damaged")
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    layout.accepted.rename(aside)
+
+
+def _begun(layout: Layout) -> bool:
+    """Whether a file has taken its place already."""
+    note = _read_note(layout)
+    return note is not None and any(not (layout.accepted / name).exists() for name in note.files)
+
+
+@contextmanager
+def _writing(layout: Layout) -> Iterator[None]:
+    """Say of what the disk or its permissions refuse that it is the archive which cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{layout.root} cannot be written: {(error.strerror or str(error)).lower()}",
+            remedy="check its permissions and owner, and the space on its disk; or work in a clone of your own",
+        ) from None
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    layout.private.joinpath("lock").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(layout.private / "lock" / "accept")
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise ArchiveError(
+            "busy", f"another selection is being written in {layout.root}", remedy="wait, then try again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stages_excluded(layout: Layout) -> Iterator[None]:
+    """Hold DVC's lock and that of every stage; a stage that begins later finds `layout.accepted`."""
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as held:
+        held.enter_context(dvc.excluded(layout.root))
+        config = load_config(layout)
+        for mission in config.missions:
+            for step in (step.name for step in steps_of(config)):
+                try:
+                    held.enter_context(FileLock(layout.places(mission, step).lock, timeout=0))
+                except Timeout:
+                    raise ArchiveError(
+                        "busy",
+                        f"the stage {step} of {mission} is running in {layout.root}",
+                        remedy="wait until it has ended, or stop it: what is finished is kept",
+                    ) from None
+        yield
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a regular file, '' where there is none."""
+    try:
+        with open_plain(path, limit=_LARGEST) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""

@@ -1,0 +1,63 @@
+"""Whether an archive has anything new to release."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+
+from daxa.archive import git
+from daxa.archive.layout import Layout
+from daxa.publish.tracked import blob_digest
+
+__all__ = ["has_changes"]
+
+_BYTES = ("selection/", "ledger/")
+"""Rewritten only when their rows change; ledgers hold the digests of all products."""
+
+_VALUES = ("params/", "software.toml")
+"""Written by people: remarks and blanks are no news."""
+
+
+def has_changes(layout: Layout, tag: str) -> bool:
+    """Whether selection, parameters, software or products differ from a release.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    tag
+        The release.
+    """
+    commit = git.commit_of(layout.root, tag)
+    before = {path: digest for path, _, digest in git.tree_entries(layout.root, commit) if _counts(path)}
+    now = {path: digest for path, digest in _on_disk(layout, before).items() if _counts(path)}
+    if before.keys() != now.keys():
+        return True
+    changed = [path for path in before if before[path] != now[path]]
+    return any(path.startswith(_BYTES) or _values(layout, commit, path) for path in changed)
+
+
+def _counts(path: str) -> bool:
+    return path.startswith((*_BYTES, *_VALUES))
+
+
+def _on_disk(layout: Layout, like: Mapping[str, str]) -> dict[str, str]:
+    """The same kinds of files on disk: path to the digest under which Git would keep it."""
+    kind = next(iter(like.values()), "0" * 40)
+    directories = (layout.selection("any"), layout.ledger("any", "any"), layout.params("any"))
+    paths = [path for one in directories if one.parent.is_dir() for path in one.parent.iterdir() if path.is_file()]
+    return {
+        path.relative_to(layout.root).as_posix(): blob_digest(path, kind)
+        for path in [*paths, layout.software]
+        if path.is_file()
+    }
+
+
+def _values(layout: Layout, commit: str, path: str) -> bool:
+    """Whether a changed file of parameters says anything else than before."""
+    try:
+        before = tomllib.loads((git.read_file(layout.root, commit, path) or b"").decode())
+        now = tomllib.loads((layout.root / path).read_text(encoding="utf-8"))
+    except ValueError:
+        return True
+    return before != now

@@ -1,0 +1,112 @@
+"""Places in the archive's private directory from which DVC reaches the same cache and remote."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator
+from configparser import ConfigParser
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile, mkdtemp
+
+from daxa.archive import git
+from daxa.archive.address import config_value
+from daxa.archive.layout import Layout
+from daxa.errors import ArchiveError, StorageError
+from daxa.publish.remote import Remote, Storage
+
+__all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable"]
+
+
+@contextmanager
+def clone_of(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iterator[Path]:
+    """A clone of a release that uses the archive's cache, remote and credentials."""
+    place = Path(mkdtemp(dir=_workspaces(layout)))
+    try:
+        clone = place / "clone"
+        git.clone(str(layout.root), clone, tag)
+        _configure(layout, clone, storage, remote)
+        yield clone
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def empty_workspace(layout: Layout, storage: Storage, remote: Remote) -> Iterator[tuple[Path, Storage]]:
+    """A place without any data that uses the archive's remote and credentials, and its own empty cache."""
+    place = Path(mkdtemp(dir=_workspaces(layout)))
+    try:
+        own = replace(storage, cache=place / "cache")
+        (place / "bare" / ".dvc").mkdir(parents=True)
+        _configure(layout, place / "bare", own, remote, ("core", "no_scm", "true"))
+        yield place / "bare", own
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def pointer(place: Path, digests: Collection[str]) -> str:
+    """Write a file from which DVC knows these objects, and give its name."""
+    outs = "".join(f"- md5: '{digest}'\n  hash: md5\n  path: objects/{digest}\n" for digest in sorted(digests))
+    (place / "objects.dvc").write_text(f"outs:\n{outs}", encoding="utf-8")
+    return "objects.dvc"
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """One push or pull at a time; what a killed one left behind is removed."""
+    from filelock import FileLock, Timeout
+
+    require_writable(layout)
+    lock = layout.private / "lock" / "push"
+    try:
+        with FileLock(lock, timeout=1):
+            shutil.rmtree(_workspaces(layout), ignore_errors=True)
+            _workspaces(layout).mkdir(parents=True, exist_ok=True)
+            yield
+    except Timeout:
+        raise ArchiveError(
+            "busy",
+            f"another push or pull is running in {layout.root}",
+            remedy="wait until it has ended, then try again",
+        ) from None
+
+
+def require_writable(layout: Layout) -> None:
+    """Refuse an archive in which nothing can be written.
+
+    Raises
+    ------
+    StorageError
+        It is on a disk that is full or may only be read, or belongs to somebody else.
+    """
+    try:
+        for place in (layout.root, layout.private / "lock"):
+            place.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=place, prefix=".daxa-"):
+                pass
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{layout.root} cannot be written: {error.strerror}",
+            remedy="free some space or check its permissions, or work in a clone of your own",
+        ) from None
+
+
+def _configure(layout: Layout, place: Path, storage: Storage, remote: Remote, *more: tuple[str, str, str]) -> None:
+    """Give a place the archive's configuration and the user's own settings, with paths that hold there."""
+    shutil.copy(layout.root / ".dvc" / "config", place / ".dvc" / "config")
+    settings = ConfigParser(interpolation=None, default_section="")
+    settings.read(layout.root / ".dvc" / "config.local", encoding="utf-8")
+    wanted = [("cache", "dir", str(storage.cache.absolute()))]
+    wanted += [(f"'remote \"{remote.name}\"'", key, path) for key, path in storage.paths.items()]
+    for section, key, value in (*wanted, *more):
+        if not settings.has_section(section):
+            settings.add_section(section)
+        settings.set(section, key, config_value(value))
+    with (place / ".dvc" / "config.local").open("w", encoding="utf-8") as stream:
+        settings.write(stream)
+
+
+def _workspaces(layout: Layout) -> Path:
+    return layout.private / "push"

@@ -1,0 +1,500 @@
+"""The single conditions that criteria are made of, each a value that can be stored.
+
+A condition knows its plain form (what TOML and JSON hold), its words for messages, and which
+observations meet it; places and samples are met in `daxa.query.matching.match`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Literal
+
+from daxa.errors import CriteriaError
+from daxa.quantities import read_quantity
+from daxa.query.criteria.values import write_radius, write_window
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from daxa.query.matching.match import MatchContext
+
+__all__ = [
+    "ACCESS",
+    "MATCHES",
+    "AccessRights",
+    "MinExposure",
+    "MocArea",
+    "NearPositions",
+    "SelectAll",
+    "SkyBox",
+    "SkyRegion",
+    "TimeWindow",
+    "read_access",
+    "read_box",
+    "read_everything",
+    "read_exposure",
+    "read_flag",
+    "read_margin",
+    "read_match",
+    "read_min_exposure",
+    "read_moc_area",
+    "read_region_area",
+    "write_exposure",
+]
+
+MatchKind = Literal["covers", "overlaps", "centre"]
+
+MATCHES = ("covers", "overlaps", "centre")
+"""How a place and an observation meet: the field of view holds the place (with the whole
+of its radius, where it has one), the field of view and the radius overlap, or the
+pointing lies within the radius."""
+
+ACCESS = ("public", "proprietary", "any")
+
+
+@dataclass(frozen=True)
+class NearPositions:
+    """At any of these positions or targets.
+
+    Parameters
+    ----------
+    positions
+        (ra, dec) in degrees ICRS, sorted.
+    targets
+        Names, sorted.
+    radius
+        Arcminutes; None for a place without extent.
+    match
+        One of `MATCHES`.
+    margin
+        Factor by which the field of view is taken larger.
+    """
+
+    positions: tuple[tuple[float, float], ...] = ()
+    targets: tuple[str, ...] = ()
+    radius: float | None = None
+    match: MatchKind = "covers"
+    margin: float = 1.0
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        plain: dict[str, object] = {}
+        if self.positions:
+            plain["position"] = [list(pair) for pair in self.positions]
+        if self.targets:
+            plain["target"] = list(self.targets)
+        if self.radius is not None:
+            plain["radius"] = write_radius(self.radius)
+        if self.match != self.usual(self.radius):
+            plain["match"] = self.match
+        if self.margin != 1:
+            plain["margin"] = self.margin
+        return plain
+
+    @staticmethod
+    def usual(radius: float | None) -> MatchKind:
+        """How it is matched when nothing is said: a radius asks for pointings within it."""
+        return "covers" if radius is None else "centre"
+
+    @property
+    def text(self) -> str:
+        """For messages, such as ``within 15 arcmin of Abell 907``."""
+        places = [*self.targets, *(f"{ra:g},{dec:g}" for ra, dec in self.positions)]
+        where = places[0] if len(places) == 1 else f"any of {len(places)} places"
+        if self.match == "centre" and self.radius is not None:
+            return f"within {write_radius(self.radius)} of {where}"
+        field = "the field of view" if self.margin == 1 else f"{self.margin:g} times the field of view"
+        if self.radius is None:
+            return f"within {field} of {where}"
+        verb = "covers" if self.match == "covers" else "overlaps"
+        return f"of which {field} {verb} {write_radius(self.radius)} around {where}"
+
+
+@dataclass(frozen=True)
+class TimeWindow:
+    """Observed at least partly, or wholly, between `start` and `end`.
+
+    Parameters
+    ----------
+    start, end
+        MJD UTC; None is open.
+    inside
+        Wholly.
+    """
+
+    start: float | None
+    end: float | None
+    inside: bool = False
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        plain: dict[str, object] = {"time": write_window(self.start, self.end)}
+        return plain | {"inside": True} if self.inside else plain
+
+    @property
+    def text(self) -> str:
+        """For messages, such as ``observed between 2004-01-01 and 2005-01-01``."""
+        start, end = write_window(self.start, self.end)
+        wholly = "wholly " if self.inside else ""
+        if self.start is None or self.end is None:
+            return f"observed {wholly}before {end}" if self.start is None else f"observed {wholly}after {start}"
+        return f"observed {wholly}between {start} and {end}"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        start, end = sky.times()
+        if self.inside:
+            # Comparisons with unknown times (NaN) are False.
+            return (start >= (-np.inf if self.start is None else self.start)) & (
+                end <= (np.inf if self.end is None else self.end)
+            )
+        met = ~np.isnan(start)
+        if self.end is not None:
+            met &= start < self.end
+        if self.start is not None:
+            met &= end > self.start
+        return met
+
+
+@dataclass(frozen=True)
+class SkyBox:
+    """The pointing lies in a box of right ascension and declination.
+
+    Parameters
+    ----------
+    ra
+        First and last, degrees ICRS, eastwards: a box from 350 to 10 crosses 0.
+    dec
+        Lowest and highest, degrees.
+    """
+
+    ra: tuple[float, float]
+    dec: tuple[float, float]
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"box": {"ra": list(self.ra), "dec": list(self.dec)}}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"with RA {self.ra[0]:g} to {self.ra[1]:g}, Dec {self.dec[0]:g} to {self.dec[1]:g}"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        ra, dec = sky.column("ra"), sky.column("dec")
+        first, last = self.ra
+        between = (ra >= first) & (ra <= last) if first < last else (ra >= first) | (ra <= last)
+        # At a pole every right ascension is the same place; 0 and 360 are the same meridian.
+        between |= (np.abs(dec) == 90) | ((ra == 0) & (last == 360)) | ((ra == 360) & (first == 0))
+        return between & (dec >= self.dec[0]) & (dec <= self.dec[1])
+
+
+@dataclass(frozen=True)
+class SkyRegion:
+    """The pointing lies in a DS9 region; `text_ds9` is from `daxa.query.criteria.areas.read_region`."""
+
+    text_ds9: str
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"region": self.text_ds9}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        first, *rest = self.text_ds9.splitlines()[-1:] or [""]
+        return f"in the region {first[:60]}{'...' if rest or len(first) > 60 else ''}"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        from daxa.query.criteria.areas import in_region
+
+        return in_region(self.text_ds9, sky.column("ra"), sky.column("dec"))
+
+
+@dataclass(frozen=True)
+class MocArea:
+    """The pointing lies in a coverage map; `cells` is from `daxa.query.criteria.areas.read_moc`."""
+
+    cells: str
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"moc": self.cells}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"in the MOC {self.cells[:40]}{'...' if len(self.cells) > 40 else ''}"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        from daxa.query.criteria.areas import in_moc
+
+        return in_moc(self.cells, sky.column("ra"), sky.column("dec"))
+
+
+@dataclass(frozen=True)
+class MinExposure:
+    """The exposure of an instrument (of the observation, where the table has no other) is at least so many seconds."""
+
+    seconds: float
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"min_exposure": write_exposure(self.seconds)}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return f"exposed at least {write_exposure(self.seconds)}"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which instruments of which observations meet it, (rows, instruments) bool."""
+        import numpy as np
+
+        from daxa.selection.schema import instrument_exposures
+
+        seconds = instrument_exposures(sky.table, sky.chosen)
+        return np.where(np.isnan(seconds), sky.column("exposure")[:, None], seconds) >= self.seconds
+
+
+@dataclass(frozen=True)
+class AccessRights:
+    """Public, not public, or either; criteria that do not name any take public observations."""
+
+    kind: Literal["public", "proprietary", "any"]
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"access": self.kind}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return "public or not" if self.kind == "any" else "public" if self.kind == "public" else "not yet public"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        public = sky.column("public_date") <= sky.at
+        return np.ones_like(public) if self.kind == "any" else public if self.kind == "public" else ~public
+
+
+@dataclass(frozen=True)
+class SelectAll:
+    """Select the whole archive."""
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        return {"everything": True}
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        return "of the whole archive"
+
+    def holds(self, sky: MatchContext) -> np.ndarray:
+        """Which observations meet it, (rows,) bool."""
+        import numpy as np
+
+        return np.ones(len(sky.table), dtype=bool)
+
+
+def read_match(value: object, radius: float | None) -> MatchKind:
+    """How a place and an observation are to meet.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of `MATCHES`, or ``centre`` without a radius.
+    """
+    if value is None:
+        return NearPositions.usual(radius)
+    if not isinstance(value, str) or value not in MATCHES:
+        raise CriteriaError(
+            "match", f"{str(value)[:100]!r} is not a way to match", remedy=f"choose from {', '.join(MATCHES)}"
+        )
+    if value == "centre" and radius is None:
+        raise CriteriaError(
+            "match", "match 'centre' needs a radius around the place", remedy="give a radius, or match 'covers'"
+        )
+    return value  # type: ignore[return-value]
+
+
+def read_margin(value: object, match: str = "covers") -> float:
+    """Factor for the field of view, 1 by default.
+
+    Raises
+    ------
+    CriteriaError
+        It is no number from 0.1 to 10, or the field of view does not matter.
+    """
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.1 <= float(value) <= 10:
+        raise CriteriaError(
+            "margin", f"{str(value)[:100]!r} is not a margin", remedy="give a factor such as 1.2, from 0.1 to 10"
+        )
+    if match == "centre" and value != 1:
+        raise CriteriaError(
+            "margin",
+            "a margin widens the field of view, which match 'centre' does not use",
+            remedy="widen the radius, or match 'covers' or 'overlaps'",
+        )
+    return float(value)
+
+
+def read_box(value: object) -> SkyBox:
+    """A box of right ascension and declination.
+
+    Parameters
+    ----------
+    value
+        Table with ``ra`` and ``dec``, each a pair of degrees; either may be left out.  Or the four numbers as
+        a text, separated by commas.
+
+    Raises
+    ------
+    CriteriaError
+        It is no such table, off the sky, empty or reversed in declination.
+
+    Examples
+    --------
+    >>> read_box({"ra": [350, 10], "dec": [-5, 5]})
+    SkyBox(ra=(350.0, 10.0), dec=(-5.0, 5.0))
+    """
+    if isinstance(value, str):
+        value = _box_of(value)
+    if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
+        raise CriteriaError(
+            "box", f"{str(value)[:100]!r} is not a box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
+        )
+    ra, dec = _pair(value.get("ra", (0.0, 360.0)), 0, 360), _pair(value.get("dec", (-90.0, 90.0)), -90, 90)
+    if ra[0] == ra[1] or ({ra[0], ra[1]} == {360.0, 0.0} and ra[0] == 360):
+        raise CriteriaError("box", "the box has no width in RA", remedy="give two different right ascensions")
+    if dec[0] >= dec[1]:
+        raise CriteriaError("box", "the declinations of the box are reversed or equal", remedy="give the lower first")
+    return SkyBox(ra, dec)
+
+
+def _box_of(text: str) -> dict[str, list[float]]:
+    try:
+        first, last, low, high = map(float, text.split(","))
+    except ValueError:
+        raise CriteriaError(
+            "box", f"{text[:100]!r} is not a box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
+        ) from None
+    return {"ra": [first, last], "dec": [low, high]}
+
+
+def _pair(value: object, low: float, high: float) -> tuple[float, float]:
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else []
+    numbers = [float(item) for item in items if isinstance(item, Real) and not isinstance(item, bool)]
+    if len(items) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and low <= n <= high for n in numbers):
+        raise CriteriaError(
+            "box",
+            f"{str(value)[:100]} is not a side of a box",
+            remedy=f"give two numbers of degrees from {low} to {high}",
+        )
+    return numbers[0] + 0.0, numbers[1] + 0.0
+
+
+def read_exposure(value: object) -> float:
+    """An exposure with its unit, in seconds.
+
+    Raises
+    ------
+    CriteriaError
+        No unit, negative or not finite.
+
+    Examples
+    --------
+    >>> read_exposure("5 ks")
+    5000.0
+    """
+    if hasattr(value, "to_value"):
+        from astropy.units import UnitConversionError
+
+        try:
+            seconds = float(value.to_value("s"))
+        except (UnitConversionError, TypeError):
+            seconds = math.nan
+    else:
+        try:
+            seconds = read_quantity(str(value).strip(), "s")
+        except ValueError:
+            seconds = math.nan
+    if not 0 < seconds <= 1e9:
+        raise CriteriaError(
+            "exposure",
+            f"{str(value)[:100]!r} is not an exposure",
+            remedy="give a number and a unit (s, ks, h), such as '5 ks', or a quantity such as 5 * u.ks",
+        )
+    return seconds
+
+
+def write_exposure(seconds: float) -> str:
+    """The exposure as text that `read_exposure` reads to the same value."""
+    return f"{repr(seconds).removesuffix('.0')} s"
+
+
+def read_min_exposure(value: object) -> MinExposure:
+    """The condition of an exposure; see `read_exposure`."""
+    return MinExposure(read_exposure(value))
+
+
+def read_region_area(value: object, *, files: bool) -> SkyRegion:
+    """The condition of a DS9 region; see `daxa.query.criteria.areas.read_region`."""
+    from daxa.query.criteria.areas import read_region
+
+    return SkyRegion(read_region(value, files=files))
+
+
+def read_moc_area(value: object, *, files: bool) -> MocArea:
+    """The condition of a coverage map; see `daxa.query.criteria.areas.read_moc`."""
+    from daxa.query.criteria.areas import read_moc
+
+    return MocArea(read_moc(value, files=files))
+
+
+def read_access(value: object) -> AccessRights:
+    """The condition of a kind of access.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of `ACCESS`.
+    """
+    if not isinstance(value, str) or value not in ACCESS:
+        raise CriteriaError(
+            "access", f"{str(value)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
+        )
+    return AccessRights(value)  # type: ignore[arg-type]
+
+
+def read_everything(value: object) -> SelectAll | None:
+    """The condition that the whole archive is wanted; None for False."""
+    return SelectAll() if read_flag(value, "everything") else None
+
+
+def read_flag(value: object, name: str) -> bool:
+    """True or false.
+
+    Raises
+    ------
+    CriteriaError
+        It is neither.
+    """
+    if not isinstance(value, bool):
+        raise CriteriaError("criterion", f"{name!r} is {str(value)[:100]!r}", remedy=f"write {name} = true")
+    return value

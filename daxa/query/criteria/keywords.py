@@ -1,0 +1,314 @@
+"""The conditions that users may state, each stated once.
+
+What stands here is the keyword of `daxa.Mission.filter`, the key in TOML and JSON, the option of the command
+line, and the line of the documentation.  What a condition means stands with its class: a value with ``to_plain``,
+``text`` and ``holds``.  A new condition is such a class with its reader, and an entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+from daxa.missions.facts import CATEGORIES
+from daxa.missions.spec import MissionSpec
+from daxa.query.criteria.conditions import (
+    read_access,
+    read_box,
+    read_everything,
+    read_min_exposure,
+    read_moc_area,
+    read_region_area,
+)
+from daxa.query.criteria.labels import read_category, read_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
+    from os import PathLike
+
+    import numpy as np
+    import pandas as pd
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+    from astropy.time import Time
+    from astropy.units import Quantity
+    from mocpy import MOC
+
+    from daxa.query.criteria.sample import Sample
+
+__all__ = [
+    "CONDITIONS",
+    "AngleLike",
+    "CliOption",
+    "Conditions",
+    "DurationLike",
+    "Keyword",
+    "PositionLike",
+    "TableLike",
+    "TimeLike",
+    "conditions_page",
+    "parameters_text",
+    "read_alone",
+]
+
+PositionLike: TypeAlias = "SkyCoord | str | tuple[float, float] | tuple[Quantity, Quantity]"
+"""A place on the sky: (ra, dec) in degrees ICRS or as quantities, a text ``RA,DEC``, or a `SkyCoord` of any frame."""
+
+AngleLike: TypeAlias = "str | Quantity"
+"""An angle with its unit: ``"15 arcmin"``, or ``15 * u.arcmin``."""
+
+DurationLike: TypeAlias = "str | Quantity"
+"""A time span with its unit: ``"5 ks"``, or ``5 * u.ks``."""
+
+TimeLike: TypeAlias = "str | float | date | datetime | Time"
+"""A moment, UTC: an ISO text, a date, `astropy.time.Time`, or an MJD."""
+
+TableLike: TypeAlias = "str | PathLike[str] | Table | pd.DataFrame | Mapping[str, Sequence[Any]]"
+"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one at hand."""
+
+
+class Conditions(TypedDict, total=False):
+    """The keywords of `daxa.Mission.filter`; None leaves a condition out."""
+
+    target: str | Iterable[str] | None
+    position: PositionLike | Iterable[PositionLike] | np.ndarray | None
+    sample: TableLike | Sample | None
+    radius: AngleLike | None
+    match: Literal["covers", "overlaps", "centre"] | None
+    margin: float | None
+    region: str | PathLike[str] | None
+    moc: str | PathLike[str] | MOC | None
+    box: str | Mapping[str, Sequence[float]] | None
+    time: tuple[TimeLike | None, TimeLike | None] | Sequence[TimeLike | None] | None
+    inside: bool | None
+    min_exposure: DurationLike | None
+    category: str | Iterable[str] | None
+    mode: str | Iterable[str] | None
+    access: Literal["public", "proprietary", "any"] | None
+    instruments: str | Iterable[str] | None
+    obs_ids: str | int | Iterable[str | int] | TableLike | None
+    everything: bool | None
+
+
+@dataclass(frozen=True)
+class CliOption:
+    """An option of the command line.
+
+    Parameters
+    ----------
+    name
+        With its dashes.
+    metavar
+        Stands for its value in the help; '' for a flag.
+    help
+        One line.
+    kind
+        ``texts`` may be repeated.
+    older
+        Another spelling that is understood, and not shown.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    kind: Literal["text", "texts", "number", "flag", "file"] = "text"
+    older: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name as that of a parameter."""
+        return self.name.lstrip("-").replace("-", "_")
+
+
+Reader = Callable[[Any, MissionSpec, bool], object]
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One condition.
+
+    Parameters
+    ----------
+    name
+        Keyword of `daxa.Mission.filter`, and key in TOML and JSON.
+    about
+        For the documentation.
+    options
+        Of the command line; one, or a pair whose values together are the condition's.
+    read
+        Gives the condition of a value, of a mission, and whether files may be read; None for what is read
+        together with others.
+    of_some
+        Tables of some missions cannot tell.
+    """
+
+    name: str
+    about: str
+    options: tuple[CliOption, ...]
+    read: Reader | None = None
+    of_some: bool = False
+
+
+def _one(name: str, about: str, option: CliOption, read: Reader | None = None, *, of_some: bool = False) -> Keyword:
+    return Keyword(name, about, (option,), read, of_some)
+
+
+CONDITIONS: tuple[Keyword, ...] = (
+    _one(
+        "target",
+        "Name or names known to Simbad, NED or VizieR; they are used like `position`.",
+        CliOption("--target", "NAME", "Name of an object known to Simbad, NED or VizieR. *", "texts"),
+    ),
+    _one(
+        "position",
+        "A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
+        "within `radius` of any.",
+        CliOption("--position", "RA,DEC", "ICRS, in degrees or sexagesimal. *", "texts"),
+    ),
+    _one(
+        "sample",
+        "Objects with their own radii and time windows: a CSV, FITS, VOTable or Parquet file, or a table.",
+        CliOption(
+            "--sample", "FILE", "Table of objects: ra, dec, and optionally name, radius_arcmin, start, end.", "file"
+        ),
+    ),
+    _one(
+        "radius",
+        'Search radius with its unit, such as ``"15 arcmin"``; by default the instrument\'s field of view.',
+        CliOption(
+            "--radius",
+            "SIZE",
+            "Search radius around targets and positions, such as 15arcmin; by default the field of view.",
+        ),
+    ),
+    _one(
+        "match",
+        "``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and radius do; "
+        "``centre``: the pointing lies within the radius.  By default ``centre`` with a radius, ``covers`` without, "
+        "``overlaps`` for a sample.",
+        CliOption("--match", "HOW", "How field and object must meet: covers, overlaps or centre."),
+    ),
+    _one(
+        "margin",
+        "Factor by which the field of view is enlarged, such as 1.2.",
+        CliOption("--margin", "FACTOR", "Factor by which the field of view is enlarged, such as 1.2.", "number"),
+    ),
+    _one(
+        "region",
+        "A DS9 region, as a file or text, in which the pointing must lie.",
+        CliOption("--region", "FILE", "DS9 region file in which the pointing must lie.", "file"),
+        lambda value, _, files: read_region_area(value, files=files),
+    ),
+    _one(
+        "moc",
+        "A coverage map (MOC), as a file, text or `mocpy.MOC`, in which the pointing must lie.",
+        CliOption("--moc", "FILE", "Coverage map (MOC) in which the pointing must lie.", "file"),
+        lambda value, _, files: read_moc_area(value, files=files),
+    ),
+    _one(
+        "box",
+        'Box in which the pointing must lie, in degrees: ``{"ra": (350, 10), "dec": (-5, 5)}``; RA runs eastwards.',
+        CliOption(
+            "--box", "RA1,RA2,DEC1,DEC2", "Box in which the pointing must lie, in degrees; RA1 to RA2 eastwards."
+        ),
+        lambda value, *_: read_box(value),
+    ),
+    Keyword(
+        "time",
+        "(start, end) as dates, `~astropy.time.Time` or MJD; the observation must overlap this window.",
+        (
+            CliOption("--start", "DATE", "Observed after this date (or MJD)."),
+            CliOption("--end", "DATE", "Observed before this date (or MJD)."),
+        ),
+    ),
+    _one(
+        "inside",
+        "The observation must lie wholly within `time`, or within the windows of the sample.",
+        CliOption("--inside", "", "Observed wholly between --start and --end.", "flag"),
+    ),
+    _one(
+        "min_exposure",
+        'Least exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
+        CliOption("--min-exposure", "TIME", "Least exposure, such as 20ks."),
+        lambda value, *_: read_min_exposure(value),
+    ),
+    _one(
+        "category",
+        'Kind of target: one or more codes of `daxa.missions.facts.CATEGORIES`, such as ``"GCL"``.',
+        CliOption("--category", "CODE", f"Kind of target: {', '.join(CATEGORIES)}. *", "texts"),
+        lambda value, spec, _: read_category(value, spec),
+        of_some=True,
+    ),
+    _one(
+        "mode",
+        'Mode or modes of an instrument as the archive writes them, such as ``"VFAINT"``, in upper or lower case.',
+        CliOption("--mode", "WORD", "Mode of an instrument, such as VFAINT. *", "texts"),
+        lambda value, spec, _: read_mode(value, spec),
+        of_some=True,
+    ),
+    _one(
+        "access",
+        "``public`` (the default), ``proprietary`` or ``any``.",
+        CliOption("--access", "KIND", "public (default), proprietary or any."),
+        lambda value, *_: read_access(value),
+    ),
+    _one(
+        "instruments",
+        "Name or names; several filters keep the instruments that all of them name.",
+        CliOption("--instrument", "[MISSION:]NAME,...", "Only this instrument, such as PN. *", "texts"),
+    ),
+    _one(
+        "obs_ids",
+        "ObsID or ObsIDs, as strings; or a table of observations with a column of them, such as "
+        "`astroquery.heasarc` returns.",
+        CliOption("--obs", "[MISSION:]OBSID", "Only this observation. *", "texts", "--obsid"),
+    ),
+    _one(
+        "everything",
+        "True selects the whole archive, which must be asked for explicitly.",
+        CliOption("--everything", "", "Select the whole archive.", "flag"),
+        lambda value, *_: read_everything(value),
+    ),
+)
+"""All of them, in the order in which they are shown."""
+
+
+def read_alone(asked: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[object]:
+    """The conditions of the values that are read each for itself."""
+    for declared in CONDITIONS:
+        value = asked.get(declared.name)
+        if declared.read is not None and value is not None:
+            condition = declared.read(value, spec, files)
+            if condition is not None:
+                yield condition
+
+
+def parameters_text(indent: str) -> str:
+    """The conditions as a numpydoc section of parameters holds them."""
+    from textwrap import fill
+
+    lines = []
+    for declared in CONDITIONS:
+        lines.append(f"{indent}{declared.name}")
+        inner = indent + "    "
+        lines.append(fill(declared.about, 118, initial_indent=inner, subsequent_indent=inner))
+    return "\n".join(lines)
+
+
+def conditions_page() -> str:
+    """The page ``docs/conditions.md``."""
+    head = (
+        "# Conditions\n\nWhat an observation must meet to be chosen, the same in Python, on the command line, in "
+        "`daxa.toml` and in JSON.\nAn observation must meet all of them; `--or` and `--not` on the command line, and "
+        "`&`, `|` and `~` in Python, combine them.\n\n| `Mission.filter`, TOML | option | meaning |\n|---|---|---|\n"
+    )
+    rows = []
+    for declared in CONDITIONS:
+        options = " ".join(
+            f"`{option.name}{' ' * bool(option.metavar)}{option.metavar}`" for option in declared.options
+        )
+        about = declared.about.replace("``", "`").replace("`~astropy", "`astropy").replace("  ", " ")
+        rows.append(f"| `{declared.name}` | {options} | {about} |\n")
+    return head + "".join(rows)

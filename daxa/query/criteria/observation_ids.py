@@ -1,0 +1,125 @@
+"""The ObsIDs of a table of observations that a user already has, such as `astroquery.heasarc` returns."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from daxa.errors import CriteriaError
+from daxa.missions.facts import USUAL_COLUMNS
+from daxa.missions.spec import MissionSpec
+from daxa.query.criteria.values import obs_id_of, shown
+
+__all__ = ["is_table", "read_obs_table"]
+
+_NAMES = (*USUAL_COLUMNS["obs_id"], "obs_id", "observation_id", "scw_id", "observationid", "obs")
+"""Names of a column of ObsIDs, whatever the case: HEASARC's, XSA's, and those of the standards (ObsCore)."""
+
+_FILE = re.compile(r".*\.(csv|ecsv|fits?|fits\.gz|vot|votable|xml|parquet)", re.IGNORECASE | re.DOTALL)
+_WHOLE = re.compile(r"(\d{1,19})(?:\.0)?", re.ASCII)
+
+
+def is_table(value: object) -> bool:
+    """Whether a value is a table of observations, or a file that may hold one, and no ObsID.
+
+    Examples
+    --------
+    >>> is_table("0404910601"), is_table("mine.ecsv"), is_table({"obsid": ["0404910601"]})
+    (False, True, True)
+    """
+    if isinstance(value, str):
+        return _FILE.fullmatch(value) is not None
+    columns = hasattr(value, "colnames") or (hasattr(value, "columns") and hasattr(value, "to_numpy"))
+    return isinstance(value, PathLike) or columns or hasattr(value, "keys")
+
+
+def read_obs_table(spec: MissionSpec, value: Any) -> tuple[str, ...]:
+    """The ObsIDs of a table, sorted, each once.
+
+    Parameters
+    ----------
+    spec
+        The mission whose observations they are.
+    value
+        A file (CSV, ECSV, FITS, VOTable, Parquet), an `astropy.table.Table`, a `pandas.DataFrame` or a mapping
+        of columns.  One column must have a usual name of ObsIDs: the mission's own, ``obsid``, ``obs_id``,
+        ``observation_id``, ``seq_id``, ``sequence_number`` or ``scw_id``, whatever the case.
+
+    Raises
+    ------
+    CriteriaError
+        ``obs-table``: there is no such column, or several, or no row.  ``obs-id``: a cell is not an ObsID; the
+        message names its row.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> read_obs_table(find_mission("chandra"), {"OBSID": [18461, 754]})
+    ('18461', '754')
+    """
+    own = spec.table.columns.get("obs_id", "")
+    names = tuple(dict.fromkeys(name for name in (own, *_NAMES) if name))
+    columns = _columns(value, names)
+    cells = list(columns[_column_of(columns, names, spec)])
+    if not cells:
+        raise _bad("the table of observations has no rows")
+    found = set()
+    for row, cell in enumerate(cells, start=1):
+        try:
+            found.add(obs_id_of(spec, _plain(cell)))
+        except CriteriaError as error:
+            raise CriteriaError(
+                error.name, f"row {row} of the table of observations: {error.message}", remedy=error.remedy
+            ) from None
+    return tuple(sorted(found))
+
+
+def _columns(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    from daxa.query.criteria.sample import columns_of
+    from daxa.query.criteria.sample_file import load_sample
+
+    if isinstance(value, str | PathLike):
+        try:
+            value = load_sample(Path(value), names)
+        except CriteriaError as error:
+            raise CriteriaError("obs-table", error.message, remedy=error.remedy) from None
+    try:
+        return dict(columns_of(value))
+    except CriteriaError:
+        raise _bad(f"{shown(value, 100)!r} is not a table of observations") from None
+
+
+def _column_of(columns: dict[str, Any], names: tuple[str, ...], spec: MissionSpec) -> str:
+    lowered: dict[str, list[str]] = {}
+    for name in columns:
+        lowered.setdefault(str(name).strip().lower(), []).append(name)
+    for name in names:
+        if len(same := lowered.get(name, [])) > 1:
+            raise _bad(f"the table of observations has several columns {name}: {', '.join(same)}")
+        if same:
+            return same[0]
+    seen = ", ".join(repr(shown(name, 30)) for name in list(columns)[:10])
+    raise _bad(f"the table has no column of ObsIDs of {spec.title} ({', '.join(names)}); it has {seen or 'none'}")
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as text or whole number, without the blanks that FITS tables pad texts with."""
+    import numpy as np
+
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, np.integer):
+        return int(cell)
+    if isinstance(cell, float | np.floating) and (whole := _WHOLE.fullmatch(repr(float(cell)))):
+        return int(whole[1])  # a column of whole numbers in which some were missing
+    return str(cell).strip() if isinstance(cell, str | float | np.floating) or cell is None else cell
+
+
+def _bad(message: str) -> CriteriaError:
+    return CriteriaError(
+        "obs-table",
+        message,
+        remedy="give a table with a column obsid (texts, with their zeros), as CSV, ECSV, FITS, VOTable or Parquet",
+    )

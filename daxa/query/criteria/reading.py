@@ -1,0 +1,203 @@
+"""Read what a user asks for, from keywords or from its stored form, into `Criteria`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
+from operator import and_, or_
+from typing import Unpack
+
+from daxa.errors import CriteriaError
+from daxa.missions.spec import MissionSpec
+from daxa.naming import did_you_mean, several
+from daxa.query.criteria.conditions import NearPositions, TimeWindow, read_flag, read_margin, read_match
+from daxa.query.criteria.criteria import Criteria, in_order, join_resolved
+from daxa.query.criteria.keywords import CONDITIONS, Conditions, read_alone
+from daxa.query.criteria.observation_ids import is_table, read_obs_table
+from daxa.query.criteria.values import obs_id_of, read_names, read_positions, read_radius, read_window
+
+__all__ = ["make_criteria", "read_criteria"]
+
+_OBSERVED = ("obs_ids", "instruments")
+_CLAUSE_KEYS = tuple(declared.name for declared in CONDITIONS if declared.name not in _OBSERVED)
+_TREE_KEYS = ("any_of", "none_of")
+_KEYS = (*_CLAUSE_KEYS, *_OBSERVED, "resolved", "also", *_TREE_KEYS)
+_DEEPEST = 20
+
+
+def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Conditions]) -> Criteria:
+    """Validate what was asked for; conditions that are not given do not restrict.
+
+    Parameters
+    ----------
+    spec
+        The mission whose ObsIDs and instruments are meant.
+    files
+        Whether values may name files to read.
+    asked
+        `Conditions`: see `daxa.Mission.filter`.
+
+    Raises
+    ------
+    CriteriaError
+        A value cannot be used; the message names it.
+    TypeError
+        There is no such condition.
+    """
+    if unknown := sorted(set(asked) - {declared.name for declared in CONDITIONS}):
+        raise TypeError(f"there is no condition {unknown[0]!r}{did_you_mean(unknown[0], (*_CLAUSE_KEYS, *_OBSERVED))}")
+    get = asked.get
+    position, target, time, sample = get("position"), get("target"), get("time"), get("sample")
+    how = get("radius"), get("match"), get("margin")
+    inside = False if get("inside") is None else read_flag(get("inside"), "inside")
+    has_place = position is not None or target is not None
+    return Criteria(
+        near=(_read_near(position, target, *how),) if has_place else (),
+        windows=() if time is None else (TimeWindow(*read_window(time), inside),),
+        others=in_order(
+            {
+                *read_alone(asked, spec, files=files),
+                *_read_samples(sample, has_place, how, inside, has_time=time is not None, files=files),
+            }
+        ),
+        obs_ids=() if get("obs_ids") is None else _read_obs_ids(spec, get("obs_ids"), files=files),
+        instruments=() if get("instruments") is None else _read_instruments(spec, get("instruments")),
+    )
+
+
+def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
+    """Read what `Criteria.to_plain` gave, or what a user wrote in that form.
+
+    No file is read for it, since it may stand in anybody's archive.
+
+    Raises
+    ------
+    CriteriaError
+        An unknown key, or a value that cannot be used.
+    """
+    _check_keys(plain, _KEYS)
+    criteria = _read_tree(spec, plain, 0)
+    return replace(criteria, resolved=_read_resolved(plain.get("resolved", {}), criteria.targets))
+
+
+def _read_tree(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
+    if depth > _DEEPEST:
+        raise CriteriaError("criterion", "the criteria are nested too deeply", remedy="write them with fewer levels")
+    simple = {key: plain[key] for key in (*_CLAUSE_KEYS, *_OBSERVED) if key in plain}
+    criteria = make_criteria(spec, **simple, files=False) & _read_branches(spec, plain, depth)
+    for clause in _read_list(plain, "also"):
+        _check_keys(clause, (*_CLAUSE_KEYS, *_TREE_KEYS))
+        leaf = {key: clause[key] for key in _CLAUSE_KEYS if key in clause}
+        criteria &= make_criteria(spec, **leaf, files=False) & _read_branches(spec, clause, depth)
+    return criteria
+
+
+def _read_branches(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
+    read: dict[str, list[Criteria]] = {}
+    for key in _TREE_KEYS:
+        for nested in _read_list(plain, key):
+            _check_keys(nested, tuple(name for name in _KEYS if name != "resolved"))
+        read[key] = [_read_tree(spec, nested, depth + 1) for nested in _read_list(plain, key)]
+    if "any_of" in plain and not read["any_of"]:
+        raise CriteriaError("criterion", "'any_of' is empty", remedy="give alternatives, or leave it out")
+    either = reduce(or_, read["any_of"]) if read["any_of"] else Criteria()
+    return reduce(and_, (~nested for nested in read["none_of"]), either)
+
+
+def _read_list(plain: Mapping[str, object], key: str) -> list:
+    further = plain.get(key, [])
+    if not isinstance(further, list):
+        raise CriteriaError("criterion", f"{key!r} is not a list of tables", remedy=f"write [[...{key}]] tables")
+    return further
+
+
+def _read_near(position: object, target: object, radius: object, match: object, margin: object) -> NearPositions:
+    extent = None if radius is None else read_radius(radius)
+    how = read_match(match, extent)
+    return NearPositions(
+        () if position is None else read_positions(position),
+        () if target is None else read_names(target),
+        extent,
+        how,
+        read_margin(margin, how),
+    )
+
+
+def _read_samples(
+    sample: object, has_place: bool, how: tuple[object, ...], inside: bool, *, has_time: bool, files: bool
+) -> Iterator[object]:
+    radius, match, margin = how
+    if sample is None:
+        if not has_place and any(value is not None for value in how):
+            raise CriteriaError("radius", "a radius needs a centre", remedy="give a position or a target too")
+        if inside and not has_time:
+            raise CriteriaError("time", "'inside' needs a time window", remedy="give a time too")
+        return
+    from daxa.query.criteria.sample import read_sample
+
+    options: dict[str, object] = {"match": match, "margin": margin, "inside": inside}
+    if files and (has_place or (inside and has_time)):
+        raise CriteriaError(
+            "sample",
+            "it is not clear what belongs to the sample and what to the position or time",
+            remedy="give the sample in a filter of its own",
+        )
+    if files and radius is not None:
+        raise CriteriaError("radius", "objects of a sample have radii of their own", remedy="add a column radius")
+    if not files:
+        if not isinstance(sample, Mapping):
+            raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
+        # What is stored carries its own options beside its columns.
+        options = {key: sample[key] for key in ("match", "margin", "inside") if key in sample}
+        sample = {key: column for key, column in sample.items() if key not in options}
+    yield read_sample(sample, **options, files=files)
+
+
+def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
+    if not isinstance(plain, Mapping):
+        raise CriteriaError("criterion", f"{str(plain)[:100]!r} is not a table of criteria", remedy="write a table")
+    for key in plain:
+        if key not in allowed:
+            message = f"there is no criterion {str(key)[:100]!r}{did_you_mean(key, allowed)}"
+            raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
+
+
+def _read_obs_ids(spec: MissionSpec, value: object, *, files: bool) -> tuple[str, ...]:
+    if files and is_table(value):
+        return read_obs_table(spec, value)
+    listed = _as_list(value)
+    if not listed:
+        raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
+    return tuple(sorted({obs_id_of(spec, item) for item in listed}))
+
+
+def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
+    listed = _as_list(value)
+    if not listed or not all(isinstance(item, str) for item in listed):
+        raise CriteriaError(
+            "instrument",
+            f"{str(value)[:100]!r} does not name an instrument",
+            remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
+        )
+    chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
+    return tuple(instrument.name for instrument in spec.instruments if instrument.name in chosen)
+
+
+def _as_list(value: object) -> list[object]:
+    return list(several(value))
+
+
+def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:
+    if not isinstance(value, Mapping):
+        raise CriteriaError("target", "'resolved' is not a table", remedy="write name = [ra, dec], or leave it out")
+    found = []
+    for name, position in value.items():
+        if name not in targets:
+            raise CriteriaError(
+                "target", f"{str(name)[:100]!r} is resolved but no target", remedy="remove it from 'resolved'"
+            )
+        if len(places := read_positions(position)) != 1:
+            raise CriteriaError("target", f"{name!r} has several positions", remedy="give one [ra, dec]")
+        found.append((name, *places[0]))
+    return join_resolved(tuple(found), ())

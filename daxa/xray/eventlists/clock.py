@@ -1,0 +1,304 @@
+"""What the times of an event list mean.
+
+Times are kept as seconds since the list's reference, as its TIME column has them; a
+`Clock` turns them into dates: MJD = reference + (TIMEZERO + time) / 86400, in the time
+system that TIMESYS names.  Seconds of UTC count on through leap seconds.
+
+Other tables of times (`compare_clocks`) may write the same clock in other cards: what
+is compared is the instant that they count from, the system and the place.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from astropy.io import fits
+from astropy.time import Time
+
+from daxa.errors import DataError
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.telescopes.eventformat import EventFormat
+
+__all__ = ["Clock", "compare_clocks", "read_clock", "seconds_per_unit", "unit_of_cards"]
+
+_DAY = 86400.0
+_MOST_DAYS = 100_000
+_MOST_ELAPSED = 365_250_000
+
+_UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "d": _DAY, "day": _DAY, "days": _DAY}
+
+_SCALES = {
+    "TT": "tt", "TDT": "tt", "ET": "tt", "TDB": "tdb", "TAI": "tai", "IAT": "tai", "UTC": "utc", "GMT": "utc",
+    "TCG": "tcg", "TCB": "tcb",
+}  # fmt: skip
+"""TIMESYS (FITS standard 4.0, table 30) to the scale in `astropy.time`."""
+
+_PLACES = {"LOCAL": "TOPOCENT", "GEOCENTR": "GEOCENTE", "SOLARSYS": "BARYCENT"}
+"""First eight letters of TIMEREF, the older name of TREFPOS, to that of TREFPOS."""
+
+_SAME = 1e-6
+"""Seconds: clocks that differ by less are one."""
+
+_REFERENCES = (("MJDREFI", "MJDREFF"), ("XS-MJDRD", "XS-MJDRF"))
+"""Pairs of cards with the whole and the fraction of the reference; the second is that of PROS (ROSAT)."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The meaning of times.
+
+    Parameters
+    ----------
+    day, fraction
+        Reference, MJD: whole days and the rest.
+    zero
+        TIMEZERO, s: added to every time.
+    unit
+        Seconds to a unit of the time column.
+    scale
+        Name of the time system in `astropy.time`.
+    system, place
+        TIMESYS and TIMEREF (or TREFPOS) as the list states them, in capitals; '' where it does not.
+
+    Examples
+    --------
+    >>> Clock(50814, 0.0, 0.0, 1.0, "tt").date(86400.0 * 366).isot
+    '1999-01-02T00:00:00.000'
+    """
+
+    day: int
+    fraction: float
+    zero: float
+    unit: float
+    scale: str
+    system: str = ""
+    place: str = ""
+
+    def date(self, seconds: float | np.ndarray) -> Time:
+        """Times of the list, s, as dates; whole days and fractions apart, so that nanoseconds survive.
+
+        Raises
+        ------
+        DataError
+            A time is no finite number, or a million years off.
+        """
+        elapsed = np.asarray(seconds, dtype=np.float64) + self.zero
+        days = np.floor(elapsed / _DAY)
+        if not (np.abs(days) < _MOST_ELAPSED).all():
+            raise _unusable("one of them is no time at which anything can have happened")
+        if self.scale != "utc":
+            return Time(self.day + days, self.fraction + (elapsed - days * _DAY) / _DAY, format="mjd", scale=self.scale)
+        with warnings.catch_warnings():
+            # Years for which leap seconds are not known yet.
+            warnings.simplefilter("ignore")
+            start = Time(self.day, self.fraction, format="mjd", scale="utc").tai
+            return Time(start.jd1 + days, start.jd2 + (elapsed - days * _DAY) / _DAY, format="jd", scale="tai").utc
+
+
+def seconds_per_unit(header: fits.Header, column: str, **fallback: str) -> float:
+    """Seconds to a unit of a column of times.
+
+    Parameters
+    ----------
+    header
+        Header of its table.
+    column
+        Name of the column, in any case; its TUNITn counts, else TIMEUNIT, else seconds.
+    fallback
+        Cards to assume where the header has none, such as ``TIMEUNIT="d"``.
+
+    Raises
+    ------
+    DataError
+        The unit is none of time.
+
+    Examples
+    --------
+    >>> seconds_per_unit(fits.Header({"TFIELDS": 1, "TTYPE1": "TIME", "TUNIT1": "d"}), "TIME")
+    86400.0
+    """
+    wanted = column.upper()
+    for number in range(1, int(card_number(header, "TFIELDS", 0)) + 1):
+        if card_text(header, f"TTYPE{number}").upper() == wanted:
+            own = card_text(header, f"TUNIT{number}")
+            break
+    else:
+        own = ""
+    unit = own or card_text(header, "TIMEUNIT") or fallback.get("TIMEUNIT", "") or "s"
+    if unit.lower() not in _UNITS:
+        raise _unusable(f"its times are in {unit!r}")
+    return _UNITS[unit.lower()]
+
+
+def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> tuple[Clock, tuple[str, ...]]:
+    """The clock of an event list, and what had to be assumed about it.
+
+    Parameters
+    ----------
+    form
+        The facts about lists of this kind.
+    events, primary
+        Headers of the events table and of the primary HDU; the first wins.
+
+    Returns
+    -------
+    clock : Clock
+    assumptions : tuple of str
+        One sentence for each card that the list lacks.
+
+    Raises
+    ------
+    DataError
+        A card makes no sense, or there is no reference.
+    """
+    assumptions = []
+    found = _reference(events) or _reference(primary)
+    if found is None:
+        if form.mjdref is None:
+            raise DataError(
+                "time",
+                "the times of the event list cannot be read: its headers do not say where they count from",
+                remedy="write MJDREFI and MJDREFF (or MJDREF) into the header of its events",
+            )
+        assumptions.append(f"times count from MJD {form.mjdref!r}")
+        found = (*divmod(form.mjdref, 1.0), _SAME)
+    day, fraction, _ = found
+    if not 0 <= day < _MOST_DAYS:
+        raise _unusable(f"they count from MJD {day}")
+    assumptions += _two_references(events)
+    system = _first("TIMESYS", events, primary)
+    scale = _scale(system)
+    if not scale:
+        assumptions.append("times are Terrestrial Time" + (f" (TIMESYS is {system})" if system else ""))
+    elif scale == "utc":
+        assumptions.append("seconds of UTC count through leap seconds")
+    zero_from = events if card_text(events, "TIMEZERO") else primary
+    clock = Clock(
+        int(day),
+        float(fraction),
+        card_number(zero_from, "TIMEZERO", 0.0) * unit_of_cards(events, primary),
+        seconds_per_unit(events, form.time_column, TIMEUNIT=card_text(primary, "TIMEUNIT")),
+        scale or "tt",
+        system,
+        _place(events, primary),
+    )
+    return clock, tuple(assumptions)
+
+
+def compare_clocks(
+    header: fits.Header, clock: Clock, events: fits.Header, primary: fits.Header, own_primary: fits.Header | None = None
+) -> tuple[str, str]:
+    """Whether the times of a table are on the clock of the events.
+
+    Parameters
+    ----------
+    header
+        Header of the table.
+    clock
+        That of the events.
+    events, primary
+        Headers from which it was read.
+    own_primary
+        Primary header of the file that the table is in, where it says what the table does
+        not; None when it is the same file.
+
+    Returns
+    -------
+    problem : str
+        What makes it another clock, as the end of a sentence; '' when it is the same.
+    assumption : str
+        What had to be taken for granted; '' when nothing.
+
+    Examples
+    --------
+    >>> events = fits.Header({"MJDREFI": 51910, "MJDREFF": 0.001, "TIMESYS": "TT"})
+    >>> clock = Clock(51910, 0.001, 0.0, 1.0, "tt", "TT")
+    >>> compare_clocks(fits.Header({"MJDREFI": 51911, "MJDREFF": -0.999}), clock, events, fits.Header())
+    ('', '')
+    >>> compare_clocks(fits.Header({"TIMESYS": "TDB"}), clock, events, fits.Header())[0]
+    'counts time in TDB, the events in TT'
+    """
+    headers = header, primary if own_primary is None else own_primary
+    system, place = _first("TIMESYS", *headers), _place(*headers)
+    unknown = system and clock.system and not _scale(system) and not _scale(clock.system)
+    if (system and (_scale(system) or "tt") != clock.scale) or (unknown and system != clock.system):
+        return f"counts time in {system}, the events in {clock.system or 'TT'}", ""
+    if place and clock.place and place != clock.place:
+        return f"tells time at {place} (TIMEREF), the events at {clock.place}", ""
+    found = _reference(header) or _reference(headers[1])
+    allowed, apart = _SAME, 0.0
+    if found is not None:
+        day, fraction, allowed = found
+        apart = (day - clock.day) * _DAY + (fraction - clock.fraction) * _DAY
+        allowed = max(allowed, (_reference(events) or _reference(primary) or found)[2])
+    zero = card_number(header, "TIMEZERO", 0.0) * unit_of_cards(*headers)
+    if abs(apart + zero - clock.zero) <= allowed:
+        return "", ""
+    stated = card_text(header, "TIMEZERO"), card_text(events, "TIMEZERO") or card_text(primary, "TIMEZERO")
+    if not all(stated) and abs(apart) <= allowed:
+        whose = "the good times, not the events," if stated[0] else "the events, not the good times,"
+        return "", f"{whose} have a TIMEZERO ({zero if stated[0] else clock.zero:g} s); both are on one clock"
+    moment = "counts time from another moment (MJDREF, TIMEZERO)"
+    return f"{moment}, {apart + zero - clock.zero:+.6f} s from that of the events", ""
+
+
+def _first(keyword: str, *headers: fits.Header) -> str:
+    return next((text.upper() for header in headers if (text := card_text(header, keyword))), "")
+
+
+def _scale(system: str) -> str:
+    """The scale of a TIMESYS such as ``TT`` or ``TT(TAI)``; '' for one that is not known."""
+    return _SCALES.get(system.partition("(")[0].strip(), "")
+
+
+def _place(*headers: fits.Header) -> str:
+    for header in headers:
+        if text := _first("TREFPOS", header) or _first("TIMEREF", header):
+            return _PLACES.get(text[:8], text[:8])
+    return ""
+
+
+def unit_of_cards(*headers: fits.Header) -> float:
+    """Seconds to the unit of the time cards of headers, TIMEUNIT; the first that has it counts."""
+    unit = _first("TIMEUNIT", *headers).lower() or "s"
+    if unit not in _UNITS:
+        raise _unusable(f"its times are in {unit!r}")
+    return _UNITS[unit]
+
+
+def _reference(header: fits.Header) -> tuple[int, float, float] | None:
+    """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none."""
+    for whole, rest in _REFERENCES:
+        if card_text(header, whole):
+            value = card_number(header, whole)
+            return math.floor(value), (value - math.floor(value)) + card_number(header, rest, 0.0), _SAME
+    if not card_text(header, "MJDREF"):
+        return None
+    value = card_number(header, "MJDREF")
+    # One card of a dozen digits may be a microsecond off.
+    last = _DAY * 10.0 ** int(Decimal(repr(value)).as_tuple().exponent)
+    return math.floor(value), value - math.floor(value), max(_SAME, 0.6 * last if value % 1 else 0.0)
+
+
+def _two_references(header: fits.Header) -> list[str]:
+    """What is to be said where both forms of the reference stand in a header and differ."""
+    # Where IXPE has MJDREF of 0 it means none.
+    if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
+        return []
+    one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))
+    apart = (other[0] - one[0]) * _DAY + (other[1] - one[1]) * _DAY
+    if abs(apart) <= other[2]:
+        return []
+    return [f"times count from MJDREFI + MJDREFF, from which MJDREF is {apart:.6f} s away"]
+
+
+def _unusable(what: str) -> DataError:
+    return DataError(
+        "time",
+        f"the times of the event list cannot be read: {what}",
+        remedy="fetch the file again; if the archive's own copy is like this, leave the observation out",
+    )

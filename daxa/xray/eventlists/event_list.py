@@ -1,0 +1,381 @@
+"""Event lists, opened without copying them.
+
+`open_events` reads headers and good time intervals; the rows stay in the file, as a
+structured array over a memory map, so that a list of any length costs no memory.  Only
+a compressed list is read into memory.  Every count, offset and name in the file is
+checked before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WcsError
+
+from daxa.errors import DataError, NotPossible
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.clock import Clock, read_clock
+from daxa.xray.eventlists.fits_tables import FitsTable, column_null, read_column, read_tables
+from daxa.xray.eventlists.formats import EventFormat, Product, recognise, why_not
+from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.goodtimes import read_gtis
+from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
+from daxa.xray.eventlists.sky_grid import SkyGrid, find_sky
+
+__all__ = ["EventList", "live_card", "open_events"]
+
+_BLOCK = 1 << 21
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EventList:
+    """One event list: its headers, good time intervals and rows.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        The facts about lists of its kind.
+    header, primary
+        Headers of the events table and of the primary HDU.
+    obs_id
+        The name of the observation as the header has it; '' where missions leave it out.
+    exposure
+        The archive's exposure identifier, such as ``S001``; ``None`` (the text) where the
+        mission has none.
+    rows
+        Shape (n,): the rows, read-only, big-endian as FITS stores them, one field per
+        column.  Bit columns of 8, 16, 32 and 64 bits are unsigned integers whose highest
+        bit is the first one.  Columns with TSCAL or TZERO are bytes: `column` makes values of them.
+    gtis
+        Chip to good time intervals, shape (k, 2), s, as `daxa.xray.eventlists.gti.normalise` gives
+        them.  Chip 0 where one list holds for all chips.  A chip that is absent has no
+        good time.
+    sky_grid
+        Sky coordinates of the events, None where the list has none (timing mode).
+    tables
+        All binary tables of the file, in its order.
+    clock
+        What the times mean.
+    assumptions
+        What the list does not say and was taken for granted, one sentence each; products
+        repeat them.
+
+    Examples
+    --------
+    Open a list of any mission, and make an image and a light curve of it::
+
+        from daxa.xray import EventList, count_image, grid_for, light_curve, pi_range, standard_cut
+
+        events = EventList.open("acisf18461N003_evt2.fits")
+        events.why_not("energy-band")      # '': it has energies
+        first, last, lo, hi = pi_range(events.format, 0.5, 2.0)
+        cut = standard_cut(events, pi=(first, last))
+        image = count_image(events, cut, grid_for(events, 1.968))
+        curve = light_curve(events, cut, 100.0)
+    """
+
+    path: Path
+    format: EventFormat
+    header: fits.Header
+    primary: fits.Header
+    obs_id: str
+    exposure: str
+    rows: np.ndarray
+    gtis: Mapping[int, np.ndarray]
+    sky_grid: SkyGrid | None
+    tables: tuple[FitsTable, ...]
+    clock: Clock
+    assumptions: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def open(cls, path: str | Path, *, good_times: object = None) -> EventList:
+        """As `open_events`."""
+        return open_events(path, good_times=good_times)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        seconds = max((gti.total(good) for good in self.gtis.values()), default=0.0)
+        name = " ".join(part for part in (self.obs_id, self.exposure) if part not in {"", "None"})
+        return f"<EventList {self.format.title} {name or self.path.name}: {len(self)} events, {seconds:.1f} s>"
+
+    def why_not(self, product: Product) -> str:
+        """Why no ``image`` or ``energy-band`` can be made of this list; '' when it can."""
+        reason = why_not(self.format, product, self.header, self.primary)
+        return reason or ("it has no sky coordinates" if product == "image" and self.sky_grid is None else "")
+
+    @cached_property
+    def sky(self) -> SkyGrid:
+        """Sky coordinates of the events.
+
+        Raises
+        ------
+        NotPossible
+            The list has none, or the instrument or its mode forbids images.
+        """
+        reason = why_not(self.format, "image", self.header, self.primary)
+        if reason:
+            raise NotPossible(
+                "image",
+                f"no image can be made of {self.path.name} ({self.format.title}): {reason}",
+                remedy="use it for light curves and good times only",
+            )
+        if self.sky_grid is None:
+            raise NotPossible(
+                "no-sky",
+                f"{self.path.name} has no sky coordinates (a timing mode?), so no image can be made of it",
+                remedy="use it for light curves only",
+            )
+        return self.sky_grid
+
+    def find_table(self, name: str, version: int | None = None) -> FitsTable | None:
+        """The first table of the file with this EXTNAME (and EXTVER); None when absent."""
+        for table in self.tables:
+            if table.name == name.upper() and version in {None, table.version}:
+                return table
+        return None
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of `rows`, whatever the case of its name, as a view or, scaled by TSCAL and TZERO, as new values.
+
+        Raises
+        ------
+        DataError
+            There is no such column, or it is of a type that is not read.
+        """
+        return read_column(self.rows, name)
+
+    @property
+    def block(self) -> int:
+        """How many rows are best looked at together: few enough to stay in the processor's cache."""
+        return max(1, _BLOCK // max(1, self.rows.dtype.itemsize))
+
+    def chunks(self, size: int = 200_000) -> Iterator[np.ndarray]:
+        """The rows, `size` at a time, as views."""
+        for start in range(0, len(self.rows), size):
+            yield self.rows[start : start + size]
+
+    def times(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Times of the events, s, on the clock of `gtis`; `clock` makes dates of them.
+
+        Parameters
+        ----------
+        rows
+            Shape (n,), rows of this list; all when left out.
+        """
+        column = read_column(self.rows if rows is None else rows, self.format.time_column)
+        if column.dtype.kind not in "iuf" or column.ndim != 1:
+            raise self._wrong_kind(self.format.time_column, column)
+        seconds = column.astype(np.float64)
+        return seconds if self.clock.unit == 1.0 else seconds * self.clock.unit
+
+    def channels(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Energy channels of the events; of real-valued ones the integer part.
+
+        Parameters
+        ----------
+        rows
+            Shape (n,), rows of this list; all when left out.
+        """
+        column = read_column(self.rows if rows is None else rows, self.format.pi_column)
+        if column.dtype.kind not in "iuf" or column.ndim != 1:
+            raise self._wrong_kind(self.format.pi_column, column)
+        return np.floor(column) if column.dtype.kind == "f" else column
+
+    def energies(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Energies of the events, keV: from the column of energies where there is one, else of the channels' centres.
+
+        Parameters
+        ----------
+        rows
+            Shape (n,), rows of this list; all when left out.
+
+        Returns
+        -------
+        ndarray
+            NaN for events whose channel is null (TNULLn).
+
+        Raises
+        ------
+        NotPossible
+            The instrument measures none.
+        """
+        own = self.rows if rows is None else rows
+        form = self.format
+        if form.pi_to_kev is None:
+            raise NotPossible(
+                "energy-band",
+                f"the events of {self.path.name} ({form.title}) have no energies: {self.why_not('energy-band')}",
+                remedy="select channels instead",
+            )
+        if form.energy_column:
+            return read_column(own, form.energy_column).astype(np.float64) / 1000.0
+        zero, gain = form.pi_to_kev
+        column = read_column(own, form.pi_column)
+        if column.dtype.kind == "f":
+            return zero + gain * column.astype(np.float64)
+        energies = zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        if self._null_channel is not None:
+            energies[column == self._null_channel] = np.nan
+        return energies
+
+    @cached_property
+    def _null_channel(self) -> float | None:
+        """The channel of events that have none; null values that no TNULLn tells are of HEASoft's kind."""
+        columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
+        wanted = self.format.pi_column.upper()
+        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
+        if card_text(self.header, f"TNULL{number}"):
+            return column_null(self.header, number)
+        kind = read_column(self.rows[:0], self.format.pi_column).dtype
+        return np.iinfo(kind).min if kind.kind == "i" else None
+
+    def positions(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Right ascension and declination of the events, ICRS, deg, shape (n, 2), whatever the frame of the list.
+
+        Parameters
+        ----------
+        rows
+            Shape (n,), rows of this list; all when left out.
+
+        Returns
+        -------
+        ndarray
+            NaN for events without a position.
+
+        Raises
+        ------
+        NotPossible
+            As `sky`.
+        """
+        own, sky = self.rows if rows is None else rows, self.sky
+        pixels = np.empty((len(own), 2))
+        for axis, (name, null) in enumerate(zip(sky.columns, sky.nulls, strict=True)):
+            column = read_column(own, name)
+            pixels[:, axis] = column
+            if null is not None and column.dtype.kind != "f":
+                pixels[column == null, axis] = np.nan
+        known = np.isfinite(pixels).all(axis=1)
+        pixels[~known] = np.nan
+        try:
+            pixels[known] = np.column_stack(to_icrs(sky.wcs, *pixels[known].T, 1))
+        except WcsError as problem:
+            raise DataError(
+                "sky",
+                f"the sky columns of {self.path.name} make no sense: {str(problem).splitlines()[-1]}",
+                remedy="fetch the event list again",
+            ) from problem
+        return pixels
+
+    def _wrong_kind(self, name: str, column: np.ndarray) -> DataError:
+        return DataError(
+            "column-type",
+            f"column {name} of {self.path.name} is of type {column.dtype}, not a number per event",
+            remedy="use the list as the archive distributes it",
+        )
+
+
+def open_events(path: str | Path, *, good_times: object = None, obs_id: str = "") -> EventList:
+    """Open an event list.
+
+    Parameters
+    ----------
+    path
+        A FITS file, plain (memory-mapped) or compressed by gzip (read into memory),
+        whatever its name ends with.
+    good_times
+        Intervals, shape (n, 2), s on the list's own clock, for a list that has no good
+        times of its own, such as an extract; they hold for all chips.  Where the list has
+        some that can be read, they are used and these are refused.
+    obs_id
+        Name of the observation, for a list that does not say it.
+
+    Returns
+    -------
+    EventList
+        Its rows are not read yet.
+
+    Raises
+    ------
+    DataError
+        The file is absent, damaged, truncated, not an event list, or has no good time
+        intervals.
+    NotPossible
+        It comes from an instrument that is not processed natively.
+    """
+    path = Path(path)
+    primary, tables = read_tables(path)
+    events = events_table(path, tables)
+    form = recognise(primary, events.header)
+    rows = events.rows()
+    clock, assumptions = read_clock(form, events.header, primary)
+    own = partial(read_gtis, path.name, form, events=events.header, primary=primary, tables=tables, clock=clock)
+    if good_times is None:
+        gtis, given = own()
+    else:
+        gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
+    named, unnamed = observation_name(path, form, events.header, primary, obs_id)
+    return EventList(
+        path=path,
+        format=form,
+        header=events.header,
+        primary=primary,
+        obs_id=named,
+        exposure=exposure_name(events.header, primary),
+        rows=rows,
+        gtis=MappingProxyType(gtis),
+        sky_grid=find_sky(form, events.header, primary),
+        tables=tables,
+        clock=clock,
+        assumptions=_without_doubles(
+            (*read_assumptions(events.header), *assumptions, *given, *unnamed, *_live_assumption(form, events.header))
+        ),
+    )
+
+
+def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
+
+
+def _given_times(
+    path: Path, form: EventFormat, rows: np.ndarray, given: object, own: Callable[[], object]
+) -> dict[int, np.ndarray]:
+    """The user's good times for every chip that has an event."""
+    try:
+        own()
+    except DataError:
+        pass
+    else:
+        raise DataError(
+            "gti",
+            f"{path.name} has good times of its own, so others cannot take their place",
+            remedy="open it without them, and intersect them with its own (daxa.xray.eventlists.gti.intersect)",
+        )
+    intervals = gti.normalise(given)
+    if not len(intervals):
+        raise DataError(
+            "no-gti", f"the good times given for {path.name} are empty", remedy="give at least one interval"
+        )
+    chips = np.unique(read_column(rows, form.chip_column)).tolist() if form.chip_column else [0]
+    return dict.fromkeys(map(int, chips), intervals)
+
+
+def _live_assumption(form: EventFormat, events: fits.Header) -> tuple[str, ...]:
+    if form.livetime_scheme != "cards" or live_card(form, events):
+        return ()
+    return ("all of the good time is live",)
+
+
+def live_card(form: EventFormat, events: fits.Header) -> str:
+    """The first card or quotient of cards with the live fraction that the header has; '' when it has none."""
+    return next((name for name in form.live_cards if all(card_text(events, part) for part in name.split("/"))), "")

@@ -1,0 +1,139 @@
+"""Merging the parts of an exposure, and refusing what are no parts of one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daxa.errors import DataError, NotPossible
+from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.cleaning.livetime import livetime
+from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
+from daxa.xray.eventlists import gti
+from daxa.xray.eventlists.event_list import EventList, open_events
+from tests.xray.reallists import LISTS
+
+
+def halves(events: EventList) -> tuple[Cut, Cut]:
+    """The list's cut, split in the middle of its time."""
+    cut = standard_cut(events)
+    edges = np.concatenate([good.ravel() for good in cut.gtis.values()])
+    start, stop = edges.min(), edges.max() + 1
+    middle = start + 0.4 * (stop - start)
+    return tuple(
+        Cut(cut.rules, {chip: gti.intersect(good, [span]) for chip, good in cut.gtis.items()})
+        for span in ((start, middle), (middle, stop))
+    )
+
+
+def with_cut(events: EventList, cut: Cut, **cards: object) -> EventList:
+    header = events.header.copy()
+    header.update(cards)
+    return replace(events, gtis=cut.gtis, header=header)
+
+
+@pytest.mark.parametrize("name", ["xmm-0404910601-m1", "chandra-18461", "nustar-30101031002"])
+def test_parts_give_the_whole_again(real_data, tmp_path, name):
+    events = open_events(real_data / LISTS[name].path)
+    early, late = halves(events)
+    parts = [(with_cut(events, late), late), (with_cut(events, early), early)]
+    merged = merge_events(tmp_path / "merged.fits", parts, {"SCREENED": ("standard", "event screening")})
+    assert np.sort(merged.rows, order=merged.rows.dtype.names[0]).tobytes() == (
+        np.sort(np.asarray(events.rows), order=events.rows.dtype.names[0]).tobytes()
+    )
+    assert (np.diff(merged.column(events.format.time_column)) >= 0).all()
+    assert merged.header["MERGED"] == ",".join([events.exposure] * 2)
+    for chip, good in events.gtis.items():
+        np.testing.assert_allclose(merged.gtis[chip], good, rtol=0, atol=1e-9)
+    assert list(tmp_path.iterdir()) == [merged.path]
+    program = shutil.which("fitsverify")
+    if program:
+        found = subprocess.run([program, "-e", merged.path], capture_output=True, text=True, check=False)
+        assert "and 0 error" in found.stdout, found.stdout
+
+
+def test_live_time_of_the_whole_is_that_of_its_frames(real_data, tmp_path):
+    """Each part brings the frames of its own time, as exposures of an observation do."""
+    events = open_events(real_data / LISTS["xmm-0404910601-m2"].path)
+    early, late = halves(events)
+    merged = merge_events(tmp_path / "m.fits", [(with_cut(events, one), one) for one in (early, late)], {})
+    frames = merged.find_table("EXPOSU03").rows()
+    # The same list twice: its frames twice, its bad pixels once.
+    assert len(frames) == 2 * len(events.find_table("EXPOSU03").rows())
+    assert merged.find_table("BADPIX03").rows().tobytes() == events.find_table("BADPIX03").rows().tobytes()
+    twice = livetime(merged, events.gtis)[3]
+    assert twice == pytest.approx(2 * livetime(events, events.gtis)[3], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "cards", "word"),
+    [
+        ("xmm-0404910601-m1", {"FILTER": "Medium"}, "filter"),
+        ("xmm-0404910601-m1", {"SUBMODE": "PrimePartialW3"}, "submode"),
+        ("xmm-0404910601-m1", {"DATAMODE": "TIMING"}, "mode"),
+        ("chandra-18461", {"CYCLE": "S"}, "submode"),
+        ("chandra-18461", {"DATAMODE": "VFAINT"}, "mode"),
+        ("chandra-18461", {"GRATING": "HETG"}, "filter"),
+        ("nustar-30101031002", {"OBSMODE": "SCIENCE_SC"}, "mode"),
+        ("nustar-30101031002", {"MJDREFI": 51544}, "clocks"),
+    ],
+)
+def test_different_modes_are_refused(real_data, name, cards, word):
+    events = open_events(real_data / LISTS[name].path)
+    early, late = halves(events)
+    check_mergeable([with_cut(events, early), with_cut(events, late)])
+    with pytest.raises(NotPossible, match=word):
+        check_mergeable([with_cut(events, early), with_cut(events, late, **cards)])
+
+
+def test_what_only_file_names_tell_is_refused(real_data):
+    events = open_events(real_data / LISTS["nustar-30101031002"].path)
+    early, late = (with_cut(events, one) for one in halves(events))
+    science, other = (
+        replace(one, path=Path(f"nu30101031002A{mode}_cl.evt")) for one, mode in ((early, "01"), (late, "06"))
+    )
+    assert (identity_of(science).part, identity_of(other).part) == ("01", "06")
+    with pytest.raises(NotPossible, match="part is '01' and '06'"):
+        check_mergeable([science, other])
+    e1, e2 = (
+        replace(one, path=Path(f"acisf00754_000N004_{part}_evt2.fits")) for one, part in ((early, "e1"), (late, "e2"))
+    )
+    with pytest.raises(NotPossible, match="part is 'e1' and 'e2'"):
+        check_mergeable([e1, e2])
+
+
+def test_other_chips_cameras_and_observations_are_refused(real_data):
+    m1, m2, other = (
+        open_events(real_data / LISTS[f"xmm-{name}"].path)
+        for name in ("0404910601-m1", "0404910601-m2", "0201901401-m2")
+    )
+    early, late = (with_cut(m2, one) for one in halves(m2))
+    fewer = replace(late, gtis={chip: good for chip, good in late.gtis.items() if chip != 6})
+    for two, word in (
+        (fewer, "chips"),
+        (m1, "instrument"),
+        (other, "obs_id"),
+        (replace(late, sky_grid=None), "timing"),
+    ):
+        with pytest.raises(NotPossible, match=word):
+            check_mergeable([early, two])
+
+
+def test_records_of_the_same_time_are_refused(real_data, tmp_path):
+    events = open_events(real_data / LISTS["chandra-18461"].path)
+    with pytest.raises(NotPossible, match="overlap"):
+        merge_events(tmp_path / "m.fits", [(events, standard_cut(events))] * 2, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_that_were_screened_differently_are_refused(real_data, tmp_path):
+    events = open_events(real_data / LISTS["chandra-18461"].path)
+    early, late = halves(events)
+    late = Cut(late.rules[:1], late.gtis)
+    with pytest.raises(DataError, match="screened differently"):
+        merge_events(tmp_path / "m.fits", [(with_cut(events, one), one) for one in (early, late)], {})

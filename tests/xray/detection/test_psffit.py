@@ -1,0 +1,138 @@
+"""Fits of the point spread function: unbiased, with honest errors and limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from daxa.xray.detection.psf import gaussian_psf, psf_for
+from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image, upper_limit
+
+SHAPE = (41, 41)
+PSF = psf_for("M1", 4.35)
+
+
+def truth(counts: float, x: float = 20.2, y: float = 19.7, extent: float = 0.0) -> SourceFit:
+    return SourceFit(x, y, counts, extent, *[0.0] * 7)
+
+
+def scene(counts, background: float, psf=PSF, exposure=1.0) -> Scene:
+    return Scene(counts, np.full(SHAPE, exposure), np.full(SHAPE, background), psf)
+
+
+def expected(source: SourceFit, background: float, psf=PSF, exposure=1.0) -> np.ndarray:
+    mean = np.full(SHAPE, background)
+    place, image = source_image(scene(mean, background, psf, exposure), source, 60)
+    mean[place] += image
+    return mean
+
+
+def test_the_model_integrates_over_pixels_and_keeps_all_counts():
+    narrow = expected(truth(100.0, 20.5, 20.0), 0.0, gaussian_psf(0.05))
+    assert narrow[20, 20] == pytest.approx(50, rel=1e-6)
+    assert narrow[20, 21] == pytest.approx(50, rel=1e-6)
+    wide = expected(truth(100.0, 20.0, 20.0), 0.0, gaussian_psf(2.0))
+    assert wide.sum() == pytest.approx(100, rel=1e-4)
+    assert wide[20, 20] == pytest.approx(100 * (2 * stats.norm.cdf(0.25) - 1) ** 2, rel=0.02)
+
+
+def test_noiseless_counts_give_back_the_source():
+    for extent in (0.0, 2.5):
+        source = truth(300.0, extent=extent)
+        found = fit_source(scene(expected(source, 0.05), 0.05), 19, 21, reach=18, stray=4, extent=extent)
+        assert (found.x, found.y) == pytest.approx((20.2, 19.7), abs=2e-3)
+        assert found.rate == pytest.approx(300, rel=2e-3)
+
+
+def test_the_likelihood_is_at_its_maximum():
+    """Against a general minimiser that knows nothing of our derivatives."""
+    counts = np.random.default_rng(3).poisson(expected(truth(60.0), 0.05))
+    found = fit_source(scene(counts, 0.05), 20, 20, reach=25, stray=4)
+
+    def cash(values):
+        mean = expected(truth(np.exp(values[2]), values[0], values[1]), 0.05)
+        return 2 * (mean - counts * np.log(mean)).sum()
+
+    best = optimize.minimize(cash, (20.0, 20.0, 4.0), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-6})
+    assert (found.x, found.y) == pytest.approx(tuple(best.x[:2]), abs=2e-3)
+    assert found.rate == pytest.approx(np.exp(best.x[2]), rel=1e-3)
+    assert 2 * found.gain == pytest.approx(cash((0, 0, -30)) - best.fun, abs=1e-2)
+
+
+@pytest.mark.parametrize(("counts", "background"), [(30, 0.01), (60, 0.1)])
+def test_pulls_and_bias(counts, background):
+    rng = np.random.default_rng(counts)
+    rates, pulls, shifts = [], [], []
+    for _ in range(300):
+        x, y = 20 + rng.uniform(-0.5, 0.5, 2)
+        data = rng.poisson(expected(truth(counts, x, y), background))
+        found = fit_source(scene(data, background), 20, 20, reach=15, stray=3)
+        error = found.rate - found.rate_low if found.rate > counts else found.rate_high - found.rate
+        rates.append(found.rate)
+        pulls.append((found.rate - counts) / error)
+        shifts += [(found.x - x) / found.x_error, (found.y - y) / found.y_error]
+    # 300 fields leave 0.06 on a mean pull and 0.04 on its width.
+    assert abs(np.mean(pulls)) < 0.1 + 0.12
+    assert 0.9 - 0.08 < np.std(pulls) < 1.1 + 0.08
+    assert abs(np.mean(shifts)) < 0.1
+    assert 0.9 < np.std(shifts) < 1.1 + 0.03
+    assert abs(np.mean(rates) / counts - 1) < 0.03 + 2 * np.std(rates) / counts / np.sqrt(300)
+
+
+def test_a_gap_through_the_source_does_not_change_its_rate():
+    rng = np.random.default_rng(8)
+    rates = []
+    for _ in range(60):
+        source = truth(200.0, 20.0, 20.0)
+        exposure = np.full(SHAPE, 1.0)
+        exposure[:, 22:25] = 0
+        mean = np.full(SHAPE, 0.05) * exposure
+        whole = Scene(mean, exposure, mean, PSF)
+        place, image = source_image(whole, source, 60)
+        mean = mean + 0
+        mean[place] += image
+        found = fit_source(Scene(rng.poisson(mean), exposure, whole.background, PSF), 20, 20, reach=15, stray=3)
+        rates.append(found.rate)
+        assert found.counts < found.rate
+        assert found.exposure < 1
+    assert np.mean(rates) == pytest.approx(200, abs=3 * np.std(rates) / np.sqrt(60) + 2)
+
+
+@pytest.mark.parametrize(("counts", "background"), [(10, 0.005), (5, 0.1), (30, 0.1)])
+def test_limits_cover_as_often_as_they_say(counts, background):
+    rng = np.random.default_rng(counts)
+    mean = expected(truth(counts), background)
+    limits = [upper_limit(scene(rng.poisson(mean), background), 20.2, 19.7, reach=12) for _ in range(400)]
+    # 400 trials leave 1.5 %.
+    assert np.mean(np.array(limits) >= counts) == pytest.approx(0.9, abs=0.02 + 0.03)
+
+
+def test_limits_are_never_below_that_of_an_empty_place():
+    lucky = upper_limit(scene(np.zeros(SHAPE), 0.1), 20, 20, reach=12)
+    rng = np.random.default_rng(3)
+    empty = [upper_limit(scene(rng.poisson(0.1, SHAPE), 0.1), 20, 20, reach=12) for _ in range(200)]
+    assert lucky == min(empty) == pytest.approx(np.median(empty), rel=0.1)
+
+
+def test_limits_on_nothing():
+    empty = upper_limit(scene(np.zeros(SHAPE), 1e-9), 20, 20, reach=20)
+    # No count and no background: half of exp(-rate) is 10 %.
+    assert empty == pytest.approx(np.log(5) / PSF.eef(np.array([20.0]))[0], rel=0.03)
+    assert upper_limit(scene(np.zeros(SHAPE), 0.0, exposure=0.0), 20, 20, reach=9) == np.inf
+
+
+def test_likelihood():
+    assert detection_likelihood(np.array([0.0]), 3)[0] == 0
+    assert detection_likelihood(np.array(5.0), 3) == pytest.approx(-stats.chi2.logsf(10.0, 3))
+    assert np.isfinite(detection_likelihood(np.array(1e6), 4))
+
+
+def test_a_narrow_source_that_left_the_image_is_fitted_without_harm():
+    """Beside wide gaps positions may stray beyond the stamp, where a narrow source has no light at all."""
+    counts, seconds, below = np.ones((9, 9)), np.ones((9, 9)), np.ones((9, 9))
+    scene = Scene(counts, seconds, below, gaussian_psf(0.3))
+    away = SourceFit(-15.0, 4.0, 1.0, *[0.0] * 8)
+    fit = fit_source(scene, 0, 4, reach=4, stray=16, begin=away)
+    assert fit.exposure == 0
+    assert fit.gain == pytest.approx(0, abs=1e-6)
