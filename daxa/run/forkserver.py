@@ -312,8 +312,9 @@ def _identity(environ: Mapping[str, str]) -> bytes:
 
 
 def _is_ours(peer: socket.socket) -> bool:
-    _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return user == os.getuid()
+    answer = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    credentials: tuple[int, int, int] = _CREDENTIALS.unpack(answer)
+    return credentials[1] == os.getuid()
 
 
 def serve_forks(control: int, listener: int = -1) -> None:
@@ -434,7 +435,8 @@ class _Server:
         status.close()
         self._wake.close()
         for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
         self._selector.close()
 
     def _leave(self, status: socket.socket) -> None:
