@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from daxa.errors import DataError, ServiceError
@@ -162,7 +163,7 @@ def directories_from_datalink(votable: bytes) -> list[str]:
         return []  # whatever it is, it is no DataLink table
 
 
-def _text(columns: dict, name: str, index: int) -> str:
+def _text(columns: Mapping[str, Any], name: str, index: int) -> str:
     from numpy import ma
 
     value = columns[name][index] if name in columns else ""
