@@ -76,7 +76,7 @@ def telescopes() -> Mapping[str, Telescope]:
     ('nustar',)
     """
     names = sorted(module.name for module in iter_modules(declared.__path__))
-    found = {name: import_module(f"{declared.__name__}.{name}").TELESCOPE for name in names}
+    found: dict[str, Telescope] = {name: import_module(f"{declared.__name__}.{name}").TELESCOPE for name in names}
     owners = dict.fromkeys((claim for one in found.values() for claim in _claims(one)), "daxa itself")
     for name, point in offered(GROUP, found).items():
         if (one := read_declaration(point, Telescope, check_telescope)) is None:
