@@ -17,7 +17,7 @@ from daxa.archive.config import (
     validate_tables,
 )
 from daxa.archive.layout import Layout
-from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.problems import Problem, refuse, sound, table_name
 from daxa.archive.software import validate_software
 from daxa.archive.template import reads_fetched
 from daxa.backends import find_backend
@@ -90,9 +90,7 @@ def find_problems(layout: Layout) -> list[Problem]:
     ConfigError
         ``daxa.toml`` cannot be read.
     """
-    content, unreadable = read_content(layout.config)
-    refuse(unreadable)
-    config, problems = validate_config(content, layout.config)
+    config, problems = validate_config(sound(read_content(layout.config)), layout.config)
     if config is None:
         # Which missions there should be is not known; the files that are there can be judged all the same.
         known = [name for name in _params_files(layout) if _is_mission(name)]
@@ -232,7 +230,8 @@ class _LazySelection:
     """The selection of a mission, read when something asks for it."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
-        self._path, self._rows, self._compared = layout.selection(mission), None, 0
+        self._path, self._compared = layout.selection(mission), 0
+        self._rows: dict[str, str] | None = None
 
     def _read(self) -> Mapping[str, str]:
         if self._rows is None:

@@ -291,7 +291,7 @@ def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> s
 
     document = tomlkit.parse(text)
     for mission, plain in criteria.items():
-        document["missions"][mission] = dict(plain)  # type: ignore[index]
+        document["missions"][mission] = dict(plain)
     written = tomlkit.dumps(document)
     before = tomllib.loads(text)
     if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:
