@@ -26,7 +26,7 @@ from daxa.backends.protocol import check_tables
 from daxa.backends.registry import backend_of_step
 from daxa.backends.shared_parameters import BACKEND, FETCH, FETCH_BACKEND
 from daxa.errors import ConfigError, CriteriaError, DataError
-from daxa.missions import find_mission
+from daxa.missions import MissionSpec, find_mission
 from daxa.naming import did_you_mean, nearest
 from daxa.run.steps import OWN_STEPS, Step
 from daxa.selection.selection_file import read_columns
@@ -310,7 +310,7 @@ def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Proble
             yield Problem(layout.config, table_name("missions", mission), key, error.message, error.remedy, error.name)
 
 
-def _alone_fails(spec: Any, plain: dict[str, Any], error: CriteriaError) -> bool:
+def _alone_fails(spec: MissionSpec, plain: dict[str, Any], error: CriteriaError) -> bool:
     from daxa.query import read_criteria
 
     try:

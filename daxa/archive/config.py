@@ -292,7 +292,7 @@ def _about(error: DataError, path: Path) -> str:
     return f"it {error.message.removeprefix(f'{path} ')}"
 
 
-def _untrackable(value: Any, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
+def _untrackable(value: object, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _untrackable(item, path, (*place, key))

@@ -164,7 +164,7 @@ def _require(spec: MissionSpec, right: bool, words: str) -> None:
 
 def _accepts(spec: MissionSpec, obs_id: object) -> bool:
     try:
-        return spec.check_obs_id(obs_id) == obs_id  # type: ignore[arg-type]
+        return spec.check_obs_id(obs_id) == obs_id
     except CriteriaError:
         return False
 

@@ -201,7 +201,7 @@ def _load(content: bytes, name: str) -> dict[str, Any]:
         raise _damaged(name) from None
 
 
-def _outs(stage: Any, name: str, kind: str = "outs") -> Iterator[tuple[str, str]]:
+def _outs(stage: object, name: str, kind: str = "outs") -> Iterator[tuple[str, str]]:
     outs = _mapping(stage, name).get(kind) or []
     if not isinstance(outs, list):
         raise _damaged(name)
@@ -221,7 +221,7 @@ def _uncached(pipeline: dict[str, Any]) -> Iterator[str]:
                     yield from (path for path, flags in out.items() if (flags or {}).get("cache") is False)
 
 
-def _mapping(value: Any, name: str) -> dict[str, Any]:
+def _mapping(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _damaged(name)
     return value

@@ -198,7 +198,7 @@ def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec) -> np.nd
 def is_obs_id(value: object, spec: MissionSpec) -> bool:
     """Whether a cell holds a well-formed ObsID of the mission."""
     try:
-        return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))  # type: ignore[arg-type]
+        return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))
     except CriteriaError:
         return False
 
