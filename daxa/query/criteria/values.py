@@ -369,7 +369,7 @@ def obs_id_of(spec: MissionSpec, value: object) -> str:
     ('18461', '0404910601')
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        return spec.check_obs_id(value)
+        return spec.check_obs_id(value)  # type: ignore[arg-type]
     text = str(value)
     padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
     forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
