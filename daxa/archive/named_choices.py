@@ -113,7 +113,7 @@ def _look_up(layout: Layout, missions: Sequence[str], asked: Sequence[object]) -
     return tuple(dict.fromkeys(texts)) if set(texts) <= {one for texts in found for one in texts} else ()
 
 
-def _selected(value: object, selected: dict[str, set[str]]) -> str:
+def _selected(value: str | int, selected: dict[str, set[str]]) -> str:
     refusals = []
     if isinstance(value, str):
         texts = {value}

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +197,7 @@ def start(log: Path) -> ForkServer:
 
 
 @contextmanager
-def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
+def share(environ: MutableMapping[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
     """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
 
     Parameters
@@ -214,7 +214,7 @@ def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None
         yield
 
 
-def _keep(stack: ExitStack, environ: dict[str, str], modules: Sequence[str]) -> None:
+def _keep(stack: ExitStack, environ: MutableMapping[str, str], modules: Sequence[str]) -> None:
     if not hasattr(socket, "SO_PEERCRED"):
         return
     _clear_abandoned(Path(tempfile.gettempdir()))
