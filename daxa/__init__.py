@@ -7,7 +7,9 @@ one with `open`; `search` asks many missions at once.  Importing the package rea
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+# Type checkers know this name; importing `typing` would slow `daxa --help` down.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from daxa.api import Archive, open  # noqa: A004 - the name that users see
