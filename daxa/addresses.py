@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ SERVICES = {
 }
 """The services that daxa knows, by the name of the setting that replaces them."""
 
-_LISTINGS = get_args(Listing)
+_LISTINGS: Mapping[str, Listing] = {style: style for style in get_args(Listing)}
 _LONGEST = 2000
 _FORM = re.compile(r"(?:.?[<>])?\d{0,2}(?:\.\d{1,2})?", re.ASCII)
 """How a field of a layout may be written: no wider than a name can be."""
@@ -133,18 +133,19 @@ def read_mirrors(text: str, declared: Sequence[Mirror] = (), *, files: bool = Tr
 
 def _read_mirror(word: str, *, files: bool) -> Mirror:
     style, plus, rest = word.partition("+")
-    listing, address = (style, rest) if plus and style in _LISTINGS else ("apache", word)
-    parts = address.split("/")
+    named = bool(plus) and style in _LISTINGS
+    listing: Listing = _LISTINGS[style] if named else "apache"
+    parts = (rest if named else word).split("/")
     at = next((place for place, part in enumerate(parts) if "{" in part), len(parts))
     layout = "/".join(parts[at:]).rstrip("/")
     root = check_address("/".join(parts[:at]), files=files)
     _check_layout(layout)
     local = root.startswith("file:")
-    if (listing == "local") != local and (local and plus and style in _LISTINGS):
+    if (listing == "local") != local and (local and named):
         raise ValueError(f"{word[:100]!r}: a directory of this machine is not listed as {style} does")
     if listing == "local" and not local:
         raise ValueError(f"{word[:100]!r} is not a directory of this machine")
-    return Mirror(root, "local" if local else listing, layout)  # type: ignore[arg-type]
+    return Mirror(root, "local" if local else listing, layout)
 
 
 def _check_layout(layout: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from daxa.query.mission import Mission
     from daxa.xray.imaging.positions import Aperture
 
-    Names = str | Mission | Sequence[str | Mission] | None
-    ObsIds = str | int | Sequence[str | int] | None
-    Band = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
-    Bands = Band | Sequence[Band] | None
-    TargetsLike = Sample | TableLike | PositionLike | Sequence[PositionLike]
+    Names: TypeAlias = str | Mission | Sequence[str | Mission] | None
+    ObsIds: TypeAlias = str | int | Sequence[str | int] | None
+    Band: TypeAlias = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
+    Bands: TypeAlias = Band | Sequence[Band] | None
+    TargetsLike: TypeAlias = Sample | TableLike | PositionLike | Sequence[PositionLike]
 
 __all__ = ["Archive", "open"]
 

@@ -28,6 +28,8 @@ The others concern one observation and become a row of its ledger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = [
     "ArchiveError",
     "ConfigError",
@@ -87,7 +89,7 @@ class DaxaError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  -> {self.remedy}" if self.remedy else self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., DaxaError], tuple[type[DaxaError], str, str, str]]:
         return (_rebuild, (type(self), self.name, self.message, self.remedy))
 
 

@@ -11,8 +11,9 @@ import os
 import re
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from daxa.errors import DataError
 
@@ -48,7 +49,7 @@ def no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def open_plain(path: Path, *, limit: int = TEXT_LIMIT) -> BinaryIO:
+def open_plain(path: Path, *, limit: int = TEXT_LIMIT) -> BufferedReader:
     """Open a regular file to read, and nothing else.
 
     Parameters

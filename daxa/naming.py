@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = ["did_you_mean", "nearest", "number_of", "several", "some"]
 
@@ -63,7 +64,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return min(choices, key=apart, default="")
 
 
-def several(value: object) -> tuple:
+def several(value: object) -> tuple[Any, ...]:
     """What was given, as a tuple: nothing, one value or many; a text is one value.
 
     Examples

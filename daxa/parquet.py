@@ -84,7 +84,7 @@ def plain_array(values: Sequence[str] | Sequence[int] | Sequence[float], kind: p
     if kind != pa.string():
         code = {pa.int32(): "i", pa.int64(): "q", pa.float64(): "d"}[kind]
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array(code, values))])
-    texts = [value.encode() for value in values]
+    texts = [str(value).encode() for value in values]
     ends = array("i", accumulate(map(len, texts), initial=0))
     return pa.Array.from_buffers(kind, len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))])
 
@@ -350,4 +350,5 @@ def _limited(read: Iterable[pa.RecordBatch], limit: int) -> pa.Table:
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """A table as a pandas frame, in the calling thread, without what pandas notes in the metadata."""
-    return table.replace_schema_metadata(None).to_pandas(use_threads=False)
+    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(use_threads=False)
+    return frame

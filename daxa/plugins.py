@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from daxa.errors import ConfigError
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["forget", "load", "offered", "origin_of", "points", "read_declaration"]
 
 
-_Declaration = TypeVar("_Declaration")
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Declaration = TypeVar("_Declaration", bound=_Named)
 
 
 @cache
@@ -82,13 +87,14 @@ def load(point: EntryPoint) -> object:
         It cannot be imported.
     """
     try:
-        return point.load()
+        found: object = point.load()
     except Exception as error:  # somebody else's module may raise anything
         raise ConfigError(
             "plugin",
             f"{origin_of(point)} cannot be loaded: {type(error).__name__}: {error}",
             remedy="update or reinstall that package",
         ) from error
+    return found
 
 
 def read_declaration(

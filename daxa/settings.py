@@ -94,8 +94,9 @@ class Settings:
         'https://m.example'
         """
         if found := _family(name):
-            return dict(getattr(self, found[0])).get(found[1], "")
-        return getattr(self, name, "") if name in SERVICES else ""
+            addresses: tuple[tuple[str, str], ...] = getattr(self, found[0])
+            return dict(addresses).get(found[1], "")
+        return str(getattr(self, name, "")) if name in SERVICES else ""
 
     @property
     def answer_seconds(self) -> float:

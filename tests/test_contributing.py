@@ -189,7 +189,7 @@ def test_files_and_targets_that_the_guide_names_are_there():
 def test_make_quick_runs_what_a_commit_is_judged_by():
     recipe = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     block = re.search(r"^quick:.*\n((?:\t.*\n)+)", recipe, re.MULTILINE)[1]
-    for tool in ("ruff check .", "ruff format --check .", "lint-imports"):
+    for tool in ("ruff check .", "ruff format --check .", "lint-imports", "mypy"):
         assert f"$(BIN)/{tool}\n" in block
     places = re.search(r"^QUICK := ((?:.*\\\n)*.*)", recipe, re.MULTILINE)[1].replace("\\", " ").split()
     assert "$(QUICK)" in block

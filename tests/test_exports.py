@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 from importlib import import_module
@@ -47,6 +48,12 @@ def test_the_package_offers_exactly_these_names():
     assert daxa.__all__ == PUBLIC
     assert dir(daxa) == sorted(PUBLIC)
     assert all(getattr(daxa, name) is not None for name in PUBLIC)
+
+
+def test_type_checkers_see_each_name_where_it_is_found_at_run_time():
+    (shown,) = [node for node in ast.parse(inspect.getsource(daxa)).body if isinstance(node, ast.If)]
+    assert ast.unparse(shown.test) == "TYPE_CHECKING"
+    assert {alias.name: one.module for one in shown.body for alias in one.names} == daxa._HOMES
 
 
 def test_an_unknown_name_is_an_attribute_error():

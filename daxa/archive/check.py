@@ -17,7 +17,7 @@ from daxa.archive.config import (
     validate_tables,
 )
 from daxa.archive.layout import Layout
-from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.problems import Problem, refuse, sound, table_name
 from daxa.archive.software import validate_software
 from daxa.archive.template import reads_fetched
 from daxa.backends import find_backend
@@ -26,7 +26,7 @@ from daxa.backends.protocol import check_tables
 from daxa.backends.registry import backend_of_step
 from daxa.backends.shared_parameters import BACKEND, FETCH, FETCH_BACKEND
 from daxa.errors import ConfigError, CriteriaError, DataError
-from daxa.missions import find_mission
+from daxa.missions import MissionSpec, find_mission
 from daxa.naming import did_you_mean, nearest
 from daxa.run.steps import OWN_STEPS, Step
 from daxa.selection.selection_file import read_columns
@@ -90,9 +90,7 @@ def find_problems(layout: Layout) -> list[Problem]:
     ConfigError
         ``daxa.toml`` cannot be read.
     """
-    content, unreadable = read_content(layout.config)
-    refuse(unreadable)
-    config, problems = validate_config(content, layout.config)
+    config, problems = validate_config(sound(read_content(layout.config)), layout.config)
     if config is None:
         # Which missions there should be is not known; the files that are there can be judged all the same.
         known = [name for name in _params_files(layout) if _is_mission(name)]
@@ -232,7 +230,8 @@ class _LazySelection:
     """The selection of a mission, read when something asks for it."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
-        self._path, self._rows, self._compared = layout.selection(mission), None, 0
+        self._path, self._compared = layout.selection(mission), 0
+        self._rows: dict[str, str] | None = None
 
     def _read(self) -> Mapping[str, str]:
         if self._rows is None:
@@ -311,7 +310,7 @@ def _criteria_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Proble
             yield Problem(layout.config, table_name("missions", mission), key, error.message, error.remedy, error.name)
 
 
-def _alone_fails(spec: Any, plain: dict[str, Any], error: CriteriaError) -> bool:
+def _alone_fails(spec: MissionSpec, plain: dict[str, Any], error: CriteriaError) -> bool:
     from daxa.query import read_criteria
 
     try:

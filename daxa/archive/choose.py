@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
@@ -156,6 +156,12 @@ class SelectionPlan:
         return f"<table><tr>{heads}</tr>{lines}</table>"
 
 
+class _Freshness(TypedDict):
+    refresh: bool
+    max_age: timedelta | None
+    offline: bool
+
+
 def plan_selection(
     layout: Layout,
     missions: Sequence[Mission | str] | None = None,
@@ -196,7 +202,7 @@ def plan_selection(
     from concurrent.futures import ThreadPoolExecutor
 
     config = load_config(layout)
-    fresh = {"refresh": refresh, "max_age": max_age, "offline": offline}
+    fresh: _Freshness = {"refresh": refresh, "max_age": max_age, "offline": offline}
     asked = [
         _stored(config, one, fresh) if isinstance(one, str) else _joined(config, one) if also else one
         for one in (config.missions if missions is None else missions)
@@ -219,7 +225,7 @@ def plan_selection(
     return SelectionPlan(layout.root, changes, seen)
 
 
-def _stored(config: ArchiveConfig, name: str, fresh: Mapping[str, Any]) -> Mission:
+def _stored(config: ArchiveConfig, name: str, fresh: _Freshness) -> Mission:
     found = find_mission(name).name
     if found not in config.missions:
         raise CriteriaError(
@@ -291,7 +297,7 @@ def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> s
 
     document = tomlkit.parse(text)
     for mission, plain in criteria.items():
-        document["missions"][mission] = dict(plain)  # type: ignore[index]
+        document["missions"][mission] = dict(plain)
     written = tomlkit.dumps(document)
     before = tomllib.loads(text)
     if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
-from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.problems import Problem, refuse, sound, table_name
 from daxa.archive.toml_models import StrictTable, validate_table
 from daxa.backends.shared_parameters import FETCH_BACKEND, FETCH_VERSION
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
@@ -144,9 +144,7 @@ def load_config(layout: Layout) -> ArchiveConfig:
             f"{layout.root} is not a daxa archive: it has no daxa.toml",
             remedy="go to an archive's directory, or make one with `daxa init`",
         )
-    content, problems = read_content(layout.config)
-    refuse(problems)
-    return parse_config(content, layout.config)
+    return parse_config(sound(read_content(layout.config)), layout.config)
 
 
 def parse_config(content: bytes, path: Path) -> ArchiveConfig:
@@ -157,9 +155,7 @@ def parse_config(content: bytes, path: Path) -> ArchiveConfig:
     ConfigError
         It cannot be used; all that is wrong is told at once.
     """
-    config, problems = validate_config(content, path)
-    refuse(problems)
-    return config
+    return sound(validate_config(content, path))
 
 
 def validate_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, list[Problem]]:
@@ -296,7 +292,7 @@ def _about(error: DataError, path: Path) -> str:
     return f"it {error.message.removeprefix(f'{path} ')}"
 
 
-def _untrackable(value: Any, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
+def _untrackable(value: object, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _untrackable(item, path, (*place, key))
@@ -350,8 +346,4 @@ def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content, problems = read_content(path)
-    refuse(problems)
-    tables, problems = read_tables(content, path)
-    refuse(problems)
-    return tables
+    return sound(read_tables(sound(read_content(path)), path))

@@ -124,7 +124,8 @@ def repro(root: Path, *stages: str, force: bool = False, single: bool = False, k
 
 def changed_stages(root: Path) -> dict[str, object]:
     """Stages whose inputs, parameters or outputs differ from ``dvc.lock``."""
-    return json.loads(_checked(root, "status", "--json").stdout or "{}")
+    changed: dict[str, object] = json.loads(_checked(root, "status", "--json").stdout or "{}")
+    return changed
 
 
 def push(root: Path, remote: str) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["DvcProcess", "active_pids", "paths_being_written", "read_holders"]
 
@@ -75,7 +76,7 @@ def _living(root: Path) -> list[DvcProcess]:
         return []
 
 
-def _entries(locks: dict) -> Iterator[tuple[str, str, int]]:
+def _entries(locks: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
     for kind in ("read", "write"):
         for path, holders in locks.get(kind, {}).items():
             for holder in holders if isinstance(holders, list) else [holders]:

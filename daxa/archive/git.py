@@ -116,7 +116,7 @@ def author_name(directory: Path) -> str:
 
     try:
         with _unredirected():
-            return Git(directory).var("GIT_AUTHOR_IDENT").rpartition(" <")[0]
+            return str(Git(directory).var("GIT_AUTHOR_IDENT")).rpartition(" <")[0]
     except GitCommandError:
         return ""
 
@@ -144,7 +144,7 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
             _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}", "--", *added)
         except GitCommandError as error:
             raise failures.hook_failure(root, _said(error), _hooks(repository)) from None
-        return git.rev_parse("--verify", "HEAD")
+        return str(git.rev_parse("--verify", "HEAD"))
 
 
 def changes(root: Path) -> list[str]:
@@ -261,7 +261,7 @@ def commit_of(root: Path, revision: str = "HEAD") -> str:
 
     with _repository(root) as repository:
         try:
-            return repository.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+            return str(repository.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"))
         except GitCommandError as error:
             if str(error.stderr or "").strip():
                 raise
@@ -283,13 +283,14 @@ def read_file(root: Path, revision: str, path: str) -> bytes | None:
 
     with _repository(root) as repository:
         try:
-            return repository.git.cat_file(
+            content: bytes = repository.git.cat_file(
                 "blob", f"{revision}:{path}", stdout_as_string=False, strip_newline_in_stdout=False
             )
         except GitCommandError as error:
             if any(words in str(error.stderr).lower() for words in _ABSENT):
                 return None
             raise
+        return content
 
 
 def create_tag(root: Path, name: str, message: str) -> None:
@@ -395,7 +396,7 @@ def _write(git: Git, command: str, *arguments: str) -> None:
         getattr(git, command)(*arguments)
     except GitCommandError as error:
         lock = failures.blocking_lock(_said(error))
-        if not lock or not clear_stale_lock(Path(git.working_dir, lock)):
+        if not lock or not clear_stale_lock(Path(git.working_dir or "", lock)):
             raise
         getattr(git, command)(*arguments)
 

@@ -178,7 +178,7 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
 def find_logs(
     layout: Layout,
     config: ArchiveConfig,
-    obs_id: str,
+    obs_id: str | int,
     steps: str | Collection[str] | None = None,
     missions: Collection[str] = (),
 ) -> list[LogText]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.layout import STEPS, Layout
@@ -112,7 +113,7 @@ def _look_up(layout: Layout, missions: Sequence[str], asked: Sequence[object]) -
     return tuple(dict.fromkeys(texts)) if set(texts) <= {one for texts in found for one in texts} else ()
 
 
-def _selected(value: object, selected: dict[str, set[str]]) -> str:
+def _selected(value: str | int, selected: dict[str, set[str]]) -> str:
     refusals = []
     if isinstance(value, str):
         texts = {value}
@@ -254,7 +255,7 @@ def named_bands(value: object) -> tuple[Band, ...]:
     """
     if value is None:
         return ()
-    if isinstance(value, str) or _is_pair(value):
+    if isinstance(value, str) or _pair_of(value):
         return (_read_band(value),)
     return tuple(map(_read_band, several(value)))
 
@@ -263,8 +264,10 @@ def _short(value: object) -> str:
     return repr(value if isinstance(value, str) else str(value))[:100]
 
 
-def _is_pair(value: object) -> bool:
-    return not isinstance(value, str) and len(parts := several(value)) == 2 and all(map(_is_energy, parts))
+def _pair_of(value: object) -> tuple[Any, ...]:
+    """The two energies that a value holds; () where it is something else."""
+    parts = several(value)
+    return parts if len(parts) == 2 and all(map(_is_energy, parts)) else ()
 
 
 def _is_energy(value: object) -> bool:
@@ -276,8 +279,8 @@ def _read_band(value: object) -> Band:
         if isinstance(value, str):
             text = value.strip()
             return read_range(text if text[-1:].isalpha() else f"{text} keV", "keV")
-        if _is_pair(value):
-            low, high = (one.to_value("keV") if hasattr(one, "to_value") else one for one in value)
+        if pair := _pair_of(value):
+            low, high = (one.to_value("keV") if hasattr(one, "to_value") else one for one in pair)
             return read_range(f"{float(low)!r}-{float(high)!r} keV", "keV")
     except (ValueError, TypeError):  # astropy's UnitConversionError is both
         pass

@@ -6,10 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from daxa.errors import ConfigError
 
-__all__ = ["Problem", "refuse", "table_name"]
+__all__ = ["Problem", "refuse", "sound", "table_name"]
+
+_Value = TypeVar("_Value")
 
 _SHOWN = 20
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -73,6 +76,26 @@ def refuse(problems: Sequence[Problem]) -> None:
         counted,
         remedy="`daxa check` shows how to correct each of them",
     )
+
+
+def sound(judged: tuple[_Value | None, Sequence[Problem]]) -> _Value:
+    """The value of which nothing is wrong.
+
+    Parameters
+    ----------
+    judged
+        A value and what is wrong with it; a value that is None has problems.
+
+    Raises
+    ------
+    ConfigError
+        As of `refuse`.
+    """
+    value, problems = judged
+    refuse(problems)
+    if value is None:
+        raise AssertionError("nothing is there, and no problem says why")
+    return value
 
 
 def table_name(*parts: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.history import StageRecord, read_stage_record
@@ -26,9 +26,11 @@ from daxa.run.rows import check_path
 from daxa.run.steps import Step, kinds_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
-__all__ = ["PRODUCT_COLUMNS", "find_products", "list_products"]
+__all__ = ["PRODUCT_COLUMNS", "ProductRecord", "find_products", "list_products"]
 
 PRODUCT_COLUMNS = (
     "mission",
@@ -46,6 +48,27 @@ PRODUCT_COLUMNS = (
     "relative",
 )
 """Columns of the table of products."""
+
+
+class _Identity(TypedDict):
+    instrument: str | None
+    exposure: str | None
+    lo_kev: float | None
+    hi_kev: float | None
+    kind: str
+
+
+class ProductRecord(_Identity):
+    """What is known of one file; None where a thing is not known or there is no such thing."""
+
+    mission: str
+    step: str
+    obs_id: str
+    size: int
+    sha256: str
+    present: bool
+    path: Path
+    relative: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,7 @@ def find_products(
     kind: object = None,
     instrument: object = None,
     band: object = None,
-) -> list[dict[str, object]]:
+) -> list[ProductRecord]:
     """Products of the archive, one record of `PRODUCT_COLUMNS` per file.
 
     Parameters
@@ -97,7 +120,7 @@ def find_products(
 
     Returns
     -------
-    list of dict
+    list of ProductRecord
         ``path`` is absolute (a `pathlib.Path`), ``relative`` a text that begins at the archive;
         ``present`` says whether the file is here; ``exposure`` is None where the mission has no
         exposures of its own.  Fetched files have the kind ``fetched``, files that travel along
@@ -129,7 +152,7 @@ def find_products(
     return rows
 
 
-def _rows(layout: Layout, asked: _ProductRequest) -> Iterator[dict[str, object]]:
+def _rows(layout: Layout, asked: _ProductRequest) -> Iterator[ProductRecord]:
     for mission in asked.missions:
         for step in asked.steps:
             recorded = read_stage_record(
@@ -138,7 +161,7 @@ def _rows(layout: Layout, asked: _ProductRequest) -> Iterator[dict[str, object]]
             yield from _rows_of_stage(layout, mission, step, recorded)
 
 
-def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: StageRecord) -> Iterator[dict[str, object]]:
+def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: StageRecord) -> Iterator[ProductRecord]:
     products, columns = layout.products(mission, step.name).absolute(), recorded.columns
     below = layout.products(mission, step.name).relative_to(layout.root).as_posix()
     for obs_id, at in sorted(recorded.places.items()):
@@ -160,14 +183,14 @@ def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: StageReco
             }
 
 
-def _identity(step: Step, path: str) -> dict[str, object]:
-    found: dict[str, object] = dict.fromkeys(("instrument", "exposure", "lo_kev", "hi_kev"))
+def _identity(step: Step, path: str) -> _Identity:
+    unknown = _Identity(instrument=None, exposure=None, lo_kev=None, hi_kev=None, kind="auxiliary")
     if step.fetches:
-        return found | {"kind": step.products[0]}
+        return {**unknown, "kind": step.products[0]}
     try:
         product = parse_product(path)
     except DataError:
-        return found | {"kind": "auxiliary"}
+        return unknown
     return {
         "instrument": product.instrument,
         "exposure": None if product.exposure == "None" else product.exposure,
@@ -177,8 +200,9 @@ def _identity(step: Step, path: str) -> dict[str, object]:
     }
 
 
-def _check_bands(bands: Iterable[tuple[float, float]], rows: Iterable[dict[str, object]]) -> None:
-    known = sorted({(row["lo_kev"], row["hi_kev"]) for row in rows if row["lo_kev"] is not None})
+def _check_bands(bands: Iterable[tuple[float, float]], rows: Iterable[ProductRecord]) -> None:
+    edges = {(row["lo_kev"], row["hi_kev"]) for row in rows}
+    known = sorted((low, high) for low, high in edges if low is not None and high is not None)
     if known and (unknown := [band for band in bands if band not in known]):
         raise CriteriaError(
             "band",

@@ -21,10 +21,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from daxa.archive.dvc_processes import read_holders
 from daxa.errors import StorageError
+
+if TYPE_CHECKING:
+    import psutil
 
 __all__ = ["check_writable", "clear_stale_lock", "is_process_active", "is_truncated", "lock_held", "repair"]
 
@@ -204,14 +207,14 @@ def clear_stale_lock(lock: Path) -> bool:
     return True
 
 
-def _others() -> Iterator[Any]:
+def _others() -> Iterator[psutil.Process]:
     import psutil
 
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return (process for process in psutil.process_iter(["name", "create_time", "cwd"]) if process.pid not in own)
 
 
-def _may_own(process: Any, lock: Path, written: float) -> bool:
+def _may_own(process: psutil.Process, lock: Path, written: float) -> bool:
     name = (process.info["name"] or "").lower()
     if not name.startswith(_MAY_LOCK) or process.info["create_time"] > written + 1:
         return False

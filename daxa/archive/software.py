@@ -81,4 +81,4 @@ def _validate_lock(
         message = f"there is no step {step[:100]!r}{did_you_mean(step, steps)}"
         return None, [Problem(path, table_name(*place), "", message, f"use {', '.join(steps)}", "unknown-step")]
     lock, problems = validate_table(_Lock, entry, path, place)
-    return lock and LockedSoftware(lock.backend, lock.version), problems
+    return LockedSoftware(lock.backend, lock.version) if lock else None, problems

@@ -48,7 +48,9 @@ def read_notes(layout: Layout) -> list[DaxaError]:
 def _read(note: Path) -> DaxaError | None:
     try:
         value = json.loads(note.read_bytes())
-        kind = getattr(daxa.errors, value["kind"])
+        kind: object = getattr(daxa.errors, value["kind"])
+        if not (isinstance(kind, type) and issubclass(kind, DaxaError)):
+            return None
         return kind(value["name"], value["message"], remedy=value["remedy"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive.address import config_value
 from daxa.archive.config import FORMAT, Creator, LockedSoftware
@@ -17,6 +17,9 @@ from daxa.backends.registry import backend_of_step
 from daxa.backends.shared_parameters import BACKEND, FETCH
 from daxa.missions import MissionSpec
 from daxa.run.steps import OWN_STEPS, Step
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = [
     "MissionAnswers",
@@ -176,7 +179,7 @@ def template_directories() -> tuple[Path, ...]:
     return (installed,) if installed.is_dir() else (package.parent / "templates", package.parent)
 
 
-def environment(*, autoescape: bool, **filters: Callable[..., str]):
+def environment(*, autoescape: bool, **filters: Callable[..., str]) -> jinja2.Environment:
     """Give a Jinja environment that finds our templates and refuses unknown names.
 
     Parameters
@@ -201,7 +204,7 @@ def environment(*, autoescape: bool, **filters: Callable[..., str]):
 
 
 @cache
-def _environment():
+def _environment() -> jinja2.Environment:
     # The files are TOML, YAML and Markdown: values pass through json and toml.
     return environment(
         autoescape=False, toml=_toml_value, toml_tables=_toml_tables, json=json.dumps, value=config_value
@@ -211,7 +214,8 @@ def _environment():
 def _toml_value(value: Any) -> str:
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    text: str = tomlkit.item(value).as_string()
+    return text
 
 
 def _toml_tables(tables: Mapping[str, Any]) -> str:

@@ -59,6 +59,6 @@ def _keys(kind: type[StrictTable], loc: tuple[str | int, ...]) -> tuple[str, ...
     for name in loc:
         if isinstance(name, str):
             held = kind.model_fields[name].annotation
-            held = (held, *getattr(held, "__args__", ()))
-            kind = next(one for one in held if isinstance(one, type) and issubclass(one, StrictTable))
+            kinds = (held, *getattr(held, "__args__", ()))
+            kind = next(one for one in kinds if isinstance(one, type) and issubclass(one, StrictTable))
     return tuple(kind.model_fields)

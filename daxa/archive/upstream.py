@@ -53,13 +53,13 @@ def write_origin(path: Path, selection: Selection, *, before: Path | None = None
     before
         File whose records of fetched files are kept; by default `path` itself.
     """
-    origin = selection.origin.as_dict()
+    origin = selection.origin
     chosen = [
-        _Line(obs_id, "", f"{_ROW}:{row_id}", 0, "", "", "", origin["time"])
+        _Line(obs_id, "", f"{_ROW}:{row_id}", 0, "", "", "", origin.time)
         for obs_id, row_id in selection.row_ids.items()
     ]
     kept = [line for line in _read(before or path)[0] if line.path and line.obs_id in selection.row_ids]
-    _write(path, [*chosen, *kept], canonical(origin))
+    _write(path, [*chosen, *kept], canonical(origin.as_dict()))
 
 
 def read_origin(path: Path) -> dict[str, object]:

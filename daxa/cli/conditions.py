@@ -69,8 +69,8 @@ class ConditionGroup:
         A table of observations, None without one.
     """
 
-    common: Mapping[str, object] = field(default_factory=dict)
-    special: Mapping[str, object] = field(default_factory=dict)
+    common: Mapping[str, Any] = field(default_factory=dict)
+    special: Mapping[str, Any] = field(default_factory=dict)
     obs_ids: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     file: Path | None = None

@@ -13,7 +13,8 @@ from daxa.errors import CriteriaError, VerifyError
 from daxa.naming import number_of
 
 if TYPE_CHECKING:
-    from daxa.publish.verify import Problem, Verification
+    from daxa.publish.file_check import FileProblem
+    from daxa.publish.verify import Verification
 
 __all__ = ["verify"]
 
@@ -110,7 +111,7 @@ def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: boo
         )
 
 
-def _error(problems: Sequence[Problem], what: str, remedy: str) -> VerifyError:
+def _error(problems: Sequence[FileProblem], what: str, remedy: str) -> VerifyError:
     first = problems[0]
     return VerifyError(
         "differs",
@@ -138,7 +139,7 @@ def _show(found: Verification) -> None:
         say(f"fetched files that are not here: {found.absent_fetched}; `daxa run` fetches them again if needed")
 
 
-def _show_problems(problems: Sequence[Problem]) -> None:
+def _show_problems(problems: Sequence[FileProblem]) -> None:
     if not problems:
         return
     show_table(

@@ -93,11 +93,15 @@ def read_catalogue(
         if not there:
             return Catalogue()
         answer = read_dated(connection, child_url(base, there[0]), limit=_LARGEST)
-        return Catalogue(_sums(answer[0]), answer[1]) if answer else Catalogue()
     except DataError as error:
         say(f"the archive's checksums cannot be read: {error.message}")
+        return Catalogue()
+    if not answer:
+        return Catalogue()
+    try:
+        return Catalogue(_sums(answer[0]), answer[1])
     except _NO_TABLE as error:
-        say(f"the archive's checksums cannot be read: {there[0]} does not exist ({type(error).__name__})")
+        say(f"the archive's checksums cannot be read: {there[0]} is not a FITS table of them ({type(error).__name__})")
     return Catalogue()
 
 

@@ -77,7 +77,7 @@ def _list_bucket(connection: Connection, url: str) -> list[ListingEntry] | None:
         raise incomplete_listing(url)
     prefix = unquote(url[len(root) :]).strip("/") + "/"
     found: dict[str, ListingEntry] = {}
-    token, seen = "", set()
+    token, seen = "", set[str]()
     for _ in range(_MOST_PAGES):
         address = f"{root}/?list-type=2&delimiter=%2F&prefix={quote(prefix, safe='')}"
         address += f"&continuation-token={quote(token, safe='')}" if token else ""

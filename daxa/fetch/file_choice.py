@@ -153,6 +153,6 @@ def literal_prefix(pattern: str) -> str:
         outside = fewer
     if "|" in outside:
         return ""
-    plain = re.match(r"[^\\.^$*+?{}\[\]()]*", pattern).group()
+    plain = re.split(r"[\\.^$*+?{}\[\]()]", pattern, maxsplit=1)[0]
     quantified = pattern[len(plain) : len(plain) + 1] in ("*", "?", "{")
     return plain[:-1] if quantified else plain

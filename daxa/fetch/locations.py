@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from daxa.errors import DataError, ServiceError
@@ -69,13 +70,14 @@ def directory_urls(connection: Connection, sought: ObservationRef) -> tuple[Loca
     Raises
     ------
     DataError
-        ``data.no-directory``: the row does not tell the declared place, nor does DataLink.
+        ``data.no-directory``: no place is declared, or the row does not tell it, nor does DataLink.
     """
     mirror = connection.mirror
+    declared, reason = "", _undeclared(sought)
     try:
         declared = sought.spec.directory_of(sought.obs_id, sought.row, layout=mirror.layout)
     except DataError as unknown:
-        declared, reason = "", unknown
+        reason = unknown
     ends_with = declared.rpartition("/")[2] or sought.obs_id
     linked = _linked(connection, sought, ends_with) if _ROW_ID.fullmatch(sought.row_id) else None
     if not declared:
@@ -84,6 +86,14 @@ def directory_urls(connection: Connection, sought: ObservationRef) -> tuple[Loca
         return (linked,)
     place = Location(f"{mirror.root}/{declared}", "template")
     return (place,) if linked is None else (linked,) if linked.url == place.url else (linked, place)
+
+
+def _undeclared(sought: ObservationRef) -> DataError:
+    return DataError(
+        "no-directory",
+        f"nothing says where the data of {sought.spec.title} {sought.obs_id} are",
+        remedy="leave the observation out, or ask the archive for it",
+    )
 
 
 def _linked(connection: Connection, sought: ObservationRef, ends_with: str) -> Location | None:
@@ -162,7 +172,7 @@ def directories_from_datalink(votable: bytes) -> list[str]:
         return []  # whatever it is, it is no DataLink table
 
 
-def _text(columns: dict, name: str, index: int) -> str:
+def _text(columns: Mapping[str, Any], name: str, index: int) -> str:
     from numpy import ma
 
     value = columns[name][index] if name in columns else ""

@@ -263,10 +263,12 @@ def _in_parallel(
             way.connection.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    arrivals = []
     for outcome in outcomes:
         if isinstance(outcome, DataError):
             raise outcome
-    return sorted(outcomes, key=lambda arrival: arrival.path)
+        arrivals.append(outcome)
+    return sorted(arrivals, key=lambda arrival: arrival.path)
 
 
 def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvenance | DataError:

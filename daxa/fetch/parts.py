@@ -15,12 +15,12 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import EDQUOT, ELOOP, EMLINK, ENOSPC, ENOTDIR
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from daxa.errors import StorageError
 
@@ -193,7 +193,7 @@ class Part:
         os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
         self._key = _key(store)
         self._sha = hashlib.sha256()
-        self._file: int | None = None
+        self._file = -1
         self._kept = (0, 0.0)
         self.of: Transfer | None = None
         self.have = 0
@@ -218,13 +218,14 @@ class Part:
         if not left and self._sha.hexdigest() == sha256:
             self.of, self.have = of, have
 
-    def _mac(self, noted: dict) -> str:
+    def _mac(self, noted: Mapping[str, Any]) -> str:
         return hmac.new(self._key, json.dumps(noted, sort_keys=True).encode(), "sha256").hexdigest()
 
     @property
-    def lasting(self) -> bool:
-        """Whether what is there can be continued: its size is known, and something to tell its version by."""
-        return bool(self.of and self.have and self.of.size and (self.of.strong or self.of.last_modified))
+    def lasting(self) -> Transfer | None:
+        """What can be continued, since its size is known, and something to tell its version by; else None."""
+        of = self.of
+        return of if of and self.have and of.size and (of.strong or of.last_modified) else None
 
     def begin(self, of: Transfer) -> Self:
         """Start from nothing, in a new file."""
@@ -254,7 +255,7 @@ class Part:
             self.keep()
         finally:
             os.close(self._file)
-            self._file = None
+            self._file = -1
 
     def write(self, data: bytes) -> None:
         """Add bytes; now and then they are made certain."""
@@ -272,9 +273,9 @@ class Part:
         """Make certain what has been written, and note it where it can be continued at all."""
         os.fsync(self._file)
         self._kept = (self.have, time.monotonic())
-        if not self.lasting:
+        if not (of := self.lasting):
             return
-        noted = {"of": asdict(self.of), "have": self.have, "sha256": self._sha.hexdigest()}
+        noted = {"of": asdict(of), "have": self.have, "sha256": self._sha.hexdigest()}
         fresh = _fresh(self.path)
         fresh.unlink(missing_ok=True)
         with open_regular(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:

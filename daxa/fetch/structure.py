@@ -72,7 +72,8 @@ class FitsWalk:
         self.told: list[dict[str, str]] = []
         self.warnings: list[str] = []
         self._pending = b""
-        self._cards: dict[str, str] | None = None
+        self._cards: dict[str, str] = {}
+        self._inside = False
         self._data_left = 0
         self._padded_left = 0
         self._header_sum = 0
@@ -103,20 +104,20 @@ class FitsWalk:
         """Say that the file ends here."""
         if self._tail:
             return
-        between = self._cards is None and not self._padded_left
+        between = not self._inside and not self._padded_left
         if between and self.hdus and not self._pending.strip(b"\x00 "):
             return
         if self._padded_left and self._data_left <= len(self._pending):
             self.warnings.append(f"HDU {self.hdus} is not padded to a complete block")
             return
-        if not self.hdus and self._cards is None and not self._pending.startswith(b"SIMPLE  ="):
+        if not self.hdus and not self._inside and not self._pending.startswith(b"SIMPLE  ="):
             raise self._error("not-fits", "does not begin as a FITS file")
         raise self._error("truncated", f"ends inside HDU {self.hdus}")
 
     def _header_block(self, block: bytes) -> None:
         if self._tail:
             return
-        if self._cards is None and not self._begins_hdu(block):
+        if not self._inside and not self._begins_hdu(block):
             return
         self._header_sum = ones_complement_sum(block, self._header_sum)
         for start in range(0, BLOCK, _CARD):
@@ -131,7 +132,7 @@ class FitsWalk:
     def _begins_hdu(self, block: bytes) -> bool:
         starts = b"XTENSION=" if self.hdus else b"SIMPLE  ="
         if block.startswith(starts):
-            self._cards, self._header_sum, self._data_sum = {}, 0, 0
+            self._inside, self._cards, self._header_sum, self._data_sum = True, {}, 0, 0
             if self.hdus >= _MOST_HDUS:
                 raise self._error("damaged", f"has more than {_MOST_HDUS} HDUs")
             self.told.append({})
@@ -196,7 +197,7 @@ class FitsWalk:
             total = _carry(self._header_sum + self._data_sum)
             if total not in (0, _ALL_ONES):
                 self.warnings.append(f"CHECKSUM of HDU {self.hdus} does not match its contents")
-        self._cards = None
+        self._inside = False
         self.hdus += 1
 
     def _error(self, kind: str, what: str) -> DataError:

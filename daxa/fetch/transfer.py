@@ -71,7 +71,7 @@ def download(
         begun = Part(part, url, connection.settings.store)
 
     def attempt() -> Transfer | RetryableFailure:
-        headers = _continuing(begun) if begun.lasting else _conditional(known)
+        headers = _continuing(of, begun.have) if (of := begun.lasting) else _conditional(known)
         with open_answer(connection, url, headers) as response:
             answer = _judge(response, begun, known)
             if isinstance(answer, _Body):
@@ -104,20 +104,23 @@ def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Bo
     if problem := retryable_failure(response):
         return problem
     status, told = response.status_code, _summary(response, begun.url)
-    fresh = known if not begun.lasting else None
+    of = begun.lasting
+    fresh = None if of else known
     if fresh and (status == 304 or (status == 200 and _same_version(told, fresh))):
         return replace(fresh, unchanged=True)
     if status == 200:
         return _Body(told, 0)
-    if begun.lasting and status in (206, 416):
-        return _continued(response, told, begun)
+    if of and status in (206, 416):
+        return _continued(response, told, of, begun)
     raise refusal(begun.url, status)
 
 
-def _continued(response: httpx.Response, told: Transfer, begun: Part) -> _Body | Transfer | RetryableFailure:
-    """Decide whether an answer to a range request goes on where the part ends."""
+def _continued(
+    response: httpx.Response, told: Transfer, of: Transfer, begun: Part
+) -> _Body | Transfer | RetryableFailure:
+    """Decide whether an answer to a range request goes on where the part of `of` ends."""
     first, last, total = _content_range(response)
-    of, have = begun.of, begun.have
+    have = begun.have
     if total in (None, of.size) and _may_be_same(told, of):
         if response.status_code == 206 and (first, last) == (have, of.size - 1):
             return _Body(of, have)
@@ -208,8 +211,8 @@ def _content_range(response: httpx.Response) -> tuple[int | None, int | None, in
     )
 
 
-def _continuing(part: Part) -> dict[str, str]:
-    return {"Range": f"bytes={part.have}-", "If-Range": part.of.etag if part.of.strong else part.of.last_modified}
+def _continuing(of: Transfer, have: int) -> dict[str, str]:
+    return {"Range": f"bytes={have}-", "If-Range": of.etag if of.strong else of.last_modified}
 
 
 def _conditional(known: Transfer | None) -> dict[str, str]:
@@ -223,7 +226,7 @@ def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> 
     useless: DaxaError | None = None
     with disk_errors(part.path), part.resume() if body.offset else part.begin(body.of):
         try:
-            _receive(response, part, watch)
+            _receive(response, part, body.of.size, watch)
         except DataError as error:
             useless = error
         except OSError as error:
@@ -241,8 +244,8 @@ def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> 
     return RetryableFailure(f"{arrived} bytes arrived of a file of {body.of.size}")
 
 
-def _receive(response: httpx.Response, part: Part, watch: _Watch) -> None:
-    size, silence = part.of.size, watch.connection.settings.read_timeout
+def _receive(response: httpx.Response, part: Part, size: int, watch: _Watch) -> None:
+    silence = watch.connection.settings.read_timeout
     mark, since, looked = part.have, time.monotonic(), part.have
     for chunk in receive(response):
         if part.have + len(chunk) > (size or watch.most):

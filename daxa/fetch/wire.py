@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -62,7 +63,7 @@ def open_client(_process: int, connect_timeout: float, read_timeout: float) -> h
     # httpx has no public place for the streams that it reads from.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         if isinstance(transport, httpx.HTTPTransport):
-            pool = transport._pool  # noqa: SLF001
+            pool: Any = transport._pool  # noqa: SLF001
             pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
     atexit.register(client.close)
     return client
@@ -138,16 +139,34 @@ class _Pieces(httpx.SyncByteStream):
         self._file.close()
 
 
+class _PlainStream(Protocol):
+    """A stream under httpx, as far as it is used here."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes: ...
+    def write(self, buffer: bytes, timeout: float | None = None) -> None: ...
+    def close(self) -> None: ...
+    def start_tls(self, *arguments: object, **options: object) -> _PlainStream: ...
+    def get_extra_info(self, info: str) -> object: ...
+
+
+class _PlainBackend(Protocol):
+    """What opens such streams."""
+
+    def connect_tcp(self, *arguments: object, **options: object) -> _PlainStream: ...
+    def connect_unix_socket(self, *arguments: object, **options: object) -> _PlainStream: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
 class _Backend:
     """Opens streams that are held to the allowance of whoever reads."""
 
-    def __init__(self, plain) -> None:
+    def __init__(self, plain: _PlainBackend) -> None:
         self._plain = plain
 
-    def connect_tcp(self, *arguments, **options) -> _Stream:
+    def connect_tcp(self, *arguments: object, **options: object) -> _Stream:
         return _Stream(self._plain.connect_tcp(*arguments, **options))
 
-    def connect_unix_socket(self, *arguments, **options) -> _Stream:
+    def connect_unix_socket(self, *arguments: object, **options: object) -> _Stream:
         return _Stream(self._plain.connect_unix_socket(*arguments, **options))
 
     def sleep(self, seconds: float) -> None:
@@ -155,7 +174,7 @@ class _Backend:
 
 
 class _Stream:
-    def __init__(self, plain) -> None:
+    def __init__(self, plain: _PlainStream) -> None:
         self._plain = plain
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -178,8 +197,8 @@ class _Stream:
     def close(self) -> None:
         self._plain.close()
 
-    def start_tls(self, *arguments, **options) -> _Stream:
+    def start_tls(self, *arguments: object, **options: object) -> _Stream:
         return _Stream(self._plain.start_tls(*arguments, **options))
 
-    def get_extra_info(self, info: str):
+    def get_extra_info(self, info: str) -> object:
         return self._plain.get_extra_info(info)

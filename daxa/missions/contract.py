@@ -92,8 +92,8 @@ def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable
     """
     for obs_id in real:
         _require(spec, _accepts(spec, obs_id), f"refuses the ObsID {obs_id!r}")
-    for obs_id in malformed:
-        _require(spec, not _accepts(spec, obs_id), f"takes {obs_id!r} for an ObsID")
+    for value in malformed:
+        _require(spec, not _accepts(spec, value), f"takes {value!r} for an ObsID")
 
 
 def check_paths(
@@ -164,7 +164,7 @@ def _require(spec: MissionSpec, right: bool, words: str) -> None:
 
 def _accepts(spec: MissionSpec, obs_id: object) -> bool:
     try:
-        return spec.check_obs_id(obs_id) == obs_id  # type: ignore[arg-type]
+        return spec.check_obs_id(obs_id) == obs_id
     except CriteriaError:
         return False
 

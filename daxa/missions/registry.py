@@ -86,7 +86,8 @@ def find_mission(name: str) -> MissionSpec:
 
 
 def _load(name: str) -> MissionSpec:
-    return import_module(f"daxa.missions.declared.{name}").SPEC
+    spec: MissionSpec = import_module(f"daxa.missions.declared.{name}").SPEC
+    return spec
 
 
 @cache

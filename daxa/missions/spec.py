@@ -279,7 +279,7 @@ class MissionSpec:
     other_fields: tuple[tuple[FieldOfView, tuple[str, ...]], ...] = ()
     active: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
-    def check_obs_id(self, obs_id: str) -> str:
+    def check_obs_id(self, obs_id: object) -> str:
         """Return the ObsID if it is well formed.
 
         Raises

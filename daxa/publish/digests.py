@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import Literal, Self
 
 from daxa.archive.layout import Layout
 from daxa.errors import StorageError
@@ -99,7 +100,9 @@ class Digests:
         try:
             with _open(name) as stream:
                 before = os.fstat(stream.fileno())
-                digest = hashlib.file_digest(stream, self._new).hexdigest()
+                digest = hashlib.file_digest(
+                    stream, partial(hashlib.new, self._algorithm, usedforsecurity=False)
+                ).hexdigest()
                 after = os.fstat(stream.fileno())
         except OSError:
             return ""
@@ -107,9 +110,6 @@ class Digests:
             self._known[name] = [*_stamp(before), digest]
             self._changed = True
         return digest
-
-    def _new(self):
-        return hashlib.new(self._algorithm, usedforsecurity=False)
 
 
 def read_md5(file: Path) -> str:
@@ -165,7 +165,7 @@ def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bo
     return True
 
 
-def _open(path: str | Path) -> BinaryIO:
+def _open(path: str | Path) -> io.BufferedReader:
     """Open a regular file, following no link."""
     stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, ClassVar
 
 from daxa.archive.layout import Layout
 from daxa.run.task import LedgerRow, ProductFile
@@ -64,6 +65,7 @@ class HasProblems:
     """A frozen dataclass that says in `problems` what is wrong."""
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     problems: tuple[FileProblem, ...]
 
     @property
@@ -73,7 +75,7 @@ class HasProblems:
 
     def as_dict(self) -> dict[str, object]:
         """The record as plain values."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return plain | {"problems": [problem.as_dict() for problem in self.problems]}
 
 

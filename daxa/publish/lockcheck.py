@@ -50,10 +50,10 @@ def compare_lock(
     except DataError:
         yield FileProblem("", "", "", layout.lock.name, "unreadable")
         return
-    for path in sorted(records.root.glob("*/*.parquet")):
-        name = _relative(records, path)
-        locked = deps if path.parent == records.selection("any").parent else outs
-        if locked.get(name) != _md5(path.read_bytes()):
+    for table in sorted(records.root.glob("*/*.parquet")):
+        name = _relative(records, table)
+        locked = deps if table.parent == records.selection("any").parent else outs
+        if locked.get(name) != _md5(table.read_bytes()):
             yield FileProblem("", "", "", name, "not-locked")
     metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
     if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
@@ -135,7 +135,7 @@ def _compare_listing(
         yield FileProblem(parts[1], parts[2], "", path, "not-locked", f"ledger and listing differ in {odd[0]}")
 
 
-def _read_listing(digest: str, path: str, storage: Storage) -> dict[str, str] | None:
+def _read_listing(digest: str, path: str, storage: Storage) -> Mapping[str, str] | None:
     """A listing from the cache; None where the cache lacks it."""
     try:
         content = read_plain(storage.cached(digest), limit=MOST_BYTES)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import md5
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from daxa.errors import DataError
 
@@ -201,14 +201,14 @@ def _load(content: bytes, name: str) -> dict[str, Any]:
         raise _damaged(name) from None
 
 
-def _outs(stage: Any, name: str, kind: str = "outs") -> Iterator[tuple[str, str]]:
+def _outs(stage: object, name: str, kind: str = "outs") -> Iterator[tuple[str, str]]:
     outs = _mapping(stage, name).get(kind) or []
     if not isinstance(outs, list):
         raise _damaged(name)
     for out in outs:
-        path, digest = _mapping(out, name).get("path"), out.get("md5")
-        _check(path, digest, name)
-        if not out.keys() <= _FIELDS:
+        fields = _mapping(out, name)
+        path, digest = fields.get("path"), fields.get("md5")
+        if not (_is_inside(path) and _is_object(digest) and fields.keys() <= _FIELDS):
             raise _damaged(name)
         yield path, digest
 
@@ -221,16 +221,20 @@ def _uncached(pipeline: dict[str, Any]) -> Iterator[str]:
                     yield from (path for path, flags in out.items() if (flags or {}).get("cache") is False)
 
 
-def _mapping(value: Any, name: str) -> dict[str, Any]:
+def _mapping(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _damaged(name)
     return value
 
 
-def _check(path: Any, digest: Any, name: str) -> None:
-    inside = isinstance(path, str) and path and not PurePosixPath(path).is_absolute()
-    if not inside or ".." in PurePosixPath(path).parts or not (isinstance(digest, str) and OBJECT.fullmatch(digest)):
-        raise _damaged(name)
+def _is_inside(path: object) -> TypeGuard[str]:
+    if not isinstance(path, str) or not path:
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def _is_object(digest: object) -> TypeGuard[str]:
+    return isinstance(digest, str) and bool(OBJECT.fullmatch(digest))
 
 
 def _damaged(name: str) -> DataError:

@@ -194,8 +194,8 @@ def verify_remote(
 
 def _problem(path: str, digest: str, what: str) -> FileProblem:
     parts = [*path.split("/"), "", "", "", ""]
-    place = parts[1:4] if parts[0] == "data" and parts[2] else ("", "", "")
-    return FileProblem(*place, path, what, f"files/md5/{digest[:2]}/{digest[2:]}")
+    mission, step, obs_id = parts[1:4] if parts[0] == "data" and parts[2] else ("", "", "")
+    return FileProblem(mission, step, obs_id, path, what, f"files/md5/{digest[:2]}/{digest[2:]}")
 
 
 def _sizes(layout: Layout, commit: str, storage: Storage, wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:

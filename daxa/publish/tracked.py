@@ -45,8 +45,8 @@ def compare_tracked(layout: Layout, commit: str) -> Iterator[FileProblem]:
         layout.params("any").parent,
         layout.upstream("any").parent,
     ):
-        for path in sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else ():
-            if (name := path.relative_to(layout.root).as_posix()) not in wanted:
+        for held in sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else ():
+            if (name := held.relative_to(layout.root).as_posix()) not in wanted:
                 yield FileProblem("", "", "", name, "unknown")
 
 

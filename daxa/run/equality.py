@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -69,6 +70,10 @@ class _Tee:
         self.digest.update(data)
         self.size += len(data)
         return data
+
+    def seek(self, position: int, /) -> int:
+        """Refuse: bytes go by once, and `gzip` only reads forwards."""
+        raise io.UnsupportedOperation(f"seek to {position}")
 
 
 def file_digests(path: Path, name: str | None = None) -> ProductFile:
@@ -135,11 +140,11 @@ def science_digest(stream: _Reader) -> str:
         block: bytes = first
         while block:
             header = _read_header(stream, block)
-            _add_cards(digest, header)
-            _add_data(digest, stream, _data_size(header))
+            _add_cards(digest.update, header)
+            _add_data(digest.update, stream, _data_size(header))
             block = _read_up_to(stream, _BLOCK)
             if not block.startswith(b"XTENSION"):
-                _add_rest(digest, stream, block)
+                _add_rest(digest.update, stream, block)
                 block = b""
     except _NotFits:
         return ""
@@ -176,7 +181,8 @@ def _read_header(stream: _Reader, first: bytes) -> bytes:
 
 def _data_size(header: bytes) -> int:
     """Bytes of data that follow a header (FITS 4.0, equations 1, 2 and 4), without padding."""
-    values, groups = {}, False
+    values: dict[str, int] = {}
+    groups = False
     for start in range(0, len(header), _CARD):
         card = header[start : start + _CARD]
         if found := _STRUCTURE.fullmatch(card):
@@ -199,14 +205,14 @@ def _data_size(header: bytes) -> int:
     return size
 
 
-def _add_cards(digest, header: bytes) -> None:
+def _add_cards(add: Callable[[bytes], None], header: bytes) -> None:
     skipping = False
     for line in _canonical_cards(header):
         keyword = line.split("=", 1)[0].split(" ", 1)[0]
         # A long text goes on in CONTINUE cards, which belong to the card before them.
         skipping = skipping if keyword == "CONTINUE" else _is_volatile(keyword)
         if not skipping:
-            digest.update(line.encode("latin-1") + b"\n")
+            add(line.encode("latin-1") + b"\n")
 
 
 def _canonical_cards(header: bytes) -> Iterator[str]:
@@ -237,21 +243,21 @@ def _is_volatile(keyword: str) -> bool:
     return keyword in VOLATILE or (_NUMBERED.sub("#", keyword) in VOLATILE)
 
 
-def _add_data(digest, stream: _Reader, size: int) -> None:
-    digest.update(f"data {size}\n".encode())
+def _add_data(add: Callable[[bytes], None], stream: _Reader, size: int) -> None:
+    add(f"data {size}\n".encode())
     missing = size
     while missing:
         piece = stream.read(min(_CHUNK, missing))
         if not piece:
             raise _NotFits
-        digest.update(piece)
+        add(piece)
         missing -= len(piece)
     _read_up_to(stream, -size % _BLOCK)
 
 
-def _add_rest(digest, stream: _Reader, piece: bytes) -> None:
+def _add_rest(add: Callable[[bytes], None], stream: _Reader, piece: bytes) -> None:
     """Whatever follows the last HDU counts, unless it is padding."""
     while piece:
         if piece.strip(b"\0 "):
-            digest.update(b"rest\n" + piece)
+            add(b"rest\n" + piece)
         piece = stream.read(_CHUNK)

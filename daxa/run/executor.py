@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -51,7 +51,7 @@ class _Worker:
 
 def execute(
     tasks: Sequence[Task], work: TaskWork, *, workers: int, time_limit: float, scratch: Path, logs: Path
-) -> Iterator[list[TaskReport]]:
+) -> Generator[list[TaskReport], None, None]:
     """Carry out tasks, and give reports as tasks end.
 
     After a report ``environment`` no further task begins; those that run are waited for.
@@ -138,8 +138,8 @@ class _Pool:
                 report = self._receive(worker)
             elif worker.process.has_ended() and not worker.connection.poll():
                 report = self._bury(worker)
-            elif worker.assignment and time.monotonic() - worker.since > self._time_limit:
-                report = self._stop(worker)
+            elif (assignment := worker.assignment) and time.monotonic() - worker.since > self._time_limit:
+                report = self._stop(worker, assignment)
             else:
                 continue
             if report:
@@ -190,18 +190,19 @@ class _Pool:
             if self._server is None:
                 self._server = connect() or start(path)
             elif self._failed_starts:
-                self._replace_server(path)
+                self._server = self._replace_server(self._server, path)
             try:
                 return self._server.fork(self._modules, channel=channel, lifeline=lifeline, log=log)
             except OSError:
-                self._replace_server(path)
+                self._server = self._replace_server(self._server, path)
                 return self._server.fork(self._modules, channel=channel, lifeline=lifeline, log=log)
         finally:
             os.close(log)
 
-    def _replace_server(self, log: Path) -> None:
-        self._server.close()
-        self._server = start(log)
+    @staticmethod
+    def _replace_server(gone: ForkServer, log: Path) -> ForkServer:
+        gone.close()
+        return start(log)
 
     def _receive(self, worker: _Worker) -> TaskReport | None:
         try:
@@ -249,18 +250,18 @@ class _Pool:
         last = assignment.attempt >= ATTEMPTS
         self._note(assignment, f"the worker died ({_cause(code)}); {'given up' if last else 'the task is tried again'}")
         if last:
-            return self._failed(worker, "worker.died")
+            return self._failed(worker, assignment, "worker.died")
         if self._size:
             self._queue.appendleft((assignment.task, assignment.attempt + 1))
         return None
 
-    def _stop(self, worker: _Worker) -> TaskReport | None:
+    def _stop(self, worker: _Worker, assignment: Assignment) -> TaskReport:
         self._end(worker)
-        self._note(worker.assignment, f"killed after {self._time_limit:g} s, the time limit of a task")
-        return self._failed(worker, "task.timeout")
+        self._note(assignment, f"killed after {self._time_limit:g} s, the time limit of a task")
+        return self._failed(worker, assignment, "task.timeout")
 
-    def _failed(self, worker: _Worker, reason: str) -> TaskReport:
-        assignment = worker.assignment
+    @staticmethod
+    def _failed(worker: _Worker, assignment: Assignment, reason: str) -> TaskReport:
         return TaskReport(
             assignment.task, "failed", reason, assignment.directory, seconds=time.monotonic() - worker.since
         )
@@ -288,7 +289,9 @@ class _Pool:
 def _modules_of(work: TaskWork, tasks: Sequence[Task]) -> list[str]:
     """What the work says that it imports for such tasks, where it says anything."""
     say = getattr(work, "modules", None)
-    kinds = {(task.backend, task.step): task for task in tasks} if say else {}
+    if say is None:
+        return []
+    kinds = {(task.backend, task.step): task for task in tasks}
     return sorted({module for task in kinds.values() for module in say(task)})
 
 

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +197,7 @@ def start(log: Path) -> ForkServer:
 
 
 @contextmanager
-def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
+def share(environ: MutableMapping[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
     """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
 
     Parameters
@@ -214,7 +214,7 @@ def share(environ: dict[str, str], modules: Sequence[str] = ()) -> Iterator[None
         yield
 
 
-def _keep(stack: ExitStack, environ: dict[str, str], modules: Sequence[str]) -> None:
+def _keep(stack: ExitStack, environ: MutableMapping[str, str], modules: Sequence[str]) -> None:
     if not hasattr(socket, "SO_PEERCRED"):
         return
     _clear_abandoned(Path(tempfile.gettempdir()))
@@ -312,8 +312,9 @@ def _identity(environ: Mapping[str, str]) -> bytes:
 
 
 def _is_ours(peer: socket.socket) -> bool:
-    _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return user == os.getuid()
+    answer = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    credentials: tuple[int, int, int] = _CREDENTIALS.unpack(answer)
+    return credentials[1] == os.getuid()
 
 
 def serve_forks(control: int, listener: int = -1) -> None:
@@ -434,7 +435,8 @@ class _Server:
         status.close()
         self._wake.close()
         for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
         self._selector.close()
 
     def _leave(self, status: socket.socket) -> None:

@@ -82,7 +82,7 @@ class HashCache:
     def knows(self, file: Path) -> bool:
         """Whether `sha256` would give the file's digest without reading it."""
         known = self._used.get(str(file)) or self._known.get(str(file))
-        return bool(known) and known[0] == stamp_of(file.lstat())
+        return known is not None and known[0] == stamp_of(file.lstat())
 
     def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
         """Remember a digest that was taken at this stamp."""

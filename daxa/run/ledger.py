@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
@@ -70,7 +70,7 @@ class LedgerColumns:
 
 def empty_columns() -> LedgerColumns:
     """Columns without rows."""
-    return LedgerColumns(*([] for _ in range(5)), [0], *([] for _ in range(4)))
+    return LedgerColumns([], [], [], [], [], [0], [], [], [], [])
 
 
 def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str] | None = None) -> LedgerColumns:
@@ -147,14 +147,15 @@ def _may_hold(statistics: pq.Statistics | None, obs_ids: Collection[str]) -> boo
     return any(statistics.min <= obs_id <= statistics.max for obs_id in obs_ids)
 
 
-def _values(path: Path, table: pa.Table, name: str) -> list:
+def _values(path: Path, table: pa.Table, name: str) -> list[Any]:
     import pyarrow as pa
 
     column = _column(path, table, name)
     fits = pa.types.is_int64 if name == "size" else _is_text
     if not fits(column.type):
         raise _no_ledger(path, f"its column {name} has the type {column.type}")
-    return column.to_pylist()
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _column(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -176,7 +177,7 @@ def _fields(path: Path, lists: pa.Array) -> list[str]:
 def _is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _no_ledger(path: Path, why: str) -> DataError:
@@ -268,14 +269,14 @@ def write_ledger(path: Path, rows: Iterable[LedgerRow], *, mission: str, step: s
     return True
 
 
-def _holds(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> bool:
+def _holds(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes]) -> bool:
     try:
         return _read(path) == (values, metadata)
     except DataError:
         return False
 
 
-def _schema(*, measures: bool = False):
+def _schema(*, measures: bool = False) -> pa.Schema:
     """The columns; that of measures stands only in ledgers of steps that measure something."""
     import pyarrow as pa
 
@@ -285,7 +286,7 @@ def _schema(*, measures: bool = False):
     return pa.schema([*columns, ("files", pa.list_(file)), *([(_MEASURES, text)] if measures else [])])
 
 
-def _read(path: Path) -> tuple[list[dict], dict[bytes, bytes]]:
+def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
     table = _read_table(path)
     stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
@@ -327,7 +328,7 @@ def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
         ) from None
 
 
-def _write(path: Path, values: list[dict], metadata: dict[bytes, bytes]) -> None:
+def _write(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
 
     measures = any(_MEASURES in value for value in values)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
@@ -90,7 +90,7 @@ def check_path(path: object) -> str:
     raise DataError("product-path", f"{path!r} cannot be the path of a product", remedy="rename or remove the file")
 
 
-def is_reason(value: object) -> bool:
+def is_reason(value: object) -> TypeGuard[str]:
     r"""Whether a value can be the reason of an outcome: a short text that can be shown.
 
     Examples
@@ -149,7 +149,7 @@ def row_from_plain(value: object) -> LedgerRow:
         raise _damaged(f"an outcome {outcome!r} for {obs_id}")
     if not is_reason(reason):
         raise _damaged(f"a reason for {obs_id} that is no code")
-    if not isinstance(fingerprint, str) or not (fingerprint == "" or _HEX.fullmatch(fingerprint)):
+    if fingerprint != "" and not _is_digest(fingerprint):
         raise _damaged(f"a fingerprint for {obs_id} that is no digest")
     files = value.get("files")
     if not isinstance(files, list):
@@ -164,12 +164,16 @@ def row_from_plain(value: object) -> LedgerRow:
 def _file(obs_id: str, value: object) -> ProductFile:
     if not isinstance(value, Mapping):
         raise _damaged(f"a file of {obs_id} that is no mapping")
-    size, digests = value.get("size"), (value.get("sha256"), value.get("science"))
+    size, sha256, science = value.get("size"), value.get("sha256"), value.get("science")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _damaged(f"a file of {obs_id} without a size")
-    if not all(isinstance(digest, str) and _HEX.fullmatch(digest) for digest in digests):
+    if not (_is_digest(sha256) and _is_digest(science)):
         raise _damaged(f"a file of {obs_id} without digests")
-    return ProductFile(check_path(value.get("path")), size, *digests)
+    return ProductFile(check_path(value.get("path")), size, sha256, science)
+
+
+def _is_digest(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(_HEX.fullmatch(value))
 
 
 def _parts(obs_id: str, text: object) -> str:

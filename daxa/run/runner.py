@@ -18,7 +18,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.errors import ArchiveError, DaxaError, StorageError
 from daxa.records import Outcome
@@ -40,6 +40,11 @@ from daxa.run.plan import Decision, plan
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
 from daxa.run.task import LedgerRow, Stage, StagePaths, Task, canonical
 from daxa.run.worker import TaskReport, storage_error
+
+if TYPE_CHECKING:
+    from daxa.records import Status
+    from daxa.run.hashes import Stamp
+    from daxa.run.task import ProductFile, Result
 
 __all__ = ["Observe", "plan_stage", "run_stage"]
 
@@ -223,9 +228,10 @@ class _Run:
             self._rows[obs_id] = row
             self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
 
-    def _settled(self, report: TaskReport) -> tuple[LedgerRow, list]:
-        """The row of a task that ended, and its products as they will stand."""
+    def _settled(self, report: TaskReport) -> tuple[LedgerRow, list[tuple[ProductFile, Stamp]]]:
+        """The row of a task that is done or failed, and its products as they will stand."""
         task, delivered = report.task, list(report.products)
+        outcome: Result = "done" if report.kind == "done" else "failed"
         if report.kind == "done":
             former = self._places.products / task.obs_id
             row = self._recorded.get(task.obs_id)
@@ -233,10 +239,10 @@ class _Run:
         files = tuple(product for product, _ in delivered)
         measures = read_measures(report.directory, files) if report.kind == "done" else ""
         return LedgerRow(
-            task.obs_id, report.kind, report.reason, task.fingerprint, shorten(task.parts), files, measures
+            task.obs_id, outcome, report.reason, task.fingerprint, shorten(task.parts), files, measures
         ), delivered
 
-    def _tell(self, obs_id: str, status: str, reason: str, seconds: float = 0.0) -> None:
+    def _tell(self, obs_id: str, status: Status, reason: str, seconds: float = 0.0) -> None:
         outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds)
         self._outcomes.append(outcome)
         self._observe(outcome, len(self._outcomes), self._total)

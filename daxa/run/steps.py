@@ -132,9 +132,8 @@ def _offered(name: str) -> Step:
             f"there is no step {name[:100]!r}{did_you_mean(name, known)}",
             remedy=f"install the package that brings it; here are {', '.join(known)}",
         )
-    step = plugins.load(points[name])
     try:
-        check_step(step)
+        step = _checked(plugins.load(points[name]))
         if step.name != name:
             raise AssertionError(f"it is called {step.name!r}")
     except AssertionError as wrong:
@@ -162,7 +161,12 @@ def check_step(step: object) -> None:
     ...
     AssertionError: 'spectra-2' cannot name a step
     """
-    _require(isinstance(step, Step), f"it is a {type(step).__name__}, not a Step")
+    _checked(step)
+
+
+def _checked(step: object) -> Step:
+    if not isinstance(step, Step):
+        raise AssertionError(f"it is a {type(step).__name__}, not a Step")
     texts = (step.name, step.backend, step.help, *step.needs, *step.products)
     _require(all(isinstance(text, str) and text.isprintable() for text in texts), "it holds what is not a text")
     named = _NAME.fullmatch(step.name) and step.name not in _RESERVED
@@ -173,6 +177,7 @@ def check_step(step: object) -> None:
     _require(step.kept_by == "dvc" or step.name in _OWN, "only daxa itself fetches into the store")
     _require(bool(step.backend or step.needs), "nothing says what carries it out")
     _require(all(_KIND.fullmatch(kind) for kind in step.products), "kinds of products are lower-case letters")
+    return step
 
 
 def _require(right: object, words: str) -> None:
@@ -194,7 +199,8 @@ def arrange_steps(names: Iterable[str]) -> tuple[Step, ...]:
     ['fetch', 'events', 'clean']
     """
     waiting = [find_step(name) for name in names]
-    known, arranged = [step.name for step in waiting], []
+    known = [step.name for step in waiting]
+    arranged: list[Step] = []
     if twice := next((name for name in known if known.count(name) > 1), ""):
         raise ConfigError("step-twice", f"the step {twice} is named twice", remedy="name it once")
     while waiting:

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal, TextIO
@@ -122,7 +123,8 @@ def serve(channel: int, lifeline: int) -> None:
     connection = Connection(channel)
     os.set_inheritable(channel, False)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         _settle(connection.recv())
         work: TaskWork = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent, over a private socket
@@ -161,7 +163,7 @@ def _carry_out(work: TaskWork, assignment: Assignment) -> TaskReport:
     begin = time.monotonic()
     task = assignment.task
     try:
-        mode = "w" if assignment.attempt == 1 else "a"
+        mode: Literal["w", "a"] = "w" if assignment.attempt == 1 else "a"
         with open(
             assignment.log, mode, encoding="utf-8", errors="backslashreplace", buffering=1, opener=no_link
         ) as log:

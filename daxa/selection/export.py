@@ -13,6 +13,7 @@ from daxa.selection.schema import COLUMNS, Column
 from daxa.text import plain, spreadsheet_cell
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from astropy.table import Table
 
@@ -244,10 +245,11 @@ def _mrt_bytes(rows: pd.DataFrame, title: str) -> bytes:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode("ascii")
 
 
-def _isnan(column: Sequence[float]):
+def _isnan(column: Sequence[float]) -> np.ndarray:
     import numpy as np
 
-    return np.isnan(np.asarray(column, dtype=float))
+    absent: np.ndarray = np.isnan(np.asarray(column, dtype=float))
+    return absent
 
 
 def _ascii(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from daxa.quantities import band_text
 
@@ -86,10 +86,10 @@ def cell(name: str, value: object) -> object:
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if name in _DATES:
-        return moment(float(value))  # type: ignore[arg-type]
-    if name == "exposure":
-        return round(float(value) / 1000, 1)  # type: ignore[arg-type]
+    if name in _DATES and isinstance(value, SupportsFloat):
+        return moment(float(value))
+    if name == "exposure" and isinstance(value, SupportsFloat):
+        return round(float(value) / 1000, 1)
     return format(value, _FORMS[name]) if name in _FORMS else value
 
 
@@ -106,7 +106,7 @@ def for_people(table: pd.DataFrame) -> pd.DataFrame:
     return type(table)(dict(zip(headings(list(shown)), shown.values(), strict=True)))
 
 
-def band_cell(lo_kev: float, hi_kev: float) -> str:
+def band_cell(lo_kev: float | None, hi_kev: float | None) -> str:
     """Energies from and to, keV, without the unit that the heading has; '' where there are none.
 
     Examples
@@ -114,7 +114,9 @@ def band_cell(lo_kev: float, hi_kev: float) -> str:
     >>> band_cell(0.5, 2.0)
     '0.5-2'
     """
-    return band_text((lo_kev, hi_kev)).removesuffix(" keV") if lo_kev is not None and math.isfinite(lo_kev) else ""
+    if lo_kev is None or hi_kev is None or not math.isfinite(lo_kev):
+        return ""
+    return band_text((lo_kev, hi_kev)).removesuffix(" keV")
 
 
 def moment(mjd: float) -> str:

@@ -183,7 +183,7 @@ def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
         raise _damaged(f"{name}: ObsID {repeated.iloc[0]!r} occurs twice")
 
 
-def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec):
+def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec) -> np.ndarray:
     import numpy as np
 
     if column.kind == "text":
@@ -191,13 +191,14 @@ def _wrong_values(column: Column, values: pd.Series, spec: MissionSpec):
         return np.array([not right(value, spec) for value in values], dtype=bool)
     numbers = values.to_numpy(dtype=np.float64)
     within = (numbers >= column.limits[0]) & (numbers <= column.limits[1])
-    return ~(within | (np.isnan(numbers) & column.nullable))
+    wrong: np.ndarray = ~(within | (np.isnan(numbers) & column.nullable))
+    return wrong
 
 
 def is_obs_id(value: object, spec: MissionSpec) -> bool:
     """Whether a cell holds a well-formed ObsID of the mission."""
     try:
-        return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))  # type: ignore[arg-type]
+        return bool(SAFE_ID.fullmatch(spec.check_obs_id(value)))
     except CriteriaError:
         return False
 

@@ -118,4 +118,14 @@ def test_files_that_are_newer_than_their_catalogue_are_taken_and_named(sky, fetc
 @pytest.mark.parametrize("content", [b"", b"<html>", gzip.compress(b"x"), catalogue({})[:200], gzip.compress(bytes(9))])
 def test_a_catalogue_that_cannot_be_read_is_named_and_stops_nothing(sky, fetch, content):
     plant(sky[1], content, NEW)
-    assert [line for line in fetch() if "checksums cannot be read" in line]
+    (line,) = [line for line in fetch() if "checksums cannot be read" in line]
+    assert f"nu{OBS}.cat.gz is not a FITS table" in line
+
+
+def test_what_goes_wrong_before_a_catalogue_is_found_is_not_taken_for_a_damaged_one(sky, fetch, monkeypatch):
+    def fail(*_):
+        raise OSError("nothing is listed")
+
+    monkeypatch.setattr("daxa.fetch.catalogue.list_directory", fail)
+    with pytest.raises(OSError, match="nothing is listed"):
+        fetch()

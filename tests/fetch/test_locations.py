@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,18 @@ def test_a_place_that_depends_on_the_row(server, connection, settings, row_id):
     assert [one.how for one in directory_urls(connection, ObservationRef(SWIFT, obs_id, "77"))] == ["datalink"]
     linked = directory_urls(connection, ObservationRef(SWIFT, obs_id, "77", {"start": 57115.0}))
     assert [(one.how, one.url.split("/")[-2]) for one in linked] == [("datalink", "2015_03"), ("template", "2015_04")]
+
+
+def test_a_place_that_nothing_declares_is_said(server, connection):
+    """A mission may leave the place to DataLink, which need not know the observation."""
+    nowhere = replace(CHANDRA, directory="", other_directories=())
+    with pytest.raises(DataError, match="Chandra 554") as caught:
+        directory_urls(connection, ObservationRef(nowhere, "554", ""))
+    assert caught.value.code == "data.no-directory"
+    server.files["/datalink/chanmaster"] = Served(
+        datalink([("https://heasarc.gsfc.nasa.gov/FTP/chandra/data/byobsid/4//554/", "directory", "")])
+    )
+    assert [one.how for one in directory_urls(connection, ObservationRef(nowhere, "554", "2487"))] == ["datalink"]
 
 
 def test_a_failing_datalink_costs_little(server, settings):

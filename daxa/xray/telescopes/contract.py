@@ -105,8 +105,14 @@ def _check_format(telescope: Telescope, form: EventFormat) -> None:
 def _is_rule(rule: Rule | Either) -> bool:
     if isinstance(rule, Either):
         return all(_is_rule(one) for way in rule.ways for one in way)
-    pair = rule.op in ("between", "within")
-    return _COLUMN.fullmatch(rule.column) is not None and (not pair or rule.value[0] <= rule.value[1])
+    return _COLUMN.fullmatch(rule.column) is not None and (rule.op not in ("between", "within") or _rises(rule.value))
+
+
+def _rises(value: object) -> bool:
+    match value:
+        case (int() | float() as first, int() | float() as last):
+            return first <= last
+    return False
 
 
 def _check_camera(telescope: Telescope, camera: Camera) -> None:

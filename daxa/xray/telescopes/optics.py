@@ -8,12 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 __all__ = [
     "Eef",
     "PsfFacts",
+    "Radii",
     "Vignetting",
     "exponential",
     "gaussian",
@@ -24,8 +28,13 @@ __all__ = [
     "weighted",
 ]
 
-Eef = Callable[[np.ndarray], np.ndarray]
-"""Radii (arcsec) to the fraction of counts within them."""
+Radii = TypeVar("Radii", float, np.ndarray)
+
+
+class Eef(Protocol):
+    """Radii (arcsec) to the fraction of counts within them: one, or an array."""
+
+    def __call__(self, radii: Radii, /) -> Radii: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ class Vignetting:
         [1.0, 0.823, 0.53, 0.337]
         """
         angle = np.minimum(np.asarray(arcmin, dtype=np.float64), self.clamp)
-        return np.clip(self.shape(angle, self.energy), 0.0, 1.0)
+        share: np.ndarray = np.clip(self.shape(angle, self.energy), 0.0, 1.0)
+        return share
 
 
 def polynomial(*coefficients: float) -> Callable[[np.ndarray, float], np.ndarray]:
@@ -88,7 +98,8 @@ def polynomial(*coefficients: float) -> Callable[[np.ndarray, float], np.ndarray
 
     def shape(t: np.ndarray, energy: float) -> np.ndarray:
         a, b, c = coefficients
-        return 1.0 + t * t * (a + t * (b + t * c))
+        share: np.ndarray = 1.0 + t * t * (a + t * (b + t * c))
+        return share
 
     return shape
 
@@ -139,9 +150,10 @@ def lorentzian(inner: float, outer: float, slope: float) -> Eef:
     edge = 0.5 * inner**2 * math.log1p((outer / inner) ** 2)
     tail = outer**2 / (1.0 + (outer / inner) ** 2) / (slope - 2.0)
 
-    def eef(r):
+    def eef(r: Radii) -> Radii:
         near = 0.5 * inner**2 * np.log1p((np.minimum(r, outer) / inner) ** 2)
-        return (near + tail * (1.0 - (np.maximum(r, outer) / outer) ** (2.0 - slope))) / (edge + tail)
+        share: Radii = (near + tail * (1.0 - (np.maximum(r, outer) / outer) ** (2.0 - slope))) / (edge + tail)
+        return share
 
     return eef
 
@@ -149,7 +161,7 @@ def lorentzian(inner: float, outer: float, slope: float) -> Eef:
 def weighted(*parts: tuple[float, Eef]) -> Eef:
     """The sum of several, each with its weight."""
     total = sum(weight for weight, _ in parts)
-    return lambda r: sum(weight * eef(r) for weight, eef in parts) / total
+    return lambda r: reduce(add, (weight * eef(r) for weight, eef in parts)) / total
 
 
 def half_power(diameter: float) -> Callable[[float, float], Eef]:

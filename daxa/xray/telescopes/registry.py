@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 from daxa.errors import ConfigError
 from daxa.plugins import forget, offered, origin_of, read_declaration
@@ -39,7 +39,11 @@ GROUP = "daxa.telescopes"
 """The group of entry points in which plug-ins offer telescopes."""
 
 
-class LazyDeclarations(Mapping[Any, Any]):
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class LazyDeclarations(Mapping[_Key, _Value]):
     """A mapping made of declarations, read when it is first looked into: importing daxa loads no plug-in.
 
     Parameters
@@ -48,13 +52,13 @@ class LazyDeclarations(Mapping[Any, Any]):
         Gives the mapping.
     """
 
-    def __init__(self, read: Callable[[], Mapping[Any, Any]]) -> None:
+    def __init__(self, read: Callable[[], Mapping[_Key, _Value]]) -> None:
         self._read = read
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: _Key) -> _Value:
         return self._read()[key]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[_Key]:
         return iter(self._read())
 
     def __len__(self) -> int:
@@ -76,7 +80,7 @@ def telescopes() -> Mapping[str, Telescope]:
     ('nustar',)
     """
     names = sorted(module.name for module in iter_modules(declared.__path__))
-    found = {name: import_module(f"{declared.__name__}.{name}").TELESCOPE for name in names}
+    found: dict[str, Telescope] = {name: import_module(f"{declared.__name__}.{name}").TELESCOPE for name in names}
     owners = dict.fromkeys((claim for one in found.values() for claim in _claims(one)), "daxa itself")
     for name, point in offered(GROUP, found).items():
         if (one := read_declaration(point, Telescope, check_telescope)) is None:

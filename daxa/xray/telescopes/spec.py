@@ -10,7 +10,10 @@ from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
 from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 
-__all__ = ["Camera", "Corners", "Readout", "Telescope"]
+__all__ = ["Camera", "Corners", "Formats", "Readout", "Telescope"]
+
+Formats = Mapping[tuple[str, ...], EventFormat]
+"""``(INSTRUME,)``, or with the mode where modes differ, to the format of the event lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +122,7 @@ class Telescope:
 
     name: str
     telescop: tuple[str, ...]
-    formats: Mapping[tuple[str, ...], EventFormat]
+    formats: Formats
     cameras: tuple[Camera, ...] = ()
     not_native: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     merges: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -45,7 +45,7 @@ def _gis(instrument: str) -> EventFormat:
     )
 
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("SIS0",): _sis("SIS0"),
     ("SIS1",): _sis("SIS1"),
     ("GIS2",): _gis("GIS2"),

@@ -7,11 +7,11 @@ hand: bands are refused, and the pixels must stand in the header.
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
-_FORMATS = {
+_FORMATS: Formats = {
     (name,): EventFormat(
         mission="bepposax",
         instrument=name,

@@ -9,13 +9,15 @@ that no figure is claimed.  Pile-up: a tenth of a count per ACIS frame of 3.2 s.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import Eef, PsfFacts, king
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -25,7 +27,11 @@ _HRC_CIAO = "CIAO: standard HRC level 2 status filter"
 _STEADY = ("SIM_Z", "ROLL_NOM")
 """Where observing intervals of one list differ in the place of the detector or the roll, these are left out."""
 
-_CHIP_CARDS = (("ONTIME{:d}", "ontime"), ("LIVTIME{:d}", "livetime"), ("EXPOSUR{:d}", "livetime"))
+_CHIP_CARDS: tuple[tuple[str, Literal["ontime", "livetime"]], ...] = (
+    ("ONTIME{:d}", "ontime"),
+    ("LIVTIME{:d}", "livetime"),
+    ("EXPOSUR{:d}", "livetime"),
+)
 
 _ACIS = EventFormat(
     mission="chandra",
@@ -82,7 +88,7 @@ def _hrc(instrument: str, reference: float, last: int, status: str) -> EventForm
     )
 
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("ACIS",): _ACIS,
     ("HRC", "HRC-I"): _hrc("HRC-I", 16384.5, 32768, "xxxxxx00xxxx0xxx00000000x0000000"),
     ("HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),

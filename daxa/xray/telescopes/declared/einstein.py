@@ -13,7 +13,7 @@ import numpy as np
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import Vignetting
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -42,7 +42,7 @@ _HRI = replace(
     refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
 )
 
-_FORMATS = {("IPC",): _IPC, ("HRI",): _HRI}
+_FORMATS: Formats = {("IPC",): _IPC, ("HRI",): _HRI}
 
 
 def _area(t: np.ndarray, energy: float) -> np.ndarray:

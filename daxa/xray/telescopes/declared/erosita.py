@@ -9,7 +9,7 @@ from __future__ import annotations
 from daxa.xray.telescopes.eventformat import EventFormat
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -39,7 +39,7 @@ def _tiles(mission: str, instrument: str) -> EventFormat:
     )
 
 
-_FORMATS = {
+_FORMATS: Formats = {
     (name, *mode): _tiles(mission, name)
     for name in _INSTRUMENTS
     for mode, mission in (((), "erosita_calpv"), (("SURVEY",), "erass1"))

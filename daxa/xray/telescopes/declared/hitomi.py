@@ -7,13 +7,13 @@ xselect.mdb.
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
 _MJDREF = 56658.00077759
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("SXI",): EventFormat(
         mission="hitomi",
         instrument="SXI",

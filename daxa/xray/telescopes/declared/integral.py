@@ -6,19 +6,21 @@ TIMEUNIT d, DEADC).
 
 from __future__ import annotations
 
+from typing import Any
+
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
 _MASK = Refusal("image", "it looks through a coded mask, whose images need OSA")
 
 
-def _camera(instrument: str, **facts) -> EventFormat:
+def _camera(instrument: str, **facts: Any) -> EventFormat:
     return EventFormat(mission="integral", instrument=instrument, mjdref=51544.0, named=False, **facts)
 
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("IBIS",): _camera(
         "ISGRI",
         pi_to_kev=None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat
 from daxa.xray.telescopes.optics import PsfFacts, half_power
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -27,7 +27,7 @@ def _unit(instrument: str) -> EventFormat:
     )
 
 
-_FORMATS = {("GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}
+_FORMATS: Formats = {("GPD", name): _unit(name) for name in ("DU1", "DU2", "DU3")}
 
 _PSF = PsfFacts(half_power(27.5), (2.0, 8.0), 6.5, "Gaussian, HPD 25 to 30 arcsec", "IXPE", starts=("DU",))
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
 _NICERCLEAN = "NICERDAS nicerclean, as cleaned lists record it: EVENT_FLAGS == bx1x000, PI 20 to 1500"
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("XTI",): EventFormat(
         mission="nicer",
         instrument="XTI",

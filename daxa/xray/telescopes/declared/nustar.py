@@ -17,7 +17,7 @@ from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
 from daxa.xray.telescopes.optics import Eef, PsfFacts, exponential, king, weighted
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -46,7 +46,7 @@ def _fpm(instrument: str) -> EventFormat:
     )
 
 
-_FORMATS = {("FPMA",): _fpm("FPMA"), ("FPMB",): _fpm("FPMB")}
+_FORMATS: Formats = {("FPMA",): _fpm("FPMA"), ("FPMB",): _fpm("FPMB")}
 
 _DETECTOR = Detector(
     raw=("RAWX", "RAWY"),

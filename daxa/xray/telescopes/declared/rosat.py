@@ -15,7 +15,7 @@ import numpy as np
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, exponential, gaussian, lorentzian, weighted
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -50,7 +50,7 @@ _HRI = replace(
 
 _PSPCS = ("PSPC", "PSPCB", "PSPCC")
 
-_FORMATS = {
+_FORMATS: Formats = {
     **{(name,): replace(_PSPC, instrument=name) for name in _PSPCS},
     **{(name, "SCAN"): replace(_PSPC, mission="rass") for name in _PSPCS},
     ("HRI",): _HRI,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Telescope
+from daxa.xray.telescopes.spec import Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
 _XFF = "XFF/95-004: token M[1]{1} of the event word, which the list describes (TEVTB2)"
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("PCA",): EventFormat(
         mission="rxte",
         instrument="PCA",

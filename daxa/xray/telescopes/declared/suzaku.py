@@ -10,7 +10,7 @@ from __future__ import annotations
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import Eef, PsfFacts, exponential, gaussian, weighted
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -37,7 +37,7 @@ def _xis(instrument: str) -> EventFormat:
     )
 
 
-_FORMATS = {(name,): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
+_FORMATS: Formats = {(name,): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
 
 
 def _spread(_kev: float, _arcmin: float) -> Eef:

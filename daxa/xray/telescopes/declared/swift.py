@@ -13,7 +13,7 @@ import numpy as np
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, king
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -43,7 +43,7 @@ def _xrt(mode: str, grades: int, refusals: tuple[Refusal, ...] = ()) -> EventFor
 _ONE_COORDINATE = Refusal("image", "windowed timing keeps one coordinate only")
 _NO_COORDINATE = Refusal("image", "its photodiode mode keeps no coordinates")
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("XRT", "PHOTON"): _xrt("", 12),
     ("XRT", "WINDOWED"): _xrt("WT", 2, (_ONE_COORDINATE,)),
     ("XRT", "LOWRATE"): _xrt("PD", 5, (_NO_COORDINATE,)),
@@ -52,7 +52,8 @@ _FORMATS = {
 
 
 def _area(t: np.ndarray, energy: float) -> np.ndarray:
-    return 1.0 - (1.248e-4 * 1.55219**energy + 1.85628e-3) * t * t
+    share: np.ndarray = 1.0 - (1.248e-4 * 1.55219**energy + 1.85628e-3) * t * t
+    return share
 
 
 _CURVE = Vignetting(

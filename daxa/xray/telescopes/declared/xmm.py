@@ -36,9 +36,9 @@ import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
-from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, king, polynomial
+from daxa.xray.telescopes.optics import Eef, PsfFacts, Radii, Vignetting, king, polynomial
 from daxa.xray.telescopes.rule import Rule
-from daxa.xray.telescopes.spec import Camera, Corners, Readout, Telescope
+from daxa.xray.telescopes.spec import Camera, Corners, Formats, Readout, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -81,7 +81,7 @@ def _epic(instrument: str, last_channel: int, flags: int, patterns: int, central
     )
 
 
-_FORMATS = {
+_FORMATS: Formats = {
     ("EPN",): _epic("PN", 20479, 0x0CFA0000, 4, 4),
     ("EMOS1",): _epic("M1", 15000, 0x766BA000, 12, 1),
     ("EMOS2",): _epic("M2", 15000, 0x766BA000, 12, 1),
@@ -111,7 +111,8 @@ def _harder(soft: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[np.nda
     """The curve of 2-10 keV from that of 0.5-2 keV, as the one of MOS2 goes over into the other."""
 
     def shape(t: np.ndarray, energy: float) -> np.ndarray:
-        return soft(t, energy) * _MOS2_HARD(t, energy) / _MOS2_SOFT(t, energy)
+        share: np.ndarray = soft(t, energy) * _MOS2_HARD(t, energy) / _MOS2_SOFT(t, energy)
+        return share
 
     return shape
 
@@ -169,7 +170,7 @@ def _eef(
     share, *two = measured
     near, far = king(*two[:2]), king(*two[2:])
 
-    def seen(r):
+    def seen(r: Radii) -> Radii:
         return share * near(r) + (1.0 - share) * far(r)
 
     def declared(kev: float, arcmin: float) -> tuple[float, float]:
@@ -184,9 +185,11 @@ def _eef(
         function = king(*declared(kev, arcmin))
         whole = function(_PSF_LIMIT)
 
-        def eef(r):
-            stretched = rc * np.sqrt((1.0 - most * seen(np.minimum(r, _PSF_LIMIT))) ** (1.0 / (1.0 - alpha)) - 1.0)
-            return np.minimum(function(stretched) / whole, 1.0)
+        def eef(r: Radii) -> Radii:
+            inside: Radii = np.minimum(r, _PSF_LIMIT)
+            stretched = rc * np.sqrt((1.0 - most * seen(inside)) ** (1.0 / (1.0 - alpha)) - 1.0)
+            counted: Radii = np.minimum(function(stretched) / whole, 1.0)
+            return counted
 
         return eef
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Either, Rule
-from daxa.xray.telescopes.spec import Camera, Telescope
+from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
@@ -56,7 +56,7 @@ _RESOLVE = EventFormat(
     mjdref=_MJDREF,
 )
 
-_FORMATS = {("XTEND",): _XTEND, ("RESOLVE",): _RESOLVE}
+_FORMATS: Formats = {("XTEND",): _XTEND, ("RESOLVE",): _RESOLVE}
 
 _PSF = PsfFacts(half_power(78.0), (0.3, 13.0), 20.0, "Gaussian, HPD 1.3 arcmin", "XTEND")
 
