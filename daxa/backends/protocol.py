@@ -107,8 +107,16 @@ class Backend(Protocol):
         `calibration` asked.
     """
 
-    name: str
-    calibrated: Collection[str]
+    # Properties, so that a backend may have plain attributes of its class.
+    @property
+    def name(self) -> str:
+        """Its name, as params files say it."""
+        ...
+
+    @property
+    def calibrated(self) -> Collection[str]:
+        """Steps whose products depend on calibration files outside of the program."""
+        ...
 
     def version(self, mission: str, step: str) -> str:
         """Version of its way of doing a step, raised whenever products change; '' for what it does not do.

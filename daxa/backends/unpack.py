@@ -9,9 +9,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 __all__ = ["unpack"]
 
@@ -68,7 +71,7 @@ class _TooLarge(Exception):
 
 
 @contextmanager
-def _plain(source: Path) -> Iterator[BinaryIO]:
+def _plain(source: Path) -> Iterator[SupportsRead[bytes]]:
     with source.open("rb") as file:
         start = file.read(3)
         file.seek(0)
@@ -95,7 +98,7 @@ class _Compressed:
             raise _NotWhole from None
         self._given = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         with warnings.catch_warnings():
             # A code that ends with the file is told by a warning only.
             warnings.simplefilter("error")

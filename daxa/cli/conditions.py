@@ -15,13 +15,16 @@ from functools import cache
 from inspect import Parameter, Signature
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from daxa.errors import CriteriaError
 from daxa.query.criteria.keywords import CONDITIONS, CliOption
+
+if TYPE_CHECKING:
+    from daxa.query.tables.snapshot import Freshness
 
 __all__ = [
     "ConditionGroup",
@@ -170,7 +173,7 @@ def split_arguments(
     return mine, groups
 
 
-def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, object]:
+def freshness(refresh: bool, max_age: str | None, offline: bool) -> Freshness:
     """The arguments of `daxa.Mission` that say how fresh its table must be.
 
     Raises

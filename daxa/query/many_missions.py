@@ -102,14 +102,15 @@ def search(
     ServiceError
         No mission's observations could be had.
     """
-    one = isinstance(missions, str | Mission)
-    names = [missions] if one else searchable() if missions is None else missions
+    names: Sequence[str | Mission] = searchable() if missions is None else []
+    if missions is not None:
+        names = [missions] if isinstance(missions, str | Mission) else missions
     asked: list[Mission] = []
     refused: dict[str, CriteriaError | ServiceError] = {}
     for name in names:
         mission = name
-        if not isinstance(name, Mission):
-            mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
+        if not isinstance(mission, Mission):
+            mission = Mission(mission, settings, refresh=refresh, max_age=max_age, offline=offline)
         try:
             asked.append(mission.filter(criteria, **conditions))
         except CriteriaError as error:
@@ -164,7 +165,7 @@ def query_missions(
     by_name = {mission.name: mission for mission in missions}
     return SearchResult(
         whole[["mission", *(name for name in whole.columns if name != "mission")]],
-        {name: answer for name, answer in answers.items() if name not in tables},
+        {name: answer for name, answer in answers.items() if not isinstance(answer, pd.DataFrame)},
         {name: note for name in tables if (note := by_name[name].note)},
         {name: count for name, table in tables.items() if (count := _approximate(by_name[name], table, pairs=pairs))},
     )

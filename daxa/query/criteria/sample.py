@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from daxa.query.criteria.values import shown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from daxa.query.criteria.keywords import TableLike
     from daxa.query.matching.neighbours import Objects
 
 __all__ = ["Sample", "columns_of", "read_sample"]
@@ -126,7 +128,12 @@ class Sample:
 
 
 def read_sample(
-    value: object, *, match: object = None, margin: object = None, inside: object = False, files: bool = True
+    value: TableLike,
+    *,
+    match: MatchKind | None = None,
+    margin: float | None = None,
+    inside: bool = False,
+    files: bool = True,
 ) -> Sample:
     """A sample from a file or a table.
 
@@ -185,7 +192,7 @@ def read_sample(
     return Sample(ra, dec, names, radius, start, end, how, read_margin(margin, how), inside)
 
 
-def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+def _columns(value: TableLike, *, files: bool) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Columns as arrays or lists, and their units."""
     if files and isinstance(value, str | Path):
         value = load_sample(Path(value), _NAMES["name"])
@@ -194,15 +201,15 @@ def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[
                    for name, column in value.items()):  # fmt: skip
             raise _bad("a sample given as a mapping maps column names to lists")
         return value, {}
-    if hasattr(value, "colnames"):
+    if not isinstance(value, str) and hasattr(value, "colnames") and hasattr(value, "__getitem__"):
         units = {name: str(value[name].unit) for name in value.colnames if getattr(value[name], "unit", None)}
         return {name: _filled(value[name]) for name in value.colnames}, units
-    if hasattr(value, "columns") and hasattr(value, "to_numpy"):
+    if hasattr(value, "to_numpy") and hasattr(value, "columns") and not isinstance(value, str | PathLike):
         return {str(name): value[name].to_numpy() for name in value.columns}, {}
     raise _bad(f"{str(value)[:100]!r} is not a sample")
 
 
-def columns_of(value: object) -> Mapping[str, Any]:
+def columns_of(value: TableLike) -> Mapping[str, Any]:
     """The columns of a table at hand by their names, as arrays or lists.
 
     Raises

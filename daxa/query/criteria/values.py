@@ -14,11 +14,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
 from daxa.naming import several
 from daxa.quantities import read_quantity
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike, WindowLike
 
 __all__ = [
     "obs_id_of",
@@ -53,7 +57,7 @@ def shown(value: object, most: int = 300) -> str:
     return " ".join(printable.split())[:most]
 
 
-def read_positions(value: object) -> tuple[tuple[float, float], ...]:
+def read_positions(value: PositionsLike) -> tuple[tuple[float, float], ...]:
     """Positions in any usual form.
 
     Parameters
@@ -89,7 +93,7 @@ def read_positions(value: object) -> tuple[tuple[float, float], ...]:
     return tuple(sorted(set(found)))
 
 
-def places_of(value: object) -> list[tuple[float, float]]:
+def places_of(value: PositionsLike) -> list[tuple[float, float]]:
     """Right ascensions and declinations, degrees ICRS, of one text, pair or `SkyCoord`, in their order.
 
     Raises
@@ -99,10 +103,9 @@ def places_of(value: object) -> list[tuple[float, float]]:
     """
     if isinstance(value, str):
         return [_parse_position(value)]
-    if hasattr(value, "icrs"):
+    if (sky := getattr(value, "icrs", None)) is not None:
         import numpy as np
 
-        sky = value.icrs
         return [
             _check_position(ra, dec, value)
             for ra, dec in zip(np.ravel(sky.ra.deg).tolist(), np.ravel(sky.dec.deg).tolist(), strict=True)
@@ -110,7 +113,7 @@ def places_of(value: object) -> list[tuple[float, float]]:
     if not _is_pair(value):
         raise _bad_position(value)
     try:
-        ra, dec = (_degrees(part) for part in value)  # type: ignore[attr-defined]
+        ra, dec = (_degrees(part) for part in value)
     except OverflowError:
         raise _bad_position(value) from None
     return [_check_position(ra, dec, value)]
@@ -196,7 +199,7 @@ def _bad_position(value: object) -> CriteriaError:
     )
 
 
-def read_radius(value: object) -> float:
+def read_radius(value: AngleLike) -> float:
     """A radius with its unit, in arcminutes.
 
     Parameters
@@ -250,7 +253,7 @@ def _shortest(number: float) -> str:
     return text.removesuffix(".0")
 
 
-def read_window(value: object) -> tuple[float | None, float | None]:
+def read_window(value: WindowLike) -> tuple[float | None, float | None]:
     """A time window.
 
     Parameters
@@ -354,7 +357,7 @@ def _write_moment(mjd: float | None) -> str | float:
     return text.removesuffix("T00:00:00")
 
 
-def obs_id_of(spec: MissionSpec, value: object) -> str:
+def obs_id_of(spec: MissionSpec, value: str | int) -> str:
     """An ObsID, which may be given as a whole number where no zero can be lost.
 
     Raises
@@ -369,7 +372,7 @@ def obs_id_of(spec: MissionSpec, value: object) -> str:
     ('18461', '0404910601')
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        return spec.check_obs_id(value)  # type: ignore[arg-type]
+        return spec.check_obs_id(value)  # type: ignore[arg-type]  # whatever is no number is judged there
     text = str(value)
     padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
     forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
@@ -382,7 +385,7 @@ def obs_id_of(spec: MissionSpec, value: object) -> str:
     )
 
 
-def read_names(value: object) -> tuple[str, ...]:
+def read_names(value: TextsLike) -> tuple[str, ...]:
     """Names of targets, sorted, each once, with single spaces.
 
     Raises
