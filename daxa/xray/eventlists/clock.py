@@ -70,7 +70,7 @@ class Clock:
     '1999-01-02T00:00:00.000'
     """
 
-    day: int
+    day: float
     fraction: float
     zero: float
     unit: float
@@ -270,7 +270,7 @@ def unit_of_cards(*headers: fits.Header) -> float:
     return _UNITS[unit]
 
 
-def _reference(header: fits.Header) -> tuple[int, float, float] | None:
+def _reference(header: fits.Header) -> tuple[float, float, float] | None:
     """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none."""
     for whole, rest in _REFERENCES:
         if card_text(header, whole):
@@ -290,6 +290,8 @@ def _two_references(header: fits.Header) -> list[str]:
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []
     one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))
+    if one is None or other is None:
+        return []
     apart = (other[0] - one[0]) * _DAY + (other[1] - one[1]) * _DAY
     if abs(apart) <= other[2]:
         return []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -28,6 +29,9 @@ from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.goodtimes import read_gtis
 from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
 from daxa.xray.eventlists.sky_grid import SkyGrid, find_sky
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["EventList", "live_card", "open_events"]
 
@@ -97,7 +101,7 @@ class EventList:
     assumptions: tuple[str, ...] = field(default=())
 
     @classmethod
-    def open(cls, path: str | Path, *, good_times: object = None) -> EventList:
+    def open(cls, path: str | Path, *, good_times: ArrayLike | None = None) -> EventList:
         """As `open_events`."""
         return open_events(path, good_times=good_times)
 
@@ -268,7 +272,8 @@ class EventList:
         known = np.isfinite(pixels).all(axis=1)
         pixels[~known] = np.nan
         try:
-            pixels[known] = np.column_stack(to_icrs(sky.wcs, *pixels[known].T, 1))
+            x, y = pixels[known].T
+            pixels[known] = np.column_stack(to_icrs(sky.wcs, x, y, 1))
         except WcsError as problem:
             raise DataError(
                 "sky",
@@ -285,7 +290,7 @@ class EventList:
         )
 
 
-def open_events(path: str | Path, *, good_times: object = None, obs_id: str = "") -> EventList:
+def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id: str = "") -> EventList:
     """Open an event list.
 
     Parameters
@@ -348,7 +353,7 @@ def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _given_times(
-    path: Path, form: EventFormat, rows: np.ndarray, given: object, own: Callable[[], object]
+    path: Path, form: EventFormat, rows: np.ndarray, given: ArrayLike, own: Callable[[], object]
 ) -> dict[int, np.ndarray]:
     """The user's good times for every chip that has an event."""
     try:

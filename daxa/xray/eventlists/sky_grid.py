@@ -94,7 +94,7 @@ class SkyGrid:
     crval: tuple[float, float]
     cdelt: tuple[float, float]
     ctype: tuple[str, str]
-    nulls: tuple[int | None, int | None]
+    nulls: tuple[float | None, float | None]
     limits: tuple[tuple[int, int], tuple[int, int]]
     frame: str
     equinox: float
@@ -281,7 +281,7 @@ def _normal(
     linear, frame = linear_of(header, pair), ("", 0.0)
     plane = WCS(naxis=2)
     plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval = ctype, crpix, crval
-    poles = tuple(pole_of(header, pair, *words) for words in (("LONP", "LONPOLE"), ("LATP", "LATPOLE")))
+    poles = pole_of(header, pair, "LONP", "LONPOLE"), pole_of(header, pair, "LATP", "LATPOLE")
     parameters = tuple(parameters_of(header, pair))
     try:
         plane.wcs.cunit = units
@@ -306,20 +306,22 @@ def _normal(
         if not side > 0:
             raise unusable_sky(header, "their matrix has no inverse")
         cdelt = (-side, side)
-        matrix = tuple(tuple(float(value) / step for value in row) for row, step in zip(whole, cdelt, strict=True))
+        (a, b), (c, d) = whole.tolist()
+        matrix = (a / -side, b / -side), (c / side, d / side)
     steps = np.linalg.svd(np.diag(cdelt) @ matrix, compute_uv=False)
     if not steps[1] > 0 or not math.isclose(steps[0], steps[1], rel_tol=_SQUARE):
         raise unusable_sky(header, f"its pixels are {cdelt[0]} by {cdelt[1]} degrees")
     if not ctype[0].upper().startswith("GLON"):
         frame = frame_and_equinox(header, primary, pair)
+    first, second = pair
     return SkyGrid(
-        columns=tuple(card_text(header, f"TTYPE{number}") for number in pair),
+        columns=(card_text(header, f"TTYPE{first}"), card_text(header, f"TTYPE{second}")),
         crpix=crpix,
         crval=crval,
         cdelt=cdelt,
         ctype=ctype,
-        nulls=tuple(column_null(header, number) for number in pair),
-        limits=tuple(limits_of(form, header, number) for number in pair),
+        nulls=(column_null(header, first), column_null(header, second)),
+        limits=(limits_of(form, header, first), limits_of(form, header, second)),
         frame=frame[0],
         equinox=frame[1],
         matrix=matrix,
@@ -341,7 +343,7 @@ def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: Sk
     if not (abs(sky.crval[0]) <= 360.0 and abs(sky.crval[1]) <= 90.0):
         raise unusable_sky(header, f"their reference is at {sky.crval[0]}, {sky.crval[1]} degrees")
     spans = [last - first for first, last in sky.limits]
-    middles = [(last + first) / 2 for first, last in sky.limits]
+    middles = x, y = [(last + first) / 2 for first, last in sky.limits]
     away = max(abs(at - middle) / span for at, middle, span in zip(sky.crpix, middles, spans, strict=True))
     if away > _MOST_RANGES:
         raise unusable_sky(header, f"their reference pixel {sky.crpix[0]:g}, {sky.crpix[1]:g} is far from all events")
@@ -349,7 +351,7 @@ def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: Sk
     if pointing is None:
         return
     try:
-        ra, dec = (float(one) for one in to_icrs(sky.wcs, *middles, 1))
+        ra, dec = (float(one) for one in to_icrs(sky.wcs, x, y, 1))
     except WcsError as problem:
         raise unusable_sky(header, str(problem).strip().splitlines()[-1]) from problem
     apart = _separation((ra, dec), pointing)
@@ -365,9 +367,9 @@ def _pointing(header: fits.Header, primary: fits.Header) -> tuple[float, float] 
     if mode.upper().startswith(_MOVING):
         return None
     for word in ("PNT", "NOM"):
-        keys = (f"RA_{word}", f"DEC_{word}")
-        if all(card_text(header, key) for key in keys):
-            return tuple(card_number(header, key) for key in keys)
+        ra, dec = f"RA_{word}", f"DEC_{word}"
+        if card_text(header, ra) and card_text(header, dec):
+            return card_number(header, ra), card_number(header, dec)
     return None
 
 
