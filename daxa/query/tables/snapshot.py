@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_AGE",
+    "Freshness",
     "QueryOrigin",
     "Snapshot",
     "import_snapshot",

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -16,6 +17,9 @@ from daxa.errors import NotPossible, StorageError
 from daxa.parquet import parquet_bytes, plain_array
 from daxa.xray.detection.quality import quality_words
 from daxa.xray.eventlists.frames import to_icrs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "COLUMNS",
@@ -117,7 +121,7 @@ class SourceList:
         return self.table[name]
 
 
-def _rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
+def _rounded(values: ArrayLike, digits: int = _DIGITS) -> np.ndarray:
     """Values with so many significant digits."""
     values = np.asarray(values, np.float64)
     size = np.where((values == 0) | ~np.isfinite(values), 1.0, np.abs(values))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -38,6 +39,9 @@ from daxa.xray.eventlists.skycards import (
     unusable_sky,
 )
 from daxa.xray.telescopes.eventformat import EventFormat
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
 
@@ -141,7 +145,7 @@ class SkyGrid:
             and self.ctype[0].upper().startswith("RA")
         )
 
-    def to_pixels(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_pixels(self, ra: ArrayLike, dec: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Event pixels (not rounded) of positions, deg; NaN where there is none.
 
         Parameters
@@ -160,7 +164,7 @@ class SkyGrid:
             return tuple(self.wcs.wcs_world2pix(ra, dec, 1))
         return to_pixels(self.wcs, ra, dec, 1)
 
-    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Positions (deg, as `to_pixels` takes them) of event pixels."""
         if self.ctype[0].upper().startswith("RA"):
             return tuple(self.wcs.wcs_pix2world(x, y, 1))

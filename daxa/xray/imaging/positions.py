@@ -232,7 +232,8 @@ def cover_fields(
 
 def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
-    if len(shape) != 2 or np.shape(field.exposure) != shape or np.shape(field.background) not in {(), shape}:
+    below = () if field.background is None else np.shape(field.background)
+    if len(shape) != 2 or np.shape(field.exposure) != shape or below not in {(), shape}:
         raise DataError("exposure-mismatch", "image and maps of a field have different shapes", remedy="make them anew")
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):
