@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from daxa.xray.imaging.attitude import Attitude, read_attitude
     from daxa.xray.imaging.exposure_map import exposure_map
     from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
-    from daxa.xray.imaging.mosaicking import EventMember, ImageMember, make_mosaic, mosaic_grid, write_mosaic
+    from daxa.xray.imaging.members import EventMember, ImageMember
+    from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid, write_mosaic
     from daxa.xray.imaging.pairing import MapFacts, check_pair, choose_map, rate_map
     from daxa.xray.imaging.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
     from daxa.xray.imaging.quicklook import write_quicklook
@@ -164,7 +165,8 @@ _HOMES = {
     "imaging.exposure_map": ("exposure_map",),
     "imaging.image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "imaging.upper_limits": ("upper_limit",),
-    "imaging.mosaicking": ("EventMember", "ImageMember", "make_mosaic", "mosaic_grid", "write_mosaic"),
+    "imaging.members": ("EventMember", "ImageMember"),
+    "imaging.mosaicking": ("make_mosaic", "mosaic_grid", "write_mosaic"),
     "imaging.pairing": ("MapFacts", "check_pair", "choose_map", "rate_map"),
     "imaging.positions": ("Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"),
     "imaging.quicklook": ("write_quicklook",),

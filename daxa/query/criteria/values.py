@@ -372,7 +372,7 @@ def obs_id_of(spec: MissionSpec, value: str | int) -> str:
     ('18461', '0404910601')
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        return spec.check_obs_id(value)  # type: ignore[arg-type]  # whatever is no number is judged there
+        return spec.check_obs_id(value)
     text = str(value)
     padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
     forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
