@@ -9,12 +9,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, Protocol
 
 from daxa.errors import DataError
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsRead
 
 __all__ = ["unpack"]
 
@@ -62,6 +59,12 @@ def unpack(source: Path, target: Path, whose: str) -> None:
         ) from None
 
 
+class _Readable(Protocol):
+    """What `shutil.copyfileobj` asks of a source."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class _NotWhole(Exception):
     """Content of compress that makes no sense."""
 
@@ -71,7 +74,7 @@ class _TooLarge(Exception):
 
 
 @contextmanager
-def _plain(source: Path) -> Iterator[SupportsRead[bytes]]:
+def _plain(source: Path) -> Iterator[_Readable]:
     with source.open("rb") as file:
         start = file.read(3)
         file.seek(0)

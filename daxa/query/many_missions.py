@@ -87,7 +87,7 @@ def search(
         Addresses of services; the user's own by default.
     refresh, max_age, offline
         As for `daxa.Mission`.
-    conditions
+    **conditions
         As for `daxa.Mission.filter`.
 
     Returns

@@ -204,8 +204,13 @@ class Mission:
         ----------
         criteria
             Those of other `Mission` objects, combined with ``&``, ``|`` and ``~``.
-        conditions
+        **conditions
         {conditions}
+
+        Returns
+        -------
+        Mission
+            Another one, which shares the observation table of this one.
 
         Raises
         ------
@@ -247,6 +252,11 @@ class Mission:
 
     def select(self) -> Selection:
         """Choose, asking the services where that has not yet happened.
+
+        Returns
+        -------
+        Selection
+            The observations, and where they came from.
 
         Raises
         ------

@@ -119,12 +119,12 @@ def flare_gti(
         ``scale``: the rate stays within a factor `scale` of the mean, found after one clip
         at three of Poisson's deviations.
     sigma
-        For ``histogram`` and ``clip``.  A bin cut short by the archive's good times is
-        judged by its own good seconds.
+        For ``histogram`` and ``clip``, standard deviations.  A bin cut short by the archive's good
+        times is judged by its own good seconds.
     threshold
         For ``threshold``, count/s.
     scale
-        For ``scale``, above 1.
+        For ``scale``, a factor above 1.
     together
         For ``histogram``: most bins that are looked at together, 1 to 64.  More find weaker
         flares: 16 leave a third less of them, and keep less time of a background that

@@ -64,7 +64,18 @@ class ListIdentity:
 
 
 def identity_of(events: EventList) -> ListIdentity:
-    """The identity of an event list."""
+    """The identity of an event list.
+
+    Parameters
+    ----------
+    events
+        The list.
+
+    Returns
+    -------
+    ListIdentity
+        What lists of one exposure have in common.
+    """
 
     def said(keywords: Sequence[str]) -> str:
         values = [card_text(events.header, key) or card_text(events.primary, key) for key in keywords]
@@ -86,6 +97,11 @@ def identity_of(events: EventList) -> ListIdentity:
 
 def check_mergeable(lists: Sequence[EventList]) -> None:
     """Refuse lists that are not parts of one exposure.
+
+    Parameters
+    ----------
+    lists
+        At least one.
 
     Raises
     ------

@@ -61,7 +61,17 @@ Component = tuple[SubspaceAxis, ...]
 
 
 def read_subspace(header: fits.Header) -> tuple[Component, ...]:
-    """The data subspace of a header; empty when it has none.
+    """The data subspace of a header.
+
+    Parameters
+    ----------
+    header
+        Of an events table.
+
+    Returns
+    -------
+    tuple of Component
+        Empty when it has none.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def estimate_background(
         Least standard deviation of the smoothing, pixels; well above the largest source that
         is looked for.  It grows until 1000 counts lie under it.
     psf_radius
-        Pixels by which the surroundings of a source are left out, beside its scale.
+        By how many pixels the surroundings of a source are left out, beside its scale.
     workers
         Threads; the result does not depend on them.
 

@@ -105,10 +105,10 @@ def find_sources(
     scales
         Wavelet scales, pixels; by default `default_scales`.
     false_per_field
-        Sources that noise alone may make in the image, on average.  The search is
+        Expected number of sources that noise alone may make in the image.  The search is
         calibrated for it at any count level (`daxa.xray.detection.falserate`).
     regions
-        Areas to leave out: a bool array (True is left out) or regions.
+        Areas to leave out: a bool array of the same shape (True is left out) or regions.
     wcs
         World coordinates, for positions on the sky and for regions on the sky.
     most_rate

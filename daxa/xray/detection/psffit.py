@@ -50,16 +50,16 @@ _PLACES = np.arange(_CELLS)
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is fitted, arrays of shape (ny, nx).
+    """What is fitted.
 
     Parameters
     ----------
     counts
-        Counts.
+        Counts, shape (ny, nx).
     exposure
-        Seconds; zero in pixels that are left out.
+        Seconds, same shape; zero in pixels that are left out.
     background
-        Expected counts of everything that is not fitted, other sources included.
+        Expected counts of everything that is not fitted, other sources included, same shape.
     psf
         The point spread function.
     """

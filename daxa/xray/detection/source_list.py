@@ -83,20 +83,20 @@ class SourceList:
     background
         Expected counts without sources, shape of the image.
     valid
-        Pixels in which sources were looked for.
+        Pixels in which sources were looked for, bool, shape of the image.
     scales
         Wavelet scales, pixels.
     log_p
         ln of the largest chance that a source was allowed.
     expected_false
-        Sources that noise alone makes in such an image, on average; of an image with extended
+        Expected number of sources that noise alone makes in such an image; of an image with extended
         light, in the presence of that light.
     frame
         RADESYS of the positions, lower case, '' without world coordinates.
     pixel_arcsec
         Side of a pixel, arcsec; 0 without world coordinates.
     parts
-        Column to values, those of `PART_COLUMNS`: structures within extended sources, which are
+        Column to values, shape (m,), those of `PART_COLUMNS`: structures within extended sources, which are
         no sources of their own.
     simulated
         Made fields from which `expected_false` was counted where there is extended light; 0 where

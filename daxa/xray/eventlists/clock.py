@@ -58,7 +58,7 @@ class Clock:
     zero
         TIMEZERO, s: added to every time.
     unit
-        Seconds to a unit of the time column.
+        Length of a unit of the time column, s.
     scale
         Name of the time system in `astropy.time`.
     system, place
@@ -79,7 +79,17 @@ class Clock:
     place: str = ""
 
     def date(self, seconds: float | np.ndarray) -> Time:
-        """Times of the list, s, as dates; whole days and fractions apart, so that nanoseconds survive.
+        """Times of the list as dates; whole days and fractions apart, so that nanoseconds survive.
+
+        Parameters
+        ----------
+        seconds
+            One time, or an array of any shape, s.
+
+        Returns
+        -------
+        astropy.time.Time
+            Of the same shape, in the list's time system.
 
         Raises
         ------

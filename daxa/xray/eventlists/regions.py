@@ -56,6 +56,7 @@ def read_regions(path: Path, *, say: Callable[[str], None] | None = None) -> Reg
     Returns
     -------
     regions.Regions
+        As `parse_regions` gives them.
 
     Raises
     ------

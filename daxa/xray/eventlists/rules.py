@@ -169,7 +169,18 @@ def _wrong_kind(rule: Rule, column: np.ndarray, wanted: str) -> DataError:
 
 
 def rules_text(rules: Sequence[Rule | Either]) -> str:
-    """The rules for people, joined by `` && ``; ``none`` when there are none."""
+    """The rules for people.
+
+    Parameters
+    ----------
+    rules
+        What events must fulfil.
+
+    Returns
+    -------
+    str
+        Joined by ``&&``; ``none`` when there are none.
+    """
     return " && ".join(_text(rule) for rule in rules) or "none"
 
 
@@ -198,7 +209,17 @@ def _end(value: float | None) -> str:
 
 
 def rules_cfitsio(rules: Sequence[Rule | Either]) -> str:
-    """The rules as a row filter of CFITSIO's extended file names, without the brackets.
+    """The rules as a row filter of CFITSIO's extended file names.
+
+    Parameters
+    ----------
+    rules
+        What events must fulfil.
+
+    Returns
+    -------
+    str
+        Without the brackets.
 
     Examples
     --------
@@ -257,6 +278,11 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
         ``sas``: the ``expression`` of ``evselect``; ``ciao``: a data model filter, with its
         brackets; ``heasoft``: a row filter of ``ftselect``, ``nuscreen`` or ``xselect``;
         ``esass``: the parameters ``flag`` and ``pattern`` of ``evtool``.
+
+    Returns
+    -------
+    str
+        '' or what the tool takes for everything, where there are no rules.
 
     Raises
     ------

@@ -80,17 +80,17 @@ class SkyGrid:
     ctype
         FITS codes of the projection.
     nulls
-        Value that means "no position", None where the column has none; NaN always does.
+        Event pixel that means "no position", None where the column has none; NaN always does.
     limits
         First and last legal event pixel of each axis.
     frame, equinox
-        RADESYS ('' when the header has none) and EQUINOX (0 when it has none).
+        RADESYS ('' when the header has none) and EQUINOX in years (0 when it has none).
     matrix
         Linear transformation of the pixels, as FITS's PCi_j.
     poles
         LONPOLE and LATPOLE, deg, None where they are those of the projection.
     parameters
-        Those of the projection, as (axis, number, value), as FITS's PVi_m.
+        Those of the projection, as (axis, number, value), as FITS's PVi_m: deg or pure numbers, as its code says.
     """
 
     columns: tuple[str, str]
@@ -151,7 +151,12 @@ class SkyGrid:
         Parameters
         ----------
         ra, dec
-            In the list's own frame where that is equatorial, else ICRS.
+            Any shape, deg, in the list's own frame where that is equatorial, else ICRS.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Columns and rows, of that shape.
 
         Examples
         --------
@@ -165,7 +170,18 @@ class SkyGrid:
         return to_pixels(self.wcs, ra, dec, 1)
 
     def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (deg, as `to_pixels` takes them) of event pixels."""
+        """Positions of event pixels.
+
+        Parameters
+        ----------
+        x, y
+            Any shape, event pixels.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Of that shape, deg, as `to_pixels` takes them.
+        """
         if self.ctype[0].upper().startswith("RA"):
             return tuple(self.wcs.wcs_pix2world(x, y, 1))
         return to_icrs(self.wcs, x, y, 1)

@@ -76,8 +76,8 @@ class ImageMember:
         World coordinates of both.
     edges
         Energies, keV.
-    weight
-        As in `EventMember`.
+    weight, shared
+        As in `EventMember`: a factor, and the name of a survey.
     """
 
     name: str

@@ -63,7 +63,12 @@ def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
     members
         At least one.
     pixel_arcsec
-        Side of a pixel.
+        Side of a pixel, arcsec.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Its world coordinates, with NAXIS1 and NAXIS2.
 
     Raises
     ------
@@ -134,6 +139,11 @@ def make_mosaic(
         For the places of an image's counts within their pixels, where its pixels are others.
     observe
         Is told of every member that was added.
+
+    Returns
+    -------
+    Mosaic
+        Counts and exposure in the pixels of the target.
 
     Raises
     ------
