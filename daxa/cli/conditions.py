@@ -197,7 +197,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> Freshness:
 
 def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any) -> ConditionGroup:
     """Conditions of one group; those with a * may be repeated."""
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for declared in CONDITIONS:
         given = [typed[option.key] or None for option in declared.options]
         if any(value is not None for value in given):
@@ -207,8 +207,8 @@ def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any)
     return ConditionGroup(
         {key: value for key, value in values.items() if key not in of_some},
         {key: value for key, value in values.items() if key in of_some},
-        tuple(obs_ids),  # type: ignore[arg-type]
-        tuple(instruments),  # type: ignore[arg-type]
+        tuple(obs_ids),
+        tuple(instruments),
         criteria,
         table,
     )

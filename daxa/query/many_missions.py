@@ -102,9 +102,13 @@ def search(
     ServiceError
         No mission's observations could be had.
     """
-    names: Sequence[str | Mission] = searchable() if missions is None else []
-    if missions is not None:
-        names = [missions] if isinstance(missions, str | Mission) else missions
+    names: Sequence[str | Mission]
+    if missions is None:
+        names = searchable()
+    elif isinstance(missions, str | Mission):
+        names = [missions]
+    else:
+        names = missions
     asked: list[Mission] = []
     refused: dict[str, CriteriaError | ServiceError] = {}
     for name in names:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat, TypeGuard
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
@@ -22,6 +22,8 @@ from daxa.naming import several
 from daxa.quantities import read_quantity
 
 if TYPE_CHECKING:
+    from astropy.units import Quantity
+
     from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike, WindowLike
 
 __all__ = [
@@ -126,7 +128,7 @@ def _is_pair(value: object) -> bool:
     return len(parts) == 2 and all(_is_number(part) or _is_scalar_quantity(part) for part in parts)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[SupportsFloat]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -135,14 +137,14 @@ def _is_scalar_quantity(value: object) -> bool:
 
 
 def _degrees(value: object) -> float:
-    return _in_unit(value, "deg", "position") if hasattr(value, "to_value") else float(value)  # type: ignore[arg-type]
+    return float(value) if _is_number(value) else _in_unit(value, "deg", "position")
 
 
-def _in_unit(quantity: object, unit: str, name: str) -> float:
+def _in_unit(quantity: Quantity, unit: str, name: str) -> float:
     from astropy.units import UnitConversionError
 
     try:
-        return float(quantity.to_value(unit))  # type: ignore[attr-defined]
+        return float(quantity.to_value(unit))
     except (UnitConversionError, TypeError):
         raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
 
@@ -314,7 +316,7 @@ def _to_mjd(value: object) -> float:
         return float(value.utc.mjd)
     # Command lines have texts only; no ISO date has five digits.
     if _is_number(value) or (isinstance(value, str) and re.fullmatch(r"\s*\d{5}(\.\d*)?\s*", value, re.ASCII)):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     return _mjd(_to_datetime(value))
 
 
