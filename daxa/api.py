@@ -91,6 +91,11 @@ class Archive:
         steps
             Steps of installed plug-ins, to be done beside daxa's own.
 
+        Returns
+        -------
+        Archive
+            In its directory, with nothing fetched yet.
+
         Raises
         ------
         CriteriaError
@@ -127,8 +132,31 @@ class Archive:
     ) -> SelectionPlan:
         """Compare what criteria select with what is selected; see `daxa.archive.choose.plan_selection`.
 
-        A mission by its name stands for its present criteria.  Nothing is written until the plan is accepted:
-        ``archive.accept(plan)``.
+        Nothing is written until the plan is accepted: ``archive.accept(plan)``.
+
+        Parameters
+        ----------
+        missions
+            With the conditions that replace the present ones; a mission by its name stands for its present
+            criteria.  By default all missions with their present criteria.
+        also
+            Join the conditions given to the present ones in place of replacing them.
+        refresh, max_age, offline
+            How old the observation tables may be of missions that are given by name, or not at all.
+
+        Returns
+        -------
+        SelectionPlan
+            What would be added, removed and changed.
+
+        Raises
+        ------
+        CriteriaError
+            A condition cannot be used, or nothing meets the criteria.
+        ServiceError
+            A service cannot be reached, or its answer cannot be used.
+        ArchiveError
+            The archive is in use, or a mission is to be added to a pipeline that daxa did not write.
         """
         from daxa.archive.choose import plan_selection
 
@@ -140,6 +168,18 @@ class Archive:
 
     def update(self, missions: Names = None, *, observe: Callable[[str], None] = lambda name: None) -> SelectionPlan:
         """Compare what the archive's criteria select on fresh observation tables with what is selected.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+        observe
+            Called with the name of each mission that has answered.
+
+        Returns
+        -------
+        SelectionPlan
+            What would be added, removed and changed; ``archive.accept(plan)`` writes it.
 
         Raises
         ------
@@ -162,12 +202,48 @@ class Archive:
         return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
     def accept(self, plan: SelectionPlan) -> str:
-        """Write and commit what `select` or `update` found; give the commit's digest, '' when nothing changes."""
+        """Write and commit what `select` or `update` found.
+
+        Parameters
+        ----------
+        plan
+            As they give it.
+
+        Returns
+        -------
+        str
+            Digest of the commit; '' when nothing changes.
+
+        Raises
+        ------
+        ArchiveError
+            A stage runs, or the files have uncommitted changes or were changed since the plan was made.
+        """
         enter_archive(self.layout)
         return plan.apply()
 
     def add_steps(self, *names: str) -> str:
-        """Add steps of installed plug-ins and commit that; see `daxa.archive.extend.add_steps`."""
+        """Add steps of installed plug-ins and commit that; see `daxa.archive.extend.add_steps`.
+
+        Parameters
+        ----------
+        *names
+            The steps.
+
+        Returns
+        -------
+        str
+            Digest of the commit.
+
+        Raises
+        ------
+        CriteriaError
+            No step is named, or the archive has it already.
+        ConfigError
+            There is no such step, it needs one that the archive does not have, or nothing can carry it out.
+        ArchiveError
+            A file that changes has uncommitted changes, or something is at work in the archive.
+        """
         from daxa.archive.extend import add_steps
 
         enter_archive(self.layout)
@@ -180,6 +256,11 @@ class Archive:
         ----------
         missions
             Only these; all of them by default.
+
+        Returns
+        -------
+        list of Outcome
+            As `status` gives them afterwards.
 
         Raises
         ------
@@ -204,23 +285,61 @@ class Archive:
         return self.status()
 
     def status(self) -> list[Outcome]:
-        """One record per mission, step and observation."""
+        """What is done, compared as the runner compares it; nothing is written.
+
+        Returns
+        -------
+        list of Outcome
+            One record per mission, step and observation.
+        """
         from daxa.stages.status import outcomes_of, read_status
 
         return outcomes_of(read_status(self.layout, self.config))
 
     def failures(self) -> list[Outcome]:
-        """The records of what failed."""
+        """What failed.
+
+        Returns
+        -------
+        list of Outcome
+            The records of `status` whose status is ``failed``, with the reason.
+        """
         return [outcome for outcome in self.status() if outcome.status == "failed"]
 
     def check(self) -> list[Problem]:
-        """What is wrong with ``daxa.toml``, ``params/*.toml`` and ``software.toml``; empty where all is right."""
+        """Look for mistakes in ``daxa.toml``, ``params/*.toml`` and ``software.toml``.
+
+        Returns
+        -------
+        list of Problem
+            Each with its place and a correction; empty where all is right.
+        """
         from daxa.archive.check import find_problems
 
         return find_problems(self.layout)
 
     def logs(self, obs_id: str | int, step: str | None = None) -> str:
-        """What was written while the observation was worked on."""
+        """What was written while an observation was worked on.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+        step
+            Only this step; all of them by default.
+
+        Returns
+        -------
+        str
+            The logs in the order of the steps.
+
+        Raises
+        ------
+        ArchiveError
+            The observation is not in the archive, or nothing was logged.
+        CriteriaError
+            There is no such step.
+        """
         return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
 
     def products(
@@ -240,6 +359,11 @@ class Archive:
         mission, obs_id, kind, instrument, step, band
             Only these, one or several; kinds are those of `daxa.run.product.KINDS`, bands ``"0.5-2 keV"`` or
             (0.5, 2) in keV.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With the columns `daxa.archive.products.PRODUCT_COLUMNS`; energies in keV, sizes in bytes.
 
         Raises
         ------
@@ -292,6 +416,13 @@ class Archive:
         -------
         Coverage
             Its ``table`` has a row per object, observation, instrument and band.
+
+        Raises
+        ------
+        CriteriaError
+            The targets cannot be used, or the archive has no such mission, instrument or band.
+        ArchiveError
+            The images are not here.
         """
         from daxa.analysis.coverage import cover_targets
         from daxa.analysis.image_sets import ImageRequest
@@ -322,8 +453,30 @@ class Archive:
         missions, obs_ids, instruments, band
             Only these, one or several; by default all.  The band must be one: ``"0.5-2 keV"``, (0.5, 2) in keV,
             or two quantities.
-        pixel_arcsec, weights, observe
-            As for `daxa.analysis.mosaic.mosaic_archive`.
+        pixel_arcsec
+            Side of a pixel, arcsec; 0 for that of the coarsest image.
+        weights
+            Instrument to what a second of it counts beside one of the others, a factor; 1 where none is given.
+        observe
+            Is told of every image that was added.
+
+        Returns
+        -------
+        MosaicResult
+            The mosaic, its files, and what was left out.
+
+        Raises
+        ------
+        CriteriaError
+            The images are of several bands, or a pixel or weight makes no sense.
+        ArchiveError
+            The directory lies in the archive, or the images are not here.
+        StorageError
+            The files are there already, or cannot be written.
+        DataError
+            An image, map or list is damaged, or two of them do not belong together.
+        NotPossible
+            The observations lie too far apart.
         """
         from daxa.analysis.image_sets import ImageRequest
         from daxa.analysis.mosaic import mosaic_archive
@@ -340,14 +493,56 @@ class Archive:
         )
 
     def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
-        """Commit and tag what is there; give the tag's name.  See `daxa.publish.release.make_release`."""
+        """Commit and tag what is there; see `daxa.publish.release.make_release`.
+
+        Parameters
+        ----------
+        message
+            Title of the release.
+        include
+            Changed files, or directories of them, that the release takes along though it does not write them.
+        force
+            Make a release even when no selection, parameter, software or product has changed.
+
+        Returns
+        -------
+        str
+            The tag.
+
+        Raises
+        ------
+        ReleaseError
+            The release would claim something that is not so; all reasons are named.
+        ArchiveError, ConfigError, ProgramError, StorageError
+            The archive is in use, or cannot be read or written, or Git does not know who commits.
+        """
         from daxa.publish.release import make_release
 
         enter_archive(self.layout)
         return make_release(self.layout, self.config, message, include=include, force=force).tag
 
     def push(self, *, remote: str = "") -> PushReport:
-        """Send the data of every release to the remote, and prove that it holds them."""
+        """Send the data of every release to the remote, and prove that it holds them.
+
+        Parameters
+        ----------
+        remote
+            Name of another remote than the default one.
+
+        Returns
+        -------
+        PushReport
+            What was sent, and what the remote holds.
+
+        Raises
+        ------
+        ConfigError
+            The archive has no remote.
+        ReleaseError
+            There is no release, its data are nowhere, or they must not be shared yet.
+        ServiceError, StorageError, ProgramError
+            The remote cannot be listed or written, or does not hold everything afterwards.
+        """
         from daxa.publish.push import push_releases
 
         enter_archive(self.layout)
@@ -362,7 +557,35 @@ class Archive:
         remote: str = "",
         force: bool = False,
     ) -> PullReport:
-        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`."""
+        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`.
+
+        Parameters
+        ----------
+        tag
+            A release; by default the commit that is checked out.
+        missions, obs_ids
+            Only the data of these; all by default.
+        remote
+            Name of another remote than the default one.
+        force
+            Give up files of the tree that differ from the release and are nowhere else.
+
+        Returns
+        -------
+        PullReport
+            What is missing is its content, not an exception.
+
+        Raises
+        ------
+        ArchiveError, UntrustedArchive
+            Something in the archive could act, or files would be overwritten that are nowhere else.
+        CriteriaError
+            A mission or an ObsID is not in the archive.
+        DataError
+            A listing leads out of its directory, or is not what DVC writes.
+        ConfigError, ServiceError, StorageError, ProgramError
+            There is no remote, or it cannot be read.
+        """
         from daxa.publish.pull import pull_data
 
         return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
@@ -374,13 +597,61 @@ class Archive:
         fetched: bool = False,
         observe: Callable[[int, int], None] = lambda ended, total: None,
     ) -> Verification:
-        """Compare all that a release, or the last commit, says with what is on disk."""
+        """Compare all that a release, or the last commit, says with what is on disk.
+
+        Parameters
+        ----------
+        tag
+            A release; the last commit by default, which the work tree must then equal.
+        fetched
+            Take absent fetched files for a problem, though they can be fetched again.
+        observe
+            WatchedSocket how many stages have been compared, of how many.
+
+        Returns
+        -------
+        Verification
+            Problems are its content, not exceptions.
+
+        Raises
+        ------
+        ArchiveError
+            There is no archive here, or no such tag.
+        """
         from daxa.publish.verify import verify_archive
 
         return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
 
     def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
-        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`."""
+        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`.
+
+        Parameters
+        ----------
+        tag
+            A release; the last commit by default.
+        remote
+            Name of another remote than the default one.
+        sample
+            ``1/20`` or ``5%`` of the objects are read; all by default.
+        deep
+            Read every object, wherever it is.
+
+        Returns
+        -------
+        RemoteCheck
+            What is missing or wrong is its content.
+
+        Raises
+        ------
+        ArchiveError
+            Something in the archive could act; no remote is asked then.
+        ConfigError, CriteriaError
+            There is no such remote, or `sample` cannot be read.
+        DataError, ReleaseError
+            A listing is nowhere, or leads out of its directory.
+        ServiceError, StorageError
+            The remote cannot be listed.
+        """
         from daxa.publish.remotecheck import verify_remote
 
         return verify_remote(self.layout, tag, remote=remote, sample=sample, deep=deep)
@@ -453,6 +724,11 @@ def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archi
         The archive's.
     acting
         Do at once what the methods that act do first.
+
+    Returns
+    -------
+    Archive
+        Its directory is absolute.
 
     Raises
     ------

@@ -36,6 +36,8 @@ from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, rea
 if TYPE_CHECKING:
     import pandas as pd
 
+    from daxa.query.criteria.keywords import TargetsLike
+
 __all__ = ["COLUMNS", "Coverage", "CoverageTask", "SampleTargets", "cover_targets"]
 
 COLUMNS: tuple[Column, ...] = (
@@ -149,7 +151,7 @@ class Coverage:
 def cover_targets(
     layout: Layout,
     config: ArchiveConfig,
-    targets: object,
+    targets: TargetsLike,
     asked: ImageRequest | None = None,
     *,
     aperture: Aperture | None = None,
@@ -212,7 +214,8 @@ class CoverageTask:
 
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         rows, failures = self.answer(task.mission, task.obs_id)
-        np.savez(target / "rows.npz", **rows)
+        # The keys are numbers, never the name of a parameter of `savez`.
+        np.savez(target / "rows.npz", **rows)  # type: ignore[arg-type]
         (target / "failures.json").write_text(json.dumps([one.as_dict() for one in failures]))
 
     def answer(self, mission: str, obs_id: str) -> tuple[dict[str, np.ndarray], list[Outcome]]:
@@ -251,7 +254,7 @@ def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
         raise _damaged(one, "not all pixels are numbers")
     told = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
     rows = np.empty(len(near), _ROW)
-    for name in ROW.names:
+    for name in ROW.names or ():
         rows[name] = told[name]
     rows["offaxis"] = off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
@@ -410,4 +413,4 @@ def _tiles(missions: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 
 
 def _words(flag: int) -> str:
-    return " ".join(one.name.lower().replace("_", "-") for one in Quality(flag)) or "good"
+    return " ".join((one.name or "").lower().replace("_", "-") for one in Quality(flag)) or "good"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.history import selected_ids
@@ -15,17 +16,24 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.naming import several
 from daxa.quantities import band_text
 
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import BandsLike, ObsIdsLike, TextsLike
+    from daxa.query.mission import Mission
+
 __all__ = ["ImageRequest", "ImageSet", "find_image_sets", "outside_archive"]
+
+_Exposure = tuple[str, str, str, str]
+"""Mission, ObsID, instrument, and the archive's identifier of the exposure."""
 
 
 @dataclass(frozen=True)
 class ImageRequest:
     """Which images, as the user names them (`daxa.archive.named_choices`); what is empty asks for all."""
 
-    missions: object = ()
-    obs_ids: object = ()
-    instruments: object = ()
-    bands: object = None
+    missions: str | Mission | Iterable[str | Mission] | None = ()
+    obs_ids: ObsIdsLike | None = ()
+    instruments: TextsLike | None = ()
+    bands: BandsLike | None = None
 
 
 @dataclass(frozen=True)
@@ -127,29 +135,31 @@ def outside_archive(layout: Layout, place: Path) -> Path:
 
 def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
     products = list_products(layout, config)
-    files: dict[str, dict[tuple, Path]] = {"image": {}, "expmap": {}, "sourcelist": {}, "finalevents": {}}
-    identity = ("mission", "obs_id", "instrument", "exposure")
-    told = products["kind"].isin(files) & products["relative"].str.endswith(".fits")
+    files: dict[str, dict[tuple[_Exposure, tuple[float, float]], Path]] = {"image": {}, "expmap": {}, "sourcelist": {}}
+    events: dict[_Exposure, Path] = {}
+    told = products["kind"].isin([*files, "finalevents"]) & products["relative"].str.endswith(".fits")
     for row in products[told].to_dict("records"):
-        key = tuple(row[name] for name in identity)
-        if row["kind"] != "finalevents":
-            key = (*key, row["lo_kev"], row["hi_kev"])
-        files[row["kind"]][key] = layout.root / row["relative"]
+        exposure = row["mission"], row["obs_id"], row["instrument"], row["exposure"]
+        path = layout.root / row["relative"]
+        if row["kind"] == "finalevents":
+            events[exposure] = path
+        else:
+            files[row["kind"]][exposure, (row["lo_kev"], row["hi_kev"])] = path
     return [
         ImageSet(
-            *key[:4],
-            key[4:],
+            *exposure,
+            band,
             image,
-            files["expmap"][key],
-            files["finalevents"].get(key[:4]),
-            files["sourcelist"].get(key),
+            files["expmap"][exposure, band],
+            events.get(exposure),
+            files["sourcelist"].get((exposure, band)),
         )
-        for key, image in files["image"].items()
-        if key in files["expmap"] and key[4] < key[5]
+        for (exposure, band), image in files["image"].items()
+        if (exposure, band) in files["expmap"] and band[0] < band[1]
     ]
 
 
-def _check_instruments(asked: object, wanted: Collection[str], there: Collection[str]) -> None:
+def _check_instruments(asked: TextsLike | None, wanted: Collection[str], there: Collection[str]) -> None:
     if wanted and not any(name.upper() in wanted for name in there):
         raise CriteriaError(
             "instrument",

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember, ImageMember, Member
 from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
 from daxa.xray.imaging.pairing import check_pair, same_grid
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 __all__ = ["MosaicResult", "find_member", "mosaic_archive", "write_sky"]
 
@@ -240,13 +244,14 @@ def _without_parts(found: Sequence[ImageSet]) -> list[ImageSet]:
     return [one for one in found if not is_part(one)]
 
 
-def _events_of(one: ImageSet, header, seconds: np.ndarray, weight: float, shared: str) -> EventMember | None:
+def _events_of(
+    one: ImageSet, header: fits.Header, seconds: np.ndarray, weight: float, shared: str
+) -> EventMember | None:
     if one.events is None or not one.events.is_file():
         return None
     events = open_events(one.events)
     rules = recorded_rules(events)
-    channels = tuple(int(card_number(header, key)) for key in ("CHANMIN", "CHANMAX"))
-    cut = Cut(rules, events.gtis, channels)
+    cut = Cut(rules, events.gtis, (int(card_number(header, "CHANMIN")), int(card_number(header, "CHANMAX"))))
     grid = _grid_of(events, header)
     if grid is None or cut.identity != card_text(header, "CUTID"):
         return None
@@ -254,19 +259,19 @@ def _events_of(one: ImageSet, header, seconds: np.ndarray, weight: float, shared
     return member if same_grid(member.header, header) else None
 
 
-def _grid_of(events: EventList, header) -> ImageGrid | None:
+def _grid_of(events: EventList, header: fits.Header) -> ImageGrid | None:
     """Event pixels of an image, which it tells as its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
-    if events.sky is None or "CDELT1L" not in header:
+    if events.sky_grid is None or "CDELT1L" not in header:
         return None
     sides = {card_number(header, f"CDELT{axis}L") for axis in (1, 2)}
     side = round(next(iter(sides)))
     if len(sides) > 1 or side < 1:
         return None
-    first = (round(card_number(header, f"CRVAL{axis}L") - (side - 1) / 2) for axis in (1, 2))
-    return ImageGrid(*first, side, int(header["NAXIS1"]), int(header["NAXIS2"]))
+    x0, y0 = (round(card_number(header, f"CRVAL{axis}L") - (side - 1) / 2) for axis in (1, 2))
+    return ImageGrid(x0, y0, side, int(header["NAXIS1"]), int(header["NAXIS2"]))
 
 
-def _read(path: Path, *, is_map: bool = False):
+def _read(path: Path, *, is_map: bool = False) -> tuple[np.ndarray, fits.Header]:
     from astropy.io import fits
 
     from daxa.query.untrusted import PARSE_ERRORS

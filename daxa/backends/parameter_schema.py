@@ -7,14 +7,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from daxa.naming import did_you_mean
 from daxa.quantities import band_text, read_quantity, read_range
 
-__all__ = ["Kind", "Parameter", "ParameterProblem", "read_parameters"]
+__all__ = ["Kind", "Parameter", "ParameterProblem", "Shown", "read_parameters"]
 
 Kind = Literal["flag", "choice", "number", "numbers", "quantity", "band", "bands", "text", "patterns"]
+
+Shown = Literal["line", "comment", "hidden"]
+"""How a new params file holds a parameter."""
 
 _HUGE = 1e9
 
@@ -63,7 +66,7 @@ class Parameter:
     above: bool = False
     choices: tuple[str, ...] = ()
     example: str = ""
-    shown: Literal["line", "comment", "hidden"] = "line"
+    shown: Shown = "line"
     refine: Callable[[Any], Any] | None = None
 
     def read(self, value: object) -> Any:
@@ -157,7 +160,7 @@ class Parameter:
 
 
 _READERS: Mapping[Kind, Callable[[Parameter, object], object]] = {
-    kind: getattr(Parameter, f"_{kind}") for kind in Kind.__args__
+    kind: getattr(Parameter, f"_{kind}") for kind in get_args(Kind)
 }
 
 

@@ -34,7 +34,7 @@ class Resources:
     cores
         Processor cores that it keeps busy.
     time_limit
-        Seconds after which it is certainly stuck.
+        After how long it is certainly stuck, s.
 
     Examples
     --------
@@ -107,18 +107,45 @@ class Backend(Protocol):
         `calibration` asked.
     """
 
-    name: str
-    calibrated: Collection[str]
+    # Properties, so that a backend may have plain attributes of its class.
+    @property
+    def name(self) -> str:
+        """Its name, as params files say it."""
+        ...
+
+    @property
+    def calibrated(self) -> Collection[str]:
+        """Steps whose products depend on calibration files outside of the program."""
+        ...
 
     def version(self, mission: str, step: str) -> str:
-        """Version of its way of doing a step, raised whenever products change; '' for what it does not do.
+        """Version of its way of doing a step, raised whenever products change.
 
-        This is what ``software.toml`` locks.  It must not depend on the machine.
+        Parameters
+        ----------
+        mission, step
+            Their names.
+
+        Returns
+        -------
+        str
+            '' for what it does not do.  This is what ``software.toml`` locks; it must not depend on the machine.
         """
         ...
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
-        """Step to what may stand in its table of the params file, in the order in which it is written there."""
+        """What may stand in a mission's params file.
+
+        Parameters
+        ----------
+        mission
+            Its name.
+
+        Returns
+        -------
+        dict
+            Step to what may stand in its table, in the order in which it is written there.
+        """
         ...
 
     def check(
@@ -135,30 +162,83 @@ class Backend(Protocol):
             Values are as `daxa.quantities.normalise` gives them.
         instruments
             Chosen instruments.
+
+        Returns
+        -------
+        list of ParameterProblem
+            Empty where nothing is wrong.
         """
         ...
 
     def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
-        """The files of the telescope's archive that it starts from: these are fetched."""
+        """The files of the telescope's archive that it starts from: these are fetched.
+
+        Parameters
+        ----------
+        spec
+            The mission.
+
+        Returns
+        -------
+        tuple of NativeInput
+            None of them for a mission that it does not process.
+        """
         ...
 
     def locate(self) -> Located:
-        """Look for the software on this machine; starts nothing that takes longer than a moment."""
+        """Look for the software on this machine; starts nothing that takes longer than a moment.
+
+        Returns
+        -------
+        Located
+            What is there, and how to get what is missing.
+        """
         ...
 
     def calibration(self, task: Task) -> str:
-        """Identity of the calibration that a task would use, '' for none; it enters the task's fingerprint.
+        """Identity of the calibration that a task would use; it enters the task's fingerprint.
 
-        Equal calibration has equal identity on every machine: a digest, never a path or a date of today.
+        Parameters
+        ----------
+        task
+            The step, the observation, its parameters and inputs.
+
+        Returns
+        -------
+        str
+            '' for none.  Equal calibration has equal identity on every machine: a digest, never a path or a date
+            of today.
         """
         ...
 
     def tasks(self, mission: str, step: str) -> Unit:
-        """What one task of a step treats."""
+        """What one task of a step treats.
+
+        Parameters
+        ----------
+        mission, step
+            Their names.
+
+        Returns
+        -------
+        str
+            ``observation``: all exposures of one are done together.
+        """
         ...
 
     def resources(self, mission: str, step: str) -> Resources:
-        """What one task of a step takes."""
+        """What one task of a step takes.
+
+        Parameters
+        ----------
+        mission, step
+            Their names.
+
+        Returns
+        -------
+        Resources
+            As measured, or more.
+        """
         ...
 
     def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
@@ -190,6 +270,18 @@ def check_tables(
     known: Mapping[str, Sequence[Parameter]], tables: Mapping[str, Mapping[str, object]]
 ) -> list[ParameterProblem]:
     """What is wrong with parameters by their schema alone: a `Backend.check` where none depends on another.
+
+    Parameters
+    ----------
+    known
+        Step to what may stand in its table, as `Backend.parameters` gives it.
+    tables
+        Step to its parameters.
+
+    Returns
+    -------
+    list of ParameterProblem
+        Empty where nothing is wrong.
 
     Examples
     --------

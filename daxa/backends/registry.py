@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from daxa import plugins
 from daxa.backends.shared_parameters import BACKEND
@@ -68,7 +68,8 @@ def _offered(name: str) -> Backend:
             f"the backend {name!r} of {plugins.origin_of(point)} cannot be used: {why}",
             remedy="update or uninstall that package",
         )
-    return backend
+    # It has all that is asked of one.
+    return cast("Backend", backend)
 
 
 def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from daxa.errors import DataError
 
@@ -59,6 +59,12 @@ def unpack(source: Path, target: Path, whose: str) -> None:
         ) from None
 
 
+class _Readable(Protocol):
+    """What `shutil.copyfileobj` asks of a source."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class _NotWhole(Exception):
     """Content of compress that makes no sense."""
 
@@ -68,7 +74,7 @@ class _TooLarge(Exception):
 
 
 @contextmanager
-def _plain(source: Path) -> Iterator[BinaryIO]:
+def _plain(source: Path) -> Iterator[_Readable]:
     with source.open("rb") as file:
         start = file.read(3)
         file.seek(0)
@@ -95,7 +101,7 @@ class _Compressed:
             raise _NotWhole from None
         self._given = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         with warnings.catch_warnings():
             # A code that ends with the file is told by a warning only.
             warnings.simplefilter("error")

@@ -6,12 +6,15 @@ import inspect
 import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from daxa.cli import VERBS
 from daxa.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from typer.core import TyperCommand
 
 __all__ = ["command_of", "examples_of", "run_completion", "run_verb"]
 
@@ -52,7 +55,7 @@ def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: boo
     return 0
 
 
-def command_of(verb: str):
+def command_of(verb: str) -> TyperCommand:
     """The typer command of one verb; imports that verb's module alone.
 
     Examples
@@ -60,7 +63,8 @@ def command_of(verb: str):
     >>> command_of("status").name
     'status'
     """
-    return typer.main.get_command(_app([verb], add_completion=False))
+    # An application of one verb is that verb's command, which is always of typer's own class.
+    return cast("TyperCommand", typer.main.get_command(_app([verb], add_completion=False)))
 
 
 def examples_of(verb: str) -> tuple[str, ...]:

@@ -15,13 +15,16 @@ from functools import cache
 from inspect import Parameter, Signature
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from daxa.errors import CriteriaError
 from daxa.query.criteria.keywords import CONDITIONS, CliOption
+
+if TYPE_CHECKING:
+    from daxa.query.tables.snapshot import Freshness
 
 __all__ = [
     "ConditionGroup",
@@ -170,7 +173,7 @@ def split_arguments(
     return mine, groups
 
 
-def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, object]:
+def freshness(refresh: bool, max_age: str | None, offline: bool) -> Freshness:
     """The arguments of `daxa.Mission` that say how fresh its table must be.
 
     Raises
@@ -194,7 +197,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> dict[str, ob
 
 def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any) -> ConditionGroup:
     """Conditions of one group; those with a * may be repeated."""
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for declared in CONDITIONS:
         given = [typed[option.key] or None for option in declared.options]
         if any(value is not None for value in given):
@@ -204,8 +207,8 @@ def _read_conditions(*, criteria: Path | None, table: Path | None, **typed: Any)
     return ConditionGroup(
         {key: value for key, value in values.items() if key not in of_some},
         {key: value for key, value in values.items() if key in of_some},
-        tuple(obs_ids),  # type: ignore[arg-type]
-        tuple(instruments),  # type: ignore[arg-type]
+        tuple(obs_ids),
+        tuple(instruments),
         criteria,
         table,
     )

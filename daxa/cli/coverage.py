@@ -31,8 +31,20 @@ EXAMPLES = (
 )
 
 _TITLE = "Coverage of a sample by the observations of an archive"
-_COLUMNS = ("target", "mission", "obs_id", "instrument", "band", "off_axis", "exposure", "counts")
-_COLUMNS += ("background", "rate", "limit", "quality")
+_COLUMNS = (
+    "target",
+    "mission",
+    "obs_id",
+    "instrument",
+    "band",
+    "off_axis",
+    "exposure",
+    "counts",
+    "background",
+    "rate",
+    "limit",
+    "quality",
+)
 
 _OFF_AXIS = (
     "off-axis: from the pointing of the observation (RA_PNT, DEC_PNT), or the middle of a survey's tile; "
@@ -162,7 +174,7 @@ def _content(table: pd.DataFrame, form: str) -> bytes:
 
 def _records(table: pd.DataFrame) -> Iterator[dict[str, object]]:
     for row in table.to_dict("records"):
-        yield {key: None if isinstance(cell, float) and math.isnan(cell) else cell for key, cell in row.items()}
+        yield {str(key): None if isinstance(cell, float) and math.isnan(cell) else cell for key, cell in row.items()}
 
 
 def _write(place: Path, content: bytes) -> None:

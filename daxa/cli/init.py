@@ -81,10 +81,11 @@ def init(
     asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
     archive = daxa.Archive.create(directory, asked, title=title, remote=remote, steps=steps or ())
     for mission in asked:
+        left_out = read_origin(archive.layout.upstream(mission.name)).get("left_out")
         _show_selection(
             mission.spec,
             read_selection(archive.layout.selection(mission.name)),
-            read_origin(archive.layout.upstream(mission.name)).get("left_out", {}),
+            left_out if isinstance(left_out, dict) else {},
         )
         report_selection(mission)
     if remote and is_local(remote):

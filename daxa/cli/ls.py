@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +38,7 @@ def ls(  # noqa: PLR0917 - options, which typer passes by name
     from daxa.archive.products import find_products
 
     archive = daxa.open()
-    records = find_products(
+    records: Sequence[Mapping[str, Any]] = find_products(
         archive.layout,
         archive.config,
         mission,

@@ -158,7 +158,8 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
 def _zero(spec: MissionSpec) -> str:
     from daxa.xray.eventlists.formats import FORMATS
 
-    zeros = {form.mjdref for form in FORMATS.values() if form.mission == spec.name} - {None}
+    forms = [form for form in FORMATS.values() if form.mission == spec.name]
+    zeros = {form.mjdref for form in forms if form.mjdref is not None}
     return ", ".join(f"since {moment(zero)} (MJD {zero!r}) TT" for zero in sorted(zeros))
 
 

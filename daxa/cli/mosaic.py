@@ -61,7 +61,7 @@ def mosaic(
     from daxa.errors import StorageError
 
     archive = daxa.open()
-    more = {"moc": (moc, None), "healpix": (None, None)}
+    more: dict[str, tuple[Path | None, int | None]] = {"moc": (moc, None), "healpix": (None, None)}
     if healpix is not None:
         more["healpix"] = (output / f"mosaic-healpix{healpix}.fits", healpix)
     extra = {kind: (outside_archive(archive.layout, path), order) for kind, (path, order) in more.items() if path}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import daxa
     from daxa.query import SearchResult
-    from daxa.query.tables.snapshot import Snapshot
+    from daxa.query.tables.snapshot import Freshness, Snapshot
 
 __all__ = ["COMMAND", "report_tables", "search"]
 
@@ -60,15 +60,15 @@ def search(
         raise CriteriaError(
             "output", "only one output format can be chosen", remedy="choose one of --json, --csv and --votable"
         )
-    fresh = freshness(refresh, max_age, offline)
+    fresh, table = freshness(refresh, max_age, offline), None
     if snapshot is not None:
         table = _import(snapshot, missions)
-        missions, fresh = [table.mission], {"snapshot": table}
+        missions, fresh = [table.mission], {}
         if not context.obj:
             return
     from daxa.query.many_missions import join_failures, query_missions
 
-    chosen = _missions(context.obj, missions, fresh)
+    chosen = _missions(context.obj, missions, table, fresh)
     with progress_of_missions([mission.name for mission in chosen]) as observe:
         found = query_missions(chosen, pairs=pairs, observe=observe)
     if not len(found.table):
@@ -80,7 +80,8 @@ def search(
     elif as_csv:
         show_csv(found.table)
     elif as_json:
-        show_json(found.table.astype(object).to_dict("records"))
+        records = found.table.astype(object).to_dict("records")
+        show_json({str(name): cell for name, cell in record.items()} for record in records)
     else:
         _show(found.table)
         for failure in found.failures.values():
@@ -103,7 +104,9 @@ def report_tables(found: SearchResult) -> None:
         )
 
 
-def _missions(asked: CriteriaOptions, names: list[str] | None, fresh: dict) -> list[daxa.Mission]:
+def _missions(
+    asked: CriteriaOptions, names: list[str] | None, table: Snapshot | None, fresh: Freshness
+) -> list[daxa.Mission]:
     import daxa
     from daxa.missions import find_mission
     from daxa.query.many_missions import searchable
@@ -112,7 +115,7 @@ def _missions(asked: CriteriaOptions, names: list[str] | None, fresh: dict) -> l
     named = names or missions_of_files(asked)
     specs = [find_mission(name) for name in dict.fromkeys(named or searchable())]
     criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
-    return [daxa.Mission(name, **fresh).filter(wanted) for name, wanted in criteria.items()]
+    return [daxa.Mission(name, snapshot=table, **fresh).filter(wanted) for name, wanted in criteria.items()]
 
 
 def _import(path: Path, missions: list[str] | None) -> Snapshot:

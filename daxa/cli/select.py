@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import daxa
     from daxa.archive.choose import MissionChange, SelectionPlan
     from daxa.query import Mission
+    from daxa.query.tables.snapshot import Freshness
 
 __all__ = ["COMMAND", "select", "settle"]
 
@@ -137,7 +138,7 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
 
 
 def _asked(
-    archive: daxa.Archive, asked: CriteriaOptions, missions: list[str] | None, fresh: Mapping, *, also: bool
+    archive: daxa.Archive, asked: CriteriaOptions, missions: list[str] | None, fresh: Freshness, *, also: bool
 ) -> list[Mission | str]:
     import daxa
     from daxa.archive.config import settings_of
@@ -198,7 +199,7 @@ def _lines(change: MissionChange) -> Iterator[str]:
     yield f"{title}: {new}{change.after} observation{'' if change.after == 1 else 's'} ({said}{also})"
     rows = change.selection.table.set_index("obs_id")
     for obs_id in difference.added[:_SHOWN]:
-        row = rows.loc[obs_id]
+        row = rows.loc[obs_id].to_dict()
         yield f"  + {obs_id}  {row['target']}  {seconds_text(row['exposure'])}  {row['instruments']}"
     yield from _rest(difference.added)
     yield from (f"  - {obs_id}" for obs_id in difference.removed[:_SHOWN])

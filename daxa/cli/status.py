@@ -12,6 +12,7 @@ from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import say, show_json, show_table, show_text
 
 if TYPE_CHECKING:
+    from daxa.errors import DaxaError
     from daxa.records import Outcome
     from daxa.stages.status import StageStatus
 
@@ -78,7 +79,7 @@ def show_status(stages: Sequence[StageStatus]) -> None:
     for stage in stages:
         if stage.is_process_active:
             say(f"\n{stage.mission} {stage.step} is running")
-    _show_problems([stage for stage in stages if stage.problem])
+    _show_problems(stages)
     reasons = [line for stage in stages for line in _reasons(stage)]
     if reasons:
         show_text("")
@@ -88,12 +89,13 @@ def show_status(stages: Sequence[StageStatus]) -> None:
 
 def _show_problems(stages: Sequence[StageStatus]) -> None:
     """Say once what keeps stages from running, however many: an upgrade of daxa concerns most of them."""
-    groups: dict[str, list[StageStatus]] = {}
+    groups: dict[str, tuple[DaxaError, list[StageStatus]]] = {}
     for stage in stages:
-        groups.setdefault(stage.problem.remedy, []).append(stage)
-    for remedy, (first, *others) in groups.items():
+        if stage.problem:
+            groups.setdefault(stage.problem.remedy, (stage.problem, []))[1].append(stage)
+    for remedy, (problem, (_, *others)) in groups.items():
         also = "; likewise " + ", ".join(f"{stage.mission} {stage.step}" for stage in others) if others else ""
-        show_text(f"\n{first.problem.message}{also}\n  -> {remedy}")
+        show_text(f"\n{problem.message}{also}\n  -> {remedy}")
 
 
 def show_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -110,12 +110,14 @@ def check_paths(
     ----------
     spec
         The declaration.
-    obs_id, row
-        One observation: as for `MissionSpec.directory_of`.
+    obs_id
+        One observation.
     directory
         Where the archive keeps it, below the root of the file tree.
     files
         Paths below that directory, of native inputs or ready-made products.
+    row
+        Its row of the observation table, as for `MissionSpec.directory_of`.
 
     Raises
     ------

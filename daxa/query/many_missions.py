@@ -87,7 +87,7 @@ def search(
         Addresses of services; the user's own by default.
     refresh, max_age, offline
         As for `daxa.Mission`.
-    conditions
+    **conditions
         As for `daxa.Mission.filter`.
 
     Returns
@@ -102,14 +102,19 @@ def search(
     ServiceError
         No mission's observations could be had.
     """
-    one = isinstance(missions, str | Mission)
-    names = [missions] if one else searchable() if missions is None else missions
+    names: Sequence[str | Mission]
+    if missions is None:
+        names = searchable()
+    elif isinstance(missions, str | Mission):
+        names = [missions]
+    else:
+        names = missions
     asked: list[Mission] = []
     refused: dict[str, CriteriaError | ServiceError] = {}
     for name in names:
         mission = name
-        if not isinstance(name, Mission):
-            mission = Mission(name, settings, refresh=refresh, max_age=max_age, offline=offline)
+        if not isinstance(mission, Mission):
+            mission = Mission(mission, settings, refresh=refresh, max_age=max_age, offline=offline)
         try:
             asked.append(mission.filter(criteria, **conditions))
         except CriteriaError as error:
@@ -164,7 +169,7 @@ def query_missions(
     by_name = {mission.name: mission for mission in missions}
     return SearchResult(
         whole[["mission", *(name for name in whole.columns if name != "mission")]],
-        {name: answer for name, answer in answers.items() if name not in tables},
+        {name: answer for name, answer in answers.items() if not isinstance(answer, pd.DataFrame)},
         {name: note for name in tables if (note := by_name[name].note)},
         {name: count for name, table in tables.items() if (count := _approximate(by_name[name], table, pairs=pairs))},
     )

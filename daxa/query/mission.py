@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from daxa.query.tables.snapshot import QueryOrigin, Snapshot
+    from daxa.query.tables.snapshot import Freshness, QueryOrigin, Snapshot
 
 __all__ = ["Mission", "Selection"]
 
@@ -75,7 +75,7 @@ class _Source:
     """The snapshot that a mission and all missions filtered from it share, taken once."""
 
     def __init__(
-        self, spec: MissionSpec, settings: Settings | None, snapshot: Snapshot | None, **freshness: object
+        self, spec: MissionSpec, settings: Settings | None, snapshot: Snapshot | None, **freshness: Unpack[Freshness]
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -204,8 +204,13 @@ class Mission:
         ----------
         criteria
             Those of other `Mission` objects, combined with ``&``, ``|`` and ``~``.
-        conditions
+        **conditions
         {conditions}
+
+        Returns
+        -------
+        Mission
+            Another one, which shares the observation table of this one.
 
         Raises
         ------
@@ -247,6 +252,11 @@ class Mission:
 
     def select(self) -> Selection:
         """Choose, asking the services where that has not yet happened.
+
+        Returns
+        -------
+        Selection
+            The observations, and where they came from.
 
         Raises
         ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError
 from daxa.naming import several
@@ -12,13 +13,16 @@ from daxa.query.criteria.sample import Sample, read_sample
 from daxa.query.criteria.values import places_of, shown
 from daxa.settings import Settings
 
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import TargetsLike
+
 __all__ = ["read_targets"]
 
 _FILE = re.compile(r".*[/\\].*|.*\.[A-Za-z][A-Za-z0-9]*", re.DOTALL)
 """A text that is meant as a file: it has a directory, or a suffix."""
 
 
-def read_targets(value: object, settings: Settings) -> Sample:
+def read_targets(value: TargetsLike, settings: Settings) -> Sample:
     """The objects, in the order in which they are given.
 
     Parameters

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from daxa.archive.template import environment
 from daxa.files import replace_file
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["PAGE", "Row", "Section", "TaskCell", "render_page", "write_report"]
 
@@ -102,7 +106,7 @@ def write_report(directory: Path, name: str, sections: Sequence[Section]) -> Non
 
 
 @cache
-def _template():
+def _template() -> Template:
     made = environment(autoescape=True, ks=_kiloseconds, date=_date, link=quote, name=_file_name)
     return made.get_template("report.html.j2")
 

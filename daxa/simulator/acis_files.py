@@ -52,7 +52,7 @@ def dither(begin: float, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 8.0 * np.sin(phase / 1000.0), 8.0 * np.sin(phase / 707.1 + 0.5)
 
 
-def turn(pointing: AcisPointing, x, y, sign: float) -> tuple[np.ndarray, np.ndarray]:
+def turn(pointing: AcisPointing, x: np.ndarray, y: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray]:
     """Rotate detector offsets to sky offsets (sign 1) or back (sign -1) by the roll angle."""
     cos, sin = np.cos(np.radians(pointing.roll)), sign * np.sin(np.radians(pointing.roll))
     return cos * x + sin * y, -sin * x + cos * y

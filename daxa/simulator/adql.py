@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["QueryRefused", "Statement", "register_geometry", "translate"]
@@ -104,14 +105,13 @@ def register_geometry(database: sqlite3.Connection) -> None:
     database.create_function("DISTANCE", -1, _distance, deterministic=True)
 
 
-def _shape(name: str, count: int):
-    def build(*values):
+def _shape(name: str, count: int) -> Callable[..., str | None]:
+    def build(*values: float | str | None) -> str | None:
         numbers = values[1:] if len(values) == count + 1 else values
         if len(numbers) != count:
             raise ValueError(f"{name} takes {count} numbers")
-        if any(number is None for number in numbers):
-            return None
-        return " ".join([name, *(repr(float(number)) for number in numbers)])
+        known = [repr(float(number)) for number in numbers if number is not None]
+        return " ".join([name, *known]) if len(known) == count else None
 
     return build
 
@@ -123,14 +123,16 @@ def _contains(point: str | None, region: str | None) -> int:
     if kind != "circle":
         raise ValueError("CONTAINS is supported for circles only")
     ra, dec, radius = map(float, numbers)
-    return int(_distance(point, f"point {ra!r} {dec!r}") <= radius)
+    away = _distance(point, f"point {ra!r} {dec!r}")
+    return int(away is not None and away <= radius)
 
 
-def _distance(*values) -> float | None:
-    if any(value is None for value in values):
+def _distance(*values: float | str | None) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None
-    if len(values) == 2:
-        values = tuple(float(part) for value in values for part in value.split()[1:3])
-    ra1, dec1, ra2, dec2 = map(math.radians, map(float, values))
+    # Two points, or four numbers.
+    parts = [part for value in known for part in str(value).split()[1:3]] if len(known) == 2 else known
+    ra1, dec1, ra2, dec2 = (math.radians(float(part)) for part in parts)
     half = math.sin((dec2 - dec1) / 2) ** 2 + math.cos(dec1) * math.cos(dec2) * math.sin((ra2 - ra1) / 2) ** 2
     return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))

@@ -7,7 +7,7 @@ list holds good grades in good time only; this one holds others too, so that scr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,13 @@ def _good(begin: float, seconds: float) -> np.ndarray:
     return np.array([[begin + 5.0, begin + 0.42 * seconds], [begin + 0.45 * seconds, begin + seconds - 8.0]])
 
 
-def _events(rng, pointing: AcisPointing, begin: float, gtis, sources) -> dict[str, np.ndarray]:
+def _events(
+    rng: np.random.Generator,
+    pointing: AcisPointing,
+    begin: float,
+    gtis: Mapping[int, np.ndarray],
+    sources: Sequence[Source],
+) -> dict[str, np.ndarray]:
     seconds = float(np.diff(gtis[3]).sum()) * _DTCOR * (1 + _OUTSIDE)
     east, north, energy = _celestial(rng, pointing, seconds, sources)
     particles, flare = rng.poisson(0.32 * len(CHIPS) * seconds), 0
@@ -102,8 +108,10 @@ def _events(rng, pointing: AcisPointing, begin: float, gtis, sources) -> dict[st
     return _measured(rng, pointing, begin, {name: values[kept][order] for name, values in rows.items()})
 
 
-def _celestial(rng, pointing: AcisPointing, seconds: float, sources):
-    east, north, energy = [], [], []
+def _celestial(
+    rng: np.random.Generator, pointing: AcisPointing, seconds: float, sources: Sequence[Source]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    easts, norths, photons = [], [], []
     for source in sources:
         kev = draw_photons(rng, source, _AREA, seconds, (0.3, 10.0))
         x, y = plane(source.ra, source.dec, pointing.ra, pointing.dec)
@@ -113,32 +121,35 @@ def _celestial(rng, pointing: AcisPointing, seconds: float, sources):
         spread = rng.normal(0.0, width, (2, len(kev)))
         if source.core:
             spread = np.add(spread, draw_king(rng, len(kev), source.core, 1.5, 480.0))
-        east.append(x + spread[0])
-        north.append(y + spread[1])
-        energy.append(kev)
+        easts.append(x + spread[0])
+        norths.append(y + spread[1])
+        photons.append(kev)
     count = rng.poisson(0.25 * seconds)
-    east.append(rng.uniform(-900, 900, count))
-    north.append(rng.uniform(-900, 900, count))
-    energy.append(draw_power_law(rng, count, 2.0, (0.4, 8.0)))
-    east, north, energy = (np.concatenate(parts) for parts in (east, north, energy))
+    easts.append(rng.uniform(-900, 900, count))
+    norths.append(rng.uniform(-900, 900, count))
+    photons.append(draw_power_law(rng, count, 2.0, (0.4, 8.0)))
+    east, north, energy = (np.concatenate(parts) for parts in (easts, norths, photons))
     away = np.hypot(east, north) / 60
     kept = rng.random(len(east)) < 1.0 / (1.0 + (away / 16.0) ** 2)
     return east[kept], north[kept], energy[kept]
 
 
-def _draw_times(rng, pointing: AcisPointing, begin: float, good: np.ndarray, *, count: int, flare: int) -> np.ndarray:
+def _draw_times(
+    rng: np.random.Generator, pointing: AcisPointing, begin: float, good: np.ndarray, *, count: int, flare: int
+) -> np.ndarray:
     lengths = np.diff(good)[:, 0]
     place = rng.random(count) * lengths.sum()
     time = np.where(place < lengths[0], good[0, 0] + place, good[1, 0] + place - lengths[0])
-    if flare:
-        time[-flare:] = begin + pointing.seconds * rng.uniform(*pointing.flare[:2], flare)
+    if pointing.flare and flare:
+        first, last, _ = pointing.flare
+        time[-flare:] = begin + pointing.seconds * rng.uniform(first, last, flare)
     stray = rng.random(count) < _OUTSIDE
     time[stray] = rng.uniform(good[0, 1] + _FRAME, good[1, 0] - _FRAME, stray.sum())
     # An event carries the middle of its frame.
     return begin + (np.floor((time - begin) / _FRAME) + 0.5) * _FRAME
 
 
-def _locate(detx, dety):
+def _locate(detx: np.ndarray, dety: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     chip, x, y = np.full(len(detx), -1), np.zeros(len(detx), dtype=int), np.zeros(len(detx), dtype=int)
     for number, (origin, ((_, b), (c, _))) in CHIPS.items():
         chipx, chipy = np.rint((dety - origin[1]) / c).astype(int), np.rint((detx - origin[0]) / b).astype(int)
@@ -148,7 +159,9 @@ def _locate(detx, dety):
     return chip, x, y
 
 
-def _measured(rng, pointing: AcisPointing, begin: float, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _measured(
+    rng: np.random.Generator, pointing: AcisPointing, begin: float, rows: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     count = len(rows["time"])
     pixels = np.stack([rows["chipx"], rows["chipy"]]).astype(float)
     inside = pixels + rng.random((2, count)) - 0.5
@@ -191,7 +204,9 @@ def _primary(pointing: AcisPointing, begin: float) -> bytes:
     return checksummed(primary([("HDUNAME", "PRIMARY"), *common_cards(pointing, begin)]), blank_datasum=True)
 
 
-def _event_tables(pointing: AcisPointing, begin: float, gtis, rows) -> list[bytes]:
+def _event_tables(
+    pointing: AcisPointing, begin: float, gtis: Mapping[int, np.ndarray], rows: Mapping[str, np.ndarray]
+) -> list[bytes]:
     ontime = {chip: float(np.diff(good).sum()) for chip, good in gtis.items()}
     times = [("ONTIME", ontime[3], "[s] Sum of GTIs"), *((f"ONTIME{chip}", value) for chip, value in ontime.items())]
     for whole, each in (("LIVETIME", "LIVTIME"), ("EXPOSURE", "EXPOSUR")):
@@ -213,7 +228,7 @@ def _event_tables(pointing: AcisPointing, begin: float, gtis, rows) -> list[byte
     return tables
 
 
-def _subspace(gtis) -> list[tuple]:
+def _subspace(gtis: Mapping[int, np.ndarray]) -> list[tuple]:
     cards = [("DSTYP1", "time"), ("DSVAL1", "TABLE", "[s]"), ("DSFORM1", "D"), ("DSTYP2", "ccd_id"), ("DSFORM2", "I")]
     for i, chip in enumerate(gtis, start=1):
         prefix = "" if i == 1 else str(i)
@@ -221,8 +236,8 @@ def _subspace(gtis) -> list[tuple]:
     return cards
 
 
-def _columns(pointing: AcisPointing, rows: dict[str, np.ndarray]) -> list[FitsColumn]:
-    def limits(first, last, null=None) -> tuple[tuple, ...]:
+def _columns(pointing: AcisPointing, rows: Mapping[str, np.ndarray]) -> list[FitsColumn]:
+    def limits(first: float, last: float, null: int | None = None) -> tuple[tuple, ...]:
         return (("TLMIN", first), ("TLMAX", last), *([("TNULL", null)] if null is not None else []))
 
     def sky(name: str, kind: str, value: float, step: float, form: str = "RA") -> FitsColumn:

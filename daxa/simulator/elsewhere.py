@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daxa.simulator.observation_tables import Row
+from daxa.simulator.observation_tables import Cell, Row
 from daxa.simulator.sky import CENTRE
 
 __all__ = ["FUTURE", "chandra_rows", "nustar_rows", "xmm_rows"]
@@ -30,14 +30,14 @@ def _places(seed: int, count: int) -> list[tuple[float, float, float]]:
 
 def xmm_rows(seed: int) -> list[Row]:
     """Further rows of ``xmmmaster``."""
-    common = {"status": "archived", "data_in_heasarc": "Y", "pn_time": 20000.0, "mos1_time": 22000.0,
+    common: dict[str, Cell] = {"status": "archived", "data_in_heasarc": "Y", "pn_time": 20000.0, "mos1_time": 22000.0,
               "mos2_time": 22000.0, "pn_mode": "FLG", "pi_lname": "SAMPLE", "duration": 23000.0}  # fmt: skip
     rows: list[Row] = [
         {**common, "obsid": f"01{number:06d}01", "name": f"SAMPLE FIELD {number}", "ra": ra, "dec": dec, "time": start,
          "end_time": start + 23000 / 86400, "public_date": start + 400.0}
         for number, (ra, dec, start) in enumerate(_places(seed, 60), start=1)
     ]  # fmt: skip
-    near = {**common, "name": "Abell 907", "ra": CENTRE[0] + 0.01, "dec": CENTRE[1], "time": 59000.0,
+    near: dict[str, Cell] = {**common, "name": "Abell 907", "ra": CENTRE[0] + 0.01, "dec": CENTRE[1], "time": 59000.0,
             "end_time": 59000.3, "public_date": 59400.0}  # fmt: skip
     return [
         *rows,
@@ -56,14 +56,14 @@ def xmm_rows(seed: int) -> list[Row]:
 
 def chandra_rows(seed: int) -> list[Row]:
     """Further rows of ``chanmaster``."""
-    common = {"status": "archived", "detector": "ACIS-S", "grating": "NONE", "data_mode": "FAINT", "type": "GO",
-              "class": "CLUSTER OF GALAXIES", "pi": "SAMPLE", "exposure": 30000.0}  # fmt: skip
+    common: dict[str, Cell] = {"status": "archived", "detector": "ACIS-S", "grating": "NONE", "data_mode": "FAINT",
+              "type": "GO", "class": "CLUSTER OF GALAXIES", "pi": "SAMPLE", "exposure": 30000.0}  # fmt: skip
     rows: list[Row] = [
         {**common, "obsid": str(1000 + number), "name": f"SAMPLE FIELD {number}", "ra": ra, "dec": dec, "time": start,
          "public_date": start + 370.0}
         for number, (ra, dec, start) in enumerate(_places(seed + 1, 60), start=1)
     ]  # fmt: skip
-    near = {**common, "name": "ABELL 907", "ra": CENTRE[0] - 0.01, "dec": CENTRE[1], "time": 58000.0,
+    near: dict[str, Cell] = {**common, "name": "ABELL 907", "ra": CENTRE[0] - 0.01, "dec": CENTRE[1], "time": 58000.0,
             "public_date": 58400.0}  # fmt: skip
     return [
         *rows,
@@ -79,15 +79,15 @@ def chandra_rows(seed: int) -> list[Row]:
 
 def nustar_rows(seed: int) -> list[Row]:
     """Further rows of ``numaster``."""
-    common = {"status": "archived", "observation_mode": "SCIENCE", "spacecraft_mode": "INERTIAL", "exposure_a": 21000.0,
-              "exposure_b": 20900.0, "ontime_a": 22500.0, "ontime_b": 22500.0, "issue_flag": 0,
+    common: dict[str, Cell] = {"status": "archived", "observation_mode": "SCIENCE", "spacecraft_mode": "INERTIAL",
+              "exposure_a": 21000.0, "exposure_b": 20900.0, "ontime_a": 22500.0, "ontime_b": 22500.0, "issue_flag": 0,
               "subject_category": "SAMPLE", "pi_lname": "SAMPLE"}  # fmt: skip
     rows: list[Row] = [
         {**common, "obsid": f"{10000000 + number}002", "name": f"SAMPLE_FIELD_{number}", "ra": ra, "dec": dec,
          "time": start, "end_time": start + 0.5, "public_date": start + 380.0}
         for number, (ra, dec, start) in enumerate(_places(seed + 2, 40), start=1)
     ]  # fmt: skip
-    near = {**common, "name": "Abell_907", "ra": CENTRE[0], "dec": CENTRE[1] + 0.01, "time": 58500.0,
+    near: dict[str, Cell] = {**common, "name": "Abell_907", "ra": CENTRE[0], "dec": CENTRE[1] + 0.01, "time": 58500.0,
             "end_time": 58500.5, "public_date": 58900.0}  # fmt: skip
     return [
         *rows,

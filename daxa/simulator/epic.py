@@ -8,8 +8,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daxa.simulator.fitsfile import FitsColumn
+from daxa.simulator.programme import EpicPointing
 
-__all__ = ["CAMERAS", "Chip", "EpicCamera"]
+__all__ = ["CAMERAS", "Chip", "EpicCamera", "Frames"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames and good time of one chip, s."""
+
+    centre: np.ndarray
+    length: np.ndarray
+    fraction: np.ndarray
+    good: np.ndarray
+
+    def inside(self) -> np.ndarray:
+        """Which frames lie wholly in good time."""
+        first, last = self.centre - self.length / 2, self.centre + self.length / 2
+        return np.any([(first >= start) & (last <= stop) for start, stop in self.good], axis=0)
 
 
 @dataclass(frozen=True)
@@ -19,7 +35,7 @@ class Chip:
     origin: tuple[float, float]
     matrix: tuple[tuple[float, float], tuple[float, float]]
 
-    def to_raw(self, detx, dety) -> tuple[np.ndarray, np.ndarray]:
+    def to_raw(self, detx: np.ndarray, dety: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixel of a place in detector coordinates, before rounding."""
         (a, b), (c, d) = self.matrix
         x, y = np.asarray(detx) - self.origin[0], np.asarray(dety) - self.origin[1]
@@ -93,13 +109,13 @@ class EpicCamera:
     dss_flag: str = ""
     extra: bool = False
 
-    def vignetting(self, detx, dety) -> np.ndarray:
+    def vignetting(self, detx: np.ndarray, dety: np.ndarray) -> np.ndarray:
         """Share of the effective area at a place, held beyond 16 arcmin."""
         t = np.minimum(np.hypot(detx - self.axis[0], dety - self.axis[1]) * 0.05 / 60, 16.0)
         a, b, c = self.curve
         return 1 + a * t**2 + b * t**3 + c * t**4
 
-    def locate(self, detx, dety) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def locate(self, detx: np.ndarray, dety: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chip (0 for none) and pixel of places in detector coordinates."""
         chip, x, y = (np.zeros(len(detx), dtype=int) for _ in range(3))
         for number, one in self.chips.items():
@@ -129,15 +145,15 @@ class EpicCamera:
         hot = [(int(rng.integers(3, nx - 2)), int(rng.integers(3, ny - 2)), 1, 1, 1) for _ in range(8)]
         return np.array([column, *hot])
 
-    def on_bad_pixel(self, chip, rawx, rawy) -> np.ndarray:
+    def on_bad_pixel(self, chip: np.ndarray, rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
         """Which events fell on a bad pixel."""
         return self._near(chip, rawx, rawy, reach=0, rows=slice(None))
 
-    def beside_bad_column(self, chip, rawx, rawy) -> np.ndarray:
+    def beside_bad_column(self, chip: np.ndarray, rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
         """Which events fell next to a bad column."""
         return self._near(chip, rawx, rawy, reach=1, rows=slice(1))
 
-    def _near(self, chip, rawx, rawy, *, reach: int, rows: slice) -> np.ndarray:
+    def _near(self, chip: np.ndarray, rawx: np.ndarray, rawy: np.ndarray, *, reach: int, rows: slice) -> np.ndarray:
         found = np.zeros(len(chip), dtype=bool)
         for number in self.chips:
             for x, y, _, extent, _ in self.bad_pixels(number)[rows]:
@@ -168,7 +184,9 @@ class EpicCamera:
         """Data subspace cards: one component a chip, each with its own good times."""
         names = ["CCDNR", *(["FLAG"] if self.dss_flag else []), "TIME"]
         last = len(names)
-        cards = [(f"DSTYP{i}", name, "data subspace descriptor: name") for i, name in enumerate(names, start=1)]
+        cards: list[tuple] = [
+            (f"DSTYP{i}", name, "data subspace descriptor: name") for i, name in enumerate(names, start=1)
+        ]
         cards.append((f"DSUNI{last}", "s", "data subspace descriptor: units"))
         if self.dss_flag:
             cards += [("DSFORM2", "X", "data subspace descriptor: data type"), ("DSVAL2", self.dss_flag)]
@@ -179,7 +197,7 @@ class EpicCamera:
         return cards
 
     def columns(
-        self, rows: Mapping[str, np.ndarray], pointing, cdelt: float, centre: int, null: int
+        self, rows: Mapping[str, np.ndarray], pointing: EpicPointing, cdelt: float, centre: int, null: int
     ) -> list[FitsColumn]:
         """The columns of the EVENTS table."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from daxa.simulator.epic import EpicCamera
+from daxa.simulator.epic import EpicCamera, Frames
 from daxa.simulator.fitsfile import FitsColumn, primary, table
 from daxa.simulator.programme import EpicPointing
 from daxa.simulator.times import iso_date
@@ -98,7 +100,9 @@ def calibration_index(camera: EpicCamera) -> bytes:
     return table("CALINDEX", columns, [("CATEGORY", "XMMCCF")])
 
 
-def background_rate(camera: EpicCamera, pointing: EpicPointing, frames, rows) -> list[bytes]:
+def background_rate(
+    camera: EpicCamera, pointing: EpicPointing, frames: Mapping[int, Frames], rows: Mapping[str, np.ndarray]
+) -> list[bytes]:
     """Rate of hard single events in the field: the pipeline's flare time series."""
     begin = min(one.centre[0] for one in frames.values())
     end = max(one.centre[-1] for one in frames.values())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-__all__ = ["Fault", "FaultKind", "Faults"]
+__all__ = ["Fault", "FaultKind", "Faults", "Struck"]
 
 FaultKind = Literal[
     "beheaded",
@@ -35,6 +35,10 @@ FaultKind = Literal[
     "slow",
     "wrong-length",
 ]
+
+
+Struck = Mapping[FaultKind, float | str]
+"""The faults that one request suffers, with their values."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,18 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import quote
 
+from daxa.simulator.faults import Struck
 from daxa.simulator.listings import listing_page
 
-__all__ = ["Body", "Reply", "corrupt", "file_reply", "page_reply"]
+__all__ = ["Body", "Headers", "Reply", "corrupt", "file_reply", "page_reply"]
+
+Headers = Mapping[str, str] | Message
+"""Those of a request, whatever the case of their names."""
 
 _TYPES = {".gz": "application/x-gzip", ".html": "text/html", ".txt": "text/plain", ".fits": "application/fits"}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -82,9 +87,7 @@ def page_reply(status: int, words: str, headers: Mapping[str, str] | None = None
     return Reply(status, {"Content-Type": "text/html; charset=iso-8859-1", **(headers or {})}, Body(page.encode()))
 
 
-def file_reply(
-    root: Path, path: str, query: str, headers: Mapping[str, str], *, mount: str, faults: Mapping[str, float]
-) -> Reply:
+def file_reply(root: Path, path: str, query: str, headers: Headers, *, mount: str, faults: Struck) -> Reply:
     """Answer a request below the file tree.
 
     Parameters
@@ -117,7 +120,7 @@ def _below(root: Path, path: str) -> Path | None:
     return target if target.is_relative_to(root) and target.exists() else None
 
 
-def _ranged(file: Path, headers: Mapping[str, str], faults: Mapping[str, float]) -> Reply:
+def _ranged(file: Path, headers: Headers, faults: Struck) -> Reply:
     status = file.stat()
     total = status.st_size
     salt = f"-{time.monotonic_ns():x}" if "changing" in faults else ""
@@ -142,7 +145,7 @@ def _ranged(file: Path, headers: Mapping[str, str], faults: Mapping[str, float])
     return Reply(206, sent, Body(file, first, last - first + 1, garbled))
 
 
-def corrupt(reply: Reply, faults: Mapping[str, float | str]) -> Reply:
+def corrupt(reply: Reply, faults: Struck) -> Reply:
     """A good answer with other content than it should have.
 
     Parameters
@@ -188,7 +191,7 @@ def _without_header(content: bytes | Path) -> bytes:
         return gzip.compress(plain[: hdus[-1].fileinfo()["hdrLoc"]], mtime=0)
 
 
-def _wanted(headers: Mapping[str, str], sent: Mapping[str, str], total: int) -> tuple[int, int] | None:
+def _wanted(headers: Headers, sent: Mapping[str, str], total: int) -> tuple[int, int] | None:
     found = _RANGE.fullmatch(headers.get("Range", "").replace(" ", ""))
     condition = headers.get("If-Range")
     if not found or found.groups() == ("", "") or condition not in (None, sent["ETag"], sent["Last-Modified"]):

@@ -7,7 +7,7 @@ on the clock, so that the same seed gives the same file.
 from __future__ import annotations
 
 import gzip
-import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +56,7 @@ class FitsColumn:
     @property
     def repeat(self) -> int:
         """Elements in a cell."""
-        return int(re.match(r"\d*", self.form).group() or 1)
+        return int(self.form.rstrip(string.ascii_letters) or 1)
 
     @property
     def dtype(self) -> str:

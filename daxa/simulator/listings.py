@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -70,7 +71,7 @@ def rounded_size(size: int) -> str:
     return f"{value:.1f}{unit}" if value < 9.95 else f"{value:3.0f}{unit}"
 
 
-def _sort_key(column: str):
+def _sort_key(column: str) -> Callable[[Path], tuple[float, str] | str]:
     if column == "M":
         return lambda path: (path.stat().st_mtime, path.name)
     if column == "S":

@@ -54,35 +54,37 @@ def write_observation(root: Path, pointing: FpmPointing, sources: Sequence[Sourc
     return ontime
 
 
-def _events(rng, pointing: FpmPointing, good: np.ndarray, sources) -> dict[str, np.ndarray]:
+def _events(
+    rng: np.random.Generator, pointing: FpmPointing, good: np.ndarray, sources: Sequence[Source]
+) -> dict[str, np.ndarray]:
     seconds = float(np.diff(good).sum()) * DEADC * (1 + _OUTSIDE)
-    dx, dy, energy = [], [], []
+    dx, dy, photons = [], [], []
     for source in sources:
         kev = draw_photons(rng, source, _AREA, seconds, (3.0, 78.0))
         x, y = plane(source.ra, source.dec, pointing.ra, pointing.dec)
-        spread = draw_king(rng, len(kev), 12.0, 1.4, 300.0)
+        spread = np.asarray(draw_king(rng, len(kev), 12.0, 1.4, 300.0))
         if source.core:
             spread = np.add(spread, draw_king(rng, len(kev), source.core, 1.5, 480.0))
         kept = rng.random(len(kev)) < np.exp(-((np.hypot(x, y) / 60 / 6.5) ** 2))
         dx.append(-(x + spread[0])[kept] / _PIXEL_DEG / 3600)
         dy.append((y + spread[1])[kept] / _PIXEL_DEG / 3600)
-        energy.append(kev[kept])
+        photons.append(kev[kept])
     detx, dety = _rotate(pointing, np.concatenate(dx), np.concatenate(dy))
     count = rng.poisson(0.35 * seconds)
     detx = np.concatenate([detx + _AIM, rng.uniform(15, 346, count)])
     dety = np.concatenate([dety + _AIM, rng.uniform(15, 346, count)])
-    energy = np.concatenate([*energy, draw_power_law(rng, count, 0.9, (3.0, 160.0))])
+    energy = np.concatenate([*photons, draw_power_law(rng, count, 0.9, (3.0, 160.0))])
     background = np.arange(len(energy)) >= len(energy) - count
     return _measured(rng, pointing, good, detx=detx, dety=dety, energy=energy, background=background)
 
 
-def _rotate(pointing: FpmPointing, x, y) -> tuple[np.ndarray, np.ndarray]:
+def _rotate(pointing: FpmPointing, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Sky pixels grow to the west; the relation is its own inverse.
     cos, sin = np.cos(np.radians(pointing.roll)), np.sin(np.radians(pointing.roll))
     return -cos * x - sin * y, -sin * x + cos * y
 
 
-def _to_raw(detx, dety) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _to_raw(detx: np.ndarray, dety: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Detector (-1 for none) and pixel: four detectors about the middle, each turned by 90 degrees."""
     u, v = detx - _MIDDLE, dety - _MIDDLE
     detector = np.select([(u > 0) & (v > 0), (u <= 0) & (v > 0), (u <= 0) & (v <= 0)], [0, 1, 2], 3)
@@ -93,7 +95,16 @@ def _to_raw(detx, dety) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.where(inside, detector, -1), rawx, rawy
 
 
-def _measured(rng, pointing, good, *, detx, dety, energy, background) -> dict[str, np.ndarray]:
+def _measured(
+    rng: np.random.Generator,
+    pointing: FpmPointing,
+    good: np.ndarray,
+    *,
+    detx: np.ndarray,
+    dety: np.ndarray,
+    energy: np.ndarray,
+    background: np.ndarray,
+) -> dict[str, np.ndarray]:
     detector, rawx, rawy = _to_raw(detx, dety)
     keep = detector >= 0
     for number in range(4):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 __all__ = ["Row", "TableColumn", "complete_rows", "table_columns"]
 
-Row = Mapping[str, object]
+Cell = str | float | None
+Row = Mapping[str, Cell]
 """A row of a table: column to text, number or None."""
 
 
@@ -111,7 +112,7 @@ def table_columns(table: str, rows: Iterable[Row] = ()) -> tuple[TableColumn, ..
     return tuple(found.values())
 
 
-def _describe(name: str, value: object = "", *, table: str = "") -> TableColumn:
+def _describe(name: str, value: Cell = "", *, table: str = "") -> TableColumn:
     ucd = _UCDS.get(name, "")
     if name in _UNIT_OF:
         return TableColumn(name, "double", 0, _UNIT_OF[name], ucd)
@@ -122,7 +123,7 @@ def _describe(name: str, value: object = "", *, table: str = "") -> TableColumn:
     return TableColumn(name, "char", _WIDTHS.get(name, 20), "", ucd)
 
 
-def complete_rows(rows: Iterable[Row]) -> list[dict[str, object]]:
+def complete_rows(rows: Iterable[Row]) -> list[dict[str, Cell]]:
     """Give rows what every HEASARC table has: ``__row`` and the unit vector of the position.
 
     Parameters

@@ -39,9 +39,11 @@ def form_of(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, b
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode("latin-1") + body)
-    for part in message.get_payload():
+    for part in message.walk():
+        content = part.get_payload(decode=True)
+        if not isinstance(content, bytes):
+            continue  # the form itself
         name = str(part.get_param("name", "", "content-disposition"))
-        content = part.get_payload(decode=True) or b""
         if part.get_filename() is None:
             fields[name.upper()] = content.decode("utf-8", "replace")
         else:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from daxa.simulator.faults import Fault, Faults
-from daxa.simulator.file_replies import Body, Reply, corrupt, file_reply, page_reply
+from daxa.simulator.faults import Fault, FaultKind, Faults, Struck
+from daxa.simulator.file_replies import Body, Headers, Reply, corrupt, file_reply, page_reply
 from daxa.simulator.observation_tables import Row
 from daxa.simulator.resolvers import form_of, ned_page, simbad_answer
 from daxa.simulator.sesame import resolve_page
+from daxa.simulator.sky import Sky
 from daxa.simulator.tap import TableService, link_document
 from daxa.simulator.vosi import availability, capabilities
 
@@ -132,7 +133,7 @@ class Observatory:
         self._server.server_close()
         self.service.close()
 
-    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes):
+    def _answer(self, method: str, target: str, headers: Headers, body: bytes) -> tuple[Reply, Struck]:
         parts = urlsplit(target)
         path = unquote(parts.path)
         struck = self.faults.strike(path)
@@ -141,7 +142,7 @@ class Observatory:
         self.requests.append(Request(method, path, parts.query, headers.get("Range", ""), reply.status))
         return reply, struck
 
-    def _route(self, path: str, query: str, headers: Mapping[str, str], body: bytes, struck: Mapping) -> Reply:
+    def _route(self, path: str, query: str, headers: Headers, body: bytes, struck: Struck) -> Reply:
         if path.startswith(_TAP + "/"):
             return self._tap(path[len(_TAP) + 1 :], query, body)
         if path.startswith(_DATALINK + "/"):
@@ -156,7 +157,7 @@ class Observatory:
             return file_reply(self.root, path, query, headers, mount=_TREE, faults=struck)
         return page_reply(404, "Not Found")
 
-    def _resolve(self, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def _resolve(self, path: str, query: str, headers: Headers, body: bytes) -> Reply:
         """What a resolver of names answers."""
         status, kind = 200, "text/plain"
         if path == f"{_SIMBAD}/sync":
@@ -184,21 +185,22 @@ class Observatory:
         return page_reply(404, "Not Found")
 
 
-def _spoiled(struck: Mapping[str, float | str]) -> Reply | None:
+def _spoiled(struck: Struck) -> Reply | None:
     if "hang" in struck:
-        time.sleep(struck["hang"])
+        time.sleep(float(struck["hang"]))
     if "busy" in struck:
         return page_reply(503, "Service Unavailable", {"Retry-After": f"{struck['busy']:g}"})
     if "limited" in struck:
         return page_reply(429, "Too Many Requests", {"Retry-After": str(struck["limited"])})
     if "redirect" in struck:
         return page_reply(302, "Found", {"Location": str(struck["redirect"])})
-    for kind, status, words in (
+    plain: tuple[tuple[FaultKind, int, str], ...] = (
         ("broken", 500, "Internal Server Error"),
         ("denied", 403, "Forbidden"),
         ("missing", 404, "Not Found"),
         ("html", 200, "Service temporarily unavailable"),
-    ):
+    )
+    for kind, status, words in plain:
         if kind in struck:
             return page_reply(status, words)
     return None
@@ -207,13 +209,16 @@ def _spoiled(struck: Mapping[str, float | str]) -> Reply | None:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
-    answer: Callable
+    answer: Callable[[str, str, Headers, bytes], tuple[Reply, Struck]]
 
-    def handle_error(self, request, client_address) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are part of the game."""
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    # Of http.server, which has no public way to send a line as it is.
+    _headers_buffer: list[bytes]
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "daxa-sample", ""
     timeout = 60
@@ -239,11 +244,11 @@ class _Handler(BaseHTTPRequestHandler):
         reply, struck = self.server.answer(self.command, self.path, self.headers, body)
         self._send(reply, struck)
 
-    def _send(self, reply: Reply, struck: Mapping[str, float | str]) -> None:
+    def _send(self, reply: Reply, struck: Struck) -> None:
         while "continue" in struck:
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
-            time.sleep(struck["continue"])
+            time.sleep(float(struck["continue"]))
         lie = int(struck.get("wrong-length", 0))
         stop = reply.body.length + min(lie, 0)
         if "cut" in struck:
@@ -267,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
         for chunk in reply.body.chunks(1 if "drip" in struck else _CHUNK, stop):
             if "slow" in struck or "drip" in struck:
                 self.wfile.flush()
-                time.sleep(struck.get("slow", struck.get("drip")))
+                time.sleep(float(struck.get("slow", struck.get("drip", 0))))
             self.wfile.write(chunk)
         self.wfile.flush()
 
@@ -279,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
 
-def serve(sky, *, port: int = 0, ready: Callable[[Observatory], None] | None = None) -> None:
+def serve(sky: Sky, *, port: int = 0, ready: Callable[[Observatory], None] | None = None) -> None:
     """Serve a sky until the process is interrupted.
 
     Parameters

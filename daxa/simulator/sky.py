@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.simulator.observation_tables import Row
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["CENTRE", "FIELD", "Sky", "Source", "draw_king", "draw_photons", "draw_power_law", "plane", "sphere"]
 
@@ -75,7 +79,7 @@ def _point(number: int, east: float, north: float, flux: float, index: float) ->
     return Source(f"Sample {number}", round(float(ra), 6), round(float(dec), 6), flux, index)
 
 
-def plane(ra, dec, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
+def plane(ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
     """Gnomonic projection: arcsec to the east and to the north of a point; angles in degrees."""
     alpha, delta, delta0 = np.radians(np.asarray(ra) - ra0), np.radians(dec), np.radians(dec0)
     depth = np.sin(delta0) * np.sin(delta) + np.cos(delta0) * np.cos(delta) * np.cos(alpha)
@@ -84,7 +88,7 @@ def plane(ra, dec, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
     return np.degrees(east) * 3600, np.degrees(north) * 3600
 
 
-def sphere(east, north, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
+def sphere(east: np.ndarray, north: np.ndarray, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
     """Inverse of `plane`: RA and Dec in degrees.
 
     Examples
@@ -154,7 +158,9 @@ def draw_power_law(rng: np.random.Generator, count: int, index: float, band: tup
     return (lo + (hi - lo) * rng.random(count)) ** (1.0 / rise)
 
 
-def draw_king(rng: np.random.Generator, count: int, core: float, slope: float, limit: float):
+def draw_king(
+    rng: np.random.Generator, count: int, core: float, slope: float, limit: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Offsets that follow a King profile (1 + (r/core)^2)^-slope out to ``limit``.
 
     Serves for the XMM point spread function (Ghizzardi 2001, core about 5 arcsec, slope

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from daxa.errors import CriteriaError
 from daxa.missions import find_mission, mission_names
 from daxa.simulator.adql import QueryRefused, register_geometry, translate
-from daxa.simulator.observation_tables import Row, TableColumn, complete_rows, table_columns
+from daxa.simulator.observation_tables import Cell, Row, TableColumn, complete_rows, table_columns
 from daxa.simulator.votable import error_document, table_document
 
 __all__ = ["Answer", "TableService", "link_document"]
@@ -92,7 +92,9 @@ class TableService:
             limits.append(int(maxrec))
         return min(limits)
 
-    def _describe(self, names: Sequence[str], words: frozenset[str], rows: Sequence[Sequence[object]]):
+    def _describe(
+        self, names: Sequence[str], words: frozenset[str], rows: Sequence[Sequence[Cell]]
+    ) -> list[TableColumn]:
         known = {column.name: column for table in self.columns if table in words for column in self.columns[table]}
         described = []
         for i, name in enumerate(names):
@@ -152,7 +154,7 @@ def _create(database: sqlite3.Connection, table: str, columns: Sequence[TableCol
     database.executemany(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 - names from this package
 
 
-def _datatype(values: Sequence[object]) -> str:
+def _datatype(values: Sequence[Cell]) -> str:
     if values and all(isinstance(value, int) for value in values):
         return "int"
     if values and all(isinstance(value, int | float) for value in values):
@@ -191,7 +193,7 @@ def link_document(service: TableService, root: Path, tree_url: str, table: str, 
     return table_document(_LINK_COLUMNS, rows, binary=False, standard="ivo://ivoa.net/std/DataLink#links-1.1")
 
 
-def _link(service: TableService, root: Path, tree_url: str, table: str, identifier: str) -> list[object]:
+def _link(service: TableService, root: Path, tree_url: str, table: str, identifier: str) -> list[Cell]:
     prefix, _, number = identifier.partition("?")
     row = next((row for row in service.rows.get(table, ()) if row["__row"] == number), None)
     if prefix != f"ivo://nasa.heasarc/{table}" or row is None:

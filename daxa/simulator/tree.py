@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.missions import find_mission
-from daxa.simulator.observation_tables import Row
+from daxa.simulator.observation_tables import Cell, Row
 from daxa.simulator.sky import Sky
 from daxa.simulator.times import utc_mjd
 
@@ -63,8 +63,15 @@ def real_sky(data: Path, root: Path) -> Sky:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(gzip.compress(file.read_bytes(), 4, mtime=0))
         os.utime(target, (1_600_000_000, 1_600_000_000))
-    names = {str(row["name"]): (row["ra"], row["dec"]) for rows in tables.values() for row in rows}
+    names = {str(row["name"]): _position(row) for rows in tables.values() for row in rows}
     return Sky(tree, tables, names, files=files)
+
+
+def _position(row: Row) -> tuple[float, float]:
+    ra, dec = (row[name] for name in ("ra", "dec"))
+    if not isinstance(ra, float | int) or not isinstance(dec, float | int):
+        raise TypeError("a row of an observation has no place")
+    return ra, dec
 
 
 def _headers(data: Path, name: str) -> tuple[Path, fits.Header]:
@@ -99,7 +106,7 @@ def _longest(header: fits.Header) -> float:
     return max(float(value) for key, value in header["ONTIME??"].items() if key[6:].isdigit())
 
 
-def _place(header: Mapping, obs_id: str, ra: str, dec: str) -> dict[str, object]:
+def _place(header: Mapping, obs_id: str, ra: str, dec: str) -> dict[str, Cell]:
     return {
         "obsid": header[obs_id].strip(), "name": header["OBJECT"].strip(), "ra": float(header[ra]),
         "dec": float(header[dec]),

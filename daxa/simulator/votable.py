@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from daxa.simulator.observation_tables import TableColumn
+from daxa.simulator.observation_tables import Cell, TableColumn
 
 __all__ = ["error_document", "table_document"]
 
@@ -22,7 +22,7 @@ _NULL_INT = -2147483648
 
 def table_document(
     columns: Sequence[TableColumn],
-    rows: Sequence[Sequence[object]],
+    rows: Sequence[Sequence[Cell]],
     *,
     status: str = "OK",
     binary: bool = True,
@@ -68,7 +68,7 @@ def error_document(message: str) -> bytes:
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
 
 
-def _fit(column: TableColumn, values: Sequence[object]) -> TableColumn:
+def _fit(column: TableColumn, values: Sequence[Cell]) -> TableColumn:
     if column.datatype != "char":
         return column
     longest = max((len(str(value)) for value in values if value is not None), default=0)
@@ -86,7 +86,7 @@ def _field(column: TableColumn) -> str:
 _NUMPY = {"double": ">f8", "int": ">i4"}
 
 
-def _binary(columns: Sequence[TableColumn], rows: Sequence[Sequence[object]]) -> str:
+def _binary(columns: Sequence[TableColumn], rows: Sequence[Sequence[Cell]]) -> str:
     kinds = [_NUMPY.get(column.datatype, f"S{column.width}") for column in columns]
     packed = np.zeros(len(rows), dtype=[(f"f{i}", kind) for i, kind in enumerate(kinds)])
     for i, column in enumerate(columns):
@@ -95,7 +95,7 @@ def _binary(columns: Sequence[TableColumn], rows: Sequence[Sequence[object]]) ->
     return f'<BINARY><STREAM encoding="base64">{stream}</STREAM></BINARY>'
 
 
-def _stored(column: TableColumn, value: object):
+def _stored(column: TableColumn, value: Cell) -> float | bytes:
     if column.datatype == "double":
         return math.nan if value is None else float(value)
     if column.datatype == "int":
@@ -104,7 +104,7 @@ def _stored(column: TableColumn, value: object):
     return text.encode("ascii", "replace").ljust(column.width)
 
 
-def _tabledata(columns: Sequence[TableColumn], rows: Sequence[Sequence[object]]) -> str:
+def _tabledata(columns: Sequence[TableColumn], rows: Sequence[Sequence[Cell]]) -> str:
     cells = "".join(
         "<TR>" + "".join(f"<TD>{'' if value is None else escape(str(value))}</TD>" for value in row) + "</TR>"
         for row in rows

@@ -8,13 +8,13 @@ A real list holds nothing outside its good time; these do, so that screening has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from daxa.simulator.epic import CAMERAS, EpicCamera
+from daxa.simulator.epic import CAMERAS, EpicCamera, Frames
 from daxa.simulator.epic_files import (
     CDELT,
     MJDREF,
@@ -36,21 +36,6 @@ _NULL = -99999999
 _OUT_OF_FOV, _GATTI, _BORDER, _BADCOL = 0x10000, 0x400000, 0x2, 0x200
 _OUTSIDE = 0.01
 """Share of events that arrive outside good time."""
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """Frames and good time of one chip, s."""
-
-    centre: np.ndarray
-    length: np.ndarray
-    fraction: np.ndarray
-    good: np.ndarray
-
-    def inside(self) -> np.ndarray:
-        """Which frames lie wholly in good time."""
-        first, last = self.centre - self.length / 2, self.centre + self.length / 2
-        return np.any([(first >= start) & (last <= stop) for start, stop in self.good], axis=0)
 
 
 def write_observation(root: Path, pointing: EpicPointing, sources: Sequence[Source], *, seed: int) -> dict[str, float]:
@@ -89,7 +74,7 @@ def write_observation(root: Path, pointing: EpicPointing, sources: Sequence[Sour
     return ontime
 
 
-def _frames(rng: np.random.Generator, camera: EpicCamera, chip: int, begin: float, seconds: float) -> _Frames:
+def _frames(rng: np.random.Generator, camera: EpicCamera, chip: int, begin: float, seconds: float) -> Frames:
     shift = rng.random() * camera.frame
     count = int((seconds * camera.share - shift) / camera.frame)
     centre = begin + camera.late + shift + (np.arange(count) + 0.5) * camera.frame
@@ -99,7 +84,7 @@ def _frames(rng: np.random.Generator, camera: EpicCamera, chip: int, begin: floa
     # The first and last frames are not good, and telemetry is lost once.
     lost, found = int(0.62 * count), int(0.63 * count)
     good = np.array([[edges[1], edges[lost]], [edges[found], edges[-1]]])
-    return _Frames(centre, length, fraction, good)
+    return Frames(centre, length, fraction, good)
 
 
 @dataclass(frozen=True)
@@ -113,13 +98,13 @@ class _Photons:
 
 
 def _celestial(
-    rng: np.random.Generator, camera: EpicCamera, pointing: EpicPointing, seconds: float, sources
+    rng: np.random.Generator, camera: EpicCamera, pointing: EpicPointing, seconds: float, sources: Sequence[Source]
 ) -> _Photons:
     east, north, energy = [], [], []
     for source in sources:
         kev = draw_photons(rng, source, camera.area, seconds, (0.2, 12.0))
         x, y = plane(source.ra, source.dec, pointing.ra, pointing.dec)
-        spread = draw_king(rng, len(kev), 5.0, 1.5, 300.0)
+        spread = np.asarray(draw_king(rng, len(kev), 5.0, 1.5, 300.0))
         if source.core:
             spread = np.add(spread, draw_king(rng, len(kev), source.core, 1.5, 480.0))
         east.append(x + spread[0])
@@ -137,7 +122,7 @@ def _celestial(
     return _Photons(x[kept], y[kept], kev[kept], np.full(kept.sum(), -1))
 
 
-def _to_detector(east, north, roll: float) -> tuple[np.ndarray, np.ndarray]:
+def _to_detector(east: np.ndarray, north: np.ndarray, roll: float) -> tuple[np.ndarray, np.ndarray]:
     # Sky pixels grow to the west; the relation is its own inverse (measured on a real MOS list).
     x, y = -np.asarray(east) / 0.05, np.asarray(north) / 0.05
     cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
@@ -145,7 +130,11 @@ def _to_detector(east, north, roll: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _events(
-    rng: np.random.Generator, camera: EpicCamera, pointing: EpicPointing, frames, sources
+    rng: np.random.Generator,
+    camera: EpicCamera,
+    pointing: EpicPointing,
+    frames: Mapping[int, Frames],
+    sources: Sequence[Source],
 ) -> dict[str, np.ndarray]:
     middle = frames[camera.central]
     good = middle.inside()
@@ -190,12 +179,12 @@ def _events(
     return {name: values[order][~on_bad] for name, values in rows.items()}
 
 
-def _from_detector(detx, dety, roll: float):
+def _from_detector(detx: np.ndarray, dety: np.ndarray, roll: float) -> tuple[np.ndarray, np.ndarray]:
     cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     return -cos * detx - sin * dety, -sin * detx + cos * dety
 
 
-def _draw_times(rng: np.random.Generator, frames: _Frames, flare: np.ndarray, pointing: EpicPointing) -> np.ndarray:
+def _draw_times(rng: np.random.Generator, frames: Frames, flare: np.ndarray, pointing: EpicPointing) -> np.ndarray:
     good = frames.inside()
     stray = rng.random(len(flare)) < _OUTSIDE
     weight = frames.length * frames.fraction
@@ -213,7 +202,7 @@ def _draw_times(rng: np.random.Generator, frames: _Frames, flare: np.ndarray, po
     return frames.centre[chosen] + (rng.random(len(flare)) - 0.5) * frames.length[chosen]
 
 
-def _flare_shape(frames: _Frames, pointing: EpicPointing, number: int) -> np.ndarray:
+def _flare_shape(frames: Frames, pointing: EpicPointing, number: int) -> np.ndarray:
     # A flare rises fast and fades slowly; its peak is 1.
     place = (frames.centre - mission_seconds(pointing.start, MJDREF)) / pointing.seconds
     begin, end, _ = pointing.flares[number]
@@ -242,7 +231,9 @@ def _flags(rng: np.random.Generator, camera: EpicCamera, rows: dict[str, np.ndar
     return flags | np.where(rng.random(len(flags)) < camera.rejected, _GATTI, 0)
 
 
-def _event_list(camera: EpicCamera, pointing: EpicPointing, frames, rows) -> list[bytes]:
+def _event_list(
+    camera: EpicCamera, pointing: EpicPointing, frames: Mapping[int, Frames], rows: Mapping[str, np.ndarray]
+) -> list[bytes]:
     begin = min(one.centre[0] - camera.frame / 2 for one in frames.values())
     end = max(one.centre[-1] + camera.frame / 2 for one in frames.values())
     common, clock = common_cards(camera, pointing, begin, end), clock_cards(begin, end)
@@ -279,7 +270,7 @@ def _event_list(camera: EpicCamera, pointing: EpicPointing, frames, rows) -> lis
     return hdus
 
 
-def _chip_times(chip: int, one: _Frames) -> list[tuple]:
+def _chip_times(chip: int, one: Frames) -> list[tuple]:
     inside = one.inside()
     live = float(np.sum(one.length[inside].astype(float) * one.fraction[inside].astype(float)))
     return [
@@ -288,7 +279,7 @@ def _chip_times(chip: int, one: _Frames) -> list[tuple]:
     ]
 
 
-def _gti_cards(chip: int, one: _Frames) -> list[tuple]:
+def _gti_cards(chip: int, one: Frames) -> list[tuple]:
     return [
         ("CCDID", chip, "Numerical identifier of the CCD"),
         ("NUMGTI", len(one.good), "Number of good time intervals"),

@@ -220,7 +220,7 @@ def parameters_of(
     parameters = effective_parameters(tables, step, obs_id)
     # The backend is part of the software.
     parameters.pop(BACKEND, None)
-    return canonical(parameters | more)
+    return canonical({**parameters, **more})
 
 
 @cache

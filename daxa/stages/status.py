@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig, steps_of
@@ -36,6 +37,9 @@ from daxa.run.task import LedgerRow, canonical, fingerprint_text, input_digest
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.changes import ChangeReasons
 from daxa.stages.recipe import Recipe, check_software, read_recipes
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
 
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
@@ -117,9 +121,9 @@ def read_status(
     layout: Layout,
     config: ArchiveConfig,
     *,
-    missions: object = (),
-    steps: object = (),
-    obs_ids: object = (),
+    missions: TextsLike | None = (),
+    steps: TextsLike | None = (),
+    obs_ids: ObsIdsLike | None = (),
     deep: bool = False,
 ) -> list[StageStatus]:
     """Compare what stands in the archive with what it asks for.
@@ -267,7 +271,7 @@ def _recorded(
         recorded = read_stage_record(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
         return recorded, _digests(step, recorded)
 
-    def summarise() -> dict[str, list[str]]:
+    def summarise() -> dict[str, Sequence[str]]:
         whole = read_stage_record(layout, mission, step, names | {"path", "science"})
         digests = _digests(step, whole)
         columns = {name: getattr(whole.columns, name) for name in _SUMMARY}
@@ -275,7 +279,7 @@ def _recorded(
 
     summary = cached(layout, layout.ledger(mission, step), summarise)
     digests = dict(zip(summary["obs_id"], summary.pop("digests"), strict=True))
-    empty = {name: [] for name in LedgerColumns.__dataclass_fields__}
+    empty: dict[str, list[Any]] = {name: [] for name in LedgerColumns.__dataclass_fields__}
     columns = LedgerColumns(**(empty | summary))
     return StageRecord(columns, {obs_id: at for at, obs_id in enumerate(columns.obs_id)}), digests
 
@@ -391,16 +395,18 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
         for obs_id, outcome, fingerprint in zip(columns.obs_id, columns.outcome, columns.fingerprint, strict=True)
         if outcome != "failed" and (outcome != "done" or fingerprint != one.wanted.get(obs_id))
     }
-    names, looked = {"outcome", "reason", "fingerprint", "parts"}, {}
-    for obs_ids, more in ((differing, set()), ((presence.suspects or set()) - differing, {"path", "size", "sha256"})):
+    names = {"outcome", "reason", "fingerprint", "parts"}
+    looked: dict[str, LedgerRow] = {}
+    suspects = (presence.suspects or set()) - differing
+    for obs_ids, columns_read in ((differing, names), (suspects, {*names, "path", "size", "sha256"})):
         if obs_ids := obs_ids & there:
             mission, step = one.recipe.mission, one.recipe.step.name
-            found = read_stage_record(one.layout, mission, step, names | more, obs_ids=obs_ids, wanted=one.wanted)
-            looked |= {obs_id: found.row(obs_id) for obs_id in found.places}
+            found = read_stage_record(one.layout, mission, step, columns_read, obs_ids=obs_ids, wanted=one.wanted)
+            looked |= {obs_id: row for obs_id in found.places if (row := found.row(obs_id))}
     return replace(one, looked=looked)
 
 
-_DONE = ("done", "", "")
+_DONE: tuple[Status, str, str] = ("done", "", "")
 
 
 def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> tuple[Status, str, str]:
@@ -438,6 +444,8 @@ def _judge_closely(
 ) -> tuple[Status, str, str]:
     """As the runner decides: with the row, and with a look at its files where that matters."""
     row = one.looked.get(obs_id) or one.recorded.row(obs_id)
+    if row is None:
+        return "todo", "new observation", ""
     calibration = one.calibration.get(obs_id, "")
     parts = one.recipe.parts_for(obs_id, one.chosen[obs_id], _inputs_of(one.before, obs_id), calibration)
     task = _Task(one.wanted[obs_id], parts)

@@ -12,6 +12,51 @@ library.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # The same homes, for those who read types.
+    from daxa.xray.cleaning.cleaned import write_clean_events
+    from daxa.xray.cleaning.cut import Cut, select, standard_cut
+    from daxa.xray.cleaning.flare_filter import flare_gti
+    from daxa.xray.cleaning.flarereport import write_flare_picture, write_flare_table
+    from daxa.xray.cleaning.flarescreen import screen_flares
+    from daxa.xray.cleaning.lightcurve import light_curve
+    from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
+    from daxa.xray.cleaning.screening import (
+        STANDARD,
+        Either,
+        Rule,
+        rules_cfitsio,
+        rules_expression,
+        rules_mask,
+        rules_text,
+        screening_for,
+    )
+    from daxa.xray.cleaning.subspace import read_subspace, subspace_mask
+    from daxa.xray.cleaning.usergti import apply_user_gtis
+    from daxa.xray.detection.background import estimate_background
+    from daxa.xray.detection.detect import find_sources, sensitivity_map
+    from daxa.xray.detection.psf import Psf, gaussian_psf, psf_for
+    from daxa.xray.detection.psffit import Scene
+    from daxa.xray.detection.source_list import SourceList, write_sources
+    from daxa.xray.eventlists.channels import adjacent_ranges, energy_cards, pi_range
+    from daxa.xray.eventlists.clock import Clock
+    from daxa.xray.eventlists.event_list import EventList, open_events
+    from daxa.xray.eventlists.formats import FORMATS, EventFormat, Refusal, recognise, why_not
+    from daxa.xray.eventlists.regions import read_regions, region_mask
+    from daxa.xray.eventlists.sky_grid import SkyGrid
+    from daxa.xray.imaging.attitude import Attitude, read_attitude
+    from daxa.xray.imaging.exposure_map import exposure_map
+    from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
+    from daxa.xray.imaging.members import EventMember, ImageMember
+    from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid, write_mosaic
+    from daxa.xray.imaging.pairing import MapFacts, check_pair, choose_map, rate_map
+    from daxa.xray.imaging.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
+    from daxa.xray.imaging.quicklook import write_quicklook
+    from daxa.xray.imaging.skymaps import coverage_moc, healpix_map, write_healpix
+    from daxa.xray.imaging.upper_limits import upper_limit
+    from daxa.xray.imaging.vignetting import vignetting_for
 
 __all__ = [
     "FORMATS",
@@ -120,7 +165,8 @@ _HOMES = {
     "imaging.exposure_map": ("exposure_map",),
     "imaging.image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "imaging.upper_limits": ("upper_limit",),
-    "imaging.mosaicking": ("EventMember", "ImageMember", "make_mosaic", "mosaic_grid", "write_mosaic"),
+    "imaging.members": ("EventMember", "ImageMember"),
+    "imaging.mosaicking": ("make_mosaic", "mosaic_grid", "write_mosaic"),
     "imaging.pairing": ("MapFacts", "check_pair", "choose_map", "rate_map"),
     "imaging.positions": ("Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"),
     "imaging.quicklook": ("write_quicklook",),
@@ -135,10 +181,12 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str):
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

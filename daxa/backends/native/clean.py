@@ -222,7 +222,7 @@ def _chosen_chips(
 ) -> tuple[dict[int, np.ndarray], dict[str, tuple[object, str]]]:
     """Good times of the chips that are used, and cards that tell of those that are not."""
     events = exposure.events
-    gtis, cards = dict(events.gtis), {}
+    gtis, cards = dict(events.gtis), dict[str, tuple[object, str]]()
     chosen = chips_for(events, parameters.chips)
     if chosen is not None:
         gtis = {chip: own for chip, own in gtis.items() if chip in chosen}

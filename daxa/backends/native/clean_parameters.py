@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daxa.backends.parameter_schema import Parameter
+from daxa.backends.parameter_schema import Parameter, Shown
 from daxa.missions import MissionSpec
 
 __all__ = ["CleanParameters", "clean_parameters"]
@@ -60,6 +60,13 @@ class CleanParameters:
     energy: tuple[float, float] | None = None
     chips: str = ""
     anomalous: str = "keep"
+
+    @property
+    def searched(self) -> tuple[float, float]:
+        """Energies (keV) in which flares are looked for; no method is accepted without them."""
+        if self.flare_band is None:
+            raise ValueError("there is no band in which flares are looked for")
+        return self.flare_band
 
 
 def _as_patterns(text: str) -> str:
@@ -165,7 +172,8 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
     """What may stand in the table [clean] of a mission's params file."""
     facts = spec.flares
     # Where nothing says how flares show, they are not looked for, and how is of no interest.
-    shown, also = ("line", "comment") if facts else ("hidden", "hidden")
+    shown: Shown = "line" if facts else "hidden"
+    also: Shown = "comment" if facts else "hidden"
     return (
         *_SCREENING,
         _anomalous(spec),

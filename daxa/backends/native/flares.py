@@ -58,7 +58,7 @@ def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -
 
     first = screen_flares(
         events,
-        Cut(cut.rules, cut.gtis, channels(parameters.flare_band)),
+        Cut(cut.rules, cut.gtis, channels(parameters.searched)),
         parameters.flare_bin,
         mask_sources=parameters.mask_sources,
         threshold=parameters.flare_threshold,
@@ -124,14 +124,14 @@ def _left(residuals: tuple[FlareResidual, ...]) -> Iterator[tuple[str, tuple[obj
 
 def write_flares(exposure: ExposureTask, found: FlareScreens, parameters: CleanParameters, cards: Mapping) -> None:
     """The light curves in which flares were looked for, with the time that they leave, and their pictures."""
-    screens = {parameters.flare_band: found.first}
+    screens = {parameters.searched: found.first}
     for one in found.later.passes:
         if one.applied:
             # Of several screens in a band the last tells what was left, in the time that all of them leave.
             before = screens.get(one.band)
             screens[one.band] = _within(one.screen, before) if before else one.screen
     for band, screen in screens.items():
-        own = cards if band == parameters.flare_band else {}
+        own = cards if band == parameters.searched else {}
         write_flare_table(exposure.path("lightcurve", band), screen, exposure.events.header, own)
         title = f"{exposure.title}  {band_text(band)}"
         write_flare_picture(exposure.path("flares", band, "png"), screen, title=title)
@@ -167,7 +167,7 @@ def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | N
 
 
 def _asked(parameters: CleanParameters) -> Cards:
-    lo, hi = parameters.flare_band
+    lo, hi = parameters.searched
     sigma = ("FLARESIG", parameters.flare_sigma, "half width of the cut, in standard deviations")
     key, value, comment = {
         "threshold": ("FLARETHR", parameters.flare_threshold, "[count/s] most that is kept, of the whole field"),

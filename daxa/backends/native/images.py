@@ -124,9 +124,9 @@ def _image_one(
     map_of = cache(partial(_map_of, exposure, whole, grid, attitude=attitude, bad=bad))
     merged = {"MERGED": (events.header["MERGED"], "exposures that were merged")} if "MERGED" in events.header else {}
     unknown = _unknown_to_maps(exposure)
-    plain = {"OOTCORR": _OOT[False]} if _readout_of(events) else {}
-    parts = []
-    curve, first_image, first_seconds = None, None, None
+    plain: dict[str, tuple[object, str]] = {"OOTCORR": _OOT[False]} if _readout_of(events) else {}
+    parts: list[tuple[tuple[float, float], Part]] = []
+    first: tuple[np.ndarray, np.ndarray | None, LightCurve] | None = None
     for band, channels in bands:
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
@@ -136,9 +136,8 @@ def _image_one(
         pixels = image
         if readout is not None:
             told |= {"OOTFRAC": readout.cards["OOTFRAC"]}
-            _write(
-                exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), plain | readout.cards
-            )
+            expected = {**plain, **readout.cards}
+            _write(exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), expected)
             if parameters.out_of_time == "subtract":
                 pixels = (image - readout.counts).astype(np.float32)
                 told |= {"OOTCORR": _OOT[True]}
@@ -151,12 +150,12 @@ def _image_one(
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), plain | dict(cards))
         exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")
-        if curve is None:
+        if first is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)
-            first_image, first_seconds = image, seconds
-    side = grid.bin * events.sky.pixel_arcsec
-    _picture(exposure, bands[0][0], first_image, first_seconds, curve, pixel_arcsec=side)
+            first = image, seconds, curve
+    if first is not None:
+        _picture(exposure, bands[0][0], *first, pixel_arcsec=grid.bin * events.sky.pixel_arcsec)
     return parts
 
 

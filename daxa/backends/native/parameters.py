@@ -231,7 +231,8 @@ def check_parameters(
     """
     spec = find_mission(mission)
     known = native_parameters(spec.name)
-    values, faults = {}, []
+    values: dict[str, dict[str, Any]] = {}
+    faults: list[ParameterProblem] = []
     for step in known:
         values[step], wrong = read_parameters(step, known[step], tables.get(step, {}))
         faults += wrong or _lacking(step, values[step])

@@ -18,8 +18,12 @@ from daxa.query.criteria.values import shown
 from daxa.query.untrusted import PARSE_ERRORS, open_fits
 
 if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
     from mocpy import MOC
     from regions import SkyRegion
+
+    from daxa.query.criteria.keywords import MocLike, RegionLike
 
 __all__ = ["in_moc", "in_region", "read_moc", "read_region"]
 
@@ -35,7 +39,7 @@ _PLANE_KINDS = ("EllipseSkyRegion", "EllipseAnnulusSkyRegion", "RectangleSkyRegi
 _ROUND_KINDS = ("CircleSkyRegion", "CircleAnnulusSkyRegion")
 
 
-def read_region(value: object, *, files: bool = True) -> str:
+def read_region(value: RegionLike, *, files: bool = True) -> str:
     """A DS9 region file or its text, checked.
 
     Parameters
@@ -126,9 +130,9 @@ def _parse_region(text: str) -> list[SkyRegion]:
 def _check_shape(shape: SkyRegion) -> None:
     kind = type(shape).__name__
     name = kind.removesuffix("SkyRegion").lower()
-    centre = shape.vertices if kind == "PolygonSkyRegion" else getattr(shape, "center", None)
     if kind not in (*_PLANE_KINDS, *_ROUND_KINDS, "PolygonSkyRegion"):
         raise _bad_region(f"the DS9 region holds a {name}, which has no area or is not known")
+    centre = shape.vertices if kind == "PolygonSkyRegion" else shape.center
     if not np.all(np.isfinite(centre.icrs.cartesian.xyz.value)):
         raise _bad_region(f"the {name} of the DS9 region is not at a finite place")
     sizes = [
@@ -170,23 +174,23 @@ def _contains(shape: SkyRegion, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _tangent_plane(centre: object) -> object:
+def _tangent_plane(centre: SkyCoord) -> WCS:
     """A gnomonic projection: great circles are straight lines, and north is up at the centre."""
     from astropy.wcs import WCS
 
-    spherical = centre.spherical  # type: ignore[attr-defined]
+    spherical = centre.spherical
     plane = WCS(naxis=2)
-    galactic = centre.frame.name == "galactic"  # type: ignore[attr-defined]
+    galactic = centre.frame.name == "galactic"
     plane.wcs.ctype = ["GLON-TAN", "GLAT-TAN"] if galactic else ["RA---TAN", "DEC--TAN"]
     if not galactic:
-        plane.wcs.radesys = {"icrs": "ICRS", "fk5": "FK5", "fk4": "FK4"}.get(centre.frame.name, "ICRS")  # type: ignore[attr-defined]
+        plane.wcs.radesys = {"icrs": "ICRS", "fk5": "FK5", "fk4": "FK4"}.get(centre.frame.name, "ICRS")
     plane.wcs.crval = [spherical.lon.deg, spherical.lat.deg]
     plane.wcs.cdelt = [-1 / 3600, 1 / 3600]
     plane.wcs.crpix = [1.0, 1.0]
     return plane
 
 
-def read_moc(value: object, *, files: bool = True) -> str:
+def read_moc(value: MocLike, *, files: bool = True) -> str:
     """A coverage map as the ASCII text of the MOC standard (IVOA MOC 2.0).
 
     Parameters
@@ -207,13 +211,13 @@ def read_moc(value: object, *, files: bool = True) -> str:
     >>> read_moc("3/1-2 3 4/64")
     '3/1-3 4/64'
     """
-    moc = value if hasattr(value, "to_string") else _load_moc(value, files=files)
-    if moc.empty():  # type: ignore[attr-defined]
+    moc = value if hasattr(value, "to_string") and hasattr(value, "empty") else _load_moc(value, files=files)
+    if moc.empty():
         raise CriteriaError("moc", "the MOC is empty", remedy="give a MOC that holds at least one cell")
-    return " ".join(moc.to_string(format="ascii").split())  # type: ignore[attr-defined]
+    return " ".join(moc.to_string(format="ascii").split())
 
 
-def _load_moc(value: object, *, files: bool) -> MOC:
+def _load_moc(value: MocLike, *, files: bool) -> MOC:
     try:
         if isinstance(value, str) and _MOC_TEXT.fullmatch(value):
             return _parse_moc(value)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from daxa.errors import CriteriaError
 from daxa.quantities import read_quantity
@@ -19,12 +19,14 @@ from daxa.query.criteria.values import write_radius, write_window
 if TYPE_CHECKING:
     import numpy as np
 
+    from daxa.query.criteria.keywords import BoxLike, DurationLike, MocLike, RegionLike
     from daxa.query.matching.match import MatchContext
 
 __all__ = [
     "ACCESS",
     "MATCHES",
     "AccessRights",
+    "Condition",
     "MinExposure",
     "MocArea",
     "NearPositions",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 MatchKind = Literal["covers", "overlaps", "centre"]
+AccessKind = Literal["public", "proprietary", "any"]
 
 MATCHES = ("covers", "overlaps", "centre")
 """How a place and an observation meet: the field of view holds the place (with the whole
@@ -53,6 +56,19 @@ of its radius, where it has one), the field of view and the radius overlap, or t
 pointing lies within the radius."""
 
 ACCESS = ("public", "proprietary", "any")
+
+
+class Condition(Protocol):
+    """What criteria are made of."""
+
+    @property
+    def text(self) -> str:
+        """For messages."""
+        ...
+
+    def to_plain(self) -> dict[str, object]:
+        """As TOML and JSON hold it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -271,7 +287,7 @@ class MinExposure:
 class AccessRights:
     """Public, not public, or either; criteria that do not name any take public observations."""
 
-    kind: Literal["public", "proprietary", "any"]
+    kind: AccessKind
 
     def to_plain(self) -> dict[str, object]:
         """As TOML and JSON hold it."""
@@ -310,7 +326,7 @@ class SelectAll:
         return np.ones(len(sky.table), dtype=bool)
 
 
-def read_match(value: object, radius: float | None) -> MatchKind:
+def read_match(value: MatchKind | None, radius: float | None) -> MatchKind:
     """How a place and an observation are to meet.
 
     Raises
@@ -328,10 +344,10 @@ def read_match(value: object, radius: float | None) -> MatchKind:
         raise CriteriaError(
             "match", "match 'centre' needs a radius around the place", remedy="give a radius, or match 'covers'"
         )
-    return value  # type: ignore[return-value]
+    return value
 
 
-def read_margin(value: object, match: str = "covers") -> float:
+def read_margin(value: float | None, match: str = "covers") -> float:
     """Factor for the field of view, 1 by default.
 
     Raises
@@ -354,7 +370,7 @@ def read_margin(value: object, match: str = "covers") -> float:
     return float(value)
 
 
-def read_box(value: object) -> SkyBox:
+def read_box(value: BoxLike) -> SkyBox:
     """A box of right ascension and declination.
 
     Parameters
@@ -409,7 +425,7 @@ def _pair(value: object, low: float, high: float) -> tuple[float, float]:
     return numbers[0] + 0.0, numbers[1] + 0.0
 
 
-def read_exposure(value: object) -> float:
+def read_exposure(value: DurationLike) -> float:
     """An exposure with its unit, in seconds.
 
     Raises
@@ -448,26 +464,26 @@ def write_exposure(seconds: float) -> str:
     return f"{repr(seconds).removesuffix('.0')} s"
 
 
-def read_min_exposure(value: object) -> MinExposure:
+def read_min_exposure(value: DurationLike) -> MinExposure:
     """The condition of an exposure; see `read_exposure`."""
     return MinExposure(read_exposure(value))
 
 
-def read_region_area(value: object, *, files: bool) -> SkyRegion:
+def read_region_area(value: RegionLike, *, files: bool) -> SkyRegion:
     """The condition of a DS9 region; see `daxa.query.criteria.areas.read_region`."""
     from daxa.query.criteria.areas import read_region
 
     return SkyRegion(read_region(value, files=files))
 
 
-def read_moc_area(value: object, *, files: bool) -> MocArea:
+def read_moc_area(value: MocLike, *, files: bool) -> MocArea:
     """The condition of a coverage map; see `daxa.query.criteria.areas.read_moc`."""
     from daxa.query.criteria.areas import read_moc
 
     return MocArea(read_moc(value, files=files))
 
 
-def read_access(value: object) -> AccessRights:
+def read_access(value: AccessKind) -> AccessRights:
     """The condition of a kind of access.
 
     Raises
@@ -479,15 +495,15 @@ def read_access(value: object) -> AccessRights:
         raise CriteriaError(
             "access", f"{str(value)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
         )
-    return AccessRights(value)  # type: ignore[arg-type]
+    return AccessRights(value)
 
 
-def read_everything(value: object) -> SelectAll | None:
+def read_everything(value: bool) -> SelectAll | None:
     """The condition that the whole archive is wanted; None for False."""
     return SelectAll() if read_flag(value, "everything") else None
 
 
-def read_flag(value: object, name: str) -> bool:
+def read_flag(value: bool, name: str) -> bool:
     """True or false.
 
     Raises

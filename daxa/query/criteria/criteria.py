@@ -17,12 +17,15 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from operator import and_, or_
+from typing import TypeVar
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.conditions import NearPositions, TimeWindow
+from daxa.query.criteria.conditions import Condition, NearPositions, TimeWindow
 from daxa.run.task import canonical
 
 __all__ = ["Criteria", "in_order", "join_resolved"]
+
+AnyCondition = TypeVar("AnyCondition", bound=Condition)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Criteria:
     obs_ids: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     resolved: tuple[tuple[str, float, float], ...] = ()
-    others: tuple = ()
+    others: tuple[Condition, ...] = ()
     any_of: tuple[tuple[Criteria, ...], ...] = ()
     none_of: tuple[Criteria, ...] = ()
 
@@ -74,6 +77,11 @@ class Criteria:
     def targets(self) -> tuple[str, ...]:
         """Names of all targets."""
         return tuple(sorted({name for part in self.parts() for near in part.near for name in near.targets}))
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The single conditions, without those that are nested."""
+        return (*self.near, *self.windows, *self.others)
 
     def parts(self) -> Iterator[Criteria]:
         """These criteria and all that are nested in them."""
@@ -177,10 +185,10 @@ def _branches(criteria: Criteria) -> tuple[Criteria, ...]:
     return bare.any_of[0] if alternatives else (bare,)
 
 
-def _plain(criteria: Criteria, write: Callable[[object], dict[str, object]]) -> dict[str, object]:
+def _plain(criteria: Criteria, write: Callable[[Condition], dict[str, object]]) -> dict[str, object]:
     plain: dict[str, object] = {}
     further: list[dict[str, object]] = []
-    for condition in (*criteria.near, *criteria.windows, *criteria.others):
+    for condition in criteria.conditions:
         clause = write(condition)
         if plain.keys().isdisjoint(clause) and not (
             isinstance(condition, NearPositions) and condition != criteria.near[0]
@@ -204,8 +212,9 @@ def _plain(criteria: Criteria, write: Callable[[object], dict[str, object]]) -> 
     return plain
 
 
-def _identity(condition: object) -> dict[str, object]:
-    return (condition.identity if hasattr(condition, "identity") else condition.to_plain)()  # type: ignore[attr-defined]
+def _identity(condition: Condition) -> dict[str, object]:
+    plain: dict[str, object] = (condition.identity if hasattr(condition, "identity") else condition.to_plain)()
+    return plain
 
 
 def _ordered(criteria: Iterable[Criteria]) -> tuple[Criteria, ...]:
@@ -225,7 +234,7 @@ def join_resolved(
     return tuple(joined)
 
 
-def in_order(conditions: set) -> tuple:
+def in_order(conditions: set[AnyCondition]) -> tuple[AnyCondition, ...]:
     """Conditions as they stand in canonical criteria."""
     return tuple(sorted(conditions, key=lambda condition: canonical(_identity(condition))))
 

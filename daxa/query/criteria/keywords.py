@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from daxa.missions.facts import CATEGORIES
 from daxa.missions.spec import MissionSpec
 from daxa.query.criteria.conditions import (
+    AccessKind,
+    Condition,
+    MatchKind,
     read_access,
     read_box,
     read_everything,
@@ -41,13 +44,23 @@ if TYPE_CHECKING:
 __all__ = [
     "CONDITIONS",
     "AngleLike",
+    "BandLike",
+    "BandsLike",
+    "BoxLike",
     "CliOption",
     "Conditions",
     "DurationLike",
     "Keyword",
+    "MocLike",
+    "ObsIdsLike",
     "PositionLike",
+    "PositionsLike",
+    "RegionLike",
     "TableLike",
+    "TargetsLike",
+    "TextsLike",
     "TimeLike",
+    "WindowLike",
     "conditions_page",
     "parameters_text",
     "read_alone",
@@ -68,27 +81,57 @@ TimeLike: TypeAlias = "str | float | date | datetime | Time"
 TableLike: TypeAlias = "str | PathLike[str] | Table | pd.DataFrame | Mapping[str, Sequence[Any]]"
 """A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one at hand."""
 
+PositionsLike: TypeAlias = "PositionLike | Iterable[PositionLike] | np.ndarray"
+"""One place on the sky, or many of them, also as an array of shape (n, 2) in degrees."""
+
+TargetsLike: TypeAlias = "Sample | TableLike | PositionsLike | Iterable[str]"
+"""Objects on the sky: a table or file, places, or names that Simbad, NED or VizieR know."""
+
+WindowLike: TypeAlias = "tuple[TimeLike | None, TimeLike | None] | Sequence[TimeLike | None]"
+"""(start, end) of a time window, None for an open side."""
+
+RegionLike: TypeAlias = "str | PathLike[str]"
+"""A DS9 region: a file, or its text."""
+
+MocLike: TypeAlias = "str | PathLike[str] | MOC"
+"""A coverage map: a file, its text, or a `mocpy.MOC`."""
+
+BoxLike: TypeAlias = "str | Mapping[str, Sequence[float]]"
+"""A box on the sky: ``{"ra": (350, 10), "dec": (-5, 5)}`` in degrees, or ``"350,10,-5,5"``."""
+
+BandLike: TypeAlias = "str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity"
+"""An energy band: ``"0.5-2 keV"``, (0.5, 2) in keV, or two quantities."""
+
+BandsLike: TypeAlias = "BandLike | Sequence[BandLike]"
+"""One energy band, or several."""
+
+TextsLike: TypeAlias = "str | Iterable[str]"
+"""One text, or several."""
+
+ObsIdsLike: TypeAlias = "str | int | Iterable[str | int] | TableLike"
+"""One ObsID, several, or a table with a column of them."""
+
 
 class Conditions(TypedDict, total=False):
     """The keywords of `daxa.Mission.filter`; None leaves a condition out."""
 
-    target: str | Iterable[str] | None
-    position: PositionLike | Iterable[PositionLike] | np.ndarray | None
+    target: TextsLike | None
+    position: PositionsLike | None
     sample: TableLike | Sample | None
     radius: AngleLike | None
-    match: Literal["covers", "overlaps", "centre"] | None
+    match: MatchKind | None
     margin: float | None
-    region: str | PathLike[str] | None
-    moc: str | PathLike[str] | MOC | None
-    box: str | Mapping[str, Sequence[float]] | None
-    time: tuple[TimeLike | None, TimeLike | None] | Sequence[TimeLike | None] | None
+    region: RegionLike | None
+    moc: MocLike | None
+    box: BoxLike | None
+    time: WindowLike | None
     inside: bool | None
     min_exposure: DurationLike | None
-    category: str | Iterable[str] | None
-    mode: str | Iterable[str] | None
-    access: Literal["public", "proprietary", "any"] | None
-    instruments: str | Iterable[str] | None
-    obs_ids: str | int | Iterable[str | int] | TableLike | None
+    category: TextsLike | None
+    mode: TextsLike | None
+    access: AccessKind | None
+    instruments: TextsLike | None
+    obs_ids: ObsIdsLike | None
     everything: bool | None
 
 
@@ -122,7 +165,7 @@ class CliOption:
         return self.name.lstrip("-").replace("-", "_")
 
 
-Reader = Callable[[Any, MissionSpec, bool], object]
+Reader = Callable[[Any, MissionSpec, bool], Condition | None]
 
 
 @dataclass(frozen=True)
@@ -275,7 +318,7 @@ CONDITIONS: tuple[Keyword, ...] = (
 """All of them, in the order in which they are shown."""
 
 
-def read_alone(asked: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[object]:
+def read_alone(asked: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[Condition]:
     """The conditions of the values that are read each for itself."""
     for declared in CONDITIONS:
         value = asked.get(declared.name)

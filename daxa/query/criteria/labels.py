@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from daxa.query.criteria.keywords import TextsLike
     from daxa.query.matching.match import MatchContext
 
 __all__ = ["Category", "Mode", "read_category", "read_mode"]
@@ -65,7 +66,7 @@ class Mode:
         return np.array([any(f" {word} " in mode for word in self.words) for mode in spaced], dtype=bool)[which]
 
 
-def read_category(value: object, spec: MissionSpec) -> Category:
+def read_category(value: TextsLike, spec: MissionSpec) -> Category:
     """Categories of targets, as a text or a list of them.
 
     Raises
@@ -90,7 +91,7 @@ def read_category(value: object, spec: MissionSpec) -> Category:
     return Category(tuple(sorted(set(codes))))
 
 
-def read_mode(value: object, spec: MissionSpec) -> Mode:
+def read_mode(value: TextsLike, spec: MissionSpec) -> Mode:
     """Modes of instruments, as a text or a list of them; a text may have several words.
 
     Raises

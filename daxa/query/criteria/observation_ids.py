@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa.errors import CriteriaError
 from daxa.missions.facts import USUAL_COLUMNS
 from daxa.missions.spec import MissionSpec
 from daxa.query.criteria.values import obs_id_of, shown
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import TableLike
 
 __all__ = ["is_table", "read_obs_table"]
 
@@ -35,7 +38,7 @@ def is_table(value: object) -> bool:
     return isinstance(value, PathLike) or columns or hasattr(value, "keys")
 
 
-def read_obs_table(spec: MissionSpec, value: Any) -> tuple[str, ...]:
+def read_obs_table(spec: MissionSpec, value: TableLike) -> tuple[str, ...]:
     """The ObsIDs of a table, sorted, each once.
 
     Parameters
@@ -76,7 +79,7 @@ def read_obs_table(spec: MissionSpec, value: Any) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _columns(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _columns(value: TableLike, names: tuple[str, ...]) -> dict[str, Any]:
     from daxa.query.criteria.sample import columns_of
     from daxa.query.criteria.sample_file import load_sample
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
@@ -16,6 +16,11 @@ from daxa.query.criteria.criteria import Criteria, in_order, join_resolved
 from daxa.query.criteria.keywords import CONDITIONS, Conditions, read_alone
 from daxa.query.criteria.observation_ids import is_table, read_obs_table
 from daxa.query.criteria.values import obs_id_of, read_names, read_positions, read_radius, read_window
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.conditions import MatchKind
+    from daxa.query.criteria.keywords import AngleLike, ObsIdsLike, PositionsLike, TableLike, TextsLike
+    from daxa.query.criteria.sample import Sample
 
 __all__ = ["make_criteria", "read_criteria"]
 
@@ -47,22 +52,27 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
     """
     if unknown := sorted(set(asked) - {declared.name for declared in CONDITIONS}):
         raise TypeError(f"there is no condition {unknown[0]!r}{did_you_mean(unknown[0], (*_CLAUSE_KEYS, *_OBSERVED))}")
-    get = asked.get
-    position, target, time, sample = get("position"), get("target"), get("time"), get("sample")
-    how = get("radius"), get("match"), get("margin")
-    inside = False if get("inside") is None else read_flag(get("inside"), "inside")
+    position, target, time, sample = (
+        asked.get("position"),
+        asked.get("target"),
+        asked.get("time"),
+        asked.get("sample"),
+    )
+    how = asked.get("radius"), asked.get("match"), asked.get("margin")
+    obs_ids, instruments, inside = asked.get("obs_ids"), asked.get("instruments"), asked.get("inside")
+    wholly = False if inside is None else read_flag(inside, "inside")
     has_place = position is not None or target is not None
     return Criteria(
         near=(_read_near(position, target, *how),) if has_place else (),
-        windows=() if time is None else (TimeWindow(*read_window(time), inside),),
+        windows=() if time is None else (TimeWindow(*read_window(time), wholly),),
         others=in_order(
             {
                 *read_alone(asked, spec, files=files),
-                *_read_samples(sample, has_place, how, inside, has_time=time is not None, files=files),
+                *_read_samples(sample, has_place, how, wholly, has_time=time is not None, files=files),
             }
         ),
-        obs_ids=() if get("obs_ids") is None else _read_obs_ids(spec, get("obs_ids"), files=files),
-        instruments=() if get("instruments") is None else _read_instruments(spec, get("instruments")),
+        obs_ids=() if obs_ids is None else _read_obs_ids(spec, obs_ids, files=files),
+        instruments=() if instruments is None else _read_instruments(spec, instruments),
     )
 
 
@@ -84,13 +94,17 @@ def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
 def _read_tree(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
     if depth > _DEEPEST:
         raise CriteriaError("criterion", "the criteria are nested too deeply", remedy="write them with fewer levels")
-    simple = {key: plain[key] for key in (*_CLAUSE_KEYS, *_OBSERVED) if key in plain}
-    criteria = make_criteria(spec, **simple, files=False) & _read_branches(spec, plain, depth)
+    criteria = _read_clause(spec, plain, (*_CLAUSE_KEYS, *_OBSERVED)) & _read_branches(spec, plain, depth)
     for clause in _read_list(plain, "also"):
         _check_keys(clause, (*_CLAUSE_KEYS, *_TREE_KEYS))
-        leaf = {key: clause[key] for key in _CLAUSE_KEYS if key in clause}
-        criteria &= make_criteria(spec, **leaf, files=False) & _read_branches(spec, clause, depth)
+        criteria &= _read_clause(spec, clause, _CLAUSE_KEYS) & _read_branches(spec, clause, depth)
     return criteria
+
+
+def _read_clause(spec: MissionSpec, plain: Mapping[str, object], keys: tuple[str, ...]) -> Criteria:
+    # Values are whatever a file holds: each is judged by the reader of its condition.
+    asked = cast("Conditions", {key: plain[key] for key in keys if key in plain})
+    return make_criteria(spec, **asked, files=False)
 
 
 def _read_branches(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
@@ -112,7 +126,13 @@ def _read_list(plain: Mapping[str, object], key: str) -> list:
     return further
 
 
-def _read_near(position: object, target: object, radius: object, match: object, margin: object) -> NearPositions:
+def _read_near(
+    position: PositionsLike | None,
+    target: TextsLike | None,
+    radius: AngleLike | None,
+    match: MatchKind | None,
+    margin: float | None,
+) -> NearPositions:
     extent = None if radius is None else read_radius(radius)
     how = read_match(match, extent)
     return NearPositions(
@@ -125,8 +145,14 @@ def _read_near(position: object, target: object, radius: object, match: object, 
 
 
 def _read_samples(
-    sample: object, has_place: bool, how: tuple[object, ...], inside: bool, *, has_time: bool, files: bool
-) -> Iterator[object]:
+    sample: TableLike | Sample | None,
+    has_place: bool,
+    how: tuple[AngleLike | None, MatchKind | None, float | None],
+    inside: bool,
+    *,
+    has_time: bool,
+    files: bool,
+) -> Iterator[Sample]:
     radius, match, margin = how
     if sample is None:
         if not has_place and any(value is not None for value in how):
@@ -136,7 +162,6 @@ def _read_samples(
         return
     from daxa.query.criteria.sample import read_sample
 
-    options: dict[str, object] = {"match": match, "margin": margin, "inside": inside}
     if files and (has_place or (inside and has_time)):
         raise CriteriaError(
             "sample",
@@ -149,9 +174,10 @@ def _read_samples(
         if not isinstance(sample, Mapping):
             raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
         # What is stored carries its own options beside its columns.
-        options = {key: sample[key] for key in ("match", "margin", "inside") if key in sample}
-        sample = {key: column for key, column in sample.items() if key not in options}
-    yield read_sample(sample, **options, files=files)
+        stored: dict[str, Any] = dict(sample)
+        match, margin, inside = stored.pop("match", None), stored.pop("margin", None), stored.pop("inside", False)
+        sample = stored
+    yield read_sample(sample, match=match, margin=margin, inside=inside, files=files)
 
 
 def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
@@ -163,29 +189,25 @@ def _check_keys(plain: object, allowed: tuple[str, ...]) -> None:
             raise CriteriaError("criterion", message, remedy=f"use {', '.join(allowed)}")
 
 
-def _read_obs_ids(spec: MissionSpec, value: object, *, files: bool) -> tuple[str, ...]:
+def _read_obs_ids(spec: MissionSpec, value: ObsIdsLike, *, files: bool) -> tuple[str, ...]:
     if files and is_table(value):
         return read_obs_table(spec, value)
-    listed = _as_list(value)
+    listed = several(value)
     if not listed:
         raise CriteriaError("obs-id", "the list of ObsIDs is empty", remedy="give at least one ObsID")
     return tuple(sorted({obs_id_of(spec, item) for item in listed}))
 
 
-def _read_instruments(spec: MissionSpec, value: object) -> tuple[str, ...]:
-    listed = _as_list(value)
+def _read_instruments(spec: MissionSpec, value: TextsLike) -> tuple[str, ...]:
+    listed = several(value)
     if not listed or not all(isinstance(item, str) for item in listed):
         raise CriteriaError(
             "instrument",
             f"{str(value)[:100]!r} does not name an instrument",
             remedy=f"choose from {', '.join(instrument.name for instrument in spec.instruments)}",
         )
-    chosen = {spec.find_instrument(item).name for item in listed}  # type: ignore[arg-type]
+    chosen = {spec.find_instrument(item).name for item in listed}
     return tuple(instrument.name for instrument in spec.instruments if instrument.name in chosen)
-
-
-def _as_list(value: object) -> list[object]:
-    return list(several(value))
 
 
 def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, float, float], ...]:

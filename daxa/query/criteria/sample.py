@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from daxa.query.criteria.values import shown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from daxa.query.criteria.keywords import TableLike
     from daxa.query.criteria.objects import Objects
 
 __all__ = ["Sample", "columns_of", "read_sample"]
@@ -126,7 +128,12 @@ class Sample:
 
 
 def read_sample(
-    value: object, *, match: object = None, margin: object = None, inside: object = False, files: bool = True
+    value: TableLike,
+    *,
+    match: MatchKind | None = None,
+    margin: float | None = None,
+    inside: bool = False,
+    files: bool = True,
 ) -> Sample:
     """A sample from a file or a table.
 
@@ -158,9 +165,9 @@ def read_sample(
     columns, units = _columns(value, files=files)
     if not columns:
         raise _bad("the sample has no columns")
-    found = {key: _find(columns, key) for key in _NAMES}
-    lengths = {len(columns[name]) for name in found.values() if name is not None}
-    missing = [key for key in ("ra", "dec") if found[key] is None]
+    found = {key: name for key in _NAMES if (name := _find(columns, key)) is not None}
+    lengths = {len(columns[name]) for name in found.values()}
+    missing = [key for key in ("ra", "dec") if key not in found]
     if missing:
         seen = ", ".join(repr(shown(name, 30)) for name in list(columns)[:10])
         raise _bad(f"the sample has no column {' and '.join(missing)} (it has {seen})")
@@ -169,10 +176,10 @@ def read_sample(
     if len(lengths) > 1:
         raise _bad("the columns of the sample differ in length")
     for key, name in found.items():
-        if name is not None and _dimensions(columns[name]) != 1:
+        if _dimensions(columns[name]) != 1:
             raise _bad(f"the cells of the column {key} of the sample hold more than one value")
     ra, dec = _read_places(columns, units, found)
-    radius = None if found["radius"] is None else _read_radii(columns, units, found["radius"])
+    radius = _read_radii(columns, units, found["radius"]) if "radius" in found else None
     start, end = _read_windows(columns, units, found)
     how = read_match("overlaps" if match is None else match, None if radius is None else 1.0)
     if how == "covers" and radius is None:
@@ -181,11 +188,11 @@ def read_sample(
         raise CriteriaError("time", "'inside' is true or false", remedy="write inside = true")
     if inside and start is None:
         raise _bad("'inside' needs the columns start or end")
-    names = None if found["name"] is None else _read_sample_names(columns[found["name"]])
+    names = _read_sample_names(columns[found["name"]]) if "name" in found else None
     return Sample(ra, dec, names, radius, start, end, how, read_margin(margin, how), inside)
 
 
-def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+def _columns(value: TableLike, *, files: bool) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Columns as arrays or lists, and their units."""
     if files and isinstance(value, str | Path):
         value = load_sample(Path(value), _NAMES["name"])
@@ -194,15 +201,15 @@ def _columns(value: object, *, files: bool) -> tuple[Mapping[str, Any], Mapping[
                    for name, column in value.items()):  # fmt: skip
             raise _bad("a sample given as a mapping maps column names to lists")
         return value, {}
-    if hasattr(value, "colnames"):
+    if not isinstance(value, str) and hasattr(value, "colnames") and hasattr(value, "__getitem__"):
         units = {name: str(value[name].unit) for name in value.colnames if getattr(value[name], "unit", None)}
         return {name: _filled(value[name]) for name in value.colnames}, units
-    if hasattr(value, "columns") and hasattr(value, "to_numpy"):
+    if hasattr(value, "to_numpy") and hasattr(value, "columns") and not isinstance(value, str | PathLike):
         return {str(name): value[name].to_numpy() for name in value.columns}, {}
     raise _bad(f"{str(value)[:100]!r} is not a sample")
 
 
-def columns_of(value: object) -> Mapping[str, Any]:
+def columns_of(value: TableLike) -> Mapping[str, Any]:
     """The columns of a table at hand by their names, as arrays or lists.
 
     Raises
@@ -245,15 +252,15 @@ def _find(columns: Mapping[str, Any], key: str) -> str | None:
 
 
 def _read_places(
-    columns: Mapping[str, Any], units: Mapping[str, str], found: Mapping[str, str | None]
+    columns: Mapping[str, Any], units: Mapping[str, str], found: Mapping[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
     names = found["ra"], found["dec"]
-    ra, dec = (columns[name] for name in names)  # type: ignore[index]
+    ra, dec = (columns[name] for name in names)
     if all(_is_sexagesimal(column) for column in (ra, dec)):
         ra, dec = _sexagesimal(ra, dec)
     else:
         ra, dec = (
-            _in_unit(_numbers(column, key), units.get(name, ""), "deg", key)  # type: ignore[arg-type]
+            _in_unit(_numbers(column, key), units.get(name, ""), "deg", key)
             for column, name, key in ((ra, names[0], "ra"), (dec, names[1], "dec"))
         )
     _refuse_rows(~((ra >= 0) & (ra <= 360)), ra, "RA", "is not from 0 to 360 degrees")
@@ -287,14 +294,14 @@ def _read_radii(columns: Mapping[str, Any], units: Mapping[str, str], name: str)
 
 
 def _read_windows(
-    columns: Mapping[str, Any], units: Mapping[str, str], found: Mapping[str, str | None]
+    columns: Mapping[str, Any], units: Mapping[str, str], found: Mapping[str, str]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    if found["start"] is None and found["end"] is None:
+    if found.keys().isdisjoint({"start", "end"}):
         return None, None
-    count = len(columns[found["ra"]])  # type: ignore[index]
+    count = len(columns[found["ra"]])
     sides = []
     for key, open_side in (("start", -np.inf), ("end", np.inf)):
-        name = found[key]
+        name = found.get(key)
         if name is not None and units.get(name, "d") not in ("d", "day", "MJD"):
             raise _bad(f"the column {name} of the sample is in {units[name][:30]}, not in days (MJD)")
         sides.append(np.full(count, open_side) if name is None else _moments(columns[name], key, open_side))

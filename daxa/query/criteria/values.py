@@ -14,11 +14,17 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from numbers import Real
+from typing import TYPE_CHECKING, SupportsFloat, TypeGuard
 
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
 from daxa.naming import several
 from daxa.quantities import read_quantity
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike, WindowLike
 
 __all__ = [
     "obs_id_of",
@@ -53,7 +59,7 @@ def shown(value: object, most: int = 300) -> str:
     return " ".join(printable.split())[:most]
 
 
-def read_positions(value: object) -> tuple[tuple[float, float], ...]:
+def read_positions(value: PositionsLike) -> tuple[tuple[float, float], ...]:
     """Positions in any usual form.
 
     Parameters
@@ -89,7 +95,7 @@ def read_positions(value: object) -> tuple[tuple[float, float], ...]:
     return tuple(sorted(set(found)))
 
 
-def places_of(value: object) -> list[tuple[float, float]]:
+def places_of(value: PositionsLike) -> list[tuple[float, float]]:
     """Right ascensions and declinations, degrees ICRS, of one text, pair or `SkyCoord`, in their order.
 
     Raises
@@ -99,10 +105,9 @@ def places_of(value: object) -> list[tuple[float, float]]:
     """
     if isinstance(value, str):
         return [_parse_position(value)]
-    if hasattr(value, "icrs"):
+    if (sky := getattr(value, "icrs", None)) is not None:
         import numpy as np
 
-        sky = value.icrs
         return [
             _check_position(ra, dec, value)
             for ra, dec in zip(np.ravel(sky.ra.deg).tolist(), np.ravel(sky.dec.deg).tolist(), strict=True)
@@ -110,7 +115,7 @@ def places_of(value: object) -> list[tuple[float, float]]:
     if not _is_pair(value):
         raise _bad_position(value)
     try:
-        ra, dec = (_degrees(part) for part in value)  # type: ignore[attr-defined]
+        ra, dec = (_degrees(part) for part in value)
     except OverflowError:
         raise _bad_position(value) from None
     return [_check_position(ra, dec, value)]
@@ -123,7 +128,7 @@ def _is_pair(value: object) -> bool:
     return len(parts) == 2 and all(_is_number(part) or _is_scalar_quantity(part) for part in parts)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[SupportsFloat]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -132,14 +137,14 @@ def _is_scalar_quantity(value: object) -> bool:
 
 
 def _degrees(value: object) -> float:
-    return _in_unit(value, "deg", "position") if hasattr(value, "to_value") else float(value)  # type: ignore[arg-type]
+    return float(value) if _is_number(value) else _in_unit(value, "deg", "position")
 
 
-def _in_unit(quantity: object, unit: str, name: str) -> float:
+def _in_unit(quantity: Quantity, unit: str, name: str) -> float:
     from astropy.units import UnitConversionError
 
     try:
-        return float(quantity.to_value(unit))  # type: ignore[attr-defined]
+        return float(quantity.to_value(unit))
     except (UnitConversionError, TypeError):
         raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
 
@@ -196,7 +201,7 @@ def _bad_position(value: object) -> CriteriaError:
     )
 
 
-def read_radius(value: object) -> float:
+def read_radius(value: AngleLike) -> float:
     """A radius with its unit, in arcminutes.
 
     Parameters
@@ -250,7 +255,7 @@ def _shortest(number: float) -> str:
     return text.removesuffix(".0")
 
 
-def read_window(value: object) -> tuple[float | None, float | None]:
+def read_window(value: WindowLike) -> tuple[float | None, float | None]:
     """A time window.
 
     Parameters
@@ -311,7 +316,7 @@ def _to_mjd(value: object) -> float:
         return float(value.utc.mjd)
     # Command lines have texts only; no ISO date has five digits.
     if _is_number(value) or (isinstance(value, str) and re.fullmatch(r"\s*\d{5}(\.\d*)?\s*", value, re.ASCII)):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     return _mjd(_to_datetime(value))
 
 
@@ -354,7 +359,7 @@ def _write_moment(mjd: float | None) -> str | float:
     return text.removesuffix("T00:00:00")
 
 
-def obs_id_of(spec: MissionSpec, value: object) -> str:
+def obs_id_of(spec: MissionSpec, value: str | int) -> str:
     """An ObsID, which may be given as a whole number where no zero can be lost.
 
     Raises
@@ -369,7 +374,7 @@ def obs_id_of(spec: MissionSpec, value: object) -> str:
     ('18461', '0404910601')
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        return spec.check_obs_id(value)  # type: ignore[arg-type]
+        return spec.check_obs_id(value)
     text = str(value)
     padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
     forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
@@ -382,7 +387,7 @@ def obs_id_of(spec: MissionSpec, value: object) -> str:
     )
 
 
-def read_names(value: object) -> tuple[str, ...]:
+def read_names(value: TextsLike) -> tuple[str, ...]:
     """Names of targets, sorted, each once, with single spaces.
 
     Raises

@@ -139,7 +139,8 @@ class MatchContext:
 
         kept: list[Meeting] | None = []
         total = 0
-        for meeting in near_pairs(middle.ra, middle.dec, objects.ra, objects.dec, reach, then=test):
+        for target, row, code, apart in near_pairs(middle.ra, middle.dec, objects.ra, objects.dec, reach, then=test):
+            meeting = target, row, code, apart
             yield meeting
             total += len(meeting[0])
             if total > _REMEMBERED:
@@ -203,7 +204,7 @@ def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: flo
         left_out = {_NOT_YET: int((wanted & ~public & ~never).sum()), _NEVER: int((wanted & never).sum())}
         narrow(f"public on {write_window(float(int(at)), None)[0]}", public[:, None])
     _refuse_empty(spec, counts)
-    keep = pairs.any(axis=1)
+    keep = np.asarray(pairs.any(axis=1))
     return MatchResult(
         keep,
         join_names(sky.chosen, pairs[keep] @ (1 << np.arange(len(sky.chosen)))),
@@ -227,7 +228,7 @@ def _conjuncts(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[str, np.
     if criteria.obs_ids:
         text = f"with the {len(criteria.obs_ids)} ObsIDs asked for"
         yield text, _listed(sky.spec, sky.table, criteria.obs_ids)[:, None]
-    for condition in (*criteria.near, *criteria.windows, *criteria.others):
+    for condition in criteria.conditions:
         yield condition.text, _holds(sky, condition)
     if criteria.instruments:
         allowed = np.array([[name in criteria.instruments for name in sky.chosen]])
@@ -255,7 +256,7 @@ def _matches_all(sky: MatchContext, criteria: Criteria) -> np.ndarray:
 
 
 def _words(criteria: Criteria) -> str:
-    texts = [condition.text for condition in (*criteria.near, *criteria.windows, *criteria.others)]
+    texts = [condition.text for condition in criteria.conditions]
     texts += [f"one of {len(criteria.obs_ids)} ObsIDs"] if criteria.obs_ids else []
     texts += [f"of {', '.join(criteria.instruments)}"] if criteria.instruments else []
     texts += ["(" + " or ".join(_words(branch) for branch in group) + ")" for group in criteria.any_of]

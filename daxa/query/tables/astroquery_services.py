@@ -18,8 +18,9 @@ from daxa.query.tables.exchange import exchange, malformed, refused
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
 
 if TYPE_CHECKING:
-    import requests
     from astropy.table import Table
+
+    from daxa.query.tables.exchange import BoundedSession
 
 __all__ = ["BATCH", "query_ned", "query_simbad", "query_xsa"]
 
@@ -78,8 +79,8 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
         if name is None:
             raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not asked")
         found.setdefault(name, set()).update(_places(address, name, ra, dec))
-    if missing := [name for name in names if name not in found]:
-        raise malformed(address, f"it says nothing of {shown(missing[0], 60)!r}")
+    if unanswered := [name for name in names if name not in found]:
+        raise malformed(address, f"it says nothing of {shown(unanswered[0], 60)!r}")
     for name, places in found.items():
         if len(places) > 1:
             raise CriteriaError(
@@ -114,7 +115,7 @@ def _places(address: str, name: str, ra: Any, dec: Any) -> list[Place]:
     return [(place[0] % 360, place[1])]
 
 
-def query_ned(name: str, address: str, session: requests.Session) -> Place | None:
+def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
     """The position of one object, as NED's search by name gives it; None where NED does not know it.
 
     Raises

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from daxa import __version__
 from daxa.answers import Deadline, origin_of, redirect_target, requested_pause
@@ -25,6 +25,15 @@ from daxa.settings import Settings
 
 if TYPE_CHECKING:
     import requests
+    from requests import PreparedRequest, Response
+    from requests.adapters import HTTPAdapter
+    from urllib3 import ProxyManager
+
+    class BoundedSession(requests.Session):
+        """A session that says how long an exchange may take."""
+
+        allowance: Callable[[], Deadline]
+
 
 __all__ = ["exchange", "exchange_into", "malformed", "open_session", "refused"]
 
@@ -66,7 +75,7 @@ def _watched(allowance: Deadline) -> Iterator[_Watch]:
         _LOCAL.watch = None
 
 
-def open_session(settings: Settings) -> requests.Session:
+def open_session(settings: Settings) -> BoundedSession:
     """Connections that name us, and that give up on a service that stays silent or does not end.
 
     Redirects are followed to the same server and to those of the settings.
@@ -87,8 +96,12 @@ def open_session(settings: Settings) -> requests.Session:
     named = (settings.heasarc_tap, settings.xsa_tap, settings.sesame, settings.simbad_tap, settings.ned)
     allowed = {origin_of(one) for one in (*named, *dict(settings.taps).values())}
 
-    class BoundedSession(requests.Session):
-        def get_redirect_target(self, response):
+    class ConfiguredSession(requests.Session):
+        def __init__(self) -> None:
+            super().__init__()
+            self.allowance = lambda: Deadline(settings.answer_seconds, settings.minimum_rate)
+
+        def get_redirect_target(self, response: requests.Response) -> str | None:
             if not response.is_redirect:
                 return None
             location = response.headers["location"]
@@ -96,32 +109,36 @@ def open_session(settings: Settings) -> requests.Session:
                 return target
             raise malformed(response.url, f"it redirects to {shown(location)}, which is not a configured service")
 
-    session = BoundedSession()
+    # Its class can be made only where requests is imported; what it promises is declared above.
+    session = cast("BoundedSession", ConfiguredSession())
     session.max_redirects = _REDIRECTS
-    session.allowance = lambda: Deadline(settings.answer_seconds, settings.minimum_rate)
     session.headers["User-Agent"] = f"daxa/{__version__}"
     for scheme in ("https://", "http://"):
         session.mount(scheme, _adapter(settings))
     return session
 
 
-def _adapter(settings: Settings):
+def _adapter(settings: Settings) -> HTTPAdapter:
     """What sends requests: each read has a timeout, and whoever watches knows the connection."""
     from requests.adapters import HTTPAdapter
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
-    class WatchedSocket:
-        def getresponse(self):
-            if watch := getattr(_LOCAL, "watch", None):
-                watch.sockets.append(self.sock)
+    def watch_socket(connection: HTTPConnection) -> None:
+        watch: _Watch | None = getattr(_LOCAL, "watch", None)
+        if watch and connection.sock is not None:
+            watch.sockets.append(connection.sock)
+
+    # urllib3's answers are its own, not those of the standard library's class that it extends.
+    class PlainConnection(HTTPConnection):
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+            watch_socket(self)
             return super().getresponse()
 
-    class PlainConnection(WatchedSocket, HTTPConnection):
-        pass
-
-    class TlsConnection(WatchedSocket, HTTPSConnection):
-        pass
+    class TlsConnection(HTTPSConnection):
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+            watch_socket(self)
+            return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = PlainConnection
@@ -131,15 +148,15 @@ def _adapter(settings: Settings):
 
     class TimeoutAdapter(HTTPAdapter):
         # Neither requests nor pyvo sets a timeout: a stalled service would hang for ever.
-        def send(self, request, **options):
+        def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
             options["timeout"] = (settings.connect_timeout, settings.read_timeout)
-            return super().send(request, **options)
+            return super().send(request, *arguments, **options)
 
-        def init_poolmanager(self, *arguments, **options):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
             super().init_poolmanager(*arguments, **options)
             self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
 
-        def proxy_manager_for(self, *arguments, **options):
+        def proxy_manager_for(self, *arguments: Any, **options: Any) -> ProxyManager:
             manager = super().proxy_manager_for(*arguments, **options)
             # A proxy of another kind (SOCKS) brings connections of its own.
             if manager.pool_classes_by_scheme["http"] is HTTPConnectionPool:
@@ -149,7 +166,9 @@ def _adapter(settings: Settings):
     return TimeoutAdapter()
 
 
-def exchange(session: requests.Session, address: str, send: Callable[[], requests.Response], *, most: int):
+def exchange(
+    session: BoundedSession, address: str, send: Callable[[], requests.Response], *, most: int
+) -> tuple[int, bytes]:
     """Send until a whole answer has arrived; its status and body.
 
     Parameters
@@ -178,7 +197,7 @@ def exchange(session: requests.Session, address: str, send: Callable[[], request
 
 
 def exchange_into(
-    body: BinaryIO, session: requests.Session, address: str, send: Callable[[], requests.Response], *, most: int
+    body: BinaryIO, session: BoundedSession, address: str, send: Callable[[], requests.Response], *, most: int
 ) -> int:
     """As `exchange`, with the body put into a file; gives the status."""
     import requests

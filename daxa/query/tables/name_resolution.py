@@ -30,8 +30,9 @@ from daxa.query.tables.exchange import exchange, malformed, open_session, refuse
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
-    import requests
     from astropy.table import Table
+
+    from daxa.query.tables.exchange import BoundedSession
 
 __all__ = ["resolve_name", "resolve_names"]
 
@@ -124,7 +125,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
 def _in_groups(
     names: Sequence[str],
     settings: Settings,
-    ask: Callable[[str, Settings, requests.Session], tuple[float, float] | None],
+    ask: Callable[[str, Settings, BoundedSession], tuple[float, float] | None],
 ) -> dict[str, tuple[float, float] | None]:
     """Names that are asked for one by one, a few at once."""
     groups = [group for start in range(_AT_ONCE) if (group := tuple(names[start::_AT_ONCE]))]
@@ -159,7 +160,7 @@ def _resolve_many(names: Sequence[str], settings: Settings) -> dict[str, tuple[f
                     found[name] = place
                     _keep(name, place, settings, settings.simbad_tap)
 
-    def ask(name: str, settings: Settings, session: requests.Session) -> tuple[float, float] | None:
+    def ask(name: str, settings: Settings, session: BoundedSession) -> tuple[float, float] | None:
         with _TURN:
             place = query_ned(name, settings.ned, session)
         if place is not None:
@@ -180,7 +181,7 @@ def _resolve_group(
     names: tuple[str, ...],
     settings: Settings,
     stop: threading.Event,
-    ask: Callable[[str, Settings, requests.Session], tuple[float, float] | None],
+    ask: Callable[[str, Settings, BoundedSession], tuple[float, float] | None],
 ) -> dict[str, tuple[float, float] | None]:
     """One name after the other over one connection; None where nobody knows it."""
     found: dict[str, tuple[float, float] | None] = {}
@@ -198,7 +199,7 @@ def _resolve_group(
     return found
 
 
-def _ask(name: str, settings: Settings, session: requests.Session) -> tuple[float, float] | None:
+def _ask(name: str, settings: Settings, session: BoundedSession) -> tuple[float, float] | None:
     address = f"{settings.sesame.rstrip('/')}/SNV?{quote(name, safe='')}"
     with _TURN:
         status, body = exchange(

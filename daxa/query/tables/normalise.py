@@ -22,7 +22,7 @@ from daxa.selection.schema import COLUMNS, column_names, write_exposures
 
 if TYPE_CHECKING:
     import pandas as pd
-    from astropy.table import Table
+    from astropy.table import Column, Table
 
 __all__ = ["LONGEST_TEXT", "SAFE_ROW_ID", "NormalisedTable", "normalise", "well_formed"]
 
@@ -179,7 +179,7 @@ def _possible(name: str, values: np.ndarray) -> np.ndarray:
     return np.where((values >= low) & (values <= high), values, np.nan)
 
 
-def _instruments(spec: MissionSpec, raw: Table, *, known: bool) -> dict[str, Sequence[str]]:
+def _instruments(spec: MissionSpec, raw: Table, *, known: bool) -> dict[str, Sequence[str] | np.ndarray]:
     """Instruments with data and their exposures; the mission's default where the table does not tell them."""
     if not known:
         return {"instruments": [",".join(spec.default_instruments)] * len(raw), "exposures": [""] * len(raw)}
@@ -247,7 +247,7 @@ def _roll(spec: MissionSpec, raw: Table, *, known: bool) -> np.ndarray:
     return np.where(np.abs(angles) <= 360, angles, np.nan) % 360
 
 
-def _column(asked: ObservationTable, raw: Table, name: str):
+def _column(asked: ObservationTable, raw: Table, name: str) -> Column:
     for found in raw.colnames:
         if found.lower() == name.lower():
             return raw[found]
@@ -258,7 +258,7 @@ def _column(asked: ObservationTable, raw: Table, name: str):
     )
 
 
-def _moments(column) -> np.ndarray:
+def _moments(column: Column) -> np.ndarray:
     """The cells as MJD, float64 (n,), from numbers that are MJD or texts in ISO 8601 (UTC); NaN where neither."""
     moments = _numbers(column)
     if np.ma.asarray(column).dtype.kind in "fiub" or not np.isnan(moments).any():
@@ -271,13 +271,15 @@ def _moments(column) -> np.ndarray:
 
 def _since_epoch(text: str) -> np.timedelta64:
     found = _MOMENT.fullmatch(text)
+    if not found:
+        return np.timedelta64("NaT", "us")
     try:
-        return np.datetime64(found[1], "us") - np.datetime64("1858-11-17", "us")  # type: ignore[index]
-    except (TypeError, ValueError):
+        return np.datetime64(found[1], "us") - np.datetime64("1858-11-17", "us")
+    except ValueError:
         return np.timedelta64("NaT", "us")
 
 
-def _numbers(column) -> np.ndarray:
+def _numbers(column: Column) -> np.ndarray:
     """The cells as float64 (n,); NaN where masked, infinite or no number."""
     values = np.ma.asarray(column)
     if values.ndim == 1 and values.dtype.kind in "fiub":
@@ -295,7 +297,7 @@ def _number(cell: object) -> float:
         return np.nan
 
 
-def _texts(column) -> list[str]:
+def _texts(column: Column) -> list[str]:
     """The cells as texts without padding and control characters; '' where masked."""
     texts = [cell if type(cell) is str else _text(cell) for cell in _cells(column)]
     whole = "".join(texts)
@@ -319,7 +321,7 @@ def _shown(text: str) -> str:
     return "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
 
 
-def _cells(column) -> list[object]:
+def _cells(column: Column) -> list[object]:
     values = np.ma.asarray(column)
     if values.ndim != 1:
         return [None] * len(values)

@@ -21,8 +21,10 @@ from daxa.query.untrusted import PARSE_ERRORS, parse_votable
 from daxa.settings import Settings
 
 if TYPE_CHECKING:
-    import requests
     from astropy.table import Table
+    from pyvo.dal.tap import TAPQuery
+
+    from daxa.query.tables.exchange import BoundedSession
 
 __all__ = [
     "MOST_ROWS",
@@ -167,7 +169,7 @@ def query_columns(table: ObservationTable, settings: Settings) -> frozenset[str]
     return frozenset(str(cell).strip().strip('"').lower() for cell in rows.columns[0])
 
 
-def _count(session: requests.Session, address: str, asked: ObservationTable) -> int:
+def _count(session: BoundedSession, address: str, asked: ObservationTable) -> int:
     query = f"SELECT COUNT(*) AS n FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
     table, _ = _ask(session, address, query, 10)
     try:
@@ -180,7 +182,7 @@ def _count(session: requests.Session, address: str, asked: ObservationTable) -> 
 
 
 def _ask_for_rows(
-    session: requests.Session, address: str, query: str, top: int, asked: ObservationTable
+    session: BoundedSession, address: str, query: str, top: int, asked: ObservationTable
 ) -> tuple[Table, bool]:
     """The rows of a table of observations; those of XSA through astroquery's class for it."""
     if asked.service != "xsa":
@@ -198,7 +200,7 @@ def _ask_for_rows(
 
 
 def query_with_tables(
-    session: requests.Session, address: str, query: str, uploads: Mapping[str, Table], *, top: int
+    session: BoundedSession, address: str, query: str, uploads: Mapping[str, Table], *, top: int
 ) -> Table:
     """The whole answer to one synchronous query about tables that are sent with it.
 
@@ -231,7 +233,7 @@ def query_with_tables(
 
 
 def _ask(
-    session: requests.Session, address: str, query: str, top: int, uploads: Mapping[str, Table] | None = None
+    session: BoundedSession, address: str, query: str, top: int, uploads: Mapping[str, Table] | None = None
 ) -> tuple[Table, bool]:
     """The answer to one synchronous query, and whether the service says that it is cut off."""
     from pyvo.dal import TAPService
@@ -243,7 +245,7 @@ def _ask(
         return _read_rows(address, asked, status, body)
 
 
-def _read_rows(address: str, asked, status: int, body: BinaryIO) -> tuple[Table, bool]:
+def _read_rows(address: str, asked: TAPQuery, status: int, body: BinaryIO) -> tuple[Table, bool]:
     import warnings
 
     from pyvo.dal import DALFormatError, DALQueryError

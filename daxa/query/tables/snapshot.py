@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from daxa.errors import CriteriaError, DataError, ServiceError, StorageError
 from daxa.missions import MissionSpec, find_mission
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_AGE",
+    "Freshness",
     "QueryOrigin",
     "Snapshot",
     "import_snapshot",
@@ -47,6 +48,14 @@ class _SnapshotPlace:
     table: ObservationTable
     settings: Settings
     path: Path | None
+
+
+class Freshness(TypedDict, total=False):
+    """How new a table must be; as for `take_snapshot`."""
+
+    refresh: bool
+    max_age: timedelta | None
+    offline: bool
 
 
 def take_snapshot(

@@ -217,7 +217,7 @@ def read_snapshot(path: Path) -> Snapshot:
     arrow, said = _read(path)
     try:
         spec = find_mission(_text(said, "mission"))
-        origin = _read_origin(said["origin"])
+        origin = _read_origin(_table(said, "origin"))
         declaration = _text(said, "declaration")
     except (CriteriaError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"what it says about itself cannot be used: {str(error)[:200]}") from None
@@ -318,6 +318,13 @@ def _read_origin(plain: Mapping[str, object]) -> QueryOrigin:
     names = ("service", "table", "query", "time", "digest")
     texts = {name: _text(plain, name) for name in names}
     return QueryOrigin(**texts, rows=plain["rows"], left_out=left_out, assumed=tuple(assumed))
+
+
+def _table(plain: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = plain[name]
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not a table")
+    return value
 
 
 def _text(plain: Mapping[str, object], name: str) -> str:

@@ -21,7 +21,7 @@ from daxa.xray.cleaning.ownscreening import read_values
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import read_column
-from daxa.xray.eventlists.rules import Rule
+from daxa.xray.eventlists.rules import Rule, mask_of
 from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["ChipState", "anomalous_chips", "chips_for", "parse_chips", "state_cards"]
@@ -60,9 +60,10 @@ def anomalous_chips(events: EventList) -> tuple[ChipState, ...]:
     corners = camera_of(events.format.mission, events.format.instrument).corners
     if corners is None:
         return ()
-    word, *others = screening_for(events)
+    # The first rule of a camera with corners is its flag word.
+    word, *others = (one for one in screening_for(events) if isinstance(one, Rule))
     rules = [
-        Rule("FLAG", "bits_clear", int(word.value) & ~corners.outside, word.source),
+        Rule("FLAG", "bits_clear", mask_of(word) & ~corners.outside, word.source),
         Rule("FLAG", "bits_set", corners.outside, "outside the field of view"),
         *(one for one in others if one.column == "PATTERN"),
     ]

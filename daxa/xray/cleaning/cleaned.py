@@ -89,7 +89,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
             elif unit.name == name:
                 heap = _heap(source, unit, header)
                 header["NAXIS2"] = count
-                stated = {**assumption_cards(events), **cards}
+                stated: dict[str, str | tuple[object, str]] = {**assumption_cards(events), **cards}
                 _write_events(out, _events_header(header, events, cut, times, stated), _kept(events, keep), heap)
             else:
                 for key in times:
@@ -218,7 +218,7 @@ def _events_header(
     events: EventList,
     cut: Cut,
     times: Mapping[str, tuple[float, str]],
-    cards: Mapping[str, tuple[object, str]],
+    cards: Mapping[str, str | tuple[object, str]],
 ) -> fits.Header:
     # Ours go to the end, also when they stood in the list, so that cleaning twice gives the same bytes.
     ours = {"SCREENIN", "CUTID", *cards}
@@ -244,8 +244,8 @@ def _events_header(
     )
     header["SCREENIN"] = rules_text(cut.rules)
     header["CUTID"] = (cut.identity, "digest of screening and good times")
-    for key, value in cards.items():
-        header[key] = value
+    for key, card in cards.items():
+        header[key] = card
     return header
 
 

@@ -94,7 +94,20 @@ def _identify(rule: Rule | Either) -> list:
 
 
 def standard_cut(events: EventList, *, pi: tuple[int, int] | None = None) -> Cut:
-    """The standard screening with the list's own good time intervals."""
+    """The standard screening with the list's own good time intervals.
+
+    Parameters
+    ----------
+    events
+        The list.
+    pi
+        First and last channel; all when left out.
+
+    Returns
+    -------
+    Cut
+        What to give to `count_image`, `light_curve` and `exposure_map`.
+    """
     return Cut(screening_for(events), events.gtis, pi)
 
 

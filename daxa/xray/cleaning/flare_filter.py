@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from daxa.xray.cleaning.lightcurve import LightCurve
 from daxa.xray.cleaning.quiescent import STEADY, QuiescentRate, deviations, find_quiescent, find_sustained
 from daxa.xray.eventlists.gti import normalise
 
-__all__ = ["FLARE_METHODS", "FlareResult", "FlareStatus", "flare_gti"]
+__all__ = ["FLARE_METHODS", "FlareOptions", "FlareResult", "FlareStatus", "flare_gti"]
 
 FlareStatus = Literal["Good", "Intermediate", "Bad", "Sparse", "source-variability"]
 
@@ -81,6 +81,16 @@ class FlareResult:
     variable: np.ndarray | None = None
 
 
+class FlareOptions(TypedDict, total=False):
+    """Options of `flare_gti` that are the same for any light curve."""
+
+    method: str
+    sigma: float
+    scale: float
+    together: int | None
+    sustained: bool
+
+
 def flare_gti(
     curve: LightCurve,
     *,
@@ -109,12 +119,12 @@ def flare_gti(
         ``scale``: the rate stays within a factor `scale` of the mean, found after one clip
         at three of Poisson's deviations.
     sigma
-        For ``histogram`` and ``clip``.  A bin cut short by the archive's good times is
-        judged by its own good seconds.
+        For ``histogram`` and ``clip``, standard deviations.  A bin cut short by the archive's good
+        times is judged by its own good seconds.
     threshold
         For ``threshold``, count/s.
     scale
-        For ``scale``, above 1.
+        For ``scale``, a factor above 1.
     together
         For ``histogram``: most bins that are looked at together, 1 to 64.  More find weaker
         flares: 16 leave a third less of them, and keep less time of a background that
@@ -152,7 +162,7 @@ def flare_gti(
         return _sparse(curve, method)
 
     def keep(counts: np.ndarray) -> tuple[np.ndarray, float, float]:
-        if method == "threshold":
+        if method == "threshold" or quiescent is None:
             return _below(counts, curve.exposure, float(threshold or 0.0))
         if method == "clip":
             return _clipped(counts, curve.exposure, curve.width, sigma)

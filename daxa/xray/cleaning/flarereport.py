@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -17,6 +18,9 @@ from daxa.xray.cleaning.flare_filter import FlareResult
 from daxa.xray.cleaning.flarescreen import FlareScreen
 from daxa.xray.cleaning.lightcurve import LightCurve, gti_table, rate_tables
 from daxa.xray.drawing import picture, plain_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["RateHistogram", "flare_cards", "rate_histogram", "write_flare_picture", "write_flare_table"]
 
@@ -197,7 +201,7 @@ def _numbers(result: FlareResult) -> str:
     return text
 
 
-def _draw_bins(axes, curve: LightCurve, result: FlareResult, seen: np.ndarray, top: float) -> None:
+def _draw_bins(axes: Axes, curve: LightCurve, result: FlareResult, seen: np.ndarray, top: float) -> None:
     hours = (curve.edges[:-1] + curve.width / 2 - curve.start) / 3600
     variable = np.zeros(len(seen), dtype=bool) if result.variable is None else result.variable
     kinds = ((result.kept & ~variable, _KEPT, "kept"), (~result.kept, _CUT, "cut"), (variable, _VARIABLE, "source"))
@@ -220,7 +224,7 @@ def _draw_bins(axes, curve: LightCurve, result: FlareResult, seen: np.ndarray, t
         axes.legend(loc="upper right", frameon=False, ncols=3, fontsize=8)
 
 
-def _draw_histogram(axes, histogram: RateHistogram, result: FlareResult) -> None:
+def _draw_histogram(axes: Axes, histogram: RateHistogram, result: FlareResult) -> None:
     middles, height = (histogram.edges[:-1] + histogram.edges[1:]) / 2, np.diff(histogram.edges)
     axes.barh(middles, histogram.bins, height=height, color=_CUT, alpha=0.6, lw=0)
     axes.barh(middles, histogram.kept, height=height, color=_KEPT, lw=0)

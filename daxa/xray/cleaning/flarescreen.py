@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 from scipy.ndimage import label
 from scipy.special import gammainc
 
 from daxa.xray.cleaning.cut import Cut
-from daxa.xray.cleaning.flare_filter import FlareResult, flare_gti
+from daxa.xray.cleaning.flare_filter import FlareOptions, FlareResult, flare_gti
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve
 from daxa.xray.cleaning.sourcemask import PlacedEvents, SourceMask, box_sum, cell_grid, find_mask, place_events
 from daxa.xray.eventlists.event_list import EventList
@@ -94,7 +95,13 @@ class _BinnedEvents:
 
 
 def screen_flares(
-    events: EventList, cut: Cut, width: float, *, mask_sources: bool = True, threshold: float | None = None, **options
+    events: EventList,
+    cut: Cut,
+    width: float,
+    *,
+    mask_sources: bool = True,
+    threshold: float | None = None,
+    **options: Unpack[FlareOptions],
 ) -> FlareScreen:
     """Find the good time of an event list without flares of its background.
 
@@ -113,7 +120,7 @@ def screen_flares(
         For the method ``threshold``: count/s of the whole field; what the mask hides is
         allowed for by its area.
     **options
-        Those of `flare_gti`: method, sigma, scale, together.
+        Those of `flare_gti`: method, sigma, scale, together, sustained.
 
     Returns
     -------
@@ -189,13 +196,13 @@ def _points(bad: np.ndarray, good: np.ndarray, field: np.ndarray, ratio: float) 
     """Cells whose surroundings hold more counts than the good time and a flare over the whole field explain."""
     bad, good = bad * field, good * field
     area = box_sum(field)
-    spread = max(float(bad.sum() - ratio * good.sum()), 0.0) / max(np.count_nonzero(field), 1)
+    spread = max(float(bad.sum() - ratio * good.sum()), 0.0) / max(int(np.count_nonzero(field)), 1)
     kept = box_sum(good)
     expected = ratio * (kept + 3 * np.sqrt(kept + 1)) + _UNEVEN * spread * area
     seen = box_sum(bad)
     chance = np.where(seen > expected, gammainc(np.maximum(seen, 1), np.maximum(expected, 1e-12)), 1.0)
     chance[~field] = 1.0
-    at = np.flatnonzero(chance.ravel() < _CHANCE / max(np.count_nonzero(field), 1))
+    at = np.flatnonzero(chance.ravel() < _CHANCE / max(int(np.count_nonzero(field)), 1))
     excess = (seen - expected).ravel()[at]
     return [int(cell) for cell in at[np.argsort(-excess, kind="stable")]][: 100 * _MOST_SOURCES]
 

@@ -21,7 +21,7 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.clock import compare_clocks
 from daxa.xray.eventlists.event_list import EventList, open_events
-from daxa.xray.eventlists.fits_tables import FitsTable
+from daxa.xray.eventlists.fits_tables import FitsTable, column_names
 from daxa.xray.eventlists.formats import card_number, card_text
 
 __all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
@@ -64,7 +64,18 @@ class ListIdentity:
 
 
 def identity_of(events: EventList) -> ListIdentity:
-    """The identity of an event list."""
+    """The identity of an event list.
+
+    Parameters
+    ----------
+    events
+        The list.
+
+    Returns
+    -------
+    ListIdentity
+        What lists of one exposure have in common.
+    """
 
     def said(keywords: Sequence[str]) -> str:
         values = [card_text(events.header, key) or card_text(events.primary, key) for key in keywords]
@@ -86,6 +97,11 @@ def identity_of(events: EventList) -> ListIdentity:
 
 def check_mergeable(lists: Sequence[EventList]) -> None:
     """Refuse lists that are not parts of one exposure.
+
+    Parameters
+    ----------
+    lists
+        At least one.
 
     Raises
     ------
@@ -133,8 +149,9 @@ def _differences(first: EventList, other: EventList) -> list[str]:
 
 def _scales(events: EventList) -> list[dict | None]:
     """How the columns are scaled, which types of rows do not compare."""
-    fields = events.rows.dtype.fields or {}
-    return [dict(kind.metadata) if kind.metadata else None for kind, *_ in fields.values()]
+    dtype = events.rows.dtype
+    kinds = [dtype[name] for name in column_names(dtype)]
+    return [dict(kind.metadata) if kind.metadata else None for kind in kinds]
 
 
 def merge_events(
@@ -211,7 +228,7 @@ def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
 
 
 def _name(rows: np.ndarray, wanted: str) -> str:
-    return next(name for name in rows.dtype.names if name.lower() == wanted.lower())
+    return next(name for name in column_names(rows) if name.lower() == wanted.lower())
 
 
 def _unit(header: fits.Header, body: np.ndarray) -> bytes:
@@ -240,10 +257,11 @@ def _rows_of_all(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
 def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:
     """The first header, with start and end of the whole."""
     wide = header.copy()
-    for number, text, extreme in (("TSTART", "DATE-OBS", min), ("TSTOP", "DATE-END", max)):
-        if all(number in events.header for events in lists):
-            chosen = extreme(lists, key=lambda events, key=number: card_number(events.header, key))
-            wide[number] = chosen.header[number]
-            if text in chosen.header:
-                wide[text] = chosen.header[text]
+    headers = [events.header for events in lists]
+    for number, text, extreme in (("TSTART", "DATE-OBS", np.argmin), ("TSTOP", "DATE-END", np.argmax)):
+        if all(number in own for own in headers):
+            chosen = headers[int(extreme([card_number(own, number) for own in headers]))]
+            wide[number] = chosen[number]
+            if text in chosen:
+                wide[text] = chosen[text]
     return wide

@@ -238,7 +238,7 @@ def _fit(counts: np.ndarray, seconds: np.ndarray, mode: float) -> QuiescentRate:
         rate, intrinsic = free_rate, beyond
     if not _flares(deviations(counts, rate * seconds, intrinsic)):
         rate = _cut_mean(counts, seconds, rate, intrinsic, _HIGH)
-    used = np.count_nonzero(deviations(counts, rate * seconds, intrinsic) <= _LOW)
+    used = int(np.count_nonzero(deviations(counts, rate * seconds, intrinsic) <= _LOW))
     alone = QuiescentRate(rate, intrinsic, 0.0)
     return QuiescentRate(rate, intrinsic, alone.spread(float(np.mean(seconds))) / rate / np.sqrt(max(used, 1)))
 

@@ -47,6 +47,16 @@ def screening_for(events: EventList) -> tuple[Rule | Either, ...]:
     Some lists define the flag word in their headers (`EventFormat.flag_card`): what the list
     declares wins over the table here.
 
+    Parameters
+    ----------
+    events
+        The list.
+
+    Returns
+    -------
+    tuple of Rule or Either
+        None of them where the archive's lists are final.
+
     Raises
     ------
     DataError

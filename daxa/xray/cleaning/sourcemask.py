@@ -231,7 +231,7 @@ def find_mask(image: np.ndarray, field: np.ndarray, hidden: np.ndarray | None = 
     for _ in range(_ROUNDS):
         expected = _expected(image, field & ~mask, area)
         chance = _chance(found, expected)
-        likely = chance < _SEED_CHANCE / max(np.count_nonzero(field), 1)
+        likely = chance < _SEED_CHANCE / max(int(np.count_nonzero(field)), 1)
         seeds = field & likely & (found > _SEED_HEIGHT * expected)
         around = field & (chance < _GROWN_CHANCE) & (found > _GROWN_HEIGHT * expected)
         grown, n = label(around | seeds, structure=np.ones((3, 3)))

@@ -28,7 +28,7 @@ _OLD_DATE = re.compile(r"(\d\d)/(\d\d)/(\d\d)", re.ASCII)
 """Day, month and year of the twentieth century (FITS before 1998)."""
 
 
-def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, tuple[object, str]]:
+def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, tuple[float | str, str]]:
     """Start and end of good times, as dates too.
 
     Parameters
@@ -53,7 +53,7 @@ def span_cards(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[str, t
         return {}
     unit = unit_of_cards(events.header, events.primary)
     edges = {"OBS": min(float(one.min()) for one in good), "END": max(float(one.max()) for one in good)}
-    cards: dict[str, tuple[object, str]] = {}
+    cards: dict[str, tuple[float | str, str]] = {}
     for (word, seconds), key, what in zip(edges.items(), ("TSTART", "TSTOP"), ("start", "end"), strict=True):
         date = events.clock.date(seconds)
         cards[key] = (seconds / unit, f"{what} of the good times")
@@ -75,7 +75,7 @@ def clock_cards(events: EventList) -> dict[str, tuple[object, str]]:
     }
 
 
-def update_span(header: fits.Header, cards: Mapping[str, tuple[object, str]], *, always: bool = True) -> None:
+def update_span(header: fits.Header, cards: Mapping[str, tuple[float | str, str]], *, always: bool = True) -> None:
     """Write the cards of `span_cards` into a header, and those that repeat them in other forms.
 
     Parameters
@@ -98,7 +98,7 @@ def update_span(header: fits.Header, cards: Mapping[str, tuple[object, str]], *,
         if f"TIME-{key}" in header:
             header[f"TIME-{key}"] = str(cards[f"DATE-{key}"][0]).partition("T")[2]
     if "TELAPSE" in header:
-        header["TELAPSE"] = cards["TSTOP"][0] - cards["TSTART"][0]
+        header["TELAPSE"] = float(cards["TSTOP"][0]) - float(cards["TSTART"][0])
 
 
 def stated_assumptions(events: EventList) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.fits_tables import FitsTable, read_column
+from daxa.xray.eventlists.fits_tables import FitsTable, column_names, read_column
 from daxa.xray.eventlists.formats import card_text
 
 __all__ = ["MOST", "Component", "SubspaceAxis", "read_subspace", "subspace_cfitsio", "subspace_mask"]
@@ -61,7 +61,17 @@ Component = tuple[SubspaceAxis, ...]
 
 
 def read_subspace(header: fits.Header) -> tuple[Component, ...]:
-    """The data subspace of a header; empty when it has none.
+    """The data subspace of a header.
+
+    Parameters
+    ----------
+    header
+        Of an events table.
+
+    Returns
+    -------
+    tuple of Component
+        Empty when it has none.
 
     Raises
     ------
@@ -109,7 +119,8 @@ def _read_axis(header: fits.Header, prefix: str, number: int) -> SubspaceAxis:
 def _ends(found: re.Match[str]) -> tuple[float | None, float | None]:
     if found["only"]:
         return float(found["only"]), float(found["only"])
-    return tuple(float(found[end]) if found[end] else None for end in ("lo", "hi"))
+    lo, hi = (float(found[end]) if found[end] else None for end in ("lo", "hi"))
+    return lo, hi
 
 
 def _unreadable(card: str, value: str) -> DataError:
@@ -154,7 +165,7 @@ def subspace_mask(components: Sequence[Component], rows: np.ndarray, tables: Seq
 
 def _columns_of(axis: SubspaceAxis, dtype: np.dtype) -> tuple[str, ...]:
     """The columns that an axis tests, as the list writes them; none where one of them is absent."""
-    names = {name.lower(): name for name in dtype.names}
+    names = {name.lower(): name for name in column_names(dtype)}
     found = _SUM.fullmatch(axis.column)
     wanted = [found[1], found[3]] if found else [axis.column]
     return tuple(names[name.lower()] for name in wanted) if all(name.lower() in names for name in wanted) else ()

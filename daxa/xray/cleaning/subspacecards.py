@@ -16,6 +16,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.screening import Either, Rule
 from daxa.xray.cleaning.subspace import MOST
 from daxa.xray.eventlists.formats import card_text
+from daxa.xray.eventlists.rules import mask_of, ranges_of, values_of
 
 __all__ = ["describe_subspace"]
 
@@ -157,24 +158,24 @@ def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, 
     match rule.op:
         case "bits_clear" | "bits_set":
             wanted = "0" if rule.op == "bits_clear" else "1"
-            pattern = "".join(wanted if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits or 32}b}")
+            pattern = "".join(wanted if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits or 32}b}")
             text, form = f"b{pattern}", "X"
         case "places_clear":
             places = range(1, _bits_in(header, rule.column) + 1)
-            text, form = "b" + "".join("0" if place in rule.value else "x" for place in places), "X"
+            text, form = "b" + "".join("0" if place in values_of(rule) else "x" for place in places), "X"
         case "between":
-            text = f"{rule.value[0]}:{rule.value[1]}"
+            text = ":".join(map(str, values_of(rule)))
         case "within":
             # The nearest numbers inside: ranges are closed.
-            text = ":".join(repr(math.nextafter(rule.value[end], rule.value[1 - end])) for end in (0, 1))
+            first, last = values_of(rule)
+            text = f"{math.nextafter(first, last)!r}:{math.nextafter(last, first)!r}"
         case "not_in":
-            ends = ["", *(text for one in rule.value for text in (f"{one - 1}", f"{one + 1}")), ""]
+            ends = ["", *(text for one in values_of(rule) for text in (f"{one - 1}", f"{one + 1}")), ""]
             text = ",".join(map(":".join, zip(ends[::2], ends[1::2], strict=True)))
         case "ranges":
-            text = ",".join(":".join("" if end is None else repr(end) for end in limits) for limits in rule.value)
+            text = ",".join(":".join("" if end is None else repr(end) for end in limits) for limits in ranges_of(rule))
         case "in" | "equal":
-            values = rule.value if rule.op == "in" else (rule.value,)
-            text = _values_text(values, spell_out=spell_out)
+            text = _values_text(values_of(rule), spell_out=spell_out)
     return (name, text, form, "") if text else None
 
 

@@ -48,7 +48,7 @@ def apply_user_gtis(
     Returns
     -------
     dict
-        Chip to intervals.
+        Chip to intervals, shape (n, 2), s.
 
     Raises
     ------

@@ -10,6 +10,7 @@ Extended light, as that of a cluster of galaxies, is a component of its own
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,7 +91,7 @@ def estimate_background(
         Least standard deviation of the smoothing, pixels; well above the largest source that
         is looked for.  It grows until 1000 counts lie under it.
     psf_radius
-        Pixels by which the surroundings of a source are left out, beside its scale.
+        By how many pixels the surroundings of a source are left out, beside its scale.
     workers
         Threads; the result does not depend on them.
 
@@ -210,7 +211,13 @@ def _repeated(parts: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarra
     return np.repeat(np.repeat(parts, size, axis=0), size, axis=1)[: shape[0], : shape[1]].astype(np.int32)
 
 
-def _kept_beside(counts, exposure, light, smooth, sources) -> np.ndarray:
+def _kept_beside(
+    counts: np.ndarray,
+    exposure: np.ndarray,
+    light: np.ndarray,
+    smooth: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    sources: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     """Pixels that tell the background beside extended light: no sources above both, and none bright with light."""
     dark = seen = exposure > 0
     for _ in range(_ROUNDS):
@@ -224,10 +231,10 @@ def _kept_beside(counts, exposure, light, smooth, sources) -> np.ndarray:
 
 def _rate(counts: np.ndarray, exposure: np.ndarray, share: np.ndarray | None, sigma: float) -> np.ndarray:
     """Background per second of exposure in each pixel: particles, and what is left of the counts, smoothed."""
-    shape, particles = counts.shape, 0.0
+    shape = counts.shape
+    particles: np.ndarray | float = 0.0
     if share is not None:
-        particles = particle_level(counts, exposure, exposure / share, _cell(sigma))
-        particles = particles / share
+        particles = particle_level(counts, exposure, exposure / share, _cell(sigma)) / share
     smooth = _ratio(counts - particles * exposure, exposure, sigma)
     return np.maximum(enlarge(smooth, _cell(sigma), shape), 0.0) + particles
 
@@ -279,9 +286,12 @@ def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray
     return coarse
 
 
-def _sources(counts, model, wavelets, psf_radius: float, workers: int) -> np.ndarray:
+def _sources(
+    counts: np.ndarray, model: np.ndarray, wavelets: tuple[Wavelet, ...], psf_radius: float, workers: int
+) -> np.ndarray:
     """Pixels of sources and of their surroundings."""
-    found = np.zeros(counts.shape, dtype=bool)
+    height, width = counts.shape
+    found = np.zeros((height, width), dtype=bool)
     for response in respond(counts, model, wavelets, workers=workers):
         wavelet = response.wavelet
         limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, _MASKED), 1.05)
@@ -291,7 +301,7 @@ def _sources(counts, model, wavelets, psf_radius: float, workers: int) -> np.nda
         hit = response.excess > limit[:ny, :nx]
         if hit.any():
             reach = max(1, math.ceil((wavelet.scale + psf_radius) / wavelet.bin))
-            hit = binary_dilation(hit, iterations=reach)
-            hit = np.repeat(np.repeat(hit, wavelet.bin, axis=0), wavelet.bin, axis=1)
-            found |= hit[: found.shape[0], : found.shape[1]]
+            near: np.ndarray = binary_dilation(hit, iterations=reach)
+            near = np.repeat(np.repeat(near, wavelet.bin, axis=0), wavelet.bin, axis=1)
+            found |= near[:height, :width]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,10 +91,20 @@ def find_bodies(
     return ExtendedBodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own)
 
 
-def _peaks(counts, smooth, centres, wavelets: tuple[Wavelet, ...], workers: int) -> Peaks:
+def _nearest(wavelets: tuple[Wavelet, ...], size: float) -> Wavelet:
+    return min(wavelets, key=lambda wavelet: abs(math.log(wavelet.scale / max(size, 0.5))))
+
+
+def _peaks(
+    counts: np.ndarray,
+    smooth: np.ndarray,
+    centres: Sequence[tuple[float, float, float]],
+    wavelets: tuple[Wavelet, ...],
+    workers: int,
+) -> Peaks:
     """The bodies as peaks of the wavelet that comes closest to their size."""
     columns: dict[str, list[float]] = {name: [] for name in ("x", "y", "scale", "excess", "background", "log_p")}
-    chosen = [min(wavelets, key=lambda w, size=size: abs(math.log(w.scale / max(size, 0.5)))) for *_, size in centres]
+    chosen = [_nearest(wavelets, size) for *_, size in centres]
     responses = {
         part.wavelet.scale: part
         for part in respond(counts, smooth, tuple(w for w in wavelets if w in chosen), workers=workers)

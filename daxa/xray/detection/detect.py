@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.wcs import WCS
@@ -32,6 +33,9 @@ from daxa.xray.detection.vetoes import cleared
 from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
 from daxa.xray.eventlists.frames import frame_of
 from daxa.xray.eventlists.regions import region_mask
+
+if TYPE_CHECKING:
+    from regions import Regions
 
 __all__ = ["default_scales", "find_sources", "sensitivity_map"]
 
@@ -101,10 +105,10 @@ def find_sources(
     scales
         Wavelet scales, pixels; by default `default_scales`.
     false_per_field
-        Sources that noise alone may make in the image, on average.  The search is
+        Expected number of sources that noise alone may make in the image.  The search is
         calibrated for it at any count level (`daxa.xray.detection.falserate`).
     regions
-        Areas to leave out: a bool array (True is left out) or regions.
+        Areas to leave out: a bool array of the same shape (True is left out) or regions.
     wcs
         World coordinates, for positions on the sky and for regions on the sky.
     most_rate
@@ -163,18 +167,20 @@ def find_sources(
         background = np.where(valid, below, 0).astype(np.float32)
         search = replace(search, scene=replace(search.scene, background=background), bodies=bodies)
         columns, parts, listed, _ = _found(search, pile_up, workers)
-    lit = bodies is not None and realisations > 0
+    made = realisations if bodies is not None else 0
     return SourceList(
         make_table(columns, wcs),
-        background if bodies is None else _with_structure(search, listed),
+        background if bodies is None else _with_structure(search, bodies, listed),
         valid,
         tuple(w.scale for w in wavelets),
         log_p,
-        _simulated(search, realisations, workers) if lit else expected_false(log_p, background, valid, first),
+        _simulated(search, bodies, made, workers)
+        if bodies is not None and made > 0
+        else expected_false(log_p, background, valid, first),
         _frame(wcs),
         _side(wcs),
         make_table(parts, wcs),
-        realisations if lit else 0,
+        max(made, 0),
     )
 
 
@@ -219,25 +225,26 @@ def _found(
     return measured(scene, search.hidden, search.bodies, peaks, pile_up)
 
 
-def _with_structure(search: _Search, listed: np.ndarray) -> np.ndarray:
+def _with_structure(search: _Search, bodies: ExtendedBodies, listed: np.ndarray) -> np.ndarray:
     """What is expected without the sources that are listed: extended light with its structure."""
     scene, least = search.scene, search.scene.psf.radius(0.5)
     left = scene.counts - listed
     sigma = _SMOOTH * search.wavelets[-1].scale
-    return filled(left, scene.background, search.bodies.number > 0, sigma, least).astype(np.float32)
+    return filled(left, scene.background, bodies.number > 0, sigma, least).astype(np.float32)
 
 
-def _simulated(search: _Search, fields: int, workers: int) -> float:
+def _simulated(search: _Search, light: ExtendedBodies, fields: int, workers: int) -> float:
     """Sources in a field of light and background alone, on average.
 
     Where there is light they are counted in made fields, elsewhere the calibration of dark fields
     holds.  The seed follows from the data, so that the number does.
     """
     scene, valid = search.scene, search.valid
-    lit = (search.bodies.light > _LIT * (scene.background - search.bodies.light)) & valid
+    lit = (light.light > _LIT * (scene.background - light.light)) & valid
     digest = hashlib.sha256(scene.counts.tobytes() + scene.exposure.tobytes()).digest()
     # What gaps do to errors is of no account here.
-    search = replace(search, hidden=HiddenPixels(*np.zeros((2, *lit.shape), bool), np.zeros(lit.shape, np.float32)))
+    nowhere = np.zeros(lit.shape, bool)
+    search = replace(search, hidden=HiddenPixels(nowhere, nowhere, np.zeros(lit.shape, np.float32)))
     rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
     for _ in range(fields):
         made = rng.poisson(scene.background).astype(np.float32)
@@ -280,13 +287,11 @@ def _checked(image: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.where(seconds > 0, counts, 0), seconds
 
 
-def _shapes_differ(what: str, shape, expected) -> DataError:
-    return DataError(
-        "shape", f"the {what} has shape {tuple(shape)}, the image {tuple(expected)}", remedy="make both on one grid"
-    )
+def _shapes_differ(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> DataError:
+    return DataError("shape", f"the {what} has shape {shape}, the image {expected}", remedy="make both on one grid")
 
 
-def _valid(seconds: np.ndarray, regions, wcs: WCS | None) -> np.ndarray:
+def _valid(seconds: np.ndarray, regions: Regions | np.ndarray | None, wcs: WCS | None) -> np.ndarray:
     """Pixels in which sources are looked for: exposed, not at the rim of the exposed area, not masked."""
     valid = seconds >= _LEAST_EXPOSURE * seconds.max()
     # Where map and image disagree by a pixel, counts stand on pixels of hardly any exposure.

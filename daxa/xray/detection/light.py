@@ -125,7 +125,7 @@ def fit_lights(
     lights: tuple[LightComponent, ...] = ()
     base, taken = model, np.zeros(counts.shape, dtype=bool)
     width = max(psf_radius, 3.0)
-    y, x = np.indices(counts.shape)
+    y, x = (np.asarray(axis) for axis in np.indices(counts.shape))
     for _ in range(_MOST):
         now = base + light_image(lights, counts.shape) * exposure
         place = _brightest(counts, now, taken, width)

@@ -52,16 +52,16 @@ def measured(
         counts of the sources that are no bodies, shape (ny, nx), and those of the points among them.
     """
     number = len(bodies.peaks) if bodies is not None else 0
-    peaks = joined(bodies.peaks, peaks) if number else peaks
+    peaks = joined(bodies.peaks, peaks) if bodies is not None and number else peaks
     fits, extents = _fitted(scene, hidden, bodies, peaks, number)
-    if number:
+    if bodies is not None and number:
         fits = [fit if row < number else _beside_light(scene, bodies, fit) for row, fit in enumerate(fits)]
     likelihood = [float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for fit in fits]
     parent, kept = np.zeros(len(peaks), int), []
     for row, fit in enumerate(fits):
         if row < number or likelihood[row] >= LIKELIHOOD or not _shaded(fits, row, peaks):
             kept.append(row)
-        if row >= number > 0:
+        if bodies is not None and row >= number > 0:
             parent[row] = is_part(bodies, fit.x, fit.y, fit.extent, likelihood[row])
     rows = sorted((row for row in kept if not parent[row]), key=lambda row: peaks.log_p[row])
     parts = [row for row in kept if parent[row]]
@@ -75,7 +75,7 @@ def measured(
     sources, structure = told
     places = {row: place for place, row in enumerate(rows)}
     sources["body"] = np.array([row < number for row in rows], bool)
-    if number:
+    if bodies is not None and number:
         # A body stands in the background without its own light.
         ix, iy = (np.clip(np.rint(sources[axis]).astype(int), 0, n - 1)
                   for axis, n in zip("xy", scene.counts.shape[::-1], strict=True))  # fmt: skip
@@ -125,8 +125,9 @@ def _fitted(
             if row in shown:
                 total[shown[row][0]] -= shown[row][1]
             # The light of a body is in the background of all others already.
-            body = row < number
-            around = replace(rest, background=np.maximum(total - bodies.light_of(row), 0)) if body else rest
+            body, around = row < number, rest
+            if bodies is not None and body:
+                around = replace(rest, background=np.maximum(total - bodies.light_of(row), 0))
             fits[row], extents[row] = _fit(around, hidden, peaks, row, extended=final, body=body)
             if not body:
                 shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)

@@ -37,9 +37,9 @@ class Psf:
     facts
         The instrument's.
     pixel_arcsec
-        Side of an image pixel.
+        Side of an image pixel, arcsec.
     kev
-        Energy of the photons.
+        Energy of the photons, keV.
     axis
         Pixel (x, y), from 0, of the optical axis; None takes what holds on the axis everywhere.
     """
@@ -50,24 +50,72 @@ class Psf:
     axis: tuple[float, float] | None = None
 
     def angle(self, x: float, y: float) -> float:
-        """Arcmin from the optical axis of a pixel, in steps of half an arcmin."""
+        """How far a pixel lies from the optical axis.
+
+        Parameters
+        ----------
+        x, y
+            Place in the image, pixels from 0.
+
+        Returns
+        -------
+        float
+            Arcmin, in steps of half an arcmin.
+        """
         if self.axis is None:
             return 0.0
         distance = math.hypot(x - self.axis[0], y - self.axis[1]) * self.pixel_arcsec / 60.0
         return min(round(2.0 * distance) / 2.0, self.facts.angle)
 
     def eef(self, radius: np.ndarray, angle: float = 0.0) -> np.ndarray:
-        """Fraction of the counts within some radii (pixels), at this angle from the axis (arcmin)."""
+        """Fraction of the counts within some radii.
+
+        Parameters
+        ----------
+        radius
+            Any shape, pixels.
+        angle
+            From the optical axis, arcmin.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the shape of `radius`.
+        """
         kev = float(np.clip(self.kev, *self.facts.energies))
         return self.facts.eef(kev, min(angle, self.facts.angle))(np.asarray(radius, float) * self.pixel_arcsec)
 
     def radius(self, fraction: float, angle: float = 0.0) -> float:
-        """Pixels within which this fraction of the counts lies."""
+        """The radius within which a fraction of the counts lies.
+
+        Parameters
+        ----------
+        fraction
+            Share of the counts, between 0 and 1.
+        angle
+            From the optical axis, arcmin.
+
+        Returns
+        -------
+        float
+            Pixels.
+        """
         radii = np.geomspace(1e-3, 3600.0, 4000) / self.pixel_arcsec
         return float(np.interp(fraction, self.eef(radii, angle), radii))
 
     def mixture(self, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Weights, which sum to 1, and standard deviations (pixels) of Gaussians that make up the function."""
+        """Gaussians that make up the function.
+
+        Parameters
+        ----------
+        angle
+            From the optical axis, arcmin.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Weights, which sum to 1, and standard deviations in pixels, each of shape (n,).
+        """
         return _mixture(self, angle)
 
 
@@ -92,11 +140,16 @@ def psf_for(instrument: str, pixel_arcsec: float, *, kev: float = 1.0, axis: tup
     instrument
         A key of `PSFS`, or an instrument for which one of them is taken (`PsfFacts.starts`).
     pixel_arcsec
-        Side of an image pixel.
+        Side of an image pixel, arcsec.
     kev
-        Energy of the photons.
+        Energy of the photons, keV.
     axis
         Pixel (x, y), from 0, of the optical axis, if the image has one.
+
+    Returns
+    -------
+    Psf
+        Of the instrument, or of the one that stands for it.
 
     Raises
     ------
@@ -128,6 +181,11 @@ def gaussian_psf(sigma: float) -> Psf:
     ----------
     sigma
         Standard deviation, pixels.
+
+    Returns
+    -------
+    Psf
+        Without an optical axis.
 
     Examples
     --------

@@ -8,8 +8,10 @@ counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Fisher scoring.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -17,6 +19,9 @@ from scipy.optimize import brentq
 from scipy.special import erf, gammaincc
 
 from daxa.xray.detection.psf import Psf, beta_mixture
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "LEAST",
@@ -45,16 +50,16 @@ _PLACES = np.arange(_CELLS)
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is fitted, arrays of shape (ny, nx).
+    """What is fitted.
 
     Parameters
     ----------
     counts
-        Counts.
+        Counts, shape (ny, nx).
     exposure
-        Seconds; zero in pixels that are left out.
+        Seconds, same shape; zero in pixels that are left out.
     background
-        Expected counts of everything that is not fitted, other sources included.
+        Expected counts of everything that is not fitted, other sources included, same shape.
     psf
         The point spread function.
     """
@@ -149,11 +154,13 @@ def widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndarr
     weight = np.bincount(step, weights)
     variance = np.bincount(step, weights * widths**2)
     kept = weight > _LEAST_WEIGHT
-    weight, variance = weight[kept], variance[kept] / weight[kept]
-    return weight / weight.sum(), np.sqrt(variance)
+    share = weight[kept]
+    return share / share.sum(), np.sqrt(variance[kept] / share)
 
 
-def light_of(stamp: _Stamp, x: float, y: float, mixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def light_of(
+    stamp: _Stamp, x: float, y: float, mixture: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expected counts per unit of rate, and their change with x and y."""
     weights, widths = mixture
     px, dx = pixel_line(x, stamp.x0, stamp.counts.shape[1], widths)
@@ -256,7 +263,9 @@ def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
     return float((n * np.log(model) - model).sum())
 
 
-def _described(scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes) -> SourceFit:
+def _described(
+    scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> SourceFit:
     x, y, rate, extent, value = found
     shape, dx, dy = shapes
     n, below = stamp.counts, stamp.background
@@ -304,7 +313,7 @@ def _fallen(stamp: _Stamp, shape: np.ndarray, best: tuple[float, float], step: f
     return 0.5 * (inside + outside)
 
 
-def detection_likelihood(gain: np.ndarray, parameters: int) -> np.ndarray:
+def detection_likelihood(gain: ArrayLike, parameters: int) -> np.ndarray:
     """-ln of the chance that noise raises the likelihood as much.
 
     Parameters
@@ -408,7 +417,7 @@ def _chance_below(weights: np.ndarray, mean: np.ndarray, cell: float) -> np.ndar
     return np.maximum.accumulate(np.cumsum(chance) - 0.5 * chance)
 
 
-def _falls_to_zero(function, unit: float) -> float:
+def _falls_to_zero(function: Callable[[float], float], unit: float) -> float:
     """Where a falling function of the rate is zero; 0 if it is negative from the beginning."""
     low, high = 1e-3 * unit, 10.0 * unit
     if function(low) <= 0:

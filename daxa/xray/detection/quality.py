@@ -48,7 +48,7 @@ def quality_words(flag: int) -> str:
     >>> quality_words(9), quality_words(0)
     ('gap extended-neighbour', 'good')
     """
-    return " ".join(one.name.lower().replace("_", "-") for one in SourceQuality(flag)) or "good"
+    return " ".join((one.name or "").lower().replace("_", "-") for one in SourceQuality(flag)) or "good"
 
 
 def circle_radius(psf: Psf, x: float, y: float, extent: float) -> float:

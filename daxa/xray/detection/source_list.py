@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -16,6 +17,9 @@ from daxa.errors import NotPossible, StorageError
 from daxa.parquet import parquet_bytes, plain_array
 from daxa.xray.detection.quality import quality_words
 from daxa.xray.eventlists.frames import to_icrs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "COLUMNS",
@@ -79,20 +83,20 @@ class SourceList:
     background
         Expected counts without sources, shape of the image.
     valid
-        Pixels in which sources were looked for.
+        Pixels in which sources were looked for, bool, shape of the image.
     scales
         Wavelet scales, pixels.
     log_p
         ln of the largest chance that a source was allowed.
     expected_false
-        Sources that noise alone makes in such an image, on average; of an image with extended
+        Expected number of sources that noise alone makes in such an image; of an image with extended
         light, in the presence of that light.
     frame
         RADESYS of the positions, lower case, '' without world coordinates.
     pixel_arcsec
         Side of a pixel, arcsec; 0 without world coordinates.
     parts
-        Column to values, those of `PART_COLUMNS`: structures within extended sources, which are
+        Column to values, shape (m,), those of `PART_COLUMNS`: structures within extended sources, which are
         no sources of their own.
     simulated
         Made fields from which `expected_false` was counted where there is extended light; 0 where
@@ -117,7 +121,7 @@ class SourceList:
         return self.table[name]
 
 
-def _rounded(values: np.ndarray, digits: int = _DIGITS) -> np.ndarray:
+def _rounded(values: ArrayLike, digits: int = _DIGITS) -> np.ndarray:
     """Values with so many significant digits."""
     values = np.asarray(values, np.float64)
     size = np.where((values == 0) | ~np.isfinite(values), 1.0, np.abs(values))

@@ -94,8 +94,8 @@ class Tracer:
             pull = slopes @ (n / model - 1.0).ravel()
             bend = (slopes / model.ravel()) @ slopes.T
             step = np.clip(np.linalg.solve(bend + np.diag(damping * np.diag(bend) + 1e-9), pull), -1.0, 1.0)
-            new = tuple(float(np.clip(a + d, *box)) for a, d, box in zip(at, step, self.box, strict=True))
-            shapes = light_of(self.stamp, *new, self.mixture)
+            x, y = (float(np.clip(a + d, *box)) for a, d, box in zip(at, step, self.box, strict=True))
+            shapes = light_of(self.stamp, x, y, self.mixture)
             better = log_likelihood(n, below + rate * shapes[0])
             if better <= value:
                 if damping > 10.0:
@@ -103,7 +103,7 @@ class Tracer:
                 damping *= 30.0
                 continue
             done = better - value < 1e-3
-            at, value, (shape, dx, dy) = new, better, shapes
+            at, value, (shape, dx, dy) = (x, y), better, shapes
             if done:
                 break
         return at, value - self.nothing

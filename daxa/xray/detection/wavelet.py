@@ -13,6 +13,7 @@ Transforms use scipy's pocketfft, which computes each line alike in any number o
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -184,11 +185,13 @@ def binned(image: np.ndarray, size: int) -> np.ndarray:
     ny, nx = (-n % size for n in image.shape)
     if ny or nx:
         image = np.pad(image, ((0, ny), (0, nx)))
-    rows = sum(image[k::size] for k in range(size))
-    return sum(rows[:, k::size] for k in range(size))
+    rows = np.asarray(sum(image[k::size] for k in range(size)))
+    return np.asarray(sum(rows[:, k::size] for k in range(size)))
 
 
-def respond(counts: np.ndarray, background: np.ndarray, wavelets: tuple[Wavelet, ...], *, workers: int = 2):
+def respond(
+    counts: np.ndarray, background: np.ndarray, wavelets: tuple[Wavelet, ...], *, workers: int = 2
+) -> Iterator[WaveletResponse]:
     """Transforms of an image, one scale after the other, the finest first.
 
     Parameters
@@ -310,7 +313,9 @@ def _log_characteristic(q: float, mean: float, kernel: tuple[np.ndarray, np.ndar
     return sum(mean * (numbers @ values**m) / math.factorial(m) * t**m for m in range(1, 9))
 
 
-def _saddle(mean: float, values: np.ndarray, numbers: np.ndarray, joint: float, log: float):
+def _saddle(
+    mean: float, values: np.ndarray, numbers: np.ndarray, joint: float, log: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Ln P far out: the leading term of the saddle point, continued from the exact value."""
     tilt = np.geomspace(1e-3, 60.0, 400)
     power = np.exp(np.outer(tilt, values)) * (mean * numbers)
@@ -353,8 +358,10 @@ def log_chance(wavelet: Wavelet, excess: np.ndarray, background: np.ndarray, lot
     share = place - low
     result = np.empty(len(excess))
     order = np.argsort(low, kind="stable")
-    edges = np.flatnonzero(np.diff(low[order], prepend=low[order][:1] - 1)) if len(low) else []
-    for rows in np.split(order, edges[1:]) if len(low) else []:
+    if not len(low):
+        return result
+    edges = np.flatnonzero(np.diff(low[order], prepend=low[order][:1] - 1))
+    for rows in np.split(order, edges[1:]):
         step = int(low[rows[0]])
         below, above = (_look_up(tail_table(wavelet.width, s), excess[rows], lot[rows]) for s in (step, step + 1))
         result[rows] = below + (above - below) * share[rows]

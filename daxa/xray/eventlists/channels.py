@@ -62,7 +62,7 @@ def pi_range(
     if pi is None:
         if not (math.isfinite(lo_kev) and math.isfinite(hi_kev) and lo_kev < hi_kev):
             raise _refuse(form, lo_kev, hi_kev, "is empty")
-        pi = _channels(form, lo_kev, hi_kev)
+        pi = _channels(form, form.pi_to_kev, lo_kev, hi_kev)
     first, last = pi
     lowest, highest = form.pi_limits
     if first > last or first < lowest or last > highest:
@@ -161,8 +161,8 @@ def energy_cards(form: EventFormat, pi: tuple[int, int] | None) -> dict[str, tup
     return cards
 
 
-def _channels(form: EventFormat, lo_kev: float, hi_kev: float) -> tuple[int, int]:
-    zero, gain = form.pi_to_kev
+def _channels(form: EventFormat, pi_to_kev: tuple[float, float], lo_kev: float, hi_kev: float) -> tuple[int, int]:
+    zero, gain = pi_to_kev
     lo, hi = (lo_kev - zero) / gain, (hi_kev - zero) / gain
     if form.pi_is_energy:
         return math.ceil(lo - _NEARLY * abs(lo)), math.floor(hi + _NEARLY * abs(hi))

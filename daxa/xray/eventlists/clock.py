@@ -58,7 +58,7 @@ class Clock:
     zero
         TIMEZERO, s: added to every time.
     unit
-        Seconds to a unit of the time column.
+        Length of a unit of the time column, s.
     scale
         Name of the time system in `astropy.time`.
     system, place
@@ -70,7 +70,7 @@ class Clock:
     '1999-01-02T00:00:00.000'
     """
 
-    day: int
+    day: float
     fraction: float
     zero: float
     unit: float
@@ -79,7 +79,17 @@ class Clock:
     place: str = ""
 
     def date(self, seconds: float | np.ndarray) -> Time:
-        """Times of the list, s, as dates; whole days and fractions apart, so that nanoseconds survive.
+        """Times of the list as dates; whole days and fractions apart, so that nanoseconds survive.
+
+        Parameters
+        ----------
+        seconds
+            One time, or an array of any shape, s.
+
+        Returns
+        -------
+        astropy.time.Time
+            Of the same shape, in the list's time system.
 
         Raises
         ------
@@ -270,7 +280,7 @@ def unit_of_cards(*headers: fits.Header) -> float:
     return _UNITS[unit]
 
 
-def _reference(header: fits.Header) -> tuple[int, float, float] | None:
+def _reference(header: fits.Header) -> tuple[float, float, float] | None:
     """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none."""
     for whole, rest in _REFERENCES:
         if card_text(header, whole):
@@ -290,6 +300,8 @@ def _two_references(header: fits.Header) -> list[str]:
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []
     one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))
+    if one is None or other is None:
+        return []
     apart = (other[0] - one[0]) * _DAY + (other[1] - one[1]) * _DAY
     if abs(apart) <= other[2]:
         return []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -28,6 +29,9 @@ from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.goodtimes import read_gtis
 from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
 from daxa.xray.eventlists.sky_grid import SkyGrid, find_sky
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["EventList", "live_card", "open_events"]
 
@@ -97,8 +101,26 @@ class EventList:
     assumptions: tuple[str, ...] = field(default=())
 
     @classmethod
-    def open(cls, path: str | Path, *, good_times: object = None) -> EventList:
-        """As `open_events`."""
+    def open(cls, path: str | Path, *, good_times: ArrayLike | None = None) -> EventList:
+        """Open an event list, as `open_events` does.
+
+        Parameters
+        ----------
+        path
+            A FITS file, plain or compressed by gzip.
+        good_times
+            Intervals, shape (n, 2), s, for a list that has no good times of its own.
+
+        Returns
+        -------
+        EventList
+            Its rows are not read yet.
+
+        Raises
+        ------
+        DataError, NotPossible
+            As `open_events`.
+        """
         return open_events(path, good_times=good_times)
 
     def __len__(self) -> int:
@@ -110,7 +132,18 @@ class EventList:
         return f"<EventList {self.format.title} {name or self.path.name}: {len(self)} events, {seconds:.1f} s>"
 
     def why_not(self, product: Product) -> str:
-        """Why no ``image`` or ``energy-band`` can be made of this list; '' when it can."""
+        """Why something cannot be made of this list.
+
+        Parameters
+        ----------
+        product
+            ``image`` or ``energy-band``.
+
+        Returns
+        -------
+        str
+            The reason; '' when it can.
+        """
         reason = why_not(self.format, product, self.header, self.primary)
         return reason or ("it has no sky coordinates" if product == "image" and self.sky_grid is None else "")
 
@@ -139,14 +172,37 @@ class EventList:
         return self.sky_grid
 
     def find_table(self, name: str, version: int | None = None) -> FitsTable | None:
-        """The first table of the file with this EXTNAME (and EXTVER); None when absent."""
+        """The first table of the file with a name.
+
+        Parameters
+        ----------
+        name
+            EXTNAME, whatever its case.
+        version
+            EXTVER; any when left out.
+
+        Returns
+        -------
+        FitsTable or None
+            None when it is absent.
+        """
         for table in self.tables:
             if table.name == name.upper() and version in {None, table.version}:
                 return table
         return None
 
     def column(self, name: str) -> np.ndarray:
-        """One column of `rows`, whatever the case of its name, as a view or, scaled by TSCAL and TZERO, as new values.
+        """One column of `rows`.
+
+        Parameters
+        ----------
+        name
+            The column, whatever the case of its name.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,), or (n, m) where a cell has several values: a view or, scaled by TSCAL and TZERO, new values.
 
         Raises
         ------
@@ -161,7 +217,18 @@ class EventList:
         return max(1, _BLOCK // max(1, self.rows.dtype.itemsize))
 
     def chunks(self, size: int = 200_000) -> Iterator[np.ndarray]:
-        """The rows, `size` at a time, as views."""
+        """The rows in pieces.
+
+        Parameters
+        ----------
+        size
+            Most rows of a piece.
+
+        Yields
+        ------
+        numpy.ndarray
+            Shape (k,), a view.
+        """
         for start in range(0, len(self.rows), size):
             yield self.rows[start : start + size]
 
@@ -172,6 +239,16 @@ class EventList:
         ----------
         rows
             Shape (n,), rows of this list; all when left out.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,), float64, s.
+
+        Raises
+        ------
+        DataError
+            The column does not hold one number per event.
         """
         column = read_column(self.rows if rows is None else rows, self.format.time_column)
         if column.dtype.kind not in "iuf" or column.ndim != 1:
@@ -186,6 +263,16 @@ class EventList:
         ----------
         rows
             Shape (n,), rows of this list; all when left out.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,).
+
+        Raises
+        ------
+        DataError
+            The column does not hold one number per event.
         """
         column = read_column(self.rows if rows is None else rows, self.format.pi_column)
         if column.dtype.kind not in "iuf" or column.ndim != 1:
@@ -203,7 +290,7 @@ class EventList:
         Returns
         -------
         ndarray
-            NaN for events whose channel is null (TNULLn).
+            Shape (n,), keV; NaN for events whose channel is null (TNULLn).
 
         Raises
         ------
@@ -251,12 +338,14 @@ class EventList:
         Returns
         -------
         ndarray
-            NaN for events without a position.
+            Shape (n, 2), deg; NaN for events without a position.
 
         Raises
         ------
         NotPossible
             As `sky`.
+        DataError
+            The cards of the sky columns make no sense.
         """
         own, sky = self.rows if rows is None else rows, self.sky
         pixels = np.empty((len(own), 2))
@@ -268,7 +357,8 @@ class EventList:
         known = np.isfinite(pixels).all(axis=1)
         pixels[~known] = np.nan
         try:
-            pixels[known] = np.column_stack(to_icrs(sky.wcs, *pixels[known].T, 1))
+            x, y = pixels[known].T
+            pixels[known] = np.column_stack(to_icrs(sky.wcs, x, y, 1))
         except WcsError as problem:
             raise DataError(
                 "sky",
@@ -285,7 +375,7 @@ class EventList:
         )
 
 
-def open_events(path: str | Path, *, good_times: object = None, obs_id: str = "") -> EventList:
+def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id: str = "") -> EventList:
     """Open an event list.
 
     Parameters
@@ -348,7 +438,7 @@ def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _given_times(
-    path: Path, form: EventFormat, rows: np.ndarray, given: object, own: Callable[[], object]
+    path: Path, form: EventFormat, rows: np.ndarray, given: ArrayLike, own: Callable[[], object]
 ) -> dict[int, np.ndarray]:
     """The user's good times for every chip that has an event."""
     try:

@@ -20,6 +20,7 @@ import math
 import re
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from daxa.errors import DataError, NotPossible
 from daxa.naming import did_you_mean
 from daxa.xray.eventlists.cards import card_text
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import read_column
-from daxa.xray.eventlists.rules import Either, Range, Rule
+from daxa.xray.eventlists.fits_tables import column_names, read_column
+from daxa.xray.eventlists.rules import Either, Range, Rule, mask_of, ranges_of
 
 __all__ = ["Expression", "bind_expression", "parse_expression"]
 
@@ -57,7 +58,7 @@ class _Bits:
 
     column: str
     mask: int
-    wanted: str
+    wanted: Literal["clear", "set"]
 
 
 _Test = _Ranges | _Bits
@@ -116,7 +117,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         match = _TOKEN.match(text, at)
         if not match:
             raise ValueError(f'a column, a number or a sign is expected at "{text[at:].strip()[:20]}"')
-        found.append((str(match.lastgroup), match[match.lastgroup]))
+        # Every way to match is a group with a name.
+        found.append((kind := str(match.lastgroup), match[kind]))
         at = match.end()
     return found
 
@@ -279,27 +281,28 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
     found: dict[tuple[str, str], Rule] = {}
     for test in way:
         name, dtype, bits = _column(test.column, events)
-        op = "ranges" if isinstance(test, _Ranges) else f"bits_{test.wanted}"
-        before = found.get((name, op))
         if isinstance(test, _Bits):
+            op: Literal["bits_clear", "bits_set"] = "bits_clear" if test.wanted == "clear" else "bits_set"
+            before = found.get((name, op))
             if dtype.kind not in "iu" or test.mask.bit_length() > 8 * dtype.itemsize:
                 raise _unusable(events, f"{name} has no {test.mask.bit_length()} bits")
-            mask = test.mask | (int(before.value) if before else 0)
+            mask = test.mask | (mask_of(before) if before else 0)
             found[name, op] = Rule(name, op, mask, _SOURCE, bits=bits)
             continue
         if bits or dtype.kind not in "iuf":
             raise _unusable(events, f"{name} holds no numbers{': test its bits' if bits else ''}")
         asked = [limits for one in test.ranges if (limits := _limits(*one, whole=dtype.kind in "iu"))]
-        ranges = _common(before.value if before else _known(name, events), asked)
+        before = found.get((name, "ranges"))
+        ranges = _common(ranges_of(before) if before else _known(name, events), asked)
         if not ranges:
             raise _unusable(events, f"no value of {name} fulfils it")
-        found[name, op] = Rule(name, op, ranges, _SOURCE)
+        found[name, "ranges"] = Rule(name, "ranges", ranges, _SOURCE)
     return tuple(found.values())
 
 
 def _column(wanted: str, events: EventList) -> tuple[str, np.dtype, int]:
     """Name, type of the values, and width where it is a column of bits."""
-    names = {name.lower(): name for name in events.rows.dtype.names}
+    names = {name.lower(): name for name in column_names(events.rows)}
     name = names.get(wanted.lower())
     if name is None:
         raise _unusable(events, f"there is no column {wanted}{did_you_mean(wanted, names.values())}")
@@ -314,7 +317,7 @@ def _column(wanted: str, events: EventList) -> tuple[str, np.dtype, int]:
 
 
 def _number_of(name: str, events: EventList) -> int:
-    return events.rows.dtype.names.index(name) + 1
+    return column_names(events.rows).index(name) + 1
 
 
 def _known(name: str, events: EventList) -> tuple[Range, ...]:
@@ -327,6 +330,8 @@ def _limits(
     first: float | None, without_first: bool, last: float | None, without_last: bool, *, whole: bool
 ) -> Range | None:
     """The closed range of values that a test allows; None where there is none."""
+    low: float | None
+    high: float | None
     if whole:
         low = None if first is None else math.floor(first) + 1 if without_first else math.ceil(first)
         high = None if last is None else math.ceil(last) - 1 if without_last else math.floor(last)
@@ -352,5 +357,5 @@ def _unusable(events: EventList, what: str) -> NotPossible:
     return NotPossible(
         "expression",
         f"clean.expression cannot be used for {events.path.name} ({events.obs_id}): {what}",
-        remedy=f"its columns are {', '.join(events.rows.dtype.names[:60])}",
+        remedy=f"its columns are {', '.join(column_names(events.rows)[:60])}",
     )

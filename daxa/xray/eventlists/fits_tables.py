@@ -24,7 +24,7 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 
-__all__ = ["FitsTable", "column_null", "in_machine_order", "read_column", "read_tables", "row_type"]
+__all__ = ["FitsTable", "column_names", "column_null", "in_machine_order", "read_column", "read_tables", "row_type"]
 
 # What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
 _TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
@@ -146,6 +146,18 @@ def _scaled(column: np.ndarray, form: str, scale: float, zero: float) -> np.ndar
     return raw.astype(np.float64) * scale + zero
 
 
+def column_names(rows: np.ndarray | np.dtype) -> tuple[str, ...]:
+    """Names of the columns of rows, or of their type, as the file writes them.
+
+    Examples
+    --------
+    >>> column_names(np.zeros(2, dtype=[("TIME", ">f8"), ("ccd_id", ">i2")]))
+    ('TIME', 'ccd_id')
+    """
+    dtype = rows.dtype if isinstance(rows, np.ndarray) else rows
+    return dtype.names or ()
+
+
 def column_null(header: fits.Header, number: int) -> float | None:
     """The value that means "none" in a column of integers, scaled as its values are; None where there is no such.
 
@@ -163,7 +175,7 @@ def column_null(header: fits.Header, number: int) -> float | None:
 
 def _same_name(rows: np.ndarray, name: str) -> str:
     wanted = name.lower()
-    for found in rows.dtype.names or ():
+    for found in column_names(rows):
         if found.lower() == wanted:
             return found
     raise DataError(

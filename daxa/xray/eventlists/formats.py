@@ -31,6 +31,11 @@ def recognise(primary: fits.Header, events: fits.Header) -> EventFormat:
     primary, events
         Headers of the primary HDU and of the events table.
 
+    Returns
+    -------
+    EventFormat
+        One of `FORMATS`.
+
     Raises
     ------
     DataError
@@ -78,7 +83,7 @@ def _unknown(place: tuple[str, str], title: str) -> NotPossible:
 
 
 def why_not(form: EventFormat, product: Product, *headers: fits.Header) -> str:
-    """Why an instrument cannot give something; '' when it can.
+    """Why an instrument cannot give something.
 
     Parameters
     ----------
@@ -86,8 +91,13 @@ def why_not(form: EventFormat, product: Product, *headers: fits.Header) -> str:
         The facts about the instrument.
     product
         What is asked for.
-    headers
+    *headers
         Of the list, where the answer may depend on the mode; the first that has the card counts.
+
+    Returns
+    -------
+    str
+        The reason; '' when it can.
 
     Examples
     --------

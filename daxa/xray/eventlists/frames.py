@@ -8,6 +8,7 @@ of that frame, which are no ICRS positions.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.coordinates import ICRS, BarycentricMeanEcliptic, BaseCoordinateFrame, FK4NoETerms, SkyCoord
@@ -16,6 +17,9 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from daxa.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["frame_of", "to_icrs", "to_pixels"]
 
@@ -57,7 +61,7 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
     return None if is_modern or frame.name == "icrs" else frame
 
 
-def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def to_pixels(wcs: WCS, ra: ArrayLike, dec: ArrayLike, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Pixels of an image at ICRS positions.
 
     Parameters
@@ -86,10 +90,11 @@ def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, first: int = 0) -> tupl
     if (frame := frame_of(wcs)) is not None:
         there = SkyCoord(np.asarray(ra, float), np.asarray(dec, float), unit="deg", frame="icrs").transform_to(frame)
         ra, dec = there.spherical.lon.deg, there.spherical.lat.deg
-    return tuple(wcs.wcs_world2pix(ra, dec, first))
+    x, y = wcs.wcs_world2pix(ra, dec, first)
+    return x, y
 
 
-def to_icrs(wcs: WCS, x: np.ndarray, y: np.ndarray, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """ICRS positions (deg) of pixels of an image: what `to_pixels` undoes, with the same parameters."""
     lon, lat = wcs.wcs_pix2world(x, y, first)
     if (frame := frame_of(wcs)) is None:

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.errors import DataError
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
 __all__ = ["at_least", "complement", "contains", "covered", "intersect", "normalise", "pad", "spans", "total", "union"]
 
 
-def normalise(intervals: object) -> np.ndarray:
+def normalise(intervals: ArrayLike) -> NDArray[np.float64]:
     """The normal form of a list of intervals.
 
     Parameters
@@ -46,12 +50,12 @@ def normalise(intervals: object) -> np.ndarray:
     return _sweep([_as_intervals(intervals)], 1)
 
 
-def union(*lists: object) -> np.ndarray:
+def union(*lists: ArrayLike) -> NDArray[np.float64]:
     """Times that stand in at least one of the lists, shape (m, 2), s."""
     return _sweep([_as_intervals(one) for one in lists], 1)
 
 
-def intersect(*lists: object) -> np.ndarray:
+def intersect(*lists: ArrayLike) -> NDArray[np.float64]:
     """Times that stand in every one of the lists (at least one list), shape (m, 2), s.
 
     Examples
@@ -64,7 +68,7 @@ def intersect(*lists: object) -> np.ndarray:
     return _sweep([normalise(one) for one in lists], len(lists))
 
 
-def complement(intervals: object, start: float, stop: float) -> np.ndarray:
+def complement(intervals: ArrayLike, start: float, stop: float) -> NDArray[np.float64]:
     """Times in [start, stop) that stand in no interval, shape (m, 2), s.
 
     Examples
@@ -77,7 +81,7 @@ def complement(intervals: object, start: float, stop: float) -> np.ndarray:
     return normalise(edges.reshape(-1, 2))
 
 
-def pad(intervals: object, before: float, after: float) -> np.ndarray:
+def pad(intervals: ArrayLike, before: float, after: float) -> NDArray[np.float64]:
     """Each interval made longer, shape (m, 2), s; shorter where the numbers are negative.
 
     Parameters
@@ -96,7 +100,7 @@ def pad(intervals: object, before: float, after: float) -> np.ndarray:
     return normalise(normalise(intervals) + np.array([-before, after]))
 
 
-def at_least(intervals: object, seconds: float) -> np.ndarray:
+def at_least(intervals: ArrayLike, seconds: float) -> NDArray[np.float64]:
     """Those intervals of the normal form that last at least so long, shape (m, 2), s.
 
     Examples
@@ -108,13 +112,13 @@ def at_least(intervals: object, seconds: float) -> np.ndarray:
     return good[good[:, 1] - good[:, 0] >= seconds]
 
 
-def total(intervals: object) -> float:
+def total(intervals: ArrayLike) -> float:
     """How long the intervals last together, s; times that stand in several count once."""
     good = normalise(intervals)
     return math.fsum((good[:, 1] - good[:, 0]).tolist())
 
 
-def contains(intervals: object, times: np.ndarray) -> np.ndarray:
+def contains(intervals: ArrayLike, times: ArrayLike) -> NDArray[np.bool]:
     """Which times are good.
 
     Parameters
@@ -142,7 +146,7 @@ def contains(intervals: object, times: np.ndarray) -> np.ndarray:
     return (before >= 0) & (moments < good[before, 1])
 
 
-def spans(intervals: object, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+def spans(intervals: ArrayLike, starts: np.ndarray, stops: np.ndarray) -> NDArray[np.bool]:
     """Which stretches [start, stop) lie wholly in one interval.
 
     Parameters
@@ -164,7 +168,7 @@ def spans(intervals: object, starts: np.ndarray, stops: np.ndarray) -> np.ndarra
     return (before >= 0) & (stops <= good[before, 1])
 
 
-def covered(intervals: object, edges: np.ndarray) -> np.ndarray:
+def covered(intervals: ArrayLike, edges: ArrayLike) -> NDArray[np.float64]:
     """Good seconds in each bin.
 
     Parameters
@@ -202,7 +206,7 @@ def covered(intervals: object, edges: np.ndarray) -> np.ndarray:
     )
 
 
-def _as_intervals(intervals: object) -> np.ndarray:
+def _as_intervals(intervals: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(intervals, dtype=np.float64)
     if array.size == 0:
         return np.empty((0, 2))
@@ -221,7 +225,7 @@ def _as_intervals(intervals: object) -> np.ndarray:
     return array[array[:, 1] > array[:, 0]]
 
 
-def _sweep(lists: Iterable[np.ndarray], depth: int) -> np.ndarray:
+def _sweep(lists: Iterable[NDArray[np.float64]], depth: int) -> NDArray[np.float64]:
     """Stretches in which at least `depth` intervals are open."""
     intervals = np.concatenate([np.empty((0, 2)), *lists])
     if depth == 1 and _is_normal(intervals):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -23,6 +24,9 @@ from astropy.wcs import WCS
 from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists.cards import card_number
 from daxa.xray.eventlists.frames import frame_of, to_icrs
+
+if TYPE_CHECKING:
+    from regions import PixelRegion, Region, Regions, SkyRegion
 
 __all__ = ["parse_regions", "read_regions", "region_mask"]
 
@@ -39,7 +43,7 @@ _FLAT = 75.0
 """Degrees: what lies farther from an image's middle has no sound place in its plane."""
 
 
-def read_regions(path: Path, *, say: Callable[[str], None] | None = None):
+def read_regions(path: Path, *, say: Callable[[str], None] | None = None) -> Regions:
     """The regions of a DS9 file.
 
     Parameters
@@ -52,6 +56,7 @@ def read_regions(path: Path, *, say: Callable[[str], None] | None = None):
     Returns
     -------
     regions.Regions
+        As `parse_regions` gives them.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def read_regions(path: Path, *, say: Callable[[str], None] | None = None):
     return parse_regions(text, path.name, say=say)
 
 
-def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = None):
+def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = None) -> Regions:
     r"""The regions of the text of a DS9 file.
 
     Parameters
@@ -168,7 +173,11 @@ def _unreadable(name: str, what: str) -> DataError:
 
 
 def region_mask(
-    regions, shape: tuple[int, int], wcs: WCS | None = None, *, header: fits.Header | None = None
+    regions: Regions | Sequence[Region],
+    shape: tuple[int, int],
+    wcs: WCS | None = None,
+    *,
+    header: fits.Header | None = None,
 ) -> np.ndarray:
     """Pixels whose centre lies in the area that some regions select.
 
@@ -218,7 +227,7 @@ def region_mask(
     return (chosen if included or not len(regions) else np.ones(shape, dtype=bool)) & ~taken
 
 
-def _fill(region, mask: np.ndarray) -> None:
+def _fill(region: PixelRegion, mask: np.ndarray) -> None:
     """Mark the pixels whose centre lies in a region in pixels."""
     from regions import PixCoord
 
@@ -232,7 +241,7 @@ def _fill(region, mask: np.ndarray) -> None:
         mask[y0:y1, x0:x1] |= region.contains(PixCoord(ix.astype(float), iy.astype(float)))
 
 
-def _scaled(region, header: fits.Header | None):
+def _scaled(region: PixelRegion, header: fits.Header | None) -> PixelRegion:
     """A region in physical pixels (from 1, numbered as image pixels by the reader) in image pixels."""
     from regions import PixCoord
 
@@ -272,12 +281,13 @@ class _Sky:
         self.wcs, self.shape = wcs, shape
         ra, dec = to_icrs(wcs, (nx - 1) / 2, (ny - 1) / 2)
         x, y = (np.array(side) for side in ((-0.5, nx - 0.5, -0.5, nx - 0.5), (-0.5, -0.5, ny - 0.5, ny - 0.5)))
-        corners = SkyCoord(*to_icrs(wcs, x, y), unit="deg") if np.isfinite([ra, dec]).all() else None
-        self.middle = SkyCoord(ra, dec, unit="deg") if corners is not None else None
-        reach = self.middle.separation(corners).deg if corners is not None else np.array([np.nan])
-        self.radius = float(reach.max()) if np.isfinite(reach).all() else 180.0
+        self.middle = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() else None
+        self.radius = 180.0
+        if self.middle is not None:
+            reach = self.middle.separation(SkyCoord(*to_icrs(wcs, x, y), unit="deg")).deg
+            self.radius = float(reach.max()) if np.isfinite(reach).all() else 180.0
 
-    def fill(self, region, mask: np.ndarray) -> None:
+    def fill(self, region: SkyRegion, mask: np.ndarray) -> None:
         """Mark the pixels whose centre lies in a region on the sky."""
         if not hasattr(region, "contains"):
             return
@@ -298,7 +308,7 @@ class _Sky:
                 remedy="give smaller regions, or a circle",
             )
 
-    def _in_pixels(self, region):
+    def _in_pixels(self, region: SkyRegion) -> PixelRegion:
         frame = frame_of(self.wcs)
         if frame is None or (self.wcs.wcs.radesys in {"FK4", "FK5"} and self.wcs.wcs.lngtyp == "RA"):
             return region.to_pixel(self.wcs)
@@ -315,7 +325,7 @@ class _Sky:
         north = _renamed(region.center.directional_offset_by(0 * u.deg, 1 * u.arcsec), frame)
         return region.copy(center=centre, angle=region.angle + centre.position_angle(north)).to_pixel(plane)
 
-    def _in_rings(self, region) -> np.ndarray:
+    def _in_rings(self, region: SkyRegion) -> np.ndarray:
         iy, ix = np.indices(self.shape)
         ra, dec = to_icrs(self.wcs, ix.ravel(), iy.ravel())
         known = np.isfinite(ra) & np.isfinite(dec)
@@ -332,7 +342,7 @@ def _renamed(place: SkyCoord, frame: BaseCoordinateFrame) -> SkyCoord:
     return SkyCoord(there.lon, there.lat, frame=ICRS())
 
 
-def _reach(region) -> float:
+def _reach(region: SkyRegion) -> float:
     """Degrees from its centre, or first vertex, within which a region on the sky lies."""
     if hasattr(region, "vertices"):
         return float(region.vertices[0].separation(region.vertices).deg.max())

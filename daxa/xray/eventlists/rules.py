@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +18,42 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists.fits_tables import in_machine_order, read_column
 from daxa.xray.telescopes.rule import Dialect, Either, Range, Rule
 
-__all__ = ["Dialect", "Either", "Range", "Rule", "rules_cfitsio", "rules_expression", "rules_mask", "rules_text"]
+__all__ = [
+    "Dialect",
+    "Either",
+    "Range",
+    "Rule",
+    "mask_of",
+    "ranges_of",
+    "rules_cfitsio",
+    "rules_expression",
+    "rules_mask",
+    "rules_text",
+    "values_of",
+]
+
+
+def values_of(rule: Rule) -> tuple[int, ...]:
+    """The numbers that a rule tests with: its set, its two ends, its places, or its one value; not for ``ranges``.
+
+    Examples
+    --------
+    >>> values_of(Rule("PATTERN", "between", (0, 12), "")), values_of(Rule("FLAG", "equal", 0, ""))
+    ((0, 12), (0,))
+    """
+    # The operation says of which form the value is.
+    return cast("tuple[int, ...]", rule.value) if isinstance(rule.value, tuple) else (rule.value,)
+
+
+def mask_of(rule: Rule) -> int:
+    """The mask of a rule ``bits_clear`` or ``bits_set``."""
+    return values_of(rule)[0]
+
+
+def ranges_of(rule: Rule) -> tuple[Range, ...]:
+    """The ranges of a rule ``ranges``."""
+    # The operation says of which form the value is.
+    return cast("tuple[Range, ...]", rule.value)
 
 
 def rules_mask(rules: Sequence[Rule | Either], rows: np.ndarray) -> np.ndarray:
@@ -70,21 +106,22 @@ def _rule_mask(rule: Rule, read: Callable[[str], np.ndarray]) -> np.ndarray:
     if rule.plus is not None:
         other, factor = rule.plus
         values = _numbers(rule, column) + factor * _numbers(rule, read(other))
-        return (values > rule.value[0]) & (values < rule.value[1])
+        first, last = values_of(rule)
+        return (values > first) & (values < last)
     if rule.op == "ranges":
         return _in_ranges(rule, column)
     if column.dtype.kind not in "iu" or column.ndim != 1 or (rule.bits and column.itemsize * 8 != rule.bits):
         raise _wrong_kind(rule, column, f"{rule.bits} bits" if rule.bits else "an integer")
     if rule.op in {"bits_clear", "bits_set"}:
-        bits = np.array(rule.value, dtype=np.uint64).astype(column.dtype)
+        bits = np.array(mask_of(rule), dtype=np.uint64).astype(column.dtype)
         return (column & bits) == (0 if rule.op == "bits_clear" else bits)
     if rule.op in {"in", "not_in"}:
         # A few comparisons are faster than numpy's isin, which builds a table.
-        found = np.logical_or.reduce([column == value for value in rule.value])
+        found = np.logical_or.reduce([column == value for value in values_of(rule)])
         return found if rule.op == "in" else ~found
     if rule.op == "equal":
-        return column == rule.value
-    first, last = rule.value
+        return column == values_of(rule)[0]
+    first, last = values_of(rule)
     return (column >= first) & (column <= last) if rule.op == "between" else (column > first) & (column < last)
 
 
@@ -94,7 +131,7 @@ def _in_ranges(rule: Rule, column: np.ndarray) -> np.ndarray:
     found = np.zeros(len(column), dtype=bool)
     # Limits of real columns are compared in double precision, as CFITSIO does.
     values = column.astype(np.float64) if column.dtype.kind == "f" else column
-    for first, last in rule.value:
+    for first, last in ranges_of(rule):
         inside = np.ones(len(column), dtype=bool) if column.dtype.kind != "f" else ~np.isnan(values)
         if first is not None:
             inside &= values >= first
@@ -112,13 +149,13 @@ def _numbers(rule: Rule, column: np.ndarray) -> np.ndarray:
 
 def _places_clear(rule: Rule, column: np.ndarray) -> np.ndarray:
     """Bit columns of odd widths are opaque; their bytes are looked at one by one."""
-    width = column.dtype.itemsize
-    if column.ndim != 1 or column.dtype.kind not in "uV" or width * 8 < max(rule.value):
-        raise _wrong_kind(rule, column, f"at least {max(rule.value)} bits")
+    width, places = column.dtype.itemsize, values_of(rule)
+    if column.ndim != 1 or column.dtype.kind not in "uV" or width * 8 < max(places):
+        raise _wrong_kind(rule, column, f"at least {max(places)} bits")
     big = column if column.dtype.kind == "V" else column.astype(column.dtype.newbyteorder(">"), copy=False)
     content = np.ascontiguousarray(big).view(np.uint8).reshape(len(column), width)
     clear = np.ones(len(column), dtype=bool)
-    for place in rule.value:
+    for place in places:
         clear &= content[:, (place - 1) // 8] & (0x80 >> (place - 1) % 8) == 0
     return clear
 
@@ -132,7 +169,18 @@ def _wrong_kind(rule: Rule, column: np.ndarray, wanted: str) -> DataError:
 
 
 def rules_text(rules: Sequence[Rule | Either]) -> str:
-    """The rules for people, joined by `` && ``; ``none`` when there are none."""
+    """The rules for people.
+
+    Parameters
+    ----------
+    rules
+        What events must fulfil.
+
+    Returns
+    -------
+    str
+        Joined by ``&&``; ``none`` when there are none.
+    """
     return " && ".join(_text(rule) for rule in rules) or "none"
 
 
@@ -141,10 +189,10 @@ def _text(rule: Rule | Either) -> str:
         return f"({' || '.join(f'({rules_text(way)})' for way in rule.ways)})"
     tested = rule.column if rule.plus is None else f"{rule.column} + {rule.plus[1]:g} {rule.plus[0]}"
     if rule.op in {"bits_clear", "bits_set"}:
-        return f"({tested} & {rule.value:#x}) == {0 if rule.op == 'bits_clear' else hex(rule.value)}"
+        return f"({tested} & {mask_of(rule):#x}) == {0 if rule.op == 'bits_clear' else hex(mask_of(rule))}"
     if rule.op == "ranges":
-        return f"{tested} in {','.join(f'[{_end(first)}:{_end(last)}]' for first, last in rule.value)}"
-    values = rule.value if isinstance(rule.value, tuple) else (rule.value,)
+        return f"{tested} in {','.join(f'[{_end(first)}:{_end(last)}]' for first, last in ranges_of(rule))}"
+    values = values_of(rule)
     listed = ",".join(map(str, values))
     return {
         "places_clear": f"bits {listed} of {tested} == 0",
@@ -161,7 +209,17 @@ def _end(value: float | None) -> str:
 
 
 def rules_cfitsio(rules: Sequence[Rule | Either]) -> str:
-    """The rules as a row filter of CFITSIO's extended file names, without the brackets.
+    """The rules as a row filter of CFITSIO's extended file names.
+
+    Parameters
+    ----------
+    rules
+        What events must fulfil.
+
+    Returns
+    -------
+    str
+        Without the brackets.
 
     Examples
     --------
@@ -179,8 +237,8 @@ def _cfitsio(rule: Rule | Either) -> str:
         return _cfitsio_bits(rule)
     name = rule.column if rule.plus is None else f"({rule.column} + {rule.plus[1]!r} * {rule.plus[0]})"
     if rule.op == "ranges":
-        return " || ".join(_cfitsio_range(name, *limits) for limits in rule.value)
-    values = rule.value if isinstance(rule.value, tuple) else (rule.value,)
+        return " || ".join(_cfitsio_range(name, *limits) for limits in ranges_of(rule))
+    values = values_of(rule)
     return {
         "places_clear": " && ".join(f"{name}[{place}] == b0" for place in values),
         "between": f"{name} >= {values[0]} && {name} <= {values[-1]}",
@@ -200,12 +258,13 @@ def _cfitsio_bits(rule: Rule) -> str:
     if rule.bits:
         return f"{rule.column} == b{_pattern(rule, '0' if rule.op == 'bits_clear' else '1')}"
     # CFITSIO computes with signed numbers: a mask with the highest bit is written as negative.
-    signed = rule.value - (1 << 32) if rule.value >= 1 << 31 else rule.value
+    mask = mask_of(rule)
+    signed = mask - (1 << 32) if mask >= 1 << 31 else mask
     return f"({rule.column} & {signed}) == {0 if rule.op == 'bits_clear' else signed}"
 
 
 def _pattern(rule: Rule, wanted: str) -> str:
-    return "".join(wanted if bit == "1" else "x" for bit in f"{rule.value:0{rule.bits}b}")
+    return "".join(wanted if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits}b}")
 
 
 def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
@@ -219,6 +278,11 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
         ``sas``: the ``expression`` of ``evselect``; ``ciao``: a data model filter, with its
         brackets; ``heasoft``: a row filter of ``ftselect``, ``nuscreen`` or ``xselect``;
         ``esass``: the parameters ``flag`` and ``pattern`` of ``evtool``.
+
+    Returns
+    -------
+    str
+        '' or what the tool takes for everything, where there are no rules.
 
     Raises
     ------
@@ -247,7 +311,7 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
 
 def _sas(rule: Rule) -> str:
     if rule.op == "ranges":
-        return " || ".join(f"({_text(replace(rule, value=(limits,)))})" for limits in rule.value)
+        return " || ".join(f"({_text(replace(rule, value=(limits,)))})" for limits in ranges_of(rule))
     if rule.plus is not None or rule.bits or rule.op not in {"bits_clear", "between", "in", "equal"}:
         raise _no_words("sas", rules_text([rule]))
     return _text(rule)
@@ -257,21 +321,22 @@ def _ciao(rule: Rule) -> str:
     if rule.op == "bits_clear" and rule.bits:
         return f"{rule.column}={_pattern(rule, '0')}"
     if rule.op == "in":
-        return f"{rule.column}={','.join(map(str, rule.value))}"
+        return f"{rule.column}={','.join(map(str, values_of(rule)))}"
     if rule.op == "between":
-        return f"{rule.column}={rule.value[0]}:{rule.value[1]}"
+        return f"{rule.column}={':'.join(map(str, values_of(rule)))}"
     if rule.op == "equal":
         return f"{rule.column}={rule.value}"
     if rule.op == "ranges":
-        return f"{rule.column}={','.join(f'{_end(first)}:{_end(last)}' for first, last in rule.value)}"
+        return f"{rule.column}={','.join(f'{_end(first)}:{_end(last)}' for first, last in ranges_of(rule))}"
     raise _no_words("ciao", rules_text([rule]))
 
 
 def _esass(rule: Rule) -> str:
     if rule.column == "FLAG" and rule.op == "bits_clear":
-        return f"flag={rule.value:#010x}"
-    if rule.column == "PAT_TYP" and rule.op == "between" and rule.value[0] >= 1:
-        return f"pattern={sum(1 << (kind - 1) for kind in range(rule.value[0], rule.value[1] + 1))}"
+        return f"flag={mask_of(rule):#010x}"
+    if rule.column == "PAT_TYP" and rule.op == "between" and values_of(rule)[0] >= 1:
+        first, last = values_of(rule)
+        return f"pattern={sum(1 << (kind - 1) for kind in range(first, last + 1))}"
     raise _no_words("esass", rules_text([rule]))
 
 

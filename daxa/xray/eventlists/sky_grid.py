@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -38,6 +39,9 @@ from daxa.xray.eventlists.skycards import (
     unusable_sky,
 )
 from daxa.xray.telescopes.eventformat import EventFormat
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
 
@@ -76,17 +80,17 @@ class SkyGrid:
     ctype
         FITS codes of the projection.
     nulls
-        Value that means "no position", None where the column has none; NaN always does.
+        Event pixel that means "no position", None where the column has none; NaN always does.
     limits
         First and last legal event pixel of each axis.
     frame, equinox
-        RADESYS ('' when the header has none) and EQUINOX (0 when it has none).
+        RADESYS ('' when the header has none) and EQUINOX in years (0 when it has none).
     matrix
         Linear transformation of the pixels, as FITS's PCi_j.
     poles
         LONPOLE and LATPOLE, deg, None where they are those of the projection.
     parameters
-        Those of the projection, as (axis, number, value), as FITS's PVi_m.
+        Those of the projection, as (axis, number, value), as FITS's PVi_m: deg or pure numbers, as its code says.
     """
 
     columns: tuple[str, str]
@@ -94,7 +98,7 @@ class SkyGrid:
     crval: tuple[float, float]
     cdelt: tuple[float, float]
     ctype: tuple[str, str]
-    nulls: tuple[int | None, int | None]
+    nulls: tuple[float | None, float | None]
     limits: tuple[tuple[int, int], tuple[int, int]]
     frame: str
     equinox: float
@@ -141,13 +145,18 @@ class SkyGrid:
             and self.ctype[0].upper().startswith("RA")
         )
 
-    def to_pixels(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_pixels(self, ra: ArrayLike, dec: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Event pixels (not rounded) of positions, deg; NaN where there is none.
 
         Parameters
         ----------
         ra, dec
-            In the list's own frame where that is equatorial, else ICRS.
+            Any shape, deg, in the list's own frame where that is equatorial, else ICRS.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Columns and rows, of that shape.
 
         Examples
         --------
@@ -160,8 +169,19 @@ class SkyGrid:
             return tuple(self.wcs.wcs_world2pix(ra, dec, 1))
         return to_pixels(self.wcs, ra, dec, 1)
 
-    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (deg, as `to_pixels` takes them) of event pixels."""
+    def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of event pixels.
+
+        Parameters
+        ----------
+        x, y
+            Any shape, event pixels.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Of that shape, deg, as `to_pixels` takes them.
+        """
         if self.ctype[0].upper().startswith("RA"):
             return tuple(self.wcs.wcs_pix2world(x, y, 1))
         return to_icrs(self.wcs, x, y, 1)
@@ -281,7 +301,7 @@ def _normal(
     linear, frame = linear_of(header, pair), ("", 0.0)
     plane = WCS(naxis=2)
     plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval = ctype, crpix, crval
-    poles = tuple(pole_of(header, pair, *words) for words in (("LONP", "LONPOLE"), ("LATP", "LATPOLE")))
+    poles = pole_of(header, pair, "LONP", "LONPOLE"), pole_of(header, pair, "LATP", "LATPOLE")
     parameters = tuple(parameters_of(header, pair))
     try:
         plane.wcs.cunit = units
@@ -306,20 +326,22 @@ def _normal(
         if not side > 0:
             raise unusable_sky(header, "their matrix has no inverse")
         cdelt = (-side, side)
-        matrix = tuple(tuple(float(value) / step for value in row) for row, step in zip(whole, cdelt, strict=True))
+        (a, b), (c, d) = whole.tolist()
+        matrix = (a / -side, b / -side), (c / side, d / side)
     steps = np.linalg.svd(np.diag(cdelt) @ matrix, compute_uv=False)
     if not steps[1] > 0 or not math.isclose(steps[0], steps[1], rel_tol=_SQUARE):
         raise unusable_sky(header, f"its pixels are {cdelt[0]} by {cdelt[1]} degrees")
     if not ctype[0].upper().startswith("GLON"):
         frame = frame_and_equinox(header, primary, pair)
+    first, second = pair
     return SkyGrid(
-        columns=tuple(card_text(header, f"TTYPE{number}") for number in pair),
+        columns=(card_text(header, f"TTYPE{first}"), card_text(header, f"TTYPE{second}")),
         crpix=crpix,
         crval=crval,
         cdelt=cdelt,
         ctype=ctype,
-        nulls=tuple(column_null(header, number) for number in pair),
-        limits=tuple(limits_of(form, header, number) for number in pair),
+        nulls=(column_null(header, first), column_null(header, second)),
+        limits=(limits_of(form, header, first), limits_of(form, header, second)),
         frame=frame[0],
         equinox=frame[1],
         matrix=matrix,
@@ -341,7 +363,7 @@ def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: Sk
     if not (abs(sky.crval[0]) <= 360.0 and abs(sky.crval[1]) <= 90.0):
         raise unusable_sky(header, f"their reference is at {sky.crval[0]}, {sky.crval[1]} degrees")
     spans = [last - first for first, last in sky.limits]
-    middles = [(last + first) / 2 for first, last in sky.limits]
+    middles = x, y = [(last + first) / 2 for first, last in sky.limits]
     away = max(abs(at - middle) / span for at, middle, span in zip(sky.crpix, middles, spans, strict=True))
     if away > _MOST_RANGES:
         raise unusable_sky(header, f"their reference pixel {sky.crpix[0]:g}, {sky.crpix[1]:g} is far from all events")
@@ -349,7 +371,7 @@ def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: Sk
     if pointing is None:
         return
     try:
-        ra, dec = (float(one) for one in to_icrs(sky.wcs, *middles, 1))
+        ra, dec = (float(one) for one in to_icrs(sky.wcs, x, y, 1))
     except WcsError as problem:
         raise unusable_sky(header, str(problem).strip().splitlines()[-1]) from problem
     apart = _separation((ra, dec), pointing)
@@ -365,9 +387,9 @@ def _pointing(header: fits.Header, primary: fits.Header) -> tuple[float, float] 
     if mode.upper().startswith(_MOVING):
         return None
     for word in ("PNT", "NOM"):
-        keys = (f"RA_{word}", f"DEC_{word}")
-        if all(card_text(header, key) for key in keys):
-            return tuple(card_number(header, key) for key in keys)
+        ra, dec = f"RA_{word}", f"DEC_{word}"
+        if card_text(header, ra) and card_text(header, dec):
+            return card_number(header, ra), card_number(header, dec)
     return None
 
 

@@ -48,12 +48,12 @@ def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, i
     """Numbers of the columns with longitude and latitude; equatorial ones first."""
     kinds = {number: card_text(header, f"TCTYP{number}").upper() for number in numbers.values()}
     for names in sorted(PAIRS, reverse=True):
-        pair = tuple(
+        first, second = (
             next((n for n, kind in kinds.items() if axis.fullmatch(kind) and kind.startswith(f"{name}-")), 0)
             for axis, name in zip(AXES, names, strict=True)
         )
-        if all(pair):
-            return pair
+        if first and second:
+            return first, second
     for number, kind in kinds.items():
         if _DISTORTED.fullmatch(kind):
             raise unusable_sky(header, f"TCTYP{number} is {kind!r}, a distortion that is not read")

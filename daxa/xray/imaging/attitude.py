@@ -48,7 +48,20 @@ class Attitude:
     dec: np.ndarray
 
     def shifts(self, sky: SkyGrid, times: np.ndarray) -> np.ndarray:
-        """Event pixel of the pointing at each time, shape (n, 2), between records by interpolation."""
+        """Event pixel of the pointing at each time, between records by interpolation.
+
+        Parameters
+        ----------
+        sky
+            The plane of the event list.
+        times
+            Shape (n,), s, as the event list has them.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, 2), event pixels.
+        """
         x, y = sky.to_pixels(self.ra, self.dec)
         return np.column_stack([np.interp(times, self.times, one) for one in (x, y)])
 
@@ -102,6 +115,11 @@ def read_attitude(paths: Sequence[Path]) -> Attitude:
     paths
         Its files: one ATTTSR of XMM-Newton, or the aspect solutions of Chandra, which come
         one per aspect interval.
+
+    Returns
+    -------
+    Attitude
+        Its records in the order of time.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 
 from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
-from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
+from daxa.xray.eventlists.fits_tables import FitsTable, column_names, read_tables
 
 __all__ = ["BadPixels", "read_bad_pixels"]
 
@@ -77,14 +77,16 @@ def _rectangles(path: Path, table: FitsTable) -> BadPixels:
         if values.shape[1] == 0:
             raise _unusable(path, f"its column {name} is empty")
         sides += [values.min(axis=1), values.max(axis=1)]
-    names = {name.upper() for name in table.rows().dtype.names}
+    names = {name.upper() for name in column_names(table.rows())}
     number = len(sides[0])
     start, stop = (
         np.asarray(table.column(name), dtype=np.float64) if name in names else np.full(number, ends)
         for name, ends in (("TIME", -np.inf), ("TIME_STOP", np.inf))
     )
     # A record without an end holds for ever.
-    return BadPixels(*sides, np.where(np.isfinite(start), start, -np.inf), np.where(np.isfinite(stop), stop, np.inf))
+    x0, x1, y0, y1 = sides
+    start, stop = np.where(np.isfinite(start), start, -np.inf), np.where(np.isfinite(stop), stop, np.inf)
+    return BadPixels(x0, x1, y0, y1, start, stop)
 
 
 def _unusable(path: Path, why: str) -> DataError:

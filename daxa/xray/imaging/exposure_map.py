@@ -101,11 +101,12 @@ def exposure_map(
         total += live * np.minimum(seen, 1.0)
         most = np.maximum(most, np.where(seen > 0, live, 0.0))
     total = np.minimum(total, most)
+    cards: dict[str, tuple[object, str]]
     if vignetting is None:
-        cards = _cards("FLAT", footprint, events) | _unproved(events, None)
+        cards = {**_cards("FLAT", footprint, events), **_unproved(events, None)}
     else:
         total *= vignetting.factor(_off_axis(axis_pixel(events, vignetting), grid, events.sky.pixel_arcsec))
-        cards = _cards("NATIVE", footprint, events) | _vignetting_cards(events, vignetting, grid)
+        cards = {**_cards("NATIVE", footprint, events), **_vignetting_cards(events, vignetting, grid)}
     if attitude is not None:
         cards["EXPDITH"] = ("ATTITUDE", "the wander comes from: the attitude, the EVENTS")
     return total.astype(np.float32), cards
@@ -243,7 +244,8 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
         sky.crpix[1] + (dec - sky.crval[1]) / sky.cdelt[1],
     )
     if not sky.is_plain:
-        centre = tuple(float(one) for one in sky.to_pixels(*_pointing(events)))
+        column, row = sky.to_pixels(ra, dec)
+        centre = float(column), float(row)
     radius = arcmin * 60 / sky.pixel_arcsec
     x = grid.x0 - 0.5 + (np.arange(grid.nx) + 0.5) * grid.bin
     y = grid.y0 - 0.5 + (np.arange(grid.ny) + 0.5) * grid.bin
@@ -253,7 +255,8 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
 
 def _pointing(events: EventList) -> tuple[float, float]:
     """The pointing, deg, or where the header does not tell it the reference of the sky plane."""
-    ra, dec = events.sky.to_sky(*events.sky.crpix)
+    column, row = events.sky.crpix
+    ra, dec = events.sky.to_sky(column, row)
     return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.fits_tables import column_names, read_column
 from daxa.xray.eventlists.formats import card_number
 from daxa.xray.eventlists.gti import covered, union
+from daxa.xray.eventlists.rules import Rule
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
 from daxa.xray.telescopes.detector import Detector
@@ -150,7 +151,8 @@ def find_footprint(
         mean = np.average(pixels, axis=0, weights=weights)
         origin, wander = origin + mean, pixels - mean
     placed = _place(detector, sample, chips)
-    strict = any(rule.column.upper() == "FLAG" and rule.op == "equal" for rule in cut.rules)
+    plain = [rule for rule in cut.rules if isinstance(rule, Rule)]
+    strict = any(rule.column.upper() == "FLAG" and rule.op == "equal" for rule in plain)
     modules = []
     told = False
     for (chip, number), (to_plane, shift) in sorted(placed.items()):
@@ -169,6 +171,10 @@ def find_footprint(
     return Footprint(tuple(modules), wander, weights, circle, lost, told)
 
 
+_Placed = tuple[np.ndarray, np.ndarray]
+"""The matrix and the shift from the pixels of a chip to the focal plane."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Sample:
     chip: np.ndarray
@@ -181,7 +187,7 @@ class _Sample:
 
 def _sample(events: EventList, cut: Cut, detector: Detector) -> _Sample | None:
     """Good events, evenly spread over the list; None when it lacks a column."""
-    present = {name.lower() for name in events.rows.dtype.names}
+    present = {name.lower() for name in column_names(events.rows)}
     if not {name.lower() for name in (*detector.raw, *detector.plane, detector.module) if name} <= present:
         return None
     step = max(1, len(events.rows) // _MOST_EVENTS)
@@ -206,7 +212,7 @@ def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
     column = np.asarray(read_column(rows, name))
     if column.dtype.kind == "f":
         return np.isfinite(column)
-    names = [one.lower() for one in events.rows.dtype.names]
+    names = [one.lower() for one in column_names(events.rows)]
     null = card_number(events.header, f"TNULL{names.index(name.lower()) + 1}", np.inf)
     return column != null
 
@@ -223,7 +229,9 @@ def _orient(source: np.ndarray, target: np.ndarray, scale: float, turn: np.ndarr
     return found[best], scatters[best]
 
 
-def _plane_to_sky(events: EventList, detector: Detector, sample: _Sample):
+def _plane_to_sky(
+    events: EventList, detector: Detector, sample: _Sample
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     if len(sample.sky) < _LEAST_EVENTS:
         return None
     angle = np.deg2rad(detector.sense * card_number(events.header, detector.roll, _primary(events, detector.roll)))
@@ -271,9 +279,9 @@ def _primary(events: EventList, keyword: str) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _place(detector: Detector, sample: _Sample, chips: tuple[int, ...]) -> dict[tuple[int, int], tuple]:
+def _place(detector: Detector, sample: _Sample, chips: tuple[int, ...]) -> dict[tuple[int, int], _Placed]:
     """(Chip, module) to the matrix and shift from its pixels to the focal plane."""
-    placed: dict[tuple[int, int], tuple] = {}
+    placed: dict[tuple[int, int], _Placed] = {}
     for chip in chips:
         numbers = range(detector.turns) if detector.module else (chip,)
         for number in numbers:
@@ -286,7 +294,7 @@ def _place(detector: Detector, sample: _Sample, chips: tuple[int, ...]) -> dict[
     return placed
 
 
-def _raw_to_plane(detector: Detector, raw: np.ndarray, plane: np.ndarray):
+def _raw_to_plane(detector: Detector, raw: np.ndarray, plane: np.ndarray) -> _Placed | None:
     if len(raw) < _LEAST_EVENTS:
         return None
     matrix, scatter = _orient(raw, plane, detector.raw_scale, np.eye(2))
@@ -301,7 +309,7 @@ def _raw_to_plane(detector: Detector, raw: np.ndarray, plane: np.ndarray):
     return matrix, shift
 
 
-def _complete(detector: Detector, placed: dict[tuple[int, int], tuple], chip: int) -> None:
+def _complete(detector: Detector, placed: dict[tuple[int, int], _Placed], chip: int) -> None:
     """Modules that no event fell on stand where those with events, turned, would."""
     known = [number for owner, number in placed if owner == chip]
     if not known:
@@ -354,7 +362,7 @@ def _bad_share(events: EventList, cut: Cut, detector: Detector, chip: int, numbe
     rows = table.rows()
     x = np.asarray(read_column(rows, "RAWX"), int) - detector.first
     y = np.asarray(read_column(rows, "RAWY"), int) - detector.first
-    lower = {name.lower() for name in rows.dtype.names}
+    lower = {name.lower() for name in column_names(rows)}
     length = np.asarray(read_column(rows, "YEXTENT"), int) if "yextent" in lower else np.ones(len(rows), int)
     share = np.ones(len(rows))
     if {"time", "time_stop"} <= lower:

@@ -83,6 +83,11 @@ def grid_for(events: EventList, pixel_arcsec: float, cut: Cut | None = None) -> 
     cut
         Events that must be covered; by default the standard screening, all channels.
 
+    Returns
+    -------
+    ImageGrid
+        In event pixels of the list.
+
     Raises
     ------
     NotPossible

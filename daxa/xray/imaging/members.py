@@ -56,7 +56,10 @@ class EventMember:
         """Edges and width of a channel, keV."""
         if self.cut.pi is None:
             raise DataError("band", f"{self.name} has no channels in a mosaic", remedy="give its cut a band")
-        return *realised_kev(self.events.format, *self.cut.pi), self.events.format.pi_to_kev[1]
+        # Where nothing is known of energies, there are no realised ones either.
+        lo, hi = realised_kev(self.events.format, *self.cut.pi)
+        _, width = self.events.format.pi_to_kev or (0.0, 0.0)
+        return lo, hi, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,8 @@ class ImageMember:
         World coordinates of both.
     edges
         Energies, keV.
-    weight
-        As in `EventMember`.
+    weight, shared
+        As in `EventMember`: a factor, and the name of a survey.
     """
 
     name: str

@@ -18,7 +18,7 @@ from astropy.io import fits
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import select
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.fits_tables import column_names, read_column
 from daxa.xray.eventlists.frames import to_icrs, to_pixels
 from daxa.xray.eventlists.sky_grid import SkyGrid, header_wcs
 from daxa.xray.imaging.image import MOST_PIXELS
@@ -63,7 +63,12 @@ def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
     members
         At least one.
     pixel_arcsec
-        Side of a pixel.
+        Side of a pixel, arcsec.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Its world coordinates, with NAXIS1 and NAXIS2.
 
     Raises
     ------
@@ -134,6 +139,11 @@ def make_mosaic(
         For the places of an image's counts within their pixels, where its pixels are others.
     observe
         Is told of every member that was added.
+
+    Returns
+    -------
+    Mosaic
+        Counts and exposure in the pixels of the target.
 
     Raises
     ------
@@ -220,7 +230,7 @@ def _selected(member: EventMember) -> np.ndarray:
 def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
     """What tells events of one instrument apart, shape (n, k): time, chip and pixel on it."""
     form = member.events.format
-    present = {name.upper() for name in rows.dtype.names}
+    present = {name.upper() for name in column_names(rows)}
     wanted = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
     return np.column_stack([read_column(rows, name).astype(np.float64) for name in wanted if name in present])
 

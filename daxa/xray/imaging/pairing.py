@@ -108,7 +108,8 @@ def same_grid(one: fits.Header, other: fits.Header) -> bool:
         first, second = (header_wcs(header) for header in (one, other))
     except DataError:
         return False
-    there = np.column_stack(to_pixels(second, *to_icrs(first, *points.T, 1), 1))
+    x, y = points.T
+    there = np.column_stack(to_pixels(second, *to_icrs(first, x, y, 1), first=1))
     return bool(np.abs(there - points).max() < _PIXEL)
 
 

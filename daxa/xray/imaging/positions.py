@@ -78,13 +78,13 @@ class Aperture:
     Parameters
     ----------
     radius
-        Of the circle, arcsec; one, or one per position.
+        Of the circle, arcsec; one, or one per position, shape (n,).
     inner, outer
-        Radii of the ring that tells the background, arcsec; likewise.
+        Radii of the ring that tells the background, arcsec; one each, or shape (n,).
     enclosed
         Share of a point source's light within the circle.
     level
-        Confidence of upper limits.
+        Confidence of upper limits, a share between 0 and 1.
     chance
         A rate is given where the background alone has that many counts less often than this.
     """
@@ -97,7 +97,18 @@ class Aperture:
     chance: float = 1e-3
 
     def of(self, which: slice | np.ndarray) -> Aperture:
-        """The aperture of some of the positions."""
+        """The aperture of some of the positions.
+
+        Parameters
+        ----------
+        which
+            Indices or booleans of the positions, shape (n,), or a slice of them.
+
+        Returns
+        -------
+        Aperture
+            With the radii of these positions.
+        """
         radii = {name: getattr(self, name) for name in ("radius", "inner", "outer")}
         return replace(self, **{name: radius[which] for name, radius in radii.items() if np.ndim(radius)})
 
@@ -129,6 +140,16 @@ _BLOCK = 100_000
 
 def read_field(image: Path, exposure: Path) -> Field:
     """An image and its exposure map, as our products hold them.
+
+    Parameters
+    ----------
+    image, exposure
+        The files.
+
+    Returns
+    -------
+    Field
+        With the pointing that the image names, and what the map says of its vignetting.
 
     Raises
     ------
@@ -210,15 +231,17 @@ def cover_fields(
 
     Parameters
     ----------
-    ra, dec, aperture
-        As in `coverage_at`.
+    ra, dec
+        Shape (n,), deg, ICRS.
     fields
         Name and field.
+    aperture
+        As in `coverage_at`.
 
     Returns
     -------
     dict
-        Name to the rows of the positions with exposure there; ``target`` is the number of the position.
+        Name to the rows of the positions with exposure there, shape (k,); ``target`` is the number of the position.
     """
     ra, dec = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (ra, dec))
     found = {}
@@ -232,7 +255,8 @@ def cover_fields(
 
 def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
-    if len(shape) != 2 or np.shape(field.exposure) != shape or np.shape(field.background) not in {(), shape}:
+    below = () if field.background is None else np.shape(field.background)
+    if len(shape) != 2 or np.shape(field.exposure) != shape or below not in {(), shape}:
         raise DataError("exposure-mismatch", "image and maps of a field have different shapes", remedy="make them anew")
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):

@@ -6,12 +6,16 @@ The bytes depend on the data alone.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.xray.cleaning.lightcurve import LightCurve
 from daxa.xray.drawing import picture, plain_text
 from daxa.xray.imaging.pairing import exposed_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["smoothed_rate", "write_quicklook"]
 
@@ -97,7 +101,7 @@ def write_quicklook(
             _draw_curve(figure.add_axes((0.1, 0.528 / height, 0.85, 1.632 / height)), curve)
 
 
-def _draw_image(axes, image: np.ndarray, exposure: np.ndarray, pixel_arcsec: float) -> None:
+def _draw_image(axes: Axes, image: np.ndarray, exposure: np.ndarray, pixel_arcsec: float) -> None:
     # Wide enough for about five counts under the Gaussian at the mean density.
     density = image.sum() / max(np.count_nonzero(exposure), 1)
     rate = smoothed_rate(image, exposure, sigma=float(np.clip(np.sqrt(5 / (4 * np.pi * density + 1e-9)), 1.2, 4.0)))
@@ -120,21 +124,21 @@ def _draw_image(axes, image: np.ndarray, exposure: np.ndarray, pixel_arcsec: flo
             _draw_scale(axes, float(x0), float(y0), float(x1 - x0), pixel_arcsec)
 
 
-def _draw_circles(axes, circles: np.ndarray) -> None:
+def _draw_circles(axes: Axes, circles: np.ndarray) -> None:
     from matplotlib.patches import Circle
 
     for x, y, radius in circles:
         axes.add_patch(Circle((x, y), radius, fill=False, edgecolor="#7fe7ff", linewidth=0.9))
 
 
-def _draw_scale(axes, x: float, y: float, width: float, pixel_arcsec: float) -> None:
+def _draw_scale(axes: Axes, x: float, y: float, width: float, pixel_arcsec: float) -> None:
     arcmin = 1.0 if width * pixel_arcsec < 900 else 5.0
     length = arcmin * 60 / pixel_arcsec
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.5, solid_capstyle="butt")
     axes.text(x + length / 2, y + width * 0.012, f"{arcmin:g}\u2032", color="white", ha="center", va="bottom")
 
 
-def _draw_curve(axes, curve: LightCurve) -> None:
+def _draw_curve(axes: Axes, curve: LightCurve) -> None:
     if len(curve.counts) > _MOST_POINTS:
         curve = _coarser(curve, -(-len(curve.counts) // _MOST_POINTS))
     hours = (curve.edges[:-1] + curve.width / 2 - curve.start) / 3600

@@ -114,7 +114,8 @@ def _nodes(here: WCS, there: WCS, nx: int, ny: int) -> tuple[np.ndarray, np.ndar
     x, y = (np.arange(-1, n // _NODE + 3) * float(_NODE) for n in (nx, ny))
     grid_x, grid_y = np.meshgrid(x, y)
     ra, dec = to_icrs(here, grid_x.ravel(), grid_y.ravel())
-    return tuple(one.reshape(grid_x.shape) for one in to_pixels(there, ra, dec))
+    columns, rows = to_pixels(there, ra, dec)
+    return columns.reshape(grid_x.shape), rows.reshape(grid_x.shape)
 
 
 def _between(nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

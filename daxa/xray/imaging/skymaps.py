@@ -18,6 +18,7 @@ from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.pairing import exposed_seconds
 
 if TYPE_CHECKING:
+    from astropy.wcs import WCS
     from mocpy import MOC
 
 __all__ = ["HealpixMap", "add_healpix", "coverage_moc", "healpix_map", "order_for", "write_healpix"]
@@ -77,7 +78,7 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
     return found
 
 
-def _pixel_arcsec(wcs: object) -> float:
+def _pixel_arcsec(wcs: WCS) -> float:
     return math.sqrt(abs(float(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
 
 
@@ -153,7 +154,7 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
     )
 
 
-def _areas(wcs: object, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _areas(wcs: WCS, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Area of each pixel on the sky, arcsec^2: a tangential plane stretches by 1 / cos^3 of the distance."""
     flat = _pixel_arcsec(wcs) ** 2
     if not wcs.wcs.ctype[0].endswith("TAN"):

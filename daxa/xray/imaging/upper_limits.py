@@ -16,16 +16,16 @@ def upper_limit(counts: np.ndarray, background: np.ndarray, level: float = 0.9) 
     Parameters
     ----------
     counts
-        Counts found, whole numbers.
+        Counts found, whole numbers, any shape.
     background
-        Counts expected without a source, known without error.
+        Counts expected without a source, known without error, of the same shape.
     level
-        Confidence, between 0 and 1.
+        Confidence, a share between 0 and 1.
 
     Returns
     -------
     ndarray
-        The S for which the posterior of Kraft, Burrows & Nousek 1991, ApJ 374, 344 (Eq. 6 to 8: a
+        Of that shape: the S for which the posterior of Kraft, Burrows & Nousek 1991, ApJ 374, 344 (Eq. 6 to 8: a
         Poisson likelihood of S + B, and a prior that is flat for S >= 0) holds the share `level`
         below it; NaN where a background is negative or unknown.
 

@@ -24,7 +24,7 @@ _LEAST_PIXELS = 1000
 
 
 def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | None) -> Vignetting | None:
-    """The curve for images of a band, None where no source vouches for one.
+    """The curve for images of a band.
 
     Parameters
     ----------
@@ -32,6 +32,11 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
         As in an `EventFormat`.
     band
         Nominal edges, keV; None for instruments without energies.
+
+    Returns
+    -------
+    Vignetting or None
+        None where no source vouches for one.
 
     Notes
     -----

@@ -93,10 +93,10 @@ class EventFormat:
     exposure_means
         What EXPOSURE says in the headers of the mission's images: ``ontime`` or ``livetime``.
     pixel_arcsec, reference_pixel, sky_limits
-        Side of an event pixel; its reference pixel and legal range on both axes, used
+        Side of an event pixel, arcsec; its reference pixel and legal range on both axes, used
         where the columns' own cards are absent.  0 and None: the header must say them.
     field_arcmin
-        Half of the side of the square about the reference pixel that an image always
+        Half of the side, arcmin, of the square about the reference pixel that an image always
         covers; 0 leaves the extent of an image to the events.
     obs_id_cards
         Cards with the name of the observation.
@@ -106,8 +106,8 @@ class EventFormat:
     named
         False where lists may come without the name of their observation.
     cell_arcsec
-        Side of the cells in which a light curve of the background looks for sources: about the half-power
-        diameter of the mirrors away from the axis.
+        Side of the cells, arcsec, in which a light curve of the background looks for sources: about the
+        half-power diameter of the mirrors away from the axis.
     flag_card
         Card in which a list says itself which bits of its flag column must be clear; '' where there is none.
         What it says replaces the first of the rules.

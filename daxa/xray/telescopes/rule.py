@@ -57,6 +57,13 @@ class Rule:
 class Either:
     """Alternatives, each a tuple of rules; an event must fulfil all rules of at least one.
 
+    Parameters
+    ----------
+    ways
+        The alternatives.
+    source
+        Where they come from.
+
     Examples
     --------
     >>> from daxa.xray.eventlists.rules import rules_text

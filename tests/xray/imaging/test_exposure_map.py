@@ -12,6 +12,7 @@ from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.eventlists.event_list import EventList, open_events
 from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.rules import Either, Rule
 from daxa.xray.imaging.exposure_map import coverage, exposure_map
 from daxa.xray.imaging.footprint import ChipPart, find_footprint
 from daxa.xray.imaging.image import ImageGrid, grid_for
@@ -144,6 +145,18 @@ def test_a_chip_without_good_time_is_not_exposed(real_data):
     assert cards["EXPCHIPS"][0] == "1,2"
     rows = good_rows(events, cut)
     assert (seconds[pixels_of(events, grid, rows[read_column(rows, "CCDNR") == 5])] > 0).mean() < 0.05
+
+
+@pytest.mark.parametrize("name", ["chandra/acis_18461_cena_evt2.fits", "nustar/nu30101031002A_cut_evt.fits"])
+def test_alternatives_in_a_cut_do_not_concern_the_map(real_data, name):
+    events = open_events(real_data / name)
+    cut = standard_cut(events)
+    grid = grid_for(events, LISTS[name], cut)
+    whole, _ = exposure_map(events, cut, grid)
+    halves = ((None, 300), (301, None))
+    ways = tuple((Rule(events.format.pi_column, "ranges", (half,), "asked for"),) for half in halves)
+    either = replace(cut, rules=(*cut.rules, Either(ways, "asked for")))
+    assert np.array_equal(exposure_map(events, either, grid)[0], whole)
 
 
 def test_overlapping_chips_are_capped():
