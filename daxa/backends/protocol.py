@@ -15,11 +15,11 @@ from typing import Literal, Protocol, TextIO
 
 from daxa.backends.parameter_schema import Parameter, ParameterProblem, read_parameters
 from daxa.missions import MissionSpec, NativeInput
-from daxa.run.task import Task
+from daxa.run.task import Input, Task
 
 __all__ = ["Backend", "Located", "Resources", "Unit", "check_tables"]
 
-Unit = Literal["observation"]
+Unit = Literal["observation", "exposure"]
 """What one task of a step treats."""
 
 
@@ -78,7 +78,8 @@ class Located:
     version
         Of the software, as it says itself.
     calibration
-        What calibration is there, for people.
+        What calibration is there: equal as long as it does not change, without a path.  For steps in
+        `Backend.calibrated` it is what ``software.toml`` keeps, and what `daxa doctor` shows.
     missing
         What is not there, each as the end of a sentence that begins "there is no".
     remedy
@@ -95,8 +96,8 @@ class Located:
 class Backend(Protocol):
     """What carries out steps: native Python, or mission software.
 
-    One that imports much may also have ``modules(step)``: names of modules that a process imports once for many
-    workers.  None of them may start threads.
+    ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One that imports much may also have
+    ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
 
     Attributes
     ----------
@@ -150,11 +151,39 @@ class Backend(Protocol):
         """Identity of the calibration that a task would use, '' for none; it enters the task's fingerprint.
 
         Equal calibration has equal identity on every machine: a digest, never a path or a date of today.
+        If it differs from that of the products, these are made again once the user has accepted the installed
+        calibration (`daxa upgrade --calibration`).
+
+        Parameters
+        ----------
+        task
+            Of the whole observation; its ``calibration`` is what ``software.toml`` holds ('' for nothing), which a
+            backend can go on using where it can.
         """
         ...
 
     def tasks(self, mission: str, step: str) -> Unit:
-        """What one task of a step treats."""
+        """What one task of a step treats: an ``observation`` whole, or one ``exposure`` of it."""
+        ...
+
+    def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
+        """The exposures of an observation, for steps that treat each in a task of its own; asked of no others.
+
+        It depends on the task alone, and reads no file.  An observation without any fails, and so does each
+        exposure for itself: the others are kept, and later steps start from them.
+
+        Parameters
+        ----------
+        task
+            Of the whole observation, with all its inputs.
+
+        Returns
+        -------
+        dict
+            Name of each, such as ``PN-S003``, to those of the inputs that its task reads.  Its products carry
+            instrument and exposure in their names, or stand in a directory called like the exposure.
+            `daxa.run.exposures.group_inputs` gives it for a step that reads products.
+        """
         ...
 
     def resources(self, mission: str, step: str) -> Resources:

@@ -23,6 +23,7 @@ VERBS = {
     "select": (GROUPS[0], "change which observations are selected, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
     "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
+    "upgrade": (GROUPS[0], "accept newer calibration, so that what it concerns is reprocessed"),
     "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
     "status": (GROUPS[1], "what is done, what failed and what is left to do"),
     "logs": (GROUPS[1], "the log of an observation, step by step"),

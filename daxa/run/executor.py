@@ -227,7 +227,7 @@ class _Pool:
             return
         task, attempt = self._queue.popleft()
         worker.assignment = Assignment(
-            task, self._scratch / f"{task.obs_id}.{attempt}", self._logs / f"{task.obs_id}.log", attempt
+            task, self._scratch / f"{task.name}.{attempt}", self._logs / f"{task.name}.log", attempt
         )
         worker.since = time.monotonic()
         with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.

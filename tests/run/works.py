@@ -211,3 +211,21 @@ class Prepared:
             "paths": sys.path,
         }
         (target / "process.json").write_text(json.dumps(found))
+
+
+def expose(task: Task, target: Path, log: TextIO) -> None:
+    """Products of one exposure, or what its parameters ask of this one by name."""
+    parameters = json.loads(task.parameters)
+    with Path(parameters["trace"]).open("a") as trace:
+        trace.write(f"{task.name}\n")
+    if fault := parameters.get("faults", {}).get(task.exposure):
+        globals()[f"act_{fault}"](task, target, parameters)
+    camera, exposure = task.exposure.split("-")
+    start = f"obsid{task.obs_id}-inst{camera}-subexp{exposure}-en-"
+    (target / f"{start}events.json").write_text(f"{task.name} {[item.file.science for item in task.inputs]}\n")
+    (target / f"{start}measures.json").write_text(json.dumps({"exposures": [task.exposure]}))
+    log.write("one exposure\n")
+
+
+def act_alien(task: Task, target: Path, parameters: dict) -> None:
+    (target / "attitude.dat").write_text("whose?")
