@@ -35,6 +35,7 @@ VERBS = {
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "verify": (GROUPS[2], "compare every file with the release"),
+    "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }

@@ -15,7 +15,7 @@ from daxa.missions.spec import SAFE_ID
 from daxa.run.hashes import State
 from daxa.run.plan import INTERRUPTED, what_changed
 from daxa.run.product import parse_product
-from daxa.run.task import ExposureRow, Input, LedgerRow, ProductFile, Task
+from daxa.run.task import ExposureRow, Input, LedgerRow, ProductFile, Result, Task
 
 __all__ = [
     "NO_EXPOSURES",
@@ -187,7 +187,7 @@ def row_of_exposures(
     reason = NO_EXPOSURES if not wanted else failed[0].reason if failed else ""
     if not reason and len(rows) < len(wanted):
         reason = INTERRUPTED
-    outcome = "failed" if reason else "done"
+    outcome: Result = "failed" if reason else "done"
     return LedgerRow(whole.obs_id, outcome, reason, whole.fingerprint, parts, tuple(files), exposures=rows)
 
 

@@ -18,7 +18,7 @@ from daxa.run.delivery import Delivered, discard, keep_equal_bytes, read_measure
 from daxa.run.exposures import plan_exposures, row_of_exposures
 from daxa.run.hashes import MANIFEST, HashCache, State, find_files
 from daxa.run.rows import MOST_MEASURED, shorten
-from daxa.run.task import ExposureRow, LedgerRow, ProductFile, Task, canonical
+from daxa.run.task import ExposureRow, LedgerRow, ProductFile, Result, Task, canonical
 from daxa.run.worker import TaskReport
 
 __all__ = ["Gathering", "begin_gathering"]
@@ -97,7 +97,8 @@ class Gathering:
         self.ended.add(task.exposure)
         self.seconds += report.seconds
         taken: Delivered = []
-        if report.kind == "done":
+        outcome: Result = "done" if report.kind == "done" else "failed"
+        if outcome == "done":
             products = keep_equal_bytes(
                 task, list(report.products), self.row, new=report.directory, old=self.products, hashes=hashes
             )
@@ -110,7 +111,7 @@ class Gathering:
         discard(report.directory)
         paths = tuple(product.path for product, _ in taken)
         self.known[task.exposure] = ExposureRow(
-            task.exposure, report.kind, report.reason, task.fingerprint, shorten(task.parts), paths
+            task.exposure, outcome, report.reason, task.fingerprint, shorten(task.parts), paths
         )
         return taken
 

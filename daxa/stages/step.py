@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from daxa.run.exposures import split_task
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
 from daxa.run.lookup import keep_lookup
+from daxa.run.machine import read_machine
 from daxa.run.runner import run_stage
 from daxa.run.steps import Step
 from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
@@ -157,11 +157,10 @@ def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int,
     most = settings.downloads if recipe.step.pool == "network" else settings.workers
     if recipe.step.fetches:
         return most, time_limit
-    import psutil
-
     wanted = find_backend(recipe.locked.backend).resources(recipe.mission, recipe.step.name)
-    memory, cores = psutil.virtual_memory().total, os.cpu_count() or 1
-    return wanted.at_once(most, total_memory=memory, total_cores=cores), min(time_limit, wanted.time_limit)
+    machine = read_machine()
+    at_once = wanted.at_once(most, total_memory=machine.memory, total_cores=machine.cores)
+    return at_once, min(time_limit, wanted.time_limit)
 
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:

@@ -15,6 +15,7 @@ from daxa.archive.software import load_software
 from daxa.backends import find_backend
 from daxa.backends.contract import check_backend, check_run
 from daxa.cli import main
+from daxa.doctor import examine
 from daxa.errors import ConfigError
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage, run_stage
@@ -118,6 +119,25 @@ def test_a_backend_that_cannot_say_what_its_tasks_treat_is_refused(parted, monke
     with pytest.raises(ConfigError, match="wants a task for each") as caught:
         events(parted)
     assert caught.value.code == "config.backend-unit"
+
+
+def test_the_doctor_says_which_software_and_calibration_is_there_and_what_is_missing(parted, plugin):
+    def told(*parts):
+        return {one.name: one for one in examine(parted.root, parts=parts)}
+
+    found = told("backends", "plug-ins")
+    assert (found["parted"].state, found["parted"].found) == ("ok", "0.3; calibration: epoch-1")
+    assert found["halved"].state == "error"  # It lacks methods.
+    assert "spectral-daxa" in found["step broken"].found
+    plugin.write_text(json.dumps({"installed": "epoch-2"}))
+    calibration = told("archive")["calibration"]
+    assert (calibration.state, calibration.remedy[:27]) == ("note", "`daxa upgrade --calibration")
+    assert calibration.found == "xmm events: accepted epoch-1, installed epoch-2"
+    plugin.write_text(json.dumps({"lost": True}))
+    # The archive needs the one, and nothing here the other.
+    assert [told("backends")[name].state for name in ("parted", "spectral")] == ["error", "note"]
+    assert told("backends")["parted"].found == "there is no SPECTRAL_DIR"
+    assert told("backends")["parted"].remedy == "install spectral"
 
 
 @pytest.fixture(params=["archive", "parted"])
