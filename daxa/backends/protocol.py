@@ -7,7 +7,6 @@ backend's and whose value is the object, such as ``spectral = "spectral.backend:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,56 +14,13 @@ from typing import Literal, Protocol, TextIO
 
 from daxa.backends.parameter_schema import Parameter, ParameterProblem, read_parameters
 from daxa.missions import MissionSpec, NativeInput
+from daxa.run.machine import Resources
 from daxa.run.task import Input, Task
 
 __all__ = ["Backend", "Located", "Resources", "Unit", "check_tables"]
 
 Unit = Literal["observation", "exposure"]
 """What one task of a step treats."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one task may take of a machine.
-
-    Parameters
-    ----------
-    memory
-        Bytes; 0 where it is not known, so that nothing waits for it.
-    cores
-        Processor cores that it keeps busy.
-    time_limit
-        Seconds after which it is certainly stuck.
-
-    Examples
-    --------
-    >>> Resources(memory=2 << 30, cores=2).at_once(8, total_memory=5 << 30, total_cores=4)
-    2
-    """
-
-    memory: int = 0
-    cores: int = 1
-    time_limit: float = math.inf
-
-    def at_once(self, most: int, *, total_memory: int, total_cores: int) -> int:
-        """How many such tasks a machine can carry out at once.
-
-        Parameters
-        ----------
-        most
-            No more than these.
-        total_memory, total_cores
-            Of the machine: bytes and cores.
-
-        Returns
-        -------
-        int
-            At least 1: a task that is too large for the machine runs alone.
-        """
-        # A task of one core is limited by the user's setting alone: some want more tasks than cores.
-        by_cores = total_cores // self.cores if self.cores > 1 else most
-        by_memory = total_memory // self.memory if self.memory else most
-        return max(1, min(most, by_cores, by_memory))
 
 
 @dataclass(frozen=True)
@@ -96,7 +52,8 @@ class Located:
 class Backend(Protocol):
     """What carries out steps: native Python, or mission software.
 
-    ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One that imports much may also have
+    ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One whose tasks of a step differ in size may
+    also have ``resources_of(task)``, which then counts in place of ``resources``.  One that imports much may also have
     ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
 
     Attributes

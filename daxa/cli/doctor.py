@@ -20,7 +20,7 @@ EXAMPLES = ("daxa doctor", "daxa doctor --network", "daxa doctor disk backends",
 
 def doctor(
     parts: Annotated[
-        list[str] | None, typer.Argument(metavar="[PART]...", help="Only these parts, such as git, disk or backends.")
+        list[str] | None, typer.Argument(metavar="[PART]...", help="Only these parts or backends, such as git or disk.")
     ] = None,
     network: Annotated[bool, typer.Option("--network", help="Also ask the archives' servers.")] = False,
     as_json: Json = False,
@@ -30,16 +30,22 @@ def doctor(
     It works inside and outside of an archive, and changes nothing. The report can be pasted into a message: it holds
     no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps daxa from working.
     """
+    from daxa.backends import backend_names
     from daxa.doctor import PARTS, STATES, examine
 
-    for part in parts or ():
-        if part not in PARTS:
-            raise CriteriaError(
-                "part",
-                f"there is no part {part[:100]!r}{did_you_mean(part, PARTS)}",
-                remedy=f"choose from {', '.join(PARTS)}",
-            )
-    found = list(examine(Path.cwd(), network=network or "services" in (parts or ()), parts=parts or ()))
+    asked, known = set(parts or ()), (*PARTS, *backend_names())
+    for part in asked.difference(known):
+        raise CriteriaError(
+            "part",
+            f"there is no part {part[:100]!r}{did_you_mean(part, known)}",
+            remedy=f"choose from {', '.join(known)}",
+        )
+    whole = asked & {*PARTS} | ({"backends"} if asked - {*PARTS} else set())
+    found = [
+        one
+        for one in examine(Path.cwd(), network=network or "services" in whole, parts=whole)
+        if not asked or one.part in asked or one.name in asked
+    ]
     counts = Counter(finding.state for finding in found)
     if as_json:
         show_json(finding.as_dict() for finding in found)

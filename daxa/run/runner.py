@@ -247,6 +247,7 @@ class _Run:
             time_limit=self._stage.time_limit,
             scratch=self._places.scratch,
             logs=self._places.logs,
+            machine=self._stage.machine,
         )
         with closing(reports):
             for batch in reports:

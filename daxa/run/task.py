@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol, TextIO
 
+from daxa.run.machine import Machine
+
 __all__ = [
     "NO_INPUTS",
     "ExposureRow",
@@ -304,7 +306,8 @@ class TaskWork(Protocol):
     """Carries out one task in a worker process: a picklable callable.
 
     It writes products below `target` (an empty directory) and lines to `log`.
-    A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
+    It may also have ``modules(task)``, what it imports, and ``resources(task)``, what the task takes
+    of the machine.  A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
     the stage stops.  Any other exception is a bug: a failed row ``bug.<Type>`` with
     the traceback in the log.
     """
@@ -339,6 +342,8 @@ class Stage:
         True where products may be absent without being remade (fetched files).
     takes_calibration
         Whether an observation of which nothing but the calibration has changed is done again.
+    machine
+        What the tasks that run together may take; by default this machine.
     prepare
         Called before the first task, if there is one: raises what keeps all of them from being carried out.
     """
@@ -354,4 +359,5 @@ class Stage:
     keep_absent: bool = False
     exposures: Mapping[str, Sequence[Task]] = field(default_factory=lambda: MappingProxyType({}))
     takes_calibration: bool = True
+    machine: Machine | None = None
     prepare: Callable[[], None] | None = None

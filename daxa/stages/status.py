@@ -36,7 +36,7 @@ from daxa.run.steps import Step
 from daxa.run.task import NO_INPUTS, LedgerRow, canonical, fingerprint_text, input_digest
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.changes import ChangeReasons
-from daxa.stages.recipe import Recipe, check_software, read_recipes
+from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
@@ -381,6 +381,8 @@ def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     problem = one.problem
     try:
         check_software(recipe)
+        if any(status in _TO_RUN for status, _, _ in judged):
+            check_located(recipe)
     except ConfigError as error:
         problem = error
     return StageStatus(
@@ -427,6 +429,7 @@ def _with_exposures(one: _Comparison) -> _Comparison:
 
 
 _DONE = ("done", "", "")
+_TO_RUN = ("outdated", "failed", "altered", "absent", "todo")
 
 
 def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> tuple[Status, str, str]:

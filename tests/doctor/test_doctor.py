@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.protocol import Resources
 from daxa.cli import main
 from daxa.doctor import PARTS, STATES, disk, examine
 from daxa.doctor.finding import Finding, pasteable
-from daxa.run.machine import read_machine
 from tests.cli.commandline import daxa
 from tests.fetch.pages import nginx_server
 from tests.stages.archives import IDS, make_archive, set_parameter
@@ -308,26 +306,3 @@ def test_nothing_that_is_told_gives_anything_away(text, shown):
     assert "\x1b" not in one.found
     assert one.found == shown or text.startswith("\x1b")
     assert one.remedy == one.found
-
-
-def test_tasks_of_two_gigabytes_wait_on_a_machine_of_four(tmp_path, monkeypatch):
-    """The limit of a container counts, not what its host has."""
-    wanted = Resources(memory=2 << 30)
-    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
-    for name, text, at_once in (
-        ("memory.max", str(4 << 30), 2),
-        ("memory/memory.limit_in_bytes", str(3 << 30), 1),
-        ("memory.max", "max", None),
-    ):
-        place = tmp_path / name.replace("/", "-") / text[:3]
-        (place / name).parent.mkdir(parents=True)
-        (place / name).write_text(f"{text}\n")
-        machine = read_machine(place)
-        if at_once is None:
-            assert machine == read_machine(tmp_path / "nothing")
-        else:
-            most = wanted.at_once(8, total_memory=machine.memory, total_cores=machine.cores)
-            assert most == min(at_once, read_machine(tmp_path / "nothing").memory >> 31)
-    monkeypatch.setenv("SLURM_MEM_PER_NODE", "1024")
-    assert read_machine(tmp_path / "nothing").memory == 1 << 30
-    assert wanted.at_once(8, total_memory=1 << 30, total_cores=4) == 1

@@ -98,7 +98,10 @@ def test_software_that_is_not_there_stops_the_stage_before_anything_begins(parte
     # What is done needs no software, and nobody can say that its calibration changed.
     assert {one.action for one in plan_stage(events(parted))} == {"keep"}
     assert {one.status for one in run_stage(events(parted))} == {"kept"}
+    assert [stage.problem for stage in read_status(parted, load_config(parted), steps="events")] == [None]
     set_parameter(parted, "events", "quality", "all", obs_id=IDS[1])
+    (stage,) = read_status(parted, load_config(parted), steps="events")
+    assert stage.problem.code == "config.backend-missing"
     with pytest.raises(ConfigError) as caught:
         run_stage(events(parted))
     assert caught.value.code == "config.backend-missing"
