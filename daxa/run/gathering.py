@@ -21,7 +21,7 @@ from daxa.run.rows import MOST_MEASURED, shorten
 from daxa.run.task import ExposureRow, LedgerRow, ProductFile, Result, Task, canonical
 from daxa.run.worker import TaskReport
 
-__all__ = ["Gathering", "begin_gathering"]
+__all__ = ["Gathering", "begin_gathering", "is_complete"]
 
 
 @dataclass
@@ -138,6 +138,16 @@ def begin_gathering(
     kept = {one.exposure: one for one in (row.exposures if row else ()) if one.exposure in names - reasons.keys()}
     files = {path: recorded[path] for one in kept.values() for path in one.paths}
     return Gathering(whole, tasks, reasons, products, row, kept, files)
+
+
+def is_complete(directory: Path, row: LedgerRow) -> bool:
+    """Whether a directory in scratch has exactly the files of a row, by name and size."""
+    try:
+        found = find_files(directory) if directory.is_dir() else {}
+    except DataError:
+        return False
+    sizes = {path: stat.st_size for path, stat in found.items()}
+    return bool(sizes) and sizes == {file.path: file.size for file in row.files}
 
 
 def _inspector(

@@ -34,7 +34,7 @@ from daxa.run.delivery import (
 )
 from daxa.run.executor import execute
 from daxa.run.exposures import words_on_exposures
-from daxa.run.gathering import Gathering, begin_gathering
+from daxa.run.gathering import Gathering, begin_gathering, is_complete
 from daxa.run.hashes import HashCache, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
@@ -161,6 +161,7 @@ class _Run:
 
     def go(self) -> list[Outcome]:
         """Plan, work, and write the ledger."""
+        self._finish_deliveries()
         clear(self._places.scratch)
         decisions = _plan(self._stage, self._recorded, self._unsettled, self._hashes)
         self._total = len(decisions)
@@ -181,6 +182,17 @@ class _Run:
         self._places.journal.unlink()
         clear(self._places.scratch)
         return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
+
+    def _finish_deliveries(self) -> None:
+        """Put in place the observations with exposures that a kill left ready, after their row and before their move.
+
+        Nothing is lost without this, but exposures that are done would be done again.  What stands there is
+        compared with its row by the plan, as everything is.
+        """
+        for obs_id in sorted(self._unsettled):
+            row, made = self._recorded[obs_id], self._places.scratch / f"{obs_id}@"
+            if row.exposures and is_complete(made, row):
+                move_into_place(made, self._places.products / obs_id, self._places.scratch, row)
 
     def _write(self, rows: Collection[LedgerRow]) -> None:
         ledger, lookup = self._places.ledger, self._places.lookup
