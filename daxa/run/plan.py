@@ -112,7 +112,7 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
     decisions |= {obs_id: Decision(obs_id, "skip", reason) for obs_id, reason in skipped.items()}
     for task in tasks:
         row = recorded.get(task.obs_id)
-        old = not takes_calibration and row is not None and has_other_calibration(task, row)
+        old = not takes_calibration and has_other_calibration(task, row)
         reason = reason_to_run(task, row, inspect, keep_absent=keep_absent, ignores_calibration=old)
         kept = OTHER_CALIBRATION if old else ""
         decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason or kept)
@@ -169,7 +169,7 @@ def what_changed(wanted: TaskLike, row: LedgerRow | ExposureRow) -> str:
     return f"{changed[0] if changed else 'software'} changed"
 
 
-def has_other_calibration(wanted: TaskLike, row: LedgerRow) -> bool:
+def has_other_calibration(wanted: TaskLike, row: LedgerRow | None) -> bool:
     """Whether what is recorded differs from what is wanted by its calibration, and by nothing else.
 
     Examples
@@ -178,8 +178,9 @@ def has_other_calibration(wanted: TaskLike, row: LedgerRow) -> bool:
     >>> has_other_calibration(now, LedgerRow("0404910601", "done", "", former.fingerprint, shorten(former.parts)))
     True
     """
-    differs = row.outcome != "skipped" and row.fingerprint != wanted.fingerprint
-    return differs and _changed_parts(wanted, row) == ["calibration"]
+    if row is None or row.outcome == "skipped" or row.fingerprint == wanted.fingerprint:
+        return False
+    return _changed_parts(wanted, row) == ["calibration"]
 
 
 def _changed_parts(wanted: TaskLike, row: LedgerRow | ExposureRow) -> list[str]:

@@ -484,11 +484,8 @@ def _judge_closely(
 
     old = not one.takes_calibration and has_other_calibration(task, row)
     reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches, ignores_calibration=old)
-    if not reason and old:
-        why = changes.explain(row, task, OTHER_CALIBRATION, ())
-        return "done", OTHER_CALIBRATION, why
     if not reason:
-        return _DONE
+        return ("done", OTHER_CALIBRATION, changes.explain(row, task, OTHER_CALIBRATION, ())) if old and row else _DONE
     if seen and seen[0] == "absent":
         return ("todo", "interrupted", "") if obs_id in one.recorded.unsettled else ("absent", reason, "")
     if seen:
