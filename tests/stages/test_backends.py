@@ -9,7 +9,7 @@ import pytest
 from daxa.archive.calibration import accept_calibration, other_calibration
 from daxa.archive.config import load_config
 from daxa.archive.history import find_logs
-from daxa.archive.pipeline import stages_hidden_from_dvc
+from daxa.archive.pipeline import failed_stages, stages_hidden_from_dvc
 from daxa.archive.products import find_products
 from daxa.archive.software import load_software
 from daxa.backends import find_backend
@@ -17,9 +17,12 @@ from daxa.backends.contract import check_backend, check_run
 from daxa.cli import main
 from daxa.doctor import examine
 from daxa.errors import ConfigError
+from daxa.publish.release_logs import _wanted
+from daxa.publish.state import read_state
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage, run_stage
 from daxa.run.task import Task
+from daxa.stages.collect import metrics_of
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import make_stage
 from tests.stages.archives import IDS, run, set_parameter
@@ -89,6 +92,20 @@ def test_an_archive_whose_exposures_are_made_one_by_one(parted, plugin, monkeypa
     assert f"== xmm events {IDS[0]} PN-S000\n" in shown
     row = read_ledger(parted.ledger("xmm", "events"))[IDS[0]]
     assert json.loads(row.measures) == {"exposures": ["M1-S001", "M2-S002", "PN-S000"]}
+
+
+def test_report_metrics_and_release_know_exposures_that_failed(parted, plugin):
+    plugin.write_text(json.dumps({"faults": {f"{IDS[0]}@M1-S001": "no-events"}}))
+    run_stage(events(parted))
+    state = read_state(parted)
+    counts = metrics_of(state)["missions"]["xmm"]["steps"]["events"]
+    assert (counts["done"], counts["failed"], counts["skipped"]) == (2, 1, 0)
+    # A release keeps the log of every task.
+    logs = {path for path in _wanted(state) if path.startswith("xmm/events/")}
+    assert logs == {path.relative_to(parted.logs).as_posix() for path in (parted.logs / "xmm" / "events").iterdir()}
+    assert len(logs) == 9
+    assert failed_stages(parted, load_config(parted)) == []  # No DVC has recorded it: it runs anyway.
+    assert outcomes_of(read_status(parted, load_config(parted), steps="clean"))[0].status == "todo"
 
 
 def test_software_that_is_not_there_stops_the_stage_before_anything_begins(parted, plugin):
