@@ -165,7 +165,9 @@ def load_settings(
         checked["store"] = _default_store()
     if "cache" not in checked:
         checked["cache"] = _default_cache()
-    checked.setdefault("workers", os.cpu_count() or 1)
+    # The cores that a batch system leaves us; other systems do not tell.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    checked.setdefault("workers", cores)
     return Settings(**checked)
 
 

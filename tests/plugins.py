@@ -25,6 +25,7 @@ broken = "spectral.nowhere:STEP"
 [project.entry-points."daxa.backends"]
 spectral = "spectral.backend:BACKEND"
 halved = "spectral.backend:HALVED"
+parted = "spectral.backend:PARTED"
 
 [tool.hatch.build.targets.wheel]
 packages = ["spectral"]
@@ -45,6 +46,7 @@ from pathlib import Path
 
 from daxa.backends.protocol import Located, Resources, check_tables
 from daxa.backends.parameter_schema import Parameter
+from daxa.errors import DataError
 from daxa.missions import NativeInput
 from daxa.run.product import Product
 
@@ -77,7 +79,9 @@ class Spectral:
         return RAW
 
     def locate(self):
-        return Located(True, "0.3", "built in")
+        if known().get("lost"):
+            return Located(False, missing=("SPECTRAL_DIR",), remedy="install spectral")
+        return Located(True, "0.3", known().get("installed", "epoch-1"))
 
     def calibration(self, task):
         return known().get(task.obs_id, "epoch-1")
@@ -104,7 +108,41 @@ class Halved:
     name = "halved"
 
 
-BACKEND, HALVED = Spectral(), Halved()
+class Parted(Spectral):
+    # Makes events in a task for each camera; those that the file `known` names fail.
+
+    name = "parted"
+
+    def version(self, mission, step):
+        return {"events": "3"}.get(step, "")
+
+    def parameters(self, mission):
+        return {"events": SCHEMA["events"]}
+
+    calibrated = ("events",)
+
+    def tasks(self, mission, step):
+        return "exposure"
+
+    def exposures(self, task):
+        cameras = json.loads(task.facts).get("instruments", ["PN"])
+        return {f"{camera}-S{at:03}": task.inputs for at, camera in enumerate(cameras) if camera != "OM"}
+
+    def run(self, task, directories, target, log):
+        print(f"this is {task.exposure}", file=log)
+        fault = known().get("faults", {}).get(task.name)
+        if fault:
+            raise DataError(fault, f"{task.name} has no events", remedy="choose another")
+        camera, exposure = task.exposure.split("-")
+        content = {"task": task.name, "calibration": task.calibration, "parameters": json.loads(task.parameters)}
+        for kind, more in (("events", {}), ("measures", {"exposures": [task.exposure]})):
+            product = Product(task.obs_id, camera, exposure, kind, suffix="json")
+            (target / product.name).write_text(json.dumps(more or content, sort_keys=True))
+        (target / task.exposure).mkdir()
+        (target / task.exposure / "attitude.dat").write_text("the same for all")
+
+
+BACKEND, HALVED, PARTED = Spectral(), Halved(), Parted()
 """
 
 FILES = {

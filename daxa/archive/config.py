@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,10 +102,11 @@ class ArchiveConfig(StrictTable):
 
 @dataclass(frozen=True)
 class LockedSoftware:
-    """The software that a step is locked to."""
+    """The software that a step is locked to, and what calibration was accepted for it; '' where it needs none."""
 
     backend: str
     version: str
+    calibration: str = field(default="", compare=False)
 
 
 FETCH_SOFTWARE = LockedSoftware(FETCH_BACKEND, FETCH_VERSION)

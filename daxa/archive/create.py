@@ -16,7 +16,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
 from daxa.backends import find_backend
-from daxa.backends.registry import backend_of_step
+from daxa.backends.registry import backend_of_step, installed_calibration
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DaxaError, NotPossible, StorageError
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
@@ -249,7 +249,7 @@ def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoft
             f"the backend {backend.name} cannot do {step.name} for {spec.title}",
             remedy="choose another mission, or leave the step out",
         )
-    return LockedSoftware(backend.name, version)
+    return LockedSoftware(backend.name, version, installed_calibration(backend, step.name) or "")
 
 
 def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:

@@ -5,11 +5,13 @@ Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.layout import Layout
@@ -17,13 +19,13 @@ from daxa.archive.named_choices import named_missions, named_obs_ids, named_step
 from daxa.errors import ArchiveError
 from daxa.files import read_plain
 from daxa.run.journal import read_journal
-from daxa.run.ledger import LedgerColumns, empty_columns, read_columns
+from daxa.run.ledger import LedgerColumns, empty_columns, read_columns, read_ledger
 from daxa.run.lookup import find_texts
 from daxa.run.rows import row_from_plain
-from daxa.run.task import LedgerRow
+from daxa.run.task import ExposureRow, LedgerRow, task_name
 from daxa.selection.selection_file import read_chosen
 
-__all__ = ["LogText", "StageRecord", "find_logs", "is_running", "read_stage_record", "selected_ids"]
+__all__ = ["LogText", "StageRecord", "find_logs", "is_running", "read_exposures", "read_stage_record", "selected_ids"]
 
 
 _FEW = 100
@@ -32,11 +34,12 @@ _FEW = 100
 
 @dataclass(frozen=True)
 class LogText:
-    """The log of one task."""
+    """The log of one task: of an observation, or of one of its exposures."""
 
     mission: str
     step: str
     obs_id: str
+    exposure: str
     text: str
 
 
@@ -175,6 +178,34 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
     return list(read_chosen(layout.selection(mission)))
 
 
+def read_exposures(
+    layout: Layout, mission: str, step: str, obs_ids: Collection[str]
+) -> dict[str, tuple[ExposureRow, ...]]:
+    """ObsID to what became of its exposures, of observations whose exposures had tasks of their own.
+
+    Raises
+    ------
+    DataError
+        The ledger is damaged.
+    """
+    places = layout.places(mission, step) if layout.is_repository else None
+    texts = find_texts(layout.ledger(mission, step), places.lookup, obs_ids) if places else None
+    if texts is not None:
+        rows = {obs_id: row_from_plain(json.loads(text)) for obs_id, text in texts.items()}
+    else:
+        rows = read_ledger(layout.ledger(mission, step))
+    rows |= read_journal(places.journal) if places else {}
+    return {obs_id: rows[obs_id].exposures for obs_id in obs_ids if obs_id in rows and rows[obs_id].exposures}
+
+
+def _logs_of(layout: Layout, mission: str, step: str, obs_id: str) -> list[tuple[str, Path]]:
+    """Exposure ('' for the whole observation) and path of each log of an observation."""
+    whole = layout.log(mission, step, obs_id)
+    parts = sorted(whole.parent.glob(f"{glob.escape(task_name(obs_id, '*')[:-1])}*.log"))
+    found = [("", whole), *((path.stem.partition("@")[2], path) for path in parts)]
+    return [(exposure, path) for exposure, path in found if os.path.lexists(path)]
+
+
 def find_logs(
     layout: Layout,
     config: ArchiveConfig,
@@ -206,10 +237,10 @@ def find_logs(
     (obs_id,) = named_obs_ids(layout, chosen, obs_id)
     holding = [mission for mission in chosen if obs_id in selected_ids(layout, mission)]
     found = [
-        LogText(mission, step, obs_id, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
+        LogText(mission, step, obs_id, exposure, read_plain(path, limit=1 << 28).decode("utf-8", "replace"))
         for mission in holding
         for step in (one for one in present if one in wanted or not wanted)
-        if os.path.lexists(path := layout.log(mission, step, obs_id))
+        for exposure, path in _logs_of(layout, mission, step, obs_id)
     ]
     if not found:
         of_steps = f" for {', '.join(wanted)}" if wanted else ""

@@ -17,6 +17,7 @@ __all__ = ["load_software", "validate_software"]
 class _Lock(StrictTable):
     backend: str
     version: str
+    calibration: str = ""
 
 
 def load_software(layout: Layout) -> dict[tuple[str, str], LockedSoftware]:
@@ -81,4 +82,4 @@ def _validate_lock(
         message = f"there is no step {step[:100]!r}{did_you_mean(step, steps)}"
         return None, [Problem(path, table_name(*place), "", message, f"use {', '.join(steps)}", "unknown-step")]
     lock, problems = validate_table(_Lock, entry, path, place)
-    return LockedSoftware(lock.backend, lock.version) if lock else None, problems
+    return LockedSoftware(lock.backend, lock.version, lock.calibration) if lock else None, problems

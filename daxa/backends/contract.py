@@ -20,14 +20,16 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from daxa.backends.parameter_schema import Parameter, ParameterProblem
 from daxa.backends.parameter_text import table_lines
-from daxa.backends.protocol import Backend, Located, Resources
+from daxa.backends.protocol import Backend, Located, Resources, Unit
 from daxa.errors import DataError
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.quantities import normalise
 from daxa.run.delivery import collect_products
+from daxa.run.exposures import split_task
 from daxa.run.hashes import MANIFEST
 from daxa.run.product import parse_product
 from daxa.run.task import Task
@@ -86,6 +88,11 @@ def _check_located(backend: Backend, located: Located) -> None:
     _require(backend, located.found or located.missing, "is not found, and does not say what is missing")
     _require(backend, not (located.found and located.missing), "is found, and something is missing")
     _require(backend, not located.found or located.version, "is found, and has no version")
+    known = located.calibration
+    _require(backend, _is_text(known) and "/" not in known, f"has an unusable name of its calibration: {known!r}")
+    needs = located.found and backend.calibrated
+    _require(backend, known or not needs, "is found, and does not say which calibration is there")
+    _require(backend, known == backend.locate().calibration, "calls its calibration otherwise each time")
     _require(backend, located.found or located.remedy, "does not say how to get what is missing")
 
 
@@ -94,11 +101,14 @@ def _check_step(backend: Backend, spec: MissionSpec, step: str) -> None:
     where = f"{step} of {spec.name}"
     _require(backend, version and _is_text(version), f"has no usable version of {where}: {version!r}")
     _require(backend, version == backend.version(spec.name, step), f"has another version of {where} each time")
-    _require(backend, backend.tasks(spec.name, step) == "observation", f"treats no observations in {where}")
+    unit = backend.tasks(spec.name, step)
+    _require(backend, unit in get_args(Unit), f"treats a {unit!r} in {where}: it is one of {', '.join(get_args(Unit))}")
     found = backend.resources(spec.name, step)
     right = isinstance(found, Resources) and found.memory >= 0 and found.cores >= 1 and found.time_limit > 0
     _require(backend, right, f"takes what no machine has for {where}: {found}")
     task = Task(spec.name, step, spec.id_example or "0000", backend.name, version)
+    if unit == "exposure":
+        _check_exposures(backend, task)
     known = backend.calibration(task)
     _require(backend, _is_text(known), f"has an unusable identity of the calibration of {where}: {known!r}")
     _require(backend, known == backend.calibration(task), f"has other calibration of {where} each time")
@@ -107,6 +117,18 @@ def _check_step(backend: Backend, spec: MissionSpec, step: str) -> None:
     _require(
         backend, "/" not in known and "\\" not in known, f"has a path for the identity of the calibration of {where}"
     )
+
+
+def _check_exposures(backend: Backend, task: Task) -> None:
+    known = callable(getattr(backend, "exposures", None))
+    _require(backend, known, f"treats exposures in {task.step}, and does not say which there are")
+    found = backend.exposures(task)
+    _require(backend, isinstance(found, Mapping), f"does not give the exposures of {task.step} as a mapping")
+    _require(backend, dict(found) == dict(backend.exposures(task)), f"has other exposures of {task.step} each time")
+    try:
+        split_task(task, found)
+    except ValueError as error:
+        raise AssertionError(f"the backend {backend.name!r}: {error}") from None
 
 
 def _check_inputs(backend: Backend, spec: MissionSpec) -> None:

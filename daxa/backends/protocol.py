@@ -7,7 +7,6 @@ backend's and whose value is the object, such as ``spectral = "spectral.backend:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,56 +14,13 @@ from typing import Literal, Protocol, TextIO
 
 from daxa.backends.parameter_schema import Parameter, ParameterProblem, read_parameters
 from daxa.missions import MissionSpec, NativeInput
-from daxa.run.task import Task
+from daxa.run.machine import Resources
+from daxa.run.task import Input, Task
 
 __all__ = ["Backend", "Located", "Resources", "Unit", "check_tables"]
 
-Unit = Literal["observation"]
+Unit = Literal["observation", "exposure"]
 """What one task of a step treats."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one task may take of a machine.
-
-    Parameters
-    ----------
-    memory
-        Bytes; 0 where it is not known, so that nothing waits for it.
-    cores
-        Processor cores that it keeps busy.
-    time_limit
-        After how long it is certainly stuck, s.
-
-    Examples
-    --------
-    >>> Resources(memory=2 << 30, cores=2).at_once(8, total_memory=5 << 30, total_cores=4)
-    2
-    """
-
-    memory: int = 0
-    cores: int = 1
-    time_limit: float = math.inf
-
-    def at_once(self, most: int, *, total_memory: int, total_cores: int) -> int:
-        """How many such tasks a machine can carry out at once.
-
-        Parameters
-        ----------
-        most
-            No more than these.
-        total_memory, total_cores
-            Of the machine: bytes and cores.
-
-        Returns
-        -------
-        int
-            At least 1: a task that is too large for the machine runs alone.
-        """
-        # A task of one core is limited by the user's setting alone: some want more tasks than cores.
-        by_cores = total_cores // self.cores if self.cores > 1 else most
-        by_memory = total_memory // self.memory if self.memory else most
-        return max(1, min(most, by_cores, by_memory))
 
 
 @dataclass(frozen=True)
@@ -78,7 +34,8 @@ class Located:
     version
         Of the software, as it says itself.
     calibration
-        What calibration is there, for people.
+        What calibration is there: equal as long as it does not change, without a path.  For steps in
+        `Backend.calibrated` it is what ``software.toml`` keeps, and what `daxa doctor` shows.
     missing
         What is not there, each as the end of a sentence that begins "there is no".
     remedy
@@ -95,8 +52,9 @@ class Located:
 class Backend(Protocol):
     """What carries out steps: native Python, or mission software.
 
-    One that imports much may also have ``modules(step)``: names of modules that a process imports once for many
-    workers.  None of them may start threads.
+    ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One whose tasks of a step differ in size may
+    also have ``resources_of(task)``, which then counts in place of ``resources``.  One that imports much may also have
+    ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
 
     Attributes
     ----------
@@ -198,16 +156,20 @@ class Backend(Protocol):
     def calibration(self, task: Task) -> str:
         """Identity of the calibration that a task would use; it enters the task's fingerprint.
 
+        Equal calibration has equal identity on every machine: a digest, never a path or a date of today.
+        If it differs from that of the products, these are made again once the user has accepted the installed
+        calibration (`daxa upgrade --calibration`).
+
         Parameters
         ----------
         task
-            The step, the observation, its parameters and inputs.
+            Of the whole observation: step, parameters, inputs; its ``calibration`` is what ``software.toml`` holds
+            ('' for nothing), which a backend can go on using where it can.
 
         Returns
         -------
         str
-            '' for none.  Equal calibration has equal identity on every machine: a digest, never a path or a date
-            of today.
+            '' for none.
         """
         ...
 
@@ -222,7 +184,27 @@ class Backend(Protocol):
         Returns
         -------
         str
-            ``observation``: all exposures of one are done together.
+            ``observation``: all exposures of one are done together; ``exposure``: each in a task of its own.
+        """
+        ...
+
+    def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
+        """The exposures of an observation, for steps that treat each in a task of its own; asked of no others.
+
+        It depends on the task alone, and reads no file.  An observation without any fails, and so does each
+        exposure for itself: the others are kept, and later steps start from them.
+
+        Parameters
+        ----------
+        task
+            Of the whole observation, with all its inputs.
+
+        Returns
+        -------
+        dict
+            Name of each, such as ``PN-S003``, to those of the inputs that its task reads.  Its products carry
+            instrument and exposure in their names, or stand in a directory called like the exposure.
+            `daxa.run.exposures.group_inputs` gives it for a step that reads products.
         """
         ...
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from daxa.backends.protocol import Backend
     from daxa.run.steps import Step
 
-__all__ = ["GROUP", "backend_names", "backend_of_step", "find_backend"]
+__all__ = ["GROUP", "backend_names", "backend_of_step", "find_backend", "installed_calibration"]
 
 GROUP = "daxa.backends"
 """The group of entry points in which plug-ins offer backends."""
@@ -70,6 +70,25 @@ def _offered(name: str) -> Backend:
         )
     # It has all that is asked of one.
     return cast("Backend", backend)
+
+
+def installed_calibration(backend: Backend, step: str) -> str | None:
+    """What calibration of a step is on this machine, as ``software.toml`` keeps it.
+
+    Returns
+    -------
+    str or None
+        '' where the step needs none; None where the software is not there.
+
+    Examples
+    --------
+    >>> installed_calibration(find_backend("native"), "clean")
+    ''
+    """
+    if step not in backend.calibrated:
+        return ""
+    located = backend.locate()
+    return located.calibration if located.found else None
 
 
 def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:

@@ -23,6 +23,7 @@ VERBS = {
     "select": (GROUPS[0], "change which observations are selected, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
     "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
+    "upgrade": (GROUPS[0], "accept newer calibration, so that what it concerns is reprocessed"),
     "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
     "status": (GROUPS[1], "what is done, what failed and what is left to do"),
     "logs": (GROUPS[1], "the log of an observation, step by step"),
@@ -34,6 +35,7 @@ VERBS = {
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "verify": (GROUPS[2], "compare every file with the release"),
+    "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }

@@ -41,4 +41,5 @@ def logs(
         show_json(asdict(log) for log in found)
         return
     for log in found:
-        show_text(f"== {log.mission} {log.step} {log.obs_id}\n{log.text.rstrip()}")
+        of_exposure = f" {log.exposure}" if log.exposure else ""
+        show_text(f"== {log.mission} {log.step} {log.obs_id}{of_exposure}\n{log.text.rstrip()}")

@@ -109,7 +109,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     rows += [["instruments", f"{_sky(field)} in {', '.join(ids)}"] for field, ids in spec.other_fields]
     rows += _of_table(spec.table)
     rows += [["event times", _zero(spec)]]
-    rows += [["band", f"{band.lo:g} to {band.hi:g} keV, channels {band.pi[0]} to {band.pi[1]}"] for band in spec.bands]
+    rows += [["band", text] for text in _bands(spec)]
     rows += [[f"field {one.field}", _held(one)] for one in spec.bundles]
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
@@ -161,6 +161,13 @@ def _zero(spec: MissionSpec) -> str:
     forms = [form for form in FORMATS.values() if form.mission == spec.name]
     zeros = {form.mjdref for form in forms if form.mjdref is not None}
     return ", ".join(f"since {moment(zero)} (MJD {zero!r}) TT" for zero in sorted(zeros))
+
+
+def _bands(spec: MissionSpec) -> list[str]:
+    from daxa.xray.telescopes import imaging_of
+
+    bands = imaging_of(spec.name).bands
+    return [f"{band.lo:g} to {band.hi:g} keV, channels {band.pi[0]} to {band.pi[1]}" for band in bands]
 
 
 def _source(table: ObservationTable) -> str:

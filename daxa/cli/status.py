@@ -10,6 +10,7 @@ import typer
 
 from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import say, show_json, show_table, show_text
+from daxa.run.plan import OTHER_CALIBRATION
 
 if TYPE_CHECKING:
     from daxa.errors import DaxaError
@@ -109,7 +110,7 @@ def _reasons(stage: StageStatus) -> list[list[object]]:
     """One line per status and reason, and the first ObsIDs it is so for."""
     groups: dict[tuple[str, str], list[str]] = {}
     for obs_id, status, reason in zip(stage.obs_ids, stage.statuses, stage.reasons, strict=True):
-        if status in ("outdated", "failed", "altered"):
+        if status in ("outdated", "failed", "altered") or (status == "done" and reason == OTHER_CALIBRATION):
             groups.setdefault((status, stage.whys.get(obs_id) or reason), []).append(obs_id)
     return [
         [stage.mission, stage.step, _COLUMNS[status], len(ids), reason, ", ".join(ids[:_MOST_NAMES])]
@@ -130,6 +131,8 @@ def _show_next_steps(stages: Sequence[StageStatus], total: Counter[str]) -> None
         lines.append("`daxa status` shows the progress")
     elif any(total[name] for name in ("outdated", "failed", "altered", "absent", "todo")):
         lines.append("`daxa run` does what is left to do, and redoes what is out of date, failed or altered")
+    if any(OTHER_CALIBRATION in stage.reasons and "done" in stage.statuses for stage in stages):
+        lines.append("`daxa upgrade --calibration` accepts the installed calibration, to reprocess what it concerns")
     if unread := sum(stage.unread for stage in stages):
         lines.append(f"{unread} directories were not compared by content: `daxa status --deep` reads their files")
     if lines:

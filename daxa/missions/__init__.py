@@ -4,11 +4,9 @@ from daxa.missions.facts import CATEGORIES
 from daxa.missions.registry import find_mission, mission_names
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Bundle,
     Credit,
     FieldOfView,
-    FlareFilter,
     Instrument,
     Mirror,
     MissionSpec,
@@ -19,11 +17,9 @@ from daxa.missions.spec import (
 __all__ = [
     "CATEGORIES",
     "ArchiveProduct",
-    "Band",
     "Bundle",
     "Credit",
     "FieldOfView",
-    "FlareFilter",
     "Instrument",
     "Mirror",
     "MissionSpec",

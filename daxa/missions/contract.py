@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import get_args
 
 from daxa.addresses import Listing, check_address
@@ -65,7 +64,6 @@ def check_declaration(spec: MissionSpec) -> None:
     _check_table(spec)
     _check_directories(spec)
     _check_files(spec)
-    _check_bands(spec)
     _check_credit(spec)
     if spec.id_example:
         check_obs_ids(spec, [spec.id_example])
@@ -308,9 +306,7 @@ def _check_files(spec: MissionSpec) -> None:
         _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
     events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
     served = "" in events or set(spec.default_instruments) <= events
-    imaged = any(item.kind == "events" and not item.curves for item in spec.native_inputs)
-    complete = served and bool(spec.bands) and (spec.image_pixel > 0 or not imaged)
-    _require(spec, not spec.processed or (complete and spec.listed), "is processed, and lacks what that needs")
+    _require(spec, not spec.processed or (served and spec.listed), "is processed, and lacks what that needs")
     held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
     check_obs_ids(spec, held)
@@ -337,21 +333,6 @@ def _check_active(spec: MissionSpec) -> None:
     for some, _ in spec.active:
         proper = bool(some) and set(some) < set(names) and list(some) == [name for name in names if name in some]
         _require(spec, proper, f"says that {', '.join(some) or 'nothing'} was on, which is not some of its instruments")
-
-
-def _check_bands(spec: MissionSpec) -> None:
-    names = {one.name for one in spec.instruments}
-    ordered = sorted(spec.bands, key=lambda band: band.pi)
-    _require(spec, list(spec.bands) == ordered, "has bands that do not rise")
-    for band in ordered:
-        _require(spec, 0 < band.lo < band.hi, f"has an empty band {band.text}")
-        _require(spec, {name for name, _ in band.others} <= names, f"has {band.text} for what it does not have")
-    for below, above in pairwise(ordered):
-        _require(spec, below.hi <= above.lo, "has bands that share channels")
-    for name in ("", *sorted(names)):
-        ranges = [band.channels(name) for band in ordered]
-        _require(spec, all(first <= last for first, last in ranges), "has an empty band")
-        _require(spec, all(below[1] < above[0] for below, above in pairwise(ranges)), "has bands that share channels")
 
 
 def _check_credit(spec: MissionSpec) -> None:

@@ -19,15 +19,12 @@ from daxa.errors import CriteriaError, DataError, NotPossible
 from daxa.missions.facts import ArchiveProduct, Bundle, Credit, FieldOfView, fill_pattern, id_parts
 from daxa.missions.table import ObservationTable
 from daxa.naming import did_you_mean
-from daxa.quantities import band_text
 
 __all__ = [
     "ArchiveProduct",
-    "Band",
     "Bundle",
     "Credit",
     "FieldOfView",
-    "FlareFilter",
     "InputKind",
     "Instrument",
     "Mirror",
@@ -71,8 +68,6 @@ class Instrument:
     wide
         A wide-field, coded-mask or scanning instrument: it sees nearly everything, so it is
         used only when the user names it.
-    image_pixel
-        Side of a pixel of its default image, arcsec, where it is not the mission's.
     chip
         Its number in lists that hold several instruments.
     """
@@ -83,7 +78,6 @@ class Instrument:
     exposure: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     wide: bool = False
-    image_pixel: float = 0.0
     chip: int = 0
 
 
@@ -125,60 +119,6 @@ class NativeInput:
 
 
 @dataclass(frozen=True)
-class Band:
-    """A named energy band.
-
-    Parameters
-    ----------
-    lo, hi
-        Nominal edges, keV.
-    pi
-        First and last channel, both inside the band: whole, or at least their middle.
-    others
-        Instruments whose channels are others, and theirs.
-    """
-
-    lo: float
-    hi: float
-    pi: tuple[int, int]
-    others: tuple[tuple[str, tuple[int, int]], ...] = ()
-
-    def channels(self, instrument: str) -> tuple[int, int]:
-        """First and last channel of an instrument.
-
-        Examples
-        --------
-        >>> Band(0.5, 2.0, (83, 332), (("RESOLVE", (1000, 3999)),)).channels("RESOLVE")
-        (1000, 3999)
-        """
-        return dict(self.others).get(instrument, self.pi)
-
-    @property
-    def text(self) -> str:
-        """As written in a params file, such as ``0.5-2.0 keV``."""
-        return band_text((self.lo, self.hi))
-
-
-@dataclass(frozen=True)
-class FlareFilter:
-    """How the light curve for flare screening is made.
-
-    Parameters
-    ----------
-    band
-        Energies whose rate shows the particle background, keV.
-    bin
-        Length of a time bin, s.
-    soft
-        Energies of a second pass for flares that the first does not show, keV; None for no second pass.
-    """
-
-    band: tuple[float, float]
-    bin: float
-    soft: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
 class MissionSpec:
     """Everything that daxa knows about one use of one telescope.
 
@@ -205,12 +145,6 @@ class MissionSpec:
         Sub-directories of it that hold native inputs ('' is the directory itself).
     native_inputs
         The files that the native chain starts from; empty where it cannot start.
-    bands
-        Energy bands of the default images.
-    image_pixel
-        Side of a pixel of the default image, arcsec.
-    flares
-        None where the archive's good time intervals are kept as they are.
     processed
         Whether the native backend processes the mission's data today.
     foreign_ids
@@ -259,10 +193,7 @@ class MissionSpec:
     directory: str
     listings: tuple[str, ...] = ()
     native_inputs: tuple[NativeInput, ...] = ()
-    bands: tuple[Band, ...] = ()
-    image_pixel: float = 0.0
     aliases: tuple[str, ...] = ()
-    flares: FlareFilter | None = None
     processed: bool = False
     foreign_ids: bool = False
     event_tables: tuple[str, ...] = ("EVENTS", r"(STD)?GTI.*")

@@ -116,9 +116,9 @@ def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str], give
 def _wanted(state: ArchiveState) -> Iterable[str]:
     for mission, done in state.missions.items():
         for step, rows in done.ledgers.items():
-            for obs_id, row in rows.items():
+            for row in rows.values():
                 if row.outcome != "skipped":
-                    yield f"{mission}/{step}/{obs_id}.log"
+                    yield from (f"{mission}/{step}/{name}.log" for name in row.task_names)
 
 
 def _present(layout: Layout, state: ArchiveState) -> set[str]:

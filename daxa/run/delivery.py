@@ -17,9 +17,10 @@ from pathlib import Path
 
 from daxa.errors import ArchiveError, DataError, UntrustedArchive
 from daxa.run.equality import file_digests
+from daxa.run.exposures import check_owner
 from daxa.run.hashes import MANIFEST, HashCache, Stamp, find_files, find_strays, stamp_of
 from daxa.run.rows import MOST_MEASURED
-from daxa.run.task import LedgerRow, ProductFile, Task, canonical
+from daxa.run.task import ExposureRow, LedgerRow, ProductFile, Task, canonical
 
 __all__ = [
     "clear",
@@ -30,11 +31,13 @@ __all__ = [
     "read_measures",
     "refuse_strays",
     "remove_products",
+    "take_file",
     "write_manifest",
 ]
 
 _MEASURES = "-measures.json"
 _NAMED = 5
+_OF_EXPOSURE = ("exposure", "outcome", "reason", "fingerprint")
 _OWN_LEVELS = 3
 """Levels of a path of ours, as of ``data/<mission>/<step>`` and ``daxa/scratch/<stage>``: the archive itself may
 be reached through a link."""
@@ -59,15 +62,17 @@ def collect_products(task: Task, directory: Path) -> Delivered:
     if not found:
         raise DataError(
             "no-products",
-            f"{task.mission} {task.obs_id}: the step {task.step} ended without any product",
+            f"{task.mission} {task.name}: the step {task.step} ended without any product",
             remedy="read the log of the task; the observation may hold no usable data",
         )
     if MANIFEST in found:
         raise DataError(
             "product-name",
-            f"{task.mission} {task.obs_id}: a product is called {MANIFEST}, a name that daxa keeps for itself",
+            f"{task.mission} {task.name}: a product is called {MANIFEST}, a name that daxa keeps for itself",
             remedy="give the product another name",
         )
+    for path in found:
+        check_owner(task, path)
     delivered = [_digest(directory, path) for path in found]
     manifest = write_manifest(task, directory, [file for file, _ in delivered])
     return _in_order([*delivered, manifest])
@@ -97,8 +102,22 @@ def read_measures(directory: Path, files: Iterable[ProductFile]) -> str:
     return ""
 
 
-def write_manifest(task: Task, directory: Path, files: Iterable[ProductFile]) -> tuple[ProductFile, Stamp]:
-    """Write ``manifest.json``: the task, its inputs and its products, without any time or place."""
+def write_manifest(
+    task: Task, directory: Path, files: Iterable[ProductFile], exposures: Iterable[ExposureRow] = ()
+) -> tuple[ProductFile, Stamp]:
+    """Write ``manifest.json``: the task, its inputs and its products, without any time or place.
+
+    Parameters
+    ----------
+    task
+        What was done.
+    directory
+        Where its products are.
+    files
+        These.
+    exposures
+        What became of each exposure, where each had a task of its own.
+    """
     value = {
         "mission": task.mission,
         "step": task.step,
@@ -116,6 +135,8 @@ def write_manifest(task: Task, directory: Path, files: Iterable[ProductFile]) ->
             {"path": file.path, "size": file.size, "sha256": file.sha256, "science": file.science} for file in files
         ],
     }
+    if of_exposures := [{name: getattr(row, name) for name in _OF_EXPOSURE} for row in exposures]:
+        value["exposures"] = of_exposures
     path = directory / MANIFEST
     path.write_text(canonical(value) + "\n", encoding="utf-8")
     return _digest(directory, MANIFEST)
@@ -151,7 +172,7 @@ def keep_equal_bytes(
         if before and before.sha256 != product.sha256 and before.science == product.science:
             source = old / product.path
             if not source.is_symlink() and source.is_file() and hashes.sha256(source) == before.sha256:
-                _take_over(source, new / product.path)
+                take_file(source, new / product.path)
                 result.append((before, stamp_of((new / product.path).lstat())))
                 changed = True
                 continue
@@ -162,7 +183,9 @@ def keep_equal_bytes(
     return _in_order([*result, write_manifest(task, new, [file for file, _ in result])])
 
 
-def _take_over(source: Path, target: Path) -> None:
+def take_file(source: Path, target: Path) -> None:
+    """Give a file another name, in place of what has it: as a hard link, or as a copy where there are none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".former")
     try:
         os.link(source, part)

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -26,6 +26,7 @@ from pathlib import Path
 from daxa.errors import ProgramError
 from daxa.files import no_link
 from daxa.run.forkserver import ForkedWorker, ForkServer, connect, start, worker_environ
+from daxa.run.machine import Machine, Resources, choose_next, read_machine
 from daxa.run.task import Task, TaskWork
 from daxa.run.worker import BROKEN, READY, Assignment, TaskReport, WorkerSetup, log_line
 
@@ -50,7 +51,14 @@ class _Worker:
 
 
 def execute(
-    tasks: Sequence[Task], work: TaskWork, *, workers: int, time_limit: float, scratch: Path, logs: Path
+    tasks: Sequence[Task],
+    work: TaskWork,
+    *,
+    workers: int,
+    time_limit: float,
+    scratch: Path,
+    logs: Path,
+    machine: Machine | None = None,
 ) -> Generator[list[TaskReport], None, None]:
     """Carry out tasks, and give reports as tasks end.
 
@@ -69,6 +77,9 @@ def execute(
         Seconds after which a task and all its processes are killed.
     scratch, logs
         Directories, which exist, for directories of products and for logs.
+    machine
+        What the tasks that run together may take, where the work says what each takes
+        (`daxa.run.machine.choose_next`); by default this machine.
 
     Yields
     ------
@@ -89,6 +100,7 @@ def execute(
         time_limit=time_limit,
         scratch=scratch.absolute(),
         logs=logs.absolute(),
+        machine=machine or read_machine(),
     )
     try:
         while pool.busy():
@@ -102,11 +114,21 @@ class _Pool:
     """The workers and what they do at the moment."""
 
     def __init__(
-        self, tasks: Sequence[Task], work: TaskWork, *, size: int, time_limit: float, scratch: Path, logs: Path
+        self,
+        tasks: Sequence[Task],
+        work: TaskWork,
+        *,
+        size: int,
+        time_limit: float,
+        scratch: Path,
+        logs: Path,
+        machine: Machine,
     ) -> None:
         self._queue = deque((task, 1) for task in tasks)
         self._work = pickle.dumps(work)
         self._modules = _modules_of(work, tasks)
+        self._taken: Callable[[Task], Resources] = getattr(work, "resources", None) or (lambda task: Resources())
+        self._machine = machine
         self._server: ForkServer | None = None
         self._size = size
         self._time_limit = time_limit
@@ -226,9 +248,14 @@ class _Pool:
     def _assign(self, worker: _Worker) -> None:
         if not self._queue or not self._size:
             return
-        task, attempt = self._queue.popleft()
+        running = [self._taken(other.assignment.task) for other in self._workers if other.assignment]
+        at = choose_next((self._taken(task) for task, _ in self._queue), running, self._machine)
+        if at is None:
+            return
+        task, attempt = self._queue[at]
+        del self._queue[at]
         worker.assignment = Assignment(
-            task, self._scratch / f"{task.obs_id}.{attempt}", self._logs / f"{task.obs_id}.log", attempt
+            task, self._scratch / f"{task.name}.{attempt}", self._logs / f"{task.name}.log", attempt
         )
         worker.since = time.monotonic()
         with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.

@@ -36,6 +36,8 @@ __all__ = ["LedgerColumns", "empty_columns", "read_columns", "read_ledger", "wri
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
 _MEASURES = "measures"
+_EXPOSURES = "exposures"
+_OPTIONAL = (_MEASURES, _EXPOSURES)
 _OF_FILES = ("path", "size", "sha256", "science")
 
 
@@ -276,27 +278,32 @@ def _holds(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes
         return False
 
 
-def _schema(*, measures: bool = False) -> pa.Schema:
-    """The columns; that of measures stands only in ledgers of steps that measure something."""
+def _schema(optional: Collection[str] = ()) -> pa.Schema:
+    """The columns; measures and exposures stand only in ledgers of steps that have some."""
     import pyarrow as pa
 
     text = pa.string()
     file = pa.struct([("path", text), ("size", pa.int64()), ("sha256", text), ("science", text)])
     columns = [(name, text) for name in ("obs_id", "outcome", "reason", "fingerprint", "parts")]
-    return pa.schema([*columns, ("files", pa.list_(file)), *([(_MEASURES, text)] if measures else [])])
+    of_exposure = [(name, text) for name in ("exposure", "outcome", "reason", "fingerprint", "parts")]
+    kinds = {_MEASURES: text, _EXPOSURES: pa.list_(pa.struct([*of_exposure, ("paths", pa.list_(text))]))}
+    return pa.schema(
+        [*columns, ("files", pa.list_(file)), *((name, kinds[name]) for name in _OPTIONAL if name in optional)]
+    )
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
     table = _read_table(path)
     stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
-    schema = _schema(measures=_MEASURES in table.column_names)
+    schema = _schema(table.column_names)
     if table.schema.remove_metadata() != schema:
         table = _conform(path, table, schema)
     values = table.to_pylist()
     for value in values:
-        if value.get(_MEASURES) == "":
-            del value[_MEASURES]
+        for name in _OPTIONAL:
+            if name in value and not value[name]:
+                del value[name]
     return values, metadata
 
 
@@ -331,9 +338,10 @@ def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _write(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes]) -> None:
     import pyarrow as pa
 
-    measures = any(_MEASURES in value for value in values)
-    whole = [{_MEASURES: "", **value} for value in values] if measures else values
-    schema = _schema(measures=measures).with_metadata(metadata)
+    optional = [name for name in _OPTIONAL if any(name in value for value in values)]
+    absent = {name: "" if name == _MEASURES else [] for name in optional}
+    whole = [{**absent, **value} for value in values]
+    schema = _schema(optional).with_metadata(metadata)
     files = [file for value in whole for file in value["files"]]
     kind = schema.field("files").type
     fields = list(kind.value_type)
@@ -343,9 +351,14 @@ def _write(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes
         pa.StructArray.from_arrays(columns, fields=fields),
         type=kind,
     )
-    rows = [
-        of_rows if field.name == "files" else plain_array([value[field.name] for value in whole], field.type)
-        for field in schema
-    ]
+
+    def column(field: pa.Field) -> pa.Array:
+        if field.name == "files":
+            return of_rows
+        cells = [value[field.name] for value in whole]
+        # Only steps with exposures pay for what `plain_array` avoids.
+        return pa.array(cells, field.type) if field.name == _EXPOSURES else plain_array(cells, field.type)
+
+    rows = [column(field) for field in schema]
     table = pa.table(rows, schema=schema)
     write_parquet(path, table, rows_per_group=_ROWS_PER_GROUP)

@@ -14,9 +14,25 @@ from typing import Literal, Protocol
 
 from daxa.run.hashes import State
 from daxa.run.rows import PARTS, shorten
-from daxa.run.task import LedgerRow, Task
+from daxa.run.task import ExposureRow, LedgerRow, Task
 
-__all__ = ["Action", "Decision", "TaskLike", "plan", "reason_to_run"]
+__all__ = [
+    "INTERRUPTED",
+    "OTHER_CALIBRATION",
+    "Action",
+    "Decision",
+    "TaskLike",
+    "has_other_calibration",
+    "plan",
+    "reason_to_run",
+    "what_changed",
+]
+
+INTERRUPTED = "interrupted"
+"""The reason of an observation with exposures that are still to be done: it stands in journals only."""
+
+OTHER_CALIBRATION = "calibration changed"
+"""The reason of what was done with other calibration than there is now."""
 
 Action = Literal["keep", "run", "skip", "remove"]
 
@@ -59,6 +75,7 @@ def plan(
     inspect: Callable[[LedgerRow], State],
     *,
     keep_absent: bool = False,
+    takes_calibration: bool = True,
 ) -> list[Decision]:
     """Decide for every observation that is asked for, recorded or present.
 
@@ -76,6 +93,8 @@ def plan(
         Tells the state of the files of a row; asked only where the answer matters.
     keep_absent
         True where products may be absent without being remade.
+    takes_calibration
+        False where an observation is kept of which nothing but the calibration has changed.
 
     Returns
     -------
@@ -92,13 +111,21 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
     decisions = {name: Decision(name, "remove", "not selected") for name in {*recorded, *present}}
     decisions |= {obs_id: Decision(obs_id, "skip", reason) for obs_id, reason in skipped.items()}
     for task in tasks:
-        reason = reason_to_run(task, recorded.get(task.obs_id), inspect, keep_absent=keep_absent)
-        decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason)
+        row = recorded.get(task.obs_id)
+        old = not takes_calibration and has_other_calibration(task, row)
+        reason = reason_to_run(task, row, inspect, keep_absent=keep_absent, ignores_calibration=old)
+        kept = OTHER_CALIBRATION if old else ""
+        decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason or kept)
     return [decisions[obs_id] for obs_id in sorted(decisions)]
 
 
 def reason_to_run(
-    wanted: TaskLike, row: LedgerRow | None, inspect: Callable[[LedgerRow], State], *, keep_absent: bool = False
+    wanted: TaskLike,
+    row: LedgerRow | None,
+    inspect: Callable[[LedgerRow], State],
+    *,
+    keep_absent: bool = False,
+    ignores_calibration: bool = False,
 ) -> str:
     """Why a task must run, '' when what is recorded is what is wanted.
 
@@ -110,6 +137,8 @@ def reason_to_run(
         Its row in the ledger.
     inspect, keep_absent
         As for `plan`.
+    ignores_calibration
+        True where the fingerprints differ by the calibration alone, and that shall be no reason.
 
     Examples
     --------
@@ -123,18 +152,37 @@ def reason_to_run(
         return "new observation"
     if row.outcome == "skipped":
         return "input changed"
-    if row.fingerprint != wanted.fingerprint:
-        return _what_changed(wanted, row)
+    if row.fingerprint != wanted.fingerprint and not ignores_calibration:
+        return what_changed(wanted, row)
     if row.outcome == "failed":
-        return "failed before"
+        return INTERRUPTED if row.reason == INTERRUPTED else "failed before"
     state = inspect(row)
     if state == "absent" and keep_absent:
         return ""
     return {"intact": "", "damaged": "product damaged"}.get(state, "product missing")
 
 
-def _what_changed(wanted: TaskLike, row: LedgerRow) -> str:
-    now, before = json.loads(shorten(wanted.parts)), json.loads(row.parts)
-    changed = [name for name in PARTS if now.get(name) != before.get(name)]
+def what_changed(wanted: TaskLike, row: LedgerRow | ExposureRow) -> str:
+    """Why a task with another fingerprint than the recorded one must run: the part that a person would name first."""
+    changed = _changed_parts(wanted, row)
     # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.
     return f"{changed[0] if changed else 'software'} changed"
+
+
+def has_other_calibration(wanted: TaskLike, row: LedgerRow | None) -> bool:
+    """Whether what is recorded differs from what is wanted by its calibration, and by nothing else.
+
+    Examples
+    --------
+    >>> former, now = (Task("xmm", "clean", "0404910601", "sas", "1", calibration=one) for one in ("2025", "2026"))
+    >>> has_other_calibration(now, LedgerRow("0404910601", "done", "", former.fingerprint, shorten(former.parts)))
+    True
+    """
+    if row is None or row.outcome == "skipped" or row.fingerprint == wanted.fingerprint:
+        return False
+    return _changed_parts(wanted, row) == ["calibration"]
+
+
+def _changed_parts(wanted: TaskLike, row: LedgerRow | ExposureRow) -> list[str]:
+    now, before = json.loads(shorten(wanted.parts)), json.loads(row.parts)
+    return [name for name in PARTS if now.get(name) != before.get(name)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeGuard
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
-from daxa.run.task import LedgerRow, ProductFile, canonical
+from daxa.run.task import ExposureRow, LedgerRow, ProductFile, canonical
 
 __all__ = [
     "MOST_MEASURED",
@@ -113,7 +113,7 @@ def shorten(parts: Mapping[str, str]) -> str:
 
 
 def row_as_plain(row: LedgerRow) -> dict[str, Any]:
-    """The row as lists, dictionaries, texts and integers; without measures where there are none."""
+    """The row as lists, dictionaries, texts and integers; without measures and exposures where there are none."""
     plain = {
         "obs_id": row.obs_id,
         "outcome": row.outcome,
@@ -124,7 +124,11 @@ def row_as_plain(row: LedgerRow) -> dict[str, Any]:
             {"path": file.path, "size": file.size, "sha256": file.sha256, "science": file.science} for file in row.files
         ],
     }
-    return plain | {"measures": row.measures} if row.measures else plain
+    if row.measures:
+        plain["measures"] = row.measures
+    if row.exposures:
+        plain["exposures"] = [vars(one) | {"paths": list(one.paths)} for one in row.exposures]
+    return plain
 
 
 def row_from_plain(value: object) -> LedgerRow:
@@ -158,7 +162,35 @@ def row_from_plain(value: object) -> LedgerRow:
     if [file.path for file in found] != sorted({file.path for file in found}):
         raise _damaged(f"files of {obs_id} that are not in order")
     parts, measures = _parts(obs_id, value.get("parts")), _measures(obs_id, value.get("measures", ""))
-    return LedgerRow(obs_id, outcome, reason, fingerprint, parts, found, measures)
+    exposures = _exposures(obs_id, value.get("exposures", []), {file.path for file in found})
+    return LedgerRow(obs_id, outcome, reason, fingerprint, parts, found, measures, exposures)
+
+
+def _exposures(obs_id: str, values: object, paths: Collection[str]) -> tuple[ExposureRow, ...]:
+    if not isinstance(values, list):
+        raise _damaged(f"exposures of {obs_id} that are not a list")
+    rows = tuple(_exposure(obs_id, value) for value in values)
+    if [row.exposure for row in rows] != sorted({row.exposure for row in rows}):
+        raise _damaged(f"exposures of {obs_id} that are not in order")
+    named = [path for row in rows for path in row.paths]
+    if len(set(named)) != len(named) or not set(named) <= set(paths):
+        raise _damaged(f"exposures of {obs_id} with files that are not theirs")
+    return rows
+
+
+def _exposure(obs_id: str, value: object) -> ExposureRow:
+    if not isinstance(value, Mapping):
+        raise _damaged(f"an exposure of {obs_id} that cannot be read")
+    exposure, outcome, reason, fingerprint, paths = (
+        value.get(name) for name in ("exposure", "outcome", "reason", "fingerprint", "paths")
+    )
+    if not isinstance(exposure, str) or not SAFE_ID.fullmatch(exposure) or outcome not in ("done", "failed"):
+        raise _damaged(f"an exposure of {obs_id} without a name or an outcome")
+    if not is_reason(reason) or not isinstance(fingerprint, str) or not _HEX.fullmatch(fingerprint):
+        raise _damaged(f"an exposure of {obs_id} without a reason or a fingerprint")
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths) or paths != sorted(paths):
+        raise _damaged(f"an exposure of {obs_id} without its files")
+    return ExposureRow(exposure, outcome, str(reason), fingerprint, _parts(obs_id, value.get("parts")), tuple(paths))
 
 
 def _file(obs_id: str, value: object) -> ProductFile:

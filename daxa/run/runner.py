@@ -21,7 +21,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.errors import ArchiveError, DaxaError, StorageError
-from daxa.records import Outcome
+from daxa.files import no_link
+from daxa.records import Outcome, Status
 from daxa.run.delivery import (
     clear,
     discard,
@@ -32,6 +33,8 @@ from daxa.run.delivery import (
     remove_products,
 )
 from daxa.run.executor import execute
+from daxa.run.exposures import words_on_exposures
+from daxa.run.gathering import Gathering, begin_gathering, is_complete
 from daxa.run.hashes import HashCache, State, find_state
 from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
@@ -39,7 +42,7 @@ from daxa.run.lookup import keep_lookup
 from daxa.run.plan import Decision, plan
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
 from daxa.run.task import LedgerRow, Stage, StagePaths, Task, canonical
-from daxa.run.worker import TaskReport, storage_error
+from daxa.run.worker import TaskReport, log_line, storage_error
 
 if TYPE_CHECKING:
     from daxa.records import Status
@@ -103,6 +106,10 @@ def _check(stage: Stage) -> None:
         check_obs_id(obs_id)
     if len(set(obs_ids)) != len(obs_ids):
         raise ValueError(f"the stage {stage.step} of {stage.mission} names an ObsID twice")
+    for obs_id, tasks in stage.exposures.items():
+        names = [task.exposure for task in tasks]
+        if len(set(names)) != len(names) or any(task.obs_id != obs_id or not task.exposure for task in tasks):
+            raise ValueError(f"the stage {stage.step} of {stage.mission} has unusable exposures of {obs_id}")
 
 
 def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
@@ -132,7 +139,15 @@ def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], 
         # A row of an interrupted run may be ahead of its files: they never arrived.
         return "missing" if state == "absent" and row.obs_id in unsettled else state
 
-    return plan(stage.tasks, stage.skipped, recorded, present, inspect, keep_absent=stage.keep_absent)
+    return plan(
+        stage.tasks,
+        stage.skipped,
+        recorded,
+        present,
+        inspect,
+        keep_absent=stage.keep_absent,
+        takes_calibration=stage.takes_calibration,
+    )
 
 
 class _Run:
@@ -147,14 +162,18 @@ class _Run:
         self._total = 0
         self._outcomes: list[Outcome] = []
         self._rows: dict[str, LedgerRow] = {}
+        self._gatherings: dict[str, Gathering] = {}
 
     def go(self) -> list[Outcome]:
         """Plan, work, and write the ledger."""
+        self._finish_deliveries()
         clear(self._places.scratch)
         decisions = _plan(self._stage, self._recorded, self._unsettled, self._hashes)
         self._total = len(decisions)
         changing = {one.obs_id: self._recorded.get(one.obs_id) for one in decisions if one.action != "keep"}
         refuse_strays(self._places.products, changing)
+        if self._stage.prepare and any(decision.action == "run" for decision in decisions):
+            self._stage.prepare()
         self._settle(decisions)
         reasons = {decision.obs_id: decision.reason for decision in decisions if decision.action == "run"}
         try:
@@ -169,6 +188,17 @@ class _Run:
         clear(self._places.scratch)
         return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
 
+    def _finish_deliveries(self) -> None:
+        """Put in place the observations with exposures that a kill left ready, after their row and before their move.
+
+        Nothing is lost without this, but exposures that are done would be done again.  What stands there is
+        compared with its row by the plan, as everything is.
+        """
+        for obs_id in sorted(self._unsettled):
+            row, made = self._recorded[obs_id], self._places.scratch / f"{obs_id}@"
+            if row.exposures and is_complete(made, row):
+                move_into_place(made, self._places.products / obs_id, self._places.scratch, row)
+
     def _write(self, rows: Collection[LedgerRow]) -> None:
         ledger, lookup = self._places.ledger, self._places.lookup
         write_ledger(ledger, rows, mission=self._stage.mission, step=self._stage.step)
@@ -180,21 +210,50 @@ class _Run:
             obs_id = decision.obs_id
             if decision.action == "keep":
                 self._rows[obs_id] = self._recorded[obs_id]
-                self._tell(obs_id, "kept", "")
+                self._tell(obs_id, "kept", decision.reason)
             elif decision.action == "skip":
                 self._rows[obs_id] = LedgerRow(obs_id, "skipped", decision.reason)
                 self._remove(obs_id)
                 self._tell(obs_id, "skipped", decision.reason)
             elif decision.action == "remove":
                 self._remove(obs_id)
-                (self._places.logs / f"{obs_id}.log").unlink(missing_ok=True)
+                self._remove_logs(obs_id, ())
                 self._tell(obs_id, "removed", decision.reason)
 
     def _remove(self, obs_id: str) -> None:
         remove_products(self._places.products / obs_id, self._places.scratch, self._recorded.get(obs_id))
 
+    def _remove_logs(self, obs_id: str, kept: Collection[str]) -> None:
+        row = self._recorded.get(obs_id)
+        for name in {obs_id, *(row.task_names if row else ())}.difference(kept):
+            (self._places.logs / f"{name}.log").unlink(missing_ok=True)
+
+    def _tasks_of(self, tasks: list[Task], reasons: Mapping[str, str], journal: BinaryIO) -> list[Task]:
+        """The tasks to be carried out: those of exposures in place of those of their observation."""
+        wanted = []
+        for task in tasks:
+            exposures = self._stage.exposures.get(task.obs_id)
+            if exposures is None:
+                wanted.append(task)
+                continue
+            directory = self._places.products / task.obs_id
+            row = self._recorded.get(task.obs_id)
+            gathering = begin_gathering(task, exposures, row, directory, self._hashes)
+            self._gatherings[task.obs_id] = gathering
+            if not exposures:
+                self._note(task, "the backend finds no exposure to work on among its inputs")
+            if not gathering.waiting:
+                self._gather(task.obs_id, [], reasons, journal)
+            wanted += gathering.waiting
+        return wanted
+
+    def _note(self, task: Task, text: str) -> None:
+        self._places.logs.mkdir(parents=True, exist_ok=True)
+        with open(self._places.logs / f"{task.name}.log", "w", encoding="utf-8", opener=no_link) as log:
+            log_line(log, f"{task.mission} {task.step} {task.name}: {text}")
+
     def _work(self, tasks: list[Task], reasons: Mapping[str, str], journal: BinaryIO) -> None:
-        if not tasks:
+        if not (tasks := self._tasks_of(tasks, reasons, journal)):
             return
         self._places.logs.mkdir(parents=True, exist_ok=True)
         broken: DaxaError | None = None
@@ -205,6 +264,7 @@ class _Run:
             time_limit=self._stage.time_limit,
             scratch=self._places.scratch,
             logs=self._places.logs,
+            machine=self._stage.machine,
         )
         with closing(reports):
             for batch in reports:
@@ -214,7 +274,9 @@ class _Run:
             raise broken
 
     def _deliver(self, batch: list[TaskReport], reasons: Mapping[str, str], journal: BinaryIO) -> None:
-        entries = [(report, *self._settled(report)) for report in batch]
+        for obs_id in dict.fromkeys(report.task.obs_id for report in batch if report.task.exposure):
+            self._gather(obs_id, [report for report in batch if report.task.obs_id == obs_id], reasons, journal)
+        entries = [(report, *self._settled(report)) for report in batch if not report.task.exposure]
         append_rows(journal, [row for _, row, _ in entries])
         for report, row, delivered in entries:
             obs_id, target = row.obs_id, self._places.products / row.obs_id
@@ -228,8 +290,26 @@ class _Run:
             self._rows[obs_id] = row
             self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
 
+    def _gather(self, obs_id: str, reports: list[TaskReport], reasons: Mapping[str, str], journal: BinaryIO) -> None:
+        """Put an observation together from its exposures, after some of them have ended."""
+        gathering, target = self._gatherings[obs_id], self._places.products / obs_id
+        former, made = gathering.row, self._places.scratch / f"{obs_id}@"
+        row, delivered = gathering.settle(reports, made, self._hashes)
+        append_rows(journal, [row])
+        if row.files:
+            move_into_place(made, target, self._places.scratch, former)
+        else:
+            remove_products(target, self._places.scratch, former)
+        for product, stamp in delivered:
+            self._hashes.record(target / product.path, stamp, product.sha256)
+        if not gathering.waiting:
+            self._rows[obs_id] = row
+            self._remove_logs(obs_id, row.task_names)
+            why = words_on_exposures(row.exposures)
+            self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], gathering.seconds, why)
+
     def _settled(self, report: TaskReport) -> tuple[LedgerRow, list[tuple[ProductFile, Stamp]]]:
-        """The row of a task that is done or failed, and its products as they will stand."""
+        """The row of a task that ended, and its products as they will stand."""
         task, delivered = report.task, list(report.products)
         outcome: Result = "done" if report.kind == "done" else "failed"
         if report.kind == "done":
@@ -242,8 +322,8 @@ class _Run:
             task.obs_id, outcome, report.reason, task.fingerprint, shorten(task.parts), files, measures
         ), delivered
 
-    def _tell(self, obs_id: str, status: Status, reason: str, seconds: float = 0.0) -> None:
-        outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds)
+    def _tell(self, obs_id: str, status: Status, reason: str, seconds: float = 0.0, why: str = "") -> None:
+        outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds, why)
         self._outcomes.append(outcome)
         self._observe(outcome, len(self._outcomes), self._total)
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol, TextIO
+
+from daxa.run.machine import Machine
 
 __all__ = [
     "NO_INPUTS",
+    "ExposureRow",
     "Input",
     "LedgerRow",
     "ProductFile",
@@ -27,6 +31,7 @@ __all__ = [
     "fingerprint_of",
     "fingerprint_text",
     "input_digest",
+    "task_name",
 ]
 
 Result = Literal["done", "failed", "skipped"]
@@ -114,7 +119,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Task:
-    """One step for one observation.
+    """One step for one observation, or for one exposure of it.
 
     Parameters
     ----------
@@ -133,6 +138,8 @@ class Task:
     origin
         How the observation is found, as `canonical` JSON.  Products are no function of it:
         it is no part of the fingerprint.
+    exposure
+        Which exposure, such as ``PN-S003`` (`daxa.run.exposures`); '' for the whole observation.
 
     Examples
     --------
@@ -151,6 +158,18 @@ class Task:
     inputs: tuple[Input, ...] = ()
     calibration: str = ""
     origin: str = "{}"
+    exposure: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the task is called in logs and in scratch: its ObsID, and ``@`` before its exposure.
+
+        Examples
+        --------
+        >>> Task("xmm", "clean", "0404910601", "sas", "1", exposure="PN-S003").name
+        '0404910601@PN-S003'
+        """
+        return task_name(self.obs_id, self.exposure)
 
     @property
     def parts(self) -> dict[str, str]:
@@ -167,23 +186,53 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that may influence the products."""
-        return fingerprint_of(self.step, self.obs_id, self.parts)
+        return fingerprint_of(self.step, self.name, self.parts)
 
     def _digest_of(self, step: str) -> str:
         files = sorted((step, item.file.path, item.file.science) for item in self.inputs if item.step == step)
         return hashlib.sha256(canonical(files).encode()).hexdigest()
 
 
+def task_name(obs_id: str, exposure: str = "") -> str:
+    """What the task of an observation, or of one of its exposures, is called; no ObsID holds an ``@``."""
+    return f"{obs_id}@{exposure}" if exposure else obs_id
+
+
+@dataclass(frozen=True)
+class ExposureRow:
+    """What became of one exposure, where a step has a task for each.
+
+    Parameters
+    ----------
+    exposure
+        Which, such as ``PN-S003``.
+    outcome
+        ``done`` or ``failed``.
+    reason, fingerprint, parts
+        As in `LedgerRow`.
+    paths
+        Those of the observation's files that it made, sorted.
+    """
+
+    exposure: str
+    outcome: Result
+    reason: str = ""
+    fingerprint: str = ""
+    parts: str = "{}"
+    paths: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class LedgerRow:
-    """What the ledger says of one task.
+    """What the ledger says of one observation.
 
     Parameters
     ----------
     obs_id
         The observation.
     outcome
-        ``done``, ``failed`` or ``skipped`` (an earlier step failed).
+        ``done``, ``failed`` or ``skipped`` (an earlier step failed).  An observation of whose exposures
+        some failed has failed; it has the files of the others.
     reason
         '' when done, else a stable error code; never a text with places or times.
     fingerprint
@@ -195,6 +244,8 @@ class LedgerRow:
     measures
         What the task measured, as `canonical` JSON, '' where it measured nothing: what its product
         of the kind ``measures`` holds, for those who sum up without the products at hand.
+    exposures
+        What became of each exposure, sorted by name; empty for a step that treats observations whole.
     """
 
     obs_id: str
@@ -204,6 +255,17 @@ class LedgerRow:
     parts: str = "{}"
     files: tuple[ProductFile, ...] = ()
     measures: str = ""
+    exposures: tuple[ExposureRow, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are products that a later step can start from."""
+        return self.outcome == "done" or bool(self.files)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks behind it: what their logs are called."""
+        return tuple(task_name(self.obs_id, one.exposure) for one in self.exposures) or (self.obs_id,)
 
 
 @dataclass(frozen=True)
@@ -217,7 +279,7 @@ class StagePaths:
     products
         Directory with one directory of products per observation.
     logs
-        Directory with one log per observation.
+        Directory with one log per task.
     scratch
         Directory for work in progress; emptied when a stage starts.
     journal
@@ -244,7 +306,8 @@ class TaskWork(Protocol):
     """Carries out one task in a worker process: a picklable callable.
 
     It writes products below `target` (an empty directory) and lines to `log`.
-    A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
+    It may also have ``modules(task)``, what it imports, and ``resources(task)``, what the task takes
+    of the machine.  A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
     the stage stops.  Any other exception is a bug: a failed row ``bug.<Type>`` with
     the traceback in the log.
     """
@@ -262,6 +325,9 @@ class Stage:
         Which.
     tasks
         One per observation that can be worked on, in the order of ObsIDs.
+    exposures
+        ObsID to the tasks of its exposures, which are carried out in place of that of the whole
+        observation; an observation without any fails.
     skipped
         ObsID to reason, for observations whose earlier step failed.
     work
@@ -274,6 +340,12 @@ class Stage:
         Seconds after which a task and all its processes are killed.
     keep_absent
         True where products may be absent without being remade (fetched files).
+    takes_calibration
+        Whether an observation of which nothing but the calibration has changed is done again.
+    machine
+        What the tasks that run together may take; by default this machine.
+    prepare
+        Called before the first task, if there is one: raises what keeps all of them from being carried out.
     """
 
     mission: str
@@ -285,3 +357,7 @@ class Stage:
     workers: int = 1
     time_limit: float = 86400.0
     keep_absent: bool = False
+    exposures: Mapping[str, Sequence[Task]] = field(default_factory=lambda: MappingProxyType({}))
+    takes_calibration: bool = True
+    machine: Machine | None = None
+    prepare: Callable[[], None] | None = None

@@ -168,7 +168,7 @@ def _carry_out(work: TaskWork, assignment: Assignment) -> TaskReport:
             assignment.log, mode, encoding="utf-8", errors="backslashreplace", buffering=1, opener=no_link
         ) as log:
             _send_output_to(log)
-            log_line(log, f"{task.mission} {task.step} {task.obs_id}: {task.backend} {task.version} begins")
+            log_line(log, f"{task.mission} {task.step} {task.name}: {task.backend} {task.version} begins")
             report = _attempt(work, assignment, log)
             _tell(log, report, time.monotonic() - begin)
     except OSError as error:

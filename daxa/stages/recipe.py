@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from daxa.archive.check import provided_software
 from daxa.archive.config import (
@@ -17,7 +17,8 @@ from daxa.archive.config import (
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import find_backend
-from daxa.backends.registry import backend_of_step
+from daxa.backends.protocol import Unit
+from daxa.backends.registry import backend_of_step, installed_calibration
 from daxa.backends.shared_parameters import BACKEND
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, NativeInput, find_mission
@@ -27,7 +28,7 @@ from daxa.run.task import Task, canonical
 if TYPE_CHECKING:
     from daxa.backends.protocol import Backend
 
-__all__ = ["Recipe", "check_software", "facts_of", "inputs_of", "parameters_of", "read_recipes"]
+__all__ = ["Recipe", "check_located", "check_software", "facts_of", "inputs_of", "parameters_of", "read_recipes"]
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,27 @@ class Recipe:
         backend = _find(self.provided.backend) if not self.step.fetches else None
         return backend is not None and self.step.name in backend.calibrated
 
-    def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
-        """Identity of the calibration that an observation is processed with; '' where there is none."""
+    @property
+    def takes_calibration(self) -> bool:
+        """Whether the user has accepted the calibration that is installed, so that a change of it is acted upon."""
+        return self.locked.calibration == self.installed_calibration
+
+    @cached_property
+    def installed_calibration(self) -> str | None:
+        """As in `daxa.backends.registry.installed_calibration`; what is locked, for steps without calibration."""
         if not self.is_calibrated:
+            return self.locked.calibration
+        return installed_calibration(find_backend(self.provided.backend), self.step.name)
+
+    @property
+    def splits_exposures(self) -> bool:
+        """Whether each exposure of an observation has a task of its own."""
+        backend = _find(self.provided.backend) if not self.step.fetches else None
+        return backend is not None and backend.tasks(self.mission, self.step.name) == "exposure"
+
+    def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
+        """Identity of the calibration that an observation would be processed with; '' where there is none."""
+        if not self.is_calibrated or self.installed_calibration is None:
             return ""
         return find_backend(self.provided.backend).calibration(
             Task(
@@ -74,6 +93,7 @@ class Recipe:
                 self.locked.version,
                 self.parameters_for(obs_id),
                 facts_of(instruments),
+                calibration=self.locked.calibration,
             )
         )
 
@@ -198,12 +218,37 @@ def check_software(recipe: Recipe) -> None:
             f"but {provided.backend} {provided.version} would run",
             remedy=f"install {install} that made the archive, or enter the new version in software.toml to reprocess",
         )
-    if not step.fetches and (unit := find_backend(provided.backend).tasks(mission, step.name)) != "observation":
+    if step.fetches:
+        return
+    backend = find_backend(provided.backend)
+    unit = backend.tasks(mission, step.name)
+    if unit not in get_args(Unit) or (unit == "exposure" and not callable(getattr(backend, "exposures", None))):
+        lack = ", and does not say which there are" if unit in get_args(Unit) else ""
         raise ConfigError(
             "backend-unit",
-            f"the backend {provided.backend} needs one task for each {unit} in {step.name} of {mission}, and daxa "
-            "makes one for each observation",
-            remedy="update daxa, or use a version of the backend that treats observations whole",
+            f"the backend {provided.backend} wants a task for each {unit!r:.40} in {step.name} of {mission}{lack}",
+            remedy="update daxa, or use another version of the backend",
+        )
+
+
+def check_located(recipe: Recipe) -> None:
+    """Make sure that the software which a stage needs is on this machine.
+
+    Raises
+    ------
+    ConfigError
+        It is not: nothing of the stage can be carried out.
+    """
+    if recipe.step.fetches:
+        return
+    backend = find_backend(recipe.provided.backend)
+    located = backend.locate()
+    if not located.found:
+        raise ConfigError(
+            "backend-missing",
+            f"{recipe.step.name} of {recipe.mission} needs {backend.name}, and there is no "
+            f"{', no '.join(located.missing)}",
+            remedy=f"{located.remedy}; `daxa doctor` checks it again",
         )
 
 

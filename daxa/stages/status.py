@@ -23,20 +23,21 @@ from typing import TYPE_CHECKING, Any
 from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.dvc_processes import paths_being_written
-from daxa.archive.history import StageRecord, is_running, read_stage_record
+from daxa.archive.history import StageRecord, is_running, read_exposures, read_stage_record
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
 from daxa.errors import ConfigError, DaxaError
 from daxa.records import Outcome, Status
+from daxa.run.exposures import words_on_exposures
 from daxa.run.hashes import MANIFEST, State
 from daxa.run.ledger import LedgerColumns
-from daxa.run.plan import reason_to_run
+from daxa.run.plan import INTERRUPTED, OTHER_CALIBRATION, has_other_calibration, reason_to_run
 from daxa.run.presence import Presence, inspect_directories, inspect_files, inspect_nothing
 from daxa.run.steps import Step
-from daxa.run.task import LedgerRow, canonical, fingerprint_text, input_digest
+from daxa.run.task import NO_INPUTS, LedgerRow, canonical, fingerprint_text, input_digest
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.changes import ChangeReasons
-from daxa.stages.recipe import Recipe, check_software, read_recipes
+from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 if TYPE_CHECKING:
     from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
@@ -219,10 +220,12 @@ class _Comparison:
     before: Sequence[_UpstreamStage]
     wanted: Mapping[str, str]
     calibration: Mapping[str, str]
+    takes_calibration: bool
     recorded: StageRecord
     is_process_active: bool
     problem: DaxaError | None
     looked: Mapping[str, LedgerRow] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def _mission_status(
@@ -232,26 +235,39 @@ def _mission_status(
     told: dict[str, _UpstreamStage] = {}
     for step, recipe in recipes.items():
         before = [told[need] for need in recipe.step.needs]
-        calibration, problem = _calibration(recipe, chosen)
+        calibration, takes, problem = _calibration(recipe, chosen)
         wanted = _fingerprints(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         is_process_active = not written.isdisjoint(how.busy)
-        one = _Comparison(layout, recipe, chosen, before, wanted, calibration, recorded, is_process_active, problem)
+        one = _Comparison(
+            layout, recipe, chosen, before, wanted, calibration, takes, recorded, is_process_active, problem
+        )
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        told[step] = _UpstreamStage(step, recorded.outcomes(), statuses, digests)
+        told[step] = _UpstreamStage(step, _usable(recorded, digests), statuses, digests)
 
 
-def _calibration(recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, str], DaxaError | None]:
-    """ObsID to the identity of its calibration, of steps that use some; and why it cannot be told."""
+def _usable(recorded: StageRecord, digests: Mapping[str, str]) -> dict[str, str]:
+    """ObsID to outcome, where what failed in part, and has products, counts as done (`LedgerRow.usable`)."""
+    return {
+        obs_id: "done" if outcome == "failed" and digests[obs_id] != NO_INPUTS else outcome
+        for obs_id, outcome in recorded.outcomes().items()
+    }
+
+
+def _calibration(
+    recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, str], bool, DaxaError | None]:
+    """ObsID to the identity of its calibration, of steps that use some; whether it is accepted, or cannot be told."""
     try:
         if not recipe.is_calibrated:
-            return {}, None
-        return {obs_id: recipe.calibration_for(obs_id, instruments) for obs_id, instruments in chosen.items()}, None
+            return {}, True, None
+        found = {obs_id: recipe.calibration_for(obs_id, instruments) for obs_id, instruments in chosen.items()}
+        return found, recipe.takes_calibration, None
     except DaxaError as problem:
-        return {}, problem
+        return {}, False, problem
 
 
 _SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")
@@ -363,12 +379,14 @@ def _presence(one: _Comparison, how: _InspectionMode) -> Presence:
 
 def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
     recipe = one.recipe
-    one = _with_rows(one, presence)
+    one = _with_exposures(_with_rows(one, presence))
     changes = ChangeReasons(one.layout, recipe)
     judged = [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
     problem = one.problem
     try:
         check_software(recipe)
+        if any(status in _TO_RUN for status, _, _ in judged):
+            check_located(recipe)
     except ConfigError as error:
         problem = error
     return StageStatus(
@@ -406,7 +424,18 @@ def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
     return replace(one, looked=looked)
 
 
+def _with_exposures(one: _Comparison) -> _Comparison:
+    """With what is to be said of observations of which some exposures failed."""
+    if not one.recipe.splits_exposures:
+        return one
+    columns = one.recorded.columns
+    failed = [obs_id for obs_id, at in one.recorded.places.items() if columns.outcome[at] == "failed"]
+    found = read_exposures(one.layout, one.recipe.mission, one.recipe.step.name, failed) if failed else {}
+    return replace(one, failed={obs_id: words_on_exposures(rows) for obs_id, rows in found.items()})
+
+
 _DONE: tuple[Status, str, str] = ("done", "", "")
+_TO_RUN = ("outdated", "failed", "altered", "absent", "todo")
 
 
 def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> tuple[Status, str, str]:
@@ -417,13 +446,19 @@ def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeRea
     if at is None:
         return "todo", "new observation", ""
     if columns.outcome[at] == "failed":
-        return "failed", columns.reason[at], ""
+        return _failed(columns.reason[at], one.failed.get(obs_id, ""))
     if columns.outcome[at] == "done" and columns.fingerprint[at] == one.wanted[obs_id]:
         if stale := [need.step for need in before if need.statuses[obs_id] in ("outdated", "todo")]:
             return "outdated", "input changed", f"{stale[0]} is out of date"
         if presence.suspects is not None and obs_id not in presence.suspects:
             return _DONE
     return _judge_closely(one, obs_id, presence, changes)
+
+
+def _failed(reason: str, exposures: str) -> tuple[Status, str, str]:
+    if reason == INTERRUPTED:
+        return "todo", reason, ""
+    return "failed", reason, f"{reason}: {exposures}" if exposures else ""
 
 
 def _without_input(one: _Comparison, obs_id: str) -> tuple[Status, str, str]:
@@ -455,9 +490,10 @@ def _judge_closely(
         seen.append(presence.inspect(row))
         return seen[0]
 
-    reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches)
+    old = not one.takes_calibration and has_other_calibration(task, row)
+    reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches, ignores_calibration=old)
     if not reason:
-        return _DONE
+        return ("done", OTHER_CALIBRATION, changes.explain(row, task, OTHER_CALIBRATION, ())) if old and row else _DONE
     if seen and seen[0] == "absent":
         return ("todo", "interrupted", "") if obs_id in one.recorded.unsettled else ("absent", reason, "")
     if seen:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from daxa.archive.check import check_parameters
@@ -16,15 +16,17 @@ from daxa.backends import find_backend
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
 from daxa.records import Outcome
+from daxa.run.exposures import split_task
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
 from daxa.run.lookup import keep_lookup
+from daxa.run.machine import read_machine
 from daxa.run.runner import run_stage
 from daxa.run.steps import Step
 from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
 from daxa.selection.selection_file import read_chosen, read_selection
 from daxa.settings import Settings
-from daxa.stages.recipe import Recipe, check_software, facts_of, inputs_of, read_recipes
+from daxa.stages.recipe import Recipe, check_located, check_software, facts_of, inputs_of, read_recipes
 from daxa.stages.work import FetchWork, ProcessWork
 
 __all__ = ["make_stage", "run_step"]
@@ -86,6 +88,10 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
     check_software(recipe)
     tasks, skipped = _tasks(layout, recipe, may_fetch=any(named[one].fetches for one in (step, *named[step].needs)))
     workers, time_limit = _limits(recipe, settings, config.run.time_limit_s)
+    exposures = {}
+    if recipe.splits_exposures:
+        backend = find_backend(recipe.provided.backend)
+        exposures = {task.obs_id: split_task(task, backend.exposures(task)) for task in tasks}
     return Stage(
         mission=mission,
         step=step,
@@ -96,6 +102,9 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
         workers=workers,
         time_limit=time_limit,
         keep_absent=recipe.step.fetches,
+        exposures=exposures,
+        takes_calibration=recipe.takes_calibration,
+        prepare=partial(check_located, recipe),
     )
 
 
@@ -129,10 +138,10 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
 
 def _obstacle(rows: Iterable[LedgerRow | None]) -> str:
     """Why an observation cannot be worked on; '' when every step that is needed is done."""
-    outcomes = [row.outcome if row else "" for row in rows]
-    if all(outcome == "done" for outcome in outcomes):
+    found = list(rows)
+    if all(row and row.usable for row in found):
         return ""
-    return "input.failed" if any(outcome not in ("done", "") for outcome in outcomes) else "input.absent"
+    return "input.failed" if any(row and not row.usable for row in found) else "input.absent"
 
 
 def _work(layout: Layout, settings: Settings, recipe: Recipe, steps: Sequence[Step]) -> TaskWork:
@@ -148,11 +157,10 @@ def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int,
     most = settings.downloads if recipe.step.pool == "network" else settings.workers
     if recipe.step.fetches:
         return most, time_limit
-    import psutil
-
     wanted = find_backend(recipe.locked.backend).resources(recipe.mission, recipe.step.name)
-    memory, cores = psutil.virtual_memory().total, os.cpu_count() or 1
-    return wanted.at_once(most, total_memory=memory, total_cores=cores), min(time_limit, wanted.time_limit)
+    machine = read_machine()
+    at_once = wanted.at_once(most, total_memory=machine.memory, total_cores=machine.cores)
+    return at_once, min(time_limit, wanted.time_limit)
 
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:

@@ -17,6 +17,7 @@ from daxa.archive.upstream import note_provenance
 from daxa.errors import DataError
 from daxa.files import refuse_links
 from daxa.missions import NativeInput, find_mission
+from daxa.run.machine import Resources
 from daxa.run.steps import find_step
 from daxa.run.task import ProductFile, Task
 from daxa.settings import Settings
@@ -68,6 +69,14 @@ class ProcessWork:
 
         say = getattr(find_backend(task.backend), "modules", None)
         return say(task.step) if say else ()
+
+    def resources(self, task: Task) -> Resources:
+        """What such a task takes of the machine, as its backend says it."""
+        from daxa.backends import find_backend
+
+        backend = find_backend(task.backend)
+        of_task = getattr(backend, "resources_of", None)
+        return of_task(task) if of_task else backend.resources(task.mission, task.step)
 
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
         from daxa.backends import find_backend

@@ -306,10 +306,11 @@ def test_the_bands_of_what_is_processed_are_those_of_its_instruments():
     from daxa.errors import NotPossible
     from daxa.xray.eventlists import formats
     from daxa.xray.eventlists.channels import pi_range
+    from daxa.xray.telescopes import imaging_of
 
     for form in formats.FORMATS.values():
         spec = find_mission(form.mission)
-        for band in spec.bands if spec.processed else ():
+        for band in imaging_of(form.mission).bands if spec.processed else ():
             channels = band.channels(form.instrument)
             if form.pi_to_kev is None:
                 with pytest.raises(NotPossible):

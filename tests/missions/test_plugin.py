@@ -40,9 +40,9 @@ only-include = ["lobster_xray.py"]
 DECLARATION = '''
 """Lobster, which nobody at daxa has heard of."""
 
-from daxa.missions import Band, Credit, FieldOfView, Instrument, Mirror, MissionSpec
+from daxa.missions import Credit, FieldOfView, Instrument, Mirror, MissionSpec
 from daxa.missions import NativeInput, ObservationTable
-from daxa.xray.telescopes import Camera, EventFormat, PsfFacts, Refusal, Rule, Telescope, Vignetting
+from daxa.xray.telescopes import Band, Camera, EventFormat, Imaging, PsfFacts, Refusal, Rule, Telescope, Vignetting
 from daxa.xray.telescopes.optics import half_power, polynomial
 
 SPEC = MissionSpec(
@@ -65,8 +65,6 @@ SPEC = MissionSpec(
     listings=("events",),
     native_inputs=(NativeInput("events", r"events/lo{obs_id}_cl\\.evt\\.gz", required=True),),
     event_tables=("EVENTS", "GTI"),
-    bands=(Band(0.5, 2.0, (25, 99)), Band(2.0, 5.0, (100, 249))),
-    image_pixel=8.0,
     processed=True,
     credit=Credit(source="https://lobster.example/"),
 )
@@ -90,6 +88,7 @@ TELESCOPE = Telescope(
             livetime_scheme="deadc",
         ),
     },
+    imaging={"lobster": Imaging(bands=(Band(0.5, 2.0, (25, 99)), Band(2.0, 5.0, (100, 249))), pixel=8.0)},
     cameras=(
         Camera(
             ("EYE",),

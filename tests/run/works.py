@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from daxa.errors import DataError, ServiceError
+from daxa.run.machine import Resources
 from daxa.run.task import Input, Stage, StagePaths, Task, canonical
 
 
@@ -211,3 +212,36 @@ class Prepared:
             "paths": sys.path,
         }
         (target / "process.json").write_text(json.dumps(found))
+
+
+def expose(task: Task, target: Path, log: TextIO) -> None:
+    """Products of one exposure, or what its parameters ask of this one by name."""
+    parameters = json.loads(task.parameters)
+    with Path(parameters["trace"]).open("a") as trace:
+        trace.write(f"{task.name}\n")
+    if fault := parameters.get("faults", {}).get(task.exposure):
+        globals()[f"act_{fault}"](task, target, parameters)
+    camera, exposure = task.exposure.split("-")
+    start = f"obsid{task.obs_id}-inst{camera}-subexp{exposure}-en-"
+    (target / f"{start}events.json").write_text(f"{task.name} {[item.file.science for item in task.inputs]}\n")
+    (target / f"{start}measures.json").write_text(json.dumps({"exposures": [task.exposure]}))
+    log.write("one exposure\n")
+
+
+class Taking:
+    """Writes when a task begins and ends; each takes as many bytes as its parameters say."""
+
+    def resources(self, task: Task) -> Resources:
+        return Resources(memory=json.loads(task.parameters)["memory"])
+
+    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
+        trace = json.loads(task.parameters)["trace"]
+        for word in ("begins", "ends"):
+            with Path(trace).open("a") as stream:
+                stream.write(f"{task.obs_id} {word}\n")
+            os.sched_yield()
+        (target / "list.dat").write_text(task.obs_id)
+
+
+def act_alien(task: Task, target: Path, parameters: dict) -> None:
+    (target / "attitude.dat").write_text("whose?")

@@ -9,66 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from daxa import plugins
 from daxa.archive.check import check_parameters, find_problems
 from daxa.archive.config import load_config, parse_config
 from daxa.archive.extend import add_steps
 from daxa.archive.layout import STEPS
-from daxa.archive.pipeline import stages_hidden_from_dvc
 from daxa.archive.trust import rendered_pipeline
-from daxa.backends import backend_names, find_backend, registry
+from daxa.backends import backend_names, find_backend
 from daxa.backends.contract import check_backend, check_run
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import mission_names
-from daxa.run import steps as steps_module
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage, run_stage
 from daxa.run.steps import Step, arrange_steps, check_step, find_step, last_steps
 from daxa.run.task import Input, ProductFile, Task
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import make_stage
-from tests.plugins import install_plugin
 from tests.stages.archives import IDS, make_archive, run, set_parameter, wish
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    return install_plugin(tmp_path_factory.mktemp("plugin"))
-
-
-def forget() -> None:
-    for cache in (plugins.points, steps_module._offered, registry._offered):
-        cache.cache_clear()
-    for name in [name for name in sys.modules if name.partition(".")[0] == "spectral"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def plugin(installed, monkeypatch, tmp_path):
-    """The plug-in on the path of this process and of its workers; the file with its calibration."""
-    monkeypatch.syspath_prepend(str(installed))
-    known = tmp_path / "calibration.json"
-    monkeypatch.setenv("SPECTRAL_CALIBRATION", str(known))
-    forget()
-    yield known
-    forget()
-
-
-@pytest.fixture
-def archive(plugin, tmp_path):
-    """An archive whose events are made by the plug-in, everything else natively; its files are fetched."""
-    layout = make_archive(tmp_path / "a907")
-    set_parameter(layout, "events", "backend", "spectral")
-    path = layout.params("xmm")
-    path.write_text(path.read_text().replace('min_ontime = "0 s"', 'quality = "good"'))
-    set_parameter(layout, "clean", "backend", "native")
-    lock = '[xmm.events]\nbackend = "{}"\nversion = "{}"'
-    text = layout.software.read_text()
-    native = lock.format("native", find_backend("native").version("xmm", "events"))
-    assert native in text
-    layout.software.write_text(text.replace(native, lock.format("spectral", "7")))
-    run(layout, "fetch")
-    return layout
 
 
 def events(layout):
@@ -76,7 +32,7 @@ def events(layout):
 
 
 def test_the_contract_holds_for_the_plug_in_and_for_native(plugin, tmp_path):
-    assert backend_names() == ("native", "halved", "spectral")
+    assert backend_names() == ("native", "halved", "parted", "spectral")
     check_backend(find_backend("spectral"), ["xmm", "nustar"], ["events", "spectra"])
     check_backend(find_backend("native"), mission_names(processed=True), STEPS[1:])
     check_step(find_step("spectra"))
@@ -153,29 +109,6 @@ def test_what_is_fetched_follows_from_the_backend(archive):
     assert "inputs" not in json.loads(native.tasks[0].parameters)
     assert {one.reason for one in plan_stage(native)} == {"parameters changed"}
     assert fetched[IDS[0]].fingerprint == stage.tasks[0].fingerprint
-
-
-def test_a_change_of_calibration_runs_exactly_the_tasks_that_it_touches(archive, plugin):
-    run_stage(events(archive))
-    config = load_config(archive)
-    before = {row.obs_id: row for row in read_ledger(archive.ledger("xmm", "events")).values()}
-    plugin.write_text(json.dumps({IDS[1]: "epoch-2"}))
-    told = outcomes_of(read_status(archive, config, steps="events"))
-    assert [(one.obs_id, one.status, one.reason) for one in told if one.status != "done"] == [
-        (IDS[1], "outdated", "calibration changed")
-    ]
-    assert next(one.why for one in told if one.why) == "calibration changed: epoch-1 -> epoch-2"
-    assert stages_hidden_from_dvc(config, told) == {("xmm", "events")}
-    planned = {one.obs_id: (one.action, one.reason) for one in plan_stage(events(archive))}
-    assert planned == {
-        IDS[0]: ("keep", ""),
-        IDS[1]: ("run", "calibration changed"),
-        IDS[2]: ("keep", ""),
-    }
-    outcomes = {one.obs_id: (one.status, one.reason) for one in run_stage(events(archive))}
-    assert outcomes[IDS[1]] == ("done", "calibration changed")
-    after = read_ledger(archive.ledger("xmm", "events"))
-    assert [obs_id for obs_id in IDS if after[obs_id] != before[obs_id]] == [IDS[1]]
 
 
 def test_resources_limit_how_many_tasks_run_at_once(archive, monkeypatch):
@@ -325,7 +258,7 @@ def test_an_archive_gains_a_step_once_and_loses_nothing_that_was_written(plugin,
         add_steps(layout, ["spectra"])
 
 
-def test_a_name_that_two_claim_is_refused(plugin, installed, tmp_path, monkeypatch):
+def test_a_name_that_two_claim_is_refused(plugin, installed, tmp_path, monkeypatch, forget):
     other = tmp_path / "other"
     (other / "rival-1.0.dist-info").mkdir(parents=True)
     (other / "rival-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")

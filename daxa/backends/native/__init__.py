@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, NativeInput, find_mission
-from daxa.run.task import Task
+from daxa.run.task import Input, Task
 
 if TYPE_CHECKING:
     from daxa.backends.parameter_schema import Parameter, ParameterProblem
@@ -71,6 +71,10 @@ class NativeBackend:
     def tasks(self, mission: str, step: str) -> Unit:
         """All exposures of an observation are done together."""
         return "observation"
+
+    def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
+        """None has a task of its own."""
+        return {}
 
     def resources(self, mission: str, step: str) -> Resources:
         """What a task takes: up to 0.4 GiB were measured on lists of some 100,000 events, and longer ones take more."""

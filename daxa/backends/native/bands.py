@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from daxa.backends.native.exposure import ExposureTask, band_channels
-from daxa.missions import find_mission
 from daxa.xray.eventlists.channels import adjacent_ranges
+from daxa.xray.telescopes import imaging_of
 
 __all__ = ["Chosen", "chosen_bands", "chosen_pixel"]
 
@@ -31,7 +31,7 @@ def chosen_bands(exposure: ExposureTask, bands: tuple[tuple[float, float], ...])
         Any other band is asked of an instrument that has no energies or does not reach so far.
     """
     mission, form = exposure.task.mission, exposure.events.format
-    named = {(one.lo, one.hi) for one in find_mission(mission).bands}
+    named = {(one.lo, one.hi) for one in imaging_of(mission).bands}
     if form.pi_to_kev is None and set(bands) <= named:
         exposure.say(f"one image of everything: {exposure.events.why_not('energy-band')}")
         return [(None, None)]
@@ -43,6 +43,5 @@ def chosen_bands(exposure: ExposureTask, bands: tuple[tuple[float, float], ...])
 
 def chosen_pixel(exposure: ExposureTask, pixel: float) -> float:
     """The side of an image pixel, arcsec: the instrument's own where the mission's default is asked for."""
-    spec = find_mission(exposure.task.mission)
-    own = {one.name: one.image_pixel for one in spec.instruments}.get(exposure.product.instrument, 0.0)
-    return own if own and pixel == spec.image_pixel else pixel
+    usual = imaging_of(exposure.task.mission)
+    return usual.pixel_of(exposure.product.instrument) if pixel == usual.pixel else pixel

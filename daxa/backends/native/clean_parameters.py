@@ -170,7 +170,10 @@ def _anomalous(spec: MissionSpec) -> Parameter:
 
 def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
     """What may stand in the table [clean] of a mission's params file."""
-    facts = spec.flares
+    from daxa.xray.telescopes.registry import imaging_of
+
+    usual = imaging_of(spec.name)
+    facts = usual.flares
     # Where nothing says how flares show, they are not looked for, and how is of no interest.
     shown: Shown = "line" if facts else "hidden"
     also: Shown = "comment" if facts else "hidden"
@@ -238,7 +241,7 @@ def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
         Parameter(
             "flare_bands",
             "bands",
-            tuple((band.lo, band.hi) for band in spec.bands),
+            tuple((band.lo, band.hi) for band in usual.bands),
             "bands in which flares may leave at most 5 % of the quiescent rate; usually those of [images]",
             unit="keV",
             shown=also,

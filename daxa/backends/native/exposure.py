@@ -16,6 +16,7 @@ from daxa.run.task import Task
 from daxa.xray.eventlists.channels import pi_range
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import EventFormat, card_text
+from daxa.xray.telescopes import imaging_of
 
 __all__ = [
     "ARCHIVED",
@@ -41,7 +42,7 @@ def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -
 
 def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:
     """First and last channel of a band (keV): those of the mission's named band where it has one."""
-    named = {(one.lo, one.hi): one.channels(form.instrument) for one in find_mission(mission).bands}
+    named = {(one.lo, one.hi): one.channels(form.instrument) for one in imaging_of(mission).bands}
     first, last, _, _ = pi_range(form, *band, pi=named.get(band))
     return first, last
 

@@ -66,23 +66,28 @@ def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
 
 
 def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
-    from daxa.xray.telescopes.registry import camera_of
+    from daxa.xray.telescopes.registry import camera_of, imaging_of
 
+    usual = imaging_of(spec.name)
     titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).readout)]
     return (
         Parameter(
-            "bands", "bands", tuple((band.lo, band.hi) for band in spec.bands), "energy bands of the images", unit="keV"
+            "bands",
+            "bands",
+            tuple((band.lo, band.hi) for band in usual.bands),
+            "energy bands of the images",
+            unit="keV",
         ),
         Parameter(
             "pixel",
             "quantity",
-            spec.image_pixel,
+            usual.pixel,
             "pixel size",
             unit="arcsec",
             least=0.01,
             most=_LONGEST,
-            example=f"{spec.image_pixel or 4:g} arcsec",
-            shown="line" if spec.image_pixel else "hidden",
+            example=f"{usual.pixel or 4:g} arcsec",
+            shown="line" if usual.pixel else "hidden",
         ),
         Parameter(
             "lightcurve_bin", "quantity", 100.0, "bin width of the light curve", unit="s", least=1.0, most=_LONGEST
@@ -302,8 +307,11 @@ def _impossible(
     spec: MissionSpec, step: str, key: str, bands: Sequence[tuple[float, float]], instruments: Sequence[str]
 ) -> Iterator[ParameterProblem]:
     """Bands that an instrument's events cannot be cut to, whatever its mode."""
-    usual = {(band.lo, band.hi) for band in spec.bands} | ({spec.flares.band} if spec.flares else set())
-    if usual.issuperset(bands):
+    from daxa.xray.telescopes.registry import imaging_of
+
+    usual = imaging_of(spec.name)
+    named = {(band.lo, band.hi) for band in usual.bands} | ({usual.flares.band} if usual.flares else set())
+    if named.issuperset(bands):
         return
     from daxa.xray.eventlists.formats import FORMATS
 

@@ -1,14 +1,13 @@
 """ASCA SIS and GIS, second processing, from HEASARC's archive.
 
 Lists of high and medium bit rate are exposures of their own.  The two cameras of a kind
-share one image of the archive's.  Bands: channels whose middle lies inside.  No column
+share one image of the archive's.  No column
 with a target's name is recorded where these facts come from.
 """
 
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -19,7 +18,6 @@ from daxa.missions.spec import (
 
 _SIS, _GIS = FieldOfView("square", 11.0), FieldOfView("circle", 25.0)
 _SIS_BANDS = (("lo", 0.4, 2.0), ("hi", 2.0, 10.0), ("all", 0.4, 10.0))
-_CAMERAS = ("GIS2", "GIS3")
 _GIS_BANDS = (("lo", 0.7, 2.0), ("hi", 2.0, 10.0), ("all", 0.7, 10.0))
 
 SPEC = MissionSpec(
@@ -56,8 +54,8 @@ SPEC = MissionSpec(
     id_pattern=r"[0-9]{8}",
     id_example="87036000",
     instruments=(
-        Instrument("SIS0", _SIS, aliases=("S0",), exposure="sis_exposure", image_pixel=6.36),
-        Instrument("SIS1", _SIS, aliases=("S1",), exposure="sis_exposure", image_pixel=6.36),
+        Instrument("SIS0", _SIS, aliases=("S0",), exposure="sis_exposure"),
+        Instrument("SIS1", _SIS, aliases=("S1",), exposure="sis_exposure"),
         Instrument("GIS2", _GIS, aliases=("G2",), exposure="gis_exposure"),
         Instrument("GIS3", _GIS, aliases=("G3",), exposure="gis_exposure"),
     ),
@@ -71,11 +69,6 @@ SPEC = MissionSpec(
         NativeInput("events", r"screened/ad{obs_id}g2(?P<exposure>\d+[hm])\.evt\.gz", "GIS2", required=True),
         NativeInput("events", r"screened/ad{obs_id}g3(?P<exposure>\d+[hm])\.evt\.gz", "GIS3", required=True),
     ),
-    bands=(
-        Band(0.7, 2.0, (192, 547), tuple((name, (59, 168)) for name in _CAMERAS)),
-        Band(2.0, 10.0, (548, 2739), tuple((name, (169, 846)) for name in _CAMERAS)),
-    ),
-    image_pixel=14.73,
     processed=True,
     products=(
         ArchiveProduct("events", r"screened/ad{obs_id}s0\d+[hm]\.evt(\.gz)?", "SIS0"),

@@ -11,10 +11,8 @@ from daxa.addresses import Mirror
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
-    FlareFilter,
     Instrument,
     MissionSpec,
     NativeInput,
@@ -74,7 +72,6 @@ SPEC = MissionSpec(
             aliases=("HRC-I", "HRC-S"),
             exposure="exposure",
             labels=(("detector", "HRC"), ("grating", "NONE")),
-            image_pixel=2.1088,  # sixteen pixels of the detector
         ),
         Instrument("HETG", FieldOfView("circle", 27.8), exposure="exposure", labels=(("grating", "HETG"),)),
         Instrument("LETG", FieldOfView("circle", 49.5), exposure="exposure", labels=(("grating", "LETG"),)),
@@ -102,9 +99,6 @@ SPEC = MissionSpec(
         NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
         NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
     ),
-    bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
-    image_pixel=1.968,
-    flares=FlareFilter(band=(0.5, 7.0), bin=259.28),
     processed=True,
     products=(
         ArchiveProduct(

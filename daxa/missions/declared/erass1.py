@@ -10,10 +10,8 @@ from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
-    FlareFilter,
     Instrument,
     MissionSpec,
     NativeInput,
@@ -55,9 +53,6 @@ SPEC = MissionSpec(
         NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_024_ExposureMap_c010\.fits\.gz", band=(0.2, 2.3)),
         NativeInput("exposure-map", r"DET_010/e[mbc]01_{obs_id}_023_ExposureMap_c010\.fits\.gz", band=(2.3, 5.0)),
     ),
-    bands=(Band(0.2, 2.3, (200, 2299)), Band(2.3, 5.0, (2300, 4999))),
-    image_pixel=4.0,
-    flares=FlareFilter(band=(5.0, 10.0), bin=20.0),
     processed=True,
     foreign_ids=True,
     products=(

@@ -8,7 +8,6 @@ from daxa.missions.facts import PUBLIC_COLUMNS
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -43,8 +42,6 @@ SPEC = MissionSpec(
         NativeInput("events", r"event_l2/ixpe{obs_id}_det2_evt2_v(?P<version>\d+)\.fits\.gz", "DU2", required=True),
         NativeInput("events", r"event_l2/ixpe{obs_id}_det3_evt2_v(?P<version>\d+)\.fits\.gz", "DU3", required=True),
     ),
-    bands=(Band(2.0, 8.0, (50, 199)),),
-    image_pixel=2.6,
     processed=True,
     products=(ArchiveProduct("events", r"event_l2/ixpe{obs_id}_det[123]_evt2_v\d+\.fits(\.gz)?"),),
     credit=Credit("IXPE", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

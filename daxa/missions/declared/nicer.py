@@ -7,7 +7,6 @@ image: light curves and good time intervals only.
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -47,7 +46,6 @@ SPEC = MissionSpec(
     native_inputs=(
         NativeInput("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt\.gz", "XTI", required=True, curves=True),
     ),
-    bands=(Band(0.4, 2.0, (40, 199)), Band(2.0, 10.0, (200, 999))),
     processed=True,
     products=(ArchiveProduct("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt(\.gz)?", "XTI"),),
     credit=Credit("NICER", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

@@ -6,7 +6,6 @@ Table ``numaster`` also lists planned targets (negative exposures) and slews.
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -70,8 +69,6 @@ SPEC = MissionSpec(
         NativeInput("events", r"event_cl/nu{obs_id}A01_cl\.evt\.gz", "FPMA", required=True),
         NativeInput("events", r"event_cl/nu{obs_id}B01_cl\.evt\.gz", "FPMB", required=True),
     ),
-    bands=(Band(3.0, 10.0, (35, 209)), Band(10.0, 30.0, (210, 709))),
-    image_pixel=2.458,
     processed=True,
     products=(
         ArchiveProduct("events", r"event_cl/nu{obs_id}A01_cl\.evt(\.gz)?", "FPMA", (("", 3.0, 78.0),)),

@@ -38,8 +38,6 @@ SPEC = MissionSpec(
         NativeInput("events", r"{lower}_bas\.fits\.Z", "PSPC", required=True),
         *(item for item in _POINTED.native_inputs if item.kind != "events"),
     ),
-    bands=_POINTED.bands,
-    image_pixel=_POINTED.image_pixel,
     processed=True,
     foreign_ids=True,
     products=_POINTED.products,

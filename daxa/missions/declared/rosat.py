@@ -9,7 +9,6 @@ energies: its images have one band only.  What headers call an observation is no
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -62,9 +61,7 @@ SPEC = MissionSpec(
         Instrument("PSPCC", _PSPC, ("PSPC-C", "PSPC C"), exposure="exposure", labels=(("instrument", "PSPCC"),)),
         # Some rows do not say which of the two it was.
         Instrument("PSPC", _PSPC, exposure="exposure", labels=(("instrument", "PSPC"),)),
-        Instrument(
-            "HRI", FieldOfView("circle", 19.0), exposure="exposure", labels=(("instrument", "HRI"),), image_pixel=5.0
-        ),
+        Instrument("HRI", FieldOfView("circle", 19.0), exposure="exposure", labels=(("instrument", "HRI"),)),
     ),
     default_instruments=("PSPCB", "PSPCC", "PSPC", "HRI"),
     mirrors=HEASARC,
@@ -77,8 +74,6 @@ SPEC = MissionSpec(
         # Exposure maps come compressed or not.
         NativeInput("exposure-map", r"{lower}_mex\.fits(\.Z)?"),
     ),
-    bands=(Band(0.1, 0.4, (11, 41)), Band(0.5, 2.0, (52, 201))),
-    image_pixel=15.0,
     processed=True,
     foreign_ids=True,
     products=(

@@ -7,7 +7,6 @@ image and is left out.  Bands: channels whose middle lies inside.
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -65,8 +64,6 @@ SPEC = MissionSpec(
             "events", r"xis/event_cl/ae{obs_id}xi3_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS3", required=True
         ),
     ),
-    bands=(Band(0.5, 2.0, (137, 547)), Band(2.0, 10.0, (548, 2739))),
-    image_pixel=8.3376,
     processed=True,
     products=(
         ArchiveProduct("events", r"xis/event_cl/ae{obs_id}xi0_\w+_cl\.evt(\.gz)?", "XIS0", (("", 0.2, 12.0),)),

@@ -9,7 +9,6 @@ of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -54,8 +53,6 @@ SPEC = MissionSpec(
         ),
         NativeInput("image", r"uvot/image/sw{obs_id}u\w\w_sk\.img\.gz", "UVOT"),
     ),
-    bands=(Band(0.3, 1.0, (30, 99)), Band(1.0, 2.0, (100, 199)), Band(2.0, 10.0, (200, 999))),
-    image_pixel=2.36,
     processed=True,
     products=(
         ArchiveProduct("events", r"xrt/event/sw{obs_id}xpc\w*po_cl\.evt(\.gz)?", "XRT", (("", 0.01, 10.23),)),

@@ -8,10 +8,8 @@ The gratings see 5 arcmin across their dispersion, the optical monitor a square 
 
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
-    Band,
     Credit,
     FieldOfView,
-    FlareFilter,
     Instrument,
     MissionSpec,
     NativeInput,
@@ -71,9 +69,6 @@ SPEC = MissionSpec(
         NativeInput("exposure-map", r"PPS/P{obs_id}M1[SUX]\d{3}EXPMAP8000\.FTZ", "M1"),
         NativeInput("exposure-map", r"PPS/P{obs_id}M2[SUX]\d{3}EXPMAP8000\.FTZ", "M2"),
     ),
-    bands=(Band(0.5, 2.0, (500, 2000)), Band(2.0, 10.0, (2001, 10000))),
-    image_pixel=4.35,
-    flares=FlareFilter(band=(10.0, 12.0), bin=100.0, soft=(2.5, 8.5)),
     processed=True,
     credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),
     acknowledgement=(

@@ -9,7 +9,6 @@ facts come from.
 from daxa.missions.places import HEASARC
 from daxa.missions.spec import (
     ArchiveProduct,
-    Band,
     Credit,
     FieldOfView,
     Instrument,
@@ -71,11 +70,6 @@ SPEC = MissionSpec(
         ),
         NativeInput("events", r"xtend/event_cl/xa{obs_id}xtd_(?P<exposure>p\w+)_cl\.evt\.gz", "XTEND", required=True),
     ),
-    bands=(
-        Band(0.5, 2.0, (83, 332), (("RESOLVE", (1000, 3999)),)),
-        Band(2.0, 10.0, (333, 1666), (("RESOLVE", (4000, 19999)),)),
-    ),
-    image_pixel=14.144,
     processed=True,
     products=(
         ArchiveProduct(

@@ -6,17 +6,21 @@ finds them and those of plug-ins, and `contract` has the checks for a declaratio
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
 from daxa.xray.telescopes.optics import PsfFacts, Vignetting
-from daxa.xray.telescopes.registry import camera_of, telescopes
+from daxa.xray.telescopes.registry import camera_of, imaging_of, telescopes
 from daxa.xray.telescopes.rule import Either, Rule
 from daxa.xray.telescopes.spec import Camera, Corners, Readout, Telescope
 
 __all__ = [
+    "Band",
     "Camera",
     "Corners",
     "Detector",
     "Either",
     "EventFormat",
+    "FlareFilter",
+    "Imaging",
     "PsfFacts",
     "Readout",
     "Refusal",
@@ -24,5 +28,6 @@ __all__ = [
     "Telescope",
     "Vignetting",
     "camera_of",
+    "imaging_of",
     "telescopes",
 ]

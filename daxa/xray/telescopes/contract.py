@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Imaging
 from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 from daxa.xray.telescopes.rule import Either, Rule
 from daxa.xray.telescopes.spec import Camera, Telescope
@@ -67,6 +68,8 @@ def check_telescope(telescope: Telescope) -> None:
         shared = {*one.instruments} & {*other.instruments}
         apart = one.missions and other.missions and not {*one.missions} & {*other.missions}
         _require(telescope, not shared or bool(apart), f"two cameras are called {', '.join(sorted(shared))}")
+    for mission, imaging in telescope.imaging.items():
+        _check_imaging(telescope, mission, imaging)
     for camera in telescope.cameras:
         _check_camera(telescope, camera)
 
@@ -113,6 +116,33 @@ def _rises(value: object) -> bool:
         case (int() | float() as first, int() | float() as last):
             return first <= last
     return False
+
+
+def _check_imaging(telescope: Telescope, mission: str, imaging: Imaging) -> None:
+    def require(condition: bool, what: str) -> None:
+        _require(telescope, condition, f"images of {mission}: {what}")
+
+    require(mission in telescope.missions, "its event formats do not know this mission")
+    forms = [form for form in telescope.formats.values() if form.mission == mission]
+    names = {form.instrument for form in forms}
+    ordered = sorted(imaging.bands, key=lambda band: band.pi)
+    require(bool(ordered), "there are no bands")
+    require(list(imaging.bands) == ordered, "the bands do not rise")
+    for band in ordered:
+        require(0 < band.lo < band.hi, f"{band.text} is an empty band")
+        require({name for name, _ in band.others} <= names, f"{band.text} is for an instrument that it does not have")
+    for below, above in pairwise(ordered):
+        require(below.hi <= above.lo, "bands share energies")
+    for name in ("", *sorted(names)):
+        ranges = [band.channels(name) for band in ordered]
+        require(all(first <= last for first, last in ranges), "a band has no channels")
+        require(all(below[1] < above[0] for below, above in pairwise(ranges)), "bands share channels")
+    shows = any(form.pixel_arcsec > 0 for form in forms)
+    require(imaging.pixel > 0 or not shows, "nothing says how large their pixels are")
+    require(all(0 < size < math.inf for size in imaging.pixels.values()), "a pixel has no size")
+    if imaging.flares is not None:
+        pairs = [pair for pair in (imaging.flares.band, imaging.flares.soft) if pair is not None]
+        require(all(0 < lo < hi for lo, hi in pairs) and imaging.flares.bin > 0, "flares are searched in an empty band")
 
 
 def _check_camera(telescope: Telescope, camera: Camera) -> None:

@@ -19,6 +19,7 @@ from daxa.plugins import forget, offered, origin_of, read_declaration
 from daxa.xray.telescopes import declared
 from daxa.xray.telescopes.contract import check_telescope
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Imaging
 from daxa.xray.telescopes.optics import PsfFacts
 from daxa.xray.telescopes.spec import Camera, Telescope
 
@@ -28,6 +29,7 @@ __all__ = [
     "camera_of",
     "event_formats",
     "forget_plug_ins",
+    "imaging_of",
     "left_out",
     "psf_facts",
     "telescop_names",
@@ -163,6 +165,19 @@ def camera_of(mission: str, instrument: str) -> Camera:
 
 
 @cache
+def imaging_of(mission: str) -> Imaging:
+    """How the events of a mission are usually imaged: nothing, where nothing is declared.
+
+    Examples
+    --------
+    >>> [band.text for band in imaging_of("nustar").bands], imaging_of("maxi").bands
+    (['3.0-10.0 keV', '10.0-30.0 keV'], ())
+    """
+    one = telescope_of(mission)
+    return one.imaging.get(mission, Imaging()) if one else Imaging()
+
+
+@cache
 def psf_facts() -> Mapping[str, PsfFacts]:
     """Name to every point spread function that is declared."""
     known = [camera.psf for one in telescopes().values() for camera in one.cameras if camera.psf]
@@ -172,5 +187,5 @@ def psf_facts() -> Mapping[str, PsfFacts]:
 def forget_plug_ins() -> None:
     """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
     forget()
-    for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of, psf_facts):
+    for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of, imaging_of, psf_facts):
         found.cache_clear()

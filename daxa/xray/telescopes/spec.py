@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Imaging
 from daxa.xray.telescopes.optics import PsfFacts, Vignetting
 
 __all__ = ["Camera", "Corners", "Formats", "Readout", "Telescope"]
@@ -111,6 +112,8 @@ class Telescope:
     formats
         ``(INSTRUME,)``, or with the mode where modes differ (a value of DATAMODE, DETNAM or OBS_MODE), in
         capitals, to the format of the event lists.
+    imaging
+        Mission to how its events are usually imaged; a mission without it cannot be processed natively.
     cameras
         What else is known of its instruments.
     not_native
@@ -123,6 +126,7 @@ class Telescope:
     name: str
     telescop: tuple[str, ...]
     formats: Formats
+    imaging: Mapping[str, Imaging] = field(default_factory=lambda: MappingProxyType({}))
     cameras: tuple[Camera, ...] = ()
     not_native: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     merges: bool = False

@@ -21,6 +21,7 @@ from daxa.missions import find_mission
 from daxa.run.product import parse_product
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.telescopes import imaging_of
 from tests.backends.native.observations import Fetched, digests, run_step
 from tests.backends.native.packing import compressed
 from tests.xray.madelists import make_list
@@ -217,14 +218,13 @@ def test_the_clean_list_holds_what_the_screening_keeps(chain):
 
 def test_images_conserve_counts_and_know_where_they_are(chain):
     one, root, plain, _ = chain
-    spec = find_mission(one.mission)
     for start, kind in zip(plain, one.lists.values(), strict=True):
         clean = open_events(root / "clean" / f"{start}-en-finalevents.fits")
         images = sorted((root / "images").glob(f"{start}-*-image.fits"))
         if kind.curves:
             assert not images
             continue
-        named = {f"-en{band.lo!r}_{band.hi!r}keV-": band for band in spec.bands}
+        named = {f"-en{band.lo!r}_{band.hi!r}keV-": band for band in imaging_of(one.mission).bands}
         assert len(images) == (len(named) if clean.format.pi_to_kev else 1)
         rules = standard_cut(clean).rules
         for path in images:
@@ -268,7 +268,7 @@ def test_light_curves_hold_every_event_of_their_band(chain):
     for start, kind in zip(plain, one.lists.values(), strict=True):
         curves = sorted((root / "images").glob(f"{start}-*-lightcurve.fits"))
         clean = open_events(root / "clean" / f"{start}-en-finalevents.fits")
-        assert len(curves) == (len(find_mission(one.mission).bands) if kind.curves else 1)
+        assert len(curves) == (len(imaging_of(one.mission).bands) if kind.curves else 1)
         assert ("light curves only" in logs["images"]) == any(other.curves for other in one.lists.values())
         for path in curves:
             header = fits.getheader(path, 1)

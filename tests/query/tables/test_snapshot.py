@@ -117,7 +117,7 @@ def test_missions_and_services_do_not_share_what_is_kept(service):
 
 def test_the_declaration_is_what_decides_about_rows():
     same = declaration_of(SPEC, SPEC.table)
-    assert same == declaration_of(replace(SPEC, title="other", image_pixel=1.0), SPEC.table)
+    assert same == declaration_of(replace(SPEC, title="other", processed=False), SPEC.table)
     others = [
         declaration_of(SPEC, SPEC.other_tables[0]),
         declaration_of(SPEC, replace(SPEC.table, where=())),

@@ -15,6 +15,7 @@ from daxa.missions import find_mission, mission_names
 from daxa.xray.cleaning.screening import STANDARD
 from daxa.xray.eventlists.channels import adjacent_ranges, pi_range, realised_kev
 from daxa.xray.eventlists.formats import FORMATS, card_number, card_text, recognise, why_not
+from daxa.xray.telescopes import imaging_of
 
 FORMS = sorted({form.title: form for form in FORMATS.values()}.items())
 ENERGETIC = [(name, form) for name, form in FORMS if form.pi_to_kev]
@@ -160,13 +161,12 @@ def test_titles_are_unique():
 @pytest.mark.parametrize("name", ["xmm", "chandra", "nustar"])
 def test_the_named_bands_are_what_the_conversion_gives(name):
     """The declarations were written by hand from the missions' tables; the conversion is a formula."""
-    spec = find_mission(name)
+    usual = imaging_of(name)
     for form in (form for _, form in ENERGETIC if form.mission == name):
-        ranges = adjacent_ranges(form, [(band.lo, band.hi) for band in spec.bands])
-        assert ranges == tuple(band.pi for band in spec.bands)
-        assert find_mission(name).image_pixel / form.pixel_arcsec == pytest.approx(
-            round(find_mission(name).image_pixel / form.pixel_arcsec), rel=1e-3
-        )
+        ranges = adjacent_ranges(form, [(band.lo, band.hi) for band in usual.bands])
+        assert ranges == tuple(band.pi for band in usual.bands)
+        whole = usual.pixel_of(form.instrument) / form.pixel_arcsec
+        assert whole == pytest.approx(round(whole), rel=1e-3)
 
 
 def test_bands_that_sas_makes_share_their_edge():

@@ -15,7 +15,21 @@ import pytest
 from daxa import plugins
 from daxa.errors import ConfigError
 from daxa.missions import find_mission, mission_names
-from daxa.xray.telescopes import Camera, Corners, Readout, Refusal, Rule, camera_of, declared, registry, telescopes
+from daxa.xray.telescopes import (
+    Band,
+    Camera,
+    Corners,
+    FlareFilter,
+    Imaging,
+    Readout,
+    Refusal,
+    Rule,
+    camera_of,
+    declared,
+    imaging_of,
+    registry,
+    telescopes,
+)
 from daxa.xray.telescopes.contract import check_telescope
 
 SWIFT = telescopes()["swift"]
@@ -26,6 +40,10 @@ XRT = SWIFT.cameras[0]
 
 def formed(**values):
     return replace(SWIFT, formats={("XRT",): replace(PHOTON, **values)})
+
+
+def imaged(*bands, mission="swift", **values):
+    return replace(SWIFT, imaging={mission: Imaging(bands, **{"pixel": 2.36, **values})})
 
 
 def seen(**values):
@@ -74,6 +92,21 @@ WRONG = {
     "a rule without a source": (formed(rules=(Rule("GRADE", "in", (0,), ""),)), "no source"),
     "a rule upside down": (formed(rules=(Rule("GRADE", "between", (4, 0), "a book"),)), "is not a rule"),
     "long keywords": (formed(chip_cards=(("EXPOSURE{:02d}", "ontime"),)), "no keyword"),
+    "images of another's mission": (imaged(Band(1.0, 2.0, (1, 2)), mission="xmm"), "do not know this mission"),
+    "images in no band": (imaged(), "no bands"),
+    "an empty band": (imaged(Band(2.0, 1.0, (1, 2))), "empty band"),
+    "a band without channels": (imaged(Band(1.0, 2.0, (2, 1))), "no channels"),
+    "bands that fall": (imaged(Band(2.0, 3.0, (201, 300)), Band(1.0, 2.0, (100, 200))), "do not rise"),
+    "bands that overlap": (imaged(Band(1.0, 2.0, (100, 200)), Band(2.0, 3.0, (200, 300))), "share channels"),
+    "energies that overlap": (imaged(Band(1.0, 2.0, (100, 199)), Band(1.9, 3.0, (200, 300))), "share energies"),
+    "a band of another's instrument": (imaged(Band(1.0, 2.0, (100, 199), (("XIS0", (1, 2)),))), "does not have"),
+    "channels of one instrument that overlap": (
+        imaged(Band(1.0, 2.0, (100, 199), (("XRT", (1, 9)),)), Band(2.0, 3.0, (200, 299), (("XRT", (9, 20)),))),
+        "share channels",
+    ),
+    "images without pixels": (imaged(Band(1.0, 2.0, (1, 2)), pixel=0.0), "how large"),
+    "an instrument's pixel without a size": (imaged(Band(1.0, 2.0, (1, 2)), pixels={"XRT": 0.0}), "no size"),
+    "flares in no band": (imaged(Band(1.0, 2.0, (1, 2)), flares=FlareFilter((2.0, 1.0), 9.0)), "empty band"),
     "a camera without a name": (seen(instruments=()), "no name"),
     "two cameras of one name": (replace(SWIFT, cameras=(XRT, Camera(("XRT",)))), "two cameras"),
     "another's mission": (seen(missions=("xmm",)), "know no mission xmm"),
@@ -127,6 +160,7 @@ def test_the_folder_is_the_list():
 @pytest.mark.parametrize("mission", mission_names(processed=True))
 def test_every_list_that_a_mission_processes_has_a_format(mission):
     spec = find_mission(mission)
+    assert imaging_of(mission).bands
     own = {form.instrument for form in registry.event_formats().values() if form.mission == mission}
     for item in spec.native_inputs:
         if item.kind == "events":
@@ -183,7 +217,12 @@ class Points:
 
 
 LOBSTER = replace(
-    SWIFT, name="lobster", telescop=("LOBSTER",), formats={("EYE",): replace(PHOTON, mission="lobster")}, cameras=(XRT,)
+    SWIFT,
+    name="lobster",
+    telescop=("LOBSTER",),
+    formats={("EYE",): replace(PHOTON, mission="lobster")},
+    imaging={},
+    cameras=(XRT,),
 )
 
 

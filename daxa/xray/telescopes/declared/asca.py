@@ -7,6 +7,7 @@ HEASoft; xselect.mdb; the header of a real SIS0 spectrum (seconds since MJD 4898
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -55,9 +56,20 @@ _FORMATS: Formats = {
 _PSF = PsfFacts(half_power(180.0), (0.5, 10.0), 25.0, "Gaussian, HPD 3 arcmin", "ASCA", starts=("SIS", "GIS"))
 
 
+# Channels whose middle lies inside.
+_IMAGING = Imaging(
+    bands=(
+        Band(0.7, 2.0, (192, 547), (("GIS2", (59, 168)), ("GIS3", (59, 168)))),
+        Band(2.0, 10.0, (548, 2739), (("GIS2", (169, 846)), ("GIS3", (169, 846)))),
+    ),
+    pixel=14.73,
+    pixels={"SIS0": 6.36, "SIS1": 6.36},
+)
+
 TELESCOPE = Telescope(
     name="asca",
     telescop=("ASCA", "ASTRO-D"),
     formats=_FORMATS,
+    imaging={"asca": _IMAGING},
     cameras=(Camera(("SIS0", "SIS1", "GIS2", "GIS3"), psf=_PSF),),
 )

@@ -15,6 +15,7 @@ import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, king
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -141,9 +142,18 @@ _CAMERAS = (
     Camera(("HRC", "HRC-I", "HRC-S"), psf=_HRC_PSF),
 )
 
+_IMAGING = Imaging(
+    bands=(Band(0.5, 2.0, (35, 137)), Band(2.0, 7.0, (138, 480))),
+    pixel=1.968,
+    # Sixteen pixels of the detector.
+    pixels={"HRC": 2.1088},
+    flares=FlareFilter(band=(0.5, 7.0), bin=259.28),
+)
+
 TELESCOPE = Telescope(
     name="chandra",
     telescop=("CHANDRA", "AXAF"),
     formats=_FORMATS,
+    imaging={"chandra": _IMAGING},
     cameras=_CAMERAS,
 )

@@ -7,6 +7,7 @@ Predehl et al. 2021, A&A 647, A1.  A field scan says SCAN, the survey SURVEY in 
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -56,10 +57,17 @@ _SURVEY_PSF = PsfFacts(
 _POINTED_PSF = PsfFacts(half_power(16.0), (0.2, 10.0), 30.0, "Gaussian, HEW on the axis 16 arcsec", "EROSITA-POINTED")
 
 
+_SURVEY = Imaging(
+    bands=(Band(0.2, 2.3, (200, 2299)), Band(2.3, 5.0, (2300, 4999))),
+    pixel=4.0,
+    flares=FlareFilter(band=(5.0, 10.0), bin=20.0),
+)
+
 TELESCOPE = Telescope(
     name="erosita",
     telescop=("EROSITA", "SRG", "SRG/EROSITA"),
     formats=_FORMATS,
+    imaging={"erass1": _SURVEY},
     cameras=(
         Camera(_INSTRUMENTS, missions=("erass1",), psf=_SURVEY_PSF),
         Camera(_INSTRUMENTS, missions=("erosita_calpv",), psf=_POINTED_PSF),

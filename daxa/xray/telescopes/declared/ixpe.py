@@ -7,6 +7,7 @@ list (375 channels; DEADC is 1 there while LIVETIME is less than ONTIME).
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
@@ -36,5 +37,6 @@ TELESCOPE = Telescope(
     name="ixpe",
     telescop=("IXPE",),
     formats=_FORMATS,
+    imaging={"ixpe": Imaging(bands=(Band(2.0, 8.0, (50, 199)),), pixel=2.6)},
     cameras=(Camera(("DU1", "DU2", "DU3"), psf=_PSF),),
 )

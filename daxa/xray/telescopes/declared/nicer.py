@@ -8,6 +8,7 @@ and more).  That program also compares PI with PI_FAST (PI_RATIO), which is left
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Formats, Telescope
 
@@ -36,4 +37,5 @@ TELESCOPE = Telescope(
     name="nicer",
     telescop=("NICER",),
     formats=_FORMATS,
+    imaging={"nicer": Imaging(bands=(Band(0.4, 2.0, (40, 199)), Band(2.0, 10.0, (200, 999))))},
 )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, exponential, king, weighted
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -84,5 +85,6 @@ TELESCOPE = Telescope(
     name="nustar",
     telescop=("NUSTAR",),
     formats=_FORMATS,
+    imaging={"nustar": Imaging(bands=(Band(3.0, 10.0, (35, 209)), Band(10.0, 30.0, (210, 709))), pixel=2.458)},
     cameras=(Camera(("FPMA", "FPMB"), detector=_DETECTOR, psf=_PSF),),
 )

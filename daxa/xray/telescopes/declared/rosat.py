@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, exponential, gaussian, lorentzian, weighted
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -104,9 +105,16 @@ _CAMERAS = (
     Camera(("HRI",), missions=("rosat",), psf=_HRI_PSF),
 )
 
+_IMAGING = Imaging(
+    bands=(Band(0.1, 0.4, (11, 41)), Band(0.5, 2.0, (52, 201))),
+    pixel=15.0,
+    pixels={"HRI": 5.0},
+)
+
 TELESCOPE = Telescope(
     name="rosat",
     telescop=("ROSAT",),
     formats=_FORMATS,
+    imaging={"rosat": _IMAGING, "rass": _IMAGING},
     cameras=_CAMERAS,
 )

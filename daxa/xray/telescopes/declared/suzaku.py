@@ -8,6 +8,7 @@ Sources: aepipeline of HEASoft (grades); what xisputpixelquality records in a re
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, exponential, gaussian, weighted
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -62,6 +63,8 @@ TELESCOPE = Telescope(
     name="suzaku",
     telescop=("SUZAKU", "ASTRO-E2"),
     formats=_FORMATS,
+    # Channels whose middle lies inside.
+    imaging={"suzaku": Imaging(bands=(Band(0.5, 2.0, (137, 547)), Band(2.0, 10.0, (548, 2739))), pixel=8.3376)},
     cameras=(Camera(("XIS0", "XIS1", "XIS2", "XIS3"), psf=_PSF),),
     not_native={
         "HXD": "its background comes from simulated events, which HEASoft combines",

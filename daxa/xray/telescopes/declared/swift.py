@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, Vignetting, king
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -69,10 +70,17 @@ def _spread(kev: float, arcmin: float) -> Eef:
 
 _PSF = PsfFacts(_spread, (0.2, 10.0), 12.0, "King function of HEASoft's XIMAGE", "XRT")
 
+# The bands of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
+_IMAGING = Imaging(
+    bands=(Band(0.3, 1.0, (30, 99)), Band(1.0, 2.0, (100, 199)), Band(2.0, 10.0, (200, 999))),
+    pixel=2.36,
+)
+
 TELESCOPE = Telescope(
     name="swift",
     telescop=("SWIFT",),
     formats=_FORMATS,
+    imaging={"swift": _IMAGING},
     cameras=(Camera(("XRT",), vignetting=(_CURVE,), psf=_PSF, pile_up={"": 0.5}),),
     not_native={
         "BAT": "it looks through a coded mask, whose images need HEASoft",

@@ -36,6 +36,7 @@ import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
 from daxa.xray.telescopes.optics import Eef, PsfFacts, Radii, Vignetting, king, polynomial
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Corners, Formats, Readout, Telescope
@@ -251,10 +252,17 @@ _CAMERAS = (
     ),
 )
 
+_IMAGING = Imaging(
+    bands=(Band(0.5, 2.0, (500, 2000)), Band(2.0, 10.0, (2001, 10000))),
+    pixel=4.35,
+    flares=FlareFilter(band=(10.0, 12.0), bin=100.0, soft=(2.5, 8.5)),
+)
+
 TELESCOPE = Telescope(
     name="xmm",
     telescop=("XMM",),
     formats=_FORMATS,
+    imaging={"xmm": _IMAGING},
     cameras=_CAMERAS,
     not_native={
         "RGS": "it is a grating spectrometer: its lists need the wavelength scale that SAS makes",

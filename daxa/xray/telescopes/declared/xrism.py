@@ -8,6 +8,7 @@ channels); xselect.mdb; the header of a real Resolve spectrum.
 from __future__ import annotations
 
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
+from daxa.xray.telescopes.imaging import Band, Imaging
 from daxa.xray.telescopes.optics import PsfFacts, half_power
 from daxa.xray.telescopes.rule import Either, Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
@@ -61,9 +62,19 @@ _FORMATS: Formats = {("XTEND",): _XTEND, ("RESOLVE",): _RESOLVE}
 _PSF = PsfFacts(half_power(78.0), (0.3, 13.0), 20.0, "Gaussian, HPD 1.3 arcmin", "XTEND")
 
 
+# Channels whose middle lies inside.
+_IMAGING = Imaging(
+    bands=(
+        Band(0.5, 2.0, (83, 332), (("RESOLVE", (1000, 3999)),)),
+        Band(2.0, 10.0, (333, 1666), (("RESOLVE", (4000, 19999)),)),
+    ),
+    pixel=14.144,
+)
+
 TELESCOPE = Telescope(
     name="xrism",
     telescop=("XRISM",),
     formats=_FORMATS,
+    imaging={"xrism": _IMAGING},
     cameras=(Camera(("XTEND",), psf=_PSF),),
 )

@@ -1,0 +1,61 @@
+"""``daxa doctor``: what is missing or unusual on this machine, as one report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daxa.cli.options import Json
+from daxa.cli.show import say, show_json, show_table, show_text
+from daxa.errors import CriteriaError
+from daxa.naming import did_you_mean
+
+__all__ = ["doctor"]
+
+EXAMPLES = ("daxa doctor", "daxa doctor --network", "daxa doctor disk backends", "daxa doctor --json")
+
+
+def doctor(
+    parts: Annotated[
+        list[str] | None, typer.Argument(metavar="[PART]...", help="Only these parts or backends, such as git or disk.")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Also ask the archives' servers.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check what daxa depends on: Git, DVC, Python packages, disks, backends, remotes, services, and this archive.
+
+    It works inside and outside of an archive, and changes nothing. The report can be pasted into a message: it holds
+    no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps daxa from working.
+    """
+    from daxa.backends import backend_names
+    from daxa.doctor import PARTS, STATES, examine
+
+    asked, known = set(parts or ()), (*PARTS, *backend_names())
+    for part in asked.difference(known):
+        raise CriteriaError(
+            "part",
+            f"there is no part {part[:100]!r}{did_you_mean(part, known)}",
+            remedy=f"choose from {', '.join(known)}",
+        )
+    whole = asked & {*PARTS} | ({"backends"} if asked - {*PARTS} else set())
+    found = [
+        one
+        for one in examine(Path.cwd(), network=network or "services" in whole, parts=whole)
+        if not asked or one.part in asked or one.name in asked
+    ]
+    counts = Counter(finding.state for finding in found)
+    if as_json:
+        show_json(finding.as_dict() for finding in found)
+    else:
+        show_table(["part", "what", "state", "found"], [[one.part, one.name, one.state, one.found] for one in found])
+        for one in found:
+            if one.remedy:
+                show_text(f"\n{one.state}: {one.part}, {one.name}: {one.found}\n  -> {one.remedy}")
+        worse = [(state, number) for state in STATES if state != "ok" and (number := counts[state])]
+        said = ", ".join(f"{number} {state}{'s' if number > 1 else ''}" for state, number in reversed(worse))
+        say(f"\n{said or 'everything is as it should be'}")
+    if counts["error"]:
+        raise typer.Exit(1)

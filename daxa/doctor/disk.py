@@ -1,0 +1,187 @@
+"""Directories that daxa writes to, and what file systems do otherwise than programs expect.
+
+Each trap is tried in a directory of its own, which is removed again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from daxa.doctor.finding import Finding, State
+
+__all__ = ["look_at_disks", "look_at_place"]
+
+_GB = 10**9
+_LITTLE = 5 * _GB
+_TOO_LITTLE = _GB // 10
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "afs", "9p")
+_MOMENT = 1_700_000_000_123_456_789
+
+
+def look_at_disks(places: Mapping[str, Path]) -> Iterator[Finding]:
+    """Every place that daxa writes to.
+
+    Parameters
+    ----------
+    places
+        What it is for people, such as ``store``, to the directory, which need not exist yet.
+    """
+    for name, place in places.items():
+        yield from look_at_place(name, place)
+    yield from _one_disk(places)
+
+
+def look_at_place(name: str, place: Path) -> Iterator[Finding]:
+    """Whether one directory can be written, has space, and keeps what it is given.
+
+    Parameters
+    ----------
+    name
+        What it is for people.
+    place
+        The directory; if there is none yet, the nearest one above it is looked at.
+    """
+    there = _nearest(place)
+    yield from _space(name, place, there)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".daxa-doctor-", dir=there) as probe:
+            (Path(probe) / "probe").write_bytes(b"x" * 4096)
+            yield Finding("disk", f"{name} writable", "ok", str(place))
+            yield from _traps(name, Path(probe))
+    except OSError as error:
+        yield Finding("disk", f"{name} writable", "error", f"{there}: {error.strerror}", _remedy(name, there))
+
+
+def _nearest(place: Path) -> Path:
+    return next((one for one in (place, *place.parents) if one.is_dir()), Path(place.anchor or "."))
+
+
+def _remedy(name: str, there: Path) -> str:
+    variable = {"store": "DAXA_STORE", "cache": "DAXA_CACHE", "temporary": "TMPDIR"}.get(name, "")
+    elsewhere = f", or set {variable} to another directory" if variable else ", or clone the archive elsewhere"
+    return f"make {there} writable for you, with free space{elsewhere}"
+
+
+def _space(name: str, place: Path, there: Path) -> Iterator[Finding]:
+    usage = shutil.disk_usage(there)
+    state: State = "error" if usage.free < _TOO_LITTLE else "warning" if usage.free < _LITTLE else "ok"
+    text = f"{usage.free / _GB:.1f} GB free of {usage.total / _GB:.1f} GB{_kind(there)}"
+    yield Finding("disk", f"{name} space", state, text, "" if state == "ok" else f"free some space for {place}")
+    found = os.statvfs(there)
+    if found.f_files and found.f_favail < 1000:
+        text = f"no more than {found.f_favail} new files can be made"
+        yield Finding("disk", f"{name} files", "warning", text, "remove files that are not needed (inodes run out)")
+    if found.f_flag & getattr(os, "ST_NOEXEC", 0):
+        text = "mounted noexec: nothing can be run from there"
+        yield Finding("disk", f"{name} programs", "note", text, "keep programs and environments elsewhere")
+
+
+def _kind(there: Path) -> str:
+    """The kind of a file system over a network, of which more can go wrong; '' for others."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    here = there.resolve()
+    mounts = [(Path(parts[1]), parts[2]) for line in lines if len(parts := line.split()) > 2]
+    above = [(len(point.parts), kind) for point, kind in mounts if here.is_relative_to(point)]
+    kind = max(above, default=(0, ""))[1]
+    return f" ({kind})" if kind in _NETWORK else ""
+
+
+def _traps(name: str, probe: Path) -> Iterator[Finding]:
+    for title, works, state, text, remedy in _TRAPS:
+        try:
+            fine, why = works(probe), ""
+        except OSError as error:
+            fine, why = False, f" ({error.strerror})"
+        if not fine:
+            yield Finding("disk", f"{name} {title}", state, text + why, remedy)
+
+
+def _has_hard_links(probe: Path) -> bool:
+    os.link(probe / "probe", probe / "linked")
+    return (probe / "linked").stat().st_ino == (probe / "probe").stat().st_ino
+
+
+def _has_locks(probe: Path) -> bool:
+    import fcntl
+
+    with (probe / "lock").open("w") as one, (probe / "lock").open("w") as other:
+        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _tells_case(probe: Path) -> bool:
+    (probe / "Case").write_bytes(b"")
+    return not (probe / "cASE").exists()
+
+
+def _takes_names(probe: Path) -> bool:
+    for name in ("0404910601@S003.log", "10-08-0012+x", "n" * 200):
+        (probe / name).write_bytes(b"")
+    return {"0404910601@S003.log", "10-08-0012+x"} <= {entry.name for entry in probe.iterdir()}
+
+
+def _keeps_times(probe: Path) -> bool:
+    os.utime(probe / "probe", ns=(_MOMENT, _MOMENT))
+    return abs((probe / "probe").stat().st_mtime_ns - _MOMENT) < 10**6
+
+
+def _renames(probe: Path) -> bool:
+    for name in ("old", "new"):
+        (probe / name).mkdir()
+        (probe / name / "file").write_text(name)
+    (probe / "old").rename(probe / "aside")
+    (probe / "new").rename(probe / "old")
+    return (probe / "old" / "file").read_text() == "new"
+
+
+_TRAPS: tuple[tuple[str, Callable[[Path], bool], State, str, str], ...] = (
+    (
+        *("hard links", _has_hard_links, "note"),
+        "there are no hard links: fetched files are copied, and take their space twice",
+        "put archive and store on a file system with hard links, if space is short",
+    ),
+    (
+        *("locks", _has_locks, "error"),
+        "locks do not hold: two commands could write at once",
+        "put it on a file system with locks; for NFS, mount it with `local_lock=none` and a lock service",
+    ),
+    (
+        *("case", _tells_case, "warning"),
+        "names that differ in case only are the same",
+        "use a file system that tells upper from lower case: some ObsIDs and file names differ in nothing else",
+    ),
+    (
+        *("names", _takes_names, "error"),
+        "some names of files cannot be used",
+        "use a file system of Linux or macOS, not one of removable disks",
+    ),
+    (
+        *("times", _keeps_times, "warning"),
+        "times are kept in whole seconds: a file that changes within one may be taken for unchanged",
+        "use a file system with finer times, or run `daxa verify` after edits",
+    ),
+    (
+        *("renames", _renames, "error"),
+        "directories cannot be renamed",
+        "use another file system: products take their places by renames",
+    ),
+)
+
+
+def _one_disk(places: Mapping[str, Path]) -> Iterator[Finding]:
+    """Files are linked from the store into the archive, if both are on one disk."""
+    archive, store = places.get("archive"), places.get("store")
+    if archive and store and _nearest(archive).stat().st_dev != _nearest(store).stat().st_dev:
+        text = "store and archive are on different disks: fetched files are copied, and take their space twice"
+        yield Finding("disk", "links to the store", "note", text, "set DAXA_STORE to a directory on the archive's disk")
