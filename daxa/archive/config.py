@@ -232,14 +232,16 @@ def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) 
 
 
 def validate_tables(
-    layout: Layout, mission: str, steps: Sequence[str] = STEPS
+    layout: Layout, mission: str, steps: Sequence[str] = STEPS, content: bytes | None = None
 ) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The tables of a mission's params file by step, and what is wrong with its structure.
 
-    A table or an override that cannot be used is left out of the tables.
+    A table or an override that cannot be used is left out of the tables.  `content` is judged in place of
+    that of the file, where it is given.
     """
     path = layout.params(mission)
-    content, problems = read_content(path)
+    if content is None:
+        content, problems = read_content(path)
     if content is None:
         return {}, problems
     tables, problems = read_tables(content, path)

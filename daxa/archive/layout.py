@@ -98,6 +98,10 @@ class Layout:
         """Files that were accepted and are about to take their places."""
         return self.private / "accepted"
 
+    def costs(self, mission: str, step: str) -> Path:
+        """How long tasks of the stage took on this machine."""
+        return self.private / "costs" / f"{mission}-{step}.json"
+
     def params(self, mission: str) -> Path:
         return self.root / "params" / f"{mission}.toml"
 

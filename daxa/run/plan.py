@@ -16,7 +16,10 @@ from daxa.run.hashes import State
 from daxa.run.rows import PARTS, shorten
 from daxa.run.task import LedgerRow, Task
 
-__all__ = ["Action", "Decision", "TaskLike", "plan", "reason_to_run"]
+__all__ = ["AGAIN", "Action", "Decision", "TaskLike", "plan", "reason_to_run"]
+
+AGAIN = "asked again"
+"""Reason of a task that is done again though nothing has changed."""
 
 Action = Literal["keep", "run", "skip", "remove"]
 
@@ -59,6 +62,7 @@ def plan(
     inspect: Callable[[LedgerRow], State],
     *,
     keep_absent: bool = False,
+    again: Collection[str] = (),
 ) -> list[Decision]:
     """Decide for every observation that is asked for, recorded or present.
 
@@ -76,6 +80,8 @@ def plan(
         Tells the state of the files of a row; asked only where the answer matters.
     keep_absent
         True where products may be absent without being remade.
+    again
+        ObsIDs of which the task runs even if nothing has changed.
 
     Returns
     -------
@@ -93,6 +99,7 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
     decisions |= {obs_id: Decision(obs_id, "skip", reason) for obs_id, reason in skipped.items()}
     for task in tasks:
         reason = reason_to_run(task, recorded.get(task.obs_id), inspect, keep_absent=keep_absent)
+        reason = reason or (AGAIN if task.obs_id in again else "")
         decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason)
     return [decisions[obs_id] for obs_id in sorted(decisions)]
 

@@ -119,7 +119,7 @@ def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
 def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: HashCache) -> list[Decision]:
     products = stage.places.products
     # Of fetched files, whatever the ledger does not name stays: a later step brought it for another version.
-    names = products.is_dir() and not stage.keep_absent
+    names = products.is_dir() and not stage.keep_absent and stage.only is None
     present = os.listdir(products) if names else []  # noqa: PTH208 - names are wanted
 
     def inspect(row: LedgerRow) -> State:
@@ -127,7 +127,15 @@ def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], 
         # A row of an interrupted run may be ahead of its files: they never arrived.
         return "missing" if state == "absent" and row.obs_id in unsettled else state
 
-    return plan(stage.tasks, stage.skipped, recorded, present, inspect, keep_absent=stage.keep_absent)
+    return plan(
+        [task for task in stage.tasks if stage.concerns(task.obs_id)],
+        {obs_id: reason for obs_id, reason in stage.skipped.items() if stage.concerns(obs_id)},
+        {obs_id: row for obs_id, row in recorded.items() if stage.concerns(obs_id)},
+        present,
+        inspect,
+        keep_absent=stage.keep_absent,
+        again=stage.again,
+    )
 
 
 class _Run:
@@ -141,7 +149,7 @@ class _Run:
         self._hashes = HashCache(stage.places.hashes)
         self._total = 0
         self._outcomes: list[Outcome] = []
-        self._rows: dict[str, LedgerRow] = {}
+        self._rows = self._others()
 
     def go(self) -> list[Outcome]:
         """Plan, work, and write the ledger."""
@@ -163,6 +171,19 @@ class _Run:
         self._places.journal.unlink()
         clear(self._places.scratch)
         return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
+
+    def _others(self) -> dict[str, LedgerRow]:
+        """Rows of the observations that this run is not about; one that is ahead of its files does not count."""
+        others = {obs_id: row for obs_id, row in self._recorded.items() if not self._stage.concerns(obs_id)}
+        if ahead := {obs_id for obs_id in self._unsettled & others.keys() if not self._stands(others[obs_id])}:
+            ledger = read_ledger(self._places.ledger)
+            kept = {obs_id: row for obs_id, row in others.items() if obs_id not in ahead}
+            others = kept | {obs_id: ledger[obs_id] for obs_id in ahead & ledger.keys()}
+        return others
+
+    def _stands(self, row: LedgerRow) -> bool:
+        directory, fetched = self._places.products / row.obs_id, self._stage.keep_absent
+        return row.outcome != "done" or find_state(directory, row, self._hashes, fetched=fetched) == "intact"
 
     def _write(self, rows: Collection[LedgerRow]) -> None:
         ledger, lookup = self._places.ledger, self._places.lookup

@@ -274,6 +274,10 @@ class Stage:
         Seconds after which a task and all its processes are killed.
     keep_absent
         True where products may be absent without being remade (fetched files).
+    only
+        ObsIDs that this run is about; None for all.  Whatever else is recorded or present stays as it is.
+    again
+        ObsIDs of which a task is done again even if nothing has changed.
     """
 
     mission: str
@@ -285,3 +289,9 @@ class Stage:
     workers: int = 1
     time_limit: float = 86400.0
     keep_absent: bool = False
+    only: frozenset[str] | None = None
+    again: frozenset[str] = frozenset()
+
+    def concerns(self, obs_id: str) -> bool:
+        """Whether this run is about the observation."""
+        return self.only is None or obs_id in self.only
