@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from daxa.query.criteria.sample import Sample
     from daxa.query.mission import Mission
     from daxa.stages.forecast import Forecast
+    from daxa.stages.redelivery import Redelivery
     from daxa.stages.reprocess import Reprocessed
     from daxa.stages.running import Progress
     from daxa.xray.imaging.positions import Aperture
@@ -163,9 +164,33 @@ class Archive:
             )
         return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
-    def accept(self, plan: SelectionPlan | MissionDrop) -> str:
-        """Write and commit what `select`, `add`, `drop` or `update` found; give the commit's digest, '' for none."""
+    def redelivered(
+        self, missions: Names = None, *, observe: Callable[[Outcome, int, int], None] = lambda one, ended, total: None
+    ) -> Redelivery:
+        """Which fetched files the missions' archives have replaced since; see `daxa.stages.redelivery`.
+
+        ``archive.accept(found)`` fetches them again, and `run` then processes them; ``archive.refuse(found)``
+        keeps the old files for good.
+        """
+        from daxa.stages.redelivery import find_redelivered
+
         enter_archive(self.layout)
+        return find_redelivered(self.layout, self.config, missions, observe=observe)
+
+    def refuse(self, found: Redelivery) -> str:
+        """Keep the old files in place of those that `redelivered` found; give the commit's digest."""
+        enter_archive(self.layout)
+        return found.refuse()
+
+    def accept(self, plan: SelectionPlan | MissionDrop | Redelivery) -> str:
+        """Write and commit what `select`, `add`, `drop` or `update` found; give the commit's digest, '' for none.
+
+        What `redelivered` found is fetched again, which is no commit of its own.
+        """
+        enter_archive(self.layout)
+        if hasattr(plan, "refuse"):
+            plan.accept()
+            return ""
         return plan.apply()
 
     def add_steps(self, *names: str) -> str:

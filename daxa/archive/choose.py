@@ -369,7 +369,9 @@ def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
 
 def rendered_with(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
     """The files of an archive with these missions, all else as this one's."""
-    return render(config.name, missions, title=config.title, creators=config.creators, steps=steps_of(config))
+    kept = [mission.name for mission in missions if mission.name in config.storage.fetched]
+    people, steps = config.creators, steps_of(config)
+    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept)
 
 
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:

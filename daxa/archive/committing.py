@@ -188,7 +188,10 @@ def _remove_data(layout: Layout, mission: str, steps: Sequence[str]) -> None:
             leftover.unlink(missing_ok=True)
         for directory in (places.products, places.logs):
             _remove_empty(directory)
-    for directory in (layout.products(mission, "any").parent, layout.logs / mission):
+    kept = layout.kept(mission)
+    for directory in list(kept.iterdir()) if kept.is_dir() and not kept.is_symlink() else ():
+        remove_products(directory, layout.places(mission, kept.name).scratch, None)
+    for directory in (kept, kept.parent, layout.logs / mission):
         _remove_empty(directory)
 
 

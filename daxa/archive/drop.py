@@ -187,10 +187,11 @@ def _write(layout: Layout, made: Layout, dropped: Collection[str]) -> None:
     answers = bare_answers(config.missions)
     before = rendered_with(config, answers)
     after = rendered_with(config, [one for one in answers if one.name in left])
-    stages = [f"{step.name}-{mission}" for step in steps_of(config) for mission in dropped]
+    steps = [*(step.name for step in steps_of(config)), layout.kept("any").name]
+    stages = [f"{step}-{mission}" for step in steps for mission in dropped]
     texts = {
-        layout.config.name: _without(layout.config, ("missions",), dropped),
-        layout.software.name: _without(layout.software, (), dropped),
+        layout.config.name: _without(layout.config, dropped, ("missions",), ("storage", "fetched")),
+        layout.software.name: _without(layout.software, dropped, ()),
         layout.pipeline.name: after[layout.pipeline.name],
     }
     if layout.lock.is_file():
@@ -205,20 +206,19 @@ def _write(layout: Layout, made: Layout, dropped: Collection[str]) -> None:
         target.write_text(text, encoding="utf-8")
 
 
-def _without(path: Path, place: Sequence[str], names: Collection[str]) -> str:
-    """The text of a TOML file without some tables, all else as it was written."""
+def _without(path: Path, names: Collection[str], *places: tuple[str, ...]) -> str:
+    """The text of a TOML file without the tables of some names, all else as it was written."""
     import tomlkit
 
     text = path.read_text(encoding="utf-8")
     document: Any = tomlkit.parse(text)
     wanted = tomllib.loads(text)
-    table, values = document, wanted
-    for name in place:
-        table, values = table[name], values[name]
-    for name in names:
-        values.pop(name, None)
-        if name in table:
-            del table[name]
+    for place in places:
+        table, values = document, wanted
+        for name in place:
+            table, values = table.get(name, {}), values.get(name, {})
+        for name in [one for one in names if one in values]:
+            del values[name], table[name]
     written = tomlkit.dumps(document)
     if tomllib.loads(written) != wanted:
         raise AssertionError(f"{path.name} would not say what was asked for")

@@ -121,6 +121,10 @@ class Layout:
     def products(self, mission: str, step: str) -> Path:
         return self.root / "data" / mission / step
 
+    def kept(self, mission: str) -> Path:
+        """Fetched files that the mission's archive has replaced, and that this archive keeps."""
+        return self.products(mission, "kept")
+
     def log(self, mission: str, step: str, obs_id: str) -> Path:
         return self.logs / mission / step / f"{obs_id}.log"
 

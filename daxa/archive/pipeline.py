@@ -131,6 +131,7 @@ def run_pipeline(
                 stopped += _repro(layout, stage, force=stage in forced, single=True)
     if not only:
         ends = [f"{step.name}-{mission}" for mission in missions for step in last_steps(steps)]
+        ends += [f"kept-{mission}" for mission in missions if mission in config.storage.fetched]
         stopped += _repro(layout, *ends, keep_going=True)
     if stopped:
         raise _first_stage_error(layout, stopped[-1])

@@ -58,7 +58,7 @@ def add(
 
     require_conditions(context.obj, "add")
     remember_consent(trust_services)
-    archive = daxa.open(acting=not dry_run)
+    archive = daxa.open(acting=True)
     config = archive.config
     named = [*(names or ()), *(missions or ())] or missions_of_files(context.obj)
     specs = [find_mission(name) for name in named or config.missions]

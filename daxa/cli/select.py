@@ -155,7 +155,7 @@ def run_and_release(root: Path, message: str, jobs: int | None) -> None:
     end_in_release(archive, message)
 
 
-def accepted(*, yes: bool, as_json: bool) -> bool:
+def accepted(*, yes: bool, as_json: bool, question: str = "Write and commit this?") -> bool:
     """Whether the user accepts what was shown.
 
     Raises
@@ -171,7 +171,7 @@ def accepted(*, yes: bool, as_json: bool) -> bool:
             "the change was only shown, nothing was written",
             remedy="run the same command with --yes to write and commit it",
         )
-    if not typer.confirm("Write and commit this?", err=True):
+    if not typer.confirm(question, err=True):
         note("nothing was written")
         raise typer.Exit(1)
     return True

@@ -31,6 +31,7 @@ FaultKind = Literal[
     "missing",
     "no-range",
     "other",
+    "redelivered",
     "redirect",
     "slow",
     "wrong-length",
@@ -61,6 +62,8 @@ class Fault:
         - ``html``: an error page with status 200
         - ``limited``: status 429 with ``Retry-After: value``
         - ``other``: what the path ``value`` holds is sent instead
+        - ``redelivered``: the FITS file as of a later processing: without the last row of its first table, the
+          version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB

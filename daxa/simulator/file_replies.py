@@ -19,6 +19,7 @@ from daxa.simulator.listings import listing_page
 __all__ = ["Body", "Reply", "corrupt", "file_reply", "page_reply"]
 
 _TYPES = {".gz": "application/x-gzip", ".html": "text/html", ".txt": "text/plain", ".fits": "application/fits"}
+_YEAR = 365 * 86400
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -150,12 +151,14 @@ def corrupt(reply: Reply, faults: Mapping[str, float | str]) -> Reply:
     reply
         The good answer.
     faults
-        Those that concern contents: ``beheaded``, ``bomb``, ``commented``.
+        Those that concern contents: ``beheaded``, ``bomb``, ``commented``, ``redelivered``.
     """
     if "bomb" in faults:
         return _whole(reply, _bomb(int(faults["bomb"])))
     if "beheaded" in faults:
         return _whole(reply, _without_header(reply.body.content))
+    if "redelivered" in faults and isinstance(reply.body.content, Path):
+        return _redelivered(reply, str(faults["redelivered"]))
     if "commented" in faults and isinstance(reply.body.content, bytes):
         at = reply.body.content.find(str(faults["commented"]).encode())
         return _whole(reply, reply.body.content[:at] + b"<!-- " + reply.body.content[at:])
@@ -186,6 +189,32 @@ def _without_header(content: bytes | Path) -> bytes:
     plain = zlib.decompress(packed, wbits=31)
     with fits.open(io.BytesIO(plain)) as hdus:
         return gzip.compress(plain[: hdus[-1].fileinfo()["hdrLoc"]], mtime=0)
+
+
+def _redelivered(reply: Reply, version: str) -> Reply:
+    """Another file under the same name, with validators of its own."""
+    file = reply.body.content
+    content = _reprocessed(file, version)
+    told = {
+        "Last-Modified": formatdate(int(file.stat().st_mtime) + _YEAR, usegmt=True),
+        "ETag": f'"{len(content):x}-{zlib.crc32(content):x}"',
+    }
+    return _whole(Reply(200, {**reply.headers, **told}, reply.body), content)
+
+
+@functools.cache
+def _reprocessed(file: Path, version: str) -> bytes:
+    """As a later version of the processing would deliver it."""
+    from astropy.io import fits
+
+    with fits.open(io.BytesIO(gzip.decompress(file.read_bytes()))) as hdus:
+        hdus[0].header["PROCVER"] = version
+        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and len(hdu.data) > 1), None)
+        if table is not None:
+            table.data = table.data[:-1]
+        plain = io.BytesIO()
+        hdus.writeto(plain)
+    return gzip.compress(plain.getvalue(), 4, mtime=0)
 
 
 def _wanted(headers: Mapping[str, str], sent: Mapping[str, str], total: int) -> tuple[int, int] | None:

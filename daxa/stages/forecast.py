@@ -22,7 +22,7 @@ from daxa.run.steps import Step
 from daxa.stages.costs import estimate, read_costs
 from daxa.stages.status import StageStatus, read_status
 
-__all__ = ["Forecast", "PlannedTask", "forecast_run"]
+__all__ = ["Forecast", "PlannedTask", "forecast_again", "forecast_run"]
 
 _RUNS = ("todo", "outdated", "failed", "altered", "absent")
 _WAITING = ("input.absent", "input.failed", "input changed")
@@ -168,6 +168,30 @@ def forecast_run(
     tasks.sort(key=lambda task: (list(config.missions).index(task.mission), task.obs_id, order[task.step]))
     problems = tuple(stage.problem for stage in stages if stage.problem)
     return Forecast(tuple(tasks), frozenset(step.name for step in present if step.fetches), problems)
+
+
+def forecast_again(
+    layout: Layout, config: ArchiveConfig, obs_ids: Mapping[str, Collection[str]], reason: str
+) -> Forecast:
+    """What follows where observations are fetched again: all steps of them.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    obs_ids
+        Mission to the observations.
+    reason
+        Why they are fetched again.
+    """
+    steps, tasks = steps_of(config), []
+    for mission, ids in obs_ids.items():
+        for step in steps:
+            why = (reason, "") if step.fetches else ("follows", f"follows {step.needs[0]}" if step.needs else "")
+            tasks += _with_costs(layout, mission, step.name, dict.fromkeys(ids, why))
+    order = {step.name: at for at, step in enumerate(steps)}
+    tasks.sort(key=lambda task: (list(config.missions).index(task.mission), task.obs_id, order[task.step]))
+    return Forecast(tuple(tasks), frozenset(step.name for step in steps if step.fetches))
 
 
 def _running(stages: Mapping[str, StageStatus], steps: Sequence[Step]) -> dict[str, dict[str, tuple[str, str]]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 
 from daxa.archive.layout import Layout
-from daxa.simulator import Observatory
+from daxa.cli import main
+from daxa.simulator import Fault, Observatory
 from daxa.simulator.tap import TableService
-from tests.journey.test_increments import ids, ran
+from tests.journey.test_increments import ids
 from tests.journey.workbench import Workbench, contents
 
 pytestmark = pytest.mark.journey
@@ -20,15 +23,20 @@ DATA = ("data/xmm/clean", "data/xmm/images", "data/xmm/sources", "data/nustar/im
 
 
 class Journey:
-    """The archive after each release, and what ran for it."""
+    """The archive after each release, and what ran for it; commands are given in this process."""
 
-    def __init__(self, bench: Workbench, observatory: Observatory, sky) -> None:
-        self.bench, self.observatory, self.sky = bench, observatory, sky
+    def __init__(self, bench: Workbench, observatory: Observatory, sky, patch: pytest.MonkeyPatch, said) -> None:
+        self.observatory, self.sky, self.said = observatory, sky, said
         self.serve(FIRST)
         self.root = bench.init("a907", "--target", "Abell 907")
         self.layout = Layout(self.root)
         self.states: dict[str, dict[str, bytes]] = {}
-        self.logs = contents(self.root, "logs")
+        self.logs: dict[str, int] = {}
+        for name in [name for name in os.environ if name not in bench.environ]:
+            patch.delenv(name)
+        for name, value in bench.environ.items():
+            patch.setenv(name, value)
+        patch.chdir(self.root)
 
     def serve(self, *obs_ids: str) -> None:
         """Let the archive list these XMM observations alone."""
@@ -36,42 +44,61 @@ class Journey:
         self.observatory.service.close()
         self.observatory.service = TableService({**self.sky.tables, "xmmmaster": rows})
 
+    def says(self, *command: str) -> str:
+        """Give a command, and answer with what it says."""
+        self.said.readouterr()
+        assert main(list(command)) == 0, self.said.readouterr()
+        return self.said.readouterr().out
+
     def does(self, *command: str) -> set[str]:
         """Give a command, which ends in a release; answer with the tasks that ran, or whose products went."""
-        self.bench.daxa(*command, cwd=self.root)
-        tag = self.bench.run("git", "tag", "--sort=v:refname", cwd=self.root).stdout.split()[-1]
-        assert self.bench.clean(self.root)
-        before, self.logs = self.logs, contents(self.root, "logs")
+        self.says(*command)
+        before, self.logs = (
+            self.logs,
+            {
+                path.relative_to(self.layout.logs).with_suffix("").as_posix(): path.stat().st_mtime_ns
+                for path in self.layout.logs.rglob("*.log")
+            },
+        )
+        tag = git("tag", "--sort=v:refname").split()[-1]
+        assert tag not in self.states
         self.states[tag] = contents(self.root, *DATA)
-        return ran(before, self.logs) | ran(self.logs, {log: b"" for log in before if log not in self.logs})
+        return {name for name in {*before, *self.logs} if before.get(name) != self.logs.get(name)}
 
-    @property
-    def tags(self) -> list[str]:
-        return list(self.states)
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def tasks(mission: str, obs_id: str, *steps: str) -> set[str]:
     return {f"{mission}/{step}/{obs_id}" for step in steps or STEPS}
 
 
-def test_every_change_is_a_release_of_its_own(bench, observatory, sky):
-    journey = Journey(bench, observatory, sky)
-    bench.daxa("run", cwd=journey.root)
+def test_every_change_is_a_release_of_its_own(bench, observatory, sky, monkeypatch, capfd):
+    journey = Journey(bench, observatory, sky, monkeypatch, capfd)
+    journey.says("run")
     assert journey.does("release", "-m", "first") == tasks("xmm", FIRST)
 
     journey.serve(FIRST, SECOND)
-    told = bench.daxa("update", "--dry-run", "--json", cwd=journey.root).stdout.splitlines()
-    planned = [record for record in map(json.loads, told) if "action" in record]
+    told = map(json.loads, journey.says("update", "--dry-run", "--json").splitlines())
+    planned = [record for record in told if "action" in record]
     assert {f"xmm/{one['step']}/{one['obs_id']}" for one in planned} == tasks("xmm", SECOND)
     assert all(one["seconds"] > 0 and one["size"] > 0 for one in planned)
     assert journey.does("update", "--yes", "--release") == tasks("xmm", SECOND)
 
     override = ("--obs", SECOND, "--set", "clean.screening=none", "--note", "as delivered")
-    told = bench.daxa("reprocess", "xmm", *override, "--dry-run", cwd=journey.root).stdout
-    assert "parameters changed: screening" in told
+    assert "parameters changed: screening" in journey.says("reprocess", "xmm", *override, "--dry-run")
     assert SECOND not in journey.layout.params("xmm").read_text()
     assert journey.does("reprocess", "xmm", *override, "--release") == tasks("xmm", SECOND, *STEPS[2:])
     assert "# as delivered" in journey.layout.params("xmm").read_text()
+
+    observatory.faults.add(Fault("redelivered", f"*{FIRST}M1*EVLI*", value="21.0"))
+    told = journey.says("update", "--dry-run")
+    assert f"xmm {FIRST}: the archive has replaced 1 of its files" in told
+    assert "PROCVER none -> 21.0" in told
+    assert journey.does("update", "--yes", "--release") == tasks("xmm", FIRST)
+    message = git("tag", "--list", "--format=%(contents)", "v1.1.2")
+    assert f"xmm: 1 delivered anew by the mission's archive: {FIRST}" in message
 
     mission = ("nustar", "--target", "Abell 907", "--instrument", "FPMA")
     assert journey.does("add", *mission, "--yes", "--release") == tasks("nustar", NUSTAR)
@@ -80,8 +107,8 @@ def test_every_change_is_a_release_of_its_own(bench, observatory, sky):
     assert ids(journey.root) == [FIRST]
     assert SECOND not in journey.layout.params("xmm").read_text()
 
-    assert journey.tags == ["v1.0.0", "v1.1.0", "v1.1.1", "v1.2.0", "v2.0.0"]
+    assert list(journey.states) == ["v1.0.0", "v1.1.0", "v1.1.1", "v1.1.2", "v1.2.0", "v2.0.0"]
     for tag, expected in journey.states.items():
-        bench.run("git", "checkout", "--quiet", tag, cwd=journey.root)
+        git("checkout", "--quiet", tag)
         bench.run("dvc", "checkout", "--quiet", cwd=journey.root)
         assert contents(journey.root, *DATA) == expected, tag
