@@ -262,7 +262,8 @@ def _sections(text: str) -> list[str]:
     """What stands before the first table, and every table with its header and the remarks right above that."""
     sections: list[list[str]] = [[]]
     for line in text.splitlines(keepends=True):
-        if _HEADER.fullmatch(line):
+        # A line of a text or a list of several lines may look like a header.
+        if _HEADER.fullmatch(line) and _is_whole("".join(sections[-1])):
             above: list[str] = []
             while sections[-1] and sections[-1][-1].startswith("#") and len(sections) > 1:
                 above.insert(0, sections[-1].pop())
@@ -282,6 +283,14 @@ def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
 
 def _table_in(section: str, step: str, obs_id: str) -> object:
     return _loaded(section).get(step, {}).get("obs", {}).get(obs_id)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _loaded(text: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Fault:
         - ``html``: an error page with status 200
         - ``limited``: status 429 with ``Retry-After: value``
         - ``other``: what the path ``value`` holds is sent instead
-        - ``redelivered``: the FITS file as of a later processing: without the last row of its first table, the
+        - ``redelivered``: the FITS file as of a later processing: without the last tenth of its first table, the
           version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
         - ``no-range``: ranges are ignored and not offered

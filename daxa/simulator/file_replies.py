@@ -211,7 +211,7 @@ def _reprocessed(file: Path, version: str) -> bytes:
         hdus[0].header["PROCVER"] = version
         table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and len(hdu.data) > 1), None)
         if table is not None:
-            table.data = table.data[:-1]
+            table.data = table.data[: -max(1, len(table.data) // 10)]
         plain = io.BytesIO()
         hdus.writeto(plain)
     return gzip.compress(plain.getvalue(), 4, mtime=0)
