@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.options import DryRun, Jobs, ObsIds, ThenRelease, Title
-from daxa.cli.select import settle
+from daxa.cli.select import run_and_release, settle
+from daxa.cli.show import note
+
+if TYPE_CHECKING:
+    import daxa
 
 __all__ = ["drop"]
 
@@ -43,11 +47,34 @@ def drop(
     from daxa.archive.named_choices import named_missions, named_obs_ids
 
     archive = daxa.open(acting=not dry_run)
-    names = named_missions(archive.config, missions)
-    gone = set(named_obs_ids(archive.layout, names, obs_ids))
+    layout, config, gone_before = archive.layout, archive.config, False
+    if then_release:
+        wanted, ids = _without_dropped(archive, missions, obs_ids or [])
+        gone_before = not wanted or (bool(obs_ids) and not ids)
+        missions, obs_ids = wanted, ids
+    if gone_before:
+        note("what is named is not in the archive any more")
+        run_and_release(archive.root, message, jobs)
+        return
+    names = named_missions(config, missions)
+    gone = set(named_obs_ids(layout, names, obs_ids))
     if gone:
-        own = {name: gone.intersection(selected_ids(archive.layout, name)) for name in names}
-        plan = plan_drop(archive.layout, {name: ids for name, ids in own.items() if ids})
+        own = {name: gone.intersection(selected_ids(layout, name)) for name in names}
+        plan = plan_drop(layout, {name: ids for name, ids in own.items() if ids})
     else:
-        plan = plan_mission_drop(archive.layout, names)
+        plan = plan_mission_drop(layout, names)
     settle(plan, yes=yes, as_json=as_json, dry_run=dry_run, then_release=then_release, message=message, jobs=jobs)
+
+
+def _without_dropped(archive: daxa.Archive, missions: list[str], obs_ids: list[str]) -> tuple[list[str], list[str]]:
+    """What is named, without what was in the last release and was dropped since: by this command, interrupted."""
+    from daxa.archive.history import selected_ids
+    from daxa.missions import find_mission
+    from daxa.stages.releasing import released_ids
+
+    before, present = released_ids(archive.layout), archive.config.missions
+    left = [one for one in missions if one in present or find_mission(one).name in present or one not in before]
+    own = [find_mission(one).name for one in left]
+    now = {obs_id for one in own if one in present for obs_id in selected_ids(archive.layout, one)}
+    then = {obs_id for one in own for obs_id in before.get(one, ())}
+    return left, [one for one in obs_ids if one in now or one not in then]

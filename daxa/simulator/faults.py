@@ -33,6 +33,7 @@ FaultKind = Literal[
     "other",
     "redelivered",
     "redirect",
+    "repacked",
     "slow",
     "wrong-length",
 ]
@@ -65,6 +66,7 @@ class Fault:
         - ``redelivered``: the FITS file as of a later processing: without the last tenth of its first table, the
           version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
+        - ``repacked``: the same content, compressed anew, with a later date
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB
         - ``wrong-length``: the stated length is off by ``value`` bytes

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from daxa.archive import git
-from daxa.archive.config import ArchiveConfig
+from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
 from daxa.archive.pipeline import run_pipeline
 from daxa.publish.release import Release, make_release
+from daxa.publish.state import records_at
 from daxa.publish.unreleased import has_changes
 from daxa.publish.version import release_tags
+from daxa.selection.selection_file import read_chosen
 from daxa.stages.forecast import forecast_run
 
-__all__ = ["release_change"]
+__all__ = ["release_change", "released_ids"]
+
+
+def released_ids(layout: Layout) -> dict[str, frozenset[str]]:
+    """Mission to the ObsIDs of the last release; empty before the first."""
+    tags = release_tags(git.tags(layout.root))
+    if not tags:
+        return {}
+    with records_at(layout, git.commit_of(layout.root, tags[-1])) as records:
+        return {name: frozenset(read_chosen(records.selection(name))) for name in load_config(records).missions}
 
 
 def release_change(

@@ -112,9 +112,13 @@ def test_a_replaced_file_is_found_and_taken_when_accepted(archive, served, fetch
 
 
 def test_the_same_content_packed_anew_is_not_replaced(archive, served):
-    """Other validators alone say nothing: the file is read."""
-    served.faults.add(Fault("changing", LIST))
-    assert archive.redelivered().observations == ()
+    """Other validators, and other bytes, say nothing: the content is compared."""
+    for kind in ("changing", "repacked"):
+        served.faults.add(Fault(kind, LIST))
+        served.requests.clear()
+        assert archive.redelivered().observations == ()
+        assert [one.status for one in served.requests if one.path.endswith("MIEVLI0000.FTZ") and FIRST in one.path]
+        served.faults.clear()
 
 
 def test_a_file_that_is_not_served_any_more_is_withdrawn_and_others_are_compared(archive, served):
