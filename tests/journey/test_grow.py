@@ -1,10 +1,15 @@
-"""An archive that grows: each change is one command that ends in a release, and runs what it concerns alone."""
+"""An archive that grows: each change is one command that ends in a release, and runs what it concerns alone.
+
+``DAXA_TEST_KILLS`` sets how often such commands are killed (`make kills`); without it they are not.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
+import time
 
 import pytest
 
@@ -16,6 +21,15 @@ from tests.journey.test_increments import ids
 from tests.journey.workbench import Workbench, contents
 
 pytestmark = pytest.mark.journey
+
+KILLS = int(os.environ.get("DAXA_TEST_KILLS", "0"))
+COMMANDS = (
+    ("reprocess", "xmm", "--obs", "0900000201", "--set", "clean.screening=none", "--release"),
+    ("drop", "nustar", "--yes", "--release"),
+    ("drop", "xmm", "--obs", "0900000201", "--yes", "--release"),
+    ("update", "--yes", "--release"),
+)
+"""What is killed, in turns; the last one finds a file redelivered."""
 
 FIRST, SECOND, NUSTAR = "0900000101", "0900000201", "90900001002"
 STEPS = ("fetch", "events", "clean", "images", "sources")
@@ -112,3 +126,34 @@ def test_every_change_is_a_release_of_its_own(bench, observatory, sky, monkeypat
         git("checkout", "--quiet", tag)
         bench.run("dvc", "checkout", "--quiet", cwd=journey.root)
         assert contents(journey.root, *DATA) == expected, tag
+
+
+@pytest.mark.skipif(not KILLS, reason="a soak of many minutes: `make kills`")
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_killed_command_given_again_makes_the_same_version(finished, bench, observatory, command):
+    observatory.faults.add(Fault("redelivered", f"*{FIRST}M1*EVLI*", value="21.0"))
+    moments, expected, tags = random.Random(" ".join(command)), {}, ""
+    for attempt in range(1 + KILLS // len(COMMANDS)):
+        place = Workbench.at(bench.root / str(attempt), observatory.environ)
+        bench.run("cp", "-a", str(finished / "store"), str(finished / "a907"), str(place.root))
+        archive, ended, killed = place.root / "a907", None, 0
+        while ended != 0:
+            going = subprocess.Popen(
+                ["daxa", *command], cwd=archive, env=place.environ, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+            if attempt and killed < 1 + attempt % 3:
+                time.sleep(moments.uniform(0.5, 25.0))
+                going.kill()
+                killed += 1
+            said = going.communicate(timeout=600)[1]
+            ended = going.returncode
+            assert ended in (0, -9), said.decode()
+            time.sleep(1.0)  # What works for a killed command notices its death.
+        told = [bench.run("git", "tag", "--sort=v:refname", "--format=%(refname) %(contents)", cwd=archive).stdout]
+        now = contents(archive, *DATA)
+        expected, tags = expected or now, tags or told
+        assert now.keys() == expected.keys()
+        assert [path for path in now if now[path] != expected[path]] == []
+        assert told == tags
+        assert place.clean(archive)
+        place.daxa("verify", "--fetched", cwd=archive)
