@@ -45,23 +45,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {
-    *(
-        "add",
-        "demo",
-        "drop",
-        "init",
-        "pull",
-        "push",
-        "release",
-        "reprocess",
-        "retry",
-        "run",
-        "select",
-        "stage",
-        "update",
-    )
-}
+ACTORS = {"add", "demo", "drop", "init", "pull", "push", "release", "reprocess", "retry", "run"}
+ACTORS |= {"select", "stage", "update"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"
