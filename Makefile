@@ -50,7 +50,7 @@ random: $(VENV)/.tools
 # The long soak: a hundred kills at random moments of a pipeline, and a hundred just before a rename (half an hour).
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
-	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/run/test_interruption.py
+	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_grow.py tests/run/test_interruption.py
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

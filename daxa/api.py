@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator, load_config
-from daxa.archive.gate import check_archive, check_objects, check_products, enter_archive
+from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.layout import Layout
-from daxa.archive.named_choices import (
-    named_missions,
-)
+from daxa.archive.named_choices import named_missions, named_obs_ids
 from daxa.errors import CriteriaError
 from daxa.naming import several
 from daxa.records import Outcome
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from daxa.analysis.coverage import Coverage
     from daxa.analysis.mosaic import MosaicResult
     from daxa.archive.choose import SelectionPlan
+    from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
@@ -37,6 +36,10 @@ if TYPE_CHECKING:
     from daxa.query.criteria.keywords import PositionLike, TableLike
     from daxa.query.criteria.sample import Sample
     from daxa.query.mission import Mission
+    from daxa.stages.forecast import Forecast
+    from daxa.stages.redelivery import Redelivery
+    from daxa.stages.reprocess import Reprocessed
+    from daxa.stages.running import Progress
     from daxa.xray.imaging.positions import Aperture
 
     Names: TypeAlias = str | Mission | Sequence[str | Mission] | None
@@ -201,25 +204,33 @@ class Archive:
             )
         return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
-    def accept(self, plan: SelectionPlan) -> str:
-        """Write and commit what `select` or `update` found.
+    def redelivered(
+        self, missions: Names = None, *, observe: Callable[[Outcome, int, int], None] = lambda one, ended, total: None
+    ) -> Redelivery:
+        """Which fetched files the missions' archives have replaced since; see `daxa.stages.redelivery`.
 
-        Parameters
-        ----------
-        plan
-            As they give it.
+        ``archive.accept(found)`` fetches them again, and `run` then processes them; ``archive.refuse(found)``
+        keeps the old files for good.
+        """
+        from daxa.stages.redelivery import find_redelivered
 
-        Returns
-        -------
-        str
-            Digest of the commit; '' when nothing changes.
+        enter_archive(self.layout)
+        return find_redelivered(self.layout, self.config, missions, observe=observe)
 
-        Raises
-        ------
-        ArchiveError
-            A stage runs, or the files have uncommitted changes or were changed since the plan was made.
+    def refuse(self, found: Redelivery) -> str:
+        """Keep the old files in place of those that `redelivered` found; give the commit's digest."""
+        enter_archive(self.layout)
+        return found.refuse()
+
+    def accept(self, plan: SelectionPlan | MissionDrop | Redelivery) -> str:
+        """Write and commit what `select`, `add`, `drop` or `update` found; give the commit's digest, '' for none.
+
+        What `redelivered` found is fetched again, which is no commit of its own.
         """
         enter_archive(self.layout)
+        if hasattr(plan, "refuse"):
+            plan.accept()
+            return ""
         return plan.apply()
 
     def add_steps(self, *names: str) -> str:
@@ -249,13 +260,25 @@ class Archive:
         enter_archive(self.layout)
         return add_steps(self.layout, names)
 
-    def run(self, missions: Names = ()) -> list[Outcome]:
+    def run(
+        self,
+        missions: Names = (),
+        *,
+        obs_ids: ObsIds = None,
+        steps: str | Sequence[str] | None = None,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Outcome]:
         """Do what is not done yet and what failed before; answer with the status.
 
         Parameters
         ----------
-        missions
-            Only these; all of them by default.
+        missions, obs_ids, steps
+            Only these; all of them by default.  What stands of others stays as it is.
+        jobs
+            How many tasks run at once at most; by default what the settings say.
+        progress
+            As for `daxa.stages.running.run_archive`.
 
         Returns
         -------
@@ -264,25 +287,146 @@ class Archive:
 
         Raises
         ------
+        ArchiveError
+            An observation is not selected, or something is at work in the archive.
         CriteriaError
-            A mission is not in the archive.
+            A mission or a step is not in the archive.
         ConfigError
             A params file cannot be used as it is written; nothing was begun.
         ProgramError
             A stage stopped.
         """
-        from daxa.archive.check import check_parameters, check_versions
-        from daxa.archive.pipeline import run_pipeline, stages_hidden_from_dvc
+        from daxa.stages.running import limited, run_archive
 
         enter_archive(self.layout)
-        check_objects(self.layout)
-        check_products(self.layout)
-        config = self.config
-        check_parameters(self.layout, config)
-        check_versions(self.layout, config, named_missions(config, missions))
-        unseen = stages_hidden_from_dvc(config, self.status())
-        run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
+        with limited(jobs):
+            run_archive(self.layout, self.config, missions=missions, steps=steps, obs_ids=obs_ids, progress=progress)
         return self.status()
+
+    def plan(
+        self, missions: Names = (), *, obs_ids: ObsIds = None, steps: str | Sequence[str] | None = None
+    ) -> Forecast:
+        """What `run` would do, and why, with what it may cost; see `daxa.stages.forecast.forecast_run`."""
+        from daxa.stages.forecast import forecast_run
+
+        return forecast_run(self.layout, self.config, missions=missions, obs_ids=obs_ids, steps=steps)
+
+    def reprocess(
+        self,
+        mission: str | Mission,
+        obs_ids: ObsIds = None,
+        *,
+        set: Mapping[str, object] | None = None,  # noqa: A002 - as in the shell
+        unset: str | Sequence[str] | None = None,
+        note: str = "",
+        release: bool = False,
+        dry_run: bool = False,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> Reprocessed:
+        """Process a mission, or some observations of it, with other parameters.
+
+        Parameters
+        ----------
+        mission
+            One of the archive's missions.
+        obs_ids
+            Only these observations: the parameters become overrides.
+        set
+            Parameter, such as ``clean.flare_sigma``, to its new value.
+        unset
+            Parameters that return to what holds without them.
+        note
+            Why: a remark in the params file, and the title of the release.
+        release
+            Commit and tag the result.
+        dry_run
+            Write and run nothing.
+        jobs, progress
+            As for `run`.
+
+        Returns
+        -------
+        Reprocessed
+            What was planned, and became of it.
+
+        Raises
+        ------
+        CriteriaError
+            Nothing is set, or there is no such mission or step.
+        ConfigError
+            The parameters cannot be used; nothing was written.
+        ArchiveError
+            An observation is not selected, or something is at work in the archive.
+        ReleaseError
+            The release would claim something that is not so.
+
+        Examples
+        --------
+        >>> import daxa
+        >>> archive = daxa.open("a907")  # doctest: +SKIP
+        >>> archive.reprocess("xmm", "0404910601", set={"clean.flare_sigma": 2.5}, release=True).tag  # doctest: +SKIP
+        'v1.0.1'
+        """
+        from daxa.stages.releasing import release_change
+        from daxa.stages.reprocess import Reprocessed, plan_reprocessing, settings_from
+
+        (enter_archive if not dry_run else check_archive)(self.layout)
+        config = self.config
+        (name,) = named_missions(config, mission)
+        chosen = named_obs_ids(self.layout, [name], obs_ids)
+        settings = settings_from(set or {}, several(unset), config.steps)
+        plan = plan_reprocessing(self.layout, name, settings, chosen, note=note)
+        if dry_run:
+            return Reprocessed(plan)
+        plan.write()
+        outcomes = self.run(name, obs_ids=chosen, jobs=jobs, progress=progress)
+        made = release_change(self.layout, config, note or plan.title) if release else None
+        return Reprocessed(plan, tuple(outcomes), made.tag if made else "")
+
+    def retry(
+        self,
+        missions: Names = (),
+        *,
+        obs_ids: ObsIds = None,
+        steps: str | Sequence[str] | None = None,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Outcome]:
+        """Try again what failed, and do what follows from it, and nothing else; answer with the status."""
+        from daxa.stages.reprocess import failed_observations
+
+        for mission, failed in failed_observations(self.layout, self.config, missions, steps, obs_ids).items():
+            self.run(mission, obs_ids=failed, jobs=jobs, progress=progress)
+        return self.status()
+
+    def add(self, missions: Mission | Sequence[Mission], **freshness: Any) -> SelectionPlan:
+        """As `select` with ``also=True``: the observations asked for join those that are there."""
+        return self.select(missions, also=True, **freshness)
+
+    def drop(self, missions: Names, obs_ids: ObsIds = None) -> SelectionPlan | MissionDrop:
+        """Compare the archive without some observations, or without whole missions, with what it is.
+
+        Nothing is written until the plan is accepted: ``archive.accept(plan)``.  No service is asked.
+
+        Parameters
+        ----------
+        missions
+            Which.
+        obs_ids
+            The observations that go; without any, the missions go as a whole.
+        """
+        from daxa.archive.drop import plan_drop, plan_mission_drop
+
+        enter_archive(self.layout)
+        names = named_missions(self.config, missions)
+        if not names:
+            raise CriteriaError("no-mission", "no mission is named", remedy="name the mission to drop from")
+        gone = named_obs_ids(self.layout, names, obs_ids)
+        if not gone:
+            return plan_mission_drop(self.layout, names)
+        own = {name: {*gone}.intersection(history.selected_ids(self.layout, name)) for name in names}
+        return plan_drop(self.layout, {name: ids for name, ids in own.items() if ids})
 
     def status(self) -> list[Outcome]:
         """What is done, compared as the runner compares it; nothing is written.

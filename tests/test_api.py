@@ -199,11 +199,11 @@ def test_products_that_cannot_be_are_an_error(archive, asked, told):
 
 def test_run_takes_one_mission_or_many(archive, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "daxa.archive.pipeline.run_pipeline", lambda layout, config, missions, unseen: asked.append(missions)
-    )
-    monkeypatch.setattr("daxa.archive.check.check_parameters", lambda layout, config: None)
-    monkeypatch.setattr("daxa.archive.check.check_versions", lambda layout, config, missions: None)
+    running = "daxa.stages.running"
+    monkeypatch.setattr(f"{running}.run_pipeline", lambda layout, config, missions, **_: asked.append(missions))
+    for name in ("check_objects", "check_parameters", "check_products", "check_versions"):
+        monkeypatch.setattr(f"{running}.{name}", lambda *_: None)
+    monkeypatch.setattr(f"{running}.read_status", lambda *_: [])
     monkeypatch.setattr(daxa.Archive, "status", lambda self: [])
     monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
     for missions in ("xmm", ["xmm"], "XMM-Newton", daxa.Mission("xmm")):

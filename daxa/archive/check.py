@@ -31,7 +31,14 @@ from daxa.naming import did_you_mean, nearest
 from daxa.run.steps import OWN_STEPS, Step
 from daxa.selection.selection_file import read_columns
 
-__all__ = ["check_parameters", "check_versions", "checked_files", "find_problems", "provided_software"]
+__all__ = [
+    "check_parameters",
+    "check_params_text",
+    "check_versions",
+    "checked_files",
+    "find_problems",
+    "provided_software",
+]
 
 _MOST_COMPARED = 20
 
@@ -51,6 +58,22 @@ def check_parameters(layout: Layout, config: ArchiveConfig) -> None:
         table and key of the first few.
     """
     refuse([*_params_problems(layout, config), *_judged_software(layout, config)[1]])
+
+
+def check_params_text(layout: Layout, config: ArchiveConfig, mission: str, text: str) -> None:
+    """Refuse a text that is to become the params file of a mission, as `check_parameters` would then refuse the file.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be used as it is written.
+    """
+    problems = [*_mission_problems(layout, mission, steps_of(config), text.encode())]
+    try:
+        refuse(problems)
+    except ConfigError as error:
+        # The file itself may be right: nothing has been written into it yet.
+        raise ConfigError(error.name, error.message, remedy=f"{problems[0].remedy}; nothing was written") from None
 
 
 def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
@@ -130,8 +153,10 @@ def _params_problems(layout: Layout, config: ArchiveConfig) -> Iterator[Problem]
         yield from _mission_problems(layout, mission, steps_of(config))
 
 
-def _mission_problems(layout: Layout, mission: str, steps: Sequence[Step]) -> Iterator[Problem]:
-    tables, problems = validate_tables(layout, mission, [step.name for step in steps])
+def _mission_problems(
+    layout: Layout, mission: str, steps: Sequence[Step], content: bytes | None = None
+) -> Iterator[Problem]:
+    tables, problems = validate_tables(layout, mission, [step.name for step in steps], content)
     told = {(problem.table, problem.key) for problem in problems}
     yield from problems
     for problem in _content_problems(layout, mission, tables, steps):

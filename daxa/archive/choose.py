@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, settings_of, steps_of
+from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
+from daxa.archive.override import overridden, without_overrides
+from daxa.archive.preview import Preview, preview
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.trust import rendered_pipeline
 from daxa.archive.upstream import write_origin
@@ -28,12 +31,24 @@ from daxa.selection.selection_file import read_selection, write_selection
 if TYPE_CHECKING:
     from daxa.query import Criteria
 
-__all__ = ["MissionChange", "SelectionPlan", "plan_selection"]
+__all__ = [
+    "DESCRIPTIONS",
+    "MissionChange",
+    "SelectionPlan",
+    "bare_answers",
+    "change_to",
+    "changed_meanwhile",
+    "digests_of",
+    "is_own",
+    "plan_selection",
+    "present_criteria",
+    "rendered_with",
+]
 
 _AT_ONCE = 4
 _NAMED = 20
-# Files that name all missions; they follow a new one unless their owner has edited them.
-_DESCRIPTIONS = ("README.md", "CITATION.cff", ".zenodo.json")
+DESCRIPTIONS = ("README.md", "CITATION.cff", ".zenodo.json")
+"""Files that name all missions; they follow a new one unless their owner has edited them."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,8 @@ class MissionChange:
         The new selection.
     note
         What is to be known of the observation table that was used.
+    overrides
+        Step and ObsID of the overrides that go with the observations that are removed.
     """
 
     mission: str
@@ -66,6 +83,7 @@ class MissionChange:
     criteria_changed: bool
     selection: Selection = field(repr=False)
     note: str = ""
+    overrides: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.is_new or self.difference or self.criteria_changed)
@@ -84,6 +102,7 @@ class MissionChange:
                 for obs_id, values in self.difference.values.items()
             },
             "criteria_changed": self.criteria_changed,
+            "overrides_removed": [{"step": step, "obs_id": obs_id} for step, obs_id in self.overrides],
         }
 
 
@@ -118,14 +137,15 @@ class SelectionPlan:
         if not self:
             return ""
         git.check_identity(layout.root)
-        refuse_uncommitted(layout, _is_own)
-        if _digests(layout) != self._seen:
-            raise ArchiveError(
-                "changed-meanwhile",
-                f"criteria or selections in {layout.root} have changed since they were compared",
-                remedy="compare again: `daxa select`",
-            )
+        refuse_uncommitted(layout, is_own)
+        if digests_of(layout) != self._seen:
+            raise changed_meanwhile(layout)
         return commit_changes(layout, _message(self), lambda made: _write(self, layout, made))
+
+    def preview(self) -> AbstractContextManager[Preview]:
+        """The archive as it would stand, to be read; nothing of it is written into the archive."""
+        layout = Layout(self.root)
+        return preview(layout, lambda made: _write(self, layout, made))
 
     @property
     def added(self) -> dict[str, tuple[str, ...]]:
@@ -213,7 +233,7 @@ def plan_selection(
         check_instruments(mission.spec, mission.criteria)
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
-    seen = _digests(layout)
+    seen = digests_of(layout)
 
     def choose(mission: Mission) -> MissionChange:
         change = _change(layout, config, mission)
@@ -239,28 +259,46 @@ def _stored(config: ArchiveConfig, name: str, fresh: _Freshness) -> Mission:
 def _joined(config: ArchiveConfig, mission: Mission) -> Mission:
     if mission.name not in config.missions:
         return mission
-    both = _present(config, mission.name) | mission.criteria
+    both = present_criteria(config, mission.name) | mission.criteria
     return Mission(mission.name, settings_of(config), criteria=both, snapshot=mission.snapshot)
 
 
-def _present(config: ArchiveConfig, mission: str) -> Criteria:
+def present_criteria(config: ArchiveConfig, mission: str) -> Criteria:
+    """What ``daxa.toml`` asks of a mission."""
     return read_criteria(find_mission(mission), config.missions[mission])
 
 
 def _change(layout: Layout, config: ArchiveConfig, mission: Mission) -> MissionChange:
-    selection = mission.select()
-    is_new = mission.name not in config.missions
-    old = selection.table.iloc[:0] if is_new else read_selection(layout.selection(mission.name))
+    return change_to(layout, config, mission.select(), mission.note)
+
+
+def change_to(layout: Layout, config: ArchiveConfig, selection: Selection, note: str = "") -> MissionChange:
+    """What would become of a mission's selection if this were the new one."""
+    mission = selection.spec.name
+    is_new = mission not in config.missions
+    old = selection.table.iloc[:0] if is_new else read_selection(layout.selection(mission))
+    difference = compare(old, selection.table)
     return MissionChange(
-        mission.name,
+        mission,
         is_new,
         len(old),
         len(selection.table),
-        compare(old, selection.table),
-        is_new or _present(config, mission.name) != selection.criteria,
+        difference,
+        is_new or present_criteria(config, mission) != selection.criteria,
         selection,
-        mission.note,
+        note,
+        _overrides_of(layout, mission, difference.removed),
     )
+
+
+def _overrides_of(layout: Layout, mission: str, obs_ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    if not obs_ids or not layout.params(mission).is_file():
+        return ()
+    content, _ = read_content(layout.params(mission))
+    try:
+        return tuple(overridden((content or b"").decode(), obs_ids))
+    except ValueError:
+        return ()  # It is no TOML; `daxa check` and every run say so.
 
 
 def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
@@ -283,6 +321,10 @@ def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
         texts["daxa.toml"] = _with_criteria(layout.config.read_text(encoding="utf-8"), criteria)
     if added := [change.selection for change in changes if change.is_new]:
         texts |= _with_missions(layout, added)
+    for change in (one for one in changes if one.overrides):
+        path = layout.params(change.mission)
+        text = without_overrides(path.read_text(encoding="utf-8"), change.difference.removed)
+        texts[path.relative_to(layout.root).as_posix()] = text
     for path, content in texts.items():
         target = made.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -309,8 +351,8 @@ def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]
     """Path to content of what a new mission adds: stages, parameters, locks, and its name where missions are named."""
     config = load_config(layout)
     steps = steps_of(config)
-    present, new = _bare_answers(config), [mission_answers(selection, steps) for selection in added]
-    before, after = (_rendered(config, missions) for missions in (present, [*present, *new]))
+    present, new = bare_answers(config.missions), [mission_answers(selection, steps) for selection in added]
+    before, after = (rendered_with(config, missions) for missions in (present, [*present, *new]))
     locks = render(config.name, new, steps=steps)["software.toml"].partition("\n")[2]
     texts = {
         "dvc.yaml": after["dvc.yaml"],
@@ -319,19 +361,23 @@ def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]
     for name in (f"params/{answers.name}.toml" for answers in new):
         if not (layout.root / name).exists():
             texts[name] = after[name]
-    for name in _DESCRIPTIONS:
+    for name in DESCRIPTIONS:
         path = layout.root / name
         if path.is_file() and path.read_bytes() == before[name].encode():
             texts[name] = after[name]
     return texts
 
 
-def _bare_answers(config: ArchiveConfig) -> list[MissionAnswers]:
-    return [MissionAnswers(find_mission(mission), {}, ()) for mission in config.missions]
+def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
+    """What the templates ask of missions, without what only their own tables need."""
+    return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
 
 
-def _rendered(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
-    return render(config.name, missions, title=config.title, creators=config.creators, steps=steps_of(config))
+def rendered_with(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
+    """The files of an archive with these missions, all else as this one's."""
+    kept = [mission.name for mission in missions if mission.name in config.storage.fetched]
+    people, steps = config.creators, steps_of(config)
+    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept)
 
 
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
@@ -343,13 +389,22 @@ def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
         )
 
 
-def _is_own(path: str) -> bool:
+def is_own(path: str) -> bool:
     """Whether a commit would take it along; where files came from (``upstream/``) is written by stages."""
-    own = ("daxa.toml", "software.toml", "dvc.yaml", *_DESCRIPTIONS)
+    own = ("daxa.toml", "software.toml", "dvc.yaml", *DESCRIPTIONS)
     return path in own or path.startswith(("selection/", "params/"))
 
 
-def _digests(layout: Layout) -> dict[str, str]:
+def changed_meanwhile(layout: Layout) -> ArchiveError:
+    """The error where a plan is not of the archive as it stands."""
+    return ArchiveError(
+        "changed-meanwhile",
+        f"criteria or selections in {layout.root} have changed since they were compared",
+        remedy="compare again: give the same command once more",
+    )
+
+
+def digests_of(layout: Layout) -> dict[str, str]:
     """What a plan was made from."""
     paths = [layout.config, layout.software, layout.pipeline, *sorted(layout.selection("").parent.glob("*.parquet"))]
     return {
@@ -380,5 +435,7 @@ def _lines(change: MissionChange) -> Iterator[str]:
     if columns := change.difference.columns:
         told = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
         yield f"  changed: {some(told, _NAMED)}"
+    if change.overrides:
+        yield f"  overrides removed: {some([f'{step} {obs_id}' for step, obs_id in change.overrides], _NAMED)}"
     if change.criteria_changed and not change.is_new:
         yield "  other criteria"

@@ -11,10 +11,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config, steps_of
@@ -22,6 +23,8 @@ from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, DataError, StorageError
 from daxa.files import open_plain, parse_json, read_plain, sync
 from daxa.naming import some
+from daxa.run.delivery import remove_products
+from daxa.run.ledger import read_ledger
 from daxa.run.task import canonical
 
 __all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfinished"]
@@ -29,9 +32,10 @@ __all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfi
 _NOTE = "note.json"
 _OURS = re.compile(
     r"daxa\.toml|software\.toml|dvc\.yaml|README\.md|CITATION\.cff|\.zenodo\.json"
-    r"|params/[\w-]+\.toml|(selection|upstream)/[\w-]+\.parquet",
+    r"|dvc\.lock|params/[\w-]+\.toml|(selection|upstream|ledger)/[\w-]+\.parquet",
     re.ASCII,
 )
+_NAME = re.compile(r"[a-z][\w-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _LARGEST = 1 << 30
 _PATIENCE = 10.0
@@ -40,10 +44,13 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class _Note:
-    """What is about to happen: the commit's message, and of each file the digests of the old and the new content."""
+    """What is about to happen: the commit's message, of each file the digests of the old and the new content
+    ('' for none), and the missions that go, each with the steps that have products of it.
+    """
 
     message: str
     files: Mapping[str, tuple[str, str]]
+    dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
@@ -70,7 +77,13 @@ def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
         )
 
 
-def commit_changes(layout: Layout, message: str, write: Callable[[Layout], None]) -> str:
+def commit_changes(
+    layout: Layout,
+    message: str,
+    write: Callable[[Layout], None],
+    *,
+    dropped: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
     """Replace files of the archive together, and commit just these.
 
     Parameters
@@ -81,6 +94,8 @@ def commit_changes(layout: Layout, message: str, write: Callable[[Layout], None]
         Of the commit.
     write
         Writes the new files below another root, each at its place in an archive.
+    dropped
+        Missions that go, each with the steps of which there may be ledgers: their files are removed.
 
     Returns
     -------
@@ -99,7 +114,7 @@ def commit_changes(layout: Layout, message: str, write: Callable[[Layout], None]
         part = layout.accepted.with_name(f"{layout.accepted.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         write(Layout(part))
-        _prepare(layout, part, message)
+        _prepare(layout, part, message, dropped)
         part.rename(layout.accepted)
         sync(layout.private)
         try:
@@ -142,15 +157,48 @@ def refuse_unfinished(layout: Layout) -> None:
         )
 
 
-def _prepare(layout: Layout, part: Path, message: str) -> None:
+def _prepare(layout: Layout, part: Path, message: str, dropped: Mapping[str, Sequence[str]]) -> None:
     """Say beside the new files what they replace, and see that all are on disk."""
     files = sorted(path for path in part.rglob("*") if path.is_file())
     names = [path.relative_to(part).as_posix() for path in files]
-    digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in names}
-    (part / _NOTE).write_text(canonical({"message": message, "files": digests}), encoding="utf-8")
+    gone = [path.relative_to(layout.root).as_posix() for path in _files_of(layout, dropped) if path.is_file()]
+    digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in [*names, *gone]}
+    note = {"message": message, "files": digests} | ({"dropped": dropped} if dropped else {})
+    (part / _NOTE).write_text(canonical(note), encoding="utf-8")
     for path in sorted(part.rglob("*")):
         sync(path)
     sync(part)
+
+
+def _files_of(layout: Layout, dropped: Mapping[str, Sequence[str]]) -> Iterator[Path]:
+    """The tracked files of missions alone."""
+    for mission, steps in dropped.items():
+        yield from (layout.params(mission), layout.selection(mission), layout.upstream(mission))
+        yield from (layout.ledger(mission, step) for step in steps)
+
+
+def _remove_data(layout: Layout, mission: str, steps: Sequence[str]) -> None:
+    """Remove what the ledgers of a mission name, and nothing else; the ledgers go afterwards."""
+    for step in steps:
+        places = layout.places(mission, step)
+        for obs_id, row in read_ledger(places.ledger).items():
+            remove_products(places.products / obs_id, places.scratch, row)
+            (places.logs / f"{obs_id}.log").unlink(missing_ok=True)
+        for leftover in (places.journal, places.hashes, places.lookup, layout.costs(mission, step)):
+            leftover.unlink(missing_ok=True)
+        for directory in (places.products, places.logs):
+            _remove_empty(directory)
+    kept = layout.kept(mission)
+    for directory in list(kept.iterdir()) if kept.is_dir() and not kept.is_symlink() else ():
+        remove_products(directory, layout.places(mission, kept.name).scratch, None)
+    for directory in (kept, kept.parent, layout.logs / mission):
+        _remove_empty(directory)
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove a directory that holds nothing; whatever is in it was made by nobody here, and stays."""
+    with suppress(OSError):
+        directory.rmdir()
 
 
 def _finish(layout: Layout) -> str:
@@ -168,13 +216,18 @@ def _finish(layout: Layout) -> str:
                     f"{layout.root / name} was changed while daxa was about to replace it",
                     remedy=f"try again; if that does not help, restore it with `git checkout -- {name}`",
                 )
+        for mission, steps in note.dropped.items():
+            _remove_data(layout, mission, steps)
         for name, (_, after) in note.files.items():
             target = layout.root / name
-            if _digest(target) != after:
+            if not after:
+                target.unlink(missing_ok=True)
+            elif _digest(target) != after:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (layout.accepted / name).replace(target)
         for directory in {(layout.root / name).parent for name in note.files}:
-            sync(directory)
+            if directory.is_dir():
+                sync(directory)
         commit = git.commit(layout.root, list(note.files), note.message)
     done = layout.accepted.with_name(f"{layout.accepted.name}.part")
     shutil.rmtree(done, ignore_errors=True)
@@ -190,15 +243,17 @@ def _read_note(layout: Layout) -> _Note | None:
         said = parse_json(read_plain(path), path)
         files = {str(name): (str(before), str(after)) for name, (before, after) in said["files"].items()}
         message = said["message"]
+        dropped = {str(mission): tuple(map(str, steps)) for mission, steps in said.get("dropped", {}).items()}
     except (OSError, DataError, KeyError, TypeError, ValueError, AttributeError):
         return None
     known = all(_OURS.fullmatch(name) and all(map(_DIGEST.fullmatch, pair)) for name, pair in files.items())
+    known = known and all(map(_NAME.fullmatch, [*dropped, *(step for steps in dropped.values() for step in steps)]))
     if not files or not known or not isinstance(message, str):
         return None
     there = all(
         after in (_digest(layout.accepted / name), _digest(layout.root / name)) for name, (_, after) in files.items()
     )
-    return _Note(message, files) if there else None
+    return _Note(message, files, dropped) if there else None
 
 
 def _set_aside(layout: Layout) -> None:
@@ -212,7 +267,10 @@ def _set_aside(layout: Layout) -> None:
 def _begun(layout: Layout) -> bool:
     """Whether a file has taken its place already."""
     note = _read_note(layout)
-    return note is not None and any(not (layout.accepted / name).exists() for name in note.files)
+    return note is not None and any(
+        not (layout.accepted / name).exists() if after else not (layout.root / name).exists()
+        for name, (_, after) in note.files.items()
+    )
 
 
 @contextmanager

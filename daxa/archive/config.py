@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,7 @@ __all__ = [
     "FailurePolicy",
     "LockedSoftware",
     "RunLimits",
+    "Storage",
     "effective_parameters",
     "load_config",
     "load_parameters",
@@ -69,6 +70,18 @@ class RunLimits(StrictTable):
     time_limit_s: Annotated[float, Field(gt=0, strict=True)] = 21600.0
 
 
+class Storage(StrictTable):
+    """Where data are kept.
+
+    Parameters
+    ----------
+    fetched
+        Mission to the observations whose fetched files DVC keeps (``cached``), since their archive has replaced them.
+    """
+
+    fetched: dict[str, dict[str, Literal["cached"]]] = Field(default_factory=dict)
+
+
 class ArchiveConfig(StrictTable):
     """The content of ``daxa.toml``.
 
@@ -84,6 +97,8 @@ class ArchiveConfig(StrictTable):
         Mission to its criteria, in plain form.
     policy, run
         How failures and limits are treated.
+    storage
+        Which fetched files are kept with the products.
     services
         Addresses that replace the usual ones.
     """
@@ -97,6 +112,7 @@ class ArchiveConfig(StrictTable):
     missions: dict[str, dict[str, Any]]
     policy: FailurePolicy = FailurePolicy()
     run: RunLimits = RunLimits()
+    storage: Storage = Storage()
     services: dict[str, str] = Field(default_factory=dict)
 
 
@@ -170,6 +186,7 @@ def validate_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, l
         problems += [_no_mission(path, name) for name in config.missions if not _is_mission(name)]
         problems += _service_problems(path, config.services)
         problems += _step_problems(path, config)
+        problems += _storage_problems(path, config) if not problems else ()
     return None if problems else config, problems
 
 
@@ -178,6 +195,20 @@ def _step_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:
         steps_of(config)
     except ConfigError as error:
         yield Problem(path, "", "steps", error.message, error.remedy, error.name)
+
+
+def _storage_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:
+    for mission, kept in config.storage.fetched.items():
+        if mission not in config.missions:
+            message = f"the archive has no mission called {mission[:100]!r}{did_you_mean(mission, config.missions)}"
+            yield Problem(path, "storage.fetched", mission, message, "correct or remove it", "mission")
+            continue
+        for obs_id in kept:
+            try:
+                find_mission(mission).check_obs_id(obs_id)
+            except CriteriaError as error:
+                where = table_name("storage", "fetched", mission)
+                yield Problem(path, where, obs_id, error.message, f"{error.remedy}, in quotation marks", "obs-id")
 
 
 def _is_mission(name: str) -> bool:
@@ -229,14 +260,16 @@ def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) 
 
 
 def validate_tables(
-    layout: Layout, mission: str, steps: Sequence[str] = STEPS
+    layout: Layout, mission: str, steps: Sequence[str] = STEPS, content: bytes | None = None
 ) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """The tables of a mission's params file by step, and what is wrong with its structure.
 
-    A table or an override that cannot be used is left out of the tables.
+    A table or an override that cannot be used is left out of the tables.  `content` is judged in place of
+    that of the file, where it is given.
     """
     path = layout.params(mission)
-    content, problems = read_content(path)
+    if content is None:
+        content, problems = read_content(path)
     if content is None:
         return {}, problems
     tables, problems = read_tables(content, path)

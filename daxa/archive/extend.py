@@ -67,7 +67,7 @@ def _texts(layout: Layout, config: ArchiveConfig, steps: Sequence[Step], added: 
     answers = [
         MissionAnswers(spec, {}, tuple((step.name, provided(spec, step, steps)) for step in added)) for spec in specs
     ]
-    rendered = render(config.name, answers, steps=steps)
+    rendered = render(config.name, answers, steps=steps, kept=config.storage.fetched)
     software = layout.software.read_text(encoding="utf-8").rstrip()
     _, _, locks = rendered[layout.software.name].partition("\n")
     texts = {

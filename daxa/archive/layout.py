@@ -98,6 +98,10 @@ class Layout:
         """Files that were accepted and are about to take their places."""
         return self.private / "accepted"
 
+    def costs(self, mission: str, step: str) -> Path:
+        """How long tasks of the stage took on this machine."""
+        return self.private / "costs" / f"{mission}-{step}.json"
+
     def params(self, mission: str) -> Path:
         return self.root / "params" / f"{mission}.toml"
 
@@ -116,6 +120,10 @@ class Layout:
 
     def products(self, mission: str, step: str) -> Path:
         return self.root / "data" / mission / step
+
+    def kept(self, mission: str) -> Path:
+        """Fetched files that the mission's archive has replaced, and that this archive keeps."""
+        return self.products(mission, "kept")
 
     def log(self, mission: str, step: str, obs_id: str) -> Path:
         return self.logs / mission / step / f"{obs_id}.log"

@@ -16,7 +16,7 @@ from daxa.errors import ArchiveError, DaxaError, ProgramError
 from daxa.records import Outcome
 from daxa.run.steps import last_steps
 
-__all__ = ["failed_stages", "run_pipeline", "stages_hidden_from_dvc"]
+__all__ = ["failed_stages", "refuse_busy", "run_pipeline", "stages_hidden_from_dvc"]
 
 
 def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
@@ -69,8 +69,29 @@ def stages_hidden_from_dvc(config: ArchiveConfig, outcomes: Iterable[Outcome]) -
     }
 
 
+def refuse_busy(layout: Layout) -> None:
+    """Refuse to begin beside another run.
+
+    Raises
+    ------
+    ArchiveError
+        DVC is at work in the archive.
+    """
+    if pids := active_pids(layout.root):
+        raise ArchiveError(
+            "busy",
+            f"another `daxa run` or `dvc repro` is running in {layout.root} (process {pids[0]})",
+            remedy="wait until it has ended; `daxa status` shows the progress",
+        )
+
+
 def run_pipeline(
-    layout: Layout, config: ArchiveConfig, missions: Sequence[str] = (), *, unseen: Collection[tuple[str, str]] = ()
+    layout: Layout,
+    config: ArchiveConfig,
+    missions: Sequence[str] = (),
+    *,
+    only: Collection[str] = (),
+    unseen: Collection[tuple[str, str]] = (),
 ) -> None:
     """Do everything that is not done yet, what failed before, and what was altered.
 
@@ -82,6 +103,8 @@ def run_pipeline(
         The archive.
     missions
         Only these missions; all of them by default.
+    only
+        Only these steps, whether those before are done or not; all of them by default.
     unseen
         Mission and step of stages that have something to do which DVC cannot see: fetched files are not what
         their ledger says, or calibration has changed.
@@ -96,22 +119,20 @@ def run_pipeline(
         What stopped a stage; where several did, the first.
     """
     missions = named_missions(config, missions)
-    if pids := active_pids(layout.root):
-        raise ArchiveError(
-            "busy",
-            f"another `daxa run` or `dvc repro` is running in {layout.root} (process {pids[0]})",
-            remedy="wait until it has ended; `daxa status` shows the progress",
-        )
+    refuse_busy(layout)
     clear_notes(layout)
     stopped: list[ProgramError] = []
     forced = {*failed_stages(layout, config), *(f"{step}-{mission}" for mission, step in unseen)}
     steps = steps_of(config)
     for mission in missions or config.missions:
-        for stage in (f"{step.name}-{mission}" for step in steps):
-            if stage in forced:
-                stopped += _repro(layout, stage, force=True, single=True)
-    ends = [f"{step.name}-{mission}" for mission in missions for step in last_steps(steps)]
-    stopped += _repro(layout, *ends, keep_going=True)
+        for step in (one.name for one in steps):
+            stage = f"{step}-{mission}"
+            if step in only or (stage in forced and not only):
+                stopped += _repro(layout, stage, force=stage in forced, single=True)
+    if not only:
+        ends = [f"{step.name}-{mission}" for mission in missions for step in last_steps(steps)]
+        ends += [f"kept-{mission}" for mission in missions if mission in config.storage.fetched]
+        stopped += _repro(layout, *ends, keep_going=True)
     if stopped:
         raise _first_stage_error(layout, stopped[-1])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,6 +83,7 @@ def render(
     creators: Sequence[Creator] = (),
     remote: str = "",
     steps: Sequence[Step] = OWN_STEPS,
+    kept: Collection[str] = (),
 ) -> dict[str, str]:
     """Give every text file of an archive: path to content.
 
@@ -96,6 +97,8 @@ def render(
         Address of its storage as ``.dvc/config`` says it: see `daxa.archive.address.storage_address`.
     steps
         What is done to every observation, each step after those that it needs.
+    kept
+        Missions of which fetched files are kept with the products.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def render(
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
     files = {path: _environment().get_template(template).render(answers) for path, template in _FILES.items()}
-    files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps)
+    files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps, kept)
     for mission in missions:
         files[f"params/{mission.name}.toml"] = (
             _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
@@ -122,8 +125,8 @@ def render(
     return files
 
 
-def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS) -> str:
-    """The ``dvc.yaml`` of an archive with these missions and steps.
+def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, kept: Collection[str] = ()) -> str:
+    """The ``dvc.yaml`` of an archive with these missions and steps, which keeps fetched files of some missions.
 
     Raises
     ------
@@ -131,7 +134,9 @@ def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS) 
         A step's backend is not there.
     """
     followed = {step.name: _followed(step, steps) for step in steps}
-    text = _environment().get_template("dvc.yaml.j2").render(missions=missions, steps=steps, followed=followed)
+    text = (
+        _environment().get_template("dvc.yaml.j2").render(missions=missions, steps=steps, followed=followed, kept=kept)
+    )
     if "${" in text:
         raise AssertionError("dvc.yaml must not interpolate")
     return text

@@ -132,7 +132,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ..
 
 def rendered_pipeline(config: ArchiveConfig) -> bytes:
     """The ``dvc.yaml`` that daxa writes for an archive with these missions and steps."""
-    return render_pipeline(list(config.missions), steps_of(config)).encode()
+    return render_pipeline(list(config.missions), steps_of(config), config.storage.fetched).encode()
 
 
 def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ...]:

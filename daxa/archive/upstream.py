@@ -8,7 +8,7 @@ file's metadata.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,10 +24,19 @@ if TYPE_CHECKING:
     from daxa.fetch.observation import FileProvenance
     from daxa.query.mission import Selection
 
-__all__ = ["collect_provenance", "note_provenance", "read_origin", "row_ids", "write_origin"]
+__all__ = [
+    "collect_provenance",
+    "mark_superseded",
+    "note_provenance",
+    "read_arrivals",
+    "read_origin",
+    "row_ids",
+    "write_origin",
+]
 
 _ORIGIN = b"daxa.origin"
 _ROW = "row"
+_SUPERSEDED = "superseded"
 
 
 class _Line(NamedTuple):
@@ -39,6 +48,7 @@ class _Line(NamedTuple):
     etag: str
     last_modified: str
     retrieved: str
+    superseded: str = ""
 
 
 def write_origin(path: Path, selection: Selection, *, before: Path | None = None) -> None:
@@ -73,6 +83,41 @@ def read_origin(path: Path) -> dict[str, object]:
 def row_ids(path: Path) -> dict[str, str]:
     """ObsID to the identifier of its row in the archive's table."""
     return {line.obs_id: line.url.removeprefix(f"{_ROW}:") for line in _read(path)[0] if not line.path}
+
+
+def read_arrivals(path: Path) -> dict[str, dict[str, FileProvenance]]:
+    """ObsID to path to where and when each fetched file came from."""
+    from daxa.fetch.observation import FileProvenance
+
+    found: dict[str, dict[str, FileProvenance]] = {}
+    for line in (one for one in _read(path)[0] if one.path):
+        arrival = FileProvenance(
+            line.path, line.url, line.size, line.sha256, line.etag, line.last_modified, line.retrieved
+        )
+        found.setdefault(line.obs_id, {})[line.path] = arrival
+    return found
+
+
+def mark_superseded(path: Path, files: Mapping[str, Collection[str]], since: str, *, to: Path) -> None:
+    """Say of fetched files that their archive does not serve them any more.
+
+    Parameters
+    ----------
+    path
+        The file.
+    files
+        ObsID to paths.
+    since
+        When that was seen: a date.
+    to
+        Where the new file is written.
+    """
+    lines, origin = _read(path)
+    _write(
+        to,
+        [line._replace(superseded=since) if line.path in files.get(line.obs_id, ()) else line for line in lines],
+        origin,
+    )
 
 
 def note_provenance(directory: Path, obs_id: str, arrivals: Iterable[FileProvenance]) -> None:
@@ -113,8 +158,8 @@ def _read(path: Path) -> tuple[list[_Line], str]:
         return [], ""
     table = _table(path)
     origin = (table.schema.metadata or {}).get(_ORIGIN, b"").decode("utf-8", "replace")
-    columns = (table[name].to_pylist() for name in _Line._fields)
-    return [_Line._make(row) for row in zip(*columns, strict=True)], origin
+    columns = [table[name].to_pylist() for name in table.column_names]
+    return [_Line(*row) for row in zip(*columns, strict=True)], origin
 
 
 def _table(path: Path) -> pa.Table:
@@ -123,7 +168,8 @@ def _table(path: Path) -> pa.Table:
 
     try:
         table = read_parquet(path)
-        table = table.select(_schema().names).cast(_schema().with_metadata(table.schema.metadata))
+        schema = _schema(marked=_SUPERSEDED in table.column_names)
+        table = table.select(schema.names).cast(schema.with_metadata(table.schema.metadata))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _damaged(path, str(error)[:200]) from None
     if any(column.null_count for column in table.columns):
@@ -139,17 +185,19 @@ def _damaged(path: Path, why: str) -> DataError:
     )
 
 
-def _schema() -> pa.Schema:
+def _schema(*, marked: bool) -> pa.Schema:
+    """The columns; that of files which are not served any more stands only where there are such files."""
     import pyarrow as pa
 
-    texts = ("obs_id", "path", "url", "sha256", "etag", "last_modified", "retrieved")
-    return pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in _Line._fields])
+    names = [name for name in _Line._fields if marked or name != _SUPERSEDED]
+    return pa.schema([(name, pa.int64() if name == "size" else pa.string()) for name in names])
 
 
 def _write(path: Path, lines: Iterable[_Line], origin: str) -> None:
     import pyarrow as pa
 
-    schema = _schema().with_metadata({_ORIGIN: origin.encode()})
-    columns = list(zip(*sorted(lines), strict=True)) or [()] * len(schema)
+    lines = sorted(lines)
+    schema = _schema(marked=any(line.superseded for line in lines)).with_metadata({_ORIGIN: origin.encode()})
+    columns = list(zip(*(line[: len(schema)] for line in lines), strict=True)) or [()] * len(schema)
     arrays = [plain_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     write_parquet(path, pa.table(arrays, schema=schema))

@@ -19,7 +19,22 @@ from daxa.cli.completion import (
 )
 from daxa.run.product import KINDS
 
-__all__ = ["Band", "Bands", "Instruments", "Json", "Kinds", "KnownMissions", "Missions", "ObsIds", "Steps"]
+__all__ = [
+    "AddedSteps",
+    "Band",
+    "Bands",
+    "DryRun",
+    "Instruments",
+    "Jobs",
+    "Json",
+    "Kinds",
+    "KnownMissions",
+    "Missions",
+    "ObsIds",
+    "Steps",
+    "ThenRelease",
+    "Title",
+]
 
 Missions = Annotated[
     list[str] | None,
@@ -93,3 +108,18 @@ Band = Annotated[
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per row.")]
+
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default as the settings say."),
+]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Only show what would change and run, and why; write nothing.")
+]
+
+ThenRelease = Annotated[
+    bool, typer.Option("--release", help="Then process what is new, commit, and tag the next version.")
+]
+
+Title = Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="Title of the release, with --release.")]

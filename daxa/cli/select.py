@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from daxa.cli.conditions import ConditionsCommand, CriteriaOptions, MaxAge, Offline, Refresh, freshness
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.criteria_options import missions_of_files, read_criteria_options
-from daxa.cli.options import AddedSteps, Missions
+from daxa.cli.options import AddedSteps, DryRun, Missions
 from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.selection.headings import cell
@@ -20,10 +21,11 @@ from daxa.selection.headings import cell
 if TYPE_CHECKING:
     import daxa
     from daxa.archive.choose import MissionChange, SelectionPlan
+    from daxa.archive.drop import MissionDrop
     from daxa.query import Mission
     from daxa.query.tables.snapshot import Freshness
 
-__all__ = ["COMMAND", "select", "settle"]
+__all__ = ["COMMAND", "accepted", "run_and_release", "select", "settle"]
 
 COMMAND = ConditionsCommand
 
@@ -44,6 +46,7 @@ def select(
     missions: Missions = None,
     also: Annotated[bool, typer.Option("--also", help="Add the conditions to the present ones, as with --or.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown without asking.")] = False,
+    dry_run: DryRun = False,
     refresh: Refresh = False,
     max_age: MaxAge = None,
     offline: Offline = False,
@@ -95,17 +98,105 @@ def select(
 
     with progress_of_missions(names) as observe:
         plan = plan_selection(archive.layout, asked, also=also, observe=observe, **fresh)
-    settle(plan, yes=yes, as_json=as_json)
+    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run)
 
 
-def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
+def settle(
+    plan: SelectionPlan | MissionDrop,
+    *,
+    yes: bool,
+    as_json: bool,
+    dry_run: bool = False,
+    then_release: bool = False,
+    message: str = "",
+    jobs: int | None = None,
+) -> None:
     """Show a plan, and carry it out when it is accepted.
+
+    Parameters
+    ----------
+    plan
+        From `daxa.archive.choose` or `daxa.archive.drop`.
+    yes
+        Do not ask.
+    as_json
+        Show records.
+    dry_run
+        Show also what the next run would do, and write nothing.
+    then_release, message, jobs
+        Run the archive then, so many tasks at once, and make a release with this title.
 
     Raises
     ------
     ArchiveError
         It is not accepted, and there is no terminal on which to ask; or it cannot be carried out.
     """
+    _show(plan, as_json=as_json)
+    if dry_run:
+        _show_what_follows(plan, as_json=as_json)
+        return
+    if not plan:
+        note("nothing changes")
+    elif accepted(yes=yes, as_json=as_json):
+        commit = plan.apply()
+        note(f"committed as {commit[:12]}" + ("" if then_release else "\nnext: `daxa run`"))
+        _warn_without_branch(plan.root)
+    if then_release:
+        run_and_release(plan.root, message, jobs)
+
+
+def run_and_release(root: Path, message: str, jobs: int | None) -> None:
+    """Do all that is to be done in an archive, and make a release."""
+    import daxa
+    from daxa.cli.working import end_in_release, working
+
+    archive = daxa.open(root, acting=True)
+    with working(archive, os.environ, jobs):
+        archive.run()
+    end_in_release(archive, message)
+
+
+def accepted(*, yes: bool, as_json: bool, question: str = "Write and commit this?") -> bool:
+    """Whether the user accepts what was shown.
+
+    Raises
+    ------
+    ArchiveError
+        There is no terminal on which to ask.
+    """
+    if yes:
+        return True
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ArchiveError(
+            "not-accepted",
+            "the change was only shown, nothing was written",
+            remedy="run the same command with --yes to write and commit it",
+        )
+    if not typer.confirm(question, err=True):
+        note("nothing was written")
+        raise typer.Exit(1)
+    return True
+
+
+def _warn_without_branch(root: Path) -> None:
+    from daxa.archive import git
+
+    if not git.branch(root):
+        note("no branch is checked out, so this commit is easily lost: `git switch -c NAME` creates a branch for it")
+
+
+def _show(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> None:
+    from daxa.archive.drop import MissionDrop
+
+    if isinstance(plan, MissionDrop):
+        if as_json:
+            show_json(plan.as_dicts())
+        else:
+            for mission, ids in plan.missions.items():
+                show_text(
+                    f"{mission} goes, with {len(ids)} observation{'' if len(ids) == 1 else 's'} and their products"
+                )
+        return
     if as_json:
         show_json(change.as_dict() for change in plan.missions)
     else:
@@ -116,25 +207,17 @@ def settle(plan: SelectionPlan, *, yes: bool, as_json: bool) -> None:
             note(f"{change.mission}: {change.note}")
         if count := change.selection.approximate:
             note(f"{change.mission}: {count} chosen with a circle instead of the true field of view")
-    if not plan:
-        note("nothing changes")
-        return
-    if not yes:
-        if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise ArchiveError(
-                "not-accepted",
-                "the change was only shown, nothing was written",
-                remedy="run the same command with --yes to write and commit it",
-            )
-        if not typer.confirm("Write and commit this?", err=True):
-            note("nothing was written")
-            raise typer.Exit(1)
-    from daxa.archive import git
 
-    commit = plan.apply()
-    note(f"committed as {commit[:12]}\nnext: `daxa run`")
-    if not git.branch(plan.root):
-        note("no branch is checked out, so this commit is easily lost: `git switch -c NAME` creates a branch for it")
+
+def _show_what_follows(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> None:
+    from daxa.archive.config import load_config
+    from daxa.cli.plan import show_forecast
+    from daxa.stages.forecast import forecast_run
+
+    with plan.preview() as there:
+        forecast = forecast_run(there, load_config(there))
+    show_text("") if not as_json else None
+    show_forecast(forecast, as_json=as_json)
 
 
 def _asked(
@@ -202,7 +285,12 @@ def _lines(change: MissionChange) -> Iterator[str]:
         row = rows.loc[obs_id].to_dict()
         yield f"  + {obs_id}  {row['target']}  {seconds_text(row['exposure'])}  {row['instruments']}"
     yield from _rest(difference.added)
-    yield from (f"  - {obs_id}" for obs_id in difference.removed[:_SHOWN])
+    overrides: dict[str, list[str]] = {}
+    for step, obs_id in change.overrides:
+        overrides.setdefault(obs_id, []).append(step)
+    for obs_id in difference.removed[:_SHOWN]:
+        steps = overrides.get(obs_id)
+        yield f"  - {obs_id}" + (f"  with its override of {', '.join(steps)}" if steps else "")
     yield from _rest(difference.removed)
     for obs_id in difference.changed[:_SHOWN]:
         values = difference.values[obs_id]

@@ -39,6 +39,11 @@ def stage(
         return
     if not mission:
         raise ArchiveError("no-stage", f"the stage {step} needs a mission", remedy=f"run `daxa stage {step} xmm`")
+    if step == "kept":
+        from daxa.archive.keeping import run_kept
+
+        run_kept(Path.cwd(), mission)
+        return
     from daxa.stages.step import run_step
 
     with progress(mission, step) as observe:

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import Missions
-from daxa.cli.select import settle
-from daxa.cli.show import progress_of_missions
+from daxa.cli.options import DryRun, Jobs, Missions, ThenRelease, Title
+from daxa.cli.plan import show_forecast
+from daxa.cli.select import accepted, run_and_release, settle
+from daxa.cli.show import note, progress, progress_of_missions, show_json, show_text, size_text
+
+if TYPE_CHECKING:
+    from daxa.fetch.redelivery import Replaced
+    from daxa.stages.redelivery import Redelivery
 
 __all__ = ["update"]
 
-EXAMPLES = ("daxa update", "daxa update --mission xmm --yes", "daxa update --json")
+_SHOWN = 20
+
+EXAMPLES = (
+    "daxa update",
+    "daxa update --mission xmm --yes",
+    "daxa update --yes --release",
+    "daxa update --dry-run --json",
+)
 
 
 def update(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[MISSION]...", hidden=True, autocompletion=complete_mission)
     ] = None,
+    *,
     missions: Missions = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
+    keep_old: Annotated[
+        bool,
+        typer.Option(
+            "--keep-old", help="Refuse replaced files: keep the old ones for good, in DVC, and do not ask again."
+        ),
+    ] = False,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help="Look for files that the archives have replaced; the default.")
+    ] = True,
+    then_release: ThenRelease = False,
+    message: Title = "",
+    dry_run: DryRun = False,
+    jobs: Jobs = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per mission, and per observation with other files.")
+    ] = False,
     trust_services: TrustServices = False,
 ) -> None:
     """Query the services again, show how the selection would change, and write the new one once you accept it.
 
-    The criteria in daxa.toml stay as they are; `daxa select` changes them. The next `daxa run` processes what is new.
+    Also compares what was fetched with what the archives serve now (one listing per observation, one request per file),
+    and shows which files they have replaced. Accepting fetches these again; the next `daxa run` processes what is new.
+
+    The criteria in daxa.toml stay as they are; `daxa select` changes them.
     """
     import daxa
     from daxa.archive.named_choices import named_missions
@@ -38,4 +69,48 @@ def update(
     wanted = named_missions(archive.config, [*(missions or ()), *(names or ())])
     with progress_of_missions(wanted or list(archive.config.missions)) as observe:
         plan = archive.update(wanted, observe=observe)
-    settle(plan, yes=yes, as_json=as_json)
+    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run)
+    if files:
+        with progress("compare", "files") as watch:
+            found = archive.redelivered(wanted, observe=watch)
+        _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old)
+    if then_release and not dry_run:
+        run_and_release(archive.root, message, jobs)
+
+
+def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool, keep_old: bool) -> None:
+    """Show which files were replaced, and take the new ones, or keep the old ones for good."""
+    for why in found.failed[:_SHOWN]:
+        note(f"not compared: {why}")
+    if as_json:
+        show_json(one.as_dict() for one in found.observations)
+    else:
+        for one in found.observations[:_SHOWN]:
+            show_text(f"{one.mission} {one.obs_id}: the archive has replaced {len(one.files)} of its files")
+            show_text("\n".join(f"  {_line(file)}" for file in one.files[:_SHOWN]))
+        if len(found.observations) > _SHOWN:
+            show_text(f"... and {len(found.observations) - _SHOWN} more observations (--json lists all)")
+    if not found:
+        return
+    if dry_run:
+        if not keep_old:
+            show_forecast(found.forecast(), as_json=as_json)
+        return
+    if keep_old:
+        commit = found.refuse()
+        note(f"committed as {commit[:12]}: the old files are kept\nnext: `daxa run`, which puts them into DVC")
+    elif accepted(yes=yes, as_json=as_json, question="Fetch these files again, and process them with the next run?"):
+        with progress("fetch", "replaced files") as observe:
+            found.accept(observe=observe)
+        note("fetched again\nnext: `daxa run`")
+
+
+def _line(file: Replaced) -> str:
+    if file.what == "withdrawn":
+        return f"- {file.path}  {size_text(file.old_size)}, not served any more"
+    if file.what == "added":
+        return f"+ {file.path}  {size_text(file.new_size)}, {file.new_date or 'no date'}"
+    told = [f"{file.old_size} -> {file.new_size} bytes"] if file.old_size != file.new_size else ["other bytes"]
+    told += [f"{file.old_date or 'no date'} -> {file.new_date or 'no date'}"]
+    told += [f"{card} {old or 'none'} -> {new or 'none'}" for card, (old, new) in file.versions.items()]
+    return f"~ {file.path}  {'; '.join(told)}"

@@ -26,7 +26,7 @@ from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
 
-__all__ = ["FileProvenance", "fetch_observation", "restore_observation"]
+__all__ = ["FileProvenance", "Wanted", "Way", "fetch_observation", "list_wanted", "obtain", "restore_observation"]
 
 Item = TypeVar("Item")
 
@@ -63,7 +63,7 @@ class FileProvenance:
 
 
 @dataclass(frozen=True)
-class _FetchContext:
+class Way:
     """What the files of one observation pass through."""
 
     connection: Connection
@@ -75,7 +75,7 @@ class _FetchContext:
 
 
 @dataclass(frozen=True)
-class _FileRequest:
+class Wanted:
     """A file to have: where it stands in the archive, how large it may be, what it must hold."""
 
     path: str
@@ -139,15 +139,23 @@ def fetch_observation(
     store = Store(settings.store)
 
     def bring(one: Connection) -> list[FileProvenance]:
-        return _fetch_from(_FetchContext(one, store, target, parts, say), sought, instruments, extra)
+        return _fetch_from(Way(one, store, target, parts, say), sought, instruments, extra)
 
     return try_mirrors(connection, bring, say)
 
 
 def _fetch_from(
-    way: _FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
+    way: Way, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
 ) -> list[FileProvenance]:
     """Bring the files from one mirror."""
+    way, wanted = list_wanted(way, sought, instruments, extra)
+    return _in_parallel(wanted, lambda one: _fetch_file(way, one), way)
+
+
+def list_wanted(
+    way: Way, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
+) -> tuple[Way, list[Wanted]]:
+    """The files that are wanted of an observation, as one mirror lists them now."""
     spec, connection, say = sought.spec, way.connection, way.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
@@ -156,8 +164,8 @@ def _fetch_from(
         if choice.older:
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
     way = replace(way, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
-    wanted = [
-        _FileRequest(
+    return way, [
+        Wanted(
             choice.path,
             child_url(source.url, choice.path),
             largest(choice.kind, paths[choice.path]),
@@ -165,7 +173,6 @@ def _fetch_from(
         )
         for choice in choices
     ]
-    return _in_parallel(wanted, lambda one: _fetch_file(way, one), way)
 
 
 def _expected(spec: MissionSpec, obs_id: str, choice: FileChoice) -> ExpectedContent:
@@ -223,12 +230,12 @@ def restore_observation(
     connection = connect(settings, mirrors_of(sought.spec, settings), patience)
 
     def bring(one: Connection) -> list[FileProvenance]:
-        return _restore_from(_FetchContext(one, store, target, parts, say), sought, missing)
+        return _restore_from(Way(one, store, target, parts, say), sought, missing)
 
     return try_mirrors(connection, bring, say)
 
 
-def _restore_from(way: _FetchContext, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
+def _restore_from(way: Way, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
     """Bring the files back from one mirror."""
     base = find_listing_directory(directory_urls(way.connection, sought), way.connection, files[0].path)
     return _in_parallel(files, lambda file: _restore_file(way, child_url(base, file.path), file, sought.obs_id), way)
@@ -243,9 +250,7 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return False
 
 
-def _in_parallel(
-    items: Sequence[Item], bring: Callable[[Item], FileProvenance], way: _FetchContext
-) -> list[FileProvenance]:
+def _in_parallel(items: Sequence[Item], bring: Callable[[Item], FileProvenance], way: Way) -> list[FileProvenance]:
     """Bring some files at once.
 
     A file that cannot be had does not stop the others, so that the error told does not depend
@@ -278,19 +283,19 @@ def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvena
         return error
 
 
-def _fetch_file(way: _FetchContext, one: _FileRequest) -> FileProvenance:
+def _fetch_file(way: Way, one: Wanted) -> FileProvenance:
     """Bring what an address serves now, and link it."""
-    origin = _download_to_store(way, one)
+    origin = obtain(way, one)
     if not way.store.link(origin.sha256, _place(way.target, one.path)):
         way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
-        origin = _download_to_store(way, one)
+        origin = obtain(way, one)
         _link(way, origin.sha256, one.path)
     return _arrival(one.path, origin)
 
 
-def _restore_file(way: _FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
+def _restore_file(way: Way, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
     """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = _download_to_store(way, _FileRequest(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    origin = obtain(way, Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -302,7 +307,7 @@ def _restore_file(way: _FetchContext, url: str, file: ProductFile, obs_id: str) 
     return _arrival(file.path, origin)
 
 
-def _download_to_store(way: _FetchContext, one: _FileRequest) -> ContentOrigin:
+def obtain(way: Way, one: Wanted) -> ContentOrigin:
     """Have what an address serves now in the store, checked."""
     known = way.store.recall(one.url)
     if known and not way.store.path(known.sha256).is_file():
@@ -321,7 +326,7 @@ def _download_to_store(way: _FetchContext, one: _FileRequest) -> ContentOrigin:
     return _add_to_store(way, part, download(way.connection, one.url, part, most=one.most), one)
 
 
-def _add_to_store(way: _FetchContext, part: Path, transfer: Transfer, one: _FileRequest) -> ContentOrigin:
+def _add_to_store(way: Way, part: Path, transfer: Transfer, one: Wanted) -> ContentOrigin:
     """Check a download and move it into the store."""
     try:
         remarks = check_file(part, one.path, one.expected)
@@ -353,7 +358,7 @@ def _place(target: Path, path: str) -> Path:
     return place
 
 
-def _link(way: _FetchContext, sha256: str, path: str) -> None:
+def _link(way: Way, sha256: str, path: str) -> None:
     if not way.store.link(sha256, _place(way.target, path)):
         raise StorageError(
             "vanished",

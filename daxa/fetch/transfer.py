@@ -22,7 +22,7 @@ from daxa.fetch.content_check import is_packed
 from daxa.fetch.file_sizes import LARGEST, check_space, insufficient_space, spare
 from daxa.fetch.parts import Part, Transfer, disk_errors
 
-__all__ = ["download"]
+__all__ = ["download", "is_current"]
 
 _SLOWEST = 1024
 _LOOK = 4 << 20
@@ -80,6 +80,39 @@ def download(
             return answer
 
     return retry(attempt, url, connection, progress=lambda: begun.have)
+
+
+def is_current(connection: Connection, url: str, known: Transfer) -> bool:
+    """Whether a server still gives the version of a file that is known, by its validators; nothing is downloaded.
+
+    Parameters
+    ----------
+    connection
+        To the archive.
+    url
+        The file.
+    known
+        What was said of the version that we have.
+
+    Raises
+    ------
+    DataError
+        ``data.absent`` and others: the file is not served.
+    ServiceError
+        The service cannot be reached.
+    """
+
+    def attempt() -> bool | RetryableFailure:
+        with open_answer(connection, url, _conditional(known)) as response:
+            if problem := retryable_failure(response):
+                return problem
+            if response.status_code == 304:
+                return True
+            if response.status_code != 200:
+                raise refusal(url, response.status_code)
+            return _same_version(_summary(response, url), known)
+
+    return retry(attempt, url, connection)
 
 
 @dataclass(frozen=True)

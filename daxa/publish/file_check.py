@@ -22,6 +22,7 @@ __all__ = [
     "digest_directory",
     "file_names",
     "irregular_names",
+    "kept_rows",
 ]
 
 _THREADS = 2 * (os.cpu_count() or 1)
@@ -147,15 +148,30 @@ def check_files(
     )
 
 
-def check_places(layout: Layout, missions: Collection[str], steps: Collection[str]) -> list[FileProblem]:
-    """What stands in ``data/`` besides the directories of these missions and their steps."""
+def check_places(
+    layout: Layout, missions: Collection[str], steps: Collection[str], kept: Collection[str] = ()
+) -> list[FileProblem]:
+    """What stands in ``data/`` besides the directories of these missions and their steps, and what some keep."""
     data = layout.products("mission", "step").parents[1]
     problems = []
-    for directory, allowed in [(data, set(missions)), *((data / mission, set(steps)) for mission in sorted(missions))]:
+    own = {mission: {*steps, *([layout.kept(mission).name] if mission in kept else [])} for mission in sorted(missions)}
+    for directory, allowed in [(data, set(missions)), *((data / mission, names) for mission, names in own.items())]:
         present, strange = _entries(directory)
         problems += [_problem(layout, ("", "", ""), directory / name, what) for name, what in strange]
         problems += [_problem(layout, ("", "", ""), directory / name, "unknown") for name in sorted(present - allowed)]
     return problems
+
+
+def kept_rows(
+    ledgers: Mapping[str, Mapping[str, LedgerRow]], obs_ids: Collection[str], fetching: Collection[str]
+) -> dict[str, LedgerRow]:
+    """What the ledgers of a mission say of the fetched files that the archive keeps: those of these observations."""
+    return {
+        obs_id: row
+        for step in fetching
+        for obs_id, row in ledgers.get(step, {}).items()
+        if obs_id in obs_ids and row.files
+    }
 
 
 def file_names(directory: Path) -> list[str]:

@@ -18,13 +18,14 @@ from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_products
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
-from daxa.errors import DataError, ReleaseError
+from daxa.errors import ArchiveError, ConfigError, DataError, ReleaseError
 from daxa.naming import some
 from daxa.publish.cache_repair import prove_cache
+from daxa.publish.causes import cause_lines, find_causes, read_side
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
-from daxa.publish.file_check import FileProblem, check_files, check_places
+from daxa.publish.file_check import FileProblem, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_locked
 from daxa.publish.outputs import listed_files, shared_digests
 from daxa.publish.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
@@ -105,7 +106,8 @@ def make_release(
         _refuse(layout, list(damage(_check_data(layout, facts.state))))
         _refuse(layout, lost)
         tag = _next_tag(layout, facts)
-        text = tag_message(_title(message) or f"Release {tag} of {config.name}", facts.state)
+        title = _title(message) or f"Release {tag} of {config.name}"
+        text = tag_message(title, facts.state, _since(layout, facts.last))
         keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
     required = required_files(layout, config)
@@ -219,13 +221,17 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 def _check_data(layout: Layout, state: ArchiveState) -> list[FileProblem]:
     """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
     fetching = {step.name for step in steps_of(state.config) if step.fetches}
-    problems = check_places(layout, state.missions, state.config.steps)
+    kept = state.config.storage.fetched
+    problems = check_places(layout, state.missions, state.config.steps, kept)
     with Digests(layout, "sha256") as digests:
         for name, mission in state.missions.items():
             for step, rows in mission.ledgers.items():
                 wrong = step not in fetching
                 found = check_files(layout, name, step, rows, absent_is_wrong=wrong, digest=digests.of)
                 problems += found.problems
+        for name in kept:
+            rows = kept_rows(state.missions[name].ledgers, kept[name], fetching)
+            problems += check_files(layout, name, layout.kept(name).name, rows, digest=digests.of).problems
     return problems
 
 
@@ -239,6 +245,18 @@ def _next_tag(layout: Layout, facts: ReleaseFacts) -> str:
     return next_version(
         facts.last, ReleaseContents(config.format, chosen), ReleaseContents(facts.state.config.format, now)
     )
+
+
+def _since(layout: Layout, last: str) -> list[str]:
+    """What has changed since the last release, and why; nothing before the first."""
+    if not last:
+        return []
+    try:
+        with records_at(layout, git.commit_of(layout.root, last)) as records:
+            lines = cause_lines(find_causes(read_side(records), read_side(layout)))
+    except (ArchiveError, ConfigError, DataError):
+        return []  # A release whose parameters this daxa cannot read can still be followed by one.
+    return [f"Since {last}:", *lines] if lines else []
 
 
 def _title(message: str) -> str:

@@ -131,7 +131,8 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
             )
         config = parse_config(content, layout.config)
         records.config.write_bytes(content)
-        wanted = [records.pipeline, records.lock]
+        wanted = [records.pipeline, records.lock, records.software]
+        wanted += [records.params(mission) for mission in config.missions]
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
         for path in wanted:

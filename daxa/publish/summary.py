@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from daxa.missions import find_mission
@@ -74,10 +74,10 @@ def summarise(name: str, mission: MissionState) -> MissionSummary:
     )
 
 
-def tag_message(title: str, state: ArchiveState) -> str:
-    """The message of a release's tag: a title, an empty line, one line per mission."""
+def tag_message(title: str, state: ArchiveState, since: Sequence[str] = ()) -> str:
+    """The message of a release's tag: a title, a line per mission, and what has changed since the last one."""
     lines = [_line(summarise(name, mission)) for name, mission in state.missions.items()]
-    return "\n".join([title, "", *lines, ""])
+    return "\n".join([title, "", *lines, *(["", *since] if since else []), ""])
 
 
 def _line(summary: MissionSummary) -> str:

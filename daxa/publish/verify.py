@@ -11,7 +11,7 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
 from daxa.errors import DataError
-from daxa.publish.file_check import FileProblem, HasProblems, check_files, check_places
+from daxa.publish.file_check import FileProblem, HasProblems, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_lock, compare_logs
 from daxa.publish.remote import find_cache
 from daxa.publish.state import read_observations, records_at
@@ -92,7 +92,7 @@ def verify_archive(
         problems = [
             *compare_tracked(layout, commit),
             *(FileProblem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
-            *check_places(layout, missions, steps),
+            *check_places(layout, missions, steps, config.storage.fetched),
         ]
         observations, every = 0, {}
         for mission in missions:
@@ -107,14 +107,19 @@ def verify_archive(
         wrong = fetched or not steps[step].fetches
         checks.append((step, check_files(layout, mission, step, rows, absent_is_wrong=wrong)))
         observe(len(checks), len(stages))
-    problems += (problem for _, check in checks for problem in check.problems)
+    fetching = [name for name, step in steps.items() if step.fetches]
+    kept = [
+        check_files(layout, mission, layout.kept(mission).name, kept_rows(every[mission], obs_ids, fetching))
+        for mission, obs_ids in config.storage.fetched.items()
+    ]
+    problems += (problem for check in (*(one for _, one in checks), *kept) for problem in check.problems)
     return Verification(
         revision=tag or "HEAD",
         commit=commit,
         missions=len(missions),
         observations=observations,
-        files=sum(check.files for _, check in checks),
-        size=sum(check.size for _, check in checks),
+        files=sum(check.files for check in (*(one for _, one in checks), *kept)),
+        size=sum(check.size for check in (*(one for _, one in checks), *kept)),
         absent_fetched=sum(check.absent for step, check in checks if steps[step].fetches),
         problems=tuple(dict.fromkeys(problems)),
     )

@@ -17,6 +17,7 @@ from daxa.run.rows import PARTS, shorten
 from daxa.run.task import ExposureRow, LedgerRow, Task
 
 __all__ = [
+    "AGAIN",
     "INTERRUPTED",
     "OTHER_CALIBRATION",
     "Action",
@@ -27,6 +28,9 @@ __all__ = [
     "reason_to_run",
     "what_changed",
 ]
+
+AGAIN = "asked again"
+"""Reason of a task that is done again though nothing has changed."""
 
 INTERRUPTED = "interrupted"
 """The reason of an observation with exposures that are still to be done: it stands in journals only."""
@@ -76,6 +80,7 @@ def plan(
     *,
     keep_absent: bool = False,
     takes_calibration: bool = True,
+    again: Collection[str] = (),
 ) -> list[Decision]:
     """Decide for every observation that is asked for, recorded or present.
 
@@ -95,6 +100,8 @@ def plan(
         True where products may be absent without being remade.
     takes_calibration
         False where an observation is kept of which nothing but the calibration has changed.
+    again
+        ObsIDs of which the task runs even if nothing has changed.
 
     Returns
     -------
@@ -114,6 +121,7 @@ Decision(obs_id='0404910601', action='run', reason='new observation')]
         row = recorded.get(task.obs_id)
         old = not takes_calibration and has_other_calibration(task, row)
         reason = reason_to_run(task, row, inspect, keep_absent=keep_absent, ignores_calibration=old)
+        reason = reason or (AGAIN if task.obs_id in again else "")
         kept = OTHER_CALIBRATION if old else ""
         decisions[task.obs_id] = Decision(task.obs_id, "run" if reason else "keep", reason or kept)
     return [decisions[obs_id] for obs_id in sorted(decisions)]

@@ -131,7 +131,7 @@ def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
 def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], hashes: HashCache) -> list[Decision]:
     products = stage.places.products
     # Of fetched files, whatever the ledger does not name stays: a later step brought it for another version.
-    names = products.is_dir() and not stage.keep_absent
+    names = products.is_dir() and not stage.keep_absent and stage.only is None
     present = os.listdir(products) if names else []  # noqa: PTH208 - names are wanted
 
     def inspect(row: LedgerRow) -> State:
@@ -140,13 +140,14 @@ def _plan(stage: Stage, recorded: Mapping[str, LedgerRow], unsettled: set[str], 
         return "missing" if state == "absent" and row.obs_id in unsettled else state
 
     return plan(
-        stage.tasks,
-        stage.skipped,
-        recorded,
+        [task for task in stage.tasks if stage.concerns(task.obs_id)],
+        {obs_id: reason for obs_id, reason in stage.skipped.items() if stage.concerns(obs_id)},
+        {obs_id: row for obs_id, row in recorded.items() if stage.concerns(obs_id)},
         present,
         inspect,
         keep_absent=stage.keep_absent,
         takes_calibration=stage.takes_calibration,
+        again=stage.again,
     )
 
 
@@ -161,7 +162,7 @@ class _Run:
         self._hashes = HashCache(stage.places.hashes)
         self._total = 0
         self._outcomes: list[Outcome] = []
-        self._rows: dict[str, LedgerRow] = {}
+        self._rows: dict[str, LedgerRow] = self._others()
         self._gatherings: dict[str, Gathering] = {}
 
     def go(self) -> list[Outcome]:
@@ -198,6 +199,19 @@ class _Run:
             row, made = self._recorded[obs_id], self._places.scratch / f"{obs_id}@"
             if row.exposures and is_complete(made, row):
                 move_into_place(made, self._places.products / obs_id, self._places.scratch, row)
+
+    def _others(self) -> dict[str, LedgerRow]:
+        """Rows of the observations that this run is not about; one that is ahead of its files does not count."""
+        others = {obs_id: row for obs_id, row in self._recorded.items() if not self._stage.concerns(obs_id)}
+        if ahead := {obs_id for obs_id in self._unsettled & others.keys() if not self._stands(others[obs_id])}:
+            ledger = read_ledger(self._places.ledger)
+            kept = {obs_id: row for obs_id, row in others.items() if obs_id not in ahead}
+            others = kept | {obs_id: ledger[obs_id] for obs_id in ahead & ledger.keys()}
+        return others
+
+    def _stands(self, row: LedgerRow) -> bool:
+        directory, fetched = self._places.products / row.obs_id, self._stage.keep_absent
+        return row.outcome != "done" or find_state(directory, row, self._hashes, fetched=fetched) == "intact"
 
     def _write(self, rows: Collection[LedgerRow]) -> None:
         ledger, lookup = self._places.ledger, self._places.lookup

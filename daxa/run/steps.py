@@ -35,7 +35,7 @@ GROUP = "daxa.steps"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _KIND = re.compile(r"[a-z]{1,40}")
-_RESERVED = ("collect",)
+_RESERVED = ("collect", "kept")
 
 
 @dataclass(frozen=True)

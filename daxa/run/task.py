@@ -346,6 +346,10 @@ class Stage:
         What the tasks that run together may take; by default this machine.
     prepare
         Called before the first task, if there is one: raises what keeps all of them from being carried out.
+    only
+        ObsIDs that this run is about; None for all.  Whatever else is recorded or present stays as it is.
+    again
+        ObsIDs of which a task is done again even if nothing has changed.
     """
 
     mission: str
@@ -361,3 +365,9 @@ class Stage:
     takes_calibration: bool = True
     machine: Machine | None = None
     prepare: Callable[[], None] | None = None
+    only: frozenset[str] | None = None
+    again: frozenset[str] = frozenset()
+
+    def concerns(self, obs_id: str) -> bool:
+        """Whether this run is about the observation."""
+        return self.only is None or obs_id in self.only

@@ -31,7 +31,9 @@ FaultKind = Literal[
     "missing",
     "no-range",
     "other",
+    "redelivered",
     "redirect",
+    "repacked",
     "slow",
     "wrong-length",
 ]
@@ -65,7 +67,10 @@ class Fault:
         - ``html``: an error page with status 200
         - ``limited``: status 429 with ``Retry-After: value``
         - ``other``: what the path ``value`` holds is sent instead
+        - ``redelivered``: the FITS file as of a later processing: without the last tenth of its first table, the
+          version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
+        - ``repacked``: the same content, compressed anew, with a later date
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB
         - ``wrong-length``: the stated length is off by ``value`` bytes

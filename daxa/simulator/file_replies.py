@@ -24,6 +24,7 @@ Headers = Mapping[str, str] | Message
 """Those of a request, whatever the case of their names."""
 
 _TYPES = {".gz": "application/x-gzip", ".html": "text/html", ".txt": "text/plain", ".fits": "application/fits"}
+_YEAR = 365 * 86400
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -153,12 +154,18 @@ def corrupt(reply: Reply, faults: Struck) -> Reply:
     reply
         The good answer.
     faults
-        Those that concern contents: ``beheaded``, ``bomb``, ``commented``.
+        Those that concern contents: ``beheaded``, ``bomb``, ``commented``, ``redelivered``,
+        ``repacked``.
     """
     if "bomb" in faults:
         return _whole(reply, _bomb(int(faults["bomb"])))
     if "beheaded" in faults:
         return _whole(reply, _without_header(reply.body.content))
+    if "redelivered" in faults and isinstance(reply.body.content, Path):
+        return _replaced(reply, _reprocessed(reply.body.content, str(faults["redelivered"])))
+    if "repacked" in faults and isinstance(reply.body.content, Path):
+        plain = gzip.decompress(reply.body.content.read_bytes())
+        return _replaced(reply, gzip.compress(plain, 1, mtime=0))
     if "commented" in faults and isinstance(reply.body.content, bytes):
         at = reply.body.content.find(str(faults["commented"]).encode())
         return _whole(reply, reply.body.content[:at] + b"<!-- " + reply.body.content[at:])
@@ -189,6 +196,30 @@ def _without_header(content: bytes | Path) -> bytes:
     plain = zlib.decompress(packed, wbits=31)
     with fits.open(io.BytesIO(plain)) as hdus:
         return gzip.compress(plain[: hdus[-1].fileinfo()["hdrLoc"]], mtime=0)
+
+
+def _replaced(reply: Reply, content: bytes) -> Reply:
+    """Another file under the same name, with validators of its own."""
+    told = {
+        "Last-Modified": formatdate(int(reply.body.content.stat().st_mtime) + _YEAR, usegmt=True),
+        "ETag": f'"{len(content):x}-{zlib.crc32(content):x}"',
+    }
+    return _whole(Reply(200, {**reply.headers, **told}, reply.body), content)
+
+
+@functools.cache
+def _reprocessed(file: Path, version: str) -> bytes:
+    """As a later version of the processing would deliver it."""
+    from astropy.io import fits
+
+    with fits.open(io.BytesIO(gzip.decompress(file.read_bytes()))) as hdus:
+        hdus[0].header["PROCVER"] = version
+        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and len(hdu.data) > 1), None)
+        if table is not None:
+            table.data = table.data[: -max(1, len(table.data) // 10)]
+        plain = io.BytesIO()
+        hdus.writeto(plain)
+    return gzip.compress(plain.getvalue(), 4, mtime=0)
 
 
 def _wanted(headers: Headers, sent: Mapping[str, str], total: int) -> tuple[int, int] | None:

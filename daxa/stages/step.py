@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from daxa.run.steps import Step
 from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
 from daxa.selection.selection_file import read_chosen, read_selection
 from daxa.settings import Settings
+from daxa.stages.costs import costs_noted
 from daxa.stages.recipe import Recipe, check_located, check_software, facts_of, inputs_of, read_recipes
 from daxa.stages.work import FetchWork, ProcessWork
 
@@ -33,7 +35,13 @@ __all__ = ["make_stage", "run_step"]
 
 
 def run_step(
-    root: Path, step: str, mission: str, *, observe: Callable[[Outcome, int, int], None] | None = None
+    root: Path,
+    step: str,
+    mission: str,
+    *,
+    only: Collection[str] | None = None,
+    again: Collection[str] = (),
+    observe: Callable[[Outcome, int, int], None] | None = None,
 ) -> list[Outcome]:
     """Run the stage (mission, step) of the archive at `root`.
 
@@ -43,6 +51,8 @@ def run_step(
         The archive.
     step, mission
         Which stage.
+    only, again
+        As for `daxa.run.task.Stage`.  With `only` no share of failures stops the stage.
     observe
         Called with each outcome, the number of tasks that have ended, and their total.
 
@@ -58,20 +68,25 @@ def run_step(
     """
     layout = Layout(root)
     with noted(layout, f"{step}-{mission}"):
-        return _run_step(layout, step, mission, observe)
+        config = load_config(layout)
+        check_parameters(layout, config)
+        stage = make_stage(layout, config, step, mission)
+        asked = None if only is None else frozenset(only)
+        return _run(layout, config, replace(stage, only=asked, again=frozenset(again)), observe)
 
 
-def _run_step(
-    layout: Layout, step: str, mission: str, observe: Callable[[Outcome, int, int], None] | None
+def _run(
+    layout: Layout, config: ArchiveConfig, stage: Stage, observe: Callable[[Outcome, int, int], None] | None
 ) -> list[Outcome]:
-    config = load_config(layout)
-    check_parameters(layout, config)
-    outcomes = run_stage(make_stage(layout, config, step, mission), observe=observe)
+    mission, step = stage.mission, stage.step
+    with costs_noted(layout, mission, step, observe) as watch:
+        outcomes = run_stage(stage, observe=watch)
     if any(one.fetches for one in steps_of(config) if one.name == step):
         collect_provenance(layout.upstream(mission), layout.arrivals / mission)
-        selected = ((one.obs_id, "") for one in outcomes if one.status != "removed")
-        keep_lookup(layout.selection(mission), layout.selected(mission), selected)
-    _enforce_policy(config, mission, step, outcomes)
+        if stage.only is None:
+            selected = ((one.obs_id, "") for one in outcomes if one.status != "removed")
+            keep_lookup(layout.selection(mission), layout.selected(mission), selected)
+    _enforce_policy(config, mission, step, outcomes, partial=stage.only is not None)
     return outcomes
 
 
@@ -181,7 +196,9 @@ def _inputs(step: str, row: LedgerRow | None) -> tuple[Input, ...]:
     return tuple(Input(step, file) for file in row.files if file.path != MANIFEST) if row else ()
 
 
-def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Sequence[Outcome]) -> None:
+def _enforce_policy(
+    config: ArchiveConfig, mission: str, step: str, outcomes: Sequence[Outcome], *, partial: bool
+) -> None:
     """Let the stage fail where its failures say more than that some observations cannot be had.
 
     The rows are in the ledger by now, and DVC does not take a stage that failed for done.
@@ -200,6 +217,8 @@ def _enforce_policy(config: ArchiveConfig, mission: str, step: str, outcomes: Se
             f"such as {first.obs_id}",
             remedy=f"{read} and report what it says; what is done is kept, and `daxa run` tries the others again",
         )
+    if partial:
+        return
     if len(failed) == len(tried):
         raise ArchiveError(
             "all-failed",

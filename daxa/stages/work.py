@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from daxa.settings import Settings
 if TYPE_CHECKING:
     from daxa.fetch.locations import ObservationRef
 
-__all__ = ["FetchWork", "ProcessWork"]
+__all__ = ["FetchWork", "ProcessWork", "wanted_of"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class FetchWork:
 
         layout = Layout(self.root)
         arrivals = fetch_observation(
-            _wanted(task, self.inputs),
+            wanted_of(task, self.inputs),
             json.loads(task.facts)["instruments"],
             json.loads(task.parameters).get("extra", []),
             target=target,
@@ -91,6 +92,8 @@ class ProcessWork:
                 refuse_links(layout.root, sources[step] / file.path)
             unfit = [file for file in files if not _is_fit(sources[step], file)]
             if fetched and unfit:
+                unfit = [file for file in unfit if not _take_kept(layout, task, sources[step], file)]
+            if fetched and unfit:
                 # Only now: what opens connections takes a tenth of a second to import.
                 self._bring_fetched(task, files, sources[step])
                 unfit = [file for file in unfit if not _is_fit(sources[step], file)]
@@ -103,7 +106,7 @@ class ProcessWork:
 
         layout = Layout(self.root)
         restore_observation(
-            _wanted(task),
+            wanted_of(task),
             files,
             target=directory,
             parts=layout.parts / task.mission / task.obs_id,
@@ -111,7 +114,7 @@ class ProcessWork:
         )
 
 
-def _wanted(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> ObservationRef:
+def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> ObservationRef:
     """The observation, with what its directory is found by and the files that are wanted of it."""
     from daxa.fetch.locations import ObservationRef
 
@@ -125,6 +128,20 @@ def _is_fit(directory: Path, file: ProductFile) -> bool:
     """Whether the file that the ledger names is in place, byte by byte."""
     path = directory / file.path
     return path.is_file() and path.stat().st_size == file.size and _sha256(path) == file.sha256
+
+
+def _take_kept(layout: Layout, task: Task, directory: Path, file: ProductFile) -> bool:
+    """Put a file in place that its archive has replaced, and that this archive keeps; whether there is such a one."""
+    kept, target = layout.kept(task.mission) / task.obs_id, directory / file.path
+    refuse_links(layout.root, kept / file.path)
+    if not _is_fit(kept, file):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    shutil.copyfile(kept / file.path, part)
+    part.replace(target)
+    return True
 
 
 def _damaged(task: Task, directory: Path, file: ProductFile) -> DataError:

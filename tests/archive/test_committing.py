@@ -70,7 +70,7 @@ def test_a_note_that_is_not_whole_is_as_if_nothing_had_happened(layout, damage):
         "torn": good[:-9],
         "list": b"[1]",
         "no files": note_of(layout, files={}),
-        "foreign name": note_of(layout, files={"dvc.lock": ["", ""]}),
+        "foreign name": note_of(layout, files={"logs.dvc": ["", ""]}),
         "climbing": note_of(layout, files={"params/../../x.toml": ["", "a" * 64]}),
         "digest": note_of(layout, files={"README.md": ["x", "y"]}),
         "message": note_of(layout, message=7),

@@ -121,6 +121,7 @@ def test_nothing_changed_is_said_and_is_no_commit(archive, capsys):
         "removed": [],
         "changed": {},
         "criteria_changed": False,
+        "overrides_removed": [],
     }
     assert commits(archive) == 1
     assert {path: path.read_bytes() for path in before} == before

@@ -26,14 +26,17 @@ from tests.hostile.watch import snapshot, watched
 from tests.publish.workshop import FIRST, SECOND, Workshop, observation, set_identity
 
 ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "add": ((MISSION, "--obs", OBS_ID, "--yes", "--offline"),),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
+    "drop": ((MISSION, "--obs", OBS_ID, "--yes"),),
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "logs": ((OBS_ID,),),
     "missions": ((), ("xmm",)),
     "mosaic": (("-o", "../own/mosaic"),),
     "pull": ((), ("v1.0.0",)),
     "release": (("-m", "words"),),
+    "reprocess": ((MISSION, "--set", "clean.flares=none"), (MISSION, "--set", "clean.flares=none", "--dry-run")),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
@@ -42,7 +45,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {"demo", "init", "pull", "push", "release", "run", "select", "stage", "update"}
+ACTORS = {"add", "demo", "drop", "init", "pull", "push", "release", "reprocess", "retry", "run"}
+ACTORS |= {"select", "stage", "update"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

@@ -57,7 +57,11 @@ def choose(layout: Layout, obs_ids: Sequence[str], mission: str = "xmm", **colum
 
 def stage_of(layout: Layout, step: str, mission: str = "xmm") -> Stage:
     """A stage of the archive with trivial work."""
-    stage = make_stage(layout, load_config(layout), step, mission)
+    return simple(make_stage(layout, load_config(layout), step, mission))
+
+
+def simple(stage: Stage) -> Stage:
+    """The same stage with trivial work."""
     return replace(stage, work=work, workers=1)
 
 

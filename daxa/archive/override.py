@@ -1,0 +1,328 @@
+"""Set and unset parameters in the text of a params file: for all observations, or for some; remarks stay."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daxa.errors import ConfigError, CriteriaError
+from daxa.naming import did_you_mean
+
+__all__ = ["Setting", "describe", "overridden", "read_settings", "with_settings", "without_overrides"]
+
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+_HEADER = re.compile(r"[ \t]*\[[^\[\]=]*\][ \t]*(?:#.*)?\n?")
+_NOTE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter and what it shall be.
+
+    Parameters
+    ----------
+    step, key
+        Which parameter.
+    value
+        As TOML holds it; None where the key shall go, so that the step's own value, or the default, holds.
+    """
+
+    step: str
+    key: str
+    value: Any
+
+    def __str__(self) -> str:
+        name = f"{self.step}.{self.key}"
+        return f"{name} unset" if self.value is None else f"{name} = {_written(self.value)}"
+
+
+def read_settings(
+    given: Sequence[str], unset: Sequence[str], steps: Sequence[str], *, step: str = ""
+) -> tuple[Setting, ...]:
+    """What texts such as ``clean.flare_sigma=2.5`` ask for.
+
+    Parameters
+    ----------
+    given, unset
+        Parameters to set, with values, and parameters to unset.
+    steps
+        The steps of the archive.
+    step
+        The one that is meant where a text names none.
+
+    Raises
+    ------
+    CriteriaError
+        A text is malformed, names no step, or a parameter that another one names, too.
+
+    Examples
+    --------
+    >>> steps = ["fetch", "events", "clean"]
+    >>> given = ["clean.flare_sigma=2.5", "clean.flares=scale"]
+    >>> [str(one) for one in read_settings(given, ["events.min_ontime"], steps)]
+    ['clean.flare_sigma = 2.5', 'clean.flares = "scale"', 'events.min_ontime unset']
+    """
+    settings = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CriteriaError(
+                "setting",
+                f"{text[:100]!r} gives no value",
+                remedy="write --set STEP.NAME=VALUE, or --unset STEP.NAME to return to the default",
+            )
+        settings.append(Setting(*_place(name, steps, step), _read_value(value)))
+    settings += [Setting(*_place(name, steps, step), None) for name in unset]
+    places = [(one.step, one.key) for one in settings]
+    if twice := [place for at, place in enumerate(places) if place in places[:at]]:
+        raise CriteriaError("setting", f"{'.'.join(twice[0])} is named twice", remedy="name each parameter once")
+    return tuple(settings)
+
+
+def _read_value(text: str) -> Any:
+    """The value that a text stands for: as TOML reads it, else the text itself, without quotation marks.
+
+    >>> _read_value("2.5"), _read_value("17.4 arcsec"), _read_value('["0.5-2.0 keV"]'), _read_value("true")
+    (2.5, '17.4 arcsec', ['0.5-2.0 keV'], True)
+    """
+    try:
+        tables = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    plain = tables.keys() == {"value"} and isinstance(tables["value"], bool | int | float | str | list)
+    return tables["value"] if plain else text.strip()
+
+
+def _place(name: str, steps: Sequence[str], usual: str) -> tuple[str, str]:
+    named, point, key = name.strip().rpartition(".")
+    step = named if point else usual
+    if not step or not _KEY.fullmatch(key):
+        raise CriteriaError(
+            "setting",
+            f"{name[:100]!r} does not name a parameter of a step",
+            remedy=f"write STEP.NAME, such as clean.flare_sigma; the steps are {', '.join(steps)}",
+        )
+    if step not in steps:
+        raise CriteriaError(
+            "step", f"there is no step {step[:100]!r}{did_you_mean(step, steps)}", remedy=f"use {', '.join(steps)}"
+        )
+    return step, key
+
+
+def describe(settings: Sequence[Setting], obs_ids: Sequence[str], mission: str) -> str:
+    """One line that says what was set, for a release.
+
+    Examples
+    --------
+    >>> describe([Setting("clean", "flare_sigma", 2.5)], ["0404910601"], "xmm")
+    'Reprocess xmm 0404910601: clean.flare_sigma = 2.5'
+    """
+    named = ", ".join(obs_ids[:3]) + (f" and {len(obs_ids) - 3} more" if len(obs_ids) > 3 else "")
+    return f"Reprocess {mission}{f' {named}' if named else ''}: {', '.join(map(str, settings))}"[:200]
+
+
+def with_settings(text: str, settings: Sequence[Setting], obs_ids: Collection[str] = (), *, note: str = "") -> str:
+    r"""The text of a params file with these settings, all else as it was written.
+
+    Parameters
+    ----------
+    text
+        Of the file, which is valid TOML.
+    settings
+        What shall be.
+    obs_ids
+        For these observations alone; none stands for the step's own table.
+    note
+        Why, as a remark beside the first value, or above the new table.
+
+    Raises
+    ------
+    ConfigError
+        The file is written in a way in which the settings cannot be added.
+
+    Examples
+    --------
+    >>> print(with_settings("[clean]\nflare_sigma = 3.0  # width\n", [Setting("clean", "flare_sigma", 2.5)]).rstrip())
+    [clean]
+    flare_sigma = 2.5  # width
+    >>> print(with_settings("[clean]\n", [Setting("clean", "flares", "none")], ["0404910601"]).rstrip())
+    [clean]
+    <BLANKLINE>
+    [clean.obs."0404910601"]
+    flares = "none"
+    """
+    wanted = tomllib.loads(text)
+    for obs_id in obs_ids or ("",):
+        for at, one in enumerate(settings):
+            text = _with_setting(text, one, obs_id, "" if at else note)
+            _apply(wanted, one, obs_id)
+    return _as_wanted(text, wanted)
+
+
+def without_overrides(text: str, obs_ids: Collection[str]) -> str:
+    r"""The text of a params file without the overrides of some observations.
+
+    Examples
+    --------
+    >>> print(without_overrides('[clean]\n\n[clean.obs."0404910601"]\nflares = "none"\n', ["0404910601"]).rstrip())
+    [clean]
+    """
+    wanted = tomllib.loads(text)
+    for step, obs_id in overridden(text, obs_ids):
+        text = _without_table(text, step, obs_id)
+        del wanted[step]["obs"][obs_id]
+        if not wanted[step]["obs"]:
+            del wanted[step]["obs"]
+    return _as_wanted(text, wanted)
+
+
+def overridden(text: str, obs_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Step and ObsID of the overrides that a params file holds of some observations."""
+    tables = tomllib.loads(text)
+    return [
+        (step, obs_id)
+        for step, table in tables.items()
+        if isinstance(table, dict) and isinstance(table.get("obs"), dict)
+        for obs_id in table["obs"]
+        if obs_id in obs_ids
+    ]
+
+
+def _apply(tables: dict[str, Any], one: Setting, obs_id: str) -> None:
+    """The same, of values."""
+    table = tables.setdefault(one.step, {})
+    if obs_id and one.value is None and obs_id not in table.get("obs", {}):
+        return
+    if obs_id:
+        table = table.setdefault("obs", {}).setdefault(obs_id, {})
+    if one.value is None:
+        table.pop(one.key, None)
+        if obs_id and not table:
+            del tables[one.step]["obs"][obs_id]
+            if not tables[one.step]["obs"]:
+                del tables[one.step]["obs"]
+    else:
+        table[one.key] = one.value
+
+
+def _with_setting(text: str, one: Setting, obs_id: str, note: str) -> str:
+    sections = _sections(text)
+    at = _find(sections, one.step, obs_id)
+    if at is None:
+        if not obs_id:
+            raise _by_hand(f"there is no table [{one.step}]")
+        if one.value is None:
+            return text
+        remark = f"# {_remark(note)}\n" if note else ""
+        header = f'[{one.step}.obs."{obs_id}"]'
+        return f"{text.rstrip()}\n\n{remark}{header}\n{one.key} = {_written(one.value)}\n"
+    sections[at] = _edited(sections[at], one, obs_id, note)
+    if obs_id and not _table_in(sections[at], one.step, obs_id):
+        return _without_table(text, one.step, obs_id)
+    return "".join(sections)
+
+
+def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
+    """The text of one table with another value; a remark beside the former value stays."""
+    import tomlkit
+
+    body = section.rstrip()
+    document: Any = tomlkit.parse(f"{body}\n")
+    table = document[one.step]["obs"][obs_id] if obs_id else document[one.step]
+    former = table.get(one.key)
+    if one.value is None:
+        if former is None:
+            return section
+        del table[one.key]
+    elif former is not None and former == one.value and isinstance(former.unwrap(), type(one.value)):
+        return section
+    else:
+        fresh = tomlkit.item(one.value)
+        if note:
+            fresh.comment(_remark(note))
+            fresh.trivia.comment_ws = "  "
+        elif former is not None:
+            fresh.trivia.comment_ws, fresh.trivia.comment = former.trivia.comment_ws, former.trivia.comment
+        table[one.key] = fresh
+    return tomlkit.dumps(document).rstrip() + (section[len(body) :] or "\n")
+
+
+def _without_table(text: str, step: str, obs_id: str) -> str:
+    """Without an override, and the remarks right above it."""
+    sections = _sections(text)
+    if (at := _find(sections, step, obs_id)) is None:
+        return text
+    return "".join([*sections[:at], *sections[at + 1 :]]).rstrip() + "\n"
+
+
+def _sections(text: str) -> list[str]:
+    """What stands before the first table, and every table with its header and the remarks right above that."""
+    sections: list[list[str]] = [[]]
+    for line in text.splitlines(keepends=True):
+        # A line of a text or a list of several lines may look like a header.
+        if _HEADER.fullmatch(line) and _is_whole("".join(sections[-1])):
+            above: list[str] = []
+            while sections[-1] and sections[-1][-1].startswith("#") and len(sections) > 1:
+                above.insert(0, sections[-1].pop())
+            sections.append(above)
+        sections[-1].append(line)
+    return ["".join(lines) for lines in sections]
+
+
+def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
+    wanted = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
+    for at, section in enumerate(sections):
+        header = next((line for line in section.splitlines() if not line.startswith("#")), "")
+        if _HEADER.fullmatch(header) and _loaded(header) == wanted:
+            return at
+    return None
+
+
+def _table_in(section: str, step: str, obs_id: str) -> object:
+    return _loaded(section).get(step, {}).get("obs", {}).get(obs_id)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}
+
+
+def _as_wanted(text: str, wanted: Mapping[str, Any]) -> str:
+    try:
+        if tomllib.loads(text) == wanted:
+            return text
+    except ValueError:
+        pass
+    raise _by_hand("its tables are written in an unusual way")
+
+
+def _by_hand(why: str) -> ConfigError:
+    return ConfigError(
+        "override",
+        f"the params file cannot be changed by daxa: {why}",
+        remedy='write the values yourself, for instance in a table [clean.obs."0404910601"], and run `daxa run`',
+    )
+
+
+def _remark(note: str) -> str:
+    """A note on one line, without what TOML forbids in remarks."""
+    return " ".join("".join(character if character.isprintable() else " " for character in note).split())[:_NOTE_LENGTH]
+
+
+def _written(value: Any) -> str:
+    import tomlkit
+
+    return tomlkit.item(value).as_string()

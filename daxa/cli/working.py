@@ -1,0 +1,47 @@
+"""What verbs that run an archive share: how they run it, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from daxa.cli.show import counted, note, progress, say, show_text
+from daxa.cli.status import show_outcomes
+
+if TYPE_CHECKING:
+    import daxa
+
+__all__ = ["end_in_release", "working"]
+
+
+@contextmanager
+def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int | None = None) -> Iterator[None]:
+    """Let all stages share what forks their workers, and show what stands when the pipeline stops.
+
+    What was done before counts, and the failures may explain why it stopped.
+    """
+    from daxa.errors import ConfigError, CriteriaError, DaxaError
+    from daxa.run.forkserver import share
+    from daxa.stages.running import limited
+
+    try:
+        with limited(jobs), share(environ):
+            yield
+    except DaxaError as error:
+        if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):
+            show_outcomes(archive.status())
+        raise
+
+
+def end_in_release(archive: daxa.Archive, message: str = "") -> None:
+    """Commit and tag what was done, and say so; nothing where nothing has changed."""
+    from daxa.stages.releasing import release_change
+
+    with progress("read", "objects") as observe:
+        made = release_change(archive.layout, archive.config, message, observe=counted(observe))
+    if made is None:
+        note("nothing has changed since the last release")
+        return
+    show_text(f"{made.tag}\n\n{made.message.rstrip()}")
+    say("\nnext: `daxa push` shares the data")

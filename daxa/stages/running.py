@@ -1,0 +1,133 @@
+"""Run an archive: all of it, or some missions, steps or observations.
+
+DVC runs whole stages, and takes a stage that has ended for done.  Therefore it is asked wherever what is
+wanted is all that there is to do.  Where more is left over, the stages are run here for the observations that
+are named, and DVC goes on seeing that they are not done: `daxa run` completes them, `daxa release` refuses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from daxa.archive.check import check_parameters, check_versions
+from daxa.archive.config import ArchiveConfig, steps_of
+from daxa.archive.gate import check_objects, check_products
+from daxa.archive.history import selected_ids
+from daxa.archive.layout import Layout
+from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
+from daxa.archive.pipeline import refuse_busy, run_pipeline, stages_hidden_from_dvc
+from daxa.errors import CriteriaError
+from daxa.records import Outcome
+from daxa.stages.forecast import PlannedTask, forecast_run
+from daxa.stages.status import outcomes_of, read_status
+from daxa.stages.step import run_step
+
+__all__ = ["Progress", "limited", "run_archive"]
+
+Observe = Callable[[Outcome, int, int], None]
+Progress = Callable[[str, str], AbstractContextManager[Observe]]
+"""Gives an observer of the stage (mission, step)."""
+
+_MOST_JOBS = 1024
+
+
+def run_archive(
+    layout: Layout,
+    config: ArchiveConfig,
+    *,
+    missions: object = (),
+    steps: object = (),
+    obs_ids: object = (),
+    progress: Progress | None = None,
+) -> None:
+    """Do what is not done yet, and what failed before.
+
+    Parameters
+    ----------
+    layout, config
+        The archive, which may be acted in (`daxa.archive.gate.enter_archive`).
+    missions, steps, obs_ids
+        Only these; what stands of all others stays.
+    progress
+        For stages that no process of its own shows.
+
+    Raises
+    ------
+    ArchiveError, CriteriaError
+        Another run is at work; or there is no such observation, mission or step.
+    ConfigError
+        A params file cannot be used as it is written; nothing was begun.
+    DaxaError
+        What stopped a stage.
+    """
+    wanted = named_missions(config, missions)
+    only_steps = named_steps(steps, [step.name for step in steps_of(config)])
+    check_objects(layout)
+    check_products(layout)
+    check_parameters(layout, config)
+    check_versions(layout, config, wanted)
+    only = named_obs_ids(layout, wanted or tuple(config.missions), obs_ids)
+    if not only:
+        unseen = stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config)))
+        run_pipeline(layout, config, wanted, only=only_steps, unseen=unseen)
+        return
+    named = {one: set(only) & set(selected_ids(layout, one)) for one in wanted or config.missions}
+    named = {mission: own for mission, own in named.items() if own}
+    tasks = forecast_run(layout, config).tasks
+    others = {one.mission for one in tasks if not _is_asked(one, only_steps, named.get(one.mission, ()))}
+    if others & named.keys():
+        chosen = [one.name for one in steps_of(config) if one.name in only_steps or not only_steps]
+        _run_some(layout, chosen, named, progress)
+        return
+    unseen = stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config, missions=list(named))))
+    # The summary of all missions is worth its time only where it says that everything is done.
+    run_pipeline(layout, config, tuple(named) if others else (), unseen=unseen)
+
+
+def _is_asked(task: PlannedTask, steps: Collection[str], obs_ids: Collection[str]) -> bool:
+    return task.obs_id in obs_ids and (task.step in steps or not steps)
+
+
+def _run_some(layout: Layout, steps: Sequence[str], obs_ids: Mapping[str, set[str]], progress: Progress | None) -> None:
+    """Run steps for some observations of each mission, without DVC."""
+    refuse_busy(layout)
+    for mission, own in obs_ids.items():
+        for step in steps:
+            with progress(mission, step) if progress else nullcontext() as observe:
+                run_step(layout.root, step, mission, only=own, observe=observe)
+
+
+@contextmanager
+def limited(jobs: int | None) -> Iterator[None]:
+    """Let no more than so many tasks run at once, here and in the processes that are started.
+
+    Parameters
+    ----------
+    jobs
+        As many at most; None leaves it to the settings.
+
+    Raises
+    ------
+    CriteriaError
+        It is no number of tasks.
+    """
+    if jobs is None:
+        yield
+        return
+    if isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS:
+        raise CriteriaError("jobs", f"{jobs} tasks cannot run at once", remedy=f"give 1 to {_MOST_JOBS}")
+    from daxa.settings import load_settings
+
+    downloads = min(jobs, load_settings().downloads)
+    before = {name: os.environ.get(name) for name in ("DAXA_WORKERS", "DAXA_DOWNLOADS")}
+    os.environ.update(DAXA_WORKERS=str(jobs), DAXA_DOWNLOADS=str(downloads))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
