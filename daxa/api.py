@@ -227,8 +227,10 @@ class Archive:
 
         What `redelivered` found is fetched again, which is no commit of its own.
         """
+        from daxa.stages.redelivery import Redelivery
+
         enter_archive(self.layout)
-        if hasattr(plan, "refuse"):
+        if isinstance(plan, Redelivery):
             plan.accept()
             return ""
         return plan.apply()
@@ -309,7 +311,9 @@ class Archive:
         """What `run` would do, and why, with what it may cost; see `daxa.stages.forecast.forecast_run`."""
         from daxa.stages.forecast import forecast_run
 
-        return forecast_run(self.layout, self.config, missions=missions, obs_ids=obs_ids, steps=steps)
+        return forecast_run(
+            self.layout, self.config, missions=named_missions(self.config, missions), obs_ids=obs_ids, steps=steps
+        )
 
     def reprocess(
         self,
@@ -396,7 +400,10 @@ class Archive:
         """Try again what failed, and do what follows from it, and nothing else; answer with the status."""
         from daxa.stages.reprocess import failed_observations
 
-        for mission, failed in failed_observations(self.layout, self.config, missions, steps, obs_ids).items():
+        config = self.config
+        for mission, failed in failed_observations(
+            self.layout, config, named_missions(config, missions), steps, obs_ids
+        ).items():
             self.run(mission, obs_ids=failed, jobs=jobs, progress=progress)
         return self.status()
 

@@ -322,9 +322,9 @@ def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
     if added := [change.selection for change in changes if change.is_new]:
         texts |= _with_missions(layout, added)
     for change in (one for one in changes if one.overrides):
-        path = layout.params(change.mission)
-        text = without_overrides(path.read_text(encoding="utf-8"), change.difference.removed)
-        texts[path.relative_to(layout.root).as_posix()] = text
+        params = layout.params(change.mission)
+        text = without_overrides(params.read_text(encoding="utf-8"), change.difference.removed)
+        texts[params.relative_to(layout.root).as_posix()] = text
     for path, content in texts.items():
         target = made.root / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ def _texts(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> dict[str, 
         table = fetched.setdefault(mission, tomlkit.table())
         own = wanted.setdefault("storage", {}).setdefault("fetched", {}).setdefault(mission, {})
         for obs_id in sorted(ids):
-            key = tomlkit.key(obs_id)
+            key: Any = tomlkit.key(obs_id)
             table[tomlkit.items.SingleKey(obs_id, t=tomlkit.items.KeyType.Basic) if key.is_bare() else key] = _CACHED
             own[obs_id] = _CACHED
     written = tomlkit.dumps(document)

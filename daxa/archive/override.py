@@ -273,7 +273,7 @@ def _sections(text: str) -> list[str]:
 
 
 def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
-    wanted = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
+    wanted: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
     for at, section in enumerate(sections):
         header = next((line for line in section.splitlines() if not line.startswith("#")), "")
         if _HEADER.fullmatch(header) and _loaded(header) == wanted:
@@ -325,4 +325,4 @@ def _remark(note: str) -> str:
 def _written(value: Any) -> str:
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())

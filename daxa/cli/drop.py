@@ -13,6 +13,8 @@ from daxa.cli.show import note
 
 if TYPE_CHECKING:
     import daxa
+    from daxa.archive.choose import SelectionPlan
+    from daxa.archive.drop import MissionDrop
 
 __all__ = ["drop"]
 
@@ -58,6 +60,7 @@ def drop(
         return
     names = named_missions(config, missions)
     gone = set(named_obs_ids(layout, names, obs_ids))
+    plan: SelectionPlan | MissionDrop
     if gone:
         own = {name: gone.intersection(selected_ids(layout, name)) for name in names}
         plan = plan_drop(layout, {name: ids for name, ids in own.items() if ids})

@@ -26,7 +26,15 @@ from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
 
-__all__ = ["FileProvenance", "Wanted", "Way", "fetch_observation", "list_wanted", "obtain", "restore_observation"]
+__all__ = [
+    "FetchContext",
+    "FileProvenance",
+    "Wanted",
+    "fetch_observation",
+    "list_wanted",
+    "obtain",
+    "restore_observation",
+]
 
 Item = TypeVar("Item")
 
@@ -63,7 +71,7 @@ class FileProvenance:
 
 
 @dataclass(frozen=True)
-class Way:
+class FetchContext:
     """What the files of one observation pass through."""
 
     connection: Connection
@@ -139,32 +147,32 @@ def fetch_observation(
     store = Store(settings.store)
 
     def bring(one: Connection) -> list[FileProvenance]:
-        return _fetch_from(Way(one, store, target, parts, say), sought, instruments, extra)
+        return _fetch_from(FetchContext(one, store, target, parts, say), sought, instruments, extra)
 
     return try_mirrors(connection, bring, say)
 
 
 def _fetch_from(
-    way: Way, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
+    context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
 ) -> list[FileProvenance]:
     """Bring the files from one mirror."""
-    way, wanted = list_wanted(way, sought, instruments, extra)
-    return _in_parallel(wanted, lambda one: _fetch_file(way, one), way)
+    context, wanted = list_wanted(context, sought, instruments, extra)
+    return _in_parallel(wanted, lambda one: _fetch_file(context, one), context)
 
 
 def list_wanted(
-    way: Way, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
-) -> tuple[Way, list[Wanted]]:
+    context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
+) -> tuple[FetchContext, list[Wanted]]:
     """The files that are wanted of an observation, as one mirror lists them now."""
-    spec, connection, say = sought.spec, way.connection, way.say
+    spec, connection, say = sought.spec, context.connection, context.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
     choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
     for choice in choices:
         if choice.older:
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
-    way = replace(way, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
-    return way, [
+    context = replace(context, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
+    return context, [
         Wanted(
             choice.path,
             child_url(source.url, choice.path),
@@ -230,15 +238,17 @@ def restore_observation(
     connection = connect(settings, mirrors_of(sought.spec, settings), patience)
 
     def bring(one: Connection) -> list[FileProvenance]:
-        return _restore_from(Way(one, store, target, parts, say), sought, missing)
+        return _restore_from(FetchContext(one, store, target, parts, say), sought, missing)
 
     return try_mirrors(connection, bring, say)
 
 
-def _restore_from(way: Way, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
+def _restore_from(context: FetchContext, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
     """Bring the files back from one mirror."""
-    base = find_listing_directory(directory_urls(way.connection, sought), way.connection, files[0].path)
-    return _in_parallel(files, lambda file: _restore_file(way, child_url(base, file.path), file, sought.obs_id), way)
+    base = find_listing_directory(directory_urls(context.connection, sought), context.connection, files[0].path)
+    return _in_parallel(
+        files, lambda file: _restore_file(context, child_url(base, file.path), file, sought.obs_id), context
+    )
 
 
 def _stands(path: Path, file: ProductFile) -> bool:
@@ -250,13 +260,15 @@ def _stands(path: Path, file: ProductFile) -> bool:
             return False
 
 
-def _in_parallel(items: Sequence[Item], bring: Callable[[Item], FileProvenance], way: Way) -> list[FileProvenance]:
+def _in_parallel(
+    items: Sequence[Item], bring: Callable[[Item], FileProvenance], context: FetchContext
+) -> list[FileProvenance]:
     """Bring some files at once.
 
     A file that cannot be had does not stop the others, so that the error told does not depend
     on their order of arrival; an error that concerns all of them stops them at once.
     """
-    threads = min(_AT_ONCE, max(1, _CONNECTIONS // max(1, way.connection.settings.downloads)))
+    threads = min(_AT_ONCE, max(1, _CONNECTIONS // max(1, context.connection.settings.downloads)))
     with ThreadPoolExecutor(threads) as pool:
         running = [pool.submit(_outcome, bring, item) for item in items]
         try:
@@ -265,7 +277,7 @@ def _in_parallel(items: Sequence[Item], bring: Callable[[Item], FileProvenance],
             failed = [future for future in running if future.done() and future.exception()]
             outcomes = [future.result() for future in failed or running]
         except BaseException:
-            way.connection.stop.set()
+            context.connection.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     arrivals = []
@@ -283,19 +295,19 @@ def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvena
         return error
 
 
-def _fetch_file(way: Way, one: Wanted) -> FileProvenance:
+def _fetch_file(context: FetchContext, one: Wanted) -> FileProvenance:
     """Bring what an address serves now, and link it."""
-    origin = obtain(way, one)
-    if not way.store.link(origin.sha256, _place(way.target, one.path)):
-        way.say(f"{one.path}: the copy in the store was damaged and is fetched again")
-        origin = obtain(way, one)
-        _link(way, origin.sha256, one.path)
+    origin = obtain(context, one)
+    if not context.store.link(origin.sha256, _place(context.target, one.path)):
+        context.say(f"{one.path}: the copy in the store was damaged and is fetched again")
+        origin = obtain(context, one)
+        _link(context, origin.sha256, one.path)
     return _arrival(one.path, origin)
 
 
-def _restore_file(way: Way, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
+def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
     """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = obtain(way, Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    origin = obtain(context, Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -303,50 +315,50 @@ def _restore_file(way: Way, url: str, file: ProductFile, obs_id: str) -> FilePro
             f"{origin.sha256[:12]}..., the ledger has {file.size} bytes with {file.sha256[:12]}...",
             remedy="work with the release's products (`daxa pull`); the new file waits in the store, unused",
         )
-    _link(way, origin.sha256, file.path)
+    _link(context, origin.sha256, file.path)
     return _arrival(file.path, origin)
 
 
-def obtain(way: Way, one: Wanted) -> ContentOrigin:
+def obtain(context: FetchContext, one: Wanted) -> ContentOrigin:
     """Have what an address serves now in the store, checked."""
-    known = way.store.recall(one.url)
-    if known and not way.store.path(known.sha256).is_file():
+    known = context.store.recall(one.url)
+    if known and not context.store.path(known.sha256).is_file():
         known = None
-    part = part_of(way.parts, one.url)
-    transfer = download(way.connection, one.url, part, known=known.transfer if known else None, most=one.most)
+    part = part_of(context.parts, one.url)
+    transfer = download(context.connection, one.url, part, known=known.transfer if known else None, most=one.most)
     if known and transfer.unchanged:
-        way.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
+        context.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
         return known
     try:
-        return _add_to_store(way, part, transfer, one)
+        return _add_to_store(context, part, transfer, one)
     except DataError as error:
         if error.name not in ("damaged", "truncated", "checksum"):
             raise
-        way.say(f"{error.message}; fetching it once more from the start")
-    return _add_to_store(way, part, download(way.connection, one.url, part, most=one.most), one)
+        context.say(f"{error.message}; fetching it once more from the start")
+    return _add_to_store(context, part, download(context.connection, one.url, part, most=one.most), one)
 
 
-def _add_to_store(way: Way, part: Path, transfer: Transfer, one: Wanted) -> ContentOrigin:
+def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: Wanted) -> ContentOrigin:
     """Check a download and move it into the store."""
     try:
         remarks = check_file(part, one.path, one.expected)
-        odd = check_listed(way.catalogue, part, one.path, transfer)
+        odd = check_listed(context.catalogue, part, one.path, transfer)
     except DataError:
         discard_part(part)
         raise
     for remark in (*remarks, odd):
         if remark:
-            way.say(f"{one.path}: {remark}")
+            context.say(f"{one.path}: {remark}")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    origin = ContentOrigin(transfer, way.store.add(part), now)
+    origin = ContentOrigin(transfer, context.store.add(part), now)
     discard_part(part)
-    way.store.remember(origin)
-    way.say(f"{one.path}: {transfer.size} bytes downloaded")
+    context.store.remember(origin)
+    context.say(f"{one.path}: {transfer.size} bytes downloaded")
     return origin
 
 
 def _place(target: Path, path: str) -> Path:
-    """Where a file goes; no directory on the way may be a link, behind which something of the user's may lie."""
+    """Where a file goes; no directory on the context may be a link, behind which something of the user's may lie."""
     place = target / path
     for directory in Path(path).parents:
         if (target / directory).is_symlink():
@@ -358,11 +370,11 @@ def _place(target: Path, path: str) -> Path:
     return place
 
 
-def _link(way: Way, sha256: str, path: str) -> None:
-    if not way.store.link(sha256, _place(way.target, path)):
+def _link(context: FetchContext, sha256: str, path: str) -> None:
+    if not context.store.link(sha256, _place(context.target, path)):
         raise StorageError(
             "vanished",
-            f"the store at {way.store.root} lost {path} just after it was written",
+            f"the store at {context.store.root} lost {path} just after it was written",
             remedy="check the disk, or choose another place with DAXA_STORE",
         )
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from daxa.errors import DataError
-from daxa.fetch.connection import connect
+from daxa.fetch.connection import Connection, connect
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
-from daxa.fetch.observation import FileProvenance, Wanted, Way, list_wanted, obtain
+from daxa.fetch.observation import FetchContext, FileProvenance, Wanted, list_wanted, obtain
 from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Store
 from daxa.fetch.transfer import is_current
@@ -119,9 +119,11 @@ def find_replaced(
     nowhere = fetched.directory  # Nothing is linked: what is new stays in the store.
     before = {file.path: file for file in fetched.files if file.path != MANIFEST}
 
-    def compare(one) -> list[Replaced]:
-        way, wanted = list_wanted(Way(one, Store(settings.store), nowhere, parts, say), sought, instruments, extra)
-        found = [_compared(way, file, before.get(file.path), fetched) for file in wanted]
+    def compare(one: Connection) -> list[Replaced]:
+        context, wanted = list_wanted(
+            FetchContext(one, Store(settings.store), nowhere, parts, say), sought, instruments, extra
+        )
+        found = [_compared(context, file, before.get(file.path), fetched) for file in wanted]
         gone = before.keys() - {file.path for file in wanted}
         found += [_withdrawn(before[path], fetched) for path in gone]
         return sorted((one for one in found if one), key=lambda one: one.path)
@@ -129,12 +131,12 @@ def find_replaced(
     return try_mirrors(connection, compare, say)
 
 
-def _compared(way: Way, wanted: Wanted, before: ProductFile | None, fetched: Fetched) -> Replaced | None:
+def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None, fetched: Fetched) -> Replaced | None:
     arrival = fetched.arrivals.get(wanted.path)
     try:
-        if before and arrival and _still_served(way, wanted.url, arrival, before):
+        if before and arrival and _still_served(context, wanted.url, arrival, before):
             return None
-        origin = obtain(way, wanted)
+        origin = obtain(context, wanted)
     except DataError as error:
         if error.name != "absent" or before is None:
             raise
@@ -149,9 +151,9 @@ def _compared(way: Way, wanted: Wanted, before: ProductFile | None, fetched: Fet
         )
     if origin.sha256 == before.sha256:
         return None
-    new = way.store.path(origin.sha256)
+    new = context.store.path(origin.sha256)
     if file_digests(new, wanted.path).science == before.science:
-        way.say(f"{wanted.path}: packed anew, its content is the same")
+        context.say(f"{wanted.path}: packed anew, its content is the same")
         return None
     old = fetched.directory / wanted.path
     return Replaced(
@@ -163,15 +165,15 @@ def _compared(way: Way, wanted: Wanted, before: ProductFile | None, fetched: Fet
         origin.sha256,
         arrival.last_modified if arrival else "",
         origin.transfer.last_modified,
-        _versions(old if old.is_file() else way.store.path(before.sha256), new),
+        _versions(old if old.is_file() else context.store.path(before.sha256), new),
     )
 
 
-def _still_served(way: Way, url: str, arrival: FileProvenance, before: ProductFile) -> bool:
+def _still_served(context: FetchContext, url: str, arrival: FileProvenance, before: ProductFile) -> bool:
     """Whether the server says that it has what was fetched from it; another server cannot say so."""
     if arrival.url != url or arrival.sha256 != before.sha256 or not (arrival.etag or arrival.last_modified):
         return False
-    return is_current(way.connection, url, Transfer(url, arrival.size, arrival.etag, arrival.last_modified))
+    return is_current(context.connection, url, Transfer(url, arrival.size, arrival.etag, arrival.last_modified))
 
 
 def _withdrawn(before: ProductFile, fetched: Fetched) -> Replaced:

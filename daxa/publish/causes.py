@@ -182,9 +182,8 @@ def _of_step(
         if part != "input" or not fetches:
             yield part, _details(before, now, (mission, step, row.obs_id), part)
     files = _files(former, row)
-    if (
-        fetches and changed
-    ):  # Other parameters or instruments bring and take files; what stays may be replaced all the same.
+    if fetches and changed:
+        # Other parameters or instruments bring and take files; what stays may be replaced all the same.
         files = {path: pair for path, pair in files.items() if all(pair)}
     if former.outcome == row.outcome == "done" and files and (fetches or not changed):
         if fetches:
@@ -204,12 +203,16 @@ def _details(before: Side, now: Side, task: tuple[str, str, str], part: str) -> 
         old, new = (effective_parameters(side.parameters[mission], step, obs_id) for side in (before, now))
         return {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
     if part == "software":
-        pair = tuple(side.software.get((mission, step)) for side in (before, now))
-        return {"software": tuple(f"{one.backend} {one.version}" if one else "" for one in pair)}  # type: ignore[dict-item]
+        was, is_now = (side.software.get((mission, step)) for side in (before, now))
+        return {"software": (_software(was), _software(is_now))}
     if part == "selection":
-        pair = tuple(list(side.instruments[mission].get(obs_id, ())) for side in (before, now))
-        return {"instruments": pair}  # type: ignore[dict-item]
+        had, has = (list(side.instruments[mission].get(obs_id, ())) for side in (before, now))
+        return {"instruments": (had, has)}
     return {}
+
+
+def _software(locked: LockedSoftware | None) -> str:
+    return f"{locked.backend} {locked.version}" if locked else ""
 
 
 def _files(former: LedgerRow, row: LedgerRow) -> dict[str, tuple[str, str]]:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args
 
 from daxa.errors import DataError
 from daxa.missions.spec import SAFE_ID
@@ -21,6 +21,7 @@ __all__ = [
     "MOST_MEASURED",
     "OUTCOMES",
     "PARTS",
+    "Part",
     "check_obs_id",
     "check_path",
     "is_reason",
@@ -29,7 +30,9 @@ __all__ = [
     "shorten",
 ]
 
-PARTS = ("parameters", "input", "software", "calibration", "selection")
+Part = Literal["parameters", "input", "software", "calibration", "selection"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
 """The parts of a fingerprint, in the order in which a change of them is named."""
 
 OUTCOMES = ("done", "failed", "skipped")

@@ -162,10 +162,10 @@ def corrupt(reply: Reply, faults: Struck) -> Reply:
     if "beheaded" in faults:
         return _whole(reply, _without_header(reply.body.content))
     if "redelivered" in faults and isinstance(reply.body.content, Path):
-        return _replaced(reply, _reprocessed(reply.body.content, str(faults["redelivered"])))
+        return _replaced(reply, reply.body.content, _reprocessed(reply.body.content, str(faults["redelivered"])))
     if "repacked" in faults and isinstance(reply.body.content, Path):
         plain = gzip.decompress(reply.body.content.read_bytes())
-        return _replaced(reply, gzip.compress(plain, 1, mtime=0))
+        return _replaced(reply, reply.body.content, gzip.compress(plain, 1, mtime=0))
     if "commented" in faults and isinstance(reply.body.content, bytes):
         at = reply.body.content.find(str(faults["commented"]).encode())
         return _whole(reply, reply.body.content[:at] + b"<!-- " + reply.body.content[at:])
@@ -198,10 +198,10 @@ def _without_header(content: bytes | Path) -> bytes:
         return gzip.compress(plain[: hdus[-1].fileinfo()["hdrLoc"]], mtime=0)
 
 
-def _replaced(reply: Reply, content: bytes) -> Reply:
+def _replaced(reply: Reply, file: Path, content: bytes) -> Reply:
     """Another file under the same name, with validators of its own."""
     told = {
-        "Last-Modified": formatdate(int(reply.body.content.stat().st_mtime) + _YEAR, usegmt=True),
+        "Last-Modified": formatdate(int(file.stat().st_mtime) + _YEAR, usegmt=True),
         "ETag": f'"{len(content):x}-{zlib.crc32(content):x}"',
     }
     return _whole(Reply(200, {**reply.headers, **told}, reply.body), content)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.history import read_stage_record
@@ -21,6 +21,9 @@ from daxa.errors import DaxaError
 from daxa.run.steps import Step
 from daxa.stages.costs import estimate, read_costs
 from daxa.stages.status import StageStatus, read_status
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
 
 __all__ = ["Forecast", "PlannedTask", "forecast_again", "forecast_run"]
 
@@ -134,9 +137,9 @@ def forecast_run(
     layout: Layout,
     config: ArchiveConfig,
     *,
-    missions: object = (),
-    steps: object = (),
-    obs_ids: object = (),
+    missions: TextsLike | None = (),
+    steps: TextsLike | None = (),
+    obs_ids: ObsIdsLike | None = (),
 ) -> Forecast:
     """Say what `daxa run` would do, without doing anything.
 
@@ -155,7 +158,7 @@ def forecast_run(
     present = steps_of(config)
     wanted = named_steps(steps, [step.name for step in present])
     stages = read_status(layout, config, missions=missions, obs_ids=obs_ids)
-    tasks = []
+    tasks: list[PlannedTask] = []
     for mission in dict.fromkeys(stage.mission for stage in stages):
         own = {stage.step: stage for stage in stages if stage.mission == mission}
         running = _running(own, present)
@@ -184,7 +187,8 @@ def forecast_again(
     reason
         Why they are fetched again.
     """
-    steps, tasks = steps_of(config), []
+    steps = steps_of(config)
+    tasks: list[PlannedTask] = []
     for mission, ids in obs_ids.items():
         for step in steps:
             why = (reason, "") if step.fetches else ("follows", f"follows {step.needs[0]}" if step.needs else "")
@@ -231,7 +235,9 @@ def _sizes(layout: Layout, mission: str, step: str) -> dict[str, float]:
     }
 
 
-def _removed(layout: Layout, config: ArchiveConfig, missions: object, steps: Collection[str]) -> Iterator[PlannedTask]:
+def _removed(
+    layout: Layout, config: ArchiveConfig, missions: TextsLike | None, steps: Collection[str]
+) -> Iterator[PlannedTask]:
     from daxa.archive.history import selected_ids
 
     for mission in named_missions(config, missions) or tuple(config.missions):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daxa.archive import dvc
 from daxa.archive.check import check_params_text, check_versions
@@ -20,6 +21,9 @@ from daxa.files import replace_file
 from daxa.records import Outcome
 from daxa.stages.forecast import Forecast, forecast_run
 from daxa.stages.status import outcomes_of, read_status
+
+if TYPE_CHECKING:
+    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
 
 __all__ = ["Reprocessed", "Reprocessing", "failed_observations", "plan_reprocessing", "settings_from"]
 
@@ -150,7 +154,11 @@ def plan_reprocessing(
 
 
 def failed_observations(
-    layout: Layout, config: ArchiveConfig, missions: object = (), steps: object = (), obs_ids: object = ()
+    layout: Layout,
+    config: ArchiveConfig,
+    missions: TextsLike | None = (),
+    steps: TextsLike | None = (),
+    obs_ids: ObsIdsLike | None = (),
 ) -> dict[str, tuple[str, ...]]:
     """Mission to the observations that failed at some step, of those that are named."""
     found: dict[str, dict[str, None]] = {}
