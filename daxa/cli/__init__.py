@@ -29,6 +29,7 @@ VERBS = {
     "ls": (GROUPS[1], "list the products"),
     "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
     "mosaic": (GROUPS[1], "add observations into one image of the sky, and write coverage maps"),
+    "compare": (GROUPS[1], "whether two files say the same, and where they do not"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
@@ -198,7 +199,7 @@ def _version() -> str:
 def _help() -> str:
     lines = [_USAGE, "", "Archives of X-ray observations as Git repositories.", ""]
     for group in GROUPS:
-        lines += [f"{group}:", *(f"  {verb:<10}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
+        lines += [f"{group}:", *(f"  {verb:<12}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
     return "\n".join(
         [
             *lines,
