@@ -34,7 +34,10 @@ VERBS = {
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
+    "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),
+    "recreate": (GROUPS[2], "make a release again from such a file, and a certificate of how it came out"),
+    "certificate": (GROUPS[2], "keep people's certificates with a release, and read them"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }
