@@ -158,7 +158,8 @@ def _unpack(pack: _Pack, at: int, size: int) -> tuple[bytes, int]:
         if not piece:
             raise IndexError
         out = unpacker.decompress(piece, _PIECE)
-        at += len(piece) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
+        # At the end, what is left stands in one of them, and may stand in both.
+        at += len(piece) - len(unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail)
         begin = begin or out[:32]
         done += len(out)
         if done > size:

@@ -35,7 +35,7 @@ def export(
     import daxa
     from daxa.publish.export import export_release
 
-    made = export_release(daxa.open().layout, tag, output)
+    made = export_release(daxa.open(acting=True).layout, tag, output)
     if as_json:
         show_json([asdict(made)])
         return
