@@ -147,7 +147,6 @@ TREES: dict[str, Callable[[Path], str]] = {
     "control characters": lambda clone: f"100644 blob {_blob(clone)}\tx\x1b[2J",
     "text that turns": lambda clone: f"100644 blob {_blob(clone)}\tx\u202ey",
     "backslash": lambda clone: f"100644 blob {_blob(clone)}\t..\\x",
-    "file of 300 MB": lambda clone: f"100644 blob {_blob(clone, bytes(300 << 20))}\tbig",
 }
 
 
@@ -261,7 +260,11 @@ def test_git_does_not_see_a_bundle_that_is_wrong(name, place, monkeypatch):
 
 
 def test_a_genuine_bundle_passes_and_no_flipped_byte_does(place, tmp_path):
-    """Without the first part the refusals would prove nothing."""
+    """Without the first part the refusals would prove nothing; objects that are unpacked in pieces are among them."""
+    (place / "clone" / "notes.txt").write_bytes(b"x" * 200_000 + os.urandom(200_000))
+    git(place / "clone", "add", "notes.txt")
+    git(place / "clone", "commit", "-qm", "notes")
+    retag(place / "clone")
     bundle = bundle_of(place / "clone", tmp_path / "it.bundle")
     assert set(judge_bundle(bundle)) == {"refs/tags/v1.0.0", MANIFEST_REF}
     content = bundle.read_bytes()
@@ -270,6 +273,20 @@ def test_a_genuine_bundle_passes_and_no_flipped_byte_does(place, tmp_path):
         bundle.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
         with pytest.raises((DataError, UntrustedArchive)):
             judge_bundle(bundle)
+
+
+def test_a_file_that_no_archive_has_is_not_unpacked():
+    from daxa.archive.bundle import judge_tree
+    from daxa.archive.objects import TreeEntry
+
+    for entries in (
+        [TreeEntry("big", "100644", "0" * 40, 300 << 20)],
+        [TreeEntry(f"{at}", "100644", "0" * 40, 200 << 20) for at in range(50)],
+        [TreeEntry(f"{at}", "100644", "0" * 40, 1) for at in range(200_001)],
+        [TreeEntry("x" * 2000, "100644", "0" * 40, 1)],
+    ):
+        with pytest.raises(UntrustedArchive):
+            judge_tree(entries)
 
 
 def test_links_pipes_and_directories_are_no_bundles(place, tmp_path):
