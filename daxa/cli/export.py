@@ -33,9 +33,8 @@ def export(
     from the archives of the missions and processed again. Equal releases give equal files.
     """
     import daxa
-    from daxa.publish.export import export_release
 
-    made = export_release(daxa.open(acting=True).layout, tag, output)
+    made = daxa.open().export(tag, output)
     if as_json:
         show_json([asdict(made)])
         return

@@ -19,6 +19,7 @@ from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
+from daxa.publish.environment import record_environment
 from daxa.run.runner import run_stage
 from daxa.run.task import Stage, Task, TaskWork
 from daxa.run.worker import Assignment, TaskReport, _attempt
@@ -36,6 +37,7 @@ def release(root: Path, wishes: Mapping[str, str] | None = None) -> Layout:
     wish(layout, wishes or {})
     for step in STEPS:
         run_stage(stage_of(layout, load_config(layout), step, "xmm"))
+    record_environment(layout)
     seal(layout)
     git.create_tag(root, "v1.0.0", "first")
     return layout

@@ -462,3 +462,94 @@ def test_a_certificate_with_control_characters_is_refused(honest):
     value["predicate"]["by"] = "\x1b[2J"
     with pytest.raises(DataError, match="cannot be believed"):
         read_statement(json.dumps(value).encode(), "it")
+
+
+# The verbs.
+
+
+@pytest.fixture
+def shell(released, monkeypatch, capsys):
+    """Run daxa as from a shell, in the archive; give its exit code and what it wrote."""
+    from daxa.cli import main
+
+    monkeypatch.chdir(released / "a907")
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = main(list(argv))
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def test_the_verbs_export_recreate_certify_and_recompute(shell, released):
+    assert shell("export", "-o", "../new.bundle")[0] == 0
+    assert (released / "new.bundle").read_bytes() == (released / "a907.bundle").read_bytes()
+    code, out, err = shell("recreate", "../new.bundle", "../again", "--by", "Williamina Fleming")
+    assert code == 0, err
+    assert out.startswith("a907 v1.0.0: identical bytes (3 of 3 observations)\n")
+    assert "software and platform are those" in err
+    certificate = "../again.certificate.json"
+    assert shell("certificate", "add", certificate)[0] == 0
+    code, out, _ = shell("certificate", "list")
+    assert code == 0
+    assert out.startswith("v1.0.0: 1 certificate, recreated identically 1 time\n")
+    assert "Williamina Fleming" in out
+    digest = json.loads(shell("certificate", "list", "v1.0.0", "--json")[1])["digest"]
+    assert shell("certificate", "show", "v1.0.0", digest[:6])[1].startswith("a907 v1.0.0: identical bytes")
+    assert shell("certificate", "show", "v1.0.0", "zz")[0] == 5
+    assert shell("certificate", "add")[0] == 3
+    assert shell("certificate", "add", "absent.json")[0] == 3
+    code, out, _ = shell("verify", "v1.0.0", "--recompute", "1", "--seed", "4", "--json")
+    assert code == 0
+    assert json.loads(out)["predicate"]["scope"] == {"sample": 1, "seed": 4, "observations": 1, "of": 3}
+    assert shell("verify", "--recompute", "1")[0] == 3
+
+
+def test_what_is_not_identical_ends_with_seven(shell, monkeypatch):
+    opened = recreation.open_bundle
+
+    def open_and_wish(*args, **named):
+        layout, tag = opened(*args, **named)
+        wish(layout, {f"fetch {FIRST}": "absent"})
+        return layout, tag
+
+    monkeypatch.setattr(recreation, "open_bundle", open_and_wish)
+    code, out, err = shell("recreate", "../a907.bundle", "../again")
+    assert code == 7
+    assert f"xmm {FIRST}: no longer available" in out
+    assert "did not come out identical" in err
+    assert shell("recreate", "absent.bundle", "../other")[0] == 3
+
+
+def test_a_bundle_comes_from_an_address_too(released):
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(released))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        made = recreate_archive(f"{address}/a907.bundle", released.parent / "again")
+        with pytest.raises(DataError, match="is not in the archive"):
+            recreate_archive(f"{address}/absent.bundle", released.parent / "other")
+        server.shutdown()
+    assert made.verdict == "identical bytes"
+    assert not list(released.parent.glob(".daxa-*"))
+    with pytest.raises(CriteriaError):
+        recreate_archive("https://user:word@example.org/x", released.parent / "other")
+
+
+def test_python_offers_the_same(released):
+    import daxa
+
+    archive = daxa.open(released / "a907")
+    made = archive.export("v1.0.0", released / "new.bundle")
+    assert made.tag == "v1.0.0"
+    assert daxa.Archive.recreate(made.path, released.parent / "again", sample=1, seed=2).same
+    assert archive.recompute("v1.0.0", sample=1, seed=2).same
+    assert archive.certificates("v1.0.0") == []
