@@ -16,6 +16,7 @@ __all__ = [
     "commit_files",
     "fetch_refs",
     "start_branch",
+    "start_repository",
     "tag_object",
     "tree_of",
     "write_bundle",
@@ -174,6 +175,12 @@ def write_bundle(root: Path, target: Path, references: Sequence[str]) -> None:
     chooses all differences anew, in one thread.
     """
     git.plumb(root, "bundle", "create", "--quiet", str(target), *references, settings=_REPEATABLE)
+
+
+def start_repository(root: Path) -> None:
+    """Make a directory and an empty repository in it."""
+    root.mkdir()
+    git.plumb(root, "init", "--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
 
 
 def start_branch(root: Path, name: str, commit: str) -> None:

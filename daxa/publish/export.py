@@ -15,7 +15,7 @@ from daxa.archive import git
 from daxa.archive.bundle import MANIFEST_REF
 from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
-from daxa.archive.objects import Tag, commit_files, fetch_refs, tag_object, write_bundle
+from daxa.archive.objects import Tag, commit_files, fetch_refs, start_repository, tag_object, write_bundle
 from daxa.errors import ArchiveError, CriteriaError, DataError, StorageError
 from daxa.publish.environment import environment_at
 from daxa.publish.state import MissionState, read_mission, records_at
@@ -88,8 +88,7 @@ def export_release(layout: Layout, tag: str = "", target: Path | None = None) ->
         raise CriteriaError("file", f"{target} exists", remedy="remove it, or choose another file with -o")
     place = _scratch(target)
     try:
-        (place / "export").mkdir()
-        git.initialise(place / "export")
+        start_repository(place / "export")
         fetch_refs(place / "export", str(layout.root.absolute()), {f"refs/tags/{tag}": f"refs/tags/{tag}"})
         content = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
         commit_files(place / "export", MANIFEST_REF, {MANIFEST: content}, f"Manifest of {tag}", when=found.when)

@@ -16,7 +16,7 @@ from daxa.archive.bundle import MANIFEST_REF, judge_bundle, judge_tree
 from daxa.archive.create import check_place
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
-from daxa.archive.objects import Tag, fetch_refs, start_branch, tag_object, tree_of
+from daxa.archive.objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
 from daxa.archive.trust import accept_services, harmful_attributes
 from daxa.errors import DaxaError, UntrustedArchive, VerifyError
 from daxa.publish.export import read_manifest
@@ -61,7 +61,6 @@ def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_servic
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     made = scratch / "archive"
     try:
-        made.mkdir()
         _unpack(bundle, made, tag, expect)
         layout = Layout(made)
         if trust_services:
@@ -80,7 +79,7 @@ def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_servic
 
 
 def _unpack(bundle: Path, made: Path, tag: str, expect: str) -> None:
-    git.initialise(made)
+    start_repository(made)
     fetch_refs(made, str(bundle.absolute()), {name: name for name in (f"{_TAGS}{tag}", MANIFEST_REF)})
     found = tag_object(made, tag)
     read_manifest(made, found, source=str(bundle))
