@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
+    from daxa.publish.certificates import Kept
+    from daxa.publish.export import Export
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from daxa.query.criteria.sample import Sample
     from daxa.query.mission import Mission
     from daxa.stages.forecast import Forecast
+    from daxa.stages.recreation import Recreation
     from daxa.stages.redelivery import Redelivery
     from daxa.stages.reprocess import Reprocessed
     from daxa.stages.running import Progress
@@ -772,6 +775,35 @@ class Archive:
         from daxa.publish.verify import verify_archive
 
         return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+
+    def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
+        """Write a release into one small file; see `daxa.publish.export.export_release`."""
+        from daxa.publish.export import export_release
+
+        enter_archive(self.layout)
+        return export_release(self.layout, tag, None if path is None else Path(path))
+
+    @classmethod
+    def recreate(
+        cls, source: str | PathLike[str], directory: str | PathLike[str], *, sample: int = 0, seed: int | None = None
+    ) -> Recreation:
+        """Make an exported release again, with a certificate; see `daxa.stages.recreation.recreate_archive`."""
+        from daxa.stages.recreation import Wishes, recreate_archive
+
+        return recreate_archive(fspath(source), Path(directory), Wishes(sample, seed))
+
+    def recompute(self, tag: str, *, sample: int = 0, seed: int | None = None) -> Recreation:
+        """Make observations of a release again in a scratch place, and compare them with what is here."""
+        from daxa.stages.recreation import Wishes, recompute_release
+
+        enter_archive(self.layout)
+        return recompute_release(self.layout, tag, Wishes(sample, seed))
+
+    def certificates(self, tag: str) -> list[Kept]:
+        """Certificates that are kept with a release, each judged anew."""
+        from daxa.publish.certificates import list_certificates
+
+        return list_certificates(self.layout, tag)
 
     def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
         """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`.

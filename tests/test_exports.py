@@ -11,7 +11,7 @@ import pytest
 
 import daxa
 
-PUBLIC = ["Archive", "Mission", "__version__", "open", "search"]
+PUBLIC = ["Archive", "Mission", "__version__", "compare", "open", "search"]
 
 ERRORS = [
     "ArchiveError",

@@ -25,7 +25,7 @@ from daxa.query.mission import Mission, Selection
 from daxa.run.steps import OWN_STEPS, Step, arrange_steps
 from daxa.selection.selection_file import write_selection
 
-__all__ = ["check_instruments", "check_missions", "create_archive", "mission_answers", "provided"]
+__all__ = ["check_instruments", "check_missions", "check_place", "create_archive", "mission_answers", "provided"]
 
 
 def create_archive(
@@ -69,7 +69,7 @@ def create_archive(
         From the selection of observations.
     """
     directory = _absolute(directory)
-    _check_place(directory)
+    check_place(directory)
     check_missions(missions, [mission.spec.name for mission in missions])
     arranged = arrange_steps(dict.fromkeys([*(step.name for step in OWN_STEPS), *steps]))
     git.check_identity(directory.parent)
@@ -141,7 +141,14 @@ def _absolute(directory: Path) -> Path:
         ) from None
 
 
-def _check_place(directory: Path) -> None:
+def check_place(directory: Path) -> None:
+    """Refuse a place where no archive can be made.
+
+    Raises
+    ------
+    ArchiveError, StorageError
+        It is not free, cannot be written, or its path cannot be used.
+    """
     if not SAFE_ID.fullmatch(directory.name):
         raise ArchiveError(
             "name",

@@ -17,7 +17,7 @@ from daxa.errors import ArchiveError, ProgramError
 from daxa.run.process import FinishedProgram, run_program, show_program
 from daxa.settings import has_home
 
-__all__ = ["changed_stages", "checkout", "excluded", "fetch", "push", "recorded_digests", "repro", "run_dvc"]
+__all__ = ["changed_stages", "checkout", "commit", "excluded", "fetch", "push", "recorded_digests", "repro", "run_dvc"]
 
 _UNSAVED = "unsaved files"
 
@@ -169,6 +169,17 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
             remedy="move them away, then try again",
         )
     _require(root, ended, "checkout")
+
+
+def commit(root: Path, stages: Sequence[str]) -> None:
+    """Take what stands in the tree for what these stages made: into the cache, and into ``dvc.lock``.
+
+    Raises
+    ------
+    ProgramError
+        DVC cannot.
+    """
+    _checked(root, "commit", "--force", "--quiet", *stages)
 
 
 def _checked(root: Path, *arguments: str) -> FinishedProgram:

@@ -28,6 +28,7 @@ _FILES = (
     "dvc.yaml",
     "dvc.lock",
     "metrics.json",
+    "environment.json",
     "README.md",
     "LICENSE",
     "CITATION.cff",

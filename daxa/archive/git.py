@@ -46,6 +46,7 @@ __all__ = [
     "is_merging",
     "origin_url",
     "pack",
+    "plumb",
     "read_file",
     "tags",
     "tracked",
@@ -329,6 +330,38 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
             return False
         repository.git.repack("-a", "-d", "-l", "-q", "--keep-unreachable")
         return True
+
+
+def plumb(
+    root: Path, *arguments: str, stdin: bytes | None = None, settings: Mapping[str, str] | None = None, **environ: str
+) -> str:
+    """Run one of Git's lower commands in a work tree and give what it writes; no hook runs.
+
+    Parameters
+    ----------
+    root
+        The work tree.
+    arguments
+        Of ``git``; revisions and paths that came from outside stand after ``--end-of-options`` or ``--``.
+    stdin
+        What it reads.
+    settings
+        Of Git, beside those that hold for all.
+    environ
+        Variables, such as ``GIT_AUTHOR_DATE``.
+
+    Raises
+    ------
+    DaxaError
+        What Git could not do, as `daxa.archive.failures.git_failure` has it.
+    """
+    _refuse_variables(root)
+    whole = without_redirection(os.environ) | environ
+    whole |= _environment({**_SETTINGS, **_QUIET_HOOKS, **(settings or {})}, whole) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin)
+    if ended.code:
+        raise failures.git_failure(root, ended.output.strip())
+    return ended.stdout
 
 
 @contextmanager

@@ -30,6 +30,7 @@ __all__ = [
     "accept_services",
     "find_foreign",
     "foreign_services",
+    "harmful_attributes",
     "refuse_foreign",
     "rendered_pipeline",
 ]
@@ -279,18 +280,29 @@ def _check_name(path: str) -> Iterator[ForeignItem]:
 
 
 def _check_attributes(layout: Layout, path: str) -> Iterator[ForeignItem]:
-    content = _read(layout.root / path)
+    for what in harmful_attributes(_read(layout.root / path)):
+        yield ForeignItem(
+            path,
+            f"changes how Git treats files ({what})",
+            f"restore it: `git checkout {path}`, or remove the line",
+        )
+
+
+def harmful_attributes(content: bytes | None) -> Iterator[str]:
+    r"""What of a ``.gitattributes`` could act, or change a file as Git puts it into the tree.
+
+    Examples
+    --------
+    >>> list(harmful_attributes(b"* -text\n*.fits filter=lfs\n"))
+    ['filter=lfs']
+    """
     for line in ["unreadable"] if content is None else content.decode("utf-8", "replace").split("\n"):
         # What is a line and a blank for Git, and no more.
         begin = line.lstrip(" \t\r")
         words = [] if begin.startswith("#") else line.split()
         wrong = [word for word in words[1:] if not _HARMLESS_ATTRIBUTE.fullmatch(word)]
         if wrong or content is None or begin.startswith(("[attr]", '"')):
-            yield ForeignItem(
-                path,
-                f"changes how Git treats files ({' '.join(wrong) or line.strip()})",
-                f"restore it: `git checkout {path}`, or remove the line",
-            )
+            yield " ".join(wrong) or line.strip()
 
 
 def _unsearched(layout: Layout) -> Sequence[str]:

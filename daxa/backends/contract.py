@@ -25,6 +25,7 @@ from typing import get_args
 from daxa.backends.parameter_schema import Parameter, ParameterProblem
 from daxa.backends.parameter_text import table_lines
 from daxa.backends.protocol import Backend, Located, Resources, Unit
+from daxa.backends.randomised import randomised_kinds
 from daxa.errors import DataError
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.quantities import normalise
@@ -64,6 +65,10 @@ def check_backend(backend: Backend, missions: Iterable[str], steps: Iterable[str
     _require(backend, backend.name != "daxa", "claims the name of daxa itself")
     steps = tuple(steps)
     _require(backend, set(backend.calibrated) <= set(steps), "needs calibration for steps that it does not do")
+    randomised = getattr(backend, "randomised", {})
+    _require(backend, set(randomised) <= set(steps), "declares random numbers in steps that it does not do")
+    texts = all(_is_text(kind) for step in randomised for kind in randomised_kinds(backend, step))
+    _require(backend, texts, "declares kinds of randomised products that are no words")
     _check_located(backend, backend.locate())
     for mission in missions:
         spec = find_mission(mission)

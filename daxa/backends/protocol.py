@@ -55,6 +55,9 @@ class Backend(Protocol):
     ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One whose tasks of a step differ in size may
     also have ``resources_of(task)``, which then counts in place of ``resources``.  One that imports much may also have
     ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
+    One whose programs use random numbers without a fixed seed says so in ``randomised``, a mapping of steps to the
+    kinds of products that are never the same twice: `daxa compare` then measures their differences against counting
+    noise, and never calls them identical.
 
     Attributes
     ----------

@@ -35,11 +35,15 @@ VERBS = {
     "ls": (GROUPS[1], "list the products"),
     "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
     "mosaic": (GROUPS[1], "add observations into one image of the sky, and write coverage maps"),
+    "compare": (GROUPS[1], "whether two files say the same, and where they do not"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
+    "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),
+    "recreate": (GROUPS[2], "make a release again from such a file, and a certificate of how it came out"),
+    "certificate": (GROUPS[2], "keep people's certificates with a release, and read them"),
     "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
@@ -205,7 +209,7 @@ def _version() -> str:
 def _help() -> str:
     lines = [_USAGE, "", "Archives of X-ray observations as Git repositories.", ""]
     for group in GROUPS:
-        lines += [f"{group}:", *(f"  {verb:<10}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
+        lines += [f"{group}:", *(f"  {verb:<12}{text}" for verb, (home, text) in VERBS.items() if home == group), ""]
     return "\n".join(
         [
             *lines,

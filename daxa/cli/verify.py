@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.completion import complete_tag
-from daxa.cli.show import counted, progress, say, show_json, show_table, show_text, size_text
+from daxa.cli.show import counted, note, progress, say, show_json, show_table, show_text, size_text
 from daxa.errors import CriteriaError, VerifyError
 from daxa.naming import number_of
 
@@ -24,6 +24,7 @@ EXAMPLES = (
     "daxa verify v1.0.0 --fetched --json",
     "daxa verify --remote --sample 1/20",
     "daxa verify v1.0.0 --remote --deep --sample 5%",
+    "daxa verify v1.0.0 --recompute 2",
 )
 
 _SHOWN_PROBLEMS = 50
@@ -54,6 +55,18 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="With --remote: read every object, even if the remote is not a directory.")
     ] = False,
+    recompute: Annotated[
+        int,
+        typer.Option(
+            "--recompute",
+            metavar="N",
+            min=0,
+            help="Fetch and process N random observations of TAG again in a scratch place, and compare them.",
+        ),
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="NUMBER", help="With --recompute: which observations are drawn.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, including the problems.")] = False,
 ) -> None:
     """Compare everything on disk with the release, byte for byte.
@@ -70,6 +83,9 @@ def verify(
         raise CriteriaError(
             "remote", "--sample, --deep and --remote-name need --remote", remedy="add --remote, or omit them"
         )
+    if recompute:
+        _recompute(tag, recompute, seed, remote=remote, as_json=as_json)
+        return
     if remote:
         _verify_remote(tag, remote_name, sample, deep=deep, as_json=as_json)
         return
@@ -85,6 +101,22 @@ def verify(
             _name(found.revision),
             "`daxa pull` restores the data, `git checkout` the files that Git tracks",
         )
+
+
+def _recompute(tag: str, sample: int, seed: int | None, *, remote: bool, as_json: bool) -> None:
+    import daxa
+    from daxa.cli.recreate import observer, show_recreation
+    from daxa.stages.recreation import Wishes, recompute_release
+
+    if not tag or remote:
+        raise CriteriaError(
+            "recompute",
+            "--recompute needs a release, and no --remote",
+            remedy="name one: `daxa verify v1.0.0 --recompute 2`",
+        )
+    layout = daxa.open(acting=True).layout
+    made = recompute_release(layout, tag, Wishes(sample, seed), observe=observer, say=note)
+    show_recreation(made, as_json=as_json)
 
 
 def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: bool) -> None:

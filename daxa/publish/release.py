@@ -25,6 +25,7 @@ from daxa.publish.causes import cause_lines, find_causes, read_side
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
+from daxa.publish.environment import record_environment
 from daxa.publish.file_check import FileProblem, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_locked
 from daxa.publish.outputs import listed_files, shared_digests
@@ -110,6 +111,7 @@ def make_release(
         text = tag_message(title, facts.state, _since(layout, facts.last))
         keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
+    record_environment(layout)
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
@@ -126,7 +128,13 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
         paths += [layout.params(mission), layout.selection(mission)]
         paths += [layout.ledger(mission, step) for step in config.steps]
     kept = [layout.upstream(mission) for mission in config.missions]
-    kept += [layout.metrics, layout.root / LOGS, layout.root / ".dvc" / "config", layout.root / ".gitattributes"]
+    kept += [
+        layout.metrics,
+        layout.environment,
+        layout.root / LOGS,
+        layout.root / ".dvc" / "config",
+        layout.root / ".gitattributes",
+    ]
     paths += [path for path in kept if path.exists()]
     return [path.relative_to(layout.root).as_posix() for path in paths]
 

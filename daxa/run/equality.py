@@ -20,7 +20,20 @@ from typing import BinaryIO, Protocol
 
 from daxa.run.task import ProductFile
 
-__all__ = ["VOLATILE", "file_digests", "science_digest"]
+__all__ = [
+    "BLOCK",
+    "VOLATILE",
+    "NotFits",
+    "Reader",
+    "canonical_cards",
+    "data_size",
+    "file_digests",
+    "is_volatile",
+    "read_exactly",
+    "read_header",
+    "read_up_to",
+    "science_digest",
+]
 
 VOLATILE = {
     "DATE": "when the HDU was written",
@@ -41,7 +54,9 @@ VOLATILE = {
 }
 """Keywords left out of the science digest, each with the reason; ``#`` stands for a number."""
 
-_BLOCK = 2880
+BLOCK = 2880
+"""Bytes of a block of a FITS file."""
+
 _CARD = 80
 _CHUNK = 1 << 20
 _MAX_HEADER = 16 << 20
@@ -49,11 +64,13 @@ _STRUCTURE = re.compile(rb"(BITPIX|NAXIS\d*|PCOUNT|GCOUNT) *= *([+-]?\d+) *(?:/.
 _NUMBERED = re.compile(r"[0-9]+$")
 
 
-class _NotFits(Exception):
+class NotFits(Exception):
     """The stream does not follow the FITS structure."""
 
 
-class _Reader(Protocol):
+class Reader(Protocol):
+    """What gives bytes in order."""
+
     def read(self, size: int = -1, /) -> bytes: ...
 
 
@@ -117,7 +134,7 @@ def file_digests(path: Path, name: str | None = None) -> ProductFile:
     return ProductFile(path.name if name is None else name, tee.size, sha256, science or sha256)
 
 
-def science_digest(stream: _Reader) -> str:
+def science_digest(stream: Reader) -> str:
     """Science digest of an uncompressed FITS stream; '' when it is no whole FITS file.
 
     Examples
@@ -134,24 +151,25 @@ def science_digest(stream: _Reader) -> str:
     """
     digest = hashlib.sha256(b"science digest 1\n")
     try:
-        first = _read_exactly(stream, _BLOCK)
+        first = read_exactly(stream, BLOCK)
         if not first.startswith(b"SIMPLE  ="):
             return ""
         block: bytes = first
         while block:
-            header = _read_header(stream, block)
+            header = read_header(stream, block)
             _add_cards(digest.update, header)
-            _add_data(digest.update, stream, _data_size(header))
-            block = _read_up_to(stream, _BLOCK)
+            _add_data(digest.update, stream, data_size(header))
+            block = read_up_to(stream, BLOCK)
             if not block.startswith(b"XTENSION"):
                 _add_rest(digest.update, stream, block)
                 block = b""
-    except _NotFits:
+    except NotFits:
         return ""
     return digest.hexdigest()
 
 
-def _read_up_to(stream: _Reader, size: int) -> bytes:
+def read_up_to(stream: Reader, size: int) -> bytes:
+    """So many bytes, or those that are left."""
     pieces, missing = [], size
     while missing and (piece := stream.read(missing)):
         pieces.append(piece)
@@ -159,27 +177,28 @@ def _read_up_to(stream: _Reader, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _read_exactly(stream: _Reader, size: int) -> bytes:
-    data = _read_up_to(stream, size)
+def read_exactly(stream: Reader, size: int) -> bytes:
+    """So many bytes; `NotFits` where there are fewer."""
+    data = read_up_to(stream, size)
     if len(data) != size:
-        raise _NotFits
+        raise NotFits
     return data
 
 
-def _read_header(stream: _Reader, first: bytes) -> bytes:
+def read_header(stream: Reader, first: bytes) -> bytes:
     """The cards of a header up to END, without it."""
     blocks = [first]
     while True:
         block = blocks[-1]
-        if len(block) != _BLOCK or len(blocks) * _BLOCK > _MAX_HEADER:
-            raise _NotFits
-        for start in range(0, _BLOCK, _CARD):
+        if len(block) != BLOCK or len(blocks) * BLOCK > _MAX_HEADER:
+            raise NotFits
+        for start in range(0, BLOCK, _CARD):
             if block[start : start + 8] == b"END     ":
                 return b"".join([*blocks[:-1], block[:start]])
-        blocks.append(_read_exactly(stream, _BLOCK))
+        blocks.append(read_exactly(stream, BLOCK))
 
 
-def _data_size(header: bytes) -> int:
+def data_size(header: bytes) -> int:
     """Bytes of data that follow a header (FITS 4.0, equations 1, 2 and 4), without padding."""
     values: dict[str, int] = {}
     groups = False
@@ -190,7 +209,7 @@ def _data_size(header: bytes) -> int:
         groups = groups or bool(re.match(rb"GROUPS  = *T", card))
     number = values.get("NAXIS", 0)
     if not 0 <= number <= 999:
-        raise _NotFits
+        raise NotFits
     if number == 0:
         return 0
     axes = [values.get(f"NAXIS{i}", 0) for i in range(1, number + 1)]
@@ -201,21 +220,21 @@ def _data_size(header: bytes) -> int:
         count *= axis
     size = abs(values.get("BITPIX", 8)) // 8 * values.get("GCOUNT", 1) * (values.get("PCOUNT", 0) + count)
     if size < 0:
-        raise _NotFits
+        raise NotFits
     return size
 
 
 def _add_cards(add: Callable[[bytes], None], header: bytes) -> None:
     skipping = False
-    for line in _canonical_cards(header):
+    for line in canonical_cards(header):
         keyword = line.split("=", 1)[0].split(" ", 1)[0]
         # A long text goes on in CONTINUE cards, which belong to the card before them.
-        skipping = skipping if keyword == "CONTINUE" else _is_volatile(keyword)
+        skipping = skipping if keyword == "CONTINUE" else is_volatile(keyword)
         if not skipping:
             add(line.encode("latin-1") + b"\n")
 
 
-def _canonical_cards(header: bytes) -> Iterator[str]:
+def canonical_cards(header: bytes) -> Iterator[str]:
     """Every card as keyword, value and comment, however it was spaced."""
     for start in range(0, len(header), _CARD):
         card = header[start : start + _CARD].decode("latin-1")
@@ -239,23 +258,24 @@ def _split(text: str) -> tuple[str, str]:
     return value.strip(), comment.strip()
 
 
-def _is_volatile(keyword: str) -> bool:
+def is_volatile(keyword: str) -> bool:
+    """Whether a card with this keyword is left out of the science digest."""
     return keyword in VOLATILE or (_NUMBERED.sub("#", keyword) in VOLATILE)
 
 
-def _add_data(add: Callable[[bytes], None], stream: _Reader, size: int) -> None:
+def _add_data(add: Callable[[bytes], None], stream: Reader, size: int) -> None:
     add(f"data {size}\n".encode())
     missing = size
     while missing:
         piece = stream.read(min(_CHUNK, missing))
         if not piece:
-            raise _NotFits
+            raise NotFits
         add(piece)
         missing -= len(piece)
-    _read_up_to(stream, -size % _BLOCK)
+    read_up_to(stream, -size % BLOCK)
 
 
-def _add_rest(add: Callable[[bytes], None], stream: _Reader, piece: bytes) -> None:
+def _add_rest(add: Callable[[bytes], None], stream: Reader, piece: bytes) -> None:
     """Whatever follows the last HDU counts, unless it is padding."""
     while piece:
         if piece.strip(b"\0 "):

@@ -14,7 +14,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.run.equality import VOLATILE, _data_size, file_digests, science_digest
+from daxa.run.equality import VOLATILE, data_size, file_digests, science_digest
 
 
 def events(**cards) -> fits.HDUList:
@@ -221,7 +221,7 @@ def test_real_files_are_read_as_astropy_reads_them(real_data):
             with fits.open(path, disable_image_compression=True) as hdus:
                 for hdu in hdus:
                     header = hdu.header.tostring(endcard=False, padding=False).encode()
-                    assert _data_size(header) == hdu.size, f"{path} {hdu.name}"
+                    assert data_size(header) == hdu.size, f"{path} {hdu.name}"
                     checked += 1
     assert checked > 200
 

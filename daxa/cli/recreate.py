@@ -1,0 +1,108 @@
+"""``daxa recreate``: make a release again, and say how it came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daxa.cli.show import note, progress, say, show_json, show_text
+from daxa.errors import VerifyError
+from daxa.records import Outcome
+
+if TYPE_CHECKING:
+    from daxa.stages.recreation import Recreation
+
+__all__ = ["observer", "recreate", "show_recreation"]
+
+EXAMPLES = (
+    "daxa recreate a907-v1.0.0.bundle a907",
+    "daxa recreate https://example.org/a907-v1.0.0.bundle a907 --expect 3f2c9d1e55aa",
+    "daxa recreate a907-v1.0.0.bundle sample --sample 3 --seed 7",
+)
+
+
+def recreate(
+    source: Annotated[str, typer.Argument(metavar="FILE|URL", help="What `daxa export` wrote, or its address.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the archive.")],
+    *,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="Make N random observations only; others stay absent.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="NUMBER", help="With --sample: which observations are drawn.")
+    ] = None,
+    expect: Annotated[
+        str,
+        typer.Option(
+            "--expect", metavar="DIGEST", help="Refuse any other commit or tag than this (12 digits or more)."
+        ),
+    ] = "",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", metavar="PATH", help="Write PATH.json, .txt and .html; by default DIR.certificate.*"
+        ),
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who makes the certificate; by default as in Git.")
+    ] = "",
+    trust_services: Annotated[
+        bool, typer.Option("--trust-services", help="Accept the archive services that the release names.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the certificate as one JSON object.")] = False,
+) -> None:
+    """Make the archive of an exported release again: fetch the same observations and process them in the same way.
+
+    The file is checked before anything in it is used. Every fetched file and every product is compared with the
+    digests of the release, and the certificate says of each: identical bytes, identical science, different,
+    redelivered (the archive of the mission has another version now) or no longer available. What is redelivered is
+    not used. After an interruption, the same command continues where it stopped. The archive can be used like any
+    other afterwards.
+
+    Exits with code 7 if anything is not identical.
+    """
+    from daxa.stages.recreation import Wishes, recreate_archive
+
+    wishes = Wishes(sample, seed, expect, by, trust_services)
+    made = recreate_archive(source, directory, wishes, certificate=certificate, observe=observer, say=note)
+    show_recreation(made, as_json=as_json)
+
+
+def observer(mission: str, step: str) -> Callable[[Outcome, int, int], None]:
+    """An observer of one stage after the other: a line at the end of each."""
+
+    def observe(outcome: Outcome, ended: int, total: int) -> None:
+        if ended == total:
+            with progress(mission, step) as show:
+                show(outcome, ended, total)
+
+    return observe
+
+
+def show_recreation(made: Recreation, *, as_json: bool) -> None:
+    """Show a certificate; an error where something is not identical.
+
+    Raises
+    ------
+    VerifyError
+        Something is not.
+    """
+    from daxa.publish.certificate_page import certificate_text
+
+    if as_json:
+        show_json([made.statement])
+    else:
+        show_text(certificate_text(made.statement).rstrip("\n"))
+        for path in made.files:
+            say(f"written: {path}")
+    if not made.same:
+        raise VerifyError(
+            "not-identical",
+            f"{made.tag} did not come out identical: {made.verdict}",
+            remedy="the certificate names the files and the causes; `daxa compare` compares two of them",
+        )
+    if made.files and not as_json:
+        say(f"next: `daxa certificate add {made.files[0]}` in an archive that holds {made.tag}")

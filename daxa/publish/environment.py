@@ -1,0 +1,132 @@
+"""With which Python, packages and machine a release was made, and how another one differs.
+
+``environment.json`` is written by each release and tracked by Git.  It is an input of no stage and
+an output of none: that products depend on it nowhere is what a certificate shows.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+from daxa.archive import git
+from daxa.archive.layout import Layout
+from daxa.files import replace_file
+
+__all__ = [
+    "compare_environments",
+    "environment_at",
+    "installed_environment",
+    "read_environment",
+    "record_environment",
+    "requirements",
+]
+
+_DAXA = "daxa-archive"
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,80}")
+_FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,80}")
+_FACTS = ("python", "implementation", "system", "machine", "libc")
+_LARGEST = 1 << 20
+_MOST = 5000
+
+
+def installed_environment() -> dict[str, Any]:
+    """Python, kind of machine, and the version of each package that daxa needs, as they are here.
+
+    Examples
+    --------
+    >>> found = installed_environment()
+    >>> found["python"].count("."), "numpy" in found["packages"]
+    (2, True)
+    """
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "packages": dict(sorted(_packages())),
+    }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Name and version of daxa and all that it needs, without what only extras ask for."""
+    waiting, seen = [_DAXA], set()
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # Asked for on other machines only.
+        yield name, found.version
+        for line in found.requires or ():
+            needed = _NAME.match(line)
+            if needed and not re.search(r";.*\bextra\s*==", line):
+                waiting.append(needed[0])
+
+
+def record_environment(layout: Layout) -> None:
+    """Write ``environment.json``, unless it says the same already."""
+    content = (json.dumps(installed_environment(), indent=1, sort_keys=True) + "\n").encode()
+    if not layout.environment.is_file() or layout.environment.read_bytes() != content:
+        replace_file(layout.environment, content)
+
+
+def environment_at(layout: Layout, commit: str) -> dict[str, Any] | None:
+    """The environment that a commit records, every value checked; None where it records none that can be used."""
+    content = git.read_file(layout.root, commit, layout.environment.name)
+    return read_environment(content) if content and len(content) <= _LARGEST else None
+
+
+def read_environment(content: bytes) -> dict[str, Any] | None:
+    """The value of an ``environment.json``; None where somebody else wrote something else."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("packages"), dict) or len(value["packages"]) > _MOST:
+        return None
+    facts = {name: value.get(name, "") for name in _FACTS}
+    sound = all(isinstance(fact, str) and (not fact or _FACT.fullmatch(fact)) for fact in facts.values())
+    packages = value["packages"]
+    sound &= all(_NAME.fullmatch(name) for name in packages)
+    sound &= all(isinstance(version, str) and bool(_VERSION.fullmatch(version)) for version in packages.values())
+    return {**facts, "packages": dict(sorted(packages.items()))} if sound else None
+
+
+def compare_environments(recorded: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
+    """In what two environments differ, each as "name: recorded -> here".
+
+    Examples
+    --------
+    >>> one = {"python": "3.12.1", "packages": {"numpy": "2.1.0"}}
+    >>> compare_environments(one, {"python": "3.12.1", "packages": {"numpy": "2.2.0", "scipy": "1.16"}})
+    ['numpy: 2.1.0 -> 2.2.0', 'scipy: none -> 1.16']
+    >>> compare_environments(None, one)
+    ['the release does not record its environment']
+    """
+    if recorded is None:
+        return ["the release does not record its environment"]
+    pairs = [(name, recorded.get(name, ""), here.get(name, "")) for name in _FACTS]
+    before, after = recorded["packages"], here["packages"]
+    pairs += [(name, before.get(name, ""), after.get(name, "")) for name in sorted({*before, *after})]
+    return [f"{name}: {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new]
+
+
+def requirements(environment: Mapping[str, Any]) -> list[str]:
+    """The lines of a requirements file that installs the recorded packages.
+
+    Examples
+    --------
+    >>> requirements({"packages": {"numpy": "2.1.0"}})
+    ['numpy==2.1.0']
+    """
+    return [f"{name}=={version}" for name, version in environment["packages"].items()]

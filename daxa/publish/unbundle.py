@@ -1,0 +1,115 @@
+"""From the file of `daxa export` to an archive without data: judged before anything of it is in place.
+
+The order is that of what each reader could be led to do: the bundle is measured before Git reads it, its
+objects are checked by Git as they come, its tree is judged before a file of it is written, and the gate
+stands before the archive gets its name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from daxa.archive import git
+from daxa.archive.bundle import MANIFEST_REF, judge_bundle, judge_tree
+from daxa.archive.create import check_place
+from daxa.archive.gate import check_archive
+from daxa.archive.layout import Layout
+from daxa.archive.objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
+from daxa.archive.trust import accept_services, harmful_attributes
+from daxa.errors import DaxaError, UntrustedArchive, VerifyError
+from daxa.publish.export import read_manifest
+
+__all__ = ["open_bundle"]
+
+_TAGS = "refs/tags/"
+_ATTRIBUTES = ".gitattributes"
+
+
+def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_services: bool = False) -> tuple[Layout, str]:
+    """Make the archive of a bundle in a new directory, without data.
+
+    It is made beside its place and moved there at the end, so that a failure leaves nothing.
+
+    Parameters
+    ----------
+    bundle
+        The file.
+    directory
+        A place that is free.
+    expect
+        The first digits (12 at least) of the commit or tag that it must hold, such as a paper gives them.
+    trust_services
+        Accept the archive services that its ``daxa.toml`` names.
+
+    Returns
+    -------
+    Layout, str
+        The archive, and the tag of its release.
+
+    Raises
+    ------
+    UntrustedArchive, ArchiveError, DataError
+        Something in it could act, or it is not what `daxa export` writes.
+    VerifyError
+        It holds another release than the expected one.
+    """
+    check_place(directory)
+    refs = judge_bundle(bundle)
+    tag = next(name for name in refs if name.startswith(_TAGS)).removeprefix(_TAGS)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    made = scratch / "archive"
+    try:
+        _unpack(bundle, made, tag, expect)
+        layout = Layout(made)
+        if trust_services:
+            accept_services(layout)
+        check_archive(layout, acting=True)
+        if directory.is_dir():
+            directory.rmdir()
+        made.rename(directory)
+    except DaxaError as error:
+        # Where it was made is of no use to the reader, and gone.
+        message, remedy = (text.replace(str(made), str(directory)) for text in (error.message, error.remedy))
+        raise type(error)(error.name, message, remedy=remedy) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Layout(directory), tag
+
+
+def _unpack(bundle: Path, made: Path, tag: str, expect: str) -> None:
+    start_repository(made)
+    fetch_refs(made, str(bundle.absolute()), {name: name for name in (f"{_TAGS}{tag}", MANIFEST_REF)})
+    found = tag_object(made, tag)
+    read_manifest(made, found, source=str(bundle))
+    _check_expected(bundle, found, expect)
+    entries = tree_of(made, found.commit)
+    judge_tree(entries)
+    for entry in entries:
+        if entry.path.rpartition("/")[2].casefold() == _ATTRIBUTES:
+            _check_attributes(made, found.commit, entry.path)
+    start_branch(made, "main", found.commit)
+    git.plumb(made, "update-ref", "-d", MANIFEST_REF)
+
+
+def _check_attributes(made: Path, commit: str, path: str) -> None:
+    """Git follows attributes when it writes files: a filter of the user's own would run on what is not trusted."""
+    for what in harmful_attributes(git.read_file(made, commit, path)):
+        raise UntrustedArchive(
+            "bundle",
+            f"the release in this bundle was not unpacked: {path} changes how Git treats files ({what[:100]})",
+            remedy="do not use it; its author should export a release without that line",
+        )
+
+
+def _check_expected(bundle: Path, found: Tag, expect: str) -> None:
+    if not expect:
+        return
+    wanted = expect.lower()
+    if len(wanted) < 12 or not any(digest.startswith(wanted) for digest in (found.commit, found.digest)):
+        raise VerifyError(
+            "other-release",
+            f"{bundle} holds commit {found.commit} (tag {found.digest}), not {expect}",
+            remedy="give at least 12 digits of the commit or the tag; if they are right, this is another release",
+        )

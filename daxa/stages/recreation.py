@@ -1,0 +1,251 @@
+"""From the file of an export, or from an archive's own tag, to a certificate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daxa.archive import git
+from daxa.archive.bundle import BUNDLE_LIMIT
+from daxa.archive.layout import Layout
+from daxa.archive.objects import tag_object
+from daxa.errors import ArchiveError, CriteriaError, StorageError
+from daxa.fetch.single import fetch_single, is_address
+from daxa.files import open_plain, read_note, replace_file
+from daxa.publish.certificate import statement_bytes
+from daxa.publish.certificate_page import certificate_page, certificate_text
+from daxa.publish.unbundle import open_bundle
+from daxa.records import Outcome
+from daxa.settings import load_settings
+from daxa.stages.recreate import remake_release
+
+__all__ = ["Recreation", "Wishes", "recompute_release", "recreate_archive", "write_certificate"]
+
+Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
+
+_SEEDS = 1 << 32
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a release is made again.
+
+    Parameters
+    ----------
+    sample, seed
+        So many observations, drawn at random; 0 for all.  Without a seed one is drawn; a call that goes on where
+        another was interrupted takes that one's.
+    expect
+        First digits of the commit or tag that must come out of the bundle.
+    by
+        Who makes the certificate, by default as Git knows the user.
+    trust_services
+        Accept the archive services that its ``daxa.toml`` names.
+    """
+
+    sample: int = 0
+    seed: int | None = None
+    expect: str = ""
+    by: str = ""
+    trust_services: bool = False
+
+
+@dataclass(frozen=True)
+class Recreation:
+    """What came of making a release again.
+
+    Parameters
+    ----------
+    root
+        The archive; '' where it was only a scratch place.
+    tag
+        The release.
+    statement
+        The certificate.
+    files
+        Where it was written.
+    """
+
+    root: str
+    tag: str
+    statement: dict[str, Any]
+    files: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all verdicts."""
+        return self.statement["predicate"]["verdict"]
+
+    @property
+    def same(self) -> bool:
+        """Whether everything is identical, in bytes or in science."""
+        return self.verdict.startswith("identical")
+
+
+def recreate_archive(
+    source: str,
+    directory: Path,
+    wishes: Wishes = Wishes(),
+    *,
+    certificate: Path | None = None,
+    observe: Observer | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Recreation:
+    """Make the archive of an exported release, with its data, and a certificate of how they came out.
+
+    Parameters
+    ----------
+    source
+        A file of `daxa export`, or its address.
+    directory
+        Where the archive goes.  Where an earlier call with the same file was interrupted, this one goes on.
+    wishes
+        How.
+    certificate
+        Beginning of the paths of the certificate; by default beside the directory.
+    observe, say
+        As for `daxa.stages.recreate.remake_release`.
+
+    Raises
+    ------
+    DaxaError
+        As `daxa.publish.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
+    """
+    directory = directory.expanduser().absolute()
+    with _local(source, directory.parent) as bundle:
+        digest = _digest(bundle)
+        note = directory / ".git" / "daxa" / "recreate.json"
+        begun = read_note(note) if not note.is_symlink() else {}
+        if begun.get("bundle") == digest:
+            layout, tag = Layout(directory), str(begun["tag"])
+        else:
+            layout, tag = open_bundle(bundle, directory, expect=wishes.expect, trust_services=wishes.trust_services)
+    sample, seed = _drawn(wishes, begun if begun.get("bundle") == digest else {})
+    replace_file(note, json.dumps({"bundle": digest, "tag": tag, "sample": sample, "seed": seed}).encode())
+    if sample:
+        say(f"{sample} observations are drawn with --seed {seed}")
+    statement = remake_release(
+        layout, tag, sample=sample, seed=seed, by=wishes.by or git.author_name(directory), observe=observe, say=say
+    )
+    files = write_certificate(statement, certificate or directory.with_name(f"{directory.name}.certificate"))
+    return Recreation(str(directory), tag, statement, tuple(map(str, files)))
+
+
+def recompute_release(
+    layout: Layout,
+    tag: str,
+    wishes: Wishes = Wishes(),
+    *,
+    observe: Observer | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Recreation:
+    """Make some observations of a release again in a scratch place, which is removed, and compare them.
+
+    Files that differ are compared HDU by HDU with those of the archive, where they are here.
+
+    Parameters
+    ----------
+    layout, tag
+        The archive, and the release.
+    wishes, observe, say
+        As for `recreate_archive`.
+    """
+    found = tag_object(layout.root, tag)
+    sample, seed = _drawn(wishes, {})
+    base = layout.private / "recompute"
+    base.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(dir=base))
+    try:
+        git.clone(str(layout.root.absolute()), place / "archive", found.name)
+        scratch = Layout(place / "archive")
+        _copy_consent(layout, scratch)
+        if sample:
+            say(f"{sample} observations are drawn with seed {seed}")
+        statement = remake_release(
+            scratch,
+            tag,
+            sample=sample,
+            seed=seed,
+            by=wishes.by or git.author_name(layout.root),
+            originals=layout,
+            finish=False,
+            observe=observe,
+            say=say,
+        )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return Recreation("", tag, statement)
+
+
+def _copy_consent(layout: Layout, scratch: Layout) -> None:
+    """What the user has accepted for the archive holds for a clone of it."""
+    note = layout.private / "trust" / "services.json"
+    if note.is_file() and not note.is_symlink():
+        replace_file(scratch.private / "trust" / "services.json", note.read_bytes())
+
+
+def write_certificate(statement: dict[str, Any], prefix: Path) -> list[Path]:
+    """Write a certificate for machines and for people: ``PREFIX.json``, ``PREFIX.txt`` and ``PREFIX.html``.
+
+    Raises
+    ------
+    StorageError
+        They cannot be written.
+    """
+    contents = {
+        "json": statement_bytes(statement),
+        "txt": certificate_text(statement).encode(),
+        "html": certificate_page(statement).encode(),
+    }
+    paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in contents]
+    try:
+        for path, content in zip(paths, contents.values(), strict=True):
+            replace_file(path, content)
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{prefix.parent} cannot be written: {error.strerror}",
+            remedy="choose another place with --certificate; what was made is kept",
+        ) from None
+    return paths
+
+
+@contextmanager
+def _local(source: str, parent: Path) -> Iterator[Path]:
+    """The bundle as a file of this machine."""
+    if not is_address(source):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise CriteriaError("file", f"there is no file {path}", remedy="give the file that `daxa export` wrote")
+        yield path
+        return
+    if not parent.is_dir():
+        raise ArchiveError("no-parent", f"{parent} does not exist", remedy=f"make it first: mkdir -p {parent}")
+    with tempfile.TemporaryDirectory(prefix=".daxa-", dir=parent) as place:
+        target = Path(place) / "bundle.part"
+        fetch_single(source, target, load_settings(), most=BUNDLE_LIMIT)
+        yield target
+
+
+def _digest(bundle: Path) -> str:
+    with open_plain(bundle, limit=BUNDLE_LIMIT) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _drawn(wishes: Wishes, begun: dict[str, Any]) -> tuple[int, int]:
+    """How many observations, and with which seed: an interrupted call's, unless another is asked for."""
+    sample = wishes.sample or int(begun.get("sample", 0))
+    if sample < 0:
+        raise CriteriaError("sample", f"{sample} observations cannot be drawn", remedy="give a number above 0")
+    if wishes.seed is not None:
+        return sample, wishes.seed
+    known = begun.get("seed") if begun.get("sample") == sample else None
+    return sample, (int(known) if known is not None else secrets.randbelow(_SEEDS)) if sample else 0
