@@ -23,6 +23,7 @@ ERRORS = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "ToolError",
     "UntrustedArchive",
     "UserError",
     "VerifyError",
