@@ -117,6 +117,8 @@ class Known:
         The name that our code of the verdict shall have; '' keeps the message's own.
     level
         What it means, whatever the tool says: ``error``, ``warning``, ``harmless``, or '' to believe the tool.
+    matters
+        Whether a call that only warns so has a result that is not quite what was asked for.
     remedy
         What the user can do.
     """
@@ -125,6 +127,7 @@ class Known:
     name: str = ""
     call_it: str = ""
     level: str = ""
+    matters: bool = False
     remedy: str = ""
 
 
@@ -166,6 +169,10 @@ class Suite:
         Variables without which no call can succeed.
     parfiles
         Whether its tools read and write parameter files (``PFILES``).
+    system_parfiles
+        Where these are, from variables of the environment, if the captured ``PFILES`` does not say so.
+    copied_parfiles
+        Parameter files that every call gets as a copy of its own.
     ignores_case
         Whether choices may be written in capitals or not.
     any_number
@@ -197,6 +204,8 @@ class Suite:
     fixed: Mapping[str, str] | None = None
     needed: tuple[str, ...] = ()
     parfiles: bool = False
+    system_parfiles: tuple[str, ...] = ()
+    copied_parfiles: tuple[str, ...] = ()
     ignores_case: bool = False
     any_number: tuple[str, ...] = ()
     batch: tuple[str, ...] = ()

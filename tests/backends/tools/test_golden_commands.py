@@ -64,6 +64,8 @@ def test_every_echo_of_a_log_follows_from_the_values_that_are_not_defaults():
 def assert_follows(text: str, call, release: str) -> None:
     known = call.tool.at(release)
     own = {name: value for name, value in call.values.items() if known[name].default != value}
+    # A switch that is off although a value below it was given had been written too.
+    own |= {parent: call.values[parent] for name in own if (parent := known[name].parent) and parent not in own}
     again = complete(make_call(call.tool, release, own, dict(call.options)))
     unquoted = "fileglob=*.ccf" in text
     assert sorted(echo(again).split()) == sorted(text.split()) if unquoted else echo(again) == text, text
