@@ -24,7 +24,7 @@ __all__ = ["Ran", "run_call"]
 _MOST_LOG = 256 << 20
 """Bytes of a log: the longest real ones, of chains at high verbosity, have some ten million."""
 
-_READ = 64 << 20
+_READ = 16 << 20
 """Bytes of each end of a log that are read."""
 
 
