@@ -80,6 +80,7 @@ def call_environment(installed: Installation, private: Path, own: Mapping[str, s
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)
     given |= {"TMPDIR": str(places["tmp"]), "HOME": str(places["home"]), "LC_ALL": "C", **(suite.fixed or {})}
+    given |= dict.fromkeys(suite.temporary, str(places["tmp"]))
     if suite.parfiles:
         system = system_parfiles(installed)
         for name in suite.copied_parfiles:

@@ -153,7 +153,10 @@ def _understood(suite: Suite, messages: Iterable[Message]) -> Iterable[Message]:
 # What any program may say, or the shell that a chain uses.
 _COMMON: Mapping[str, re.Pattern[str]] = {
     "crashed": re.compile(r"\bSegmentation fault\b|\bBus error\b|\bcore dumped\b"),
-    "programMissing": re.compile(r"^\S*(?:sh|csh|env|line \d+): .*(?:not found|No such file or directory)$"),
+    "programMissing": re.compile(
+        r"^(?:\S*/)?(?:sh|bash|dash|csh|tcsh|env): .*(?:not found|No such file or directory)$"
+        r"|^\S+: (?:line )?\d+: \S+: (?:command )?not found$"
+    ),
     "noSpace": re.compile(r"\bNo space left on device\b|\bDisk quota exceeded\b"),
     "noMemory": re.compile(r"\bCannot allocate memory\b|\bstd::bad_alloc\b|\bOut of memory\b"),
     "traceback": re.compile(r"^Traceback \(most recent call last\):"),

@@ -167,6 +167,8 @@ def _check_tool(tool: Tool) -> None:
     used += [name for one in tool.outputs for name in re.findall(r"\{(\w+)\}", one.pattern)]
     if unknown := sorted(set(used) - names):
         raise ValueError(f"{', '.join(unknown)} is used but is no parameter")
+    if odd := [one.name for one in tool.outputs if one.kind not in ("fits", "rows", "text", "any")]:
+        raise ValueError(f"the output {odd[0]} has an unknown kind")
     for sentence in tool.success:
         re.compile(sentence.text)
     if not tool.sources:

@@ -165,6 +165,8 @@ class Suite:
         Variables that a call gets from the captured environment, beside those that every program gets.
     fixed
         Variables with the value that every call gets.
+    temporary
+        Variables that name a directory for temporary files, which is private to every call.
     needed
         Variables without which no call can succeed.
     parfiles
@@ -202,6 +204,7 @@ class Suite:
     named: bool = False
     environment: tuple[str, ...] = ()
     fixed: Mapping[str, str] | None = None
+    temporary: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     parfiles: bool = False
     system_parfiles: tuple[str, ...] = ()

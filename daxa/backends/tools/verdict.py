@@ -228,7 +228,9 @@ def _of_ends(call: Call, log: Log) -> list[Reason]:
         return []
     reasons = []
     own_open = tool.name in log.open
-    if own_open or (tool.name not in log.ended and not tool.silent):
+    # Whoever asked for less is not told when tasks start and end.
+    quiet = tool.silent or any(name == "-V" and value in ("0", "1") for name, value in call.options)
+    if own_open or (tool.name not in log.ended and not quiet):
         what = "started and did not end" if own_open else "never said that it ended"
         reasons.append(Reason("notEnded", f"{tool.name} {what}", remedy=_REMEDIES["notEnded"]))
     for name in log.open:

@@ -202,6 +202,7 @@ def test_every_table_can_be_read():
         'title = "t"\nsources = ["s"]\n[parameters]\na = [{ type = "real" }, { type = "text" }]',
         'title = "t"\nsources = ["s"]\n[[outputs]]\nname = "o"\npattern = "{a}"',
         'title = "t"\nsources = ["s"]\n[[success]]\ntext = "("',
+        'title = "t"\nsources = ["s"]\n[[outputs]]\nname = "o"\npattern = "a"\nkind = "parquet"',
         "title = ",
     ],
 )

@@ -243,12 +243,14 @@ def test_only_listed_variables_reach_a_tool(suites, tmp_path):
     environ = call_environment(suites["sas"][1], tmp_path / "own", {"SAS_CCF": "/ccf.cif"})
     assert "SECRET_TOKEN" not in environ
     assert environ["SAS_CCF"] == "/ccf.cif"
-    assert environ["HEADASPROMPT"] == "/dev/null"
-    assert {Path(environ[name]).parent for name in ("TMPDIR", "HOME")} == {tmp_path / "own"}
+    assert environ["SAS_VERBOSITY"] == "4"
+    assert {Path(environ[name]).parent for name in ("TMPDIR", "HOME", "SAS_TMPDIR")} == {tmp_path / "own"}
     assert environ["PFILES"].startswith(f"{tmp_path / 'own' / 'pfiles'};")
     assert environ["PFILES"].count(";") == 1
     ciao = call_environment(suites["ciao"][1], tmp_path / "other")
     assert (Path(ciao["PFILES"].partition(";")[0]) / "ardlib.par").is_file()
+    assert ciao["ASCDS_WORK_PATH"] == ciao["TMPDIR"], "fluximage and wavdetect write there"
+    assert call_environment(suites["heasoft"][1], tmp_path / "third")["HEADASPROMPT"] == "/dev/null"
 
 
 def test_an_environment_that_cannot_work_is_said_before_anything_runs(suites, tmp_path):

@@ -22,6 +22,7 @@ def call_of(suite: str, tool: str, release: str = "", **values: object) -> Call:
 
 
 ESPFILT = call_of("sas", "espfilt", "20.0", eventfile="e.fits")
+QUIET = make_call(read_tool("sas", "evselect"), "22.1", {"table": "e.fits", "filteredset": "f.fits"}, {"-V": 1})
 EMCHAIN = call_of("sas", "emchain", "20.0", instruments="M1")
 EPCHAIN = call_of("sas", "epchain", "20.0")
 EVSELECT = call_of("sas", "evselect", table="e.fits", filteredset="f.fits")
@@ -91,6 +92,9 @@ CASES = [
      "sas.epchain.constituent", "error"),
     (EPCHAIN, 0, "** epframes: warning (notHKconstant), HK parameter F1725 is not constant\n" * 120, "", "none"),
     (EPCHAIN, 0, "sh: lcurve: command not found\n", "sas.epchain.programMissing", "error"),
+    (EPCHAIN, 0, "sh: 1: lcurve: not found\n", "sas.epchain.programMissing", "error"),
+    (EPCHAIN, 0, "/opt/sas/bin/epchain: line 12: lcurve: command not found\n", "sas.epchain.programMissing", "error"),
+    (QUIET, 0, "", "", "none"),
     (EPCHAIN, 0, "Segmentation fault (core dumped)\n", "sas.epchain.crashed", "error"),
     # Ends by a signal, by a limit, without a word.
     (EVSELECT, -11, STARTED.format("evselect"), "sas.evselect.crashed", "error"),
