@@ -161,7 +161,7 @@ def _found(output: Output, pattern: str, cwd: Path, before: Before) -> Found:
     paths = _matches(pattern, cwd)
     fresh = tuple(path for path in paths if before.outputs.get(path) != _stamp(cwd / path))
     if not fresh:
-        if output.optional and not paths:
+        if output.optional:
             return Found(output, pattern)
         problem = "outputStale" if paths else "outputMissing"
         detail = "it was there before and has not been written again" if paths else "it was not made"
