@@ -6,6 +6,7 @@
     +-- UserError                 the user can mend it
     |   +-- CriteriaError         criteria.*   what was asked for        exit 3
     |   +-- ConfigError           config.*     settings and parameters   exit 4
+    |   |   +-- ToolError         tool.*       a tool's parameters       exit 15
     |   +-- ArchiveError          archive.*    the archive as it stands  exit 5
     |   |   +-- UntrustedArchive  untrusted.*  its files could do harm   exit 14
     |   +-- ReleaseError          release.*    would not be honest       exit 6
@@ -41,6 +42,7 @@ __all__ = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "ToolError",
     "UntrustedArchive",
     "UserError",
     "VerifyError",
@@ -116,6 +118,13 @@ class ConfigError(UserError, ValueError):
     family = "config"
     exit_code = 4
     environmental = True
+
+
+class ToolError(ConfigError):
+    """A call of mission software that the tool, in that version, would not accept."""
+
+    family = "tool"
+    exit_code = 15
 
 
 class ArchiveError(UserError):

@@ -24,6 +24,7 @@ ERRORS = [
     "ReleaseError",
     "ServiceError",
     "StorageError",
+    "ToolError",
     "UntrustedArchive",
     "UserError",
     "VerifyError",

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from daxa.errors import ProgramError
 __all__ = [
     "Child",
     "FinishedProgram",
+    "Limited",
     "bind_to_parent",
     "end_group",
     "end_tree",
     "has_ended",
+    "run_limited",
     "run_program",
     "show_program",
     "start_group",
@@ -37,6 +40,9 @@ Child = subprocess.Popen[bytes]
 """A program that runs."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LOOK = 1.0
+"""Seconds after which the size of a log is looked at again."""
+
 _GRACE = 2.0
 """Seconds in which what a program wrote last must have been read after its end."""
 
@@ -72,6 +78,22 @@ class FinishedProgram:
     code: int
     output: str
     stdout: str
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A program that has ended, or was ended for a limit.
+
+    Parameters
+    ----------
+    code
+        Its exit status, negative when a signal ended it; None when it was ended for a limit.
+    limit
+        Which one: ``time`` or ``log``; '' for none.
+    """
+
+    code: int | None
+    limit: str = ""
 
 
 def without_redirection(environ: Mapping[str, str]) -> dict[str, str]:
@@ -279,6 +301,71 @@ def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mappin
             raise _not_started(argv[0], error) from None
 
 
+def run_limited(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environ: Mapping[str, str],
+    stdout: Path,
+    stderr: Path,
+    seconds: float,
+    most_bytes: int,
+) -> Limited:
+    """Run a program in a session of its own, with a limit of its time and of what it writes to its log.
+
+    Whatever way it ends, nothing that it started is left.
+
+    Parameters
+    ----------
+    argv
+        Program and arguments; never a shell string.
+    cwd
+        Where it runs.
+    environ
+        Its whole environment.
+    stdout, stderr
+        Files that receive what it writes; new ones.
+    seconds
+        How long it may take.
+    most_bytes
+        How much it may write to each of them.
+
+    Raises
+    ------
+    ProgramError
+        It cannot be started.
+    """
+    until = time.monotonic() + seconds
+    with stdout.open("xb") as out, stderr.open("xb") as err:
+        child = _start(argv, cwd, environ, stdin=None, stdout=out.fileno(), stderr=err.fileno(), session=True)
+        try:
+            while (left := until - time.monotonic()) > 0:
+                with suppress(subprocess.TimeoutExpired):
+                    # Its number must stay its own until the group has been ended.
+                    _wait(child, min(left, _LOOK))
+                if has_ended(child):
+                    return Limited(end_group(child))
+                if max(os.fstat(one.fileno()).st_size for one in (out, err)) > most_bytes:
+                    return Limited(None, "log")
+        finally:
+            end_group(child)
+    return Limited(None, "time")
+
+
+def _wait(child: Child, seconds: float) -> None:
+    """Wait until a program ends, without asking how, for some seconds at most."""
+    if not hasattr(os, "pidfd_open"):
+        child.wait(seconds)
+        return
+    import select
+
+    handle = os.pidfd_open(child.pid)
+    try:
+        select.select([handle], [], [], seconds)
+    finally:
+        os.close(handle)
+
+
 def _not_started(program: str, error: OSError) -> ProgramError:
     """The error to raise where the system does not start a program that is there."""
     lacking = error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -347,6 +434,7 @@ def _start(
     stdin: int | None,
     stdout: int | None,
     stderr: int | None,
+    session: bool = False,
 ) -> Child:
     try:
         return subprocess.Popen(
@@ -356,6 +444,7 @@ def _start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
+            start_new_session=session,
             preexec_fn=bind_to_parent(),  # noqa: PLW1509 - one libc call, bound before the fork
         )
     except FileNotFoundError:

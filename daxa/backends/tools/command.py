@@ -1,0 +1,401 @@
+"""Calls of tools: from values to a list of arguments in the suite's grammar, and back."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+from daxa.backends.tools.tables import Parameter, Tool
+from daxa.backends.tools.values import check_value, read_value, write_value
+from daxa.errors import ToolError
+from daxa.naming import some
+
+__all__ = [
+    "Argument",
+    "Call",
+    "arguments",
+    "complete",
+    "echo",
+    "make_call",
+    "parse_arguments",
+    "parse_echo",
+    "shell_line",
+]
+
+_NAMED = re.compile(r"([A-Za-z_][\w-]*)(=|[+-]\Z)(.*)", re.DOTALL | re.ASCII)
+_ECHOED = re.compile(
+    r"\s*(?:([A-Za-z_]\w*)=('[^']*'(?=\s|\Z)|\S*)|(-[A-Za-z])(?:\s+(?!-[A-Za-z](?:\s|\Z))(\S+))?)", re.ASCII
+)
+_PROVENANCE = re.compile(r"\s+#\s+\([\w.+-]+\)\s+\[[^\]]*\]\s*\Z")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a call.
+
+    Parameters
+    ----------
+    name
+        The parameter.
+    value
+        Its text, without the quotation marks of a shell.
+    form
+        How it is written: with its ``name``, ``bare`` by its position, or as a ``sign`` behind the name (``clobber+``).
+    written
+        The name as it is written, where that is a shorter form; '' for the whole name.
+    """
+
+    name: str
+    value: str
+    form: Literal["name", "bare", "sign"] = "name"
+    written: str = ""
+
+    @property
+    def token(self) -> str:
+        """The argument as the program receives it."""
+        name = self.written or self.name
+        if self.form == "bare":
+            return self.value
+        return f"{name}{'+' if self.value == 'yes' else '-'}" if self.form == "sign" else f"{name}={self.value}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a tool whose arguments the tool would accept.
+
+    Parameters
+    ----------
+    tool
+        Which.
+    release
+        Of its suite.
+    given
+        Its arguments, in order.
+    options
+        Options of the suite with their values, such as ``("-V", "4")``.
+    """
+
+    tool: Tool
+    release: str
+    given: tuple[Argument, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Parameter to text, of those that are given."""
+        return {one.name: one.value for one in self.given}
+
+    def value(self, name: str) -> str:
+        """The text that holds for a parameter: the given one, or the default ('' where none is known)."""
+        parameter = self.tool.at(self.release).get(name)
+        return self.values.get(name, (parameter.default if parameter else None) or "")
+
+    def read(self, name: str) -> object:
+        """The value that holds for a parameter, as Python has it."""
+        return read_value(self.tool.at(self.release)[name], self.value(name))
+
+
+def make_call(
+    tool: Tool, release: str, values: Mapping[str, object], options: Mapping[str, object] | None = None
+) -> Call:
+    """A call with these values, in the order of the tool's table.
+
+    A switch is added where a value counts only with it and it is not given.
+
+    Parameters
+    ----------
+    tool
+        Which.
+    release
+        Of its suite, such as ``22.1.0``.
+    values
+        Parameter to value: texts, numbers, True and False, or lists of them.
+    options
+        Options of the suite, with their dash; True for those without a value.
+
+    Raises
+    ------
+    ToolError
+        The tool would refuse it: unknown parameter, wrong type, wrong choice, wrong release, or a value missing.
+
+    Examples
+    --------
+    >>> from daxa.backends.tools.reading import read_tool
+    >>> arguments(make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "m1.fits", "ootfile": "o.fits"}))
+    ['eventfile=m1.fits', 'withoot=yes', 'ootfile=o.fits']
+    """
+    known = _known(tool, release)
+    for name in values:
+        if name not in known:
+            raise _unknown(tool, release, name)
+    given = [Argument(name, _text(tool, known[name], values[name])) for name in known if name in values]
+    given = _with_switches(known, given)
+    if missing := [name for name, one in known.items() if one.required and name not in values]:
+        raise ToolError(
+            "missing", f"{tool.name} needs a value for {', '.join(missing)}", remedy=f"give {missing[0]} a value"
+        )
+    return Call(tool, release, tuple(given), _options(tool, options or {}))
+
+
+def _known(tool: Tool, release: str) -> dict[str, Parameter]:
+    """The parameters of a tool in a release.
+
+    Raises
+    ------
+    ToolError
+        The release has no such tool, or there is no such release.
+    """
+    suite = tool.suite
+    try:
+        if suite.covers(tool.since, tool.until, release):
+            return tool.at(release)
+    except ValueError:
+        raise ToolError(
+            "version",
+            f"{release[:40]!r} is not a release of {suite.title}",
+            remedy=f"give one such as {suite.releases[-1]}",
+        ) from None
+    raise ToolError(
+        "version",
+        f"{suite.title} {release} has no {tool.name}: it exists {_span(tool.since, tool.until)}",
+        remedy=f"leave this tool out, or install a release of {suite.title} that has it",
+    )
+
+
+def _span(since: str, until: str) -> str:
+    return " ".join(f"{word} {release}" for word, release in (("since", since), ("until", until)) if release)
+
+
+def _unknown(tool: Tool, release: str, name: str) -> ToolError:
+    others = [one for one in tool.parameters if one.name == name]
+    known = list(tool.at(release))
+    if others:
+        spans = " and ".join(_span(one.since, one.until) for one in others)
+        return ToolError(
+            "version",
+            f"{tool.name} has the parameter {name} only {spans}, not in {tool.suite.title} {release}",
+            remedy=f"leave {name} out, or install such a release",
+        )
+    near = get_close_matches(name.lower(), [one.lower() for one in known], n=3)
+    meant = [one for one in known if one.lower() in near]
+    guess = f"; did you mean {' or '.join(meant)}?" if meant else ""
+    rest = "" if tool.complete else "; this table is not complete, since no release was at hand to list them all"
+    return ToolError(
+        "parameter",
+        f"{tool.name} has no parameter {name[:100]!r}{guess}",
+        remedy=f"use one of {some(known, 12)}{rest}" if known else f"{tool.name} takes no parameters",
+    )
+
+
+def _text(tool: Tool, parameter: Parameter, value: object) -> str:
+    try:
+        text = write_value(parameter, value)
+        problem = check_value(tool.suite, parameter, text)
+    except ValueError as error:
+        text, problem = repr(value), str(error)
+    if problem:
+        shown = text if len(text) <= 100 else f"{text[:100]}..."
+        raise ToolError(
+            "choice" if parameter.kind == "choice" else "type",
+            f"{tool.name} cannot take {shown!r} for {parameter.name}",
+            remedy=f"{problem} for {parameter.name}",
+        )
+    return text
+
+
+def _with_switches(known: Mapping[str, Parameter], given: list[Argument]) -> list[Argument]:
+    values = {one.name: one.value for one in given}
+    for one in given:
+        parent = known[one.name].parent
+        while parent and parent not in values:
+            values[parent] = "yes"
+            parent = known[parent].parent
+    own = {one.name: one for one in given}
+    return [own.get(name, Argument(name, values[name])) for name in known if name in values]
+
+
+def _options(tool: Tool, options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    kinds = {one.name: one.kind for one in tool.suite.options}
+    checked = []
+    for name, value in options.items():
+        kind = kinds.get(name)
+        if kind is None:
+            raise ToolError(
+                "option",
+                f"tools of {tool.suite.title} have no option {name[:40]!r}",
+                remedy=f"use one of {', '.join(kinds)}" if kinds else "leave it out",
+            )
+        text = "" if value is True and kind == "" else _text(tool, Parameter(name, kind or "text"), value)
+        if (text == "") != (kind == ""):
+            raise ToolError(
+                "option",
+                f"the option {name} cannot have the value {text!r}",
+                remedy=f"give {name} {'no' if kind == '' else 'a'} value",
+            )
+        checked.append((name, text))
+    return tuple(checked)
+
+
+def arguments(call: Call, *, batch: bool = False) -> list[str]:
+    """The arguments of a call, each as the program receives it: nothing is quoted, since no shell reads them.
+
+    Parameters
+    ----------
+    call
+        Which.
+    batch
+        Whether those are added that make the tool ask nothing.
+    """
+    tokens = [one.token for one in call.given]
+    tokens += [part for option in call.options for part in option if part]
+    if batch and call.tool.batch:
+        tokens += [token for token in call.tool.suite.batch if token.partition("=")[0] not in call.values]
+    return tokens
+
+
+def shell_line(call: Call) -> str:
+    """The call as a line for a shell.
+
+    Examples
+    --------
+    >>> from daxa.backends.tools.reading import read_tool
+    >>> shell_line(make_call(read_tool("sas", "tabgtigen"), "22.1", {"table": "lc", "expression": "RATE <= 0.4"}))
+    "tabgtigen table=lc 'expression=RATE <= 0.4'"
+    """
+    return shlex.join([call.tool.name, *arguments(call)])
+
+
+def complete(call: Call) -> Call:
+    """The call with all parameters of its release, defaults included, as the tool itself records it."""
+    own = call.values
+    whole = [
+        Argument(name, own.get(name, one.default or ""))
+        for name, one in call.tool.at(call.release).items()
+        if name in own or one.default is not None
+    ]
+    return replace(call, given=tuple(whole))
+
+
+def echo(call: Call) -> str:
+    """What a tool of SAS prints and records of a call: values with blanks, and empty ones, in quotation marks.
+
+    Examples
+    --------
+    >>> from daxa.backends.tools.reading import read_tool
+    >>> echo(make_call(read_tool("sas", "tabgtigen"), "22.1", {"table": "lc", "expression": "RATE <= 1"}, {"-V": 4}))
+    "tabgtigen table=lc expression='RATE <= 1'  -V 4"
+    """
+    parts = [
+        f"{one.name}='{one.value}'" if not one.value or re.search(r"\s", one.value) else one.token for one in call.given
+    ]
+    options = " ".join(part for option in call.options for part in option if part)
+    return " ".join([call.tool.name, *parts]) + (f"  {options}" if options else "")
+
+
+def parse_echo(tool: Tool, release: str, line: str) -> Call:
+    """The call that `echo` or a tool's own record (``XPROC0``, *Executing*) tells.
+
+    Such a line is not what a shell could read: marks are left out around values without blanks, whatever they hold.
+
+    Raises
+    ------
+    ToolError
+        It is not a call that this tool, in this release, would accept.
+    """
+    first, _, rest = _PROVENANCE.sub("", line.strip()).partition(" ")
+    if first != tool.name:
+        raise ToolError(
+            "parse", f"this is not a call of {tool.name}: {line[:100]!r}", remedy="give a line of this tool"
+        )
+    known, given, options, at = _known(tool, release), [], {}, 0
+    while found := _ECHOED.match(rest, at):
+        name, value, option, setting = found.groups()
+        if option:
+            options[option] = setting if setting is not None else True
+        elif name not in known:
+            raise _unknown(tool, release, name)
+        else:
+            plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
+            given.append(Argument(name, _text(tool, known[name], plain)))
+        at = found.end()
+    if rest[at:].strip():
+        raise ToolError("parse", f"{tool.name} cannot read {rest[at:][:100]!r}", remedy="give parameters as name=value")
+    return Call(tool, release, tuple(_once(tool, given)), _options(tool, options))
+
+
+def parse_arguments(tool: Tool, release: str, tokens: Sequence[str]) -> Call:
+    """The call that a list of arguments makes, with how each was written.
+
+    Parameters
+    ----------
+    tool, release
+        Whose grammar and parameters hold.
+    tokens
+        What follows the name of the program, as a shell would hand it over.
+
+    Raises
+    ------
+    ToolError
+        The tool would refuse it.
+
+    Examples
+    --------
+    >>> from daxa.backends.tools.reading import read_tool
+    >>> call = parse_arguments(read_tool("ciao", "dmextract"), "4.18", ["evt.fits", "lc.fits", "op=ltc1", "clob+"])
+    >>> call.values
+    {'infile': 'evt.fits', 'outfile': 'lc.fits', 'opt': 'ltc1', 'clobber': 'yes'}
+    >>> arguments(call)
+    ['evt.fits', 'lc.fits', 'op=ltc1', 'clob+']
+    """
+    known = _known(tool, release)
+    free = iter(tool.positional if tool.suite.covers(tool.positional_since, "", release) else ())
+    given: list[Argument] = []
+    options: dict[str, object] = {}
+    flags = {one.name: one.kind for one in tool.suite.options}
+    rest = list(tokens)
+    while rest:
+        token = rest.pop(0)
+        named = _NAMED.fullmatch(token)
+        if token.startswith("-") and token in flags:
+            options[token] = rest.pop(0) if flags[token] and rest else True
+        elif named is None:
+            name = next(free, "")
+            if not name or any(one.form != "bare" for one in given):
+                raise ToolError(
+                    "parse", f"{tool.name} cannot read {token[:100]!r}", remedy="give parameters as name=value"
+                )
+            given.append(Argument(name, _text(tool, known[name], token), "bare"))
+        else:
+            written, sign, value = named.groups()
+            name = _whole_name(tool, release, known, written)
+            form: Literal["name", "sign"] = "name"
+            if sign != "=":
+                form, value = "sign", "yes" if sign == "+" else "no"
+            given.append(Argument(name, _text(tool, known[name], value), form, written if written != name else ""))
+    return Call(tool, release, tuple(_once(tool, given)), _options(tool, options))
+
+
+def _whole_name(tool: Tool, release: str, known: Mapping[str, Parameter], written: str) -> str:
+    if written in known:
+        return written
+    longer = [name for name in known if name.startswith(written)] if tool.suite.grammar == "parfile" else []
+    if len(longer) > 1:
+        raise ToolError(
+            "parameter",
+            f"{written!r} may be several parameters of {tool.name}: {some(longer, 8)}",
+            remedy="write the whole name",
+        )
+    if not longer:
+        raise _unknown(tool, release, written)
+    return longer[0]
+
+
+def _once(tool: Tool, given: list[Argument]) -> list[Argument]:
+    names = [one.name for one in given]
+    if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+        raise ToolError("parse", f"{tool.name} is given {twice[0]} twice", remedy=f"give {twice[0]} once")
+    return given

@@ -1,0 +1,132 @@
+"""The parameters that an installation itself says a tool has: its parameter file, where the suite has such files.
+
+An installation knows better than a table: of its own release it has all parameters, with their defaults and limits.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from daxa.backends.tools.environment import Installation, system_parfiles
+from daxa.backends.tools.reading import read_tool
+from daxa.backends.tools.tables import Kind, Parameter, Tool
+from daxa.errors import DataError, ToolError
+from daxa.files import open_plain
+
+__all__ = ["installed_tool", "parse_parfile"]
+
+_MOST = 1 << 20
+"""Bytes of a parameter file; the longest real one has 40,000."""
+
+_KINDS: dict[str, Kind] = {"b": "flag", "i": "integer", "r": "real", "d": "real", "f": "file"}
+_NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
+
+
+def installed_tool(installed: Installation, name: str) -> Tool:
+    """A tool with the parameters of this installation, and all else that its table says of it.
+
+    Where there is no parameter file, as for SAS, it is the table alone.
+
+    Parameters
+    ----------
+    installed
+        The software.
+    name
+        Of the tool.
+
+    Raises
+    ------
+    ToolError
+        There is no table of such a tool, or the parameter file cannot be read.
+    """
+    tool = read_tool(installed.suite.name, name)
+    if installed.suite.grammar != "parfile":
+        return tool
+    for folder in system_parfiles(installed):
+        path = Path(folder) / f"{name}.par"
+        if path.is_file():
+            return _with_parameters(tool, installed.release, path)
+    return tool
+
+
+def _with_parameters(tool: Tool, release: str, path: Path) -> Tool:
+    try:
+        with open_plain(path.resolve(), limit=_MOST) as stream:
+            text = stream.read().decode("utf-8", "replace")
+        found = parse_parfile(text)
+    except (OSError, ValueError, DataError) as error:
+        raise ToolError(
+            "table", f"the parameter file {path} cannot be read: {error}", remedy=f"install {tool.suite.title} again"
+        ) from None
+    known = tool.at(release)
+    own = {one.name for one in found}
+    merged = tuple(_merged(known[one.name], one, own) if one.name in known else one for one in found)
+    positional = tuple(name for name in tool.positional if name in own)
+    return replace(tool, parameters=merged, positional=positional, complete=True)
+
+
+def _merged(known: Parameter, found: Parameter, own: Collection[str]) -> Parameter:
+    """The installation's parameter, with what its file cannot say: files call a list of numbers a text."""
+    kind = known.kind if known.several or (found.kind == "text" and known.kind == "file") else found.kind
+    return replace(
+        found,
+        kind=kind,
+        required=known.required,
+        unit=known.unit,
+        several=known.several,
+        separator=known.separator,
+        parent=known.parent if known.parent in own else "",
+    )
+
+
+def parse_parfile(text: str) -> tuple[Parameter, ...]:
+    """The parameters of a parameter file.
+
+    Parameters
+    ----------
+    text
+        Lines of name, type, mode, default, minimum or choices, maximum, and prompt; ``#`` begins a comment.
+
+    Raises
+    ------
+    ValueError
+        A line is none.
+
+    Examples
+    --------
+    >>> parse_parfile('nsigma,r,h,3,0,,"Clip level"')[0].least
+    0.0
+    """
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    parameters: dict[str, Parameter] = {}
+    for line in lines:
+        (fields,) = csv.reader([line], skipinitialspace=True)
+        name = fields[0].strip()
+        if len(fields) < 4 or not _NAME.fullmatch(name):
+            raise ValueError(f"{line[:80]!r} is no parameter")
+        parameters[name] = _parameter(name, [field.strip() for field in fields[1:]])
+    return tuple(parameters.values())
+
+
+def _parameter(name: str, fields: Sequence[str]) -> Parameter:
+    letter, _, default, least, most = (*fields, "", "", "", "", "")[:5]
+    kind: Kind = _KINDS.get(letter[:1], "text")
+    choices = tuple(filter(None, (one.strip() for one in least.split("|")))) if "|" in least else ()
+    if choices:
+        return Parameter(name, "choice", default, choices=choices)
+    if kind in ("integer", "real"):
+        return Parameter(name, kind, default, least=_limit(least, -math.inf), most=_limit(most, math.inf))
+    return Parameter(name, kind, default)
+
+
+def _limit(text: str, none: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:  # None, or a reference to another parameter.
+        return none
+    return number if math.isfinite(number) else none

@@ -1,0 +1,198 @@
+"""Work of SAS."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.io import fits
+
+from tests.stubs import lists
+from tests.stubs.expressions import ExpressionError, evaluate
+from tests.stubs.grammar import is_on
+
+if TYPE_CHECKING:
+    from tests.stubs.program import Run
+
+Problem = tuple[str, str] | None
+
+
+def _opened(value: str) -> tuple[fits.HDUList, str]:
+    """A file, and the name of the table behind a colon."""
+    found = re.fullmatch(r"(.*?)(?::([A-Za-z]\w*))?", value)
+    return lists.read(found[1]), found[2] or ""
+
+
+def _selected(table: fits.BinTableHDU, expression: str) -> np.ndarray:
+    columns = lists.columns_of(table)
+    return evaluate(
+        expression, columns, len(table.data), lambda name, times: lists.within(lists.intervals_of(name), times)
+    )
+
+
+def evselect(run: Run) -> Problem:
+    values = run.values
+    parts, name = _opened(values["table"])
+    try:
+        mask = _selected(lists.table_of(parts, name), values["expression"])
+    except (ExpressionError, KeyError) as error:
+        return "EvselectExpression", str(error)
+    lists.keep_rows(parts, mask, name)
+    table = lists.table_of(parts, name)
+    run.say(f"selected {len(table.data)} rows from the input table.")
+    if is_on(values["withfilteredset"]):
+        lists.write(parts, Path(values["filteredset"]))
+    if is_on(values["withimageset"]):
+        _evselect_image(values, table).writeto(values["imageset"], overwrite=True)
+    if is_on(values["withrateset"]):
+        width = float(values["timebinsize"])
+        starts, counts = lists.curve_of(lists.columns_of(table)[values["timecolumn"]], width)
+        columns = [fits.Column("TIME", "D", "s", array=starts + width / 2)]
+        columns.append(fits.Column("RATE", "E", "count/s", array=counts / width))
+        columns.append(fits.Column("ERROR", "E", "count/s", array=np.sqrt(counts) / width))
+        lists.write_like(
+            fits.BinTableHDU.from_columns(columns, name="RATE"), table, TIMEDEL=width, path=values["rateset"]
+        )
+    if is_on(values["withspectrumset"]):
+        width, energies = int(values["spectralbinsize"]), lists.columns_of(table)[values["energycolumn"]]
+        low, high = int(values["specchannelmin"]), int(values["specchannelmax"])
+        counts = np.bincount(
+            (energies[(energies >= low) & (energies <= high)] - low) // width, minlength=(high - low) // width + 1
+        )
+        columns = [fits.Column("CHANNEL", "J", array=np.arange(len(counts))), fits.Column("COUNTS", "J", array=counts)]
+        lists.write_like(
+            fits.BinTableHDU.from_columns(columns, name="SPECTRUM"), table, SPECDELT=width, path=values["spectrumset"]
+        )
+    return None
+
+
+def _evselect_image(values: dict[str, str], table: fits.BinTableHDU) -> fits.PrimaryHDU:
+    names = (values["xcolumn"], values["ycolumn"])
+    low, high, pixel = [], [], []
+    for letter, name in zip("xy", names, strict=True):
+        limits = lists.limits_of(table, name)
+        if is_on(values[f"with{letter}ranges"]):
+            limits = float(values[f"{letter}imagemin"]), float(values[f"{letter}imagemax"])
+        low.append(limits[0])
+        high.append(limits[1])
+        whole = (limits[1] - limits[0] + 1) / float(values[f"{letter}imagesize"])
+        pixel.append(float(values[f"{letter}imagebinsize"]) if values["imagebinning"] == "binSize" else whole)
+    return lists.image_of(table, *names, pixel=pixel, low=low, high=high)
+
+
+def tabgtigen(run: Run) -> Problem:
+    if not run.values["gtiset"]:
+        return None
+    parts, name = _opened(run.values["table"])
+    table = lists.table_of(parts, name or "RATE")
+    try:
+        good = _selected(table, run.values["expression"] or "true")
+    except (ExpressionError, KeyError) as error:
+        return "TabgtigenExpression", str(error)
+    times = lists.columns_of(table)[run.values["timecolumn"]]
+    width = float(table.header.get("TIMEDEL", np.median(np.diff(times)) if len(times) > 1 else 1.0))
+    pairs = lists.joined(good, times - width * float(run.values["prefraction"]), width)
+    fits.HDUList([fits.PrimaryHDU(), lists.gti_table(pairs)]).writeto(run.values["gtiset"], overwrite=True)
+    return None
+
+
+def gtibuild(run: Run) -> Problem:
+    rows = [line.split() for line in Path(run.values["file"]).read_text(errors="replace").splitlines() if line.strip()]
+    pairs = [(float(row[0]), float(row[1])) for row in rows if len(row) > 1 and row[-1] != "-"]
+    fits.HDUList([fits.PrimaryHDU(), lists.gti_table(pairs)]).writeto(run.values["table"], overwrite=True)
+    return None
+
+
+def espfilt(run: Run) -> Problem:
+    values = run.values
+    parts = lists.read(values.get("eventfile") or values["eventset"])
+    table = lists.table_of(parts)
+    instrument = str(table.header.get("INSTRUME", parts[0].header.get("INSTRUME", "EMOS1")))
+    exposure = str(table.header.get("EXPIDSTR", parts[0].header.get("EXPIDSTR", "S001")))
+    columns = lists.columns_of(table)
+    low, high = float(values.get("elow") or 2500), float(values.get("ehigh") or 8500)
+    chosen = (columns["PI"] >= low) & (columns["PI"] <= high)
+    width = float(values["binsize"])
+    starts, counts = lists.curve_of(columns["TIME"][chosen], width)
+    if not counts.sum():
+        return "noCounts", "All histo counts are zero! Check your FOV Lightcurve!"
+    quiet = np.median(counts)
+    pairs = lists.joined(counts <= quiet + float(values.get("allowsigma") or 3) * np.sqrt(max(quiet, 1)), starts, width)
+    stem = {"EMOS1": "mos1", "EMOS2": "mos2", "EPN": "pn"}.get(instrument, "mos1") + exposure
+    end = f"-{low:.0f}-{high:.0f}" if is_on(values.get("withlongnames", "no")) else ""
+    fits.HDUList([fits.PrimaryHDU(), lists.gti_table(pairs)]).writeto(f"{stem}-gti{end}.fits", overwrite=True)
+    Path(f"{stem}-hist{end}.qdp").write_text("".join(f"{at} {number}\n" for at, number in enumerate(counts)))
+    lists.write(lists.keep_rows(parts, lists.within(pairs, columns["TIME"])), Path(f"{stem}-allevc{end}.fits"))
+    if is_on(values.get("withoot", "no")):
+        out = lists.read(values["ootfile"])
+        mask = lists.within(pairs, lists.columns_of(lists.table_of(out))["TIME"])
+        lists.write(lists.keep_rows(out, mask), Path(f"{stem}-allevcoot{end}.fits"))
+    return None
+
+
+def merge(run: Run) -> Problem:
+    values = run.values
+    if Path(values["outset"]).resolve() in {Path(values[one]).resolve() for one in ("set1", "set2")}:
+        return "sameFile", "the output cannot be an input"
+    first, second = (lists.read(values[one]) for one in ("set1", "set2"))
+    begins = [lists.columns_of(lists.table_of(parts))["TIME"].min(initial=np.inf) for parts in (first, second)]
+    if begins[0] > begins[1]:
+        return "timeOrder", "set1 must be the earlier one"
+    observations = {str(lists.table_of(parts).header.get("OBS_ID", "")) for parts in (first, second)}
+    if len(observations) > 1 and not is_on(values["mergedifferentobs"]):
+        return "differentObs", "the lists are of different observations"
+    lists.write(lists.added([first, second]), Path(values["outset"]))
+    return None
+
+
+def eexpmap(run: Run) -> Problem:
+    values = run.values
+    image = lists.read(values["imageset"])[0]
+    if image.data is None:
+        return "FileMismatch", f"{values['imageset']} holds no image"
+    seconds = float(np.diff(lists.intervals_of(values["eventset"].partition(":")[0]), axis=1).sum())
+    if not seconds:
+        return "noExposure", "there are no good times"
+    for path in values["expimageset"].split():
+        fits.PrimaryHDU(np.full(image.data.shape, seconds, np.float32), image.header).writeto(path, overwrite=True)
+    return None
+
+
+def emchain(run: Run) -> Problem:
+    """Add the lists of single chips, which stand for raw data: ``*_M1S00110IME.FIT`` is chip 1 of M1, exposure S001."""
+    wanted = run.values["instruments"].split()
+    folder = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    raw: dict[tuple[str, str, str], list[Path]] = {}
+    for path in sorted(folder.glob("*_*_M[12][SU]???*IME.FIT")):
+        _, observation, told = path.name.split("_")
+        if wanted == ["both"] or told[:2] in wanted:
+            raw.setdefault((observation, told[:2], told[2:6]), []).append(path)
+    exposures = run.values["exposures"].split()
+    for (observation, instrument, exposure), paths in raw.items():
+        if exposures == ["all"] or exposure in exposures:
+            lists.write(
+                lists.added([lists.read(path) for path in paths]),
+                Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"),
+            )
+    return None
+
+
+def epchain(run: Run) -> Problem:
+    """The same of the pn camera: ``*_PNS00301IME.FIT``; out-of-time events are the same with rows drawn anew."""
+    folder = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    exposure = f"{run.values['schedule']}{int(run.values['exposure']):03d}"
+    paths = sorted(folder.glob(f"*_*_PN{exposure}*IME.FIT"))
+    if not paths:
+        return None
+    parts = lists.added([lists.read(path) for path in paths])
+    out = is_on(run.values["withoutoftime"])
+    if out:
+        table = lists.table_of(parts)
+        if "RAWY" in table.columns.names:
+            table.data["RAWY"] = np.random.default_rng(1).integers(1, 200, len(table.data))
+    observation = paths[0].name.split("_")[1]
+    lists.write(parts, Path(f"P{observation}PN{exposure}{'OO' if out else 'PI'}EVLI0000.FIT"))
+    return None
