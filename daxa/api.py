@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from daxa.analysis.coverage import Coverage
     from daxa.analysis.mosaic import MosaicResult
+    from daxa.archive.calibration import OtherCalibration
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
     from daxa.publish.pull import PullReport
@@ -202,6 +203,31 @@ class Archive:
         unseen = stages_hidden_from_dvc(config, self.status())
         run_pipeline(self.layout, config, named_missions(config, missions), unseen=unseen)
         return self.status()
+
+    def accept_calibration(self, missions: Names = ()) -> list[OtherCalibration]:
+        """Accept the installed calibration, so that the next run makes again what was made with other calibration.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+
+        Returns
+        -------
+        list of OtherCalibration
+            What was accepted, by mission and step.
+
+        Raises
+        ------
+        ConfigError
+            A backend that needs calibration is not installed, or a file of the archive cannot be used.
+        """
+        from daxa.archive.calibration import accept_calibration, other_calibration
+
+        enter_archive(self.layout)
+        others = other_calibration(self.layout, self.config, named_missions(self.config, missions))
+        accept_calibration(self.layout, others)
+        return others
 
     def status(self) -> list[Outcome]:
         """One record per mission, step and observation."""

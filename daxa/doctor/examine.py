@@ -124,6 +124,9 @@ def _places(layout: Layout, settings: Settings, config: ArchiveConfig | None) ->
     if config is not None:
         with suppress(DaxaError):  # The gate's refusal is a finding of its own.
             check_archive(layout)
-            archive = {"archive": layout.private.parent if layout.is_repository else layout.root}
+            # Nothing is tried where Git or a person would see it.
+            if layout.is_repository:
+                layout.private.mkdir(exist_ok=True)
+                archive = {"archive": layout.private}
     named = {"store": settings.store, "cache": settings.cache, "temporary": Path(tempfile.gettempdir())}
     return archive | {name: place for name, place in named.items() if place != Path()}

@@ -38,11 +38,12 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
     "update": (("--yes",),),
+    "upgrade": (("--calibration",), ("--calibration", "--dry-run")),
     "verify": ((), ("v1.0.0",)),
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {"demo", "init", "pull", "push", "release", "run", "select", "stage", "update"}
+ACTORS = {"demo", "init", "pull", "push", "release", "run", "select", "stage", "update", "upgrade"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

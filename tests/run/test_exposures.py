@@ -148,6 +148,13 @@ def test_exposures_come_and_go(tmp_path, reference):
     run_stage(exposed(tmp_path))
     assert begun(tmp_path) == ["M2-S002", "PN-S003"]
     assert same_as(reference, tmp_path)
+    # Another way of doing the step treats the observation whole.
+    whole = replace(exposed(tmp_path).tasks[0], version="2")
+    run_stage(stage(tmp_path, [whole]))
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{ID}.log"]
+    assert read_ledger(places(tmp_path).ledger)[ID].exposures == ()
+    run_stage(exposed(tmp_path))
+    assert len(list((tmp_path / "logs").iterdir())) == 3
     (one,) = run_stage(replace(exposed(tmp_path), tasks=[], exposures={}))
     assert (one.status, list((tmp_path / "logs").iterdir())) == ("removed", [])
 
