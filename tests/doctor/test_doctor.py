@@ -202,6 +202,14 @@ def test_a_store_on_another_disk_is_told(archive, monkeypatch):
     assert found("disk")["links to the store"].state == "note"
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_products_that_take_their_space_twice_are_told(archive, monkeypatch, works):
+    subprocess.run(["git", "add", "."], cwd=archive.root, check=True)
+    subprocess.run(["git", "commit", "-qm", "Choose"], cwd=archive.root, check=True)
+    monkeypatch.setattr("fcntl.ioctl", (lambda *_: 0) if works else refuse)
+    assert ("DVC cache reflinks" in found("disk")) != works
+
+
 def test_remotes_of_an_archive(archive, monkeypatch):
     config = archive.root / ".dvc" / "config"
     config.write_text("")
