@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from daxa.analysis.coverage import Coverage
     from daxa.analysis.mosaic import MosaicResult
+    from daxa.archive.calibration import OtherCalibration
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
@@ -437,6 +438,31 @@ class Archive:
             return plan_mission_drop(self.layout, names)
         own = {name: {*gone}.intersection(history.selected_ids(self.layout, name)) for name in names}
         return plan_drop(self.layout, {name: ids for name, ids in own.items() if ids})
+
+    def accept_calibration(self, missions: Names = ()) -> list[OtherCalibration]:
+        """Accept the installed calibration, so that the next run makes again what was made with other calibration.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+
+        Returns
+        -------
+        list of OtherCalibration
+            What was accepted, by mission and step.
+
+        Raises
+        ------
+        ConfigError
+            A backend that needs calibration is not installed, or a file of the archive cannot be used.
+        """
+        from daxa.archive.calibration import accept_calibration, other_calibration
+
+        enter_archive(self.layout)
+        others = other_calibration(self.layout, self.config, named_missions(self.config, missions))
+        accept_calibration(self.layout, others)
+        return others
 
     def status(self) -> list[Outcome]:
         """What is done, compared as the runner compares it; nothing is written.

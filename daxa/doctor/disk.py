@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ _GB = 10**9
 _LITTLE = 5 * _GB
 _TOO_LITTLE = _GB // 10
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "afs", "9p")
+_CLONE = 0x40049409
+"""FICLONE of ``linux/fs.h``."""
+
 _MOMENT = 1_700_000_000_123_456_789
 
 
@@ -179,9 +183,29 @@ _TRAPS: tuple[tuple[str, Callable[[Path], bool], State, str, str], ...] = (
 )
 
 
+def _shares_blocks(source: Path, target: Path) -> bool:
+    """Whether a copy from one directory to another takes no space of its own until it changes."""
+    import fcntl
+
+    if not sys.platform.startswith("linux"):
+        return True  # Nothing is known.
+    try:
+        with tempfile.TemporaryFile(dir=source) as one, tempfile.TemporaryFile(dir=target) as other:
+            one.write(b"x" * 4096)
+            one.flush()
+            fcntl.ioctl(other.fileno(), _CLONE, one.fileno())
+    except OSError:
+        return False
+    return True
+
+
 def _one_disk(places: Mapping[str, Path]) -> Iterator[Finding]:
-    """Files are linked from the store into the archive, if both are on one disk."""
+    """Fetched files are linked from the store, if that is on the same disk; products share blocks with DVC's cache."""
     archive, store = places.get("archive"), places.get("store")
     if archive and store and _nearest(archive).stat().st_dev != _nearest(store).stat().st_dev:
         text = "store and archive are on different disks: fetched files are copied, and take their space twice"
         yield Finding("disk", "links to the store", "note", text, "set DAXA_STORE to a directory on the archive's disk")
+    cache = places.get("DVC cache")
+    if archive and cache and not _shares_blocks(_nearest(cache), _nearest(archive)):
+        text = "no reflinks between DVC's cache and the archive: every product takes its space twice"
+        yield Finding("disk", "DVC cache reflinks", "note", text, "use XFS, Btrfs, ZFS or APFS, if space is short")

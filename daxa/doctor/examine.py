@@ -22,6 +22,7 @@ from daxa.doctor.services import look_at_services
 from daxa.doctor.software import look_at_backends, look_at_locks, look_at_plugins, used_backends
 from daxa.errors import DaxaError
 from daxa.missions import mission_names
+from daxa.publish.remote import find_cache
 from daxa.settings import Settings, load_settings
 
 __all__ = ["PARTS", "examine"]
@@ -123,7 +124,9 @@ def _places(layout: Layout, settings: Settings, config: ArchiveConfig | None) ->
     archive: dict[str, Path] = {}
     if config is not None:
         with suppress(DaxaError):  # The gate's refusal is a finding of its own.
-            check_archive(layout)
-            archive = {"archive": layout.private.parent if layout.is_repository else layout.root}
+            check_archive(layout, acting=True)
+            # Nothing is tried where Git or a person would see it.
+            layout.private.mkdir(exist_ok=True)
+            archive = {"archive": layout.private, "DVC cache": find_cache(layout.root).cache}
     named = {"store": settings.store, "cache": settings.cache, "temporary": Path(tempfile.gettempdir())}
     return archive | {name: place for name, place in named.items() if place != Path()}

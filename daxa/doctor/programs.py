@@ -23,7 +23,7 @@ def look_at_git(directory: Path) -> Iterator[Finding]:
     if not (program := shutil.which("git")):
         yield Finding("git", "program", "error", "there is no git on PATH", remedy)
         return
-    said = run_program([program, "--version"], cwd=directory).stdout.strip()
+    said = run_program([program, "version"], cwd=directory).stdout.strip()
     found = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said)
     if not found or (int(found[1]), int(found[2])) < _LEAST_GIT:
         yield Finding("git", "program", "error", f"{said or 'it does not say its version'} ({program})", remedy)
@@ -41,7 +41,7 @@ def _identity(directory: Path) -> Iterator[Finding]:
 
 
 def look_at_dvc() -> Iterator[Finding]:
-    """DVC's version, and whether it can be run."""
+    """DVC's version."""
     try:
         yield Finding("dvc", "program", "ok", importlib.metadata.version("dvc"))
     except importlib.metadata.PackageNotFoundError:

@@ -12,7 +12,7 @@ __all__ = ["look_at_services", "servers_of"]
 
 
 def servers_of(missions: Iterable[str], settings: Settings) -> dict[str, list[str]]:
-    """Address to the missions whose tables or files it has; queries first."""
+    """Address to the missions whose tables or files it has, or to what else it is asked for."""
     from daxa.fetch.mirrors import mirrors_of
     from daxa.query.tables.services import address_of
 
@@ -25,7 +25,8 @@ def servers_of(missions: Iterable[str], settings: Settings) -> dict[str, list[st
                 tables.setdefault(f"{address_of(table, settings)}/availability", []).append(name)
         for mirror in mirrors_of(spec, settings):
             trees.setdefault(f"{mirror.root}/", []).append(name)
-    return {**tables, **trees}
+    resolvers = {address: ["names of objects"] for address in (settings.sesame, settings.simbad_tap, settings.ned)}
+    return {**tables, **trees, **resolvers}
 
 
 def look_at_services(missions: Iterable[str], settings: Settings) -> Iterator[Finding]:

@@ -302,6 +302,7 @@ class _Run:
             for product, stamp in delivered:
                 self._hashes.record(target / product.path, stamp, product.sha256)
             self._rows[obs_id] = row
+            self._remove_logs(obs_id, row.task_names)
             self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
 
     def _gather(self, obs_id: str, reports: list[TaskReport], reasons: Mapping[str, str], journal: BinaryIO) -> None:

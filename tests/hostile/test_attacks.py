@@ -42,25 +42,13 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
     "update": (("--yes",),),
+    "upgrade": (("--calibration",), ("--calibration", "--dry-run")),
     "verify": ((), ("v1.0.0",)),
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {
-    "add",
-    "certificate",
-    "demo",
-    "drop",
-    "export",
-    "init",
-    "pull",
-    "push",
-    "release",
-    "reprocess",
-    "retry",
-    "run",
-}
-ACTORS |= {"select", "stage", "update"}
+ACTORS = {"add", "certificate", "demo", "drop", "export", "init", "pull", "push", "release", "reprocess", "retry"}
+ACTORS |= {"run", "select", "stage", "update", "upgrade"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

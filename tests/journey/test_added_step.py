@@ -77,11 +77,18 @@ def test_an_older_archive_gains_a_step_and_goes_all_the_way(copy, bench, install
     assert "spectra" in json.loads((archive / "metrics.json").read_text())["missions"]["xmm"]["steps"]
     assert "<th>spectra</th>" in (archive / "report" / "index.html").read_text()
 
-    # Calibration changes for one observation: DVC sees nothing, `daxa run` does exactly that one again.
+    # Calibration changes for one observation: nothing happens until it is accepted, and then to exactly that one.
     chosen = listed[0]["obs_id"]
-    known.write_text(json.dumps({chosen: "epoch-2"}))
+    known.write_text(json.dumps({"installed": "epoch-2", chosen: "epoch-2"}))
+    changed = [("spectra", chosen, "calibration changed")]
+    told = [one for one in bench.status(archive) if one["reason"]]
+    assert [(one["step"], one["obs_id"], one["reason"]) for one in told] == changed
+    assert told[0]["status"] == "done"
+    bench.daxa("run", cwd=archive)
+    assert contents(archive, "data", "ledger") == after
+    bench.daxa("upgrade", "--calibration", cwd=archive)
     told = [one for one in bench.status(archive) if one["status"] != "done"]
-    assert [(one["step"], one["obs_id"], one["reason"]) for one in told] == [("spectra", chosen, "calibration changed")]
+    assert [(one["step"], one["obs_id"], one["reason"]) for one in told] == changed
     bench.daxa("run", cwd=archive)
     again = contents(archive, "data", "ledger")
     changed = {path.split("/")[3] for path in again if path.startswith("data") and again[path] != after.get(path)}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +18,7 @@ from daxa.run.ledger import read_columns, read_ledger, write_ledger
 from daxa.run.rows import row_as_plain, row_from_plain
 from daxa.run.runner import plan_stage, run_stage
 from daxa.run.task import ExposureRow, Input, LedgerRow, ProductFile
+from tests.run.processes import marked, start, wait_until
 from tests.run.test_runner import contents, statuses
 from tests.run.works import expose, places, stage, task
 
@@ -31,7 +35,7 @@ def events(name: str, science: str = "b") -> Input:
 def exposed(root, *, names=NAMES, sciences=(), absent=(), **parameters):
     """A stage with these exposures of one observation; what the tasks begin stands in the file ``trace``."""
     inputs = tuple(events(name, dict(sciences).get(name, "b")) for name in names)
-    whole = task(ID, inputs=inputs, trace=str(root / "trace"))
+    whole = task(ID, inputs=inputs)
     wanted = {name: [item] for name, item in zip(names, inputs, strict=True) if name not in absent}
     parts = split_task(whole, wanted)
     # What the tests ask of the work is no part of what the tasks are: fingerprints stay the same.
@@ -58,18 +62,15 @@ def begun(root) -> list[str]:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """Every byte of a stage that nothing interrupted; the trace's path is a parameter, so it is the same for all."""
+    """A stage that nothing interrupted."""
     root = tmp_path_factory.mktemp("reference")
     run_stage(exposed(root))
     return root
 
 
 def same_as(reference, root) -> bool:
-    """Equal names and sizes everywhere, equal bytes but for the path of the trace in the manifest."""
-    one, other = contents(reference), contents(root)
-    return one.keys() == other.keys() and all(
-        one[name] == other[name] for name in one if not name.endswith(("manifest.json", ".parquet"))
-    )
+    """Equal products, manifest and ledger, byte by byte."""
+    return contents(reference) == contents(root)
 
 
 def test_each_exposure_has_a_task_a_log_and_a_row(tmp_path):
@@ -148,6 +149,13 @@ def test_exposures_come_and_go(tmp_path, reference):
     run_stage(exposed(tmp_path))
     assert begun(tmp_path) == ["M2-S002", "PN-S003"]
     assert same_as(reference, tmp_path)
+    # Another way of doing the step treats the observation whole.
+    whole = replace(exposed(tmp_path).tasks[0], version="2")
+    run_stage(stage(tmp_path, [whole]))
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{ID}.log"]
+    assert read_ledger(places(tmp_path).ledger)[ID].exposures == ()
+    run_stage(exposed(tmp_path))
+    assert len(list((tmp_path / "logs").iterdir())) == 3
     (one,) = run_stage(replace(exposed(tmp_path), tasks=[], exposures={}))
     assert (one.status, list((tmp_path / "logs").iterdir())) == ("removed", [])
 
@@ -202,6 +210,38 @@ def test_an_interruption_at_any_delivery_costs_at_most_one_task(tmp_path, refere
     assert len(again) == len(NAMES) - moment - (door != "append_rows")
     assert {*first, *again} == {*NAMES}
     assert same_as(reference, tmp_path)
+
+
+def test_the_order_in_which_exposures_end_changes_no_byte(tmp_path, reference):
+    run_stage(replace(exposed(tmp_path), workers=3))
+    assert same_as(reference, tmp_path)
+
+
+CODE = """
+import sys
+from pathlib import Path
+from daxa.run.runner import run_stage
+from tests.run.test_exposures import exposed
+print("ready", flush=True)
+run_stage(exposed(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killing_the_stage_at_any_moment_changes_no_byte(tmp_path, reference, seed):
+    moments = random.Random(seed)
+    for _ in range(4):
+        mark = str(uuid4())
+        program = start(CODE, mark, tmp_path)
+        assert program.stdout.readline() == b"ready\n"
+        time.sleep(moments.uniform(0, 0.6))
+        program.kill()
+        program.wait()
+        program.stdout.close()
+        wait_until(lambda mark=mark: not marked(mark), 5.0)
+    run_stage(exposed(tmp_path))
+    assert same_as(reference, tmp_path)
+    assert not list(places(tmp_path).scratch.iterdir())
 
 
 def test_half_a_delivery_is_not_put_in_place(tmp_path, reference, monkeypatch):

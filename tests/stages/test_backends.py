@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from daxa.archive.calibration import accept_calibration, other_calibration
+import daxa
+from daxa.archive.calibration import other_calibration
 from daxa.archive.config import load_config
 from daxa.archive.history import find_logs
 from daxa.archive.pipeline import failed_stages, stages_hidden_from_dvc
@@ -197,7 +198,9 @@ def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, mo
         "observations": 1,
     }
     assert layout.software.read_text() == text
-    accept_calibration(layout, other_calibration(layout, config))
+    assert main(["upgrade", "--calibration"]) == 0
+    assert "`daxa run` reprocesses them" in capsys.readouterr().out
+    assert daxa.open().accept_calibration() == []
     assert layout.software.read_text() == text.replace('"epoch-1"  # accepted', '"epoch-2"  # accepted')
     assert told_of(layout)[IDS[1]] == ("outdated", "calibration changed", changed)
     assert stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config))) == {("xmm", "events")}
