@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daxa.backends.tools.command import Call, arguments, shell_line
-from daxa.backends.tools.environment import Installation, call_environment, refuse_path
+from daxa.backends.tools.environment import Installation, call_environment, refuse_path, search_path
 from daxa.backends.tools.outputs import changed_inputs, find_outputs, look_before
 from daxa.backends.tools.verdict import Verdict, judge
-from daxa.errors import ProgramError
+from daxa.errors import ProgramError, ToolError
 from daxa.files import replace_file
 from daxa.run.process import run_limited
 
@@ -89,9 +89,17 @@ def run_call(
     ProgramError
         The program is not there, or cannot be started.
     ToolError
-        It cannot be run in this directory.
+        It cannot be run in this directory, or it was made for another release.
     """
-    program = shutil.which(call.tool.name, path=installed.environ.get("PATH", ""))
+    suite = installed.suite
+    if call.tool.suite.name != suite.name or not suite.covers(call.release, call.release, installed.release):
+        raise ToolError(
+            "version",
+            f"this call of {call.tool.name} is for {call.tool.suite.title} {call.release}, not for "
+            f"{suite.title} {installed.release}",
+            remedy="make the call for the release that is installed",
+        )
+    program = shutil.which(call.tool.name, path=search_path(installed))
     if program is None:
         raise ProgramError(
             "absent",

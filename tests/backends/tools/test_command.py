@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
+import pickle
+from pathlib import Path
+
 import pytest
 
 from daxa.backends.tools.command import arguments, echo, make_call, parse_arguments, parse_echo, shell_line
 from daxa.backends.tools.reading import load_tool, read_suite, read_tool, suite_names, tool_names
 from daxa.errors import ConfigError, ToolError
 
+ROOT = Path(__file__).parents[3]
 IMAGE = {"table": "e.fits", "imageset": "i.fits"}
 
 
@@ -176,6 +181,16 @@ def test_values_are_read_as_python_has_them():
     assert [call.read(name) for name in ("allowsigma", "withoot", "limits", "elow", "method")] == [
         2.5, True, (0.1, 6.5), 2500, "histogram"
     ]  # fmt: skip
+
+
+def test_calls_can_be_sent_to_other_processes():
+    call = make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "e"})
+    assert pickle.loads(pickle.dumps(call)) == call  # noqa: S301 - our own
+
+
+def test_the_examples_of_the_documentation_hold():
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "mission-software.md"), module_relative=False)
+    assert (failed, tried > 2) == (0, True)
 
 
 def test_every_table_can_be_read():
