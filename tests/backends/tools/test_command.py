@@ -104,6 +104,13 @@ def test_options_stand_at_the_end_and_are_checked():
     assert refusal("ciao", "dmcopy", "4.18", {"infile": "a", "outfile": "b"}, {"-V": 4}).code == "tool.option"
 
 
+def test_an_empty_value_is_left_out_where_it_could_swallow_the_next_argument():
+    call = make_call(read_tool("heasoft", "nicerl2"), "6.36", {"indir": "i", "evtsuffix": "", "clobber": True})
+    assert arguments(call) == ["indir=i", "clobber=yes"]
+    assert "dssblock=" in arguments(make_call(read_tool("sas", "evselect"), "22.1", {"table": "t", "dssblock": ""}))
+    assert refusal("sas", "tabgtigen", "22.1", {"table": ""}).code == "tool.missing"
+
+
 def test_arguments_against_questions_are_added_once():
     tool = read_tool("ciao", "chandra_repro")
     assert arguments(make_call(tool, "4.18", {}), batch=True) == ["mode=hl"]

@@ -198,6 +198,14 @@ def test_a_log_cannot_steer_the_terminal_of_who_reads_it():
     assert "\u202e" not in verdict.text
 
 
+@pytest.mark.parametrize("suite", ["sas", "esass", "ciao", "heasoft"])
+@pytest.mark.parametrize(
+    "line", ["warning " + " " * 300_000, "a_" + "1." * 200_000, "# " + "(" * 300_000, "** a" * 100_000]
+)
+def test_lines_made_to_hang_a_reader_do_not(suite, line):
+    assert len(read_log(read_suite(suite), f"** a: warning (SummaryOfWarnings), \n{line}\n{line}!").lines) == 3
+
+
 def test_a_silent_failure_shows_the_end_of_the_log():
     verdict = judge(DMCOPY, 1, "\n".join(f"line {at}" for at in range(100)))
     assert verdict.lines[-1] == "line 99"
