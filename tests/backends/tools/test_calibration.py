@@ -72,7 +72,9 @@ def test_a_caldb_is_known_by_the_indices_of_the_instruments_that_are_used(caldb)
 def test_without_a_caldb_on_this_machine_there_is_no_identity(caldb):
     remote = {"CALDB": "https://heasarc.gsfc.nasa.gov/FTP/caldb", "CALDBCONFIG": caldb["CALDBCONFIG"]}
     for environ, pairs, told in (
-        (remote, [("TELESCOPE", "ONE")], "remote"), ({}, [], "not set"), (caldb, [("TELESCOPE", "THREE")], "THREE"),
+        (remote, [("TELESCOPE", "ONE")], "remote"), ({}, [], "not set"),
+        ({"CALDBCONFIG": caldb["CALDBCONFIG"]}, [], "not set"), ({"CALDB": caldb["CALDB"] + "/data"}, [], "not set"),
+        (caldb, [("TELESCOPE", "THREE")], "THREE"),
     ):  # fmt: skip
         with pytest.raises(ProgramError, match=told):
             caldb_identity(environ, pairs)

@@ -200,6 +200,25 @@ def test_the_examples_of_the_documentation_hold():
     assert (failed, tried > 2) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", True),
+        ("Y", True),
+        ("true", True),
+        ("T", True),
+        ("no", False),
+        ("N", False),
+        ("FALSE", False),
+        ("f", False),
+    ],
+)
+def test_switches_are_read_in_every_spelling(text, value):
+    call = make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "e", "withoot": text})
+    assert call.read("withoot") is value
+    assert arguments(call)[1] == f"withoot={text}", "and stay as they are written"
+
+
 def test_every_table_can_be_read():
     assert set(suite_names()) == {"sas", "esass", "ciao", "heasoft"}
     tools = [(suite, name) for suite in suite_names() for name in tool_names(suite)]

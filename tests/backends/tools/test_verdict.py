@@ -23,6 +23,7 @@ def call_of(suite: str, tool: str, release: str = "", **values: object) -> Call:
 
 ESPFILT = call_of("sas", "espfilt", "20.0", eventfile="e.fits")
 QUIET = make_call(read_tool("sas", "evselect"), "22.1", {"table": "e.fits", "filteredset": "f.fits"}, {"-V": 1})
+LOUD = make_call(read_tool("sas", "evselect"), "22.1", {"table": "e.fits", "filteredset": "f.fits"}, {"-w": 1})
 EMCHAIN = call_of("sas", "emchain", "20.0", instruments="M1")
 EPCHAIN = call_of("sas", "epchain", "20.0")
 EVSELECT = call_of("sas", "evselect", table="e.fits", filteredset="f.fits")
@@ -95,6 +96,10 @@ CASES = [
     (EPCHAIN, 0, "sh: 1: lcurve: not found\n", "sas.epchain.programMissing", "error"),
     (EPCHAIN, 0, "/opt/sas/bin/epchain: line 12: lcurve: command not found\n", "sas.epchain.programMissing", "error"),
     (QUIET, 0, "", "", "none"),
+    (LOUD, 0, "", "sas.evselect.notEnded", "error"),
+    (EVSELECT, 0, ENDED.format("evselect"), "", "none"),
+    (EVSELECT, 0, ENDED.format("evselect") + STARTED.format("gtibuild"), "sas.evselect.notEnded", "error"),
+    (EPCHAIN, 0, ran("epframes") + STARTED.format("badpix"), "sas.epchain.notEnded", "warning"),
     (EPCHAIN, 0, "Segmentation fault (core dumped)\n", "sas.epchain.crashed", "error"),
     # Ends by a signal, by a limit, without a word.
     (EVSELECT, -11, STARTED.format("evselect"), "sas.evselect.crashed", "error"),
@@ -110,6 +115,8 @@ CASES = [
     (EVTOOL, 2, "Fortran runtime error: End of record\n\nError termination. Backtrace:\n",
      "esass.evtool.endOfRecord", "error"),
     (EVTOOL, 1, " evtool: DONE\n", "esass.evtool.status1", "error"),
+    (EVTOOL, 0, "**WARNING** a: x\nError termination. Backtrace:\n evtool: DONE\n", "esass.evtool.fortran", "error"),
+    (EVTOOL, 0, "**ERROR3** evtool/evtool: no events\n evtool: DONE\n", "esass.evtool.error", "error"),
     # CIAO: banners of tools and scripts.
     (REPRO, 0, "Cleaning up intermediate files\nThe data have been reprocessed.\nStart your analysis\n", "", "none"),
     (REPRO, 0, "Cleaning up intermediate files\n", "ciao.chandra_repro.noSuccess", "error"),
