@@ -41,6 +41,7 @@ def test_what_an_installation_has_can_be_set_and_what_it_lacks_cannot(tmp_path):
     installed = installation(tmp_path, "heasoft", nupipeline=LATER)
     tool = installed_tool(installed, "nupipeline")
     given = {"indir": "i", "outdir": "o", "steminputs": "nu1"}
+    assert tool.complete
     call = make_call(tool, "6.36", given | {"onlynew": False, "depth": 0.5})
     assert arguments(call)[-2:] == ["onlynew=no", "depth=0.5"]
     assert [pattern for _, pattern in expected_outputs(call)] == ["o/*_cl.evt*"], "the rest stands in the table"

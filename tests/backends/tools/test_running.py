@@ -17,6 +17,7 @@ from daxa.backends.tools.environment import Installation, call_environment, syst
 from daxa.backends.tools.installed import find_release
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
+from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import judge
 from daxa.errors import ProgramError, ToolError
 from tests.stubs.fits import write_image, write_table
@@ -290,6 +291,33 @@ def test_a_program_that_is_not_there_is_named(suites, place):
         run(empty, place, *GOOD["sas"])
     assert caught.value.code == "program.absent"
     assert "evselect" in caught.value.message
+
+
+@pytest.mark.parametrize("suite", ["sas", "ciao"])
+def test_a_script_repeats_the_calls_without_daxa(suites, place, suite):
+    _, installed = suites[suite]
+    tool, values = GOOD[suite]
+    if suite == "sas":
+        values = values | {"expression": "PI > 600 && TIME < 1.0e9"}
+    call = make_call(read_tool(suite, tool), installed.release, values)
+    script = shell_script([(call, {"SAS_CCF": "my ccf"} if suite == "sas" else {})], title="one\nrm -rf /")
+    assert "\nrm" not in script
+    assert run(installed, place, tool, values).verdict.done
+    (place / "again").mkdir()
+    (place / "again" / "e.fits").write_bytes((place / "work" / "e.fits").read_bytes())
+    subprocess.run(["/bin/sh", "-c", script], cwd=place / "again", env=dict(installed.environ), check=True)
+    assert (place / "again" / "f.fits").read_bytes() == (place / "work" / "f.fits").read_bytes()
+    assert (place / "again" / "pfiles").is_dir()
+
+
+def test_a_script_is_of_one_suite_and_release():
+    calls = [
+        (make_call(read_tool(suite, GOOD[suite][0]), read_suite(suite).releases[-1], GOOD[suite][1]), {})
+        for suite in GOOD
+    ]
+    for several in (calls, [], [(calls[0][0], {"X; rm": "1"})]):
+        with pytest.raises(ToolError):
+            shell_script(several, title="x")
 
 
 def test_a_call_for_another_release_is_refused(suites, place):
