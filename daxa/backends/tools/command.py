@@ -133,8 +133,11 @@ def make_call(
         if name not in known:
             raise _unknown(tool, release, name)
     given = [Argument(name, _text(tool, known[name], values[name])) for name in known if name in values]
+    if tool.suite.omits_empty:
+        given = [one for one in given if one.value or known[one.name].default]
     given = _with_switches(known, given)
-    if missing := [name for name, one in known.items() if one.required and name not in values]:
+    own = {one.name for one in given if one.value}
+    if missing := [name for name, one in known.items() if one.required and name not in own]:
         raise ToolError(
             "missing", f"{tool.name} needs a value for {', '.join(missing)}", remedy=f"give {missing[0]} a value"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from daxa.backends.tools.tables import Suite
 from daxa.errors import ProgramError, ToolError
 
-__all__ = ["Installation", "call_environment", "refuse_path", "system_parfiles"]
+__all__ = ["Installation", "call_environment", "refuse_path", "search_path", "system_parfiles"]
 
 _OF_EVERY_PROGRAM = ("PATH", "LANG")
 _UNFIT = re.compile(r"[\s;:,'\"`$\\]")
@@ -76,6 +76,8 @@ def call_environment(installed: Installation, private: Path, own: Mapping[str, s
     given = {
         name: installed.environ[name] for name in (*_OF_EVERY_PROGRAM, *suite.environment) if name in installed.environ
     }
+    # A relative entry would let a file in a working directory stand for a program.
+    given["PATH"] = search_path(installed)
     places = {name: private / name for name in ("pfiles", "tmp", "home")}
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,11 @@ def call_environment(installed: Installation, private: Path, own: Mapping[str, s
             _copy_first(name, system, places["pfiles"])
         given["PFILES"] = f"{places['pfiles']};{':'.join(system)}"
     return given | dict(own or {})
+
+
+def search_path(installed: Installation) -> str:
+    """Where programs are looked for: the absolute directories of the captured ``PATH``."""
+    return ":".join(one for one in installed.environ.get("PATH", "").split(":") if one.startswith("/"))
 
 
 def refuse_path(suite: Suite, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The parameters that an installation itself says a tool has: its parameter file, where the suite has such files.
+"""What an installation says of itself: its release, and which parameters its tools have.
 
 An installation knows better than a table: of its own release it has all parameters, with their defaults and limits.
 """
@@ -8,23 +8,63 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from daxa.backends.tools.environment import Installation, system_parfiles
-from daxa.backends.tools.reading import read_tool
-from daxa.backends.tools.tables import Kind, Parameter, Tool
-from daxa.errors import DataError, ToolError
+from daxa.backends.tools.environment import Installation, search_path, system_parfiles
+from daxa.backends.tools.reading import read_tool, tool_names
+from daxa.backends.tools.tables import Kind, Parameter, Suite, Tool
+from daxa.errors import DataError, ProgramError, ToolError
 from daxa.files import open_plain
+from daxa.run.process import run_program
 
-__all__ = ["installed_tool", "parse_parfile"]
+__all__ = ["find_release", "installed_tool", "parse_parfile"]
 
 _MOST = 1 << 20
 """Bytes of a parameter file; the longest real one has 40,000."""
 
 _KINDS: dict[str, Kind] = {"b": "flag", "i": "integer", "r": "real", "d": "real", "f": "file"}
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
+
+
+def find_release(suite: Suite, environ: Mapping[str, str]) -> str:
+    """The release of a suite, as its own program tells it, or as the path of its programs does.
+
+    Parameters
+    ----------
+    suite
+        Which.
+    environ
+        What its set-up script gives.
+
+    Raises
+    ------
+    ProgramError
+        Its programs are not there, or do not tell their release.
+    """
+    path = search_path(Installation(suite, "", environ))
+    first = suite.version_command[0] if suite.version_command else tool_names(suite.name)[0]
+    program = shutil.which(first, path=path)
+    if program is None:
+        raise ProgramError(
+            "absent",
+            f"{first} of {suite.title} was not found",
+            remedy=f"see that {suite.title} is installed and set up",
+        )
+    told = str(Path(program).resolve())
+    if suite.version_command:
+        given = {name: value for name, value in environ.items() if name in (*suite.environment, "PFILES")}
+        told = run_program([program, *suite.version_command[1:]], cwd=Path("/"), environ=given | {"PATH": path}).output
+    found = re.search(suite.version_pattern, told)
+    if found is None:
+        raise ProgramError(
+            "release",
+            f"{first} of {suite.title} does not tell its release: {told.strip()[:200]!r}",
+            remedy=f"run {' '.join(suite.version_command) or first} by hand, and see whether {suite.title} is set up",
+        )
+    return found[1]
 
 
 def installed_tool(installed: Installation, name: str) -> Tool:

@@ -20,6 +20,9 @@ __all__ = ["Log", "Message", "read_log"]
 _MOST_LINES = 60
 """Lines of one message; the longest real one has 21."""
 
+_LONGEST = 4000
+"""Characters of a line that are read; calls that SAS repeats have 3,000."""
+
 Level = Literal["error", "warning"]
 
 
@@ -116,7 +119,7 @@ def read_log(suite: Suite, text: str) -> Log:
     ('arfgen', 'warning', 'zeroRenorm')
     """
     harmless = re.compile("|".join(f"(?:{one})" for one in suite.harmless) or r"(?!)")
-    lines = [line.rstrip() for line in plain(text).split("\n")]
+    lines = [line[:_LONGEST].rstrip() for line in plain(text).split("\n")]
     reading = _Reading()
     read = _GRAMMARS[suite.name]
     for line in lines:

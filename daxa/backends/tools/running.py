@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daxa.backends.tools.command import Call, arguments, shell_line
-from daxa.backends.tools.environment import Installation, call_environment, refuse_path
+from daxa.backends.tools.environment import Installation, call_environment, refuse_path, search_path
 from daxa.backends.tools.outputs import changed_inputs, find_outputs, look_before
 from daxa.backends.tools.verdict import Verdict, judge
-from daxa.errors import ProgramError
+from daxa.errors import ProgramError, ToolError
 from daxa.files import replace_file
 from daxa.run.process import run_limited
 
@@ -89,15 +89,10 @@ def run_call(
     ProgramError
         The program is not there, or cannot be started.
     ToolError
-        It cannot be run in this directory.
+        It cannot be run in this directory, or it was made for another release.
     """
-    program = shutil.which(call.tool.name, path=installed.environ.get("PATH", ""))
-    if program is None:
-        raise ProgramError(
-            "absent",
-            f"{call.tool.name} of {installed.suite.title} was not found",
-            remedy=f"run `daxa doctor`, and see that the set-up script of {installed.suite.title} is in your settings",
-        )
+    program = _program(call, installed)
+    cwd, logs = cwd.absolute(), logs.absolute()
     refuse_path(installed.suite, cwd)
     logs.mkdir(parents=True, exist_ok=True)
     stdout, stderr, record = (logs / f"{name}.{end}" for end in ("stdout", "stderr", "json"))
@@ -133,6 +128,26 @@ def run_call(
     )
     replace_file(record, _record(ran, installed, began, environ))
     return ran
+
+
+def _program(call: Call, installed: Installation) -> str:
+    """The program of a call, in the release that the call was made for."""
+    suite = installed.suite
+    if call.tool.suite.name != suite.name or not suite.covers(call.release, call.release, installed.release):
+        raise ToolError(
+            "version",
+            f"this call of {call.tool.name} is for {call.tool.suite.title} {call.release}, not for "
+            f"{suite.title} {installed.release}",
+            remedy="make the call for the release that is installed",
+        )
+    program = shutil.which(call.tool.name, path=search_path(installed))
+    if program is None:
+        raise ProgramError(
+            "absent",
+            f"{call.tool.name} of {suite.title} was not found",
+            remedy=f"see that {suite.title} is installed, and that its set-up script is run first",
+        )
+    return program
 
 
 def _read(path: Path) -> str:

@@ -177,6 +177,8 @@ class Suite:
         Parameter files that every call gets as a copy of its own.
     ignores_case
         Whether choices may be written in capitals or not.
+    omits_empty
+        Whether an empty value is left out where it is the default: some programs take the next argument for it.
     any_number
         Words that may stand for any number, such as ``INDEF``.
     batch
@@ -210,6 +212,7 @@ class Suite:
     system_parfiles: tuple[str, ...] = ()
     copied_parfiles: tuple[str, ...] = ()
     ignores_case: bool = False
+    omits_empty: bool = False
     any_number: tuple[str, ...] = ()
     batch: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
+import pickle
+from pathlib import Path
+
 import pytest
 
 from daxa.backends.tools.command import arguments, echo, make_call, parse_arguments, parse_echo, shell_line
 from daxa.backends.tools.reading import load_tool, read_suite, read_tool, suite_names, tool_names
 from daxa.errors import ConfigError, ToolError
 
+ROOT = Path(__file__).parents[3]
 IMAGE = {"table": "e.fits", "imageset": "i.fits"}
 
 
@@ -99,6 +104,13 @@ def test_options_stand_at_the_end_and_are_checked():
     assert refusal("ciao", "dmcopy", "4.18", {"infile": "a", "outfile": "b"}, {"-V": 4}).code == "tool.option"
 
 
+def test_an_empty_value_is_left_out_where_it_could_swallow_the_next_argument():
+    call = make_call(read_tool("heasoft", "nicerl2"), "6.36", {"indir": "i", "evtsuffix": "", "clobber": True})
+    assert arguments(call) == ["indir=i", "clobber=yes"]
+    assert "dssblock=" in arguments(make_call(read_tool("sas", "evselect"), "22.1", {"table": "t", "dssblock": ""}))
+    assert refusal("sas", "tabgtigen", "22.1", {"table": ""}).code == "tool.missing"
+
+
 def test_arguments_against_questions_are_added_once():
     tool = read_tool("ciao", "chandra_repro")
     assert arguments(make_call(tool, "4.18", {}), batch=True) == ["mode=hl"]
@@ -176,6 +188,35 @@ def test_values_are_read_as_python_has_them():
     assert [call.read(name) for name in ("allowsigma", "withoot", "limits", "elow", "method")] == [
         2.5, True, (0.1, 6.5), 2500, "histogram"
     ]  # fmt: skip
+
+
+def test_calls_can_be_sent_to_other_processes():
+    call = make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "e"})
+    assert pickle.loads(pickle.dumps(call)) == call  # noqa: S301 - our own
+
+
+def test_the_examples_of_the_documentation_hold():
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "mission-software.md"), module_relative=False)
+    assert (failed, tried > 2) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", True),
+        ("Y", True),
+        ("true", True),
+        ("T", True),
+        ("no", False),
+        ("N", False),
+        ("FALSE", False),
+        ("f", False),
+    ],
+)
+def test_switches_are_read_in_every_spelling(text, value):
+    call = make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "e", "withoot": text})
+    assert call.read("withoot") is value
+    assert arguments(call)[1] == f"withoot={text}", "and stay as they are written"
 
 
 def test_every_table_can_be_read():

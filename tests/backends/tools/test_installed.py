@@ -24,6 +24,9 @@ obsmode,s,h,"ALL",SCIENCE|SLEW|ALL,,
 onlynew, b, h, y, , , 'A switch of this release'
 depth,r,h,INDEF,0.5,,
 bounds,s,h,"1,2|3",,,
+marks, s, h, "a, b", ,,"A value with a comma, behind a blank"
+scales,s,h,"1 2",,,
+image,s,a,"",,,
 mode,s,h,"ql",,,
 """
 
@@ -38,6 +41,7 @@ def test_what_an_installation_has_can_be_set_and_what_it_lacks_cannot(tmp_path):
     installed = installation(tmp_path, "heasoft", nupipeline=LATER)
     tool = installed_tool(installed, "nupipeline")
     given = {"indir": "i", "outdir": "o", "steminputs": "nu1"}
+    assert tool.complete
     call = make_call(tool, "6.36", given | {"onlynew": False, "depth": 0.5})
     assert arguments(call)[-2:] == ["onlynew=no", "depth=0.5"]
     assert [pattern for _, pattern in expected_outputs(call)] == ["o/*_cl.evt*"], "the rest stands in the table"
@@ -54,10 +58,22 @@ def test_what_an_installation_has_can_be_set_and_what_it_lacks_cannot(tmp_path):
 def test_lines_are_read_with_their_marks():
     found = {one.name: one for one in parse_parfile(LATER)}
     assert found["bounds"].default == "1,2|3"
+    assert found["marks"].default == "a, b"
     assert (found["onlynew"].kind, found["onlynew"].default) == ("flag", "y")
     assert (found["depth"].default, found["depth"].least) == ("INDEF", 0.5)
     assert found["obsmode"].choices == ("SCIENCE", "SLEW", "ALL")
     assert (found["exitstage"].least, found["exitstage"].most) == (1, 3)
+
+
+def test_what_a_file_cannot_say_is_taken_from_the_table(tmp_path):
+    text = LATER + 'infile,s,a,"",,,\noutfile,s,a,"",,,\nenergy,s,h,"",,,\n'
+    tool = installed_tool(installation(tmp_path, "ciao", wavdetect=text), "wavdetect")
+    found = {one.name: one for one in tool.parameters}
+    assert (found["scales"].kind, found["scales"].several) == ("real", True), (
+        "a list of numbers, which the file calls a text"
+    )
+    assert (found["infile"].kind, found["infile"].required) == ("file", True)
+    assert (found["energy"].kind, found["energy"].required) == ("text", False), "the table does not know it"
 
 
 @pytest.mark.parametrize("suite", ["ciao", "heasoft", "esass"])

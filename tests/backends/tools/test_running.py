@@ -14,8 +14,10 @@ import pytest
 
 from daxa.backends.tools.command import make_call, parse_arguments
 from daxa.backends.tools.environment import Installation, call_environment, system_parfiles
+from daxa.backends.tools.installed import find_release
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
+from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import judge
 from daxa.errors import ProgramError, ToolError
 from tests.stubs.fits import write_image, write_table
@@ -291,6 +293,55 @@ def test_a_program_that_is_not_there_is_named(suites, place):
     assert "evselect" in caught.value.message
 
 
+@pytest.mark.parametrize("suite", ["sas", "ciao"])
+def test_a_script_repeats_the_calls_without_daxa(suites, place, suite):
+    _, installed = suites[suite]
+    tool, values = GOOD[suite]
+    if suite == "sas":
+        values = values | {"expression": "PI > 600 && TIME < 1.0e9"}
+    call = make_call(read_tool(suite, tool), installed.release, values)
+    script = shell_script([(call, {"SAS_CCF": "my ccf"} if suite == "sas" else {})], title="one\nrm -rf /")
+    assert "\nrm" not in script
+    assert run(installed, place, tool, values).verdict.done
+    (place / "again").mkdir()
+    (place / "again" / "e.fits").write_bytes((place / "work" / "e.fits").read_bytes())
+    subprocess.run(["/bin/sh", "-c", script], cwd=place / "again", env=dict(installed.environ), check=True)
+    assert (place / "again" / "f.fits").read_bytes() == (place / "work" / "f.fits").read_bytes()
+    assert (place / "again" / "pfiles").is_dir()
+
+
+def test_a_script_is_of_one_suite_and_release():
+    calls = [
+        (make_call(read_tool(suite, GOOD[suite][0]), read_suite(suite).releases[-1], GOOD[suite][1]), {})
+        for suite in GOOD
+    ]
+    for several in (calls, [], [(calls[0][0], {"X; rm": "1"})]):
+        with pytest.raises(ToolError):
+            shell_script(several, title="x")
+
+
+def test_a_call_for_another_release_is_refused(suites, place):
+    installed = suites["sas"][1]
+    for release in ("20.0", "22.1.3"):
+        call = make_call(read_tool("sas", "evselect"), release, GOOD["sas"][1])
+        with pytest.raises(ToolError, match=r"not for SAS 22\.1"):
+            run_call(call, installed, cwd=place / "work", logs=place / "logs", name="x", seconds=9.0)
+    call = make_call(read_tool("ciao", "dmcopy"), "4.18", GOOD["ciao"][1])
+    with pytest.raises(ToolError, match=r"CIAO 4\.18"):
+        run_call(call, installed, cwd=place / "work", logs=place / "logs", name="x", seconds=9.0)
+
+
+def test_no_file_of_a_working_directory_is_run_as_a_program(suites, place, monkeypatch):
+    installed = suites["sas"][1]
+    (place / "work" / "evselect").write_text("#!/bin/sh\ntouch harm\n")
+    (place / "work" / "evselect").chmod(0o755)
+    monkeypatch.chdir(place / "work")
+    relative = Installation(installed.suite, installed.release, {**installed.environ, "PATH": ":.:bin"})
+    with pytest.raises(ProgramError, match="was not found"):
+        run(relative, place, *GOOD["sas"])
+    assert not (place / "work" / "harm").exists()
+
+
 def test_a_directory_with_blanks_is_refused(suites, tmp_path):
     (tmp_path / "a demo" / "work").mkdir(parents=True)
     with pytest.raises(ToolError, match="blanks"):
@@ -314,13 +365,19 @@ def test_versions_are_read_from_what_the_suites_print(suite, text, release):
     assert read_suite(suite).rank(release)
 
 
-def test_the_stand_ins_tell_their_release(suites):
+def test_the_release_is_asked_of_the_software_itself(suites, tmp_path):
     for suite in ("sas", "ciao", "heasoft"):
-        prefix, installed = suites[suite]
-        program, *rest = installed.suite.version_command
-        command = [prefix / "bin" / program, *rest]
-        told = subprocess.run(command, env=dict(installed.environ), capture_output=True, text=True, check=True)
-        assert re.search(installed.suite.version_pattern, told.stdout)[1].startswith(installed.release)
+        installed = suites[suite][1]
+        assert find_release(installed.suite, installed.environ).startswith(installed.release)
+        with pytest.raises(ProgramError) as caught:
+            find_release(installed.suite, {"PATH": str(tmp_path)})
+        assert caught.value.code == "program.absent"
+    (tmp_path / "eSASS4DR1").mkdir()
+    elsewhere = install_suite(tmp_path / "eSASS4DR1", "esass")
+    assert find_release(elsewhere.suite, elsewhere.environ) == "eSASS4DR1"
+    with pytest.raises(ProgramError) as caught:
+        find_release(suites["esass"][1].suite, suites["esass"][1].environ)
+    assert caught.value.code == "program.release"
 
 
 def test_chains_make_the_lists_of_their_names(suites, place):

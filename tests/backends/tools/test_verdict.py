@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.backends.tools.command import Call, make_call, parse_echo
 from daxa.backends.tools.messages import read_log
@@ -23,6 +24,7 @@ def call_of(suite: str, tool: str, release: str = "", **values: object) -> Call:
 
 ESPFILT = call_of("sas", "espfilt", "20.0", eventfile="e.fits")
 QUIET = make_call(read_tool("sas", "evselect"), "22.1", {"table": "e.fits", "filteredset": "f.fits"}, {"-V": 1})
+LOUD = make_call(read_tool("sas", "evselect"), "22.1", {"table": "e.fits", "filteredset": "f.fits"}, {"-w": 1})
 EMCHAIN = call_of("sas", "emchain", "20.0", instruments="M1")
 EPCHAIN = call_of("sas", "epchain", "20.0")
 EVSELECT = call_of("sas", "evselect", table="e.fits", filteredset="f.fits")
@@ -95,6 +97,10 @@ CASES = [
     (EPCHAIN, 0, "sh: 1: lcurve: not found\n", "sas.epchain.programMissing", "error"),
     (EPCHAIN, 0, "/opt/sas/bin/epchain: line 12: lcurve: command not found\n", "sas.epchain.programMissing", "error"),
     (QUIET, 0, "", "", "none"),
+    (LOUD, 0, "", "sas.evselect.notEnded", "error"),
+    (EVSELECT, 0, ENDED.format("evselect"), "", "none"),
+    (EVSELECT, 0, ENDED.format("evselect") + STARTED.format("gtibuild"), "sas.evselect.notEnded", "error"),
+    (EPCHAIN, 0, ran("epframes") + STARTED.format("badpix"), "sas.epchain.notEnded", "warning"),
     (EPCHAIN, 0, "Segmentation fault (core dumped)\n", "sas.epchain.crashed", "error"),
     # Ends by a signal, by a limit, without a word.
     (EVSELECT, -11, STARTED.format("evselect"), "sas.evselect.crashed", "error"),
@@ -110,6 +116,8 @@ CASES = [
     (EVTOOL, 2, "Fortran runtime error: End of record\n\nError termination. Backtrace:\n",
      "esass.evtool.endOfRecord", "error"),
     (EVTOOL, 1, " evtool: DONE\n", "esass.evtool.status1", "error"),
+    (EVTOOL, 0, "**WARNING** a: x\nError termination. Backtrace:\n evtool: DONE\n", "esass.evtool.fortran", "error"),
+    (EVTOOL, 0, "**ERROR3** evtool/evtool: no events\n evtool: DONE\n", "esass.evtool.error", "error"),
     # CIAO: banners of tools and scripts.
     (REPRO, 0, "Cleaning up intermediate files\nThe data have been reprocessed.\nStart your analysis\n", "", "none"),
     (REPRO, 0, "Cleaning up intermediate files\n", "ciao.chandra_repro.noSuccess", "error"),
@@ -182,6 +190,24 @@ def test_messages_that_come_again_are_counted_not_repeated():
     assert message.count == 120
 
 
+def test_errors_without_a_name_are_told_apart_by_their_text():
+    text = "ERROR: cannot open a\nERROR: cannot open b\nERROR: cannot open a\n"
+    found = read_log(read_suite("heasoft"), text).messages
+    assert [(one.text, one.count) for one in found] == [("cannot open a", 2), ("cannot open b", 1)]
+
+
+def test_a_traceback_is_known_by_its_last_line():
+    verdict = judge(REPRO, 1, 'Traceback (most recent call last):\n  File "a", line 1\n    x()\nOSError: gone\nmore\n')
+    assert verdict.text == "OSError: gone"
+    assert len(verdict.lines) == 4
+
+
+def test_what_stands_in_an_argument_did_not_happen():
+    text = "dmcopy infile=a title=Segmentation fault of a rock\nset note=No space left on device\n"
+    assert judge(DMCOPY, 0, text).code == ""
+    assert judge(DMCOPY, 0, "Segmentation fault\n").code == "ciao.dmcopy.crashed"
+
+
 def test_tasks_are_matched_with_their_prefix():
     """What is told by the task itself and by the chain that calls it is no second start."""
     inner = STARTED.format("evselect").replace("evselect:-", "epproc::evselect:-")
@@ -198,6 +224,14 @@ def test_a_log_cannot_steer_the_terminal_of_who_reads_it():
     assert "\u202e" not in verdict.text
 
 
+@pytest.mark.parametrize("suite", ["sas", "esass", "ciao", "heasoft"])
+@pytest.mark.parametrize(
+    "line", ["warning " + " " * 300_000, "a_" + "1." * 200_000, "# " + "(" * 300_000, "** a" * 100_000]
+)
+def test_lines_made_to_hang_a_reader_do_not(suite, line):
+    assert len(read_log(read_suite(suite), f"** a: warning (SummaryOfWarnings), \n{line}\n{line}!").lines) == 3
+
+
 def test_a_silent_failure_shows_the_end_of_the_log():
     verdict = judge(DMCOPY, 1, "\n".join(f"line {at}" for at in range(100)))
     assert verdict.lines[-1] == "line 99"
@@ -208,8 +242,6 @@ def test_a_silent_failure_shows_the_end_of_the_log():
 
 
 def write_fits(path: Path, rows: int = 3, kind: str = "EVENTS") -> Path:
-    from astropy.io import fits
-
     path.parent.mkdir(parents=True, exist_ok=True)
     table = np.zeros(rows, dtype=[("TIME", ">f8"), ("PI", ">i2")])
     fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, name=kind)]).writeto(path, overwrite=True)
@@ -277,6 +309,19 @@ def test_lists_must_have_rows_in_one_of_their_files(tmp_path):
 )  # fmt: skip
 def test_what_a_call_should_make(call, patterns):
     assert [pattern for _, pattern in expected_outputs(call)] == patterns
+
+
+def test_good_times_are_no_events(tmp_path):
+    """Whichever of the tables stands first."""
+    call = call_of("sas", "merge", set1="a", set2="b", outset="c.fits")
+
+    def write() -> None:
+        tables = []
+        for name, rows in (("GTI", 1), ("EVENTS", 0)):
+            tables.append(fits.BinTableHDU(np.zeros(rows, [("START", ">f8")]), name=name))
+        fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(tmp_path / "c.fits")
+
+    assert judged(call, tmp_path, write, ran("merge")).code == "sas.merge.outputEmpty"
 
 
 def test_an_input_may_be_changed_only_by_design(tmp_path):

@@ -27,13 +27,14 @@ def evtool(run: Run) -> Problem:
     table = lists.table_of(parts)
     columns = lists.columns_of(table)
     mask = np.ones(len(table.data), bool)
-    if values["emin"]:
+    # Nought stands for no limit, all telescopes and all patterns.
+    if float(values["emin"]):
         mask &= columns["PI"] >= 1000 * float(values["emin"])
-    if values["emax"]:
+    if float(values["emax"]):
         mask &= columns["PI"] <= 1000 * float(values["emax"])
-    if values["telid"] and "TM_NR" in columns:
+    if values["telid"] != "0" and "TM_NR" in columns:
         mask &= np.isin(columns["TM_NR"], [int(one) for one in values["telid"].split()])
-    if values["pattern"] and "PAT_TYP" in columns:
+    if int(values["pattern"]) and "PAT_TYP" in columns:
         mask &= (1 << (columns["PAT_TYP"].astype(int) - 1)) & int(values["pattern"]) != 0
     if values["flag"] and "FLAG" in columns:
         hit = (columns["FLAG"].astype(np.int64) & int(values["flag"], 0)) != 0

@@ -1,0 +1,140 @@
+"""Which calibration a call uses, as a digest that is the same on every machine with the same calibration files.
+
+Paths and dates of files do not count, names and contents do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from daxa.errors import DataError, ProgramError
+from daxa.files import open_plain
+
+__all__ = ["caldb_identity", "folder_identity", "index_identity"]
+
+_MOST_CONFIG = 4 << 20
+_BLOCK = 1 << 20
+_SHOWN = 32
+"""Hexadecimal digits of an identity."""
+
+
+def index_identity(path: Path) -> str:
+    """Identity of the calibration files that an index of SAS (``ccf.cif``) names.
+
+    The table CALINDEX is digested, not the file, whose header has the date at which it was made; of paths,
+    the names of the files count.
+
+    Raises
+    ------
+    DataError
+        It is no such index, or it names no files.
+    """
+    import numpy as np
+    from astropy.io import fits
+
+    try:
+        with fits.open(path, memmap=False) as parts:
+            table = parts["CALINDEX"].data
+            rows = [[_plain(value, np) for value in row] for row in table]
+            names = list(table.names)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            "calibration", f"{path} is no index of calibration files: {error}", remedy="make it again with cifbuild"
+        ) from None
+    if not rows:
+        raise DataError(
+            "calibration",
+            f"{path} names no calibration files",
+            remedy="see that SAS_CCFPATH names the directory of the calibration files, and make the index again",
+        )
+    return _digest([repr(names).encode(), *sorted(repr(row).encode() for row in rows)])
+
+
+def _plain(value: object, np) -> object:
+    if isinstance(value, bytes | str):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return PurePosixPath(text.strip()).name if "/" in text else text.strip()
+    return np.asarray(value).tolist()
+
+
+def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str, str]]) -> str:
+    """Identity of the calibration of some instruments in a CALDB: the digests of their index files.
+
+    Parameters
+    ----------
+    environ
+        With ``CALDB`` and, unless the configuration is in its usual place, ``CALDBCONFIG``.
+    instruments
+        Pairs of mission and instrument, as the configuration names them; in any case of letters.
+
+    Raises
+    ------
+    ProgramError
+        There is no CALDB on this machine, or it does not have one of the instruments.
+    """
+    root = environ.get("CALDB", "")
+    if "://" in root:
+        raise _without(f"CALDB is the remote {root[:200]}, so that its files may change at any time")
+    config = Path(environ.get("CALDBCONFIG") or Path(root, "software/tools/caldb.config"))
+    if not root or not config.is_file():
+        raise _without("CALDB is not set, or its configuration is not there")
+    indices = _indices(config, Path(root))
+    wanted = [(mission.upper(), instrument.upper()) for mission, instrument in instruments]
+    if missing := sorted(set(wanted) - set(indices)):
+        raise _without(f"{config} has no calibration of {' '.join(missing[0])}")
+    lines = []
+    for pair in sorted(set(wanted)):
+        if not indices[pair].is_file():
+            raise _without(f"the index {indices[pair]} is not there")
+        lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())
+    return _digest(lines)
+
+
+def _indices(config: Path, root: Path) -> dict[tuple[str, str], Path]:
+    """Index files by mission and instrument: the configuration has these, a device, a directory, a file, and more."""
+    with open_plain(config.resolve(), limit=_MOST_CONFIG) as stream:
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return {(row[0].upper(), row[1].upper()): root / row[3] / row[4] for row in rows if len(row) >= 5}
+
+
+def folder_identity(folder: Path) -> str:
+    """Identity of all files of a directory, such as geomagnetic data.
+
+    Raises
+    ------
+    ProgramError
+        It is not there, or empty.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise _without(f"there are no calibration files in {folder}")
+    return _digest(f"{path.relative_to(folder).as_posix()} {_content(path)}".encode() for path in files)
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            yield block
+
+
+def _digest(lines: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\n")
+    return digest.hexdigest()[:_SHOWN]
+
+
+def _without(why: str) -> ProgramError:
+    return ProgramError(
+        "calibration", why, remedy="install the calibration files on this machine, and set CALDB to them"
+    )
