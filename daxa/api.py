@@ -215,6 +215,25 @@ class Archive:
 
         ``archive.accept(found)`` fetches them again, and `run` then processes them; ``archive.refuse(found)``
         keeps the old files for good.
+
+        Parameters
+        ----------
+        missions
+            Only these; all of them by default.
+        observe
+            Called with each observation that was compared, how many have been, and of how many.
+
+        Returns
+        -------
+        Redelivery
+            Files by observation; nothing is written.
+
+        Raises
+        ------
+        CriteriaError
+            A mission is not in the archive.
+        ServiceError, StorageError
+            No server can be reached, or the disk cannot be written.
         """
         from daxa.stages.redelivery import find_redelivered
 
@@ -222,14 +241,43 @@ class Archive:
         return find_redelivered(self.layout, self.config, missions, observe=observe)
 
     def refuse(self, found: Redelivery) -> str:
-        """Keep the old files in place of those that `redelivered` found; give the commit's digest."""
+        """Keep the old files in place of those that `redelivered` found.
+
+        Parameters
+        ----------
+        found
+            As `redelivered` gives it.
+
+        Returns
+        -------
+        str
+            Digest of the commit.
+
+        Raises
+        ------
+        ArchiveError
+            A stage runs, or files of the archive have uncommitted changes.
+        """
         enter_archive(self.layout)
         return found.refuse()
 
     def accept(self, plan: SelectionPlan | MissionDrop | Redelivery) -> str:
-        """Write and commit what `select`, `add`, `drop` or `update` found; give the commit's digest, '' for none.
+        """Write and commit what `select`, `add`, `drop` or `update` found; fetch again what `redelivered` found.
 
-        What `redelivered` found is fetched again, which is no commit of its own.
+        Parameters
+        ----------
+        plan
+            As they give it.
+
+        Returns
+        -------
+        str
+            Digest of the commit; '' when nothing changes, and for what is fetched again.
+
+        Raises
+        ------
+        ArchiveError
+            A stage runs, or the files have uncommitted changes or were changed since the plan was made.
         """
         from daxa.stages.redelivery import Redelivery
 
@@ -312,7 +360,25 @@ class Archive:
     def plan(
         self, missions: Names = (), *, obs_ids: ObsIds = None, steps: str | Sequence[str] | None = None
     ) -> Forecast:
-        """What `run` would do, and why, with what it may cost; see `daxa.stages.forecast.forecast_run`."""
+        """What `run` would do, and why, with what it may cost; nothing is written.
+
+        Parameters
+        ----------
+        missions, obs_ids, steps
+            Only these; all of them by default.
+
+        Returns
+        -------
+        Forecast
+            One record per task, with seconds and bytes as earlier tasks of this archive had them.
+
+        Raises
+        ------
+        ConfigError
+            A params file cannot be used as it is written.
+        CriteriaError
+            A mission or a step is not in the archive.
+        """
         from daxa.stages.forecast import forecast_run
 
         return forecast_run(
@@ -401,7 +467,27 @@ class Archive:
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> list[Outcome]:
-        """Try again what failed, and do what follows from it, and nothing else; answer with the status."""
+        """Try again what failed, and do what follows from it, and nothing else.
+
+        Parameters
+        ----------
+        missions, obs_ids, steps
+            Only these; all of them by default.
+        jobs, progress
+            As for `run`.
+
+        Returns
+        -------
+        list of Outcome
+            As `status` gives them afterwards.
+
+        Raises
+        ------
+        CriteriaError
+            A mission or a step is not in the archive.
+        ProgramError
+            A stage stopped.
+        """
         from daxa.stages.reprocess import failed_observations
 
         config = self.config
@@ -412,7 +498,20 @@ class Archive:
         return self.status()
 
     def add(self, missions: Mission | Sequence[Mission], **freshness: Any) -> SelectionPlan:
-        """As `select` with ``also=True``: the observations asked for join those that are there."""
+        """As `select` with ``also=True``: the observations asked for join those that are there.
+
+        Parameters
+        ----------
+        missions
+            One or several, with conditions; a mission that the archive does not have yet joins it.
+        **freshness
+            As for `select`.
+
+        Returns
+        -------
+        SelectionPlan
+            Nothing is written until it is accepted: ``archive.accept(plan)``.
+        """
         return self.select(missions, also=True, **freshness)
 
     def drop(self, missions: Names, obs_ids: ObsIds = None) -> SelectionPlan | MissionDrop:
@@ -426,6 +525,16 @@ class Archive:
             Which.
         obs_ids
             The observations that go; without any, the missions go as a whole.
+
+        Returns
+        -------
+        SelectionPlan or MissionDrop
+            What would go.
+
+        Raises
+        ------
+        CriteriaError
+            No mission is named, or one is not in the archive.
         """
         from daxa.archive.drop import plan_drop, plan_mission_drop
 
@@ -803,7 +912,29 @@ class Archive:
         return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
 
     def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
-        """Write a release into one small file; see `daxa.publish.export.export_release`."""
+        """Write a release into one small file, without data; see `daxa.publish.export.export_release`.
+
+        Parameters
+        ----------
+        tag
+            A release; the latest by default.
+        path
+            The file; by default one in the current directory that is called like the archive and the tag.
+
+        Returns
+        -------
+        Export
+            The file, and what it holds.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such release.
+        CriteriaError
+            The file exists.
+        StorageError
+            It cannot be written.
+        """
         from daxa.publish.export import export_release
 
         enter_archive(self.layout)
@@ -813,20 +944,75 @@ class Archive:
     def recreate(
         cls, source: str | PathLike[str], directory: str | PathLike[str], *, sample: int = 0, seed: int | None = None
     ) -> Recreation:
-        """Make an exported release again, with a certificate; see `daxa.stages.recreation.recreate_archive`."""
+        """Make an exported release again, with a certificate; see `daxa.stages.recreation.recreate_archive`.
+
+        Parameters
+        ----------
+        source
+            A file that `export` wrote, or its address.
+        directory
+            Where the archive is to be.
+        sample
+            Only so many observations, chosen at random; 0 for all.
+        seed
+            Of that choice; by default a new one, which the certificate names.
+
+        Returns
+        -------
+        Recreation
+            The archive, and how it came out.
+
+        Raises
+        ------
+        UntrustedArchive
+            The file holds what no export of daxa does.
+        ServiceError, StorageError
+            No server can be reached, or the disk cannot be written.
+        """
         from daxa.stages.recreation import Wishes, recreate_archive
 
         return recreate_archive(fspath(source), Path(directory), Wishes(sample, seed))
 
     def recompute(self, tag: str, *, sample: int = 0, seed: int | None = None) -> Recreation:
-        """Make observations of a release again in a scratch place, and compare them with what is here."""
+        """Make observations of a release again in a scratch place, and compare them with what the release says.
+
+        Parameters
+        ----------
+        tag
+            The release.
+        sample, seed
+            As for `recreate`.
+
+        Returns
+        -------
+        Recreation
+            How they came out; the archive itself does not change.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such release.
+        ServiceError, StorageError
+            No server can be reached, or the disk cannot be written.
+        """
         from daxa.stages.recreation import Wishes, recompute_release
 
         enter_archive(self.layout)
         return recompute_release(self.layout, tag, Wishes(sample, seed))
 
     def certificates(self, tag: str) -> list[Kept]:
-        """Certificates that are kept with a release, each judged anew."""
+        """Certificates that are kept with a release, each judged anew.
+
+        Parameters
+        ----------
+        tag
+            The release.
+
+        Returns
+        -------
+        list of Kept
+            In the order in which they were added.
+        """
         from daxa.publish.certificates import list_certificates
 
         return list_certificates(self.layout, tag)

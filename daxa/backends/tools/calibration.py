@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
@@ -52,7 +53,7 @@ def index_identity(path: Path) -> str:
     return _digest([repr(names).encode(), *sorted(repr(row).encode() for row in rows)])
 
 
-def _plain(value: object, np) -> object:
+def _plain(value: object, np: ModuleType) -> object:
     if isinstance(value, bytes | str):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         return PurePosixPath(text.strip()).name if "/" in text else text.strip()

@@ -102,7 +102,10 @@ def load_suite(content: bytes, path: Path) -> Suite:
             "known": tuple(Known(**one) for one in table.get("known", ())),
             "exits": {int(status): name for status, name in table.get("exits", {}).items()},
         }
-        suite = Suite(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+        }
+        suite = Suite(**given)
         for release in suite.releases:
             suite.rank(release)
         for text in (*suite.harmless, *(one.match for one in suite.known), *(one.text for one in suite.success)):
@@ -130,7 +133,9 @@ def load_tool(content: bytes, path: Path, suite: Suite) -> Tool:
             "success": tuple(_sentence(one) for one in table.get("success", ())),
             "modifies": tuple((name, _when(when)) for name, when in table.get("modifies", {}).items()),
         }
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+        }
         tool = Tool(suite=suite, name=path.stem, parameters=parameters, **given)
         _check_tool(tool)
         return tool
@@ -162,7 +167,8 @@ def _check_tool(tool: Tool) -> None:
             raise ValueError(f"a parameter has two forms in {release}")
     used = [one.parent for one in tool.parameters if one.parent]
     used += [*tool.positional, *tool.inputs, *(name for name, _ in tool.modifies)]
-    conditions = [*(one.when for one in (*tool.outputs, *tool.success)), *(when for _, when in tool.modifies)]
+    conditional: tuple[Output | Sentence, ...] = (*tool.outputs, *tool.success)
+    conditions = [*(one.when for one in conditional), *(when for _, when in tool.modifies)]
     used += [name for when in conditions for one in when for name in one]
     used += [name for one in tool.outputs for name in re.findall(r"\{(\w+)\}", one.pattern)]
     if unknown := sorted(set(used) - names):
@@ -179,7 +185,7 @@ def _sentence(one: Mapping[str, Any]) -> Sentence:
     return Sentence(**dict(one) | {"when": _when(one.get("when"))})
 
 
-def _when(when: object) -> When:
+def _when(when: Any) -> When:
     if when is None:
         return ()
     return tuple(dict(one) for one in (when if isinstance(when, list) else [when]))
