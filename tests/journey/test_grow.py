@@ -28,8 +28,9 @@ COMMANDS = (
     ("drop", "nustar", "--yes", "--release"),
     ("drop", "xmm", "--obs", "0900000201", "--yes", "--release"),
     ("update", "--yes", "--release"),
+    ("update", "--yes", "--keep-old", "--release"),
 )
-"""What is killed, in turns; the last one finds a file redelivered."""
+"""What is killed, in turns; the last two find a file redelivered."""
 
 FIRST, SECOND, NUSTAR = "0900000101", "0900000201", "90900001002"
 STEPS = ("fetch", "events", "clean", "images", "sources")

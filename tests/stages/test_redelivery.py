@@ -170,6 +170,16 @@ def test_a_refused_file_is_kept_marked_and_not_asked_about_again(archive, served
     assert check_files(layout, "xmm", "kept", kept).problems == ()
     assert check_places(layout, config.missions, config.steps, config.storage.fetched) == []
     assert check_places(layout, config.missions, config.steps) != []
+    # Fetched again, the old files are taken, and where others are asked for, none.
+    run_step(layout.root, "fetch", "xmm", only=[FIRST], again=[FIRST])
+    assert rows(archive)[FIRST] == row
+    params = layout.params("xmm").read_text()
+    layout.params("xmm").write_text(params.replace("extra = []", 'extra = ["PPS/.*SUMMAR.*"]'))
+    (failed,) = run_step(layout.root, "fetch", "xmm", only=[FIRST])
+    assert (failed.status, failed.reason) == ("failed", "data.kept")
+    layout.params("xmm").write_text(params)
+    run_step(layout.root, "fetch", "xmm", only=[FIRST])
+    assert rows(archive)[FIRST] == row
     # A clone has only what DVC keeps: the old file comes from there, and no server is asked.
     shutil.rmtree(layout.products("xmm", "fetch"))
     shutil.rmtree(os.environ["DAXA_STORE"])
