@@ -45,7 +45,8 @@ random: export DAXA_TEST_RANDOM ?= 1
 random: $(VENV)/.tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -v -m "not journey"
 
-# The long soak: a hundred kills at random moments of a pipeline, and a hundred just before a rename (half an hour).
+# The long soak: a hundred kills at random moments of a pipeline, a hundred just before a rename, and some of every command
+# that ends in a release (more than an hour).
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_grow.py tests/run/test_interruption.py

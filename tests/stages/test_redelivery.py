@@ -16,7 +16,7 @@ from daxa.archive.config import load_config
 from daxa.archive.keeping import run_kept
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import read_arrivals
-from daxa.errors import ArchiveError, DataError
+from daxa.errors import ArchiveError, DataError, UntrustedArchive
 from daxa.publish.causes import find_causes, read_side
 from daxa.publish.file_check import check_files, check_places, kept_rows
 from daxa.run.ledger import read_ledger
@@ -192,6 +192,18 @@ def test_a_refused_file_is_kept_marked_and_not_asked_about_again(archive, served
     damaged.write_bytes(damaged.read_bytes()[::-1])
     run_kept(layout.root, "xmm")
     assert check_files(layout, "xmm", "kept", kept).problems == ()
+
+
+def test_no_file_is_kept_behind_a_link(archive, served, tmp_path):
+    refuse(archive, served)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    archive.layout.kept("xmm").symlink_to(tmp_path / "thesis")
+    with pytest.raises(UntrustedArchive, match="kept"):
+        daxa.open(archive.root, acting=True)
+    with pytest.raises(UntrustedArchive):
+        run_kept(archive.root, "xmm")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
 
 
 def test_what_is_not_here_any_more_cannot_be_kept(archive, served):
