@@ -45,6 +45,8 @@ class Journey:
         self.serve(FIRST)
         self.root = bench.init("a907", "--target", "Abell 907")
         self.layout = Layout(self.root)
+        params = self.layout.params("xmm")
+        params.write_text(params.read_text().replace('["0.5-2 keV", "2-10 keV"]', '["0.5-2 keV"]', 1))
         self.states: dict[str, dict[str, bytes]] = {}
         self.logs: dict[str, int] = {}
         for name in [name for name in os.environ if name not in bench.environ]:
