@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Tests of single functions, and the examples in docstrings: no whole pipelines, no kills, no servers that let one wait.
 # Together some 105 CPU seconds.
 QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_check.py tests/archive/test_config.py \
-	tests/archive/test_gate.py tests/archive/test_layout.py tests/backends/native/test_intervals.py \
+	tests/archive/test_gate.py tests/archive/test_layout.py tests/archive/test_override.py tests/backends/native/test_intervals.py \
 	tests/backends/native/test_parameters.py tests/cli/test_conditions.py tests/cli/test_init.py tests/cli/test_missions.py \
 	tests/cli/test_options.py tests/cli/test_show.py tests/fetch/test_directories.py tests/fetch/test_listing.py \
 	tests/fetch/test_file_choice.py tests/fetch/test_rows.py tests/publish/test_version.py tests/query/matching/test_algebra.py \

@@ -16,7 +16,7 @@ from daxa.archive.config import load_config
 from daxa.archive.keeping import run_kept
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import read_arrivals
-from daxa.errors import ArchiveError, DataError, UntrustedArchive
+from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
 from daxa.publish.causes import find_causes, read_side
 from daxa.publish.file_check import check_files, check_places, kept_rows
 from daxa.run.ledger import read_ledger
@@ -135,6 +135,12 @@ def test_an_archive_that_does_not_answer_is_said_and_is_no_error(archive, served
     assert (found.compared, found.observations) == (0, ())
     assert len(found.failed) == 2
     assert FIRST in found.failed[0]
+
+
+def test_without_the_network_nothing_is_compared(archive, monkeypatch):
+    monkeypatch.setenv("DAXA_OFFLINE", "1")
+    with pytest.raises(CriteriaError, match="needs the network"):
+        archive.redelivered()
 
 
 def refuse(archive, served):
