@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Tests of single functions, and the examples in docstrings: no whole pipelines, no kills, no servers that let one wait.
 # Together some 105 CPU seconds.
 QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_check.py tests/archive/test_config.py \
-	tests/archive/test_gate.py tests/archive/test_layout.py tests/backends/native/test_intervals.py \
+	tests/archive/test_gate.py tests/archive/test_layout.py tests/archive/test_override.py tests/backends/native/test_intervals.py \
 	tests/backends/native/test_parameters.py tests/cli/test_conditions.py tests/cli/test_init.py tests/cli/test_missions.py \
 	tests/cli/test_options.py tests/cli/test_show.py tests/fetch/test_directories.py tests/fetch/test_listing.py \
 	tests/fetch/test_file_choice.py tests/fetch/test_rows.py tests/publish/test_version.py tests/query/matching/test_algebra.py \
@@ -47,7 +47,8 @@ random: export DAXA_TEST_RANDOM ?= 1
 random: $(VENV)/.tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -v -m "not journey"
 
-# The long soak: a hundred kills at random moments of a pipeline, and a hundred just before a rename (half an hour).
+# The long soak: a hundred kills at random moments of a pipeline, a hundred just before a rename, and some of every command
+# that ends in a release (more than an hour).
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_grow.py tests/run/test_interruption.py

@@ -196,16 +196,10 @@ class Archive:
             A service does not answer.
         """
         from daxa.archive.choose import plan_selection
-        from daxa.archive.config import settings_of
 
         enter_archive(self.layout)
         config = self.config
-        if settings_of(config).offline:
-            raise CriteriaError(
-                "offline",
-                "an update needs the network",
-                remedy="unset DAXA_OFFLINE; `daxa select` uses the cached observation tables",
-            )
+        _refuse_offline(config)
         return plan_selection(self.layout, named_missions(config, missions) or None, refresh=True, observe=observe)
 
     def redelivered(
@@ -238,6 +232,7 @@ class Archive:
         from daxa.stages.redelivery import find_redelivered
 
         enter_archive(self.layout)
+        _refuse_offline(self.config)
         return find_redelivered(self.layout, self.config, missions, observe=observe)
 
     def refuse(self, found: Redelivery) -> str:
@@ -1063,6 +1058,17 @@ class Archive:
         return (
             f"<p>Archive <b>{html.escape(self.config.name)}</b> in {html.escape(str(self.root))}</p>"
             f"<table><tr>{heads}</tr>{lines}</table>"
+        )
+
+
+def _refuse_offline(config: ArchiveConfig) -> None:
+    from daxa.archive.config import settings_of
+
+    if settings_of(config).offline:
+        raise CriteriaError(
+            "offline",
+            "an update needs the network",
+            remedy="unset DAXA_OFFLINE; `daxa select` uses the cached observation tables",
         )
 
 

@@ -180,6 +180,7 @@ def _inspected(layout: Layout) -> Iterator[Path]:
 
 def _written(layout: Layout, config: ArchiveConfig) -> Iterator[Path]:
     """The directories that stages write into and clear."""
+    yield from (layout.kept(mission) for mission in config.storage.fetched)
     for mission in config.missions:
         for step in steps_of(config):
             products, logs = layout.products(mission, step.name), layout.log(mission, step.name, "-").parent

@@ -241,11 +241,12 @@ def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
         return section
     else:
         fresh = tomlkit.item(one.value)
-        if note:
-            fresh.comment(_remark(note))
-            fresh.trivia.comment_ws = "  "
-        elif former is not None:
+        if former is not None:
             fresh.trivia.comment_ws, fresh.trivia.comment = former.trivia.comment_ws, former.trivia.comment
+        if note:
+            there = fresh.trivia.comment
+            fresh.comment(f"{there.lstrip('# ').rstrip()}; {_remark(note)}" if there else _remark(note))
+            fresh.trivia.comment_ws = fresh.trivia.comment_ws if there else "  "
         table[one.key] = fresh
     return tomlkit.dumps(document).rstrip() + (section[len(body) :] or "\n")
 

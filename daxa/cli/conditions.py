@@ -1,4 +1,4 @@
-"""The conditions that ``init``, ``search`` and ``select`` understand, and how a command line combines them.
+"""The conditions that ``init``, ``add``, ``search`` and ``select`` understand, and how a command line combines them.
 
 What stands on the line holds together; what stands after ``--or`` is an alternative to it, and
 what stands after ``--not`` is left out of all of them.  Options that are no conditions, and

@@ -153,7 +153,7 @@ def run_and_release(root: Path, message: str, jobs: int | None) -> None:
     archive = daxa.open(root, acting=True)
     with working(archive, os.environ, jobs):
         archive.run()
-    end_in_release(archive, message)
+    end_in_release(archive, message, recorded=True)
 
 
 def accepted(*, yes: bool, as_json: bool, question: str = "Write and commit this?") -> bool:

@@ -98,11 +98,11 @@ def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool,
         return
     if keep_old:
         commit = found.refuse()
-        note(f"committed as {commit[:12]}: the old files are kept\nnext: `daxa run`, which puts them into DVC")
+        note(f"committed as {commit[:12]}: the old files are kept, and go into DVC with the next `daxa run`")
     elif accepted(yes=yes, as_json=as_json, question="Fetch these files again, and process them with the next run?"):
         with progress("fetch", "replaced files") as observe:
             found.accept(observe=observe)
-        note("fetched again\nnext: `daxa run`")
+        note("fetched again; the next `daxa run` processes them")
 
 
 def _line(file: Replaced) -> str:

@@ -34,12 +34,12 @@ def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int 
         raise
 
 
-def end_in_release(archive: daxa.Archive, message: str = "") -> None:
+def end_in_release(archive: daxa.Archive, message: str = "", *, recorded: bool = False) -> None:
     """Commit and tag what was done, and say so; nothing where nothing has changed."""
     from daxa.stages.releasing import release_change
 
     with progress("read", "objects") as observe:
-        made = release_change(archive.layout, archive.config, message, observe=counted(observe))
+        made = release_change(archive.layout, archive.config, message, recorded=recorded, observe=counted(observe))
     if made is None:
         note("nothing has changed since the last release")
         return

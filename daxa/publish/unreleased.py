@@ -19,7 +19,7 @@ _VALUES = ("params/", "software.toml")
 
 
 def has_changes(layout: Layout, tag: str) -> bool:
-    """Whether selection, parameters, software or products differ from a release.
+    """Whether selection, parameters, software, products or the fetched files that are kept differ from a release.
 
     Parameters
     ----------
@@ -34,7 +34,14 @@ def has_changes(layout: Layout, tag: str) -> bool:
     if before.keys() != now.keys():
         return True
     changed = [path for path in before if before[path] != now[path]]
+    if _kept(layout, commit):
+        return True
     return any(path.startswith(_BYTES) or _values(layout, commit, path) for path in changed)
+
+
+def _kept(layout: Layout, commit: str) -> bool:
+    """Whether other fetched files are kept than then; all else that ``daxa.toml`` says is in the selections."""
+    return _differ(layout, commit, layout.config.name, "storage")
 
 
 def _counts(path: str) -> bool:
@@ -55,9 +62,14 @@ def _on_disk(layout: Layout, like: Mapping[str, str]) -> dict[str, str]:
 
 def _values(layout: Layout, commit: str, path: str) -> bool:
     """Whether a changed file of parameters says anything else than before."""
+    return _differ(layout, commit, path)
+
+
+def _differ(layout: Layout, commit: str, path: str, table: str = "") -> bool:
+    """Whether a TOML file, or one table of it, says anything else than at a commit."""
     try:
         before = tomllib.loads((git.read_file(layout.root, commit, path) or b"").decode())
         now = tomllib.loads((layout.root / path).read_text(encoding="utf-8"))
     except ValueError:
         return True
-    return before != now
+    return before.get(table) != now.get(table) if table else before != now

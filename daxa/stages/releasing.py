@@ -32,12 +32,13 @@ def release_change(
     config: ArchiveConfig,
     message: str = "",
     *,
+    recorded: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Release | None:
     """Make a release after a run; None where nothing has changed since the last one.
 
-    Where everything is done, DVC is asked to record it first: it has not seen what ran without it, nor
-    the summary of all missions.
+    Where everything is done, DVC is asked to record it first, unless it was just asked (`recorded`): it has
+    not seen what ran without it, nor the summary of all missions.
 
     Raises
     ------
@@ -47,6 +48,6 @@ def release_change(
     tags = release_tags(git.tags(layout.root))
     if tags and not has_changes(layout, tags[-1]):
         return None
-    if not forecast_run(layout, config):
+    if not recorded and not forecast_run(layout, config):
         run_pipeline(layout, config)
     return make_release(layout, config, message, observe=observe)

@@ -112,7 +112,7 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
         step=step,
         tasks=tasks,
         skipped=skipped,
-        work=_work(layout, settings, recipe, steps),
+        work=_work(layout, config, recipe, steps),
         places=layout.places(mission, step),
         workers=workers,
         time_limit=time_limit,
@@ -159,12 +159,14 @@ def _obstacle(rows: Iterable[LedgerRow | None]) -> str:
     return "input.failed" if any(row and not row.usable for row in found) else "input.absent"
 
 
-def _work(layout: Layout, settings: Settings, recipe: Recipe, steps: Sequence[Step]) -> TaskWork:
+def _work(layout: Layout, config: ArchiveConfig, recipe: Recipe, steps: Sequence[Step]) -> TaskWork:
+    settings = settings_of(config)
     if not recipe.step.fetches:
         return ProcessWork(layout.root.absolute(), settings)
     tables = load_parameters(layout, recipe.mission, [step.name for step in steps])
     inputs = inputs_of(find_mission(recipe.mission), tables, recipe.step, steps)
-    return FetchWork(layout.root.absolute(), settings, inputs)
+    kept = frozenset(config.storage.fetched.get(recipe.mission, ()))
+    return FetchWork(layout.root.absolute(), settings, inputs, kept)
 
 
 def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int, float]:

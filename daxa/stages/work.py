@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TextIO
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import note_provenance
 from daxa.errors import DataError
-from daxa.files import refuse_links
+from daxa.files import read_note, refuse_links
 from daxa.missions import NativeInput, find_mission
+from daxa.run.hashes import MANIFEST, find_files
 from daxa.run.machine import Resources
 from daxa.run.steps import find_step
 from daxa.run.task import ProductFile, Task
@@ -31,11 +32,15 @@ __all__ = ["FetchWork", "ProcessWork", "wanted_of"]
 
 @dataclass(frozen=True)
 class FetchWork:
-    """Fetch the files of one observation that the backends start from; by default those that the mission declares."""
+    """Fetch the files of one observation that the backends start from; by default those that the mission declares.
+
+    Of the observations in `kept`, whose files were replaced since, the old ones are taken or none.
+    """
 
     root: Path
     settings: Settings
     inputs: tuple[NativeInput, ...] | None = None
+    kept: frozenset[str] = frozenset()
 
     def modules(self, task: Task) -> Sequence[str]:
         """What such a task imports."""
@@ -45,6 +50,9 @@ class FetchWork:
         from daxa.fetch.observation import fetch_observation
 
         layout = Layout(self.root)
+        if task.obs_id in self.kept:
+            _restore_kept(layout, task, target)
+            return
         arrivals = fetch_observation(
             wanted_of(task, self.inputs),
             json.loads(task.facts)["instruments"],
@@ -128,6 +136,25 @@ def _is_fit(directory: Path, file: ProductFile) -> bool:
     """Whether the file that the ledger names is in place, byte by byte."""
     path = directory / file.path
     return path.is_file() and path.stat().st_size == file.size and _sha256(path) == file.sha256
+
+
+def _restore_kept(layout: Layout, task: Task, target: Path) -> None:
+    """Put the kept files of an observation where its task wants them, if they are those of this very task."""
+    directory = layout.kept(task.mission) / task.obs_id
+    refuse_links(layout.root, directory / MANIFEST)
+    manifest = read_note(directory / MANIFEST)
+    if manifest.get("fingerprint") != task.fingerprint:
+        raise DataError(
+            "kept",
+            f"{task.mission} {task.obs_id}: its archive has replaced the files, and this archive keeps the old ones, "
+            "which are not all that is asked for now",
+            remedy=f"return to the former [fetch] and instruments, or remove {task.obs_id} from "
+            f"[storage.fetched.{task.mission}] in daxa.toml, which fetches the new files",
+        )
+    for path in find_files(directory):
+        if path != MANIFEST:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(directory / path, target / path)
 
 
 def _take_kept(layout: Layout, task: Task, directory: Path, file: ProductFile) -> bool:

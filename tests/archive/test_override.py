@@ -24,6 +24,10 @@ def test_remarks_and_order_stay():
     changed = [pair for pair in zip(PARAMS.splitlines(), text.splitlines(), strict=True) if pair[0] != pair[1]]
     assert [new.split()[:3] for _, new in changed] == [["flare_sigma", "=", "2.5"], ["pixel", "=", '"8']]
     assert all(old.partition("#")[2] == new.partition("#")[2] for old, new in changed)
+    noted = with_settings(PARAMS, [SIGMA], note="a flare was left")
+    (line,) = [line for line in noted.splitlines() if line.startswith("flare_sigma")]
+    assert "half width of the accepted rates" in line
+    assert line.endswith("; a flare was left")
 
 
 def test_what_was_set_and_unset_again_leaves_no_trace():

@@ -1,4 +1,4 @@
-"""A forecast lists what the runner would do, with the reasons of the status, and what follows from it."""
+"""A forecast says what follows from a change, and what it costs; `test_status` compares it with the runner."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import json
 import math
 import shutil
 
-import pytest
-
 import daxa
 from daxa.archive.config import load_config
 from daxa.cli import main
 from daxa.cli.plan import show_forecast
-from daxa.run.runner import plan_stage, run_stage
+from daxa.run.runner import run_stage
 from daxa.stages.costs import costs_noted, read_costs
 from daxa.stages.forecast import Forecast, forecast_run
 from tests.stages.archives import IDS, choose, run, set_parameter, stage_of, wish
-from tests.stages.test_status import SITUATIONS, archive, whole  # noqa: F401 - fixtures
+from tests.stages.test_status import archive, whole  # noqa: F401 - fixtures
 
 STEPS = ("fetch", "events", "clean", "images", "sources")
 
@@ -24,25 +22,6 @@ STEPS = ("fetch", "events", "clean", "images", "sources")
 def planned(layout, **only) -> dict[tuple[str, str], tuple[str, str]]:
     tasks = forecast_run(layout, load_config(layout), **only).tasks
     return {(task.step, task.obs_id): (task.action, task.reason) for task in tasks}
-
-
-@pytest.mark.parametrize("change", SITUATIONS.values(), ids=SITUATIONS)
-def test_it_lists_what_the_runner_would_do(archive, change):  # noqa: F811
-    change(archive)
-    found = planned(archive)
-    decided = {
-        (step, one.obs_id): (one.action, one.reason)
-        for step in STEPS
-        for one in plan_stage(stage_of(archive, step))
-        if one.action in ("run", "remove")
-    }
-    assert decided.keys() <= found.keys()
-    for task, (action, reason) in found.items():
-        if task in decided:
-            assert action == decided[task][0]
-        else:  # The runner comes to see it when an earlier step has run.
-            assert reason == "follows"
-            assert any((step, task[1]) in found for step in STEPS[: STEPS.index(task[0])])
 
 
 def test_what_runs_is_what_was_forecast(archive):  # noqa: F811

@@ -16,7 +16,7 @@ from daxa.archive.config import load_config
 from daxa.archive.keeping import run_kept
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import read_arrivals
-from daxa.errors import ArchiveError, DataError
+from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
 from daxa.publish.causes import find_causes, read_side
 from daxa.publish.file_check import check_files, check_places, kept_rows
 from daxa.run.ledger import read_ledger
@@ -137,6 +137,12 @@ def test_an_archive_that_does_not_answer_is_said_and_is_no_error(archive, served
     assert FIRST in found.failed[0]
 
 
+def test_without_the_network_nothing_is_compared(archive, monkeypatch):
+    monkeypatch.setenv("DAXA_OFFLINE", "1")
+    with pytest.raises(CriteriaError, match="needs the network"):
+        archive.redelivered()
+
+
 def refuse(archive, served):
     served.faults.add(Fault("redelivered", LIST, value="21.0"))
     found = archive.redelivered()
@@ -170,6 +176,16 @@ def test_a_refused_file_is_kept_marked_and_not_asked_about_again(archive, served
     assert check_files(layout, "xmm", "kept", kept).problems == ()
     assert check_places(layout, config.missions, config.steps, config.storage.fetched) == []
     assert check_places(layout, config.missions, config.steps) != []
+    # Fetched again, the old files are taken, and where others are asked for, none.
+    run_step(layout.root, "fetch", "xmm", only=[FIRST], again=[FIRST])
+    assert rows(archive)[FIRST] == row
+    params = layout.params("xmm").read_text()
+    layout.params("xmm").write_text(params.replace("extra = []", 'extra = ["PPS/.*SUMMAR.*"]'))
+    (failed,) = run_step(layout.root, "fetch", "xmm", only=[FIRST])
+    assert (failed.status, failed.reason) == ("failed", "data.kept")
+    layout.params("xmm").write_text(params)
+    run_step(layout.root, "fetch", "xmm", only=[FIRST])
+    assert rows(archive)[FIRST] == row
     # A clone has only what DVC keeps: the old file comes from there, and no server is asked.
     shutil.rmtree(layout.products("xmm", "fetch"))
     shutil.rmtree(os.environ["DAXA_STORE"])
@@ -182,6 +198,18 @@ def test_a_refused_file_is_kept_marked_and_not_asked_about_again(archive, served
     damaged.write_bytes(damaged.read_bytes()[::-1])
     run_kept(layout.root, "xmm")
     assert check_files(layout, "xmm", "kept", kept).problems == ()
+
+
+def test_no_file_is_kept_behind_a_link(archive, served, tmp_path):
+    refuse(archive, served)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    archive.layout.kept("xmm").symlink_to(tmp_path / "thesis")
+    with pytest.raises(UntrustedArchive, match="kept"):
+        daxa.open(archive.root, acting=True)
+    with pytest.raises(UntrustedArchive):
+        run_kept(archive.root, "xmm")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
 
 
 def test_what_is_not_here_any_more_cannot_be_kept(archive, served):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from daxa.archive import dvc
 from daxa.archive.config import load_config
+from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
@@ -26,11 +29,17 @@ from tests.stages.archives import IDS, make_archive, set_parameter, wish
 NAMES = ["00001", "00002", "00003"]
 
 
-@pytest.fixture
-def archive(tmp_path):
-    layout = make_archive(tmp_path / "a907")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """An archive of which everything is done; never to be changed."""
+    layout = make_archive(tmp_path_factory.mktemp("whole") / "a907")
     archives.run(layout)
-    return layout
+    return layout.root
+
+
+@pytest.fixture
+def archive(whole, tmp_path) -> Layout:
+    return Layout(shutil.copytree(whole, tmp_path / "a907", symlinks=True))
 
 
 @pytest.fixture

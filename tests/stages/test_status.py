@@ -19,6 +19,7 @@ from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage
 from daxa.stages import status as status_module
+from daxa.stages.forecast import forecast_run
 from daxa.stages.status import StageStatus, read_status
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter, stage_of, wish
 
@@ -117,6 +118,19 @@ def test_status_says_what_the_runner_would_do(archive, change):
             assert (action == "skip") == (reason in ("input.failed", "input.absent")), (stage.step, obs_id, reason)
             if action == "run" and status in ("outdated", "altered", "absent"):
                 assert decided[obs_id].reason == reason
+    check_forecast(archive)
+
+
+def check_forecast(layout: Layout) -> None:
+    """What the runner would do is forecast; what is forecast beside that follows from it."""
+    found = {(one.step, one.obs_id): one for one in forecast_run(layout, load_config(layout)).tasks}
+    decided = {(step, one.obs_id): one for step in STEPS for one in plan_stage(stage_of(layout, step))}
+    decided = {task: one for task, one in decided.items() if one.action in ("run", "remove")}
+    assert decided.keys() <= found.keys()
+    assert all(found[task].action == one.action for task, one in decided.items())
+    for step, obs_id in found.keys() - decided.keys():
+        assert found[step, obs_id].reason == "follows"
+        assert any((before, obs_id) in found for before in STEPS[: STEPS.index(step)])
 
 
 def test_a_changed_parameter_is_named_and_later_steps_follow(archive):
