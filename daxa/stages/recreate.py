@@ -6,6 +6,7 @@ are until everything is judged.  Whatever interrupts it, the same call goes on w
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from daxa.archive.check import check_parameters, check_versions
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
+from daxa.archive.software import load_software
 from daxa.archive.upstream import collect_provenance
 from daxa.backends import find_backend
 from daxa.backends.randomised import randomised_kinds
@@ -40,9 +42,12 @@ from daxa.run.delivery import remove_products
 from daxa.run.equality import file_digests
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.product import parse_product
+from daxa.run.rows import shorten
 from daxa.run.runner import run_stage
 from daxa.run.task import LedgerRow, StagePaths
+from daxa.selection.selection_file import read_chosen
 from daxa.stages.collect import run_collect
+from daxa.stages.recipe import read_recipes
 from daxa.stages.step import make_stage
 
 __all__ = ["Environments", "choose_scope", "compare_sides", "remake_release"]
@@ -148,18 +153,22 @@ def remake_release(
     check_archive(layout, acting=True)
     config = load_config(layout)
     recorded = recorded_release(layout, tag)
+    scope = choose_scope(recorded, sample, seed)
     sides = compare_sides(layout, recorded)
     _say_sides(sides, say)
     check_parameters(layout, config)
     check_versions(layout, config)
-    scope = choose_scope(recorded, sample, seed)
+    calibration = _calibration_differences(layout, config, recorded, scope)
+    for line in calibration:
+        say(line)
+    locked = load_software(layout)
     remade = _Remade(layout.root)
     upstream: dict[tuple[str, str], RemadeVerdict] = {}
     made: dict[str, dict[str, dict[str, LedgerRow]]] = {}
     for mission, chosen in scope.chosen.items():
         made[mission] = {}
         for step in steps_of(config):
-            wanted = [obs_id for obs_id in chosen if (mission, obs_id) not in upstream]
+            wanted = {obs_id for obs_id in chosen if (mission, obs_id) not in upstream}
             stage = make_stage(remade, config, step.name, mission)
             stage = replace(
                 stage,
@@ -188,10 +197,35 @@ def remake_release(
         causes,
         scope,
         environments=(sides.release, sides.here),
-        differences=sides.differences,
+        differences=[*sides.differences, *calibration],
+        software={f"{mission}.{step}": f"{one.backend} {one.version}" for (mission, step), one in locked.items()},
         by=by,
         when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _calibration_differences(layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope) -> list[str]:
+    """Of which steps the calibration here is not that of the release, and for how many observations."""
+    steps, lines = steps_of(config), []
+    for mission, chosen in scope.chosen.items():
+        instruments = read_chosen(layout.selection(mission))
+        for name, recipe in read_recipes(layout, mission, steps).items():
+            if not recipe.is_calibrated:
+                continue
+            rows = {obs_id: row for obs_id in chosen if (row := recorded.ledgers[mission][name].get(obs_id))}
+            known = {
+                obs_id: json.loads(row.parts).get("calibration") for obs_id, row in rows.items() if row.fingerprint
+            }
+            other = [
+                obs_id
+                for obs_id, digest in known.items()
+                if json.loads(shorten({"": recipe.calibration_for(obs_id, instruments[obs_id])}))[""] != digest
+            ]
+            if other:
+                lines.append(
+                    f"calibration of {name} of {mission}: another one for {len(other)} of {len(known)} observations"
+                )
+    return lines
 
 
 def _say_sides(sides: Environments, say: Callable[[str], None]) -> None:
@@ -262,8 +296,6 @@ def _explained(layout: Layout, originals: Layout, one: FileVerdict, recorded: Re
 
 
 def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
-    from daxa.archive.software import load_software
-
     locked = load_software(layout).get((one.mission, one.step))
     try:
         return bool(locked) and parse_product(one.path).kind in randomised_kinds(find_backend(locked.backend), one.step)

@@ -553,3 +553,16 @@ def test_python_offers_the_same(released):
     assert daxa.Archive.recreate(made.path, released.parent / "again", sample=1, seed=2).same
     assert archive.recompute("v1.0.0", sample=1, seed=2).same
     assert archive.certificates("v1.0.0") == []
+
+
+def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypatch):
+    from daxa.stages.recipe import Recipe
+
+    said = []
+    monkeypatch.setattr(Recipe, "is_calibrated", property(lambda recipe: recipe.step.name == "images"))
+    monkeypatch.setattr(Recipe, "calibration_for", lambda recipe, obs_id, instruments: "another")
+    monkeypatch.setattr(recreate, "run_stage", lambda *args, **options: said.append("run"))
+    made = recreate_archive(str(released / "a907.bundle"), released.parent / "again", say=said.append)
+    assert said[1] in made.statement["predicate"]["environment"]["differences"]
+    assert said[1] == "calibration of images of xmm: another one for 3 of 3 observations"
+    assert said.index("run") > 1
