@@ -32,6 +32,7 @@ __all__ = ["Recreation", "Wishes", "recompute_release", "recreate_archive", "wri
 Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
 
 _SEEDS = 1 << 32
+_NOTE = "recreate.json"
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,28 @@ def recreate_archive(
         As `daxa.publish.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
     """
     directory = directory.expanduser().absolute()
+    note = directory / ".git" / "daxa" / _NOTE
     with _local(source, directory.parent) as bundle:
         digest = _digest(bundle)
-        note = directory / ".git" / "daxa" / "recreate.json"
-        begun = read_note(note) if not note.is_symlink() else {}
-        if begun.get("bundle") == digest:
+        begun = {} if note.is_symlink() else read_note(note)
+        begun = begun if begun.get("bundle") == digest else {}
+        sample, seed = _drawn(wishes, begun)
+
+        def take_down(layout: Layout, tag: str) -> None:
+            content = {"bundle": digest, "tag": tag, "sample": sample, "seed": seed}
+            replace_file(layout.private / _NOTE, json.dumps(content).encode())
+
+        if begun:
             layout, tag = Layout(directory), str(begun["tag"])
+            take_down(layout, tag)
         else:
-            layout, tag = open_bundle(bundle, directory, expect=wishes.expect, trust_services=wishes.trust_services)
-    sample, seed = _drawn(wishes, begun if begun.get("bundle") == digest else {})
-    replace_file(note, json.dumps({"bundle": digest, "tag": tag, "sample": sample, "seed": seed}).encode())
+            layout, tag = open_bundle(
+                bundle,
+                directory,
+                expect=wishes.expect,
+                trust_services=wishes.trust_services,
+                prepare=take_down,
+            )
     if sample:
         say(f"{sample} observations are drawn with --seed {seed}")
     statement = remake_release(
