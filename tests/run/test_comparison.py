@@ -154,7 +154,7 @@ SAID = {
     _text: ["EVENTS differs in NAME of 1 row"],
     _order: ["EVENTS has its rows in another order"],
     _exposure: ["EVENTS has another EXPOSURE: 12.5 -> 13.0"],
-    _comment: ["EVENTS has another comment of EXPOSURE"],
+    _comment: ["EVENTS has other comments of EXPOSURE"],
     _absent_card: ["EVENTS lacks EXPOSURE"],
     _new_card: ["COUNTS has also FILTER"],
     _new_column: ["EVENTS has also TTYPE4, TFORM4", "EVENTS has also the column X"],
