@@ -566,3 +566,24 @@ def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypa
     assert said[1] in made.statement["predicate"]["environment"]["differences"]
     assert said[1] == "calibration of images of xmm: another one for 3 of 3 observations"
     assert said.index("run") > 1
+
+
+def test_the_recorded_environment_is_used_where_it_is_another_one(shell, released, monkeypatch):
+    from daxa.cli import recreate as verb
+    from daxa.publish import environment
+
+    ran = []
+    monkeypatch.setattr(verb, "_run_there", lambda python, arguments: ran.append((python, arguments)) or 7)
+    monkeypatch.setattr(recreation, "make_environment", lambda plan, place, say: place / "bin" / "python")
+    code, *_ = shell("recreate", "../a907.bundle", "../again", "--environment", "--sample", "1", "--seed", "3")
+    assert (code, ran) == (0, []), "it is the one that is installed"
+    here = environment.installed_environment()
+    other = {**here, "packages": {**here["packages"], "numpy": "0.1"}}
+    monkeypatch.setattr(recreation, "installed_environment", lambda: other)
+    code, *_ = shell("recreate", "../a907.bundle", "../other", "--environment", "--by", "Antonia Maury")
+    assert code == 7
+    ((python, arguments),) = ran
+    root = released.parent / "source" / "other"
+    assert python.resolve() == root / ".git" / "daxa" / "environment" / "python" / "bin" / "python"
+    assert arguments == ["../a907.bundle", "../other", "--by=Antonia Maury"]
+    assert (root / "daxa.toml").is_file()
