@@ -73,7 +73,7 @@ def recreate(
     other afterwards.
 
     With --environment, Python and the packages that daxa needs are installed in the versions that the release records
-    (by uv if it is there, else by pip; wheels only), in .git/daxa/environment of the new archive.
+    (by uv if it is there, else by pip), in .git/daxa/environment of the new archive.
 
     Exits with code 7 if anything is not identical.
     """

@@ -2,6 +2,7 @@
 
 What is installed is named by somebody else's file.  So only packages that the daxa here needs itself are
 installed, in the versions that are recorded, and as wheels: no code of a package runs while it is installed.
+A package of the very version that is installed here already may be built, since some are offered as source alone.
 Where they come from is the user's to configure, as for pip and uv in general.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from daxa.errors import ConfigError, ProgramError
 from daxa.files import replace_file
+from daxa.naming import number_of
 from daxa.publish.environment import DISTRIBUTION
 from daxa.run.process import run_program
 
@@ -38,12 +40,15 @@ class EnvironmentPlan:
         Version of Python, such as ``3.12.4``.
     lines
         Of the requirements file.
+    wheels
+        Names of those that are taken as wheels alone.
     left_out
         Recorded packages that are not installed, since the daxa here does not need them.
     """
 
     python: str
     lines: tuple[str, ...]
+    wheels: tuple[str, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -69,12 +74,18 @@ def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: 
     >>> own = {"packages": {"daxa-archive": "0.2", "numpy": "2.2.0"}}
     >>> recorded = {"python": "3.12.4", "packages": {"daxa-archive": "0.1", "numpy": "2.1.0", "evil": "1.0"}}
     >>> plan_environment(recorded, own)
-    EnvironmentPlan(python='3.12.4', lines=('daxa-archive==0.1', 'numpy==2.1.0'), left_out=('evil',))
+    EnvironmentPlan(python='3.12.4', lines=('daxa-archive==0.1', 'numpy==2.1.0'), wheels=('daxa-archive', 'numpy'), \
+left_out=('evil',))
     """
     wanted, known = recorded["packages"], own["packages"]
     taken = [name for name in wanted if name in known and not (daxa and name == DISTRIBUTION)]
     lines = [*([_source(daxa)] if daxa else []), *(f"{name}=={wanted[name]}" for name in taken)]
-    return EnvironmentPlan(recorded["python"], tuple(lines), tuple(name for name in wanted if name not in known))
+    return EnvironmentPlan(
+        recorded["python"],
+        tuple(lines),
+        wheels=tuple(name for name in taken if wanted[name] != known[name]),
+        left_out=tuple(name for name in wanted if name not in known),
+    )
 
 
 def _source(daxa: str) -> str:
@@ -107,11 +118,11 @@ def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], No
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     uv = shutil.which("uv")
-    say(f"installing Python {plan.python} and {len(plan.lines)} packages with {'uv' if uv else 'pip'}")
+    say(f"installing Python {plan.python} and {number_of(len(plan.lines), 'package')} with {'uv' if uv else 'pip'}")
     _run(_creation(plan, place, uv), place.parent)
     requirements = place / "requirements.txt"
     requirements.write_text("".join(f"{line}\n" for line in plan.lines), encoding="utf-8")
-    _run(_installation(python, requirements, uv), place)
+    _run(_installation(plan, python, requirements, uv), place)
     replace_file(note, plan.digest.encode())
     return python
 
@@ -129,9 +140,10 @@ def _creation(plan: EnvironmentPlan, place: Path, uv: str | None) -> Sequence[st
     return [sys.executable, "-m", "venv", str(place)]
 
 
-def _installation(python: Path, requirements: Path, uv: str | None) -> Sequence[str]:
-    # What is recorded is complete, so that nothing else is asked for; and nothing is built.
-    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--requirement", str(requirements)]
+def _installation(plan: EnvironmentPlan, python: Path, requirements: Path, uv: str | None) -> Sequence[str]:
+    # What is recorded is complete, so that nothing else is asked for.
+    options = ["--quiet", "--no-deps", *(f"--only-binary={name}" for name in plan.wheels)]
+    options += ["--requirement", str(requirements)]
     if uv:
         return [uv, "pip", "install", "--python", str(python), *options]
     return [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options]
