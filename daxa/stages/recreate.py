@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daxa.archive import dvc
+from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters, check_versions
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_archive
@@ -23,7 +23,7 @@ from daxa.archive.software import load_software
 from daxa.archive.upstream import collect_provenance
 from daxa.backends import find_backend
 from daxa.backends.randomised import randomised_kinds
-from daxa.errors import DataError
+from daxa.errors import ArchiveError, DataError
 from daxa.publish.certificate import (
     FileVerdict,
     Recorded,
@@ -50,11 +50,12 @@ from daxa.stages.collect import run_collect
 from daxa.stages.recipe import read_recipes
 from daxa.stages.step import make_stage
 
-__all__ = ["Environments", "choose_scope", "compare_sides", "remake_release"]
+__all__ = ["Environments", "Observer", "choose_scope", "compare_sides", "remake_release"]
 
 _SAME: tuple[RemadeVerdict, ...] = ("identical bytes", "identical science")
 _SAID = 3
 
+Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
 Rows = Mapping[str, Mapping[str, Mapping[str, LedgerRow]]]
 
 
@@ -110,7 +111,7 @@ def remake_release(
     by: str = "",
     originals: Layout | None = None,
     finish: bool = True,
-    observe: Callable[[str, str], Callable[[Outcome, int, int], None]] | None = None,
+    observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fetch and process what a release holds once more, and compare everything with its ledgers.
@@ -153,6 +154,7 @@ def remake_release(
     check_archive(layout, acting=True)
     config = load_config(layout)
     recorded = recorded_release(layout, tag)
+    _check_place(layout, recorded)
     scope = choose_scope(recorded, sample, seed)
     sides = compare_sides(layout, recorded)
     _say_sides(sides, say)
@@ -162,6 +164,46 @@ def remake_release(
     for line in calibration:
         say(line)
     locked = load_software(layout)
+    made, upstream = _make(layout, config, recorded, scope, observe)
+    found = list(_verdicts(recorded, made, scope, upstream))
+    if originals:
+        found = [_explained(layout, originals, one, recorded) for one in found]
+    causes = {
+        (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
+        for mission, chosen in scope.chosen.items()
+        for obs_id in chosen
+    }
+    _settle(layout, recorded, made, upstream)
+    _forget(layout, recorded, made, upstream)
+    if finish and not sample and not recorded.contradictions and all(one.verdict == "identical bytes" for one in found):
+        _finish(layout, config)
+    return make_statement(
+        recorded,
+        found,
+        causes,
+        scope,
+        environments=(sides.release, sides.here),
+        differences=[*sides.differences, *calibration],
+        software={f"{mission}.{step}": f"{one.backend} {one.version}" for (mission, step), one in locked.items()},
+        by=by,
+        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _check_place(layout: Layout, recorded: Recorded) -> None:
+    """See that the tree is at the release, whose parameters are the ones that count."""
+    if git.commit_of(layout.root) != recorded.tag.commit:
+        raise ArchiveError(
+            "other-commit",
+            f"{layout.root} is not at {recorded.tag.name} any more",
+            remedy=f"`git checkout {recorded.tag.name}`, or recreate the release in another directory",
+        )
+
+
+def _make(
+    layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope, observe: Observer | None
+) -> tuple[Rows, dict[tuple[str, str], RemadeVerdict]]:
+    """Do every step for the observations of the scope; what came of it, and whose fetched files are not the same."""
     remade = _Remade(layout.root)
     upstream: dict[tuple[str, str], RemadeVerdict] = {}
     made: dict[str, dict[str, dict[str, LedgerRow]]] = {}
@@ -179,29 +221,7 @@ def remake_release(
             rows = made[mission][step.name] = read_ledger(remade.ledger(mission, step.name))
             if step.fetches:
                 upstream |= _not_the_same(recorded, mission, step.name, wanted, rows)
-    found = list(_verdicts(recorded, made, scope, upstream))
-    if originals:
-        found = [_explained(layout, originals, one, recorded) for one in found]
-    causes = {
-        (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
-        for mission, chosen in scope.chosen.items()
-        for obs_id in chosen
-    }
-    _settle(layout, recorded, made, upstream)
-    _forget(remade, recorded, made, upstream)
-    if finish and not sample and not recorded.contradictions and all(one.verdict == "identical bytes" for one in found):
-        _finish(layout, config)
-    return make_statement(
-        recorded,
-        found,
-        causes,
-        scope,
-        environments=(sides.release, sides.here),
-        differences=[*sides.differences, *calibration],
-        software={f"{mission}.{step}": f"{one.backend} {one.version}" for (mission, step), one in locked.items()},
-        by=by,
-        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
+    return made, upstream
 
 
 def _calibration_differences(layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope) -> list[str]:
@@ -325,8 +345,9 @@ def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tu
                 _keep_arrivals(layout, mission, changed)
 
 
-def _forget(remade: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
+def _forget(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
     """Let a later call ask again for what the telescope's archive did not have."""
+    remade = _Remade(layout.root)
     for mission, steps in made.items():
         for step in recorded.fetching & steps.keys():
             rows = [row for obs_id, row in steps[step].items() if (mission, obs_id) not in upstream]

@@ -26,9 +26,8 @@ from daxa.publish.certificate_page import certificate_page, certificate_text
 from daxa.publish.environment import environment_at, installed_environment
 from daxa.publish.unbundle import open_bundle
 from daxa.publish.workenv import make_environment, plan_environment
-from daxa.records import Outcome
 from daxa.settings import load_settings
-from daxa.stages.recreate import remake_release
+from daxa.stages.recreate import Observer, remake_release
 
 __all__ = [
     "Recreation",
@@ -39,8 +38,6 @@ __all__ = [
     "work_environment",
     "write_certificate",
 ]
-
-Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
 
 _SEEDS = 1 << 32
 _NOTE = "recreate.json"

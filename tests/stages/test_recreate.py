@@ -587,3 +587,13 @@ def test_the_recorded_environment_is_used_where_it_is_another_one(shell, release
     assert python.resolve() == root / ".git" / "daxa" / "environment" / "python" / "bin" / "python"
     assert arguments == ["../a907.bundle", "../other", "--by=Antonia Maury"]
     assert (root / "daxa.toml").is_file()
+
+
+def test_an_archive_that_has_moved_on_is_not_taken_for_the_release(released):
+    again(released)
+    root = released.parent / "again"
+    (root / "notes.txt").write_text("mine\n")
+    git.commit(root, ["notes.txt"], "notes")
+    with pytest.raises(ArchiveError, match="any more"):
+        again(released)
+    assert (root / "notes.txt").read_text() == "mine\n"
