@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -256,7 +257,10 @@ def test_no_header_leads_astray(tmp_path, cards):
 def test_links_devices_and_bombs_are_refused(tmp_path, monkeypatch):
     good = written(tmp_path / "good.fits", observation())
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("socket")
+    for path in (tmp_path / "socket", tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(DataError):
             compare_files(good, path)
     monkeypatch.setattr("daxa.run.comparison._LARGEST", 1 << 20)
