@@ -89,7 +89,7 @@ left_out=('evil',))
 
 
 def _source(daxa: str) -> str:
-    path = Path(daxa).expanduser()
+    path = Path(daxa)
     return f"{DISTRIBUTION} @ {path.absolute().as_uri() if path.exists() else daxa}"
 
 

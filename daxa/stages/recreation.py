@@ -15,6 +15,7 @@ from typing import Any
 
 from daxa.archive import git
 from daxa.archive.bundle import BUNDLE_LIMIT
+from daxa.archive.create import absolute_place
 from daxa.archive.layout import Layout
 from daxa.archive.objects import tag_object
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
@@ -152,7 +153,7 @@ def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layo
     DaxaError
         As `daxa.publish.unbundle.open_bundle`.
     """
-    directory = directory.expanduser().absolute()
+    directory = absolute_place(directory)
     note = directory / ".git" / "daxa" / _NOTE
     with _local(source, directory.parent) as bundle:
         digest = _digest(bundle)
@@ -299,7 +300,7 @@ def write_certificate(statement: dict[str, Any], prefix: Path) -> list[Path]:
 def _local(source: str, parent: Path) -> Iterator[Path]:
     """The bundle as a file of this machine."""
     if not is_address(source):
-        path = Path(source).expanduser()
+        path = Path(source)
         if not path.exists():
             raise CriteriaError("file", f"there is no file {path}", remedy="give the file that `daxa export` wrote")
         yield path

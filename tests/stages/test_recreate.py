@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -597,3 +598,10 @@ def test_an_archive_that_has_moved_on_is_not_taken_for_the_release(released):
     with pytest.raises(ArchiveError, match="any more"):
         again(released)
     assert (root / "notes.txt").read_text() == "mine\n"
+
+
+def test_a_home_that_there_is_not_is_a_mistake_of_the_user(released):
+    with pytest.raises(ArchiveError, match="home directory"):
+        recreate_archive(str(released / "a907.bundle"), Path("~nobody-at-all/again"))
+    with pytest.raises(CriteriaError, match="no file"):
+        recreate_archive("~nobody-at-all/a907.bundle", released.parent / "again")
