@@ -166,8 +166,7 @@ def remake_release(
     locked = load_software(layout)
     made, upstream = _make(layout, config, recorded, scope, observe)
     found = list(_verdicts(recorded, made, scope, upstream))
-    if originals:
-        found = [_explained(layout, originals, one, recorded) for one in found]
+    found = [_explained(layout, originals, one, recorded) for one in found]
     causes = {
         (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
         for mission, chosen in scope.chosen.items()
@@ -298,10 +297,13 @@ def _causes(
     return list(causes)
 
 
-def _explained(layout: Layout, originals: Layout, one: FileVerdict, recorded: Recorded) -> FileVerdict:
+def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded) -> FileVerdict:
     """Say how a file differs from the one of the release, where that is here."""
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
+    if originals is None:
+        noise = "; it is made with random numbers, and only the data of the release could tell whether this is noise"
+        return replace(one, how=one.how + noise) if _is_randomised(layout, one) else one
     paths = [place.products(one.mission, one.step) / one.obs_id / one.path for place in (originals, layout)]
     try:
         if file_digests(paths[0]).sha256 != one.recorded.sha256:

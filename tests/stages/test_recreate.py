@@ -252,6 +252,10 @@ def test_noise_is_granted_to_declared_products_alone(released, monkeypatch):
     made = recomputed()
     assert made.verdict == "equal within counting noise"
     assert not made.same
+    # Without the data of the release nobody can tell.
+    made = again(released, {f"images {FIRST}": "different"})
+    assert made.verdict == "different"
+    assert any("random numbers" in file.get("how", "") for file in files_of(made, FIRST).values())
 
 
 # What is no truth must not come out as identical.
