@@ -21,7 +21,7 @@ from daxa.archive.objects import tag_object
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
-from daxa.naming import some
+from daxa.naming import number_of, some
 from daxa.publish.certificate import statement_bytes
 from daxa.publish.certificate_page import certificate_page, certificate_text
 from daxa.publish.environment import environment_at, installed_environment
@@ -132,7 +132,7 @@ def recreate_archive(
     layout, tag, sample, seed = begin_recreation(source, directory, wishes)
     directory = layout.root
     if sample:
-        say(f"{sample} observations are drawn with --seed {seed}")
+        say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
     statement = remake_release(
         layout, tag, sample=sample, seed=seed, by=wishes.by or git.author_name(directory), observe=observe, say=say
     )
@@ -246,7 +246,7 @@ def recompute_release(
         scratch = Layout(place / "archive")
         _copy_consent(layout, scratch)
         if sample:
-            say(f"{sample} observations are drawn with seed {seed}")
+            say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
         statement = remake_release(
             scratch,
             tag,
