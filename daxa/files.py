@@ -6,6 +6,7 @@ neither hangs nor is led elsewhere.  What is written is on the disk before its n
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -69,7 +70,12 @@ def open_plain(path: Path, *, limit: int = TEXT_LIMIT) -> BufferedReader:
     if path.is_symlink():
         raise _no_file(path, "a link")
     # Without O_NONBLOCK a pipe would wait for its writer.
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise _no_file(path, "a socket") from None
+        raise
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):

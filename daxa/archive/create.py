@@ -25,7 +25,15 @@ from daxa.query.mission import Mission, Selection
 from daxa.run.steps import OWN_STEPS, Step, arrange_steps
 from daxa.selection.selection_file import write_selection
 
-__all__ = ["check_instruments", "check_missions", "check_place", "create_archive", "mission_answers", "provided"]
+__all__ = [
+    "absolute_place",
+    "check_instruments",
+    "check_missions",
+    "check_place",
+    "create_archive",
+    "mission_answers",
+    "provided",
+]
 
 
 def create_archive(
@@ -68,7 +76,7 @@ def create_archive(
     CriteriaError, ServiceError
         From the selection of observations.
     """
-    directory = _absolute(directory)
+    directory = absolute_place(directory)
     check_place(directory)
     check_missions(missions, [mission.spec.name for mission in missions])
     arranged = arrange_steps(dict.fromkeys([*(step.name for step in OWN_STEPS), *steps]))
@@ -128,7 +136,14 @@ def _sync(path: Path) -> None:
         os.close(opened)
 
 
-def _absolute(directory: Path) -> Path:
+def absolute_place(directory: Path) -> Path:
+    """The whole path of a place that the user names.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such home directory, or the current directory is gone.
+    """
     try:
         return directory.expanduser().absolute()
     except RuntimeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from daxa.errors import VerifyError
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
-    from daxa.stages.recreation import Recreation
+    from daxa.stages.recreation import Recreation, Wishes
 
 __all__ = ["observer", "recreate", "show_recreation"]
 
@@ -21,6 +22,7 @@ EXAMPLES = (
     "daxa recreate a907-v1.0.0.bundle a907",
     "daxa recreate https://example.org/a907-v1.0.0.bundle a907 --expect 3f2c9d1e55aa",
     "daxa recreate a907-v1.0.0.bundle sample --sample 3 --seed 7",
+    "daxa recreate a907-v1.0.0.bundle a907 --environment",
 )
 
 
@@ -52,6 +54,14 @@ def recreate(
     trust_services: Annotated[
         bool, typer.Option("--trust-services", help="Accept the archive services that the release names.")
     ] = False,
+    environment: Annotated[
+        bool,
+        typer.Option("--environment", help="Install the packages that the release records, and work with those."),
+    ] = False,
+    daxa: Annotated[
+        str,
+        typer.Option("--daxa", metavar="SOURCE", help="With --environment: install daxa from this wheel or address."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate as one JSON object.")] = False,
 ) -> None:
     """Make the archive of an exported release again: fetch the same observations and process them in the same way.
@@ -62,13 +72,38 @@ def recreate(
     not used. After an interruption, the same command continues where it stopped. The archive can be used like any
     other afterwards.
 
+    With --environment, Python and the packages that daxa needs are installed in the versions that the release records
+    (by uv if it is there, else by pip), in .git/daxa/environment of the new archive.
+
     Exits with code 7 if anything is not identical.
     """
-    from daxa.stages.recreation import Wishes, recreate_archive
+    from daxa.stages.recreation import Wishes, begin_recreation, recreate_archive, work_environment
 
     wishes = Wishes(sample, seed, expect, by, trust_services)
+    if environment:
+        layout, tag, *_ = begin_recreation(source, directory, wishes)
+        if python := work_environment(layout, tag, daxa, note):
+            options = _options(wishes, certificate, as_json=as_json)
+            raise typer.Exit(_run_there(python, [source, str(directory), *options]))
     made = recreate_archive(source, directory, wishes, certificate=certificate, observe=observer, say=note)
     show_recreation(made, as_json=as_json)
+
+
+def _options(wishes: Wishes, certificate: Path | None, *, as_json: bool) -> list[str]:
+    """The same wishes for the daxa of another environment; what was drawn, and trusted, is noted in the archive."""
+    given = {"--expect": wishes.expect, "--by": wishes.by, "--certificate": str(certificate or "")}
+    options = [f"{name}={value}" for name, value in given.items() if value]
+    return [*options, *(["--json"] if as_json else [])]
+
+
+def _run_there(python: Path, arguments: list[str]) -> int:
+    """Recreate with another daxa, which writes to our terminal; give its exit code."""
+    from daxa.run.process import run_program
+
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    environ["PATH"] = os.pathsep.join([str(python.parent), environ.get("PATH", os.defpath)])
+    argv = [str(python), "-m", "daxa", "recreate", *arguments]
+    return run_program(argv, cwd=Path.cwd(), environ=environ, show=True).code
 
 
 def observer(mission: str, step: str) -> Callable[[Outcome, int, int], None]:

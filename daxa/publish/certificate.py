@@ -313,6 +313,7 @@ def make_statement(
     *,
     environments: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
     differences: Sequence[str],
+    software: Mapping[str, str],
     by: str,
     when: str,
 ) -> dict[str, Any]:
@@ -329,7 +330,9 @@ def make_statement(
     scope
         Which observations were made again.
     environments, differences
-        Software and platform of the release and of here, and in what they differ.
+        Packages and platform of the release and of here; in what they and the calibration differ.
+    software
+        Mission and step to the backend and version that did it, on both sides.
     by, when
         Who made it, and when: UTC, ISO 8601 to the second.
     """
@@ -354,6 +357,7 @@ def make_statement(
             "observations": sum(map(len, scope.chosen.values())),
             "of": scope.total,
         },
+        "software": dict(software),
         "environment": {"release": environments[0], "here": environments[1], "differences": list(differences)},
         "contradictions": list(recorded.contradictions),
         "counts": dict(Counter(one.verdict for one in found)),

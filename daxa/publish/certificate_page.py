@@ -39,7 +39,7 @@ def certificate_text(statement: Mapping[str, Any]) -> str:
         f"commit {release['gitCommit']}, tag {release['gitTag']}",
         f"made again by {predicate['by'] or 'somebody'} at {predicate['when']}",
         "",
-        "Software and platform",
+        "Software, platform and calibration",
         *(f"  {line}" for line in _sides(predicate)),
     ]
     if predicate["contradictions"]:
@@ -93,6 +93,7 @@ def certificate_page(statement: Mapping[str, Any]) -> str:
         for one in predicate["observations"]
     )
     counts = "".join(f"<tr><td>{_safe(verdict)}</td><td>{count}</td></tr>" for verdict, count in _counts(predicate))
+    sides = "".join(f"<li>{_safe(line)}</li>" for line in _sides(predicate))
     wrong = "".join(f"<li>{_safe(line)}</li>" for line in predicate["contradictions"])
     title = _safe(summary_line(statement))
     return (
@@ -100,7 +101,7 @@ def certificate_page(statement: Mapping[str, Any]) -> str:
         f"<style>{_STYLE}</style></head>\n<body><h1 class={_kind(predicate['verdict'])}>{title}</h1>\n"
         f"<p>Commit <code>{_safe(release['gitCommit'])}</code>, tag <code>{_safe(release['gitTag'])}</code>; made "
         f"again by {_safe(predicate['by'] or 'somebody')} at {_safe(predicate['when'])}.</p>\n"
-        f"<h2>Software and platform</h2><ul>{''.join(f'<li>{_safe(line)}</li>' for line in _sides(predicate))}</ul>\n"
+        f"<h2>Software, platform and calibration</h2><ul>{sides}</ul>\n"
         + (f"<h2>Contradictions in the release</h2><ul>{wrong}</ul>\n" if wrong else "")
         + f"<h2>Files</h2><table>{counts}</table>\n<h2>Observations</h2><table><tr><th>mission</th><th>ObsID</th>"
         f"<th>verdict</th><th></th></tr>{rows}</table></body></html>\n"

@@ -55,7 +55,7 @@ def _check_form(value: Mapping[str, Any]) -> None:
     """Raise `ValueError` or the like where a field is missing, of another type, or could not be shown."""
     predicate = value["predicate"]
     texts = [predicate["archive"], predicate["tag"], predicate["by"], *predicate["contradictions"]]
-    texts += predicate["environment"]["differences"]
+    texts += [*predicate["environment"]["differences"], *predicate["software"], *predicate["software"].values()]
     if len(texts) > _MOST_DIFFERENCES or not _WHEN.fullmatch(predicate["when"]):
         raise ValueError
     for one in value["subject"]:
@@ -102,10 +102,11 @@ def _contradictions(value: Mapping[str, Any], recorded: Recorded) -> Iterator[st
     predicate = value["predicate"]
     subjects = {one["name"]: one["digest"] for one in value["subject"][1:]}
     verdicts, named, seen = [], set(), set()
+    everything = {(mission, obs_id) for mission, chosen in recorded.chosen.items() for obs_id in chosen}
     for observation in predicate["observations"]:
         mission, obs_id = observation["mission"], observation["obs_id"]
         ledgers = recorded.ledgers.get(mission, {})
-        if obs_id not in recorded.chosen.get(mission, ()) or (mission, obs_id) in seen:
+        if (mission, obs_id) not in everything or (mission, obs_id) in seen:
             yield f"it names an observation that the release does not have, or names it twice: {mission} {obs_id}"
         seen.add((mission, obs_id))
         rows = {step: ledger.get(obs_id) for step, ledger in ledgers.items()}
@@ -123,7 +124,6 @@ def _contradictions(value: Mapping[str, Any], recorded: Recorded) -> Iterator[st
         if worst(found) != observation["verdict"]:
             yield f"its verdict on {mission} {obs_id} is not that of its files"
         verdicts += found
-    everything = {(mission, obs_id) for mission, chosen in recorded.chosen.items() for obs_id in chosen}
     scope = predicate["scope"]
     if (scope["of"], scope["observations"]) != (len(everything), len(seen)) or (
         not scope["sample"] and seen != everything

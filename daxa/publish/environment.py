@@ -18,15 +18,17 @@ from daxa.archive.layout import Layout
 from daxa.files import replace_file
 
 __all__ = [
+    "DISTRIBUTION",
     "compare_environments",
     "environment_at",
     "installed_environment",
     "read_environment",
     "record_environment",
-    "requirements",
 ]
 
-_DAXA = "daxa-archive"
+DISTRIBUTION = "daxa-archive"
+"""What daxa is called where packages are installed from."""
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,80}")
 _FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,80}")
@@ -56,7 +58,7 @@ def installed_environment() -> dict[str, Any]:
 
 def _packages() -> Iterator[tuple[str, str]]:
     """Name and version of daxa and all that it needs, without what only extras ask for."""
-    waiting, seen = [_DAXA], set()
+    waiting, seen = [DISTRIBUTION], set()
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
         if name in seen:
@@ -119,14 +121,3 @@ def compare_environments(recorded: Mapping[str, Any] | None, here: Mapping[str, 
     before, after = recorded["packages"], here["packages"]
     pairs += [(name, before.get(name, ""), after.get(name, "")) for name in sorted({*before, *after})]
     return [f"{name}: {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new]
-
-
-def requirements(environment: Mapping[str, Any]) -> list[str]:
-    """The lines of a requirements file that installs the recorded packages.
-
-    Examples
-    --------
-    >>> requirements({"packages": {"numpy": "2.1.0"}})
-    ['numpy==2.1.0']
-    """
-    return [f"{name}=={version}" for name, version in environment["packages"].items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from daxa.archive import git
@@ -27,7 +28,14 @@ _TAGS = "refs/tags/"
 _ATTRIBUTES = ".gitattributes"
 
 
-def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_services: bool = False) -> tuple[Layout, str]:
+def open_bundle(
+    bundle: Path,
+    directory: Path,
+    *,
+    expect: str = "",
+    trust_services: bool = False,
+    prepare: Callable[[Layout, str], None] = lambda layout, tag: None,
+) -> tuple[Layout, str]:
     """Make the archive of a bundle in a new directory, without data.
 
     It is made beside its place and moved there at the end, so that a failure leaves nothing.
@@ -42,6 +50,8 @@ def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_servic
         The first digits (12 at least) of the commit or tag that it must hold, such as a paper gives them.
     trust_services
         Accept the archive services that its ``daxa.toml`` names.
+    prepare
+        Called with the archive and the tag just before the archive gets its name.
 
     Returns
     -------
@@ -66,6 +76,7 @@ def open_bundle(bundle: Path, directory: Path, *, expect: str = "", trust_servic
         if trust_services:
             accept_services(layout)
         check_archive(layout, acting=True)
+        prepare(layout, tag)
         if directory.is_dir():
             directory.rmdir()
         made.rename(directory)

@@ -104,14 +104,15 @@ def _counting(cards: Cards) -> Iterator[tuple[tuple[str, int], str]]:
 
 def _changed(first: Mapping[tuple[str, int], str], second: Mapping[tuple[str, int], str]) -> Iterator[str]:
     changed = [key for key in first if key in second and first[key] != second[key] and key[0] not in _FOLLOWING]
-    for key in changed[:_NAMED]:
-        before, after = _value(first[key]), _value(second[key])
-        if before == after:
-            yield f"has another comment of {_shown(key[0])}"
-        else:
-            yield f"has another {_shown(key[0])}: {_shown(before)} -> {_shown(after)}"
-    if len(changed) > _NAMED:
-        yield f"has {len(changed) - _NAMED} more cards with other values"
+    values = {key: (_value(first[key]), _value(second[key])) for key in changed}
+    valued = [key for key in changed if values[key][0] != values[key][1]]
+    for key in valued[:_NAMED]:
+        before, after = values[key]
+        yield f"has another {_shown(key[0])}: {_shown(before)} -> {_shown(after)}"
+    if len(valued) > _NAMED:
+        yield f"has other values of {len(valued) - _NAMED} more cards"
+    if commented := [key[0] for key in changed if key not in valued]:
+        yield f"has other comments of {_some(commented)}"
     for here, there, verb in ((first, second, "lacks"), (second, first, "has also")):
         if alone := [key[0] for key in here if key not in there]:
             yield f"{verb} {_some(alone)}"

@@ -6,6 +6,7 @@ are until everything is judged.  Whatever interrupts it, the same call goes on w
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,15 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daxa.archive import dvc
+from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters, check_versions
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
+from daxa.archive.software import load_software
 from daxa.archive.upstream import collect_provenance
 from daxa.backends import find_backend
 from daxa.backends.randomised import randomised_kinds
-from daxa.errors import DataError
+from daxa.errors import ArchiveError, DataError
 from daxa.publish.certificate import (
     FileVerdict,
     Recorded,
@@ -40,16 +42,20 @@ from daxa.run.delivery import remove_products
 from daxa.run.equality import file_digests
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.product import parse_product
+from daxa.run.rows import shorten
 from daxa.run.runner import run_stage
 from daxa.run.task import LedgerRow, StagePaths
+from daxa.selection.selection_file import read_chosen
 from daxa.stages.collect import run_collect
+from daxa.stages.recipe import read_recipes
 from daxa.stages.step import make_stage
 
-__all__ = ["Environments", "choose_scope", "compare_sides", "remake_release"]
+__all__ = ["Environments", "Observer", "choose_scope", "compare_sides", "remake_release"]
 
 _SAME: tuple[RemadeVerdict, ...] = ("identical bytes", "identical science")
 _SAID = 3
 
+Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
 Rows = Mapping[str, Mapping[str, Mapping[str, LedgerRow]]]
 
 
@@ -105,7 +111,7 @@ def remake_release(
     by: str = "",
     originals: Layout | None = None,
     finish: bool = True,
-    observe: Callable[[str, str], Callable[[Outcome, int, int], None]] | None = None,
+    observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fetch and process what a release holds once more, and compare everything with its ledgers.
@@ -148,18 +154,62 @@ def remake_release(
     check_archive(layout, acting=True)
     config = load_config(layout)
     recorded = recorded_release(layout, tag)
+    _check_place(layout, recorded)
+    scope = choose_scope(recorded, sample, seed)
     sides = compare_sides(layout, recorded)
     _say_sides(sides, say)
     check_parameters(layout, config)
     check_versions(layout, config)
-    scope = choose_scope(recorded, sample, seed)
+    calibration = _calibration_differences(layout, config, recorded, scope)
+    for line in calibration:
+        say(line)
+    locked = load_software(layout)
+    made, upstream = _make(layout, config, recorded, scope, observe)
+    found = list(_verdicts(recorded, made, scope, upstream))
+    found = [_explained(layout, originals, one, recorded) for one in found]
+    causes = {
+        (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
+        for mission, chosen in scope.chosen.items()
+        for obs_id in chosen
+    }
+    _settle(layout, recorded, made, upstream)
+    _forget(layout, recorded, made, upstream)
+    if finish and not sample and not recorded.contradictions and all(one.verdict == "identical bytes" for one in found):
+        _finish(layout, config)
+    return make_statement(
+        recorded,
+        found,
+        causes,
+        scope,
+        environments=(sides.release, sides.here),
+        differences=[*sides.differences, *calibration],
+        software={f"{mission}.{step}": f"{one.backend} {one.version}" for (mission, step), one in locked.items()},
+        by=by,
+        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _check_place(layout: Layout, recorded: Recorded) -> None:
+    """See that the tree is at the release, whose parameters are the ones that count."""
+    if git.commit_of(layout.root) != recorded.tag.commit:
+        raise ArchiveError(
+            "other-commit",
+            f"{layout.root} is not at {recorded.tag.name} any more",
+            remedy=f"`git checkout {recorded.tag.name}`, or recreate the release in another directory",
+        )
+
+
+def _make(
+    layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope, observe: Observer | None
+) -> tuple[Rows, dict[tuple[str, str], RemadeVerdict]]:
+    """Do every step for the observations of the scope; what came of it, and whose fetched files are not the same."""
     remade = _Remade(layout.root)
     upstream: dict[tuple[str, str], RemadeVerdict] = {}
     made: dict[str, dict[str, dict[str, LedgerRow]]] = {}
     for mission, chosen in scope.chosen.items():
         made[mission] = {}
         for step in steps_of(config):
-            wanted = [obs_id for obs_id in chosen if (mission, obs_id) not in upstream]
+            wanted = {obs_id for obs_id in chosen if (mission, obs_id) not in upstream}
             stage = make_stage(remade, config, step.name, mission)
             stage = replace(
                 stage,
@@ -170,28 +220,31 @@ def remake_release(
             rows = made[mission][step.name] = read_ledger(remade.ledger(mission, step.name))
             if step.fetches:
                 upstream |= _not_the_same(recorded, mission, step.name, wanted, rows)
-    found = list(_verdicts(recorded, made, scope, upstream))
-    if originals:
-        found = [_explained(layout, originals, one, recorded) for one in found]
-    causes = {
-        (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
-        for mission, chosen in scope.chosen.items()
-        for obs_id in chosen
-    }
-    _settle(layout, recorded, made, upstream)
-    _forget(remade, recorded, made, upstream)
-    if finish and not sample and not recorded.contradictions and all(one.verdict == "identical bytes" for one in found):
-        _finish(layout, config)
-    return make_statement(
-        recorded,
-        found,
-        causes,
-        scope,
-        environments=(sides.release, sides.here),
-        differences=sides.differences,
-        by=by,
-        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
+    return made, upstream
+
+
+def _calibration_differences(layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope) -> list[str]:
+    """Of which steps the calibration here is not that of the release, and for how many observations."""
+    steps, lines = steps_of(config), []
+    for mission, chosen in scope.chosen.items():
+        instruments = read_chosen(layout.selection(mission))
+        for name, recipe in read_recipes(layout, mission, steps).items():
+            if not recipe.is_calibrated:
+                continue
+            rows = {obs_id: row for obs_id in chosen if (row := recorded.ledgers[mission][name].get(obs_id))}
+            known = {
+                obs_id: json.loads(row.parts).get("calibration") for obs_id, row in rows.items() if row.fingerprint
+            }
+            other = [
+                obs_id
+                for obs_id, digest in known.items()
+                if json.loads(shorten({"": recipe.calibration_for(obs_id, instruments[obs_id])}))[""] != digest
+            ]
+            if other:
+                lines.append(
+                    f"calibration of {name} of {mission}: another one for {len(other)} of {len(known)} observations"
+                )
+    return lines
 
 
 def _say_sides(sides: Environments, say: Callable[[str], None]) -> None:
@@ -244,10 +297,13 @@ def _causes(
     return list(causes)
 
 
-def _explained(layout: Layout, originals: Layout, one: FileVerdict, recorded: Recorded) -> FileVerdict:
+def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded) -> FileVerdict:
     """Say how a file differs from the one of the release, where that is here."""
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
+    if originals is None:
+        noise = "; it is made with random numbers, and only the data of the release could tell whether this is noise"
+        return replace(one, how=one.how + noise) if _is_randomised(layout, one) else one
     paths = [place.products(one.mission, one.step) / one.obs_id / one.path for place in (originals, layout)]
     try:
         if file_digests(paths[0]).sha256 != one.recorded.sha256:
@@ -262,8 +318,6 @@ def _explained(layout: Layout, originals: Layout, one: FileVerdict, recorded: Re
 
 
 def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
-    from daxa.archive.software import load_software
-
     locked = load_software(layout).get((one.mission, one.step))
     try:
         return bool(locked) and parse_product(one.path).kind in randomised_kinds(find_backend(locked.backend), one.step)
@@ -293,8 +347,9 @@ def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tu
                 _keep_arrivals(layout, mission, changed)
 
 
-def _forget(remade: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
+def _forget(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
     """Let a later call ask again for what the telescope's archive did not have."""
+    remade = _Remade(layout.root)
     for mission, steps in made.items():
         for step in recorded.fetching & steps.keys():
             rows = [row for obs_id, row in steps[step].items() if (mission, obs_id) not in upstream]

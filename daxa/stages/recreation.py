@@ -15,23 +15,33 @@ from typing import Any
 
 from daxa.archive import git
 from daxa.archive.bundle import BUNDLE_LIMIT
+from daxa.archive.create import absolute_place
 from daxa.archive.layout import Layout
 from daxa.archive.objects import tag_object
-from daxa.errors import ArchiveError, CriteriaError, StorageError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
+from daxa.naming import number_of, some
 from daxa.publish.certificate import statement_bytes
 from daxa.publish.certificate_page import certificate_page, certificate_text
+from daxa.publish.environment import environment_at, installed_environment
 from daxa.publish.unbundle import open_bundle
-from daxa.records import Outcome
+from daxa.publish.workenv import make_environment, plan_environment
 from daxa.settings import load_settings
-from daxa.stages.recreate import remake_release
+from daxa.stages.recreate import Observer, remake_release
 
-__all__ = ["Recreation", "Wishes", "recompute_release", "recreate_archive", "write_certificate"]
-
-Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
+__all__ = [
+    "Recreation",
+    "Wishes",
+    "begin_recreation",
+    "recompute_release",
+    "recreate_archive",
+    "work_environment",
+    "write_certificate",
+]
 
 _SEEDS = 1 << 32
+_NOTE = "recreate.json"
 
 
 @dataclass(frozen=True)
@@ -119,24 +129,92 @@ def recreate_archive(
     DaxaError
         As `daxa.publish.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
     """
-    directory = directory.expanduser().absolute()
-    with _local(source, directory.parent) as bundle:
-        digest = _digest(bundle)
-        note = directory / ".git" / "daxa" / "recreate.json"
-        begun = read_note(note) if not note.is_symlink() else {}
-        if begun.get("bundle") == digest:
-            layout, tag = Layout(directory), str(begun["tag"])
-        else:
-            layout, tag = open_bundle(bundle, directory, expect=wishes.expect, trust_services=wishes.trust_services)
-    sample, seed = _drawn(wishes, begun if begun.get("bundle") == digest else {})
-    replace_file(note, json.dumps({"bundle": digest, "tag": tag, "sample": sample, "seed": seed}).encode())
+    layout, tag, sample, seed = begin_recreation(source, directory, wishes)
+    directory = layout.root
     if sample:
-        say(f"{sample} observations are drawn with --seed {seed}")
+        say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
     statement = remake_release(
         layout, tag, sample=sample, seed=seed, by=wishes.by or git.author_name(directory), observe=observe, say=say
     )
     files = write_certificate(statement, certificate or directory.with_name(f"{directory.name}.certificate"))
     return Recreation(str(directory), tag, statement, tuple(map(str, files)))
+
+
+def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layout, str, int, int]:
+    """Have the archive of an exported release in its place, without data, or find the one of an earlier call.
+
+    Returns
+    -------
+    Layout, str, int, int
+        The archive, its tag, how many observations are drawn and with which seed.
+
+    Raises
+    ------
+    DaxaError
+        As `daxa.publish.unbundle.open_bundle`.
+    """
+    directory = absolute_place(directory)
+    note = directory / ".git" / "daxa" / _NOTE
+    with _local(source, directory.parent) as bundle:
+        digest = _digest(bundle)
+        begun = {} if note.is_symlink() else read_note(note)
+        begun = begun if begun.get("bundle") == digest else {}
+        sample, seed = _drawn(wishes, begun)
+
+        def take_down(layout: Layout, tag: str) -> None:
+            content = {"bundle": digest, "tag": tag, "sample": sample, "seed": seed}
+            replace_file(layout.private / _NOTE, json.dumps(content).encode())
+
+        if begun:
+            layout, tag = Layout(directory), str(begun["tag"])
+            take_down(layout, tag)
+        else:
+            layout, tag = open_bundle(
+                bundle,
+                directory,
+                expect=wishes.expect,
+                trust_services=wishes.trust_services,
+                prepare=take_down,
+            )
+    return layout, tag, sample, seed
+
+
+def work_environment(
+    layout: Layout, tag: str, daxa: str = "", say: Callable[[str], None] = lambda line: None
+) -> Path | None:
+    """The Python of an environment as the release records it, made where need be; None where it is the one here.
+
+    Parameters
+    ----------
+    layout, tag
+        The archive, and its release.
+    daxa
+        Where daxa itself is installed from.
+    say
+        Receives lines about what is done.
+
+    Raises
+    ------
+    ConfigError
+        The release does not record its environment, or no Python of its version can be had.
+    ProgramError
+        Packages cannot be installed.
+    """
+    recorded, here = environment_at(layout, tag_object(layout.root, tag).commit), installed_environment()
+    if recorded is None:
+        raise ConfigError(
+            "no-environment",
+            f"{tag} does not record the environment that it was made with",
+            remedy="leave --environment out: it is made with what is installed",
+        )
+    if recorded["python"] == here["python"] and recorded["packages"] == here["packages"]:
+        say("the environment of the release is the one that is installed")
+        return None
+    plan = plan_environment(recorded, here, daxa)
+    if plan.left_out:
+        say(f"not installed, since daxa does not need them: {some(plan.left_out)}")
+    # The gate lets no link stand at the first level below the private directory, and environments have some.
+    return make_environment(plan, layout.private / "environment" / "python", say)
 
 
 def recompute_release(
@@ -168,7 +246,7 @@ def recompute_release(
         scratch = Layout(place / "archive")
         _copy_consent(layout, scratch)
         if sample:
-            say(f"{sample} observations are drawn with seed {seed}")
+            say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
         statement = remake_release(
             scratch,
             tag,
@@ -222,7 +300,7 @@ def write_certificate(statement: dict[str, Any], prefix: Path) -> list[Path]:
 def _local(source: str, parent: Path) -> Iterator[Path]:
     """The bundle as a file of this machine."""
     if not is_address(source):
-        path = Path(source).expanduser()
+        path = Path(source)
         if not path.exists():
             raise CriteriaError("file", f"there is no file {path}", remedy="give the file that `daxa export` wrote")
         yield path

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from daxa.archive.bundle import judge_bundle
+from daxa.archive.layout import Layout
 from daxa.archive.objects import fetch_refs, tag_object
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.publish.environment import compare_environments, environment_at, installed_environment, read_environment
@@ -65,6 +66,13 @@ def test_what_cannot_be_exported_is_refused(released, tmp_path):
         export_release(released.layout, "v1.0.0", tmp_path / "there")
     assert (tmp_path / "there").read_text() == "mine"
     assert not list(tmp_path.glob(".daxa-*"))
+
+
+def test_a_shallow_clone_says_what_it_lacks(released, tmp_path):
+    source = f"file://{released.layout.root}"
+    run("git", "clone", "--quiet", "--depth=1", "--branch=v1.0.0", source, "shallow", cwd=tmp_path)
+    with pytest.raises(ArchiveError, match="shallow clone"):
+        export_release(Layout(tmp_path / "shallow"), "v1.0.0", tmp_path / "x")
 
 
 def test_a_release_records_the_environment_and_nothing_depends_on_it(released):

@@ -207,6 +207,7 @@ RECORDS = (
     "dvc.lock",
     "logs.dvc",
     "metrics.json",
+    "environment.json",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ SAID = {
     _text: ["EVENTS differs in NAME of 1 row"],
     _order: ["EVENTS has its rows in another order"],
     _exposure: ["EVENTS has another EXPOSURE: 12.5 -> 13.0"],
-    _comment: ["EVENTS has another comment of EXPOSURE"],
+    _comment: ["EVENTS has other comments of EXPOSURE"],
     _absent_card: ["EVENTS lacks EXPOSURE"],
     _new_card: ["COUNTS has also FILTER"],
     _new_column: ["EVENTS has also TTYPE4, TFORM4", "EVENTS has also the column X"],
@@ -256,7 +257,10 @@ def test_no_header_leads_astray(tmp_path, cards):
 def test_links_devices_and_bombs_are_refused(tmp_path, monkeypatch):
     good = written(tmp_path / "good.fits", observation())
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("socket")
+    for path in (tmp_path / "socket", tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(DataError):
             compare_files(good, path)
     monkeypatch.setattr("daxa.run.comparison._LARGEST", 1 << 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -251,6 +252,10 @@ def test_noise_is_granted_to_declared_products_alone(released, monkeypatch):
     made = recomputed()
     assert made.verdict == "equal within counting noise"
     assert not made.same
+    # Without the data of the release nobody can tell.
+    made = again(released, {f"images {FIRST}": "different"})
+    assert made.verdict == "different"
+    assert any("random numbers" in file.get("how", "") for file in files_of(made, FIRST).values())
 
 
 # What is no truth must not come out as identical.
@@ -553,3 +558,54 @@ def test_python_offers_the_same(released):
     assert daxa.Archive.recreate(made.path, released.parent / "again", sample=1, seed=2).same
     assert archive.recompute("v1.0.0", sample=1, seed=2).same
     assert archive.certificates("v1.0.0") == []
+
+
+def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypatch):
+    from daxa.stages.recipe import Recipe
+
+    said = []
+    monkeypatch.setattr(Recipe, "is_calibrated", property(lambda recipe: recipe.step.name == "images"))
+    monkeypatch.setattr(Recipe, "calibration_for", lambda recipe, obs_id, instruments: "another")
+    monkeypatch.setattr(recreate, "run_stage", lambda *args, **options: said.append("run"))
+    made = recreate_archive(str(released / "a907.bundle"), released.parent / "again", say=said.append)
+    assert said[1] in made.statement["predicate"]["environment"]["differences"]
+    assert said[1] == "calibration of images of xmm: another one for 3 of 3 observations"
+    assert said.index("run") > 1
+
+
+def test_the_recorded_environment_is_used_where_it_is_another_one(shell, released, monkeypatch):
+    from daxa.cli import recreate as verb
+    from daxa.publish import environment
+
+    ran = []
+    monkeypatch.setattr(verb, "_run_there", lambda python, arguments: ran.append((python, arguments)) or 7)
+    monkeypatch.setattr(recreation, "make_environment", lambda plan, place, say: place / "bin" / "python")
+    code, *_ = shell("recreate", "../a907.bundle", "../again", "--environment", "--sample", "1", "--seed", "3")
+    assert (code, ran) == (0, []), "it is the one that is installed"
+    here = environment.installed_environment()
+    other = {**here, "packages": {**here["packages"], "numpy": "0.1"}}
+    monkeypatch.setattr(recreation, "installed_environment", lambda: other)
+    code, *_ = shell("recreate", "../a907.bundle", "../other", "--environment", "--by", "Antonia Maury")
+    assert code == 7
+    ((python, arguments),) = ran
+    root = released.parent / "source" / "other"
+    assert python.resolve() == root / ".git" / "daxa" / "environment" / "python" / "bin" / "python"
+    assert arguments == ["../a907.bundle", "../other", "--by=Antonia Maury"]
+    assert (root / "daxa.toml").is_file()
+
+
+def test_an_archive_that_has_moved_on_is_not_taken_for_the_release(released):
+    again(released)
+    root = released.parent / "again"
+    (root / "notes.txt").write_text("mine\n")
+    git.commit(root, ["notes.txt"], "notes")
+    with pytest.raises(ArchiveError, match="any more"):
+        again(released)
+    assert (root / "notes.txt").read_text() == "mine\n"
+
+
+def test_a_home_that_there_is_not_is_a_mistake_of_the_user(released):
+    with pytest.raises(ArchiveError, match="home directory"):
+        recreate_archive(str(released / "a907.bundle"), Path("~nobody-at-all/again"))
+    with pytest.raises(CriteriaError, match="no file"):
+        recreate_archive("~nobody-at-all/a907.bundle", released.parent / "again")
