@@ -22,7 +22,8 @@ import numpy as np
 from daxa.xray.detection.detect import default_scales, find_sources
 from daxa.xray.detection.peaks import find_peaks, merge_peaks
 from daxa.xray.detection.psf import psf_for
-from daxa.xray.detection.psffit import Scene, SourceFit, fit_source, source_image, upper_limit
+from daxa.xray.detection.psffit import Scene, SourceFit, fit_source, source_image
+from daxa.xray.detection.ratelimit import upper_limit
 from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
 
 SIDE = 384

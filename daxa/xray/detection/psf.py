@@ -67,8 +67,13 @@ class Psf:
         return float(np.interp(fraction, self.eef(radii, angle), radii))
 
     def mixture(self, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Weights, which sum to 1, and standard deviations (pixels) of Gaussians that make up the function."""
-        return _mixture(self, angle)
+        """Weights, which sum to 1, and standard deviations (pixels) of Gaussians that make up the function in an image.
+
+        A photon is known to have fallen on a pixel of the detector, and stands anywhere in it: from its
+        place it is moved by the difference of two uniform variables, of the variance side^2 / 6.
+        """
+        weights, widths = _mixture(self, angle)
+        return weights, np.hypot(widths, self.facts.pixel / math.sqrt(6.0) / self.pixel_arcsec)
 
 
 @lru_cache(maxsize=512)

@@ -109,6 +109,9 @@ class PsfFacts:
         What it is called in `daxa.xray.psf_for`.
     starts
         Beginnings of instrument names for which it is taken there besides.
+    pixel
+        Side of a pixel of the detector, arcsec, where events are placed at random within it and the EEF
+        does not know of that: it is the mirrors', or that of another detector.
     """
 
     eef: Callable[[float, float], Eef]
@@ -117,6 +120,7 @@ class PsfFacts:
     source: str
     name: str = ""
     starts: tuple[str, ...] = ()
+    pixel: float = 0.0
 
 
 def king(core: float, slope: float) -> Eef:

@@ -5,6 +5,10 @@ CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them; scales of th
 Proposers' Observatory Guide.  The mirrors' off-axis area is in its chapter 4
 (https://cxc.harvard.edu/proposer/POG/html/chap4.html); no map of it was at hand to compare with, so
 that no figure is claimed.  Pile-up: a tenth of a count per ACIS frame of 3.2 s.
+
+Lists processed before June 2011 have ACIS events at random within their pixel of 0.492 arcsec
+(https://cxc.harvard.edu/ciao/why/acispixrand.html); later ones are placed within it by the shape of the event (EDSER),
+which is better by an amount that no document at hand tells: for these the spread is an upper value.
 """
 
 from __future__ import annotations
@@ -107,7 +111,7 @@ def _king_radius(fraction: float, slope: float | np.ndarray) -> np.ndarray:
 
 
 _FEIGELSON = "King function through the 50 and 95 % radii at 1.49 keV of Feigelson et al. 2002 (ApJ 574, 258)"
-_ACIS_PSF = PsfFacts(_hrma, (0.3, 10.0), 15.0, _FEIGELSON, "ACIS", starts=("ACIS",))
+_ACIS_PSF = PsfFacts(_hrma, (0.3, 10.0), 15.0, _FEIGELSON, "ACIS", starts=("ACIS",), pixel=0.492)
 _HRC_PSF = PsfFacts(_hrma, (0.1, 10.0), 15.0, _FEIGELSON, "HRC", starts=("HRC",))
 
 
