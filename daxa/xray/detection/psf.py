@@ -63,8 +63,7 @@ class Psf:
 
     def radius(self, fraction: float, angle: float = 0.0) -> float:
         """Pixels within which this fraction of the counts lies."""
-        radii = np.geomspace(1e-3, 3600.0, 4000) / self.pixel_arcsec
-        return float(np.interp(fraction, self.eef(radii, angle), radii))
+        return _radius(self, fraction, angle)
 
     def mixture(self, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Weights, which sum to 1, and standard deviations (pixels) of Gaussians that make up the function in an image.
@@ -74,6 +73,12 @@ class Psf:
         """
         weights, widths = _mixture(self, angle)
         return weights, np.hypot(widths, self.facts.pixel / math.sqrt(6.0) / self.pixel_arcsec)
+
+
+@lru_cache(maxsize=2048)
+def _radius(psf: Psf, fraction: float, angle: float) -> float:
+    radii = np.geomspace(1e-3, 3600.0, 4000) / psf.pixel_arcsec
+    return float(np.interp(fraction, psf.eef(radii, angle), radii))
 
 
 @lru_cache(maxsize=512)
