@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from daxa.xray.detection.cells import binned, enlarge
 from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
 from daxa.xray.detection.light import LightComponent, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
-from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
+from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
 
-__all__ = ["Background", "enlarge", "estimate_background", "estimate_components"]
+__all__ = ["Background", "estimate_background", "estimate_components"]
 
 _LEAST_COUNTS = 1000.0
 """Counts under the smoothing kernel: fewer, and the noise of the background makes false sources."""
@@ -246,37 +247,6 @@ def _ratio(counts: np.ndarray, exposure: np.ndarray, sigma: float) -> np.ndarray
     # A place whose surroundings are masked borrows from afar, and from the mean where there is nothing.
     trust = 1e-4 * below.max()
     return (above + trust * mean) / (below + trust) if trust > 0 else np.zeros_like(above)
-
-
-def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray:
-    """A map of cells, interpolated between their centres, in pixels.
-
-    Parameters
-    ----------
-    coarse
-        One value for each cell.
-    cell
-        Pixels to the side of a cell.
-    shape
-        Of the result; the last cells may reach beyond.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32.
-    """
-    coarse = np.asarray(coarse, np.float32)
-    for axis, n in enumerate(shape):
-        place = np.clip((np.arange(n) + 0.5) / cell - 0.5, 0, coarse.shape[axis] - 1)
-        low = place.astype(int)
-        high = np.minimum(low + 1, coarse.shape[axis] - 1)
-        share = (place - low).astype(np.float32)
-        share = share[:, None] if axis == 0 else share
-        first, second = np.take(coarse, low, axis=axis), np.take(coarse, high, axis=axis)
-        second -= first
-        second *= share
-        coarse = first + second
-    return coarse
 
 
 def _sources(counts, model, wavelets, psf_radius: float, workers: int) -> np.ndarray:

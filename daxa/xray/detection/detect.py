@@ -17,8 +17,9 @@ from astropy.wcs import WCS
 from scipy.ndimage import binary_erosion
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.detection.background import enlarge, estimate_components
+from daxa.xray.detection.background import estimate_components
 from daxa.xray.detection.bodies import ExtendedBodies, find_bodies
+from daxa.xray.detection.cells import enlarge
 from daxa.xray.detection.diffuse import filled
 from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.hidden import HiddenPixels, find_hidden
