@@ -117,20 +117,26 @@ def estimate_components(
     sigma: float,
     psf_radius: float = 1.0,
     points: np.ndarray | None = None,
+    known: np.ndarray | None = None,
     workers: int = 2,
 ) -> Background:
     """Background and extended light; parameters as for `estimate_background`.
 
     ``points``, same shape, are the expected counts of known point sources: what their wings put
-    beside the pixels that are left out is then no light.
+    beside the pixels that are left out is then no light.  ``known``, same shape, are other counts whose
+    expectation is known, such as those of out-of-time events: the background is what lies below them.
     """
     size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
     coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
     coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
     seen = coarse_exposure > 0
     all_counts = coarse_counts
+    beneath = 0.0
+    if known is not None:
+        beneath = np.asarray(binned(np.asarray(known, np.float32), size), np.float64)
+        coarse_counts = all_counts - beneath
     if points is not None:
-        coarse_counts = all_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
+        coarse_counts = coarse_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
     total, pixels = float(all_counts.sum()), max(int(seen.sum()), 1)
     wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
     sigma = max(sigma / size, wide)
@@ -139,7 +145,7 @@ def estimate_components(
     for _ in range(_ROUNDS):
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
-        fewer = seen & ~_sources(all_counts, model, wavelets, psf_radius / size, workers)
+        fewer = seen & ~_sources(all_counts, model + beneath, wavelets, psf_radius / size, workers)
         if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
         kept = fewer
@@ -150,7 +156,7 @@ def estimate_components(
         return _rate(left, seconds, share, sigma) * coarse_exposure
 
     def sources(below: np.ndarray, scales: tuple[Wavelet, ...] = wavelets) -> np.ndarray:
-        return _sources(all_counts, below.astype(np.float32), scales, psf_radius / size, workers)
+        return _sources(all_counts, (below + beneath).astype(np.float32), scales, psf_radius / size, workers)
 
     def compact(below: np.ndarray) -> np.ndarray:
         return sources(below, wavelets[:_COMPACT])
