@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.validation import a907, acis, flares, oracles, peers, simulated
+from benchmarks.validation import a907, acis, cena, flares, oracles, peers, simulated
 from benchmarks.validation.checks import Check, NoDataError
 from benchmarks.validation.report import DOCS, read_results, write_results
 from daxa.backends.native import NATIVE
 
 CHECKS: tuple[Check, ...] = tuple(
-    check for module in (oracles, simulated, acis, peers, a907, flares) for check in module.CHECKS
+    check for module in (oracles, simulated, acis, peers, a907, cena, flares) for check in module.CHECKS
 )
 
 STEPS = ", ".join(f"{step} {NATIVE.version('xmm', step)}" for step in ("events", "clean", "images", "sources"))

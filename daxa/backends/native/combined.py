@@ -1,7 +1,8 @@
 """The exposures of an observation together: one image, exposure map and rate map of a band.
 
 Each exposure keeps its own products; what is combined has kinds of its own, so that nothing
-that reads images takes the same counts twice.
+that reads images takes the same counts twice.  They hold all counts: out-of-time events are subtracted from
+none (``OOTCORR``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
 from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
 from daxa.xray.imaging.quicklook import write_quicklook
+from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["Part", "combine", "on_one_grid"]
 
@@ -138,6 +140,8 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
                 header[keyword] = card_value(source, keyword)
                 break
     header["INSTRUME"] = ("COMBINED", "MOSMnnnn name what was combined")
+    if any(camera_of(one.events.format.mission, one.events.format.instrument).readout for one in placed):
+        header["OOTCORR"] = (False, "out-of-time events subtracted")
     header["VIGNET"] = (all(how["VIGNET"][0] for _, how in parts), "vignetting applied to every map")
     for number, (one, how) in enumerate(parts, start=1):
         header[f"MOSW{number:04d}"] = (one.weight, "weight of its exposure")

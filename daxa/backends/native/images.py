@@ -248,6 +248,8 @@ def _out_of_time(
 ) -> OutOfTime | None:
     """The image of out-of-time events, where the camera has any that are known."""
     if _readout_of(exposure.events) is None:
+        form = exposure.events.format
+        exposure.say(f"images.out_of_time changes nothing: no share of out-of-time events is known of {form.title}")
         return None
     try:
         found = out_of_time_image(exposure.events, cut, grid, attitude=attitude)

@@ -21,7 +21,7 @@ from astropy.wcs import WCS
 
 from daxa.backends.native.exposure import LogsProduct, band_text, merged_parts, picture_title, products_in
 from daxa.backends.native.parameters import SourcesParameters, read_sources
-from daxa.errors import ConfigError, NotPossible
+from daxa.errors import ConfigError, DataError, NotPossible
 from daxa.run.product import Product, parse_product
 from daxa.run.task import Task, canonical
 from daxa.xray.detection.detect import find_sources, sensitivity_map
@@ -133,6 +133,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             wcs=wcs,
             most_rate=_most_rate(image, header),
             all_counts=_all_counts(image, counts.shape),
+            known=_known(image, counts.shape),
             realisations=parameters.realisations,
             workers=1,
         )
@@ -210,9 +211,26 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
     for keyword in ("XCEN", "YCEN"):
         if keyword in told:
             header[keyword] = told[keyword]
-    if header.get("OOTCORR") is True:
-        image.say("sources are searched in the counts, including out-of-time events")
     return _counted(image.path), header, fits.getdata(expmap)
+
+
+def _known(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
+    """The expected out-of-time events of an image, where the step images made them (images.out_of_time)."""
+    path = _readout(image.path)
+    if not path.is_file():
+        return None
+    counts = fits.getdata(path)
+    if counts.shape != shape:
+        raise DataError(
+            "shape", f"{path.name} and {image.path.name} differ in shape", remedy="run the step images again"
+        )
+    image.say("sources are searched in all counts: out-of-time events are a part of the background")
+    return counts
+
+
+def _readout(path: Path) -> Path:
+    """Where the out-of-time events of an image are, if anywhere."""
+    return path.with_name(replace(parse_product(path.name), kind="ootimage").name)
 
 
 def _counted(path: Path) -> np.ndarray:
@@ -220,7 +238,7 @@ def _counted(path: Path) -> np.ndarray:
     pixels = fits.getdata(path)
     if fits.getheader(path).get("OOTCORR") is not True:
         return pixels
-    readout = fits.getdata(path.with_name(replace(parse_product(path.name), kind="ootimage").name))
+    readout = fits.getdata(_readout(path))
     return np.rint(pixels.astype(np.float64) + readout).astype(np.int32)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from daxa.errors import ConfigError
 from daxa.xray.cleaning.lightcurve import LightCurve
-from daxa.xray.cleaning.quiescent import STEADY, QuiescentRate, deviations, find_quiescent, find_sustained
+from daxa.xray.cleaning.quiescent import STEADY, QuiescentRate, deviations, excess_over, find_quiescent, find_sustained
+from daxa.xray.cleaning.residual import MOST_LEFT
 from daxa.xray.eventlists.gti import normalise
 
 __all__ = ["FLARE_METHODS", "FlareOptions", "FlareResult", "FlareStatus", "flare_gti"]
@@ -34,6 +35,9 @@ _ALWAYS, _FEW = 2, 50.0
 _MANY_PLACES = 0.5
 """Standard deviations added to the limit, for the many bins and stretches that are looked at."""
 
+_UNCUT = 0.98
+"""Share of the time that is kept of a curve in which chance alone may have cut the rest."""
+
 _SHORTEST_RUN = {"histogram": 2, "threshold": 1, "clip": 3, "scale": 1}
 """Bins: kept stretches between flares that are shorter are dropped (CIAO: minlength = 3)."""
 
@@ -49,9 +53,11 @@ class FlareResult:
     kept
         Shape (n,), bool.
     status
-        ``Good``; ``Intermediate``: less than half of the time kept, or a quiescent rate
-        1.5 times as wide as Poisson's; ``Bad``: less than a fifth kept, or twice as
-        wide: there is no quiescent rate to speak of.  ``Sparse``: too few counts to
+        ``Good``: no more than 5 % is left above quiescence, beside the lowest rate that the curve
+        holds for a while (`daxa.xray.cleaning.quiescent.find_sustained`), its error included where
+        flares were cut; ``Intermediate``: more is left, or may be, or less than half of the time
+        is kept, or a quiescent rate is 1.5 times as wide as Poisson's; ``Bad``: less than a fifth
+        kept, or twice as wide: there is no quiescent rate to speak of.  ``Sparse``: too few counts to
         judge, all is kept.  ``source-variability``: what stood above the quiescent rate
         was, at least in part, a source; that part is kept.
     rate, sigma
@@ -312,6 +318,17 @@ def _sparse(curve: LightCurve, method: str) -> FlareResult:
     return FlareResult(everything, alive, "Sparse", nan, nan, nan, nan, 1.0, nan, method, np.zeros(len(alive), bool))
 
 
+def _may_be_left(curve: LightCurve, kept: np.ndarray, fraction: float) -> bool:
+    """Whether more of flares may be left than a good exposure has; False where too few counts tell."""
+    level = find_sustained(curve.counts, curve.exposure, curve.width)
+    counts, seconds = float(curve.counts[kept].sum()), float(curve.exposure[kept].sum())
+    if level is None or not counts > 0 < seconds:
+        return False
+    excess, error = excess_over(counts, seconds, level)
+    # Where there was hardly anything to cut, nothing speaks for flares that chance may not have made.
+    return excess + (-error if fraction > _UNCUT else error) > MOST_LEFT
+
+
 def _judge(
     curve: LightCurve,
     kept: np.ndarray,
@@ -330,7 +347,7 @@ def _judge(
     status: FlareStatus = "Good"
     if fraction < 0.2 or wide > 2:
         status = "Bad"
-    elif fraction < 0.5 or wide > 1.5:
+    elif fraction < 0.5 or wide > 1.5 or _may_be_left(curve, kept, fraction):
         status = "Intermediate"
     if variable.any():
         status = "source-variability"

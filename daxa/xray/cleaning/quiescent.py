@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-__all__ = ["STEADY", "QuiescentRate", "deviations", "find_quiescent", "find_sustained"]
+__all__ = ["STEADY", "QuiescentRate", "deviations", "excess_over", "find_quiescent", "find_sustained"]
 
 _LEAST_COUNTS = 100
 _LEAST_BINS = 10
@@ -64,6 +64,20 @@ class QuiescentRate:
     def spread(self, seconds: float) -> float:
         """Standard deviation of the rate in a bin of so many good seconds, count/s."""
         return float(np.sqrt(self.rate / seconds + (self.intrinsic * self.rate) ** 2))
+
+
+def excess_over(counts: float, seconds: float, level: QuiescentRate) -> tuple[float, float]:
+    """Mean rate over a quiescent one, less 1, and its standard error.
+
+    Parameters
+    ----------
+    counts, seconds
+        Counts (above 0) and good seconds of the time that is kept.
+    level
+        The quiescent rate.
+    """
+    ratio = counts / seconds / level.rate
+    return ratio - 1, ratio * float(np.hypot(1 / np.sqrt(counts), level.error))
 
 
 def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import light_curve
-from daxa.xray.cleaning.quiescent import QuiescentRate, find_sustained
+from daxa.xray.cleaning.quiescent import QuiescentRate, excess_over, find_sustained
 from daxa.xray.cleaning.sourcemask import SourceMask, cell_grid, find_mask, place_events
 from daxa.xray.eventlists.event_list import EventList
 
@@ -128,8 +128,7 @@ def _residual(
 ) -> FlareResidual:
     if quiescent is None or counts <= 0 or seconds <= 0:
         return FlareResidual(band, math.nan, math.nan)
-    ratio = counts / seconds / quiescent.rate
-    return FlareResidual(band, ratio - 1, ratio * math.hypot(1 / math.sqrt(counts), quiescent.error))
+    return FlareResidual(band, *excess_over(counts, seconds, quiescent))
 
 
 def _curve(events: EventList, cut: Cut, mask: SourceMask | None, width: float) -> tuple[np.ndarray, np.ndarray]:

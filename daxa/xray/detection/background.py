@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from daxa.xray.detection.cells import binned, enlarge
 from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
 from daxa.xray.detection.light import LightComponent, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
-from daxa.xray.detection.wavelet import LADDER, Wavelet, binned, make_wavelets, respond, threshold
+from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
 
-__all__ = ["Background", "enlarge", "estimate_background", "estimate_components"]
+__all__ = ["Background", "estimate_background", "estimate_components"]
 
 _LEAST_COUNTS = 1000.0
 """Counts under the smoothing kernel: fewer, and the noise of the background makes false sources."""
@@ -117,20 +118,26 @@ def estimate_components(
     sigma: float,
     psf_radius: float = 1.0,
     points: np.ndarray | None = None,
+    known: np.ndarray | None = None,
     workers: int = 2,
 ) -> Background:
     """Background and extended light; parameters as for `estimate_background`.
 
     ``points``, same shape, are the expected counts of known point sources: what their wings put
-    beside the pixels that are left out is then no light.
+    beside the pixels that are left out is then no light.  ``known``, same shape, are other counts whose
+    expectation is known, such as those of out-of-time events: the background is what lies below them.
     """
     size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
     coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
     coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
     seen = coarse_exposure > 0
     all_counts = coarse_counts
+    beneath = 0.0
+    if known is not None:
+        beneath = np.asarray(binned(np.asarray(known, np.float32), size), np.float64)
+        coarse_counts = all_counts - beneath
     if points is not None:
-        coarse_counts = all_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
+        coarse_counts = coarse_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
     total, pixels = float(all_counts.sum()), max(int(seen.sum()), 1)
     wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
     sigma = max(sigma / size, wide)
@@ -139,7 +146,7 @@ def estimate_components(
     for _ in range(_ROUNDS):
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
-        fewer = seen & ~_sources(all_counts, model, wavelets, psf_radius / size, workers)
+        fewer = seen & ~_sources(all_counts, model + beneath, wavelets, psf_radius / size, workers)
         if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
         kept = fewer
@@ -150,7 +157,7 @@ def estimate_components(
         return _rate(left, seconds, share, sigma) * coarse_exposure
 
     def sources(below: np.ndarray, scales: tuple[Wavelet, ...] = wavelets) -> np.ndarray:
-        return _sources(all_counts, below.astype(np.float32), scales, psf_radius / size, workers)
+        return _sources(all_counts, (below + beneath).astype(np.float32), scales, psf_radius / size, workers)
 
     def compact(below: np.ndarray) -> np.ndarray:
         return sources(below, wavelets[:_COMPACT])
@@ -253,37 +260,6 @@ def _ratio(counts: np.ndarray, exposure: np.ndarray, sigma: float) -> np.ndarray
     # A place whose surroundings are masked borrows from afar, and from the mean where there is nothing.
     trust = 1e-4 * below.max()
     return (above + trust * mean) / (below + trust) if trust > 0 else np.zeros_like(above)
-
-
-def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray:
-    """A map of cells, interpolated between their centres, in pixels.
-
-    Parameters
-    ----------
-    coarse
-        One value for each cell.
-    cell
-        Pixels to the side of a cell.
-    shape
-        Of the result; the last cells may reach beyond.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32.
-    """
-    coarse = np.asarray(coarse, np.float32)
-    for axis, n in enumerate(shape):
-        place = np.clip((np.arange(n) + 0.5) / cell - 0.5, 0, coarse.shape[axis] - 1)
-        low = place.astype(int)
-        high = np.minimum(low + 1, coarse.shape[axis] - 1)
-        share = (place - low).astype(np.float32)
-        share = share[:, None] if axis == 0 else share
-        first, second = np.take(coarse, low, axis=axis), np.take(coarse, high, axis=axis)
-        second -= first
-        second *= share
-        coarse = first + second
-    return coarse
 
 
 def _sources(

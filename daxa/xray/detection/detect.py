@@ -18,8 +18,9 @@ from astropy.wcs import WCS
 from scipy.ndimage import binary_erosion
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.detection.background import enlarge, estimate_components
+from daxa.xray.detection.background import estimate_components
 from daxa.xray.detection.bodies import ExtendedBodies, find_bodies
+from daxa.xray.detection.cells import enlarge
 from daxa.xray.detection.diffuse import filled
 from daxa.xray.detection.falserate import chance_for, expected_false
 from daxa.xray.detection.hidden import HiddenPixels, find_hidden
@@ -87,6 +88,7 @@ def find_sources(
     wcs: WCS | None = None,
     most_rate: float = math.inf,
     all_counts: np.ndarray | None = None,
+    known: np.ndarray | None = None,
     realisations: int = REALISATIONS,
     workers: int = 2,
 ) -> SourceList:
@@ -117,6 +119,9 @@ def find_sources(
     all_counts
         Counts of all energies, same shape, where the image holds a band: rates are compared with
         `most_rate` by what the band holds of the counts of each source.
+    known
+        Expected counts that are no sky and no sources, same shape, such as those of out-of-time events
+        (`daxa.xray.imaging.outoftime`): they are a part of the background, whatever is estimated of it.
     realisations
         Made fields from which the number of false sources within extended light is counted; each
         takes about as long as the search itself.  Only images with such light need them.
@@ -149,21 +154,27 @@ def find_sources(
     valid = _valid(seconds, regions, wcs)
     counts, seconds = np.where(valid, counts, 0).astype(np.float32), np.where(valid, seconds, 0).astype(np.float32)
     bodies = None
+    if known is not None and np.shape(known) != counts.shape:
+        raise _shapes_differ("image of known counts", np.shape(known), counts.shape)
+    known = np.where(valid, known, 0).astype(np.float32) if known is not None else None
     if background is None:
-        background, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers))
+        background, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), known)
     elif np.shape(background) != counts.shape:
         raise _shapes_differ("background", np.shape(background), counts.shape)
+    elif known is not None:
+        background = background + known
     background = np.where(valid, background, 0).astype(np.float32)
     first = LADDER.index(wavelets[0].scale)
     log_p = chance_for(false_per_field, background, valid, first)
-    search = _Search(Scene(counts, seconds, background, psf), bodies, find_hidden(seconds, psf), valid, wavelets, log_p)
+    hidden = find_hidden(seconds, psf)
+    search = _Search(Scene(counts, seconds, background, psf), bodies, hidden, valid, wavelets, log_p, known)
     if all_counts is not None and np.shape(all_counts) != counts.shape:
         raise _shapes_differ("image of all energies", np.shape(all_counts), counts.shape)
     pile_up = PileUp(most_rate, all_counts)
     columns, parts, listed, points = _found(search, pile_up, workers)
     if bodies is not None and points.any():
         # The wings of the points that were found are no extended light: it is told again without them.
-        below, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), points)
+        below, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), known, points=points)
         background = np.where(valid, below, 0).astype(np.float32)
         search = replace(search, scene=replace(search.scene, background=background), bodies=bodies)
         columns, parts, listed, _ = _found(search, pile_up, workers)
@@ -194,6 +205,7 @@ class _Search:
     valid: np.ndarray
     wavelets: tuple[Wavelet, ...]
     log_p: float
+    known: np.ndarray | None = None
 
 
 def _expected(
@@ -201,17 +213,21 @@ def _expected(
     seconds: np.ndarray,
     valid: np.ndarray,
     search: tuple[tuple[Wavelet, ...], Psf, int],
+    known: np.ndarray | None,
+    *,
     points: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ExtendedBodies | None]:
     """What is expected without sources, and the extended light in it, if there is any."""
     wavelets, psf, workers = search
+    sigma, psf_radius = _SMOOTH * wavelets[-1].scale, psf.radius(0.8)
     found = estimate_components(
-        counts, seconds, sigma=_SMOOTH * wavelets[-1].scale, psf_radius=psf.radius(0.8), points=points, workers=workers
+        counts, seconds, sigma=sigma, psf_radius=psf_radius, points=points, known=known, workers=workers
     )
+    whole = found.whole if known is None else found.whole + known
     if found.whole is found.smooth:
-        return found.whole, None
-    bodies = find_bodies(counts, found, valid, wavelets, workers=workers)
-    return found.whole, bodies if len(bodies.peaks) else None
+        return whole, None
+    bodies = find_bodies(counts if known is None else counts - known, found, valid, wavelets, workers=workers)
+    return whole, bodies if len(bodies.peaks) else None
 
 
 def _found(
@@ -248,7 +264,7 @@ def _simulated(search: _Search, light: ExtendedBodies, fields: int, workers: int
     rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
     for _ in range(fields):
         made = rng.poisson(scene.background).astype(np.float32)
-        below, bodies = _expected(made, scene.exposure, valid, (search.wavelets, scene.psf, workers))
+        below, bodies = _expected(made, scene.exposure, valid, (search.wavelets, scene.psf, workers), search.known)
         again = replace(scene, counts=made, background=np.where(valid, below, 0).astype(np.float32))
         columns, *_ = _found(replace(search, scene=again, bodies=bodies), PileUp(), workers, lit)
         x, y = (

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from daxa.errors import NotPossible
-from daxa.xray.detection.wavelet import binned
+from daxa.xray.detection.cells import binned
 
 __all__ = ["chance_for", "expected_false"]
 

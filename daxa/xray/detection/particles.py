@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daxa.xray.detection.wavelet import binned
+from daxa.xray.detection.cells import binned
 
 __all__ = ["area_share", "particle_level"]
 

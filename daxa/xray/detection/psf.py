@@ -100,11 +100,10 @@ class Psf:
         float
             Pixels.
         """
-        radii = np.geomspace(1e-3, 3600.0, 4000) / self.pixel_arcsec
-        return float(np.interp(fraction, self.eef(radii, angle), radii))
+        return _radius(self, fraction, angle)
 
     def mixture(self, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Gaussians that make up the function.
+        """Gaussians that make up the function in an image.
 
         Parameters
         ----------
@@ -115,8 +114,20 @@ class Psf:
         -------
         tuple of numpy.ndarray
             Weights, which sum to 1, and standard deviations in pixels, each of shape (n,).
+
+        Notes
+        -----
+        A photon is known to have fallen on a pixel of the detector, and is placed anywhere in it: from its
+        true place it is moved by the difference of two uniform variables, of the variance side^2 / 6.
         """
-        return _mixture(self, angle)
+        weights, widths = _mixture(self, angle)
+        return weights, np.hypot(widths, self.facts.pixel / math.sqrt(6.0) / self.pixel_arcsec)
+
+
+@lru_cache(maxsize=2048)
+def _radius(psf: Psf, fraction: float, angle: float) -> float:
+    radii = np.geomspace(1e-3, 3600.0, 4000) / psf.pixel_arcsec
+    return float(np.interp(fraction, psf.eef(radii, angle), radii))
 
 
 @lru_cache(maxsize=512)

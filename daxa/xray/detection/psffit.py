@@ -8,14 +8,11 @@ counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Fisher scoring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import irfft, rfft
-from scipy.optimize import brentq
 from scipy.special import erf, gammaincc
 
 from daxa.xray.detection.psf import Psf, beta_mixture
@@ -34,7 +31,6 @@ __all__ = [
     "log_likelihood",
     "pixel_line",
     "source_image",
-    "upper_limit",
     "widened",
 ]
 
@@ -44,8 +40,12 @@ _WIDTHS_PER_E = 2.5
 """Gaussians that stand for a source, per factor e in width."""
 
 _LEAST_WEIGHT = 1e-4
-_CELLS = 1024
-_PLACES = np.arange(_CELLS)
+
+_FEW = 50.0
+"""Photons of a source whose scatter is known as well as the point spread function is: to a fifth, sqrt(2 / n)."""
+
+_LEAST_BEND = 0.5
+"""Share of the curvature expected of a likelihood that is believed at least: less is chance, of a few photons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,8 @@ class SourceFit:
     extent
         Core radius (pixels) of a beta model of beta = 2/3 that the function is convolved with.
     x_error, y_error
-        Standard deviations, pixels.
+        Standard deviations, pixels: as widely as the photons themselves scatter, which may be more than
+        the point spread function tells.
     rate_low, rate_high
         Rates at which the likelihood has fallen by 1/2 (the other parameters fixed).
     counts
@@ -140,6 +141,13 @@ def pixel_line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[n
     cumulative = 0.5 * erf(edges / math.sqrt(2.0))
     density = np.exp(-0.5 * edges * edges) / (math.sqrt(2.0 * math.pi) * widths[:, None])
     return np.diff(cumulative, axis=1), -np.diff(density, axis=1)
+
+
+def _line_bend(centre: float, first: int, n: int, widths: np.ndarray) -> np.ndarray:
+    """How the change with the centre of `pixel_line` changes with it."""
+    edges = (np.arange(first, first + n + 1) - 0.5 - centre) / widths[:, None]
+    density = np.exp(-0.5 * edges * edges) / (math.sqrt(2.0 * math.pi) * widths[:, None])
+    return -np.diff(edges / widths[:, None] * density, axis=1)
 
 
 @lru_cache(maxsize=1024)
@@ -255,7 +263,7 @@ def fit_source(
         damping *= 0.2
         if done:
             break
-    return _described(scene, stamp, (*at, rate, extent, value), (shape, dx, dy))
+    return _described(scene, stamp, (*at, rate, extent, value), (shape, dx, dy), mixture)
 
 
 def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
@@ -264,7 +272,11 @@ def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
 
 
 def _described(
-    scene: Scene, stamp: _Stamp, found: tuple[float, ...], shapes: tuple[np.ndarray, np.ndarray, np.ndarray]
+    scene: Scene,
+    stamp: _Stamp,
+    found: tuple[float, ...],
+    shapes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    mixture: tuple[np.ndarray, np.ndarray],
 ) -> SourceFit:
     x, y, rate, extent, value = found
     shape, dx, dy = shapes
@@ -275,6 +287,10 @@ def _described(
     bend = (slopes / model.ravel()) @ slopes.T + np.diag([LEAST] * 3)
     spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(bend))))
     low, high = (_fallen(stamp, shape, (rate, value), side * spread[0]) for side in (-1, 1))
+    seen = _scatter_seen(stamp, found, shapes, mixture, bend)
+    # Few photons may show that the errors are larger than expected, but not that they are smaller.
+    share = _FEW / (_FEW + rate * float(shape.sum()))
+    spread = np.sqrt((1.0 - share) * seen**2 + share * np.maximum(seen, spread) ** 2)
     # A narrow source may have left the stamp altogether: none of it is within.
     effective = float(shape.sum()) / max(_enclosed(stamp, (x, y), scene, extent), LEAST)
     gain = value - log_likelihood(n, below)
@@ -283,12 +299,48 @@ def _described(
     )
 
 
+def _scatter_seen(stamp: _Stamp, found: tuple[float, ...], shapes, mixture, expected: np.ndarray) -> np.ndarray:
+    """Standard deviations of rate, x and y when the photons themselves tell how widely they scatter.
+
+    Of a likelihood whose function is not quite that of the photons the best place varies by
+    ``A^-1 B A^-1``: A is its curvature, B the variance of its slope (Huber 1967; White 1982,
+    Econometrica 50, 1).  So an image that is longer than wide, as those off the axis are, has errors
+    of its own length, though it is fitted with a round function.
+    """
+    x, y, rate = found[:3]
+    shape, dx, dy = shapes
+    weights, widths = mixture
+    px, py = (pixel_line(at, first, n, widths) for at, first, n in _axes(stamp, x, y))
+    bend_x, bend_y = (_line_bend(at, first, n, widths) for at, first, n in _axes(stamp, x, y))
+    n = stamp.counts
+    model = stamp.background + rate * shape
+    excess, exposed = n / model - 1.0, stamp.exposure
+
+    def summed(along_y: np.ndarray, along_x: np.ndarray) -> float:
+        return float((excess * exposed * ((weights[:, None] * along_y).T @ along_x)).sum())
+
+    cross = [float((excess * slope).sum()) for slope in (dx, dy)]
+    along = [rate * summed(py[0], bend_x), rate * summed(py[1], px[1]), rate * summed(bend_y, px[0])]
+    curved = np.array([[0.0, *cross], [cross[0], along[0], along[1]], [cross[1], along[1], along[2]]])
+    slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
+    scatter = (slopes * (n / model**2).ravel()) @ slopes.T
+    unit = 1.0 / np.sqrt(np.diag(expected))
+    values, vectors = np.linalg.eigh((scatter - curved) * np.outer(unit, unit))
+    inverse = (vectors / np.maximum(values, _LEAST_BEND)) @ vectors.T
+    return unit * np.sqrt(np.diag(inverse @ (scatter * np.outer(unit, unit)) @ inverse))
+
+
+def _axes(stamp: _Stamp, x: float, y: float):
+    """Centre, first pixel and number of pixels along x and y."""
+    return zip((x, y), (stamp.x0, stamp.y0), stamp.counts.shape[::-1], strict=True)
+
+
 def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: float) -> float:
     """Share of the source within the stamp."""
     weights, widths = widened(scene.psf, scene.psf.angle(*at), extent)
     ends = [
         0.5 * erf((np.array([[first], [first + n]]) - 0.5 - centre) / (math.sqrt(2.0) * widths))
-        for first, n, centre in zip((stamp.x0, stamp.y0), stamp.counts.shape[::-1], at, strict=True)
+        for centre, first, n in _axes(stamp, *at)
     ]
     return float((weights * (ends[0][1] - ends[0][0]) * (ends[1][1] - ends[1][0])).sum())
 
@@ -337,91 +389,3 @@ def detection_likelihood(gain: ArrayLike, parameters: int) -> np.ndarray:
     gain = np.maximum(np.asarray(gain, np.float64), 0.0)
     chance = gammaincc(0.5 * parameters, np.minimum(gain, 600.0))
     return -np.log(chance) + np.maximum(gain - 600.0, 0.0)
-
-
-def upper_limit(scene: Scene, x: float, y: float, *, reach: float, confidence: float = 0.9) -> float:
-    """Rate below which a source at a position lies, with this confidence.
-
-    Parameters
-    ----------
-    scene
-        Image, exposure, background and point spread function.
-    x, y
-        Pixel.
-    reach
-        Pixels from there within which counts are used.
-    confidence
-        Probability that the rate is lower.
-
-    Returns
-    -------
-    float
-        Count/s; infinite where nothing was exposed.
-
-    Notes
-    -----
-    Neyman's construction: a rate is excluded if it would give, in ``1 - confidence`` of all
-    cases, as little of the likelihood ratio ``sum(n ln(1 + r E P / b))`` as there is, its
-    distribution being compound Poisson and half of equal cases counted.  A background that
-    fluctuates low would exclude every rate; the limit is therefore no lower than that
-    which an empty place has in the median (power-constrained limits: Cowan, Cranmer,
-    Gross and Vitells 2011, arXiv:1105.3166).  Above that rate it covers as it says, below
-    it always.
-
-    Examples
-    --------
-    >>> from daxa.xray.detection.psf import gaussian_psf
-    >>> scene = Scene(np.zeros((31, 31)), np.ones((31, 31)), np.full((31, 31), 1e-9), gaussian_psf(1.0))
-    >>> round(upper_limit(scene, 15, 15, reach=10), 2)
-    1.61
-    """
-    stamp = cut_stamp(scene, x, y, reach)
-    shape, _, _ = light_of(stamp, x, y, widened(scene.psf, scene.psf.angle(x, y), 0.0))
-    seen = shape > 0
-    if not seen.any():
-        return math.inf
-    n, below, part = stamp.counts[seen], stamp.background[seen], shape[seen]
-
-    def observed(rate: float) -> float:
-        weights, cell = _ratio(rate, below, part)
-        place = min(float(n @ weights) / cell, _CELLS - 1.0)
-        return float(np.interp(place, _PLACES, _chance_below(weights, below + rate * part, cell))) - (1 - confidence)
-
-    def unseen(rate: float) -> float:
-        weights, cell = _ratio(rate, below, part)
-        chance = _chance_below(weights, below + rate * part, cell)
-        if chance[0] >= 1 - confidence:
-            return 0.5
-        place = np.interp(1 - confidence, chance, _PLACES)
-        return 0.5 - float(np.interp(place, _PLACES, _chance_below(weights, below, cell)))
-
-    unit = 1.0 / float(shape.sum())
-    return max(_falls_to_zero(observed, unit), _falls_to_zero(unseen, unit))
-
-
-def _ratio(rate: float, below: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, float]:
-    """Logarithmic likelihood ratio of one count in each pixel, and the cell of a grid that holds all sums."""
-    weights, mean = np.log1p(rate * part / below), below + rate * part
-    most = mean @ weights + 8.0 * math.sqrt(mean @ weights**2) + 3.0 * weights.max()
-    return weights, float(most) / _CELLS
-
-
-def _chance_below(weights: np.ndarray, mean: np.ndarray, cell: float) -> np.ndarray:
-    """Chance of a smaller sum of the weights of Poisson counts, half of equal ones counted, on the grid."""
-    place = weights / cell
-    low = np.floor(place).astype(int)
-    # Split between neighbours, so that the mean stays.
-    number = np.bincount(low, mean * (1.0 - (place - low)), _CELLS)
-    number += np.bincount(low + 1, mean * (place - low), _CELLS)
-    chance = irfft(np.exp(rfft(number) - number.sum()), _CELLS)
-    return np.maximum.accumulate(np.cumsum(chance) - 0.5 * chance)
-
-
-def _falls_to_zero(function: Callable[[float], float], unit: float) -> float:
-    """Where a falling function of the rate is zero; 0 if it is negative from the beginning."""
-    low, high = 1e-3 * unit, 10.0 * unit
-    if function(low) <= 0:
-        return 0.0
-    while function(high) > 0:
-        high *= 3.0
-    return float(brentq(function, low, high, xtol=1e-4 * unit, rtol=1e-4))

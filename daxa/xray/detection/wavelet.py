@@ -21,12 +21,12 @@ import numpy as np
 from scipy import fft
 
 from daxa.errors import NotPossible
+from daxa.xray.detection.cells import binned
 
 __all__ = [
     "LADDER",
     "Wavelet",
     "WaveletResponse",
-    "binned",
     "log_chance",
     "make_wavelets",
     "respond",
@@ -163,30 +163,6 @@ def _kernel(width: float) -> np.ndarray:
     """The wavelet in units of its peak."""
     g, h = _lines(width)
     return 0.5 * (np.outer(g, h) + np.outer(h, g))
-
-
-def binned(image: np.ndarray, size: int) -> np.ndarray:
-    """Sums of blocks of pixels.
-
-    Parameters
-    ----------
-    image
-        Shape (ny, nx).
-    size
-        Pixels to the side of a block.
-
-    Returns
-    -------
-    numpy.ndarray
-        An incomplete block at the far edges counts what there is.
-    """
-    if size == 1:
-        return image
-    ny, nx = (-n % size for n in image.shape)
-    if ny or nx:
-        image = np.pad(image, ((0, ny), (0, nx)))
-    rows = np.asarray(sum(image[k::size] for k in range(size)))
-    return np.asarray(sum(rows[:, k::size] for k in range(size)))
 
 
 def respond(
@@ -397,11 +373,13 @@ def threshold(wavelet: Wavelet, background: np.ndarray, log_p: float) -> np.ndar
     low, high = math.floor(np.log(q.min()) / _STEP), math.ceil(np.log(q.max()) / _STEP) + 1
     # Over a wide range, as beside gaps, every fourth table will do: the threshold is smooth.
     steps = np.arange(low, high + 4, 1 if high - low < 64 else 4)
-    limits = [_limit(tail_table(wavelet.width, int(step)), log_p) for step in steps]
+    limits = [_limit(wavelet.width, int(step), log_p) for step in steps]
     return np.interp(np.log(q) / _STEP, steps, limits)
 
 
-def _limit(tail: _Tail, log_p: float) -> float:
+@lru_cache(maxsize=1 << 16)
+def _limit(width: float, step: int, log_p: float) -> float:
+    tail = tail_table(width, step)
     if log_p >= tail.log[-1]:
         return tail.start + tail.cell * float(np.interp(-log_p, -tail.log, np.arange(len(tail.log))))
     return float(np.interp(-log_p, -tail.far_log, tail.far_c))

@@ -120,6 +120,9 @@ class PsfFacts:
         What it is called in `daxa.xray.psf_for`.
     starts
         Beginnings of instrument names for which it is taken there besides.
+    pixel
+        Side of a pixel of the detector, arcsec, where events are placed at random within it and the EEF
+        does not know of that: it is the mirrors', or that of another detector.
     """
 
     eef: Callable[[float, float], Eef]
@@ -128,6 +131,7 @@ class PsfFacts:
     source: str
     name: str = ""
     starts: tuple[str, ...] = ()
+    pixel: float = 0.0
 
 
 def king(core: float, slope: float) -> Eef:

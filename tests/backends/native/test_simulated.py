@@ -79,6 +79,12 @@ def test_out_of_time_events_are_those_of_each_column_over_its_rows(tree, tmp_pat
     # Sources are looked for in what was counted.
     path = next((tmp_path / "images").glob("*-en0.5_2.0keV-image.fits"))
     assert (native_sources._counted(path) == counts).all()
+    target, log = run_step(fetched, "sources", tmp_path)
+    assert "out-of-time events are a part of the background" in log
+    below = fits.getdata(next(target.glob("*-background.fits")))
+    searched = below > 0
+    assert (below[searched] >= readout[searched]).all()
+    assert readout.sum() < below.sum() < counts.sum()
     seconds = images["none"]["expmap"][0]
     exposed = seconds > 0.1 * seconds.max()
     np.testing.assert_allclose(
@@ -123,6 +129,7 @@ def test_other_cameras_and_modes_have_no_image_of_them(real_data, tmp_path):
     root = XMM_ONE.lay_out(real_data, tmp_path)
     run_step(XMM_ONE, "events", root)
     run_step(XMM_ONE, "clean", root, flares="none")
-    target, _ = run_step(XMM_ONE, "images", root, bands=["0.5-2.0 keV"], out_of_time="subtract")
+    target, log = run_step(XMM_ONE, "images", root, bands=["0.5-2.0 keV"], out_of_time="subtract")
+    assert "out_of_time changes nothing" in log
     assert not list(target.glob("*ootimage*"))
     assert "OOTCORR" not in fits.getheader(next(target.glob("*-image.fits")))

@@ -58,6 +58,28 @@ def test_a_curve_without_quiet_time_is_never_good():
     assert statuses.count("Bad") >= 40
 
 
+@pytest.mark.parametrize("name", ["heavy", "medium", "light", "slow", "gapped"])
+def test_a_good_curve_has_little_left(name):
+    left, good = [], 0
+    for drawn in CASES[name].all():
+        found = flare_gti(drawn.curve)
+        good += found.status == "Good"
+        left += [drawn.residual(found.kept)] if found.status == "Good" else []
+    assert good >= 40 if name in {"light", "gapped"} else good <= 2
+    assert np.mean(left or [0.0]) < 0.04
+    assert max(left, default=0.0) < 0.07
+
+
+def test_the_status_holds_for_every_method():
+    """A third of the time flares at twice the rate, which a high threshold keeps."""
+    rates = np.where(np.arange(500) % 150 < 50, 1.6, 0.8)
+    counts = np.random.default_rng(9).poisson(60.0 * rates)
+    curve = LightCurve(0.0, 60.0, counts, np.full(500, 60.0))
+    loose, strict = (flare_gti(curve, method="threshold", threshold=limit) for limit in (10.0, 1.15))
+    assert (loose.status, strict.status) == ("Intermediate", "Good")
+    assert loose.kept.all()
+
+
 def test_few_counts_are_judged_together():
     left = {method: [] for method in ("histogram", "clip")}
     for drawn in CASES["low rate"].all():

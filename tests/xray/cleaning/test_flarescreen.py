@@ -263,7 +263,8 @@ def test_what_is_cut_of_a_real_cleaned_list_is_background(real_data):
     """0404910601 was cleaned before; what is cut now is high in the other camera and on every chip as well."""
     one, two = (open_events(real_data / f"xmm/0404910601/eclean/mos{n}_exp1_clean_evts.fits") for n in (1, 2))
     found = screen_flares(one, standard_cut(one, pi=HARD), 100.0)
-    assert found.result.status == "Good"
+    # A quarter and more is left above what the curve comes down to: later screens of softer light take that.
+    assert found.result.status == "Intermediate"
     assert 0.6 < found.result.kept_fraction < 0.9
     bad = found.curve.exposure * ~found.result.kept > 0
     good = found.curve.exposure * found.result.kept > 0

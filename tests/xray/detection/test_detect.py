@@ -348,3 +348,24 @@ def test_sources_of_a_real_field_are_seen_by_other_cameras_too(real_data):
         ]
         assert len(empty) > 25
         assert sum(photons_elsewhere(*place, others) for place in empty) <= 0.05 * len(empty)
+
+
+def test_known_counts_are_a_part_of_the_background_and_no_sources():
+    """A streak of out-of-time events, as bright as the sky beside it, down a column of the chip."""
+    rng, shape = np.random.default_rng(21), (160, 160)
+    known = np.zeros(shape, np.float32)
+    known[:, 77:81] = 0.4
+    sky = np.full(shape, 0.1)
+    image = rng.poisson(sky + known)
+    image[40:43, 30:33] += 5
+    psf = gaussian_psf(1.5)
+    seconds = np.full(shape, 1000.0)
+    blind = find_sources(image, seconds, psf, workers=1)
+    told = find_sources(image, seconds, psf, known=known, workers=1)
+    assert len(blind) > 1
+    assert len(told) == 1
+    assert (told["x"][0], told["y"][0]) == pytest.approx((32, 42), abs=1)
+    assert told.background[:, 77:81].mean() == pytest.approx(0.5, abs=0.05)
+    assert told.background[:, :60].mean() == pytest.approx(0.1, abs=0.02)
+    with pytest.raises(DataError, match="known counts"):
+        find_sources(image, seconds, psf, known=known[1:])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
+from scipy.ndimage import gaussian_filter
 
 from daxa.xray import find_sources, write_sources
 from daxa.xray.detection.background import estimate_components
-from daxa.xray.detection.diffuse import large_parts, spread_out
+from daxa.xray.detection.diffuse import _smoothed, large_parts, spread_out
 from daxa.xray.detection.particles import area_share, particle_level
 from daxa.xray.detection.psf import gaussian_psf, psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, source_image
@@ -27,6 +28,22 @@ def vignetted(gaps: bool = True) -> np.ndarray:
         seconds[:, 90:93] = 0
         seconds[140:142] *= 0.5
     return seconds
+
+
+@pytest.mark.parametrize("width", [9.0, 12.0, 33.9])
+def test_smoothing_in_cells_is_smoothing(width):
+    y, x = np.mgrid[:300, :317]
+    mean = 0.1 + 3.0 * (1 + ((x - 150) ** 2 + (y - 130) ** 2) / 400) ** -1.5
+    image = np.random.default_rng(3).poisson(mean).astype(float)
+    told, true = ([one(part, width) for part in (image, mean)] for one in (_smoothed, _pixel_by_pixel))
+    noise = 1 / np.sqrt(4 * np.pi * width**2 * true[1])
+    off = (told[0] / told[1] - true[0] / true[1]) / noise
+    assert off.std() < 0.07
+    assert np.abs(off).max() < 0.4
+
+
+def _pixel_by_pixel(image, width):
+    return gaussian_filter(image, width, mode="constant", truncate=4.0)
 
 
 def test_the_vignetting_of_a_map_is_found_in_the_map():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,8 @@ def test_every_declared_function_is_a_distribution_with_a_source(name, angle):
 
 @pytest.mark.parametrize("name", sorted(PSFS))
 def test_gaussians_reproduce_the_function(name):
-    psf = psf_for(name, 2.0, kev=1.5)
+    declared = psf_for(name, 2.0, kev=1.5)
+    psf = replace(declared, facts=replace(declared.facts, pixel=0.0))
     weights, widths = psf.mixture(3.0)
     assert weights.sum() == pytest.approx(1)
     assert (weights > 0).all()
@@ -31,6 +34,24 @@ def test_gaussians_reproduce_the_function(name):
     inside = (weights * -np.expm1(-0.5 * (radii[:, None] / widths) ** 2)).sum(axis=1)
     # Wings beyond the widest Gaussian are counted to the ones inside.
     assert np.abs(inside - psf.eef(radii, 3.0)).max() < 0.045
+
+
+@pytest.mark.parametrize("name", ["PN", "M1", "ACIS"])
+def test_the_function_in_an_image_is_that_of_photons_placed_at_random_in_their_pixels(name):
+    rng, side = np.random.default_rng(5), PSFS[name].pixel
+    seen = psf_for(name, 1.0)
+    weights, widths = replace(seen, facts=replace(seen.facts, pixel=0.0)).mixture()
+    width = rng.choice(widths, 40_000, p=weights)
+    x, y = rng.normal(0.0, width, (2, len(width)))
+    phase = rng.uniform(0.0, side, (2, len(x)))
+    moved = [
+        side * (np.floor((at + start) / side) + rng.random(len(x))) - start
+        for at, start in zip((x, y), phase, strict=True)
+    ]
+    radii = np.array([0.5, 1.0, 2.0, 4.0]) * max(side, 0.5)
+    inside = (np.hypot(*moved)[:, None] <= radii).mean(axis=0)
+    weights, widths = seen.mixture()
+    assert inside == pytest.approx((weights * -np.expm1(-0.5 * (radii[:, None] / widths) ** 2)).sum(axis=1), abs=0.02)
 
 
 @pytest.mark.parametrize("name", sorted(PSFS))
@@ -79,6 +100,9 @@ def test_acis_lies_through_the_measured_radii_and_has_wings(arcmin):
     psf = psf_for("ACIS", 1.0, kev=1.49)
     assert psf.radius(0.5, arcmin) == pytest.approx(0.43 - 0.10 * arcmin + 0.050 * arcmin**2, rel=0.01)
     assert psf.radius(0.95, arcmin) == pytest.approx(2.05 - 0.55 * arcmin + 0.18 * arcmin**2, rel=0.01)
+    # Farther off the axis the core reaches beyond the radius of 99 %.
+    if arcmin < 6:
+        assert psf.radius(0.99, arcmin) == pytest.approx(8.0 + 0.2 * arcmin, rel=0.02)
     # Others measured 1" + 10" (t / 10')^2 for 90 % (Hickox and Markevitch 2006).
     assert psf.radius(0.9, arcmin) == pytest.approx(1.0 + 10.0 * (arcmin / 10.0) ** 2, rel=0.25)
     # The Gaussian of the same half has all of its counts within three radii.

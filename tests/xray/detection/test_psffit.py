@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
 
 from daxa.xray.detection.psf import gaussian_psf, psf_for
-from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image, upper_limit
+from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image
+from daxa.xray.detection.ratelimit import upper_limit
 
 SHAPE = (41, 41)
 PSF = psf_for("M1", 4.35)
@@ -78,6 +81,39 @@ def test_pulls_and_bias(counts, background):
     assert abs(np.mean(shifts)) < 0.1
     assert 0.9 < np.std(shifts) < 1.1 + 0.03
     assert abs(np.mean(rates) / counts - 1) < 0.03 + 2 * np.std(rates) / counts / np.sqrt(300)
+
+
+@pytest.mark.parametrize("name", ["PN", "M1"])
+def test_position_errors_hold_for_images_that_are_longer_than_wide(name):
+    """Photons of an elongated image, on the pixels of the detector, as far off the axis as 10 arcmin."""
+    rng, psf = np.random.default_rng(17), psf_for(name, 4.35, axis=(20.0 - 600 / 4.35, 20.0))
+    weights, widths = replace(psf, facts=replace(psf.facts, pixel=0.0)).mixture(10.0)
+    side, edges, shifts = psf.facts.pixel / psf.pixel_arcsec, np.arange(42) - 0.5, []
+    for _ in range(200):
+        x, y = 20 + rng.uniform(-0.5, 0.5, 2)
+        width = rng.choice(widths, rng.poisson(120), p=weights)
+        # Squeezed along the radius, stretched across it, by as much.
+        places = x + 0.84 * rng.normal(0.0, width), y + 1.19 * rng.normal(0.0, width)
+        phase = rng.uniform(0.0, side)
+        column, line = (side * (np.floor((at - phase) / side) + rng.random(len(at))) + phase for at in places)
+        data = np.histogram2d(line, column, bins=(edges, edges))[0] + rng.poisson(0.1, SHAPE)
+        found = fit_source(scene(data, 0.1, psf), 20, 20, reach=15, stray=3)
+        shifts.append(((found.x - x) / found.x_error, (found.y - y) / found.y_error))
+    # 200 sources leave 0.05 on the width of each.
+    assert np.std(shifts, axis=0) == pytest.approx([1.0, 1.0], abs=0.1 + 0.1)
+    assert 0.9 < np.std(shifts) < 1.1
+
+
+def test_errors_are_finite_whatever_the_counts():
+    rng = np.random.default_rng(2)
+    for psf in (PSF, gaussian_psf(0.3)):
+        for number in range(5):
+            data = np.zeros(SHAPE)
+            np.add.at(data, tuple(rng.integers(15, 26, (2, number))), 1)
+            for background in (1e-6, 0.1):
+                found = fit_source(scene(data, background, psf), 20, 20, reach=12, stray=3)
+                assert np.isfinite([found.x_error, found.y_error, found.rate_low, found.rate_high]).all()
+                assert found.x_error > 0 < found.y_error
 
 
 def test_a_gap_through_the_source_does_not_change_its_rate():

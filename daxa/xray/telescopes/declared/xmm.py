@@ -24,7 +24,10 @@ photon pile-up.  Out-of-time events: its section on them, table of fractions per
 
 Point spread functions on the axis: 68, 83, 89 and 92 % (M1), 69, 83, 89 and 93 % (M2), 71, 88, 93 and 95 % (PN)
 within 15, 30, 45 and 60 arcsec of what lies within 5 arcmin, good to 5 % (description of the SAS task eupper);
-FWHM 5 and HEW 14 arcsec (MOS), 6 and 15 arcsec (PN).
+FWHM 5 and HEW 14 arcsec (MOS), 6 and 15 arcsec (PN).  The FWHM is that of the mirrors: pixels of 40 and 150 um are
+1.1 and 4.1 arcsec, and those of pn undersample it (XMM-Newton Users Handbook, EPIC imaging: angular resolution);
+events are placed at random in them (epevents and emevents, randomizeposition, by default).  The FWHM and HEW are of the
+handbook's tables as they are commonly quoted; the tables themselves were not at hand: unverified.
 """
 
 from __future__ import annotations
@@ -207,6 +210,7 @@ _PN_PSF = PsfFacts(
     15.0,
     _GHIZZARDI,
     "PN",
+    pixel=4.1,
 )
 _M1_PSF = PsfFacts(
     _eef((5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016), (0.440, 4.70, 3.0, 10.76, 1.5)),
@@ -214,6 +218,7 @@ _M1_PSF = PsfFacts(
     15.0,
     _GHIZZARDI,
     "M1",
+    pixel=1.1,
 )
 _M2_PSF = PsfFacts(
     _eef((4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002), (0.592, 3.82, 2.0, 16.53, 1.6)),
@@ -221,6 +226,7 @@ _M2_PSF = PsfFacts(
     15.0,
     _GHIZZARDI,
     "M2",
+    pixel=1.1,
 )
 
 
