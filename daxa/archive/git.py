@@ -333,7 +333,11 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
 
 
 def plumb(
-    root: Path, *arguments: str, stdin: bytes | None = None, settings: Mapping[str, str] | None = None, **environ: str
+    root: Path,
+    *arguments: str,
+    stdin: bytes | None = None,
+    settings: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> str:
     """Run one of Git's lower commands in a work tree and give what it writes; no hook runs.
 
@@ -356,7 +360,7 @@ def plumb(
         What Git could not do, as `daxa.archive.failures.git_failure` has it.
     """
     _refuse_variables(root)
-    whole = without_redirection(os.environ) | environ
+    whole = without_redirection(os.environ) | dict(environ or {})
     whole |= _environment({**_SETTINGS, **_QUIET_HOOKS, **(settings or {})}, whole) | {"LC_ALL": "C", "LANGUAGE": "C"}
     ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin)
     if ended.code:

@@ -140,7 +140,7 @@ def commit_files(
     environ = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _who(when).items()}
     parents = ("-p", parent) if parent else ()
     settings = _OURS if when else {"commit.gpgSign": "false"}
-    commit = git.plumb(root, "commit-tree", tree, *parents, "-m", message, settings=settings, **environ).strip()
+    commit = git.plumb(root, "commit-tree", tree, *parents, "-m", message, settings=settings, environ=environ).strip()
     git.plumb(root, "update-ref", "--end-of-options", reference, commit, parent or "0" * 40)
     return commit
 

@@ -91,7 +91,7 @@ def _show(tag: str, kept: list[Kept], *, as_json: bool) -> None:
         show_table(["digest", "when", "by", "observations", "verdict"], [[row[0][:12], *row[1:]] for row in rows])
 
 
-def _record(tag: str, one: Kept) -> dict[str, object]:
+def _record(tag: str, one: Kept) -> dict[str, str]:
     if one.statement is None:
         return {"tag": tag, "digest": one.digest, "when": "", "by": "", "observations": "", "verdict": one.problem}
     predicate = one.statement["predicate"]

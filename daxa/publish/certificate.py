@@ -231,7 +231,7 @@ def judge_task(
         return [FileVerdict(*key, "", "redelivered" if fetches else "different", how=text)]
     text = f"{made.outcome}: {made.reason}"
     verdict: RemadeVerdict = "no longer available" if fetches else "different"
-    files = [file for file in recorded.files if file.path != MANIFEST]
+    files = tuple(file for file in recorded.files if file.path != MANIFEST)
     return [FileVerdict(*key, file.path, verdict, file, None, text) for file in files] or [
         FileVerdict(*key, "", verdict, how=text)
     ]
@@ -241,16 +241,15 @@ def _judge_files(
     key: tuple[str, str, str], recorded: LedgerRow, made: LedgerRow, *, fetches: bool
 ) -> list[FileVerdict]:
     before, after = ({file.path: file for file in row.files} for row in (recorded, made))
-    found = []
+    found: list[FileVerdict] = []
+    verdict: RemadeVerdict
     for path in sorted({*before, *after} - {MANIFEST}):
         one, two = before.get(path), after.get(path)
         if one is None:
             verdict, how = "redelivered" if fetches else "different", "new: the release does not have it"
         elif two is None:
-            verdict, how = (
-                "no longer available" if fetches else "different",
-                "the release has it, and it is not there now",
-            )
+            verdict = "no longer available" if fetches else "different"
+            how = "the release has it, and it is not there now"
         elif one.sha256 == two.sha256:
             verdict, how = "identical bytes", ""
         elif one.science == two.science:

@@ -10,7 +10,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING
 
 from daxa.naming import number_of, some
 from daxa.run.cards import Cards
@@ -106,7 +107,7 @@ def _scaling(cards: Cards, scale: str, zero: str) -> tuple[float, float]:
     return cards.number(scale, 1.0), cards.number(zero, 0.0)
 
 
-def compare_images(one: BinaryIO, first: ImageForm, two: BinaryIO, second: ImageForm) -> tuple[str, bool]:
+def compare_images(one: BufferedIOBase, first: ImageForm, two: BufferedIOBase, second: ImageForm) -> tuple[str, bool]:
     """How two images differ, and whether that may be noise: "differs in 12 pixels, at most 3 counts"."""
     import numpy as np
 
@@ -149,7 +150,7 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _values(stream: BinaryIO, form: ImageForm, number: int) -> np.ndarray:
+def _values(stream: BufferedIOBase, form: ImageForm, number: int) -> np.ndarray:
     import numpy as np
 
     dtype = np.dtype(form.dtype)
@@ -178,7 +179,9 @@ class _Noise:
         return apart and self.chi2 <= self.pixels + _SIGMA * math.sqrt(2.0 * self.pixels)
 
 
-def compare_tables(one: BinaryIO, first: TableForm, two: BinaryIO, second: TableForm) -> list[tuple[str, bool]]:
+def compare_tables(
+    one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm
+) -> list[tuple[str, bool]]:
     """How two tables differ, each with whether that may be noise: "has 5 rows more"."""
     said = [(text, False) for text in _columns_apart(first, second)]
     if first.rows != second.rows:
@@ -214,7 +217,7 @@ def _columns_apart(first: TableForm, second: TableForm) -> Iterator[str]:
 
 
 def _rows_apart(
-    one: BinaryIO, first: TableForm, two: BinaryIO, second: TableForm, *, same_columns: bool
+    one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm, *, same_columns: bool
 ) -> tuple[str, bool]:
     more = second.rows - first.rows
     text = f"has {number_of(abs(more), 'row')} {'more' if more > 0 else 'fewer'}"
@@ -225,7 +228,7 @@ def _rows_apart(
     return text, abs(more) <= _SIGMA * math.sqrt(first.rows + second.rows)
 
 
-def _moved(one: BinaryIO, first: TableForm, two: BinaryIO, second: TableForm) -> tuple[str, bool] | None:
+def _moved(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm) -> tuple[str, bool] | None:
     """Whether the rows are the same ones in another order."""
     if first.rows > _MOST_ROWS or first.heap or second.heap or first.width != second.width:
         return None
@@ -234,7 +237,7 @@ def _moved(one: BinaryIO, first: TableForm, two: BinaryIO, second: TableForm) ->
     return ("has its rows in another order", False) if _news(one, first, two, second) == (0, 0) else None
 
 
-def _news(one: BinaryIO, first: TableForm, two: BinaryIO, second: TableForm) -> tuple[int, int]:
+def _news(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm) -> tuple[int, int]:
     """How many rows are in the second table alone, and in the first alone."""
     import numpy as np
 
@@ -257,10 +260,10 @@ def _row_hashes(rows: np.ndarray) -> np.ndarray:
     words = wide.view("u8")
     weights = np.random.default_rng(1).integers(1, 1 << 63, words.shape[1], dtype="u8") * np.uint64(2) + np.uint64(1)
     mixed = (words ^ (words >> np.uint64(29))) * weights
-    return (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype="u8")
+    return np.asarray((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype="u8"))
 
 
-def _pieces(stream: BinaryIO, form: TableForm) -> Iterator[np.ndarray]:
+def _pieces(stream: BufferedIOBase, form: TableForm) -> Iterator[np.ndarray]:
     """The rows as bytes, some at a time."""
     import numpy as np
 
@@ -327,7 +330,7 @@ def _tally_rows(
     return int(differing.sum())
 
 
-def _heap(stream: BinaryIO, form: TableForm) -> Sequence[bytes]:
+def _heap(stream: BufferedIOBase, form: TableForm) -> Sequence[bytes]:
     """Digest of what follows the rows, where the stream stands."""
     import hashlib
 

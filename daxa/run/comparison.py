@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from daxa.errors import DataError
 from daxa.files import open_plain
@@ -169,7 +170,7 @@ class _Digests:
 class _Counted(io.RawIOBase):
     """Reads no more than a limit, and digests what goes by."""
 
-    def __init__(self, stream: BinaryIO, path: Path, most: int) -> None:
+    def __init__(self, stream: BufferedIOBase, path: Path, most: int) -> None:
         self._stream, self._path, self._most = stream, path, most
         self.digest = hashlib.sha256()
         self._read = 0
@@ -198,13 +199,13 @@ class _Hdu:
 class _File:
     """An open file, as it is and unpacked."""
 
-    def __init__(self, path: Path, raw: BinaryIO) -> None:
+    def __init__(self, path: Path, raw: BufferedReader) -> None:
         self.path, self.raw = path, raw
         self.packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         size = os.fstat(raw.fileno()).st_size
         self.most = min(_LARGEST, size * _PACKED) if self.packed else _LARGEST
-        self.plain: Any = gzip.GzipFile(fileobj=raw) if self.packed else raw
+        self.plain: BufferedIOBase = gzip.GzipFile(fileobj=raw) if self.packed else raw
 
     def digests(self) -> _Digests:
         """Of the bytes, of the content, and of the science ('' where it is no FITS file)."""
@@ -237,7 +238,7 @@ class _File:
             self.plain.seek(place)
         return found
 
-    def data(self, hdu: _Hdu) -> BinaryIO:
+    def data(self, hdu: _Hdu) -> BufferedIOBase:
         """The file at the data of an HDU."""
         self.plain.seek(hdu.start)
         return self.plain
@@ -332,7 +333,7 @@ def _compare_data(
     return [Difference(name, "data", f"has other data ({left.size} and {right.size} bytes)")]
 
 
-def _equal(one: BinaryIO, two: BinaryIO, size: int) -> bool:
+def _equal(one: BufferedIOBase, two: BufferedIOBase, size: int) -> bool:
     while size > 0:
         left, right = read_up_to(one, min(_CHUNK, size)), read_up_to(two, min(_CHUNK, size))
         if left != right or not left:

@@ -319,8 +319,10 @@ def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recor
 
 def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
     locked = load_software(layout).get((one.mission, one.step))
+    if locked is None:
+        return False
     try:
-        return bool(locked) and parse_product(one.path).kind in randomised_kinds(find_backend(locked.backend), one.step)
+        return parse_product(one.path).kind in randomised_kinds(find_backend(locked.backend), one.step)
     except DataError:
         return False
 

@@ -132,7 +132,7 @@ def estimate_components(
     coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
     seen = coarse_exposure > 0
     all_counts = coarse_counts
-    beneath = 0.0
+    beneath: np.ndarray | float = 0.0
     if known is not None:
         beneath = np.asarray(binned(np.asarray(known, np.float32), size), np.float64)
         coarse_counts = all_counts - beneath

@@ -27,8 +27,8 @@ def binned(image: np.ndarray, size: int) -> np.ndarray:
     ny, nx = (-n % size for n in image.shape)
     if ny or nx:
         image = np.pad(image, ((0, ny), (0, nx)))
-    rows = sum(image[k::size] for k in range(size))
-    return sum(rows[:, k::size] for k in range(size))
+    rows = np.asarray(sum(image[k::size] for k in range(size)))
+    return np.asarray(sum(rows[:, k::size] for k in range(size)))
 
 
 def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray:

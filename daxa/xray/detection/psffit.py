@@ -8,6 +8,7 @@ counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Fisher scoring.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -299,7 +300,13 @@ def _described(
     )
 
 
-def _scatter_seen(stamp: _Stamp, found: tuple[float, ...], shapes, mixture, expected: np.ndarray) -> np.ndarray:
+def _scatter_seen(
+    stamp: _Stamp,
+    found: tuple[float, ...],
+    shapes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    mixture: tuple[np.ndarray, np.ndarray],
+    expected: np.ndarray,
+) -> np.ndarray:
     """Standard deviations of rate, x and y when the photons themselves tell how widely they scatter.
 
     Of a likelihood whose function is not quite that of the photons the best place varies by
@@ -330,7 +337,7 @@ def _scatter_seen(stamp: _Stamp, found: tuple[float, ...], shapes, mixture, expe
     return unit * np.sqrt(np.diag(inverse @ (scatter * np.outer(unit, unit)) @ inverse))
 
 
-def _axes(stamp: _Stamp, x: float, y: float):
+def _axes(stamp: _Stamp, x: float, y: float) -> Iterator[tuple[float, int, int]]:
     """Centre, first pixel and number of pixels along x and y."""
     return zip((x, y), (stamp.x0, stamp.y0), stamp.counts.shape[::-1], strict=True)
 

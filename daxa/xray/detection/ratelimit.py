@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -94,7 +95,7 @@ def _chance_below(weights: np.ndarray, mean: np.ndarray, cell: float) -> np.ndar
     return np.maximum.accumulate(np.cumsum(chance) - 0.5 * chance)
 
 
-def _falls_to_zero(function, unit: float) -> float:
+def _falls_to_zero(function: Callable[[float], float], unit: float) -> float:
     """Where a falling function of the rate is zero; 0 if it is negative from the beginning."""
     low, high = 1e-3 * unit, 10.0 * unit
     if function(low) <= 0:
