@@ -17,7 +17,7 @@ RENDER = """
 import sys
 from pathlib import Path
 import daxa
-from daxa.archive.config import Locked
+from daxa.archive.config import LockedSoftware
 from daxa.archive.layout import STEPS
 from daxa.archive.template import MissionAnswers, render, template_directories
 from daxa.missions import find_mission, mission_names
@@ -25,7 +25,7 @@ from daxa.missions import find_mission, mission_names
 installed = Path(sys.argv[1]).resolve()
 assert Path(daxa.__file__).resolve().is_relative_to(installed), daxa.__file__
 assert all(place.is_relative_to(installed) for place in template_directories()), template_directories()
-software = tuple((step, Locked("native", "1")) for step in STEPS)
+software = tuple((step, LockedSoftware("native", "1")) for step in STEPS)
 chosen = [find_mission(name) for name in mission_names(processed=True)]
 answers = [MissionAnswers(spec, {"target": ["Abell 907"]}, software) for spec in chosen]
 for path, content in sorted(render("a907", answers, title="Abell 907", remote="/srv/a907").items()):

@@ -20,6 +20,7 @@ from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
 from daxa.publish.environment import record_environment
+from daxa.run.machine import Machine
 from daxa.run.runner import run_stage
 from daxa.run.task import Stage, Task, TaskWork
 from daxa.run.worker import Assignment, TaskReport, _attempt
@@ -72,7 +73,14 @@ def stage_of(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> 
 
 
 def execute_here(
-    tasks: Sequence[Task], work: TaskWork, *, workers: int, time_limit: float, scratch: Path, logs: Path
+    tasks: Sequence[Task],
+    work: TaskWork,
+    *,
+    workers: int,
+    time_limit: float,
+    scratch: Path,
+    logs: Path,
+    machine: Machine | None = None,
 ) -> Iterator[list[TaskReport]]:
     """In place of `daxa.run.executor.execute`: no process is started."""
     for number, task in enumerate(tasks):
