@@ -115,7 +115,11 @@ def test_files_that_are_newer_than_their_catalogue_are_taken_and_named(sky, fetc
     assert [line for line in fetch() if "newer than the archive's catalogue" in line]
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", gzip.compress(b"x"), catalogue({})[:200], gzip.compress(bytes(9))])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", gzip.compress(b"x", mtime=0), catalogue({})[:200], gzip.compress(bytes(9), mtime=0)],
+    ids=["empty", "page", "packed text", "cut", "packed zeros"],
+)
 def test_a_catalogue_that_cannot_be_read_is_named_and_stops_nothing(sky, fetch, content):
     plant(sky[1], content, NEW)
     (line,) = [line for line in fetch() if "checksums cannot be read" in line]
