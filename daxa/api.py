@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daxa.analysis.mosaic import MosaicResult
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
+    from daxa.publish.citation import Citation
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -520,6 +521,32 @@ class Archive:
 
         enter_archive(self.layout)
         return make_release(self.layout, self.config, message, include=include, force=force).tag
+
+    def cite(self, tag: str = "") -> Citation:
+        """Gather what a paper that uses a release must say; see `daxa.publish.citation.cite_release`.
+
+        Parameters
+        ----------
+        tag
+            A release; by default the latest.
+
+        Returns
+        -------
+        Citation
+            ``text``, ``bibtex`` and ``mrt`` are its forms, ``as_dict()`` gives everything as plain values.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release.
+        ArchiveError
+            There is no such release.
+        DataError, ConfigError
+            A file of the release is not what daxa writes.
+        """
+        from daxa.publish.citation import cite_release
+
+        return cite_release(self.layout, tag)
 
     def push(self, *, remote: str = "") -> PushReport:
         """Send the data of every release to the remote, and prove that it holds them.

@@ -47,6 +47,7 @@ __all__ = [
     "origin_url",
     "pack",
     "read_file",
+    "read_object",
     "tags",
     "tracked",
     "tracked_below",
@@ -291,6 +292,27 @@ def read_file(root: Path, revision: str, path: str) -> bytes | None:
                 return None
             raise
         return content
+
+
+def read_object(root: Path, name: str) -> tuple[str, bytes]:
+    """Kind (``tag``, ``commit``, ...) and whole content of the object that a reference or digest names.
+
+    Parameters
+    ----------
+    root
+        The repository.
+    name
+        A whole reference such as ``refs/tags/v1.0.0``, or a digest.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such object.
+    """
+    with _repository(root) as repository:
+        kind = str(repository.git.cat_file("-t", name))
+        content: bytes = repository.git.cat_file(kind, name, stdout_as_string=False, strip_newline_in_stdout=False)
+        return kind, content
 
 
 def create_tag(root: Path, name: str, message: str) -> None:

@@ -34,6 +34,7 @@ VERBS = {
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "verify": (GROUPS[2], "compare every file with the release"),
+    "cite": (GROUPS[2], "what a paper that uses a release must say, and the table of its observations"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }

@@ -26,6 +26,7 @@ from tests.hostile.watch import snapshot, watched
 from tests.publish.workshop import FIRST, SECOND, Workshop, observation, set_identity
 
 ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "cite": ((), ("v1.0.0",)),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),

@@ -75,7 +75,12 @@ SPEC = MissionSpec(
     image_pixel=4.35,
     flares=FlareFilter(band=(10.0, 12.0), bin=100.0, soft=(2.5, 8.5)),
     processed=True,
-    credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),
+    credit=Credit(
+        "XMM",
+        "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines",
+        read="2026-11-30",
+        checked=("2001A&A...365L...1J",),
+    ),
     acknowledgement=(
         "Based on observations obtained with XMM-Newton, an ESA science mission with instruments and "
         "contributions directly funded by ESA Member States and NASA"
