@@ -14,8 +14,8 @@ __all__ = ["CitationFormat", "cite"]
 
 EXAMPLES = (
     "daxa cite",
-    "daxa cite v1.0.0 --format bibtex >> paper.bib",
-    "daxa cite v1.0.0 --format mrt > observations.txt",
+    "daxa cite v1.0.0 --format bibtex",
+    "daxa cite v1.0.0 --format mrt",
     "daxa cite --format json",
 )
 
