@@ -86,7 +86,7 @@ class Archive:
         title
             For citations.
         creators
-            Who made it, one or several: names, or `daxa.archive.config.Creator`.
+            Who made it, one or several: ``Name``, ``Name <ORCID>``, or `daxa.archive.config.Creator`.
         remote
             Address of the storage that the data are shared through.
         steps
@@ -103,10 +103,11 @@ class Archive:
             No condition says which observations of a mission are wanted.
         """
         from daxa.archive.create import create_archive
+        from daxa.archive.creators import parse_creator
 
         chosen = [_with_conditions(mission) for mission in several(missions)]
         people = [creators] if isinstance(creators, Creator) else several(creators)
-        people = [Creator(name=one) if isinstance(one, str) else one for one in people]
+        people = [parse_creator(one) if isinstance(one, str) else one for one in people]
         layout = create_archive(
             Path(directory), chosen, title=title, creators=people, remote=fspath(remote), steps=several(steps)
         )

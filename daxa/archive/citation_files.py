@@ -8,7 +8,7 @@ from typing import Any
 
 from daxa.errors import DataError
 
-__all__ = ["CFF_EXTRA", "ZENODO_EXTRA", "read_extra", "read_zenodo_extra"]
+__all__ = ["CFF_EXTRA", "OWN_DESCRIPTION", "ZENODO_EXTRA", "read_extra", "read_zenodo_extra"]
 
 CFF_EXTRA = (
     "abstract",
@@ -36,6 +36,9 @@ ZENODO_EXTRA = (
     "subjects",
 )
 """Keys of a ``.zenodo.json`` that daxa leaves to people."""
+
+OWN_DESCRIPTION = "selected and processed reproducibly with daxa."
+"""How the description ends that daxa gives itself."""
 
 _MOST = 200_000
 """Bytes of such a file: names and abstracts take a few thousand."""
@@ -94,9 +97,12 @@ def read_zenodo_extra(content: bytes) -> dict[str, Any]:
     if len(content) > _MOST:
         raise _damaged(".zenodo.json", f"it has more than {_MOST} bytes")
     try:
-        return _chosen(json.loads(content or b"{}"), ZENODO_EXTRA, ".zenodo.json")
+        found = _chosen(json.loads(content or b"{}"), ZENODO_EXTRA, ".zenodo.json")
     except (ValueError, RecursionError):
         raise _damaged(".zenodo.json", "it is not JSON") from None
+    if str(found.get("description", "")).endswith(OWN_DESCRIPTION):
+        del found["description"]
+    return found
 
 
 def _chosen(found: object, keys: tuple[str, ...], name: str) -> dict[str, Any]:
