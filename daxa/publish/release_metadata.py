@@ -68,7 +68,7 @@ def metadata_files(record: ReleaseRecord, people: People) -> dict[str, str]:
 
 
 def write_metadata(layout: Layout, files: Mapping[str, str]) -> None:
-    """Write the files; what they will be is noted before, so that those of a cut release do not pass for people's edits."""
+    """Write the files; what they will be is noted before, so that a cut release does not pass for edits."""
     digests = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in files.items()}
     replace_file(_note(layout), json.dumps(digests).encode())
     for name, content in files.items():
