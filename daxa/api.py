@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from daxa.archive.choose import SelectionPlan
     from daxa.archive.problems import Problem
     from daxa.publish.citation import Citation
+    from daxa.publish.deposit import Deposit
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -548,6 +549,50 @@ class Archive:
         from daxa.publish.citation import cite_release
 
         return cite_release(self.layout, tag)
+
+    def publish(
+        self,
+        target: str | PathLike[str],
+        tag: str = "",
+        *,
+        part_size: int = 10_000_000_000,
+        private: bool = False,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Deposit:
+        """Write a release with its data as files for a repository; see `daxa.publish.deposit.publish_release`.
+
+        Parameters
+        ----------
+        target
+            A new directory, or a new file whose name ends in ``.tar``.
+        tag
+            A release; by default the latest.
+        part_size
+            Bytes of one tar file of data.
+        private
+            Take data along that are not known to be public.
+        observe
+            Called with the number of objects that have been read, and of all.
+
+        Returns
+        -------
+        Deposit
+            What was written.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release, data of it are not here, or they are not public.
+        ArchiveError, UntrustedArchive
+            The place is in use or in the archive, or something in the archive could act.
+        DataError, StorageError, ProgramError, ConfigError
+            From Git, DVC, the cache and the disk.
+        """
+        from daxa.publish.deposit import publish_release
+
+        enter_archive(self.layout)
+        place = Path(fspath(target))
+        return publish_release(self.layout, place, tag, part_size=part_size, private=private, observe=observe)
 
     def push(self, *, remote: str = "") -> PushReport:
         """Send the data of every release to the remote, and prove that it holds them.

@@ -35,6 +35,8 @@ VERBS = {
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "verify": (GROUPS[2], "compare every file with the release"),
     "cite": (GROUPS[2], "what a paper that uses a release must say, and the table of its observations"),
+    "publish": (GROUPS[2], "write a release with its data as files for Zenodo or another repository"),
+    "restore": (GROUPS[2], "bring an archive back from such files"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }
