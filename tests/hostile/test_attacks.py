@@ -34,7 +34,9 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "missions": ((), ("xmm",)),
     "mosaic": (("-o", "../own/mosaic"),),
     "pull": ((), ("v1.0.0",)),
+    "publish": (("-o", "../own/deposit"),),
     "release": (("-m", "words"),),
+    "restore": (("../outside/deposit", "../own/restored"),),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
@@ -43,7 +45,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {"demo", "init", "pull", "push", "release", "run", "select", "stage", "update"}
+ACTORS = {"demo", "init", "publish", "pull", "push", "release", "run", "select", "stage", "update"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import tarfile
@@ -199,7 +198,7 @@ def test_the_verbs(source, tmp_path, identity, monkeypatch, capsys):
     assert "all identical" in capsys.readouterr().out
     assert main(["restore", "out.tar", "back"]) == 5
     assert main(["restore", "nothing", "new"]) == 11
-    assert sorted(os.listdir()) == ["back", "out.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "out.tar"]
 
 
 def test_parts_are_as_large_as_they_may_be():
