@@ -99,8 +99,10 @@ def _context(record: ReleaseRecord) -> Iterator[_Entity]:
 
 
 def _files(record: ReleaseRecord) -> Iterator[_Entity]:
-    for path, (size, digest) in record.files.items():
-        entity: _Entity = {"@id": path, "@type": "File", "name": path, "contentSize": str(size), "sha256": digest}
+    for path, known in record.files.items():
+        entity: _Entity = {"@id": path, "@type": "File", "name": path}
+        if known:
+            entity |= {"contentSize": str(known[0]), "sha256": known[1]}
         kind = _TYPES.get(PurePosixPath(path).suffix)
         yield entity | ({"encodingFormat": kind} if kind else {})
 

@@ -24,8 +24,8 @@ def provenance_of(record: ReleaseRecord) -> dict[str, Any]:
     """
     name = f"{quote(record.config.name)}:{record.tag}"
     entities: _Group = {
-        _file(path): {"prov:label": path, "daxa:size": size, "daxa:sha256": digest}
-        for path, (size, digest) in record.files.items()
+        _file(path): {"prov:label": path} | ({"daxa:size": known[0], "daxa:sha256": known[1]} if known else {})
+        for path, known in record.files.items()
     }
     release = "r:release"
     entities[release] = {

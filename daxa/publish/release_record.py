@@ -21,6 +21,9 @@ __all__ = ["ReleaseRecord", "StageRecord", "read_record"]
 _MOST_RELATED = 100
 """Datasets that a record of a repository names one by one; more are in the selection."""
 
+_OF_THE_PLACE = ("upstream/", ".dvc/", "logs.dvc")
+"""What depends on when and where it was made: named without digests, so that equal releases have equal records."""
+
 
 @dataclass(frozen=True)
 class StageRecord:
@@ -72,7 +75,7 @@ class ReleaseRecord:
     stages
         In the order of the missions and steps.
     files
-        Path of what Git tracks of it to size and SHA-256.
+        Path of what Git tracks of it to size and SHA-256; None for files that depend on when and where.
     datasets
         DOIs of the data that it was made from; empty where there are too many to name.
     """
@@ -83,7 +86,7 @@ class ReleaseRecord:
     previous: str
     missions: tuple[MissionSpec, ...]
     stages: tuple[StageRecord, ...]
-    files: Mapping[str, tuple[int, str]]
+    files: Mapping[str, tuple[int, str] | None]
     datasets: tuple[str, ...]
 
     @property
@@ -174,6 +177,8 @@ def _stages(
     return found
 
 
-def _size_and_digest(layout: Layout, path: str) -> tuple[int, str]:
+def _size_and_digest(layout: Layout, path: str) -> tuple[int, str] | None:
+    if path.startswith(_OF_THE_PLACE):
+        return None
     content = (layout.root / path).read_bytes()
     return len(content), hashlib.sha256(content).hexdigest()

@@ -244,8 +244,9 @@ def _restore(place: Path, made: Path, target: Path, expect: str, observe: Callab
     _check_bundle(place / BUNDLE, manifest)
     git.clone_bundle(place / BUNDLE, made, manifest.tag)
     layout = Layout(made)
-    swhids = _check_commit(layout, manifest, expect)
+    _check_commit(layout, manifest)
     _check_tree(layout, manifest)
+    swhids = _identify(layout, manifest, expect)
     git.start_branch(made, "main", manifest.tag)
     check_archive(layout)
     config = load_config(layout)
@@ -278,10 +279,14 @@ def _check_bundle(path: Path, manifest: DepositManifest) -> None:
         raise _damaged(path.parent, f"{BUNDLE} is no bundle of {manifest.tag} alone")
 
 
-def _check_commit(layout: Layout, manifest: DepositManifest, expect: str) -> Mapping[str, str]:
-    """Identifiers of what came, which must be what the manifest, and the user, say."""
+def _check_commit(layout: Layout, manifest: DepositManifest) -> None:
+    """See that the bundle brought the tag of the manifest, on its commit, and no other."""
     if set(git.tags(layout.root)) != {manifest.tag} or git.commit_of(layout.root, manifest.tag) != manifest.commit:
         raise _damaged(layout.root, f"the tag {manifest.tag} in {BUNDLE} is not on the commit {manifest.commit}")
+
+
+def _identify(layout: Layout, manifest: DepositManifest, expect: str) -> Mapping[str, str]:
+    """Identifiers of what came, one of which must be what the user expects."""
     swhids = cite_release(layout, manifest.tag).swhids
     if expect and expect not in swhids.values():
         raise VerifyError(
@@ -297,9 +302,19 @@ def _check_tree(layout: Layout, manifest: DepositManifest) -> None:
     entries = git.tree_entries(layout.root, manifest.commit)
     if odd := [path for path, mode, _ in entries if mode not in _MODES]:
         raise _damaged(layout.root, f"its commit holds what is no plain file: {some(sorted(map(ascii, odd)))}")
+    if odd := [path for path, _, _ in entries if any(map(_is_of_git, path.split("/")))]:
+        raise _damaged(
+            layout.root, f"its commit holds a name that no archive may have: {some(sorted(map(ascii, odd)))}"
+        )
     folded = [path.casefold() for path, _, _ in entries]
     if len(set(folded)) != len(folded):
         raise _damaged(layout.root, "its commit holds names that differ in case alone")
+
+
+def _is_of_git(name: str) -> bool:
+    """Whether some file system takes a name for Git's directory, or for one above."""
+    seen = "".join(character for character in name.casefold() if character.isprintable()).rstrip(". ")
+    return seen in ("", ".git", "git~1") or "\\" in name or ":" in name
 
 
 def _place_data(
