@@ -143,7 +143,7 @@ def plan_parts(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
 
     Examples
     --------
-    >>> plan_parts({"a": 400, "b": 400, "c": 5000}, 2048)
+    >>> plan_parts({"a": 400, "b": 400, "c": 5000}, 3072)
     [['a', 'b'], ['c']]
     """
     parts: list[list[str]] = []
