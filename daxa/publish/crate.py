@@ -40,7 +40,7 @@ def crate_of(record: ReleaseRecord) -> _Entity:
     """
     stages = [stage for stage in record.stages if stage.made]
     return {
-        "@context": f"{_CRATE}/context",
+        "@context": [f"{_CRATE}/context", {"sha256": "http://schema.org/sha256"}],
         "@graph": [
             {
                 "@id": "ro-crate-metadata.json",
