@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
     from daxa.publish.certificates import Kept
+    from daxa.publish.citation import Citation
+    from daxa.publish.deposit import Deposit
     from daxa.publish.export import Export
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
@@ -92,7 +94,7 @@ class Archive:
         title
             For citations.
         creators
-            Who made it, one or several: names, or `daxa.archive.config.Creator`.
+            Who made it, one or several: ``Name``, ``Name <ORCID>``, or `daxa.archive.config.Creator`.
         remote
             Address of the storage that the data are shared through.
         steps
@@ -109,10 +111,11 @@ class Archive:
             No condition says which observations of a mission are wanted.
         """
         from daxa.archive.create import create_archive
+        from daxa.archive.creators import parse_creator
 
         chosen = [_with_conditions(mission) for mission in several(missions)]
         people = [creators] if isinstance(creators, Creator) else several(creators)
-        people = [Creator(name=one) if isinstance(one, str) else one for one in people]
+        people = [parse_creator(one) if isinstance(one, str) else one for one in people]
         layout = create_archive(
             Path(directory), chosen, title=title, creators=people, remote=fspath(remote), steps=several(steps)
         )
@@ -804,6 +807,76 @@ class Archive:
 
         enter_archive(self.layout)
         return make_release(self.layout, self.config, message, include=include, force=force).tag
+
+    def cite(self, tag: str = "") -> Citation:
+        """Gather what a paper that uses a release must say; see `daxa.publish.citation.cite_release`.
+
+        Parameters
+        ----------
+        tag
+            A release; by default the latest.
+
+        Returns
+        -------
+        Citation
+            ``text``, ``bibtex`` and ``mrt`` are its forms, ``as_dict()`` gives everything as plain values.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release.
+        ArchiveError
+            There is no such release.
+        DataError, ConfigError
+            A file of the release is not what daxa writes.
+        """
+        from daxa.publish.citation import cite_release
+
+        return cite_release(self.layout, tag)
+
+    def publish(
+        self,
+        target: str | PathLike[str],
+        tag: str = "",
+        *,
+        part_size: int = 10_000_000_000,
+        private: bool = False,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Deposit:
+        """Write a release with its data as files for a repository; see `daxa.publish.deposit.publish_release`.
+
+        Parameters
+        ----------
+        target
+            A new directory, or a new file whose name ends in ``.tar``.
+        tag
+            A release; by default the latest.
+        part_size
+            Bytes of one tar file of data.
+        private
+            Take data along that are not known to be public.
+        observe
+            Called with the number of objects that have been read, and of all.
+
+        Returns
+        -------
+        Deposit
+            What was written.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release, data of it are not here, or they are not public.
+        ArchiveError, UntrustedArchive
+            The place is in use or in the archive, or something in the archive could act.
+        DataError, StorageError, ProgramError, ConfigError
+            From Git, DVC, the cache and the disk.
+        """
+        from daxa.publish.deposit import publish_release
+
+        enter_archive(self.layout)
+        place = Path(fspath(target))
+        return publish_release(self.layout, place, tag, part_size=part_size, private=private, observe=observe)
 
     def push(self, *, remote: str = "") -> PushReport:
         """Send the data of every release to the remote, and prove that it holds them.

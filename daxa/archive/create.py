@@ -12,6 +12,7 @@ from pathlib import Path
 from daxa.archive import git
 from daxa.archive.address import storage_address
 from daxa.archive.config import FETCH_SOFTWARE, Creator, LockedSoftware
+from daxa.archive.creators import check_creators
 from daxa.archive.layout import Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
@@ -68,7 +69,8 @@ def create_archive(
     ArchiveError
         The directory is not empty, or its path cannot be used.
     ConfigError
-        Git does not know who commits, DVC could not use the remote, or nothing that is installed can do a step.
+        An ORCID is none, Git does not know who commits, DVC could not use the remote, or nothing that is
+        installed can do a step.
     StorageError
         The directory cannot be written.
     NotPossible
@@ -80,6 +82,7 @@ def create_archive(
     check_place(directory)
     check_missions(missions, [mission.spec.name for mission in missions])
     arranged = arrange_steps(dict.fromkeys([*(step.name for step in OWN_STEPS), *steps]))
+    check_creators(creators)
     git.check_identity(directory.parent)
     address = storage_address(remote, directory)
     creators = creators or [Creator(name=git.author_name(directory.parent))]

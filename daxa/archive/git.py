@@ -32,10 +32,12 @@ __all__ = [
     "author_name",
     "borrows_objects",
     "branch",
+    "bundle_tag",
     "changes",
     "check_identity",
     "checkout",
     "clone",
+    "clone_bundle",
     "commit",
     "commit_of",
     "create_tag",
@@ -48,6 +50,8 @@ __all__ = [
     "pack",
     "plumb",
     "read_file",
+    "read_object",
+    "start_branch",
     "tags",
     "tracked",
     "tracked_below",
@@ -294,6 +298,27 @@ def read_file(root: Path, revision: str, path: str) -> bytes | None:
         return content
 
 
+def read_object(root: Path, name: str) -> tuple[str, bytes]:
+    """Kind (``tag``, ``commit``, ...) and whole content of the object that a reference or digest names.
+
+    Parameters
+    ----------
+    root
+        The repository.
+    name
+        A whole reference such as ``refs/tags/v1.0.0``, or a digest.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such object.
+    """
+    with _repository(root) as repository:
+        kind = str(repository.git.cat_file("-t", name))
+        content: bytes = repository.git.cat_file(kind, name, stdout_as_string=False, strip_newline_in_stdout=False)
+        return kind, content
+
+
 def create_tag(root: Path, name: str, message: str) -> None:
     """Make an annotated tag on the last commit; an existing one is never moved."""
     with _repository(root) as repository:
@@ -304,6 +329,27 @@ def clone(source: str, target: Path, revision: str) -> None:
     """Clone a repository at a tag, without its submodules and without running hooks."""
     with _speaking(target, target.parent, **_QUIET_HOOKS) as git:
         git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
+
+
+def bundle_tag(root: Path, tag: str, target: Path) -> None:
+    """Write a file from which a tag, with all commits before it, can be cloned; its pack is made by one thread."""
+    with _repository(root) as repository:
+        repository.git(c="pack.threads=1").bundle("create", "--quiet", str(target), f"refs/tags/{tag}")
+
+
+def clone_bundle(bundle: Path, target: Path, tag: str) -> None:
+    """Clone a tag from a bundle that may be a stranger's: every object is checked, nothing is put into the tree yet."""
+    checked = dict.fromkeys(("transfer.fsckObjects", "fetch.fsckObjects"), "true")
+    with _speaking(target, target.parent, **_QUIET_HOOKS, **checked) as git:
+        git.clone(f"--branch={tag}", "--no-checkout", "--quiet", "--template=", "--", str(bundle), str(target))
+    with _repository(target) as repository:
+        repository.git.remote("remove", "origin")
+
+
+def start_branch(root: Path, name: str, revision: str) -> None:
+    """Check out a revision as a new branch."""
+    with _repository(root) as repository:
+        _write(repository.git, "checkout", "--quiet", "--no-recurse-submodules", "-b", name, commit_of(root, revision))
 
 
 def branch(root: Path) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.address import config_value
@@ -17,6 +19,7 @@ from daxa.backends.registry import backend_of_step
 from daxa.backends.shared_parameters import BACKEND, FETCH
 from daxa.missions import MissionSpec
 from daxa.run.steps import OWN_STEPS, Step
+from daxa.text import json_escaped
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,6 +30,7 @@ __all__ = [
     "parameter_lines",
     "reads_fetched",
     "render",
+    "render_citation",
     "render_fixed",
     "render_pipeline",
     "template_directories",
@@ -37,8 +41,6 @@ _FILES = {
     "software.toml": "software.toml.j2",
     "README.md": "README.md.j2",
     "LICENSE": "LICENSE.j2",
-    "CITATION.cff": "CITATION.cff.j2",
-    ".zenodo.json": "zenodo.json.j2",
     ".gitattributes": "gitattributes",
     ".gitignore": "gitignore",
     ".dvcignore": "dvcignore",
@@ -46,6 +48,9 @@ _FILES = {
     ".dvc/.gitignore": "dvc-gitignore",
     ".github/workflows/verify.yml": "verify.yml",
 }
+
+_SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_CITATION = {"CITATION.cff": "CITATION.cff.j2", ".zenodo.json": "zenodo.json.j2"}
 
 
 @dataclass(frozen=True)
@@ -110,19 +115,61 @@ def render(
         "name": name,
         "title": title,
         "creators": creators,
-        "authors": creators or [Creator(name=f"Authors of {title or name}")],
         "remote": remote,
         "steps": steps,
         "missions": missions,
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
     files = {path: _environment().get_template(template).render(answers) for path, template in _FILES.items()}
+    files |= render_citation(name, [mission.spec for mission in missions], title=title, creators=creators)
     files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps, kept)
     for mission in missions:
         files[f"params/{mission.name}.toml"] = (
             _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
         )
     return files
+
+
+def render_citation(
+    name: str,
+    missions: Sequence[MissionSpec],
+    *,
+    title: str = "",
+    creators: Sequence[Creator] = (),
+    licence: str = "CC-BY-4.0",
+    version: str = "",
+    released: str = "",
+    related: Sequence[str] = (),
+    cff_extra: Mapping[str, Any] = MappingProxyType({}),
+    zenodo_extra: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, str]:
+    """``CITATION.cff`` and ``.zenodo.json`` of an archive, or of a release.
+
+    Parameters
+    ----------
+    name, missions, title, creators, licence
+        Of the archive.
+    version, released
+        Tag of the release, and its day; '' before there is one.
+    related
+        DOIs of the data that it was made from.
+    cff_extra, zenodo_extra
+        What people added (`daxa.archive.citation_files`).
+    """
+    answers = {
+        "name": name,
+        "title": title,
+        "authors": creators or [Creator(name=f"Authors of {title or name}")],
+        "missions": missions,
+        "licence": licence,
+        "plain_licence": bool(_SPDX.fullmatch(licence)),
+        "version": version,
+        "released": released,
+        "related": related,
+        "cff_extra": cff_extra,
+        "zenodo_extra": zenodo_extra,
+    }
+    return {path: _environment().get_template(template).render(answers) for path, template in _CITATION.items()}
 
 
 def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, kept: Collection[str] = ()) -> str:
@@ -212,8 +259,19 @@ def environment(*, autoescape: bool, **filters: Callable[..., str]) -> jinja2.En
 def _environment() -> jinja2.Environment:
     # The files are TOML, YAML and Markdown: values pass through json and toml.
     return environment(
-        autoescape=False, toml=_toml_value, toml_tables=_toml_tables, json=json.dumps, value=config_value
+        autoescape=False,
+        toml=_toml_value,
+        toml_tables=_toml_tables,
+        json=json.dumps,
+        yaml=_yaml_value,
+        value=config_value,
     )
+
+
+def _yaml_value(value: Any) -> str:
+    """A value on one line; YAML does not know the pairs of escapes by which JSON writes what is beyond 16 bits."""
+    shown = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if max(shown) < "\U00010000" else json_escaped(shown)
 
 
 def _toml_value(value: Any) -> str:

@@ -32,6 +32,7 @@ EXAMPLES = (
     "daxa init two --mission xmm --mission nustar --obs 0404910601 --obs nustar:30101031002 --instrument xmm:M1,M2",
     "daxa init pair --mission xmm --position 149.59,-11.06 --or --obs 0201901401 --not --end 2001-01-01",
     'daxa init shared --mission chandra --target "Abell 907" --remote s3://bucket/a907 --title "Abell 907 in X-rays"',
+    'daxa init cited --mission xmm --obs 0404910601 --creator "Carberry, Josiah <0000-0002-1825-0097>"',
 )
 
 _COLUMNS = ("obs_id", "target", "ra", "dec", "start", "exposure", "instruments")
@@ -58,14 +59,24 @@ def init(
         str, typer.Option(metavar="URL", help="Storage for sharing the data (any address that DVC accepts).")
     ] = "",
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the archive, for citations.")] = "",
+    creators: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--creator",
+            metavar="NAME",
+            help='Who makes the archive, as "Family, Given <ORCID>"; by default who commits. May be repeated.',
+        ),
+    ] = None,
     steps: AddedSteps = None,
 ) -> None:
     """Choose observations and generate an archive: a Git repository with its first commit.
 
     An observation must meet all conditions; --or and --not combine sets of conditions.
     """
+    from daxa.archive.creators import parse_creator
     from daxa.missions import find_mission
 
+    people = [parse_creator(text) for text in creators or ()]
     require_conditions(context.obj, "init")
     named = missions or missions_of_files(context.obj)
     if not named:
@@ -79,7 +90,7 @@ def init(
     from daxa.selection.selection_file import read_selection
 
     asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
-    archive = daxa.Archive.create(directory, asked, title=title, remote=remote, steps=steps or ())
+    archive = daxa.Archive.create(directory, asked, title=title, creators=people, remote=remote, steps=steps or ())
     for mission in asked:
         left_out = read_origin(archive.layout.upstream(mission.name)).get("left_out")
         _show_selection(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import get_args
 
 from daxa.addresses import Listing, check_address
@@ -342,3 +343,13 @@ def _check_credit(spec: MissionSpec) -> None:
     for bibcode in spec.bibcodes:
         _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is no bibcode: {bibcode}")
     spec.credit.dataset.format(**id_parts("1"))
+    known = {*spec.bibcodes, spec.credit.facility} - {""}
+    _require(spec, set(spec.credit.checked) <= known, "has checked references or keywords that it does not have")
+    _require(spec, not spec.credit.read or _is_day(spec.credit.read), f"has no day of reading: {spec.credit.read}")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

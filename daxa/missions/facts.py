@@ -16,6 +16,7 @@ __all__ = [
     "FieldOfView",
     "expand_ids",
     "fill_pattern",
+    "fill_template",
     "id_parts",
 ]
 
@@ -165,15 +166,23 @@ class Credit:
     facility
         Keyword of the AAS journals, '' when the mission has none that is certain.
     source
-        Where the official wording stands.
+        Where the official wording of the acknowledgement stands.
     dataset
         Identifier of an observation's data with the fields of a directory template, such
         as ``10.25574/{obs_id:>05}``; '' where ObsIDs in a table are what is asked for.
+    read
+        When the wording at `source` was read last and found to ask for the acknowledgement that
+        is declared, such as ``2026-11-30``; '' when it was not: `daxa cite` then names the source alone.
+    checked
+        The references, and the facility, that were found in ADS, in the journal or in its list of
+        keywords on that day or later.  `daxa cite` prints no others.
     """
 
     facility: str = ""
     source: str = ""
     dataset: str = ""
+    read: str = ""
+    checked: tuple[str, ...] = ()
 
 
 def expand_ids(text: str) -> tuple[str, ...]:
@@ -225,3 +234,14 @@ def fill_pattern(pattern: str, obs_id: str) -> str:
     for name, value in id_parts(obs_id).items():
         pattern = pattern.replace(f"{{{name}}}", re.escape(value))
     return pattern.replace("{obs_id:>05}", re.escape(f"{obs_id:0>5}"))
+
+
+def fill_template(template: str, obs_id: str) -> str:
+    """Put an ObsID into a template, such as that of an identifier.
+
+    Examples
+    --------
+    >>> fill_template("10.25574/{obs_id:>05}", "754")
+    '10.25574/00754'
+    """
+    return template.format_map(id_parts(obs_id))

@@ -121,7 +121,7 @@ def read_md5(file: Path) -> str:
         return ""
 
 
-def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bool = True) -> bool:
+def place_object(source: Path | bytes | io.RawIOBase, target: Path, digest: str, *, durable: bool = True) -> bool:
     """Put a copy of a file, or content, in the place of an object, if it has the digest; whether it has.
 
     The copy takes the place in one step, once it is whole, on disk and proved.  Many objects at once
@@ -133,7 +133,7 @@ def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bo
         It cannot be written.
     """
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
+        stream = _stream_of(source)
     except OSError:
         return False
     part: Path | None = None
@@ -163,6 +163,12 @@ def place_object(source: Path | bytes, target: Path, digest: str, *, durable: bo
         if part is not None:
             part.unlink(missing_ok=True)
     return True
+
+
+def _stream_of(source: Path | bytes | io.RawIOBase) -> io.IOBase:
+    if isinstance(source, io.RawIOBase):
+        return source
+    return io.BytesIO(source) if isinstance(source, bytes) else _open(source)
 
 
 def _open(path: str | Path) -> io.BufferedReader:

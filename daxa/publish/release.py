@@ -15,6 +15,7 @@ from posixpath import normpath
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.creators import check_creators
 from daxa.archive.gate import check_products
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
@@ -32,6 +33,8 @@ from daxa.publish.outputs import listed_files, shared_digests
 from daxa.publish.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
 from daxa.publish.release_logs import NAME as LOGS
 from daxa.publish.release_logs import keep_logs, plan_logs
+from daxa.publish.release_metadata import METADATA, interrupted, metadata_files, people_of, write_metadata
+from daxa.publish.release_record import read_record
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import ArchiveState, read_observations, read_state, records_at
 from daxa.publish.summary import tag_message
@@ -92,9 +95,13 @@ def make_release(
     ReleaseError
         The release would claim something that is not so; all reasons are named.
     ArchiveError, ConfigError, ProgramError, StorageError
-        The archive is in use, or cannot be read or written, or Git does not know who commits.
+        The archive is in use, or cannot be read or written, or Git does not know who commits; an ORCID is none.
+    DataError
+        ``CITATION.cff`` or ``.zenodo.json`` cannot be read.
     """
     check_parameters(layout, config)
+    check_creators(config.creators)
+    people = people_of(layout)
     require_writable(layout)
     check_products(layout)
     git.check_identity(layout.root)
@@ -112,6 +119,9 @@ def make_release(
         keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
     record_environment(layout)
+    described = [path for path in required_files(layout, config) if path not in METADATA]
+    record = read_record(layout, facts.state, described, tag=tag, previous=facts.last)
+    write_metadata(layout, metadata_files(record, people))
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
@@ -128,6 +138,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
         paths += [layout.params(mission), layout.selection(mission)]
         paths += [layout.ledger(mission, step) for step in config.steps]
     kept = [layout.upstream(mission) for mission in config.missions]
+    kept += [layout.root / name for name in METADATA]
     kept += [
         layout.metrics,
         layout.environment,
@@ -183,7 +194,8 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
     foreign = find_foreign(layout, config)
     state = read_state(layout)
     tags = release_tags(git.tags(layout.root))
-    changes = [path for path in git.changes(layout.root) if path != LOGS]
+    own = {LOGS, *interrupted(layout)}
+    changes = [path for path in git.changes(layout.root) if path not in own]
     # What could act is refused anyway, and DVC is not asked about it.
     stale = [] if foreign else [name for name in dvc.changed_stages(layout.root) if name != LOGS]
     last = tags[-1] if tags else ""

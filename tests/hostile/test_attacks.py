@@ -25,6 +25,7 @@ from tests.hostile.watch import snapshot, watched
 ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "add": ((MISSION, "--obs", OBS_ID, "--yes", "--offline"),),
     "certificate": (("list",), ("add", "../outside/sample.csv")),
+    "cite": ((), ("v1.0.0",)),
     "compare": (("daxa.toml", "software.toml"), (f"ledger/{MISSION}-fetch.parquet", "../outside/sample.csv")),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
@@ -35,9 +36,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "missions": ((), ("xmm",)),
     "mosaic": (("-o", "../own/mosaic"),),
     "pull": ((), ("v1.0.0",)),
+    "publish": (("-o", "../own/deposit"),),
     "recreate": (("../outside/sample.csv", "../own/new"),),
     "release": (("-m", "words"),),
     "reprocess": ((MISSION, "--set", "clean.flares=none"), (MISSION, "--set", "clean.flares=none", "--dry-run")),
+    "restore": (("../outside/deposit", "../own/restored"),),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
@@ -47,8 +50,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {"add", "certificate", "demo", "drop", "export", "init", "pull", "push", "release", "reprocess", "retry"}
-ACTORS |= {"run", "select", "stage", "update", "upgrade"}
+ACTORS = {"add", "certificate", "demo", "drop", "export", "init", "publish", "pull", "push", "release", "reprocess"}
+ACTORS |= {"retry", "run", "select", "stage", "update", "upgrade"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

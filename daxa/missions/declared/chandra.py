@@ -114,7 +114,14 @@ SPEC = MissionSpec(
             "image", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
         ),
     ),
-    credit=Credit("CXO", "https://cxc.cfa.harvard.edu/cda/acknowledgment.html", "10.25574/{obs_id:>05}"),
+    # The keyword DS_IDENT of event lists has five digits: 10.25574/00242 (https://cxc.cfa.harvard.edu/cda/cda_doi.html).
+    credit=Credit(
+        "CXO",
+        "https://cxc.cfa.harvard.edu/cda/acknowledgment.html",
+        "10.25574/{obs_id:>05}",
+        read="2026-11-30",
+        checked=("2002PASP..114....1W",),
+    ),
     acknowledgement=(
         "This research has made use of data obtained from the Chandra Data Archive provided by the "
         "Chandra X-ray Center (CXC)"

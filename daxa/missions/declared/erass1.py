@@ -63,7 +63,7 @@ SPEC = MissionSpec(
             "background-map", r"DET_010/e[mbc]01_{obs_id}_02{band}_BackgrImage_c010\.fits(\.gz)?", "", _BANDS
         ),
     ),
-    credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/dr1/"),
+    credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/dr1/", checked=("2024A&A...682A..34M",)),
     note="The tiles are computed; when each was scanned is known only from HEASARC.",
     bibcodes=("2021A&A...647A...1P", "2024A&A...682A..34M", "2022A&A...661A...1B", "2021A&A...656A.132S"),
 )

@@ -76,7 +76,9 @@ SPEC = MissionSpec(
         ArchiveProduct("image", r"event_cl/nu{obs_id}A01_sk\.img(\.gz)?", "FPMA", (("", 3.0, 78.0),)),
         ArchiveProduct("image", r"event_cl/nu{obs_id}B01_sk\.img(\.gz)?", "FPMB", (("", 3.0, 78.0),)),
     ),
-    credit=Credit("NuSTAR", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
+    credit=Credit(
+        "NuSTAR", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html", checked=("2013ApJ...770..103H",)
+    ),
     acknowledgement=(
         "This research has made use of data from the NuSTAR mission, led by the California Institute of Technology, "
         "managed by the Jet Propulsion Laboratory, and funded by NASA"

@@ -70,7 +70,12 @@ SPEC = MissionSpec(
         NativeInput("exposure-map", r"PPS/P{obs_id}M2[SUX]\d{3}EXPMAP8000\.FTZ", "M2"),
     ),
     processed=True,
-    credit=Credit("XMM", "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines"),
+    credit=Credit(
+        "XMM",
+        "https://www.cosmos.esa.int/web/xmm-newton/publication-guidelines",
+        read="2026-11-30",
+        checked=("2001A&A...365L...1J",),
+    ),
     acknowledgement=(
         "Based on observations obtained with XMM-Newton, an ESA science mission with instruments and "
         "contributions directly funded by ESA Member States and NASA"

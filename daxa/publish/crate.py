@@ -1,0 +1,140 @@
+"""A release as a research object crate (RO-Crate 1.1, with the profile Process Run Crate 0.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+from daxa.archive.config import Creator
+from daxa.publish.release_record import ReleaseRecord, StageRecord
+
+__all__ = ["crate_of", "creator_id"]
+
+_CRATE = "https://w3id.org/ro/crate/1.1"
+_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+_TYPES = {
+    ".toml": "application/toml",
+    ".yaml": "application/yaml",
+    ".lock": "application/yaml",
+    ".dvc": "application/yaml",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+}
+
+_Entity: TypeAlias = dict[str, Any]
+
+
+def crate_of(record: ReleaseRecord) -> _Entity:
+    """The content of ``ro-crate-metadata.json``.
+
+    Parameters
+    ----------
+    record
+        The release.
+
+    Returns
+    -------
+    dict
+        Bounded by the number of stages, not by that of the observations: their files are in the ledgers.
+    """
+    stages = [stage for stage in record.stages if stage.made]
+    return {
+        "@context": [f"{_CRATE}/context", {"sha256": "http://schema.org/sha256"}],
+        "@graph": [
+            {
+                "@id": "ro-crate-metadata.json",
+                "@type": "CreativeWork",
+                "about": {"@id": "./"},
+                "conformsTo": {"@id": _CRATE},
+            },
+            _root(record, stages),
+            *_context(record),
+            *_files(record),
+            *_data(stages),
+            *_programs(stages),
+            *_actions(record, stages),
+        ],
+    }
+
+
+def creator_id(creator: Creator, number: int) -> str:
+    """Identifier of a creator: the address of the ORCID, or a number within the file."""
+    return f"https://orcid.org/{creator.orcid}" if creator.orcid else f"#creator-{number}"
+
+
+def _root(record: ReleaseRecord, stages: list[StageRecord]) -> _Entity:
+    return {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"{record.title}, {record.tag}",
+        "description": record.description,
+        "version": record.tag,
+        "datePublished": record.day,
+        "license": {"@id": record.licence_address},
+        "author": [{"@id": creator_id(one, at)} for at, one in enumerate(record.config.creators, 1)],
+        "keywords": record.keywords,
+        "conformsTo": {"@id": _PROFILE},
+        "hasPart": [{"@id": path} for path in [*record.files, *(stage.data for stage in stages)]],
+        "mentions": [{"@id": f"#{stage.name}"} for stage in stages],
+    } | ({"isBasedOn": [{"@id": f"https://doi.org/{doi}"} for doi in record.datasets]} if record.datasets else {})
+
+
+def _context(record: ReleaseRecord) -> Iterator[_Entity]:
+    """The licence, the profile, the people, and the datasets with DOIs."""
+    yield {
+        "@id": record.licence_address,
+        "@type": "CreativeWork",
+        "name": record.config.licence,
+        "description": f"The licence {record.config.licence}, in the list of SPDX",
+    }
+    yield {"@id": _PROFILE, "@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.5"}
+    for at, creator in enumerate(record.config.creators, 1):
+        person = {"@id": creator_id(creator, at), "@type": "Person", "name": creator.name}
+        if creator.affiliation:
+            person["affiliation"] = creator.affiliation
+        yield person
+    for doi in record.datasets:
+        yield {"@id": f"https://doi.org/{doi}", "@type": "CreativeWork", "name": f"doi:{doi}"}
+
+
+def _files(record: ReleaseRecord) -> Iterator[_Entity]:
+    for path, known in record.files.items():
+        entity: _Entity = {"@id": path, "@type": "File", "name": path}
+        if known:
+            entity |= {"contentSize": str(known[0]), "sha256": known[1]}
+        kind = _TYPES.get(PurePosixPath(path).suffix)
+        yield entity | ({"encodingFormat": kind} if kind else {})
+
+
+def _data(stages: list[StageRecord]) -> Iterator[_Entity]:
+    for stage in stages:
+        yield {
+            "@id": stage.data,
+            "@type": "Dataset",
+            "name": f"Products of the step {stage.step} for {stage.mission}",
+            "description": f"A directory per observation, kept by DVC: `daxa pull`. {stage.counts.done} observations.",
+        }
+
+
+def _programs(stages: list[StageRecord]) -> Iterator[_Entity]:
+    for backend, step, version in dict.fromkeys((stage.backend, stage.step, stage.version) for stage in stages):
+        yield {
+            "@id": f"#{backend}-{step}-{version}",
+            "@type": "SoftwareApplication",
+            "name": f"{backend}, step {step}",
+            "softwareVersion": version,
+        }
+
+
+def _actions(record: ReleaseRecord, stages: list[StageRecord]) -> Iterator[_Entity]:
+    for stage in stages:
+        yield {
+            "@id": f"#{stage.name}",
+            "@type": "CreateAction",
+            "name": f"{stage.step} of {stage.mission}",
+            "instrument": {"@id": f"#{stage.backend}-{stage.step}-{stage.version}"},
+            "object": [{"@id": path} for path in stage.used if path in record.files],
+            "result": [{"@id": path} for path in [*(one for one in stage.made if one in record.files), stage.data]],
+            "description": f"{stage.counts.done} done, {stage.counts.failed} failed, {stage.counts.skipped} skipped",
+        }

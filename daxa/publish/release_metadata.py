@@ -1,0 +1,122 @@
+"""The metadata files of a release: for Zenodo and GitHub, CodeMeta, RO-Crate and PROV, all from one record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.citation_files import read_extra, read_zenodo_extra
+from daxa.archive.layout import Layout
+from daxa.archive.template import render_citation
+from daxa.files import TEXT_LIMIT, read_note, read_plain, replace_file
+from daxa.publish.crate import crate_of, creator_id
+from daxa.publish.provenance import provenance_of
+from daxa.publish.release_record import ReleaseRecord
+from daxa.text import json_escaped
+
+__all__ = ["METADATA", "People", "interrupted", "metadata_files", "people_of", "write_metadata"]
+
+METADATA = ("CITATION.cff", ".zenodo.json", "codemeta.json", "ro-crate-metadata.json", "prov.json")
+"""Names of the files."""
+
+People = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""What people added to ``CITATION.cff`` and to ``.zenodo.json``."""
+
+
+def people_of(layout: Layout) -> People:
+    """What people added to the citation files of an archive, which a release keeps.
+
+    Raises
+    ------
+    DataError
+        One of them cannot be read.
+    """
+    cff, zenodo = (_content(layout, name) for name in METADATA[:2])
+    return read_extra(cff), read_zenodo_extra(zenodo)
+
+
+def metadata_files(record: ReleaseRecord, people: People) -> dict[str, str]:
+    """Name to content of every metadata file of a release.
+
+    Parameters
+    ----------
+    record
+        The release.
+    people
+        What people added.
+    """
+    config = record.config
+    files = render_citation(
+        config.name,
+        record.missions,
+        title=config.title,
+        creators=config.creators,
+        licence=config.licence,
+        version=record.tag,
+        released=record.day,
+        related=record.datasets,
+        cff_extra=people[0],
+        zenodo_extra=people[1],
+    )
+    files["codemeta.json"] = _json(_codemeta(record))
+    files["ro-crate-metadata.json"] = _json(crate_of(record))
+    files["prov.json"] = _json(provenance_of(record))
+    return files
+
+
+def write_metadata(layout: Layout, files: Mapping[str, str]) -> None:
+    """Write the files; what they will be is noted before, so that a cut release does not pass for edits."""
+    digests = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in files.items()}
+    replace_file(_note(layout), json.dumps(digests).encode())
+    for name, content in files.items():
+        if _content(layout, name) != content.encode():
+            replace_file(layout.root / name, content.encode())
+
+
+def interrupted(layout: Layout) -> list[str]:
+    """Metadata files that are as a release wrote them that was cut before its commit."""
+    noted = read_note(_note(layout))
+    return [name for name in METADATA if noted.get(name) == hashlib.sha256(_content(layout, name)).hexdigest()]
+
+
+def _note(layout: Layout) -> Path:
+    return layout.private / "release" / "metadata.json"
+
+
+def _content(layout: Layout, name: str) -> bytes:
+    try:
+        return read_plain(layout.root / name, limit=TEXT_LIMIT)
+    except FileNotFoundError:
+        return b""
+
+
+def _codemeta(record: ReleaseRecord) -> dict[str, Any]:
+    """CodeMeta 3.0: the repository as software, which it is: a pipeline and what it needs."""
+    programs = dict.fromkeys((stage.backend, stage.step, stage.version) for stage in record.stages)
+    return {
+        "@context": "https://w3id.org/codemeta/3.0",
+        "@type": "SoftwareSourceCode",
+        "name": record.title,
+        "identifier": record.config.name,
+        "description": record.description,
+        "version": record.tag,
+        "datePublished": record.day,
+        "license": record.licence_address,
+        "author": [
+            {"@id": creator_id(one, at), "@type": "Person", "name": one.name}
+            | ({"affiliation": {"@type": "Organization", "name": one.affiliation}} if one.affiliation else {})
+            for at, one in enumerate(record.config.creators, 1)
+        ],
+        "keywords": record.keywords,
+        "softwareRequirements": [
+            {"@type": "SoftwareApplication", "name": f"{backend}, step {step}", "softwareVersion": version}
+            for backend, step, version in programs
+        ],
+    }
+
+
+def _json(value: object) -> str:
+    return json_escaped(json.dumps(value, indent=1, ensure_ascii=False)) + "\n"

@@ -1,0 +1,184 @@
+"""What a release is, as values: the one source of all its metadata files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daxa.archive.config import ArchiveConfig, steps_of
+from daxa.archive.layout import Layout
+from daxa.missions import find_mission
+from daxa.missions.facts import fill_template
+from daxa.missions.spec import MissionSpec
+from daxa.publish.software_credit import used_software
+from daxa.publish.state import ArchiveState
+from daxa.publish.summary import StepSummary, summarise
+
+__all__ = ["ReleaseRecord", "StageRecord", "read_record"]
+
+_MOST_RELATED = 100
+"""Datasets that a record of a repository names one by one; more are in the selection."""
+
+_OF_THE_PLACE = ("upstream/", ".dvc/", "logs.dvc")
+"""What depends on when and where it was made: named without digests, so that equal releases have equal records."""
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A step of one mission: what it read and wrote, and what carried it out.
+
+    Parameters
+    ----------
+    mission, step
+        The stage.
+    backend, version
+        What ``software.toml`` locks.
+    used, made
+        Paths in the archive.
+    data
+        Directory of its products.
+    counts
+        How many observations it did, failed at and left out.
+    """
+
+    mission: str
+    step: str
+    backend: str
+    version: str
+    used: tuple[str, ...]
+    made: tuple[str, ...]
+    data: str
+    counts: StepSummary
+
+    @property
+    def name(self) -> str:
+        """As ``dvc.yaml`` calls it."""
+        return f"{self.step}-{self.mission}"
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """A release.
+
+    Parameters
+    ----------
+    config
+        Of the archive.
+    tag, day
+        Its name, and the day on which it was made (UTC).
+    previous
+        Tag of the release before, '' for the first.
+    missions
+        Declarations.
+    stages
+        In the order of the missions and steps.
+    files
+        Path of what Git tracks of it to size and SHA-256; None for files that depend on when and where.
+    datasets
+        DOIs of the data that it was made from; empty where there are too many to name.
+    """
+
+    config: ArchiveConfig
+    tag: str
+    day: str
+    previous: str
+    missions: tuple[MissionSpec, ...]
+    stages: tuple[StageRecord, ...]
+    files: Mapping[str, tuple[int, str] | None]
+    datasets: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Of the archive, or its name."""
+        return self.config.title or self.config.name
+
+    @property
+    def description(self) -> str:
+        """One sentence."""
+        named = ", ".join(mission.title for mission in self.missions)
+        return f"Release {self.tag} of X-ray observations of {named}, selected and processed reproducibly with daxa."
+
+    @property
+    def keywords(self) -> list[str]:
+        """Titles of the missions, and what they have in common."""
+        return [*(mission.title for mission in self.missions), "X-ray astronomy"]
+
+    @property
+    def licence_address(self) -> str:
+        """Of the licence's text in the list of SPDX."""
+        return f"https://spdx.org/licenses/{self.config.licence}"
+
+
+def read_record(
+    layout: Layout, state: ArchiveState, paths: Collection[str], *, tag: str, previous: str = ""
+) -> ReleaseRecord:
+    """Describe the release that is about to be made.
+
+    Parameters
+    ----------
+    layout, state
+        The archive, and what it claims.
+    paths
+        What the commit will hold.
+    tag, previous
+        The release, and the one before.
+
+    Raises
+    ------
+    DataError
+        ``software.toml`` is not what daxa writes.
+    """
+    used = used_software(layout.software.read_bytes(), layout.software)
+    specs = tuple(find_mission(name) for name in state.missions)
+    identifiers = [
+        fill_template(spec.credit.dataset, obs_id)
+        for spec in specs
+        if spec.credit.dataset
+        for obs_id in state.missions[spec.name].observations
+    ]
+    return ReleaseRecord(
+        config=state.config,
+        tag=tag,
+        day=datetime.now(UTC).date().isoformat(),
+        previous=previous,
+        missions=specs,
+        stages=tuple(stage for spec in specs for stage in _stages(layout, state, spec.name, used)),
+        files={path: _size_and_digest(layout, path) for path in sorted(paths)},
+        datasets=tuple(identifiers) if len(identifiers) <= _MOST_RELATED else (),
+    )
+
+
+def _stages(
+    layout: Layout, state: ArchiveState, mission: str, used: Mapping[tuple[str, str], tuple[str, str]]
+) -> list[StageRecord]:
+    def relative(path: object) -> str:
+        return str(path).removeprefix(f"{layout.root}/")
+
+    counts = summarise(mission, state.missions[mission]).steps
+    found = []
+    for step in steps_of(state.config):
+        backend, version = used.get((mission, step.name), ("unknown", "unknown"))
+        read = [layout.ledger(mission, need) for need in step.needs] or [layout.selection(mission)]
+        made = [layout.ledger(mission, step.name)] + ([layout.upstream(mission)] if step.fetches else [])
+        found.append(
+            StageRecord(
+                mission=mission,
+                step=step.name,
+                backend=backend,
+                version=version,
+                used=tuple(map(relative, [*read, layout.params(mission)])),
+                made=tuple(relative(path) for path in made if path.exists()),
+                data=f"{relative(layout.products(mission, step.name))}/",
+                counts=counts[step.name],
+            )
+        )
+    return found
+
+
+def _size_and_digest(layout: Layout, path: str) -> tuple[int, str] | None:
+    if path.startswith(_OF_THE_PLACE):
+        return None
+    content = (layout.root / path).read_bytes()
+    return len(content), hashlib.sha256(content).hexdigest()
