@@ -140,7 +140,7 @@ def test_places_and_names_keep_their_order(archive, monkeypatch):
         ({"missions": "xnm"}, CriteriaError, ("did you mean xmm?", "xmm, chandra")),
         ({"missions": 7}, CriteriaError, ("7", "daxa.Mission")),
         ({"obs_ids": "0012345602"}, ArchiveError, ("did you mean 0012345600", "daxa ls")),
-        ({"obs_ids": 12345600}, CriteriaError, ("numbers lose zeros", '"0012345600"')),
+        ({"obs_ids": 12345600}, CriteriaError, ("numbers lose leading zeros", '"0012345600"')),
         ({"obs_ids": 18461.0}, CriteriaError, ("18461.0", "quotation marks")),
         ({"instruments": "M3"}, CriteriaError, ("there is no instrument 'M3'", "xmm: PN, M1, M2")),
         ({"bands": "soft"}, CriteriaError, ("'soft'", "(0.5, 2) in keV")),
@@ -272,7 +272,7 @@ def test_filters_understand_places_angles_and_numbers():
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"obs_ids": 404910601}, ('"0404910601"', "numbers lose zeros")),
+        ({"obs_ids": 404910601}, ('"0404910601"', "numbers lose leading zeros")),
         ({"obs_ids": [True]}, ("not an ObsID",)),
         ({"obs_ids": 404910601.0}, ("quotation marks",)),
         ({"position": "Abell 907"}, ("target=",)),

@@ -115,7 +115,7 @@ def _sums(content: bytes) -> dict[str, int]:
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
             table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
             if table is None or table.header["NAXIS1"] * table.header["NAXIS2"] > len(content):
-                raise ValueError("it holds no table, or promises more than there is")
+                raise ValueError("it holds no table, or claims to be larger than it is")
             names = [str(cell).strip() for cell in table.data["FILENAME"].tolist()]
             # A column of 32 bits shows the upper half of the sums as negative numbers.
             sums = [int(cell) % (1 << 32) for cell in table.data["CHECKSUM"].tolist()]

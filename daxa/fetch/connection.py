@@ -207,7 +207,7 @@ def receive(response: httpx.Response) -> Iterator[bytes]:
         allowance.received += len(chunk)
         # Files of this machine come through no stream that would look.
         if allowance.left() <= 0:
-            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s plus the time that its length allows")
         yield chunk
 
 

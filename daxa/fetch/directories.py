@@ -183,7 +183,7 @@ class _Reader:
         parser.Parse(body, True)
 
     def _refuse(self, *_: object) -> None:
-        raise ValueError("a document type has no place in a listing")
+        raise ValueError("a listing must not have a document type")
 
     def _start(self, name: str, _: object) -> None:
         self._path.append(name.rpartition(" ")[2])
@@ -207,7 +207,7 @@ class _Reader:
                 self.prefixes.append(text)
             case [_, name]:
                 if name in self.said and self.said[name] != text:
-                    raise ValueError(f"it says {name} twice")
+                    raise ValueError(f"it lists {name} twice")
                 self.said[name] = text
         self._path.pop()
 

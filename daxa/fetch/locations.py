@@ -91,7 +91,7 @@ def directory_urls(connection: Connection, sought: ObservationRef) -> tuple[Loca
 def _undeclared(sought: ObservationRef) -> DataError:
     return DataError(
         "no-directory",
-        f"nothing says where the data of {sought.spec.title} {sought.obs_id} are",
+        f"the location of the data of {sought.spec.title} {sought.obs_id} is not known",
         remedy="leave the observation out, or ask the archive for it",
     )
 

@@ -67,7 +67,7 @@ def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
         except (KeyError, ValueError, IndexError):
             raise ConfigError(
                 "bad-setting",
-                f"the layout {mirror.layout!r} of a mirror of {spec.title} has fields that it does not know",
+                f"the layout {mirror.layout!r} of a mirror of {spec.title} has unknown fields",
                 remedy=f"use {', '.join(f'{{{name}}}' for name in known)}",
             ) from None
     return mirrors

@@ -136,7 +136,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, owners: frozenset[int]
     try:
         seen = os.fstat(descriptor)
         if not stat.S_ISREG(seen.st_mode) or seen.st_uid not in (owners or {os.geteuid()}):
-            raise PermissionError(1, "it is not a regular file of yours", str(path))
+            raise PermissionError(1, "it is not a regular file that you own", str(path))
         yield descriptor
     finally:
         os.close(descriptor)

@@ -153,7 +153,7 @@ def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None,
         return None
     new = context.store.path(origin.sha256)
     if file_digests(new, wanted.path).science == before.science:
-        context.say(f"{wanted.path}: packed anew, its content is the same")
+        context.say(f"{wanted.path}: repacked, with the same content")
         return None
     old = fetched.directory / wanted.path
     return Replaced(

@@ -133,7 +133,7 @@ class Store:
                 raise StorageError(
                     "link",
                     f"{self.root / name} is a link, which daxa does not follow",
-                    remedy="remove the link, or let DAXA_STORE be the place that it leads to",
+                    remedy="remove the link, or set DAXA_STORE to the directory that it leads to",
                 )
 
     @contextmanager

@@ -161,14 +161,14 @@ def _continued(
             return of
     with disk_errors(begun.path):
         begun.discard()
-    return RetryableFailure(f"HTTP {response.status_code}: the part that we have is of another version")
+    return RetryableFailure(f"HTTP {response.status_code}: the part that was kept belongs to another version")
 
 
 def _check_size(body: _Body, part: Part, most: int) -> None:
     """Refuse what is too large, before it is received."""
     if body.of.size > most:
         part.discard()
-        raise _oversized(part.url, f"is said to have {body.of.size} bytes", most)
+        raise _oversized(part.url, f"is reported to have {body.of.size} bytes", most)
     with disk_errors(part.path):
         if not body.offset:
             part.discard()

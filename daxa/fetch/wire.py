@@ -183,7 +183,7 @@ class _Stream:
             return self._plain.read(max_bytes, timeout)
         left = allowance.left()
         if left <= 0:
-            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s plus the time that its length allows")
         data = self._plain.read(max_bytes, left if timeout is None else min(timeout, left))
         if not allowance.received:
             _LOCAL.interim += len(data)

@@ -203,7 +203,7 @@ def join_failures(failures: Mapping[str, CriteriaError | ServiceError]) -> Crite
         counted = "1 mission" if len(told) == 1 else f"{len(told)} missions"
         return ServiceError(first.name, f"{counted} could not be searched:{story}", remedy=remedies[0])
     story = "; ".join(error.message for error in told.values())
-    remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that leave none"
+    remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that exclude everything"
     return CriteriaError(first.name, f"nothing was found in {len(told)} missions: {story}", remedy=remedy)
 
 

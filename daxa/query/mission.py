@@ -66,7 +66,7 @@ def _check_snapshot(spec: MissionSpec, snapshot: Snapshot, *, demand: bool) -> N
     if demand:
         raise CriteriaError(
             "snapshot",
-            "a snapshot that is given is used as it is",
+            "a given snapshot is used as it is",
             remedy="leave out one of snapshot, refresh and max_age",
         )
 
@@ -295,7 +295,7 @@ class Mission:
         """For notebooks: never asks a service, shows the observations once they are known."""
         head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.summary)}</code></p>"
         if self._selection is None:
-            return f"{head}<p>Not asked yet: use <code>.observations</code>.</p>"
+            return f"{head}<p>Not queried yet: use <code>.observations</code>.</p>"
         from daxa.selection.headings import for_people
 
         table = self._selection.table

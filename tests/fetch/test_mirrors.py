@@ -165,7 +165,7 @@ def test_the_users_mirrors_replace_or_precede():
         Mirror("https://copy.example/FTP", datalink="https://copy.example/datalink"),
     )
     assert mirrors_of(find_mission("erosita_calpv"), moved) == find_mission("erosita_calpv").mirrors
-    with pytest.raises(ConfigError, match="fields that it does not know"):
+    with pytest.raises(ConfigError, match="unknown fields"):
         mirrors_of(NUSTAR, Settings(mirrors=(("nustar", "https://m.example/{proposal}/{obs_id}"),)))
 
 

@@ -245,6 +245,6 @@ def _common(one: tuple[str, ...], two: tuple[str, ...], what: str) -> tuple[str,
     common = tuple(name for name in one if name in set(two))
     if not common:
         raise CriteriaError(
-            "empty", f"the filters name {what} that exclude each other", remedy=f"give all {what} in one filter"
+            "empty", f"the filters name mutually exclusive {what}", remedy=f"give all {what} in one filter"
         )
     return common

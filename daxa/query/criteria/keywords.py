@@ -228,10 +228,10 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "match",
-        "``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and radius do; "
+        "``covers``: the field of view holds the place and its radius; ``overlaps``: it overlaps the radius; "
         "``centre``: the pointing lies within the radius.  By default ``centre`` with a radius, ``covers`` without, "
         "``overlaps`` for a sample.",
-        CliOption("--match", "HOW", "How field and object must meet: covers, overlaps or centre."),
+        CliOption("--match", "HOW", "How the field of view must match the object: covers, overlaps or centre."),
     ),
     _one(
         "margin",
@@ -268,13 +268,13 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "inside",
-        "The observation must lie wholly within `time`, or within the windows of the sample.",
-        CliOption("--inside", "", "Observed wholly between --start and --end.", "flag"),
+        "The observation must lie entirely within `time`, or within the windows of the sample.",
+        CliOption("--inside", "", "Observed entirely between --start and --end.", "flag"),
     ),
     _one(
         "min_exposure",
-        'Least exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
-        CliOption("--min-exposure", "TIME", "Least exposure, such as 20ks."),
+        'Minimum exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
+        CliOption("--min-exposure", "TIME", "Minimum exposure, such as 20ks."),
         lambda value, *_: read_min_exposure(value),
     ),
     _one(
@@ -310,7 +310,7 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "everything",
-        "True selects the whole archive, which must be asked for explicitly.",
+        "True selects the whole archive, which must be requested explicitly.",
         CliOption("--everything", "", "Select the whole archive.", "flag"),
         lambda value, *_: read_everything(value),
     ),

@@ -169,7 +169,7 @@ def _read_samples(
             remedy="give the sample in a filter of its own",
         )
     if files and radius is not None:
-        raise CriteriaError("radius", "objects of a sample have radii of their own", remedy="add a column radius")
+        raise CriteriaError("radius", "objects of a sample have their own radii", remedy="add a column radius")
     if not files:
         if not isinstance(sample, Mapping):
             raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
@@ -217,7 +217,7 @@ def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, 
     for name, position in value.items():
         if name not in targets:
             raise CriteriaError(
-                "target", f"{str(name)[:100]!r} is resolved but no target", remedy="remove it from 'resolved'"
+                "target", f"{str(name)[:100]!r} is resolved but is not a target", remedy="remove it from 'resolved'"
             )
         if len(places := read_positions(position)) != 1:
             raise CriteriaError("target", f"{name!r} has several positions", remedy="give one [ra, dec]")

@@ -185,7 +185,7 @@ def read_sample(
     if how == "covers" and radius is None:
         how = "overlaps"
     if not isinstance(inside, bool):
-        raise CriteriaError("time", "'inside' is true or false", remedy="write inside = true")
+        raise CriteriaError("time", "'inside' must be true or false", remedy="write inside = true")
     if inside and start is None:
         raise _bad("'inside' needs the columns start or end")
     names = _read_sample_names(columns[found["name"]]) if "name" in found else None
@@ -334,7 +334,7 @@ def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
         # Binary formats and pandas have no other way to say that there is none.
         mjd = np.where(np.isnan(mjd), open_side, mjd)
     bad = ~(((mjd >= _MJD[0]) & (mjd <= _MJD[1])) | (mjd == open_side))
-    _refuse_rows(bad, cells, key, "is neither an MJD nor an ISO date of X-ray astronomy")
+    _refuse_rows(bad, cells, key, "is neither an MJD nor an ISO date in the era of X-ray astronomy")
     return mjd
 
 
@@ -366,7 +366,7 @@ def _in_unit(values: np.ndarray, unit: str, wanted: str, key: str) -> np.ndarray
 def _read_sample_names(column: Any) -> np.ndarray:
     names = ["" if name is None else str(name).strip() for name in np.asarray(column, dtype=object).tolist()]
     bad = np.fromiter((not (name and len(name) <= 100 and name.isprintable()) for name in names), bool, len(names))
-    _refuse_rows(bad, np.array(names, dtype=object), "name", "is not a name of printable characters")
+    _refuse_rows(bad, np.array(names, dtype=object), "name", "is not a printable name")
     return np.array(names, dtype=object)
 
 

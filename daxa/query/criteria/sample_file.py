@@ -47,7 +47,7 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
     """
     known = next((known for suffix, known in _KINDS.items() if path.name.lower().endswith(suffix)), None)
     if known is None:
-        raise _unread(path, f"is of no known kind ({', '.join(_KINDS)})")
+        raise _unread(path, f"has an unknown format ({', '.join(_KINDS)})")
     kind, load = known
     import pyarrow as pa
 
@@ -145,7 +145,7 @@ def _load_parquet(path: Path, _names: Collection[str]) -> Table:
 
 def _check_unpacked(_schema: object, _rows: int, unpacked: int) -> None:
     if not 0 <= unpacked <= _LARGEST_FILE:
-        raise ValueError(f"it holds {unpacked} bytes when unpacked")
+        raise ValueError(f"it holds {unpacked} bytes once unpacked")
 
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Collection[str]], Table | pd.DataFrame]]] = {

@@ -226,7 +226,7 @@ def _count_guessed(sky: MatchContext, pairs: np.ndarray) -> int:
 def _conjuncts(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[str, np.ndarray]]:
     """Each condition in words, and where it holds: (rows, instruments), or of that shape when broadcast."""
     if criteria.obs_ids:
-        text = f"with the {len(criteria.obs_ids)} ObsIDs asked for"
+        text = f"with the {len(criteria.obs_ids)} requested ObsIDs"
         yield text, _listed(sky.spec, sky.table, criteria.obs_ids)[:, None]
     for condition in criteria.conditions:
         yield condition.text, _holds(sky, condition)

@@ -64,7 +64,7 @@ def list_pairs(found: MatchResult) -> pd.DataFrame:
     ]
     if not parts:
         raise CriteriaError(
-            "pairs", "no target was asked for, so there are no pairs", remedy="give a position, a target or a sample"
+            "pairs", "no target was requested, so there are no pairs", remedy="give a position, a target or a sample"
         )
     if len(parts) == 1:
         return parts[0]
@@ -106,7 +106,7 @@ def _condition_pairs(
         total += len(seen)
         if total > _MOST_PAIRS:
             raise CriteriaError(
-                "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="ask for smaller radii or fewer targets"
+                "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="use smaller radii or fewer targets"
             )
     target, row, code, apart = (np.concatenate(column) for column in zip(*blocks, strict=True))
     guess = (code & ~sky.circled[row] == 0) & (objects.match != "centre")

@@ -77,10 +77,10 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
     ):
         name = _name_of(names, number, said)
         if name is None:
-            raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not asked")
+            raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not requested")
         found.setdefault(name, set()).update(_places(address, name, ra, dec))
     if unanswered := [name for name in names if name not in found]:
-        raise malformed(address, f"it says nothing of {shown(unanswered[0], 60)!r}")
+        raise malformed(address, f"it gives no answer for {shown(unanswered[0], 60)!r}")
     for name, places in found.items():
         if len(places) > 1:
             raise CriteriaError(
@@ -111,7 +111,7 @@ def _places(address: str, name: str, ra: Any, dec: Any) -> list[Place]:
     if all(map(math.isnan, place)):
         return []
     if not on_the_sky(*place):
-        raise malformed(address, f"the position that it gives for {name!r} is none")
+        raise malformed(address, f"the position that it gives for {name!r} is not valid")
     return [(place[0] % 360, place[1])]
 
 

@@ -236,8 +236,8 @@ def _too_slow(address: str, watch: _Watch) -> ServiceError:
     return ServiceError(
         "too-slow",
         f"{address} did not finish its answer within {time.monotonic() - watch.allowance.began:.3g} s "
-        f"({watch.allowance.received} bytes came)",
-        remedy="try again later; DAXA_ANSWER_TIMEOUT gives answers more time (seconds)",
+        f"({watch.allowance.received} bytes arrived)",
+        remedy="try again later; a larger DAXA_ANSWER_TIMEOUT allows more time (seconds)",
     )
 
 
@@ -245,7 +245,7 @@ def _receive(address: str, response: requests.Response, watch: _Watch, body: Bin
     for part in response.iter_content(_CHUNK):
         watch.allowance.received += len(part)
         if watch.allowance.received > most:
-            raise malformed(address, f"its answer is longer than the {most} bytes that it can have")
+            raise malformed(address, f"its answer is longer than the {most} bytes that are allowed")
         try:
             body.write(part)
         except OSError as error:

@@ -106,7 +106,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             raise ServiceError(
                 "offline",
                 f"the position of {_listed(missing)} is not cached on this machine, and no service may be queried",
-                remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
+                remedy=f"look up {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
         if len(left := [name for name in wanted if found[name] is None]) >= _MANY:
@@ -219,11 +219,11 @@ def _ask(name: str, settings: Settings, session: BoundedSession) -> tuple[float,
 def _read_answer(name: str, text: str, service: str) -> tuple[float, float] | None:
     lines = text.splitlines()
     if not text.startswith("#"):
-        raise malformed(service, f"its answer for {name!r} is none of Sesame's")
+        raise malformed(service, f"its answer for {name!r} is not a reply of Sesame")
     found = [_POSITION.fullmatch(line) for line in lines if line.startswith("%J")]
     places = {(float(match[1]), float(match[2])) for match in found if match}
     if None in found or not all(on_the_sky(*place) for place in places):
-        raise malformed(service, f"the position that it gives for {name!r} is none")
+        raise malformed(service, f"the position that it gives for {name!r} is not valid")
     if len(places) > 1:
         raise CriteriaError(
             "target", f"{service} gives {len(places)} positions for {name!r}", remedy="give the position instead"

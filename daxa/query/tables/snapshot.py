@@ -97,7 +97,9 @@ def take_snapshot(
     """
     allowed = MAX_AGE if max_age is None else max_age
     if allowed < timedelta(0):
-        raise CriteriaError("max-age", f"a table cannot be younger than {allowed}", remedy="give a positive duration")
+        raise CriteriaError(
+            "max-age", f"the greatest age of a table cannot be {allowed}", remedy="give a positive duration"
+        )
     places = _places(spec, settings)
     if offline or settings.offline:
         if refresh:
@@ -213,7 +215,7 @@ def _keep(place: _SnapshotPlace, snapshot: Snapshot) -> str:
     try:
         write_snapshot(place.path, snapshot)
     except StorageError as error:
-        return f"the table could not be kept for the next time: {error.message}"
+        return f"the table could not be cached: {error.message}"
     return ""
 
 

@@ -407,12 +407,12 @@ def offline(tmp_path, monkeypatch):
         (["--sample", "absent.csv"], "absent.csv does not exist"),
         (["--region", "bad.reg"], "a circle of the DS9 region"),
         (["--moc", "bad.json"], "no cells 99999"),
-        (["--position", "nan,nan"], "is not a position"),
+        (["--position", "nan,nan"], "is not a valid position"),
         (["--position", "400,10"], "not on the sky"),
         (["--position", "10,20", "--radius", "1e9deg"], "a radius of 1e9deg"),
-        (["--position", "10,20", "--radius", "5"], "is not a radius"),
+        (["--position", "10,20", "--radius", "5"], "is not a valid radius"),
         (["--start", "2010-01-01", "--end", "2004-01-01"], "reversed"),
-        (["--position", "10,20", "--min-exposure", "5 apples"], "is not an exposure"),
+        (["--position", "10,20", "--min-exposure", "5 apples"], "is not a valid exposure"),
     ],
 )
 def test_the_command_says_it_in_one_line_without_a_traceback(offline, capsys, arguments, words):

@@ -143,7 +143,7 @@ def test_a_file_with_a_table_is_a_selection(tmp_path, suffix):
 def test_whole_numbers_are_obs_ids_where_no_zero_is_lost():
     assert read_obs_table(CHANDRA, {"obsid": np.array([18461, 754])}) == ("18461", "754")
     assert read_obs_table(CHANDRA, pd.DataFrame({"obsid": [18461.0, 754.0]})) == ("18461", "754")
-    with pytest.raises(CriteriaError, match=r"row 1 of the table.*lose zeros"):
+    with pytest.raises(CriteriaError, match=r"row 1 of the table.*lose leading zeros"):
         read_obs_table(XMM, {"obsid": [404910601]})
 
 
