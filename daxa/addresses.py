@@ -154,6 +154,6 @@ def _check_layout(layout: str) -> None:
     for _, field, form, conversion in string.Formatter().parse(layout):
         named = field is None or re.fullmatch(r"[a-z][a-z0-9_]*", field)
         if conversion or not named or not _FORM.fullmatch(form or ""):
-            raise ValueError(f"{layout[:100]!r} is not a layout")
+            raise ValueError(f"{layout[:100]!r} is not a valid layout")
     if not all(_LAYOUT.fullmatch(part) and part not in (".", "..") for part in layout.split("/")):
-        raise ValueError(f"{layout[:100]!r} is not a layout")
+        raise ValueError(f"{layout[:100]!r} is not a valid layout")

@@ -295,7 +295,7 @@ def _checked_chunks(content: bytes, metadata: pq.FileMetaData) -> list[list[Chun
         for chunk, leaf in zip(group, leaves, strict=True):
             most = (leaf.max_repetition_level + 1, leaf.max_definition_level + 1)
             if any(count not in (0, wanted) for count, wanted in zip(chunk.levels, most, strict=True)):
-                raise ValueError(f"the statistics of {chunk.path} cannot be")
+                raise ValueError(f"the statistics of {chunk.path} are not valid")
     return groups
 
 

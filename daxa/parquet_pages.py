@@ -90,7 +90,7 @@ def _chunk(column: dict[int, Any]) -> Chunk:
     begin = said.get(11) or said[9]
     counted = said.get(16, {})
     if 1 in column:
-        raise ValueError("a column stands in another file")
+        raise ValueError("a column is in another file")
     path = b".".join(said[3]).decode("utf-8", "replace")
     return Chunk(path, begin, begin + said[7], (len(counted.get(2, ())), len(counted.get(3, ()))))
 
@@ -123,7 +123,7 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
             raise ValueError("the header of a page cannot be read") from None
         numbers = (page.unpacked, packed, page.values, page.encoding)
         if not all(isinstance(number, int) and number >= 0 for number in numbers) or body + packed > end:
-            raise ValueError("the header of a page claims what cannot be")
+            raise ValueError("the header of a page has impossible values")
         yield page
         begin = body + packed
 

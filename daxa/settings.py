@@ -45,7 +45,7 @@ class Settings:
     workers
         How many observations are processed at once.
     downloads
-        How many observations are fetched at once (HEASARC bears 4-6 connections).
+        How many observations are fetched at once (HEASARC tolerates 4-6 connections).
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
     answer_timeout, minimum_rate

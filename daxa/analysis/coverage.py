@@ -289,7 +289,7 @@ def _ordered(sample: Sample, aperture: Aperture) -> SampleTargets:
         raise CriteriaError(
             "aperture",
             f"a circle of {radius:g} arcsec with a ring of {inner:g} to {outer:g}, a share of light of "
-            f"{aperture.enclosed:g} and limits at {aperture.level:g} make no sense",
+            f"{aperture.enclosed:g} and limits at {aperture.level:g} are not valid",
             remedy=f"choose 0 < radius <= inner < outer <= {2 * _LARGEST:g}, and shares between 0 and 1",
         )
     order = np.argsort(sample.dec, kind="stable")

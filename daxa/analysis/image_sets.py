@@ -127,7 +127,7 @@ def outside_archive(layout: Layout, place: Path) -> Path:
     if absolute.is_relative_to(layout.root.resolve()):
         raise ArchiveError(
             "inside",
-            f"{place} lies in the archive, whose files are those of its pipeline",
+            f"{place} lies inside the archive, which holds only the files of its pipeline",
             remedy=f"choose a place outside, such as ../{place.name or 'results'}",
         )
     return absolute

@@ -250,7 +250,7 @@ def _stored(config: ArchiveConfig, name: str, fresh: _Freshness) -> Mission:
     if found not in config.missions:
         raise CriteriaError(
             "mission",
-            f"{found} is not in this archive, and no condition says which of its observations are wanted",
+            f"{found} is not in this archive, and no condition says which of its observations to select",
             remedy=f"give conditions, or choose from {', '.join(config.missions)}",
         )
     return Mission(found, settings_of(config), criteria=config.missions[found], **fresh)

@@ -137,7 +137,7 @@ def _absolute(directory: Path) -> Path:
         ) from None
     except FileNotFoundError:
         raise ArchiveError(
-            "no-directory", "the current directory no longer exists", remedy="go to one that does: cd"
+            "no-directory", "the current directory no longer exists", remedy="change to another one: cd"
         ) from None
 
 
@@ -158,7 +158,7 @@ def check_place(directory: Path) -> None:
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in str(directory)):
         raise ArchiveError(
             "path",
-            f"{str(directory.parent)!r} holds a line break, a control character or bytes that are no text, "
+            f"{str(directory.parent)!r} holds a line break, a control character or bytes that are not text, "
             "which Git and DVC cannot handle",
             remedy="make the archive in another directory, or rename this one",
         )
@@ -171,7 +171,7 @@ def check_place(directory: Path) -> None:
             "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
         )
     if not os.access(directory.parent, os.W_OK | os.X_OK):
-        raise _unwritable(directory, f"{directory.parent} is not writable for you")
+        raise _unwritable(directory, f"{directory.parent} cannot be written by you")
 
 
 def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:

@@ -172,7 +172,7 @@ def plan_mission_drop(layout: Layout, missions: Sequence[str]) -> MissionDrop:
     if set(missions) >= set(config.missions):
         raise CriteriaError(
             "no-mission",
-            "an archive without any mission is none",
+            "an archive needs at least one mission",
             remedy="leave one mission, or make a new archive with `daxa init`",
         )
     return MissionDrop(

@@ -90,7 +90,7 @@ _OF_GIT = (
         ArchiveError,
         "git-lock",
         "another Git process is running in {root}, or one that was killed has left a lock",
-        "wait until it has ended; if no Git runs there any more: rm {lock}",
+        "wait until it has ended; if no Git is running there: rm {lock}",
     ),
     _KnownFailure(
         re.compile("failed to sign|signing failed|gpg failed|cannot run gpg|signingkey|ssh-keygen", re.IGNORECASE),
@@ -192,7 +192,7 @@ def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
         return known
     return ConfigError(
         "git-hook",
-        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it said nothing'}",
+        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it printed nothing'}",
         remedy="do what the hook asks for, or remove it (see `git config --show-origin core.hooksPath`)",
     )
 

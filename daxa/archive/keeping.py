@@ -168,7 +168,7 @@ class _Source:
             return self.store.path(file.sha256)
         raise DataError(
             "kept-absent",
-            f"{self.mission} {obs_id}: {file.path} as it was fetched is not on this machine any more",
+            f"{self.mission} {obs_id}: {file.path} as it was fetched is no longer on this machine",
             remedy="run this where it was fetched, or `daxa pull`; or accept the new files: `daxa update --yes`",
         )
 

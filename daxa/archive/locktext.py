@@ -43,7 +43,7 @@ def without_stages(text: str, stages: Collection[str]) -> str:
     if not wanted["stages"]:
         written = re.sub(r"(?m)^stages:[ ]*$", "stages: {}", written)
     if _load(written) != wanted:
-        raise _damaged("the entries of single stages cannot be told apart")
+        raise _damaged("the entries of single stages cannot be distinguished")
     return written
 
 

@@ -202,7 +202,7 @@ def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[F
             raise NotADirectoryError
         names = sorted(path.name for path in base.iterdir())
     except OSError:
-        yield ForeignItem(".dvc", "is no directory", "restore it: `git checkout .dvc`")
+        yield ForeignItem(".dvc", "is not a directory", "restore it: `git checkout .dvc`")
         return
     for name in names:
         if name not in _OWN_OF_DVC:
@@ -224,7 +224,7 @@ def _check_ignored(layout: Layout) -> Iterator[ForeignItem]:
     allowed = {*_patterns(render_fixed(path.name)), "/.daxa"}
     content = _read(path)
     if content is None or not set(_patterns(content.decode("utf-8", "replace"))) <= allowed:
-        yield ForeignItem(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
+        yield ForeignItem(path.name, "makes DVC ignore files", f"restore it: `git checkout {path.name}`")
 
 
 def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
@@ -271,10 +271,10 @@ def _check_name(path: str) -> Iterator[ForeignItem]:
         return
     if name in ("dvc.yaml", "dvc.lock") or (name.endswith(".dvc") and not path.startswith(".dvc/")):
         yield ForeignItem(
-            path, "is a pipeline of its own", f"remove it (keep your own pipelines in another repository): {path}"
+            path, "is a separate pipeline", f"remove it (keep your own pipelines in another repository): {path}"
         )
     elif name == ".dvcignore":
-        yield ForeignItem(path, "makes DVC overlook files", f"remove it: {path}")
+        yield ForeignItem(path, "makes DVC ignore files", f"remove it: {path}")
     elif name in (".gitmodules", ".lfsconfig"):
         yield ForeignItem(path, "leads Git to another repository", f"remove it: {path}")
 

@@ -18,31 +18,31 @@ GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
 """Headings of the help, in order; verbs of no group are for `dvc.yaml`, not for people."""
 
 VERBS = {
-    "search": (GROUPS[0], "which observations there are, without an archive"),
+    "search": (GROUPS[0], "list the observations that meet conditions, without an archive"),
     "init": (GROUPS[0], "choose observations and generate an archive"),
     "select": (GROUPS[0], "change which observations are selected, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
     "add": (GROUPS[0], "add observations that meet conditions, or a mission"),
-    "drop": (GROUPS[0], "take out observations, or a mission"),
+    "drop": (GROUPS[0], "remove observations, or a mission"),
     "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
-    "upgrade": (GROUPS[0], "accept newer calibration, so that what it concerns is reprocessed"),
+    "upgrade": (GROUPS[0], "accept newer calibration, and reprocess what depends on it"),
     "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
-    "retry": (GROUPS[0], "try again what failed, and nothing else"),
-    "reprocess": (GROUPS[0], "process with other parameters, for a mission or for some observations"),
+    "retry": (GROUPS[0], "retry what failed, and nothing else"),
+    "reprocess": (GROUPS[0], "process with other parameters, for a mission or some observations"),
     "status": (GROUPS[1], "what is done, what failed and what is left to do"),
     "plan": (GROUPS[1], "what a run would do, and why, and what it may cost"),
     "logs": (GROUPS[1], "the log of an observation, step by step"),
     "ls": (GROUPS[1], "list the products"),
     "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
     "mosaic": (GROUPS[1], "add observations into one image of the sky, and write coverage maps"),
-    "compare": (GROUPS[1], "whether two files say the same, and where they do not"),
+    "compare": (GROUPS[1], "whether two files agree, and where they differ"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),
-    "recreate": (GROUPS[2], "make a release again from such a file, and a certificate of how it came out"),
+    "recreate": (GROUPS[2], "recreate a release from an exported file, with a certificate of the result"),
     "certificate": (GROUPS[2], "keep people's certificates with a release, and read them"),
     "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Let a closed standard stream (`>&-`) lead nowhere, lest the next file that is opened takes its place."""
+    """Point a closed standard stream (`>&-`) at the null device, so that no file opened next takes its place."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -27,7 +27,7 @@ def require_conditions(asked: CriteriaOptions, verb: str) -> None:
     if not asked:
         raise CriteriaError(
             "nothing-asked",
-            "no condition says which observations are wanted",
+            "no condition says which observations to select",
             remedy=f"give --target, --position, --sample or --obs, or --everything for the whole archive; "
             f"`daxa {verb} --help` shows examples",
         )
@@ -93,7 +93,7 @@ def read_criteria_options(
         elif all_of_them:
             raise CriteriaError(
                 "nothing-asked",
-                f"no observation of {spec.name} was asked for",
+                f"no observation of {spec.name} was requested",
                 remedy=f"give --obs {spec.name}:... or other conditions, or leave out --mission {spec.name}",
             )
     return found

@@ -107,7 +107,7 @@ def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool,
 
 def _line(file: Replaced) -> str:
     if file.what == "withdrawn":
-        return f"- {file.path}  {size_text(file.old_size)}, not served any more"
+        return f"- {file.path}  {size_text(file.old_size)}, no longer served"
     if file.what == "added":
         return f"+ {file.path}  {size_text(file.new_size)}, {file.new_date or 'no date'}"
     told = [f"{file.old_size} -> {file.new_size} bytes"] if file.old_size != file.new_size else ["other bytes"]

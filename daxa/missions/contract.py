@@ -170,7 +170,7 @@ def _accepts(spec: MissionSpec, obs_id: object) -> bool:
 
 
 def _check_names(spec: MissionSpec) -> None:
-    _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is no short lower-case word")
+    _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is not a short lower-case word")
     _require(spec, bool(spec.title.strip()), "has no title")
     names = [spec.name, *(alias.lower() for alias in spec.aliases)]
     _require(spec, len(set(names)) == len(names), "has an alias twice")
@@ -222,10 +222,10 @@ def _check_table(spec: MissionSpec) -> None:
     for text in table.where:
         bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
         _require(spec, not _RESERVED.search(bare), f"uses a reserved word unquoted: {text}")
-        _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is no condition: {text}")
+        _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is not a condition: {text}")
     further = table.second_category[1] if table.second_category else {}
     codes = {*table.categories.values(), *further.values(), *([table.only_category] * bool(table.only_category))}
-    _require(spec, codes <= set(CATEGORIES), "maps to a category that there is not")
+    _require(spec, codes <= set(CATEGORIES), "maps to an unknown category")
     _require(spec, bool(table.category) == bool(table.categories), "maps categories without a column, or not at all")
     _require(spec, bool(table.category) or not table.second_category, "has a second category without a first")
     _require(spec, not (table.category and table.only_category), "has one category, and a column of them")
@@ -303,7 +303,7 @@ def _check_files(spec: MissionSpec) -> None:
         tokens = [token for token, _, _ in product.bands]
         _require(spec, len(set(tokens)) == len(tokens), f"has a band twice: {product.pattern}")
         _require(spec, all(0 < lo < hi for _, lo, hi in product.bands), f"has an empty band: {product.pattern}")
-        _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
+        _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"does not distinguish bands: {product.pattern}")
     events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
     served = "" in events or set(spec.default_instruments) <= events
     _require(spec, not spec.processed or (served and spec.listed), "is processed, and lacks what that needs")
@@ -337,8 +337,8 @@ def _check_active(spec: MissionSpec) -> None:
 
 def _check_credit(spec: MissionSpec) -> None:
     source = spec.credit.source
-    _require(spec, bool(spec.acknowledgement or source), "says neither an acknowledgement nor where it stands")
-    _require(spec, not source or source.startswith("https://"), f"has a source that is no address: {source}")
+    _require(spec, bool(spec.acknowledgement or source), "has neither an acknowledgement nor a link to one")
+    _require(spec, not source or source.startswith("https://"), f"has a source that is not an address: {source}")
     for bibcode in spec.bibcodes:
-        _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is no bibcode: {bibcode}")
+        _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is not a bibcode: {bibcode}")
     spec.credit.dataset.format(**id_parts("1"))

@@ -142,7 +142,7 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
     pairs = sorted(zip(arrow["obs_id"].to_pylist(), arrow["instruments"].to_pylist(), strict=True), key=repr)
     for obs_id, instruments in pairs:
         if not is_obs_id(obs_id, spec) or not is_instruments(instruments, spec):
-            raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} cannot be")
+            raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} are not valid")
     chosen = {obs_id: tuple(instruments.split(",")) for obs_id, instruments in pairs}
     if len(chosen) != len(pairs):
         raise _damaged(path, "an ObsID occurs twice")

@@ -31,6 +31,6 @@ SPEC = MissionSpec(
     other_directories=((r"h.*", "einstein/data/hri/events"),),
     products=(ArchiveProduct("events", r"{obs_id}\.xpb(\.Z)?"),),
     credit=Credit("Einstein", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for: which column of ipcimage names a file is not recorded; "
+    note="The list of observations cannot be queried: which column of ipcimage names a file is not recorded; "
     "several observations share a directory.",
 )

@@ -146,7 +146,7 @@ def chips_for(events: EventList, text: str) -> frozenset[int] | None:
         have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times distinguish"
         raise NotPossible(
             "chips",
-            f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips asks for",
+            f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips requests",
             remedy=f"its chips are {have}",
         )
     return chosen

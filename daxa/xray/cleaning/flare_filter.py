@@ -189,7 +189,7 @@ def _check(method: str, sigma: float, threshold: float | None, scale: float, tog
     elif method == "scale" and not 1 < scale < np.inf:
         wrong = f"a scale of {scale:g} leaves no range about the mean"
     elif not 0 < sigma < np.inf:
-        wrong = f"{sigma:g} standard deviations are not a limit"
+        wrong = f"{sigma:g} standard deviations are not a valid limit"
     elif together is not None and not 1 <= together <= _LONGEST:
         wrong = f"{together} bins cannot be looked at together"
     if wrong:

@@ -117,7 +117,7 @@ def check_mergeable(lists: Sequence[EventList]) -> None:
             raise NotPossible(
                 "merge",
                 f"{first.path.name} and {other.path.name} are not merged: {'; '.join(differs)}",
-                remedy="process them as exposures of their own and combine their images",
+                remedy="process them as separate exposures and combine their images",
             )
     for index, one in enumerate(lists):
         for other in lists[:index]:

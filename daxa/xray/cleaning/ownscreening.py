@@ -213,7 +213,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
         if name and name.upper() in expression.columns:
             raise NotPossible(
                 "expression",
-                f"clean.expression must not test {name}: exposures would not know of it ({events.obs_id})",
+                f"clean.expression must not test {name}: exposure maps would not account for it ({events.obs_id})",
                 remedy=f"use {instead} for that",
             )
     rules = bind_expression(expression, events)
@@ -221,7 +221,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     if any(isinstance(one, Either) and taken & _columns(one) for one in rules):
         raise NotPossible(
             "expression",
-            f"clean.expression has alternatives of columns of which the standard screening has, too ({events.obs_id})",
+            f"clean.expression and the standard screening have alternatives (||) in the same columns ({events.obs_id})",
             remedy="write it without ||, or set screening to none",
         )
     return rules

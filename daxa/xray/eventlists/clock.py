@@ -99,7 +99,7 @@ class Clock:
         elapsed = np.asarray(seconds, dtype=np.float64) + self.zero
         days = np.floor(elapsed / _DAY)
         if not (np.abs(days) < _MOST_ELAPSED).all():
-            raise _unusable("one of them is no time at which anything can have happened")
+            raise _unusable("one of them is not a possible time")
         if self.scale != "utc":
             return Time(self.day + days, self.fraction + (elapsed - days * _DAY) / _DAY, format="mjd", scale=self.scale)
         with warnings.catch_warnings():
@@ -238,7 +238,7 @@ def compare_clocks(
     if (system and (_scale(system) or "tt") != clock.scale) or (unknown and system != clock.system):
         return f"counts time in {system}, the events in {clock.system or 'TT'}", ""
     if place and clock.place and place != clock.place:
-        return f"tells time at {place} (TIMEREF), the events at {clock.place}", ""
+        return f"measures time at {place} (TIMEREF), the events at {clock.place}", ""
     found = _reference(header) or _reference(headers[1])
     allowed, apart = _SAME, 0.0
     if found is not None:

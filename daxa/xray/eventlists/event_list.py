@@ -362,7 +362,7 @@ class EventList:
         except WcsError as problem:
             raise DataError(
                 "sky",
-                f"the sky columns of {self.path.name} make no sense: {str(problem).splitlines()[-1]}",
+                f"the sky columns of {self.path.name} cannot be used: {str(problem).splitlines()[-1]}",
                 remedy="fetch the event list again",
             ) from problem
         return pixels
@@ -448,7 +448,7 @@ def _given_times(
     else:
         raise DataError(
             "gti",
-            f"{path.name} has good times of its own, so others cannot take their place",
+            f"{path.name} has its own good times, which others cannot replace",
             remedy="open it without them, and intersect them with its own (daxa.xray.eventlists.gti.intersect)",
         )
     intervals = gti.normalise(given)

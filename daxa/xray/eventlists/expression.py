@@ -272,7 +272,7 @@ def bind_expression(expression: Expression, events: EventList) -> tuple[Rule | E
         # A header tells alternatives column by column.
         columns = [rule.column for rule in way]
         if twice := [name for name in columns if columns.count(name) > 1]:
-            raise _unusable(events, f"in an alternative, {twice[0]} has two tests that a header cannot tell apart")
+            raise _unusable(events, f"in an alternative, {twice[0]} has two tests that a header cannot distinguish")
     return (Either(tuple(ways), _SOURCE),)
 
 

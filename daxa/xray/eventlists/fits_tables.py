@@ -286,7 +286,7 @@ def read_tables(path: Path) -> tuple[fits.Header, tuple[FitsTable, ...]]:
     tables = []
     while place < content.size and (start := content[place : place + 8].tobytes().strip(b"\0 ")):
         if start != b"XTENSION":
-            raise _malformed(path.name, f"what follows is no extension but starts with {start!r}")
+            raise _malformed(path.name, f"what follows is not an extension, but starts with {start!r}")
         header, place = _header(content, place, path.name)
         if card_text(header, "XTENSION").upper() == "BINTABLE":
             name, version = card_text(header, "EXTNAME").upper(), int(card_number(header, "EXTVER", 1))

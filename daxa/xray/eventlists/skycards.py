@@ -85,7 +85,7 @@ def linear_of(header: fits.Header, pair: tuple[int, int]) -> tuple[str, list[lis
             if value:
                 raise unusable_sky(header, f"{keyword} mixes them with another column, which is not read")
         elif found.setdefault(kind, {}).setdefault(place, value) != value:
-            raise unusable_sky(header, f"{keyword} stands there twice, with different values")
+            raise unusable_sky(header, f"{keyword} occurs twice, with different values")
     if len(found) > 1:
         raise unusable_sky(header, "they have both a TPn_k and a TCn_k matrix")
     for kind, values in found.items():

@@ -166,7 +166,7 @@ def read_field(image: Path, exposure: Path) -> Field:
     if not (math.isfinite(x) and math.isfinite(y)):
         raise DataError(
             "pointing",
-            f"{exposure.name} does not tell where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
+            f"{exposure.name} does not say where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
             remedy="make the map anew, or write these cards into its header",
         )
     ra, dec = to_icrs(header_wcs(told), x, y, 1)

@@ -130,7 +130,7 @@ def test_any_text_is_an_expression_or_refused(text):
         ("PI > 5 && PI < 3", "no value of PI"),
         ("PI == 5.5", "no value of PI"),
         ("(FLAG & 0x100000000) == 0", "has no 33 bits"),
-        ("((FLAG & 1) == 0 && FLAG < 9) || PI > 3", "cannot tell apart"),
+        ("((FLAG & 1) == 0 && FLAG < 9) || PI > 3", "cannot distinguish"),
     ],
 )
 def test_what_the_list_does_not_have_is_said(mos, text, said):
@@ -201,7 +201,7 @@ def test_tools_are_told_in_their_words(mos, acis):
 
 @pytest.mark.parametrize("text", ["TIME > 5", "CCDNR == 3"])
 def test_times_and_chips_are_not_cut_by_expressions(mos, text):
-    with pytest.raises(NotPossible, match="exposures would not know"):
+    with pytest.raises(NotPossible, match="exposure maps would not account"):
         own_rules(mos, OwnScreening(expression=text))
 
 
