@@ -29,7 +29,7 @@ _LOCATION = re.compile(r"[!-\[\]-~]{1,2000}", re.ASCII)
 class Deadline:
     """The time that one whole answer may take.
 
-    A timeout of each read is no limit: a byte a minute, or interim answers without end, never
+    A timeout of each read is not a limit: a byte a minute, or interim answers without end, never
     meet it.
 
     Parameters

@@ -135,7 +135,7 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is none; what is wrong stands in the error.
+        It is none; what is wrong is in the error.
     DataError
         It is too large or nested too deeply; `path` is for the message.
 

@@ -2,7 +2,7 @@
 
 Arrow's own threads may outlive a reading.  One that still holds a Python object when
 the interpreter ends aborts the process, after all was well (apache/arrow issues 34314
-and 50482), so none is asked for: the tables here are read in milliseconds.
+and 50482), so none is requested: the tables here are read in milliseconds.
 
 A file that daxa writes is sealed: between the pages and the footer, where the format leaves
 room, stands the SHA-256 of all its other bytes.  Page checksums alone would cover neither
@@ -232,7 +232,7 @@ def read_parquet(
     DataError
         It is a link, device or pipe, or larger than any table of daxa's.
     pyarrow.ArrowException
-        It is no Parquet file, or damaged, or unpacks to more than the limit.
+        It is not a Parquet file, or damaged, or unpacks to more than the limit.
     """
     import pyarrow as pa
 

@@ -76,7 +76,7 @@ def chunks_of(footer: bytes) -> list[list[Chunk]]:
     Raises
     ------
     ValueError
-        The bytes are no footer of a file that holds all its columns.
+        The bytes are not the footer of a file that holds all its columns.
     """
     try:
         said, _ = _struct(footer, 0, 0)
@@ -103,12 +103,12 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
     content
         The whole file.
     begin, end
-        Where the chunk stands in it.
+        Where the chunk is in it.
 
     Raises
     ------
     ValueError
-        The bytes are no chain of pages that fills the chunk.
+        The bytes are not a chain of pages that fills the chunk.
     """
     if not 0 <= begin <= end <= len(content):
         raise ValueError("a column lies outside the file")

@@ -46,7 +46,7 @@ def read_quantity(text: object, unit: str) -> float:
     text
         Such as ``1.5 ks``.
     unit
-        In which the value is wanted: a key of `UNITS`.
+        In which the value is needed: a key of `UNITS`.
 
     Raises
     ------

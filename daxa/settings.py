@@ -165,7 +165,7 @@ def load_settings(
         checked["store"] = _default_store()
     if "cache" not in checked:
         checked["cache"] = _default_cache()
-    # The cores that a batch system leaves us; other systems do not tell.
+    # The cores that a batch system leaves us; other systems do not say.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     checked.setdefault("workers", cores)
     return Settings(**checked)

@@ -46,8 +46,8 @@ def parse_votable(body: bytes | BinaryIO) -> VOTableFile:
     Raises
     ------
     ValueError
-        It is no UTF-8 text, defines entities, keeps its data elsewhere, or promises more than
-        it can hold; and any other of `PARSE_ERRORS` when it is no VOTable.
+        It is not a UTF-8 text, defines entities, keeps its data elsewhere, or promises more than
+        it can hold; and any other of `PARSE_ERRORS` when it is not a VOTable.
     """
     from astropy.io import votable
 

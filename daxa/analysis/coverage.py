@@ -174,7 +174,7 @@ def cover_targets(
     workers
         Processes; by default as the settings say.
     observe
-        Is told of every observation as it ends, with how many ended and how many there are.
+        Called with every observation as it ends, with how many ended and how many there are.
 
     Raises
     ------
@@ -399,7 +399,7 @@ def _table(sample: Sample, targets: SampleTargets, parts: Sequence[tuple[ImageSe
     words = {flag: _words(flag) for flag in np.unique(rows["flag"]).tolist()}
     columns["quality"] = np.array([words[flag] for flag in rows["flag"].tolist()], dtype=object)
     table = pd.DataFrame({column.name: columns[column.name] for column in COLUMNS})
-    # Images stand in the archive's order; of each object, what was found comes together.
+    # Images are in the archive's order; of each object, what was found comes together.
     return table.sort_values("row", kind="stable", ignore_index=True)
 
 

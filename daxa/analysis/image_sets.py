@@ -1,4 +1,4 @@
-"""The images of an archive with the exposure maps that belong to them, and which of them are asked for."""
+"""The images of an archive with the exposure maps that belong to them, and which of them are requested."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ImageSet:
 
 
 def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) -> list[ImageSet]:
-    """The images that are asked for, in the order of the archive's products.
+    """The images that are requested, in the order of the archive's products.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
 
 
 def outside_archive(layout: Layout, place: Path) -> Path:
-    """The place, which must not lie in the archive: what stands there belongs to its releases.
+    """The place, which must not lie in the archive: what is there belongs to its releases.
 
     Raises
     ------

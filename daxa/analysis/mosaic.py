@@ -47,7 +47,7 @@ class MosaicResult:
     mosaic
         Its pixels.
     band
-        Energies from and to, keV, as they were asked for.
+        Energies from and to, keV, as they were requested.
     members
         What went in, by name.
     without_events
@@ -88,7 +88,7 @@ def mosaic_archive(
     weights
         Instrument to what a second of it counts beside one of the others; 1 where none is given.
     observe
-        Is told of every image that was added.
+        Called with every image that was added.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _check_numbers(found: Sequence[ImageSet], pixel_arcsec: float, weights: Mapp
 
 
 def _without_parts(found: Sequence[ImageSet]) -> list[ImageSet]:
-    """Without the parts of exposures that stand in the archive also as one."""
+    """Without the parts of exposures that are in the archive also as one."""
     from astropy.io import fits
 
     wholes = {

@@ -68,7 +68,7 @@ def judge_bundle(path: Path) -> dict[str, str]:
     Raises
     ------
     DataError
-        It is no whole bundle, or no export.
+        It is not a whole bundle, or no export.
     UntrustedArchive
         ``untrusted.bundle``: it would unpack to more than any archive has.
     OSError
@@ -158,7 +158,7 @@ def _unpack(pack: _Pack, at: int, size: int) -> tuple[bytes, int]:
         if not piece:
             raise IndexError
         out = unpacker.decompress(piece, _PIECE)
-        # At the end, what is left stands in one of them, and may stand in both.
+        # At the end, what is left is in one of them, and may be in both.
         at += len(piece) - len(unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail)
         begin = begin or out[:32]
         done += len(out)

@@ -1,6 +1,6 @@
 """What a look at an archive keeps of its tables, so that the next one need not read them.
 
-The cache stands in the Git directory, which nobody else can write; each entry is a function of
+The cache is in the Git directory, which nobody else can write; each entry is a function of
 one file, and counts as long as that file has the same size, modification time and inode.
 Without it everything is read again.
 """

@@ -66,7 +66,7 @@ class MissionChange:
     difference
         ObsIDs that are added, removed, changed.
     criteria_changed
-        Whether something else is asked for, even if it selects the same.
+        Whether something else is requested, even if it selects the same.
     selection
         The new selection.
     note
@@ -143,7 +143,7 @@ class SelectionPlan:
         return commit_changes(layout, _message(self), lambda made: _write(self, layout, made))
 
     def preview(self) -> AbstractContextManager[Preview]:
-        """The archive as it would stand, to be read; nothing of it is written into the archive."""
+        """The archive as it would be, to be read; nothing of it is written into the archive."""
         layout = Layout(self.root)
         return preview(layout, lambda made: _write(self, layout, made))
 
@@ -298,7 +298,7 @@ def _overrides_of(layout: Layout, mission: str, obs_ids: Sequence[str]) -> tuple
     try:
         return tuple(overridden((content or b"").decode(), obs_ids))
     except ValueError:
-        return ()  # It is no TOML; `daxa check` and every run say so.
+        return ()  # It is not TOML; `daxa check` and every run say so.
 
 
 def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:

@@ -151,7 +151,7 @@ def load_config(layout: Layout) -> ArchiveConfig:
     Raises
     ------
     ArchiveError
-        There is none: the directory is no archive.
+        There is none: the directory is not an archive.
     ConfigError
         It cannot be used.
     """
@@ -247,7 +247,7 @@ def settings_of(config: ArchiveConfig) -> Settings:
 def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, dict[str, Any]]:
     """Read ``params/<mission>.toml``: one table per step.
 
-    What stands in the tables is judged by `daxa.archive.check`.
+    What is in the tables is judged by `daxa.archive.check`.
 
     Raises
     ------

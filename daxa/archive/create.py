@@ -221,7 +221,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     named = {name for part in (criteria, *branches) for name in part.instruments}
     served = {item.instrument for item in find_backend("native").inputs(spec) if item.required}
     left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
-    # What observes alone leaves observations without any file; others stand beside those that are served.
+    # What observes alone leaves observations without any file; others are beside those that are served.
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",

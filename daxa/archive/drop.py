@@ -1,6 +1,6 @@
 """Take observations, or a whole mission, out of an archive: what would change, and the change itself.
 
-No service is asked: what is left is the selection as it stands, without the rows that go, and its criteria
+No service is queried: what is left is the selection as it stands, without the rows that go, and its criteria
 say so.  A mission goes with its tables, parameters, stages, ledgers, and all files that its ledgers name.
 """
 
@@ -123,7 +123,7 @@ class MissionDrop:
         ]
 
     def preview(self) -> AbstractContextManager[Preview]:
-        """The archive as it would stand, to be read."""
+        """The archive as it would be, to be read."""
         layout = Layout(self.root)
         return preview(layout, lambda made: _write(layout, made, self.missions))
 

@@ -172,7 +172,7 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
 
 
 def commit(root: Path, stages: Sequence[str]) -> None:
-    """Take what stands in the tree for what these stages made: into the cache, and into ``dvc.lock``.
+    """Take what is in the tree for what these stages made: into the cache, and into ``dvc.lock``.
 
     Raises
     ------

@@ -76,9 +76,9 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
     Raises
     ------
     UntrustedArchive
-        Something stands in the archive that could do harm; it is named.
+        Something is in the archive that could do harm; it is named.
     ArchiveError
-        The directory is no archive, or a change of its selection was interrupted; or, `acting`, it is no Git
+        The directory is not an archive, or a change of its selection was interrupted; or, `acting`, it is not a Git
         repository, or not what daxa would write (`daxa.archive.trust.refuse_foreign`).
     ConfigError
         ``daxa.toml`` cannot be used.
@@ -202,7 +202,7 @@ def _names(directory: Path) -> list[str]:
 
 
 def check_plain(path: Path, wanted: str) -> None:
-    """See that what stands there, if anything, is plain and of the kind that is wanted.
+    """See that what is there, if anything, is plain and of the expected kind.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def _refuse_tracked(layout: Layout) -> None:
 
 
 def _top(path: str) -> str:
-    """The part of a tracked path that we name, as Git has it."""
+    """The part of a tracked path that we name, as Git gives it."""
     return path[: max(len(name) for name in _UNTRACKED if f"{path.lower()}/".startswith(f"{name}/"))]
 
 

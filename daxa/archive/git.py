@@ -342,7 +342,7 @@ def plumb(
     root
         The work tree.
     arguments
-        Of ``git``; revisions and paths that came from outside stand after ``--end-of-options`` or ``--``.
+        Of ``git``; revisions and paths that came from outside are after ``--end-of-options`` or ``--``.
     stdin
         What it reads.
     settings

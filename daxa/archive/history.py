@@ -89,7 +89,7 @@ class StageRecord:
 
 
 def is_running(layout: Layout, mission: str, step: str) -> bool:
-    """Whether a stage runs, or was stopped: its journal stands beside the ledger."""
+    """Whether a stage runs, or was stopped: its journal is beside the ledger."""
     return layout.is_repository and layout.places(mission, step).journal.exists()
 
 

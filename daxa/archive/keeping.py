@@ -47,7 +47,7 @@ def keep_files(layout: Layout, files: Mapping[str, Mapping[str, Collection[str]]
     layout
         The archive.
     files
-        Mission to ObsID to the paths that the mission's archive does not serve any more.
+        Mission to ObsID to the paths that the mission's archive no longer serves.
 
     Returns
     -------

@@ -52,7 +52,7 @@ class Tag:
     named
         The name that the object itself has.
     when
-        When it was made, as Git has it: seconds since 1970 and the zone.
+        When it was made, as Git gives it: seconds since 1970 and the zone.
     """
 
     name: str

@@ -259,7 +259,7 @@ def _without_table(text: str, step: str, obs_id: str) -> str:
 
 
 def _sections(text: str) -> list[str]:
-    """What stands before the first table, and every table with its header and the remarks right above that."""
+    """What is before the first table, and every table with its header and the remarks right above that."""
     sections: list[list[str]] = [[]]
     for line in text.splitlines(keepends=True):
         # A line of a text or a list of several lines may look like a header.

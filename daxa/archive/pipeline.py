@@ -58,7 +58,7 @@ def stages_hidden_from_dvc(config: ArchiveConfig, outcomes: Iterable[Outcome]) -
     config
         Of the archive.
     outcomes
-        What stands there, as `daxa.stages.status` tells.
+        What is there, as `daxa.stages.status` tells.
     """
     fetching = {step.name for step in steps_of(config) if step.fetches}
     return {

@@ -1,4 +1,4 @@
-"""An archive as it would stand with other files in the place of some, to see what a change would make run."""
+"""An archive as it would be with other files in the place of some, to see what a change would make run."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def sound(judged: tuple[_Value | None, Sequence[Problem]]) -> _Value:
 
 
 def table_name(*parts: str) -> str:
-    """The name of a table as TOML has it, without brackets.
+    """The name of a table as TOML gives it, without brackets.
 
     Examples
     --------

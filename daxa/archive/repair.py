@@ -6,7 +6,7 @@ them ever after when a kill came in between:
 - ``.dvc/tmp/rwlock`` tells which running process works on which path.  Without it nothing
   is lost.
 - ``dvc.lock`` tells with what each stage was done.  A torn one is the beginning of a whole
-  one, and after a power cut blocks of zeros may follow: what stands behind the tear is
+  one, and after a power cut blocks of zeros may follow: what is behind the tear is
   forgotten, and those stages run again; their ledgers know what is done.
 
 Git leaves a lock file when it is killed, and then refuses to write; such a lock is removed
@@ -129,7 +129,7 @@ def is_truncated(text: str) -> bool:
     if not text.endswith("\n") or not starts:
         return True
     try:
-        # What stands before the last stage was written before it, and is whole.
+        # What is before the last stage was written before it, and is whole.
         (last,) = YAML(typ="safe", pure=True).load(text[starts[-1] :]).values()
         entries = [*last.get("deps", ()), *last.get("outs", ())]
         return not last["cmd"] or not all(_is_whole(entry) for entry in entries)
@@ -218,7 +218,7 @@ def _may_own(process: psutil.Process, lock: Path, written: float) -> bool:
     name = (process.info["name"] or "").lower()
     if not name.startswith(_MAY_LOCK) or process.info["create_time"] > written + 1:
         return False
-    # Who has a Git of its own is taken for at work only where it stands in the work tree.
+    # Who has a Git of its own is taken for at work only where it is in the work tree.
     place = process.info["cwd"]
     return name.startswith("git") or (bool(place) and Path(place).is_relative_to(_work_tree(lock)))
 

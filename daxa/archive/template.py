@@ -57,7 +57,7 @@ class MissionAnswers:
     spec
         Its declaration.
     criteria
-        What was asked for, in plain form.
+        What was requested, in plain form.
     software
         Step and what it is locked to, in the order of the steps.
     """

@@ -192,7 +192,7 @@ def _check_logs(layout: Layout) -> Iterator[ForeignItem]:
 
 
 def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
-    """The directory ``.dvc``: what Git brings of it, what stands there, and what the configuration says."""
+    """The directory ``.dvc``: what Git brings of it, what is there, and what the configuration says."""
     base = layout.root / ".dvc"
     for path, _ in tracked:
         if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):

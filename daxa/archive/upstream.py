@@ -1,7 +1,7 @@
 """Where and when: ``upstream/<mission>.parquet``, tracked by Git, part of no stage.
 
 One row per chosen observation (``path`` is empty, ``url`` names the row of the
-archive's table) and one per fetched file.  The query itself stands in the
+archive's table) and one per fetched file.  The query itself is in the
 file's metadata.
 """
 
@@ -186,7 +186,7 @@ def _damaged(path: Path, why: str) -> DataError:
 
 
 def _schema(*, marked: bool) -> pa.Schema:
-    """The columns; that of files which are not served any more stands only where there are such files."""
+    """The columns; that of files which are no longer served stands only where there are such files."""
     import pyarrow as pa
 
     names = [name for name in _Line._fields if marked or name != _SUPERSEDED]

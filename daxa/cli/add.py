@@ -48,7 +48,7 @@ def add(
 ) -> None:
     """Add the observations that meet some conditions to those of the archive.
 
-    This is `daxa select --also`: what the archive has stays asked for. Nothing is written before you accept what is
+    This is `daxa select --also`: the present selection stays. Nothing is written before you accept what is
     shown; then it is one commit, and the next `daxa run` processes what is new.
     """
     import daxa

@@ -1,8 +1,8 @@
 """The conditions that ``init``, ``search`` and ``select`` understand, and how a command line combines them.
 
-What stands on the line holds together; what stands after ``--or`` is an alternative to it, and
-what stands after ``--not`` is left out of all of them.  Options that are no conditions, and
-arguments, may stand anywhere.
+What stands on the line holds together; what is after ``--or`` is an alternative to it, and
+what is after ``--not`` is left out of all of them.  Options that are not conditions, and
+arguments, may be anywhere.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class CriteriaOptions:
     Parameters
     ----------
     alternatives
-        One of these must hold; () when nothing is asked for.
+        One of these must hold; () when nothing is requested.
     exclusions
         None of these may hold.
     """
@@ -140,7 +140,7 @@ def split_arguments(
     Parameters
     ----------
     arguments
-        What stands after the verb.
+        What is after the verb.
     own, conditions
         Names of options, and whether a value follows them.
 
@@ -179,7 +179,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> Freshness:
     Raises
     ------
     CriteriaError
-        The age cannot be read, or a refresh is asked for without a network.
+        The age cannot be read, or a refresh is requested without a network.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def read_criteria_options(
 ) -> dict[str, Criteria]:
     """What is asked of each mission.
 
-    ObsIDs and instruments belong to the mission that stands before a colon, or to the only
+    ObsIDs and instruments belong to the mission that is before a colon, or to the only
     mission; an ObsID without mission belongs to every mission whose ObsIDs look like it.
     Conditions that name ObsIDs, but none of a mission, hold for none of its observations.
 
@@ -61,7 +61,7 @@ def read_criteria_options(
         The missions.
     all_of_them
         Whether something must be asked of every mission; otherwise those of which nothing is, and
-        those whose tables lack a column that is asked for, are left out.
+        those whose tables lack a column that is requested, are left out.
 
     Raises
     ------

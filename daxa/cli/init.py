@@ -97,7 +97,7 @@ def init(
 
 
 def report_selection(mission: daxa.Mission) -> None:
-    """Say what is to be known of a mission's table and of how it was matched."""
+    """Print remarks on a mission's table and on how it was matched."""
     if mission.note:
         note(f"{mission.name}: {mission.note}")
     if count := mission.select().approximate:

@@ -94,7 +94,7 @@ def search(
 
 
 def report_tables(found: SearchResult) -> None:
-    """Say what is to be known of the tables that were searched, beside the results."""
+    """Print remarks on the tables that were searched, beside the results."""
     for name, text in found.notes.items():
         note(f"{name}: {text}")
     for name, count in found.approximate.items():

@@ -1,6 +1,6 @@
 """The one place that writes to the terminal: tables, JSON lines, CSV, progress, errors.
 
-Results go to standard output; progress and errors go to standard error, and it is no error
+Results go to standard output; progress and errors go to standard error, and it is not an error
 when nobody can read those.  Nothing that came from an archive service or a log reaches the
 terminal with characters that steer it or cannot be seen.
 """
@@ -48,7 +48,7 @@ def show_text(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line that is no result, such as what to do next; not with ``-q``."""
+    """Write a line that is not a result, such as what to do next; not with ``-q``."""
     if not _quiet():
         show_text(text)
 
@@ -104,7 +104,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 def show_error(error: DaxaError, *, as_json: bool = False) -> None:
     """Write what went wrong and what to do about it to standard error."""
     with suppress(OSError):
-        sys.stdout.flush()  # What was said before stands before.
+        sys.stdout.flush()  # Keeps the order of what was written before.
     if as_json:
         answer = {"code": error.code, "message": error.message, "remedy": error.remedy}
         _remark(json_escaped(json.dumps(answer, ensure_ascii=False)))

@@ -48,7 +48,7 @@ class Catalogue:
     modified: str = ""
 
     def sum_of(self, path: str) -> int | None:
-        """What is recorded of a file; None where nothing is."""
+        """The recorded checksum of a file; None where there is none."""
         return self.sums.get(path, self.sums.get(path.rpartition("/")[2]))
 
 
@@ -78,7 +78,7 @@ def read_catalogue(
     spec, obs_id
         The observation.
     say
-        Receives what is odd.
+        Receives remarks on anything unusual.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def check_listed(catalogue: Catalogue, file: Path, path: str, transfer: Transfer
     Returns
     -------
     str
-        What is odd: the file is newer than its catalogue, and differs.
+        A remark: the file is newer than its catalogue, and differs.
 
     Raises
     ------

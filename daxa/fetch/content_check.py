@@ -1,4 +1,4 @@
-"""Look inside a file that has arrived: is it whole, and is it data at all?"""
+"""Look inside a downloaded file: is it complete, and is it data at all?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExpectedContent:
     obs_id
         The observation that its headers must name where they name one; '' for any.
     tables
-        Regular expressions, each of which must match an extension's name of its own.
+        Regular expressions, each of which must match the name of a different extension.
     """
 
     obs_id: str = ""
@@ -44,10 +44,10 @@ def is_packed(name: str) -> bool:
 
 
 def check_file(path: Path, name: str, expected: ExpectedContent | None = None) -> tuple[str, ...]:
-    """Check that a file is complete and of the kind that its name tells.
+    """Check that a file is complete and of the kind that its name says.
 
     A gzip file must decompress to its end with the right CRC and length; FITS content must
-    be a sequence of whole HDUs; a page of HTML or an encrypted file is no data.
+    be a sequence of whole HDUs; a page of HTML or an encrypted file is not data.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def check_file(path: Path, name: str, expected: ExpectedContent | None = None) -
     Returns
     -------
     tuple of str
-        What is odd but does not make the file unusable, such as a stale FITS checksum.
+        Remarks on flaws that do not make the file unusable, such as a stale FITS checksum.
 
     Raises
     ------

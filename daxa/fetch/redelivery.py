@@ -2,7 +2,7 @@
 
 What the server says of a file (size, date, ETag) is compared with what it said then; only where that differs,
 the file is downloaded into the store, beside the old one, and its bytes and content are compared.  A file that
-was only packed anew is not replaced.
+was only repacked does not count as replaced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from daxa.settings import Settings
 __all__ = ["Fetched", "Replaced", "find_replaced"]
 
 _CARDS = ("PROCVER", "PROCREV", "SOFTVER", "SASVERS", "ASCDSVER", "CALDBVER", "CREATOR", "REVISION", "SEQPNUM", "DATE")
-"""Header cards by which archives tell versions of their processing, of OGIP's and the missions' own conventions."""
+"""Header cards with the version of the processing, by the conventions of OGIP and of the missions."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Fetched:
     arrivals
         Path to where and when it came from, as far as known.
     directory
-        Where the files stand, if they are here.
+        Where the files are, if they are on this machine.
     """
 
     files: Sequence[ProductFile]
@@ -52,15 +52,15 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Replaced:
-    """A file that is not any more what was fetched.
+    """A file that is no longer what was fetched.
 
     Parameters
     ----------
     path
         Below the observation's directory.
     what
-        ``replaced``; ``added``: it would be fetched now, and was not there; ``withdrawn``: it is not served
-        any more, or not under this name.
+        ``replaced``; ``added``: it would be fetched now, and was not there; ``withdrawn``: it is no longer served
+        or not under this name.
     old_size, new_size, old_sha256, new_sha256
         Of its bytes; 0 and '' where there is no file.
     old_date, new_date
@@ -111,7 +111,7 @@ def find_replaced(
     Raises
     ------
     DataError
-        The observation cannot be compared: it is not in the archive any more, or a new file is damaged.
+        The observation cannot be compared: it is no longer in the archive, or a new file is damaged.
     ServiceError, StorageError
         The archive cannot be reached, or the disk cannot be written.
     """
@@ -190,7 +190,7 @@ def _versions(old: Path, new: Path) -> dict[str, tuple[str, str]]:
 
 
 def _cards(path: Path) -> dict[str, str]:
-    """The cards of the first two headers that name versions; none where the file is no FITS."""
+    """The cards of the first two headers that name versions; none where the file is not a FITS file."""
     from astropy.io import fits
 
     found: dict[str, str] = {}

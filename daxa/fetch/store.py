@@ -2,7 +2,7 @@
 
 ``sha256/ab/abcd...`` holds contents, read-only.  ``origins/`` remembers from which address a
 content came, so that a server need only confirm that it is current.  Every use reads the
-content again: same size and times prove nothing about bytes.  What is not what its name says
+content again: same size and times prove nothing about bytes.  Content that does not match its name
 goes to ``damaged/``.
 """
 
@@ -82,7 +82,7 @@ class Store:
         Raises
         ------
         DataError
-            The text is no digest.
+            The text is not a digest.
         """
         if not _DIGEST.fullmatch(sha256):
             raise DataError("digest", f"{sha256!r} is not a SHA-256 digest", remedy="check the ledger it comes from")
@@ -127,7 +127,7 @@ class Store:
         return sha256
 
     def _check_places(self) -> None:
-        """Refuse a store part of which is elsewhere; where the store as a whole is, is the user's choice."""
+        """Refuse a store part of which is elsewhere; the place of the store as a whole is the user's choice."""
         for name in ("sha256", "origins", "damaged"):
             if (self.root / name).is_symlink():
                 raise StorageError(
@@ -171,12 +171,12 @@ class Store:
     def link(self, sha256: str, target: Path) -> bool:
         """Make `target` the content with this digest: a hard link, or a copy where links are not possible.
 
-        A content that belongs to another user is copied: a link would stay in that user's hands.
+        A content that belongs to another user is copied: that user could change what a link leads to.
 
         Returns
         -------
         bool
-            False where the store does not have it (any more): nothing was done.
+            False where the store does not have it, or no longer: nothing was done.
 
         Raises
         ------
@@ -238,7 +238,7 @@ def _digest(descriptor: int) -> str:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Link hard; False where that is not possible."""
+    """Make a hard link; False where that is not possible."""
     try:
         target.hardlink_to(source)
     except OSError as error:

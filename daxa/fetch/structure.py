@@ -58,7 +58,7 @@ class FitsWalk:
     told : list of dict
         Of each HDU, by keyword, the texts that say what it is and what it refers to.
     warnings : list of str
-        Recorded checksums that do not fit: the file is readable, but was altered after they were written.
+        Recorded checksums that do not match: the file is readable, but was altered after they were written.
 
     Raises
     ------

@@ -39,7 +39,7 @@ def download(
     most: int = LARGEST["extra"],
     progress: Callable[[int, int], None] | None = None,
 ) -> Transfer:
-    """Bring a file to `part`, continuing what is there.
+    """Download a file to `part`, continuing what is there.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class _Body:
 
 @dataclass(frozen=True)
 class _Watch:
-    """What a body is held to while it arrives."""
+    """The limits on a body while it arrives."""
 
     connection: Connection
     most: int
@@ -184,7 +184,7 @@ def _oversized(url: str, what: str, most: int) -> DataError:
 
 
 def _summary(response: httpx.Response, url: str) -> Transfer:
-    """What the headers of an answer say of the file."""
+    """What the headers of an answer say about the file."""
     headers = response.headers
     encoding = headers.get("content-encoding", "identity").lower()
     if response.status_code in (200, 206) and encoding not in ("identity", "") and not _stored_packed(url):
@@ -207,7 +207,7 @@ def _summary(response: httpx.Response, url: str) -> Transfer:
 
 
 def _validator(headers: httpx.Headers, name: str, longest: int) -> str:
-    """What can be sent back as it is, else ''."""
+    """A validator that can be sent back unchanged, else ''."""
     text = headers.get(name, "")
     return text if len(text) <= longest and text.isascii() and text.isprintable() else ""
 
@@ -255,7 +255,7 @@ def _conditional(known: Transfer | None) -> dict[str, str]:
 
 
 def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> Transfer | RetryableFailure:
-    """Write a body as it arrives; what has arrived stays, unless it can be of no use."""
+    """Write a body as it arrives; what has arrived stays, unless it cannot be used."""
     useless: DaxaError | None = None
     with disk_errors(part.path), part.resume() if body.offset else part.begin(body.of):
         try:
@@ -284,7 +284,7 @@ def _receive(response: httpx.Response, part: Part, size: int, watch: _Watch) -> 
         if part.have + len(chunk) > (size or watch.most):
             raise _oversized(part.url, "goes on", size or watch.most)
         if not size and part.have - looked >= _LOOK:
-            # Nobody said how long it is: it may not take the room of those that are written beside it.
+            # Its length is unknown: it must not take the room of the files that are written beside it.
             looked = part.have
             if spare(part.path.parent) < max(_RESERVED, part.have // 4):
                 raise DataError("no-room", f"{part.url} filled the disk", remedy="")

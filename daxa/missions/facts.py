@@ -168,7 +168,7 @@ class Credit:
         Where the official wording stands.
     dataset
         Identifier of an observation's data with the fields of a directory template, such
-        as ``10.25574/{obs_id:>05}``; '' where ObsIDs in a table are what is asked for.
+        as ``10.25574/{obs_id:>05}``; '' where ObsIDs in a table are what is requested.
     """
 
     facility: str = ""

@@ -1,6 +1,6 @@
 """The frozen types in which a mission declares its facts.
 
-A declaration holds values only.  What is done with them stands in the layer
+A declaration holds values only.  What is done with them is in the layer
 that does it: `daxa.query` builds queries, `daxa.fetch` chooses files,
 `daxa.backends` processes them.
 """
@@ -103,7 +103,7 @@ class NativeInput:
     curves
         Its events have no place on the sky: they give light curves and good times only.
     band
-        Energies (keV) of an exposure map that may stand beside images of the same energies.
+        Energies (keV) of an exposure map that may be beside images of the same energies.
     """
 
     kind: InputKind
@@ -179,7 +179,7 @@ class MissionSpec:
         their own: scans.
     active
         Names of instruments, and the observations in which only they were switched on, where
-        the table does not tell.
+        the table does not say.
     """
 
     name: str
@@ -278,11 +278,11 @@ class MissionSpec:
 
     @property
     def listed(self) -> bool:
-        """Whether the mission's observations can be asked for."""
+        """Whether the mission's observations can be requested."""
         return {"obs_id", "target", "ra", "dec", "start", "exposure", "public_date"} <= set(self.table.columns)
 
     def check_listed(self) -> None:
-        """Refuse a mission whose observations cannot be asked for.
+        """Refuse a mission whose observations cannot be requested.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Ask one, several or all missions at once."""
+"""Query one, several or all missions at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_ROWS = 20
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What several missions answered.
+    """The results of several missions.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class SearchResult:
     failures
         Mission to the reason why it has no rows: nothing meets the criteria, or its service failed.
     notes
-        Mission to what is to be known of its observation table.
+        Mission to remarks on its observation table.
     approximate
         Mission to the number of rows decided by a circle in place of the true field of view.
     """
@@ -100,7 +100,7 @@ def search(
     CriteriaError
         A condition cannot be used, or nothing was found at all.
     ServiceError
-        No mission's observations could be had.
+        No mission's observations could be listed.
     """
     names: Sequence[str | Mission]
     if missions is None:
@@ -131,7 +131,7 @@ def search(
 def query_missions(
     missions: Sequence[Mission], *, pairs: bool = False, observe: Callable[[str], None] = lambda name: None
 ) -> SearchResult:
-    """Ask each of these missions, and put the answers together.
+    """Query each of these missions, and combine the results.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Selections as files: Parquet that carries a VOTable header (VOParquet 1.0).
 
 Equal rows give equal bytes (for one version of pyarrow), and a file whose rows
-are already the wanted ones is left untouched, so that Git and DVC see a change
+are already the requested ones is left untouched, so that Git and DVC see a change
 only where there is one.
 """
 
@@ -48,7 +48,7 @@ class SelectionMetadata:
     mission
         Short name of the mission.
     criteria
-        What was asked for, as JSON (`daxa.query.Criteria.to_plain`).
+        What was requested, as JSON (`daxa.query.Criteria.to_plain`).
     snapshot
         Digest of the observation table that the criteria were applied to.
     """
@@ -150,7 +150,7 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_columns(path: Path, *names: str) -> tuple[list[str], ...]:
-    """Columns of a selection as they stand there: for a look that needs no check of every row.
+    """Columns of a selection as they are there: for a look that needs no check of every row.
 
     Raises
     ------

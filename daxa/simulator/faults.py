@@ -63,7 +63,7 @@ class Fault:
         - ``encoded``: the file is sent as it is, but called ``Content-Encoding: gzip``
         - ``garbled``: the byte at ``value`` is inverted
         - ``hang``: ``value`` seconds of silence before the answer
-        - ``header``: the line ``value`` stands among the headers, as it is
+        - ``header``: the line ``value`` is among the headers, as it is
         - ``html``: an error page with status 200
         - ``limited``: status 429 with ``Retry-After: value``
         - ``other``: what the path ``value`` holds is sent instead

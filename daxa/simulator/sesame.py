@@ -15,7 +15,7 @@ def resolve_page(names: Mapping[str, tuple[float, float]], wanted: str) -> bytes
     names
         Known names, whose case and spaces do not matter, with RA and Dec in degrees.
     wanted
-        The name that is asked for.
+        The name that is requested.
 
     Examples
     --------

@@ -56,7 +56,7 @@ class Sky:
     Parameters
     ----------
     root
-        The file tree as it stands below ``/FTP``.
+        The file tree as it is below ``/FTP``.
     tables
         Rows of the observation tables, by HEASARC's table name.
     names

@@ -89,7 +89,9 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_an_observation_goes_with_its_override_and_its_row(layout, monkeypatch):
-    monkeypatch.setattr("daxa.query.tables.snapshot.take_snapshot", lambda *_, **__: pytest.fail("no service is asked"))
+    monkeypatch.setattr(
+        "daxa.query.tables.snapshot.take_snapshot", lambda *_, **__: pytest.fail("no service is queried")
+    )
     plan = plan_drop(layout, {"xmm": {SECOND}})
     assert plan.removed == {"xmm": (SECOND,)}
     assert plan.missions[0].overrides == (("clean", SECOND),)

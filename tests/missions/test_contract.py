@@ -156,7 +156,7 @@ WRONG = {
     "strange observations of some instruments": (changed(active=((("XRT",), ("42",)),)), "refuses"),
     "two answers to what was on": (changed(active=((("XRT",), ("00020153006",) * 2),)), "says twice"),
     "no credit": (changed(credit=Credit()), "acknowledgement"),
-    "a source that is not an address": (changed(credit=Credit(source="a book")), "no address"),
+    "a source that is not an address": (changed(credit=Credit(source="a book")), "not an address"),
     "a reference that is not a bibcode": (changed(bibcodes=("Gehrels 2004",)), "not a bibcode"),
 }
 

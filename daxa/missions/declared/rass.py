@@ -1,6 +1,6 @@
 """The ROSAT all-sky survey, fields of 6.4 by 6.4 degrees, from HEASARC's archive.
 
-Fields overlap: an event near an edge stands in two lists.  The table names no targets.
+Fields overlap: an event near an edge is in two lists.  The table names no targets.
 What does not depend on how the telescope was used is that of the pointed observations.
 """
 

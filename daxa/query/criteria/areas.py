@@ -48,7 +48,7 @@ def read_region(value: RegionLike, *, files: bool = True) -> str:
         A `pathlib.Path`, the name of a file, or text that holds a shape.  Coordinates must be
         those of the sky (fk5, icrs, galactic, ...).
     files
-        Whether a file may be read: never for what stands in an archive, which may be anybody's.
+        Whether a file may be read: never for criteria stored in an archive, which may be anybody's.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def read_moc(value: MocLike, *, files: bool = True) -> str:
         A `mocpy.MOC`, a `pathlib.Path` or name of a FITS, JSON or ASCII file, or ASCII text such as
         ``5/1-4 6/33``.
     files
-        Whether a file may be read: never for what stands in an archive.
+        Whether a file may be read: never for criteria stored in an archive.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def _read_moc_fits(path: Path, content: bytes) -> MOC:
 
 
 def _parse_moc(text: str) -> MOC:
-    """Read ASCII, after a look at what the library would bend into shape: cells that do not exist, reversed ranges."""
+    """Read ASCII; refuse what the library would silently correct: cells that do not exist, reversed ranges."""
     from mocpy import MOC
 
     order, parts = None, re.split(r"[\s,]+", text.replace("/", "/ ").strip(" \t\r\n,"))

@@ -1,7 +1,7 @@
 """The single conditions that criteria are made of, each a value that can be stored.
 
 A condition knows its plain form (what TOML and JSON hold), its words for messages, and which
-observations meet it; places and samples are met in `daxa.query.matching.match`.
+observations meet it; places and samples are matched in `daxa.query.matching.match`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class NearPositions:
     match
         One of `MATCHES`.
     margin
-        Factor by which the field of view is taken larger.
+        Factor by which the field of view is enlarged.
     """
 
     positions: tuple[tuple[float, float], ...] = ()
@@ -112,7 +112,7 @@ class NearPositions:
 
     @staticmethod
     def usual(radius: float | None) -> MatchKind:
-        """How it is matched when nothing is said: a radius asks for pointings within it."""
+        """How it is matched by default: a radius selects pointings within it."""
         return "covers" if radius is None else "centre"
 
     @property
@@ -131,7 +131,7 @@ class NearPositions:
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """Observed at least partly, or wholly, between `start` and `end`.
+    """Observed at least partly, or entirely, between `start` and `end`.
 
     Parameters
     ----------
@@ -327,12 +327,12 @@ class SelectAll:
 
 
 def read_match(value: MatchKind | None, radius: float | None) -> MatchKind:
-    """How a place and an observation are to meet.
+    """How a place and an observation must match.
 
     Raises
     ------
     CriteriaError
-        It is none of `MATCHES`, or ``centre`` without a radius.
+        It is not one of `MATCHES`, or ``centre`` without a radius.
     """
     if value is None:
         return NearPositions.usual(radius)
@@ -353,7 +353,7 @@ def read_margin(value: float | None, match: str = "covers") -> float:
     Raises
     ------
     CriteriaError
-        It is no number from 0.1 to 10, or the field of view does not matter.
+        It is not a number from 0.1 to 10, or the field of view does not matter.
     """
     if value is None:
         return 1.0
@@ -491,7 +491,7 @@ def read_access(value: AccessKind) -> AccessRights:
     Raises
     ------
     CriteriaError
-        It is none of `ACCESS`.
+        It is not one of `ACCESS`.
     """
     if not isinstance(value, str) or value not in ACCESS:
         raise CriteriaError(
@@ -501,7 +501,7 @@ def read_access(value: AccessKind) -> AccessRights:
 
 
 def read_everything(value: bool) -> SelectAll | None:
-    """The condition that the whole archive is wanted; None for False."""
+    """The condition that selects the whole archive; None for False."""
     return SelectAll() if read_flag(value, "everything") else None
 
 

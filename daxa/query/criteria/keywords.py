@@ -1,7 +1,7 @@
 """The conditions that users may state, each stated once.
 
-What stands here is the keyword of `daxa.Mission.filter`, the key in TOML and JSON, the option of the command
-line, and the line of the documentation.  What a condition means stands with its class: a value with ``to_plain``,
+An entry is the keyword of `daxa.Mission.filter`, the key in TOML and JSON, the option of the command
+line, and the line of the documentation.  What a condition means is defined by its class: a value with ``to_plain``,
 ``text`` and ``holds``.  A new condition is such a class with its reader, and an entry here.
 """
 
@@ -184,7 +184,7 @@ class Keyword:
         Gives the condition of a value, of a mission, and whether files may be read; None for what is read
         together with others.
     of_some
-        Tables of some missions cannot tell.
+        Some missions' tables cannot say whether it holds.
     """
 
     name: str

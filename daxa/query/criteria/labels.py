@@ -1,4 +1,4 @@
-"""Conditions on what an archive says of an observation in words: its category, and its instruments' modes."""
+"""Conditions on the labels that an archive gives an observation: its category, and its instruments' modes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read_category(value: TextsLike, spec: MissionSpec) -> Category:
     Raises
     ------
     CriteriaError
-        ``no-column``: the mission's table does not say; ``category``: there is no such one.
+        ``no-column``: the mission's table does not say; ``category``: there is no such category.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def read_mode(value: TextsLike, spec: MissionSpec) -> Mode:
     Raises
     ------
     CriteriaError
-        ``no-column``: the mission's table does not say; ``mode``: it is no text.
+        ``no-column``: the mission's table does not say; ``mode``: it is not a text.
 
     Examples
     --------

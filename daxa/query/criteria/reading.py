@@ -32,7 +32,7 @@ _DEEPEST = 20
 
 
 def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Conditions]) -> Criteria:
-    """Validate what was asked for; conditions that are not given do not restrict.
+    """Validate what was requested; conditions that are not given do not restrict.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
 def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
     """Read what `Criteria.to_plain` gave, or what a user wrote in that form.
 
-    No file is read for it, since it may stand in anybody's archive.
+    No file is read for it, since it may come from anybody's archive.
 
     Raises
     ------

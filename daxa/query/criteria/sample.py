@@ -147,9 +147,9 @@ def read_sample(
     match, margin
         As in `daxa.query.criteria.conditions`; by default the field of view and the radius must overlap.
     inside
-        The observation lies wholly in the window, not only partly.
+        The observation lies entirely in the window, not only partly.
     files
-        Whether a file may be read: never for what stands in an archive.
+        Whether a file may be read: never for criteria stored in an archive.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def _columns(value: TableLike, *, files: bool) -> tuple[Mapping[str, Any], Mappi
 
 
 def columns_of(value: TableLike) -> Mapping[str, Any]:
-    """The columns of a table at hand by their names, as arrays or lists.
+    """The columns of a table in memory by their names, as arrays or lists.
 
     Raises
     ------

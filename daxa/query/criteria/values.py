@@ -1,4 +1,4 @@
-"""Read positions, radii and times as people write them; write them back exactly.
+"""Read positions, radii and times in any usual form, and write them back exactly.
 
 Whatever is read becomes plain floats in fixed units (degrees ICRS, arcminutes,
 MJD UTC).  What is written can be read again and gives the same floats, bit for bit.
@@ -47,7 +47,7 @@ _LONGEST_ID = 20
 
 
 def shown(value: object, most: int = 300) -> str:
-    r"""What somebody else wrote, fit for terminals and logs: printable, on one line, not long.
+    r"""Foreign text made safe for terminals and logs: printable, on one line, not long.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def read_positions(value: PositionsLike) -> tuple[tuple[float, float], ...]:
     Raises
     ------
     CriteriaError
-        It is no position, holds NaN, or lies off the sky.
+        It is not a position, holds NaN, or lies off the sky.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def _decimal(text: str) -> float | None:
 
 
 def on_the_sky(ra: float, dec: float) -> bool:
-    """Whether a position in degrees can be one."""
+    """Whether a position in degrees is on the sky."""
     return 0 <= ra <= 360 and -90 <= dec <= 90
 
 
@@ -274,7 +274,7 @@ def read_window(value: WindowLike) -> tuple[float | None, float | None]:
     Raises
     ------
     CriteriaError
-        It is no pair, a moment cannot be read, or the end is not after the start.
+        It is not a pair, a moment cannot be read, or the end is not after the start.
 
     Examples
     --------

@@ -36,7 +36,7 @@ Meeting = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class MatchResult:
-    """What the criteria leave of a table.
+    """The rows of a table that meet the criteria.
 
     Parameters
     ----------

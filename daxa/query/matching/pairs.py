@@ -87,7 +87,7 @@ def _asked(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Obj
 
 
 def _naming(sample: Sample) -> _Naming:
-    """Objects without names are numbered, those alone that are in the answer."""
+    """Objects without names are numbered, but only those in the result."""
     if sample.names is not None:
         return sample.names.take
     return lambda index: np.array([str(number) for number in (index + 1).tolist()], dtype=object)

@@ -174,13 +174,13 @@ def _times(asked: ObservationTable, raw: Table) -> dict[str, np.ndarray]:
 
 
 def _possible(name: str, values: np.ndarray) -> np.ndarray:
-    """NaN in place of what cannot be: 0 for "not yet", negative exposures of planned observations."""
+    """NaN in place of impossible values: 0 for "not yet", negative exposures of planned observations."""
     low, high = next(column.limits for column in COLUMNS if column.name == name)
     return np.where((values >= low) & (values <= high), values, np.nan)
 
 
 def _instruments(spec: MissionSpec, raw: Table, *, known: bool) -> dict[str, Sequence[str] | np.ndarray]:
-    """Instruments with data and their exposures; the mission's default where the table does not tell them."""
+    """Instruments with data and their exposures; the mission's default where the table does not give them."""
     if not known:
         return {"instruments": [",".join(spec.default_instruments)] * len(raw), "exposures": [""] * len(raw)}
     seconds = np.array([_seconds(spec, raw, instrument) for instrument in spec.instruments])

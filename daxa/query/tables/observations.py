@@ -1,7 +1,7 @@
 """A mission's observations, whatever holds them: the table of a service, or a rule of the sky.
 
 Where the names of a table's columns are not recorded, the service says which of the usual
-ones it has before it is asked for them.
+ones it has before it is queried for them.
 """
 
 from __future__ import annotations

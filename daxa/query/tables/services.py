@@ -1,8 +1,8 @@
-"""The door to the query services: TAP for tables, and the connections that names are asked through.
+"""The door to the query services: TAP for tables, and the connections through which names are resolved.
 
 The services cap their answers (HEASARC's at 100,000 rows, XSA at 2,000) unless the
 query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted), and
-texts come padded.  A table is counted before it is asked for, and an answer with fewer
+texts come padded.  A table is counted before it is requested, and an answer with fewer
 rows than were counted is refused.
 """
 
@@ -45,7 +45,7 @@ MOST_ROWS = 20_000_000
 
 _MOST_BYTES = 2 * 2**30
 _MOST_COLUMNS = 2000
-# What stands around the rows of an answer, and what a cell of it takes with its marks: texts of 200
+# The bytes around the rows of an answer, and those of a cell with its markup: texts of 200
 # letters are all that is kept, and most columns are numbers.
 _FRAME, _CELL = 2**20, 256
 
@@ -127,7 +127,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     ServiceError
         ``offline`` (the settings forbid connections), ``unreachable``, ``too-slow``, ``refused`` (the
         service rejects the query), ``truncated`` (fewer rows than it counted) or
-        ``malformed`` (the answer is no such table).
+        ``malformed`` (the answer is not such a table).
     """
     spec.check_listed()
     asked = table or spec.table
@@ -150,7 +150,7 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
 
 
 def query_columns(table: ObservationTable, settings: Settings) -> frozenset[str]:
-    """The columns that a service says a table of its has, in lower case.
+    """The columns of a table, as the service lists them, in lower case.
 
     Raises
     ------
@@ -158,14 +158,14 @@ def query_columns(table: ObservationTable, settings: Settings) -> frozenset[str]
         As `fetch_table`; ``malformed`` also when the service knows no such table.
     """
     address = address_of(table, settings)
-    # HEASARC's tables stand in the schema "public", which queries need not name.
+    # HEASARC's tables are in the schema "public", which queries need not name.
     names = f"'{table.name}', 'public.{table.name}'"
     query = f"SELECT TOP {_MOST_COLUMNS:d} column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({names})"  # noqa: S608
     with open_session(settings) as session:
         rows, _ = _ask(session, address, query, _MOST_COLUMNS)
     if not len(rows):
         raise malformed(address, f"it says that it has no table {table.name}")
-    # Reserved words stand in quotation marks there.
+    # Reserved words are in quotation marks there.
     return frozenset(str(cell).strip().strip('"').lower() for cell in rows.columns[0])
 
 

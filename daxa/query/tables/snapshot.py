@@ -69,8 +69,8 @@ def take_snapshot(
     """The whole observation table of a mission, from the cache or from a service.
 
     A table that is too old, and cannot be fetched again because the service fails, is used
-    all the same and the snapshot's `note` says so.  Where no table of the service asked first
-    is at hand, the mission's mirrors are asked in turn.  Sky tiles are computed when nothing
+    all the same and the snapshot's `note` says so.  Where no table of the preferred service
+    is available, the mission's other services are queried in turn.  Sky tiles are computed when nothing
     else is at hand, also without a network.
 
     Parameters
@@ -80,12 +80,12 @@ def take_snapshot(
     settings
         Addresses of the services, and the cache.
     refresh
-        Ask the service even if the kept table is young, and fail when it does not answer: a
+        Query the service even if the cached table is recent, and fail when it does not answer: a
         computed table never takes the place of a kept one that knows more.
     max_age
         How old a kept table may be; `MAX_AGE` by default.
     offline
-        Ask no service: use the kept table whatever its age.  ``settings.offline`` does the same.
+        Query no service: use the cached table whatever its age.  ``settings.offline`` does the same.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def take_snapshot(
         ``offline``: no table is kept, and none may be fetched.  Otherwise the services
         cannot be reached, or their answers cannot be used.
     CriteriaError
-        ``max-age`` is negative, or `refresh` is asked for together with `offline`.
+        ``max-age`` is negative, or `refresh` is requested together with `offline`.
     """
     allowed = MAX_AGE if max_age is None else max_age
     if allowed < timedelta(0):
@@ -164,7 +164,7 @@ def _path(spec: MissionSpec, table: ObservationTable, settings: Settings) -> Pat
 
 
 def _current(place: _SnapshotPlace, *, refresh: bool, max_age: timedelta) -> Snapshot:
-    """A table of this service that is young enough, or the best that can be had."""
+    """A table of this service that is recent enough, or the best available."""
     kept, _ = _kept(place)
     if kept is not None and not refresh and _is_young(kept, max_age):
         return kept

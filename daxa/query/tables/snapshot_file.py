@@ -90,9 +90,9 @@ class Snapshot:
     origin
         Where it came from.
     note
-        What a user should know: that it is old, or not from the service asked first; '' for nothing.
+        What a user should know: that it is old, or not from the preferred service; ''  for nothing.
     mission, declaration
-        Short name of the mission, and `declaration_of` the table that was asked for.
+        Short name of the mission, and `declaration_of` the table that was requested.
     """
 
     table: pd.DataFrame

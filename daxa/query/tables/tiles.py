@@ -28,7 +28,7 @@ _ADDED = ("target", "start", "end", "exposure")
 
 
 def compute_tiles(spec: MissionSpec, table: ObservationTable) -> Listing:
-    """The released tiles, by rule alone: no service is asked.
+    """The released tiles, by rule alone: no service is queried.
 
     Parameters
     ----------

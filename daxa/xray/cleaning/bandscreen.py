@@ -25,7 +25,7 @@ from daxa.xray.eventlists.gti import total
 __all__ = ["LEAST_KEPT", "BandPass", "BandScreen", "final_status", "screen_bands"]
 
 LEAST_KEPT = 0.2
-"""Share of the archive's good time that must be left: with less there is no quiescence to speak of."""
+"""Share of the archive's good time that must be left: with less there is no quiescence worth the name."""
 
 _TOGETHER = 16
 _NARROWER = (1.0, 2 / 3, 1 / 2)
@@ -159,7 +159,7 @@ def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareSt
         return "Bad"
     if not all(one.is_low for one in screen.residuals):
         return "Intermediate"
-    # A screen of softer light than particles': what it kept for a source's sake is no measure of flares.
+    # A screen of softer light than particles': what it kept for a source's sake is not a measure of flares.
     if any(one.screen.result.status == "source-variability" for one in screen.passes):
         return "source-variability"
     return "Good" if screen.passes else first

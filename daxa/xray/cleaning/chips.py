@@ -1,4 +1,4 @@
-"""Which chips of a camera are used: those that are asked for, and those that are not anomalous.
+"""Which chips of a camera are used: those that are requested, and those that are not anomalous.
 
 Chips of some cameras (`Camera.corners`) fall into states of high background below 1 keV.  They show
 where no photon comes, in the corners outside the field of view, by the ratio of counts at 2.5-5.0 and
@@ -129,7 +129,7 @@ def parse_chips(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def chips_for(events: EventList, text: str) -> frozenset[int] | None:
-    """The chips that are asked for of a list; None for all.
+    """The chips that are requested of a list; None for all.
 
     Raises
     ------

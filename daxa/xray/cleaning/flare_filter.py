@@ -51,7 +51,7 @@ class FlareResult:
     status
         ``Good``; ``Intermediate``: less than half of the time kept, or a quiescent rate
         1.5 times as wide as Poisson's; ``Bad``: less than a fifth kept, or twice as
-        wide: there is no quiescent rate to speak of.  ``Sparse``: too few counts to
+        wide: there is no quiescent rate worth the name.  ``Sparse``: too few counts to
         judge, all is kept.  ``source-variability``: what stood above the quiescent rate
         was, at least in part, a source; that part is kept.
     rate, sigma
@@ -131,7 +131,7 @@ def flare_gti(
         drifts.  By default 2, and more where these hold few counts.
     source
         Counts that a variable source may have added to each bin, shape (n,): an excess
-        that they explain is no flare.
+        that they explain is not a flare.
     sustained
         Take the lowest rate that the curve holds for a while for the quiescent one
         (`daxa.xray.cleaning.quiescent.find_sustained`), not the peak of the histogram.  A

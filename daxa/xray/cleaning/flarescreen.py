@@ -173,7 +173,7 @@ def _variable_points(seen: _BinnedEvents, result: FlareResult) -> list[int]:
     curve, placed = seen.curve, seen.placed
     cut = (curve.exposure > 0) & ~result.kept
     if not (cut.any() and result.kept.any()):
-        # Where nothing is kept, nothing tells a source that varies from one that does not.
+        # Where nothing is kept, nothing shows a source that varies from one that does not.
         return []
     good = seen.image(result.kept)
     kept_seconds = float(curve.exposure[result.kept].sum())

@@ -108,7 +108,7 @@ def check_mergeable(lists: Sequence[EventList]) -> None:
     NotPossible
         They differ in mission, instrument, observation, mode, submode, filter, chips, part
         (never NuSTAR 01 with 06, ACIS e1 with e2), columns, coordinates or clock, or their good
-        times overlap, so that an event may stand in both.
+        times overlap, so that an event may be in both.
     """
     first = lists[0]
     for other in lists[1:]:

@@ -1,6 +1,6 @@
 """Screening as somebody asks for it, in place of the standard one or beside it.
 
-What was asked for stands in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
+What was requested is in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
 which the same rules are made again wherever the list is used.
 """
 
@@ -40,7 +40,7 @@ _MOST = 4095
 
 @dataclass(frozen=True)
 class OwnScreening:
-    """What is asked for.
+    """What is requested.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class OwnScreening:
 
     @property
     def is_own(self) -> bool:
-        """Whether anything but the standard screening, or none, is asked for."""
+        """Whether anything but the standard screening, or none, is requested."""
         return bool(self.patterns or self.flags or self.expression or self.channels)
 
 
@@ -114,7 +114,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     events
         The list.
     own
-        What is asked for.
+        What is requested.
     energies
         False leaves the channels out: flares are looked for at all energies.
 
@@ -157,7 +157,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
 
 
 def own_cards(own: OwnScreening) -> dict[str, tuple[object, str]]:
-    """What was asked for, as cards of the list's header: keyword to (value, comment)."""
+    """What was requested, as cards of the list's header: keyword to (value, comment)."""
     base = "standard" if own.standard else "none"
     if not own.is_own:
         return {"SCREENED": (base, "event screening")}
@@ -178,7 +178,7 @@ def own_cards(own: OwnScreening) -> dict[str, tuple[object, str]]:
 
 
 def read_own(header: fits.Header) -> OwnScreening:
-    """What cards of a cleaned list say that was asked for."""
+    """What cards of a cleaned list say that was requested."""
     word = card_text(header, "SCREENED")
     if word != "own":
         return OwnScreening(standard=word != "none")

@@ -111,7 +111,7 @@ _NAMED, _VALUE, _UNIT = (f"data subspace descriptor: {what}" for what in ("name"
 
 
 def _own_axes(header: fits.Header) -> list[tuple[str, str, str, str]]:
-    """Name, value, type and unit of the axes that stand in a header and are the same in all components."""
+    """Name, value, type and unit of the axes that are in a header and are the same in all components."""
     return [
         (card_text(header, f"DSTYP{n}"), card_text(header, f"DSVAL{n}"), card_text(header, f"DSFORM{n}"),
          card_text(header, f"DSUNI{n}") or card_text(header, f"DSUNIT{n}"))

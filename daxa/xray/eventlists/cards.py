@@ -53,7 +53,7 @@ def card_number(header: fits.Header, keyword: str, default: float | None = None)
     Raises
     ------
     DataError
-        It is no finite number, or it is absent and there is no `default`.
+        It is not a finite number, or it is absent and there is no `default`.
 
     Examples
     --------

@@ -94,7 +94,7 @@ class Clock:
         Raises
         ------
         DataError
-            A time is no finite number, or a million years off.
+            A time is not a finite number, or a million years off.
         """
         elapsed = np.asarray(seconds, dtype=np.float64) + self.zero
         days = np.floor(elapsed / _DAY)
@@ -295,7 +295,7 @@ def _reference(header: fits.Header) -> tuple[float, float, float] | None:
 
 
 def _two_references(header: fits.Header) -> list[str]:
-    """What is to be said where both forms of the reference stand in a header and differ."""
+    """What is to be said where both forms of the reference are in a header and differ."""
     # Where IXPE has MJDREF of 0 it means none.
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []

@@ -51,7 +51,7 @@ class EventList:
     header, primary
         Headers of the events table and of the primary HDU.
     obs_id
-        The name of the observation as the header has it; '' where missions leave it out.
+        The name of the observation as the header gives it; '' where missions leave it out.
     exposure
         The archive's exposure identifier, such as ``S001``; ``None`` (the text) where the
         mission has none.

@@ -305,7 +305,7 @@ def _header(content: np.ndarray, place: int, source: str) -> tuple[fits.Header, 
         blocks.append(block)
         if any(block[card : card + 80].rstrip() == b"END" for card in range(0, _BLOCK, 80)):
             with warnings.catch_warnings():
-                # What is no ASCII, or no card, is refused when it is used.
+                # What is not ASCII, or no card, is refused when it is used.
                 warnings.simplefilter("ignore")
                 return fits.Header.fromstring(b"".join(blocks).decode("ascii", "replace")), start + _BLOCK
     raise DataError("truncated", f"{source} ends within a header", remedy="fetch the file again")

@@ -2,7 +2,7 @@
 
 Positions are ICRS everywhere in daxa.  An image may be in another frame (FK4 of 1950 for
 early missions, FK5 of another equinox, galactic): its world coordinates then give numbers
-of that frame, which are no ICRS positions.
+of that frame, which are not ICRS positions.
 """
 
 from __future__ import annotations

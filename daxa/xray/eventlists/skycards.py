@@ -138,7 +138,7 @@ def from_column(form: EventFormat, header: fits.Header, number: int) -> Axis:
     return (
         card_number(header, f"TCRPX{number}", form.reference_pixel),
         card_number(header, f"TCRVL{number}"),
-        # A matrix may stand in its place.
+        # A matrix may be in its place.
         card_number(header, f"TCDLT{number}", 1.0 if any(map(_MATRIX.fullmatch, header)) else None),
         card_text(header, f"TCTYP{number}"),
         card_text(header, f"TCUNI{number}"),

@@ -79,7 +79,7 @@ def exposure_map(
         The live time is unknown, the attitude is not that of the list, or the list does not
         say where its optical axis was.
     NotPossible
-        Nothing is known of the instrument's detector, and its events do not tell either: use the
+        Nothing is known of the instrument's detector, and its events do not say either: use the
         map that came with the data.
     """
     seconds = livetime(events, cut.gtis)
@@ -254,7 +254,7 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
 
 
 def _pointing(events: EventList) -> tuple[float, float]:
-    """The pointing, deg, or where the header does not tell it the reference of the sky plane."""
+    """The pointing, deg, or where the header does not say it the reference of the sky plane."""
     column, row = events.sky.crpix
     ra, dec = events.sky.to_sky(column, row)
     return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))

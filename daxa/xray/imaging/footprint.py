@@ -122,7 +122,7 @@ def find_footprint(
     -------
     Footprint
         Without modules when there are too few events to place anything, or when the list
-        does not tell where on the detector they fell.
+        does not say where on the detector they fell.
 
     Raises
     ------

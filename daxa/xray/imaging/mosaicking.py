@@ -138,7 +138,7 @@ def make_mosaic(
     seed
         For the places of an image's counts within their pixels, where its pixels are others.
     observe
-        Is told of every member that was added.
+        Called with every member that was added.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
 
 
 def _known_to(seen: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Which keys stand among those seen, booleans of shape (n,)."""
+    """Which keys are among those seen, booleans of shape (n,)."""
     both = np.ascontiguousarray(np.concatenate((seen, keys)))
     # Plus zero: the two zeros have different bytes.
     _, number = np.unique((both + 0.0).view(f"V{both.itemsize * both.shape[1]}").ravel(), return_inverse=True)

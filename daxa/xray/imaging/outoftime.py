@@ -1,4 +1,4 @@
-"""Out-of-time events: photons that came while a chip was read out, and stand in a wrong row.
+"""Out-of-time events: photons that came while a chip was read out, and are in a wrong row.
 
 During the read-out charges move along their column, so that a photon that comes meanwhile is
 recorded anywhere along it.  What a column recorded in time tells how much that is: a share of
@@ -71,7 +71,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     Raises
     ------
     NotPossible
-        The instrument is another, its mode has no such events, or its events do not tell where its chips
+        The instrument is another, its mode has no such events, or its events do not say where its chips
         looked.
     """
     mode = card_text(events.header, "SUBMODE") or card_text(events.primary, "SUBMODE")

@@ -1,7 +1,7 @@
 """An image and the exposure map that belongs to it.
 
 Both must tell of the same pixels, the same energies and the same good times of the same
-detectors.  `choose_map` decides whether a map that came with the data may stand beside
+detectors.  `choose_map` decides whether a map that came with the data may be beside
 an image; `check_pair` refuses a map that does not belong; `rate_map` divides the two.
 """
 
@@ -75,7 +75,7 @@ class MapFacts:
 
 @dataclass(frozen=True)
 class MapChoice:
-    """Which map stands beside an image.
+    """Which map is beside an image.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def check_pair(image: fits.Header, exposure: fits.Header) -> None:
     Raises
     ------
     DataError
-        Grid, observation, instrument or cut (CUTID) differ, or one of them does not tell its cut.
+        Grid, observation, instrument or cut (CUTID) differ, or one of them does not say its cut.
     """
     differs = [key for key in ("OBS_ID", "INSTRUME", "CUTID") if card_text(image, key) != card_text(exposure, key)]
     if not card_text(image, "CUTID"):

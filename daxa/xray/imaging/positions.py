@@ -35,7 +35,7 @@ class Quality(IntFlag):
     NO_BACKGROUND = 16
     """Too little exposure around to tell the background: the limit is that of no background."""
     NOT_MEASURED = 32
-    """Nothing tells which part of the sky was seen: there is neither exposure nor rate nor limit."""
+    """Nothing shows which part of the sky was seen: there is neither exposure nor rate nor limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ ROW = np.dtype(
 """What a field says about one position (`coverage_at`)."""
 
 _UNMEASURED = ("exposure", "exposed", "background", "chance", "rate", "rate_low", "rate_high", "limit")
-"""What a map of last resort cannot tell."""
+"""What a map of last resort cannot know."""
 
 _WHOLE = 0.9
 _BLOCK = 100_000
@@ -154,7 +154,7 @@ def read_field(image: Path, exposure: Path) -> Field:
     Raises
     ------
     DataError
-        They do not belong together, or do not tell where the telescope pointed.
+        They do not belong together, or do not say where the telescope pointed.
     """
     counts, header = fits.getdata(image), fits.getheader(image)
     seconds, told = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
@@ -207,7 +207,7 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     A pixel is in a circle when its middle is.  The ring's counts are scaled by the exposure of
     circle over ring.  Rates are for a source at the middle: counts less background over the mean
     exposure of the circle and `enclosed`.  Errors are those of Gehrels 1986 on the counts, limits
-    those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is no measurement
+    those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is not a measurement
     (``NOT_MEASURED``), only counts are told.
     """
     use = aperture or Aperture()
@@ -373,7 +373,7 @@ def _at(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _background(
     x: np.ndarray, y: np.ndarray, use: Aperture, sums: _Sums, circle: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Counts of the background in the circle, NaN where nothing tells them."""
+    """Counts of the background in the circle, NaN where nothing shows them."""
     if sums.background is not None:
         return sums.circle([sums.background], x, y, use.radius / sums.scale)[0]
     images = [sums.counts, sums.exposure, sums.exposed]

@@ -28,7 +28,7 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
     exposure
         Seconds, shape (ny, nx).
     source, target
-        Headers with NAXIS cards of the map and of the wanted image.
+        Headers with NAXIS cards of the map and of the requested image.
 
     Returns
     -------

@@ -43,7 +43,7 @@ class Corners:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """Events that come while a camera is read out, and stand in a wrong row.
+    """Events that come while a camera is read out, and are in a wrong row.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Telescope:
     not_native
         Beginning of INSTRUME to why its lists are left to the mission's own software.
     merges
-        Whether exposures of one camera are pointings of their own, which may stand in one list, not parts
+        Whether exposures of one camera are pointings of their own, which may be in one list, not parts
         that must be kept apart.
     """
 
