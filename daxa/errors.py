@@ -136,7 +136,7 @@ class ArchiveError(UserError):
 
 
 class UntrustedArchive(ArchiveError):
-    """The archive holds what daxa never puts into one, and what could harm whoever works with it."""
+    """The archive holds something that daxa never puts there and that could harm its users."""
 
     family = "untrusted"
     exit_code = 14

@@ -37,7 +37,7 @@ class Chunk:
     path
         Of the column, with dots between its parts.
     begin, end
-        Where its pages stand.
+        Where its pages are.
     levels
         Numbers of repetition and definition levels that its statistics count, 0 without statistics.
     """

@@ -35,7 +35,7 @@ class Settings:
     sesame, simbad_tap, ned
         The resolvers of names: CDS Sesame, Simbad's TAP service and NED.
     prefer_service
-        Which service is asked first (``heasarc`` or ``xsa``) for a table that several hold.
+        Which service is queried first (``heasarc`` or ``xsa``) for a table that several hold.
     store
         Where fetched files live once, by digest.
     cache

@@ -46,7 +46,7 @@ def parse_votable(body: bytes | BinaryIO) -> VOTableFile:
     Raises
     ------
     ValueError
-        It is not a UTF-8 text, defines entities, keeps its data elsewhere, or promises more than
+        It is not UTF-8 text, defines entities, keeps its data elsewhere, or claims more than
         it can hold; and any other of `PARSE_ERRORS` when it is not a VOTable.
     """
     from astropy.io import votable

@@ -45,7 +45,7 @@ def is_local(address: str) -> bool:
 
 
 def storage_address(given: str, directory: Path) -> str:
-    """What ``.dvc/config`` shall say of a storage, so that DVC finds it from the archive's directory.
+    """The text that ``.dvc/config`` gets for a storage, so that DVC finds it from the archive's directory.
 
     A directory that was given by a relative path, or that lies beside or below the archive,
     is written relative to ``.dvc/``, so that the archive and its storage can move together.

@@ -1,6 +1,6 @@
 """Judge a Git bundle before Git reads it: what it names, and what its objects would become.
 
-A bundle is a header of text (refs, and commits that it builds on) and a pack.  Whoever made it may have
+A bundle is a header of text (refs, and commits that it builds on) and a pack.  Its author may have
 put a few bytes there that become gigabytes; so every object is measured here, unpacked in pieces of which
 nothing is kept.  The formats are those of Git's ``gitformat-bundle`` and ``gitformat-pack``.
 """
@@ -53,7 +53,7 @@ class _Pack:
 
 
 def judge_bundle(path: Path) -> dict[str, str]:
-    """Refuse a bundle that is not one of an export of daxa, or that would become too much.
+    """Refuse a bundle that is not one of an export of daxa, or that would unpack to too much.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def judge_bundle(path: Path) -> dict[str, str]:
     Raises
     ------
     DataError
-        It is not a whole bundle, or no export.
+        It is not a complete bundle, or not an export.
     UntrustedArchive
         ``untrusted.bundle``: it would unpack to more than any archive has.
     OSError

@@ -1,4 +1,4 @@
-"""What a look at an archive keeps of its tables, so that the next one need not read them.
+"""Cached columns of an archive's tables, so that the next command need not read them.
 
 The cache is in the Git directory, which nobody else can write; each entry is a function of
 one file, and counts as long as that file has the same size, modification time and inode.

@@ -1,4 +1,4 @@
-"""Judge what the owner of an archive wrote, whole, before anything runs."""
+"""Check everything that the owner of an archive wrote, before anything runs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def checked_files(layout: Layout) -> list[Path]:
 
 
 def _params_files(layout: Layout) -> dict[str, Path]:
-    """Mission to its params file, of those that are there."""
+    """Mission to its params file, where the file exists."""
     there = sorted(layout.params("x").parent.glob("*.toml"))
     # Editors keep locks and copies beside a file, whose names begin with a point.
     return {path.stem: path for path in there if not path.name.startswith(".")}
@@ -203,7 +203,7 @@ def _misplaced(tables: Tables, path: Path, steps: Sequence[Step]) -> Iterator[Pr
 def _backends(
     mission: str, tables: Tables, path: Path, steps: Sequence[Step]
 ) -> Generator[Problem, None, dict[str, list[str]]]:
-    """Backend to the steps that it carries out, of those that can be had; tells of the others."""
+    """Backend to the steps that it carries out, of those that are available; reports the others."""
     found: dict[str, list[str]] = {}
     for step in (step for step in steps if step.name in tables):
         name = backend_of_step(tables, step, steps)
@@ -252,7 +252,7 @@ def _not_selected(path: Path, step: str, obs_id: str, near: str) -> Problem:
 
 
 class _LazySelection:
-    """The selection of a mission, read when something asks for it."""
+    """The selection of a mission, read when it is first needed."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
         self._path, self._compared = layout.selection(mission), 0

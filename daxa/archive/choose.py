@@ -1,4 +1,4 @@
-"""Choose the observations of an archive anew: what would change, and the change itself."""
+"""Change the selection of an archive: what would change, and the change itself."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class MissionChange:
     selection
         The new selection.
     note
-        What is to be known of the observation table that was used.
+        Remarks on the observation table that was used.
     overrides
         Step and ObsID of the overrides that go with the observations that are removed.
     """
@@ -264,7 +264,7 @@ def _joined(config: ArchiveConfig, mission: Mission) -> Mission:
 
 
 def present_criteria(config: ArchiveConfig, mission: str) -> Criteria:
-    """What ``daxa.toml`` asks of a mission."""
+    """The criteria of a mission in ``daxa.toml``."""
     return read_criteria(find_mission(mission), config.missions[mission])
 
 
@@ -369,7 +369,7 @@ def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]
 
 
 def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
-    """What the templates ask of missions, without what only their own tables need."""
+    """The answers of missions to the templates, without what only their own tables need."""
     return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
 
 
@@ -396,7 +396,7 @@ def is_own(path: str) -> bool:
 
 
 def changed_meanwhile(layout: Layout) -> ArchiveError:
-    """The error where a plan is not of the archive as it stands."""
+    """The error where the archive has changed since a plan was made."""
     return ArchiveError(
         "changed-meanwhile",
         f"criteria or selections in {layout.root} have changed since they were compared",

@@ -39,7 +39,7 @@ def create_archive(
 ) -> Layout:
     """Make an archive of these missions' observations in a new directory.
 
-    Everything is asked and checked before anything is written; the archive is made
+    Everything is queried and checked before anything is written; the archive is made
     beside its place and moved there at the end, so that a failure leaves nothing.
 
     Parameters
@@ -49,7 +49,7 @@ def create_archive(
     missions
         What to select, with criteria.
     title, creators
-        For citations; without creators, who commits is the one.
+        For citations; by default the person who commits.
     remote
         Address of the storage that the data are shared through, or a directory.
     steps
@@ -210,7 +210,7 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
 
 
 def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
-    """Refuse instruments whose every observation would fail for want of files to start from.
+    """Refuse instruments whose every observation would fail for lack of files to start from.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     named = {name for part in (criteria, *branches) for name in part.instruments}
     served = {item.instrument for item in find_backend("native").inputs(spec) if item.required}
     left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
-    # What observes alone leaves observations without any file; others are beside those that are served.
+    # If it is the only instrument, its observations have no file; others are observed together with supported ones.
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",
@@ -232,7 +232,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
 
 
 def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswers:
-    """What the templates ask of a mission whose observations are chosen."""
+    """The answers of a selected mission to the templates."""
     spec = selection.spec
     software = tuple((step.name, provided(spec, step, steps)) for step in steps)
     return MissionAnswers(spec, selection.criteria.to_plain(), software)

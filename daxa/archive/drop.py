@@ -1,4 +1,4 @@
-"""Take observations, or a whole mission, out of an archive: what would change, and the change itself.
+"""Remove observations, or a whole mission, from an archive: what would change, and the change itself.
 
 No service is queried: what is left is the selection as it stands, without the rows that go, and its criteria
 say so.  A mission goes with its tables, parameters, stages, ledgers, and all files that its ledgers name.
@@ -44,7 +44,7 @@ __all__ = ["MissionDrop", "plan_drop", "plan_mission_drop"]
 
 
 def plan_drop(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> SelectionPlan:
-    """Compare the selections without some observations with those that are there.
+    """Compare the selections without some observations with the present ones.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The gate before every verb and every stage: nothing of daxa's own leads out of the archive, or came with it.
+"""The gate before every verb and every stage: no file of daxa's own leads out of the archive, or came with it.
 
 An archive may be a clone of somebody else's.  A link, a device or a pipe where daxa reads,
-writes or clears would lead it elsewhere; state that Git tracks was written by another hand.
-Directories of single observations are not walked here: whoever walks them takes no link.
+writes or clears would lead it elsewhere; state that Git tracks was written by somebody else.
+Directories of single observations are not walked here: the code that does follows no link.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
     Raises
     ------
     UntrustedArchive
-        Something is in the archive that could do harm; it is named.
+        Something in the archive could do harm; it is named.
     ArchiveError
         The directory is not an archive, or a change of its selection was interrupted; or, `acting`, it is not a Git
         repository, or not what daxa would write (`daxa.archive.trust.refuse_foreign`).
     ConfigError
         ``daxa.toml`` cannot be used.
     StorageError
-        `acting`, and the Git directory or the data stand on another disk.
+        `acting`, and the Git directory or the data are on another disk.
     """
     _check_fixed(layout, acting=acting)
     if layout.is_repository:
@@ -109,7 +109,7 @@ def enter_archive(layout: Layout) -> None:
 
 
 def check_objects(layout: Layout) -> None:
-    """Refuse a cache of DVC's in which a link, pipe or device stands for an object: DVC would open it.
+    """Refuse a cache of DVC's in which a link, pipe or device replaces an object: DVC would open it.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def _names(directory: Path) -> list[str]:
 
 
 def check_plain(path: Path, wanted: str) -> None:
-    """See that what is there, if anything, is plain and of the expected kind.
+    """Check that what is there, if anything, is plain and of the expected kind.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one place that speaks to Git.
+"""The one place that talks to Git.
 
 Git's answers depend on the user's settings and on the environment.  What would lead it to
 another repository is taken out of the environment, what would change the form of its answers
@@ -6,7 +6,7 @@ is overruled, and everything else (who commits, signatures, hooks, trusted direc
 the user's to decide.
 
 GitPython is imported where it is used: it takes longer than a whole look at an archive, for which the
-program alone is asked.
+program alone is used.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def _is_usual(root: Path) -> bool:
-    """Whether there is a repository of whose form nothing need be asked (`daxa.archive.failures.check_format`)."""
+    """Whether there is a repository whose format needs no check (`daxa.archive.failures.check_format`)."""
     place = root / ".git"
     if place.is_symlink() or not all((place / name).is_dir() for name in ("objects", "refs")):
         return False
@@ -239,7 +239,7 @@ def checkout(root: Path, revision: str) -> None:
 
 
 def tags(root: Path) -> dict[str, str]:
-    """Names of all tags and the commits that they stand on."""
+    """Names of all tags and the commits that they point to."""
     with _repository(root) as repository:
         form = "--format=%(refname:strip=2)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
         lines = [line.split("\0") for line in repository.git.for_each_ref(form, "refs/tags").splitlines()]
@@ -322,7 +322,7 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
     """Pack all objects into one file, where the loose ones take more than so many bytes; whether it did.
 
     A new version of a table is committed whole, and becomes a small difference only in a pack with the
-    version before.  Nothing is lost: what no branch names any more is packed as well.
+    version before.  Nothing is lost: commits that no branch names are packed as well.
     """
     with _repository(root) as repository:
         counted = dict(line.split(": ") for line in repository.git.count_objects("-v").splitlines())
@@ -342,7 +342,7 @@ def plumb(
     root
         The work tree.
     arguments
-        Of ``git``; revisions and paths that came from outside are after ``--end-of-options`` or ``--``.
+        Of ``git``; revisions and paths from outside come after ``--end-of-options`` or ``--``.
     stdin
         What it reads.
     settings
@@ -366,7 +366,7 @@ def plumb(
 
 @contextmanager
 def _repository(root: Path) -> Iterator[Repo]:
-    """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
+    """Give the repository of a work tree; Git's failures become daxa's errors."""
     from git import GitCommandError, Repo
     from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
@@ -465,7 +465,7 @@ def _environment(settings: Mapping[str, str], environ: Mapping[str, str] | None 
 
 @contextmanager
 def _unredirected() -> Iterator[None]:
-    """Take out of the environment what would lead Git elsewhere, while anybody here speaks to it.
+    """Take out of the environment what would lead Git elsewhere, while daxa talks to it.
 
     GitPython reads and inherits this process's environment, and nothing that is passed to it can remove a variable.
     """

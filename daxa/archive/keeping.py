@@ -1,6 +1,6 @@
 """Fetched files that the mission's archive has replaced, and that this archive keeps: in DVC, by their old bytes.
 
-``[storage.fetched.<mission>]`` of ``daxa.toml`` names the observations.  A stage of its own,
+``[storage.fetched.<mission>]`` of ``daxa.toml`` names the observations.  A separate stage,
 ``kept-<mission>``, copies what the ledger names of them to ``data/<mission>/kept``, which is an output like
 others: pushed, pulled and verified with every release.
 """
@@ -115,7 +115,7 @@ def _rows(layout: Layout, config: ArchiveConfig, mission: str, obs_ids: Collecti
 
 
 def run_kept(root: Path, mission: str) -> None:
-    """Bring ``data/<mission>/kept`` to what the ledger says of the observations whose files are kept.
+    """Make ``data/<mission>/kept`` what the ledger says of the observations whose files are kept.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _source(layout: Layout, config: ArchiveConfig, mission: str) -> _Source:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A copy of its own, whole or not at all: DVC may change what it tracks, and the store is shared."""
+    """A separate copy, complete or not at all: DVC may change what it tracks, and the store is shared."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)

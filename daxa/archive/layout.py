@@ -1,4 +1,4 @@
-"""Every path of an archive.  Nothing else joins one."""
+"""Every path of an archive.  No other module joins paths of it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Layout:
 
     @property
     def guard(self) -> Path:
-        """Lock of the process that repairs what a killed DVC leaves torn."""
+        """Lock of the process that repairs what a killed DVC leaves truncated."""
         return self.private / "lock" / "dvc"
 
     @property

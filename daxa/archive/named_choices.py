@@ -1,7 +1,7 @@
-"""What users name of an archive, in any usual form, checked against what there is.
+"""What users name in an archive, in any usual form, checked against what it has.
 
-One name may stand in place of several, a `daxa.Mission` in place of its name, a whole number in place of an
-ObsID that has no other form.  An unknown name is an error that says what there is.
+One name may be given instead of several, a `daxa.Mission` instead of its name, a whole number instead of an
+ObsID that has no other form.  An unknown name is an error that lists the known ones.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
 
 
 def _look_up(layout: Layout, missions: Sequence[str], asked: Sequence[object]) -> tuple[str, ...]:
-    """The ObsIDs, if all are texts of selected ones and a look at those alone can tell; () otherwise."""
+    """The ObsIDs, if all are texts of selected ones and these alone decide; () otherwise."""
     texts = [one for one in asked if isinstance(one, str)]
     if len(texts) < len(asked) or not layout.is_repository:
         return ()
@@ -142,7 +142,7 @@ def _selected(value: str | int, selected: dict[str, set[str]]) -> str:
 
 
 def named_instruments(missions: Iterable[str], value: object) -> frozenset[str]:
-    """Names that products of these instruments bear, in capitals; none where no instrument is named.
+    """Names that products of these instruments have, in capitals; none where no instrument is named.
 
     Raises
     ------

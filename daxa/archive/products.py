@@ -1,4 +1,4 @@
-"""Products of an archive as a table: what they are, where they stand, and whether they are here."""
+"""Products of an archive as a table: what they are, where they are, and whether they are on this machine."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Identity(TypedDict):
 
 
 class ProductRecord(_Identity):
-    """What is known of one file; None where a thing is not known or there is no such thing."""
+    """What is known of one file; None where a value is not known or does not apply."""
 
     mission: str
     step: str
@@ -73,7 +73,7 @@ class ProductRecord(_Identity):
 
 @dataclass(frozen=True)
 class _ProductRequest:
-    """Which rows of which ledgers; no ObsID asks for all."""
+    """Which rows of which ledgers; no ObsID means all."""
 
     missions: tuple[str, ...]
     steps: tuple[Step, ...]

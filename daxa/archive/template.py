@@ -50,7 +50,7 @@ _FILES = {
 
 @dataclass(frozen=True)
 class MissionAnswers:
-    """What the template asks of one mission.
+    """The answers of one mission to the templates.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def render(
     Raises
     ------
     ConfigError
-        A step's backend is not there.
+        A step's backend is not installed.
     """
     answers = {
         "format": FORMAT,
@@ -131,7 +131,7 @@ def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, 
     Raises
     ------
     ConfigError
-        A step's backend is not there.
+        A step's backend is not installed.
     """
     followed = {step.name: _followed(step, steps) for step in steps}
     text = (

@@ -1,4 +1,4 @@
-"""Whether an archive holds anything but daxa's own that could act: run a program, or lead elsewhere.
+"""Whether an archive holds anything that daxa did not write and that could act: run a program, or lead elsewhere.
 
 DVC runs what any ``dvc.yaml`` or ``*.dvc`` in the tree says, and follows its configuration;
 Git follows attributes and submodules.  An archive may come from a stranger.  Therefore the
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _MOST_BYTES = 4_000_000
-"""No file that is read here is larger in an archive of ours."""
+"""No file that is read here is larger in an archive that daxa made."""
 
 _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+\n|  hash: md5\n|  path: logs\n)+")
 """What DVC writes into ``logs.dvc``: one directory out, no command, no source elsewhere."""
@@ -70,14 +70,14 @@ class ForeignItem:
 
 
 def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = True) -> None:
-    """Refuse an archive in which anything but daxa's own could act.
+    """Refuse an archive in which anything that daxa did not write could act.
 
     Parameters
     ----------
     layout, config
         The archive.
     connects
-        False for what asks no archive service: foreign addresses in ``[services]`` then do not matter.
+        False for what queries no archive service: foreign addresses in ``[services]`` then do not matter.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem
 
 
 def accept_services(layout: Layout) -> None:
-    """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
+    """Remember that the user trusts the addresses that ``daxa.toml`` holds now; others need consent again."""
     services = load_config(layout).services
     theirs = load_settings(services)
     replace_file(_note(layout), json.dumps({name: theirs.address(name) for name in sorted(services)}).encode())
@@ -192,7 +192,7 @@ def _check_logs(layout: Layout) -> Iterator[ForeignItem]:
 
 
 def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
-    """The directory ``.dvc``: what Git brings of it, what is there, and what the configuration says."""
+    """The directory ``.dvc``: what Git tracks of it, what it contains, and what the configuration says."""
     base = layout.root / ".dvc"
     for path, _ in tracked:
         if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):
@@ -217,7 +217,7 @@ def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[F
 
 
 def _check_ignored(layout: Layout) -> Iterator[ForeignItem]:
-    """What DVC overlooks: it must overlook nothing of an archive."""
+    """What DVC ignores: it must ignore nothing of an archive."""
     path = layout.root / ".dvcignore"
     if not os.path.lexists(path):
         return
@@ -289,7 +289,7 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[ForeignItem]:
 
 
 def harmful_attributes(content: bytes | None) -> Iterator[str]:
-    r"""What of a ``.gitattributes`` could act, or change a file as Git puts it into the tree.
+    r"""Lines of a ``.gitattributes`` that could act, or change a file as Git puts it into the tree.
 
     Examples
     --------

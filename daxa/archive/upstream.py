@@ -99,7 +99,7 @@ def read_arrivals(path: Path) -> dict[str, dict[str, FileProvenance]]:
 
 
 def mark_superseded(path: Path, files: Mapping[str, Collection[str]], since: str, *, to: Path) -> None:
-    """Say of fetched files that their archive does not serve them any more.
+    """Note that the mission's archive no longer serves some fetched files.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _damaged(path: Path, why: str) -> DataError:
 
 
 def _schema(*, marked: bool) -> pa.Schema:
-    """The columns; that of files which are no longer served stands only where there are such files."""
+    """The columns; the one for files that are no longer served exists only if there are such files."""
     import pyarrow as pa
 
     names = [name for name in _Line._fields if marked or name != _SUPERSEDED]

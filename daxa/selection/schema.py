@@ -58,7 +58,7 @@ class Column:
     nullable
         NaN means "unknown".
     limits
-        Smallest and largest number that can be.
+        Smallest and largest possible number.
     """
 
     name: str
@@ -156,7 +156,7 @@ def arrange(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
-    """Refuse a table whose values cannot be what they claim.
+    """Refuse a table with impossible values.
 
     Parameters
     ----------
