@@ -44,8 +44,8 @@ SOFT = {one for one in ALL if one[2] == 0.5}
 
 
 def test_an_error_says_all_it_knows_wherever_it_is_shown():
-    error = CriteriaError("position", "'12h' is not a position", remedy="give RA,DEC in degrees")
-    assert str(error) == "'12h' is not a position\n  -> give RA,DEC in degrees"
+    error = CriteriaError("position", "'12h' is not a valid position", remedy="give RA,DEC in degrees")
+    assert str(error) == "'12h' is not a valid position\n  -> give RA,DEC in degrees"
     assert "give RA,DEC" in "".join(traceback.format_exception(error))
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(again), again.message, again.code) == (str(error), error.message, error.code)

@@ -1,6 +1,6 @@
 """What an archive's observations say about the objects of a sample: exposure, counts, rate or upper limit.
 
-The objects go to every observation, in processes side by side; an observation answers for
+Every observation is evaluated for all objects, in parallel processes; it gives results for
 those that its images show, with one row per object, instrument and band.
 """
 
@@ -116,7 +116,7 @@ class SampleTargets:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What was found of a sample.
+    """What was found for a sample.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Coverage:
     objects
         How many objects the sample has.
     images
-        How many images were asked.
+        How many images were searched.
     """
 
     table: pd.DataFrame
@@ -158,7 +158,7 @@ def cover_targets(
     workers: int = 0,
     observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
 ) -> Coverage:
-    """Ask every observation about every object.
+    """Evaluate every observation for every object.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def cover_targets(
 
 @dataclass(frozen=True, eq=False)
 class CoverageTask:
-    """Asks the images of one observation, in a worker process (`daxa.run.task.TaskWork`).
+    """Evaluates the images of one observation, in a worker process (`daxa.run.task.TaskWork`).
 
     Parameters
     ----------
@@ -399,7 +399,7 @@ def _table(sample: Sample, targets: SampleTargets, parts: Sequence[tuple[ImageSe
     words = {flag: _words(flag) for flag in np.unique(rows["flag"]).tolist()}
     columns["quality"] = np.array([words[flag] for flag in rows["flag"].tolist()], dtype=object)
     table = pd.DataFrame({column.name: columns[column.name] for column in COLUMNS})
-    # Images are in the archive's order; of each object, what was found comes together.
+    # Images are in the archive's order; the rows of each object come together.
     return table.sort_values("row", kind="stable", ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""The images of an archive with the exposure maps that belong to them, and which of them are requested."""
+"""The images of an archive with the exposure maps that belong to them, and how to request some of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Exposure = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Which images, as the user names them (`daxa.archive.named_choices`); what is empty asks for all."""
+    """Which images, as the user names them (`daxa.archive.named_choices`); an empty field means all."""
 
     missions: str | Mission | Iterable[str | Mission] | None = ()
     obs_ids: ObsIdsLike | None = ()
@@ -116,7 +116,7 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
 
 
 def outside_archive(layout: Layout, place: Path) -> Path:
-    """The place, which must not lie in the archive: what is there belongs to its releases.
+    """Return the place, which must lie outside the archive: everything inside belongs to its releases.
 
     Raises
     ------

@@ -49,9 +49,9 @@ class MosaicResult:
     band
         Energies from and to, keV, as they were requested.
     members
-        What went in, by name.
+        Names of the images that were added.
     without_events
-        Those of which the image went in, not the events.
+        Members that contributed their image, not their events.
     files
         Kind (image, expmap, ratemap, quicklook) to file.
     """
@@ -86,14 +86,14 @@ def mosaic_archive(
     pixel_arcsec
         Side of a pixel; 0 for that of the coarsest image.
     weights
-        Instrument to what a second of it counts beside one of the others; 1 where none is given.
+        Instrument to the weight of its exposure relative to the others; 1 by default.
     observe
         Called with every image that was added.
 
     Raises
     ------
     CriteriaError
-        The images are of several bands, or a pixel or weight makes no sense.
+        The images are of several bands, or a pixel or weight is not valid.
     ArchiveError
         The directory lies in the archive, or the images are not here.
     StorageError
@@ -134,7 +134,7 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
     DataError
         A file is damaged, or image and map do not belong together.
     NotPossible
-        It is a tile of a survey without its events: tiles overlap, and only events tell what both show.
+        It is a tile of a survey without its events: tiles overlap, and only events show what both have in common.
     """
     counts, header = _read(one.image)
     seconds, told = _read(one.expmap, is_map=True)
@@ -228,7 +228,7 @@ def _check_numbers(found: Sequence[ImageSet], pixel_arcsec: float, weights: Mapp
 
 
 def _without_parts(found: Sequence[ImageSet]) -> list[ImageSet]:
-    """Without the parts of exposures that are in the archive also as one."""
+    """Leave out parts of exposures whose whole is in the archive, too."""
     from astropy.io import fits
 
     wholes = {
@@ -260,7 +260,7 @@ def _events_of(
 
 
 def _grid_of(events: EventList, header: fits.Header) -> ImageGrid | None:
-    """Event pixels of an image, which it tells as its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
+    """Event pixels of an image, from its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
     if events.sky_grid is None or "CDELT1L" not in header:
         return None
     sides = {card_number(header, f"CDELT{axis}L") for axis in (1, 2)}

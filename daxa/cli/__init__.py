@@ -63,7 +63,7 @@ _OF_THE_MACHINE = {
     for number in numbers
     if hasattr(errno, number)
 }
-"""What disks, limits and permissions refuse; any other error of the system is a bug of ours."""
+"""What disks, limits and permissions refuse; any other error of the system is a bug in daxa."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def _open_streams() -> None:
 
 
 def _flush(code: int, *, as_json: bool) -> int:
-    """Write what is left, and give the exit code; what cannot be written must not trouble Python at its end."""
+    """Write what is left, and give the exit code; what cannot be written must not disturb Python's shutdown."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -123,7 +123,7 @@ def _flush(code: int, *, as_json: bool) -> int:
 
 
 def _system_error(error: OSError, *, as_json: bool) -> int:
-    """Say what the system refused, if it is nobody's bug.
+    """Report what the system refused, unless it is a bug.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The conditions that ``init``, ``search`` and ``select`` understand, and how a command line combines them.
 
-What stands on the line holds together; what is after ``--or`` is an alternative to it, and
-what is after ``--not`` is left out of all of them.  Options that are not conditions, and
+Conditions on a line are combined; those after ``--or`` are an alternative to them, and
+those after ``--not`` are excluded from all of them.  Options that are not conditions, and
 arguments, may be anywhere.
 """
 
@@ -85,7 +85,7 @@ class ConditionGroup:
 
 @dataclass(frozen=True)
 class CriteriaOptions:
-    """Everything that a command line asks for.
+    """All conditions of a command line.
 
     Parameters
     ----------
@@ -135,19 +135,19 @@ class ConditionsCommand(TyperCommand):
 def split_arguments(
     arguments: Iterable[str], own: Mapping[str, bool], conditions: Mapping[str, bool]
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Tell a verb's own options and arguments from its conditions, and these from each other.
+    """Separate a verb's own options and arguments from its conditions, and these from each other.
 
     Parameters
     ----------
     arguments
-        What is after the verb.
+        Everything after the verb.
     own, conditions
         Names of options, and whether a value follows them.
 
     Returns
     -------
     own, groups
-        Arguments for the verb; and for each group what opens it ('' for the first) and its arguments.
+        Arguments for the verb; and for each group the option that opens it ('' for the first) and its arguments.
 
     Examples
     --------
@@ -263,14 +263,14 @@ def _read_group(ctx: Any, opening: str, arguments: list[str]) -> ConditionGroup:
         with command.make_context(None, arguments, parent=ctx) as context:
             return command.invoke(context)
     except _UsageError as error:
-        # The usage that is shown with it shall be the verb's.
+        # The usage that is shown with it must be the verb's.
         error.ctx = ctx
         error.message = f"{error.message} (after {opening})" if opening else error.message
         raise
 
 
 def _unknown(arguments: Sequence[str], own: Mapping[str, bool], conditions: Mapping[str, bool]) -> str:
-    """What is wrong with the first option that there is not, '' when all are known."""
+    """What is wrong with the first unknown option, '' when all are known."""
     from difflib import get_close_matches
 
     mine, _ = split_arguments(arguments, own, conditions)

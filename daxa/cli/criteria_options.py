@@ -47,9 +47,9 @@ def missions_of_files(asked: CriteriaOptions) -> list[str]:
 def read_criteria_options(
     asked: CriteriaOptions, specs: Sequence[MissionSpec], *, all_of_them: bool = True
 ) -> dict[str, Criteria]:
-    """What is asked of each mission.
+    """The criteria of each mission.
 
-    ObsIDs and instruments belong to the mission that is before a colon, or to the only
+    ObsIDs and instruments belong to the mission before the colon, or to the only
     mission; an ObsID without mission belongs to every mission whose ObsIDs look like it.
     Conditions that name ObsIDs, but none of a mission, hold for none of its observations.
 
@@ -60,13 +60,13 @@ def read_criteria_options(
     specs
         The missions.
     all_of_them
-        Whether something must be asked of every mission; otherwise those of which nothing is, and
+        Whether every mission must have conditions; otherwise those without any, and
         those whose tables lack a column that is requested, are left out.
 
     Raises
     ------
     CriteriaError
-        A value cannot be used, something belongs to no mission, or nothing is asked of one.
+        A value cannot be used, something belongs to no mission, or a mission has no conditions.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def read_criteria_options(
 
 
 def _with_columns(asked: CriteriaOptions, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
-    """Missions whose tables can answer; of the others it is said that they are left out."""
+    """Missions whose tables have the columns; a remark names those that are left out."""
     import daxa
 
     for spec in specs:
@@ -178,7 +178,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _table_of(tables: dict[str, Any], spec: MissionSpec) -> dict[str, Any] | None:
-    """What the file asks of a mission; None when it names missions, but not this one."""
+    """The conditions of a mission in the file; None when it names missions, but not this one."""
     from daxa.missions import find_mission
 
     if "missions" not in tables:

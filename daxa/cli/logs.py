@@ -1,4 +1,4 @@
-"""``daxa logs``: what was written while an observation was worked on."""
+"""``daxa logs``: what was logged while an observation was processed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``daxa search``: which observations are there, without an archive."""
+"""``daxa search``: list observations, without an archive."""
 
 from __future__ import annotations
 

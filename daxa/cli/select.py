@@ -1,4 +1,4 @@
-"""``daxa select``: choose the observations of an archive anew, or export them."""
+"""``daxa select``: change the selection of an archive, or export it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def settle(
     dry_run
         Show also what the next run would do, and write nothing.
     then_release, message, jobs
-        Run the archive then, so many tasks at once, and make a release with this title.
+        Then run the archive, with this many tasks at once, and make a release with this title.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def settle(
 
 
 def run_and_release(root: Path, message: str, jobs: int | None) -> None:
-    """Do all that is to be done in an archive, and make a release."""
+    """Do everything that is left to do in an archive, and make a release."""
     import daxa
     from daxa.cli.working import end_in_release, working
 

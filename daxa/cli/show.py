@@ -2,7 +2,7 @@
 
 Results go to standard output; progress and errors go to standard error, and it is not an error
 when nobody can read those.  Nothing that came from an archive service or a log reaches the
-terminal with characters that steer it or cannot be seen.
+terminal with control characters or invisible ones.
 """
 
 from __future__ import annotations
@@ -132,14 +132,14 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
 
 
 def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
-    """An observer of things that only count, from one that `progress` gives."""
+    """A counting observer, from one that `progress` gives."""
     ended_well = Outcome("", "", "", "done")
     return lambda ended, total: observe(ended_well, ended, total)
 
 
 @contextmanager
 def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]]:
-    """Give an observer of missions that have answered: on a terminal a line says whom the others wait for."""
+    """Give an observer of missions that have answered: on a terminal, a line shows which ones have not."""
     if _quiet() or not sys.stderr.isatty() or len(names) < 2:
         yield lambda name: None
         return

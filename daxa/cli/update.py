@@ -1,4 +1,4 @@
-"""``daxa update``: which observations the archives have gained, and those into the selection."""
+"""``daxa update``: find new observations, and add them to the selection."""
 
 from __future__ import annotations
 

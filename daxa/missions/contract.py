@@ -81,7 +81,7 @@ def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable
     real
         As the archive writes them.
     malformed
-        Texts, or values of other types, that are none.
+        Texts, or values of other types, that are not ObsIDs.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def check_query(spec: MissionSpec, query: str) -> None:
     Raises
     ------
     AssertionError
-        Which column is not asked for, or another table is.
+        Which column is not queried, or that another table is.
     """
     chosen, _, rest = query.partition(" FROM ")
     asked = re.findall(r'"([^"]+)"', chosen)

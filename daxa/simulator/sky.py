@@ -1,6 +1,6 @@
-"""The simulated field: what there is to see, and how photons of it are drawn.
+"""The simulated field: its sources, and how their photons are drawn.
 
-The field stands where Abell 907 is, but its sources are invented, and known exactly.
+The field lies where Abell 907 is, but its sources are invented, and known exactly.
 """
 
 from __future__ import annotations

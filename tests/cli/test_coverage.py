@@ -133,7 +133,7 @@ def test_the_aperture_is_that_of_the_options(place, capsys):
     [
         (["../absent.csv"], 3, "absent.csv"),
         (["../sample.csv", "--votable", "--csv"], 3, "one output format"),
-        (["../sample.csv", "-o", "here.csv"], 5, "lies in the archive"),
+        (["../sample.csv", "-o", "here.csv"], 5, "lies inside the archive"),
         (["../sample.csv", "-o", "../out.doc"], 3, ".jsonl"),
         (["../sample.csv", "--band", "soft"], 3, "'soft' is not an energy band"),
         (["../sample.csv", "--band", "2-0.5"], 3, "is not an energy band"),
@@ -175,8 +175,8 @@ def test_a_mosaic_with_maps_of_the_sky(place, capsys):
     ("arguments", "code", "told"),
     [
         (["-o", "../mosaic"], 3, "0.5-2 keV (xmm); 2-10 keV (xmm)"),
-        (["-o", "mosaic", "--band", "0.5-2"], 5, "lies in the archive"),
-        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies in the archive"),
+        (["-o", "mosaic", "--band", "0.5-2"], 5, "lies inside the archive"),
+        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies inside the archive"),
         (["-o", "../mosaic", "--band", "0.5-2", "--moc", "../sample.csv"], 12, "already exists"),
         (["-o", "../mosaic", "--band", "0.5-2", "--weight", "M1"], 3, "'M1' is not a weight"),
     ],

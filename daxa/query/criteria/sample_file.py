@@ -43,7 +43,7 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
     Raises
     ------
     CriteriaError
-        ``sample``: it is of no known kind, is absent, damaged, cut off or too large.
+        ``sample``: its format is unknown, or it is absent, damaged, cut off or too large.
     """
     known = next((known for suffix, known in _KINDS.items() if path.name.lower().endswith(suffix)), None)
     if known is None:

@@ -31,7 +31,7 @@ _PART = re.compile(r"(?:([A-Za-z0-9]{1,16}):)?([0-9,\-]+)", re.ASCII)
 
 @dataclass(frozen=True)
 class ChipState:
-    """What the corners of a chip tell.
+    """What the corners of a chip show.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def parse_chips(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
     Raises
     ------
     ValueError
-        It is none.
+        It is not a list of chips.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def chips_for(events: EventList, text: str) -> frozenset[int] | None:
     Raises
     ------
     NotPossible
-        The list has none of them, or does not tell chips apart.
+        The list has none of them, or does not distinguish chips.
     """
     asked = dict(parse_chips(text))
     wanted = asked.get(events.format.instrument.upper(), asked.get(""))

@@ -1,4 +1,4 @@
-"""Good time without flares: what a light curve of the particle background tells.
+"""Good time without flares: what a light curve of the particle background shows.
 
 Four methods behind one function.  The default follows the quiescent rate
 (`daxa.xray.cleaning.quiescent`) and looks for what stands above it on several time scales: a weak
@@ -51,7 +51,7 @@ class FlareResult:
     status
         ``Good``; ``Intermediate``: less than half of the time kept, or a quiescent rate
         1.5 times as wide as Poisson's; ``Bad``: less than a fifth kept, or twice as
-        wide: there is no quiescent rate worth the name.  ``Sparse``: too few counts to
+        wide: no quiescent rate can be defined.  ``Sparse``: too few counts to
         judge, all is kept.  ``source-variability``: what stood above the quiescent rate
         was, at least in part, a source; that part is kept.
     rate, sigma

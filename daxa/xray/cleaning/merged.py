@@ -2,7 +2,7 @@
 
 Lists are merged only where the instrument did the same thing: equal filter, mode,
 submode and chips, and good times that do not overlap.  Everything else is refused by
-name, for a merged list has one header, and it would lie.
+name, for a merged list has one header, which would be wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MODE = ("DATAMODE", "OBS_MODE", "OBSMODE", "READMODE")
 _SUBMODE = ("SUBMODE", "CYCLE", "EDITMOD", "WINOPT", "SNAPTI1", "SEQPNUM")
 _FILTER = ("FILTER", "GRATING")
 _PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
-"""What only the name of the archive's file tells: NuSTAR's observing mode, ACIS's interleaved frames."""
+"""What only the name of the archive's file shows: NuSTAR's observing mode, ACIS's interleaved frames."""
 
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 """Tables whose rows all parts contribute."""
@@ -38,7 +38,7 @@ _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 
 @dataclass(frozen=True)
 class ListIdentity:
-    """What an event list is a record of.
+    """What an event list records.
 
     Parameters
     ----------

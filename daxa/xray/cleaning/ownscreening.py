@@ -1,6 +1,6 @@
-"""Screening as somebody asks for it, in place of the standard one or beside it.
+"""Screening that the user requests, instead of the standard one or in addition.
 
-What was requested is in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
+The request is kept in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
 which the same rules are made again wherever the list is used.
 """
 
@@ -40,7 +40,7 @@ _MOST = 4095
 
 @dataclass(frozen=True)
 class OwnScreening:
-    """What is requested.
+    """The requested screening.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class OwnScreening:
         beside it (of XMM's lists the one that their header declares); ``none``; or a mask such as
         ``0x766ba000``, none of whose bits may be set.
     expression
-        What events must fulfil beside that (`daxa.xray.eventlists.expression`), '' for nothing.
+        What events must also meet (`daxa.xray.eventlists.expression`), '' for nothing.
     channels
         First and last channel that are kept; None for all.
     """
@@ -76,7 +76,7 @@ def read_values(text: str) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        It is none.
+        It is not such a text.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def read_values(text: str) -> tuple[int, ...]:
 
 
 def check_flags(text: str) -> str:
-    """The text, where it says which flags are looked at.
+    """The text, if it says which flags are tested.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     events
         The list.
     own
-        What is requested.
+        The requested screening.
     energies
         False leaves the channels out: flares are looked for at all energies.
 
@@ -123,7 +123,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     NotPossible
         The instrument has no grades, flags or energies, or the expression cannot be used for the list.
     ConfigError
-        The expression is none.
+        The expression is not valid.
     """
     rules = screening_for(events) if own.standard else ()
     standard = events.format.rules
@@ -198,7 +198,7 @@ def recorded_rules(events: EventList) -> tuple[Rule | Either, ...]:
 
 
 def placing_columns(own: OwnScreening) -> tuple[str, ...]:
-    """Columns of an expression that tell where an event fell: an exposure map does not know of such a cut."""
+    """Columns of an expression that tell where an event fell: an exposure map does not account for such a cut."""
     columns = parse_expression(own.expression).columns if own.expression else ()
     return tuple(name for name in columns if _PLACES.fullmatch(name))
 

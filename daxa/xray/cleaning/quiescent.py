@@ -108,7 +108,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
 def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:
     """The lowest rate that a light curve holds for a while: quiescence where little of the time is quiet.
 
-    The mode of a histogram tells quiescence where most of the time is quiet.  Where flares go
+    The mode of a histogram gives quiescence where most of the time is quiet.  Where flares go
     on for hours the histogram has no such peak, or one of flares.  Here windows of four hundred
     counts (or an eighth of the curve) slide over the bins; the lowest window is the first guess,
     and the mean of all windows that lie no more than 1.5 standard deviations above the guess the

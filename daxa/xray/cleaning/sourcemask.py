@@ -23,7 +23,7 @@ _MOST_CELLS = 2048
 _AROUND = 15
 _SEED_CHANCE, _GROWN_CHANCE = 1e-2, 1e-2
 _SEED_HEIGHT, _GROWN_HEIGHT = 2.0, 1.3
-"""How far above the background around it a source stands: edges and unlike chips stand less high."""
+"""How far above the background around it a source is: edges and differing chips are less high."""
 
 _ROUNDS = 3
 _MOST_HIDDEN = 0.5

@@ -37,7 +37,7 @@ def describe_subspace(
     time_column: str = "TIME",
     spell_out: bool = False,
 ) -> None:
-    """Write the data subspace of a cut into the header of its list, in place of what stood there.
+    """Write the data subspace of a cut into the header of its list, replacing what was there.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def describe_subspace(
     components = len(tables) * len(ways)
     crowded = last > _MOST_SHORT and components > _MOST_SHORT
     if crowded:
-        # A card of the tenth component has room for one more digit: what differs comes first, and stands alone.
+        # A card of the tenth component has room for one more digit: what differs comes first, and alone.
         shared, own_chip = axes[bool(chip_column) : len(axes) - len(several)], axes[: bool(chip_column)]
         axes = [*own_chip, *axes[len(axes) - len(several) :], _TIME, *shared]
         first = len(own_chip) + 1
@@ -142,7 +142,7 @@ def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> N
 
 
 def _routes(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: bool) -> list[dict[str, str]]:
-    """What the alternatives among the rules ask for: column to value, one dictionary per way through all of them."""
+    """The requirements of the alternatives among the rules: column to value, one dictionary per combination."""
     choices = [
         [[_axis_of(rule, header, spell_out=spell_out) for rule in way] for way in rule.ways]
         for rule in rules
@@ -152,7 +152,7 @@ def _routes(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: b
 
 
 def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, str, str, str] | None:
-    """Name, value, type and unit; None for a rule that no axis can tell."""
+    """Name, value, type and unit; None for a rule that no axis can express."""
     name = f"{rule.column}+{rule.plus[1]!r}*{rule.plus[0]}" if rule.plus else rule.column
     text, form = "", ""
     match rule.op:

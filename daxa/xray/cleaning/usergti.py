@@ -1,8 +1,8 @@
 """Good time intervals that a user gives, in FITS tables or as text.
 
 They can only take time away: several files are joined, and what they say is intersected
-with the archive's own intervals, as HEASoft's extractor does.  A file is somebody's hand
-work: what is not plainly a list of intervals on the clock of the events is refused.
+with the archive's own intervals, as HEASoft's extractor does.  A file may be written by
+hand: what is not plainly a list of intervals on the clock of the events is refused.
 """
 
 from __future__ import annotations

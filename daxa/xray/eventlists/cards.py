@@ -38,7 +38,7 @@ def card_value(header: fits.Header, keyword: str) -> object:
     Raises
     ------
     DataError
-        The card cannot be parsed, or its number is not finite (``1E400``), which FITS has no words for.
+        The card cannot be parsed, or its number is not finite (``1E400``), which FITS cannot express.
     """
     card_text(header, keyword)
     value = header[keyword]

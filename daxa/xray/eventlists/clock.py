@@ -1,6 +1,6 @@
 """What the times of an event list mean.
 
-Times are kept as seconds since the list's reference, as its TIME column has them; a
+Times are kept as seconds since the list's reference, as in its TIME column; a
 `Clock` turns them into dates: MJD = reference + (TIMEZERO + time) / 86400, in the time
 system that TIMESYS names.  Seconds of UTC count on through leap seconds.
 
@@ -124,7 +124,7 @@ def seconds_per_unit(header: fits.Header, column: str, **fallback: str) -> float
     Raises
     ------
     DataError
-        The unit is none of time.
+        The unit is not a unit of time.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
     Raises
     ------
     DataError
-        A card makes no sense, or there is no reference.
+        A card is not valid, or there is no reference.
     """
     assumptions = []
     found = _reference(events) or _reference(primary)
@@ -219,7 +219,7 @@ def compare_clocks(
     Returns
     -------
     problem : str
-        What makes it another clock, as the end of a sentence; '' when it is the same.
+        Why it is another clock, as the end of a sentence; '' when it is the same.
     assumption : str
         What had to be taken for granted; '' when nothing.
 
@@ -295,8 +295,8 @@ def _reference(header: fits.Header) -> tuple[float, float, float] | None:
 
 
 def _two_references(header: fits.Header) -> list[str]:
-    """What is to be said where both forms of the reference are in a header and differ."""
-    # Where IXPE has MJDREF of 0 it means none.
+    """The remark where both forms of the reference are in a header and differ."""
+    # Where IXPE has MJDREF = 0 it means none.
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []
     one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))

@@ -318,7 +318,7 @@ class EventList:
 
     @cached_property
     def _null_channel(self) -> float | None:
-        """The channel of events that have none; null values that no TNULLn tells are of HEASoft's kind."""
+        """The channel of events that have none; null values without a TNULLn are HEASoft's."""
         columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
         wanted = self.format.pi_column.upper()
         number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
@@ -345,7 +345,7 @@ class EventList:
         NotPossible
             As `sky`.
         DataError
-            The cards of the sky columns make no sense.
+            The cards of the sky columns are not valid.
         """
         own, sky = self.rows if rows is None else rows, self.sky
         pixels = np.empty((len(own), 2))

@@ -1,6 +1,6 @@
 """Expressions over the columns of an event list, such as ``PI > 300 && (FLAG & 0x10) == 0``.
 
-The grammar is small and all there is; nothing of a text is ever run::
+The grammar is small and complete; no text is ever executed::
 
     expression = term { "||" term }
     term       = factor { "&&" factor }
@@ -91,7 +91,7 @@ def parse_expression(text: str) -> Expression:
     Raises
     ------
     ValueError
-        It is none; the message says where.
+        It is not an expression; the message says where.
 
     Examples
     --------
@@ -269,7 +269,7 @@ def bind_expression(expression: Expression, events: EventList) -> tuple[Rule | E
     if len(ways) == 1:
         return ways[0]
     for way in ways:
-        # A header tells alternatives column by column.
+        # A header lists alternatives column by column.
         columns = [rule.column for rule in way]
         if twice := [name for name in columns if columns.count(name) > 1]:
             raise _unusable(events, f"in an alternative, {twice[0]} has two tests that a header cannot distinguish")
@@ -321,7 +321,7 @@ def _number_of(name: str, events: EventList) -> int:
 
 
 def _known(name: str, events: EventList) -> tuple[Range, ...]:
-    """All values but the one that stands for none."""
+    """All values but the one that means "none"."""
     null = events.header.get(f"TNULL{_number_of(name, events)}")
     return ((None, null - 1), (null + 1, None)) if isinstance(null, int) else ((None, None),)
 

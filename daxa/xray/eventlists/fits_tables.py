@@ -3,7 +3,7 @@
 Columns become fields of a NumPy type made from the TFORM cards, so that reading a
 table is a view of the file and costs nothing until values are used.  Columns with TSCAL
 or TZERO (FITS has unsigned integers in no other way) stay bytes in the rows, whose type
-tells how `read_column` makes values of them.  A header may claim anything: every claim
+says how `read_column` makes values of them.  A header may claim anything: every claim
 is checked against the file.
 """
 
@@ -270,7 +270,7 @@ def read_tables(path: Path) -> tuple[fits.Header, tuple[FitsTable, ...]]:
     Raises
     ------
     DataError
-        The file is absent, damaged or no FITS file.
+        The file is absent, damaged or not a FITS file.
     """
     content = _content(path)
     if content[:2].tobytes() == b"\x1f\x9d":
@@ -305,7 +305,7 @@ def _header(content: np.ndarray, place: int, source: str) -> tuple[fits.Header, 
         blocks.append(block)
         if any(block[card : card + 80].rstrip() == b"END" for card in range(0, _BLOCK, 80)):
             with warnings.catch_warnings():
-                # What is not ASCII, or no card, is refused when it is used.
+                # What is not ASCII, or not a card, is refused when it is used.
                 warnings.simplefilter("ignore")
                 return fits.Header.fromstring(b"".join(blocks).decode("ascii", "replace")), start + _BLOCK
     raise DataError("truncated", f"{source} ends within a header", remedy="fetch the file again")

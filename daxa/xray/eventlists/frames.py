@@ -1,4 +1,4 @@
-"""Where a position on the sky meets the pixels of an image: one function each way, whatever the image's frame.
+"""From positions on the sky to pixels of an image and back, whatever the image's frame.
 
 Positions are ICRS everywhere in daxa.  An image may be in another frame (FK4 of 1950 for
 early missions, FK5 of another equinox, galactic): its world coordinates then give numbers

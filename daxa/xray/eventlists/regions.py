@@ -2,7 +2,7 @@
 
 What a sign means is as funtools documents it ("Region Exclusion" of its *Regions* page),
 whose filters DS9 uses: a shape after ``-`` is taken away from all others, wherever it
-is in the file, and such shapes alone leave the whole field but them.  Shapes without
+is in the file, and such shapes alone leave the whole field except them.  Shapes without
 an area (lines, points, texts) select nothing there either.
 """
 
@@ -85,7 +85,7 @@ def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = N
     name
         What messages call it.
     say
-        WatchedSocket, in a sentence, of each kind of shape that has no area and is passed over; a
+        Called, with a sentence, for each kind of shape that has no area and is passed over; a
         Python warning when left out.
 
     Returns

@@ -2,7 +2,7 @@
 
 A rule becomes a mask over rows (`rules_mask`), a row filter in the syntax of CFITSIO
 (`rules_cfitsio`, so that anyone can check us with another program), what the mission's
-own tool would be told (`rules_expression`) and a text for headers (`rules_text`).
+own tool would be given (`rules_expression`) and a text for headers (`rules_text`).
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
     Raises
     ------
     NotPossible
-        The tool has no words for a rule.
+        The tool cannot express a rule.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Exposure maps without calibration files: the chips' footprint times their live time.
 
 The map knows which chips looked where, for how long, which of their pixels were bad, and
-how far the telescope wandered.  Vignetting is applied where a curve is given; without
+how far the telescope dithered.  Vignetting is applied where a curve is given; without
 one (``VIGNET = F``) a source off the axis was seen with less area than the map says.
 """
 
@@ -49,7 +49,7 @@ def exposure_map(
         The event list.
     cut
         The screening and good times of the image: the same object, so that image and
-        map share one truth.
+        map agree by construction.
     grid
         The grid of the image.
     vignetting
@@ -57,7 +57,7 @@ def exposure_map(
         map flat.
     attitude
         Where the telescope pointed, as `daxa.xray.imaging.attitude.read_attitude` reads it: the dither is
-        then that of the good times.  By default the events tell it.
+        then that of the good times.  By default it is found from the events.
     bad
         Chip to its bad pixels, as `daxa.xray.imaging.badpixels.read_bad_pixels` reads them, where
         they come in a file beside the list.
@@ -254,7 +254,7 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
 
 
 def _pointing(events: EventList) -> tuple[float, float]:
-    """The pointing, deg, or where the header does not say it the reference of the sky plane."""
+    """The pointing, deg, or where the header does not give it, the reference of the sky plane."""
     column, row = events.sky.crpix
     ra, dec = events.sky.to_sky(column, row)
     return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
@@ -276,7 +276,7 @@ def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> 
 
 
 def _unproved(events: EventList, curve: Vignetting | None) -> Cards:
-    """What of the vignetting was compared with nothing, and by what share it may be off."""
+    """The part of the vignetting that was compared with nothing, and by what share it may be off."""
     form = events.format
     what, error = unproved(form.mission, form.instrument, curve)
     cards: dict[str, tuple[object, str]] = {}

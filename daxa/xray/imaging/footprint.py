@@ -1,10 +1,10 @@
-"""Where on the sky a detector looked, learnt from its event list alone.
+"""Where on the sky a detector looked, found from its event list alone.
 
 An event carries its pixel on the chip, its place in the focal plane and its place on
 the sky.  Chip to focal plane is a shift, one of the eight rotations and reflections of
 a square, and a known scale; focal plane to sky is the roll angle of the header, one
-of the same eight, and a shift that wanders as the telescope dithers or its mast bends.
-So a few events fix every chip, and all events together tell the wandering.
+of the same eight, and a shift that varies as the telescope dithers or its mast bends.
+So a few events fix every chip, and all events together show the dither.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ class Footprint:
         Shifts of all of them, shape (n, 2), event sky pixels: one per event used, or one per
         record of the attitude.
     weights
-        What each shift counts, shape (n,): 1, or the seconds spent there.
+        Weight of each shift, shape (n,): 1, or the seconds spent there.
     circle
         Field of view on the sky, (x, y, radius) in event sky pixels, or None.
     lost
         Chips with good time that too few events fell on to place them.
     bad_pixels
-        True where the event list told its bad pixels.
+        True where the event list gave its bad pixels.
     """
 
     modules: tuple[ChipPart, ...]
@@ -114,7 +114,7 @@ def find_footprint(
     cut
         Its screening and good times; its energy band is not used.
     attitude
-        Where the telescope pointed; by default the events tell how it wandered.
+        Where the telescope pointed; by default the dither is found from the events.
     bad
         Chip to its bad pixels, where these come in a file beside the list.
 
@@ -220,7 +220,7 @@ def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
 def _orient(source: np.ndarray, target: np.ndarray, scale: float, turn: np.ndarray) -> tuple[np.ndarray, float]:
     """The member of the square's symmetry group that maps best, and the scatter it leaves.
 
-    Scatter is measured from one event to the next: a slow wander of the telescope,
+    Scatter is measured from one event to the next: a slow dither of the telescope,
     which the map cannot know, does not count.
     """
     found = [(turn @ square) * scale for square in _SQUARE]
@@ -252,7 +252,7 @@ def _origin_by_attitude(
     """Where the focal plane's origin lies from the pointing, event sky pixels."""
     rest = sample.sky - sample.plane @ matrix.T - attitude.shifts(events.sky, sample.time)
     origin = np.median(rest, axis=0)
-    # What the events' own wander cannot exceed, the attitude must not leave unexplained.
+    # What the attitude leaves unexplained must not exceed the events' own dither.
     left = np.abs(np.quantile(rest - origin, (0.05, 0.95), axis=0)).max()
     if not left <= most:
         raise DataError(
@@ -264,7 +264,7 @@ def _origin_by_attitude(
 
 
 def _refined(matrix: np.ndarray, sample: _Sample) -> np.ndarray:
-    """The matrix turned by the small angle at which the camera is mounted, where the events can tell it."""
+    """The matrix turned by the small angle at which the camera is mounted, where the events can show it."""
     plane = (sample.plane - sample.plane.mean(axis=0)) @ matrix.T
     off = sample.sky - sample.sky.mean(axis=0) - plane
     spread = float((plane**2).sum())
@@ -310,7 +310,7 @@ def _raw_to_plane(detector: Detector, raw: np.ndarray, plane: np.ndarray) -> _Pl
 
 
 def _complete(detector: Detector, placed: dict[tuple[int, int], _Placed], chip: int) -> None:
-    """Modules that no event fell on stand where those with events, turned, would."""
+    """Place modules without events where those with events, turned, would be."""
     known = [number for owner, number in placed if owner == chip]
     if not known:
         return

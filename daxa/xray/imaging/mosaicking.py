@@ -2,7 +2,7 @@
 
 Counts are never interpolated: events are binned again, from their own positions.  Only
 where nothing but an image is left is each of its counts put somewhere in its pixel.
-What two lists show alike, an event counts once and an exposure once.
+Where two lists show the same, each event and each exposure counts once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
 _RAW = ("RAWX", "RAWY", "CHIPX", "CHIPY", "TM_NR")
-"""Columns that tell events of one time apart, where a list has them, beside its chip."""
+"""Columns that distinguish events of one time, where a list has them, besides its chip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def make_mosaic(
     Raises
     ------
     DataError
-        Bands differ by more than a channel, image and map of a member do not fit, or two
+        Bands differ by more than a channel, image and map of a member do not match, or two
         members that share nothing hold the same event.
     NotPossible
         The target has too many pixels.
@@ -228,7 +228,7 @@ def _selected(member: EventMember) -> np.ndarray:
 
 
 def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
-    """What tells events of one instrument apart, shape (n, k): time, chip and pixel on it."""
+    """What distinguishes events of one instrument, shape (n, k): time, chip and pixel on it."""
     form = member.events.format
     present = {name.upper() for name in column_names(rows)}
     wanted = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)

@@ -1,7 +1,7 @@
-"""Out-of-time events: photons that came while a chip was read out, and are in a wrong row.
+"""Out-of-time events: photons that came while a chip was read out, and are recorded in a wrong row.
 
 During the read-out charges move along their column, so that a photon that comes meanwhile is
-recorded anywhere along it.  What a column recorded in time tells how much that is: a share of
+recorded anywhere along it.  What a column recorded in time shows how much that is: a share of
 its counts, known for each mode, spread evenly over its rows.  SAS's epchain shifts the events
 by random rows instead (``withoutoftime=Y``), and leaves the scaling to the user; here the
 expected counts are computed, so that the same list gives the same image.
@@ -66,7 +66,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     -------
     OutOfTime
         Counts fall on the same pixels as the camera's events: within its field of view, and not on bad
-        pixels.  The telescope's wander is that of the exposure.
+        pixels.  The telescope's dither is that of the exposure.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class Quality(IntFlag):
     FAR = 8
     """Farther from the axis than the vignetting was checked."""
     NO_BACKGROUND = 16
-    """Too little exposure around to tell the background: the limit is that of no background."""
+    """Too little exposure around to measure the background: the limit is that of no background."""
     NOT_MEASURED = 32
     """Nothing shows which part of the sky was seen: there is neither exposure nor rate nor limit."""
 
@@ -51,7 +51,7 @@ class Field:
     axis
         Optical axis, or the pointing, right ascension and declination, deg, ICRS.
     vignetted
-        Whether the map tells vignetting.
+        Whether the map includes vignetting.
     checked
         Angle from the axis to which that was checked, arcmin.
     background
@@ -73,14 +73,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Aperture:
-    """How counts are taken, and what is made of them.
+    """How counts are taken, and how they are evaluated.
 
     Parameters
     ----------
     radius
         Of the circle, arcsec; one, or one per position, shape (n,).
     inner, outer
-        Radii of the ring that tells the background, arcsec; one each, or shape (n,).
+        Radii of the ring in which the background is measured, arcsec; one each, or shape (n,).
     enclosed
         Share of a point source's light within the circle.
     level
@@ -132,7 +132,7 @@ ROW = np.dtype(
 """What a field says about one position (`coverage_at`)."""
 
 _UNMEASURED = ("exposure", "exposed", "background", "chance", "rate", "rate_low", "rate_high", "limit")
-"""What a map of last resort cannot know."""
+"""What a map of last resort cannot give."""
 
 _WHOLE = 0.9
 _BLOCK = 100_000
@@ -200,7 +200,7 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     Raises
     ------
     DataError
-        Image, map and header do not fit, or the aperture makes no sense.
+        Image, map and header do not match, or the aperture is not valid.
 
     Notes
     -----
@@ -208,7 +208,7 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     circle over ring.  Rates are for a source at the middle: counts less background over the mean
     exposure of the circle and `enclosed`.  Errors are those of Gehrels 1986 on the counts, limits
     those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is not a measurement
-    (``NOT_MEASURED``), only counts are told.
+    (``NOT_MEASURED``), only counts are given.
     """
     use = aperture or Aperture()
     ra, dec = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (ra, dec))
@@ -373,7 +373,7 @@ def _at(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _background(
     x: np.ndarray, y: np.ndarray, use: Aperture, sums: _Sums, circle: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Counts of the background in the circle, NaN where nothing shows them."""
+    """Counts of the background in the circle, NaN where it is not known."""
     if sums.background is not None:
         return sums.circle([sums.background], x, y, use.radius / sums.scale)[0]
     images = [sums.counts, sums.exposure, sums.exposed]

@@ -29,7 +29,7 @@ class Detector:
     rim
         How far the outermost pixels reach beyond their nominal half, chip pixels.
     module
-        Column that tells modules apart that share good times ('' when chips do not).
+        Column that distinguishes modules that share good times ('' when chips do not).
     turns, turn_centre
         Number of equal modules, each turned by 90 degrees about this point of the focal plane.
     circle

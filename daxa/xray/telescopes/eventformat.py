@@ -78,7 +78,7 @@ class EventFormat:
         Column with energies in eV, '' where there is none.
     gti_scheme
         ``dss``: one table per chip, named by the data subspace cards, else ``STDGTInn``;
-        ``ccd_id``: one table per chip, told by its CCD_ID card;  ``single``: one table;
+        ``ccd_id``: one table per chip, named by its CCD_ID card;  ``single``: one table;
         ``every``: times that are in every one of the tables;  ``modules``: ``GTIn`` for
         chip n.
     gti_tables

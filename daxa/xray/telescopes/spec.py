@@ -43,7 +43,7 @@ class Corners:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """Events that come while a camera is read out, and are in a wrong row.
+    """Events that come while a camera is read out, and are recorded in a wrong row.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def test_a_mission_whose_table_does_not_tell_says_so():
 
 
 def test_a_table_from_a_service_that_does_not_tell_is_no_empty_answer():
-    with pytest.raises(CriteriaError, match="gives the mode of no observation") as caught:
+    with pytest.raises(CriteriaError, match="does not give the mode of any observation") as caught:
         chosen(XMM, observations({"mode": "", "row_id": ""}), mode="PrimeFullWindow")
     assert caught.value.code == "criteria.no-column"
 

@@ -120,7 +120,7 @@ def answer(rows, columns=("ra", "dec", "user_specified_id", "object_number_id"))
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (answer([(1.0, 2.0, "A", 1)]), "says nothing of 'B'"),
+        (answer([(1.0, 2.0, "A", 1)]), "gives no answer for 'B'"),
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "C", 2)]), "which was not requested"),
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", 3)]), "which was not requested"),
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", -1)]), "which was not requested"),
