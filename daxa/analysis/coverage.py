@@ -152,7 +152,7 @@ def cover_targets(
     layout: Layout,
     config: ArchiveConfig,
     targets: TargetsLike,
-    asked: ImageRequest | None = None,
+    request: ImageRequest | None = None,
     *,
     aperture: Aperture | None = None,
     workers: int = 0,
@@ -167,7 +167,7 @@ def cover_targets(
     targets
         A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
         object with a radius is seen in a circle of that radius, about which the ring moves out.
-    asked
+    request
         Which images; by default all.
     aperture
         How counts are taken.
@@ -184,7 +184,7 @@ def cover_targets(
         The images are not here.
     """
     sample = read_targets(targets, settings_of(config))
-    found = find_image_sets(layout, config, asked or ImageRequest())
+    found = find_image_sets(layout, config, request or ImageRequest())
     work = CoverageTask(_ordered(sample, aperture or Aperture()), _by_observation(found))
     size = workers or settings_of(config).workers
     few = size == 1 or len(work.images) <= _FEW
@@ -252,10 +252,10 @@ def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
         raise _damaged(one, str(problem)) from problem
     if not whole:
         raise _damaged(one, "not all pixels are numbers")
-    told = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
+    measured = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
     rows = np.empty(len(near), _ROW)
     for name in ROW.names or ():
-        rows[name] = told[name]
+        rows[name] = measured[name]
     rows["offaxis"] = off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
     rows["nearest"], which = nearest_of(targets.ra[near], targets.dec[near], sources)

@@ -67,7 +67,7 @@ def mosaic_archive(
     layout: Layout,
     config: ArchiveConfig,
     directory: Path,
-    asked: ImageRequest,
+    request: ImageRequest,
     *,
     pixel_arcsec: float = 0.0,
     weights: Mapping[str, float] | None = None,
@@ -81,7 +81,7 @@ def mosaic_archive(
         The archive, of which nothing is changed.
     directory
         Where the files go, outside the archive; made when it is absent.
-    asked
+    request
         Which images: of one band.
     pixel_arcsec
         Side of a pixel; 0 for that of the coarsest image.
@@ -104,7 +104,7 @@ def mosaic_archive(
         The observations lie too far apart.
     """
     place = outside_archive(layout, directory)
-    found = find_image_sets(layout, config, asked)
+    found = find_image_sets(layout, config, request)
     band = _one_band(found)
     files = {kind: place / name for kind, name in _names(band).items()}
     if there := [path for path in files.values() if path.exists()]:
@@ -114,12 +114,12 @@ def mosaic_archive(
     target = mosaic_grid(members, pixel_arcsec or max(map(_pixel_of, members)))
     ended = 0
 
-    def tell(member: Member) -> None:
+    def report(member: Member) -> None:
         nonlocal ended
         ended += 1
         observe(Outcome(member.name.partition("/")[0], "mosaic", member.name, "done"), ended, len(members))
 
-    mosaic = make_mosaic(members, target, observe=tell)
+    mosaic = make_mosaic(members, target, observe=report)
     without = tuple(member.name for member in members if isinstance(member, ImageMember))
     result = MosaicResult(mosaic, band, tuple(member.name for member in members), without, files)
     _write(place, result)

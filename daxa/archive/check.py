@@ -157,11 +157,11 @@ def _mission_problems(
     layout: Layout, mission: str, steps: Sequence[Step], content: bytes | None = None
 ) -> Iterator[Problem]:
     tables, problems = validate_tables(layout, mission, [step.name for step in steps], content)
-    told = {(problem.table, problem.key) for problem in problems}
+    reported = {(problem.table, problem.key) for problem in problems}
     yield from problems
     for problem in _content_problems(layout, mission, tables, steps):
         # A date or nan is one problem, although no parameter may be one either.
-        if (problem.table, problem.key) not in told:
+        if (problem.table, problem.key) not in reported:
             yield problem
 
 
@@ -232,12 +232,14 @@ def _faults(
 ) -> list[ParameterProblem]:
     faults: list[ParameterProblem] = []
     for name, steps in backends.items():
-        asked = {step: effective_parameters(tables, step, obs_id) for step in steps}
+        parameters = {step: effective_parameters(tables, step, obs_id) for step in steps}
         if name == FETCH_BACKEND:
-            faults += check_tables(dict.fromkeys(steps, FETCH), asked)
+            faults += check_tables(dict.fromkeys(steps, FETCH), parameters)
             continue
-        asked = {step: {key: value for key, value in table.items() if key != BACKEND} for step, table in asked.items()}
-        faults += find_backend(name).check(mission, asked, instruments)
+        parameters = {
+            step: {key: value for key, value in table.items() if key != BACKEND} for step, table in parameters.items()
+        }
+        faults += find_backend(name).check(mission, parameters, instruments)
     return faults
 
 
@@ -304,13 +306,13 @@ def _version_problems(
         tables, _ = validate_tables(layout, mission, config.steps)
         for step in steps:
             here = provided_software(mission, tables, step, steps)
-            wanted = locked.get((mission, step.name), here)
-            if wanted != here:
+            recorded = locked.get((mission, step.name), here)
+            if recorded != here:
                 yield Problem(
                     layout.software,
                     table_name(mission, step.name),
-                    "backend" if wanted.backend != here.backend else "version",
-                    f"it is locked to {wanted.backend} {wanted.version}, and {_summary(here)} would run",
+                    "backend" if recorded.backend != here.backend else "version",
+                    f"it is locked to {recorded.backend} {recorded.version}, and {_summary(here)} would run",
                     "install the daxa that made the archive, or enter the new version here to reprocess",
                     "software",
                 )

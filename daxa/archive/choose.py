@@ -223,13 +223,13 @@ def plan_selection(
 
     config = load_config(layout)
     fresh: _Freshness = {"refresh": refresh, "max_age": max_age, "offline": offline}
-    asked = [
+    requested = [
         _stored(config, one, fresh) if isinstance(one, str) else _joined(config, one) if also else one
         for one in (config.missions if missions is None else missions)
     ]
-    names = [mission.name for mission in asked]
-    check_missions([mission for mission in asked if mission.name not in config.missions], names)
-    for mission in asked:
+    names = [mission.name for mission in requested]
+    check_missions([mission for mission in requested if mission.name not in config.missions], names)
+    for mission in requested:
         check_instruments(mission.spec, mission.criteria)
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
@@ -241,7 +241,7 @@ def plan_selection(
         return change
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        changes = tuple(pool.map(choose, asked))
+        changes = tuple(pool.map(choose, requested))
     return SelectionPlan(layout.root, changes, seen)
 
 
@@ -433,8 +433,8 @@ def _lines(change: MissionChange) -> Iterator[str]:
         if ids := getattr(change.difference, word):
             yield f"  {word}: {some(ids, _NAMED)}"
     if columns := change.difference.columns:
-        told = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
-        yield f"  changed: {some(told, _NAMED)}"
+        entries = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
+        yield f"  changed: {some(entries, _NAMED)}"
     if change.overrides:
         yield f"  overrides removed: {some([f'{step} {obs_id}' for step, obs_id in change.overrides], _NAMED)}"
     if change.criteria_changed and not change.is_new:

@@ -75,13 +75,13 @@ def plan_drop(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> Selecti
 
 def _remaining(layout: Layout, config: ArchiveConfig, mission: str, gone: Collection[str]) -> Selection:
     """The selection without some observations, on the same observation table."""
-    asked = Mission(mission, criteria=present_criteria(config, mission))
+    present = Mission(mission, criteria=present_criteria(config, mission))
     left_out = Mission(mission).filter(obs_ids=sorted(gone)).criteria
     table = read_selection(layout.selection(mission))
     kept = table[~table["obs_id"].isin(set(gone))].reset_index(drop=True)
     path = layout.upstream(mission)
     rows = {obs_id: row for obs_id, row in row_ids(path).items() if obs_id not in gone}
-    return Selection(find_mission(mission), kept, rows, asked.filter(~left_out).criteria, _origin(path))
+    return Selection(find_mission(mission), kept, rows, present.filter(~left_out).criteria, _origin(path))
 
 
 def _origin(path: Path) -> QueryOrigin:
@@ -212,14 +212,14 @@ def _without(path: Path, names: Collection[str], *places: tuple[str, ...]) -> st
 
     text = path.read_text(encoding="utf-8")
     document: Any = tomlkit.parse(text)
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for place in places:
-        table, values = document, wanted
+        table, values = document, expected
         for name in place:
             table, values = table.get(name, {}), values.get(name, {})
         for name in [one for one in names if one in values]:
             del values[name], table[name]
     written = tomlkit.dumps(document)
-    if tomllib.loads(written) != wanted:
+    if tomllib.loads(written) != expected:
         raise AssertionError(f"{path.name} would not say what was asked for")
     return written

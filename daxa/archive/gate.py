@@ -201,14 +201,14 @@ def _names(directory: Path) -> list[str]:
         return []
 
 
-def check_plain(path: Path, wanted: str) -> None:
+def check_plain(path: Path, expected: str) -> None:
     """Check that what is there, if anything, is plain and of the expected kind.
 
     Parameters
     ----------
     path
         What is looked at; it is not followed.
-    wanted
+    expected
         ``a file``, ``a directory`` or ``a file or directory``.
 
     Raises
@@ -220,10 +220,10 @@ def check_plain(path: Path, wanted: str) -> None:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
-    if (stat.S_ISREG(mode) and "file" in wanted) or (stat.S_ISDIR(mode) and "directory" in wanted):
+    if (stat.S_ISREG(mode) and "file" in expected) or (stat.S_ISDIR(mode) and "directory" in expected):
         return
     raise UntrustedArchive(
-        "not-plain", f"{path} is {_kind(mode)}, where {wanted} must be", remedy=_escape_route(path, mode)
+        "not-plain", f"{path} is {_kind(mode)}, where {expected} must be", remedy=_escape_route(path, mode)
     )
 
 

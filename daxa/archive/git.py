@@ -84,7 +84,7 @@ _LOOSE = 1_000_000
 
 def initialise(root: Path) -> None:
     """Make an empty repository whose branch is called ``main``; DVC needs SHA-1 digests."""
-    with _speaking(root, root) as git:
+    with _git_at(root, root) as git:
         git.init("--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
 
 
@@ -144,7 +144,7 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
         try:
             _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}", "--", *added)
         except GitCommandError as error:
-            raise failures.hook_failure(root, _said(error), _hooks(repository)) from None
+            raise failures.hook_failure(root, _output_of(error), _hooks(repository)) from None
         return str(git.rev_parse("--verify", "HEAD"))
 
 
@@ -187,10 +187,10 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
     if _is_usual(root):
         environ = without_redirection(os.environ)
         environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
-        asked = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
-        if asked.code:
-            raise failures.git_failure(root, asked.output.strip())
-        listed = asked.stdout
+        listing = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
+        if listing.code:
+            raise failures.git_failure(root, listing.output.strip())
+        listed = listing.stdout
     else:
         with _repository(root) as repository:
             listed = repository.git.ls_files("-z", "--", *specs)
@@ -302,7 +302,7 @@ def create_tag(root: Path, name: str, message: str) -> None:
 
 def clone(source: str, target: Path, revision: str) -> None:
     """Clone a repository at a tag, without its submodules and without running hooks."""
-    with _speaking(target, target.parent, **_QUIET_HOOKS) as git:
+    with _git_at(target, target.parent, **_QUIET_HOOKS) as git:
         git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
 
 
@@ -385,11 +385,11 @@ def _repository(root: Path) -> Iterator[Repo]:
             try:
                 yield repository
             except GitCommandError as error:
-                raise failures.git_failure(root, _said(error)) from None
+                raise failures.git_failure(root, _output_of(error)) from None
 
 
 @contextmanager
-def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
+def _git_at(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
     from git import Git, GitCommandError
 
@@ -400,7 +400,7 @@ def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
         try:
             yield git
         except GitCommandError as error:
-            raise failures.git_failure(about, _said(error)) from None
+            raise failures.git_failure(about, _output_of(error)) from None
 
 
 def _refuse_variables(directory: Path) -> None:
@@ -428,13 +428,13 @@ def _write(git: Git, command: str, *arguments: str) -> None:
     try:
         getattr(git, command)(*arguments)
     except GitCommandError as error:
-        lock = failures.blocking_lock(_said(error))
+        lock = failures.blocking_lock(_output_of(error))
         if not lock or not clear_stale_lock(Path(git.working_dir or "", lock)):
             raise
         getattr(git, command)(*arguments)
 
 
-def _said(error: GitCommandError) -> str:
+def _output_of(error: GitCommandError) -> str:
     text = str(error.stderr or error.stdout or "").strip()
     if error.status == -signal.SIGXFSZ:
         return "File too large"

@@ -91,18 +91,18 @@ def _texts(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> dict[str, 
 
     text = layout.config.read_text(encoding="utf-8")
     document: Any = tomlkit.parse(text)
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     storage = document.setdefault("storage", tomlkit.table(is_super_table=True))
     fetched = storage.setdefault("fetched", tomlkit.table(is_super_table=True))
     for mission, ids in obs_ids.items():
         table = fetched.setdefault(mission, tomlkit.table())
-        own = wanted.setdefault("storage", {}).setdefault("fetched", {}).setdefault(mission, {})
+        own = expected.setdefault("storage", {}).setdefault("fetched", {}).setdefault(mission, {})
         for obs_id in sorted(ids):
             key: Any = tomlkit.key(obs_id)
             table[tomlkit.items.SingleKey(obs_id, t=tomlkit.items.KeyType.Basic) if key.is_bare() else key] = _CACHED
             own[obs_id] = _CACHED
     written = tomlkit.dumps(document)
-    if tomllib.loads(written) != wanted:
+    if tomllib.loads(written) != expected:
         raise AssertionError("daxa.toml would not say what was asked for")
     pipeline = rendered_pipeline(parse_config(written.encode(), layout.config))
     return {layout.config.name: written, layout.pipeline.name: pipeline.decode()}

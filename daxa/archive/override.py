@@ -154,12 +154,12 @@ def with_settings(text: str, settings: Sequence[Setting], obs_ids: Collection[st
     [clean.obs."0404910601"]
     flares = "none"
     """
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for obs_id in obs_ids or ("",):
         for at, one in enumerate(settings):
             text = _with_setting(text, one, obs_id, "" if at else note)
-            _apply(wanted, one, obs_id)
-    return _as_wanted(text, wanted)
+            _apply(expected, one, obs_id)
+    return _checked_text(text, expected)
 
 
 def without_overrides(text: str, obs_ids: Collection[str]) -> str:
@@ -170,13 +170,13 @@ def without_overrides(text: str, obs_ids: Collection[str]) -> str:
     >>> print(without_overrides('[clean]\n\n[clean.obs."0404910601"]\nflares = "none"\n', ["0404910601"]).rstrip())
     [clean]
     """
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for step, obs_id in overridden(text, obs_ids):
         text = _without_table(text, step, obs_id)
-        del wanted[step]["obs"][obs_id]
-        if not wanted[step]["obs"]:
-            del wanted[step]["obs"]
-    return _as_wanted(text, wanted)
+        del expected[step]["obs"][obs_id]
+        if not expected[step]["obs"]:
+            del expected[step]["obs"]
+    return _checked_text(text, expected)
 
 
 def overridden(text: str, obs_ids: Collection[str]) -> list[tuple[str, str]]:
@@ -213,7 +213,7 @@ def _with_setting(text: str, one: Setting, obs_id: str, note: str) -> str:
     at = _find(sections, one.step, obs_id)
     if at is None:
         if not obs_id:
-            raise _by_hand(f"there is no table [{one.step}]")
+            raise _not_editable(f"there is no table [{one.step}]")
         if one.value is None:
             return text
         remark = f"# {_remark(note)}\n" if note else ""
@@ -273,10 +273,10 @@ def _sections(text: str) -> list[str]:
 
 
 def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
-    wanted: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
+    expected: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
     for at, section in enumerate(sections):
         header = next((line for line in section.splitlines() if not line.startswith("#")), "")
-        if _HEADER.fullmatch(header) and _loaded(header) == wanted:
+        if _HEADER.fullmatch(header) and _loaded(header) == expected:
             return at
     return None
 
@@ -300,16 +300,16 @@ def _loaded(text: str) -> dict[str, Any]:
         return {}
 
 
-def _as_wanted(text: str, wanted: Mapping[str, Any]) -> str:
+def _checked_text(text: str, expected: Mapping[str, Any]) -> str:
     try:
-        if tomllib.loads(text) == wanted:
+        if tomllib.loads(text) == expected:
             return text
     except ValueError:
         pass
-    raise _by_hand("its tables are written in an unusual way")
+    raise _not_editable("its tables are written in an unusual way")
 
 
-def _by_hand(why: str) -> ConfigError:
+def _not_editable(why: str) -> ConfigError:
     return ConfigError(
         "override",
         f"the params file cannot be changed by daxa: {why}",

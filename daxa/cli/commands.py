@@ -111,9 +111,9 @@ def _function(verb: str) -> Callable[..., None]:
 
 
 def _help(verb: str) -> str:
-    told = inspect.getdoc(_function(verb)) or ""
+    text = inspect.getdoc(_function(verb)) or ""
     shown = "\n".join(f"  $ {example}" for example in examples_of(verb))
-    return f"{told}\n\n\b\nExamples:\n{shown}"
+    return f"{text}\n\n\b\nExamples:\n{shown}"
 
 
 def _enter(directory: str) -> None:

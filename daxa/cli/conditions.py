@@ -235,10 +235,10 @@ _FILES = (
 def _parameter(option: CliOption) -> Parameter:
     """The parameter of `_read_conditions` that an option is read into."""
     names = [option.name, *filter(None, [option.older])]
-    told = typer.Option(*names, metavar=option.metavar or None, help=option.help)
+    typer_option = typer.Option(*names, metavar=option.metavar or None, help=option.help)
     kind = _KINDS[option.kind]
     default = False if option.kind == "flag" else None
-    return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
+    return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, typer_option])
 
 
 def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> CriteriaOptions:

@@ -22,9 +22,9 @@ __all__ = ["missions_of_files", "read_criteria_options", "require_conditions"]
 _LARGEST_FILE = 64_000_000
 
 
-def require_conditions(asked: CriteriaOptions, verb: str) -> None:
+def require_conditions(options: CriteriaOptions, verb: str) -> None:
     """Raise a `CriteriaError` when no condition was given."""
-    if not asked:
+    if not options:
         raise CriteriaError(
             "nothing-asked",
             "no condition says which observations to select",
@@ -33,11 +33,11 @@ def require_conditions(asked: CriteriaOptions, verb: str) -> None:
         )
 
 
-def missions_of_files(asked: CriteriaOptions) -> list[str]:
+def missions_of_files(options: CriteriaOptions) -> list[str]:
     """Missions that the files of criteria name, in their order."""
     named = {
         name: None
-        for conditions in (*asked.alternatives, *asked.exclusions)
+        for conditions in (*options.alternatives, *options.exclusions)
         if conditions.file is not None
         for name in _read_file(conditions.file).get("missions", {})
     }
@@ -45,7 +45,7 @@ def missions_of_files(asked: CriteriaOptions) -> list[str]:
 
 
 def read_criteria_options(
-    asked: CriteriaOptions, specs: Sequence[MissionSpec], *, all_of_them: bool = True
+    options: CriteriaOptions, specs: Sequence[MissionSpec], *, all_of_them: bool = True
 ) -> dict[str, Criteria]:
     """The criteria of each mission.
 
@@ -55,7 +55,7 @@ def read_criteria_options(
 
     Parameters
     ----------
-    asked
+    options
         From the command line.
     specs
         The missions.
@@ -77,18 +77,18 @@ def read_criteria_options(
     {'xmm': {'obs_ids': ['0404910601'], 'instruments': ['M1', 'M2']}, 'nustar': {'obs_ids': ['30101031002']}}
     """
     if not all_of_them:
-        specs = list(_with_columns(asked, specs))
+        specs = list(_with_columns(options, specs))
         if not specs:
             raise CriteriaError(
                 "no-column", "no mission's table has these columns", remedy="leave out category and mode"
             )
-    wanted = [_of_missions(conditions, specs) for conditions in asked.alternatives]
-    unwanted = [_of_missions(conditions, specs) for conditions in asked.exclusions]
+    chosen = [_of_missions(conditions, specs) for conditions in options.alternatives]
+    excluded = [_of_missions(conditions, specs) for conditions in options.exclusions]
     found = {}
     for spec in specs:
-        branches = [group[spec.name] for group in wanted if spec.name in group]
+        branches = [group[spec.name] for group in chosen if spec.name in group]
         if branches:
-            opposites = [~group[spec.name] for group in unwanted if spec.name in group]
+            opposites = [~group[spec.name] for group in excluded if spec.name in group]
             found[spec.name] = reduce(and_, opposites, reduce(or_, branches))
         elif all_of_them:
             raise CriteriaError(
@@ -99,13 +99,13 @@ def read_criteria_options(
     return found
 
 
-def _with_columns(asked: CriteriaOptions, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
+def _with_columns(options: CriteriaOptions, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
     """Missions whose tables have the columns; a remark names those that are left out."""
     import daxa
 
     for spec in specs:
         try:
-            for conditions in (*asked.alternatives, *asked.exclusions):
+            for conditions in (*options.alternatives, *options.exclusions):
                 daxa.Mission(spec.name).filter(**conditions.special)
         except CriteriaError as error:
             if error.name != "no-column":
@@ -230,9 +230,9 @@ def _cameras(specs: Sequence[MissionSpec], text: str) -> list[tuple[str, str]]:
 def _prefixed(specs: Sequence[MissionSpec], prefix: str, text: str) -> MissionSpec:
     from daxa.missions import find_mission
 
-    wanted = find_mission(prefix)
-    if wanted not in specs:
+    chosen = find_mission(prefix)
+    if chosen not in specs:
         raise CriteriaError(
-            "mission", f"{text!r} belongs to {wanted.name}, which was not chosen", remedy=f"add --mission {wanted.name}"
+            "mission", f"{text!r} belongs to {chosen.name}, which was not chosen", remedy=f"add --mission {chosen.name}"
         )
-    return wanted
+    return chosen

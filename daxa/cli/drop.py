@@ -51,9 +51,9 @@ def drop(
     archive = daxa.open(acting=not dry_run)
     layout, config, gone_before = archive.layout, archive.config, False
     if then_release:
-        wanted, ids = _without_dropped(archive, missions, obs_ids or [])
-        gone_before = not wanted or (bool(obs_ids) and not ids)
-        missions, obs_ids = wanted, ids
+        named, ids = _without_dropped(archive, missions, obs_ids or [])
+        gone_before = not named or (bool(obs_ids) and not ids)
+        missions, obs_ids = named, ids
     if gone_before:
         note("what you named is no longer in the archive")
         run_and_release(archive.root, message, jobs)

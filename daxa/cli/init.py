@@ -78,9 +78,9 @@ def init(
     from daxa.archive.upstream import read_origin
     from daxa.selection.selection_file import read_selection
 
-    asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
-    archive = daxa.Archive.create(directory, asked, title=title, remote=remote, steps=steps or ())
-    for mission in asked:
+    requested = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
+    archive = daxa.Archive.create(directory, requested, title=title, remote=remote, steps=steps or ())
+    for mission in requested:
         left_out = read_origin(archive.layout.upstream(mission.name)).get("left_out")
         _show_selection(
             mission.spec,

@@ -105,17 +105,17 @@ def report_tables(found: SearchResult) -> None:
 
 
 def _missions(
-    asked: CriteriaOptions, names: list[str] | None, table: Snapshot | None, fresh: Freshness
+    given: CriteriaOptions, names: list[str] | None, table: Snapshot | None, fresh: Freshness
 ) -> list[daxa.Mission]:
     import daxa
     from daxa.missions import find_mission
     from daxa.query.many_missions import searchable
 
-    require_conditions(asked, "search")
-    named = names or missions_of_files(asked)
+    require_conditions(given, "search")
+    named = names or missions_of_files(given)
     specs = [find_mission(name) for name in dict.fromkeys(named or searchable())]
-    criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
-    return [daxa.Mission(name, snapshot=table, **fresh).filter(wanted) for name, wanted in criteria.items()]
+    criteria = read_criteria_options(given, specs, all_of_them=bool(named))
+    return [daxa.Mission(name, snapshot=table, **fresh).filter(clauses) for name, clauses in criteria.items()]
 
 
 def _import(path: Path, missions: list[str] | None) -> Snapshot:

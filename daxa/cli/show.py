@@ -147,14 +147,14 @@ def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]
 
     waiting = list(names)
 
-    def told() -> str:
+    def status_line() -> str:
         return f"{len(names) - len(waiting)} of {len(names)} missions have answered; waiting for {', '.join(waiting)}"
 
-    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(told()) as status:
+    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(status_line()) as status:
 
         def observe(name: str) -> None:
             waiting[:] = [other for other in waiting if other != name]
-            status.update(told())
+            status.update(status_line())
 
         yield observe
 

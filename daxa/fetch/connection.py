@@ -72,11 +72,11 @@ class RetryPolicy:
         """Longest wait after so many failures in a row, s."""
         return min(self.first * 2.0 ** (failures - 1), self.longest)
 
-    def seconds(self, failures: int, asked: float | None = None) -> float:
+    def seconds(self, failures: int, requested: float | None = None) -> float:
         """How long to wait before the next attempt: as the server asks, else at random below the ceiling."""
         # Workers that failed together must not come back together.
         spread = random.SystemRandom().uniform(0.5, 1.0)
-        return min(asked, self.longest) if asked is not None else spread * self.ceiling(failures)
+        return min(requested, self.longest) if requested is not None else spread * self.ceiling(failures)
 
 
 @dataclass(frozen=True)

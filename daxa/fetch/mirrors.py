@@ -54,7 +54,7 @@ def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
     >>> [mirror.root for mirror in mirrors_of(find_mission("nustar"), Settings())]
     ['https://heasarc.gsfc.nasa.gov/FTP', 'https://nasa-heasarc.s3.amazonaws.com']
     """
-    declared = tuple(_placed(mirror, settings) for mirror in _standing(spec, settings))
+    declared = tuple(_placed(mirror, settings) for mirror in _declared(spec, settings))
     own = dict(settings.mirrors)
     text = own.get(spec.name, own.get("", ""))
     if not text:
@@ -73,7 +73,7 @@ def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
     return mirrors
 
 
-def _standing(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
+def _declared(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
     """The declared mirrors, without those that the user's own copy of HEASARC's tree takes the place of."""
     at_heasarc = tuple(mirror for mirror in spec.mirrors if mirror.root == SERVICES["heasarc_tree"])
     return at_heasarc if at_heasarc and settings.heasarc_tree != SERVICES["heasarc_tree"] else spec.mirrors

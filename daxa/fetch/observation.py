@@ -230,7 +230,7 @@ def restore_observation(
     for file in files:
         child_url("", file.path)
     store = Store(settings.store)
-    absent = [file for file in files if not _stands(target / file.path, file)]
+    absent = [file for file in files if not _in_place(target / file.path, file)]
     missing = [file for file in absent if not store.link(file.sha256, _place(target, file.path))]
     say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
     if not missing:
@@ -251,7 +251,7 @@ def _restore_from(context: FetchContext, sought: ObservationRef, files: Sequence
     )
 
 
-def _stands(path: Path, file: ProductFile) -> bool:
+def _in_place(path: Path, file: ProductFile) -> bool:
     """True if the file is in place, byte by byte."""
     with disk_errors(path):
         try:
@@ -380,5 +380,7 @@ def _link(context: FetchContext, sha256: str, path: str) -> None:
 
 
 def _arrival(path: str, origin: ContentOrigin) -> FileProvenance:
-    told = origin.transfer
-    return FileProvenance(path, told.url, told.size, origin.sha256, told.etag, told.last_modified, origin.retrieved)
+    served = origin.transfer
+    return FileProvenance(
+        path, served.url, served.size, origin.sha256, served.etag, served.last_modified, origin.retrieved
+    )

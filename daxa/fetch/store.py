@@ -211,9 +211,9 @@ class Store:
         try:
             with open_regular(self._origin(url)) as descriptor:
                 noted = json.loads(os.read(descriptor, _LARGEST_NOTE))
-            told = noted["transfer"]
-            texts = [told["url"], told["etag"], told["last_modified"], noted["sha256"], noted["retrieved"]]
-            transfer = Transfer(told["url"], int(told["size"]), told["etag"], told["last_modified"])
+            recorded = noted["transfer"]
+            texts = [recorded["url"], recorded["etag"], recorded["last_modified"], noted["sha256"], noted["retrieved"]]
+            transfer = Transfer(recorded["url"], int(recorded["size"]), recorded["etag"], recorded["last_modified"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         sound = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)

@@ -136,25 +136,25 @@ def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Bo
     """Decide what an answer means for what we have."""
     if problem := retryable_failure(response):
         return problem
-    status, told = response.status_code, _summary(response, begun.url)
+    status, reported = response.status_code, _summary(response, begun.url)
     of = begun.lasting
     fresh = None if of else known
-    if fresh and (status == 304 or (status == 200 and _same_version(told, fresh))):
+    if fresh and (status == 304 or (status == 200 and _same_version(reported, fresh))):
         return replace(fresh, unchanged=True)
     if status == 200:
-        return _Body(told, 0)
+        return _Body(reported, 0)
     if of and status in (206, 416):
-        return _continued(response, told, of, begun)
+        return _continued(response, reported, of, begun)
     raise refusal(begun.url, status)
 
 
 def _continued(
-    response: httpx.Response, told: Transfer, of: Transfer, begun: Part
+    response: httpx.Response, reported: Transfer, of: Transfer, begun: Part
 ) -> _Body | Transfer | RetryableFailure:
     """Decide whether an answer to a range request goes on where the part of `of` ends."""
     first, last, total = _content_range(response)
     have = begun.have
-    if total in (None, of.size) and _may_be_same(told, of):
+    if total in (None, of.size) and _may_be_same(reported, of):
         if response.status_code == 206 and (first, last) == (have, of.size - 1):
             return _Body(of, have)
         if response.status_code == 416 and have == of.size:
@@ -217,18 +217,18 @@ def _stored_packed(url: str) -> bool:
     return is_packed(url) or url.lower().endswith((".z", ".tgz"))
 
 
-def _same_version(told: Transfer, other: Transfer) -> bool:
+def _same_version(reported: Transfer, other: Transfer) -> bool:
     """True only if size and validators prove that both are the same bytes."""
-    if told.size != other.size:
+    if reported.size != other.size:
         return False
-    if told.strong or other.strong:
-        return told.etag == other.etag
-    return bool(told.last_modified) and told.last_modified == other.last_modified
+    if reported.strong or other.strong:
+        return reported.etag == other.etag
+    return bool(reported.last_modified) and reported.last_modified == other.last_modified
 
 
-def _may_be_same(told: Transfer, begun: Transfer) -> bool:
+def _may_be_same(reported: Transfer, begun: Transfer) -> bool:
     """False if a validator that both have differs."""
-    pairs = ((told.etag, begun.etag), (told.last_modified, begun.last_modified))
+    pairs = ((reported.etag, begun.etag), (reported.last_modified, begun.last_modified))
     return all(one == other for one, other in pairs if one and other)
 
 

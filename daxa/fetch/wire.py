@@ -118,8 +118,8 @@ class _Directory(httpx.BaseTransport):
 
 def _first_byte(headers: httpx.Headers, etag: str, size: int) -> int:
     """Where a request that continues a download begins; 0 where it asks for the whole, or for what is not there."""
-    asked = re.fullmatch(r"bytes=(\d{1,15})-\d{0,15}", headers.get("Range", ""), re.ASCII)
-    first = int(asked[1]) if asked and headers.get("If-Range", etag) == etag else 0
+    requested = re.fullmatch(r"bytes=(\d{1,15})-\d{0,15}", headers.get("Range", ""), re.ASCII)
+    first = int(requested[1]) if requested and headers.get("If-Range", etag) == etag else 0
     return first if first < size else 0
 
 

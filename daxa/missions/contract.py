@@ -147,13 +147,13 @@ def check_query(spec: MissionSpec, query: str) -> None:
         Which column is not queried, or that another table is.
     """
     chosen, _, rest = query.partition(" FROM ")
-    asked = re.findall(r'"([^"]+)"', chosen)
-    _require(spec, len(set(asked)) == len(asked), "asks for a column twice")
+    queried = re.findall(r'"([^"]+)"', chosen)
+    _require(spec, len(set(queried)) == len(queried), "asks for a column twice")
     _require(spec, rest.split()[:1] == [spec.table.name], f"asks for the table {rest[:40]}")
     named = {*spec.table.columns.values(), *spec.table.mode, spec.table.category}
     named |= {spec.table.second_category[0]} if spec.table.second_category else set()
     named |= {column for one in spec.instruments for column in _columns_of(one)}
-    missing = sorted(named - {*asked, ""})
+    missing = sorted(named - {*queried, ""})
     _require(spec, not missing, f"does not ask for {', '.join(missing)}")
 
 
@@ -293,8 +293,10 @@ def _check_files(spec: MissionSpec) -> None:
     for item in spec.native_inputs:
         _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
         item.regex(spec.id_example)
-        told = set(item.regex(spec.id_example).groupindex)
-        _require(spec, told <= {"exposure", "version"}, f"has a pattern with the groups {sorted(told)}: {item.pattern}")
+        groups = set(item.regex(spec.id_example).groupindex)
+        _require(
+            spec, groups <= {"exposure", "version"}, f"has a pattern with the groups {sorted(groups)}: {item.pattern}"
+        )
         inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
         _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
     for product in spec.products:

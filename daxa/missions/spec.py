@@ -262,14 +262,14 @@ class MissionSpec:
         CriteriaError
             No name is given, and the mission has no instrument that is used by default.
         """
-        wanted = names or self.default_instruments
-        if not wanted:
+        chosen = names or self.default_instruments
+        if not chosen:
             raise CriteriaError(
                 "instrument",
                 f"the instruments of {self.title} see so much of the sky that none is chosen by default",
                 remedy=f"name those that you want: {', '.join(instrument.name for instrument in self.instruments)}",
             )
-        return tuple(instrument.name for instrument in self.instruments if instrument.name in wanted)
+        return tuple(instrument.name for instrument in self.instruments if instrument.name in chosen)
 
     @property
     def roll(self) -> str:

@@ -318,10 +318,10 @@ CONDITIONS: tuple[Keyword, ...] = (
 """All of them, in the order in which they are shown."""
 
 
-def read_alone(asked: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[Condition]:
+def read_alone(given: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[Condition]:
     """The conditions of the values that are read each for itself."""
     for declared in CONDITIONS:
-        value = asked.get(declared.name)
+        value = given.get(declared.name)
         if declared.read is not None and value is not None:
             condition = declared.read(value, spec, files)
             if condition is not None:

@@ -352,13 +352,13 @@ def _numbers(column: Any, key: str) -> np.ndarray:
     return numbers
 
 
-def _in_unit(values: np.ndarray, unit: str, wanted: str, key: str) -> np.ndarray:
-    if not unit or unit == wanted:
+def _in_unit(values: np.ndarray, unit: str, target: str, key: str) -> np.ndarray:
+    if not unit or unit == target:
         return values.copy()
     import astropy.units as u
 
     try:
-        return (values * u.Unit(unit)).to_value(wanted)
+        return (values * u.Unit(unit)).to_value(target)
     except (ValueError, TypeError, u.UnitConversionError):
         raise _bad(f"the column {key} of the sample is in {unit[:30]!r}, which is not an angle") from None
 

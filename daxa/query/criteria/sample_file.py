@@ -47,7 +47,7 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
     """
     known = next((known for suffix, known in _KINDS.items() if path.name.lower().endswith(suffix)), None)
     if known is None:
-        raise _unread(path, f"has an unknown format ({', '.join(_KINDS)})")
+        raise _unreadable(path, f"has an unknown format ({', '.join(_KINDS)})")
     kind, load = known
     import pyarrow as pa
 
@@ -68,10 +68,10 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
         why = "it claims to be larger than the memory of this machine"
     except (*PARSE_ERRORS, pa.ArrowException, csv.Error, zlib.error, RecursionError) as error:
         why = str(error)
-    raise _unread(path, f"cannot be read as {kind}: {shown(why)}")
+    raise _unreadable(path, f"cannot be read as {kind}: {shown(why)}")
 
 
-def _unread(path: Path, what: str) -> CriteriaError:
+def _unreadable(path: Path, what: str) -> CriteriaError:
     return CriteriaError(
         "sample",
         f"{shown(path.name, 60)} {what}",

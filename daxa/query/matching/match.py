@@ -199,9 +199,9 @@ def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: flo
     left_out: dict[str, int] = {}
     if not any(isinstance(condition, AccessRights) for part in criteria.parts() for condition in part.others):
         public = sky.column("public_date") <= at
-        wanted = pairs.any(axis=1)
+        matched = pairs.any(axis=1)
         never = table["public_date"].isna().to_numpy()
-        left_out = {_NOT_YET: int((wanted & ~public & ~never).sum()), _NEVER: int((wanted & never).sum())}
+        left_out = {_NOT_YET: int((matched & ~public & ~never).sum()), _NEVER: int((matched & never).sum())}
         narrow(f"public on {write_window(float(int(at)), None)[0]}", public[:, None])
     _refuse_empty(spec, counts)
     keep = np.asarray(pairs.any(axis=1))

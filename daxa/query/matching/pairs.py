@@ -60,7 +60,8 @@ def list_pairs(found: MatchResult) -> pd.DataFrame:
     allowed = np.zeros(len(sky.table), dtype=np.int64)
     allowed[rows] = _codes(sky.chosen, found.instruments)
     parts = [
-        _condition_pairs(sky, name, objects, allowed=allowed, order=order) for name, objects in _asked(sky, sky.whole)
+        _condition_pairs(sky, name, objects, allowed=allowed, order=order)
+        for name, objects in _objects_of(sky, sky.whole)
     ]
     if not parts:
         raise CriteriaError(
@@ -72,7 +73,7 @@ def list_pairs(found: MatchResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(same, ignore_index=True)
 
 
-def _asked(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Objects]]:
+def _objects_of(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Objects]]:
     """What gives the names, and the objects, of every condition with places, alternatives included."""
     for near in criteria.near:
         places = sky.whole.positions_of(near)
@@ -83,7 +84,7 @@ def _asked(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Obj
             yield _naming(condition), condition.objects
     for group in criteria.any_of:
         for branch in group:
-            yield from _asked(sky, branch)
+            yield from _objects_of(sky, branch)
 
 
 def _naming(sample: Sample) -> _Naming:

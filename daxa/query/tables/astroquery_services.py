@@ -125,11 +125,11 @@ def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
     """
     from astroquery.ipac.ned import NedClass
 
-    asked = NedClass().query_object(name, get_query_payload=True)
+    payload = NedClass().query_object(name, get_query_payload=True)
     status, body = exchange(
         session,
         address,
-        lambda: session.get(f"{address.rstrip('/')}/objsearch", params=asked, stream=True),
+        lambda: session.get(f"{address.rstrip('/')}/objsearch", params=payload, stream=True),
         most=_LARGEST_ANSWER,
     )
     if status != 200:

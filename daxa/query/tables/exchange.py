@@ -214,8 +214,8 @@ def exchange_into(
                     _receive(address, response, watch, body, most)
                     return response.status_code
                 trouble = f"HTTP status {response.status_code}"
-                asked = requested_pause(response.headers.get("Retry-After", ""))
-                wait = wait if asked is None else min(asked, _LONGEST_WAIT)
+                pause = requested_pause(response.headers.get("Retry-After", ""))
+                wait = wait if pause is None else min(pause, _LONGEST_WAIT)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             trouble = shown(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError, OSError) as error:

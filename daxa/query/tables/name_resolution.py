@@ -99,8 +99,8 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
     ServiceError
         As `resolve_name`; what was found until then is kept, and not looked up again.
     """
-    wanted = read_names(list(names))
-    found = {name: _kept(name, settings) for name in wanted}
+    requested = read_names(list(names))
+    found = {name: _kept(name, settings) for name in requested}
     if settings.offline:
         if missing := [name for name, place in found.items() if place is None]:
             raise ServiceError(
@@ -109,17 +109,17 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
                 remedy=f"look up {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
-        if len(left := [name for name in wanted if found[name] is None]) >= _MANY:
+        if len(left := [name for name in requested if found[name] is None]) >= _MANY:
             found |= _resolve_many(left, settings)
-        if left := [name for name in wanted if found[name] is None]:
+        if left := [name for name in requested if found[name] is None]:
             found |= _in_groups(left, settings, _ask)
-        if unknown := [name for name in wanted if found[name] is None]:
+        if unknown := [name for name in requested if found[name] is None]:
             raise CriteriaError(
                 "target",
                 f"neither Simbad nor NED nor VizieR knows {_listed(unknown)}",
                 remedy="check the spelling, or give the position instead: --position RA,DEC, in degrees",
             )
-    return {name: place for name in wanted if (place := found[name]) is not None}
+    return {name: place for name in requested if (place := found[name]) is not None}
 
 
 def _in_groups(

@@ -222,8 +222,8 @@ def _keep(place: _SnapshotPlace, snapshot: Snapshot) -> str:
 def _fetch(place: _SnapshotPlace) -> Snapshot:
     from daxa.query.tables.observations import fetch_observations
 
-    asked = datetime.now(UTC)
-    return _snapshot_of(place, fetch_observations(place.spec, place.settings, place.table), asked)
+    queried = datetime.now(UTC)
+    return _snapshot_of(place, fetch_observations(place.spec, place.settings, place.table), queried)
 
 
 def _computed(places: tuple[_SnapshotPlace, ...]) -> Snapshot | None:
@@ -236,7 +236,7 @@ def _computed(places: tuple[_SnapshotPlace, ...]) -> Snapshot | None:
     return None
 
 
-def _snapshot_of(place: _SnapshotPlace, listing: Listing, asked: datetime) -> Snapshot:
+def _snapshot_of(place: _SnapshotPlace, listing: Listing, queried: datetime) -> Snapshot:
     from daxa.selection.schema import table_digest
 
     found = listing.normalised
@@ -246,7 +246,7 @@ def _snapshot_of(place: _SnapshotPlace, listing: Listing, asked: datetime) -> Sn
             service=listing.service,
             table=listing.table,
             query=listing.query,
-            time=asked.replace(microsecond=0).isoformat().replace("+00:00", "Z"),
+            time=queried.replace(microsecond=0).isoformat().replace("+00:00", "Z"),
             rows=len(found.table),
             digest=table_digest(found.table),
             left_out=found.left_out,

@@ -139,7 +139,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     """
     instruments = [[item.name, item.exposure, [list(label) for label in item.labels], item.field_of_view.roll]
                    for item in spec.instruments]  # fmt: skip
-    asked = {
+    deciding = {
         "format": _FORMAT,
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
         # Where it is asked does not change how its rows are read.
@@ -149,7 +149,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
         "rule": tiling.RULE if table.service == "tiling" else 0,
         "stored": [[column.name, column.kind, column.unit] for column in _STORED],
     }
-    return hashlib.sha256(canonical(asked).encode()).hexdigest()
+    return hashlib.sha256(canonical(deciding).encode()).hexdigest()
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:

@@ -136,12 +136,12 @@ def chips_for(events: EventList, text: str) -> frozenset[int] | None:
     NotPossible
         The list has none of them, or does not distinguish chips.
     """
-    asked = dict(parse_chips(text))
-    wanted = asked.get(events.format.instrument.upper(), asked.get(""))
-    if wanted is None:
+    by_instrument = dict(parse_chips(text))
+    requested = by_instrument.get(events.format.instrument.upper(), by_instrument.get(""))
+    if requested is None:
         return None
     known = sorted(chip for chip, own in events.gtis.items() if len(own))
-    chosen = frozenset(wanted) & frozenset(known)
+    chosen = frozenset(requested) & frozenset(known)
     if not events.format.chip_column or not chosen:
         have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times distinguish"
         raise NotPossible(

@@ -201,8 +201,8 @@ def merge_events(
     try:
         _join(joined, parts)
         whole = open_events(joined)
-        told = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
-        write_clean_events(path, whole, Cut(rules, gtis), {**told, **cards})
+        added = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
+        write_clean_events(path, whole, Cut(rules, gtis), {**added, **cards})
     finally:
         joined.unlink(missing_ok=True)
     return open_events(path)
@@ -227,8 +227,8 @@ def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
             out.write(unit)
 
 
-def _name(rows: np.ndarray, wanted: str) -> str:
-    return next(name for name in column_names(rows) if name.lower() == wanted.lower())
+def _name(rows: np.ndarray, column: str) -> str:
+    return next(name for name in column_names(rows) if name.lower() == column.lower())
 
 
 def _unit(header: fits.Header, body: np.ndarray) -> bytes:

@@ -157,8 +157,8 @@ def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, 
     text, form = "", ""
     match rule.op:
         case "bits_clear" | "bits_set":
-            wanted = "0" if rule.op == "bits_clear" else "1"
-            pattern = "".join(wanted if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits or 32}b}")
+            bit_value = "0" if rule.op == "bits_clear" else "1"
+            pattern = "".join(bit_value if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits or 32}b}")
             text, form = f"b{pattern}", "X"
         case "places_clear":
             places = range(1, _bits_in(header, rule.column) + 1)

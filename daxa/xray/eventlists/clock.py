@@ -131,9 +131,9 @@ def seconds_per_unit(header: fits.Header, column: str, **fallback: str) -> float
     >>> seconds_per_unit(fits.Header({"TFIELDS": 1, "TTYPE1": "TIME", "TUNIT1": "d"}), "TIME")
     86400.0
     """
-    wanted = column.upper()
+    key = column.upper()
     for number in range(1, int(card_number(header, "TFIELDS", 0)) + 1):
-        if card_text(header, f"TTYPE{number}").upper() == wanted:
+        if card_text(header, f"TTYPE{number}").upper() == key:
             own = card_text(header, f"TUNIT{number}")
             break
     else:

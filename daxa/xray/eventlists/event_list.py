@@ -320,8 +320,8 @@ class EventList:
     def _null_channel(self) -> float | None:
         """The channel of events that have none; null values without a TNULLn are HEASoft's."""
         columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
-        wanted = self.format.pi_column.upper()
-        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
+        key = self.format.pi_column.upper()
+        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == key), 0)
         if card_text(self.header, f"TNULL{number}"):
             return column_null(self.header, number)
         kind = read_column(self.rows[:0], self.format.pi_column).dtype

@@ -174,9 +174,9 @@ def column_null(header: fits.Header, number: int) -> float | None:
 
 
 def _same_name(rows: np.ndarray, name: str) -> str:
-    wanted = name.lower()
+    lowered = name.lower()
     for found in column_names(rows):
-        if found.lower() == wanted:
+        if found.lower() == lowered:
             return found
     raise DataError(
         "column",

@@ -62,13 +62,13 @@ def read_assumptions(header: fits.Header) -> Iterator[str]:
 
 
 def observation_name(
-    path: Path, form: EventFormat, events: fits.Header, primary: fits.Header, told: str
+    path: Path, form: EventFormat, events: fits.Header, primary: fits.Header, from_path: str
 ) -> tuple[str, tuple[str, ...]]:
     """The name of the observation, and remarks on it."""
     cards = (card_text(header, keyword) for keyword in form.obs_id_cards for header in (events, primary))
     text = next((card for card in cards if card), "")
-    if not text and told and form.named:
-        return told, (f"the list belongs to observation {told}, whose name it does not hold",)
+    if not text and from_path and form.named:
+        return from_path, (f"the list belongs to observation {from_path}, whose name it does not hold",)
     if not text and form.named:
         names = " or ".join(form.obs_id_cards)
         raise DataError(

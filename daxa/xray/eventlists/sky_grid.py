@@ -294,10 +294,10 @@ def _normal(
     form: EventFormat, header: fits.Header, primary: fits.Header, pair: tuple[int, int], cards: list[Axis]
 ) -> SkyGrid:
     """The grid in degrees, with square pixels, as wcslib understands the cards."""
-    crpix, crval, cdelt, ctype, told = (tuple(values) for values in zip(*cards, strict=True))
-    if unknown := [unit for unit in told if unit.lower() not in _UNITS]:
+    crpix, crval, cdelt, ctype, stated = (tuple(values) for values in zip(*cards, strict=True))
+    if unknown := [unit for unit in stated if unit.lower() not in _UNITS]:
         raise unusable_sky(header, f"their unit is {unknown[0]!r}")
-    units = [_UNITS[unit.lower()] for unit in told]
+    units = [_UNITS[unit.lower()] for unit in stated]
     linear, frame = linear_of(header, pair), ("", 0.0)
     plane = WCS(naxis=2)
     plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval = ctype, crpix, crval

@@ -100,10 +100,10 @@ Axis = tuple[float, float, float, str, str]
 
 def pole_of(header: fits.Header, pair: tuple[int, int], column: str, whole: str) -> float | None:
     """LONPOLE or LATPOLE of a pair of columns; None where no card says it."""
-    told = {card_number(header, key) for key in (f"{column}{n}" for n in pair) if card_text(header, key)}
-    if len(told) > 1:
+    distinct = {card_number(header, key) for key in (f"{column}{n}" for n in pair) if card_text(header, key)}
+    if len(distinct) > 1:
         raise unusable_sky(header, f"their {column}n differ")
-    return next(iter(told), card_number(header, whole) if card_text(header, whole) else None)
+    return next(iter(distinct), card_number(header, whole) if card_text(header, whole) else None)
 
 
 def parameters_of(header: fits.Header, pair: tuple[int, int]) -> Iterator[tuple[int, int, float]]:

@@ -89,7 +89,7 @@ def exposure_map(
     footprint = find_footprint(events, cut, attitude, bad)
     if not footprint.modules:
         return _field(events, grid, detector.field, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
-    kernel = dither_kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = dither_kernel(footprint.dither / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
     for chip in sorted({module.chip for module in footprint.modules}):
@@ -294,7 +294,7 @@ def _field_cards(footprint: Footprint, events: EventList) -> Cards:
 
 def _cards(method: str, footprint: Footprint, events: EventList) -> dict[str, tuple[object, str]]:
     placed = sorted({module.chip for module in footprint.modules})
-    mean_square = np.average(footprint.wander**2, axis=0, weights=footprint.weights).mean()
+    mean_square = np.average(footprint.dither**2, axis=0, weights=footprint.weights).mean()
     blur = float(np.sqrt(mean_square)) * events.sky.pixel_arcsec
     flat = "FLAT: chips, FIELD: circle; x live time"
     return {

@@ -81,7 +81,7 @@ class Footprint:
     ----------
     modules
         The chips that could be placed.
-    wander
+    dither
         Shifts of all of them, shape (n, 2), event sky pixels: one per event used, or one per
         record of the attitude.
     weights
@@ -95,7 +95,7 @@ class Footprint:
     """
 
     modules: tuple[ChipPart, ...]
-    wander: np.ndarray
+    dither: np.ndarray
     weights: np.ndarray
     circle: tuple[float, float, float] | None
     lost: tuple[int, ...]
@@ -143,32 +143,32 @@ def find_footprint(
     sky = _plane_to_sky(events, detector, sample) if sample else None
     if sample is None or sky is None:
         return Footprint((), np.zeros((1, 2)), np.ones(1), None, chips, False)
-    matrix, origin, wander = sky
-    weights = np.ones(len(wander))
+    matrix, origin, dither = sky
+    weights = np.ones(len(dither))
     if attitude is not None:
         pixels, weights = attitude.dwell(events.sky, union(*cut.gtis.values()))
-        origin = _origin_by_attitude(events, sample, matrix, attitude, detector.wander)
+        origin = _origin_by_attitude(events, sample, matrix, attitude, detector.dither)
         mean = np.average(pixels, axis=0, weights=weights)
-        origin, wander = origin + mean, pixels - mean
+        origin, dither = origin + mean, pixels - mean
     placed = _place(detector, sample, chips)
     plain = [rule for rule in cut.rules if isinstance(rule, Rule)]
     strict = any(rule.column.upper() == "FLAG" and rule.op == "equal" for rule in plain)
     modules = []
-    told = False
+    is_listed = False
     for (chip, number), (to_plane, shift) in sorted(placed.items()):
         if bad and chip in bad:
             lost_share, listed = _file_share(cut, detector, chip, bad[chip]), True
         else:
             lost_share, listed = _bad_share(events, cut, detector, chip, number)
         mask = _mask(events, detector, chip, lost_share, strict=strict)
-        told |= listed
+        is_listed |= listed
         modules.append(ChipPart(chip, matrix @ to_plane, matrix @ shift + origin, mask, detector.first, detector.rim))
     circle = None
     if detector.circle and cut.rules:
         centre = matrix @ np.array(detector.circle[:2]) + origin
         circle = (float(centre[0]), float(centre[1]), detector.circle[2] * detector.sky_scale)
     lost = tuple(chip for chip in chips if chip not in {one.chip for one in modules})
-    return Footprint(tuple(modules), wander, weights, circle, lost, told)
+    return Footprint(tuple(modules), dither, weights, circle, lost, is_listed)
 
 
 _Placed = tuple[np.ndarray, np.ndarray]
@@ -237,13 +237,13 @@ def _plane_to_sky(
     angle = np.deg2rad(detector.sense * card_number(events.header, detector.roll, _primary(events, detector.roll)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix, scatter = _orient(sample.plane, sample.sky, detector.sky_scale, turn)
-    if scatter > detector.wander:
+    if scatter > detector.dither:
         return None
     matrix = _refined(matrix, sample)
     offsets = sample.sky - sample.plane @ matrix.T
     origin = np.median(offsets, axis=0)
-    wander = offsets - origin
-    return matrix, origin, wander[np.abs(wander).max(axis=1) <= detector.wander]
+    dither = offsets - origin
+    return matrix, origin, dither[np.abs(dither).max(axis=1) <= detector.dither]
 
 
 def _origin_by_attitude(

@@ -231,8 +231,8 @@ def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
     """What distinguishes events of one instrument, shape (n, k): time, chip and pixel on it."""
     form = member.events.format
     present = {name.upper() for name in column_names(rows)}
-    wanted = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
-    return np.column_stack([read_column(rows, name).astype(np.float64) for name in wanted if name in present])
+    needed = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
+    return np.column_stack([read_column(rows, name).astype(np.float64) for name in needed if name in present])
 
 
 def _known_to(seen: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
         )
     columns, (low, high) = _columns(events, cut, detector)
     rows = detector.size[1] if mode in readout.whole else high - low + 1
-    kernel = dither_kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = dither_kernel(footprint.dither / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     for module in footprint.modules:
         per_pixel = fraction * columns.get(module.chip, np.zeros(detector.size[0])) / rows

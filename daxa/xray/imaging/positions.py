@@ -157,23 +157,25 @@ def read_field(image: Path, exposure: Path) -> Field:
         They do not belong together, or do not say where the telescope pointed.
     """
     counts, header = fits.getdata(image), fits.getheader(image)
-    seconds, told = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
-    check_pair(header, told)
-    if "XCEN" in told and "YCEN" in told:
-        x, y = card_number(told, "XCEN"), card_number(told, "YCEN")
+    seconds, map_header = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
+    check_pair(header, map_header)
+    if "XCEN" in map_header and "YCEN" in map_header:
+        x, y = card_number(map_header, "XCEN"), card_number(map_header, "YCEN")
     else:
-        x, y = pointing_pixel(told, header_wcs(told), 1) or (math.nan, math.nan)
+        x, y = pointing_pixel(map_header, header_wcs(map_header), 1) or (math.nan, math.nan)
     if not (math.isfinite(x) and math.isfinite(y)):
         raise DataError(
             "pointing",
             f"{exposure.name} does not say where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
             remedy="make the map anew, or write these cards into its header",
         )
-    ra, dec = to_icrs(header_wcs(told), x, y, 1)
+    ra, dec = to_icrs(header_wcs(map_header), x, y, 1)
     axis = float(ra), float(dec)
-    vignetted = card_text(told, "VIGNET") == "True"
-    is_measured = card_text(told, "EXPMETH") != "FIELD"
-    return Field(counts, seconds, header, axis, vignetted, card_number(told, "VIGNMAX", 0.0), measured=is_measured)
+    vignetted = card_text(map_header, "VIGNET") == "True"
+    is_measured = card_text(map_header, "EXPMETH") != "FIELD"
+    return Field(
+        counts, seconds, header, axis, vignetted, card_number(map_header, "VIGNMAX", 0.0), measured=is_measured
+    )
 
 
 def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Aperture | None = None) -> np.ndarray:

@@ -90,10 +90,10 @@ def between_pixels(here: WCS, there: WCS) -> Callable[[np.ndarray, np.ndarray], 
 
 
 def _is_plane(wcs: WCS) -> bool:
-    told = wcs.wcs
-    plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not told.get_pv()
-    standard = np.isnan(told.lonpole) or told.lonpole == 180.0
-    tangential = [text[5:] for text in told.ctype] == ["TAN", "TAN"] and told.lng == 0
+    params = wcs.wcs
+    plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not params.get_pv()
+    standard = np.isnan(params.lonpole) or params.lonpole == 180.0
+    tangential = [text[5:] for text in params.ctype] == ["TAN", "TAN"] and params.lng == 0
     return plain and standard and tangential and frame_of(wcs) is None
 
 

@@ -351,7 +351,7 @@ def test_the_real_attitude_of_xmm_is_steady(real_data, mos1):
 
 
 def _aspect(events, cut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointings every quarter of a second: Chandra's two sines per axis, fitted to the events' own wander."""
+    """Pointings every quarter of a second: Chandra's two sines per axis, fitted to the events' own dither."""
     modules = {module.chip: module for module in find_footprint(events, cut).modules}
     time = events.column("time").astype(float)
     raw = np.column_stack([events.column(name).astype(float) for name in ("chipx", "chipy")])
@@ -386,7 +386,7 @@ def test_dither_from_an_aspect_solution(real_data, tmp_path):
     ours, cards = exposure_map(events, cut, grid, attitude=attitude)
     by_events, told = exposure_map(events, cut, grid)
     assert cards["EXPDITH"][0] == "ATTITUDE"
-    # 8 arcsec in two sines: the events' own wander also holds the rounding of their pixels.
+    # 8 arcsec in two sines: the events' own dither also holds the rounding of their pixels.
     assert cards["EXPBLUR"][0] == pytest.approx(5.65, abs=0.15)
     assert cards["EXPBLUR"][0] < told["EXPBLUR"][0]
     assert ours.sum(dtype=float) == pytest.approx(by_events.sum(dtype=float), rel=2e-3)

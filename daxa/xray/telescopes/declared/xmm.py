@@ -97,7 +97,7 @@ _MOS = Detector(
     sky_scale=1.0,
     roll="PA_PNT",
     sense=1,
-    wander=200.0,
+    dither=200.0,
     window="EXPOSU",
 )
 
