@@ -97,7 +97,7 @@ def test_a_missing_file_is_named_with_its_whole_path(tmp_path):
     ],
     ids=lambda value: None if isinstance(value, set) else str(value),
 )
-def test_coverage_understands_what_is_asked(archive, asked, wanted):
+def test_coverage_understands_every_form_of_request(archive, asked, wanted):
     assert seen(archive, **asked) == wanted
 
 

@@ -56,7 +56,7 @@ def image_of(archive, one: Pointing):
     return place / f"{stem}-image.fits", place / f"{stem}-expmap.fits"
 
 
-def test_every_object_is_asked_of_every_image(archive, sample):
+def test_every_object_is_looked_up_in_every_image(archive, sample):
     found = archive.coverage(sample)
     assert not found.failures
     assert (found.objects, found.images) == (362, len(FIELDS))
@@ -153,7 +153,7 @@ def test_a_radius_larger_than_any_field_is_refused(archive):
     assert "60 arcmin" in caught.value.remedy
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_not_lost(own_archive, sample):
+def test_what_cannot_be_read_is_reported_and_the_rest_is_not_lost(own_archive, sample):
     image, _ = image_of(own_archive, FIELDS[0])
     image.write_bytes(image.read_bytes()[:9000])
     counts, header = (

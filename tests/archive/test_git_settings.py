@@ -380,7 +380,7 @@ def test_a_lock_stays_while_a_git_lives_that_may_own_it(archive):
     assert git.commit(archive.root, ["dvc.lock"], "second")
 
 
-def test_an_index_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_an_index_of_zeros_is_named_and_the_command_repairs_it(archive):
     index = archive.root / ".git" / "index"
     index.write_bytes(bytes(index.stat().st_size))
     with pytest.raises(ArchiveError) as caught:
@@ -390,7 +390,7 @@ def test_an_index_of_zeros_is_named_and_the_command_mends_it(archive):
     assert git.changes(archive.root) == []
 
 
-def test_a_head_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_a_head_of_zeros_is_named_and_the_command_repairs_it(archive):
     head = archive.root / ".git" / "HEAD"
     head.write_bytes(bytes(21))
     with pytest.raises(ArchiveError) as caught:
@@ -400,7 +400,7 @@ def test_a_head_of_zeros_is_named_and_the_command_mends_it(archive):
     assert git.changes(archive.root) == []
 
 
-def test_a_branch_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_a_branch_of_zeros_is_named_and_the_command_repairs_it(archive):
     commit = git.commit_of(archive.root)
     branch = archive.root / ".git" / "refs" / "heads" / "main"
     branch.write_bytes(bytes(41))
@@ -478,7 +478,7 @@ def test_a_disk_without_room_is_an_error_of_storage(archive):
     assert caught.value.code == "storage.full"
 
 
-def test_files_that_look_like_a_repository_are_none(tmp_path, identity):
+def test_files_that_look_like_a_repository_are_not_one(tmp_path, identity):
     """A clone may bring HEAD, objects, refs and a configuration as files: no setting of theirs acts."""
     layout = fill(tmp_path / "a907")
     git.initialise(layout.root)

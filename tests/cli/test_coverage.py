@@ -58,7 +58,7 @@ def test_every_mark_has_words_in_the_legend():
     assert {one.name.lower().replace("_", "-") for one in Quality} <= _MARKS.keys()
 
 
-def test_the_angle_is_that_to_the_pointing_whatever_the_map_tells_of_its_axis(place):
+def test_the_angle_is_that_to_the_pointing_whatever_the_map_says_of_its_axis(place):
     before = daxa.open(".").coverage("../sample.csv", bands="0.5-2").table
     for path in (place / "made").rglob("*en0.5_2.0keV-expmap.fits"):
         with fits.open(path, mode="update") as maps:
@@ -70,7 +70,7 @@ def test_the_angle_is_that_to_the_pointing_whatever_the_map_tells_of_its_axis(pl
     assert first["off_axis"].tolist() == pytest.approx([0.0], abs=1e-9)
 
 
-def test_places_and_names_may_stand_for_a_sample(place, capsys):
+def test_places_and_names_may_be_given_for_a_sample(place, capsys):
     assert main(["coverage", "149.6,-11.0", "--band", "0.5-2 keV", "--obs", "0012345600", "--json"]) == 0
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (row["target"], row["obs_id"]) == ("149.6,-11.0", "0012345600")

@@ -61,7 +61,7 @@ def fetch(settings: Settings, tmp_path, spec=NUSTAR, log=None, **keywords):
 NOWHERE = "http://127.0.0.1:9/x"
 
 
-def test_the_next_mirror_is_asked_when_one_is_not_reachable(server, settings, tmp_path):
+def test_the_next_mirror_is_tried_when_one_is_not_reachable(server, settings, tmp_path):
     serve_all(server)
     log: list[str] = []
     (arrival,) = fetch(own(settings, f"{NOWHERE} {server.url}/FTP"), tmp_path, log=log)
@@ -83,7 +83,7 @@ def test_the_next_mirror_is_asked_when_one_is_not_reachable(server, settings, tm
         {f"/first/{PLACE}/event_cl/": status(302, {"Location": "https://elsewhere.example/"})},
     ],
 )
-def test_a_mirror_that_has_it_not_is_passed_by(server, settings, tmp_path, first):
+def test_a_mirror_that_does_not_have_it_is_skipped(server, settings, tmp_path, first):
     serve_all(server)
     for path, answer in first.items():
         server.files[path] = Served(b"", script=[answer] * 20)
@@ -100,7 +100,7 @@ def test_a_damaged_copy_does_not_hide_a_whole_one(server, settings, tmp_path):
     assert arrival.url.startswith(f"{server.url}/FTP/")
 
 
-def test_what_no_mirror_has_is_told_as_the_first_tells_it(server, settings, tmp_path):
+def test_what_no_mirror_has_is_reported_as_by_the_first(server, settings, tmp_path):
     with pytest.raises(DataError) as caught:
         fetch(own(settings, f"{server.url}/one {NOWHERE}"), tmp_path)
     assert (caught.value.code, "/one/" in caught.value.message) == ("data.absent", True)
@@ -109,7 +109,7 @@ def test_what_no_mirror_has_is_told_as_the_first_tells_it(server, settings, tmp_
     assert caught.value.code == "service.unreachable"
 
 
-def test_what_a_user_may_not_see_is_not_asked_of_others(server, settings, tmp_path):
+def test_what_a_user_may_not_see_is_not_requested_from_others(server, settings, tmp_path):
     serve_all(server)
     server.files[f"/first/{PLACE}/event_cl/"] = Served(b"", script=[status(403)] * 9)
     with pytest.raises(DataError) as caught:
@@ -215,7 +215,7 @@ def test_settings_of_mirrors_come_from_every_source(tmp_path):
         "https://m.example:99999/x",
     ],
 )
-def test_what_is_no_mirror_is_refused(text):
+def test_what_is_not_a_mirror_is_refused(text):
     with pytest.raises(ValueError):
         read_mirrors(text)
     if text:
@@ -338,7 +338,7 @@ def _filled(spec, obs_id):
     return [replace(item, pattern=item.regex(obs_id).pattern) for item in spec.native_inputs]
 
 
-def test_a_plug_ins_own_server_is_the_only_one_that_is_asked(monkeypatch, tmp_path):
+def test_a_plug_ins_own_server_is_the_only_one_that_is_used(monkeypatch, tmp_path):
     spec = replace(NUSTAR, name="lobster", mirrors=(Mirror("https://lobster.example/data", "nginx"),))
     world = World([a_match(item.pattern) for item in _filled(spec, OBS)])
     monkeypatch.setattr(connections, "open_client", lambda *_: httpx.Client(transport=world))

@@ -160,7 +160,7 @@ def test_whole_numbers_are_obs_ids_where_no_zero_is_lost():
         ({"obsid": "0404910601"}, "not a table"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_told_by_its_row(table, words):
+def test_a_table_that_cannot_be_used_is_reported_with_its_row(table, words):
     with pytest.raises(CriteriaError, match=words):
         make_criteria(XMM, obs_ids=table)
 
@@ -176,7 +176,7 @@ def test_no_archive_names_a_table(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\x00", b"obsid\n\xff\n", b"SIMPLE  = "])
 @pytest.mark.parametrize("suffix", ["csv", "fits", "parquet", "ecsv", "vot"])
-def test_a_file_that_is_no_table_is_named(tmp_path, suffix, content):
+def test_a_file_that_is_not_a_table_is_named(tmp_path, suffix, content):
     path = tmp_path / f"mine.{suffix}"
     path.write_bytes(content)
     with pytest.raises(CriteriaError):

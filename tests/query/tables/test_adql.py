@@ -84,7 +84,7 @@ def test_the_strict_parser_refuses_the_reserved_word_that_we_quote(service, synt
         "SELECT a FROM b WHERE c in ('d', 'e'",
     ],
 )
-def test_the_strict_parser_refuses_what_is_no_adql(syntax_errors, query):
+def test_the_strict_parser_refuses_what_is_not_adql(syntax_errors, query):
     assert syntax_errors(query)
 
 

@@ -141,7 +141,7 @@ def test_the_declaration_is_what_decides_about_rows():
         (timedelta(days=-2), {}, True),
     ],
 )
-def test_a_table_is_fetched_again_when_it_is_too_old_or_asked_for(service, age, options, asked):
+def test_a_table_is_fetched_again_when_it_is_too_old_or_on_request(service, age, options, asked):
     settings = service.settings()
     take_snapshot(SPEC, settings)
     grow_old(settings, age)
@@ -450,7 +450,7 @@ def test_another_schema_is_refused(snapshot, tmp_path, change, why):
     assert caught.value.code == "data.snapshot-damaged"
 
 
-def test_texts_that_are_no_utf8_are_refused(snapshot, tmp_path):
+def test_texts_that_are_not_utf8_are_refused(snapshot, tmp_path):
     path = tmp_path / "x.parquet"
     write_snapshot(path, snapshot)
     arrow = pq.read_table(path)
@@ -550,7 +550,7 @@ def test_processes_share_one_fetch(service):
     assert [path.suffix for path in sorted((settings.cache / "snapshots").iterdir())] == [".lock", ".parquet"]
 
 
-def test_a_cache_that_cannot_be_written_stops_nobody(service, tmp_path):
+def test_a_cache_that_cannot_be_written_stops_nothing(service, tmp_path):
     (tmp_path / "file").write_text("no directory")
     found = take_snapshot(SPEC, service.settings(DAXA_CACHE=str(tmp_path / "file")))
     assert len(found.table) == 3

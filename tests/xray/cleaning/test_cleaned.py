@@ -193,7 +193,7 @@ def test_a_list_that_does_not_read_back_is_refused(real_data, tmp_path, monkeypa
         write_clean_events(tmp_path / "bad.fits", events, shorter(events), {})
 
 
-def test_rules_that_no_card_can_tell_are_left_to_the_text():
+def test_rules_that_no_card_can_express_are_left_to_the_text():
     header = fits.Header()
     rules = (Rule("FLAG", "equal", 0, ""), Rule("A", "xor", 3, ""))
     describe_subspace(header, rules, [((), "GTI")])

@@ -111,7 +111,7 @@ def test_a_senseless_reference_is_an_error(cards):
 
 
 @pytest.mark.parametrize("time", [np.nan, np.inf, -1e300])
-def test_what_is_no_time_has_no_date(time):
+def test_what_is_not_a_time_has_no_date(time):
     with pytest.raises(DataError) as problem:
         Clock(50814, 0.0, 0.0, 1.0, "tt").date(np.array([0.0, time]))
     assert problem.value.code == "data.time"

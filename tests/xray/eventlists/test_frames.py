@@ -161,7 +161,7 @@ def test_a_mosaic_of_one_turned_image_keeps_every_count(counts, frame):
     assert WCS(mosaic.header).wcs.lngtyp == "RA"
 
 
-def test_a_frame_that_nobody_knows_is_refused():
+def test_an_unknown_frame_is_refused():
     header = header_in("FK5")
     header["RADESYS"] = "GAPPT"
     with pytest.raises(DataError, match="frame"):

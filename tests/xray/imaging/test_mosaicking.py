@@ -132,7 +132,7 @@ def tiles(events: EventList) -> list[EventList]:
     ]
 
 
-def test_what_stands_in_two_tiles_counts_once(mos2):
+def test_what_is_in_two_tiles_counts_once(mos2):
     whole = member(mos2, 4.35, flat=False)
     x = whole.grid.x0 + np.arange(whole.grid.nx) * whole.grid.bin
     parts = tiles(mos2)

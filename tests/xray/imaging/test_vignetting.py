@@ -202,7 +202,7 @@ def test_curves_of_other_cameras_describe_mos2(mos2, other):
 
 
 @pytest.mark.parametrize("band", [(0.5, 2.0), (2.0, 10.0)])
-def test_half_of_a_map_tells_the_other_half(mos2, band):
+def test_half_of_a_map_predicts_the_other_half(mos2, band):
     """Out of sample within one map: learnt on the tiles of one colour of a chessboard, compared on the others."""
     _, _, flat, maps = mos2
     theirs = maps[f"{band[0]:.2f}-{band[1]:.2f}"]
@@ -317,7 +317,7 @@ def test_energy_dependent_curves_are_steeper_at_high_energy():
     assert vignetting_for("einstein", "IPC", None) is not None
 
 
-def test_a_list_that_does_not_tell_its_pointing_is_refused(mos1):
+def test_a_list_that_does_not_give_its_pointing_is_refused(mos1):
     events, _, _ = mos1
     header = events.header.copy()
     del header["PA_PNT"]
@@ -407,14 +407,14 @@ def test_the_attitude_of_another_observation_is_refused(real_data, mos1):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"SIMPLE  =                    T"])
-def test_what_is_no_attitude_is_refused(tmp_path, content):
+def test_what_is_not_an_attitude_is_refused(tmp_path, content):
     path = tmp_path / "asol1.fits"
     path.write_bytes(content)
     with pytest.raises(DataError):
         read_attitude([path])
 
 
-def test_a_list_is_no_attitude(real_data):
+def test_a_list_is_not_an_attitude(real_data):
     with pytest.raises(DataError, match="ASPSOL"):
         read_attitude([Path(real_data / CEN_A)])
     with pytest.raises(DataError, match="no attitude file"):
