@@ -124,9 +124,9 @@ def answer(rows, columns=("ra", "dec", "user_specified_id", "object_number_id"))
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "C", 2)]), "which was not requested"),
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", 3)]), "which was not requested"),
         (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", -1)]), "which was not requested"),
-        (answer([(400.0, 2.0, "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
-        (answer([(1.0, -91.0, "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
-        (answer([(1.0, float("inf"), "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
+        (answer([(400.0, 2.0, "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
+        (answer([(1.0, -91.0, "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
+        (answer([(1.0, float("inf"), "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
         (answer([(1.0, 2.0, "A")], ("ra", "dec", "user_specified_id")), "no column object_number_id"),
     ],
 )
