@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_is_not_lost(own_archive, s
 
 
 def test_sky_that_nothing_measured_has_no_limit(own_archive, sample):
-    """One map with NaN around its field is read as one with zeros; one of last resort tells counts alone."""
+    """One map with NaN around its field is read as one with zeros; one of last resort gives counts alone."""
     before = own_archive.coverage(sample).table
     for one, change in ((FIELDS[0], None), (FIELDS[1], "FIELD")):
         path = image_of(own_archive, one)[1]

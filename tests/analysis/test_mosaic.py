@@ -1,4 +1,4 @@
-"""Mosaics of an archive of images; those of events stand in `tests/journey/test_views.py`."""
+"""Mosaics of an archive of images; those of events are in `tests/journey/test_views.py`."""
 
 from __future__ import annotations
 

@@ -104,9 +104,9 @@ def test_an_observation_goes_with_its_override_and_its_row(layout, monkeypatch):
     assert SECOND in str(config.missions["xmm"])
     assert read_ledger(layout.ledger("xmm", "clean")).keys() == {FIRST, SECOND}, "the next run removes its products"
     assert git.changes(layout.root) == []
-    with pytest.raises(ArchiveError, match="no observation of xmm would be left") as told:
+    with pytest.raises(ArchiveError, match="no observation of xmm would be left") as caught:
         plan_drop(layout, {"xmm": {FIRST}})
-    assert "`daxa drop xmm`" in told.value.remedy
+    assert "`daxa drop xmm`" in caught.value.remedy
 
 
 def test_a_mission_goes_with_all_that_is_its_own(layout):

@@ -66,7 +66,7 @@ def fill(root: Path) -> Layout:
 
 @pytest.fixture
 def place(tmp_path, identity, monkeypatch):
-    """Where the archive ``a907`` and what it must not touch stand; nobody's Git settings."""
+    """The directory of the archive ``a907`` and of what it must not touch, without any Git settings."""
     for name in [
         name for name in os.environ if name.startswith("GIT_CONFIG_") and name[11:] not in ("GLOBAL", "NOSYSTEM")
     ]:
@@ -105,7 +105,7 @@ def test_no_ignore_file_of_the_user_keeps_a_required_file_out(place, monkeypatch
     assert held == set(needed)
     layout.ledger("xmm", "clean").write_text("made anew\n")
     assert git.changes(layout.root) == ["ledger/xmm-clean.parquet"]
-    # As people do it, whom an ignore file of theirs shall not surprise either.
+    # As people do it, who must not be surprised by their own ignore files either.
     run(layout.root, "git", "add", ".")
     assert not [
         path for path in run(layout.root, "git", "ls-files").split() if path.startswith((".dvc/cache", "data", "rep"))

@@ -1,4 +1,4 @@
-"""What a killed DVC leaves torn is mended, what is whole is left alone."""
+"""What a killed DVC leaves torn is repaired, what is whole is left alone."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SAMPLE = "name,ra,dec\nnear,149.6,-11.0\nbetween,149.65,-11.02\nfar,10,20\n"
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The directory beside the archive, in which one stands."""
+    """The current directory, beside the archive."""
     make_archive(tmp_path / "made", FIELDS)
     (tmp_path / "sample.csv").write_text(SAMPLE)
     monkeypatch.chdir(tmp_path / "made")

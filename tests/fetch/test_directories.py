@@ -1,4 +1,4 @@
-"""Directories of buckets and of this machine: what is there, and what nobody should trust."""
+"""Directories of buckets and of this machine: what they contain, and what must not be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directory listings: the markup of Apache and nginx, and names that nobody should trust."""
+"""Directory listings: the markup of Apache and nginx, and names that must not be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which servers are asked for a mission's files: those that it declares or the user names, and no others."""
+"""Which servers are used for a mission's files: those that it declares or the user names, and no others."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_bucket_a_disk_and_another_layout_serve_as_well(server, settings, tmp_
             if begins is None and "copy" not in text:
                 bucket.objects[f"{PLACE}/{A}"] = EVENTS
             if "copy" in text:
-                # A bucket has one root; what stands before the keys belongs to the layout.
+                # A bucket has one root; what precedes the keys belongs to the layout.
                 mirror = Mirror(bucket.url, "s3", "copy/{directory}")
                 spec = replace(NUSTAR, mirrors=(mirror,))
                 (arrival,) = fetch(replace(settings, store=tmp_path / "s1"), tmp_path, spec)
@@ -326,7 +326,7 @@ def test_hosts_are_those_that_the_mission_declares(mission, monkeypatch, tmp_pat
             target=tmp_path / "out", parts=tmp_path / "parts", settings=Settings(store=tmp_path / "store"),
             patience=replace(HASTE, tries=1),
         )  # fmt: skip
-    # Of a mission without files to fetch, the first mirror is asked for its directory only.
+    # Of a mission without files to fetch, only the directory is requested from the first mirror.
     asked = spec.mirrors if mission in FETCHED else spec.mirrors[:1]
     declared = {urlsplit(address).hostname for mirror in asked for address in (mirror.root, mirror.datalink)}
     assert set(world.hosts) == declared - {None, ""}

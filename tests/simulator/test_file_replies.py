@@ -27,7 +27,7 @@ def client(observatory):
 
 @pytest.fixture
 def whole(sky):
-    """The bytes of a file as they stand on disk."""
+    """The bytes of a file as they are on disk."""
     return (sky.root / EVENTS.removeprefix("/FTP/")).read_bytes()
 
 

@@ -270,7 +270,7 @@ def _check(field: Field, use: Aperture, count: int) -> None:
         texts = [f"{one.flat[at]:g}" if one.size else "no" for one in (radius, inner, outer)]
         raise DataError(
             "aperture",
-            f"an aperture of {texts[0]} arcsec with a ring of {texts[1]} to {texts[2]} makes no sense",
+            f"an aperture of {texts[0]} arcsec with a ring of {texts[1]} to {texts[2]} is not valid",
             remedy="choose 0 < radius <= inner < outer, and shares between 0 and 1",
         )
 

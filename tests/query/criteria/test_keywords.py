@@ -58,7 +58,7 @@ def test_what_no_condition_is_called_is_refused():
 
 @dataclass(frozen=True)
 class Brief:
-    """A condition that nobody has declared."""
+    """A condition that is not declared."""
 
     seconds: float
 
@@ -74,7 +74,7 @@ class Brief:
 
 
 def test_a_new_condition_is_a_class_and_an_entry(monkeypatch):
-    """Its class stands in one file, its entry in the other; everything else follows."""
+    """Its class is in one file, its entry in the other; everything else follows."""
     entry = Keyword(
         "max_exposure",
         "The longest exposure.",

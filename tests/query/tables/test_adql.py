@@ -1,4 +1,4 @@
-"""What is sent to the services is standard ADQL: two parsers that nobody here wrote accept it.
+"""What is sent to the services is standard ADQL: two independent parsers accept it.
 
 queryparser is the University of Potsdam's grammar, STILTS brings the parser of the CDS.
 """

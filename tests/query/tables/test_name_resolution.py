@@ -139,7 +139,7 @@ def test_several_names_are_looked_up_at_once_but_never_more_than_four(service, m
             most = max(most, running)
             if running == 4:
                 four.set()
-        assert four.wait(20)  # until four are here, nobody is answered
+        assert four.wait(20)  # until four are here, none is answered
         time.sleep(0.01)
         with lock:
             running -= 1

@@ -56,7 +56,7 @@ def test_the_tiles_are_those_of_the_release(real_data):
         if abs(dec) < 90:
             assert ra == pytest.approx(float(real[obs_id]["RA"]), abs=1e-9)
             assert dec == pytest.approx(float(real[obs_id]["DEC"]), abs=0.05)
-    # No tile was scanned outside of the time that stands for the unknown ones.
+    # No tile was scanned outside of the time that is used for the unknown ones.
     first, last = min(one["START"] for one in real.values()), max(one["END"] for one in real.values())
     days = [(np.datetime64(text) - np.datetime64("1858-11-17")) / np.timedelta64(1, "D") for text in (first, last)]
     assert pytest.approx(days, abs=1e-5) == SURVEY

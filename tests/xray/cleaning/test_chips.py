@@ -1,4 +1,4 @@
-"""Chips that are used: those asked for, and of EPIC MOS those that are not anomalous."""
+"""Chips that are used: those requested, and of EPIC MOS those that are not anomalous."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_corners(events, counts):
             rows = np.resize(events.rows[:1], number).copy()
             rows["TIME"], rows["CCDNR"], rows["FLAG"], rows["PATTERN"] = start + 0.5, chip, 0x10000, 0
             rows["PI"] = np.resize(channels, number)
-            # Those that another flag rejects, of no photon's pattern, or between the bands, tell nothing.
+            # Those that another flag rejects, of no photon's pattern, or between the bands, show nothing.
             extra = np.resize(rows, 3 * 40).copy()
             extra["FLAG"][:40] |= 1 << 22
             extra["PATTERN"][40:80] = 13

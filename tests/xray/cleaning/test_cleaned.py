@@ -71,7 +71,7 @@ def test_the_cards_alone_reproduce_the_selection_in_cfitsio(cleaned):
 
 
 def rows_of_cards(events: EventList, clean: EventList) -> np.ndarray:
-    """Rows of a list that CFITSIO selects when it is told nothing but the cards of the cleaned one."""
+    """Rows of a list that CFITSIO selects when it is given only the cards of the cleaned one."""
     name = events.header["EXTNAME"]
     with fits.open(clean.path) as units:
         form = units[name].columns
@@ -161,7 +161,7 @@ def test_cleaned_lists_conform_to_the_standard(cleaned):
         found = subprocess.run([program, "-q", path], capture_output=True, text=True, check=False).stdout
         return found.partition(",")[2].strip() or "none"
 
-    # What the archive's own list was warned about is not ours to mend, but we add nothing to it.
+    # What the archive's own list was warned about is not ours to repair, but we add nothing to it.
     assert complaints(clean.path) in {"none", complaints(events.path)}
 
 

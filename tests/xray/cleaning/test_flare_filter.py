@@ -194,7 +194,7 @@ def test_a_bin_is_judged_by_its_own_good_time():
     seconds[::7] = 1.2
     curve = LightCurve(0.0, 100.0, rng.poisson(0.3 * seconds), seconds)
     found = flare_gti(curve)
-    # One count in 1.2 seconds is no flare, though its rate is far above the limit of a full bin.
+    # One count in 1.2 seconds is not a flare, though its rate is far above the limit of a full bin.
     lively = (seconds == 1.2) & (curve.counts == 1)
     assert lively.sum() > 5
     assert (curve.rate[lively] > found.hi).all()

@@ -1,4 +1,4 @@
-"""Merging the parts of an exposure, and refusing what are no parts of one."""
+"""Merging the parts of an exposure, and refusing lists that are not parts of one."""
 
 from __future__ import annotations
 

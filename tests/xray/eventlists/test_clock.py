@@ -26,7 +26,7 @@ def clock_of(form=XIS, primary=None, **cards):
         ({"MJDREFI": 51910, "MJDREFF": 7.428703703703703e-4}, 51910.00074287037),
         ({"MJDREF": 51543.875}, 51543.875),
         ({"MJDREF": "51543.875"}, 51543.875),
-        # Both forms stand in IXPE's headers, and one of them is wrong.
+        # Both forms are in IXPE's headers, and one of them is wrong.
         ({"MJDREF": 0.0, "MJDREFI": 57754, "MJDREFF": 8.0074074074e-4}, 57754.00080074074),
         ({"XS-MJDRD": 48043, "XS-MJDRF": 8.797453703700740e-1}, 48043.8797453704),
         ({"MJDREFI": 43508}, 43508.0),

@@ -1,4 +1,4 @@
-"""Own expressions over columns: read by a grammar of our own, the same events as CFITSIO, told in the header."""
+"""Own expressions over columns: read by a grammar of our own, the same events as CFITSIO, recorded in the header."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_events_land_where_astropy_puts_them(mos2):
 
 
 def tiles(events: EventList) -> list[EventList]:
-    """Overlapping parts of a list, as sky tiles hold them: many events stand in two."""
+    """Overlapping parts of a list, as sky tiles hold them: many events are in two."""
     x = events.column("X")
     low, high = np.quantile(x, (0.35, 0.65))
     return [

@@ -1,4 +1,4 @@
-"""Which exposure map may stand beside an image."""
+"""Which exposure map may go with an image."""
 
 from __future__ import annotations
 

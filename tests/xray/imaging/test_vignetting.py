@@ -422,7 +422,7 @@ def test_a_list_is_not_an_attitude(real_data):
 
 
 def test_an_unknown_detector_is_where_its_events_fell(real_data, mos1):
-    """MOS1 without the description of its chips, one of which is dead: its own footprint tells exactly."""
+    """MOS1 without the description of its chips, one of which is dead: its own footprint is exact."""
     events, grid, _ = mos1
     cut = standard_cut(events)
     exact, _ = exposure_map(events, cut, grid)
