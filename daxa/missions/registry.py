@@ -106,7 +106,7 @@ def _offered() -> dict[str, MissionSpec]:
 
 
 def forget_plug_ins() -> None:
-    """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    """Look for plug-ins again the next time, for tests of plug-ins that install one meanwhile."""
     plugins.forget()
     _offered.cache_clear()
 

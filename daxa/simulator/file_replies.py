@@ -154,12 +154,12 @@ def corrupt(reply: Reply, faults: Struck) -> Reply:
     reply
         The good answer.
     faults
-        Those that concern contents: ``beheaded``, ``bomb``, ``commented``, ``redelivered``,
+        Those that concern contents: ``bomb``, ``commented``, ``no-last-hdu``, ``redelivered``,
         ``repacked``.
     """
     if "bomb" in faults:
         return _whole(reply, _bomb(int(faults["bomb"])))
-    if "beheaded" in faults:
+    if "no-last-hdu" in faults:
         return _whole(reply, _without_header(reply.body.content))
     if "redelivered" in faults and isinstance(reply.body.content, Path):
         return _replaced(reply, reply.body.content, _reprocessed(reply.body.content, str(faults["redelivered"])))
@@ -199,7 +199,7 @@ def _without_header(content: bytes | Path) -> bytes:
 
 
 def _replaced(reply: Reply, file: Path, content: bytes) -> Reply:
-    """Another file under the same name, with validators of its own."""
+    """Another file under the same name, with its own validators."""
     stamps = {
         "Last-Modified": formatdate(int(file.stat().st_mtime) + _YEAR, usegmt=True),
         "ETag": f'"{len(content):x}-{zlib.crc32(content):x}"',

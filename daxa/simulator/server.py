@@ -212,7 +212,7 @@ class _Server(ThreadingHTTPServer):
     answer: Callable[[str, str, Headers, bytes], tuple[Reply, Struck]]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are part of the game."""
+        """Clients that hang up are expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -25,7 +25,7 @@ CENTRE = (149.591, -11.064)
 
 @dataclass(frozen=True)
 class Source:
-    """Something that shines.
+    """A simulated source.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def write_observation(root: Path, pointing: EpicPointing, sources: Sequence[Sour
     root
         The observation's directory.
     sources
-        What there is to see.
+        The sources in the field.
     seed
         Of the random numbers.
 

@@ -1,7 +1,7 @@
 """Einstein Observatory HRI and IPC, from HEASARC's archive.
 
 There is no master table but one for each kind of product, whose columns are not recorded
-where these facts come from.  Files are named by position on the sky, not by sequence.
+in the sources used here.  Files are named by position on the sky, not by sequence.
 """
 
 from daxa.missions.places import HEASARC

@@ -62,6 +62,6 @@ SPEC = MissionSpec(
         ArchiveProduct("exposure-map", r"uvot/products/sw{obs_id}u_ex\.img(\.gz)?", "UVOT"),
     ),
     credit=Credit("Swift(XRT)", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    # The UK Swift Science Data Centre asks for a sentence of its own when its services were used.
+    # The UK Swift Science Data Centre asks for a separate sentence when its services were used.
     bibcodes=("2004ApJ...611.1005G", "2005SSRv..120..165B", "2005SSRv..120..143B", "2005SSRv..120...95R"),
 )

@@ -1,4 +1,4 @@
-"""Pixels of one grid of the sky found on another, and exposure maps brought there."""
+"""From pixels of one grid of the sky to those of another, and exposure maps resampled."""
 
 from __future__ import annotations
 

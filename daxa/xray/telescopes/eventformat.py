@@ -50,9 +50,9 @@ class EventFormat:
         Standard screening of events; none where the archive's lists are final.  Each rule has
         its source in a recorded header, a mission's script or a document.
     unverified
-        Customary screening for which no such source is at hand: it is off.
+        Customary screening for which no such source is available: it is off.
     dialect
-        Whose expressions the mission's own tools understand.
+        The syntax of expressions for the mission's own tools.
     refusals
         What the instrument cannot give.
     tables

@@ -247,7 +247,7 @@ _CAMERAS = (
         vignetting=_MOS2_CURVES,
         psf=_M2_PSF,
         pile_up=_MOS_PILE_UP,
-        # Chip 5 is one of the four, but its limits are in no source at hand.
+        # Chip 5 is one of the four, but its limits are in no available source.
         corners=_corners({2: (2.10, 2.50), 5: None}),
     ),
 )
