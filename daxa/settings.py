@@ -41,7 +41,7 @@ class Settings:
     cache
         Where observation tables and the positions of names are kept; ``Path()`` keeps none.
     offline
-        Ask no service: use the observation tables at hand, whatever their age.
+        Query no service: use the cached observation tables, whatever their age.
     workers
         How many observations are processed at once.
     downloads

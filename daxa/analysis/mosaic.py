@@ -137,9 +137,9 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
         It is a tile of a survey without its events: tiles overlap, and only events show what both have in common.
     """
     counts, header = _read(one.image)
-    seconds, told = _read(one.expmap, is_map=True)
-    check_pair(header, told)
-    if card_text(told, "EXPMETH") == "FIELD":
+    seconds, map_header = _read(one.expmap, is_map=True)
+    check_pair(header, map_header)
+    if card_text(map_header, "EXPMETH") == "FIELD":
         raise NotPossible(
             "mosaic-unmeasured",
             f"the part of the sky that {one.name} shows is not known: no chip could be placed",
@@ -201,12 +201,12 @@ def _one_band(found: Sequence[ImageSet]) -> tuple[float, float]:
     for one in found:
         of_bands.setdefault(one.band, []).append(one.mission)
     if len(of_bands) > 1:
-        told = "; ".join(
+        listed = "; ".join(
             f"{band_text(band)} ({', '.join(dict.fromkeys(missions))})" for band, missions in sorted(of_bands.items())
         )
         raise CriteriaError(
             "band",
-            f"a mosaic needs a single band, and there are images in several: {told}",
+            f"a mosaic needs a single band, and there are images in several: {listed}",
             remedy="choose one with --band, and with --mission where missions share none",
         )
     return next(iter(of_bands))

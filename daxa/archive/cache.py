@@ -35,7 +35,7 @@ def cached(layout: Layout, source: Path, make: Callable[[], Any]) -> Any:
     make
         Gives something that JSON can hold.
     """
-    # A file from elsewhere stands in place of the archive's own, to see what it would change.
+    # A file from elsewhere replaces the archive's own, to see what it would change.
     if not layout.is_repository or not source.is_relative_to(layout.root) or not source.is_file():
         return make()
     entry = layout.private / "views" / f"{source.parent.name}-{source.name}.json"

@@ -343,7 +343,7 @@ def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> s
     written = tomlkit.dumps(document)
     before = tomllib.loads(text)
     if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:
-        raise AssertionError("daxa.toml would not say what was asked for")
+        raise AssertionError("daxa.toml would not hold what was requested")
     return written
 
 

@@ -221,5 +221,5 @@ def _without(path: Path, names: Collection[str], *places: tuple[str, ...]) -> st
             del values[name], table[name]
     written = tomlkit.dumps(document)
     if tomllib.loads(written) != expected:
-        raise AssertionError(f"{path.name} would not say what was asked for")
+        raise AssertionError(f"{path.name} would not hold what was requested")
     return written

@@ -266,12 +266,12 @@ def broken_branch(root: Path, reference: Path, name: str, log: str) -> ArchiveEr
     """
     known = re.findall(r"^[0-9a-f]{40} ([0-9a-f]{40}) ", log, re.MULTILINE)
     place = shlex.quote(str(root))
-    mended = f"rm {shlex.quote(str(reference))} && git -C {place} update-ref {name} {known[-1]}" if known else ""
+    repair = f"rm {shlex.quote(str(reference))} && git -C {place} update-ref {name} {known[-1]}" if known else ""
     return ArchiveError(
         "git-damaged",
         f"{reference} does not name a commit, as after a power cut",
-        remedy=f"restore the last commit of the branch: {mended}"
-        if mended
+        remedy=f"restore the last commit of the branch: {repair}"
+        if repair
         else f"see `git -C {place} fsck --lost-found`",
     )
 

@@ -196,7 +196,7 @@ def _check_entries(directory: Path) -> None:
 
 def _names(directory: Path) -> list[str]:
     try:
-        return os.listdir(directory)  # noqa: PTH208 - names are wanted
+        return os.listdir(directory)  # noqa: PTH208 - only the names are needed
     except (FileNotFoundError, NotADirectoryError):
         return []
 

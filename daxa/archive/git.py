@@ -353,7 +353,7 @@ def plumb(
     Raises
     ------
     DaxaError
-        What Git could not do, as `daxa.archive.failures.git_failure` has it.
+        What Git could not do, as the error of `daxa.archive.failures.git_failure`.
     """
     _refuse_variables(root)
     whole = without_redirection(os.environ) | environ

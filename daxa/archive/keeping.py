@@ -103,7 +103,7 @@ def _texts(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> dict[str, 
             own[obs_id] = _CACHED
     written = tomlkit.dumps(document)
     if tomllib.loads(written) != expected:
-        raise AssertionError("daxa.toml would not say what was asked for")
+        raise AssertionError("daxa.toml would not hold what was requested")
     pipeline = rendered_pipeline(parse_config(written.encode(), layout.config))
     return {layout.config.name: written, layout.pipeline.name: pipeline.decode()}
 

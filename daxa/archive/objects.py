@@ -172,7 +172,7 @@ def write_bundle(root: Path, target: Path, references: Sequence[str]) -> None:
     """Write refs, with all their objects, into one file.
 
     The file depends on nothing but the objects where all of them are loose, as `fetch_refs` leaves them: Git then
-    chooses all differences anew, in one thread.
+    computes all differences again, in one thread.
     """
     git.plumb(root, "bundle", "create", "--quiet", str(target), *references, settings=_REPEATABLE)
 

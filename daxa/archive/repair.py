@@ -1,6 +1,6 @@
 """Repair what a DVC that was killed in the middle of writing leaves behind.
 
-DVC empties two of its files before it writes them anew, and refuses to read either of
+DVC empties two of its files before it rewrites them, and refuses to read either of
 them ever after when a kill came in between:
 
 - ``.dvc/tmp/rwlock`` records which running process works on which path.  Without it nothing

@@ -51,7 +51,7 @@ def read_criteria_options(
 
     ObsIDs and instruments belong to the mission before the colon, or to the only
     mission; an ObsID without mission belongs to every mission whose ObsIDs look like it.
-    Conditions that name ObsIDs, but none of a mission, hold for none of its observations.
+    Conditions that name only ObsIDs of other missions hold for none of a mission's observations.
 
     Parameters
     ----------

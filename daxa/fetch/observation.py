@@ -29,9 +29,9 @@ from daxa.settings import Settings
 __all__ = [
     "FetchContext",
     "FileProvenance",
-    "Wanted",
+    "FileToFetch",
     "fetch_observation",
-    "list_wanted",
+    "list_files_to_fetch",
     "obtain",
     "restore_observation",
 ]
@@ -83,7 +83,7 @@ class FetchContext:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileToFetch:
     """A file to fetch: where it is in the archive, how large it may be, what it must hold."""
 
     path: str
@@ -156,13 +156,13 @@ def _fetch_from(
     context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
 ) -> list[FileProvenance]:
     """Bring the files from one mirror."""
-    context, wanted = list_wanted(context, sought, instruments, extra)
-    return _in_parallel(wanted, lambda one: _fetch_file(context, one), context)
+    context, files = list_files_to_fetch(context, sought, instruments, extra)
+    return _in_parallel(files, lambda one: _fetch_file(context, one), context)
 
 
-def list_wanted(
+def list_files_to_fetch(
     context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
-) -> tuple[FetchContext, list[Wanted]]:
+) -> tuple[FetchContext, list[FileToFetch]]:
     """The files to fetch of an observation, as one mirror lists them now."""
     spec, connection, say = sought.spec, context.connection, context.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
@@ -173,7 +173,7 @@ def list_wanted(
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
     context = replace(context, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
     return context, [
-        Wanted(
+        FileToFetch(
             choice.path,
             child_url(source.url, choice.path),
             largest(choice.kind, paths[choice.path]),
@@ -295,7 +295,7 @@ def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvena
         return error
 
 
-def _fetch_file(context: FetchContext, one: Wanted) -> FileProvenance:
+def _fetch_file(context: FetchContext, one: FileToFetch) -> FileProvenance:
     """Fetch what an address serves now, and link it."""
     origin = obtain(context, one)
     if not context.store.link(origin.sha256, _place(context.target, one.path)):
@@ -307,7 +307,7 @@ def _fetch_file(context: FetchContext, one: Wanted) -> FileProvenance:
 
 def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
     """Fetch what an address serves if it is what the ledger says, and link it."""
-    origin = obtain(context, Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    origin = obtain(context, FileToFetch(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -319,7 +319,7 @@ def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: st
     return _arrival(file.path, origin)
 
 
-def obtain(context: FetchContext, one: Wanted) -> ContentOrigin:
+def obtain(context: FetchContext, one: FileToFetch) -> ContentOrigin:
     """Put what an address serves now into the store, checked."""
     known = context.store.recall(one.url)
     if known and not context.store.path(known.sha256).is_file():
@@ -338,7 +338,7 @@ def obtain(context: FetchContext, one: Wanted) -> ContentOrigin:
     return _add_to_store(context, part, download(context.connection, one.url, part, most=one.most), one)
 
 
-def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: Wanted) -> ContentOrigin:
+def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: FileToFetch) -> ContentOrigin:
     """Check a download and move it into the store."""
     try:
         remarks = check_file(part, one.path, one.expected)

@@ -16,7 +16,7 @@ from daxa.errors import DataError
 from daxa.fetch.connection import Connection, connect
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
-from daxa.fetch.observation import FetchContext, FileProvenance, Wanted, list_wanted, obtain
+from daxa.fetch.observation import FetchContext, FileProvenance, FileToFetch, list_files_to_fetch, obtain
 from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Store
 from daxa.fetch.transfer import is_current
@@ -120,30 +120,32 @@ def find_replaced(
     before = {file.path: file for file in fetched.files if file.path != MANIFEST}
 
     def compare(one: Connection) -> list[Replaced]:
-        context, wanted = list_wanted(
+        context, served = list_files_to_fetch(
             FetchContext(one, Store(settings.store), nowhere, parts, say), sought, instruments, extra
         )
-        found = [_compared(context, file, before.get(file.path), fetched) for file in wanted]
-        gone = before.keys() - {file.path for file in wanted}
+        found = [_compared(context, file, before.get(file.path), fetched) for file in served]
+        gone = before.keys() - {file.path for file in served}
         found += [_withdrawn(before[path], fetched) for path in gone]
         return sorted((one for one in found if one), key=lambda one: one.path)
 
     return try_mirrors(connection, compare, say)
 
 
-def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None, fetched: Fetched) -> Replaced | None:
-    arrival = fetched.arrivals.get(wanted.path)
+def _compared(
+    context: FetchContext, file: FileToFetch, before: ProductFile | None, fetched: Fetched
+) -> Replaced | None:
+    arrival = fetched.arrivals.get(file.path)
     try:
-        if before and arrival and _still_served(context, wanted.url, arrival, before):
+        if before and arrival and _still_served(context, file.url, arrival, before):
             return None
-        origin = obtain(context, wanted)
+        origin = obtain(context, file)
     except DataError as error:
         if error.name != "absent" or before is None:
             raise
         return _withdrawn(before, fetched)
     if before is None:
         return Replaced(
-            wanted.path,
+            file.path,
             "added",
             new_size=origin.transfer.size,
             new_sha256=origin.sha256,
@@ -152,12 +154,12 @@ def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None,
     if origin.sha256 == before.sha256:
         return None
     new = context.store.path(origin.sha256)
-    if file_digests(new, wanted.path).science == before.science:
-        context.say(f"{wanted.path}: repacked, with the same content")
+    if file_digests(new, file.path).science == before.science:
+        context.say(f"{file.path}: repacked, with the same content")
         return None
-    old = fetched.directory / wanted.path
+    old = fetched.directory / file.path
     return Replaced(
-        wanted.path,
+        file.path,
         "replaced",
         before.size,
         origin.transfer.size,

@@ -138,7 +138,7 @@ class Store:
 
     @contextmanager
     def _open(self, sha256: str) -> Iterator[int]:
-        """Open a content: a regular file of ours, or of whoever owns the store."""
+        """Open a content: a regular file that belongs to this user or to the owner of the store."""
         self._check_places()
         owners = frozenset({os.geteuid(), self.root.stat().st_uid})
         with open_regular(self.path(sha256), owners=owners) as descriptor:

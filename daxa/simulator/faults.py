@@ -69,7 +69,7 @@ class Fault:
         - ``redelivered``: the FITS file as of a later processing: without the last tenth of its first table, the
           version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
-        - ``repacked``: the same content, compressed anew, with a later date
+        - ``repacked``: the same content, compressed again, with a later date
         - ``no-last-hdu``: the FITS file without its last HDU, packed as it was
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB

@@ -79,7 +79,7 @@ TimeLike: TypeAlias = "str | float | date | datetime | Time"
 """A moment, UTC: an ISO text, a date, `astropy.time.Time`, or an MJD."""
 
 TableLike: TypeAlias = "str | PathLike[str] | Table | pd.DataFrame | Mapping[str, Sequence[Any]]"
-"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one at hand."""
+"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one in memory."""
 
 PositionsLike: TypeAlias = "PositionLike | Iterable[PositionLike] | np.ndarray"
 """One place on the sky, or many of them, also as an array of shape (n, 2) in degrees."""

@@ -61,7 +61,7 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
     from astroquery.simbad import SimbadClass
 
     class BoundedSimbad(SimbadClass):
-        hardlimit = BATCH * 4  # it would be asked of the service
+        hardlimit = BATCH * 4  # otherwise astroquery queries the service for it
 
         def query_tap(self, query: str, maxrec: int = 0, **uploads: Any) -> Table:
             tables = {name: table for name, table in uploads.items() if hasattr(table, "colnames")}

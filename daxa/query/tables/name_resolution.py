@@ -46,7 +46,7 @@ _OK = 200
 _POSITION = re.compile(r"%J\s*(\d{1,3}(?:\.\d*)?)\s*([+-]\d{1,2}(?:\.\d*)?)(?:\s.*)?", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
-# However many missions ask at the same time, Sesame sees a few requests of ours, and one for each name.
+# However many missions are searched at once, Sesame gets few requests at a time, and one for each name.
 _TURN = threading.BoundedSemaphore(_AT_ONCE)
 _ONE_AT_A_TIME: dict[str, threading.Lock] = {}
 

@@ -251,7 +251,7 @@ def _read_rows(address: str, sent: TAPQuery, status: int, body: BinaryIO) -> tup
     from pyvo.dal import DALFormatError, DALQueryError
     from pyvo.dal.tap import TAPResults
 
-    # Units such as "mjd" and old habits of the services are no news to a user.
+    # Units such as "mjd" and old habits of the services need not be shown to a user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -71,7 +71,7 @@ def take_snapshot(
     A table that is too old, and cannot be fetched again because the service fails, is used
     all the same and the snapshot's `note` says so.  Where no table of the preferred service
     is available, the mission's other services are queried in turn.  Sky tiles are computed when nothing
-    else is at hand, also without a network.
+    else is available, also without a network.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Good time without flares: what a light curve of the particle background shows.
 
 Four methods behind one function.  The default follows the quiescent rate
-(`daxa.xray.cleaning.quiescent`) and looks for what stands above it on several time scales: a weak
+(`daxa.xray.cleaning.quiescent`) and looks for excesses above it on several time scales: a weak
 flare that no bin shows by itself shows in sixteen bins together.  The others are those of
 the missions' own threads: a fixed threshold (XMM-Newton SAS), iterated clipping and a
 range about the mean (CIAO ``lc_sigma_clip`` and ``lc_clean``).

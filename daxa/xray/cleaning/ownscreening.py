@@ -198,7 +198,7 @@ def recorded_rules(events: EventList) -> tuple[Rule | Either, ...]:
 
 
 def placing_columns(own: OwnScreening) -> tuple[str, ...]:
-    """Columns of an expression that tell where an event fell: an exposure map does not account for such a cut."""
+    """Columns of an expression that depend on where an event fell: an exposure map does not account for such a cut."""
     columns = parse_expression(own.expression).columns if own.expression else ()
     return tuple(name for name in columns if _PLACES.fullmatch(name))
 
@@ -207,7 +207,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     try:
         expression = parse_expression(text)
     except ValueError as problem:
-        raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it anew") from None
+        raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it again") from None
     form = events.format
     for name, instead in ((form.time_column, "good times"), (form.chip_column, "clean.chips")):
         if name and name.upper() in expression.columns:

@@ -167,7 +167,7 @@ def read_field(image: Path, exposure: Path) -> Field:
         raise DataError(
             "pointing",
             f"{exposure.name} does not say where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
-            remedy="make the map anew, or write these cards into its header",
+            remedy="make the map again, or write these cards into its header",
         )
     ra, dec = to_icrs(header_wcs(map_header), x, y, 1)
     axis = float(ra), float(dec)
@@ -259,7 +259,9 @@ def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
     below = () if field.background is None else np.shape(field.background)
     if len(shape) != 2 or np.shape(field.exposure) != shape or below not in {(), shape}:
-        raise DataError("exposure-mismatch", "image and maps of a field have different shapes", remedy="make them anew")
+        raise DataError(
+            "exposure-mismatch", "image and maps of a field have different shapes", remedy="make them again"
+        )
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):
         raise DataError("aperture", f"{count} positions have radii in another number", remedy="give one, or one each")
