@@ -50,7 +50,7 @@ class Mirror:
         Template of an observation's directory below `root`, with the fields of
         `MissionSpec.directory`, or with ``{directory}`` for the whole of that; '' where it is that.
     datalink
-        Address of the DataLink service whose paths below ``/FTP/`` hold here below `root`; '' for none.
+        Address of the DataLink service whose paths below ``/FTP/`` are valid here below `root`; '' for none.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Mirror:
 
 
 def check_address(text: str, *, files: bool = False) -> str:
-    """An address that daxa may ask, without a slash at its end.
+    """An address that daxa may query, without a slash at its end.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def read_mirrors(text: str, declared: Sequence[Mirror] = (), *, files: bool = Tr
     text
         Addresses, separated by spaces.  ``nginx+`` or ``s3+`` before one says how it lists directories
         (otherwise as Apache does; ``file:///...`` is a directory of this machine).  Where a part of its
-        path holds a field such as ``{obs_id}``, the layout begins there.  The word ``declared`` stands for
+        path holds a field such as ``{obs_id}``, the layout begins there.  The word ``declared`` means
         the mission's own mirrors, so that without it they are replaced.
     declared
         The mission's own mirrors.
@@ -154,6 +154,6 @@ def _check_layout(layout: str) -> None:
     for _, field, form, conversion in string.Formatter().parse(layout):
         named = field is None or re.fullmatch(r"[a-z][a-z0-9_]*", field)
         if conversion or not named or not _FORM.fullmatch(form or ""):
-            raise ValueError(f"{layout[:100]!r} is not a layout")
+            raise ValueError(f"{layout[:100]!r} is not a valid layout")
     if not all(_LAYOUT.fullmatch(part) and part not in (".", "..") for part in layout.split("/")):
-        raise ValueError(f"{layout[:100]!r} is not a layout")
+        raise ValueError(f"{layout[:100]!r} is not a valid layout")

@@ -1,4 +1,4 @@
-"""What any answer of a server is held to, whoever asked for it: time, redirects, pauses.
+"""Limits on every answer of a server, whatever the request: time, redirects, pauses.
 
 Pure rules; `daxa.fetch` and `daxa.query` hold their connections to them.
 """
@@ -29,7 +29,7 @@ _LOCATION = re.compile(r"[!-\[\]-~]{1,2000}", re.ASCII)
 class Deadline:
     """The time that one whole answer may take.
 
-    A timeout of each read is no limit: a byte a minute, or interim answers without end, never
+    A timeout of each read is not a limit: a byte a minute, or interim answers without end, never
     meet it.
 
     Parameters
@@ -39,7 +39,7 @@ class Deadline:
     rate
         Bytes of its body per second by which it may take longer.
     received
-        Bytes of the body so far; whoever reads counts them.
+        Bytes of the body so far; the reader counts them.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def redirect_target(here: str, location: str, allowed: Collection[Origin]) -> st
     location
         Its ``Location`` header.
     allowed
-        Servers that may be asked beside the one that answered.  The same host may also
+        Servers that may be queried besides the one that answered.  The same host may also
         lead from http to https on the usual ports, never back.
 
     Examples

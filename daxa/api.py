@@ -963,7 +963,7 @@ class Archive:
         fetched
             Take absent fetched files for a problem, though they can be fetched again.
         observe
-            WatchedSocket how many stages have been compared, of how many.
+            Called with how many stages have been compared, of how many.
 
         Returns
         -------

@@ -3,8 +3,8 @@
 ::
 
     DaxaError
-    +-- UserError                 the user can mend it
-    |   +-- CriteriaError         criteria.*   what was asked for        exit 3
+    +-- UserError                 the user can correct it
+    |   +-- CriteriaError         criteria.*   what was requested        exit 3
     |   +-- ConfigError           config.*     settings and parameters   exit 4
     |   |   +-- ToolError         tool.*       a tool's parameters       exit 15
     |   +-- ArchiveError          archive.*    the archive as it stands  exit 5
@@ -100,13 +100,13 @@ def _rebuild(kind: type[DaxaError], name: str, message: str, remedy: str) -> Dax
 
 
 class UserError(DaxaError):
-    """The user can mend it."""
+    """The user can correct it."""
 
     exit_code = 2
 
 
 class CriteriaError(UserError, ValueError):
-    """What was asked for is malformed, unknown or matches nothing."""
+    """What was requested is malformed, unknown or matches nothing."""
 
     family = "criteria"
     exit_code = 3
@@ -128,7 +128,7 @@ class ToolError(ConfigError):
 
 
 class ArchiveError(UserError):
-    """The directory is no archive, or not in the state that the verb needs."""
+    """The directory is not an archive, or not in the state that the verb needs."""
 
     family = "archive"
     exit_code = 5
@@ -136,7 +136,7 @@ class ArchiveError(UserError):
 
 
 class UntrustedArchive(ArchiveError):
-    """The archive holds what daxa never puts into one, and what could harm whoever works with it."""
+    """The archive holds something that daxa never puts there and that could harm its users."""
 
     family = "untrusted"
     exit_code = 14

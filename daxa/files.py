@@ -121,7 +121,7 @@ def parse_json(content: bytes, path: Path) -> Any:
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """The object of a JSON file that may be absent or damaged: without it, what it tells is found out anew.
+    """The object of a JSON file that may be absent or damaged: without it, its content is worked out again.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is none; what is wrong stands in the error.
+        It is not valid; the message says why.
     DataError
         It is too large or nested too deeply; `path` is for the message.
 

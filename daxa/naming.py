@@ -1,4 +1,4 @@
-"""How names are given, one or many, and words about those that are not there."""
+"""How names are given, one or many, and words about unknown ones."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 Arrow's own threads may outlive a reading.  One that still holds a Python object when
 the interpreter ends aborts the process, after all was well (apache/arrow issues 34314
-and 50482), so none is asked for: the tables here are read in milliseconds.
+and 50482), so none is requested: the tables here are read in milliseconds.
 
 A file that daxa writes is sealed: between the pages and the footer, where the format leaves
-room, stands the SHA-256 of all its other bytes.  Page checksums alone would cover neither
+room, is the SHA-256 of all its other bytes.  Page checksums alone would cover neither
 the headers of pages nor the footer.  A file without a seal was written by another program.
 """
 
@@ -44,7 +44,7 @@ _AT_ONCE = 64 << 20
 """Bytes that a batch may take, where the table's own size cannot be known beforehand."""
 
 _ABANDONED = 3600.0
-"""Seconds after which nobody writes a part of a file any more."""
+"""Seconds after which no part of a file is still being written."""
 
 _SEAL = b"daxa-sha256:"
 _SEALED = len(_SEAL) + 64
@@ -220,7 +220,7 @@ def read_parquet(
         Called before any row is read, with the schema, the number of rows, and the bytes
         that the rows say they take in memory; raises when they are too many.
     choose
-        Given the file's metadata, tells which row groups and which columns are read (None for
+        Given the file's metadata, says which row groups and which columns are read (None for
         all columns); all of the table by default.
     limit
         Bytes that the table may take in memory.
@@ -232,7 +232,7 @@ def read_parquet(
     DataError
         It is a link, device or pipe, or larger than any table of daxa's.
     pyarrow.ArrowException
-        It is no Parquet file, or damaged, or unpacks to more than the limit.
+        It is not a Parquet file, or damaged, or unpacks to more than the limit.
     """
     import pyarrow as pa
 
@@ -295,7 +295,7 @@ def _checked_chunks(content: bytes, metadata: pq.FileMetaData) -> list[list[Chun
         for chunk, leaf in zip(group, leaves, strict=True):
             most = (leaf.max_repetition_level + 1, leaf.max_definition_level + 1)
             if any(count not in (0, wanted) for count, wanted in zip(chunk.levels, most, strict=True)):
-                raise ValueError(f"the statistics of {chunk.path} cannot be")
+                raise ValueError(f"the statistics of {chunk.path} are not valid")
     return groups
 
 
@@ -314,7 +314,7 @@ def _chosen(
 def _unpacked(content: bytes, chosen: Iterable[tuple[Chunk, pq.ColumnSchema]], limit: int) -> tuple[int, int]:
     """Bytes that the chosen part takes by what its pages say, and the most that it can take.
 
-    The two differ where a value may be told by reference to another one (dictionaries, prefixes).
+    The two differ where a value may be given by reference to another one (dictionaries, prefixes).
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Chunk:
     path
         Of the column, with dots between its parts.
     begin, end
-        Where its pages stand.
+        Where its pages are.
     levels
         Numbers of repetition and definition levels that its statistics count, 0 without statistics.
     """
@@ -76,7 +76,7 @@ def chunks_of(footer: bytes) -> list[list[Chunk]]:
     Raises
     ------
     ValueError
-        The bytes are no footer of a file that holds all its columns.
+        The bytes are not the footer of a file that holds all its columns.
     """
     try:
         said, _ = _struct(footer, 0, 0)
@@ -90,7 +90,7 @@ def _chunk(column: dict[int, Any]) -> Chunk:
     begin = said.get(11) or said[9]
     counted = said.get(16, {})
     if 1 in column:
-        raise ValueError("a column stands in another file")
+        raise ValueError("a column is in another file")
     path = b".".join(said[3]).decode("utf-8", "replace")
     return Chunk(path, begin, begin + said[7], (len(counted.get(2, ())), len(counted.get(3, ()))))
 
@@ -103,12 +103,12 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
     content
         The whole file.
     begin, end
-        Where the chunk stands in it.
+        Where the chunk is in it.
 
     Raises
     ------
     ValueError
-        The bytes are no chain of pages that fills the chunk.
+        The bytes are not a chain of pages that fills the chunk.
     """
     if not 0 <= begin <= end <= len(content):
         raise ValueError("a column lies outside the file")
@@ -123,7 +123,7 @@ def walk_pages(content: bytes, begin: int, end: int) -> Iterator[Page]:
             raise ValueError("the header of a page cannot be read") from None
         numbers = (page.unpacked, packed, page.values, page.encoding)
         if not all(isinstance(number, int) and number >= 0 for number in numbers) or body + packed > end:
-            raise ValueError("the header of a page claims what cannot be")
+            raise ValueError("the header of a page has impossible values")
         yield page
         begin = body + packed
 

@@ -69,7 +69,7 @@ def offered(group: str, own: Collection[str]) -> Mapping[str, EntryPoint]:
 
 
 def forget() -> None:
-    """Look for installed distributions anew the next time, for tests that install one meanwhile."""
+    """Look for installed distributions again the next time, for tests that install one meanwhile."""
     points.cache_clear()
 
 

@@ -30,7 +30,7 @@ UNITS: Mapping[str, Mapping[str, Fraction]] = {
     "keV": _factors({"keV": "1", "eV": "1/1000"}),
     "count/s": _factors({"count/s": "1", "ct/s": "1"}),
 }
-"""The unit that a value is kept in, to the units in which it may be written and how many of the former each is."""
+"""The unit in which values are kept, to the units in which they may be written, each with its size in that unit."""
 
 # A parameter alone does not say what it measures: of the units of two kinds, "d" is then a day.
 _CANONICAL = {name: kept for kept in ("arcsec", "keV", "count/s", "s") for name in UNITS[kept]}
@@ -46,7 +46,7 @@ def read_quantity(text: object, unit: str) -> float:
     text
         Such as ``1.5 ks``.
     unit
-        In which the value is wanted: a key of `UNITS`.
+        Unit of the result: a key of `UNITS`.
 
     Raises
     ------

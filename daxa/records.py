@@ -23,8 +23,8 @@ class Outcome:
         Which task.
     status
         What a run did: ``done`` now, ``kept`` from before, ``failed``, ``skipped`` because an
-        earlier step failed, or ``removed`` from the archive.  What stands there, without a run:
-        ``done``, ``failed``, ``skipped``; ``outdated``: what is asked for has changed since;
+        earlier step failed, or ``removed`` from the archive.  What is there, without a run:
+        ``done``, ``failed``, ``skipped``; ``outdated``: what is requested has changed since;
         ``altered``: a file is not what the ledger says; ``absent``: its files are not here;
         ``todo``.
     reason

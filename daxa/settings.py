@@ -35,17 +35,17 @@ class Settings:
     sesame, simbad_tap, ned
         The resolvers of names: CDS Sesame, Simbad's TAP service and NED.
     prefer_service
-        Which service is asked first (``heasarc`` or ``xsa``) for a table that several hold.
+        Which service is queried first (``heasarc`` or ``xsa``) for a table that several hold.
     store
         Where fetched files live once, by digest.
     cache
         Where observation tables and the positions of names are kept; ``Path()`` keeps none.
     offline
-        Ask no service: use the observation tables at hand, whatever their age.
+        Query no service: use the cached observation tables, whatever their age.
     workers
         How many observations are processed at once.
     downloads
-        How many observations are fetched at once (HEASARC bears 4-6 connections).
+        How many observations are fetched at once (HEASARC tolerates 4-6 connections).
     connect_timeout, read_timeout
         Seconds that a connection may take to open and may stay silent.
     answer_timeout, minimum_rate
@@ -165,7 +165,7 @@ def load_settings(
         checked["store"] = _default_store()
     if "cache" not in checked:
         checked["cache"] = _default_cache()
-    # The cores that a batch system leaves us; other systems do not tell.
+    # The cores that a batch system leaves us; other systems do not say.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     checked.setdefault("workers", cores)
     return Settings(**checked)

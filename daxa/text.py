@@ -31,7 +31,7 @@ def plain(text: str) -> str:
 
 
 def json_escaped(document: str) -> str:
-    r"""A JSON document in which nothing unseen stands as itself: every such character of a string becomes an escape.
+    r"""A JSON document without invisible characters: each of those in a string becomes an escape.
 
     Examples
     --------

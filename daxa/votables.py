@@ -46,8 +46,8 @@ def parse_votable(body: bytes | BinaryIO) -> VOTableFile:
     Raises
     ------
     ValueError
-        It is no UTF-8 text, defines entities, keeps its data elsewhere, or promises more than
-        it can hold; and any other of `PARSE_ERRORS` when it is no VOTable.
+        It is not UTF-8 text, defines entities, keeps its data elsewhere, or claims more than
+        it can hold; and any other of `PARSE_ERRORS` when it is not a VOTable.
     """
     from astropy.io import votable
 
@@ -67,7 +67,7 @@ def _check(content: bytes | mmap.mmap) -> None:
     if _ENTITY.search(content):
         raise ValueError("it defines XML entities, which are not expanded")
     if _ELSEWHERE.search(content):
-        raise ValueError("it keeps its data elsewhere, from where they are not fetched")
+        raise ValueError("it keeps its data elsewhere, and such data are not fetched")
     for number, _ in enumerate(_OPENED.finditer(content)):
         if number >= _MOST_ELEMENTS:
             raise ValueError(f"its header has more than {_MOST_ELEMENTS} parts")
@@ -75,4 +75,4 @@ def _check(content: bytes | mmap.mmap) -> None:
         promised = math.prod(int(digits[:18]) for digits in re.findall(rb"\d+", value)[:32])
         # A row takes nine letters of XML, or a byte of data; texts of 200 letters are all that is kept.
         if promised > (len(content) if name.lower() == b"nrows" else _LARGEST_CELL):
-            raise ValueError(f"it promises {name.decode()} = {promised}")
+            raise ValueError(f"it claims {name.decode()} = {promised}")

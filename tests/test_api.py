@@ -44,8 +44,8 @@ SOFT = {one for one in ALL if one[2] == 0.5}
 
 
 def test_an_error_says_all_it_knows_wherever_it_is_shown():
-    error = CriteriaError("position", "'12h' is not a position", remedy="give RA,DEC in degrees")
-    assert str(error) == "'12h' is not a position\n  -> give RA,DEC in degrees"
+    error = CriteriaError("position", "'12h' is not a valid position", remedy="give RA,DEC in degrees")
+    assert str(error) == "'12h' is not a valid position\n  -> give RA,DEC in degrees"
     assert "give RA,DEC" in "".join(traceback.format_exception(error))
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(again), again.message, again.code) == (str(error), error.message, error.code)
@@ -97,7 +97,7 @@ def test_a_missing_file_is_named_with_its_whole_path(tmp_path):
     ],
     ids=lambda value: None if isinstance(value, set) else str(value),
 )
-def test_coverage_understands_what_is_asked(archive, asked, wanted):
+def test_coverage_understands_every_form_of_request(archive, asked, wanted):
     assert seen(archive, **asked) == wanted
 
 
@@ -140,7 +140,7 @@ def test_places_and_names_keep_their_order(archive, monkeypatch):
         ({"missions": "xnm"}, CriteriaError, ("did you mean xmm?", "xmm, chandra")),
         ({"missions": 7}, CriteriaError, ("7", "daxa.Mission")),
         ({"obs_ids": "0012345602"}, ArchiveError, ("did you mean 0012345600", "daxa ls")),
-        ({"obs_ids": 12345600}, CriteriaError, ("numbers lose zeros", '"0012345600"')),
+        ({"obs_ids": 12345600}, CriteriaError, ("numbers lose leading zeros", '"0012345600"')),
         ({"obs_ids": 18461.0}, CriteriaError, ("18461.0", "quotation marks")),
         ({"instruments": "M3"}, CriteriaError, ("there is no instrument 'M3'", "xmm: PN, M1, M2")),
         ({"bands": "soft"}, CriteriaError, ("'soft'", "(0.5, 2) in keV")),
@@ -272,7 +272,7 @@ def test_filters_understand_places_angles_and_numbers():
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"obs_ids": 404910601}, ('"0404910601"', "numbers lose zeros")),
+        ({"obs_ids": 404910601}, ('"0404910601"', "numbers lose leading zeros")),
         ({"obs_ids": [True]}, ("not an ObsID",)),
         ({"obs_ids": 404910601.0}, ("quotation marks",)),
         ({"position": "Abell 907"}, ("target=",)),

@@ -32,7 +32,7 @@ def test_deep_toml_is_an_error_of_its_own(text):
 @pytest.mark.parametrize(
     "text", ["a = " + "9" * 9999, "a = ", '"' * 100_000, "a" * 100_000, "a = 2001-99-99", "\ud800"]
 )
-def test_what_is_no_toml_is_a_value_error(text):
+def test_what_is_not_toml_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"."):
         parse_toml(text.encode("utf-8", "surrogatepass"), Path("daxa.toml"))
 
@@ -45,7 +45,7 @@ def test_long_but_honest_toml_is_read():
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 9999, b"\xff"])
-def test_what_is_no_json_is_an_error_of_its_own(content):
+def test_what_is_not_json_is_a_separate_error(content):
     with pytest.raises(DataError):
         parse_json(content, Path("note.json"))
 

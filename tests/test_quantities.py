@@ -44,13 +44,13 @@ def test_a_range(text):
         *(100, None, True, ["1 s"], "1" * 200 + " s", "1 s; rm"),
     ],
 )
-def test_what_is_no_quantity(text):
+def test_what_is_not_a_quantity(text):
     with pytest.raises(ValueError, match=r"."):
         read_quantity(text, "s")
 
 
 @pytest.mark.parametrize("text", ["2-0.5 keV", "1-1 keV", "0.5 keV", "0.5-2", "0.5-1e400 keV", "-1-2 keV", "1-2 s"])
-def test_what_is_no_range(text):
+def test_what_is_not_a_range(text):
     with pytest.raises(ValueError, match=r"."):
         read_range(text, "keV")
 

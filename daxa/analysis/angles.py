@@ -22,14 +22,14 @@ def directions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 
 
 def off_axis(ra: np.ndarray, dec: np.ndarray, header: fits.Header) -> np.ndarray:
-    """Angle to the pointing, arcmin, whatever the exposure map tells of the optical axis of its band."""
+    """Angle to the pointing, arcmin, whatever the exposure map says about the optical axis of its band."""
     towards = directions(*map(np.array, _pointing(header)))
     chord = np.linalg.norm(directions(ra, dec) - towards, axis=1)
     return np.rad2deg(2 * np.arcsin(np.minimum(chord / 2, 1.0))) * 60.0
 
 
 def _pointing(header: fits.Header) -> tuple[float, float]:
-    """Where the telescope pointed, deg ICRS; the middle of an image that does not say it."""
+    """Where the telescope pointed, deg ICRS; the middle of an image whose header does not say."""
     from astropy.coordinates import ICRS, SkyCoord
     from astropy.wcs.utils import wcs_to_celestial_frame
 

@@ -1,6 +1,6 @@
 """What an archive's observations say about the objects of a sample: exposure, counts, rate or upper limit.
 
-The objects go to every observation, in processes side by side; an observation answers for
+Every observation is evaluated for all objects, in parallel processes; it gives results for
 those that its images show, with one row per object, instrument and band.
 """
 
@@ -116,7 +116,7 @@ class SampleTargets:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What was found of a sample.
+    """What was found for a sample.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Coverage:
     objects
         How many objects the sample has.
     images
-        How many images were asked.
+        How many images were searched.
     """
 
     table: pd.DataFrame
@@ -152,13 +152,13 @@ def cover_targets(
     layout: Layout,
     config: ArchiveConfig,
     targets: TargetsLike,
-    asked: ImageRequest | None = None,
+    request: ImageRequest | None = None,
     *,
     aperture: Aperture | None = None,
     workers: int = 0,
     observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
 ) -> Coverage:
-    """Ask every observation about every object.
+    """Evaluate every observation for every object.
 
     Parameters
     ----------
@@ -167,14 +167,14 @@ def cover_targets(
     targets
         A file, table, place or name, or many, as `daxa.query.targets.read_targets` takes them.  An
         object with a radius is seen in a circle of that radius, about which the ring moves out.
-    asked
+    request
         Which images; by default all.
     aperture
         How counts are taken.
     workers
         Processes; by default as the settings say.
     observe
-        Is told of every observation as it ends, with how many ended and how many there are.
+        Called with every observation as it ends, with how many ended and how many there are.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def cover_targets(
         The images are not here.
     """
     sample = read_targets(targets, settings_of(config))
-    found = find_image_sets(layout, config, asked or ImageRequest())
+    found = find_image_sets(layout, config, request or ImageRequest())
     work = CoverageTask(_ordered(sample, aperture or Aperture()), _by_observation(found))
     size = workers or settings_of(config).workers
     few = size == 1 or len(work.images) <= _FEW
@@ -199,7 +199,7 @@ def cover_targets(
 
 @dataclass(frozen=True, eq=False)
 class CoverageTask:
-    """Asks the images of one observation, in a worker process (`daxa.run.task.TaskWork`).
+    """Evaluates the images of one observation, in a worker process (`daxa.run.task.TaskWork`).
 
     Parameters
     ----------
@@ -252,10 +252,10 @@ def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
         raise _damaged(one, str(problem)) from problem
     if not whole:
         raise _damaged(one, "not all pixels are numbers")
-    told = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
+    measured = coverage_at(targets.ra[near], targets.dec[near], field, targets.aperture.of(near))
     rows = np.empty(len(near), _ROW)
     for name in ROW.names or ():
-        rows[name] = told[name]
+        rows[name] = measured[name]
     rows["offaxis"] = off_axis(targets.ra[near], targets.dec[near], header)
     rows["target"] = near
     rows["nearest"], which = nearest_of(targets.ra[near], targets.dec[near], sources)
@@ -289,7 +289,7 @@ def _ordered(sample: Sample, aperture: Aperture) -> SampleTargets:
         raise CriteriaError(
             "aperture",
             f"a circle of {radius:g} arcsec with a ring of {inner:g} to {outer:g}, a share of light of "
-            f"{aperture.enclosed:g} and limits at {aperture.level:g} make no sense",
+            f"{aperture.enclosed:g} and limits at {aperture.level:g} are not valid",
             remedy=f"choose 0 < radius <= inner < outer <= {2 * _LARGEST:g}, and shares between 0 and 1",
         )
     order = np.argsort(sample.dec, kind="stable")
@@ -399,7 +399,7 @@ def _table(sample: Sample, targets: SampleTargets, parts: Sequence[tuple[ImageSe
     words = {flag: _words(flag) for flag in np.unique(rows["flag"]).tolist()}
     columns["quality"] = np.array([words[flag] for flag in rows["flag"].tolist()], dtype=object)
     table = pd.DataFrame({column.name: columns[column.name] for column in COLUMNS})
-    # Images stand in the archive's order; of each object, what was found comes together.
+    # Images are in the archive's order; the rows of each object come together.
     return table.sort_values("row", kind="stable", ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""The images of an archive with the exposure maps that belong to them, and which of them are asked for."""
+"""The images of an archive with the exposure maps that belong to them, and how to request some of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Exposure = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Which images, as the user names them (`daxa.archive.named_choices`); what is empty asks for all."""
+    """Which images, as the user names them (`daxa.archive.named_choices`); an empty field means all."""
 
     missions: str | Mission | Iterable[str | Mission] | None = ()
     obs_ids: ObsIdsLike | None = ()
@@ -71,8 +71,8 @@ class ImageSet:
         return f"{self.mission} {self.obs_id} {self.instrument}{exposure} {band_text(self.band)}"
 
 
-def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) -> list[ImageSet]:
-    """The images that are asked for, in the order of the archive's products.
+def find_image_sets(layout: Layout, config: ArchiveConfig, request: ImageRequest) -> list[ImageSet]:
+    """The images that are requested, in the order of the archive's products.
 
     Raises
     ------
@@ -81,10 +81,10 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
     ArchiveError
         It has no such observation, no image, or the files are not here.
     """
-    missions = named_missions(config, asked.missions) or tuple(config.missions)
-    obs_ids = set(named_obs_ids(layout, missions, asked.obs_ids))
-    instruments = named_instruments(missions, asked.instruments)
-    bands = named_bands(asked.bands)
+    missions = named_missions(config, request.missions) or tuple(config.missions)
+    obs_ids = set(named_obs_ids(layout, missions, request.obs_ids))
+    instruments = named_instruments(missions, request.instruments)
+    bands = named_bands(request.bands)
     selected = {mission: set(selected_ids(layout, mission)) for mission in missions}
     found = [
         one
@@ -97,7 +97,7 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
             "there is no image with an exposure map for this request",
             remedy="`daxa run` makes them; `daxa status` says what failed",
         )
-    _check_instruments(asked.instruments, instruments, {one.instrument for one in found})
+    _check_instruments(request.instruments, instruments, {one.instrument for one in found})
     _check_bands(bands, {one.band for one in found})
     kept = [
         one
@@ -105,10 +105,10 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
         if (not instruments or one.instrument.upper() in instruments) and (not bands or one.band in bands)
     ]
     if not kept:
-        wanted = " ".join([*map(str, several(asked.instruments)), *map(band_text, bands)])
+        requested = " ".join([*map(str, several(request.instruments)), *map(band_text, bands)])
         raise ArchiveError(
             "no-images",
-            f"there is no image of {wanted}",
+            f"there is no image of {requested}",
             remedy="`daxa ls --kind image` lists instruments and bands",
         )
     _check_present(layout, kept)
@@ -116,7 +116,7 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, asked: ImageRequest) 
 
 
 def outside_archive(layout: Layout, place: Path) -> Path:
-    """The place, which must not lie in the archive: what stands there belongs to its releases.
+    """Return the place, which must lie outside the archive: everything inside belongs to its releases.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def outside_archive(layout: Layout, place: Path) -> Path:
     if absolute.is_relative_to(layout.root.resolve()):
         raise ArchiveError(
             "inside",
-            f"{place} lies in the archive, whose files are those of its pipeline",
+            f"{place} lies inside the archive, which holds only the files of its pipeline",
             remedy=f"choose a place outside, such as ../{place.name or 'results'}",
         )
     return absolute
@@ -137,8 +137,8 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
     products = list_products(layout, config)
     files: dict[str, dict[tuple[_Exposure, tuple[float, float]], Path]] = {"image": {}, "expmap": {}, "sourcelist": {}}
     events: dict[_Exposure, Path] = {}
-    told = products["kind"].isin([*files, "finalevents"]) & products["relative"].str.endswith(".fits")
-    for row in products[told].to_dict("records"):
+    relevant = products["kind"].isin([*files, "finalevents"]) & products["relative"].str.endswith(".fits")
+    for row in products[relevant].to_dict("records"):
         exposure = row["mission"], row["obs_id"], row["instrument"], row["exposure"]
         path = layout.root / row["relative"]
         if row["kind"] == "finalevents":
@@ -159,17 +159,17 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
     ]
 
 
-def _check_instruments(asked: TextsLike | None, wanted: Collection[str], there: Collection[str]) -> None:
-    if wanted and not any(name.upper() in wanted for name in there):
+def _check_instruments(request: TextsLike | None, requested: Collection[str], there: Collection[str]) -> None:
+    if requested and not any(name.upper() in requested for name in there):
         raise CriteriaError(
             "instrument",
-            f"there is no image of {', '.join(map(str, several(asked)))}",
+            f"there is no image of {', '.join(map(str, several(request)))}",
             remedy=f"there are images of {', '.join(sorted(there))}",
         )
 
 
-def _check_bands(asked: Iterable[tuple[float, float]], known: Collection[tuple[float, float]]) -> None:
-    if unknown := [band for band in asked if band not in known]:
+def _check_bands(request: Iterable[tuple[float, float]], known: Collection[tuple[float, float]]) -> None:
+    if unknown := [band for band in request if band not in known]:
         raise CriteriaError(
             "band",
             f"no image is in the band {band_text(unknown[0])}",

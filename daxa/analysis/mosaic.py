@@ -47,11 +47,11 @@ class MosaicResult:
     mosaic
         Its pixels.
     band
-        Energies from and to, keV, as they were asked for.
+        Energies from and to, keV, as they were requested.
     members
-        What went in, by name.
+        Names of the images that were added.
     without_events
-        Those of which the image went in, not the events.
+        Members that contributed their image, not their events.
     files
         Kind (image, expmap, ratemap, quicklook) to file.
     """
@@ -67,7 +67,7 @@ def mosaic_archive(
     layout: Layout,
     config: ArchiveConfig,
     directory: Path,
-    asked: ImageRequest,
+    request: ImageRequest,
     *,
     pixel_arcsec: float = 0.0,
     weights: Mapping[str, float] | None = None,
@@ -81,19 +81,19 @@ def mosaic_archive(
         The archive, of which nothing is changed.
     directory
         Where the files go, outside the archive; made when it is absent.
-    asked
+    request
         Which images: of one band.
     pixel_arcsec
         Side of a pixel; 0 for that of the coarsest image.
     weights
-        Instrument to what a second of it counts beside one of the others; 1 where none is given.
+        Instrument to the weight of its exposure relative to the others; 1 by default.
     observe
-        Is told of every image that was added.
+        Called with every image that was added.
 
     Raises
     ------
     CriteriaError
-        The images are of several bands, or a pixel or weight makes no sense.
+        The images are of several bands, or a pixel or weight is not valid.
     ArchiveError
         The directory lies in the archive, or the images are not here.
     StorageError
@@ -104,7 +104,7 @@ def mosaic_archive(
         The observations lie too far apart.
     """
     place = outside_archive(layout, directory)
-    found = find_image_sets(layout, config, asked)
+    found = find_image_sets(layout, config, request)
     band = _one_band(found)
     files = {kind: place / name for kind, name in _names(band).items()}
     if there := [path for path in files.values() if path.exists()]:
@@ -114,12 +114,12 @@ def mosaic_archive(
     target = mosaic_grid(members, pixel_arcsec or max(map(_pixel_of, members)))
     ended = 0
 
-    def tell(member: Member) -> None:
+    def report(member: Member) -> None:
         nonlocal ended
         ended += 1
         observe(Outcome(member.name.partition("/")[0], "mosaic", member.name, "done"), ended, len(members))
 
-    mosaic = make_mosaic(members, target, observe=tell)
+    mosaic = make_mosaic(members, target, observe=report)
     without = tuple(member.name for member in members if isinstance(member, ImageMember))
     result = MosaicResult(mosaic, band, tuple(member.name for member in members), without, files)
     _write(place, result)
@@ -134,12 +134,12 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
     DataError
         A file is damaged, or image and map do not belong together.
     NotPossible
-        It is a tile of a survey without its events: tiles overlap, and only events tell what both show.
+        It is a tile of a survey without its events: tiles overlap, and only events show what both have in common.
     """
     counts, header = _read(one.image)
-    seconds, told = _read(one.expmap, is_map=True)
-    check_pair(header, told)
-    if card_text(told, "EXPMETH") == "FIELD":
+    seconds, map_header = _read(one.expmap, is_map=True)
+    check_pair(header, map_header)
+    if card_text(map_header, "EXPMETH") == "FIELD":
         raise NotPossible(
             "mosaic-unmeasured",
             f"the part of the sky that {one.name} shows is not known: no chip could be placed",
@@ -201,12 +201,12 @@ def _one_band(found: Sequence[ImageSet]) -> tuple[float, float]:
     for one in found:
         of_bands.setdefault(one.band, []).append(one.mission)
     if len(of_bands) > 1:
-        told = "; ".join(
+        listed = "; ".join(
             f"{band_text(band)} ({', '.join(dict.fromkeys(missions))})" for band, missions in sorted(of_bands.items())
         )
         raise CriteriaError(
             "band",
-            f"a mosaic needs a single band, and there are images in several: {told}",
+            f"a mosaic needs a single band, and there are images in several: {listed}",
             remedy="choose one with --band, and with --mission where missions share none",
         )
     return next(iter(of_bands))
@@ -228,7 +228,7 @@ def _check_numbers(found: Sequence[ImageSet], pixel_arcsec: float, weights: Mapp
 
 
 def _without_parts(found: Sequence[ImageSet]) -> list[ImageSet]:
-    """Without the parts of exposures that stand in the archive also as one."""
+    """Leave out parts of exposures whose whole is in the archive, too."""
     from astropy.io import fits
 
     wholes = {
@@ -260,7 +260,7 @@ def _events_of(
 
 
 def _grid_of(events: EventList, header: fits.Header) -> ImageGrid | None:
-    """Event pixels of an image, which it tells as its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
+    """Event pixels of an image, from its physical coordinates (`daxa.xray.imaging.image.grid_cards`)."""
     if events.sky_grid is None or "CDELT1L" not in header:
         return None
     sides = {card_number(header, f"CDELT{axis}L") for axis in (1, 2)}

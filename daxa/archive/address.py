@@ -45,7 +45,7 @@ def is_local(address: str) -> bool:
 
 
 def storage_address(given: str, directory: Path) -> str:
-    """What ``.dvc/config`` shall say of a storage, so that DVC finds it from the archive's directory.
+    """The text that ``.dvc/config`` gets for a storage, so that DVC finds it from the archive's directory.
 
     A directory that was given by a relative path, or that lies beside or below the archive,
     is written relative to ``.dvc/``, so that the archive and its storage can move together.
@@ -53,7 +53,7 @@ def storage_address(given: str, directory: Path) -> str:
     Parameters
     ----------
     given
-        What the user asked for: an address, or a path from the current directory; '' for none.
+        What the user gave: an address, or a path from the current directory; '' for none.
     directory
         Where the archive will be.
 
@@ -109,7 +109,7 @@ def config_value(value: str) -> str:
 
 def _check(given: str) -> None:
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs") for character in given):
-        raise _refusal(given, "it contains a line break or a character that cannot be seen", "type it anew")
+        raise _refusal(given, "it contains a line break or a character that cannot be seen", "type it again")
     if is_local(given):
         kind = given.partition(":")[0].lower()
         if _SCP.fullmatch(given) or (kind in SCHEMES and ":" in given):

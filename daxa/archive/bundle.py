@@ -1,6 +1,6 @@
 """Judge a Git bundle before Git reads it: what it names, and what its objects would become.
 
-A bundle is a header of text (refs, and commits that it builds on) and a pack.  Whoever made it may have
+A bundle is a header of text (refs, and commits that it builds on) and a pack.  Its author may have
 put a few bytes there that become gigabytes; so every object is measured here, unpacked in pieces of which
 nothing is kept.  The formats are those of Git's ``gitformat-bundle`` and ``gitformat-pack``.
 """
@@ -53,7 +53,7 @@ class _Pack:
 
 
 def judge_bundle(path: Path) -> dict[str, str]:
-    """Refuse a bundle that is not one of an export of daxa, or that would become too much.
+    """Refuse a bundle that is not one of an export of daxa, or that would unpack to too much.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def judge_bundle(path: Path) -> dict[str, str]:
     Raises
     ------
     DataError
-        It is no whole bundle, or no export.
+        It is not a complete bundle, or not an export.
     UntrustedArchive
         ``untrusted.bundle``: it would unpack to more than any archive has.
     OSError
@@ -158,7 +158,7 @@ def _unpack(pack: _Pack, at: int, size: int) -> tuple[bytes, int]:
         if not piece:
             raise IndexError
         out = unpacker.decompress(piece, _PIECE)
-        # At the end, what is left stands in one of them, and may stand in both.
+        # At the end, what is left is in one of them, and may be in both.
         at += len(piece) - len(unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail)
         begin = begin or out[:32]
         done += len(out)
@@ -207,13 +207,13 @@ def judge_tree(entries: Sequence[TreeEntry]) -> None:
     for entry in entries:
         shown = ascii(entry.path)[1:-1][:200]
         if entry.mode not in _PLAIN:
-            raise _refused("it holds a link, a submodule or something else that is no plain file", shown)
+            raise _refused("it holds a link, a submodule or something else that is not a plain file", shown)
         if entry.size > _LARGEST_OBJECT:
             raise _refused(f"it holds a file of {entry.size} bytes", shown)
         parts = PurePosixPath(entry.path).parts
         strange = not entry.path.isprintable() or "\\" in entry.path or entry.path.startswith("/")
         if strange or len(entry.path) > 1024 or any(_acts(part) for part in parts):
-            raise _refused("it holds a file whose name leads elsewhere or acts", shown)
+            raise _refused("it holds a file whose name leads outside, or that Git or DVC acts on", shown)
         if (other := seen.setdefault(entry.path.casefold(), entry.path)) != entry.path:
             raise _refused(f"it holds two files with one name where case does not count ({other!a})", shown)
 
@@ -226,7 +226,7 @@ def _acts(part: str) -> bool:
 def _no_bundle(path: Path, why: str) -> DataError:
     return DataError(
         "bundle",
-        f"{path} is no bundle of a release: {why}",
+        f"{path} is not a bundle of a release: {why}",
         remedy="get the file again, or ask its author for one: `daxa export TAG -o FILE`",
     )
 
@@ -235,7 +235,7 @@ def _too_much(path: Path, what: str) -> UntrustedArchive:
     return UntrustedArchive(
         "bundle",
         f"{path} would unpack to {what}, which no archive has",
-        remedy="do not use it; if it is an archive of yours, clone it with Git",
+        remedy="do not use it; if it is your own archive, clone it with Git",
     )
 
 

@@ -1,6 +1,6 @@
-"""What a look at an archive keeps of its tables, so that the next one need not read them.
+"""Cached columns of an archive's tables, so that the next command need not read them.
 
-The cache stands in the Git directory, which nobody else can write; each entry is a function of
+The cache is in the Git directory, which nobody else can write; each entry is a function of
 one file, and counts as long as that file has the same size, modification time and inode.
 Without it everything is read again.
 """
@@ -35,7 +35,7 @@ def cached(layout: Layout, source: Path, make: Callable[[], Any]) -> Any:
     make
         Gives something that JSON can hold.
     """
-    # A file from elsewhere stands in place of the archive's own, to see what it would change.
+    # A file from elsewhere replaces the archive's own, to see what it would change.
     if not layout.is_repository or not source.is_relative_to(layout.root) or not source.is_file():
         return make()
     entry = layout.private / "views" / f"{source.parent.name}-{source.name}.json"

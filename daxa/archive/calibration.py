@@ -1,4 +1,4 @@
-"""The calibration that an archive accepts: ``software.toml`` names it, and the user's wish alone changes it."""
+"""The calibration that an archive accepts: ``software.toml`` names it, and only the user changes it."""
 
 from __future__ import annotations
 

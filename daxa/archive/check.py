@@ -1,4 +1,4 @@
-"""Judge what the owner of an archive wrote, whole, before anything runs."""
+"""Check everything that the owner of an archive wrote, before anything runs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def checked_files(layout: Layout) -> list[Path]:
 
 
 def _params_files(layout: Layout) -> dict[str, Path]:
-    """Mission to its params file, of those that are there."""
+    """Mission to its params file, where the file exists."""
     there = sorted(layout.params("x").parent.glob("*.toml"))
     # Editors keep locks and copies beside a file, whose names begin with a point.
     return {path.stem: path for path in there if not path.name.startswith(".")}
@@ -157,11 +157,11 @@ def _mission_problems(
     layout: Layout, mission: str, steps: Sequence[Step], content: bytes | None = None
 ) -> Iterator[Problem]:
     tables, problems = validate_tables(layout, mission, [step.name for step in steps], content)
-    told = {(problem.table, problem.key) for problem in problems}
+    reported = {(problem.table, problem.key) for problem in problems}
     yield from problems
     for problem in _content_problems(layout, mission, tables, steps):
         # A date or nan is one problem, although no parameter may be one either.
-        if (problem.table, problem.key) not in told:
+        if (problem.table, problem.key) not in reported:
             yield problem
 
 
@@ -203,7 +203,7 @@ def _misplaced(tables: Tables, path: Path, steps: Sequence[Step]) -> Iterator[Pr
 def _backends(
     mission: str, tables: Tables, path: Path, steps: Sequence[Step]
 ) -> Generator[Problem, None, dict[str, list[str]]]:
-    """Backend to the steps that it carries out, of those that can be had; tells of the others."""
+    """Backend to the steps that it carries out, of those that are available; reports the others."""
     found: dict[str, list[str]] = {}
     for step in (step for step in steps if step.name in tables):
         name = backend_of_step(tables, step, steps)
@@ -232,12 +232,14 @@ def _faults(
 ) -> list[ParameterProblem]:
     faults: list[ParameterProblem] = []
     for name, steps in backends.items():
-        asked = {step: effective_parameters(tables, step, obs_id) for step in steps}
+        parameters = {step: effective_parameters(tables, step, obs_id) for step in steps}
         if name == FETCH_BACKEND:
-            faults += check_tables(dict.fromkeys(steps, FETCH), asked)
+            faults += check_tables(dict.fromkeys(steps, FETCH), parameters)
             continue
-        asked = {step: {key: value for key, value in table.items() if key != BACKEND} for step, table in asked.items()}
-        faults += find_backend(name).check(mission, asked, instruments)
+        parameters = {
+            step: {key: value for key, value in table.items() if key != BACKEND} for step, table in parameters.items()
+        }
+        faults += find_backend(name).check(mission, parameters, instruments)
     return faults
 
 
@@ -252,7 +254,7 @@ def _not_selected(path: Path, step: str, obs_id: str, near: str) -> Problem:
 
 
 class _LazySelection:
-    """The selection of a mission, read when something asks for it."""
+    """The selection of a mission, read when it is first needed."""
 
     def __init__(self, layout: Layout, mission: str) -> None:
         self._path, self._compared = layout.selection(mission), 0
@@ -304,13 +306,13 @@ def _version_problems(
         tables, _ = validate_tables(layout, mission, config.steps)
         for step in steps:
             here = provided_software(mission, tables, step, steps)
-            wanted = locked.get((mission, step.name), here)
-            if wanted != here:
+            recorded = locked.get((mission, step.name), here)
+            if recorded != here:
                 yield Problem(
                     layout.software,
                     table_name(mission, step.name),
-                    "backend" if wanted.backend != here.backend else "version",
-                    f"it is locked to {wanted.backend} {wanted.version}, and {_summary(here)} would run",
+                    "backend" if recorded.backend != here.backend else "version",
+                    f"it is locked to {recorded.backend} {recorded.version}, and {_summary(here)} would run",
                     "install the daxa that made the archive, or enter the new version here to reprocess",
                     "software",
                 )

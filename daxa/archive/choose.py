@@ -1,4 +1,4 @@
-"""Choose the observations of an archive anew: what would change, and the change itself."""
+"""Change the selection of an archive: what would change, and the change itself."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class MissionChange:
     difference
         ObsIDs that are added, removed, changed.
     criteria_changed
-        Whether something else is asked for, even if it selects the same.
+        Whether something else is requested, even if it selects the same.
     selection
         The new selection.
     note
-        What is to be known of the observation table that was used.
+        Remarks on the observation table that was used.
     overrides
         Step and ObsID of the overrides that go with the observations that are removed.
     """
@@ -143,7 +143,7 @@ class SelectionPlan:
         return commit_changes(layout, _message(self), lambda made: _write(self, layout, made))
 
     def preview(self) -> AbstractContextManager[Preview]:
-        """The archive as it would stand, to be read; nothing of it is written into the archive."""
+        """The archive as it would be, to be read; nothing of it is written into the archive."""
         layout = Layout(self.root)
         return preview(layout, lambda made: _write(self, layout, made))
 
@@ -223,13 +223,13 @@ def plan_selection(
 
     config = load_config(layout)
     fresh: _Freshness = {"refresh": refresh, "max_age": max_age, "offline": offline}
-    asked = [
+    requested = [
         _stored(config, one, fresh) if isinstance(one, str) else _joined(config, one) if also else one
         for one in (config.missions if missions is None else missions)
     ]
-    names = [mission.name for mission in asked]
-    check_missions([mission for mission in asked if mission.name not in config.missions], names)
-    for mission in asked:
+    names = [mission.name for mission in requested]
+    check_missions([mission for mission in requested if mission.name not in config.missions], names)
+    for mission in requested:
         check_instruments(mission.spec, mission.criteria)
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
@@ -241,7 +241,7 @@ def plan_selection(
         return change
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        changes = tuple(pool.map(choose, asked))
+        changes = tuple(pool.map(choose, requested))
     return SelectionPlan(layout.root, changes, seen)
 
 
@@ -250,7 +250,7 @@ def _stored(config: ArchiveConfig, name: str, fresh: _Freshness) -> Mission:
     if found not in config.missions:
         raise CriteriaError(
             "mission",
-            f"{found} is not in this archive, and no condition says which of its observations are wanted",
+            f"{found} is not in this archive, and no condition says which of its observations to select",
             remedy=f"give conditions, or choose from {', '.join(config.missions)}",
         )
     return Mission(found, settings_of(config), criteria=config.missions[found], **fresh)
@@ -264,7 +264,7 @@ def _joined(config: ArchiveConfig, mission: Mission) -> Mission:
 
 
 def present_criteria(config: ArchiveConfig, mission: str) -> Criteria:
-    """What ``daxa.toml`` asks of a mission."""
+    """The criteria of a mission in ``daxa.toml``."""
     return read_criteria(find_mission(mission), config.missions[mission])
 
 
@@ -298,7 +298,7 @@ def _overrides_of(layout: Layout, mission: str, obs_ids: Sequence[str]) -> tuple
     try:
         return tuple(overridden((content or b"").decode(), obs_ids))
     except ValueError:
-        return ()  # It is no TOML; `daxa check` and every run say so.
+        return ()  # It is not TOML; `daxa check` and every run say so.
 
 
 def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
@@ -343,7 +343,7 @@ def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> s
     written = tomlkit.dumps(document)
     before = tomllib.loads(text)
     if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:
-        raise AssertionError("daxa.toml would not say what was asked for")
+        raise AssertionError("daxa.toml would not hold what was requested")
     return written
 
 
@@ -369,7 +369,7 @@ def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]
 
 
 def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
-    """What the templates ask of missions, without what only their own tables need."""
+    """The answers of missions to the templates, without what only their own tables need."""
     return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
 
 
@@ -396,7 +396,7 @@ def is_own(path: str) -> bool:
 
 
 def changed_meanwhile(layout: Layout) -> ArchiveError:
-    """The error where a plan is not of the archive as it stands."""
+    """The error where the archive has changed since a plan was made."""
     return ArchiveError(
         "changed-meanwhile",
         f"criteria or selections in {layout.root} have changed since they were compared",
@@ -433,8 +433,8 @@ def _lines(change: MissionChange) -> Iterator[str]:
         if ids := getattr(change.difference, word):
             yield f"  {word}: {some(ids, _NAMED)}"
     if columns := change.difference.columns:
-        told = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
-        yield f"  changed: {some(told, _NAMED)}"
+        entries = [f"{obs_id} ({', '.join(names)})" for obs_id, names in columns.items()]
+        yield f"  changed: {some(entries, _NAMED)}"
     if change.overrides:
         yield f"  overrides removed: {some([f'{step} {obs_id}' for step, obs_id in change.overrides], _NAMED)}"
     if change.criteria_changed and not change.is_new:

@@ -196,7 +196,7 @@ def _remove_data(layout: Layout, mission: str, steps: Sequence[str]) -> None:
 
 
 def _remove_empty(directory: Path) -> None:
-    """Remove a directory that holds nothing; whatever is in it was made by nobody here, and stays."""
+    """Remove a directory if it is empty; anything in it was not made by daxa, and stays."""
     with suppress(OSError):
         directory.rmdir()
 
@@ -275,7 +275,7 @@ def _begun(layout: Layout) -> bool:
 
 @contextmanager
 def _writing(layout: Layout) -> Iterator[None]:
-    """Say of what the disk or its permissions refuse that it is the archive which cannot be written."""
+    """Report what the disk or its permissions refuse as an archive that cannot be written."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What an archive says of itself: ``daxa.toml``, ``params/*.toml``, ``software.toml``."""
+"""The configuration of an archive: ``daxa.toml``, ``params/*.toml``, ``software.toml``."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def load_config(layout: Layout) -> ArchiveConfig:
     Raises
     ------
     ArchiveError
-        There is none: the directory is no archive.
+        There is none: the directory is not an archive.
     ConfigError
         It cannot be used.
     """
@@ -170,7 +170,7 @@ def parse_config(content: bytes, path: Path) -> ArchiveConfig:
     Raises
     ------
     ConfigError
-        It cannot be used; all that is wrong is told at once.
+        It cannot be used; all problems are reported at once.
     """
     return sound(validate_config(content, path))
 
@@ -247,7 +247,7 @@ def settings_of(config: ArchiveConfig) -> Settings:
 def load_parameters(layout: Layout, mission: str, steps: Sequence[str] = STEPS) -> dict[str, dict[str, Any]]:
     """Read ``params/<mission>.toml``: one table per step.
 
-    What stands in the tables is judged by `daxa.archive.check`.
+    The contents of the tables are checked by `daxa.archive.check`.
 
     Raises
     ------
@@ -307,7 +307,7 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
 
 
 def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The tables of a TOML file, None where it is none, and values that DVC cannot follow; `path` is for messages.
+    """The tables of a TOML file, None where it is not TOML, and values that DVC cannot follow; `path` is for messages.
 
     Dates crash DVC, and nan is always changed.
     """
@@ -322,7 +322,7 @@ def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list
 
 
 def _about(error: DataError, path: Path) -> str:
-    """What an error says of a file, without the file's name in front."""
+    """The message of an error about a file, without the file's name in front."""
     return f"it {error.message.removeprefix(f'{path} ')}"
 
 
@@ -368,7 +368,7 @@ def _no_override(path: Path, table: str, key: str) -> Problem:
 
 
 def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
-    """The bytes of a file of the archive, None where they cannot be had, and why."""
+    """The bytes of a file of the archive, None where they cannot be read, and why."""
     try:
         return read_plain(path, limit=TOML_LIMIT), []
     except DataError as error:

@@ -48,7 +48,7 @@ def create_archive(
 ) -> Layout:
     """Make an archive of these missions' observations in a new directory.
 
-    Everything is asked and checked before anything is written; the archive is made
+    Everything is queried and checked before anything is written; the archive is made
     beside its place and moved there at the end, so that a failure leaves nothing.
 
     Parameters
@@ -58,7 +58,7 @@ def create_archive(
     missions
         What to select, with criteria.
     title, creators
-        For citations; without creators, who commits is the one.
+        For citations; by default the person who commits.
     remote
         Address of the storage that the data are shared through, or a directory.
     steps
@@ -155,7 +155,7 @@ def absolute_place(directory: Path) -> Path:
         ) from None
     except FileNotFoundError:
         raise ArchiveError(
-            "no-directory", "the current directory no longer exists", remedy="go to one that does: cd"
+            "no-directory", "the current directory no longer exists", remedy="change to another one: cd"
         ) from None
 
 
@@ -176,7 +176,7 @@ def check_place(directory: Path) -> None:
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in str(directory)):
         raise ArchiveError(
             "path",
-            f"{str(directory.parent)!r} holds a line break, a control character or bytes that are no text, "
+            f"{str(directory.parent)!r} holds a line break, a control character or bytes that are not text, "
             "which Git and DVC cannot handle",
             remedy="make the archive in another directory, or rename this one",
         )
@@ -189,7 +189,7 @@ def check_place(directory: Path) -> None:
             "no-parent", f"{directory.parent} does not exist", remedy=f"make it first: mkdir -p {directory.parent}"
         )
     if not os.access(directory.parent, os.W_OK | os.X_OK):
-        raise _unwritable(directory, f"{directory.parent} is not writable for you")
+        raise _unwritable(directory, f"{directory.parent} cannot be written by you")
 
 
 def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
@@ -228,7 +228,7 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
 
 
 def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
-    """Refuse instruments whose every observation would fail for want of files to start from.
+    """Refuse instruments whose every observation would fail for lack of files to start from.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     named = {name for part in (criteria, *branches) for name in part.instruments}
     served = {item.instrument for item in find_backend("native").inputs(spec) if item.required}
     left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
-    # What observes alone leaves observations without any file; others stand beside those that are served.
+    # If it is the only instrument, its observations have no file; others are observed together with supported ones.
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",
@@ -250,7 +250,7 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
 
 
 def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswers:
-    """What the templates ask of a mission whose observations are chosen."""
+    """The answers of a selected mission to the templates."""
     spec = selection.spec
     software = tuple((step.name, provided(spec, step, steps)) for step in steps)
     return MissionAnswers(spec, selection.criteria.to_plain(), software)

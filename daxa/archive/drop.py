@@ -1,6 +1,6 @@
-"""Take observations, or a whole mission, out of an archive: what would change, and the change itself.
+"""Remove observations, or a whole mission, from an archive: what would change, and the change itself.
 
-No service is asked: what is left is the selection as it stands, without the rows that go, and its criteria
+No service is queried: what is left is the selection as it stands, without the rows that go, and its criteria
 say so.  A mission goes with its tables, parameters, stages, ledgers, and all files that its ledgers name.
 """
 
@@ -44,7 +44,7 @@ __all__ = ["MissionDrop", "plan_drop", "plan_mission_drop"]
 
 
 def plan_drop(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> SelectionPlan:
-    """Compare the selections without some observations with those that are there.
+    """Compare the selections without some observations with the present ones.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ def plan_drop(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> Selecti
 
 def _remaining(layout: Layout, config: ArchiveConfig, mission: str, gone: Collection[str]) -> Selection:
     """The selection without some observations, on the same observation table."""
-    asked = Mission(mission, criteria=present_criteria(config, mission))
+    present = Mission(mission, criteria=present_criteria(config, mission))
     left_out = Mission(mission).filter(obs_ids=sorted(gone)).criteria
     table = read_selection(layout.selection(mission))
     kept = table[~table["obs_id"].isin(set(gone))].reset_index(drop=True)
     path = layout.upstream(mission)
     rows = {obs_id: row for obs_id, row in row_ids(path).items() if obs_id not in gone}
-    return Selection(find_mission(mission), kept, rows, asked.filter(~left_out).criteria, _origin(path))
+    return Selection(find_mission(mission), kept, rows, present.filter(~left_out).criteria, _origin(path))
 
 
 def _origin(path: Path) -> QueryOrigin:
@@ -123,7 +123,7 @@ class MissionDrop:
         ]
 
     def preview(self) -> AbstractContextManager[Preview]:
-        """The archive as it would stand, to be read."""
+        """The archive as it would be, to be read."""
         layout = Layout(self.root)
         return preview(layout, lambda made: _write(layout, made, self.missions))
 
@@ -172,7 +172,7 @@ def plan_mission_drop(layout: Layout, missions: Sequence[str]) -> MissionDrop:
     if set(missions) >= set(config.missions):
         raise CriteriaError(
             "no-mission",
-            "an archive without any mission is none",
+            "an archive needs at least one mission",
             remedy="leave one mission, or make a new archive with `daxa init`",
         )
     return MissionDrop(
@@ -213,14 +213,14 @@ def _without(path: Path, names: Collection[str], *places: tuple[str, ...]) -> st
 
     text = path.read_text(encoding="utf-8")
     document: Any = tomlkit.parse(text)
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for place in places:
-        table, values = document, wanted
+        table, values = document, expected
         for name in place:
             table, values = table.get(name, {}), values.get(name, {})
         for name in [one for one in names if one in values]:
             del values[name], table[name]
     written = tomlkit.dumps(document)
-    if tomllib.loads(written) != wanted:
-        raise AssertionError(f"{path.name} would not say what was asked for")
+    if tomllib.loads(written) != expected:
+        raise AssertionError(f"{path.name} would not hold what was requested")
     return written

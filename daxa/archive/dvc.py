@@ -41,7 +41,7 @@ def excluded(root: Path) -> Iterator[None]:
 
 
 def run_dvc(root: Path, *arguments: str, show: bool = False) -> FinishedProgram:
-    """Run ``dvc`` with these arguments in the archive and give what became of it.
+    """Run ``dvc`` with these arguments in the archive and return the result.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def run_dvc(root: Path, *arguments: str, show: bool = False) -> FinishedProgram:
     arguments
         Of ``dvc``.
     show
-        Also show what it says, without its advice.
+        Also show its output, without its advice.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _environment(root: Path) -> dict[str, str]:
 
 
 def recorded_digests(root: Path) -> dict[str, str]:
-    """Path to MD5 of the files that stages made when they last ended, as ``dvc.lock`` has them."""
+    """Path to MD5 of the files that stages made when they last ended, as recorded in ``dvc.lock``."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -172,7 +172,7 @@ def checkout(root: Path, targets: Sequence[str]) -> None:
 
 
 def commit(root: Path, stages: Sequence[str]) -> None:
-    """Take what stands in the tree for what these stages made: into the cache, and into ``dvc.lock``.
+    """Accept what is in the tree as what these stages made: into the cache, and into ``dvc.lock``.
 
     Raises
     ------

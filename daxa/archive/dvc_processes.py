@@ -29,7 +29,7 @@ class DvcProcess:
     pid
         Number of the process.
     lives
-        Whether it still runs; a process that began after the note only has the number of the one that is meant.
+        Whether it still runs; a process that began after the note merely has the same number.
     """
 
     kind: str

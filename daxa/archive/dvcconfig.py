@@ -1,4 +1,4 @@
-"""Judge the settings of DVC that an archive brings along: ``.dvc/config``.
+"""Check the settings of DVC that come with an archive: ``.dvc/config``.
 
 A setting may run a program (``bearer_token_command``), have one run (``configpath`` names a file
 whose ``credential_process`` is one), write or read elsewhere (``cache.dir``, ``keyfile``), or link

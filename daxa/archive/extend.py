@@ -94,10 +94,10 @@ def _with_steps(text: str, steps: Sequence[str]) -> str:
         document["steps"] = list(steps)
         written = tomlkit.dumps(document)
     else:
-        # Written by hand before the first table: tomlkit would put it among the remarks of the last one.
+        # Written by hand before the first table: tomlkit would put it among the comments of the last one.
         written = f"steps = {tomlkit.item(list(steps)).as_string()}\n{text}"
     if tomllib.loads(written) != {**tomllib.loads(text), "steps": list(steps)}:
-        raise AssertionError("daxa.toml would not say what was asked for")
+        raise AssertionError("daxa.toml would not hold what was requested")
     return written
 
 

@@ -1,4 +1,4 @@
-"""From what Git and DVC say when they fail to what the reader can do about it."""
+"""From the messages of Git and DVC to errors that say what the reader can do."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _DENIALS = "Permission denied|Read-only file system|insufficient permission|Oper
 
 @dataclass(frozen=True)
 class _KnownFailure:
-    """Words of a program, and the error they stand for; braces hold `root`, `place` (for shells), `last`, `lock`."""
+    """Words of a program, and the error that they mean; braces hold `root`, `place` (for shells), `last`, `lock`."""
 
     pattern: re.Pattern[str]
     kind: type[DaxaError]
@@ -90,7 +90,7 @@ _OF_GIT = (
         ArchiveError,
         "git-lock",
         "another Git process is running in {root}, or one that was killed has left a lock",
-        "wait until it has ended; if no Git runs there any more: rm {lock}",
+        "wait until it has ended; if no Git is running there: rm {lock}",
     ),
     _KnownFailure(
         re.compile("failed to sign|signing failed|gpg failed|cannot run gpg|signingkey|ssh-keygen", re.IGNORECASE),
@@ -192,7 +192,7 @@ def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
         return known
     return ConfigError(
         "git-hook",
-        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it said nothing'}",
+        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it printed nothing'}",
         remedy="do what the hook asks for, or remove it (see `git config --show-origin core.hooksPath`)",
     )
 
@@ -200,7 +200,7 @@ def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
 def dvc_failure(root: Path, said: str) -> DaxaError | None:
     """The error to raise where DVC itself reports a failure that we know; None for others.
 
-    What stages say is left out: their own errors stand above.
+    The messages of stages are left out: their own errors are shown above.
     """
     plain = _STYLE.sub("", said)
     begin = _REPORT.search(plain)
@@ -210,7 +210,7 @@ def dvc_failure(root: Path, said: str) -> DaxaError | None:
 def push_failure(root: Path, remote: str, said: str) -> DaxaError:
     """The error to raise where DVC cannot send data to a remote."""
     known = dvc_failure(root, said)
-    # What is full or may not be written is the remote, as far as DVC tells.
+    # The remote is full or cannot be written, as far as DVC reports.
     if known and not isinstance(known, StorageError):
         return known
     plain = _STYLE.sub("", said)
@@ -262,16 +262,16 @@ def broken_branch(root: Path, reference: Path, name: str, log: str) -> ArchiveEr
     reference, name
         The branch's file, and the branch as Git names it.
     log
-        Where the branch stood, as Git keeps it: each line begins with two digests.
+        The history of the branch, as Git keeps it: each line begins with two digests.
     """
     known = re.findall(r"^[0-9a-f]{40} ([0-9a-f]{40}) ", log, re.MULTILINE)
     place = shlex.quote(str(root))
-    mended = f"rm {shlex.quote(str(reference))} && git -C {place} update-ref {name} {known[-1]}" if known else ""
+    repair = f"rm {shlex.quote(str(reference))} && git -C {place} update-ref {name} {known[-1]}" if known else ""
     return ArchiveError(
         "git-damaged",
         f"{reference} does not name a commit, as after a power cut",
-        remedy=f"restore the last commit of the branch: {mended}"
-        if mended
+        remedy=f"restore the last commit of the branch: {repair}"
+        if repair
         else f"see `git -C {place} fsck --lost-found`",
     )
 
@@ -291,7 +291,7 @@ def not_a_repository(root: Path) -> ArchiveError:
 
 
 def check_format(root: Path, git_directory: Path, setting: Callable[[str, str, str], object]) -> None:
-    """Refuse a repository whose form DVC or we cannot work with.
+    """Refuse a repository whose format DVC or daxa cannot work with.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The gate before every verb and every stage: nothing of daxa's own leads out of the archive, or came with it.
+"""The gate before every verb and every stage: no file of daxa's own leads out of the archive, or came with it.
 
 An archive may be a clone of somebody else's.  A link, a device or a pipe where daxa reads,
-writes or clears would lead it elsewhere; state that Git tracks was written by another hand.
-Directories of single observations are not walked here: whoever walks them takes no link.
+writes or clears would lead it elsewhere; state that Git tracks was written by somebody else.
+Directories of single observations are not walked here: the code that does follows no link.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
     Raises
     ------
     UntrustedArchive
-        Something stands in the archive that could do harm; it is named.
+        Something in the archive could do harm; it is named.
     ArchiveError
-        The directory is no archive, or a change of its selection was interrupted; or, `acting`, it is no Git
+        The directory is not an archive, or a change of its selection was interrupted; or, `acting`, it is not a Git
         repository, or not what daxa would write (`daxa.archive.trust.refuse_foreign`).
     ConfigError
         ``daxa.toml`` cannot be used.
     StorageError
-        `acting`, and the Git directory or the data stand on another disk.
+        `acting`, and the Git directory or the data are on another disk.
     """
     _check_fixed(layout, acting=acting)
     if layout.is_repository:
@@ -112,7 +112,7 @@ def enter_archive(layout: Layout) -> None:
 
 
 def check_objects(layout: Layout) -> None:
-    """Refuse a cache of DVC's in which a link, pipe or device stands for an object: DVC would open it.
+    """Refuse a cache of DVC's in which a link, pipe or device replaces an object: DVC would open it.
 
     Raises
     ------
@@ -200,19 +200,19 @@ def _check_entries(directory: Path) -> None:
 
 def _names(directory: Path) -> list[str]:
     try:
-        return os.listdir(directory)  # noqa: PTH208 - names are wanted
+        return os.listdir(directory)  # noqa: PTH208 - only the names are needed
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def check_plain(path: Path, wanted: str) -> None:
-    """See that what stands there, if anything, is plain and of the kind that is wanted.
+def check_plain(path: Path, expected: str) -> None:
+    """Check that what is there, if anything, is plain and of the expected kind.
 
     Parameters
     ----------
     path
         What is looked at; it is not followed.
-    wanted
+    expected
         ``a file``, ``a directory`` or ``a file or directory``.
 
     Raises
@@ -224,10 +224,10 @@ def check_plain(path: Path, wanted: str) -> None:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
-    if (stat.S_ISREG(mode) and "file" in wanted) or (stat.S_ISDIR(mode) and "directory" in wanted):
+    if (stat.S_ISREG(mode) and "file" in expected) or (stat.S_ISDIR(mode) and "directory" in expected):
         return
     raise UntrustedArchive(
-        "not-plain", f"{path} is {_kind(mode)}, where {wanted} must be", remedy=_escape_route(path, mode)
+        "not-plain", f"{path} is {_kind(mode)}, where {expected} must be", remedy=_escape_route(path, mode)
     )
 
 
@@ -259,7 +259,7 @@ def _refuse_tracked(layout: Layout) -> None:
 
 
 def _top(path: str) -> str:
-    """The part of a tracked path that we name, as Git has it."""
+    """The part of a tracked path that we name, as Git gives it."""
     return path[: max(len(name) for name in _UNTRACKED if f"{path.lower()}/".startswith(f"{name}/"))]
 
 

@@ -1,4 +1,4 @@
-"""The one place that speaks to Git.
+"""The one place that talks to Git.
 
 Git's answers depend on the user's settings and on the environment.  What would lead it to
 another repository is taken out of the environment, what would change the form of its answers
@@ -6,7 +6,7 @@ is overruled, and everything else (who commits, signatures, hooks, trusted direc
 the user's to decide.
 
 GitPython is imported where it is used: it takes longer than a whole look at an archive, for which the
-program alone is asked.
+program alone is used.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _LOOSE = 1_000_000
 
 def initialise(root: Path) -> None:
     """Make an empty repository whose branch is called ``main``; DVC needs SHA-1 digests."""
-    with _speaking(root, root) as git:
+    with _git_at(root, root) as git:
         git.init("--quiet", "--initial-branch=main", "--object-format=sha1", "--template=")
 
 
@@ -148,7 +148,7 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
         try:
             _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}", "--", *added)
         except GitCommandError as error:
-            raise failures.hook_failure(root, _said(error), _hooks(repository)) from None
+            raise failures.hook_failure(root, _output_of(error), _hooks(repository)) from None
         return str(git.rev_parse("--verify", "HEAD"))
 
 
@@ -191,10 +191,10 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
     if _is_usual(root):
         environ = without_redirection(os.environ)
         environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
-        asked = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
-        if asked.code:
-            raise failures.git_failure(root, asked.output.strip())
-        listed = asked.stdout
+        listing = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
+        if listing.code:
+            raise failures.git_failure(root, listing.output.strip())
+        listed = listing.stdout
     else:
         with _repository(root) as repository:
             listed = repository.git.ls_files("-z", "--", *specs)
@@ -202,7 +202,7 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def _is_usual(root: Path) -> bool:
-    """Whether there is a repository of whose form nothing need be asked (`daxa.archive.failures.check_format`)."""
+    """Whether there is a repository whose format needs no check (`daxa.archive.failures.check_format`)."""
     place = root / ".git"
     if place.is_symlink() or not all((place / name).is_dir() for name in ("objects", "refs")):
         return False
@@ -243,7 +243,7 @@ def checkout(root: Path, revision: str) -> None:
 
 
 def tags(root: Path) -> dict[str, str]:
-    """Names of all tags and the commits that they stand on."""
+    """Names of all tags and the commits that they point to."""
     with _repository(root) as repository:
         form = "--format=%(refname:strip=2)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
         lines = [line.split("\0") for line in repository.git.for_each_ref(form, "refs/tags").splitlines()]
@@ -327,7 +327,7 @@ def create_tag(root: Path, name: str, message: str) -> None:
 
 def clone(source: str, target: Path, revision: str) -> None:
     """Clone a repository at a tag, without its submodules and without running hooks."""
-    with _speaking(target, target.parent, **_QUIET_HOOKS) as git:
+    with _git_at(target, target.parent, **_QUIET_HOOKS) as git:
         git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
 
 
@@ -340,7 +340,7 @@ def bundle_tag(root: Path, tag: str, target: Path) -> None:
 def clone_bundle(bundle: Path, target: Path, tag: str) -> None:
     """Clone a tag from a bundle that may be a stranger's: every object is checked, nothing is put into the tree yet."""
     checked = dict.fromkeys(("transfer.fsckObjects", "fetch.fsckObjects"), "true")
-    with _speaking(target, target.parent, **_QUIET_HOOKS, **checked) as git:
+    with _git_at(target, target.parent, **_QUIET_HOOKS, **checked) as git:
         git.clone(f"--branch={tag}", "--no-checkout", "--quiet", "--template=", "--", str(bundle), str(target))
     with _repository(target) as repository:
         repository.git.remote("remove", "origin")
@@ -368,7 +368,7 @@ def pack(root: Path, *, above: int = _LOOSE) -> bool:
     """Pack all objects into one file, where the loose ones take more than so many bytes; whether it did.
 
     A new version of a table is committed whole, and becomes a small difference only in a pack with the
-    version before.  Nothing is lost: what no branch names any more is packed as well.
+    version before.  Nothing is lost: commits that no branch names are packed as well.
     """
     with _repository(root) as repository:
         counted = dict(line.split(": ") for line in repository.git.count_objects("-v").splitlines())
@@ -392,7 +392,7 @@ def plumb(
     root
         The work tree.
     arguments
-        Of ``git``; revisions and paths that came from outside stand after ``--end-of-options`` or ``--``.
+        Of ``git``; revisions and paths from outside come after ``--end-of-options`` or ``--``.
     stdin
         What it reads.
     settings
@@ -403,7 +403,7 @@ def plumb(
     Raises
     ------
     DaxaError
-        What Git could not do, as `daxa.archive.failures.git_failure` has it.
+        What Git could not do, as the error of `daxa.archive.failures.git_failure`.
     """
     _refuse_variables(root)
     whole = without_redirection(os.environ) | dict(environ or {})
@@ -416,7 +416,7 @@ def plumb(
 
 @contextmanager
 def _repository(root: Path) -> Iterator[Repo]:
-    """Give the repository of a work tree; what Git cannot do becomes an error of ours."""
+    """Give the repository of a work tree; Git's failures become daxa's errors."""
     from git import GitCommandError, Repo
     from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
@@ -435,11 +435,11 @@ def _repository(root: Path) -> Iterator[Repo]:
             try:
                 yield repository
             except GitCommandError as error:
-                raise failures.git_failure(root, _said(error)) from None
+                raise failures.git_failure(root, _output_of(error)) from None
 
 
 @contextmanager
-def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
+def _git_at(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
     from git import Git, GitCommandError
 
@@ -450,7 +450,7 @@ def _speaking(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
         try:
             yield git
         except GitCommandError as error:
-            raise failures.git_failure(about, _said(error)) from None
+            raise failures.git_failure(about, _output_of(error)) from None
 
 
 def _refuse_variables(directory: Path) -> None:
@@ -478,13 +478,13 @@ def _write(git: Git, command: str, *arguments: str) -> None:
     try:
         getattr(git, command)(*arguments)
     except GitCommandError as error:
-        lock = failures.blocking_lock(_said(error))
+        lock = failures.blocking_lock(_output_of(error))
         if not lock or not clear_stale_lock(Path(git.working_dir or "", lock)):
             raise
         getattr(git, command)(*arguments)
 
 
-def _said(error: GitCommandError) -> str:
+def _output_of(error: GitCommandError) -> str:
     text = str(error.stderr or error.stdout or "").strip()
     if error.status == -signal.SIGXFSZ:
         return "File too large"
@@ -515,7 +515,7 @@ def _environment(settings: Mapping[str, str], environ: Mapping[str, str] | None 
 
 @contextmanager
 def _unredirected() -> Iterator[None]:
-    """Take out of the environment what would lead Git elsewhere, while anybody here speaks to it.
+    """Take out of the environment what would lead Git elsewhere, while daxa talks to it.
 
     GitPython reads and inherits this process's environment, and nothing that is passed to it can remove a variable.
     """

@@ -1,6 +1,6 @@
 """What has been done in an archive, read from its ledgers and logs.
 
-Nothing here takes a lock or asks DVC, so that it works while the pipeline runs.
+Nothing here takes a lock or calls DVC, so that it works while the pipeline runs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class StageRecord:
         Raises
         ------
         DataError
-            It holds what cannot be.
+            It holds impossible values.
         """
         if obs_id not in self.places:
             return None
@@ -89,7 +89,7 @@ class StageRecord:
 
 
 def is_running(layout: Layout, mission: str, step: str) -> bool:
-    """Whether a stage runs, or was stopped: its journal stands beside the ledger."""
+    """Whether a stage runs, or was stopped: its journal is beside the ledger."""
     return layout.is_repository and layout.places(mission, step).journal.exists()
 
 
@@ -144,7 +144,7 @@ def read_stage_record(
 def _look_up(
     layout: Layout, mission: str, step: str, names: Collection[str], obs_ids: Collection[str] | None
 ) -> LedgerColumns | None:
-    """What `read_columns` gives, without a look at other observations; None where that is not to be had."""
+    """What `read_columns` gives, without a look at other observations; None where that is not possible."""
     if not obs_ids or len(obs_ids) > _FEW or not layout.is_repository:
         return None
     texts = find_texts(layout.ledger(mission, step), layout.places(mission, step).lookup, obs_ids)
@@ -181,7 +181,7 @@ def selected_ids(layout: Layout, mission: str) -> list[str]:
 def read_exposures(
     layout: Layout, mission: str, step: str, obs_ids: Collection[str]
 ) -> dict[str, tuple[ExposureRow, ...]]:
-    """ObsID to what became of its exposures, of observations whose exposures had tasks of their own.
+    """ObsID to the outcomes of its exposures, where each exposure had its own task.
 
     Raises
     ------

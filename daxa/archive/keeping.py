@@ -1,6 +1,6 @@
 """Fetched files that the mission's archive has replaced, and that this archive keeps: in DVC, by their old bytes.
 
-``[storage.fetched.<mission>]`` of ``daxa.toml`` names the observations.  A stage of its own,
+``[storage.fetched.<mission>]`` of ``daxa.toml`` names the observations.  A separate stage,
 ``kept-<mission>``, copies what the ledger names of them to ``data/<mission>/kept``, which is an output like
 others: pushed, pulled and verified with every release.
 """
@@ -47,7 +47,7 @@ def keep_files(layout: Layout, files: Mapping[str, Mapping[str, Collection[str]]
     layout
         The archive.
     files
-        Mission to ObsID to the paths that the mission's archive does not serve any more.
+        Mission to ObsID to the paths that the mission's archive no longer serves.
 
     Returns
     -------
@@ -91,19 +91,19 @@ def _texts(layout: Layout, obs_ids: Mapping[str, Collection[str]]) -> dict[str, 
 
     text = layout.config.read_text(encoding="utf-8")
     document: Any = tomlkit.parse(text)
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     storage = document.setdefault("storage", tomlkit.table(is_super_table=True))
     fetched = storage.setdefault("fetched", tomlkit.table(is_super_table=True))
     for mission, ids in obs_ids.items():
         table = fetched.setdefault(mission, tomlkit.table())
-        own = wanted.setdefault("storage", {}).setdefault("fetched", {}).setdefault(mission, {})
+        own = expected.setdefault("storage", {}).setdefault("fetched", {}).setdefault(mission, {})
         for obs_id in sorted(ids):
             key: Any = tomlkit.key(obs_id)
             table[tomlkit.items.SingleKey(obs_id, t=tomlkit.items.KeyType.Basic) if key.is_bare() else key] = _CACHED
             own[obs_id] = _CACHED
     written = tomlkit.dumps(document)
-    if tomllib.loads(written) != wanted:
-        raise AssertionError("daxa.toml would not say what was asked for")
+    if tomllib.loads(written) != expected:
+        raise AssertionError("daxa.toml would not hold what was requested")
     pipeline = rendered_pipeline(parse_config(written.encode(), layout.config))
     return {layout.config.name: written, layout.pipeline.name: pipeline.decode()}
 
@@ -115,7 +115,7 @@ def _rows(layout: Layout, config: ArchiveConfig, mission: str, obs_ids: Collecti
 
 
 def run_kept(root: Path, mission: str) -> None:
-    """Bring ``data/<mission>/kept`` to what the ledger says of the observations whose files are kept.
+    """Make ``data/<mission>/kept`` what the ledger says of the observations whose files are kept.
 
     Raises
     ------
@@ -168,7 +168,7 @@ class _Source:
             return self.store.path(file.sha256)
         raise DataError(
             "kept-absent",
-            f"{self.mission} {obs_id}: {file.path} as it was fetched is not on this machine any more",
+            f"{self.mission} {obs_id}: {file.path} as it was fetched is no longer on this machine",
             remedy="run this where it was fetched, or `daxa pull`; or accept the new files: `daxa update --yes`",
         )
 
@@ -181,7 +181,7 @@ def _source(layout: Layout, config: ArchiveConfig, mission: str) -> _Source:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A copy of its own, whole or not at all: DVC may change what it tracks, and the store is shared."""
+    """A separate copy, complete or not at all: DVC may change what it tracks, and the store is shared."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)

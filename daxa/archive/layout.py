@@ -1,4 +1,4 @@
-"""Every path of an archive.  Nothing else joins one."""
+"""Every path of an archive.  No other module joins paths of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 4200
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand in the archive at `root`.
+    """Where things are in the archive at `root`.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Layout:
     def private(self) -> Path:
         """Scratch, journals, locks and caches, disposable between runs.
 
-        They stand in the Git directory of this work tree, which no clone and no pull can bring:
+        They are in the Git directory of this work tree, which no clone and no pull can bring:
         what is found there was written by daxa on this machine.
 
         Raises
@@ -85,7 +85,7 @@ class Layout:
 
     @property
     def guard(self) -> Path:
-        """Lock of the process that mends what a killed DVC leaves torn."""
+        """Lock of the process that repairs what a killed DVC leaves truncated."""
         return self.private / "lock" / "dvc"
 
     @property

@@ -35,15 +35,15 @@ def without_stages(text: str, stages: Collection[str]) -> str:
       b-xmm:
         cmd: b
     """
-    wanted = _load(text)
+    expected = _load(text)
     written = text
     for stage in stages:
-        wanted["stages"].pop(stage, None)
+        expected["stages"].pop(stage, None)
         written = re.sub(rf"(?m)^  {re.escape(stage)}:\n(?:(?:    .*)?\n)*", "", written)
-    if not wanted["stages"]:
+    if not expected["stages"]:
         written = re.sub(r"(?m)^stages:[ ]*$", "stages: {}", written)
-    if _load(written) != wanted:
-        raise _damaged("the entries of single stages cannot be told apart")
+    if _load(written) != expected:
+        raise _damaged("the entries of single stages cannot be distinguished")
     return written
 
 

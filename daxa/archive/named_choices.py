@@ -1,7 +1,7 @@
-"""What users name of an archive, in any usual form, checked against what there is.
+"""What users name in an archive, in any usual form, checked against what it has.
 
-One name may stand in place of several, a `daxa.Mission` in place of its name, a whole number in place of an
-ObsID that has no other form.  An unknown name is an error that says what there is.
+One name may be given instead of several, a `daxa.Mission` instead of its name, a whole number instead of an
+ObsID that has no other form.  An unknown name is an error that lists the known ones.
 """
 
 from __future__ import annotations
@@ -94,20 +94,20 @@ def named_obs_ids(layout: Layout, missions: Iterable[str], value: object) -> tup
     CriteriaError
         A number is given where an ObsID may begin with zeros.
     """
-    asked = several(value)
-    if not asked:
+    requested = several(value)
+    if not requested:
         return ()
     missions = tuple(missions)
-    if found := _look_up(layout, missions, asked):
+    if found := _look_up(layout, missions, requested):
         return found
     selected = {name: set(read_columns(layout.selection(name), "obs_id")[0]) for name in missions}
-    return tuple(dict.fromkeys(_selected(one, selected) for one in asked))
+    return tuple(dict.fromkeys(_selected(one, selected) for one in requested))
 
 
-def _look_up(layout: Layout, missions: Sequence[str], asked: Sequence[object]) -> tuple[str, ...]:
-    """The ObsIDs, if all are texts of selected ones and a look at those alone can tell; () otherwise."""
-    texts = [one for one in asked if isinstance(one, str)]
-    if len(texts) < len(asked) or not layout.is_repository:
+def _look_up(layout: Layout, missions: Sequence[str], requested: Sequence[object]) -> tuple[str, ...]:
+    """The ObsIDs, if all are texts of selected ones and these alone decide; () otherwise."""
+    texts = [one for one in requested if isinstance(one, str)]
+    if len(texts) < len(requested) or not layout.is_repository:
         return ()
     found = [find_texts(layout.selection(name), layout.selected(name), texts) or {} for name in missions]
     return tuple(dict.fromkeys(texts)) if set(texts) <= {one for texts in found for one in texts} else ()
@@ -131,18 +131,18 @@ def _selected(value: str | int, selected: dict[str, set[str]]) -> str:
         return found[0]
     if refusals and not texts:
         raise refusals[0]
-    wanted = str(value)
-    near = nearest(wanted, sorted({one for ids in selected.values() for one in ids}))
+    key = str(value)
+    near = nearest(key, sorted({one for ids in selected.values() for one in ids}))
     raise ArchiveError(
         "no-observation",
-        f"{_short(wanted)} is not in this archive{f'; did you mean {near}?' if near else ''}",
+        f"{_short(key)} is not in this archive{f'; did you mean {near}?' if near else ''}",
         remedy="list its observations with `daxa ls --kind fetched`, or those that are selected with "
         "`daxa select --export ids.csv`",
     )
 
 
 def named_instruments(missions: Iterable[str], value: object) -> frozenset[str]:
-    """Names that products of these instruments bear, in capitals; none where no instrument is named.
+    """Names that products of these instruments have, in capitals; none where no instrument is named.
 
     Raises
     ------
@@ -159,14 +159,14 @@ def named_instruments(missions: Iterable[str], value: object) -> frozenset[str]:
     for one in several(value):
         if not isinstance(one, str):
             raise _no_instrument(specs, one)
-        wanted = one.strip().upper()
-        own = {wanted} if wanted in _OF_SEVERAL else set()
+        key = one.strip().upper()
+        own = {key} if key in _OF_SEVERAL else set()
         for instrument in (instrument for spec in specs for instrument in spec.instruments):
             aliases = {alias.upper() for alias in instrument.aliases}
-            if wanted == instrument.name.upper():
-                own |= {wanted, *aliases}
-            elif wanted in aliases:
-                own |= {wanted, instrument.name.upper()}
+            if key == instrument.name.upper():
+                own |= {key, *aliases}
+            elif key in aliases:
+                own |= {key, instrument.name.upper()}
         if not own:
             raise _no_instrument(specs, one)
         found |= own

@@ -48,11 +48,11 @@ class Tag:
     name
         Without ``refs/tags/``.
     digest, commit
-        Of the tag as an object, and of the commit that it stands on.
+        Of the tag as an object, and of the commit that it points to.
     named
         The name that the object itself has.
     when
-        When it was made, as Git has it: seconds since 1970 and the zone.
+        When it was made, as Git gives it: seconds since 1970 and the zone.
     """
 
     name: str
@@ -78,7 +78,7 @@ def tag_object(root: Path, name: str) -> Tag:
     Raises
     ------
     ArchiveError
-        There is none: no such tag, or one that is only a name for a commit.
+        There is no such tag, or it is only a name for a commit.
     """
     lines = ""
     if _NAME.fullmatch(name):
@@ -122,10 +122,10 @@ def commit_files(
     message
         Of the commit.
     when
-        As Git has it; with it the commit is made by "daxa", and equal files give an equal commit.
+        In Git's format; with it the commit is made by "daxa", and equal files give an equal commit.
         Without, it is made by the user, now.
     parent
-        The commit before, which the ref must still have: two who add at once lose nothing.
+        The commit before, which the ref must still have: concurrent additions lose nothing.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _who(when: str) -> dict[str, str]:
 
 
 def fetch_refs(root: Path, source: str, references: Mapping[str, str]) -> None:
-    """Bring refs of another repository on this machine, or of a bundle, with all that belongs to them.
+    """Fetch refs of another repository on this machine, or of a bundle, with all their objects.
 
     Every object is checked by Git as it comes (``fsck``), no hook runs, and no submodule is followed.
 
@@ -169,10 +169,10 @@ def fetch_refs(root: Path, source: str, references: Mapping[str, str]) -> None:
 
 
 def write_bundle(root: Path, target: Path, references: Sequence[str]) -> None:
-    """Write refs, with all that belongs to them, into one file.
+    """Write refs, with all their objects, into one file.
 
     The file depends on nothing but the objects where all of them are loose, as `fetch_refs` leaves them: Git then
-    chooses all differences anew, in one thread.
+    computes all differences again, in one thread.
     """
     git.plumb(root, "bundle", "create", "--quiet", str(target), *references, settings=_REPEATABLE)
 

@@ -1,4 +1,4 @@
-"""Set and unset parameters in the text of a params file: for all observations, or for some; remarks stay."""
+"""Set and unset parameters in the text of a params file: for all observations, or for some; comments stay."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NOTE_LENGTH = 300
 
 @dataclass(frozen=True)
 class Setting:
-    """A parameter and what it shall be.
+    """A parameter and its new value.
 
     Parameters
     ----------
     step, key
         Which parameter.
     value
-        As TOML holds it; None where the key shall go, so that the step's own value, or the default, holds.
+        As in TOML; None to remove the key, so that the step's own value, or the default, applies.
     """
 
     step: str
@@ -42,7 +42,7 @@ class Setting:
 def read_settings(
     given: Sequence[str], unset: Sequence[str], steps: Sequence[str], *, step: str = ""
 ) -> tuple[Setting, ...]:
-    """What texts such as ``clean.flare_sigma=2.5`` ask for.
+    """The settings that texts such as ``clean.flare_sigma=2.5`` request.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def read_settings(
     steps
         The steps of the archive.
     step
-        The one that is meant where a text names none.
+        The step that is meant where a text names none.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def read_settings(
 
 
 def _read_value(text: str) -> Any:
-    """The value that a text stands for: as TOML reads it, else the text itself, without quotation marks.
+    """The value that a text means: as TOML reads it, else the text itself, without quotation marks.
 
     >>> _read_value("2.5"), _read_value("17.4 arcsec"), _read_value('["0.5-2.0 keV"]'), _read_value("true")
     (2.5, '17.4 arcsec', ['0.5-2.0 keV'], True)
@@ -132,16 +132,16 @@ def with_settings(text: str, settings: Sequence[Setting], obs_ids: Collection[st
     text
         Of the file, which is valid TOML.
     settings
-        What shall be.
+        The new values.
     obs_ids
-        For these observations alone; none stands for the step's own table.
+        For these observations alone; an empty tuple means the step's own table.
     note
-        Why, as a remark beside the first value, or above the new table.
+        Why, as a comment beside the first value, or above the new table.
 
     Raises
     ------
     ConfigError
-        The file is written in a way in which the settings cannot be added.
+        The file is written in a way that does not allow adding the settings.
 
     Examples
     --------
@@ -154,12 +154,12 @@ def with_settings(text: str, settings: Sequence[Setting], obs_ids: Collection[st
     [clean.obs."0404910601"]
     flares = "none"
     """
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for obs_id in obs_ids or ("",):
         for at, one in enumerate(settings):
             text = _with_setting(text, one, obs_id, "" if at else note)
-            _apply(wanted, one, obs_id)
-    return _as_wanted(text, wanted)
+            _apply(expected, one, obs_id)
+    return _checked_text(text, expected)
 
 
 def without_overrides(text: str, obs_ids: Collection[str]) -> str:
@@ -170,13 +170,13 @@ def without_overrides(text: str, obs_ids: Collection[str]) -> str:
     >>> print(without_overrides('[clean]\n\n[clean.obs."0404910601"]\nflares = "none"\n', ["0404910601"]).rstrip())
     [clean]
     """
-    wanted = tomllib.loads(text)
+    expected = tomllib.loads(text)
     for step, obs_id in overridden(text, obs_ids):
         text = _without_table(text, step, obs_id)
-        del wanted[step]["obs"][obs_id]
-        if not wanted[step]["obs"]:
-            del wanted[step]["obs"]
-    return _as_wanted(text, wanted)
+        del expected[step]["obs"][obs_id]
+        if not expected[step]["obs"]:
+            del expected[step]["obs"]
+    return _checked_text(text, expected)
 
 
 def overridden(text: str, obs_ids: Collection[str]) -> list[tuple[str, str]]:
@@ -213,7 +213,7 @@ def _with_setting(text: str, one: Setting, obs_id: str, note: str) -> str:
     at = _find(sections, one.step, obs_id)
     if at is None:
         if not obs_id:
-            raise _by_hand(f"there is no table [{one.step}]")
+            raise _not_editable(f"there is no table [{one.step}]")
         if one.value is None:
             return text
         remark = f"# {_remark(note)}\n" if note else ""
@@ -226,7 +226,7 @@ def _with_setting(text: str, one: Setting, obs_id: str, note: str) -> str:
 
 
 def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
-    """The text of one table with another value; a remark beside the former value stays."""
+    """The text of one table with another value; a comment beside the former value stays."""
     import tomlkit
 
     body = section.rstrip()
@@ -252,7 +252,7 @@ def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
 
 
 def _without_table(text: str, step: str, obs_id: str) -> str:
-    """Without an override, and the remarks right above it."""
+    """Without an override, and the comments right above it."""
     sections = _sections(text)
     if (at := _find(sections, step, obs_id)) is None:
         return text
@@ -260,7 +260,7 @@ def _without_table(text: str, step: str, obs_id: str) -> str:
 
 
 def _sections(text: str) -> list[str]:
-    """What stands before the first table, and every table with its header and the remarks right above that."""
+    """What is before the first table, and every table with its header and the comments right above that."""
     sections: list[list[str]] = [[]]
     for line in text.splitlines(keepends=True):
         # A line of a text or a list of several lines may look like a header.
@@ -274,10 +274,10 @@ def _sections(text: str) -> list[str]:
 
 
 def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
-    wanted: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
+    expected: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
     for at, section in enumerate(sections):
         header = next((line for line in section.splitlines() if not line.startswith("#")), "")
-        if _HEADER.fullmatch(header) and _loaded(header) == wanted:
+        if _HEADER.fullmatch(header) and _loaded(header) == expected:
             return at
     return None
 
@@ -301,16 +301,16 @@ def _loaded(text: str) -> dict[str, Any]:
         return {}
 
 
-def _as_wanted(text: str, wanted: Mapping[str, Any]) -> str:
+def _checked_text(text: str, expected: Mapping[str, Any]) -> str:
     try:
-        if tomllib.loads(text) == wanted:
+        if tomllib.loads(text) == expected:
             return text
     except ValueError:
         pass
-    raise _by_hand("its tables are written in an unusual way")
+    raise _not_editable("its tables are written in an unusual way")
 
 
-def _by_hand(why: str) -> ConfigError:
+def _not_editable(why: str) -> ConfigError:
     return ConfigError(
         "override",
         f"the params file cannot be changed by daxa: {why}",
@@ -319,7 +319,7 @@ def _by_hand(why: str) -> ConfigError:
 
 
 def _remark(note: str) -> str:
-    """A note on one line, without what TOML forbids in remarks."""
+    """A note on one line, without what TOML forbids in comments."""
     return " ".join("".join(character if character.isprintable() else " " for character in note).split())[:_NOTE_LENGTH]
 
 

@@ -58,7 +58,7 @@ def stages_hidden_from_dvc(config: ArchiveConfig, outcomes: Iterable[Outcome]) -
     config
         Of the archive.
     outcomes
-        What stands there, as `daxa.stages.status` tells.
+        The outcomes, as `daxa.stages.status` reports them.
     """
     fetching = {step.name for step in steps_of(config) if step.fetches}
     return {
@@ -70,7 +70,7 @@ def stages_hidden_from_dvc(config: ArchiveConfig, outcomes: Iterable[Outcome]) -
 
 
 def refuse_busy(layout: Layout) -> None:
-    """Refuse to begin beside another run.
+    """Refuse to begin during another run.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _repro(layout: Layout, *stages: str, **options: bool) -> list[ProgramError]:
 
 
 def _first_stage_error(layout: Layout, stopped: ProgramError) -> DaxaError:
-    """What the stage itself said, rather than that DVC ended."""
+    """The error of the stage itself, rather than that DVC ended."""
     errors = read_notes(layout)
     if not errors:
         return stopped

@@ -1,4 +1,4 @@
-"""An archive as it would stand with other files in the place of some, to see what a change would make run."""
+"""An archive as it would be with some files replaced, to see what a change would make run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Preview", "preview"]
 
 @dataclass(frozen=True)
 class Preview(Layout):
-    """Where things stand, and would stand: configuration, parameters and selections may be new ones.
+    """Where things are, and would be: configuration, parameters and selections may be new ones.
 
     It is read from, and never written to.
 

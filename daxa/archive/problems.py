@@ -56,7 +56,7 @@ class Problem:
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """Raise one error that tells of all problems; nothing happens where there are none.
+    """Raise one error that reports all problems; do nothing if there are none.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def refuse(problems: Sequence[Problem]) -> None:
 
 
 def sound(judged: tuple[_Value | None, Sequence[Problem]]) -> _Value:
-    """The value of which nothing is wrong.
+    """The value, if nothing is wrong with it.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def sound(judged: tuple[_Value | None, Sequence[Problem]]) -> _Value:
 
 
 def table_name(*parts: str) -> str:
-    """The name of a table as TOML has it, without brackets.
+    """The name of a table as TOML gives it, without brackets.
 
     Examples
     --------

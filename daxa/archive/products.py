@@ -1,4 +1,4 @@
-"""Products of an archive as a table: what they are, where they stand, and whether they are here."""
+"""Products of an archive as a table: what they are, where they are, and whether they are on this machine."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Identity(TypedDict):
 
 
 class ProductRecord(_Identity):
-    """What is known of one file; None where a thing is not known or there is no such thing."""
+    """What is known of one file; None where a value is not known or does not apply."""
 
     mission: str
     step: str
@@ -73,19 +73,19 @@ class ProductRecord(_Identity):
 
 @dataclass(frozen=True)
 class _ProductRequest:
-    """Which rows of which ledgers; no ObsID asks for all."""
+    """Which rows of which ledgers; no ObsID means all."""
 
     missions: tuple[str, ...]
     steps: tuple[Step, ...]
     obs_ids: tuple[str, ...]
 
 
-def list_products(layout: Layout, config: ArchiveConfig, mission: object = None, **asked: object) -> pd.DataFrame:
+def list_products(layout: Layout, config: ArchiveConfig, mission: object = None, **filters: object) -> pd.DataFrame:
     """Products of the archive as a table, one row per file.
 
     Parameters
     ----------
-    layout, config, mission, **asked
+    layout, config, mission, **filters
         As for `find_products`.
 
     Returns
@@ -95,7 +95,7 @@ def list_products(layout: Layout, config: ArchiveConfig, mission: object = None,
     """
     import pandas as pd
 
-    return pd.DataFrame(find_products(layout, config, mission, **asked), columns=list(PRODUCT_COLUMNS))
+    return pd.DataFrame(find_products(layout, config, mission, **filters), columns=list(PRODUCT_COLUMNS))
 
 
 def find_products(
@@ -136,14 +136,14 @@ def find_products(
     missions = named_missions(config, mission) or tuple(config.missions)
     instruments = named_instruments(missions, instrument)
     steps = steps_of(config)
-    wanted = named_steps(step, [one.name for one in steps])
-    asked = _ProductRequest(
+    chosen = named_steps(step, [one.name for one in steps])
+    filters = _ProductRequest(
         missions,
-        tuple(one for one in steps if one.name in wanted or not wanted),
+        tuple(one for one in steps if one.name in chosen or not chosen),
         named_obs_ids(layout, missions, obs_id),
     )
     kinds, bands = named_kinds(kind, kinds_of(steps)), named_bands(band)
-    rows = [row for row in _rows(layout, asked) if not kinds or row["kind"] in kinds]
+    rows = [row for row in _rows(layout, filters) if not kinds or row["kind"] in kinds]
     if instruments:
         rows = [row for row in rows if str(row["instrument"]).upper() in instruments]
     if bands:
@@ -152,11 +152,11 @@ def find_products(
     return rows
 
 
-def _rows(layout: Layout, asked: _ProductRequest) -> Iterator[ProductRecord]:
-    for mission in asked.missions:
-        for step in asked.steps:
+def _rows(layout: Layout, filters: _ProductRequest) -> Iterator[ProductRecord]:
+    for mission in filters.missions:
+        for step in filters.steps:
             recorded = read_stage_record(
-                layout, mission, step.name, {"path", "size", "sha256"}, obs_ids=set(asked.obs_ids) or None
+                layout, mission, step.name, {"path", "size", "sha256"}, obs_ids=set(filters.obs_ids) or None
             )
             yield from _rows_of_stage(layout, mission, step, recorded)
 

@@ -1,16 +1,16 @@
-"""Mend what a DVC that was killed in the middle of writing leaves behind.
+"""Repair what a DVC that was killed in the middle of writing leaves behind.
 
-DVC empties two of its files before it writes them anew, and refuses to read either of
+DVC empties two of its files before it rewrites them, and refuses to read either of
 them ever after when a kill came in between:
 
-- ``.dvc/tmp/rwlock`` tells which running process works on which path.  Without it nothing
+- ``.dvc/tmp/rwlock`` records which running process works on which path.  Without it nothing
   is lost.
-- ``dvc.lock`` tells with what each stage was done.  A torn one is the beginning of a whole
-  one, and after a power cut blocks of zeros may follow: what stands behind the tear is
+- ``dvc.lock`` records with what each stage was done.  A torn one is the beginning of a whole
+  one, and after a power cut blocks of zeros may follow: what is behind the tear is
   forgotten, and those stages run again; their ledgers know what is done.
 
 Git leaves a lock file when it is killed, and then refuses to write; such a lock is removed
-once no process can be its owner any more.
+once no process can own it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _GARBAGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffd]")
 
 _YOUNG = 5.0
 _MAY_LOCK = ("git", "dvc", "daxa", "python", "java")
-"""How the names of programs begin that lock a Git repository: Git, and those that have a Git of their own."""
+"""Beginnings of the names of programs that lock a Git repository: Git, and those with a built-in Git."""
 _REMOTE_DISKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "fuse", "afs", "9p", "glusterfs")
 
 
 def repair(root: Path) -> bool:
-    """Mend both files, unless a running DVC is about to write them; whether something was torn."""
+    """Repair both files, unless a running DVC is about to write them; whether something was torn."""
     return _repair_rwlock(root) | _repair_lock(root)
 
 
@@ -129,7 +129,7 @@ def is_truncated(text: str) -> bool:
     if not text.endswith("\n") or not starts:
         return True
     try:
-        # What stands before the last stage was written before it, and is whole.
+        # Everything before the last stage was written earlier, and is whole.
         (last,) = YAML(typ="safe", pure=True).load(text[starts[-1] :]).values()
         entries = [*last.get("deps", ()), *last.get("outs", ())]
         return not last["cmd"] or not all(_is_whole(entry) for entry in entries)
@@ -138,14 +138,14 @@ def is_truncated(text: str) -> bool:
 
 
 def _is_whole(entry: dict[str, object]) -> bool:
-    """An entry tells its size last, and of a directory the number of files after it."""
+    """An entry gives its size last, and of a directory the number of files after it."""
     needed = {"path", "md5", "size"} | ({"nfiles"} if str(entry.get("md5")).endswith(".dir") else set())
     return needed <= entry.keys()
 
 
 @contextmanager
 def lock_held(root: Path) -> Iterator[bool]:
-    """Hold the lock that DVC holds except while a stage's command runs; False where DVC has it.
+    """Hold the lock that DVC holds except while a stage's command runs; False where DVC holds it.
 
     Raises
     ------
@@ -189,11 +189,11 @@ def _open_lock(root: Path) -> TextIO:
 
 
 def clear_stale_lock(lock: Path) -> bool:
-    """Remove a lock file of Git's if no process can own it any more; whether the way is free.
+    """Remove a lock file of Git's if no process can own it; whether no lock is left.
 
     A lock has an owner as long as any process lives that began before the lock was written
-    and is a Git, or a program with a Git of its own that works in the repository.  On disks
-    that other machines share, nothing here can tell.
+    and is a Git, or a program with a built-in Git that works in the repository.  On disks
+    that other machines share, this cannot be known.
     """
     try:
         written = lock.stat().st_mtime
@@ -218,7 +218,7 @@ def _may_own(process: psutil.Process, lock: Path, written: float) -> bool:
     name = (process.info["name"] or "").lower()
     if not name.startswith(_MAY_LOCK) or process.info["create_time"] > written + 1:
         return False
-    # Who has a Git of its own is taken for at work only where it stands in the work tree.
+    # A program with a built-in Git counts as active only if it works in the work tree.
     place = process.info["cwd"]
     return name.startswith("git") or (bool(place) and Path(place).is_relative_to(_work_tree(lock)))
 

@@ -65,11 +65,11 @@ def validate_software(
                 found, wrong = _validate_lock(path, (mission, step), entry, steps)
                 problems += wrong
                 locked |= {(mission, step): found} if found else {}
-    told = {problem.table for problem in problems} | {table_name(*key) for key in locked}
+    reported = {problem.table for problem in problems} | {table_name(*key) for key in locked}
     needed = [table_name(mission, step) for mission in missions or () for step in steps if tables is not None]
     remedy = "restore software.toml with `git checkout software.toml`"
     problems += [
-        Problem(path, table, "", "the table is missing", remedy, "no-lock") for table in needed if table not in told
+        Problem(path, table, "", "the table is missing", remedy, "no-lock") for table in needed if table not in reported
     ]
     return locked, problems
 

@@ -1,6 +1,6 @@
-"""What a stage said when it stopped, kept for the command that had DVC run it.
+"""The error with which a stage stopped, kept for the command that had DVC run it.
 
-DVC writes a message of its own after that of a stage; the last word shall be the one that says
+DVC writes a message of its own after that of a stage; the last message should be the one that says
 what to do.
 """
 
@@ -34,7 +34,7 @@ def noted(layout: Layout, stage: str) -> Iterator[None]:
 
 
 def clear_notes(layout: Layout) -> None:
-    """Forget what stages said before."""
+    """Forget earlier errors."""
     for note in _place(layout, "any").parent.glob("*.json"):
         note.unlink(missing_ok=True)
 

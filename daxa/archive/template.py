@@ -55,14 +55,14 @@ _CITATION = {"CITATION.cff": "CITATION.cff.j2", ".zenodo.json": "zenodo.json.j2"
 
 @dataclass(frozen=True)
 class MissionAnswers:
-    """What the template asks of one mission.
+    """The answers of one mission to the templates.
 
     Parameters
     ----------
     spec
         Its declaration.
     criteria
-        What was asked for, in plain form.
+        What was requested, in plain form.
     software
         Step and what it is locked to, in the order of the steps.
     """
@@ -108,7 +108,7 @@ def render(
     Raises
     ------
     ConfigError
-        A step's backend is not there.
+        A step's backend is not installed.
     """
     answers = {
         "format": FORMAT,
@@ -178,7 +178,7 @@ def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, 
     Raises
     ------
     ConfigError
-        A step's backend is not there.
+        A step's backend is not installed.
     """
     followed = {step.name: _followed(step, steps) for step in steps}
     text = (

@@ -43,7 +43,7 @@ def validate_table(
 
 
 def _problem(kind: type[StrictTable], error: Any, path: Path, place: tuple[str, ...]) -> Problem:
-    """What pydantic says of one value, with the nearest key in place of one that there is not."""
+    """What pydantic reports on one value, with the nearest key where the key is unknown."""
     *table, key = (*place, *map(str, error["loc"])) or ("",)
     where = table_name(*table) if table else ""
     if error["type"] == "extra_forbidden":

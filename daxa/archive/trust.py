@@ -1,4 +1,4 @@
-"""Whether an archive holds anything but daxa's own that could act: run a program, or lead elsewhere.
+"""Whether an archive holds anything that daxa did not write and that could act: run a program, or lead elsewhere.
 
 DVC runs what any ``dvc.yaml`` or ``*.dvc`` in the tree says, and follows its configuration;
 Git follows attributes and submodules.  An archive may come from a stranger.  Therefore the
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _MOST_BYTES = 4_000_000
-"""No file that is read here is larger in an archive of ours."""
+"""No file that is read here is larger in an archive that daxa made."""
 
 _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+\n|  hash: md5\n|  path: logs\n)+")
 """What DVC writes into ``logs.dvc``: one directory out, no command, no source elsewhere."""
@@ -70,14 +70,14 @@ class ForeignItem:
 
 
 def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = True) -> None:
-    """Refuse an archive in which anything but daxa's own could act.
+    """Refuse an archive in which anything that daxa did not write could act.
 
     Parameters
     ----------
     layout, config
         The archive.
     connects
-        False for what asks no archive service: foreign addresses in ``[services]`` then do not matter.
+        False for what queries no archive service: foreign addresses in ``[services]`` then do not matter.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem
 
 
 def accept_services(layout: Layout) -> None:
-    """Remember that the user trusts the addresses that ``daxa.toml`` holds now; other ones are asked about again."""
+    """Remember that the user trusts the addresses that ``daxa.toml`` holds now; others need consent again."""
     services = load_config(layout).services
     theirs = load_settings(services)
     replace_file(_note(layout), json.dumps({name: theirs.address(name) for name in sorted(services)}).encode())
@@ -192,7 +192,7 @@ def _check_logs(layout: Layout) -> Iterator[ForeignItem]:
 
 
 def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
-    """The directory ``.dvc``: what Git brings of it, what stands there, and what the configuration says."""
+    """The directory ``.dvc``: what Git tracks of it, what it contains, and what the configuration says."""
     base = layout.root / ".dvc"
     for path, _ in tracked:
         if path.startswith(".dvc/") and path not in (".dvc/config", ".dvc/.gitignore"):
@@ -202,7 +202,7 @@ def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[F
             raise NotADirectoryError
         names = sorted(path.name for path in base.iterdir())
     except OSError:
-        yield ForeignItem(".dvc", "is no directory", "restore it: `git checkout .dvc`")
+        yield ForeignItem(".dvc", "is not a directory", "restore it: `git checkout .dvc`")
         return
     for name in names:
         if name not in _OWN_OF_DVC:
@@ -217,14 +217,14 @@ def _check_dvc(layout: Layout, tracked: Sequence[tuple[str, str]]) -> Iterator[F
 
 
 def _check_ignored(layout: Layout) -> Iterator[ForeignItem]:
-    """What DVC overlooks: it must overlook nothing of an archive."""
+    """What DVC ignores: it must ignore nothing of an archive."""
     path = layout.root / ".dvcignore"
     if not os.path.lexists(path):
         return
     allowed = {*_patterns(render_fixed(path.name)), "/.daxa"}
     content = _read(path)
     if content is None or not set(_patterns(content.decode("utf-8", "replace"))) <= allowed:
-        yield ForeignItem(path.name, "makes DVC overlook files", f"restore it: `git checkout {path.name}`")
+        yield ForeignItem(path.name, "makes DVC ignore files", f"restore it: `git checkout {path.name}`")
 
 
 def _check_tracked(tracked: Sequence[tuple[str, str]]) -> Iterator[ForeignItem]:
@@ -271,10 +271,10 @@ def _check_name(path: str) -> Iterator[ForeignItem]:
         return
     if name in ("dvc.yaml", "dvc.lock") or (name.endswith(".dvc") and not path.startswith(".dvc/")):
         yield ForeignItem(
-            path, "is a pipeline of its own", f"remove it (keep your own pipelines in another repository): {path}"
+            path, "is a separate pipeline", f"remove it (keep your own pipelines in another repository): {path}"
         )
     elif name == ".dvcignore":
-        yield ForeignItem(path, "makes DVC overlook files", f"remove it: {path}")
+        yield ForeignItem(path, "makes DVC ignore files", f"remove it: {path}")
     elif name in (".gitmodules", ".lfsconfig"):
         yield ForeignItem(path, "leads Git to another repository", f"remove it: {path}")
 
@@ -289,7 +289,7 @@ def _check_attributes(layout: Layout, path: str) -> Iterator[ForeignItem]:
 
 
 def harmful_attributes(content: bytes | None) -> Iterator[str]:
-    r"""What of a ``.gitattributes`` could act, or change a file as Git puts it into the tree.
+    r"""Lines of a ``.gitattributes`` that could act, or change a file as Git puts it into the tree.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Where and when: ``upstream/<mission>.parquet``, tracked by Git, part of no stage.
 
 One row per chosen observation (``path`` is empty, ``url`` names the row of the
-archive's table) and one per fetched file.  The query itself stands in the
+archive's table) and one per fetched file.  The query itself is in the
 file's metadata.
 """
 
@@ -99,7 +99,7 @@ def read_arrivals(path: Path) -> dict[str, dict[str, FileProvenance]]:
 
 
 def mark_superseded(path: Path, files: Mapping[str, Collection[str]], since: str, *, to: Path) -> None:
-    """Say of fetched files that their archive does not serve them any more.
+    """Note that the mission's archive no longer serves some fetched files.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _damaged(path: Path, why: str) -> DataError:
 
 
 def _schema(*, marked: bool) -> pa.Schema:
-    """The columns; that of files which are not served any more stands only where there are such files."""
+    """The columns; the one for files that are no longer served exists only if there are such files."""
     import pyarrow as pa
 
     names = [name for name in _Line._fields if marked or name != _SUPERSEDED]

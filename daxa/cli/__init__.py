@@ -18,31 +18,31 @@ GROUPS = ("make and fill an archive", "look at it", "share it", "try it")
 """Headings of the help, in order; verbs of no group are for `dvc.yaml`, not for people."""
 
 VERBS = {
-    "search": (GROUPS[0], "which observations there are, without an archive"),
+    "search": (GROUPS[0], "list the observations that meet conditions, without an archive"),
     "init": (GROUPS[0], "choose observations and generate an archive"),
     "select": (GROUPS[0], "change which observations are selected, or export them"),
     "update": (GROUPS[0], "look for new observations, and add them"),
     "add": (GROUPS[0], "add observations that meet conditions, or a mission"),
-    "drop": (GROUPS[0], "take out observations, or a mission"),
+    "drop": (GROUPS[0], "remove observations, or a mission"),
     "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
-    "upgrade": (GROUPS[0], "accept newer calibration, so that what it concerns is reprocessed"),
+    "upgrade": (GROUPS[0], "accept newer calibration, and reprocess what depends on it"),
     "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
-    "retry": (GROUPS[0], "try again what failed, and nothing else"),
-    "reprocess": (GROUPS[0], "process with other parameters, for a mission or for some observations"),
+    "retry": (GROUPS[0], "retry what failed, and nothing else"),
+    "reprocess": (GROUPS[0], "process with other parameters, for a mission or some observations"),
     "status": (GROUPS[1], "what is done, what failed and what is left to do"),
     "plan": (GROUPS[1], "what a run would do, and why, and what it may cost"),
     "logs": (GROUPS[1], "the log of an observation, step by step"),
     "ls": (GROUPS[1], "list the products"),
     "coverage": (GROUPS[1], "exposure, counts, rate or upper limit of every object of a sample"),
     "mosaic": (GROUPS[1], "add observations into one image of the sky, and write coverage maps"),
-    "compare": (GROUPS[1], "whether two files say the same, and where they do not"),
+    "compare": (GROUPS[1], "whether two files agree, and where they differ"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),
-    "recreate": (GROUPS[2], "make a release again from such a file, and a certificate of how it came out"),
+    "recreate": (GROUPS[2], "recreate a release from an exported file, with a certificate of the result"),
     "certificate": (GROUPS[2], "keep people's certificates with a release, and read them"),
     "cite": (GROUPS[2], "what a paper that uses a release must say, and the table of its observations"),
     "publish": (GROUPS[2], "write a release with its data as files for Zenodo or another repository"),
@@ -66,7 +66,7 @@ _OF_THE_MACHINE = {
     for number in numbers
     if hasattr(errno, number)
 }
-"""What disks, limits and permissions refuse; any other error of the system is a bug of ours."""
+"""What disks, limits and permissions refuse; any other error of the system is a bug in daxa."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Let a closed standard stream (`>&-`) lead nowhere, lest the next file that is opened takes its place."""
+    """Point a closed standard stream (`>&-`) at the null device, so that no file opened next takes its place."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -110,7 +110,7 @@ def _open_streams() -> None:
 
 
 def _flush(code: int, *, as_json: bool) -> int:
-    """Write what is left, and give the exit code; what cannot be written must not trouble Python at its end."""
+    """Write what is left, and give the exit code; what cannot be written must not disturb Python's shutdown."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -126,7 +126,7 @@ def _flush(code: int, *, as_json: bool) -> int:
 
 
 def _system_error(error: OSError, *, as_json: bool) -> int:
-    """Say what the system refused, if it is nobody's bug.
+    """Report what the system refused, unless it is a bug.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def add(
 ) -> None:
     """Add the observations that meet some conditions to those of the archive.
 
-    This is `daxa select --also`: what the archive has stays asked for. Nothing is written before you accept what is
+    This is `daxa select --also`: the present selection stays. Nothing is written before you accept what is
     shown; then it is one commit, and the next `daxa run` processes what is new.
     """
     import daxa
@@ -64,7 +64,7 @@ def add(
     specs = [find_mission(name) for name in named or config.missions]
     criteria = read_criteria_options(context.obj, specs, all_of_them=bool(named))
     fresh, settings = freshness(refresh, max_age, offline), settings_of(config)
-    asked = [daxa.Mission(name, settings, **fresh).filter(wanted) for name, wanted in criteria.items()]
+    requested = [daxa.Mission(name, settings, **fresh).filter(chosen) for name, chosen in criteria.items()]
     with progress_of_missions(list(criteria)) as observe:
-        plan = plan_selection(archive.layout, asked, also=True, observe=observe, **fresh)
+        plan = plan_selection(archive.layout, requested, also=True, observe=observe, **fresh)
     settle(plan, yes=yes, as_json=as_json, dry_run=dry_run, then_release=then_release, message=message, jobs=jobs)

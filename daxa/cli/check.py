@@ -38,7 +38,7 @@ def check(
     problems = find_problems(layout)
     files = [_name(layout.root, file) for file in checked_files(layout)]
     if as_json:
-        told = [
+        records = [
             {
                 "file": _name(layout.root, one.file),
                 "table": one.table,
@@ -49,7 +49,7 @@ def check(
             }
             for one in problems
         ]
-        show_json([{"files": files, "problems": told}])
+        show_json([{"files": files, "problems": records}])
     elif not problems:
         show_text(f"{', '.join(files)}\n{len(files)} files are valid")
     for file, found in [] if as_json else groupby(problems, key=lambda one: one.file):

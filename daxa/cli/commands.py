@@ -28,11 +28,11 @@ def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: boo
     Parameters
     ----------
     verb, arguments
-        What stood on the command line.
+        From the command line.
     directory
         Where to act, '' for the current directory.
     quiet
-        Say nothing but results and errors, in this process and those that it starts.
+        Print only results and errors, in this process and those that it starts.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def command_of(verb: str) -> TyperCommand:
 
 
 def examples_of(verb: str) -> tuple[str, ...]:
-    """Command lines that show what a verb is good for."""
+    """Command lines that show how to use a verb."""
     return import_module(f"daxa.cli.{verb}").EXAMPLES
 
 
@@ -111,9 +111,9 @@ def _function(verb: str) -> Callable[..., None]:
 
 
 def _help(verb: str) -> str:
-    told = inspect.getdoc(_function(verb)) or ""
+    text = inspect.getdoc(_function(verb)) or ""
     shown = "\n".join(f"  $ {example}" for example in examples_of(verb))
-    return f"{told}\n\n\b\nExamples:\n{shown}"
+    return f"{text}\n\n\b\nExamples:\n{shown}"
 
 
 def _enter(directory: str) -> None:

@@ -1,8 +1,8 @@
 """The conditions that ``init``, ``add``, ``search`` and ``select`` understand, and how a command line combines them.
 
-What stands on the line holds together; what stands after ``--or`` is an alternative to it, and
-what stands after ``--not`` is left out of all of them.  Options that are no conditions, and
-arguments, may stand anywhere.
+Conditions on a line are combined; those after ``--or`` are an alternative to them, and
+those after ``--not`` are excluded from all of them.  Options that are not conditions, and
+arguments, may be anywhere.
 """
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ class ConditionGroup:
 
 @dataclass(frozen=True)
 class CriteriaOptions:
-    """Everything that a command line asks for.
+    """All conditions of a command line.
 
     Parameters
     ----------
     alternatives
-        One of these must hold; () when nothing is asked for.
+        One of these must hold; () when nothing is requested.
     exclusions
         None of these may hold.
     """
@@ -135,19 +135,19 @@ class ConditionsCommand(TyperCommand):
 def split_arguments(
     arguments: Iterable[str], own: Mapping[str, bool], conditions: Mapping[str, bool]
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Tell a verb's own options and arguments from its conditions, and these from each other.
+    """Separate a verb's own options and arguments from its conditions, and these from each other.
 
     Parameters
     ----------
     arguments
-        What stands after the verb.
+        Everything after the verb.
     own, conditions
         Names of options, and whether a value follows them.
 
     Returns
     -------
     own, groups
-        Arguments for the verb; and for each group what opens it ('' for the first) and its arguments.
+        Arguments for the verb; and for each group the option that opens it ('' for the first) and its arguments.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def freshness(refresh: bool, max_age: str | None, offline: bool) -> Freshness:
     Raises
     ------
     CriteriaError
-        The age cannot be read, or a refresh is asked for without a network.
+        The age cannot be read, or a refresh is requested without a network.
 
     Examples
     --------
@@ -235,10 +235,10 @@ _FILES = (
 def _parameter(option: CliOption) -> Parameter:
     """The parameter of `_read_conditions` that an option is read into."""
     names = [option.name, *filter(None, [option.older])]
-    told = typer.Option(*names, metavar=option.metavar or None, help=option.help)
+    typer_option = typer.Option(*names, metavar=option.metavar or None, help=option.help)
     kind = _KINDS[option.kind]
     default = False if option.kind == "flag" else None
-    return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
+    return Parameter(option.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, typer_option])
 
 
 def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> CriteriaOptions:
@@ -263,14 +263,14 @@ def _read_group(ctx: Any, opening: str, arguments: list[str]) -> ConditionGroup:
         with command.make_context(None, arguments, parent=ctx) as context:
             return command.invoke(context)
     except _UsageError as error:
-        # The usage that is shown with it shall be the verb's.
+        # The usage that is shown with it must be the verb's.
         error.ctx = ctx
         error.message = f"{error.message} (after {opening})" if opening else error.message
         raise
 
 
 def _unknown(arguments: Sequence[str], own: Mapping[str, bool], conditions: Mapping[str, bool]) -> str:
-    """What is wrong with the first option that there is not, '' when all are known."""
+    """What is wrong with the first unknown option, '' when all are known."""
     from difflib import get_close_matches
 
     mine, _ = split_arguments(arguments, own, conditions)

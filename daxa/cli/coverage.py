@@ -134,7 +134,7 @@ def coverage(
         _show(found.table)
     else:
         sys.stdout.buffer.write(_content(found.table, form))
-    _tell(found)
+    _report(found)
 
 
 def _read_ring(text: str) -> tuple[float, float]:
@@ -204,7 +204,7 @@ def _line(row: dict) -> list[object]:
     return [known[name] if name in known else cell(name, row[name]) for name in _COLUMNS]
 
 
-def _tell(found: Coverage) -> None:
+def _report(found: Coverage) -> None:
     """Say how many objects were seen; an answer that is not whole is an error all the same."""
     note(f"{found.seen} of {found.objects} objects lie in an image ({found.images} images were searched)")
     if found.failures:

@@ -22,22 +22,22 @@ __all__ = ["missions_of_files", "read_criteria_options", "require_conditions"]
 _LARGEST_FILE = 64_000_000
 
 
-def require_conditions(asked: CriteriaOptions, verb: str) -> None:
+def require_conditions(options: CriteriaOptions, verb: str) -> None:
     """Raise a `CriteriaError` when no condition was given."""
-    if not asked:
+    if not options:
         raise CriteriaError(
             "nothing-asked",
-            "no condition says which observations are wanted",
+            "no condition says which observations to select",
             remedy=f"give --target, --position, --sample or --obs, or --everything for the whole archive; "
             f"`daxa {verb} --help` shows examples",
         )
 
 
-def missions_of_files(asked: CriteriaOptions) -> list[str]:
+def missions_of_files(options: CriteriaOptions) -> list[str]:
     """Missions that the files of criteria name, in their order."""
     named = {
         name: None
-        for conditions in (*asked.alternatives, *asked.exclusions)
+        for conditions in (*options.alternatives, *options.exclusions)
         if conditions.file is not None
         for name in _read_file(conditions.file).get("missions", {})
     }
@@ -45,28 +45,28 @@ def missions_of_files(asked: CriteriaOptions) -> list[str]:
 
 
 def read_criteria_options(
-    asked: CriteriaOptions, specs: Sequence[MissionSpec], *, all_of_them: bool = True
+    options: CriteriaOptions, specs: Sequence[MissionSpec], *, all_of_them: bool = True
 ) -> dict[str, Criteria]:
-    """What is asked of each mission.
+    """The criteria of each mission.
 
-    ObsIDs and instruments belong to the mission that stands before a colon, or to the only
+    ObsIDs and instruments belong to the mission before the colon, or to the only
     mission; an ObsID without mission belongs to every mission whose ObsIDs look like it.
-    Conditions that name ObsIDs, but none of a mission, hold for none of its observations.
+    Conditions that name only ObsIDs of other missions hold for none of a mission's observations.
 
     Parameters
     ----------
-    asked
+    options
         From the command line.
     specs
         The missions.
     all_of_them
-        Whether something must be asked of every mission; otherwise those of which nothing is, and
-        those whose tables lack a column that is asked for, are left out.
+        Whether every mission must have conditions; otherwise those without any, and
+        those whose tables lack a column that is requested, are left out.
 
     Raises
     ------
     CriteriaError
-        A value cannot be used, something belongs to no mission, or nothing is asked of one.
+        A value cannot be used, something belongs to no mission, or a mission has no conditions.
 
     Examples
     --------
@@ -77,35 +77,35 @@ def read_criteria_options(
     {'xmm': {'obs_ids': ['0404910601'], 'instruments': ['M1', 'M2']}, 'nustar': {'obs_ids': ['30101031002']}}
     """
     if not all_of_them:
-        specs = list(_with_columns(asked, specs))
+        specs = list(_with_columns(options, specs))
         if not specs:
             raise CriteriaError(
                 "no-column", "no mission's table has these columns", remedy="leave out category and mode"
             )
-    wanted = [_of_missions(conditions, specs) for conditions in asked.alternatives]
-    unwanted = [_of_missions(conditions, specs) for conditions in asked.exclusions]
+    chosen = [_of_missions(conditions, specs) for conditions in options.alternatives]
+    excluded = [_of_missions(conditions, specs) for conditions in options.exclusions]
     found = {}
     for spec in specs:
-        branches = [group[spec.name] for group in wanted if spec.name in group]
+        branches = [group[spec.name] for group in chosen if spec.name in group]
         if branches:
-            opposites = [~group[spec.name] for group in unwanted if spec.name in group]
+            opposites = [~group[spec.name] for group in excluded if spec.name in group]
             found[spec.name] = reduce(and_, opposites, reduce(or_, branches))
         elif all_of_them:
             raise CriteriaError(
                 "nothing-asked",
-                f"no observation of {spec.name} was asked for",
+                f"no observation of {spec.name} was requested",
                 remedy=f"give --obs {spec.name}:... or other conditions, or leave out --mission {spec.name}",
             )
     return found
 
 
-def _with_columns(asked: CriteriaOptions, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
-    """Missions whose tables can answer; of the others it is said that they are left out."""
+def _with_columns(options: CriteriaOptions, specs: Sequence[MissionSpec]) -> Iterator[MissionSpec]:
+    """Missions whose tables have the columns; a remark names those that are left out."""
     import daxa
 
     for spec in specs:
         try:
-            for conditions in (*asked.alternatives, *asked.exclusions):
+            for conditions in (*options.alternatives, *options.exclusions):
                 daxa.Mission(spec.name).filter(**conditions.special)
         except CriteriaError as error:
             if error.name != "no-column":
@@ -178,7 +178,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _table_of(tables: dict[str, Any], spec: MissionSpec) -> dict[str, Any] | None:
-    """What the file asks of a mission; None when it names missions, but not this one."""
+    """The conditions of a mission in the file; None when it names missions, but not this one."""
     from daxa.missions import find_mission
 
     if "missions" not in tables:
@@ -230,9 +230,9 @@ def _cameras(specs: Sequence[MissionSpec], text: str) -> list[tuple[str, str]]:
 def _prefixed(specs: Sequence[MissionSpec], prefix: str, text: str) -> MissionSpec:
     from daxa.missions import find_mission
 
-    wanted = find_mission(prefix)
-    if wanted not in specs:
+    chosen = find_mission(prefix)
+    if chosen not in specs:
         raise CriteriaError(
-            "mission", f"{text!r} belongs to {wanted.name}, which was not chosen", remedy=f"add --mission {wanted.name}"
+            "mission", f"{text!r} belongs to {chosen.name}, which was not chosen", remedy=f"add --mission {chosen.name}"
         )
-    return wanted
+    return chosen

@@ -47,7 +47,7 @@ def demo(
 ) -> None:
     """Make an archive of three missions from simulated observations, release it, clone it and verify the clone.
 
-    A sample observatory on this machine takes the place of the real archives; every command is printed as you would
+    A sample observatory on this machine stands in for the real archives; every command is printed as you would
     type it.
     """
     from daxa.run.forkserver import share

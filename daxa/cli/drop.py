@@ -38,9 +38,9 @@ def drop(
     jobs: Jobs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
 ) -> None:
-    """Take observations out of the archive; without --obs, take out whole missions.
+    """Remove observations from the archive; without --obs, remove whole missions.
 
-    No service is asked, and no other observation changes. Overrides of the observations go with them. Products are
+    No service is queried, and no other observation changes. Overrides of the observations go with them. Products are
     removed by the next `daxa run` (those of a whole mission at once); earlier releases keep them.
     """
     import daxa
@@ -51,11 +51,11 @@ def drop(
     archive = daxa.open(acting=not dry_run)
     layout, config, gone_before = archive.layout, archive.config, False
     if then_release:
-        wanted, ids = _without_dropped(archive, missions, obs_ids or [])
-        gone_before = not wanted or (bool(obs_ids) and not ids)
-        missions, obs_ids = wanted, ids
+        named, ids = _without_dropped(archive, missions, obs_ids or [])
+        gone_before = not named or (bool(obs_ids) and not ids)
+        missions, obs_ids = named, ids
     if gone_before:
-        note("what is named is not in the archive any more")
+        note("what you named is no longer in the archive")
         run_and_release(archive.root, message, jobs)
         return
     names = named_missions(config, missions)

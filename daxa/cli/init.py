@@ -89,9 +89,9 @@ def init(
     from daxa.archive.upstream import read_origin
     from daxa.selection.selection_file import read_selection
 
-    asked = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
-    archive = daxa.Archive.create(directory, asked, title=title, creators=people, remote=remote, steps=steps or ())
-    for mission in asked:
+    requested = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
+    archive = daxa.Archive.create(directory, requested, title=title, creators=people, remote=remote, steps=steps or ())
+    for mission in requested:
         left_out = read_origin(archive.layout.upstream(mission.name)).get("left_out")
         _show_selection(
             mission.spec,
@@ -108,7 +108,7 @@ def init(
 
 
 def report_selection(mission: daxa.Mission) -> None:
-    """Say what is to be known of a mission's table and of how it was matched."""
+    """Print remarks on a mission's table and on how it was matched."""
     if mission.note:
         note(f"{mission.name}: {mission.note}")
     if count := mission.select().approximate:

@@ -1,4 +1,4 @@
-"""``daxa logs``: what was written while an observation was worked on."""
+"""``daxa logs``: what was logged while an observation was processed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def logs(
     import daxa
     from daxa.archive.history import find_logs
 
-    asked = [*([obs_id] if obs_id else []), *(obs or ())]
-    if not asked:
+    requested = [*([obs_id] if obs_id else []), *(obs or ())]
+    if not requested:
         raise CriteriaError("obs-id", "no observation was given", remedy="give one: `daxa logs 0404910601`")
     archive = daxa.open()
     found = [
         log
-        for one in dict.fromkeys(asked)
+        for one in dict.fromkeys(requested)
         for log in find_logs(archive.layout, archive.config, one, step or (), mission or ())
     ]
     if as_json:

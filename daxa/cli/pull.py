@@ -81,6 +81,6 @@ def pull(
     if as_json:
         return
     if obs or missions:
-        say("only a part was asked for: `daxa verify` reports the rest as absent")
+        say("only a part was requested: `daxa verify` reports the rest as absent")
     else:
         say("next: `daxa verify` compares everything with the release")

@@ -47,7 +47,7 @@ def reprocess(
         typer.Option(
             "--unset",
             metavar="STEP.NAME",
-            help="Let the usual value hold again: of the step, or the default. May be repeated.",
+            help="Return to the usual value: that of the step, or the default. May be repeated.",
         ),
     ] = None,
     remark: Annotated[
@@ -62,8 +62,8 @@ def reprocess(
     """Process a mission, or some of its observations, with other parameters, and nothing else.
 
     With --obs the values become overrides of these observations in params/MISSION.toml, else they replace those of the
-    step. All values are checked before anything is written; remarks in the file stay. Then runs what the new values
-    concern. Given once more after an interruption, the command completes.
+    step. All values are checked before anything is written; comments in the file stay. Then all that depends on the
+    new values runs. After an interruption, the same command completes.
     """
     import daxa
     from daxa.archive.named_choices import named_missions, named_obs_ids
@@ -81,7 +81,7 @@ def reprocess(
         show_forecast(plan.forecast, as_json=as_json)
         return
     if not plan.changed:
-        note(f"params/{name}.toml says so already")
+        note(f"params/{name}.toml has these values already")
     plan.write()
     with working(archive, os.environ, jobs):
         outcomes = archive.run(name, obs_ids=chosen, progress=progress)

@@ -41,7 +41,7 @@ def retry(
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
-    """Try again what failed, and do what follows from it, and nothing else.
+    """Retry what failed, with the steps that depend on it, and nothing else.
 
     `daxa run` does the same and everything else that is left to do.
     """

@@ -1,4 +1,4 @@
-"""``daxa search``: which observations are there, without an archive."""
+"""``daxa search``: list observations, without an archive."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def search(
 
 
 def report_tables(found: SearchResult) -> None:
-    """Say what is to be known of the tables that were searched, beside the results."""
+    """Print remarks on the tables that were searched, beside the results."""
     for name, text in found.notes.items():
         note(f"{name}: {text}")
     for name, count in found.approximate.items():
@@ -105,17 +105,17 @@ def report_tables(found: SearchResult) -> None:
 
 
 def _missions(
-    asked: CriteriaOptions, names: list[str] | None, table: Snapshot | None, fresh: Freshness
+    given: CriteriaOptions, names: list[str] | None, table: Snapshot | None, fresh: Freshness
 ) -> list[daxa.Mission]:
     import daxa
     from daxa.missions import find_mission
     from daxa.query.many_missions import searchable
 
-    require_conditions(asked, "search")
-    named = names or missions_of_files(asked)
+    require_conditions(given, "search")
+    named = names or missions_of_files(given)
     specs = [find_mission(name) for name in dict.fromkeys(named or searchable())]
-    criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
-    return [daxa.Mission(name, snapshot=table, **fresh).filter(wanted) for name, wanted in criteria.items()]
+    criteria = read_criteria_options(given, specs, all_of_them=bool(named))
+    return [daxa.Mission(name, snapshot=table, **fresh).filter(clauses) for name, clauses in criteria.items()]
 
 
 def _import(path: Path, missions: list[str] | None) -> Snapshot:

@@ -1,4 +1,4 @@
-"""``daxa select``: choose the observations of an archive anew, or export them."""
+"""``daxa select``: change the selection of an archive, or export it."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ def select(
             _write_snapshot(archive, missions, snapshot, freshness(refresh, max_age, offline))
         return
     fresh = freshness(refresh, max_age, offline)
-    asked = _asked(archive, context.obj, missions, fresh, also=also)
-    names = [one if isinstance(one, str) else one.name for one in asked]
+    requested = _requested(archive, context.obj, missions, fresh, also=also)
+    names = [one if isinstance(one, str) else one.name for one in requested]
     from daxa.archive.choose import plan_selection
 
     with progress_of_missions(names) as observe:
-        plan = plan_selection(archive.layout, asked, also=also, observe=observe, **fresh)
+        plan = plan_selection(archive.layout, requested, also=also, observe=observe, **fresh)
     settle(plan, yes=yes, as_json=as_json, dry_run=dry_run)
 
 
@@ -124,7 +124,7 @@ def settle(
     dry_run
         Show also what the next run would do, and write nothing.
     then_release, message, jobs
-        Run the archive then, so many tasks at once, and make a release with this title.
+        Then run the archive, with this many tasks at once, and make a release with this title.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def settle(
 
 
 def run_and_release(root: Path, message: str, jobs: int | None) -> None:
-    """Do all that is to be done in an archive, and make a release."""
+    """Do everything that is left to do in an archive, and make a release."""
     import daxa
     from daxa.cli.working import end_in_release, working
 
@@ -220,25 +220,25 @@ def _show_what_follows(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> N
     show_forecast(forecast, as_json=as_json)
 
 
-def _asked(
-    archive: daxa.Archive, asked: CriteriaOptions, missions: list[str] | None, fresh: Freshness, *, also: bool
+def _requested(
+    archive: daxa.Archive, requested: CriteriaOptions, missions: list[str] | None, fresh: Freshness, *, also: bool
 ) -> list[Mission | str]:
     import daxa
     from daxa.archive.config import settings_of
     from daxa.missions import find_mission
 
     config = archive.config
-    if not asked:
+    if not requested:
         if also:
             raise CriteriaError(
                 "nothing-asked", "no condition was given with --also", remedy="give one, or leave it out"
             )
         return [find_mission(name).name for name in missions or config.missions]
-    named = missions or missions_of_files(asked)
+    named = missions or missions_of_files(requested)
     specs = [find_mission(name) for name in named or config.missions]
-    criteria = read_criteria_options(asked, specs, all_of_them=bool(named))
+    criteria = read_criteria_options(requested, specs, all_of_them=bool(named))
     settings = settings_of(config)
-    return [daxa.Mission(name, settings, **fresh).filter(wanted) for name, wanted in criteria.items()]
+    return [daxa.Mission(name, settings, **fresh).filter(chosen) for name, chosen in criteria.items()]
 
 
 def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> None:
@@ -295,9 +295,9 @@ def _lines(change: MissionChange) -> Iterator[str]:
     for obs_id in difference.changed[:_SHOWN]:
         values = difference.values[obs_id]
         # Exposures of single instruments follow where instruments come or go.
-        told = {name: pair for name, pair in values.items() if name != "exposures" or "instruments" not in values}
+        visible = {name: pair for name, pair in values.items() if name != "exposures" or "instruments" not in values}
         yield f"  ~ {obs_id}  " + ", ".join(
-            f"{name}: {_value(name, old)} -> {_value(name, new)}" for name, (old, new) in told.items()
+            f"{name}: {_value(name, old)} -> {_value(name, new)}" for name, (old, new) in visible.items()
         )
     yield from _rest(difference.changed)
 

@@ -1,8 +1,8 @@
 """The one place that writes to the terminal: tables, JSON lines, CSV, progress, errors.
 
-Results go to standard output; progress and errors go to standard error, and it is no error
+Results go to standard output; progress and errors go to standard error, and it is not an error
 when nobody can read those.  Nothing that came from an archive service or a log reaches the
-terminal with characters that steer it or cannot be seen.
+terminal with control characters or invisible ones.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def show_text(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line that is no result, such as what to do next; not with ``-q``."""
+    """Write a line that is not a result, such as what to do next; not with ``-q``."""
     if not _quiet():
         show_text(text)
 
@@ -104,7 +104,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 def show_error(error: DaxaError, *, as_json: bool = False) -> None:
     """Write what went wrong and what to do about it to standard error."""
     with suppress(OSError):
-        sys.stdout.flush()  # What was said before stands before.
+        sys.stdout.flush()  # Keeps the order of what was written before.
     if as_json:
         answer = {"code": error.code, "message": error.message, "remedy": error.remedy}
         _remark(json_escaped(json.dumps(answer, ensure_ascii=False)))
@@ -132,14 +132,14 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
 
 
 def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
-    """An observer of things that only count, from one that `progress` gives."""
+    """A counting observer, from one that `progress` gives."""
     ended_well = Outcome("", "", "", "done")
     return lambda ended, total: observe(ended_well, ended, total)
 
 
 @contextmanager
 def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]]:
-    """Give an observer of missions that have answered: on a terminal a line says whom the others wait for."""
+    """Give an observer of missions that have answered: on a terminal, a line shows which ones have not."""
     if _quiet() or not sys.stderr.isatty() or len(names) < 2:
         yield lambda name: None
         return
@@ -147,14 +147,14 @@ def progress_of_missions(names: Sequence[str]) -> Iterator[Callable[[str], None]
 
     waiting = list(names)
 
-    def told() -> str:
+    def status_line() -> str:
         return f"{len(names) - len(waiting)} of {len(names)} missions have answered; waiting for {', '.join(waiting)}"
 
-    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(told()) as status:
+    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(status_line()) as status:
 
         def observe(name: str) -> None:
             waiting[:] = [other for other in waiting if other != name]
-            status.update(told())
+            status.update(status_line())
 
         yield observe
 

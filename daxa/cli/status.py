@@ -89,7 +89,7 @@ def show_status(stages: Sequence[StageStatus]) -> None:
 
 
 def _show_problems(stages: Sequence[StageStatus]) -> None:
-    """Say once what keeps stages from running, however many: an upgrade of daxa concerns most of them."""
+    """Report once what keeps stages from running, however many: an upgrade of daxa concerns most of them."""
     groups: dict[str, tuple[DaxaError, list[StageStatus]]] = {}
     for stage in stages:
         if stage.problem:

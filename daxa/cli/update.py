@@ -1,4 +1,4 @@
-"""``daxa update``: which observations the archives have gained, and those into the selection."""
+"""``daxa update``: find new observations, and add them to the selection."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def update(
 
     remember_consent(trust_services)
     archive = daxa.open(acting=True)
-    wanted = named_missions(archive.config, [*(missions or ()), *(names or ())])
-    with progress_of_missions(wanted or list(archive.config.missions)) as observe:
-        plan = archive.update(wanted, observe=observe)
+    chosen = named_missions(archive.config, [*(missions or ()), *(names or ())])
+    with progress_of_missions(chosen or list(archive.config.missions)) as observe:
+        plan = archive.update(chosen, observe=observe)
     settle(plan, yes=yes, as_json=as_json, dry_run=dry_run)
     if files:
         with progress("compare", "files") as watch:
-            found = archive.redelivered(wanted, observe=watch)
+            found = archive.redelivered(chosen, observe=watch)
         _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old)
     if then_release and not dry_run:
         run_and_release(archive.root, message, jobs)
@@ -107,10 +107,10 @@ def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool,
 
 def _line(file: Replaced) -> str:
     if file.what == "withdrawn":
-        return f"- {file.path}  {size_text(file.old_size)}, not served any more"
+        return f"- {file.path}  {size_text(file.old_size)}, no longer served"
     if file.what == "added":
         return f"+ {file.path}  {size_text(file.new_size)}, {file.new_date or 'no date'}"
-    told = [f"{file.old_size} -> {file.new_size} bytes"] if file.old_size != file.new_size else ["other bytes"]
-    told += [f"{file.old_date or 'no date'} -> {file.new_date or 'no date'}"]
-    told += [f"{card} {old or 'none'} -> {new or 'none'}" for card, (old, new) in file.versions.items()]
-    return f"~ {file.path}  {'; '.join(told)}"
+    parts = [f"{file.old_size} -> {file.new_size} bytes"] if file.old_size != file.new_size else ["other bytes"]
+    parts += [f"{file.old_date or 'no date'} -> {file.new_date or 'no date'}"]
+    parts += [f"{card} {old or 'none'} -> {new or 'none'}" for card, (old, new) in file.versions.items()]
+    return f"~ {file.path}  {'; '.join(parts)}"

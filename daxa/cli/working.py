@@ -17,7 +17,7 @@ __all__ = ["end_in_release", "working"]
 
 @contextmanager
 def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int | None = None) -> Iterator[None]:
-    """Let all stages share what forks their workers, and show what stands when the pipeline stops.
+    """Let all stages share one process that forks workers, and show the status if the pipeline stops.
 
     What was done before counts, and the failures may explain why it stopped.
     """

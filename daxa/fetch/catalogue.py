@@ -48,7 +48,7 @@ class Catalogue:
     modified: str = ""
 
     def sum_of(self, path: str) -> int | None:
-        """What is recorded of a file; None where nothing is."""
+        """The recorded checksum of a file; None where there is none."""
         return self.sums.get(path, self.sums.get(path.rpartition("/")[2]))
 
 
@@ -78,7 +78,7 @@ def read_catalogue(
     spec, obs_id
         The observation.
     say
-        Receives what is odd.
+        Receives remarks on anything unusual.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _sums(content: bytes) -> dict[str, int]:
         with fits.open(io.BytesIO(content), memmap=False) as hdus:
             table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
             if table is None or table.header["NAXIS1"] * table.header["NAXIS2"] > len(content):
-                raise ValueError("it holds no table, or promises more than there is")
+                raise ValueError("it holds no table, or claims to be larger than it is")
             names = [str(cell).strip() for cell in table.data["FILENAME"].tolist()]
             # A column of 32 bits shows the upper half of the sums as negative numbers.
             sums = [int(cell) % (1 << 32) for cell in table.data["CHECKSUM"].tolist()]
@@ -137,7 +137,7 @@ def check_listed(catalogue: Catalogue, file: Path, path: str, transfer: Transfer
     Returns
     -------
     str
-        What is odd: the file is newer than its catalogue, and differs.
+        A remark: the file is newer than its catalogue, and differs.
 
     Raises
     ------

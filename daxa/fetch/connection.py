@@ -1,7 +1,7 @@
 """Requests to archive services: one client per process, bounded retries, and what an answer means.
 
-An attempt either gives its result or a `RetryableFailure`; `retry` repeats it with patience and,
-when that is used up, asks the service for anything at all, to tell one bad file from a
+An attempt either gives its result or a `RetryableFailure`; `retry` repeats it as the policy says and,
+when that gives up, asks the service for anything at all, to distinguish one bad file from a
 service that is down.
 """
 
@@ -47,7 +47,7 @@ _MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and how long apart, a request is repeated.
+    """How often a request is repeated, and at which intervals.
 
     Parameters
     ----------
@@ -72,23 +72,23 @@ class RetryPolicy:
         """Longest wait after so many failures in a row, s."""
         return min(self.first * 2.0 ** (failures - 1), self.longest)
 
-    def seconds(self, failures: int, asked: float | None = None) -> float:
+    def seconds(self, failures: int, requested: float | None = None) -> float:
         """How long to wait before the next attempt: as the server asks, else at random below the ceiling."""
         # Workers that failed together must not come back together.
         spread = random.SystemRandom().uniform(0.5, 1.0)
-        return min(asked, self.longest) if asked is not None else spread * self.ceiling(failures)
+        return min(requested, self.longest) if requested is not None else spread * self.ceiling(failures)
 
 
 @dataclass(frozen=True)
 class RetryableFailure:
-    """Why an attempt gave nothing, though the next one may.
+    """Why an attempt failed that is worth repeating.
 
     Parameters
     ----------
     reason
         A short phrase.
     after
-        Seconds that the server asked to wait.
+        Seconds that the server asks us to wait.
     last
         True where trying again at once would only take as long again.
     """
@@ -107,9 +107,9 @@ class Connection:
     settings, client, patience
         Timeouts and the store, what sends requests, how often they are repeated.
     mirrors
-        Servers that hold the mission's files, in the order in which they are asked.
+        Servers that hold the mission's files, in the order in which they are tried.
     mirror
-        The one that is asked now.
+        The one in use.
     stop
         When it is set, waiting and downloading end at once with ``service.stopped``.
     """
@@ -152,7 +152,7 @@ def open_answer(
     Parameters
     ----------
     connection, url, headers
-        What is asked for, and how.
+        What is requested, and how.
     seconds
         What the answer may take, beside the time that its length allows: `Settings.answer_seconds`
         where it is 0.
@@ -207,7 +207,7 @@ def receive(response: httpx.Response) -> Iterator[bytes]:
         allowance.received += len(chunk)
         # Files of this machine come through no stream that would look.
         if allowance.left() <= 0:
-            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s plus the time that its length allows")
         yield chunk
 
 
@@ -228,16 +228,16 @@ def retry(
     *,
     progress: Callable[[], int] = lambda: 0,
 ) -> Result:
-    """Repeat an attempt until it gives a result or patience ends.
+    """Repeat an attempt until it gives a result or the retry policy gives up.
 
     Parameters
     ----------
     attempt
         Gives the result or a `RetryableFailure`; an `httpx.TransportError` counts as one.
     url
-        What is asked for, to probe the service and for the message.
+        What is requested, to probe the service and for the message.
     connection
-        Whose patience to use.
+        Whose retry policy to use.
     progress
         Bytes that are safe so far.  An attempt that gained a mebibyte does not count
         against the tries, so that a large file survives many short connections.
@@ -296,7 +296,7 @@ def _answers(connection: Connection) -> bool:
 
 
 def retryable_failure(response: httpx.Response) -> RetryableFailure | None:
-    """The setback that a status means, None where waiting does not help."""
+    """The failure that a status means; None where waiting does not help."""
     if response.status_code not in _WORTH_WAITING and response.status_code < 500:
         return None
     # The words are the server's: only what a log can show of them is repeated.

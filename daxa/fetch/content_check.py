@@ -1,4 +1,4 @@
-"""Look inside a file that has arrived: is it whole, and is it data at all?"""
+"""Look inside a downloaded file: is it complete, and is it data at all?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExpectedContent:
     obs_id
         The observation that its headers must name where they name one; '' for any.
     tables
-        Regular expressions, each of which must match an extension's name of its own.
+        Regular expressions, each of which must match the name of a different extension.
     """
 
     obs_id: str = ""
@@ -44,10 +44,10 @@ def is_packed(name: str) -> bool:
 
 
 def check_file(path: Path, name: str, expected: ExpectedContent | None = None) -> tuple[str, ...]:
-    """Check that a file is complete and of the kind that its name tells.
+    """Check that a file is complete and of the kind that its name says.
 
     A gzip file must decompress to its end with the right CRC and length; FITS content must
-    be a sequence of whole HDUs; a page of HTML or an encrypted file is no data.
+    be a sequence of whole HDUs; a page of HTML or an encrypted file is not data.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def check_file(path: Path, name: str, expected: ExpectedContent | None = None) -
     Returns
     -------
     tuple of str
-        What is odd but does not make the file unusable, such as a stale FITS checksum.
+        Remarks on flaws that do not make the file unusable, such as a stale FITS checksum.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _check_contents(path: Path, name: str, expected: ExpectedContent) -> tuple[s
 
 def _check_tables(walk: FitsWalk, name: str, expected: ExpectedContent) -> None:
     """A file may end between two HDUs and still be whole in itself."""
-    there = Counter(told.get("EXTNAME", "").upper() for told in walk.told)
+    there = Counter(header.get("EXTNAME", "").upper() for header in walk.headers)
     needed = Counter(expected.tables)
     for pattern, number in needed.items():
         if sum(count for one, count in there.items() if re.fullmatch(pattern, one)) < number:
@@ -114,9 +114,9 @@ def _check_tables(walk: FitsWalk, name: str, expected: ExpectedContent) -> None:
             raise _error("incomplete", name, f"has {'fewer than ' * (number > 1)}{times} {pattern}")
     if not needed:
         return
-    named = {told.get(keyword, "").upper() for told in walk.told for keyword in ("EXTNAME", "HDUNAME")}
-    for told in walk.told:
-        for keyword, value in told.items():
+    named = {header.get(keyword, "").upper() for header in walk.headers for keyword in ("EXTNAME", "HDUNAME")}
+    for header in walk.headers:
+        for keyword, value in header.items():
             # The data subspace names the good times of each chip: ":GTI7", ":STDGTI07".
             referred = value.upper().removeprefix(":")
             if "DSREF" in keyword and value.startswith(":") and "GTI" in referred and referred not in named:
@@ -126,17 +126,19 @@ def _check_tables(walk: FitsWalk, name: str, expected: ExpectedContent) -> None:
 def _check_observation(walk: FitsWalk, name: str, expected: ExpectedContent) -> None:
     if not expected.obs_id:
         return
-    for told in walk.told:
-        found = told.get("OBS_ID", "")
+    for header in walk.headers:
+        found = header.get("OBS_ID", "")
         if found and not _same_id(found, expected.obs_id):
             raise _error(
                 "wrong-observation", name, f"says that it belongs to observation {found!a:.80}, not {expected.obs_id}"
             )
 
 
-def _same_id(found: str, asked: str) -> bool:
+def _same_id(found: str, requested: str) -> bool:
     # Some headers hold a number, without the leading zeros.
-    return found == asked or (found.isdigit() and asked.isdigit() and found.lstrip("0") == asked.lstrip("0"))
+    return found == requested or (
+        found.isdigit() and requested.isdigit() and found.lstrip("0") == requested.lstrip("0")
+    )
 
 
 def _is_page(head: bytes) -> bool:

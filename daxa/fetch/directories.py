@@ -1,4 +1,4 @@
-"""What is in a directory of a mirror, whatever the way in which the mirror lists it."""
+"""What a directory of a mirror contains, however the mirror lists it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_directory(connection: Connection, url: str) -> list[ListingEntry] | Non
     ServiceError
         The mirror cannot be reached: what the directory holds is unknown.
     DataError
-        ``data.listing``: the answer is no listing, or not whole.
+        ``data.listing``: the answer is not a listing, or not whole.
     """
     return _LISTERS[connection.mirror.listing](connection, url)
 
@@ -105,9 +105,9 @@ class BucketPage:
     entries
         Direct children.
     token
-        With which the next page is asked for; '' on the last one.
+        Requests the next page; '' on the last one.
     exists
-        Something begins with the prefix, be it only the mark that stands for the directory.
+        Something begins with the prefix, if only the entry that represents the directory.
     """
 
     entries: list[ListingEntry] = field(default_factory=list)
@@ -123,7 +123,7 @@ def parse_bucket_page(body: bytes, prefix: str, address: str) -> BucketPage:
     body
         The answer.
     prefix
-        What was asked for, ending in a slash.
+        What was requested, ending in a slash.
     address
         For messages.
 
@@ -183,7 +183,7 @@ class _Reader:
         parser.Parse(body, True)
 
     def _refuse(self, *_: object) -> None:
-        raise ValueError("a document type has no place in a listing")
+        raise ValueError("a listing must not have a document type")
 
     def _start(self, name: str, _: object) -> None:
         self._path.append(name.rpartition(" ")[2])
@@ -207,7 +207,7 @@ class _Reader:
                 self.prefixes.append(text)
             case [_, name]:
                 if name in self.said and self.said[name] != text:
-                    raise ValueError(f"it says {name} twice")
+                    raise ValueError(f"it lists {name} twice")
                 self.said[name] = text
         self._path.pop()
 

@@ -37,7 +37,7 @@ class FileChoice:
 def choose_files(
     spec: MissionSpec, obs_id: str, instruments: Collection[str], paths: Iterable[str], extra: Sequence[str] = ()
 ) -> list[FileChoice]:
-    """The files that the native chain starts from, and those asked for in addition.
+    """The files that the native chain starts from, and further files that the user requests.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def compile_extra(extra: Sequence[str]) -> list[re.Pattern[str]]:
     Raises
     ------
     ConfigError
-        One of them is no regular expression.
+        One of them is not a regular expression.
     """
     try:
         return [re.compile(pattern) for pattern in extra]
@@ -141,7 +141,7 @@ def compile_extra(extra: Sequence[str]) -> list[re.Pattern[str]]:
 
 
 def literal_prefix(pattern: str) -> str:
-    """What every match of the expression begins with, as far as it is plain to see.
+    """What every match of the expression begins with, as far as its literal text shows.
 
     Examples
     --------

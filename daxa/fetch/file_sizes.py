@@ -1,6 +1,6 @@
 """How large a file may be, and whether the disk has room for it.
 
-No limit here is near a real file: they part files from lies.  An eRASS event list has 20-55 MB
+No limit here is near the size of a real file: they only catch impossible ones.  An eRASS event list has 20-55 MB
 and its images 25-35 MB (packed); all of Chandra's ObsID 554 has 138 MB, the largest EPIC and
 continuous-clocking lists a few GB.
 """
@@ -66,7 +66,7 @@ def unpacked_limit(packed: int) -> int:
 
 
 def spare(directory: Path) -> int:
-    """Bytes that may still be put there."""
+    """Bytes that may still be written there."""
     return shutil.disk_usage(directory).free - _MARGIN
 
 
@@ -76,7 +76,7 @@ def check_space(directory: Path, url: str, size: int) -> None:
     Parameters
     ----------
     directory
-        Where it would stand.
+        Where it would be written.
     url, size
         The file, and the bytes of it that are still to come.
 

@@ -1,7 +1,7 @@
 """Read directory listings as Apache and nginx write them.
 
-Only the addresses of links count: texts are cut.  Sizes are rounded, and taken as limits.
-What a listing says is hostile until its name has passed `safe_name`.
+Only the addresses of links count: their texts may be abbreviated.  Sizes are rounded, and taken as limits.
+Nothing in a listing is trusted until its name has passed `safe_name`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _entries(page: _Page, base_url: str) -> list[ListingEntry]:
 
 
 def _most(text: str) -> int:
-    """The most bytes that a size may stand for.
+    """The most bytes that a rounded size may mean.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class _Page:
     cut
         It ends within a tag or a comment, or has no end that matters.
     odd
-        It hides links in a comment, goes on behind its end, or is no HTML.
+        It hides links in a comment, goes on behind its end, or is not HTML.
     """
 
     links: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -155,7 +155,7 @@ class _Page:
                 self.links[-1][1].append(text)
 
     def take_tag(self, inside: str) -> None:
-        """What stands between the brackets of a tag."""
+        """What is between the brackets of a tag."""
         if not (found := _TAG.match(inside)):
             return
         name = found[2].lower()
@@ -193,7 +193,7 @@ def child_url(directory: str, path: str) -> str:
     Raises
     ------
     DataError
-        A component of the path is no safe name.
+        A component of the path is not a safe name.
     """
     if not all(safe_name(name) for name in path.split("/")):
         raise DataError("hostile-name", f"{path!r} cannot be the path of an archive file", remedy="do not use the file")
@@ -208,7 +208,7 @@ def list_page(connection: Connection, url: str) -> list[ListingEntry] | None:
     ServiceError
         The service cannot be reached: what the directory holds is unknown.
     DataError
-        The page is no directory listing, or not whole.
+        The page is not a directory listing, or not whole.
     """
     address = url.rstrip("/") + "/"
     page = read_text(connection, address)
@@ -222,7 +222,7 @@ def list_page(connection: Connection, url: str) -> list[ListingEntry] | None:
 
 
 def incomplete_listing(address: str) -> DataError:
-    """The error for an answer that is no whole listing."""
+    """The error for an answer that is not a whole listing."""
     return DataError(
         "listing",
         f"{address} did not return a complete directory listing",

@@ -1,4 +1,4 @@
-"""Where the directory of an observation is on a mirror: asked of DataLink, else as the mission declares it."""
+"""Where the directory of an observation is on a mirror: as DataLink says, else as the mission declares it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_LINKS = 1000
 
 @dataclass(frozen=True)
 class ObservationRef:
-    """An observation, with all that its directory is found by.
+    """An observation, with everything needed to find its directory.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def directory_urls(connection: Connection, sought: ObservationRef) -> tuple[Loca
     Raises
     ------
     DataError
-        ``data.no-directory``: no place is declared, or the row does not tell it, nor does DataLink.
+        ``data.no-directory``: no place is declared, or neither the row nor DataLink says where it is.
     """
     mirror = connection.mirror
     declared, reason = "", _undeclared(sought)
@@ -91,7 +91,7 @@ def directory_urls(connection: Connection, sought: ObservationRef) -> tuple[Loca
 def _undeclared(sought: ObservationRef) -> DataError:
     return DataError(
         "no-directory",
-        f"nothing says where the data of {sought.spec.title} {sought.obs_id} are",
+        f"the location of the data of {sought.spec.title} {sought.obs_id} is not known",
         remedy="leave the observation out, or ask the archive for it",
     )
 
@@ -113,7 +113,7 @@ def rebase(url: str, tree: str, ends_with: str) -> str | None:
     url
         What DataLink gave: any host, a path with ``/FTP/``, doubled slashes.
     tree
-        Address of our root, which stands for ``/FTP``.
+        Address of our root, which corresponds to ``/FTP``.
     ends_with
         Name that the directory must have, whatever the case.
 
@@ -169,7 +169,7 @@ def directories_from_datalink(votable: bytes) -> list[str]:
             if "directory" in _text(columns, "content_type", index) and not _text(columns, "error_message", index)
         ]
     except PARSE_ERRORS:
-        return []  # whatever it is, it is no DataLink table
+        return []  # whatever it is, it is not a DataLink table
 
 
 def _text(columns: Mapping[str, Any], name: str, index: int) -> str:

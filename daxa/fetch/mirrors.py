@@ -1,4 +1,4 @@
-"""Which mirrors hold a mission's files, and how the next one is asked when one cannot serve."""
+"""Which mirrors hold a mission's files, and how the next one is tried when one fails."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ELSEWHERE = frozenset({
     "data.absent", "data.listing", "data.not-served", "data.redelivered", "data.redirected", "data.no-directory",
     "data.damaged", "data.truncated", "data.checksum", "data.oversized", "data.no-length",
 })  # fmt: skip
-"""Errors that another mirror may not have: they say something of a copy, not of the observation."""
+"""Errors that another mirror may not have: they are about one copy, not about the observation."""
 
 _FORGIVEN = 300.0
 _DOWN: dict[Origin, float] = {}
 
 
 def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
-    """The mirrors of a mission in the order in which they are asked.
+    """The mirrors of a mission in the order in which they are tried.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
     >>> [mirror.root for mirror in mirrors_of(find_mission("nustar"), Settings())]
     ['https://heasarc.gsfc.nasa.gov/FTP', 'https://nasa-heasarc.s3.amazonaws.com']
     """
-    declared = tuple(_placed(mirror, settings) for mirror in _standing(spec, settings))
+    declared = tuple(_placed(mirror, settings) for mirror in _declared(spec, settings))
     own = dict(settings.mirrors)
     text = own.get(spec.name, own.get("", ""))
     if not text:
@@ -67,13 +67,13 @@ def mirrors_of(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
         except (KeyError, ValueError, IndexError):
             raise ConfigError(
                 "bad-setting",
-                f"the layout {mirror.layout!r} of a mirror of {spec.title} has fields that it does not know",
+                f"the layout {mirror.layout!r} of a mirror of {spec.title} has unknown fields",
                 remedy=f"use {', '.join(f'{{{name}}}' for name in known)}",
             ) from None
     return mirrors
 
 
-def _standing(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
+def _declared(spec: MissionSpec, settings: Settings) -> tuple[Mirror, ...]:
     """The declared mirrors, without those that the user's own copy of HEASARC's tree takes the place of."""
     at_heasarc = tuple(mirror for mirror in spec.mirrors if mirror.root == SERVICES["heasarc_tree"])
     return at_heasarc if at_heasarc and settings.heasarc_tree != SERVICES["heasarc_tree"] else spec.mirrors
@@ -88,23 +88,23 @@ def _placed(mirror: Mirror, settings: Settings) -> Mirror:
 def try_mirrors(
     connection: Connection, bring: Callable[[Connection], Result], say: Callable[[str], None] = lambda line: None
 ) -> Result:
-    """What the first mirror gives that can give it.
+    """What the first working mirror gives.
 
-    A mirror that could not be reached is asked last for some minutes.
+    A mirror that could not be reached is tried last for some minutes.
 
     Parameters
     ----------
     connection
-        Its mirrors are asked.
+        Its mirrors are tried.
     bring
-        Asks the one that its argument is connected to.
+        Fetches from the mirror that its argument is connected to.
     say
         Receives lines for the log.
 
     Raises
     ------
     DaxaError
-        No mirror can: what the first one said.
+        No mirror works; this is the error of the first one.
     """
     failures: dict[Mirror, DataError | ServiceError] = {}
     why = ""

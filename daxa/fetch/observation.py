@@ -29,9 +29,9 @@ from daxa.settings import Settings
 __all__ = [
     "FetchContext",
     "FileProvenance",
-    "Wanted",
+    "FileToFetch",
     "fetch_observation",
-    "list_wanted",
+    "list_files_to_fetch",
     "obtain",
     "restore_observation",
 ]
@@ -72,7 +72,7 @@ class FileProvenance:
 
 @dataclass(frozen=True)
 class FetchContext:
-    """What the files of one observation pass through."""
+    """What is needed to fetch the files of one observation."""
 
     connection: Connection
     store: Store
@@ -83,8 +83,8 @@ class FetchContext:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A file to have: where it stands in the archive, how large it may be, what it must hold."""
+class FileToFetch:
+    """A file to fetch: where it is in the archive, how large it may be, what it must hold."""
 
     path: str
     url: str
@@ -106,7 +106,7 @@ def fetch_observation(
     """Bring the files that the native chain needs into `target`.
 
     Files come from the store where the archive confirms that they are current.  The mission's mirrors
-    are asked in their order (`daxa.fetch.mirrors.mirrors_of`).
+    are tried in their order (`daxa.fetch.mirrors.mirrors_of`).
 
     Parameters
     ----------
@@ -135,10 +135,10 @@ def fetch_observation(
     Raises
     ------
     DataError
-        This observation cannot be had: ``data.absent``, ``data.no-events``, ``data.proprietary``,
+        This observation cannot be fetched: ``data.absent``, ``data.no-events``, ``data.proprietary``,
         ``data.damaged`` and others; the message names the file.
     ServiceError, StorageError
-        Nothing can be had: the archive is not reachable, the disk is full.
+        Nothing can be fetched: the archive is not reachable, the disk is full.
     """
     spec = sought.spec
     spec.check_obs_id(sought.obs_id)
@@ -156,14 +156,14 @@ def _fetch_from(
     context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
 ) -> list[FileProvenance]:
     """Bring the files from one mirror."""
-    context, wanted = list_wanted(context, sought, instruments, extra)
-    return _in_parallel(wanted, lambda one: _fetch_file(context, one), context)
+    context, files = list_files_to_fetch(context, sought, instruments, extra)
+    return _in_parallel(files, lambda one: _fetch_file(context, one), context)
 
 
-def list_wanted(
+def list_files_to_fetch(
     context: FetchContext, sought: ObservationRef, instruments: Collection[str], extra: Sequence[str]
-) -> tuple[FetchContext, list[Wanted]]:
-    """The files that are wanted of an observation, as one mirror lists them now."""
+) -> tuple[FetchContext, list[FileToFetch]]:
+    """The files to fetch of an observation, as one mirror lists them now."""
     spec, connection, say = sought.spec, context.connection, context.say
     source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
     say(f"{source.url} ({source.how}) lists {len(paths)} files")
@@ -173,7 +173,7 @@ def list_wanted(
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
     context = replace(context, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
     return context, [
-        Wanted(
+        FileToFetch(
             choice.path,
             child_url(source.url, choice.path),
             largest(choice.kind, paths[choice.path]),
@@ -184,7 +184,7 @@ def list_wanted(
 
 
 def _expected(spec: MissionSpec, obs_id: str, choice: FileChoice) -> ExpectedContent:
-    """What a file of the mission must hold; nothing is known of files that the user asks for."""
+    """What a file of the mission must hold; nothing is known about files that the user requests."""
     if choice.kind == "extra":
         return ExpectedContent()
     tables = spec.event_tables if choice.kind == "events" else ()
@@ -230,7 +230,7 @@ def restore_observation(
     for file in files:
         child_url("", file.path)
     store = Store(settings.store)
-    absent = [file for file in files if not _stands(target / file.path, file)]
+    absent = [file for file in files if not _in_place(target / file.path, file)]
     missing = [file for file in absent if not store.link(file.sha256, _place(target, file.path))]
     say(f"{len(files)} files: {len(files) - len(absent)} in place, {len(absent) - len(missing)} linked from the store")
     if not missing:
@@ -251,7 +251,7 @@ def _restore_from(context: FetchContext, sought: ObservationRef, files: Sequence
     )
 
 
-def _stands(path: Path, file: ProductFile) -> bool:
+def _in_place(path: Path, file: ProductFile) -> bool:
     """True if the file is in place, byte by byte."""
     with disk_errors(path):
         try:
@@ -265,7 +265,7 @@ def _in_parallel(
 ) -> list[FileProvenance]:
     """Bring some files at once.
 
-    A file that cannot be had does not stop the others, so that the error told does not depend
+    A file that cannot be had does not stop the others, so that the error reported does not depend
     on their order of arrival; an error that concerns all of them stops them at once.
     """
     threads = min(_AT_ONCE, max(1, _CONNECTIONS // max(1, context.connection.settings.downloads)))
@@ -295,8 +295,8 @@ def _outcome(bring: Callable[[Item], FileProvenance], item: Item) -> FileProvena
         return error
 
 
-def _fetch_file(context: FetchContext, one: Wanted) -> FileProvenance:
-    """Bring what an address serves now, and link it."""
+def _fetch_file(context: FetchContext, one: FileToFetch) -> FileProvenance:
+    """Fetch what an address serves now, and link it."""
     origin = obtain(context, one)
     if not context.store.link(origin.sha256, _place(context.target, one.path)):
         context.say(f"{one.path}: the copy in the store was damaged and is fetched again")
@@ -306,8 +306,8 @@ def _fetch_file(context: FetchContext, one: Wanted) -> FileProvenance:
 
 
 def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
-    """Bring what an address serves if it is what the ledger says, and link it."""
-    origin = obtain(context, Wanted(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    """Fetch what an address serves if it is what the ledger says, and link it."""
+    origin = obtain(context, FileToFetch(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -319,8 +319,8 @@ def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: st
     return _arrival(file.path, origin)
 
 
-def obtain(context: FetchContext, one: Wanted) -> ContentOrigin:
-    """Have what an address serves now in the store, checked."""
+def obtain(context: FetchContext, one: FileToFetch) -> ContentOrigin:
+    """Put what an address serves now into the store, checked."""
     known = context.store.recall(one.url)
     if known and not context.store.path(known.sha256).is_file():
         known = None
@@ -338,7 +338,7 @@ def obtain(context: FetchContext, one: Wanted) -> ContentOrigin:
     return _add_to_store(context, part, download(context.connection, one.url, part, most=one.most), one)
 
 
-def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: Wanted) -> ContentOrigin:
+def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: FileToFetch) -> ContentOrigin:
     """Check a download and move it into the store."""
     try:
         remarks = check_file(part, one.path, one.expected)
@@ -358,7 +358,7 @@ def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: Wa
 
 
 def _place(target: Path, path: str) -> Path:
-    """Where a file goes; no directory on the context may be a link, behind which something of the user's may lie."""
+    """Where a file goes; no directory on the context may be a link, which may lead to the user's own files."""
     place = target / path
     for directory in Path(path).parents:
         if (target / directory).is_symlink():
@@ -380,5 +380,7 @@ def _link(context: FetchContext, sha256: str, path: str) -> None:
 
 
 def _arrival(path: str, origin: ContentOrigin) -> FileProvenance:
-    told = origin.transfer
-    return FileProvenance(path, told.url, told.size, origin.sha256, told.etag, told.last_modified, origin.retrieved)
+    served = origin.transfer
+    return FileProvenance(
+        path, served.url, served.size, origin.sha256, served.etag, served.last_modified, origin.retrieved
+    )

@@ -1,6 +1,6 @@
-"""Downloads that are not whole yet, and how they are believed later.
+"""Incomplete downloads, and how they are trusted later.
 
-A part stands beside a note of what it is a part of, how much of it is certain, and the
+Beside each part is a note of what it is a part of, how much of it is certain, and the
 digest of that much.  The note is signed with a secret of this user, so that a part that
 came from elsewhere, or was altered, is never continued.
 """
@@ -35,7 +35,7 @@ _KEEP_BYTES, _KEEP_SECONDS = 32 << 20, 0.25
 
 @dataclass(frozen=True)
 class Transfer:
-    """What the server said of a file that is now whole.
+    """What the server said about a file that is now complete.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Transfer:
 
     @property
     def strong(self) -> bool:
-        """Whether its ETag tells bytes apart."""
+        """Whether its ETag distinguishes bytes."""
         return self.etag.startswith('"')
 
 
@@ -136,7 +136,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, owners: frozenset[int]
     try:
         seen = os.fstat(descriptor)
         if not stat.S_ISREG(seen.st_mode) or seen.st_uid not in (owners or {os.geteuid()}):
-            raise PermissionError(1, "it is not a regular file of yours", str(path))
+            raise PermissionError(1, "it is not a regular file that you own", str(path))
         yield descriptor
     finally:
         os.close(descriptor)
@@ -200,7 +200,7 @@ class Part:
         self._load()
 
     def _load(self) -> None:
-        """Believe what stands there, if we wrote it and it is as we wrote it."""
+        """Trust what is there, if we wrote it and it is unchanged."""
         try:
             with open_regular(_note(self.path)) as descriptor:
                 noted = json.loads(os.read(descriptor, _LARGEST_NOTE))
@@ -223,7 +223,7 @@ class Part:
 
     @property
     def lasting(self) -> Transfer | None:
-        """What can be continued, since its size is known, and something to tell its version by; else None."""
+        """What can be continued, since its size is known, and its version can be identified; else None."""
         of = self.of
         return of if of and self.have and of.size and (of.strong or of.last_modified) else None
 

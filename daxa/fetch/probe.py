@@ -1,4 +1,4 @@
-"""Whether a server answers, for people who want to know why nothing comes."""
+"""Whether a server answers, for people who wonder why nothing arrives."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Probe:
     Parameters
     ----------
     address
-        What was asked for.
+        What was requested.
     answers
-        Whether it gave any answer but an error of its own.
+        Whether it gave any answer other than a server error.
     said
         The status and how long it took, or why there was none.
     """
@@ -45,7 +45,7 @@ def probe_servers(addresses: Iterable[str], settings: Settings) -> list[Probe]:
     Parameters
     ----------
     addresses
-        What to ask for; the answers themselves are not read.
+        What to request; the answers themselves are not read.
     settings
         Timeouts.
     """

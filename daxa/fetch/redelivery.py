@@ -2,7 +2,7 @@
 
 What the server says of a file (size, date, ETag) is compared with what it said then; only where that differs,
 the file is downloaded into the store, beside the old one, and its bytes and content are compared.  A file that
-was only packed anew is not replaced.
+was only repacked does not count as replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from daxa.errors import DataError
 from daxa.fetch.connection import Connection, connect
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
-from daxa.fetch.observation import FetchContext, FileProvenance, Wanted, list_wanted, obtain
+from daxa.fetch.observation import FetchContext, FileProvenance, FileToFetch, list_files_to_fetch, obtain
 from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Store
 from daxa.fetch.transfer import is_current
@@ -28,7 +28,7 @@ from daxa.settings import Settings
 __all__ = ["Fetched", "Replaced", "find_replaced"]
 
 _CARDS = ("PROCVER", "PROCREV", "SOFTVER", "SASVERS", "ASCDSVER", "CALDBVER", "CREATOR", "REVISION", "SEQPNUM", "DATE")
-"""Header cards by which archives tell versions of their processing, of OGIP's and the missions' own conventions."""
+"""Header cards with the version of the processing, by the conventions of OGIP and of the missions."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Fetched:
     arrivals
         Path to where and when it came from, as far as known.
     directory
-        Where the files stand, if they are here.
+        Where the files are, if they are on this machine.
     """
 
     files: Sequence[ProductFile]
@@ -52,15 +52,15 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Replaced:
-    """A file that is not any more what was fetched.
+    """A file that is no longer what was fetched.
 
     Parameters
     ----------
     path
         Below the observation's directory.
     what
-        ``replaced``; ``added``: it would be fetched now, and was not there; ``withdrawn``: it is not served
-        any more, or not under this name.
+        ``replaced``; ``added``: it would be fetched now, and was not there; ``withdrawn``: it is no longer served
+        or not under this name.
     old_size, new_size, old_sha256, new_sha256
         Of its bytes; 0 and '' where there is no file.
     old_date, new_date
@@ -111,7 +111,7 @@ def find_replaced(
     Raises
     ------
     DataError
-        The observation cannot be compared: it is not in the archive any more, or a new file is damaged.
+        The observation cannot be compared: it is no longer in the archive, or a new file is damaged.
     ServiceError, StorageError
         The archive cannot be reached, or the disk cannot be written.
     """
@@ -120,30 +120,32 @@ def find_replaced(
     before = {file.path: file for file in fetched.files if file.path != MANIFEST}
 
     def compare(one: Connection) -> list[Replaced]:
-        context, wanted = list_wanted(
+        context, served = list_files_to_fetch(
             FetchContext(one, Store(settings.store), nowhere, parts, say), sought, instruments, extra
         )
-        found = [_compared(context, file, before.get(file.path), fetched) for file in wanted]
-        gone = before.keys() - {file.path for file in wanted}
+        found = [_compared(context, file, before.get(file.path), fetched) for file in served]
+        gone = before.keys() - {file.path for file in served}
         found += [_withdrawn(before[path], fetched) for path in gone]
         return sorted((one for one in found if one), key=lambda one: one.path)
 
     return try_mirrors(connection, compare, say)
 
 
-def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None, fetched: Fetched) -> Replaced | None:
-    arrival = fetched.arrivals.get(wanted.path)
+def _compared(
+    context: FetchContext, file: FileToFetch, before: ProductFile | None, fetched: Fetched
+) -> Replaced | None:
+    arrival = fetched.arrivals.get(file.path)
     try:
-        if before and arrival and _still_served(context, wanted.url, arrival, before):
+        if before and arrival and _still_served(context, file.url, arrival, before):
             return None
-        origin = obtain(context, wanted)
+        origin = obtain(context, file)
     except DataError as error:
         if error.name != "absent" or before is None:
             raise
         return _withdrawn(before, fetched)
     if before is None:
         return Replaced(
-            wanted.path,
+            file.path,
             "added",
             new_size=origin.transfer.size,
             new_sha256=origin.sha256,
@@ -152,12 +154,12 @@ def _compared(context: FetchContext, wanted: Wanted, before: ProductFile | None,
     if origin.sha256 == before.sha256:
         return None
     new = context.store.path(origin.sha256)
-    if file_digests(new, wanted.path).science == before.science:
-        context.say(f"{wanted.path}: packed anew, its content is the same")
+    if file_digests(new, file.path).science == before.science:
+        context.say(f"{file.path}: repacked, with the same content")
         return None
-    old = fetched.directory / wanted.path
+    old = fetched.directory / file.path
     return Replaced(
-        wanted.path,
+        file.path,
         "replaced",
         before.size,
         origin.transfer.size,
@@ -190,7 +192,7 @@ def _versions(old: Path, new: Path) -> dict[str, tuple[str, str]]:
 
 
 def _cards(path: Path) -> dict[str, str]:
-    """The cards of the first two headers that name versions; none where the file is no FITS."""
+    """The cards of the first two headers that name versions; none where the file is not a FITS file."""
     from astropy.io import fits
 
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Bring one file from an address that the user gives."""
+"""Fetch one file from an address that the user gives."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def fetch_single(url: str, target: Path, settings: Settings, *, most: int) -> No
     Raises
     ------
     CriteriaError
-        It is no address that can be asked.
+        It is not an address that can be queried.
     DataError, ServiceError, StorageError
-        It cannot be had, or has more than `most` bytes.
+        It cannot be fetched, or has more than `most` bytes.
     """
     try:
         mirror = Mirror(check_address(url))

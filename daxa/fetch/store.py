@@ -2,7 +2,7 @@
 
 ``sha256/ab/abcd...`` holds contents, read-only.  ``origins/`` remembers from which address a
 content came, so that a server need only confirm that it is current.  Every use reads the
-content again: same size and times prove nothing about bytes.  What is not what its name says
+content again: same size and times prove nothing about bytes.  Content that does not match its name
 goes to ``damaged/``.
 """
 
@@ -82,7 +82,7 @@ class Store:
         Raises
         ------
         DataError
-            The text is no digest.
+            The text is not a digest.
         """
         if not _DIGEST.fullmatch(sha256):
             raise DataError("digest", f"{sha256!r} is not a SHA-256 digest", remedy="check the ledger it comes from")
@@ -127,18 +127,18 @@ class Store:
         return sha256
 
     def _check_places(self) -> None:
-        """Refuse a store part of which is elsewhere; where the store as a whole is, is the user's choice."""
+        """Refuse a store part of which is elsewhere; the place of the store as a whole is the user's choice."""
         for name in ("sha256", "origins", "damaged"):
             if (self.root / name).is_symlink():
                 raise StorageError(
                     "link",
                     f"{self.root / name} is a link, which daxa does not follow",
-                    remedy="remove the link, or let DAXA_STORE be the place that it leads to",
+                    remedy="remove the link, or set DAXA_STORE to the directory that it leads to",
                 )
 
     @contextmanager
     def _open(self, sha256: str) -> Iterator[int]:
-        """Open a content: a regular file of ours, or of whoever owns the store."""
+        """Open a content: a regular file that belongs to this user or to the owner of the store."""
         self._check_places()
         owners = frozenset({os.geteuid(), self.root.stat().st_uid})
         with open_regular(self.path(sha256), owners=owners) as descriptor:
@@ -171,12 +171,12 @@ class Store:
     def link(self, sha256: str, target: Path) -> bool:
         """Make `target` the content with this digest: a hard link, or a copy where links are not possible.
 
-        A content that belongs to another user is copied: a link would stay in that user's hands.
+        A content that belongs to another user is copied: that user could change what a link leads to.
 
         Returns
         -------
         bool
-            False where the store does not have it (any more): nothing was done.
+            False where the store does not have it, or no longer: nothing was done.
 
         Raises
         ------
@@ -211,9 +211,9 @@ class Store:
         try:
             with open_regular(self._origin(url)) as descriptor:
                 noted = json.loads(os.read(descriptor, _LARGEST_NOTE))
-            told = noted["transfer"]
-            texts = [told["url"], told["etag"], told["last_modified"], noted["sha256"], noted["retrieved"]]
-            transfer = Transfer(told["url"], int(told["size"]), told["etag"], told["last_modified"])
+            recorded = noted["transfer"]
+            texts = [recorded["url"], recorded["etag"], recorded["last_modified"], noted["sha256"], noted["retrieved"]]
+            transfer = Transfer(recorded["url"], int(recorded["size"]), recorded["etag"], recorded["last_modified"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         sound = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
@@ -238,7 +238,7 @@ def _digest(descriptor: int) -> str:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Link hard; False where that is not possible."""
+    """Make a hard link; False where that is not possible."""
     try:
         target.hardlink_to(source)
     except OSError as error:

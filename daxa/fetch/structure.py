@@ -55,10 +55,10 @@ class FitsWalk:
     ----------
     hdus : int
         HDUs that are complete so far.
-    told : list of dict
+    headers : list of dict
         Of each HDU, by keyword, the texts that say what it is and what it refers to.
     warnings : list of str
-        Recorded checksums that do not fit: the file is readable, but was altered after they were written.
+        Recorded checksums that do not match: the file is readable, but was altered after they were written.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class FitsWalk:
     def __init__(self, name: str) -> None:
         self.name = name
         self.hdus = 0
-        self.told: list[dict[str, str]] = []
+        self.headers: list[dict[str, str]] = []
         self.warnings: list[str] = []
         self._pending = b""
         self._cards: dict[str, str] = {}
@@ -135,7 +135,7 @@ class FitsWalk:
             self._inside, self._cards, self._header_sum, self._data_sum = True, {}, 0, 0
             if self.hdus >= _MOST_HDUS:
                 raise self._error("damaged", f"has more than {_MOST_HDUS} HDUs")
-            self.told.append({})
+            self.headers.append({})
             return True
         if not self.hdus:
             raise self._error("not-fits", "does not begin as a FITS file")
@@ -153,7 +153,7 @@ class FitsWalk:
         elif _TOLD.fullmatch(keyword):
             text = _TEXT.match(field)
             value = text[1].replace("''", "'") if text else field.partition("/")[0]
-            self.told[-1].setdefault(keyword, value.strip())
+            self.headers[-1].setdefault(keyword, value.strip())
 
     def _end_header(self) -> None:
         self._data_left = self._data_size()

@@ -39,7 +39,7 @@ def download(
     most: int = LARGEST["extra"],
     progress: Callable[[int, int], None] | None = None,
 ) -> Transfer:
-    """Bring a file to `part`, continuing what is there.
+    """Download a file to `part`, continuing what is there.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class _Body:
 
 @dataclass(frozen=True)
 class _Watch:
-    """What a body is held to while it arrives."""
+    """The limits on a body while it arrives."""
 
     connection: Connection
     most: int
@@ -136,39 +136,39 @@ def _judge(response: httpx.Response, begun: Part, known: Transfer | None) -> _Bo
     """Decide what an answer means for what we have."""
     if problem := retryable_failure(response):
         return problem
-    status, told = response.status_code, _summary(response, begun.url)
+    status, reported = response.status_code, _summary(response, begun.url)
     of = begun.lasting
     fresh = None if of else known
-    if fresh and (status == 304 or (status == 200 and _same_version(told, fresh))):
+    if fresh and (status == 304 or (status == 200 and _same_version(reported, fresh))):
         return replace(fresh, unchanged=True)
     if status == 200:
-        return _Body(told, 0)
+        return _Body(reported, 0)
     if of and status in (206, 416):
-        return _continued(response, told, of, begun)
+        return _continued(response, reported, of, begun)
     raise refusal(begun.url, status)
 
 
 def _continued(
-    response: httpx.Response, told: Transfer, of: Transfer, begun: Part
+    response: httpx.Response, reported: Transfer, of: Transfer, begun: Part
 ) -> _Body | Transfer | RetryableFailure:
     """Decide whether an answer to a range request goes on where the part of `of` ends."""
     first, last, total = _content_range(response)
     have = begun.have
-    if total in (None, of.size) and _may_be_same(told, of):
+    if total in (None, of.size) and _may_be_same(reported, of):
         if response.status_code == 206 and (first, last) == (have, of.size - 1):
             return _Body(of, have)
         if response.status_code == 416 and have == of.size:
             return of
     with disk_errors(begun.path):
         begun.discard()
-    return RetryableFailure(f"HTTP {response.status_code}: the part that we have is of another version")
+    return RetryableFailure(f"HTTP {response.status_code}: the part that was kept belongs to another version")
 
 
 def _check_size(body: _Body, part: Part, most: int) -> None:
     """Refuse what is too large, before it is received."""
     if body.of.size > most:
         part.discard()
-        raise _oversized(part.url, f"is said to have {body.of.size} bytes", most)
+        raise _oversized(part.url, f"is reported to have {body.of.size} bytes", most)
     with disk_errors(part.path):
         if not body.offset:
             part.discard()
@@ -184,7 +184,7 @@ def _oversized(url: str, what: str, most: int) -> DataError:
 
 
 def _summary(response: httpx.Response, url: str) -> Transfer:
-    """What the headers of an answer say of the file."""
+    """What the headers of an answer say about the file."""
     headers = response.headers
     encoding = headers.get("content-encoding", "identity").lower()
     if response.status_code in (200, 206) and encoding not in ("identity", "") and not _stored_packed(url):
@@ -207,7 +207,7 @@ def _summary(response: httpx.Response, url: str) -> Transfer:
 
 
 def _validator(headers: httpx.Headers, name: str, longest: int) -> str:
-    """What can be sent back as it is, else ''."""
+    """A validator that can be sent back unchanged, else ''."""
     text = headers.get(name, "")
     return text if len(text) <= longest and text.isascii() and text.isprintable() else ""
 
@@ -217,18 +217,18 @@ def _stored_packed(url: str) -> bool:
     return is_packed(url) or url.lower().endswith((".z", ".tgz"))
 
 
-def _same_version(told: Transfer, other: Transfer) -> bool:
+def _same_version(reported: Transfer, other: Transfer) -> bool:
     """True only if size and validators prove that both are the same bytes."""
-    if told.size != other.size:
+    if reported.size != other.size:
         return False
-    if told.strong or other.strong:
-        return told.etag == other.etag
-    return bool(told.last_modified) and told.last_modified == other.last_modified
+    if reported.strong or other.strong:
+        return reported.etag == other.etag
+    return bool(reported.last_modified) and reported.last_modified == other.last_modified
 
 
-def _may_be_same(told: Transfer, begun: Transfer) -> bool:
+def _may_be_same(reported: Transfer, begun: Transfer) -> bool:
     """False if a validator that both have differs."""
-    pairs = ((told.etag, begun.etag), (told.last_modified, begun.last_modified))
+    pairs = ((reported.etag, begun.etag), (reported.last_modified, begun.last_modified))
     return all(one == other for one, other in pairs if one and other)
 
 
@@ -255,7 +255,7 @@ def _conditional(known: Transfer | None) -> dict[str, str]:
 
 
 def _write(response: httpx.Response, body: _Body, part: Part, watch: _Watch) -> Transfer | RetryableFailure:
-    """Write a body as it arrives; what has arrived stays, unless it can be of no use."""
+    """Write a body as it arrives; what has arrived stays, unless it cannot be used."""
     useless: DaxaError | None = None
     with disk_errors(part.path), part.resume() if body.offset else part.begin(body.of):
         try:
@@ -284,7 +284,7 @@ def _receive(response: httpx.Response, part: Part, size: int, watch: _Watch) -> 
         if part.have + len(chunk) > (size or watch.most):
             raise _oversized(part.url, "goes on", size or watch.most)
         if not size and part.have - looked >= _LOOK:
-            # Nobody said how long it is: it may not take the room of those that are written beside it.
+            # Its length is unknown: it must not take the room of the files that are written beside it.
             looked = part.have
             if spare(part.path.parent) < max(_RESERVED, part.have // 4):
                 raise DataError("no-room", f"{part.url} filled the disk", remedy="")

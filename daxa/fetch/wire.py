@@ -1,8 +1,8 @@
 """The HTTP client of this room, whose every answer ends: in time, or with an error.
 
 httpx limits each read, not their number.  The streams under it are replaced here by ones
-that also look at what the answer as a whole may still take, which the thread that reads
-it has set with `within`.
+that also look at what the answer as a whole may still take, which the reading thread
+has set with `within`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TooSlow(httpx.ReadTimeout):
 
 @contextmanager
 def within(allowance: Deadline) -> Iterator[None]:
-    """Hold what this thread receives to an allowance."""
+    """Limit what this thread receives to an allowance."""
     before = getattr(_LOCAL, "allowance", None), getattr(_LOCAL, "interim", 0)
     _LOCAL.allowance, _LOCAL.interim = allowance, 0
     try:
@@ -118,8 +118,8 @@ class _Directory(httpx.BaseTransport):
 
 def _first_byte(headers: httpx.Headers, etag: str, size: int) -> int:
     """Where a request that continues a download begins; 0 where it asks for the whole, or for what is not there."""
-    asked = re.fullmatch(r"bytes=(\d{1,15})-\d{0,15}", headers.get("Range", ""), re.ASCII)
-    first = int(asked[1]) if asked and headers.get("If-Range", etag) == etag else 0
+    requested = re.fullmatch(r"bytes=(\d{1,15})-\d{0,15}", headers.get("Range", ""), re.ASCII)
+    first = int(requested[1]) if requested and headers.get("If-Range", etag) == etag else 0
     return first if first < size else 0
 
 
@@ -140,7 +140,7 @@ class _Pieces(httpx.SyncByteStream):
 
 
 class _PlainStream(Protocol):
-    """A stream under httpx, as far as it is used here."""
+    """The part of httpx's stream interface that is used here."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes: ...
     def write(self, buffer: bytes, timeout: float | None = None) -> None: ...
@@ -150,7 +150,7 @@ class _PlainStream(Protocol):
 
 
 class _PlainBackend(Protocol):
-    """What opens such streams."""
+    """Opens such streams."""
 
     def connect_tcp(self, *arguments: object, **options: object) -> _PlainStream: ...
     def connect_unix_socket(self, *arguments: object, **options: object) -> _PlainStream: ...
@@ -158,7 +158,7 @@ class _PlainBackend(Protocol):
 
 
 class _Backend:
-    """Opens streams that are held to the allowance of whoever reads."""
+    """Opens streams that are limited by the allowance of the reading thread."""
 
     def __init__(self, plain: _PlainBackend) -> None:
         self._plain = plain
@@ -183,7 +183,7 @@ class _Stream:
             return self._plain.read(max_bytes, timeout)
         left = allowance.left()
         if left <= 0:
-            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s and its length allow")
+            raise TooSlow(f"the answer took longer than {allowance.seconds:g} s plus the time that its length allows")
         data = self._plain.read(max_bytes, left if timeout is None else min(timeout, left))
         if not allowance.received:
             _LOCAL.interim += len(data)

@@ -82,7 +82,7 @@ def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable
     real
         As the archive writes them.
     malformed
-        Texts, or values of other types, that are none.
+        Texts, or values of other types, that are not ObsIDs.
 
     Raises
     ------
@@ -145,16 +145,16 @@ def check_query(spec: MissionSpec, query: str) -> None:
     Raises
     ------
     AssertionError
-        Which column is not asked for, or another table is.
+        Which column is not queried, or that another table is.
     """
     chosen, _, rest = query.partition(" FROM ")
-    asked = re.findall(r'"([^"]+)"', chosen)
-    _require(spec, len(set(asked)) == len(asked), "asks for a column twice")
+    queried = re.findall(r'"([^"]+)"', chosen)
+    _require(spec, len(set(queried)) == len(queried), "asks for a column twice")
     _require(spec, rest.split()[:1] == [spec.table.name], f"asks for the table {rest[:40]}")
     named = {*spec.table.columns.values(), *spec.table.mode, spec.table.category}
     named |= {spec.table.second_category[0]} if spec.table.second_category else set()
     named |= {column for one in spec.instruments for column in _columns_of(one)}
-    missing = sorted(named - {*asked, ""})
+    missing = sorted(named - {*queried, ""})
     _require(spec, not missing, f"does not ask for {', '.join(missing)}")
 
 
@@ -171,7 +171,7 @@ def _accepts(spec: MissionSpec, obs_id: object) -> bool:
 
 
 def _check_names(spec: MissionSpec) -> None:
-    _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is no short lower-case word")
+    _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is not a short lower-case word")
     _require(spec, bool(spec.title.strip()), "has no title")
     names = [spec.name, *(alias.lower() for alias in spec.aliases)]
     _require(spec, len(set(names)) == len(names), "has an alias twice")
@@ -223,10 +223,10 @@ def _check_table(spec: MissionSpec) -> None:
     for text in table.where:
         bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
         _require(spec, not _RESERVED.search(bare), f"uses a reserved word unquoted: {text}")
-        _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is no condition: {text}")
+        _require(spec, not re.search(r";|--|/\*", bare), f"has a row cut that is not a condition: {text}")
     further = table.second_category[1] if table.second_category else {}
     codes = {*table.categories.values(), *further.values(), *([table.only_category] * bool(table.only_category))}
-    _require(spec, codes <= set(CATEGORIES), "maps to a category that there is not")
+    _require(spec, codes <= set(CATEGORIES), "maps to an unknown category")
     _require(spec, bool(table.category) == bool(table.categories), "maps categories without a column, or not at all")
     _require(spec, bool(table.category) or not table.second_category, "has a second category without a first")
     _require(spec, not (table.category and table.only_category), "has one category, and a column of them")
@@ -294,8 +294,10 @@ def _check_files(spec: MissionSpec) -> None:
     for item in spec.native_inputs:
         _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
         item.regex(spec.id_example)
-        told = set(item.regex(spec.id_example).groupindex)
-        _require(spec, told <= {"exposure", "version"}, f"has a pattern with the groups {sorted(told)}: {item.pattern}")
+        groups = set(item.regex(spec.id_example).groupindex)
+        _require(
+            spec, groups <= {"exposure", "version"}, f"has a pattern with the groups {sorted(groups)}: {item.pattern}"
+        )
         inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
         _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
     for product in spec.products:
@@ -304,7 +306,7 @@ def _check_files(spec: MissionSpec) -> None:
         tokens = [token for token, _, _ in product.bands]
         _require(spec, len(set(tokens)) == len(tokens), f"has a band twice: {product.pattern}")
         _require(spec, all(0 < lo < hi for _, lo, hi in product.bands), f"has an empty band: {product.pattern}")
-        _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"cannot tell bands apart: {product.pattern}")
+        _require(spec, "{band}" in product.pattern or len(tokens) < 2, f"does not distinguish bands: {product.pattern}")
     events = {item.instrument for item in spec.native_inputs if item.kind == "events" and item.required}
     served = "" in events or set(spec.default_instruments) <= events
     _require(spec, not spec.processed or (served and spec.listed), "is processed, and lacks what that needs")
@@ -338,10 +340,10 @@ def _check_active(spec: MissionSpec) -> None:
 
 def _check_credit(spec: MissionSpec) -> None:
     source = spec.credit.source
-    _require(spec, bool(spec.acknowledgement or source), "says neither an acknowledgement nor where it stands")
-    _require(spec, not source or source.startswith("https://"), f"has a source that is no address: {source}")
+    _require(spec, bool(spec.acknowledgement or source), "has neither an acknowledgement nor a link to one")
+    _require(spec, not source or source.startswith("https://"), f"has a source that is not an address: {source}")
     for bibcode in spec.bibcodes:
-        _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is no bibcode: {bibcode}")
+        _require(spec, bool(_BIBCODE.fullmatch(bibcode)), f"has a reference that is not a bibcode: {bibcode}")
     spec.credit.dataset.format(**id_parts("1"))
     known = {*spec.bibcodes, spec.credit.facility} - {""}
     _require(spec, set(spec.credit.checked) <= known, "has checked references or keywords that it does not have")

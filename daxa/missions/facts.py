@@ -117,7 +117,7 @@ class ArchiveProduct:
         What it is.
     pattern
         Regular expression of its path below the observation's directory, as in
-        `NativeInput`; ``{band}`` stands for the token of an energy band.
+        `NativeInput`; ``{band}`` is replaced by the token of an energy band.
     instrument
         '' when it serves all of them.
     bands
@@ -148,7 +148,7 @@ class Bundle:
     obs_ids
         The observations in it.
     kind
-        The archive's name for fields of this kind, '' when it sorts them not.
+        The archive's name for fields of this kind, '' when it does not sort them.
     """
 
     field: str
@@ -166,10 +166,10 @@ class Credit:
     facility
         Keyword of the AAS journals, '' when the mission has none that is certain.
     source
-        Where the official wording of the acknowledgement stands.
+        Where the official wording of the acknowledgement is.
     dataset
         Identifier of an observation's data with the fields of a directory template, such
-        as ``10.25574/{obs_id:>05}``; '' where ObsIDs in a table are what is asked for.
+        as ``10.25574/{obs_id:>05}``; '' where the mission wants ObsIDs in a table.
     read
         When the wording at `source` was read last and found to ask for the acknowledgement that
         is declared, such as ``2026-11-30``; '' when it was not: `daxa cite` then names the source alone.

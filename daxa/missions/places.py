@@ -1,6 +1,6 @@
 """Servers that hold files of more than one mission.
 
-HEASARC's tree stands a second time in the bucket ``nasa-heasarc`` of the NASA open data on AWS, where the key
+HEASARC's tree is copied in the bucket ``nasa-heasarc`` of the NASA open data on AWS, where the key
 of an object is the path behind ``/FTP/`` (https://heasarc.gsfc.nasa.gov/docs/archive/cloud.html).
 """
 

@@ -71,14 +71,14 @@ def find_mission(name: str) -> MissionSpec:
     """
     if not isinstance(name, str):
         raise CriteriaError("mission", f"{name!r:.100} does not name a mission", remedy="give its name, such as 'xmm'")
-    wanted = name.strip().lower()
+    key = name.strip().lower()
     offered = _offered()
-    if wanted in _declared():
-        return _load(wanted)
-    if wanted in offered:
-        return offered[wanted]
+    if key in _declared():
+        return _load(key)
+    if key in offered:
+        return offered[key]
     for spec in (*map(_load, _declared()), *offered.values()):
-        if wanted in _names_of(spec):
+        if key in _names_of(spec):
             return spec
     names = (*_declared(), *offered)
     message = f"there is no mission called {name!r:.100}{did_you_mean(name, names)}"
@@ -106,7 +106,7 @@ def _offered() -> dict[str, MissionSpec]:
 
 
 def forget_plug_ins() -> None:
-    """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    """Look for plug-ins again the next time, for tests of plug-ins that install one meanwhile."""
     plugins.forget()
     _offered.cache_clear()
 

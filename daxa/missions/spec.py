@@ -1,6 +1,6 @@
 """The frozen types in which a mission declares its facts.
 
-A declaration holds values only.  What is done with them stands in the layer
+A declaration holds values only.  What is done with them is in the layer
 that does it: `daxa.query` builds queries, `daxa.fetch` chooses files,
 `daxa.backends` processes them.
 """
@@ -92,8 +92,8 @@ class NativeInput:
     pattern
         Regular expression of the path below the observation's directory; ``{obs_id}``
         is replaced by the ObsID (``{obs_id:>05}`` pads), as are the fields of a directory.
-        What its group ``exposure`` matches tells the lists of one instrument apart, where
-        their headers do not; what ``version`` matches tells deliveries of one file apart, of
+        What its group ``exposure`` matches distinguishes the lists of one instrument, where
+        their headers do not; what ``version`` matches distinguishes deliveries of one file, of
         which the highest is taken.
     instrument
         The instrument whose data it holds, '' when it serves all of them: its header then
@@ -103,7 +103,7 @@ class NativeInput:
     curves
         Its events have no place on the sky: they give light curves and good times only.
     band
-        Energies (keV) of an exposure map that may stand beside images of the same energies.
+        Energies (keV) of an exposure map that may be beside images of the same energies.
     """
 
     kind: InputKind
@@ -135,7 +135,7 @@ class MissionSpec:
         All instruments, and the names taken when the user names none.  There is no default
         where all instruments are `Instrument.wide`.
     mirrors
-        Servers that hold its files, the best first; each of the others is asked when those before it cannot
+        Servers that hold its files, the best first; each of the others is tried when those before it cannot
         be reached or do not have the observation.
     directory
         Path of an observation's directory below the root of a mirror that has no layout of its own.  Fields: those of
@@ -148,11 +148,11 @@ class MissionSpec:
     processed
         Whether the native backend processes the mission's data today.
     foreign_ids
-        The headers of its event lists name observations otherwise than the archive does, or
+        The headers of its event lists name observations differently from the archive, or
         not at all: a list belongs to the observation in whose directory it lies.
     event_tables
         Regular expressions of the names of extensions, each of which an event list has of its
-        own (what stands twice here stands twice there); a list without is not whole.
+        own (a name given twice must occur twice); a list without them is incomplete.
     catalogue
         Regular expression of the name of the file, in the observation's directory, that holds
         the checksums of the others; '' where none is known.
@@ -173,13 +173,13 @@ class MissionSpec:
         What a paper that uses the mission must say and cite.
     other_tables
         Tables at other services that list the same observations, for when the first fails.
-        They need not tell which instruments observed.
+        They need not say which instruments observed.
     other_fields
         A field of view, and the observations in which all instruments had it in place of
         their own: scans.
     active
         Names of instruments, and the observations in which only they were switched on, where
-        the table does not tell.
+        the table does not say.
     """
 
     name: str
@@ -260,16 +260,16 @@ class MissionSpec:
         Raises
         ------
         CriteriaError
-            No name is given, and the mission has no instrument that is used unasked.
+            No name is given, and the mission has no instrument that is used by default.
         """
-        wanted = names or self.default_instruments
-        if not wanted:
+        chosen = names or self.default_instruments
+        if not chosen:
             raise CriteriaError(
                 "instrument",
                 f"the instruments of {self.title} see so much of the sky that none is chosen by default",
                 remedy=f"name those that you want: {', '.join(instrument.name for instrument in self.instruments)}",
             )
-        return tuple(instrument.name for instrument in self.instruments if instrument.name in wanted)
+        return tuple(instrument.name for instrument in self.instruments if instrument.name in chosen)
 
     @property
     def roll(self) -> str:
@@ -278,11 +278,11 @@ class MissionSpec:
 
     @property
     def listed(self) -> bool:
-        """Whether the mission's observations can be asked for."""
+        """Whether the mission's observations can be listed."""
         return {"obs_id", "target", "ra", "dec", "start", "exposure", "public_date"} <= set(self.table.columns)
 
     def check_listed(self) -> None:
-        """Refuse a mission whose observations cannot be asked for.
+        """Refuse a mission whose observations cannot be listed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Where a mission's list of observations stands, and how its columns map to our schema."""
+"""Where a mission's list of observations is, and how its columns map to our schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ObservationTable"]
 
 @dataclass(frozen=True)
 class ObservationTable:
-    """Where the list of observations stands and how its columns map to our schema.
+    """Where the list of observations is, and how its columns map to our schema.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class ObservationTable:
         ``exposure``, ``public_date``) to theirs.  ``end`` may be absent: it is then
         ``start`` plus ``exposure``, an estimate.  Where all data are public,
         ``public_date`` is the start; where the table names no target, ``target`` is the
-        ObsID.  Empty where the table's columns are not known: it cannot be asked then.
+        ObsID.  Empty where the table's columns are not known: it cannot be queried then.
     where
         Row cuts, ADQL conditions joined by AND.
     proprietary
@@ -38,7 +38,7 @@ class ObservationTable:
         labels are ``MISC``.
     second_category
         Column and its labels, for rows of which `category` says nothing or ``MISC``; labels
-        that do not stand there leave the row as it is.
+        that it does not name leave the row as it is.
     only_category
         The category of every row, for tables of one kind.
     never_public
@@ -51,7 +51,7 @@ class ObservationTable:
         Address of the TAP service, for another than these; the setting ``tap_<service>`` replaces it.
     usual
         `columns` are the names that HEASARC's tables usually have (`USUAL_COLUMNS`), and are
-        not recorded for this one: before it is asked, the service says which of them it has.
+        not recorded for this one: before it is queried, the service says which of them it has.
     """
 
     name: str

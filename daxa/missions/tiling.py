@@ -119,7 +119,7 @@ def tile_at(ra: float, dec: float) -> Tile:
     Raises
     ------
     CriteriaError
-        There is no such place.
+        The position is not on the sky.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def tiles_within(ra: float, dec: float, radius: float) -> tuple[Tile, ...]:
     Raises
     ------
     CriteriaError
-        There is no such circle.
+        The circle is not valid.
 
     Examples
     --------

@@ -60,7 +60,7 @@ def prove_cache(
     remote
         Where a good copy may be.
     observe
-        WatchedSocket how many have been read, of how many.
+        Called with how many have been read, of how many.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def prove_objects(
     digests
         Spares reading unchanged files.
     observe
-        WatchedSocket how many have been read, of how many.
+        Called with how many have been read, of how many.
     """
     here = [digest for digest in needed if digest in present]
     places = {digest: str(place) for digest in here if (place := object_path(remote, digest)) is not None}

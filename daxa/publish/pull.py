@@ -123,7 +123,7 @@ def pull_data(
     force
         Give up files of the tree that differ from the release and are nowhere else.
     observe
-        WatchedSocket how many objects have come, of how many.
+        Called with how many objects have come, of how many.
 
     Returns
     -------

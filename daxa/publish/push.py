@@ -76,7 +76,7 @@ def push_releases(
     remote
         Name of another remote than the default one.
     observe
-        WatchedSocket how many objects of the cache have been read, of how many.
+        Called with how many objects of the cache have been read, of how many.
 
     Raises
     ------

@@ -88,7 +88,7 @@ def make_release(
     force
         Make a release even when no selection, parameter, software or product has changed.
     observe
-        WatchedSocket how many objects of DVC's cache have been read, of how many.
+        Called with how many objects of DVC's cache have been read, of how many.
 
     Raises
     ------

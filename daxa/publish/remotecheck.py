@@ -145,7 +145,7 @@ def verify_remote(
     deep
         Read every object, wherever it is.
     observe
-        WatchedSocket how many have been read, of how many.
+        Called with how many have been read, of how many.
 
     Raises
     ------

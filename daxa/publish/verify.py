@@ -72,7 +72,7 @@ def verify_archive(
     fetched
         Take absent fetched files for a problem, though they can be fetched again.
     observe
-        WatchedSocket how many stages have been compared, of how many.
+        Called with how many stages have been compared, of how many.
 
     Returns
     -------

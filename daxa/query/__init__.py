@@ -1,4 +1,4 @@
-"""Ask archives which observations exist, and choose among them."""
+"""Query archives for the observations that exist, and select from them."""
 
 from daxa.query.criteria.criteria import Criteria
 from daxa.query.criteria.reading import make_criteria, read_criteria

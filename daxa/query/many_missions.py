@@ -1,4 +1,4 @@
-"""Ask one, several or all missions at once."""
+"""Query one, several or all missions at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_ROWS = 20
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What several missions answered.
+    """The results of several missions.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class SearchResult:
     failures
         Mission to the reason why it has no rows: nothing meets the criteria, or its service failed.
     notes
-        Mission to what is to be known of its observation table.
+        Mission to remarks on its observation table.
     approximate
         Mission to the number of rows decided by a circle in place of the true field of view.
     """
@@ -100,7 +100,7 @@ def search(
     CriteriaError
         A condition cannot be used, or nothing was found at all.
     ServiceError
-        No mission's observations could be had.
+        No mission's observations could be listed.
     """
     names: Sequence[str | Mission]
     if missions is None:
@@ -109,20 +109,20 @@ def search(
         names = [missions]
     else:
         names = missions
-    asked: list[Mission] = []
+    requested: list[Mission] = []
     refused: dict[str, CriteriaError | ServiceError] = {}
     for name in names:
         mission = name
         if not isinstance(mission, Mission):
             mission = Mission(mission, settings, refresh=refresh, max_age=max_age, offline=offline)
         try:
-            asked.append(mission.filter(criteria, **conditions))
+            requested.append(mission.filter(criteria, **conditions))
         except CriteriaError as error:
             # A table that cannot answer concerns the mission that was named; of all missions, the others can.
             if missions is not None or error.name != "no-column":
                 raise
             refused[mission.name] = error
-    found = query_missions(asked, pairs=pairs)
+    found = query_missions(requested, pairs=pairs)
     if not len(found.table):
         raise join_failures(found.failures)
     return replace(found, failures={**refused, **found.failures})
@@ -131,7 +131,7 @@ def search(
 def query_missions(
     missions: Sequence[Mission], *, pairs: bool = False, observe: Callable[[str], None] = lambda name: None
 ) -> SearchResult:
-    """Ask each of these missions, and put the answers together.
+    """Query each of these missions, and combine the results.
 
     Parameters
     ----------
@@ -193,18 +193,18 @@ def join_failures(failures: Mapping[str, CriteriaError | ServiceError]) -> Crite
     >>> join_failures({"swift": nothing, "xmm": failed[0], "nustar": failed[1]}).message.splitlines()
     ['2 missions could not be searched:', '  xmm: it is down', '  nustar: it is down']
     """
-    told = {name: error for name, error in failures.items() if isinstance(error, ServiceError)} or failures
-    first = next(iter(told.values()))
+    reported = {name: error for name, error in failures.items() if isinstance(error, ServiceError)} or failures
+    first = next(iter(reported.values()))
     if len(failures) == 1:
         return first
-    remedies = list(dict.fromkeys(error.remedy for error in told.values()))
+    remedies = list(dict.fromkeys(error.remedy for error in reported.values()))
     if isinstance(first, ServiceError):
-        story = "".join(f"\n  {name}: {error.message}" for name, error in told.items())
-        counted = "1 mission" if len(told) == 1 else f"{len(told)} missions"
+        story = "".join(f"\n  {name}: {error.message}" for name, error in reported.items())
+        counted = "1 mission" if len(reported) == 1 else f"{len(reported)} missions"
         return ServiceError(first.name, f"{counted} could not be searched:{story}", remedy=remedies[0])
-    story = "; ".join(error.message for error in told.values())
-    remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that leave none"
-    return CriteriaError(first.name, f"nothing was found in {len(told)} missions: {story}", remedy=remedy)
+    story = "; ".join(error.message for error in reported.values())
+    remedy = remedies[0] if len(remedies) == 1 else "loosen the conditions that exclude everything"
+    return CriteriaError(first.name, f"nothing was found in {len(reported)} missions: {story}", remedy=remedy)
 
 
 def _answer(mission: Mission, *, pairs: bool) -> pd.DataFrame | CriteriaError | ServiceError:

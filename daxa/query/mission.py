@@ -40,7 +40,7 @@ class Selection:
     row_ids
         ObsID to the service's own identifier of the row, which DataLink needs.
     criteria
-        What was asked for, with the positions of its targets.
+        What was requested, with the positions of its targets.
     origin
         Service, query and time.
     approximate
@@ -66,7 +66,7 @@ def _check_snapshot(spec: MissionSpec, snapshot: Snapshot, *, demand: bool) -> N
     if demand:
         raise CriteriaError(
             "snapshot",
-            "a snapshot that is given is used as it is",
+            "a given snapshot is used as it is",
             remedy="leave out one of snapshot, refresh and max_age",
         )
 
@@ -114,9 +114,9 @@ class _Source:
 
 
 class Mission:
-    """A mission and what is asked of it; immutable, so filters give new ones.
+    """A mission with conditions on its observations; immutable, so filters give new ones.
 
-    Nothing is asked of any service until the observations are needed; then the whole
+    No service is queried until the observations are needed; then the whole
     observation table is fetched once, and shared by all missions filtered from this one.
 
     Parameters
@@ -128,7 +128,7 @@ class Mission:
     criteria
         `Criteria`, or their plain form as stored with a selection.
     snapshot
-        An observation table to use in place of asking a service.
+        An observation table to use instead of querying a service.
     refresh, max_age, offline
         How old the observation table may be; see `daxa.query.tables.snapshot.take_snapshot`.
 
@@ -136,7 +136,7 @@ class Mission:
     ------
     CriteriaError
         There is no such mission, the criteria cannot be used, or a snapshot is of another mission or
-        given together with a demand on its age.
+        given together with a limit on its age.
 
     Examples
     --------
@@ -175,7 +175,7 @@ class Mission:
 
     @property
     def criteria(self) -> Criteria:
-        """What is asked for."""
+        """What is requested."""
         return self._criteria
 
     @property
@@ -191,9 +191,9 @@ class Mission:
 
     @property
     def note(self) -> str:
-        """What is to be known about the table in use: that it is old, or not of the usual service; '' for nothing.
+        """Remarks on the table in use: that it is old, or not of the usual service; '' for nothing.
 
-        Empty as long as no table was needed: it never asks a service.
+        Empty as long as no table was needed: it never queries a service.
         """
         return self._source.note
 
@@ -251,7 +251,7 @@ class Mission:
         return list_pairs(match(self._spec, snapshot.table, criteria, at=snapshot.mjd))
 
     def select(self) -> Selection:
-        """Choose, asking the services where that has not yet happened.
+        """Select, querying the services where that has not happened yet.
 
         Returns
         -------
@@ -292,10 +292,10 @@ class Mission:
         return f"Mission({self.name!r}, {self._criteria.summary})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: never asks a service, shows the observations once they are known."""
+        """For notebooks: never queries a service, shows the observations once they are known."""
         head = f"<p><b>{html.escape(self._spec.title)}</b> <code>{html.escape(self._criteria.summary)}</code></p>"
         if self._selection is None:
-            return f"{head}<p>Not asked yet: use <code>.observations</code>.</p>"
+            return f"{head}<p>Not queried yet: use <code>.observations</code>.</p>"
         from daxa.selection.headings import for_people
 
         table = self._selection.table

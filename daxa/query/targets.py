@@ -32,14 +32,14 @@ def read_targets(value: TargetsLike, settings: Settings) -> Sample:
         `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees or as quantities, a text ``RA,DEC``; the name of an
         object that Simbad, NED or VizieR know; or many places and names.
     settings
-        The services that are asked about names.
+        The services that resolve names.
 
     Raises
     ------
     CriteriaError
-        It is none of these, or nobody knows a name.
+        It is none of these, or no service knows a name.
     ServiceError
-        The position of a name cannot be had.
+        The position of a name cannot be looked up.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def read_targets(value: TargetsLike, settings: Settings) -> Sample:
 
 
 def _places(value: object) -> list[tuple[float, float]]:
-    """Places that a value stands for, in their order; [] where it is something else."""
+    """Places that a value means, in their order; [] where it is something else."""
     if isinstance(value, str) and not re.match(r"\s*[-+\d]", value):
         return []
     with suppress(CriteriaError):

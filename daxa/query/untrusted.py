@@ -1,6 +1,6 @@
 """Read VOTables and FITS files of unknown origin, from services and from users.
 
-A FITS header may promise any amount of data; what a VOTable may do, `daxa.votables` tells.
+A FITS header may claim any amount of data; for VOTables see `daxa.votables`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def open_fits(content: bytes) -> HDUList:
     Raises
     ------
     ValueError
-        It is no FITS file, damaged or cut off; and any other of `PARSE_ERRORS`.
+        It is not a FITS file, damaged or cut off; and any other of `PARSE_ERRORS`.
     """
     from astropy.io import fits
 

@@ -1,4 +1,4 @@
-"""Observations in the forms that other programs and journals want."""
+"""Observations in the formats of other programs and journals."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _GENERATED = re.compile(rb"<!--\s*Produced with .*?-->\s*", re.DOTALL)
 
 
 def table_format(path: Path) -> str:
-    """What the end of a file's name asks for: a key of `FORMATS`.
+    """The format that the end of a file's name requests: a key of `FORMATS`.
 
     Raises
     ------
     CriteriaError
-        It asks for nothing that can be written.
+        It requests no known format.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def table_format(path: Path) -> str:
 
 
 def write_export(path: Path, tables: Mapping[str, pd.DataFrame], title: str) -> None:
-    """Write observations to a file whose name says the form.
+    """Write observations to a file whose name gives the format.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def write_export(path: Path, tables: Mapping[str, pd.DataFrame], title: str) -> 
     Raises
     ------
     CriteriaError
-        There is no such form.
+        There is no such format.
     StorageError
         The file cannot be written.
     """
@@ -120,7 +120,7 @@ def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) ->
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    r"""Comma-separated values in which no text is a formula to a spreadsheet, or holds what cannot be seen.
+    r"""Comma-separated values in which no text acts as a formula in a spreadsheet, or has invisible characters.
 
     Numbers stay numbers; a text that a spreadsheet would compute gets an apostrophe before it.
 
@@ -203,7 +203,7 @@ def _astropy_table(rows: pd.DataFrame, known: Mapping[str, Column] = _KNOWN) -> 
 
 
 def _seen(text: str) -> str:
-    """A text of one line whose characters can all be seen; XML and tables for journals know no others."""
+    """A text on one line with visible characters only; XML and journal tables allow no others."""
     return re.sub(r"[\n\t]", " ", plain(text))
 
 
@@ -224,7 +224,7 @@ def _parquet_bytes(rows: pd.DataFrame, name: str, title: str) -> bytes:
 
 
 def _mrt_bytes(rows: pd.DataFrame, title: str) -> bytes:
-    """An AAS machine-readable table; it knows ASCII alone, and no empty columns."""
+    """An AAS machine-readable table; it allows only ASCII, and no empty columns."""
     from astropy.table import MaskedColumn, Table
 
     described = _astropy_table(rows)

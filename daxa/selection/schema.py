@@ -58,7 +58,7 @@ class Column:
     nullable
         NaN means "unknown".
     limits
-        Smallest and largest number that can be.
+        Smallest and largest possible number.
     """
 
     name: str
@@ -156,7 +156,7 @@ def arrange(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
-    """Refuse a table whose values cannot be what they claim.
+    """Refuse a table with impossible values.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def check_table(table: pd.DataFrame, spec: MissionSpec, *, name: str) -> None:
         values = table[column.name]
         wrong = ~valid_exposures(table) if column.name == "exposures" else _wrong_values(column, values, spec)
         for bad in values.index[wrong][:1]:
-            raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} cannot be")
+            raise _damaged(f"{name}: the {column.name} {values[bad]!r} of ObsID {table['obs_id'][bad]!r} is not valid")
     repeated = table["obs_id"][table["obs_id"].duplicated()]
     if len(repeated):
         raise _damaged(f"{name}: ObsID {repeated.iloc[0]!r} occurs twice")

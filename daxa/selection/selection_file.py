@@ -1,7 +1,7 @@
 """Selections as files: Parquet that carries a VOTable header (VOParquet 1.0).
 
 Equal rows give equal bytes (for one version of pyarrow), and a file whose rows
-are already the wanted ones is left untouched, so that Git and DVC see a change
+already equal them is left untouched, so that Git and DVC see a change
 only where there is one.
 """
 
@@ -48,7 +48,7 @@ class SelectionMetadata:
     mission
         Short name of the mission.
     criteria
-        What was asked for, as JSON (`daxa.query.Criteria.to_plain`).
+        What was requested, as JSON (`daxa.query.Criteria.to_plain`).
     snapshot
         Digest of the observation table that the criteria were applied to.
     """
@@ -78,7 +78,7 @@ def write_selection(path: Path, table: pd.DataFrame, *, mission: str, criteria: 
     Raises
     ------
     DataError
-        The table holds values that cannot be.
+        The table holds impossible values.
     StorageError
         The file cannot be written.
     """
@@ -142,7 +142,7 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
     pairs = sorted(zip(arrow["obs_id"].to_pylist(), arrow["instruments"].to_pylist(), strict=True), key=repr)
     for obs_id, instruments in pairs:
         if not is_obs_id(obs_id, spec) or not is_instruments(instruments, spec):
-            raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} cannot be")
+            raise _damaged(path, f"the instruments {instruments!r} of ObsID {obs_id!r} are not valid")
     chosen = {obs_id: tuple(instruments.split(",")) for obs_id, instruments in pairs}
     if len(chosen) != len(pairs):
         raise _damaged(path, "an ObsID occurs twice")
@@ -150,7 +150,7 @@ def read_chosen(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_columns(path: Path, *names: str) -> tuple[list[str], ...]:
-    """Columns of a selection as they stand there: for a look that needs no check of every row.
+    """Columns of a selection as stored, without checking every row.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def read_selection_metadata(path: Path) -> SelectionMetadata:
     Raises
     ------
     DataError
-        The file is absent, damaged, or no selection.
+        The file is absent, damaged, or not a selection.
     """
     return _read(path)[1]
 

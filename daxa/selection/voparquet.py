@@ -50,7 +50,7 @@ def to_voparquet(
             "IVOA.VOTable-Parquet.version": "1.0",
             "IVOA.VOTable-Parquet.content": _votable_header(rows, columns, name, title),
             **metadata,
-            # astropy's own reader wants to know the longest text of a column, and warns where it is not told.
+            # astropy's own reader wants to know the longest text of a column, and warns where it is not given.
             **{f"table::len::{name}": str(_longest(rows[name])) for name in texts},
         },
     )

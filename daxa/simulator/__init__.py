@@ -1,4 +1,4 @@
-"""The sample observatory: a simulated sky, and a server that gives it out as archives do.
+"""The sample observatory: a simulated sky, and a server that serves it as archives do.
 
 No test and no demonstration needs the internet.  What is simulated says so in its
 headers (``SIMULATD``).

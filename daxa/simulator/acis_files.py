@@ -72,7 +72,7 @@ def clock_cards(pointing: AcisPointing, begin: float) -> list[tuple]:
 
 
 def common_cards(pointing: AcisPointing, begin: float) -> list[tuple]:
-    """Cards that every HDU carries."""
+    """Cards of every HDU."""
     return [
         ("ORIGIN", "ASC", "Source of FITS file"),
         ("CREATOR", "daxa sample observatory", "tool that created this output"),

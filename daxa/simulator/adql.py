@@ -55,7 +55,7 @@ def translate(query: str) -> Statement:
     Raises
     ------
     QueryRefused
-        It is no single SELECT, or has a character or a `TOP` where none can stand.
+        It is not a single SELECT, or has a character or a `TOP` where none is allowed.
 
     Examples
     --------

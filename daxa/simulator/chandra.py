@@ -178,7 +178,7 @@ def _measured(
         bad, rng.choice([1, 5, 7], count), rng.choice([0, 2, 3, 4, 6], count, p=(0.5, 0.2, 0.1, 0.1, 0.1))
     )
     status = np.zeros((count, 32), dtype=bool)
-    # Bits 16 to 19 tell afterglow candidates (the last bit is bit 0).
+    # Bits 16 to 19 mark afterglow candidates (the last bit is bit 0).
     status[:, 31 - 16] = rows["proton"] & (rng.random(count) < 0.02)
     return {
         **rows,

@@ -26,7 +26,7 @@ _OUT_OF_FOV = 0x10000
 
 
 def common_cards(camera: EpicCamera, pointing: EpicPointing, begin: float, end: float) -> list[tuple]:
-    """Cards that every HDU carries."""
+    """Cards of every HDU."""
     return [
         ("DATAMODE", "IMAGING", "Instrument mode (IMAGING or TIMING)"),
         ("TELESCOP", "XMM", "XMM mission"),

@@ -1,4 +1,4 @@
-"""What can go wrong with an archive on purpose: faults as plain data."""
+"""Faults to inject into the simulated archive, as plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Literal, get_args
 __all__ = ["Fault", "FaultKind", "Faults", "Struck"]
 
 FaultKind = Literal[
-    "beheaded",
     "bomb",
     "broken",
     "busy",
@@ -29,6 +28,7 @@ FaultKind = Literal[
     "html",
     "limited",
     "missing",
+    "no-last-hdu",
     "no-range",
     "other",
     "redelivered",
@@ -40,7 +40,7 @@ FaultKind = Literal[
 
 
 Struck = Mapping[FaultKind, float | str]
-"""The faults that one request suffers, with their values."""
+"""The faults that affect one request, with their values."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class Fault:
     Parameters
     ----------
     kind
-        - ``beheaded``: the FITS file without its last HDU, packed as it was
         - ``bomb``: a gzip file that unpacks to an image of ``value`` bytes
         - ``broken``: status 500; ``denied``: 403; ``missing``: 404, though a listing names the file
         - ``busy``: status 503 with ``Retry-After: value``
@@ -63,14 +62,15 @@ class Fault:
         - ``encoded``: the file is sent as it is, but called ``Content-Encoding: gzip``
         - ``garbled``: the byte at ``value`` is inverted
         - ``hang``: ``value`` seconds of silence before the answer
-        - ``header``: the line ``value`` stands among the headers, as it is
+        - ``header``: the line ``value`` is among the headers, as it is
         - ``html``: an error page with status 200
         - ``limited``: status 429 with ``Retry-After: value``
         - ``other``: what the path ``value`` holds is sent instead
         - ``redelivered``: the FITS file as of a later processing: without the last tenth of its first table, the
           version ``value`` in the card ``PROCVER``, and a later date
         - ``redirect``: status 302 with ``Location: value``
-        - ``repacked``: the same content, compressed anew, with a later date
+        - ``repacked``: the same content, compressed again, with a later date
+        - ``no-last-hdu``: the FITS file without its last HDU, packed as it was
         - ``no-range``: ranges are ignored and not offered
         - ``slow``: ``value`` seconds of pause before each 16 KiB
         - ``wrong-length``: the stated length is off by ``value`` bytes
@@ -79,7 +79,7 @@ class Fault:
     value
         See above.
     times
-        How many matching requests suffer; None is all of them.
+        How many matching requests are affected; None means all.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class Fault:
     times: int | None = None
 
     def __post_init__(self) -> None:
-        # A misspelt fault would never strike, and a test that relies on it would pass.
+        # A misspelt fault would never occur, and a test that relies on it would pass.
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"there is no fault {self.kind!r}; choose one of {', '.join(get_args(FaultKind))}")
 
@@ -114,12 +114,12 @@ class Faults:
             self._left.append((fault, [fault.times]))
 
     def clear(self) -> None:
-        """From now on nothing goes wrong."""
+        """Remove all faults."""
         with self._lock:
             self._left.clear()
 
     def strike(self, path: str) -> dict[FaultKind, float | str]:
-        """The faults that one request for a path suffers, with their values."""
+        """The faults that affect one request for a path, with their values."""
         struck: dict[FaultKind, float | str] = {}
         with self._lock:
             for fault, left in self._left:

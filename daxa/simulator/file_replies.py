@@ -136,10 +136,10 @@ def _ranged(file: Path, headers: Headers, faults: Struck) -> Reply:
     if "no-range" in faults:
         return Reply(200, sent, Body(file, garbled=garbled))
     sent["Accept-Ranges"] = "bytes"
-    wanted = _wanted(headers, sent, total)
-    if wanted is None:
+    span = _requested_span(headers, sent, total)
+    if span is None:
         return Reply(200, sent, Body(file, garbled=garbled))
-    first, last = wanted
+    first, last = span
     if first > last or first >= total:
         return page_reply(416, "Requested Range Not Satisfiable", {"Content-Range": f"bytes */{total}"})
     sent["Content-Range"] = f"bytes {first}-{last}/{total}"
@@ -154,12 +154,12 @@ def corrupt(reply: Reply, faults: Struck) -> Reply:
     reply
         The good answer.
     faults
-        Those that concern contents: ``beheaded``, ``bomb``, ``commented``, ``redelivered``,
+        Those that concern contents: ``bomb``, ``commented``, ``no-last-hdu``, ``redelivered``,
         ``repacked``.
     """
     if "bomb" in faults:
         return _whole(reply, _bomb(int(faults["bomb"])))
-    if "beheaded" in faults:
+    if "no-last-hdu" in faults:
         return _whole(reply, _without_header(reply.body.content))
     if "redelivered" in faults and isinstance(reply.body.content, Path):
         return _replaced(reply, reply.body.content, _reprocessed(reply.body.content, str(faults["redelivered"])))
@@ -199,12 +199,12 @@ def _without_header(content: bytes | Path) -> bytes:
 
 
 def _replaced(reply: Reply, file: Path, content: bytes) -> Reply:
-    """Another file under the same name, with validators of its own."""
-    told = {
+    """Another file under the same name, with its own validators."""
+    stamps = {
         "Last-Modified": formatdate(int(file.stat().st_mtime) + _YEAR, usegmt=True),
         "ETag": f'"{len(content):x}-{zlib.crc32(content):x}"',
     }
-    return _whole(Reply(200, {**reply.headers, **told}, reply.body), content)
+    return _whole(Reply(200, {**reply.headers, **stamps}, reply.body), content)
 
 
 @functools.cache
@@ -222,7 +222,7 @@ def _reprocessed(file: Path, version: str) -> bytes:
     return gzip.compress(plain.getvalue(), 4, mtime=0)
 
 
-def _wanted(headers: Headers, sent: Mapping[str, str], total: int) -> tuple[int, int] | None:
+def _requested_span(headers: Headers, sent: Mapping[str, str], total: int) -> tuple[int, int] | None:
     found = _RANGE.fullmatch(headers.get("Range", "").replace(" ", ""))
     condition = headers.get("If-Range")
     if not found or found.groups() == ("", "") or condition not in (None, sent["ETag"], sent["Last-Modified"]):

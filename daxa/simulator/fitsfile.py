@@ -1,6 +1,6 @@
 """Writing FITS files whose headers read like those of a mission's pipeline.
 
-Cards stand in the order given, tables hold exactly the bytes given, and nothing depends
+Cards are in the order given, tables hold exactly the bytes given, and nothing depends
 on the clock, so that the same seed gives the same file.
 """
 

@@ -1,4 +1,4 @@
-"""What HEASARC's observation tables are made of: names, types and units of their columns.
+"""The columns of HEASARC's observation tables: names, types and units of their columns.
 
 Names are those that ``TAP_SCHEMA.columns`` listed in September 2026 for ``xmmmaster``
 and ``numaster``; for ``chanmaster`` those that its documentation page names.

@@ -123,7 +123,7 @@ def _take(database: sqlite3.Connection, name: str, votable: bytes) -> None:
     database.executemany(f"INSERT INTO tap_upload.[{name}] VALUES ({marks})", rows)  # noqa: S608 - an identifier
 
 
-def ned_page(places: Places, wanted: str) -> bytes:
+def ned_page(places: Places, requested: str) -> bytes:
     """The answer of NED's search for one object; one that it does not know gives a document with an error.
 
     Examples
@@ -132,11 +132,11 @@ def ned_page(places: Places, wanted: str) -> bytes:
     True
     """
     known = {_plain(name): (name, place) for name, place in places.items()}
-    if _plain(wanted) not in known:
+    if _plain(requested) not in known:
         words = "The object name that you have submitted is not currently recognized by the NED name interpreter."
         inside = f'<PARAM name="Error" datatype="char" arraysize="*" value={quoteattr(words)}/>'
         return _ned(inside)
-    name, (ra, dec) = known[_plain(wanted)]
+    name, (ra, dec) = known[_plain(requested)]
     fields = (
         '<FIELD ID="main_col2" name="Object Name" ucd="meta.id;meta.main" datatype="char" arraysize="30"/>'
         '<FIELD ID="main_col3" name="RA" ucd="pos.eq.ra;meta.main" datatype="double" unit="degrees"/>'

@@ -67,7 +67,7 @@ class Observatory:
         Positions (RA, Dec in degrees) by object name, for the resolvers: Sesame, and Simbad and NED, whose own
         are in the attributes `simbad` and `ned`.
     faults
-        What shall go wrong; `faults` may be changed later.
+        What goes wrong; `faults` may be changed later.
     row_cap
         Most rows of a query answer without ``TOP``.
     port
@@ -119,7 +119,7 @@ class Observatory:
             "DAXA_SESAME": self.url + _SESAME,
             "DAXA_SIMBAD_TAP": self.url + _SIMBAD,
             "DAXA_NED": self.url + _NED.rpartition("/")[0],
-            # Nobody answers there: it keeps what fails here from asking the real archive.
+            # Nothing answers there: it keeps what fails here from asking the real archive.
             "DAXA_XSA_TAP": self.url + _XSA,
         }
 
@@ -212,7 +212,7 @@ class _Server(ThreadingHTTPServer):
     answer: Callable[[str, str, Headers, bytes], tuple[Reply, Struck]]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are part of the game."""
+        """Clients that hang up are expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -277,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _send_endless(self, reply: Reply) -> None:
-        """Until the client hangs up, which ends it as an error that nobody sees."""
+        """Until the client hangs up, which ends it with an error that is not shown."""
         while True:
             for chunk in reply.body.chunks(_CHUNK, reply.body.length):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))

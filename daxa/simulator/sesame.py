@@ -7,15 +7,15 @@ from collections.abc import Mapping
 __all__ = ["resolve_page"]
 
 
-def resolve_page(names: Mapping[str, tuple[float, float]], wanted: str) -> bytes:
+def resolve_page(names: Mapping[str, tuple[float, float]], requested: str) -> bytes:
     """The page for one name; an unknown one gives a page without a position.
 
     Parameters
     ----------
     names
         Known names, whose case and spaces do not matter, with RA and Dec in degrees.
-    wanted
-        The name that is asked for.
+    requested
+        The name that is requested.
 
     Examples
     --------
@@ -23,10 +23,10 @@ def resolve_page(names: Mapping[str, tuple[float, float]], wanted: str) -> bytes
     True
     """
     known = {_plain(name): (name, position) for name, position in names.items()}
-    shown = wanted.replace("\n", " ").encode("ascii", "replace").decode()
+    shown = requested.replace("\n", " ").encode("ascii", "replace").decode()
     lines = [f"# {shown}\t#Q1", "#=Sc=Simbad (sample observatory):    1     0ms"]
-    if _plain(wanted) in known:
-        name, (ra, dec) = known[_plain(wanted)]
+    if _plain(requested) in known:
+        name, (ra, dec) = known[_plain(requested)]
         lines += [
             "%@ 1",
             "%C.0 ClG",

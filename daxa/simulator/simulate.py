@@ -32,7 +32,7 @@ _YEAR = 380.0
 
 
 def build_sky(root: Path, *, seed: int = 907) -> Sky:
-    """Simulate the sample sky, unless it stands there already.
+    """Simulate the sample sky, unless it is there already.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The simulated field: what there is to see, and how photons of it are drawn.
+"""The simulated field: its sources, and how their photons are drawn.
 
-The field stands where Abell 907 is, but its sources are invented, and known exactly.
+The field lies where Abell 907 is, but its sources are invented, and known exactly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CENTRE = (149.591, -11.064)
 
 @dataclass(frozen=True)
 class Source:
-    """Something that shines.
+    """A simulated source.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Sky:
     Parameters
     ----------
     root
-        The file tree as it stands below ``/FTP``.
+        The file tree as it is below ``/FTP``.
     tables
         Rows of the observation tables, by HEASARC's table name.
     names

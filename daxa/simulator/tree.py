@@ -44,7 +44,7 @@ def real_sky(data: Path, root: Path) -> Sky:
     Returns
     -------
     Sky
-        Its ``files`` tell which real file stands at each path of the archive.
+        Its ``files`` say which real file is at each path of the archive.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def table_document(
     rows
         Values by position; None is null.
     status
-        ``OK`` or ``OVERFLOW``; the latter stands after the table, as TAP requires.
+        ``OK`` or ``OVERFLOW``; the latter follows the table, as TAP requires.
     binary
         BINARY serialisation with padded strings, else TABLEDATA.
     kind, standard

@@ -46,7 +46,7 @@ def write_observation(root: Path, pointing: EpicPointing, sources: Sequence[Sour
     root
         The observation's directory.
     sources
-        What there is to see.
+        The sources in the field.
     seed
         Of the random numbers.
 
@@ -217,7 +217,7 @@ def _patterns(rng: np.random.Generator, camera: EpicCamera, proton: np.ndarray) 
         rng.choice(len(particles), len(proton), p=particles / particles.sum()),
         rng.choice(len(photons), len(proton), p=photons / photons.sum()),
     )
-    # Beyond the valid patterns stand tracks of particles.
+    # Beyond the valid patterns are tracks of particles.
     return np.where(drawn == len(photons) - 1, rng.integers(13, 32, len(drawn)), drawn)
 
 

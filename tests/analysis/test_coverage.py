@@ -56,7 +56,7 @@ def image_of(archive, one: Pointing):
     return place / f"{stem}-image.fits", place / f"{stem}-expmap.fits"
 
 
-def test_every_object_is_asked_of_every_image(archive, sample):
+def test_every_object_is_looked_up_in_every_image(archive, sample):
     found = archive.coverage(sample)
     assert not found.failures
     assert (found.objects, found.images) == (362, len(FIELDS))
@@ -153,7 +153,7 @@ def test_a_radius_larger_than_any_field_is_refused(archive):
     assert "60 arcmin" in caught.value.remedy
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_not_lost(own_archive, sample):
+def test_what_cannot_be_read_is_reported_and_the_rest_is_not_lost(own_archive, sample):
     image, _ = image_of(own_archive, FIELDS[0])
     image.write_bytes(image.read_bytes()[:9000])
     counts, header = (
@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_not_lost(own_archive, sampl
 
 
 def test_sky_that_nothing_measured_has_no_limit(own_archive, sample):
-    """One map with NaN around its field is read as one with zeros; one of last resort tells counts alone."""
+    """One map with NaN around its field is read as one with zeros; one of last resort gives counts alone."""
     before = own_archive.coverage(sample).table
     for one, change in ((FIELDS[0], None), (FIELDS[1], "FIELD")):
         path = image_of(own_archive, one)[1]

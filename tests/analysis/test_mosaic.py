@@ -1,4 +1,4 @@
-"""Mosaics of an archive of images; those of events stand in `tests/journey/test_views.py`."""
+"""Mosaics of an archive of images; those of events are in `tests/journey/test_views.py`."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def test_what_makes_no_mosaic_is_refused(archive, tmp_path, asked, kind, code):
 
 
 def test_nothing_is_written_into_the_archive_or_over_files(archive, tmp_path):
-    with pytest.raises(ArchiveError, match="lies in the archive"):
+    with pytest.raises(ArchiveError, match="lies inside the archive"):
         archive.mosaic(archive.root / "data" / "mosaic", obs_ids=["90001"])
     (tmp_path / "link").symlink_to(archive.root)
-    with pytest.raises(ArchiveError, match="lies in the archive"):
+    with pytest.raises(ArchiveError, match="lies inside the archive"):
         archive.mosaic(tmp_path / "link" / "mosaic", obs_ids=["90001"])
     archive.mosaic(tmp_path / "mosaic", obs_ids=["90001"])
     with pytest.raises(StorageError, match="already exists"):

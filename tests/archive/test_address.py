@@ -1,4 +1,4 @@
-"""The storage of an archive: what DVC is told of it, and what it makes of that."""
+"""The storage of an archive: what is written for DVC, and how DVC reads it."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_an_override_without_a_fault_of_its_own_repeats_none(archive):
     assert problem.place == "[clean] flare_band"
 
 
-def test_an_override_may_break_what_stands_elsewhere(archive):
+def test_an_override_may_conflict_with_other_values(archive):
     edit(archive.params("xmm"), 'band = "lowest"', 'band = "0.5-2 keV"')
     append(archive.params("xmm"), '\n[images.obs."0404910601"]\nbands = ["1-2 keV"]\n')
     (problem,) = find_problems(archive)
@@ -169,7 +169,7 @@ def test_energies_that_an_instrument_lacks_are_refused_where_it_was_chosen(archi
     assert find_problems(archive) == []
 
 
-def test_an_instrument_that_nobody_chose_does_not_matter(archive):
+def test_an_instrument_that_was_not_chosen_does_not_matter(archive):
     table = pd.DataFrame([observation("RP500211N00", "PSPCB")])
     write_selection(archive.selection("rosat"), table, mission="rosat", criteria="{}", snapshot="0" * 64)
     edit(archive.params("rosat"), 'bands = ["0.1-0.4 keV", "0.5-2 keV"]', 'bands = ["0.4-1 keV"]')
@@ -301,7 +301,7 @@ def test_nothing_begins_with_a_mistake(archive, monkeypatch):
         ("[xmm.clean]", "clean", "", "not valid TOML"),
     ],
 )
-def test_a_mistake_in_the_locked_software_is_told_before_anything_runs(archive, old, new, place, told):
+def test_a_mistake_in_the_locked_software_is_reported_before_anything_runs(archive, old, new, place, told):
     if "version = 2026" in new:
         text = archive.software.read_text()
         begin = text.index("version", text.index("[xmm.clean]"))
@@ -316,7 +316,7 @@ def test_a_mistake_in_the_locked_software_is_told_before_anything_runs(archive, 
 
 
 @pytest.mark.parametrize("absent", ["the file", "a mission"])
-def test_software_that_is_not_there_is_told(archive, absent):
+def test_software_that_is_not_installed_is_reported(archive, absent):
     if absent == "the file":
         archive.software.unlink()
         assert [one.file for one in find_problems(archive)] == [archive.software]

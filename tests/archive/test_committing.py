@@ -43,7 +43,7 @@ def note_of(layout, **other) -> bytes:
     return json.dumps({"message": "new", "files": {"README.md": digests}} | other).encode()
 
 
-def test_what_was_decided_is_finished_by_whoever_acts(layout):
+def test_what_was_decided_is_finished_by_the_next_verb_that_acts(layout):
     accepted(layout, note_of(layout))
     with pytest.raises(ArchiveError, match="was not finished") as caught:
         api.open(layout.root)

@@ -154,7 +154,7 @@ def test_a_bad_configuration_names_the_place(tmp_path, content, place):
         parse_config(content, tmp_path / "daxa.toml")
 
 
-def test_a_directory_without_configuration_is_no_archive(tmp_path):
+def test_a_directory_without_configuration_is_not_an_archive(tmp_path):
     with pytest.raises(ArchiveError) as caught:
         load_config(Layout(tmp_path))
     assert caught.value.code == "archive.not-an-archive"

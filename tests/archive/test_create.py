@@ -93,7 +93,7 @@ def test_tags_are_annotated_and_never_move(tmp_path, identity):
 
 
 @pytest.mark.parametrize(("name", "remedy"), [("rxte", "daxa search --mission rxte"), ("exosat", "xmm")])
-def test_a_mission_that_nothing_processes_is_refused_before_anything_is_asked(
+def test_a_mission_that_nothing_processes_is_refused_before_anything_is_queried(
     tmp_path, unreachable, name, remedy, identity
 ):
     mission = daxa.Mission(name)

@@ -66,7 +66,7 @@ def fill(root: Path) -> Layout:
 
 @pytest.fixture
 def place(tmp_path, identity, monkeypatch):
-    """Where the archive ``a907`` and what it must not touch stand; nobody's Git settings."""
+    """The directory of the archive ``a907`` and of what it must not touch, without any Git settings."""
     for name in [
         name for name in os.environ if name.startswith("GIT_CONFIG_") and name[11:] not in ("GLOBAL", "NOSYSTEM")
     ]:
@@ -105,7 +105,7 @@ def test_no_ignore_file_of_the_user_keeps_a_required_file_out(place, monkeypatch
     assert held == set(needed)
     layout.ledger("xmm", "clean").write_text("made anew\n")
     assert git.changes(layout.root) == ["ledger/xmm-clean.parquet"]
-    # As people do it, whom an ignore file of theirs shall not surprise either.
+    # As people do it, who must not be surprised by their own ignore files either.
     run(layout.root, "git", "add", ".")
     assert not [
         path for path in run(layout.root, "git", "ls-files").split() if path.startswith((".dvc/cache", "data", "rep"))
@@ -380,7 +380,7 @@ def test_a_lock_stays_while_a_git_lives_that_may_own_it(archive):
     assert git.commit(archive.root, ["dvc.lock"], "second")
 
 
-def test_an_index_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_an_index_of_zeros_is_named_and_the_command_repairs_it(archive):
     index = archive.root / ".git" / "index"
     index.write_bytes(bytes(index.stat().st_size))
     with pytest.raises(ArchiveError) as caught:
@@ -390,7 +390,7 @@ def test_an_index_of_zeros_is_named_and_the_command_mends_it(archive):
     assert git.changes(archive.root) == []
 
 
-def test_a_head_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_a_head_of_zeros_is_named_and_the_command_repairs_it(archive):
     head = archive.root / ".git" / "HEAD"
     head.write_bytes(bytes(21))
     with pytest.raises(ArchiveError) as caught:
@@ -400,7 +400,7 @@ def test_a_head_of_zeros_is_named_and_the_command_mends_it(archive):
     assert git.changes(archive.root) == []
 
 
-def test_a_branch_of_zeros_is_named_and_the_command_mends_it(archive):
+def test_a_branch_of_zeros_is_named_and_the_command_repairs_it(archive):
     commit = git.commit_of(archive.root)
     branch = archive.root / ".git" / "refs" / "heads" / "main"
     branch.write_bytes(bytes(41))
@@ -478,7 +478,7 @@ def test_a_disk_without_room_is_an_error_of_storage(archive):
     assert caught.value.code == "storage.full"
 
 
-def test_files_that_look_like_a_repository_are_none(tmp_path, identity):
+def test_files_that_look_like_a_repository_are_not_one(tmp_path, identity):
     """A clone may bring HEAD, objects, refs and a configuration as files: no setting of theirs acts."""
     layout = fill(tmp_path / "a907")
     git.initialise(layout.root)

@@ -26,7 +26,7 @@ def repository(tmp_path, identity) -> Path:
     return root
 
 
-def test_private_state_stands_in_the_git_directory(repository):
+def test_private_state_is_in_the_git_directory(repository):
     assert Layout(repository).private == repository / ".git" / "daxa"
     places = Layout(repository).places("xmm", "clean")
     for place in (places.scratch, places.journal, places.lock, places.hashes):

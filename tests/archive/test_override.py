@@ -80,9 +80,9 @@ def test_files_that_people_write(text):
     ids=["inline", "dotted", "absent"],
 )
 def test_what_cannot_be_changed_safely_is_refused(text):
-    with pytest.raises(ConfigError, match="cannot be changed by daxa") as told:
+    with pytest.raises(ConfigError, match="cannot be changed by daxa") as caught:
         with_settings(text, [SIGMA], [ONE] if "obs" in text else [])
-    assert "write the values yourself" in told.value.remedy
+    assert "write the values yourself" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

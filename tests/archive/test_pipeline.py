@@ -27,7 +27,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch) -> list:
-    """What DVC is asked for."""
+    """The arguments of DVC."""
     calls = []
     monkeypatch.setattr(dvc, "repro", lambda root, *stages, **options: calls.append((stages, options)))
     return calls
@@ -80,9 +80,9 @@ def test_a_run_beside_another_says_so_before_dvc_starts(archive, asked):
     rwlock.parent.mkdir(parents=True)
     holder = {"pid": os.getpid(), "cmd": "dvc repro"}
     rwlock.write_text(json.dumps({"read": {str(archive.config): [holder]}}))
-    with pytest.raises(ArchiveError, match=f"process {os.getpid()}") as told:
+    with pytest.raises(ArchiveError, match=f"process {os.getpid()}") as caught:
         run_pipeline(archive, load_config(archive))
-    assert told.value.code == "archive.busy"
+    assert caught.value.code == "archive.busy"
     assert not asked
     for content in ("", "[]", "{", json.dumps({"read": {"x": [{"pid": 2**22 + 1}]}})):
         rwlock.write_text(content)
@@ -99,9 +99,9 @@ def test_the_last_word_is_what_the_stage_said(archive, monkeypatch):
         raise ProgramError("repro", "the pipeline stopped", remedy="look above")
 
     monkeypatch.setattr(dvc, "repro", repro)
-    with pytest.raises(ArchiveError) as told:
+    with pytest.raises(ArchiveError) as caught:
         run_pipeline(archive, load_config(archive))
-    assert (told.value.code, told.value.message, told.value.remedy) == (said.code, said.message, said.remedy)
+    assert (caught.value.code, caught.value.message, caught.value.remedy) == (said.code, said.message, said.remedy)
     monkeypatch.setattr(dvc, "repro", lambda root, *stages, **options: repro(root))
     with pytest.raises(ProgramError):  # No stage said anything: what was noted before is forgotten.
         run_pipeline(archive, load_config(archive))

@@ -1,4 +1,4 @@
-"""What a killed DVC leaves torn is mended, what is whole is left alone."""
+"""What a killed DVC leaves torn is repaired, what is whole is left alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def whole(archive):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"write": {"/some'])
-def test_a_torn_list_of_paths_is_mended(archive, torn):
+def test_a_torn_list_of_paths_is_repaired(archive, torn):
     (archive / ".dvc" / "tmp" / "rwlock").write_bytes(torn)
     dvc.repro(archive)
     assert (archive / "out").read_text() == "made\n"
@@ -65,7 +65,7 @@ def test_a_healthy_list_of_paths_is_left_alone(archive):
     assert lock.exists()
 
 
-def test_a_lock_cut_anywhere_is_mended_to_stages_that_dvc_wrote(archive, whole):
+def test_a_lock_cut_anywhere_is_repaired_to_stages_that_dvc_wrote(archive, whole):
     path, blocks = archive / "dvc.lock", whole.split("  sort:\n")
     assert not repair(archive)
     assert path.read_text() == whole
@@ -117,7 +117,7 @@ def test_zeros_of_a_power_cut_are_cut_away(archive, whole, block):
     assert path.read_text() == whole
 
 
-def test_a_list_of_zeros_is_mended_and_one_of_the_dead_too(archive):
+def test_a_list_of_zeros_is_repaired_and_one_of_the_dead_too(archive):
     lock = archive / ".dvc" / "tmp" / "rwlock"
     lock.write_bytes(bytes(80))
     assert repair(archive)
@@ -151,7 +151,7 @@ def test_what_dvc_advises_is_not_shown_and_all_else_is(archive, capfd):
         assert advice not in shown.out + shown.err
 
 
-def test_a_lock_file_that_is_no_yaml_is_named_with_the_exact_command(archive, whole):
+def test_a_lock_file_that_is_not_yaml_is_named_with_the_exact_command(archive, whole):
     git.commit(archive, ["dvc.yaml", "dvc.lock"], "first")
     (archive / "dvc.lock").write_text(whole.replace("  make:", "  make: }{", 1))
     with pytest.raises(ArchiveError) as caught:

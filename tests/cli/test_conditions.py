@@ -82,7 +82,7 @@ def test_conditions_after_not_are_left_out_together():
     assert found == python(everything=True) & ~python(target="A", time=(None, "2004-01-01"))
 
 
-def test_own_options_may_stand_anywhere():
+def test_own_options_may_be_anywhere():
     context = command_of("init").make_context(
         "daxa init",
         [
@@ -182,7 +182,7 @@ def test_what_cannot_be_used_is_refused_by_name(specs, typed, said):
 
 
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "1,2,-95,5", "1,2,5,-5"])
-def test_a_box_that_is_none_is_refused(box):
+def test_a_box_that_is_not_valid_is_refused(box):
     with pytest.raises(CriteriaError):
         criteria("--box", box)
 

@@ -25,7 +25,7 @@ SAMPLE = "name,ra,dec\nnear,149.6,-11.0\nbetween,149.65,-11.02\nfar,10,20\n"
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The directory beside the archive, in which one stands."""
+    """The current directory, beside the archive."""
     make_archive(tmp_path / "made", FIELDS)
     (tmp_path / "sample.csv").write_text(SAMPLE)
     monkeypatch.chdir(tmp_path / "made")
@@ -58,7 +58,7 @@ def test_every_mark_has_words_in_the_legend():
     assert {one.name.lower().replace("_", "-") for one in Quality} <= _MARKS.keys()
 
 
-def test_the_angle_is_that_to_the_pointing_whatever_the_map_tells_of_its_axis(place):
+def test_the_angle_is_that_to_the_pointing_whatever_the_map_says_of_its_axis(place):
     before = daxa.open(".").coverage("../sample.csv", bands="0.5-2").table
     for path in (place / "made").rglob("*en0.5_2.0keV-expmap.fits"):
         with fits.open(path, mode="update") as maps:
@@ -70,7 +70,7 @@ def test_the_angle_is_that_to_the_pointing_whatever_the_map_tells_of_its_axis(pl
     assert first["off_axis"].tolist() == pytest.approx([0.0], abs=1e-9)
 
 
-def test_places_and_names_may_stand_for_a_sample(place, capsys):
+def test_places_and_names_may_be_given_for_a_sample(place, capsys):
     assert main(["coverage", "149.6,-11.0", "--band", "0.5-2 keV", "--obs", "0012345600", "--json"]) == 0
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (row["target"], row["obs_id"]) == ("149.6,-11.0", "0012345600")
@@ -133,7 +133,7 @@ def test_the_aperture_is_that_of_the_options(place, capsys):
     [
         (["../absent.csv"], 3, "absent.csv"),
         (["../sample.csv", "--votable", "--csv"], 3, "one output format"),
-        (["../sample.csv", "-o", "here.csv"], 5, "lies in the archive"),
+        (["../sample.csv", "-o", "here.csv"], 5, "lies inside the archive"),
         (["../sample.csv", "-o", "../out.doc"], 3, ".jsonl"),
         (["../sample.csv", "--band", "soft"], 3, "'soft' is not an energy band"),
         (["../sample.csv", "--band", "2-0.5"], 3, "is not an energy band"),
@@ -175,8 +175,8 @@ def test_a_mosaic_with_maps_of_the_sky(place, capsys):
     ("arguments", "code", "told"),
     [
         (["-o", "../mosaic"], 3, "0.5-2 keV (xmm); 2-10 keV (xmm)"),
-        (["-o", "mosaic", "--band", "0.5-2"], 5, "lies in the archive"),
-        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies in the archive"),
+        (["-o", "mosaic", "--band", "0.5-2"], 5, "lies inside the archive"),
+        (["-o", "../mosaic", "--band", "0.5-2", "--moc", "sky.fits"], 5, "lies inside the archive"),
         (["-o", "../mosaic", "--band", "0.5-2", "--moc", "../sample.csv"], 12, "already exists"),
         (["-o", "../mosaic", "--band", "0.5-2", "--weight", "M1"], 3, "'M1' is not a weight"),
     ],

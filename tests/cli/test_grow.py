@@ -85,7 +85,7 @@ def test_a_mission_is_dropped_whole(archive, capsys):  # noqa: F811
     assert "nustar goes, with 1 observation" in out
     assert list(tomllib.loads(archive.config.read_text())["missions"]) == ["xmm"]
     assert not list(archive.root.glob("*/nustar*"))
-    assert "without any mission" in said(capsys, "drop", "xmm", "--yes", code=3)[1]
+    assert "at least one mission" in said(capsys, "drop", "xmm", "--yes", code=3)[1]
     assert "is not in this archive" in said(capsys, "drop", "nustar", "--yes", code=3)[1]
 
 

@@ -95,7 +95,7 @@ def test_with_json_an_error_is_one_object(tmp_path, monkeypatch, capsys):
     assert not shown.out
 
 
-def test_a_directory_may_be_given_as_git_has_it(tmp_path, monkeypatch, capsys):
+def test_a_directory_may_be_given_as_for_git(tmp_path, monkeypatch, capsys):
     (tmp_path / "one" / "two").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert main(["-C", "one", "-C", "two", "status"]) == 5
@@ -134,7 +134,7 @@ def test_what_a_service_said_cannot_steer_the_terminal(monkeypatch, tmp_path, ca
     assert "ask again" in shown
 
 
-def test_a_reader_that_stops_reading_is_no_error(tmp_path):
+def test_a_reader_that_stops_reading_is_not_an_error(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "daxa", "--help"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

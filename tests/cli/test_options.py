@@ -110,7 +110,7 @@ def test_an_update_takes_missions_as_other_verbs_do(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("verb", ["init", "search"])
-def test_nothing_asked_names_what_takes_the_whole_archive(verb, tmp_path, monkeypatch, capsys):
+def test_a_command_without_conditions_names_the_option_for_the_whole_archive(verb, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([verb, *(["here"] if verb == "init" else []), "--mission", "xmm"]) == 3
     assert "--everything" in capsys.readouterr().err

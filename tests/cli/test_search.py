@@ -75,7 +75,7 @@ def test_an_answer_that_is_not_whole_is_shown_and_is_an_error(search):
     assert "error:" in said.err
 
 
-def test_nothing_asked_and_nothing_found_are_errors(search):
+def test_no_condition_and_nothing_found_are_errors(search):
     code, said = search("--mission", "xmm")
     assert code == 3
     assert "no condition says which" in said.err
@@ -96,7 +96,7 @@ def test_when_nothing_is_found_every_mission_says_what_emptied_it(search):
     assert "public on" not in said.err, "what came after the condition that left none is not to blame"
 
 
-def test_a_service_that_failed_is_not_told_as_nothing_found(search):
+def test_a_service_that_failed_is_not_reported_as_nothing_found(search):
     """XMM's table has no such observation, but Chandra's and Suzaku's might: they could not be read."""
     code, said = search("--mission", "xmm", "--mission", "chandra", "--mission", "suzaku", "--position", "10,80")
     assert code == 10
@@ -158,7 +158,7 @@ def test_what_is_to_be_known_goes_to_standard_error(search, monkeypatch):
     assert "without a network" in said.err
 
 
-def test_a_table_of_any_age_may_be_asked_for_again(search, monkeypatch):
+def test_a_table_of_any_age_may_be_fetched_again(search, monkeypatch):
     asked = ("--mission", "xmm", "--target", "Abell 907", "--csv")
     assert search(*asked)[0] == 0
     monkeypatch.setattr("daxa.query.tables.observations.fetch_observations", lambda *_: 1 / 0)

@@ -102,7 +102,7 @@ def replays(layout: Layout, mission: str) -> bool:
     return selection.table.equals(read_selection(layout.selection(mission)))
 
 
-def test_nothing_changed_is_said_and_is_no_commit(archive, capsys):
+def test_an_unchanged_selection_is_reported_and_makes_no_commit(archive, capsys):
     before = {
         path: path.read_bytes() for path in archive.root.rglob("*") if path.is_file() and ".git/" not in str(path)
     }

@@ -159,7 +159,7 @@ def test_ls_as_a_table_ends_lines_with_whole_paths(archive, capsys):
     assert lightcurve.split()[3] == "-"
 
 
-def test_ls_without_a_match_says_so_and_is_no_error(archive, capsys):
+def test_ls_without_a_match_says_so_and_is_not_an_error(archive, capsys):
     assert main(["ls", "--kind", "gti"]) == 0
     assert "no such products" in capsys.readouterr().out
     assert main(["ls", "--obs", NEW, "--json"]) == 0

@@ -191,7 +191,7 @@ def pack(content: bytes) -> bytes:
 
 
 def as_bytes(hdu) -> bytes:
-    """One HDU as it stands in a file."""
+    """One HDU as it is in a file."""
     out = io.BytesIO()
     hdu.writeto(out) if isinstance(hdu, fits.PrimaryHDU) else fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
     return out.getvalue() if isinstance(hdu, fits.PrimaryHDU) else out.getvalue()[2880:]

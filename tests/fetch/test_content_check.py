@@ -86,7 +86,7 @@ def test_no_changed_byte_of_packed_data_goes_unseen(tmp_path_factory, at, flip):
         (PACKED + b"junk", "a.FTZ", "data.damaged"),
     ],
 )
-def test_what_is_no_data_has_a_name(tmp_path, content, name, code):
+def test_what_is_not_data_has_a_name(tmp_path, content, name, code):
     assert verdict(tmp_path, content, name) == code
 
 
@@ -152,7 +152,7 @@ def test_an_altered_value_is_a_remark_not_an_error(tmp_path):
     assert "CHECKSUM of HDU 6" in remarks
 
 
-def test_empty_checksums_are_no_checksums(tmp_path):
+def test_empty_checksums_are_not_checksums(tmp_path):
     # Chandra writes them; astropy.io.fits.open(checksum=True) refuses such a file.
     header = fits.PrimaryHDU().header
     header["CHECKSUM"], header["DATASUM"] = "", ""
@@ -175,7 +175,7 @@ def test_impossible_headers(tmp_path, cards):
     assert verdict(tmp_path, header({"SIMPLE": "T", "BITPIX": 8} | cards), "a.fits") == "data.damaged"
 
 
-def test_a_file_of_many_empty_files_is_none(tmp_path):
+def test_a_file_of_many_empty_files_is_refused(tmp_path):
     assert verdict(tmp_path, PACKED + pack(b"") * 3000, "a.FTZ") == "data.damaged"
     assert verdict(tmp_path, PACKED + pack(b"") * 500, "a.FTZ") == ""
 
@@ -236,7 +236,7 @@ def test_good_times_that_the_header_names_are_there(tmp_path, real_data):
 
 
 @pytest.mark.parametrize("card", ["'30101031002'", "'30101031002 '", "30101031002", "'030101031002'", "''"])
-def test_the_observation_is_the_one_asked_for(tmp_path, card):
+def test_the_observation_is_the_requested_one(tmp_path, card):
     content = header({"SIMPLE": "T", "BITPIX": 8, "NAXIS": 0, "OBS_ID": card})
     assert judged(tmp_path, content, ExpectedContent("30101031002")) == ""
     assert judged(tmp_path, content, ExpectedContent("30101031004")) == (
@@ -277,7 +277,7 @@ def test_real_lists_have_what_their_missions_declare(real_data, mission, obs_id,
 
 
 @pytest.mark.parametrize("name", ["acis_06686_kes75_nogti.fits.gz", "acis_6601_cygx3_tgevt.fits"])
-def test_lists_whose_good_times_were_taken_away_are_no_archive_files_but_whole(real_data, name):
+def test_lists_whose_good_times_were_taken_away_are_not_archive_files_but_whole(real_data, name):
     path = real_data / "chandra" / name
     check_file(path, name)
     with pytest.raises(DataError) as caught:

@@ -1,4 +1,4 @@
-"""Directories of buckets and of this machine: what is there, and what nobody should trust."""
+"""Directories of buckets and of this machine: what they contain, and what must not be trusted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_bucket_is_read_page_after_page(bucket, settings):
     assert len([path for path in bucket.seen if "list-type=2" in path]) == 4
 
 
-def test_a_prefix_without_objects_is_no_directory(bucket, settings):
+def test_a_prefix_without_objects_is_not_a_directory(bucket, settings):
     assert list_directory(at(settings, bucket.url), f"{bucket.url}/nobody/there") is None
     bucket.objects["empty/"] = b""
     assert list_directory(at(settings, bucket.url), f"{bucket.url}/empty") == []
@@ -82,7 +82,7 @@ def test_a_prefix_without_objects_is_no_directory(bucket, settings):
         page("").replace(b"ListBucketResult", b"ListAllMyBucketsResult"),
     ],
 )
-def test_what_is_no_whole_page_is_refused(body):
+def test_what_is_not_a_whole_page_is_refused(body):
     with pytest.raises(DataError) as caught:
         names(body)
     assert caught.value.code == "data.listing"
@@ -115,7 +115,7 @@ def test_foreign_and_climbing_keys_are_left_out(key):
 
 
 @pytest.mark.parametrize("size", ["", "-1", "1e9", "9" * 20, "٣", "0x10"])
-def test_a_size_that_is_none_leaves_the_object_out(size):
+def test_a_size_that_is_not_valid_leaves_the_object_out(size):
     assert names(page(contents(PREFIX + "a.FTZ", size))) == []
 
 
@@ -150,7 +150,7 @@ def test_a_page_that_is_too_long_is_refused(bucket, settings, monkeypatch):
     assert caught.value.code == "data.oversized"
 
 
-def test_a_style_that_the_server_does_not_speak_is_no_empty_directory(bucket, server, settings):
+def test_a_style_that_the_server_does_not_use_is_not_an_empty_directory(bucket, server, settings):
     with pytest.raises(DataError):
         list_directory(at(settings, bucket.url, "apache"), f"{bucket.url}/?list-type=2&prefix=a/")
     server.files["/"] = Served(b"<html><title>Index of /</title></html>")

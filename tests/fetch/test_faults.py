@@ -71,7 +71,7 @@ FAULTS = [
     (Fault("endless", FILE), "oversized"),
     (Fault("bomb", FILE, 300 << 20), "oversized"),
     (Fault("bomb", FILE, 4 << 30), "oversized"),
-    (Fault("beheaded", FILE), "incomplete"),
+    (Fault("no-last-hdu", FILE), "incomplete"),
     (Fault("commented", LISTING, '<a href="nu30101031002B'), "listing"),
     (Fault("other", FILE, f"/FTP/{NUSTAR.directory_of(GOOD)}/event_cl/nu{GOOD}A01_cl.evt.gz"), "wrong-observation"),
     (Fault("limited", FILE, "0"), "not-served"),

@@ -1,4 +1,4 @@
-"""Answers that are no HTTP, or only almost: a typed error or the right bytes, never anything else."""
+"""Answers that are not HTTP, or only almost: a typed error or the right bytes, never anything else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answers(draw) -> bytes:
 
 
 class Mouth:
-    """A port that says the same bytes to whoever connects, and hangs up."""
+    """A port that sends the same bytes to every client, and hangs up."""
 
     def __init__(self) -> None:
         self.words = b""

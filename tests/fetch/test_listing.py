@@ -1,4 +1,4 @@
-"""Directory listings: the markup of Apache and nginx, and names that nobody should trust."""
+"""Directory listings: the markup of Apache and nginx, and names that must not be trusted."""
 
 from __future__ import annotations
 
@@ -149,14 +149,14 @@ def test_a_failing_server_is_not_an_empty_directory(server, connection):
     assert caught.value.code == "service.unreachable"
 
 
-def test_a_page_that_is_no_listing_is_not_an_empty_directory(server, connection):
+def test_a_page_that_is_not_a_listing_is_not_an_empty_directory(server, connection):
     server.files["/FTP/x/"] = Served(b"<html><title>Scheduled maintenance</title><a href='a.fits'>a</a></html>")
     with pytest.raises(DataError) as caught:
         list_directory(connection, f"{server.url}/FTP/x")
     assert caught.value.code == "data.listing"
 
 
-def test_half_a_listing_is_asked_for_again(server, connection):
+def test_half_a_listing_is_requested_again(server, connection):
     page = Served(APACHE)
     page.script = [cut(page, len(APACHE) // 2)]
     server.files["/FTP/x/"] = page
@@ -204,7 +204,7 @@ CLOSED = '<html><title>Index of /x</title><pre><a href="a.gz">a</a> 1K\n<a href=
         CLOSED.replace('href="b', "href='b"),
     ],
 )
-def test_a_listing_that_does_not_close_is_none(server, connection, page):
+def test_a_listing_that_does_not_close_is_not_valid(server, connection, page):
     server.files["/FTP/x/"] = Served(page.encode())
     with pytest.raises(DataError) as caught:
         list_directory(connection, f"{server.url}/FTP/x")

@@ -68,7 +68,7 @@ TOO_SHORT = (
         datalink([(DIRECTORY, "directory", "")]).replace(b"access_url", b"something"),
     ],
 )
-def test_what_is_no_answer_gives_no_directory(body):
+def test_what_is_not_an_answer_gives_no_directory(body):
     assert directories_from_datalink(body) == []
 
 
@@ -103,7 +103,7 @@ def test_datalink_comes_first_and_the_declared_place_stays(server, connection, s
 
 
 @pytest.mark.parametrize("row_id", ["", "2108 OR 1", "../x", "ä", "a" * 65])
-def test_without_a_row_nothing_is_asked(server, connection, settings, row_id):
+def test_without_a_row_nothing_is_requested(server, connection, settings, row_id):
     assert directory_urls(connection, ObservationRef(CHANDRA, "554", row_id)) == (
         Location(f"{settings.heasarc_tree}/chandra/data/byobsid/4/554", "template"),
     )

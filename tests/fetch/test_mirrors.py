@@ -1,4 +1,4 @@
-"""Which servers are asked for a mission's files: those that it declares or the user names, and no others."""
+"""Which servers are used for a mission's files: those that it declares or the user names, and no others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fetch(settings: Settings, tmp_path, spec=NUSTAR, log=None, **keywords):
 NOWHERE = "http://127.0.0.1:9/x"
 
 
-def test_the_next_mirror_is_asked_when_one_is_not_reachable(server, settings, tmp_path):
+def test_the_next_mirror_is_tried_when_one_is_not_reachable(server, settings, tmp_path):
     serve_all(server)
     log: list[str] = []
     (arrival,) = fetch(own(settings, f"{NOWHERE} {server.url}/FTP"), tmp_path, log=log)
@@ -83,7 +83,7 @@ def test_the_next_mirror_is_asked_when_one_is_not_reachable(server, settings, tm
         {f"/first/{PLACE}/event_cl/": status(302, {"Location": "https://elsewhere.example/"})},
     ],
 )
-def test_a_mirror_that_has_it_not_is_passed_by(server, settings, tmp_path, first):
+def test_a_mirror_that_does_not_have_it_is_skipped(server, settings, tmp_path, first):
     serve_all(server)
     for path, answer in first.items():
         server.files[path] = Served(b"", script=[answer] * 20)
@@ -100,7 +100,7 @@ def test_a_damaged_copy_does_not_hide_a_whole_one(server, settings, tmp_path):
     assert arrival.url.startswith(f"{server.url}/FTP/")
 
 
-def test_what_no_mirror_has_is_told_as_the_first_tells_it(server, settings, tmp_path):
+def test_what_no_mirror_has_is_reported_as_by_the_first(server, settings, tmp_path):
     with pytest.raises(DataError) as caught:
         fetch(own(settings, f"{server.url}/one {NOWHERE}"), tmp_path)
     assert (caught.value.code, "/one/" in caught.value.message) == ("data.absent", True)
@@ -109,7 +109,7 @@ def test_what_no_mirror_has_is_told_as_the_first_tells_it(server, settings, tmp_
     assert caught.value.code == "service.unreachable"
 
 
-def test_what_a_user_may_not_see_is_not_asked_of_others(server, settings, tmp_path):
+def test_what_a_user_may_not_see_is_not_requested_from_others(server, settings, tmp_path):
     serve_all(server)
     server.files[f"/first/{PLACE}/event_cl/"] = Served(b"", script=[status(403)] * 9)
     with pytest.raises(DataError) as caught:
@@ -130,7 +130,7 @@ def test_a_bucket_a_disk_and_another_layout_serve_as_well(server, settings, tmp_
             if begins is None and "copy" not in text:
                 bucket.objects[f"{PLACE}/{A}"] = EVENTS
             if "copy" in text:
-                # A bucket has one root; what stands before the keys belongs to the layout.
+                # A bucket has one root; what precedes the keys belongs to the layout.
                 mirror = Mirror(bucket.url, "s3", "copy/{directory}")
                 spec = replace(NUSTAR, mirrors=(mirror,))
                 (arrival,) = fetch(replace(settings, store=tmp_path / "s1"), tmp_path, spec)
@@ -165,7 +165,7 @@ def test_the_users_mirrors_replace_or_precede():
         Mirror("https://copy.example/FTP", datalink="https://copy.example/datalink"),
     )
     assert mirrors_of(find_mission("erosita_calpv"), moved) == find_mission("erosita_calpv").mirrors
-    with pytest.raises(ConfigError, match="fields that it does not know"):
+    with pytest.raises(ConfigError, match="unknown fields"):
         mirrors_of(NUSTAR, Settings(mirrors=(("nustar", "https://m.example/{proposal}/{obs_id}"),)))
 
 
@@ -215,7 +215,7 @@ def test_settings_of_mirrors_come_from_every_source(tmp_path):
         "https://m.example:99999/x",
     ],
 )
-def test_what_is_no_mirror_is_refused(text):
+def test_what_is_not_a_mirror_is_refused(text):
     with pytest.raises(ValueError):
         read_mirrors(text)
     if text:
@@ -326,7 +326,7 @@ def test_hosts_are_those_that_the_mission_declares(mission, monkeypatch, tmp_pat
             target=tmp_path / "out", parts=tmp_path / "parts", settings=Settings(store=tmp_path / "store"),
             patience=replace(HASTE, tries=1),
         )  # fmt: skip
-    # Of a mission without files to fetch, the first mirror is asked for its directory only.
+    # Of a mission without files to fetch, only the directory is requested from the first mirror.
     asked = spec.mirrors if mission in FETCHED else spec.mirrors[:1]
     declared = {urlsplit(address).hostname for mirror in asked for address in (mirror.root, mirror.datalink)}
     assert set(world.hosts) == declared - {None, ""}
@@ -338,7 +338,7 @@ def _filled(spec, obs_id):
     return [replace(item, pattern=item.regex(obs_id).pattern) for item in spec.native_inputs]
 
 
-def test_a_plug_ins_own_server_is_the_only_one_that_is_asked(monkeypatch, tmp_path):
+def test_a_plug_ins_own_server_is_the_only_one_that_is_used(monkeypatch, tmp_path):
     spec = replace(NUSTAR, name="lobster", mirrors=(Mirror("https://lobster.example/data", "nginx"),))
     world = World([a_match(item.pattern) for item in _filled(spec, OBS)])
     monkeypatch.setattr(connections, "open_client", lambda *_: httpx.Client(transport=world))

@@ -126,7 +126,7 @@ def test_extra_files_of_other_directories(archive, fetch):
     assert not any("/hk/" in request.path for request in archive.requests), "only directories that may match are read"
 
 
-def test_bad_extra_is_refused_before_anything_is_asked(archive, fetch):
+def test_bad_extra_is_refused_before_anything_is_requested(archive, fetch):
     with pytest.raises(ConfigError):
         fetch(["FPMA"], ["("])
     assert not archive.requests
@@ -323,7 +323,7 @@ def restore(settings, tmp_path):
     return run
 
 
-def test_restoring_from_the_store_asks_nobody(archive, fetch, restore, tmp_path):
+def test_restoring_from_the_store_queries_no_server(archive, fetch, restore, tmp_path):
     target, arrivals, _ = fetch()
     archive.requests.clear()
     assert restore(ledger_files(target, arrivals), tmp_path / "again") == []
@@ -351,7 +351,7 @@ def test_restoring_into_a_fresh_clone_downloads_what_is_missing(archive, fetch, 
     assert not any(request.path.endswith(A) for request in archive.requests)
 
 
-def test_damage_in_place_and_in_the_store_is_mended(fetch, restore, settings):
+def test_damage_in_place_and_in_the_store_is_repaired(fetch, restore, settings):
     target, arrivals, _ = fetch()
     before = tree(target)
     corrupt(target / A)

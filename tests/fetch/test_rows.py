@@ -1,4 +1,4 @@
-"""The stage tells the fetch of an observation what its directory depends on beside its ObsID."""
+"""The stage gives the fetch of an observation what its directory depends on besides its ObsID."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fetch(root: Path, settings, observation: tuple[str, str, str], start: float)
     """What the stage fetches of an observation that began then."""
     mission, obs_id, instrument = observation
     layout, target = Layout(root / "archive"), root / "out"
-    # What is private to the archive stands in its Git directory.
+    # What is private to the archive is in its Git directory.
     (layout.root / ".git").mkdir(parents=True)
     layout.selection(mission).parent.mkdir(parents=True, exist_ok=True)
     table = observations({"obs_id": obs_id, "instruments": instrument, "start": start, "end": start + 1})
@@ -81,7 +81,7 @@ def test_what_is_lost_comes_back_from_the_same_month(tmp_path, settings):
     origin = canonical(_origins(layout, "swift")[OBS])
     task = Task("swift", "events", OBS, "native", "1", "{}", canonical({"instruments": ["XRT"]}), inputs, "", origin)
     (tmp_path / "made").mkdir()
-    # What was planted are no lists of Swift, and the events step says so: they were brought back, and read.
+    # The planted files are not lists of Swift, and the events step says so: they were brought back, and read.
     with pytest.raises(DataError, match="TELESCOP"):
         ProcessWork(layout.root, settings)(task, tmp_path / "made", io.StringIO())
     assert tree(layout.products("swift", "fetch") / OBS) == there

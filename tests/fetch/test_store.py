@@ -79,7 +79,7 @@ def test_damage_is_noticed_though_size_and_time_are_the_same(store, tmp_path):
 
 
 @pytest.mark.parametrize("plant", ["link", "pipe", "directory-link"])
-def test_what_is_no_content_of_ours_is_set_aside(store, tmp_path, plant):
+def test_foreign_content_is_set_aside(store, tmp_path, plant):
     digest = put(store, tmp_path)
     place = store.path(digest)
     good = tmp_path / "good"
@@ -134,7 +134,7 @@ def test_what_another_user_owns_is_copied_never_linked(store, tmp_path, monkeypa
     assert (tmp_path / "a.fits").read_bytes() == b"photons"
 
 
-def test_adding_mends_a_damaged_content(store, tmp_path):
+def test_adding_repairs_a_damaged_content(store, tmp_path):
     digest = put(store, tmp_path)
     corrupt(store.path(digest))
     put(store, tmp_path)

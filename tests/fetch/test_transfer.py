@@ -148,7 +148,7 @@ def test_without_validators_nothing_is_continued(server, served, connection, pla
     assert server.ranges(PATH) == ["", ""]
 
 
-def test_a_weak_etag_is_no_proof(server, served, connection, place):
+def test_a_weak_etag_is_not_proof(server, served, connection, place):
     served.etag, served.last_modified = 'W/"one"', ""
     served.script = [cut(served, 400_000)]
     download(connection, *place)
@@ -367,7 +367,7 @@ def test_a_large_file_survives_many_short_connections(server, served, connection
     assert len(server.statuses(PATH)) == 9, "more connections than tries"
 
 
-def test_progress_is_told(served, connection, place):
+def test_progress_is_reported(served, connection, place):
     told: list[tuple[int, int]] = []
     download(connection, *place, progress=lambda there, size: told.append((there, size)))
     assert told[-1] == (len(CONTENT), len(CONTENT))

@@ -65,15 +65,15 @@ WRONG = {
     "an unknown column of ours": (tabled(columns={**SWIFT.table.columns, "colour": "x"}), "our schema"),
     "a hostile column of theirs": (tabled(columns={**SWIFT.table.columns, "target": 'x" FROM y'}), "names a column"),
     "a reserved word": (tabled(where=("time > 0",)), "reserved word"),
-    "two statements": (tabled(where=("xrt_exposure > 0; delete from x",)), "no condition"),
-    "a comment": (tabled(where=("xrt_exposure > 0 -- all",)), "no condition"),
-    "an unknown category": (tabled(category="c", categories={"1": "UFO"}), "category that there is not"),
+    "two statements": (tabled(where=("xrt_exposure > 0; delete from x",)), "not a condition"),
+    "a comment": (tabled(where=("xrt_exposure > 0 -- all",)), "not a condition"),
+    "an unknown category": (tabled(category="c", categories={"1": "UFO"}), "unknown category"),
     "categories without column": (tabled(categories={"1": "AGN"}), "without a column"),
     "a category without labels": (tabled(category="c"), "or not at all"),
-    "an unknown only category": (tabled(only_category="UFO"), "category that there is not"),
+    "an unknown only category": (tabled(only_category="UFO"), "unknown category"),
     "an unknown second category": (
         tabled(category="c", categories={"1": "AGN"}, second_category=("d", {"2": "UFO"})),
-        "category that there is not",
+        "unknown category",
     ),
     "a hostile second category": (
         tabled(category="c", categories={"1": "AGN"}, second_category=('d" --', {"2": "CAL"})),
@@ -118,7 +118,7 @@ WRONG = {
     ),
     "bands of one name": (
         changed(products=(ArchiveProduct("image", "x", bands=(("1", 1, 2), ("2", 2, 3))),)),
-        "tell bands apart",
+        "distinguish bands",
     ),
     "a product without energies": (
         changed(products=(ArchiveProduct("image", "x", bands=(("", 2, 2),)),)),
@@ -156,8 +156,8 @@ WRONG = {
     "strange observations of some instruments": (changed(active=((("XRT",), ("42",)),)), "refuses"),
     "two answers to what was on": (changed(active=((("XRT",), ("00020153006",) * 2),)), "says twice"),
     "no credit": (changed(credit=Credit()), "acknowledgement"),
-    "a source that is no address": (changed(credit=Credit(source="a book")), "no address"),
-    "a reference that is no bibcode": (changed(bibcodes=("Gehrels 2004",)), "no bibcode"),
+    "a source that is not an address": (changed(credit=Credit(source="a book")), "not an address"),
+    "a reference that is not a bibcode": (changed(bibcodes=("Gehrels 2004",)), "not a bibcode"),
 }
 
 

@@ -182,7 +182,7 @@ def test_a_directory_by_month_needs_a_start(start):
 
 
 @pytest.mark.parametrize("version", ["", "../..", "001/x", None, "a b"])
-def test_a_hostile_column_is_no_part_of_a_path(version):
+def test_a_hostile_column_is_not_part_of_a_path(version):
     with pytest.raises(DataError):
         find_mission("integral").directory_of("005100410010", {"scw_ver": version})
 
@@ -193,7 +193,7 @@ def test_months_change_at_midnight(mjd, month):
 
 
 @pytest.mark.parametrize(("mission", "obs_id", "path", "kind"), MORE_FILES)
-def test_files_are_told_apart_by_their_names(mission, obs_id, path, kind):
+def test_files_are_distinguished_by_their_names(mission, obs_id, path, kind):
     spec = find_mission(mission)
     spec.check_obs_id(obs_id)
     assert kind_of(spec, obs_id, path) == kind

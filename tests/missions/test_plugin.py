@@ -38,7 +38,7 @@ only-include = ["lobster_xray.py"]
 """
 
 DECLARATION = '''
-"""Lobster, which nobody at daxa has heard of."""
+"""Lobster, which daxa does not know."""
 
 from daxa.missions import Credit, FieldOfView, Instrument, Mirror, MissionSpec
 from daxa.missions import NativeInput, ObservationTable

@@ -60,7 +60,7 @@ def asked(spec, rows, root):
 
 
 @pytest.mark.parametrize("mission", LISTED)
-def test_a_service_answers_what_is_asked_and_the_answer_is_understood(mission, tmp_path):
+def test_a_service_answers_the_query_and_the_answer_is_understood(mission, tmp_path):
     spec = find_mission(mission)
     row = row_of(spec)
     answer = asked(spec, [row], tmp_path)
@@ -84,7 +84,7 @@ def test_a_service_answers_what_is_asked_and_the_answer_is_understood(mission, t
 
 
 @pytest.mark.parametrize("mission", LISTED)
-def test_every_declared_column_is_asked_for(mission):
+def test_every_declared_column_is_queried(mission):
     check_query(find_mission(mission), build_query(find_mission(mission), 1))
 
 
@@ -98,7 +98,7 @@ def test_rows_without_data_are_cut_by_the_service(mission, tmp_path):
 
 
 @pytest.mark.parametrize("mission", [name for name in LISTED if len(find_mission(name).table.never_public) > 1])
-def test_never_is_no_date(mission, tmp_path):
+def test_never_is_not_a_date(mission, tmp_path):
     spec = find_mission(mission)
     for value in spec.table.never_public:
         answer = asked(spec, [row_of(spec) | {spec.table.columns["public_date"]: value}], tmp_path)

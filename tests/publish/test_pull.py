@@ -355,7 +355,7 @@ def test_the_verbs(clone, tmp_path, released, monkeypatch, capsys):
     assert said["ok"]
     assert said["fetched"] > 0
     assert main(["pull", "--obs", FIRST]) == 0
-    assert "only a part was asked for" in capsys.readouterr().out
+    assert "only a part was requested" in capsys.readouterr().out
     lost = remote_object(tmp_path, md5(released.layout.root / f"data/xmm/clean/{THIRD}/manifest.json"))
     lost.unlink()
     assert main(["pull"]) == 11

@@ -73,7 +73,7 @@ def test_an_honest_release_is_not_refused():
         ({"changes": ("paper/a.tex", "papers/b.tex"), "included": ("paper",)}, ["dirty"]),
         ({"changes": ("a", "b/c"), "included": (".",)}, []),
         ({"included": ("README.md",)}, ["include"]),
-        ({"foreign": (ForeignItem("more/dvc.yaml", "is a pipeline of its own", "remove it"),)}, ["foreign"]),
+        ({"foreign": (ForeignItem("more/dvc.yaml", "is a separate pipeline", "remove it"),)}, ["foreign"]),
         ({"stale": ("events-xmm",)}, ["stale"]),
         ({"uncached": ("data/xmm/events/",)}, ["not-in-cache"]),
         ({"unlocked": ("ledger/xmm-clean.parquet",)}, ["not-locked"]),

@@ -110,7 +110,7 @@ def serve(answer: Callable[[str], Reply]) -> Iterator[Service]:
 
 
 def table_service(rows: Sequence[Mapping[str, object]]) -> Callable[[str], Reply]:
-    """Answers COUNT and TOP queries for any table, with the columns asked for."""
+    """Answers COUNT and TOP queries for any table, with the requested columns."""
 
     def answer(query: str) -> Reply:
         if "COUNT(*)" in query:

@@ -1,4 +1,4 @@
-"""What fields of view hold, told by astropy's offset frames: nothing of daxa takes part."""
+"""What fields of view hold, computed with astropy's offset frames, without any code of daxa."""
 
 from __future__ import annotations
 

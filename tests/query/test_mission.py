@@ -50,7 +50,7 @@ def test_a_selection_by_name_time_and_instrument(service):
     assert found.criteria.to_plain()["resolved"] == {"Abell 907": [149.5916, -11.0638]}
 
 
-def test_the_origin_tells_where_when_and_what_was_left_out(service):
+def test_the_origin_says_where_when_and_what_was_left_out(service):
     mission = Mission("xmm", service.settings()).filter(position=(149.6, -11.09))
     origin = mission.select().origin
     assert (origin.service, origin.table, origin.rows) == (f"{service.url}/tap", "xmmmaster", 4)
@@ -115,7 +115,7 @@ def test_the_digest_changes_with_the_table_and_not_with_the_order_or_the_row_num
     assert Mission("xmm", service.settings()).select().origin.digest != digest
 
 
-def test_unknown_obs_ids_and_broken_services_are_told_apart(service):
+def test_unknown_obs_ids_and_broken_services_are_distinguished(service):
     mission = Mission("xmm", service.settings())
     with pytest.raises(CriteriaError, match="0999999999") as caught:
         mission.filter(obs_ids=["0404910601", "0999999999"]).select()
@@ -133,7 +133,7 @@ def test_a_failed_query_may_be_tried_again(service):
     assert len(mission.observations) == 3
 
 
-def test_what_a_notebook_shows_asks_nobody_and_escapes(service):
+def test_what_a_notebook_shows_queries_no_service_and_is_escaped(service):
     mission = Mission("xmm", service.settings()).filter(target="<b>M</b>")
     assert "&lt;b&gt;" in mission._repr_html_()
     assert service.queries == []
@@ -145,7 +145,7 @@ def test_what_a_notebook_shows_asks_nobody_and_escapes(service):
     assert "<script>" not in known._repr_html_()
 
 
-def test_the_table_is_as_fresh_as_is_asked(service):
+def test_the_table_is_as_fresh_as_requested(service):
     settings = service.settings()
     with pytest.raises(ServiceError) as caught:
         Mission("xmm", settings, offline=True).select()
@@ -229,7 +229,7 @@ def test_the_sample_observatory_answers_as_the_archives_do(tmp_path):
     assert all(found.row_ids.values())
 
 
-def test_pairs_tell_which_observation_saw_which_target(service):
+def test_pairs_say_which_observation_saw_which_target(service):
     mission = Mission("xmm", service.settings()).filter(target="Abell 907").filter(time=("2003-01-01", None))
     pairs = mission.pairs
     assert list(pairs.columns) == [

@@ -48,7 +48,7 @@ def test_what_is_written_is_read(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["xmm.parquet"]
 
 
-def test_the_quick_reading_tells_the_same(tmp_path):
+def test_the_quick_reading_gives_the_same(tmp_path):
     path = tmp_path / "xmm.parquet"
     write(path, observations({"obs_id": "0900000102", "instruments": "M2"}, {"obs_id": "0000000001"}))
     read = read_selection(path)

@@ -29,7 +29,7 @@ def test_top_is_taken_from_the_statement_and_never_from_a_text(query, top):
     "query",
     ["", "DROP TABLE t", "SELECT 1; DROP TABLE t", "SELECT TOP x FROM t", "SELECT a FROM (SELECT TOP 1 a FROM t)"],
 )
-def test_what_is_no_single_select_is_refused(query):
+def test_what_is_not_a_single_select_is_refused(query):
     with pytest.raises(QueryRefused):
         translate(query)
 

@@ -27,7 +27,7 @@ def client(observatory):
 
 @pytest.fixture
 def whole(sky):
-    """The bytes of a file as they stand on disk."""
+    """The bytes of a file as they are on disk."""
     return (sky.root / EVENTS.removeprefix("/FTP/")).read_bytes()
 
 
@@ -131,7 +131,7 @@ def test_links_out_of_the_tree_are_not_followed(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "status"), [("broken", 500), ("denied", 403), ("missing", 404), ("html", 200), ("busy", 503)]
 )
-def test_refusals_last_as_long_as_they_shall(client, observatory, whole, kind, status):
+def test_refusals_last_as_long_as_they_should(client, observatory, whole, kind, status):
     observatory.faults.add(Fault(kind, EVENTS, value=2, times=2))
     for _ in range(2):
         answer = client.get(EVENTS)

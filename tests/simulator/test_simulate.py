@@ -136,7 +136,7 @@ def nearest_peak(x: np.ndarray, y: np.ndarray, at: tuple[float, float], reach: f
         ("90001/primary/*evt2*", (11, 12), 4.0, 0.8),
     ],
 )
-def test_sources_are_where_they_shall_be(sky, pattern, columns, reach, tolerance):
+def test_sources_are_where_they_should_be(sky, pattern, columns, reach, tolerance):
     (file,) = sky.root.rglob(pattern)
     with fits.open(file) as hdus:
         wcs, rows = sky_wcs(hdus[1].header, *columns), hdus[1].data

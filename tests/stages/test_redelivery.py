@@ -218,7 +218,7 @@ def test_what_is_not_here_any_more_cannot_be_kept(archive, served):
     shutil.rmtree(archive.layout.products("xmm", "fetch"))
     shutil.rmtree(Path(os.environ["DAXA_STORE"]) / "sha256")
     before = archive.layout.config.read_bytes()
-    with pytest.raises(DataError, match="not on this machine any more") as told:
+    with pytest.raises(DataError, match="is no longer on this machine") as told:
         archive.refuse(found)
     assert "`daxa update --yes`" in told.value.remedy
     assert archive.layout.config.read_bytes() == before

@@ -119,7 +119,7 @@ def sources(place: Path, real: Path | None) -> list[tuple[bytes, float]]:
 
 
 def run(place: Path, real: Path | None, count: int, seed: int) -> Counter[str]:
-    """How often each outcome came, by the code of the error; anything that is no error of ours is raised."""
+    """How often each outcome came, by the code of the error; anything that is not one of daxa's errors is raised."""
     lists, outcomes = sources(place, real), Counter()
     path = place / "harmed.fits"
     for number in range(count):

@@ -70,7 +70,7 @@ def placed_at(rng: np.random.Generator, times, x, y, pi: tuple[int, int]) -> np.
 
 
 def event_list(parts: list[np.ndarray], seconds: float, gtis: dict[int, np.ndarray] | None = None) -> EventList:
-    """All rows as one list, sorted by time, read from a file; CCD 1 is good for `seconds` unless told otherwise."""
+    """All rows as one list, sorted by time, read from a file; CCD 1 is good for `seconds` by default."""
     rows = np.concatenate(parts).astype(_ROW)
     events = fits.BinTableHDU(rows[np.argsort(rows["TIME"], kind="stable")], name="EVENTS")
     events.header.update(TELESCOP="XMM", INSTRUME="EMOS1", OBS_ID="0900000901", EXPIDSTR="S001", SIMULATD=True)

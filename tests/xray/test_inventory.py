@@ -54,7 +54,7 @@ REFUSED = {
     "chandra/acis_6601_cygx3_tgevt.fits": "data.no-gti",
     "einstein/ipc_8102_ctb109_fragment.fits": "data.no-gti",
 }
-"""List to the code of what it is refused by; every file that is no list is refused, too."""
+"""List to the code of what it is refused by; every file that is not a list is refused, too."""
 
 
 def plain(source: Path, folder: Path) -> Path:
@@ -107,7 +107,7 @@ def test_real_lists_go_through_the_whole_chain(real_data, tmp_path, name):
 
 
 def _check_dates(again, cut: Cut, images) -> None:
-    """A cut list, and an image of the cut, tell when their own good times were."""
+    """A cut list, and an image of the cut, say when their own good times were."""
     starts, stops = (np.concatenate([one[:, end] for one in cut.gtis.values()]) for end in (0, 1))
     for header in (again.header, *images):
         assert header["TSTART"] == pytest.approx(starts.min(), abs=1e-6)

@@ -1,1 +1,1 @@
-"""The missions that daxa brings, one module each: a module here is a mission, and nothing else makes it one."""
+"""The missions that daxa brings, one module each: every module here is a mission, without further registration."""

@@ -1,8 +1,8 @@
 """ASCA SIS and GIS, second processing, from HEASARC's archive.
 
-Lists of high and medium bit rate are exposures of their own.  The two cameras of a kind
-share one image of the archive's.  No column
-with a target's name is recorded where these facts come from.
+Lists of high and medium bit rate are separate exposures.  The two cameras of a kind
+share one image in the archive.  No column
+with a target's name is recorded in the sources used here.
 """
 
 from daxa.missions.places import HEASARC

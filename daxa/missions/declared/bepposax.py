@@ -1,9 +1,9 @@
 """BeppoSAX narrow-field instruments, from HEASARC's archive.
 
 Of the columns of ``saxnfilog`` only ``archive_status`` (``public`` where data are in the
-archive: https://heasarc.gsfc.nasa.gov/W3Browse/all/saxnfilog.html) is recorded where these
-facts come from, nor is a real observation code; the service says which columns it has.  The
-wide-field cameras look at right angles to the others, and have a table of their own
+archive: https://heasarc.gsfc.nasa.gov/W3Browse/all/saxnfilog.html) is recorded in the
+sources used here, nor is a real observation code; the service says which columns it has.  The
+wide-field cameras look at right angles to the others, and have a separate table
 (``saxwfclog``).
 """
 

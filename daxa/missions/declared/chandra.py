@@ -20,7 +20,7 @@ from daxa.missions.spec import (
 )
 
 _ACIS = r"acisf{obs_id:>05}(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
-"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have files of their own."""
+"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have separate files."""
 
 # The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
 _CXC = Mirror("https://cxc.cfa.harvard.edu/cdaftp", "apache", "byobsid/{last}/{obs_id}")
@@ -83,7 +83,7 @@ SPEC = MissionSpec(
     native_inputs=(
         NativeInput(
             "events",
-            # What stands for the exposure where there is one list is ''.
+            # The name of the exposure is '' where there is one list.
             r"primary/(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt2)))" + _ACIS + r"_evt2\.fits\.gz",
             "ACIS",
             required=True,

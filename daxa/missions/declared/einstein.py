@@ -1,7 +1,7 @@
 """Einstein Observatory HRI and IPC, from HEASARC's archive.
 
 There is no master table but one for each kind of product, whose columns are not recorded
-where these facts come from.  Files are named by position on the sky, not by sequence.
+in the sources used here.  Files are named by position on the sky, not by sequence.
 """
 
 from daxa.missions.places import HEASARC
@@ -31,6 +31,6 @@ SPEC = MissionSpec(
     other_directories=((r"h.*", "einstein/data/hri/events"),),
     products=(ArchiveProduct("events", r"{obs_id}\.xpb(\.Z)?"),),
     credit=Credit("Einstein", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The list of observations cannot be asked for: which column of ipcimage names a file is not recorded; "
+    note="The list of observations cannot be queried: which column of ipcimage names a file is not recorded; "
     "several observations share a directory.",
 )

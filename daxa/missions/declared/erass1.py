@@ -1,9 +1,9 @@
 """eROSITA-DE all-sky survey 1, data release 1: sky tiles of 3.6 by 3.6 degrees.
 
 A tile's ObsID is RRRDDD, right ascension and distance from the north pole in degrees; its
-files stand under DDD/RRR.  Tiles overlap: an event near an edge stands in two lists.
+files are under DDD/RRR.  Tiles overlap: an event near an edge is in two lists.
 ``daxa.missions.tiling`` computes cells and owners, and so the list of tiles.  The columns of
-``erassmastr`` are not recorded where these facts come from: the service says which it has.
+``erassmastr`` are not recorded in the sources used here: the service says which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS

@@ -1,7 +1,7 @@
 """eROSITA calibration and performance verification, the early data release at MPE.
 
 Data come as one tar file for each of 32 fields, with nested folders and up to thirty
-observations.  The columns of ``erosmaster`` are not recorded where these facts come from:
+observations.  The columns of ``erosmaster`` are not recorded in the sources used here:
 the service says which it has.
 """
 

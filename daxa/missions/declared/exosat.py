@@ -1,7 +1,7 @@
 """EXOSAT LE and ME.
 
-Neither the columns of ``exomaster``, nor how its observations are called, nor their
-directories are recorded where these facts come from.
+Neither the columns of ``exomaster``, nor the names of its observations, nor their
+directories are recorded in the sources used here.
 """
 
 from daxa.missions.places import HEASARC

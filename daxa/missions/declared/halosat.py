@@ -1,8 +1,8 @@
 """HaloSat, from HEASARC's archive.
 
 Three collimated detectors that see ten degrees of sky.  An observation gathers all data of
-one field, which may lie months apart.  The columns of ``halomaster`` are not recorded where
-these facts come from: the service says which it has.
+one field, which may lie months apart.  The columns of ``halomaster`` are not recorded in
+the sources used here: the service says which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS

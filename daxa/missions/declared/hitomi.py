@@ -30,5 +30,5 @@ SPEC = MissionSpec(
     mirrors=HEASARC,
     directory="hitomi/data/obs/{first}/{obs_id}",
     credit=Credit("Hitomi", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),
-    note="The table does not tell which cameras were on: early observations have SXS data only.",
+    note="The table does not say which cameras were on: early observations have SXS data only.",
 )

@@ -1,6 +1,6 @@
 """IXPE, from HEASARC's archive.
 
-The columns of ``ixmaster`` beside ``obsid`` are not recorded where these facts come from:
+The columns of ``ixmaster`` beside ``obsid`` are not recorded in the sources used here:
 the service says which it has.
 """
 

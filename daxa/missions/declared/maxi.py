@@ -1,8 +1,8 @@
 """MAXI GSC and SSC, a row per day and sky tile, from HEASARC's archive.
 
 It scans the sky with every orbit, in 768 HEALPix tiles of 7.3 degrees.  Of the columns of
-``maximaster`` only ``unique_id`` (the day as MJD, then the tile) is recorded where these
-facts come from; the service says which others it has.
+``maximaster`` only ``unique_id`` (the day as MJD, then the tile) is recorded in the
+sources used here; the service says which others it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS

@@ -32,7 +32,7 @@ SPEC = MissionSpec(
         },
         where=("exposure > 0",),
         mode=("num_fpm",),
-        # How its subject categories are written is not recorded where these facts come from.
+        # How its subject categories are written is not recorded in the sources used here.
         never_public=(0.0, 88068.0),
     ),
     id_pattern=r"[0-9]{10}",

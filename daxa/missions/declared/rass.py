@@ -1,7 +1,7 @@
 """The ROSAT all-sky survey, fields of 6.4 by 6.4 degrees, from HEASARC's archive.
 
-Fields overlap: an event near an edge stands in two lists.  The table names no targets.
-What does not depend on how the telescope was used is that of the pointed observations.
+Fields overlap: an event near an edge is in two lists.  The table names no targets.
+Everything that does not depend on the survey mode is taken from the pointed observations.
 """
 
 from daxa.missions.declared.rosat import SPEC as _POINTED

@@ -2,7 +2,7 @@
 
 Directories sort by camera and by the third character of the sequence.  Sequences of
 processing revision 0 lack the files that the native chain starts from.  The HRI has no
-energies: its images have one band only.  What headers call an observation is not its sequence
+energies: its images have one band only.  The name of an observation in headers is not its sequence
 (``WG500211P.N1``).
 """
 

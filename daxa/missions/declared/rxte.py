@@ -27,7 +27,7 @@ SPEC = MissionSpec(
         where=("exposure > 0",),
         proprietary="none",
         mode=("pca_config1", "pca_config2", "hexte_modea", "hexte_modeb"),
-        # How its subject categories are written is not recorded where these facts come from.
+        # How its subject categories are written is not recorded in the sources used here.
     ),
     id_pattern=r"[0-9]{5}-[0-9]{2}-[0-9]{2}-[0-9]{2,3}[A-Z]{0,2}",
     id_example="93087-01-02-11",

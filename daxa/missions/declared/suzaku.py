@@ -1,6 +1,6 @@
 """Suzaku XIS, from HEASARC's archive.
 
-The lists of the 3x3 and 5x5 editing modes of a camera are exposures of their own.  HXD does not
+The lists of the 3x3 and 5x5 editing modes of a camera are separate exposures.  HXD does not
 image and is left out.  Bands: channels whose middle lies inside.
 """
 

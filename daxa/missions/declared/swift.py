@@ -64,6 +64,6 @@ SPEC = MissionSpec(
     credit=Credit(
         "Swift(XRT)", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html", checked=("2004ApJ...611.1005G",)
     ),
-    # The UK Swift Science Data Centre asks for a sentence of its own when its services were used.
+    # The UK Swift Science Data Centre asks for a separate sentence when its services were used.
     bibcodes=("2004ApJ...611.1005G", "2005SSRv..120..165B", "2005SSRv..120..143B", "2005SSRv..120...95R"),
 )

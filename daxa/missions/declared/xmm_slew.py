@@ -18,7 +18,7 @@ SPEC = MissionSpec(
         where=("status in ('processed', 'archived')", "data_in_heasarc = 'Y'", "obsid like '9%'"),
     ),
     id_pattern=r"9[0-9]{9}",
-    # No real slew is recorded where these facts come from.
+    # No real slew is recorded in the sources used here.
     id_example="",
     instruments=tuple(replace(one, wide=True) for one in _POINTED.instruments),
     default_instruments=(),

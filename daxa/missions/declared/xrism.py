@@ -2,8 +2,8 @@
 
 Resolve lists of the open filter (px1000) only: px5000 is the calibration source and
 px0000 has an undefined filter.  They give light curves; 6 x 6 pixels make no image.  Bands:
-channels whose middle lies inside.  No column with a target's name is recorded where these
-facts come from.
+channels whose middle lies inside.  No column with a target's name is recorded in the
+sources used here.
 """
 
 from daxa.missions.places import HEASARC

@@ -48,7 +48,7 @@ def read_region(value: RegionLike, *, files: bool = True) -> str:
         A `pathlib.Path`, the name of a file, or text that holds a shape.  Coordinates must be
         those of the sky (fk5, icrs, galactic, ...).
     files
-        Whether a file may be read: never for what stands in an archive, which may be anybody's.
+        Whether a file may be read: never for criteria stored in an archive, which may be anybody's.
 
     Returns
     -------
@@ -107,10 +107,10 @@ def _parse_region(text: str) -> list[SkyRegion]:
     from regions import Regions, SkyRegion
 
     if text.count("(") > _MOST_SHAPES:
-        raise _bad_region(f"the DS9 region holds more than {_MOST_SHAPES} shapes; give so many objects as a sample")
+        raise _bad_region(f"the DS9 region holds more than {_MOST_SHAPES} shapes; give that many objects as a sample")
     # The library drops what follows the radius, where DS9 would draw another shape.
     if any(len(re.split(r"[\s,]+", inner.strip())) != 3 for inner in _CIRCLE.findall(text)):
-        raise _bad_region("a circle of the DS9 region has other parameters than RA, Dec and radius")
+        raise _bad_region("a circle of the DS9 region has parameters other than RA, Dec and radius")
     try:
         with warnings.catch_warnings():
             # The library skips what it does not know with a warning: half a region is a wrong region.
@@ -134,7 +134,7 @@ def _check_shape(shape: SkyRegion) -> None:
         raise _bad_region(f"the DS9 region holds a {name}, which has no area or is not known")
     centre = shape.vertices if kind == "PolygonSkyRegion" else shape.center
     if not np.all(np.isfinite(centre.icrs.cartesian.xyz.value)):
-        raise _bad_region(f"the {name} of the DS9 region is not at a finite place")
+        raise _bad_region(f"the {name} of the DS9 region has no finite position")
     sizes = [
         getattr(shape, side).to_value("deg")
         for side in ("radius", "inner_radius", "outer_radius", "width", "height", "outer_width", "outer_height")
@@ -142,7 +142,7 @@ def _check_shape(shape: SkyRegion) -> None:
     ]
     largest = 180.0 if kind in _ROUND_KINDS else _LARGEST_PLANE
     if not all(0 < size <= largest for size in sizes):
-        raise _bad_region(f"the {name} of the DS9 region has a size that cannot be used (at most {largest:g} deg)")
+        raise _bad_region(f"the {name} of the DS9 region has a size that is not valid (at most {largest:g} deg)")
     if kind == "PolygonSkyRegion":
         corners = shape.vertices.icrs.cartesian.xyz.value.T
         middle = corners.mean(axis=0)
@@ -199,7 +199,7 @@ def read_moc(value: MocLike, *, files: bool = True) -> str:
         A `mocpy.MOC`, a `pathlib.Path` or name of a FITS, JSON or ASCII file, or ASCII text such as
         ``5/1-4 6/33``.
     files
-        Whether a file may be read: never for what stands in an archive.
+        Whether a file may be read: never for criteria stored in an archive.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def _read_moc_fits(path: Path, content: bytes) -> MOC:
 
 
 def _parse_moc(text: str) -> MOC:
-    """Read ASCII, after a look at what the library would bend into shape: cells that do not exist, reversed ranges."""
+    """Read ASCII; refuse what the library would silently correct: cells that do not exist, reversed ranges."""
     from mocpy import MOC
 
     order, parts = None, re.split(r"[\s,]+", text.replace("/", "/ ").strip(" \t\r\n,"))

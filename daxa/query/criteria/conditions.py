@@ -1,7 +1,7 @@
 """The single conditions that criteria are made of, each a value that can be stored.
 
 A condition knows its plain form (what TOML and JSON hold), its words for messages, and which
-observations meet it; places and samples are met in `daxa.query.matching.match`.
+observations meet it; places and samples are matched in `daxa.query.matching.match`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class NearPositions:
     match
         One of `MATCHES`.
     margin
-        Factor by which the field of view is taken larger.
+        Factor by which the field of view is enlarged.
     """
 
     positions: tuple[tuple[float, float], ...] = ()
@@ -112,7 +112,7 @@ class NearPositions:
 
     @staticmethod
     def usual(radius: float | None) -> MatchKind:
-        """How it is matched when nothing is said: a radius asks for pointings within it."""
+        """How it is matched by default: a radius selects pointings within it."""
         return "covers" if radius is None else "centre"
 
     @property
@@ -131,7 +131,7 @@ class NearPositions:
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """Observed at least partly, or wholly, between `start` and `end`.
+    """Observed at least partly, or entirely, between `start` and `end`.
 
     Parameters
     ----------
@@ -327,22 +327,22 @@ class SelectAll:
 
 
 def read_match(value: MatchKind | None, radius: float | None) -> MatchKind:
-    """How a place and an observation are to meet.
+    """How a place and an observation must match.
 
     Raises
     ------
     CriteriaError
-        It is none of `MATCHES`, or ``centre`` without a radius.
+        It is not one of `MATCHES`, or ``centre`` without a radius.
     """
     if value is None:
         return NearPositions.usual(radius)
     if not isinstance(value, str) or value not in MATCHES:
         raise CriteriaError(
-            "match", f"{str(value)[:100]!r} is not a way to match", remedy=f"choose from {', '.join(MATCHES)}"
+            "match", f"{str(value)[:100]!r} is not a valid match", remedy=f"choose from {', '.join(MATCHES)}"
         )
     if value == "centre" and radius is None:
         raise CriteriaError(
-            "match", "match 'centre' needs a radius around the place", remedy="give a radius, or match 'covers'"
+            "match", "match 'centre' needs a radius around the position", remedy="give a radius, or match 'covers'"
         )
     return value
 
@@ -353,13 +353,13 @@ def read_margin(value: float | None, match: str = "covers") -> float:
     Raises
     ------
     CriteriaError
-        It is no number from 0.1 to 10, or the field of view does not matter.
+        It is not a number from 0.1 to 10, or the field of view does not matter.
     """
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.1 <= float(value) <= 10:
         raise CriteriaError(
-            "margin", f"{str(value)[:100]!r} is not a margin", remedy="give a factor such as 1.2, from 0.1 to 10"
+            "margin", f"{str(value)[:100]!r} is not a valid margin", remedy="give a factor such as 1.2, from 0.1 to 10"
         )
     if match == "centre" and value != 1:
         raise CriteriaError(
@@ -393,13 +393,15 @@ def read_box(value: BoxLike) -> SkyBox:
         value = _box_of(value)
     if not isinstance(value, Mapping) or not value or set(value) - {"ra", "dec"}:
         raise CriteriaError(
-            "box", f"{str(value)[:100]!r} is not a box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
+            "box", f"{str(value)[:100]!r} is not a valid box", remedy="give {ra = [350, 10], dec = [-5, 5]} in degrees"
         )
     ra, dec = _pair(value.get("ra", (0.0, 360.0)), 0, 360), _pair(value.get("dec", (-90.0, 90.0)), -90, 90)
     if ra[0] == ra[1] or ({ra[0], ra[1]} == {360.0, 0.0} and ra[0] == 360):
         raise CriteriaError("box", "the box has no width in RA", remedy="give two different right ascensions")
     if dec[0] >= dec[1]:
-        raise CriteriaError("box", "the declinations of the box are reversed or equal", remedy="give the lower first")
+        raise CriteriaError(
+            "box", "the declinations of the box are reversed or equal", remedy="give the lower one first"
+        )
     return SkyBox(ra, dec)
 
 
@@ -408,7 +410,7 @@ def _box_of(text: str) -> dict[str, list[float]]:
         first, last, low, high = map(float, text.split(","))
     except ValueError:
         raise CriteriaError(
-            "box", f"{text[:100]!r} is not a box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
+            "box", f"{text[:100]!r} is not a valid box", remedy="give RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-5,5"
         ) from None
     return {"ra": [first, last], "dec": [low, high]}
 
@@ -419,7 +421,7 @@ def _pair(value: object, low: float, high: float) -> tuple[float, float]:
     if len(items) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and low <= n <= high for n in numbers):
         raise CriteriaError(
             "box",
-            f"{str(value)[:100]} is not a side of a box",
+            f"{str(value)[:100]} is not a valid side of a box",
             remedy=f"give two numbers of degrees from {low} to {high}",
         )
     return numbers[0] + 0.0, numbers[1] + 0.0
@@ -453,7 +455,7 @@ def read_exposure(value: DurationLike) -> float:
     if not 0 < seconds <= 1e9:
         raise CriteriaError(
             "exposure",
-            f"{str(value)[:100]!r} is not an exposure",
+            f"{str(value)[:100]!r} is not a valid exposure",
             remedy="give a number and a unit (s, ks, h), such as '5 ks', or a quantity such as 5 * u.ks",
         )
     return seconds
@@ -489,17 +491,17 @@ def read_access(value: AccessKind) -> AccessRights:
     Raises
     ------
     CriteriaError
-        It is none of `ACCESS`.
+        It is not one of `ACCESS`.
     """
     if not isinstance(value, str) or value not in ACCESS:
         raise CriteriaError(
-            "access", f"{str(value)[:100]!r} is not a kind of access", remedy=f"choose from {', '.join(ACCESS)}"
+            "access", f"{str(value)[:100]!r} is not a valid kind of access", remedy=f"choose from {', '.join(ACCESS)}"
         )
     return AccessRights(value)
 
 
 def read_everything(value: bool) -> SelectAll | None:
-    """The condition that the whole archive is wanted; None for False."""
+    """The condition that selects the whole archive; None for False."""
     return SelectAll() if read_flag(value, "everything") else None
 
 

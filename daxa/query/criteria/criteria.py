@@ -1,4 +1,4 @@
-"""What a user asks for, as a value that can be stored and replayed.
+"""What a user requests, as a value that can be stored and replayed.
 
 A `Criteria` is a conjunction, whose parts may be alternatives and negations; ``&``, ``|``
 and ``~`` combine them.  Adding filters in any order gives equal values, and
@@ -7,7 +7,7 @@ back to an equal value (both in `daxa.query.criteria.reading`).
 
 What is chosen are data: observations, each with some of its instruments.  A condition
 says of every instrument of every observation whether it holds, and ``~`` the opposite.
-Instruments that no criterion names take part when they are the mission's default.
+Where no criterion names instruments, those that the mission chooses by default are used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Criteria:
     instruments
         Only data of these, in the mission's order; () for the mission's default.
     resolved
-        (name, ra, dec) of targets whose position is known, so that a replay asks nobody.
+        (name, ra, dec) of targets whose position is known, so that a replay queries no service.
     others
         Further conditions (`daxa.query.criteria.conditions`, `daxa.query.criteria.sample`), every one must hold.
     any_of
@@ -108,7 +108,7 @@ class Criteria:
 
     def __invert__(self) -> Criteria:
         opposites = [_opposite(condition) for condition in _single(self)]
-        # Nothing is asked for: everything meets it, and nothing meets its opposite.
+        # Nothing is requested: everything meets it, and nothing meets its opposite.
         either = reduce(or_, opposites) if opposites else Criteria(none_of=(Criteria(),))
         return replace(either, resolved=self.resolved)
 
@@ -118,7 +118,7 @@ class Criteria:
         Parameters
         ----------
         resolver
-            Gives (ra, dec) in degrees for a name; asked only for names not yet resolved.
+            Gives (ra, dec) in degrees for a name; called only for names not yet resolved.
         """
         known = {name for name, _, _ in self.resolved}
         found = tuple((name, *resolver(name)) for name in self.targets if name not in known)
@@ -153,7 +153,7 @@ class Criteria:
 
 
 def _single(criteria: Criteria) -> Iterator[Criteria]:
-    """The parts of a conjunction, each as criteria of its own."""
+    """The parts of a conjunction, each as separate criteria."""
     for near in criteria.near:
         yield Criteria(near=(near,))
     for window in criteria.windows:
@@ -171,7 +171,7 @@ def _single(criteria: Criteria) -> Iterator[Criteria]:
 
 
 def _opposite(single: Criteria) -> Criteria:
-    """Negations stand at single conditions only, so that equal criteria have one form."""
+    """Push negations down to single conditions, so that equal criteria have one form."""
     if single.none_of:
         return single.none_of[0]
     if single.any_of:
@@ -235,7 +235,7 @@ def join_resolved(
 
 
 def in_order(conditions: set[AnyCondition]) -> tuple[AnyCondition, ...]:
-    """Conditions as they stand in canonical criteria."""
+    """Conditions in the order of canonical criteria."""
     return tuple(sorted(conditions, key=lambda condition: canonical(_identity(condition))))
 
 
@@ -245,6 +245,6 @@ def _common(one: tuple[str, ...], two: tuple[str, ...], what: str) -> tuple[str,
     common = tuple(name for name in one if name in set(two))
     if not common:
         raise CriteriaError(
-            "empty", f"the filters name {what} that exclude each other", remedy=f"give all {what} in one filter"
+            "empty", f"the filters name mutually exclusive {what}", remedy=f"give all {what} in one filter"
         )
     return common

@@ -1,7 +1,7 @@
 """The conditions that users may state, each stated once.
 
-What stands here is the keyword of `daxa.Mission.filter`, the key in TOML and JSON, the option of the command
-line, and the line of the documentation.  What a condition means stands with its class: a value with ``to_plain``,
+An entry is the keyword of `daxa.Mission.filter`, the key in TOML and JSON, the option of the command
+line, and the line of the documentation.  What a condition means is defined by its class: a value with ``to_plain``,
 ``text`` and ``holds``.  A new condition is such a class with its reader, and an entry here.
 """
 
@@ -79,7 +79,7 @@ TimeLike: TypeAlias = "str | float | date | datetime | Time"
 """A moment, UTC: an ISO text, a date, `astropy.time.Time`, or an MJD."""
 
 TableLike: TypeAlias = "str | PathLike[str] | Table | pd.DataFrame | Mapping[str, Sequence[Any]]"
-"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one at hand."""
+"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one in memory."""
 
 PositionsLike: TypeAlias = "PositionLike | Iterable[PositionLike] | np.ndarray"
 """One place on the sky, or many of them, also as an array of shape (n, 2) in degrees."""
@@ -184,7 +184,7 @@ class Keyword:
         Gives the condition of a value, of a mission, and whether files may be read; None for what is read
         together with others.
     of_some
-        Tables of some missions cannot tell.
+        Some missions' tables cannot say whether it holds.
     """
 
     name: str
@@ -228,10 +228,10 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "match",
-        "``covers``: the field of view holds the place and its radius; ``overlaps``: field of view and radius do; "
+        "``covers``: the field of view holds the place and its radius; ``overlaps``: it overlaps the radius; "
         "``centre``: the pointing lies within the radius.  By default ``centre`` with a radius, ``covers`` without, "
         "``overlaps`` for a sample.",
-        CliOption("--match", "HOW", "How field and object must meet: covers, overlaps or centre."),
+        CliOption("--match", "HOW", "How the field of view must match the object: covers, overlaps or centre."),
     ),
     _one(
         "margin",
@@ -268,13 +268,13 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "inside",
-        "The observation must lie wholly within `time`, or within the windows of the sample.",
-        CliOption("--inside", "", "Observed wholly between --start and --end.", "flag"),
+        "The observation must lie entirely within `time`, or within the windows of the sample.",
+        CliOption("--inside", "", "Observed entirely between --start and --end.", "flag"),
     ),
     _one(
         "min_exposure",
-        'Least exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
-        CliOption("--min-exposure", "TIME", "Least exposure, such as 20ks."),
+        'Minimum exposure with its unit, such as ``"5 ks"``; of each instrument where the table lists them separately.',
+        CliOption("--min-exposure", "TIME", "Minimum exposure, such as 20ks."),
         lambda value, *_: read_min_exposure(value),
     ),
     _one(
@@ -310,7 +310,7 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "everything",
-        "True selects the whole archive, which must be asked for explicitly.",
+        "True selects the whole archive, which must be requested explicitly.",
         CliOption("--everything", "", "Select the whole archive.", "flag"),
         lambda value, *_: read_everything(value),
     ),
@@ -318,10 +318,10 @@ CONDITIONS: tuple[Keyword, ...] = (
 """All of them, in the order in which they are shown."""
 
 
-def read_alone(asked: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[Condition]:
+def read_alone(given: Mapping[str, Any], spec: MissionSpec, *, files: bool) -> Iterator[Condition]:
     """The conditions of the values that are read each for itself."""
     for declared in CONDITIONS:
-        value = asked.get(declared.name)
+        value = given.get(declared.name)
         if declared.read is not None and value is not None:
             condition = declared.read(value, spec, files)
             if condition is not None:

@@ -1,4 +1,4 @@
-"""Conditions on what an archive says of an observation in words: its category, and its instruments' modes."""
+"""Conditions on the labels that an archive gives an observation: its category, and its instruments' modes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read_category(value: TextsLike, spec: MissionSpec) -> Category:
     Raises
     ------
     CriteriaError
-        ``no-column``: the mission's table does not say; ``category``: there is no such one.
+        ``no-column``: the mission's table does not say; ``category``: there is no such category.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def read_mode(value: TextsLike, spec: MissionSpec) -> Mode:
     Raises
     ------
     CriteriaError
-        ``no-column``: the mission's table does not say; ``mode``: it is no text.
+        ``no-column``: the mission's table does not say; ``mode``: it is not a text.
 
     Examples
     --------
@@ -114,7 +114,9 @@ def _texts(value: object, name: str) -> list[str]:
     listed = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     texts = [" ".join(item.split()) if isinstance(item, str) else "" for item in listed]
     if not texts or not all(text and text.isprintable() and len(text) <= _LONGEST_WORD for text in texts):
-        raise CriteriaError(name, f"{str(value)[:100]!r} names no {name}", remedy=f"give a {name}, or a list of them")
+        raise CriteriaError(
+            name, f"{str(value)[:100]!r} does not name a {name}", remedy=f"give a {name}, or a list of them"
+        )
     return texts
 
 
@@ -132,7 +134,7 @@ def _summary(sky: MatchContext, name: str) -> pd.Series:
     if len(cells) and not (cells != "").any():
         raise CriteriaError(
             "no-column",
-            f"the cached table of {sky.spec.title} gives the {name} of no observation",
+            f"the cached table of {sky.spec.title} does not give the {name} of any observation",
             remedy=f"leave out the {name}, or fetch the table from another service",
         )
     return cells

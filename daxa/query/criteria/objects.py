@@ -30,7 +30,7 @@ class Objects:
     margin
         Factor for the field of view.
     inside
-        The observation lies wholly in the window.
+        The observation lies entirely in the window.
     """
 
     ra: np.ndarray

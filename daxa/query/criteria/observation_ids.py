@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["is_table", "read_obs_table"]
 
 _NAMES = (*USUAL_COLUMNS["obs_id"], "obs_id", "observation_id", "scw_id", "observationid", "obs")
-"""Names of a column of ObsIDs, whatever the case: HEASARC's, XSA's, and those of the standards (ObsCore)."""
+"""Names of a column of ObsIDs, in upper or lower case: HEASARC's, XSA's, and those of the standards (ObsCore)."""
 
 _FILE = re.compile(r".*\.(csv|ecsv|fits?|fits\.gz|vot|votable|xml|parquet)", re.IGNORECASE | re.DOTALL)
 _WHOLE = re.compile(r"(\d{1,19})(?:\.0)?", re.ASCII)
 
 
 def is_table(value: object) -> bool:
-    """Whether a value is a table of observations, or a file that may hold one, and no ObsID.
+    """Whether a value is a table of observations, or a file that may hold one, rather than an ObsID.
 
     Examples
     --------

@@ -31,8 +31,8 @@ _KEYS = (*_CLAUSE_KEYS, *_OBSERVED, "resolved", "also", *_TREE_KEYS)
 _DEEPEST = 20
 
 
-def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Conditions]) -> Criteria:
-    """Validate what was asked for; conditions that are not given do not restrict.
+def make_criteria(spec: MissionSpec, *, files: bool = True, **given: Unpack[Conditions]) -> Criteria:
+    """Validate what was requested; conditions that are not given do not restrict.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
         The mission whose ObsIDs and instruments are meant.
     files
         Whether values may name files to read.
-    asked
+    given
         `Conditions`: see `daxa.Mission.filter`.
 
     Raises
@@ -50,16 +50,16 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
     TypeError
         There is no such condition.
     """
-    if unknown := sorted(set(asked) - {declared.name for declared in CONDITIONS}):
+    if unknown := sorted(set(given) - {declared.name for declared in CONDITIONS}):
         raise TypeError(f"there is no condition {unknown[0]!r}{did_you_mean(unknown[0], (*_CLAUSE_KEYS, *_OBSERVED))}")
     position, target, time, sample = (
-        asked.get("position"),
-        asked.get("target"),
-        asked.get("time"),
-        asked.get("sample"),
+        given.get("position"),
+        given.get("target"),
+        given.get("time"),
+        given.get("sample"),
     )
-    how = asked.get("radius"), asked.get("match"), asked.get("margin")
-    obs_ids, instruments, inside = asked.get("obs_ids"), asked.get("instruments"), asked.get("inside")
+    how = given.get("radius"), given.get("match"), given.get("margin")
+    obs_ids, instruments, inside = given.get("obs_ids"), given.get("instruments"), given.get("inside")
     wholly = False if inside is None else read_flag(inside, "inside")
     has_place = position is not None or target is not None
     return Criteria(
@@ -67,7 +67,7 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
         windows=() if time is None else (TimeWindow(*read_window(time), wholly),),
         others=in_order(
             {
-                *read_alone(asked, spec, files=files),
+                *read_alone(given, spec, files=files),
                 *_read_samples(sample, has_place, how, wholly, has_time=time is not None, files=files),
             }
         ),
@@ -79,7 +79,7 @@ def make_criteria(spec: MissionSpec, *, files: bool = True, **asked: Unpack[Cond
 def read_criteria(spec: MissionSpec, plain: Mapping[str, object]) -> Criteria:
     """Read what `Criteria.to_plain` gave, or what a user wrote in that form.
 
-    No file is read for it, since it may stand in anybody's archive.
+    No file is read for it, since it may come from anybody's archive.
 
     Raises
     ------
@@ -103,8 +103,8 @@ def _read_tree(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Cr
 
 def _read_clause(spec: MissionSpec, plain: Mapping[str, object], keys: tuple[str, ...]) -> Criteria:
     # Values are whatever a file holds: each is judged by the reader of its condition.
-    asked = cast("Conditions", {key: plain[key] for key in keys if key in plain})
-    return make_criteria(spec, **asked, files=False)
+    given = cast("Conditions", {key: plain[key] for key in keys if key in plain})
+    return make_criteria(spec, **given, files=False)
 
 
 def _read_branches(spec: MissionSpec, plain: Mapping[str, object], depth: int) -> Criteria:
@@ -169,7 +169,7 @@ def _read_samples(
             remedy="give the sample in a filter of its own",
         )
     if files and radius is not None:
-        raise CriteriaError("radius", "objects of a sample have radii of their own", remedy="add a column radius")
+        raise CriteriaError("radius", "objects of a sample have their own radii", remedy="add a column radius")
     if not files:
         if not isinstance(sample, Mapping):
             raise CriteriaError("sample", "the stored sample is not a table", remedy="write its columns as lists")
@@ -217,7 +217,7 @@ def _read_resolved(value: object, targets: tuple[str, ...]) -> tuple[tuple[str, 
     for name, position in value.items():
         if name not in targets:
             raise CriteriaError(
-                "target", f"{str(name)[:100]!r} is resolved but no target", remedy="remove it from 'resolved'"
+                "target", f"{str(name)[:100]!r} is resolved but is not a target", remedy="remove it from 'resolved'"
             )
         if len(places := read_positions(position)) != 1:
             raise CriteriaError("target", f"{name!r} has several positions", remedy="give one [ra, dec]")

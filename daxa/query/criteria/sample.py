@@ -147,9 +147,9 @@ def read_sample(
     match, margin
         As in `daxa.query.criteria.conditions`; by default the field of view and the radius must overlap.
     inside
-        The observation lies wholly in the window, not only partly.
+        The observation lies entirely in the window, not only partly.
     files
-        Whether a file may be read: never for what stands in an archive.
+        Whether a file may be read: never for criteria stored in an archive.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def read_sample(
     if how == "covers" and radius is None:
         how = "overlaps"
     if not isinstance(inside, bool):
-        raise CriteriaError("time", "'inside' is true or false", remedy="write inside = true")
+        raise CriteriaError("time", "'inside' must be true or false", remedy="write inside = true")
     if inside and start is None:
         raise _bad("'inside' needs the columns start or end")
     names = _read_sample_names(columns[found["name"]]) if "name" in found else None
@@ -210,7 +210,7 @@ def _columns(value: TableLike, *, files: bool) -> tuple[Mapping[str, Any], Mappi
 
 
 def columns_of(value: TableLike) -> Mapping[str, Any]:
-    """The columns of a table at hand by their names, as arrays or lists.
+    """The columns of a table in memory by their names, as arrays or lists.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
         # Binary formats and pandas have no other way to say that there is none.
         mjd = np.where(np.isnan(mjd), open_side, mjd)
     bad = ~(((mjd >= _MJD[0]) & (mjd <= _MJD[1])) | (mjd == open_side))
-    _refuse_rows(bad, cells, key, "is neither an MJD nor an ISO date of X-ray astronomy")
+    _refuse_rows(bad, cells, key, "is neither an MJD nor an ISO date in the era of X-ray astronomy")
     return mjd
 
 
@@ -352,13 +352,13 @@ def _numbers(column: Any, key: str) -> np.ndarray:
     return numbers
 
 
-def _in_unit(values: np.ndarray, unit: str, wanted: str, key: str) -> np.ndarray:
-    if not unit or unit == wanted:
+def _in_unit(values: np.ndarray, unit: str, target: str, key: str) -> np.ndarray:
+    if not unit or unit == target:
         return values.copy()
     import astropy.units as u
 
     try:
-        return (values * u.Unit(unit)).to_value(wanted)
+        return (values * u.Unit(unit)).to_value(target)
     except (ValueError, TypeError, u.UnitConversionError):
         raise _bad(f"the column {key} of the sample is in {unit[:30]!r}, which is not an angle") from None
 
@@ -366,7 +366,7 @@ def _in_unit(values: np.ndarray, unit: str, wanted: str, key: str) -> np.ndarray
 def _read_sample_names(column: Any) -> np.ndarray:
     names = ["" if name is None else str(name).strip() for name in np.asarray(column, dtype=object).tolist()]
     bad = np.fromiter((not (name and len(name) <= 100 and name.isprintable()) for name in names), bool, len(names))
-    _refuse_rows(bad, np.array(names, dtype=object), "name", "is not a name of printable characters")
+    _refuse_rows(bad, np.array(names, dtype=object), "name", "is not a printable name")
     return np.array(names, dtype=object)
 
 

@@ -43,11 +43,11 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
     Raises
     ------
     CriteriaError
-        ``sample``: it is of no known kind, is absent, damaged, cut off or too large.
+        ``sample``: its format is unknown, or it is absent, damaged, cut off or too large.
     """
     known = next((known for suffix, known in _KINDS.items() if path.name.lower().endswith(suffix)), None)
     if known is None:
-        raise _unread(path, f"is of no known kind ({', '.join(_KINDS)})")
+        raise _unreadable(path, f"has an unknown format ({', '.join(_KINDS)})")
     kind, load = known
     import pyarrow as pa
 
@@ -68,10 +68,10 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
         why = "it claims to be larger than the memory of this machine"
     except (*PARSE_ERRORS, pa.ArrowException, csv.Error, zlib.error, RecursionError) as error:
         why = str(error)
-    raise _unread(path, f"cannot be read as {kind}: {shown(why)}")
+    raise _unreadable(path, f"cannot be read as {kind}: {shown(why)}")
 
 
-def _unread(path: Path, what: str) -> CriteriaError:
+def _unreadable(path: Path, what: str) -> CriteriaError:
     return CriteriaError(
         "sample",
         f"{shown(path.name, 60)} {what}",
@@ -145,7 +145,7 @@ def _load_parquet(path: Path, _names: Collection[str]) -> Table:
 
 def _check_unpacked(_schema: object, _rows: int, unpacked: int) -> None:
     if not 0 <= unpacked <= _LARGEST_FILE:
-        raise ValueError(f"it holds {unpacked} bytes when unpacked")
+        raise ValueError(f"it holds {unpacked} bytes once unpacked")
 
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Collection[str]], Table | pd.DataFrame]]] = {

@@ -1,4 +1,4 @@
-"""Read positions, radii and times as people write them; write them back exactly.
+"""Read positions, radii and times in any usual form, and write them back exactly.
 
 Whatever is read becomes plain floats in fixed units (degrees ICRS, arcminutes,
 MJD UTC).  What is written can be read again and gives the same floats, bit for bit.
@@ -47,7 +47,7 @@ _LONGEST_ID = 20
 
 
 def shown(value: object, most: int = 300) -> str:
-    r"""What somebody else wrote, fit for terminals and logs: printable, on one line, not long.
+    r"""Foreign text made safe for terminals and logs: printable, on one line, not long.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def read_positions(value: PositionsLike) -> tuple[tuple[float, float], ...]:
     Raises
     ------
     CriteriaError
-        It is no position, holds NaN, or lies off the sky.
+        It is not a position, holds NaN, or lies off the sky.
 
     Examples
     --------
@@ -146,7 +146,9 @@ def _in_unit(quantity: Quantity, unit: str, name: str) -> float:
     try:
         return float(quantity.to_value(unit))
     except (UnitConversionError, TypeError):
-        raise CriteriaError(name, f"{shown(quantity, 100)} is not one angle", remedy=f"give it in {unit}") from None
+        raise CriteriaError(
+            name, f"{shown(quantity, 100)} is not a single angle", remedy=f"give it in {unit}"
+        ) from None
 
 
 def _parse_position(text: str) -> tuple[float, float]:
@@ -176,7 +178,7 @@ def _decimal(text: str) -> float | None:
 
 
 def on_the_sky(ra: float, dec: float) -> bool:
-    """Whether a position in degrees can be one."""
+    """Whether a position in degrees is on the sky."""
     return 0 <= ra <= 360 and -90 <= dec <= 90
 
 
@@ -195,9 +197,9 @@ def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]
 def _bad_position(value: object) -> CriteriaError:
     return CriteriaError(
         "position",
-        f"{str(value)[:100]!r} is not a position",
+        f"{str(value)[:100]!r} is not a valid position",
         remedy="give RA,DEC in degrees ('149.59,-11.06') or sexagesimal ('09:58:22,-11:03:50'), a SkyCoord, or two "
-        "angles; names of objects are targets (target=..., --target)",
+        "angles; give names of objects as targets (target=..., --target)",
     )
 
 
@@ -227,7 +229,7 @@ def read_radius(value: AngleLike) -> float:
         except ValueError:
             raise CriteriaError(
                 "radius",
-                f"{str(value)[:100]!r} is not a radius",
+                f"{str(value)[:100]!r} is not a valid radius",
                 remedy="give a number and a unit, such as '15 arcmin' or '0.5 deg', or a quantity (15 * u.arcmin)",
             ) from None
     if not 0 < radius <= _LARGEST_RADIUS:
@@ -272,7 +274,7 @@ def read_window(value: WindowLike) -> tuple[float | None, float | None]:
     Raises
     ------
     CriteriaError
-        It is no pair, a moment cannot be read, or the end is not after the start.
+        It is not a pair, a moment cannot be read, or the end is not after the start.
 
     Examples
     --------
@@ -281,7 +283,7 @@ def read_window(value: WindowLike) -> tuple[float | None, float | None]:
     """
     if isinstance(value, str) or not isinstance(value, Iterable) or len(pair := list(value)) != 2:
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is not a time window", remedy="give (start, end), such as two dates"
+            "time", f"{str(value)[:100]!r} is not a valid time window", remedy="give (start, end), such as two dates"
         )
     start, end = (_read_moment(moment) for moment in pair)
     if start is None and end is None:
@@ -290,7 +292,7 @@ def read_window(value: WindowLike) -> tuple[float | None, float | None]:
         raise CriteriaError(
             "time",
             f"the time window from {shown(pair[0], 60)} to {shown(pair[1], 60)} is reversed or empty",
-            remedy="exchange start and end",
+            remedy="swap start and end",
         )
     return start, end
 
@@ -305,7 +307,7 @@ def _read_moment(value: object) -> float | None:
     if not _FIRST_MJD <= mjd <= _LAST_MJD:
         raise CriteriaError(
             "time",
-            f"{shown(value, 60)} is not a time of X-ray astronomy",
+            f"{shown(value, 60)} is not a time in the era of X-ray astronomy",
             remedy="give an ISO date or an MJD such as 53005",
         )
     return mjd
@@ -328,7 +330,9 @@ def _to_datetime(value: object) -> datetime:
             value = datetime.fromisoformat(value.strip())
     if not isinstance(value, datetime):
         raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is not a time", remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)"
+            "time",
+            f"{str(value)[:100]!r} is not a valid time",
+            remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)",
         )
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
@@ -382,7 +386,7 @@ def obs_id_of(spec: MissionSpec, value: str | int) -> str:
         return spec.check_obs_id(text)
     raise CriteriaError(
         "obs-id",
-        f"the number {shown(value, 30)} is not an ObsID of {spec.title}: ObsIDs are texts, and numbers lose zeros",
+        f"the number {shown(value, 30)} is not an ObsID of {spec.title}: ObsIDs are text; numbers lose leading zeros",
         remedy=f'write it in quotation marks, for instance "{forms[0] if forms else spec.id_example}"',
     )
 
@@ -403,6 +407,6 @@ def read_names(value: TextsLike) -> tuple[str, ...]:
             raise CriteriaError(
                 "target",
                 f"{str(name)[:100]!r} is not the name of a target",
-                remedy="give a name that Simbad or NED knows; places are positions (position=..., --position)",
+                remedy="give a name that Simbad or NED knows, or coordinates as a position (position=..., --position)",
             )
     return tuple(sorted({" ".join(name.split()) for name in names}))

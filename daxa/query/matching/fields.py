@@ -49,7 +49,7 @@ class Fields:
 
     @cached_property
     def ra(self) -> np.ndarray:
-        """Right ascension (n,) of the middle of each field, degrees: of the cell, for a tile that is known."""
+        """Right ascension (n,) of the middle of each field, degrees; for a known tile, that of its cell."""
         return self._middle("ra", 0)
 
     @cached_property
@@ -91,7 +91,7 @@ class Fields:
         reach: np.ndarray,
         sure: np.ndarray,
     ) -> np.ndarray:
-        """Whether targets and fields meet, as the objects ask for it.
+        """Whether targets and fields match, as the objects require.
 
         Parameters
         ----------

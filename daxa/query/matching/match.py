@@ -36,7 +36,7 @@ Meeting = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class MatchResult:
-    """What the criteria leave of a table.
+    """The rows of a table that meet the criteria.
 
     Parameters
     ----------
@@ -199,9 +199,9 @@ def match(spec: MissionSpec, table: pd.DataFrame, criteria: Criteria, *, at: flo
     left_out: dict[str, int] = {}
     if not any(isinstance(condition, AccessRights) for part in criteria.parts() for condition in part.others):
         public = sky.column("public_date") <= at
-        wanted = pairs.any(axis=1)
+        matched = pairs.any(axis=1)
         never = table["public_date"].isna().to_numpy()
-        left_out = {_NOT_YET: int((wanted & ~public & ~never).sum()), _NEVER: int((wanted & never).sum())}
+        left_out = {_NOT_YET: int((matched & ~public & ~never).sum()), _NEVER: int((matched & never).sum())}
         narrow(f"public on {write_window(float(int(at)), None)[0]}", public[:, None])
     _refuse_empty(spec, counts)
     keep = np.asarray(pairs.any(axis=1))
@@ -226,7 +226,7 @@ def _count_guessed(sky: MatchContext, pairs: np.ndarray) -> int:
 def _conjuncts(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[str, np.ndarray]]:
     """Each condition in words, and where it holds: (rows, instruments), or of that shape when broadcast."""
     if criteria.obs_ids:
-        text = f"with the {len(criteria.obs_ids)} ObsIDs asked for"
+        text = f"with the {len(criteria.obs_ids)} requested ObsIDs"
         yield text, _listed(sky.spec, sky.table, criteria.obs_ids)[:, None]
     for condition in criteria.conditions:
         yield condition.text, _holds(sky, condition)

@@ -1,7 +1,7 @@
 """Places on the sky that lie near each other: KD-trees of unit vectors, no loop over either.
 
-The chord c between unit vectors belongs to the angle 2 arcsin(c / 2); it knows no pole
-and no RA 0.
+The chord c between unit vectors corresponds to the angle 2 arcsin(c / 2); nothing is special at a pole
+or at RA 0.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def near_pairs(
     Targets are taken in classes of similar reach; the trees of a part of a class and of all
     pointings are walked together, several parts at a time in threads.  Pairs come in blocks,
     the same ones in the same order whatever the number of threads, and memory stays bounded
-    whatever is asked.
+    whatever the query.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def near_pairs(
     reach
         (n,) arcminutes; targets with a negative reach meet nothing.
     then
-        What is to become of a block, done in the threads too.
+        Called on each block, in the threads too.
 
     Yields
     ------

@@ -60,11 +60,12 @@ def list_pairs(found: MatchResult) -> pd.DataFrame:
     allowed = np.zeros(len(sky.table), dtype=np.int64)
     allowed[rows] = _codes(sky.chosen, found.instruments)
     parts = [
-        _condition_pairs(sky, name, objects, allowed=allowed, order=order) for name, objects in _asked(sky, sky.whole)
+        _condition_pairs(sky, name, objects, allowed=allowed, order=order)
+        for name, objects in _objects_of(sky, sky.whole)
     ]
     if not parts:
         raise CriteriaError(
-            "pairs", "no target was asked for, so there are no pairs", remedy="give a position, a target or a sample"
+            "pairs", "no target was requested, so there are no pairs", remedy="give a position, a target or a sample"
         )
     if len(parts) == 1:
         return parts[0]
@@ -72,7 +73,7 @@ def list_pairs(found: MatchResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(same, ignore_index=True)
 
 
-def _asked(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Objects]]:
+def _objects_of(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Objects]]:
     """What gives the names, and the objects, of every condition with places, alternatives included."""
     for near in criteria.near:
         places = sky.whole.positions_of(near)
@@ -83,11 +84,11 @@ def _asked(sky: MatchContext, criteria: Criteria) -> Iterator[tuple[_Naming, Obj
             yield _naming(condition), condition.objects
     for group in criteria.any_of:
         for branch in group:
-            yield from _asked(sky, branch)
+            yield from _objects_of(sky, branch)
 
 
 def _naming(sample: Sample) -> _Naming:
-    """Objects without names are numbered, those alone that are in the answer."""
+    """Objects without names are numbered, but only those in the result."""
     if sample.names is not None:
         return sample.names.take
     return lambda index: np.array([str(number) for number in (index + 1).tolist()], dtype=object)
@@ -106,7 +107,7 @@ def _condition_pairs(
         total += len(seen)
         if total > _MOST_PAIRS:
             raise CriteriaError(
-                "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="ask for smaller radii or fewer targets"
+                "pairs", f"there are more than {_MOST_PAIRS} pairs", remedy="use smaller radii or fewer targets"
             )
     target, row, code, apart = (np.concatenate(column) for column in zip(*blocks, strict=True))
     guess = (code & ~sky.circled[row] == 0) & (objects.match != "centre")

@@ -1,1 +1,1 @@
-"""Tables of observations: asked of services, brought into one schema, kept as snapshots."""
+"""Tables of observations: fetched from services, brought into one schema, kept as snapshots."""

@@ -1,9 +1,9 @@
-"""What is asked through astroquery, carried by our own connections.
+"""Queries through astroquery, over our own connections.
 
-astroquery knows how Simbad, NED and XSA are asked.  Its own connections have no deadline for a whole answer, no
-limit of its size and no rule for working offline, so that each of its classes is given a door of ours where it
-has a public place for one: Simbad's ``query_tap`` is overridden, NED is asked for what it would send, and the
-class for XSA takes whatever sends its queries.
+astroquery knows how to query Simbad, NED and XSA.  Its own connections have no deadline for a whole answer, no
+limit of its size and no rule for working offline, so each of its classes is given our
+connection where it has a public place for one: Simbad's ``query_tap`` is overridden, NED's class gives the payload
+that it would send, and the class for XSA takes whatever sends its queries.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Place = tuple[float, float]
 Send = Callable[[str, Mapping[str, "Table"]], "Table"]
 
 BATCH = 2000
-"""Names in one question to Simbad, which takes 200,000 but is asked by many."""
+"""Names in one query to Simbad, which takes 200,000 but serves many users."""
 
 _LARGEST_ANSWER = 2**22
 _UNKNOWN = "not currently recognized"
 
 
 def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Place | None]:
-    """Positions of many names, one question for all of them.
+    """Positions of many names, in one query.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
     from astroquery.simbad import SimbadClass
 
     class BoundedSimbad(SimbadClass):
-        hardlimit = BATCH * 4  # it would be asked of the service
+        hardlimit = BATCH * 4  # otherwise astroquery queries the service for it
 
         def query_tap(self, query: str, maxrec: int = 0, **uploads: Any) -> Table:
             tables = {name: table for name, table in uploads.items() if hasattr(table, "colnames")}
@@ -77,10 +77,10 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
     ):
         name = _name_of(names, number, said)
         if name is None:
-            raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not asked")
+            raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not requested")
         found.setdefault(name, set()).update(_places(address, name, ra, dec))
     if unanswered := [name for name in names if name not in found]:
-        raise malformed(address, f"it says nothing of {shown(unanswered[0], 60)!r}")
+        raise malformed(address, f"it gives no answer for {shown(unanswered[0], 60)!r}")
     for name, places in found.items():
         if len(places) > 1:
             raise CriteriaError(
@@ -90,7 +90,7 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
 
 
 def _name_of(names: Sequence[str], number: Any, said: Any) -> str | None:
-    """The name that a row is about, None where it is about none of them."""
+    """The name that a row is about, None where it matches none of them."""
     try:
         at = int(number) - 1
     except (TypeError, ValueError):
@@ -99,7 +99,7 @@ def _name_of(names: Sequence[str], number: Any, said: Any) -> str | None:
 
 
 def _places(address: str, name: str, ra: Any, dec: Any) -> list[Place]:
-    """The position of a row; none where it has none."""
+    """The position of a row, if it has one."""
     from numpy import ma
 
     if ra is ma.masked or dec is ma.masked:
@@ -111,7 +111,7 @@ def _places(address: str, name: str, ra: Any, dec: Any) -> list[Place]:
     if all(map(math.isnan, place)):
         return []
     if not on_the_sky(*place):
-        raise malformed(address, f"the position that it gives for {name!r} is none")
+        raise malformed(address, f"the position that it gives for {name!r} is not valid")
     return [(place[0] % 360, place[1])]
 
 
@@ -125,11 +125,11 @@ def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
     """
     from astroquery.ipac.ned import NedClass
 
-    asked = NedClass().query_object(name, get_query_payload=True)
+    payload = NedClass().query_object(name, get_query_payload=True)
     status, body = exchange(
         session,
         address,
-        lambda: session.get(f"{address.rstrip('/')}/objsearch", params=asked, stream=True),
+        lambda: session.get(f"{address.rstrip('/')}/objsearch", params=payload, stream=True),
         most=_LARGEST_ANSWER,
     )
     if status != 200:
@@ -155,7 +155,7 @@ def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
 
 
 def _complaint(document: Any) -> str:
-    """What NED says in place of a table."""
+    """The message that NED sends instead of a table."""
     said = (param for resource in document.resources for param in resource.params if param.name == "Error")
     return next((shown(param.value) for param in said), "")
 

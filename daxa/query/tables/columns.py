@@ -1,4 +1,4 @@
-"""Tables of which only the usual names of columns are known: what the service says that they have.
+"""Tables of which only the usual names of columns are known: which of them the service says exist.
 
 And what all ways of listing a mission's observations give.
 """
@@ -45,7 +45,7 @@ class Listing:
 def choose_columns(
     table: ObservationTable, found: Collection[str], *, always: Collection[str] = _ALWAYS
 ) -> ObservationTable:
-    """The table with the names that its columns really have; columns that it has not are left out.
+    """The table with the actual names of its columns; columns that it does not have are left out.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def choose_columns(
     found
         The columns that it has, in lower case.
     always
-        Our columns without which it is of no use; the public date is one when there is any.
+        Our columns without which it is useless; the public date is one where the table has it.
 
     Raises
     ------

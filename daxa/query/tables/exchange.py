@@ -1,7 +1,7 @@
-"""Requests of this room: they name us, are repeated with patience, and end.
+"""Requests to query services: they identify daxa, are retried, and always end.
 
-pyvo sends through requests, which limits each read, not their number: somebody beside the
-exchange watches what it may still take as a whole, and cuts its connections when that is over.
+pyvo sends through requests, which limits each read, not their number: a watcher beside the
+exchange tracks the time left for the whole of it, and cuts its connections when that is over.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LOCAL = threading.local()
 
 @dataclass
 class _Watch:
-    """One exchange under way: what it may take, and the connections that it holds."""
+    """One exchange in progress: the time that it may take, and its connections."""
 
     allowance: Deadline
     sockets: list[socket.socket] = field(default_factory=list)
@@ -76,7 +76,7 @@ def _watched(allowance: Deadline) -> Iterator[_Watch]:
 
 
 def open_session(settings: Settings) -> BoundedSession:
-    """Connections that name us, and that give up on a service that stays silent or does not end.
+    """Connections that identify daxa, and give up on a service that stays silent or does not end.
 
     Redirects are followed to the same server and to those of the settings.
 
@@ -119,7 +119,7 @@ def open_session(settings: Settings) -> BoundedSession:
 
 
 def _adapter(settings: Settings) -> HTTPAdapter:
-    """What sends requests: each read has a timeout, and whoever watches knows the connection."""
+    """The transport of requests: each read has a timeout, and the watcher knows the connection."""
     from requests.adapters import HTTPAdapter
     from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
     from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -214,8 +214,8 @@ def exchange_into(
                     _receive(address, response, watch, body, most)
                     return response.status_code
                 trouble = f"HTTP status {response.status_code}"
-                asked = requested_pause(response.headers.get("Retry-After", ""))
-                wait = wait if asked is None else min(asked, _LONGEST_WAIT)
+                pause = requested_pause(response.headers.get("Retry-After", ""))
+                wait = wait if pause is None else min(pause, _LONGEST_WAIT)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             trouble = shown(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError, OSError) as error:
@@ -236,8 +236,8 @@ def _too_slow(address: str, watch: _Watch) -> ServiceError:
     return ServiceError(
         "too-slow",
         f"{address} did not finish its answer within {time.monotonic() - watch.allowance.began:.3g} s "
-        f"({watch.allowance.received} bytes came)",
-        remedy="try again later; DAXA_ANSWER_TIMEOUT gives answers more time (seconds)",
+        f"({watch.allowance.received} bytes arrived)",
+        remedy="try again later; a larger DAXA_ANSWER_TIMEOUT allows more time (seconds)",
     )
 
 
@@ -245,7 +245,7 @@ def _receive(address: str, response: requests.Response, watch: _Watch, body: Bin
     for part in response.iter_content(_CHUNK):
         watch.allowance.received += len(part)
         if watch.allowance.received > most:
-            raise malformed(address, f"its answer is longer than the {most} bytes that it can have")
+            raise malformed(address, f"its answer is longer than the {most} bytes that are allowed")
         try:
             body.write(part)
         except OSError as error:
@@ -258,7 +258,7 @@ def _receive(address: str, response: requests.Response, watch: _Watch, body: Bin
 
 
 def refused(address: str, why: str) -> ServiceError:
-    """The error for a service that does not want to answer this."""
+    """The error for a service that refuses the query."""
     return ServiceError(
         "refused",
         f"{address} refused the query: {shown(why)}",
@@ -267,7 +267,7 @@ def refused(address: str, why: str) -> ServiceError:
 
 
 def malformed(address: str, why: str) -> ServiceError:
-    """The error for an answer that is none."""
+    """The error for an answer that is not valid."""
     return ServiceError(
         "malformed",
         f"the answer of {address} cannot be used: {why}",

@@ -1,10 +1,10 @@
-"""Where named objects are: asked of Simbad, NED or CDS Sesame once, and then kept.
+"""Where named objects are: looked up in Simbad, NED or CDS Sesame once, and then kept.
 
-A few names are asked of Sesame, one request for each: it asks Simbad, NED and VizieR in turn,
-and the first that knows the name answers.  Many are asked of Simbad, thousands at a time; what
-it does not know is asked of NED, and what is left of Sesame, which also stands in where one of
+A few names are sent to Sesame, one request for each: it queries Simbad, NED and VizieR in turn,
+and the first that knows the name answers.  Many are sent to Simbad, thousands at a time; what
+it does not know is sent to NED, and the rest to Sesame, which also stands in where one of
 these does not answer.  What was answered is kept in the user's cache, one small file for each
-name and service, so that it is asked once and a later selection needs no network.  That nobody
+name and service, so that it is looked up once and a later selection needs no network.  That nobody
 knows a name is not kept: it may be entered tomorrow.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["resolve_name", "resolve_names"]
 
 _AT_ONCE = 4
-# Fewer are as quickly asked of Sesame as astroquery is imported.
+# Fewer are as quickly resolved by Sesame as astroquery is imported.
 _MANY = 20
 _LARGEST_ANSWER = 2**18
 _LARGEST_FILE = 2**12
@@ -46,7 +46,7 @@ _OK = 200
 _POSITION = re.compile(r"%J\s*(\d{1,3}(?:\.\d*)?)\s*([+-]\d{1,2}(?:\.\d*)?)(?:\s.*)?", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
-# However many missions ask at the same time, Sesame sees a few requests of ours, and one for each name.
+# However many missions are searched at once, Sesame gets few requests at a time, and one for each name.
 _TURN = threading.BoundedSemaphore(_AT_ONCE)
 _ONE_AT_A_TIME: dict[str, threading.Lock] = {}
 
@@ -59,7 +59,7 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
     name
         As a person would type it; capitals matter, since ``b Per`` and ``B Per`` are two stars.
     settings
-        Addresses of the resolvers, timeouts, the cache, and whether a service may be asked.
+        Addresses of the resolvers, timeouts, the cache, and whether a service may be queried.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
     Raises
     ------
     CriteriaError
-        ``criteria.target``: it is no name, nobody knows it, or it means several places.
+        ``criteria.target``: it is not a name, nobody knows it, or it means several places.
     ServiceError
         ``offline`` (nothing is kept for the name), ``unreachable``, ``refused`` or ``malformed``.
     """
@@ -78,7 +78,7 @@ def resolve_name(name: str, settings: Settings) -> tuple[float, float]:
 
 
 def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[float, float]]:
-    """Positions of many objects; those that are not kept are asked for, a few at once.
+    """Positions of many objects; those that are not cached are looked up, a few at once.
 
     Parameters
     ----------
@@ -97,29 +97,29 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
     CriteriaError
         As `resolve_name`; one error names all that nobody knows.
     ServiceError
-        As `resolve_name`; what was found until then is kept, and not asked for again.
+        As `resolve_name`; what was found until then is kept, and not looked up again.
     """
-    wanted = read_names(list(names))
-    found = {name: _kept(name, settings) for name in wanted}
+    requested = read_names(list(names))
+    found = {name: _kept(name, settings) for name in requested}
     if settings.offline:
         if missing := [name for name, place in found.items() if place is None]:
             raise ServiceError(
                 "offline",
                 f"the position of {_listed(missing)} is not cached on this machine, and no service may be queried",
-                remedy=f"ask for {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
+                remedy=f"look up {_listed(missing)} once with a network (unset DAXA_OFFLINE), or give their positions",
             )
     else:
-        if len(left := [name for name in wanted if found[name] is None]) >= _MANY:
+        if len(left := [name for name in requested if found[name] is None]) >= _MANY:
             found |= _resolve_many(left, settings)
-        if left := [name for name in wanted if found[name] is None]:
+        if left := [name for name in requested if found[name] is None]:
             found |= _in_groups(left, settings, _ask)
-        if unknown := [name for name in wanted if found[name] is None]:
+        if unknown := [name for name in requested if found[name] is None]:
             raise CriteriaError(
                 "target",
                 f"neither Simbad nor NED nor VizieR knows {_listed(unknown)}",
                 remedy="check the spelling, or give the position instead: --position RA,DEC, in degrees",
             )
-    return {name: place for name in wanted if (place := found[name]) is not None}
+    return {name: place for name in requested if (place := found[name]) is not None}
 
 
 def _in_groups(
@@ -127,7 +127,7 @@ def _in_groups(
     settings: Settings,
     ask: Callable[[str, Settings, BoundedSession], tuple[float, float] | None],
 ) -> dict[str, tuple[float, float] | None]:
-    """Names that are asked for one by one, a few at once."""
+    """Look up names one by one, a few at once."""
     groups = [group for start in range(_AT_ONCE) if (group := tuple(names[start::_AT_ONCE]))]
     stop = threading.Event()
     with ThreadPoolExecutor(len(groups)) as pool:
@@ -219,11 +219,11 @@ def _ask(name: str, settings: Settings, session: BoundedSession) -> tuple[float,
 def _read_answer(name: str, text: str, service: str) -> tuple[float, float] | None:
     lines = text.splitlines()
     if not text.startswith("#"):
-        raise malformed(service, f"its answer for {name!r} is none of Sesame's")
+        raise malformed(service, f"its answer for {name!r} is not a reply of Sesame")
     found = [_POSITION.fullmatch(line) for line in lines if line.startswith("%J")]
     places = {(float(match[1]), float(match[2])) for match in found if match}
     if None in found or not all(on_the_sky(*place) for place in places):
-        raise malformed(service, f"the position that it gives for {name!r} is none")
+        raise malformed(service, f"the position that it gives for {name!r} is not valid")
     if len(places) > 1:
         raise CriteriaError(
             "target", f"{service} gives {len(places)} positions for {name!r}", remedy="give the position instead"
@@ -262,7 +262,7 @@ def _kept_of(name: str, settings: Settings, service: str) -> tuple[float, float]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
-        # Damaged, or not what its name says: out of the way, and asked for again.
+        # Damaged, or not what its name says: out of the way, and looked up again.
         with suppress(OSError):
             path.replace(path.with_suffix(".damaged"))
         return None
@@ -287,6 +287,6 @@ def _keep(name: str, place: tuple[float, float], settings: Settings, service: st
         return
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     said = {"name": name, "ra": place[0], "dec": place[1], "service": service, "time": time}
-    # A cache that cannot be written stops nobody: the name is asked for again the next time.
+    # A cache that cannot be written stops nobody: the name is looked up again the next time.
     with suppress(OSError):
         replace_file(path, f"{json.dumps(said)}\n".encode())

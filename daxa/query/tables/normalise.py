@@ -79,38 +79,38 @@ def normalise(spec: MissionSpec, raw: Table, table: ObservationTable | None = No
     """
     import pandas as pd
 
-    asked = table or spec.table
-    known = asked == spec.table
-    columns = asked.columns
+    declared = table or spec.table
+    known = declared == spec.table
+    columns = declared.columns
     rows = pd.DataFrame(
         {
-            "obs_id": _texts(_column(asked, raw, columns["obs_id"])),
-            "target": _texts(_column(asked, raw, columns["target"])) if "target" in columns else [""] * len(raw),
-            "ra": _numbers(_column(asked, raw, columns["ra"])),
-            "dec": _numbers(_column(asked, raw, columns["dec"])),
-            **_times(asked, raw),
+            "obs_id": _texts(_column(declared, raw, columns["obs_id"])),
+            "target": _texts(_column(declared, raw, columns["target"])) if "target" in columns else [""] * len(raw),
+            "ra": _numbers(_column(declared, raw, columns["ra"])),
+            "dec": _numbers(_column(declared, raw, columns["dec"])),
+            **_times(declared, raw),
             **_instruments(spec, raw, known=known),
-            "category": _categories(asked, raw),
-            "mode": _modes(asked, raw),
+            "category": _categories(declared, raw),
+            "mode": _modes(declared, raw),
             "roll": _roll(spec, raw, known=known),
-            "row_id": _row_ids(asked, raw),
+            "row_id": _row_ids(declared, raw),
         }
     )[[*column_names(), "row_id"]]
     kept, left_out = _usable(spec, rows)
     if not len(kept):
         raise ServiceError(
             "malformed",
-            f"none of the {len(raw)} rows of {asked.name} is an observation of {spec.title}",
+            f"none of the {len(raw)} rows of {declared.name} is an observation of {spec.title}",
             remedy="check the address of the service; its table may have changed: look for a newer daxa",
         )
     return NormalisedTable(kept, left_out, () if known else ("instruments",))
 
 
-def _row_ids(asked: ObservationTable, raw: Table) -> list[str]:
-    if asked.service != "heasarc":
+def _row_ids(declared: ObservationTable, raw: Table) -> list[str]:
+    if declared.service != "heasarc":
         return [""] * len(raw)
     safe = SAFE_ROW_ID.fullmatch
-    return [text if safe(text) else "" for text in _texts(_column(asked, raw, ROW_ID))]
+    return [text if safe(text) else "" for text in _texts(_column(declared, raw, ROW_ID))]
 
 
 def _usable(spec: MissionSpec, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -161,26 +161,26 @@ def well_formed(spec: MissionSpec, obs_ids: Sequence[str]) -> np.ndarray:
     return np.fromiter(((pattern(text) and safe(text)) is not None for text in obs_ids), bool, len(obs_ids))
 
 
-def _times(asked: ObservationTable, raw: Table) -> dict[str, np.ndarray]:
-    columns = asked.columns
-    start = _possible("start", _moments(_column(asked, raw, columns["start"])))
-    exposure = _possible("exposure", _numbers(_column(asked, raw, columns["exposure"])))
+def _times(declared: ObservationTable, raw: Table) -> dict[str, np.ndarray]:
+    columns = declared.columns
+    start = _possible("start", _moments(_column(declared, raw, columns["start"])))
+    exposure = _possible("exposure", _numbers(_column(declared, raw, columns["exposure"])))
     estimate = _possible("end", start + exposure / _DAY)
-    end = _possible("end", _moments(_column(asked, raw, columns["end"]))) if "end" in columns else estimate
+    end = _possible("end", _moments(_column(declared, raw, columns["end"]))) if "end" in columns else estimate
     end = np.where(end >= start, end, estimate)
-    public = _possible("public_date", _moments(_column(asked, raw, columns["public_date"])))
-    public[np.isin(public, asked.never_public) | (public > _NEVER)] = np.nan
+    public = _possible("public_date", _moments(_column(declared, raw, columns["public_date"])))
+    public[np.isin(public, declared.never_public) | (public > _NEVER)] = np.nan
     return {"start": start, "end": end, "exposure": exposure, "public_date": public}
 
 
 def _possible(name: str, values: np.ndarray) -> np.ndarray:
-    """NaN in place of what cannot be: 0 for "not yet", negative exposures of planned observations."""
+    """NaN in place of impossible values: 0 for "not yet", negative exposures of planned observations."""
     low, high = next(column.limits for column in COLUMNS if column.name == name)
     return np.where((values >= low) & (values <= high), values, np.nan)
 
 
 def _instruments(spec: MissionSpec, raw: Table, *, known: bool) -> dict[str, Sequence[str] | np.ndarray]:
-    """Instruments with data and their exposures; the mission's default where the table does not tell them."""
+    """Instruments with data and their exposures; the mission's default where the table does not give them."""
     if not known:
         return {"instruments": [",".join(spec.default_instruments)] * len(raw), "exposures": [""] * len(raw)}
     seconds = np.array([_seconds(spec, raw, instrument) for instrument in spec.instruments])
@@ -216,27 +216,27 @@ def _has_data(spec: MissionSpec, raw: Table, instrument: Instrument, seconds: np
     return used
 
 
-def _categories(asked: ObservationTable, raw: Table) -> list[str]:
-    if not asked.category:
-        return [asked.only_category] * len(raw)
-    ours = {label.casefold(): code for label, code in asked.categories.items()}
-    labels = _texts(_column(asked, raw, asked.category))
+def _categories(declared: ObservationTable, raw: Table) -> list[str]:
+    if not declared.category:
+        return [declared.only_category] * len(raw)
+    ours = {label.casefold(): code for label, code in declared.categories.items()}
+    labels = _texts(_column(declared, raw, declared.category))
     codes = [ours.get(label.casefold(), "MISC") if label else "" for label in labels]
-    if not asked.second_category:
+    if not declared.second_category:
         return codes
-    column, second = asked.second_category
+    column, second = declared.second_category
     ours = {label.casefold(): code for label, code in second.items()}
-    others = _texts(_column(asked, raw, column))
+    others = _texts(_column(declared, raw, column))
     return [
         ours.get(other.casefold(), code) if code in ("", "MISC") else code
         for code, other in zip(codes, others, strict=True)
     ]
 
 
-def _modes(asked: ObservationTable, raw: Table) -> list[str]:
-    if not asked.mode:
+def _modes(declared: ObservationTable, raw: Table) -> list[str]:
+    if not declared.mode:
         return [""] * len(raw)
-    columns = [_texts(_column(asked, raw, name)) for name in asked.mode]
+    columns = [_texts(_column(declared, raw, name)) for name in declared.mode]
     return [" ".join(filter(None, cells))[:LONGEST_TEXT].rstrip() for cells in zip(*columns, strict=True)]
 
 
@@ -247,13 +247,13 @@ def _roll(spec: MissionSpec, raw: Table, *, known: bool) -> np.ndarray:
     return np.where(np.abs(angles) <= 360, angles, np.nan) % 360
 
 
-def _column(asked: ObservationTable, raw: Table, name: str) -> Column:
+def _column(declared: ObservationTable, raw: Table, name: str) -> Column:
     for found in raw.colnames:
         if found.lower() == name.lower():
             return raw[found]
     raise ServiceError(
         "malformed",
-        f"the answer for {asked.name} lacks the column {name}",
+        f"the answer for {declared.name} lacks the column {name}",
         remedy="the service's table has changed: look for a newer daxa",
     )
 

@@ -1,7 +1,7 @@
 """A mission's observations, whatever holds them: the table of a service, or a rule of the sky.
 
 Where the names of a table's columns are not recorded, the service says which of the usual
-ones it has before it is asked for them.
+ones it has before it is queried for them.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def fetch_observations(spec: MissionSpec, settings: Settings, table: Observation
         answer = fetch_table(spec, settings, table)
         return Listing(normalise(spec, answer.table, table), answer.service, table.name, answer.query)
     spec.check_listed()
-    asked = choose_columns(table, query_columns(table, settings))
-    answer = fetch_table(spec, settings, asked)
-    raw, whole = with_all_columns(answer.table, asked)
+    usable = choose_columns(table, query_columns(table, settings))
+    answer = fetch_table(spec, settings, usable)
+    raw, whole = with_all_columns(answer.table, usable)
     found = normalise(replace(spec, table=whole), raw, whole)
-    lacking = [name for name in ("target", "end", "exposure") if name not in asked.columns]
+    lacking = [name for name in ("target", "end", "exposure") if name not in usable.columns]
     if not spec.active and len(spec.instruments) > 1:
         lacking.append("instruments")
     found = replace(found, table=_only_active(spec, found.table), assumed=tuple(lacking))

@@ -1,8 +1,8 @@
-"""The door to the query services: TAP for tables, and the connections that names are asked through.
+"""The door to the query services: TAP for tables, and the connections through which names are resolved.
 
 The services cap their answers (HEASARC's at 100,000 rows, XSA at 2,000) unless the
 query says TOP, ``time`` is a reserved word of ADQL (so every column is quoted), and
-texts come padded.  A table is counted before it is asked for, and an answer with fewer
+texts come padded.  A table is counted before it is requested, and an answer with fewer
 rows than were counted is refused.
 """
 
@@ -45,7 +45,7 @@ MOST_ROWS = 20_000_000
 
 _MOST_BYTES = 2 * 2**30
 _MOST_COLUMNS = 2000
-# What stands around the rows of an answer, and what a cell of it takes with its marks: texts of 200
+# The bytes around the rows of an answer, and those of a cell with its markup: texts of 200
 # letters are all that is kept, and most columns are numbers.
 _FRAME, _CELL = 2**20, 256
 
@@ -85,16 +85,16 @@ def build_query(spec: MissionSpec, top: int, table: ObservationTable | None = No
     >>> build_query(find_mission("chandra"), 100)[:42]
     'SELECT TOP 100 "__row", "obsid", "name", "'
     """
-    asked = table or spec.table
-    columns = [ROW_ID] if asked.service == "heasarc" else []
-    columns += [*asked.columns.values(), *asked.mode, asked.category]
-    columns += [asked.second_category[0]] if asked.second_category else []
-    if asked == spec.table:  # instruments are declared in its columns
+    declared = table or spec.table
+    columns = [ROW_ID] if declared.service == "heasarc" else []
+    columns += [*declared.columns.values(), *declared.mode, declared.category]
+    columns += [declared.second_category[0]] if declared.second_category else []
+    if declared == spec.table:  # instruments are declared in its columns
         columns.append(spec.roll)
         columns += [instrument.exposure for instrument in spec.instruments]
         columns += [column for instrument in spec.instruments for column, _ in instrument.labels]
     quoted = ", ".join(f'"{name}"' for name in dict.fromkeys(filter(None, columns)))
-    return f"SELECT TOP {top:d} {quoted} FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
+    return f"SELECT TOP {top:d} {quoted} FROM {declared.name}{_where(declared)}"  # noqa: S608 - declared names
 
 
 def _where(table: ObservationTable) -> str:
@@ -127,30 +127,30 @@ def fetch_table(spec: MissionSpec, settings: Settings, table: ObservationTable |
     ServiceError
         ``offline`` (the settings forbid connections), ``unreachable``, ``too-slow``, ``refused`` (the
         service rejects the query), ``truncated`` (fewer rows than it counted) or
-        ``malformed`` (the answer is no such table).
+        ``malformed`` (the answer is not such a table).
     """
     spec.check_listed()
-    asked = table or spec.table
-    address = address_of(asked, settings)
+    declared = table or spec.table
+    address = address_of(declared, settings)
     with open_session(settings) as session:
-        counted = _count(session, address, asked)
+        counted = _count(session, address, declared)
         # The margin lets the table grow between the two queries without looking cut off.
         top = counted + max(1000, counted // 20)
-        query = build_query(spec, top, asked)
-        rows, overflow = _ask_for_rows(session, address, query, top, asked)
+        query = build_query(spec, top, declared)
+        rows, overflow = _ask_for_rows(session, address, query, top, declared)
         if len(rows) < counted:
-            counted = _count(session, address, asked)
+            counted = _count(session, address, declared)
     if overflow or len(rows) < counted or len(rows) >= top:
         raise ServiceError(
             "truncated",
-            f"{address} gave {len(rows)} rows of {asked.name}, which has {counted}",
+            f"{address} gave {len(rows)} rows of {declared.name}, which has {counted}",
             remedy="try again later; an incomplete table is never used",
         )
     return ServiceTable(rows, address, query)
 
 
 def query_columns(table: ObservationTable, settings: Settings) -> frozenset[str]:
-    """The columns that a service says a table of its has, in lower case.
+    """The columns of a table, as the service lists them, in lower case.
 
     Raises
     ------
@@ -158,34 +158,34 @@ def query_columns(table: ObservationTable, settings: Settings) -> frozenset[str]
         As `fetch_table`; ``malformed`` also when the service knows no such table.
     """
     address = address_of(table, settings)
-    # HEASARC's tables stand in the schema "public", which queries need not name.
+    # HEASARC's tables are in the schema "public", which queries need not name.
     names = f"'{table.name}', 'public.{table.name}'"
     query = f"SELECT TOP {_MOST_COLUMNS:d} column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({names})"  # noqa: S608
     with open_session(settings) as session:
         rows, _ = _ask(session, address, query, _MOST_COLUMNS)
     if not len(rows):
         raise malformed(address, f"it says that it has no table {table.name}")
-    # Reserved words stand in quotation marks there.
+    # Reserved words are in quotation marks there.
     return frozenset(str(cell).strip().strip('"').lower() for cell in rows.columns[0])
 
 
-def _count(session: BoundedSession, address: str, asked: ObservationTable) -> int:
-    query = f"SELECT COUNT(*) AS n FROM {asked.name}{_where(asked)}"  # noqa: S608 - declared names
+def _count(session: BoundedSession, address: str, declared: ObservationTable) -> int:
+    query = f"SELECT COUNT(*) AS n FROM {declared.name}{_where(declared)}"  # noqa: S608 - declared names
     table, _ = _ask(session, address, query, 10)
     try:
         counted = int(table.columns[0][0])
     except (IndexError, ValueError, TypeError):
         raise malformed(address, f"it gave no number for {query!r}") from None
     if not 0 < counted <= MOST_ROWS:
-        raise malformed(address, f"it counts {counted} rows in {asked.name}")
+        raise malformed(address, f"it counts {counted} rows in {declared.name}")
     return counted
 
 
 def _ask_for_rows(
-    session: BoundedSession, address: str, query: str, top: int, asked: ObservationTable
+    session: BoundedSession, address: str, query: str, top: int, declared: ObservationTable
 ) -> tuple[Table, bool]:
     """The rows of a table of observations; those of XSA through astroquery's class for it."""
-    if asked.service != "xsa":
+    if declared.service != "xsa":
         return _ask(session, address, query, top)
     from daxa.query.tables.astroquery_services import query_xsa
 
@@ -238,24 +238,24 @@ def _ask(
     """The answer to one synchronous query, and whether the service says that it is cut off."""
     from pyvo.dal import TAPService
 
-    asked = TAPService(address, session=session).create_query(query, maxrec=top, uploads=dict(uploads or {}) or None)
+    sent = TAPService(address, session=session).create_query(query, maxrec=top, uploads=dict(uploads or {}) or None)
     most = min(_MOST_BYTES, _FRAME + top * _CELL * (query.partition(" FROM ")[0].count(",") + 1))
     with tempfile.TemporaryFile() as body:
-        status = exchange_into(body, session, address, asked.submit, most=most)
-        return _read_rows(address, asked, status, body)
+        status = exchange_into(body, session, address, sent.submit, most=most)
+        return _read_rows(address, sent, status, body)
 
 
-def _read_rows(address: str, asked: TAPQuery, status: int, body: BinaryIO) -> tuple[Table, bool]:
+def _read_rows(address: str, sent: TAPQuery, status: int, body: BinaryIO) -> tuple[Table, bool]:
     import warnings
 
     from pyvo.dal import DALFormatError, DALQueryError
     from pyvo.dal.tap import TAPResults
 
-    # Units such as "mjd" and old habits of the services are no news to a user.
+    # Units such as "mjd" and old habits of the services need not be shown to a user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            results = TAPResults(parse_votable(body), url=asked.queryurl)
+            results = TAPResults(parse_votable(body), url=sent.queryurl)
             return results.to_table(), results.status[0].lower() == "overflow"
         except DALQueryError as error:
             raise refused(address, str(error)) from None

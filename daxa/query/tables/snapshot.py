@@ -69,9 +69,9 @@ def take_snapshot(
     """The whole observation table of a mission, from the cache or from a service.
 
     A table that is too old, and cannot be fetched again because the service fails, is used
-    all the same and the snapshot's `note` says so.  Where no table of the service asked first
-    is at hand, the mission's mirrors are asked in turn.  Sky tiles are computed when nothing
-    else is at hand, also without a network.
+    all the same and the snapshot's `note` says so.  Where no table of the preferred service
+    is available, the mission's other services are queried in turn.  Sky tiles are computed when nothing
+    else is available, also without a network.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ def take_snapshot(
     settings
         Addresses of the services, and the cache.
     refresh
-        Ask the service even if the kept table is young, and fail when it does not answer: a
+        Query the service even if the cached table is recent, and fail when it does not answer: a
         computed table never takes the place of a kept one that knows more.
     max_age
         How old a kept table may be; `MAX_AGE` by default.
     offline
-        Ask no service: use the kept table whatever its age.  ``settings.offline`` does the same.
+        Query no service: use the cached table whatever its age.  ``settings.offline`` does the same.
 
     Raises
     ------
@@ -93,11 +93,13 @@ def take_snapshot(
         ``offline``: no table is kept, and none may be fetched.  Otherwise the services
         cannot be reached, or their answers cannot be used.
     CriteriaError
-        ``max-age`` is negative, or `refresh` is asked for together with `offline`.
+        ``max-age`` is negative, or `refresh` is requested together with `offline`.
     """
     allowed = MAX_AGE if max_age is None else max_age
     if allowed < timedelta(0):
-        raise CriteriaError("max-age", f"a table cannot be younger than {allowed}", remedy="give a positive duration")
+        raise CriteriaError(
+            "max-age", f"the greatest age of a table cannot be {allowed}", remedy="give a positive duration"
+        )
     places = _places(spec, settings)
     if offline or settings.offline:
         if refresh:
@@ -162,7 +164,7 @@ def _path(spec: MissionSpec, table: ObservationTable, settings: Settings) -> Pat
 
 
 def _current(place: _SnapshotPlace, *, refresh: bool, max_age: timedelta) -> Snapshot:
-    """A table of this service that is young enough, or the best that can be had."""
+    """A table of this service that is recent enough, or the best available."""
     kept, _ = _kept(place)
     if kept is not None and not refresh and _is_young(kept, max_age):
         return kept
@@ -213,15 +215,15 @@ def _keep(place: _SnapshotPlace, snapshot: Snapshot) -> str:
     try:
         write_snapshot(place.path, snapshot)
     except StorageError as error:
-        return f"the table could not be kept for the next time: {error.message}"
+        return f"the table could not be cached: {error.message}"
     return ""
 
 
 def _fetch(place: _SnapshotPlace) -> Snapshot:
     from daxa.query.tables.observations import fetch_observations
 
-    asked = datetime.now(UTC)
-    return _snapshot_of(place, fetch_observations(place.spec, place.settings, place.table), asked)
+    queried = datetime.now(UTC)
+    return _snapshot_of(place, fetch_observations(place.spec, place.settings, place.table), queried)
 
 
 def _computed(places: tuple[_SnapshotPlace, ...]) -> Snapshot | None:
@@ -234,7 +236,7 @@ def _computed(places: tuple[_SnapshotPlace, ...]) -> Snapshot | None:
     return None
 
 
-def _snapshot_of(place: _SnapshotPlace, listing: Listing, asked: datetime) -> Snapshot:
+def _snapshot_of(place: _SnapshotPlace, listing: Listing, queried: datetime) -> Snapshot:
     from daxa.selection.schema import table_digest
 
     found = listing.normalised
@@ -244,7 +246,7 @@ def _snapshot_of(place: _SnapshotPlace, listing: Listing, asked: datetime) -> Sn
             service=listing.service,
             table=listing.table,
             query=listing.query,
-            time=asked.replace(microsecond=0).isoformat().replace("+00:00", "Z"),
+            time=queried.replace(microsecond=0).isoformat().replace("+00:00", "Z"),
             rows=len(found.table),
             digest=table_digest(found.table),
             left_out=found.left_out,

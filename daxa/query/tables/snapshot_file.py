@@ -90,9 +90,9 @@ class Snapshot:
     origin
         Where it came from.
     note
-        What a user should know: that it is old, or not from the service asked first; '' for nothing.
+        What a user should know: that it is old, or not from the preferred service; ''  for nothing.
     mission, declaration
-        Short name of the mission, and `declaration_of` the table that was asked for.
+        Short name of the mission, and `declaration_of` the table that was requested.
     """
 
     table: pd.DataFrame
@@ -139,7 +139,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
     """
     instruments = [[item.name, item.exposure, [list(label) for label in item.labels], item.field_of_view.roll]
                    for item in spec.instruments]  # fmt: skip
-    asked = {
+    deciding = {
         "format": _FORMAT,
         "mission": [spec.name, spec.id_pattern, *spec.default_instruments],
         # Where it is asked does not change how its rows are read.
@@ -149,7 +149,7 @@ def declaration_of(spec: MissionSpec, table: ObservationTable) -> str:
         "rule": tiling.RULE if table.service == "tiling" else 0,
         "stored": [[column.name, column.kind, column.unit] for column in _STORED],
     }
-    return hashlib.sha256(canonical(asked).encode()).hexdigest()
+    return hashlib.sha256(canonical(deciding).encode()).hexdigest()
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -211,8 +211,8 @@ def read_snapshot(path: Path) -> Snapshot:
     Raises
     ------
     DataError
-        ``snapshot-absent``: there is no such file; ``snapshot-damaged``: it is no snapshot,
-        holds values that cannot be, or its rows are not those that it was made with.
+        ``snapshot-absent``: there is no such file; ``snapshot-damaged``: it is not a snapshot,
+        holds impossible values, or its rows have changed since it was made.
     """
     arrow, said = _read(path)
     try:
@@ -220,12 +220,12 @@ def read_snapshot(path: Path) -> Snapshot:
         origin = _read_origin(_table(said, "origin"))
         declaration = _text(said, "declaration")
     except (CriteriaError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"what it says about itself cannot be used: {str(error)[:200]}") from None
+        raise _damaged(path, f"its metadata cannot be used: {str(error)[:200]}") from None
     table = to_frame(arrow)
     if trouble := _impossible(table, spec):
         raise _damaged(path, trouble)
     if len(table) != origin.rows or table_digest(table) != origin.digest:
-        raise _damaged(path, "its rows are not those that it was made with")
+        raise _damaged(path, "its rows have changed since it was made")
     return Snapshot(table, origin, "", spec.name, declaration)
 
 
@@ -244,7 +244,7 @@ def _read(path: Path) -> tuple[pa.Table, Mapping[str, object]]:
             "snapshot-absent", f"{path} does not exist", remedy="check the name, or write it with write_snapshot"
         ) from None
     except KeyError:
-        raise _damaged(path, "it says nothing about itself") from None
+        raise _damaged(path, "it has no metadata") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)[:200]) from None
     if not isinstance(said, dict) or said.get("format") != _FORMAT:
@@ -280,10 +280,10 @@ def _impossible(table: pd.DataFrame, spec: MissionSpec) -> str:
     if any(set(text.split(",")) - known for text in table["instruments"].unique() if text):
         return "it names instruments that the mission does not have"
     if not "".join(targets).isprintable() or max(map(len, targets)) > LONGEST_TEXT:
-        return "a target's name cannot be shown"
+        return "a target's name is not printable"
     if any(text and not SAFE_ROW_ID.fullmatch(text) for text in table["row_id"].tolist()):
-        return "an identifier of a row cannot be"
-    return next((f"a value of {name} cannot be" for name in _out_of_range(table)), "")
+        return "an identifier of a row is not valid"
+    return next((f"a value of {name} is not valid" for name in _out_of_range(table)), "")
 
 
 def _out_of_range(table: pd.DataFrame) -> Iterator[str]:
@@ -305,13 +305,13 @@ def _out_of_range(table: pd.DataFrame) -> Iterator[str]:
 def _read_origin(plain: Mapping[str, object]) -> QueryOrigin:
     left_out, assumed = plain["left_out"], plain["assumed"]
     if not isinstance(left_out, dict) or not all(type(number) is int and number >= 0 for number in left_out.values()):
-        raise ValueError("left_out counts no rows")
+        raise ValueError("left_out does not count rows")
     if not isinstance(assumed, list) or not set(assumed) <= set(column_names()):
-        raise ValueError("assumed names no columns")
+        raise ValueError("assumed does not name columns")
     if type(plain["rows"]) is not int or not re.fullmatch(r"[0-9a-f]{64}", _text(plain, "digest")):
-        raise ValueError("rows or digest are none")
+        raise ValueError("rows or digest is not valid")
     if not all(reason.isprintable() and len(reason) <= 100 for reason in left_out):
-        raise ValueError("a reason cannot be shown")
+        raise ValueError("a reason is not printable")
     time = _text(plain, "time")
     if not _TIME.fullmatch(time) or not datetime.fromisoformat(time):
         raise ValueError(f"{time!r} is not the time of a query")

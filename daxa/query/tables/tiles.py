@@ -28,7 +28,7 @@ _ADDED = ("target", "start", "end", "exposure")
 
 
 def compute_tiles(spec: MissionSpec, table: ObservationTable) -> Listing:
-    """The released tiles, by rule alone: no service is asked.
+    """The released tiles, by rule alone: no service is queried.
 
     Parameters
     ----------
@@ -79,12 +79,12 @@ def enrich_tiles(spec: MissionSpec, settings: Settings, table: ObservationTable)
         HEASARC cannot be reached, or its answer cannot be used.
     """
     there = replace(table, service="heasarc")
-    asked = choose_columns(there, query_columns(there, settings), always=("obs_id", "ra", "dec"))
-    answer = fetch_table(spec, settings, asked)
-    raw, whole = with_all_columns(answer.table, asked)
+    usable = choose_columns(there, query_columns(there, settings), always=("obs_id", "ra", "dec"))
+    answer = fetch_table(spec, settings, usable)
+    raw, whole = with_all_columns(answer.table, usable)
     given = normalise(replace(spec, table=whole), raw, whole)
     computed = compute_tiles(spec, table)
-    added = [name for name in _ADDED if name in asked.columns]
+    added = [name for name in _ADDED if name in usable.columns]
     joined = _join(computed.normalised.table, given.table, added)
     strangers = int((~given.table["obs_id"].isin(joined["obs_id"])).sum())
     left_out = dict(given.left_out) | ({"no released tile": strangers} if strangers else {})

@@ -1,4 +1,4 @@
-"""Good time that serves the bands of images: what stands above quiescence in one of them goes, too.
+"""Good time for the bands of images: times above quiescence in any of them are cut, too.
 
 The highest energies show flares of energetic particles best, and miss those of soft protons.
 After a screen there, a second one looks at softer energies, as SAS's espfilt does (2.5-8.5 keV),
@@ -25,11 +25,11 @@ from daxa.xray.eventlists.gti import total
 __all__ = ["LEAST_KEPT", "BandPass", "BandScreen", "final_status", "screen_bands"]
 
 LEAST_KEPT = 0.2
-"""Share of the archive's good time that must be left: with less there is no quiescence to speak of."""
+"""Share of the archive's good time that must be left: with less, quiescence cannot be defined."""
 
 _TOGETHER = 16
 _NARROWER = (1.0, 2 / 3, 1 / 2)
-"""Half widths of the cut of the first, second and third screen of a band, as shares of the one asked for."""
+"""Half widths of the cut of the first, second and third screen of a band, as fractions of the requested one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,7 @@ def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareSt
     FlareStatus
         ``Good`` only where no band is more than `MOST_LEFT` above quiescence and a fifth of the time
         is left; ``Bad`` where less is left or the first screen found no quiescence; of too few counts
-        (``Sparse``) and variable sources the first screen's word stands.
+        (``Sparse``) and variable sources the first screen's status holds.
     """
     if first in {"Sparse", "source-variability"}:
         return first
@@ -159,7 +159,7 @@ def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareSt
         return "Bad"
     if not all(one.is_low for one in screen.residuals):
         return "Intermediate"
-    # A screen of softer light than particles': what it kept for a source's sake is no measure of flares.
+    # A screen of softer light than particles': what it kept for a source's sake is not a measure of flares.
     if any(one.screen.result.status == "source-variability" for one in screen.passes):
         return "source-variability"
     return "Good" if screen.passes else first

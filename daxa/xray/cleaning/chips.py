@@ -1,4 +1,4 @@
-"""Which chips of a camera are used: those that are asked for, and those that are not anomalous.
+"""Which chips of a camera are used: those that are requested, and those that are not anomalous.
 
 Chips of some cameras (`Camera.corners`) fall into states of high background below 1 keV.  They show
 where no photon comes, in the corners outside the field of view, by the ratio of counts at 2.5-5.0 and
@@ -31,7 +31,7 @@ _PART = re.compile(r"(?:([A-Za-z0-9]{1,16}):)?([0-9,\-]+)", re.ASCII)
 
 @dataclass(frozen=True)
 class ChipState:
-    """What the corners of a chip tell.
+    """What the corners of a chip show.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def parse_chips(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
     Raises
     ------
     ValueError
-        It is none.
+        It is not a list of chips.
 
     Examples
     --------
@@ -129,24 +129,24 @@ def parse_chips(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def chips_for(events: EventList, text: str) -> frozenset[int] | None:
-    """The chips that are asked for of a list; None for all.
+    """The chips that are requested of a list; None for all.
 
     Raises
     ------
     NotPossible
-        The list has none of them, or does not tell chips apart.
+        The list has none of them, or does not distinguish chips.
     """
-    asked = dict(parse_chips(text))
-    wanted = asked.get(events.format.instrument.upper(), asked.get(""))
-    if wanted is None:
+    by_instrument = dict(parse_chips(text))
+    requested = by_instrument.get(events.format.instrument.upper(), by_instrument.get(""))
+    if requested is None:
         return None
     known = sorted(chip for chip, own in events.gtis.items() if len(own))
-    chosen = frozenset(wanted) & frozenset(known)
+    chosen = frozenset(requested) & frozenset(known)
     if not events.format.chip_column or not chosen:
         have = ", ".join(map(str, known)) if events.format.chip_column else "none that its good times distinguish"
         raise NotPossible(
             "chips",
-            f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips asks for",
+            f"{events.path.name} ({events.obs_id}) has none of the chips that clean.chips requests",
             remedy=f"its chips are {have}",
         )
     return chosen

@@ -2,8 +2,8 @@
 
 Every column and table of the list is kept byte for byte, except rows that the cut
 drops and good time tables, which are replaced in the form in which
-`daxa.xray.eventlists.event_list.open_events` reads them back.  HISTORY, DATE and checksums go: they
-tell when a file was written, not what it holds.
+`daxa.xray.eventlists.event_list.open_events` reads them back.  HISTORY, DATE and checksums are dropped: they
+say when a file was written, not what it holds.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
 
 
 def _check_written(path: Path, cut: Cut, count: int) -> None:
-    """Read back what was written: a form of list that is not understood must not pass for a cleaned one."""
+    """Read back what was written: a list in an unknown form must not pass for a cleaned one."""
     written = open_events(path)
     none = np.empty((0, 2))
     lost = [

@@ -135,7 +135,7 @@ def select(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
     DataError
         A column is absent or of the wrong kind.
     NotPossible
-        `sky` is asked for and the list has no sky coordinates.
+        `sky` is requested and the list has no sky coordinates.
     """
     mask = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), events.block):

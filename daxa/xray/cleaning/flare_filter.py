@@ -1,7 +1,7 @@
-"""Good time without flares: what a light curve of the particle background tells.
+"""Good time without flares: what a light curve of the particle background shows.
 
 Four methods behind one function.  The default follows the quiescent rate
-(`daxa.xray.cleaning.quiescent`) and looks for what stands above it on several time scales: a weak
+(`daxa.xray.cleaning.quiescent`) and looks for excesses above it on several time scales: a weak
 flare that no bin shows by itself shows in sixteen bins together.  The others are those of
 the missions' own threads: a fixed threshold (XMM-Newton SAS), iterated clipping and a
 range about the mean (CIAO ``lc_sigma_clip`` and ``lc_clean``).
@@ -137,7 +137,7 @@ def flare_gti(
         drifts.  By default 2, and more where these hold few counts.
     source
         Counts that a variable source may have added to each bin, shape (n,): an excess
-        that they explain is no flare.
+        that they explain is not a flare.
     sustained
         Take the lowest rate that the curve holds for a while for the quiescent one
         (`daxa.xray.cleaning.quiescent.find_sustained`), not the peak of the histogram.  A
@@ -195,7 +195,7 @@ def _check(method: str, sigma: float, threshold: float | None, scale: float, tog
     elif method == "scale" and not 1 < scale < np.inf:
         wrong = f"a scale of {scale:g} leaves no range about the mean"
     elif not 0 < sigma < np.inf:
-        wrong = f"{sigma:g} standard deviations are not a limit"
+        wrong = f"{sigma:g} standard deviations are not a valid limit"
     elif together is not None and not 1 <= together <= _LONGEST:
         wrong = f"{together} bins cannot be looked at together"
     if wrong:

@@ -171,7 +171,7 @@ def write_flare_picture(path: Path, screen: FlareScreen, *, title: str, subtitle
     screen
         Of `daxa.xray.cleaning.flarescreen.screen_flares`.
     title, subtitle
-        Texts above; without a subtitle the numbers of the result stand there.
+        Texts above; by default the subtitle gives the numbers of the result.
     """
     curve, result = screen.curve, screen.result
     seen = curve.exposure >= 0.1 * curve.width

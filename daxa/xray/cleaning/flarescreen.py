@@ -173,7 +173,7 @@ def _variable_points(seen: _BinnedEvents, result: FlareResult) -> list[int]:
     curve, placed = seen.curve, seen.placed
     cut = (curve.exposure > 0) & ~result.kept
     if not (cut.any() and result.kept.any()):
-        # Where nothing is kept, nothing tells a source that varies from one that does not.
+        # Where nothing is kept, nothing shows a source that varies from one that does not.
         return []
     good = seen.image(result.kept)
     kept_seconds = float(curve.exposure[result.kept].sum())
@@ -208,7 +208,7 @@ def _points(bad: np.ndarray, good: np.ndarray, field: np.ndarray, ratio: float) 
 
 
 def _apart(cells: list[int], nx: int) -> list[int]:
-    """Of the cells, in their order, those that do not lie in the disc of an earlier one."""
+    """The cells, in order, without those in the disc of an earlier one."""
     chosen: list[int] = []
     for cell in dict.fromkeys(cells):
         y, x = divmod(cell, nx)
@@ -246,7 +246,7 @@ def _touching(hidden: np.ndarray, discs: np.ndarray) -> np.ndarray:
 
 
 def _excess(seen: _BinnedEvents, region: np.ndarray, result: FlareResult) -> np.ndarray:
-    """Counts of each bin in the region beyond those that it has in the time that is kept."""
+    """Counts of each bin in the region, in excess of the kept time's rate."""
     counts, kept, exposure = seen.counts(region), result.kept, seen.curve.exposure
     usual = float(counts[kept].sum()) / float(exposure[kept].sum())
     return np.maximum(counts - usual * exposure, 0.0)

@@ -1,4 +1,4 @@
-"""How long each chip looked, and for how much of that it could see.
+"""How long each chip observed, and for how much of that it was live.
 
 Computed from good time intervals, never read from an EXPOSURE card: that card keeps its
 value when somebody cuts the list.
@@ -45,7 +45,7 @@ def livetime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, flo
     Raises
     ------
     DataError
-        The list lacks the table or the card that the live time comes from, or they make no sense.
+        The list lacks the table or the card that the live time comes from, or they are not valid.
 
     Notes
     -----

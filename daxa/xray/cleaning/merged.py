@@ -2,7 +2,7 @@
 
 Lists are merged only where the instrument did the same thing: equal filter, mode,
 submode and chips, and good times that do not overlap.  Everything else is refused by
-name, for a merged list has one header, and it would lie.
+name, for a merged list has one header, which would be wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MODE = ("DATAMODE", "OBS_MODE", "OBSMODE", "READMODE")
 _SUBMODE = ("SUBMODE", "CYCLE", "EDITMOD", "WINOPT", "SNAPTI1", "SEQPNUM")
 _FILTER = ("FILTER", "GRATING")
 _PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
-"""What only the name of the archive's file tells: NuSTAR's observing mode, ACIS's interleaved frames."""
+"""What only the name of the archive's file shows: NuSTAR's observing mode, ACIS's interleaved frames."""
 
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 """Tables whose rows all parts contribute."""
@@ -38,7 +38,7 @@ _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 
 @dataclass(frozen=True)
 class ListIdentity:
-    """What an event list is a record of.
+    """What an event list records.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def check_mergeable(lists: Sequence[EventList]) -> None:
     NotPossible
         They differ in mission, instrument, observation, mode, submode, filter, chips, part
         (never NuSTAR 01 with 06, ACIS e1 with e2), columns, coordinates or clock, or their good
-        times overlap, so that an event may stand in both.
+        times overlap, so that an event may be in both.
     """
     first = lists[0]
     for other in lists[1:]:
@@ -117,7 +117,7 @@ def check_mergeable(lists: Sequence[EventList]) -> None:
             raise NotPossible(
                 "merge",
                 f"{first.path.name} and {other.path.name} are not merged: {'; '.join(differs)}",
-                remedy="process them as exposures of their own and combine their images",
+                remedy="process them as separate exposures and combine their images",
             )
     for index, one in enumerate(lists):
         for other in lists[:index]:
@@ -201,8 +201,8 @@ def merge_events(
     try:
         _join(joined, parts)
         whole = open_events(joined)
-        told = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
-        write_clean_events(path, whole, Cut(rules, gtis), {**told, **cards})
+        added = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
+        write_clean_events(path, whole, Cut(rules, gtis), {**added, **cards})
     finally:
         joined.unlink(missing_ok=True)
     return open_events(path)
@@ -227,8 +227,8 @@ def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
             out.write(unit)
 
 
-def _name(rows: np.ndarray, wanted: str) -> str:
-    return next(name for name in column_names(rows) if name.lower() == wanted.lower())
+def _name(rows: np.ndarray, column: str) -> str:
+    return next(name for name in column_names(rows) if name.lower() == column.lower())
 
 
 def _unit(header: fits.Header, body: np.ndarray) -> bytes:

@@ -1,6 +1,6 @@
-"""Screening as somebody asks for it, in place of the standard one or beside it.
+"""Screening that the user requests, instead of the standard one or in addition.
 
-What was asked for stands in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
+The request is kept in cards of the cleaned list (``SCREENED = 'own'`` and ``SCR...``), from
 which the same rules are made again wherever the list is used.
 """
 
@@ -40,7 +40,7 @@ _MOST = 4095
 
 @dataclass(frozen=True)
 class OwnScreening:
-    """What is asked for.
+    """The requested screening.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class OwnScreening:
         beside it (of XMM's lists the one that their header declares); ``none``; or a mask such as
         ``0x766ba000``, none of whose bits may be set.
     expression
-        What events must fulfil beside that (`daxa.xray.eventlists.expression`), '' for nothing.
+        What events must also meet (`daxa.xray.eventlists.expression`), '' for nothing.
     channels
         First and last channel that are kept; None for all.
     """
@@ -66,7 +66,7 @@ class OwnScreening:
 
     @property
     def is_own(self) -> bool:
-        """Whether anything but the standard screening, or none, is asked for."""
+        """Whether anything but the standard screening, or none, is requested."""
         return bool(self.patterns or self.flags or self.expression or self.channels)
 
 
@@ -76,7 +76,7 @@ def read_values(text: str) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        It is none.
+        It is not such a text.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def read_values(text: str) -> tuple[int, ...]:
 
 
 def check_flags(text: str) -> str:
-    """The text, where it says which flags are looked at.
+    """The text, if it says which flags are tested.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     events
         The list.
     own
-        What is asked for.
+        The requested screening.
     energies
         False leaves the channels out: flares are looked for at all energies.
 
@@ -123,7 +123,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     NotPossible
         The instrument has no grades, flags or energies, or the expression cannot be used for the list.
     ConfigError
-        The expression is none.
+        The expression is not valid.
     """
     rules = screening_for(events) if own.standard else ()
     standard = events.format.rules
@@ -157,7 +157,7 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
 
 
 def own_cards(own: OwnScreening) -> dict[str, tuple[object, str]]:
-    """What was asked for, as cards of the list's header: keyword to (value, comment)."""
+    """What was requested, as cards of the list's header: keyword to (value, comment)."""
     base = "standard" if own.standard else "none"
     if not own.is_own:
         return {"SCREENED": (base, "event screening")}
@@ -178,7 +178,7 @@ def own_cards(own: OwnScreening) -> dict[str, tuple[object, str]]:
 
 
 def read_own(header: fits.Header) -> OwnScreening:
-    """What cards of a cleaned list say that was asked for."""
+    """What cards of a cleaned list say that was requested."""
     word = card_text(header, "SCREENED")
     if word != "own":
         return OwnScreening(standard=word != "none")
@@ -198,7 +198,7 @@ def recorded_rules(events: EventList) -> tuple[Rule | Either, ...]:
 
 
 def placing_columns(own: OwnScreening) -> tuple[str, ...]:
-    """Columns of an expression that tell where an event fell: an exposure map does not know of such a cut."""
+    """Columns of an expression that depend on where an event fell: an exposure map does not account for such a cut."""
     columns = parse_expression(own.expression).columns if own.expression else ()
     return tuple(name for name in columns if _PLACES.fullmatch(name))
 
@@ -207,13 +207,13 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     try:
         expression = parse_expression(text)
     except ValueError as problem:
-        raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it anew") from None
+        raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it again") from None
     form = events.format
     for name, instead in ((form.time_column, "good times"), (form.chip_column, "clean.chips")):
         if name and name.upper() in expression.columns:
             raise NotPossible(
                 "expression",
-                f"clean.expression must not test {name}: exposures would not know of it ({events.obs_id})",
+                f"clean.expression must not test {name}: exposure maps would not account for it ({events.obs_id})",
                 remedy=f"use {instead} for that",
             )
     rules = bind_expression(expression, events)
@@ -221,7 +221,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     if any(isinstance(one, Either) and taken & _columns(one) for one in rules):
         raise NotPossible(
             "expression",
-            f"clean.expression has alternatives of columns of which the standard screening has, too ({events.obs_id})",
+            f"clean.expression and the standard screening have alternatives (||) in the same columns ({events.obs_id})",
             remedy="write it without ||, or set screening to none",
         )
     return rules

@@ -122,7 +122,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
 def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:
     """The lowest rate that a light curve holds for a while: quiescence where little of the time is quiet.
 
-    The mode of a histogram tells quiescence where most of the time is quiet.  Where flares go
+    The mode of a histogram gives quiescence where most of the time is quiet.  Where flares go
     on for hours the histogram has no such peak, or one of flares.  Here windows of four hundred
     counts (or an eighth of the curve) slide over the bins; the lowest window is the first guess,
     and the mean of all windows that lie no more than 1.5 standard deviations above the guess the
@@ -204,8 +204,8 @@ def _cell(counts: np.ndarray, width: float) -> int:
     """How many neighbouring bins together hold counts enough for a histogram."""
     # Of the lowest bins: in the others flares may have their share.
     per_bin = max(float(np.quantile(counts, _LOWEST)), 0.5)
-    wanted = int(np.ceil(_ENOUGH_PER_BIN / per_bin))
-    return max(1, min(wanted, int(_LONGEST_CELL / width), len(counts) // _LEAST_CELLS))
+    target = int(np.ceil(_ENOUGH_PER_BIN / per_bin))
+    return max(1, min(target, int(_LONGEST_CELL / width), len(counts) // _LEAST_CELLS))
 
 
 def _sliding(values: np.ndarray, n: int) -> np.ndarray:
@@ -279,14 +279,14 @@ def _cut_gaussian(counts: np.ndarray, seconds: np.ndarray, rate: float) -> tuple
 
 def _cut_mean(counts: np.ndarray, seconds: np.ndarray, rate: float, intrinsic: float, top: float) -> float:
     """Rate about which the deviations, cut at `top`, have the mean of a standard Gaussian cut there."""
-    wanted = -np.exp(-(top**2) / 2) / np.sqrt(2 * np.pi) / ndtr(top)
+    target = -np.exp(-(top**2) / 2) / np.sqrt(2 * np.pi) / ndtr(top)
     typical = float(np.mean(seconds))
     for _ in range(30):
         found = deviations(counts, rate * seconds, intrinsic)
         inside = found[(found >= _FLOOR) & (found <= top)]
         if len(inside) < _LEAST_BINS:
             break
-        step = (float(np.mean(inside)) - wanted) * np.sqrt(1 + intrinsic**2 * rate * typical)
+        step = (float(np.mean(inside)) - target) * np.sqrt(1 + intrinsic**2 * rate * typical)
         before, rate = rate, float(max(np.sqrt(rate * typical) + step / 2, 0.0) ** 2 / typical)
         if abs(rate - before) < 1e-6 * before:
             break

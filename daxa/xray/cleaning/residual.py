@@ -47,7 +47,7 @@ class FlareResidual:
 
     @property
     def is_low(self) -> bool:
-        """Whether no more is left than a good exposure may have; where nothing tells, nothing is held against it."""
+        """Whether no more is left than a good exposure may have; True where it is not known."""
         return not self.excess > MOST_LEFT
 
 

@@ -1,6 +1,6 @@
 """Standard screening of events: the rules of each instrument, and what a list says itself.
 
-The rules stand in the instruments' declarations (`daxa.xray.telescopes.declared`), each with its
+The rules are in the instruments' declarations (`daxa.xray.telescopes.declared`), each with its
 source; `daxa.xray.eventlists.rules` renders them.
 """
 

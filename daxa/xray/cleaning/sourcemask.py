@@ -23,7 +23,7 @@ _MOST_CELLS = 2048
 _AROUND = 15
 _SEED_CHANCE, _GROWN_CHANCE = 1e-2, 1e-2
 _SEED_HEIGHT, _GROWN_HEIGHT = 2.0, 1.3
-"""How far above the background around it a source stands: edges and unlike chips stand less high."""
+"""How far above the background around it a source is: edges and differing chips are less high."""
 
 _ROUNDS = 3
 _MOST_HIDDEN = 0.5
@@ -214,7 +214,7 @@ def find_mask(image: np.ndarray, field: np.ndarray, hidden: np.ndarray | None = 
         Bool, shape (ny, nx): sources of twice the local background that Poisson's
         distribution makes by chance once in a hundred fields, grown to where they stand
         out at one percent and by a third, and one cell more.  No more than half of the field: what
-        covers more is no source that a mask can take away.
+        covers more is not a source that a mask can take away.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def _expected(image: np.ndarray, open_field: np.ndarray, area: np.ndarray) -> np
     counts, cells = box_sum(image * open_field, _AROUND), box_sum(open_field, _AROUND)
     everywhere = (image * open_field).sum() / max(np.count_nonzero(open_field), 1)
     density = np.divide(counts, cells, out=np.full(image.shape, float(everywhere)), where=cells >= _AROUND)
-    # A single event in a large empty neighbourhood is no source.
+    # A single event in a large empty neighbourhood is not a source.
     return np.maximum(density, 0.5 / _AROUND**2) * area
 
 

@@ -167,8 +167,8 @@ def _columns_of(axis: SubspaceAxis, dtype: np.dtype) -> tuple[str, ...]:
     """The columns that an axis tests, as the list writes them; none where one of them is absent."""
     names = {name.lower(): name for name in column_names(dtype)}
     found = _SUM.fullmatch(axis.column)
-    wanted = [found[1], found[3]] if found else [axis.column]
-    return tuple(names[name.lower()] for name in wanted) if all(name.lower() in names for name in wanted) else ()
+    expected = [found[1], found[3]] if found else [axis.column]
+    return tuple(names[name.lower()] for name in expected) if all(name.lower() in names for name in expected) else ()
 
 
 def _values(axis: SubspaceAxis, rows: np.ndarray) -> np.ndarray:
@@ -189,8 +189,8 @@ def _axis_mask(axis: SubspaceAxis, values: np.ndarray, tables: Sequence[FitsTabl
         places = [place for place, sign in enumerate(pattern) if sign != "x"]
         return (bits[:, places] == [int(pattern[place]) for place in places]).all(axis=1)
     if axis.bits:
-        fixed, wanted = _bit_values(axis.bits, values.dtype.itemsize * 8)
-        return (values.astype(np.uint64) & np.uint64(fixed)) == np.uint64(wanted)
+        fixed, expected = _bit_values(axis.bits, values.dtype.itemsize * 8)
+        return (values.astype(np.uint64) & np.uint64(fixed)) == np.uint64(expected)
     allowed = np.zeros(len(values), dtype=bool)
     for lo, hi in axis.ranges:
         allowed |= (values >= (-np.inf if lo is None else lo)) & (values <= (np.inf if hi is None else hi))
@@ -256,9 +256,9 @@ def _axis_cfitsio(
     if axis.bits and name.lower() in bits:
         return f"{name} == b{axis.bits[-width:].rjust(width, 'x')}"
     if axis.bits:
-        fixed, wanted = _bit_values(axis.bits, width)
+        fixed, expected = _bit_values(axis.bits, width)
         # CFITSIO computes with signed numbers: a mask with the highest bit is written as negative.
-        signed = [value - (1 << 32) if value >= 1 << 31 else value for value in (fixed, wanted)]
+        signed = [value - (1 << 32) if value >= 1 << 31 else value for value in (fixed, expected)]
         return f"({name} & {signed[0]}) == {signed[1]}"
     return "(" + " || ".join(" && ".join(_bounds(name, lo, hi)) or "1 == 1" for lo, hi in axis.ranges) + ")"
 

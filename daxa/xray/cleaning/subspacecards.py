@@ -37,7 +37,7 @@ def describe_subspace(
     time_column: str = "TIME",
     spell_out: bool = False,
 ) -> None:
-    """Write the data subspace of a cut into the header of its list, in place of what stood there.
+    """Write the data subspace of a cut into the header of its list, replacing what was there.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def describe_subspace(
     components = len(tables) * len(ways)
     crowded = last > _MOST_SHORT and components > _MOST_SHORT
     if crowded:
-        # A card of the tenth component has room for one more digit: what differs comes first, and stands alone.
+        # A card of the tenth component has room for one more digit: what differs comes first, and alone.
         shared, own_chip = axes[bool(chip_column) : len(axes) - len(several)], axes[: bool(chip_column)]
         axes = [*own_chip, *axes[len(axes) - len(several) :], _TIME, *shared]
         first = len(own_chip) + 1
@@ -111,7 +111,7 @@ _NAMED, _VALUE, _UNIT = (f"data subspace descriptor: {what}" for what in ("name"
 
 
 def _own_axes(header: fits.Header) -> list[tuple[str, str, str, str]]:
-    """Name, value, type and unit of the axes that stand in a header and are the same in all components."""
+    """Name, value, type and unit of the axes that are in a header and are the same in all components."""
     return [
         (card_text(header, f"DSTYP{n}"), card_text(header, f"DSVAL{n}"), card_text(header, f"DSFORM{n}"),
          card_text(header, f"DSUNI{n}") or card_text(header, f"DSUNIT{n}"))
@@ -142,7 +142,7 @@ def _put(header: fits.Header, number: int, axis: tuple[str, str, str, str]) -> N
 
 
 def _routes(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: bool) -> list[dict[str, str]]:
-    """What the alternatives among the rules ask for: column to value, one dictionary per way through all of them."""
+    """The requirements of the alternatives among the rules: column to value, one dictionary per combination."""
     choices = [
         [[_axis_of(rule, header, spell_out=spell_out) for rule in way] for way in rule.ways]
         for rule in rules
@@ -152,13 +152,13 @@ def _routes(rules: Sequence[Rule | Either], header: fits.Header, *, spell_out: b
 
 
 def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, str, str, str] | None:
-    """Name, value, type and unit; None for a rule that no axis can tell."""
+    """Name, value, type and unit; None for a rule that no axis can express."""
     name = f"{rule.column}+{rule.plus[1]!r}*{rule.plus[0]}" if rule.plus else rule.column
     text, form = "", ""
     match rule.op:
         case "bits_clear" | "bits_set":
-            wanted = "0" if rule.op == "bits_clear" else "1"
-            pattern = "".join(wanted if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits or 32}b}")
+            bit_value = "0" if rule.op == "bits_clear" else "1"
+            pattern = "".join(bit_value if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits or 32}b}")
             text, form = f"b{pattern}", "X"
         case "places_clear":
             places = range(1, _bits_in(header, rule.column) + 1)

@@ -1,8 +1,8 @@
 """Good time intervals that a user gives, in FITS tables or as text.
 
 They can only take time away: several files are joined, and what they say is intersected
-with the archive's own intervals, as HEASoft's extractor does.  A file is somebody's hand
-work: what is not plainly a list of intervals on the clock of the events is refused.
+with the archive's own intervals, as HEASoft's extractor does.  A file may be written by
+hand: what is not plainly a list of intervals on the clock of the events is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REMEDY = "write lines of a start and a stop in seconds of the event list's own 
 def apply_user_gtis(
     events: EventList, gtis: Mapping[int, np.ndarray], paths: Sequence[Path]
 ) -> Mapping[int, np.ndarray]:
-    """Good times that stand in at least one of the files as well.
+    """Good times that are in at least one of the files as well.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def read_user_gti(path: Path, events: EventList) -> dict[int, np.ndarray]:
     ------
     DataError
         The file is absent or too large, holds no intervals, one that ends before it
-        starts or is no number, or its clock is another one.
+        starts or is not a number, or its clock is another one.
     """
     path = Path(path)
     chips = sorted(events.gtis)

@@ -38,7 +38,7 @@ def card_value(header: fits.Header, keyword: str) -> object:
     Raises
     ------
     DataError
-        The card cannot be parsed, or its number is not finite (``1E400``), which FITS has no words for.
+        The card cannot be parsed, or its number is not finite (``1E400``), which FITS cannot express.
     """
     card_text(header, keyword)
     value = header[keyword]
@@ -53,7 +53,7 @@ def card_number(header: fits.Header, keyword: str, default: float | None = None)
     Raises
     ------
     DataError
-        It is no finite number, or it is absent and there is no `default`.
+        It is not a finite number, or it is absent and there is no `default`.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def pi_range(
     Raises
     ------
     NotPossible
-        The band is empty, the instrument's channels do not reach so far, or are no energies.
+        The band is empty, the instrument's channels do not reach so far, or are not energies.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """What the times of an event list mean.
 
-Times are kept as seconds since the list's reference, as its TIME column has them; a
+Times are kept as seconds since the list's reference, as in its TIME column; a
 `Clock` turns them into dates: MJD = reference + (TIMEZERO + time) / 86400, in the time
 system that TIMESYS names.  Seconds of UTC count on through leap seconds.
 
@@ -94,12 +94,12 @@ class Clock:
         Raises
         ------
         DataError
-            A time is no finite number, or a million years off.
+            A time is not a finite number, or a million years off.
         """
         elapsed = np.asarray(seconds, dtype=np.float64) + self.zero
         days = np.floor(elapsed / _DAY)
         if not (np.abs(days) < _MOST_ELAPSED).all():
-            raise _unusable("one of them is no time at which anything can have happened")
+            raise _unusable("one of them is not a possible time")
         if self.scale != "utc":
             return Time(self.day + days, self.fraction + (elapsed - days * _DAY) / _DAY, format="mjd", scale=self.scale)
         with warnings.catch_warnings():
@@ -124,16 +124,16 @@ def seconds_per_unit(header: fits.Header, column: str, **fallback: str) -> float
     Raises
     ------
     DataError
-        The unit is none of time.
+        The unit is not a unit of time.
 
     Examples
     --------
     >>> seconds_per_unit(fits.Header({"TFIELDS": 1, "TTYPE1": "TIME", "TUNIT1": "d"}), "TIME")
     86400.0
     """
-    wanted = column.upper()
+    key = column.upper()
     for number in range(1, int(card_number(header, "TFIELDS", 0)) + 1):
-        if card_text(header, f"TTYPE{number}").upper() == wanted:
+        if card_text(header, f"TTYPE{number}").upper() == key:
             own = card_text(header, f"TUNIT{number}")
             break
     else:
@@ -163,7 +163,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
     Raises
     ------
     DataError
-        A card makes no sense, or there is no reference.
+        A card is not valid, or there is no reference.
     """
     assumptions = []
     found = _reference(events) or _reference(primary)
@@ -219,7 +219,7 @@ def compare_clocks(
     Returns
     -------
     problem : str
-        What makes it another clock, as the end of a sentence; '' when it is the same.
+        Why it is another clock, as the end of a sentence; '' when it is the same.
     assumption : str
         What had to be taken for granted; '' when nothing.
 
@@ -238,7 +238,7 @@ def compare_clocks(
     if (system and (_scale(system) or "tt") != clock.scale) or (unknown and system != clock.system):
         return f"counts time in {system}, the events in {clock.system or 'TT'}", ""
     if place and clock.place and place != clock.place:
-        return f"tells time at {place} (TIMEREF), the events at {clock.place}", ""
+        return f"measures time at {place} (TIMEREF), the events at {clock.place}", ""
     found = _reference(header) or _reference(headers[1])
     allowed, apart = _SAME, 0.0
     if found is not None:
@@ -295,8 +295,8 @@ def _reference(header: fits.Header) -> tuple[float, float, float] | None:
 
 
 def _two_references(header: fits.Header) -> list[str]:
-    """What is to be said where both forms of the reference stand in a header and differ."""
-    # Where IXPE has MJDREF of 0 it means none.
+    """The remark where both forms of the reference are in a header and differ."""
+    # Where IXPE has MJDREF = 0 it means none.
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []
     one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))

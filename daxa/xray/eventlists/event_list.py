@@ -51,7 +51,7 @@ class EventList:
     header, primary
         Headers of the events table and of the primary HDU.
     obs_id
-        The name of the observation as the header has it; '' where missions leave it out.
+        The name of the observation as the header gives it; '' where missions leave it out.
     exposure
         The archive's exposure identifier, such as ``S001``; ``None`` (the text) where the
         mission has none.
@@ -318,10 +318,10 @@ class EventList:
 
     @cached_property
     def _null_channel(self) -> float | None:
-        """The channel of events that have none; null values that no TNULLn tells are of HEASoft's kind."""
+        """The channel of events that have none; null values without a TNULLn are HEASoft's."""
         columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
-        wanted = self.format.pi_column.upper()
-        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == wanted), 0)
+        key = self.format.pi_column.upper()
+        number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == key), 0)
         if card_text(self.header, f"TNULL{number}"):
             return column_null(self.header, number)
         kind = read_column(self.rows[:0], self.format.pi_column).dtype
@@ -345,7 +345,7 @@ class EventList:
         NotPossible
             As `sky`.
         DataError
-            The cards of the sky columns make no sense.
+            The cards of the sky columns are not valid.
         """
         own, sky = self.rows if rows is None else rows, self.sky
         pixels = np.empty((len(own), 2))
@@ -362,7 +362,7 @@ class EventList:
         except WcsError as problem:
             raise DataError(
                 "sky",
-                f"the sky columns of {self.path.name} make no sense: {str(problem).splitlines()[-1]}",
+                f"the sky columns of {self.path.name} cannot be used: {str(problem).splitlines()[-1]}",
                 remedy="fetch the event list again",
             ) from problem
         return pixels
@@ -448,7 +448,7 @@ def _given_times(
     else:
         raise DataError(
             "gti",
-            f"{path.name} has good times of its own, so others cannot take their place",
+            f"{path.name} has its own good times, which others cannot replace",
             remedy="open it without them, and intersect them with its own (daxa.xray.eventlists.gti.intersect)",
         )
     intervals = gti.normalise(given)

@@ -1,6 +1,6 @@
 """Expressions over the columns of an event list, such as ``PI > 300 && (FLAG & 0x10) == 0``.
 
-The grammar is small and all there is; nothing of a text is ever run::
+The grammar is small and complete; no text is ever executed::
 
     expression = term { "||" term }
     term       = factor { "&&" factor }
@@ -58,7 +58,7 @@ class _Bits:
 
     column: str
     mask: int
-    wanted: Literal["clear", "set"]
+    required: Literal["clear", "set"]
 
 
 _Test = _Ranges | _Bits
@@ -91,7 +91,7 @@ def parse_expression(text: str) -> Expression:
     Raises
     ------
     ValueError
-        It is none; the message says where.
+        It is not an expression; the message says where.
 
     Examples
     --------
@@ -269,10 +269,10 @@ def bind_expression(expression: Expression, events: EventList) -> tuple[Rule | E
     if len(ways) == 1:
         return ways[0]
     for way in ways:
-        # A header tells alternatives column by column.
+        # A header lists alternatives column by column.
         columns = [rule.column for rule in way]
         if twice := [name for name in columns if columns.count(name) > 1]:
-            raise _unusable(events, f"in an alternative, {twice[0]} has two tests that a header cannot tell apart")
+            raise _unusable(events, f"in an alternative, {twice[0]} has two tests that a header cannot distinguish")
     return (Either(tuple(ways), _SOURCE),)
 
 
@@ -282,7 +282,7 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
     for test in way:
         name, dtype, bits = _column(test.column, events)
         if isinstance(test, _Bits):
-            op: Literal["bits_clear", "bits_set"] = "bits_clear" if test.wanted == "clear" else "bits_set"
+            op: Literal["bits_clear", "bits_set"] = "bits_clear" if test.required == "clear" else "bits_set"
             before = found.get((name, op))
             if dtype.kind not in "iu" or test.mask.bit_length() > 8 * dtype.itemsize:
                 raise _unusable(events, f"{name} has no {test.mask.bit_length()} bits")
@@ -291,21 +291,21 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
             continue
         if bits or dtype.kind not in "iuf":
             raise _unusable(events, f"{name} holds no numbers{': test its bits' if bits else ''}")
-        asked = [limits for one in test.ranges if (limits := _limits(*one, whole=dtype.kind in "iu"))]
+        allowed = [limits for one in test.ranges if (limits := _limits(*one, whole=dtype.kind in "iu"))]
         before = found.get((name, "ranges"))
-        ranges = _common(ranges_of(before) if before else _known(name, events), asked)
+        ranges = _common(ranges_of(before) if before else _known(name, events), allowed)
         if not ranges:
             raise _unusable(events, f"no value of {name} fulfils it")
         found[name, "ranges"] = Rule(name, "ranges", ranges, _SOURCE)
     return tuple(found.values())
 
 
-def _column(wanted: str, events: EventList) -> tuple[str, np.dtype, int]:
+def _column(required: str, events: EventList) -> tuple[str, np.dtype, int]:
     """Name, type of the values, and width where it is a column of bits."""
     names = {name.lower(): name for name in column_names(events.rows)}
-    name = names.get(wanted.lower())
+    name = names.get(required.lower())
     if name is None:
-        raise _unusable(events, f"there is no column {wanted}{did_you_mean(wanted, names.values())}")
+        raise _unusable(events, f"there is no column {required}{did_you_mean(required, names.values())}")
     try:
         values = read_column(events.rows[:0], name)
     except DataError as unread:
@@ -321,7 +321,7 @@ def _number_of(name: str, events: EventList) -> int:
 
 
 def _known(name: str, events: EventList) -> tuple[Range, ...]:
-    """All values but the one that stands for none."""
+    """All values but the one that means "none"."""
     null = events.header.get(f"TNULL{_number_of(name, events)}")
     return ((None, null - 1), (null + 1, None)) if isinstance(null, int) else ((None, None),)
 

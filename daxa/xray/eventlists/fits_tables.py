@@ -3,7 +3,7 @@
 Columns become fields of a NumPy type made from the TFORM cards, so that reading a
 table is a view of the file and costs nothing until values are used.  Columns with TSCAL
 or TZERO (FITS has unsigned integers in no other way) stay bytes in the rows, whose type
-tells how `read_column` makes values of them.  A header may claim anything: every claim
+says how `read_column` makes values of them.  A header may claim anything: every claim
 is checked against the file.
 """
 
@@ -174,9 +174,9 @@ def column_null(header: fits.Header, number: int) -> float | None:
 
 
 def _same_name(rows: np.ndarray, name: str) -> str:
-    wanted = name.lower()
+    lowered = name.lower()
     for found in column_names(rows):
-        if found.lower() == wanted:
+        if found.lower() == lowered:
             return found
     raise DataError(
         "column",
@@ -270,7 +270,7 @@ def read_tables(path: Path) -> tuple[fits.Header, tuple[FitsTable, ...]]:
     Raises
     ------
     DataError
-        The file is absent, damaged or no FITS file.
+        The file is absent, damaged or not a FITS file.
     """
     content = _content(path)
     if content[:2].tobytes() == b"\x1f\x9d":
@@ -286,7 +286,7 @@ def read_tables(path: Path) -> tuple[fits.Header, tuple[FitsTable, ...]]:
     tables = []
     while place < content.size and (start := content[place : place + 8].tobytes().strip(b"\0 ")):
         if start != b"XTENSION":
-            raise _malformed(path.name, f"what follows is no extension but starts with {start!r}")
+            raise _malformed(path.name, f"what follows is not an extension, but starts with {start!r}")
         header, place = _header(content, place, path.name)
         if card_text(header, "XTENSION").upper() == "BINTABLE":
             name, version = card_text(header, "EXTNAME").upper(), int(card_number(header, "EXTVER", 1))
@@ -305,7 +305,7 @@ def _header(content: np.ndarray, place: int, source: str) -> tuple[fits.Header, 
         blocks.append(block)
         if any(block[card : card + 80].rstrip() == b"END" for card in range(0, _BLOCK, 80)):
             with warnings.catch_warnings():
-                # What is no ASCII, or no card, is refused when it is used.
+                # What is not ASCII, or not a card, is refused when it is used.
                 warnings.simplefilter("ignore")
                 return fits.Header.fromstring(b"".join(blocks).decode("ascii", "replace")), start + _BLOCK
     raise DataError("truncated", f"{source} ends within a header", remedy="fetch the file again")

@@ -1,6 +1,6 @@
 """Which instrument made an event list, and what it can give.
 
-The facts stand in `daxa.xray.telescopes`, one module per telescope.
+The facts are in `daxa.xray.telescopes`, one module per telescope.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def why_not(form: EventFormat, product: Product, *headers: fits.Header) -> str:
     form
         The facts about the instrument.
     product
-        What is asked for.
+        What is requested.
     *headers
         Of the list, where the answer may depend on the mode; the first that has the card counts.
 

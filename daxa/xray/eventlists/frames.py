@@ -1,8 +1,8 @@
-"""Where a position on the sky meets the pixels of an image: one function each way, whatever the image's frame.
+"""From positions on the sky to pixels of an image and back, whatever the image's frame.
 
 Positions are ICRS everywhere in daxa.  An image may be in another frame (FK4 of 1950 for
 early missions, FK5 of another equinox, galactic): its world coordinates then give numbers
-of that frame, which are no ICRS positions.
+of that frame, which are not ICRS positions.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
     FK5 of equinox 2000 is taken as ICRS: they differ by less than 0.03 arcsec.  Without
     RADESYS an equinox before 1984 means FK4, a later one FK5, none ICRS (FITS 4.0, 8.3).
     """
-    told = wcs.wcs
+    params = wcs.wcs
     try:
-        if told.radesys == "FK4-NO-E":
-            equinox = 1950.0 if math.isnan(told.equinox) else told.equinox
+        if params.radesys == "FK4-NO-E":
+            equinox = 1950.0 if math.isnan(params.equinox) else params.equinox
             return FK4NoETerms(equinox=Time(equinox, format="byear"))
-        if told.lngtyp == "ELON":
-            equinox = 2000.0 if math.isnan(told.equinox) else told.equinox
+        if params.lngtyp == "ELON":
+            equinox = 2000.0 if math.isnan(params.equinox) else params.equinox
             return BarycentricMeanEcliptic(equinox=Time(equinox, format="jyear"))
         frame = wcs_to_celestial_frame(wcs)
     except ValueError as problem:

@@ -3,7 +3,7 @@
 XMM says in its data subspace cards which table holds for which CCD, Chandra in the
 CCD_ID card of each table; NuSTAR has one table.  An event belongs to the intervals of
 its chip, and a chip without a table has no good time.  Where the mission's own tables
-are absent, those that other programs write are read, and that is said.
+are absent, those that other programs write are read, and a remark says so.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _from_common_tables(own: _List, form: EventFormat) -> dict[int, np.ndarray]:
 
 
 def _from_others(own: _List, chips: Sequence[int]) -> dict[int, np.ndarray]:
-    """Tables that other programs write, which hold for these chips: by name, else the one that says what it is."""
+    """Tables that other programs write, which hold for these chips: by name, else by HDUCLAS1."""
     by_name = ([table for table in own.tables if re.fullmatch(name, table.name, re.ASCII)] for name in _OTHERS)
     typed = [table for table in own.tables if card_text(table.header, "HDUCLAS1").upper() == "GTI"]
     tables = next((some for some in by_name if some), typed if len(typed) == 1 else [])

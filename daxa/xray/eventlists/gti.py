@@ -51,12 +51,12 @@ def normalise(intervals: ArrayLike) -> NDArray[np.float64]:
 
 
 def union(*lists: ArrayLike) -> NDArray[np.float64]:
-    """Times that stand in at least one of the lists, shape (m, 2), s."""
+    """Times that are in at least one of the lists, shape (m, 2), s."""
     return _sweep([_as_intervals(one) for one in lists], 1)
 
 
 def intersect(*lists: ArrayLike) -> NDArray[np.float64]:
-    """Times that stand in every one of the lists (at least one list), shape (m, 2), s.
+    """Times that are in every one of the lists (at least one list), shape (m, 2), s.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def intersect(*lists: ArrayLike) -> NDArray[np.float64]:
 
 
 def complement(intervals: ArrayLike, start: float, stop: float) -> NDArray[np.float64]:
-    """Times in [start, stop) that stand in no interval, shape (m, 2), s.
+    """Times in [start, stop) that are in no interval, shape (m, 2), s.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def at_least(intervals: ArrayLike, seconds: float) -> NDArray[np.float64]:
 
 
 def total(intervals: ArrayLike) -> float:
-    """How long the intervals last together, s; times that stand in several count once."""
+    """How long the intervals last together, s; times that are in several count once."""
     good = normalise(intervals)
     return math.fsum((good[:, 1] - good[:, 0]).tolist())
 
@@ -231,7 +231,7 @@ def _sweep(lists: Iterable[NDArray[np.float64]], depth: int) -> NDArray[np.float
     if depth == 1 and _is_normal(intervals):
         return intervals
     times = intervals.ravel(order="F")
-    # The starts stand first, and a stable sort leaves them before the stops of equal time: what touches is joined.
+    # The starts are first, and a stable sort leaves them before the stops of equal time: what touches is joined.
     # Sorted lists are runs that it merges.
     order = np.argsort(times, kind="stable")
     level = np.cumsum(np.where(order < len(intervals), 1, -1))

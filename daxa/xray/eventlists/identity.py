@@ -1,4 +1,4 @@
-"""What a file says of itself: which table holds its events, of which observation and exposure they are."""
+"""What a file says about itself: which table holds its events, of which observation and exposure they are."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _looks_like_events(table: FitsTable) -> bool:
 
 
 def read_assumptions(header: fits.Header) -> Iterator[str]:
-    """What a product of ours says that was taken for granted when it was made (ASSUMEn)."""
+    """What was taken for granted when one of daxa's products was made, as it says (ASSUMEn)."""
     for number in range(1, _MOST_ASSUMPTIONS + 1):
         if not (text := card_text(header, f"ASSUME{number}")):
             return
@@ -62,13 +62,13 @@ def read_assumptions(header: fits.Header) -> Iterator[str]:
 
 
 def observation_name(
-    path: Path, form: EventFormat, events: fits.Header, primary: fits.Header, told: str
+    path: Path, form: EventFormat, events: fits.Header, primary: fits.Header, from_path: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The name of the observation, and what is to be said about it."""
+    """The name of the observation, and remarks on it."""
     cards = (card_text(header, keyword) for keyword in form.obs_id_cards for header in (events, primary))
     text = next((card for card in cards if card), "")
-    if not text and told and form.named:
-        return told, (f"the list belongs to observation {told}, whose name it does not hold",)
+    if not text and from_path and form.named:
+        return from_path, (f"the list belongs to observation {from_path}, whose name it does not hold",)
     if not text and form.named:
         names = " or ".join(form.obs_id_cards)
         raise DataError(

@@ -2,7 +2,7 @@
 
 What a sign means is as funtools documents it ("Region Exclusion" of its *Regions* page),
 whose filters DS9 uses: a shape after ``-`` is taken away from all others, wherever it
-stands in the file, and such shapes alone leave the whole field but them.  Shapes without
+is in the file, and such shapes alone leave the whole field except them.  Shapes without
 an area (lines, points, texts) select nothing there either.
 """
 
@@ -61,7 +61,7 @@ def read_regions(path: Path, *, say: Callable[[str], None] | None = None) -> Reg
     Raises
     ------
     DataError
-        The file is absent, or is no DS9 region file.
+        The file is absent, or is not a DS9 region file.
     """
     path = Path(path)
     try:
@@ -81,11 +81,11 @@ def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = N
     Parameters
     ----------
     text
-        What stands in the file.
+        What is in the file.
     name
         What messages call it.
     say
-        WatchedSocket, in a sentence, of each kind of shape that has no area and is passed over; a
+        Called, with a sentence, for each kind of shape that has no area and is passed over; a
         Python warning when left out.
 
     Returns
@@ -97,7 +97,7 @@ def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = N
     Raises
     ------
     DataError
-        It is no text of DS9 regions, holds none, or one of a kind that is not read.
+        It is not a text of DS9 regions, holds none, or one of a kind that is not read.
 
     Examples
     --------

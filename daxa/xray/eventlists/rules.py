@@ -2,7 +2,7 @@
 
 A rule becomes a mask over rows (`rules_mask`), a row filter in the syntax of CFITSIO
 (`rules_cfitsio`, so that anyone can check us with another program), what the mission's
-own tool would be told (`rules_expression`) and a text for headers (`rules_text`).
+own tool would be given (`rules_expression`) and a text for headers (`rules_text`).
 """
 
 from __future__ import annotations
@@ -160,10 +160,10 @@ def _places_clear(rule: Rule, column: np.ndarray) -> np.ndarray:
     return clear
 
 
-def _wrong_kind(rule: Rule, column: np.ndarray, wanted: str) -> DataError:
+def _wrong_kind(rule: Rule, column: np.ndarray, expected: str) -> DataError:
     return DataError(
         "column-type",
-        f"column {rule.column} is of type {column.dtype}, but the screening tests {wanted}",
+        f"column {rule.column} is of type {column.dtype}, but the screening tests {expected}",
         remedy="use the list as the archive distributes it",
     )
 
@@ -263,8 +263,8 @@ def _cfitsio_bits(rule: Rule) -> str:
     return f"({rule.column} & {signed}) == {0 if rule.op == 'bits_clear' else signed}"
 
 
-def _pattern(rule: Rule, wanted: str) -> str:
-    return "".join(wanted if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits}b}")
+def _pattern(rule: Rule, expected: str) -> str:
+    return "".join(expected if bit == "1" else "x" for bit in f"{mask_of(rule):0{rule.bits}b}")
 
 
 def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
@@ -287,7 +287,7 @@ def rules_expression(rules: Sequence[Rule | Either], dialect: Dialect) -> str:
     Raises
     ------
     NotPossible
-        The tool has no words for a rule.
+        The tool cannot express a rule.
 
     Examples
     --------

@@ -231,7 +231,7 @@ def pointing_pixel(header: fits.Header, wcs: WCS, first: int = 0) -> tuple[float
     Returns
     -------
     tuple of float or None
-        Column and row, not rounded; None where the header tells no pointing, or it has no place in the image's plane.
+        Column and row, not rounded; None where the header gives no pointing, or it has no place in the image's plane.
     """
     ra, dec = (card_number(header, key, math.nan) for key in ("RA_PNT", "DEC_PNT"))
     if not (math.isfinite(ra) and math.isfinite(dec)):
@@ -255,7 +255,7 @@ def find_sky(form: EventFormat, header: fits.Header, primary: fits.Header) -> Sk
     form
         The facts about lists of this kind.
     header, primary
-        Headers of the events table and of the primary HDU, where the frame may stand.
+        Headers of the events table and of the primary HDU, where the frame may be.
 
     Returns
     -------
@@ -265,7 +265,7 @@ def find_sky(form: EventFormat, header: fits.Header, primary: fits.Header) -> Sk
     Raises
     ------
     DataError
-        The cards of the columns make no sense, contradict what is known of the instrument,
+        The cards of the columns are not valid, contradict what is known of the instrument,
         or are of a kind that is not read.
 
     Notes
@@ -294,10 +294,10 @@ def _normal(
     form: EventFormat, header: fits.Header, primary: fits.Header, pair: tuple[int, int], cards: list[Axis]
 ) -> SkyGrid:
     """The grid in degrees, with square pixels, as wcslib understands the cards."""
-    crpix, crval, cdelt, ctype, told = (tuple(values) for values in zip(*cards, strict=True))
-    if unknown := [unit for unit in told if unit.lower() not in _UNITS]:
+    crpix, crval, cdelt, ctype, stated = (tuple(values) for values in zip(*cards, strict=True))
+    if unknown := [unit for unit in stated if unit.lower() not in _UNITS]:
         raise unusable_sky(header, f"their unit is {unknown[0]!r}")
-    units = [_UNITS[unit.lower()] for unit in told]
+    units = [_UNITS[unit.lower()] for unit in stated]
     linear, frame = linear_of(header, pair), ("", 0.0)
     plane = WCS(naxis=2)
     plane.wcs.ctype, plane.wcs.crpix, plane.wcs.crval = ctype, crpix, crval
@@ -351,7 +351,7 @@ def _normal(
 
 
 def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: SkyGrid) -> None:
-    """Refuse what cannot be true of the instrument."""
+    """Refuse what is impossible for the instrument."""
     least, most = _PIXELS
     if form.pixel_arcsec:
         least, most = form.pixel_arcsec / _MOST_TIMES, form.pixel_arcsec * _MOST_TIMES
@@ -394,7 +394,7 @@ def _pointing(header: fits.Header, primary: fits.Header) -> tuple[float, float] 
 
 
 def _separation(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Angle between two positions, deg; infinite where one is none."""
+    """Angle between two positions, deg; infinite where one of them is not valid."""
     (a, b), (c, d) = (np.deg2rad(place) for place in (one, other))
     half = math.sin((b - d) / 2) ** 2 + math.cos(b) * math.cos(d) * math.sin((a - c) / 2) ** 2
     return math.degrees(2 * math.asin(math.sqrt(min(half, 1.0)))) if math.isfinite(half) else math.inf

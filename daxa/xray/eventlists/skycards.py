@@ -85,7 +85,7 @@ def linear_of(header: fits.Header, pair: tuple[int, int]) -> tuple[str, list[lis
             if value:
                 raise unusable_sky(header, f"{keyword} mixes them with another column, which is not read")
         elif found.setdefault(kind, {}).setdefault(place, value) != value:
-            raise unusable_sky(header, f"{keyword} stands there twice, with different values")
+            raise unusable_sky(header, f"{keyword} occurs twice, with different values")
     if len(found) > 1:
         raise unusable_sky(header, "they have both a TPn_k and a TCn_k matrix")
     for kind, values in found.items():
@@ -100,10 +100,10 @@ Axis = tuple[float, float, float, str, str]
 
 def pole_of(header: fits.Header, pair: tuple[int, int], column: str, whole: str) -> float | None:
     """LONPOLE or LATPOLE of a pair of columns; None where no card says it."""
-    told = {card_number(header, key) for key in (f"{column}{n}" for n in pair) if card_text(header, key)}
-    if len(told) > 1:
+    distinct = {card_number(header, key) for key in (f"{column}{n}" for n in pair) if card_text(header, key)}
+    if len(distinct) > 1:
         raise unusable_sky(header, f"their {column}n differ")
-    return next(iter(told), card_number(header, whole) if card_text(header, whole) else None)
+    return next(iter(distinct), card_number(header, whole) if card_text(header, whole) else None)
 
 
 def parameters_of(header: fits.Header, pair: tuple[int, int]) -> Iterator[tuple[int, int, float]]:
@@ -138,7 +138,7 @@ def from_column(form: EventFormat, header: fits.Header, number: int) -> Axis:
     return (
         card_number(header, f"TCRPX{number}", form.reference_pixel),
         card_number(header, f"TCRVL{number}"),
-        # A matrix may stand in its place.
+        # A matrix may be in its place.
         card_number(header, f"TCDLT{number}", 1.0 if any(map(_MATRIX.fullmatch, header)) else None),
         card_text(header, f"TCTYP{number}"),
         card_text(header, f"TCUNI{number}"),

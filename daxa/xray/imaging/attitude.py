@@ -1,4 +1,4 @@
-"""Where the telescope pointed during an observation, from the file that tells it.
+"""Where the telescope pointed during an observation, from the file that records it.
 
 Chandra's aspect solution (``asol1``) and XMM-Newton's attitude history (``ATTTSR``) give
 the pointing second by second.  An exposure map needs the time spent at each shift of the

@@ -60,9 +60,9 @@ def read_bad_pixels(path: Path, obs_id: str = "") -> Mapping[int, BadPixels]:
         if not match:
             continue
         chip = int(card_number(table.header, "CCD_ID", float(match[1] or table.version)))
-        told = card_text(table.header, "OBS_ID")
-        if obs_id and told and told.lstrip("0") != obs_id.lstrip("0"):
-            raise _unusable(path, f"it is of observation {told}")
+        stated = card_text(table.header, "OBS_ID")
+        if obs_id and stated and stated.lstrip("0") != obs_id.lstrip("0"):
+            raise _unusable(path, f"it is of observation {stated}")
         found[chip] = _rectangles(path, table)
     if not found:
         raise _unusable(path, "it holds no table BADPIX")

@@ -1,7 +1,7 @@
 """Exposure maps without calibration files: the chips' footprint times their live time.
 
 The map knows which chips looked where, for how long, which of their pixels were bad, and
-how far the telescope wandered.  Vignetting is applied where a curve is given; without
+how far the telescope dithered.  Vignetting is applied where a curve is given; without
 one (``VIGNET = F``) a source off the axis was seen with less area than the map says.
 """
 
@@ -49,7 +49,7 @@ def exposure_map(
         The event list.
     cut
         The screening and good times of the image: the same object, so that image and
-        map share one truth.
+        map agree by construction.
     grid
         The grid of the image.
     vignetting
@@ -57,7 +57,7 @@ def exposure_map(
         map flat.
     attitude
         Where the telescope pointed, as `daxa.xray.imaging.attitude.read_attitude` reads it: the dither is
-        then that of the good times.  By default the events tell it.
+        then that of the good times.  By default it is found from the events.
     bad
         Chip to its bad pixels, as `daxa.xray.imaging.badpixels.read_bad_pixels` reads them, where
         they come in a file beside the list.
@@ -79,7 +79,7 @@ def exposure_map(
         The live time is unknown, the attitude is not that of the list, or the list does not
         say where its optical axis was.
     NotPossible
-        Nothing is known of the instrument's detector, and its events do not tell either: use the
+        Nothing is known of the instrument's detector, and its events do not say either: use the
         map that came with the data.
     """
     seconds = livetime(events, cut.gtis)
@@ -89,7 +89,7 @@ def exposure_map(
     footprint = find_footprint(events, cut, attitude, bad)
     if not footprint.modules:
         return _field(events, grid, detector.field, max(seconds.values(), default=0.0)), _field_cards(footprint, events)
-    kernel = dither_kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = dither_kernel(footprint.dither / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     most = np.zeros((grid.ny, grid.nx))
     for chip in sorted({module.chip for module in footprint.modules}):
@@ -254,7 +254,7 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
 
 
 def _pointing(events: EventList) -> tuple[float, float]:
-    """The pointing, deg, or where the header does not tell it the reference of the sky plane."""
+    """The pointing, deg, or where the header does not give it, the reference of the sky plane."""
     column, row = events.sky.crpix
     ra, dec = events.sky.to_sky(column, row)
     return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
@@ -276,7 +276,7 @@ def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> 
 
 
 def _unproved(events: EventList, curve: Vignetting | None) -> Cards:
-    """What of the vignetting was compared with nothing, and by what share it may be off."""
+    """The part of the vignetting that was compared with nothing, and by what share it may be off."""
     form = events.format
     what, error = unproved(form.mission, form.instrument, curve)
     cards: dict[str, tuple[object, str]] = {}
@@ -294,7 +294,7 @@ def _field_cards(footprint: Footprint, events: EventList) -> Cards:
 
 def _cards(method: str, footprint: Footprint, events: EventList) -> dict[str, tuple[object, str]]:
     placed = sorted({module.chip for module in footprint.modules})
-    mean_square = np.average(footprint.wander**2, axis=0, weights=footprint.weights).mean()
+    mean_square = np.average(footprint.dither**2, axis=0, weights=footprint.weights).mean()
     blur = float(np.sqrt(mean_square)) * events.sky.pixel_arcsec
     flat = "FLAT: chips, FIELD: circle; x live time"
     return {

@@ -1,10 +1,10 @@
-"""Where on the sky a detector looked, learnt from its event list alone.
+"""Where on the sky a detector looked, found from its event list alone.
 
 An event carries its pixel on the chip, its place in the focal plane and its place on
 the sky.  Chip to focal plane is a shift, one of the eight rotations and reflections of
 a square, and a known scale; focal plane to sky is the roll angle of the header, one
-of the same eight, and a shift that wanders as the telescope dithers or its mast bends.
-So a few events fix every chip, and all events together tell the wandering.
+of the same eight, and a shift that varies as the telescope dithers or its mast bends.
+So a few events fix every chip, and all events together show the dither.
 """
 
 from __future__ import annotations
@@ -81,21 +81,21 @@ class Footprint:
     ----------
     modules
         The chips that could be placed.
-    wander
+    dither
         Shifts of all of them, shape (n, 2), event sky pixels: one per event used, or one per
         record of the attitude.
     weights
-        What each shift counts, shape (n,): 1, or the seconds spent there.
+        Weight of each shift, shape (n,): 1, or the seconds spent there.
     circle
         Field of view on the sky, (x, y, radius) in event sky pixels, or None.
     lost
         Chips with good time that too few events fell on to place them.
     bad_pixels
-        True where the event list told its bad pixels.
+        True where the event list gave its bad pixels.
     """
 
     modules: tuple[ChipPart, ...]
-    wander: np.ndarray
+    dither: np.ndarray
     weights: np.ndarray
     circle: tuple[float, float, float] | None
     lost: tuple[int, ...]
@@ -114,7 +114,7 @@ def find_footprint(
     cut
         Its screening and good times; its energy band is not used.
     attitude
-        Where the telescope pointed; by default the events tell how it wandered.
+        Where the telescope pointed; by default the dither is found from the events.
     bad
         Chip to its bad pixels, where these come in a file beside the list.
 
@@ -122,7 +122,7 @@ def find_footprint(
     -------
     Footprint
         Without modules when there are too few events to place anything, or when the list
-        does not tell where on the detector they fell.
+        does not say where on the detector they fell.
 
     Raises
     ------
@@ -143,32 +143,32 @@ def find_footprint(
     sky = _plane_to_sky(events, detector, sample) if sample else None
     if sample is None or sky is None:
         return Footprint((), np.zeros((1, 2)), np.ones(1), None, chips, False)
-    matrix, origin, wander = sky
-    weights = np.ones(len(wander))
+    matrix, origin, dither = sky
+    weights = np.ones(len(dither))
     if attitude is not None:
         pixels, weights = attitude.dwell(events.sky, union(*cut.gtis.values()))
-        origin = _origin_by_attitude(events, sample, matrix, attitude, detector.wander)
+        origin = _origin_by_attitude(events, sample, matrix, attitude, detector.dither)
         mean = np.average(pixels, axis=0, weights=weights)
-        origin, wander = origin + mean, pixels - mean
+        origin, dither = origin + mean, pixels - mean
     placed = _place(detector, sample, chips)
     plain = [rule for rule in cut.rules if isinstance(rule, Rule)]
     strict = any(rule.column.upper() == "FLAG" and rule.op == "equal" for rule in plain)
     modules = []
-    told = False
+    is_listed = False
     for (chip, number), (to_plane, shift) in sorted(placed.items()):
         if bad and chip in bad:
             lost_share, listed = _file_share(cut, detector, chip, bad[chip]), True
         else:
             lost_share, listed = _bad_share(events, cut, detector, chip, number)
         mask = _mask(events, detector, chip, lost_share, strict=strict)
-        told |= listed
+        is_listed |= listed
         modules.append(ChipPart(chip, matrix @ to_plane, matrix @ shift + origin, mask, detector.first, detector.rim))
     circle = None
     if detector.circle and cut.rules:
         centre = matrix @ np.array(detector.circle[:2]) + origin
         circle = (float(centre[0]), float(centre[1]), detector.circle[2] * detector.sky_scale)
     lost = tuple(chip for chip in chips if chip not in {one.chip for one in modules})
-    return Footprint(tuple(modules), wander, weights, circle, lost, told)
+    return Footprint(tuple(modules), dither, weights, circle, lost, is_listed)
 
 
 _Placed = tuple[np.ndarray, np.ndarray]
@@ -220,7 +220,7 @@ def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
 def _orient(source: np.ndarray, target: np.ndarray, scale: float, turn: np.ndarray) -> tuple[np.ndarray, float]:
     """The member of the square's symmetry group that maps best, and the scatter it leaves.
 
-    Scatter is measured from one event to the next: a slow wander of the telescope,
+    Scatter is measured from one event to the next: a slow dither of the telescope,
     which the map cannot know, does not count.
     """
     found = [(turn @ square) * scale for square in _SQUARE]
@@ -237,13 +237,13 @@ def _plane_to_sky(
     angle = np.deg2rad(detector.sense * card_number(events.header, detector.roll, _primary(events, detector.roll)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix, scatter = _orient(sample.plane, sample.sky, detector.sky_scale, turn)
-    if scatter > detector.wander:
+    if scatter > detector.dither:
         return None
     matrix = _refined(matrix, sample)
     offsets = sample.sky - sample.plane @ matrix.T
     origin = np.median(offsets, axis=0)
-    wander = offsets - origin
-    return matrix, origin, wander[np.abs(wander).max(axis=1) <= detector.wander]
+    dither = offsets - origin
+    return matrix, origin, dither[np.abs(dither).max(axis=1) <= detector.dither]
 
 
 def _origin_by_attitude(
@@ -252,7 +252,7 @@ def _origin_by_attitude(
     """Where the focal plane's origin lies from the pointing, event sky pixels."""
     rest = sample.sky - sample.plane @ matrix.T - attitude.shifts(events.sky, sample.time)
     origin = np.median(rest, axis=0)
-    # What the events' own wander cannot exceed, the attitude must not leave unexplained.
+    # What the attitude leaves unexplained must not exceed the events' own dither.
     left = np.abs(np.quantile(rest - origin, (0.05, 0.95), axis=0)).max()
     if not left <= most:
         raise DataError(
@@ -264,7 +264,7 @@ def _origin_by_attitude(
 
 
 def _refined(matrix: np.ndarray, sample: _Sample) -> np.ndarray:
-    """The matrix turned by the small angle at which the camera is mounted, where the events can tell it."""
+    """The matrix turned by the small angle at which the camera is mounted, where the events can show it."""
     plane = (sample.plane - sample.plane.mean(axis=0)) @ matrix.T
     off = sample.sky - sample.sky.mean(axis=0) - plane
     spread = float((plane**2).sum())
@@ -310,7 +310,7 @@ def _raw_to_plane(detector: Detector, raw: np.ndarray, plane: np.ndarray) -> _Pl
 
 
 def _complete(detector: Detector, placed: dict[tuple[int, int], _Placed], chip: int) -> None:
-    """Modules that no event fell on stand where those with events, turned, would."""
+    """Place modules without events where those with events, turned, would be."""
     known = [number for owner, number in placed if owner == chip]
     if not known:
         return

@@ -275,7 +275,7 @@ def grid_cards(sky: SkyGrid, grid: ImageGrid) -> fits.Header:
 
 
 def _turning_cards(sky: SkyGrid) -> dict[str, tuple[float, str]]:
-    """What turns and bends the plane, where anything does: none of it depends on the size of pixels."""
+    """Cards that rotate or distort the plane, if any: they do not depend on the size of pixels."""
     cards: dict[str, tuple[float, str]] = {}
     if sky.matrix != ((1.0, 0.0), (0.0, 1.0)):
         for i, row in enumerate(sky.matrix, start=1):

@@ -27,7 +27,7 @@ class EventMember:
     grid, exposure
         Pixels of its exposure map, and the map, shape (ny, nx), s.
     weight
-        What a second of it counts beside one of the others (effective area in the band).
+        Weight of its exposure relative to the others (effective area in the band).
     shared
         Name of the survey whose overlapping lists show parts of one exposure (eRASS tiles):
         members of the same name have each event once, and the greatest exposure, not the sum.
@@ -64,7 +64,7 @@ class EventMember:
 
 @dataclass(frozen=True, eq=False)
 class ImageMember:
-    """A counts image, of which no events are at hand, and its exposure map.
+    """A counts image, of which no events are available, and its exposure map.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Counts are never interpolated: events are binned again, from their own positions.  Only
 where nothing but an image is left is each of its counts put somewhere in its pixel.
-What two lists show alike, an event counts once and an exposure once.
+Where two lists show the same, each event and each exposure counts once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
 _RAW = ("RAWX", "RAWY", "CHIPX", "CHIPY", "TM_NR")
-"""Columns that tell events of one time apart, where a list has them, beside its chip."""
+"""Columns that distinguish events of one time, where a list has them, besides its chip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def make_mosaic(
     seed
         For the places of an image's counts within their pixels, where its pixels are others.
     observe
-        Is told of every member that was added.
+        Called with every member that was added.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def make_mosaic(
     Raises
     ------
     DataError
-        Bands differ by more than a channel, image and map of a member do not fit, or two
+        Bands differ by more than a channel, image and map of a member do not match, or two
         members that share nothing hold the same event.
     NotPossible
         The target has too many pixels.
@@ -228,15 +228,15 @@ def _selected(member: EventMember) -> np.ndarray:
 
 
 def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
-    """What tells events of one instrument apart, shape (n, k): time, chip and pixel on it."""
+    """What distinguishes events of one instrument, shape (n, k): time, chip and pixel on it."""
     form = member.events.format
     present = {name.upper() for name in column_names(rows)}
-    wanted = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
-    return np.column_stack([read_column(rows, name).astype(np.float64) for name in wanted if name in present])
+    needed = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
+    return np.column_stack([read_column(rows, name).astype(np.float64) for name in needed if name in present])
 
 
 def _known_to(seen: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Which keys stand among those seen, booleans of shape (n,)."""
+    """Which keys are among those seen, booleans of shape (n,)."""
     both = np.ascontiguousarray(np.concatenate((seen, keys)))
     # Plus zero: the two zeros have different bytes.
     _, number = np.unique((both + 0.0).view(f"V{both.itemsize * both.shape[1]}").ravel(), return_inverse=True)

@@ -1,7 +1,7 @@
-"""Where an instrument looked, told by nothing but where its events fell.
+"""Where an instrument looked, found only from where its events fell.
 
 The last resort for instruments whose detectors are not described here: events of a
-pointed observation fill the field of view, and where none fell for a while there is none.
+pointed observation fill the field of view, and where none fell for a while there is no exposure.
 """
 
 from __future__ import annotations

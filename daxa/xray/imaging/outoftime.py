@@ -1,7 +1,7 @@
-"""Out-of-time events: photons that came while a chip was read out, and stand in a wrong row.
+"""Out-of-time events: photons that came while a chip was read out, and are recorded in a wrong row.
 
 During the read-out charges move along their column, so that a photon that comes meanwhile is
-recorded anywhere along it.  What a column recorded in time tells how much that is: a share of
+recorded anywhere along it.  What a column recorded in time shows how much that is: a share of
 its counts, known for each mode, spread evenly over its rows.  SAS's epchain shifts the events
 by random rows instead (``withoutoftime=Y``), and leaves the scaling to the user; here the
 expected counts are computed, so that the same list gives the same image.
@@ -66,12 +66,12 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
     -------
     OutOfTime
         Counts fall on the same pixels as the camera's events: within its field of view, and not on bad
-        pixels.  The telescope's wander is that of the exposure.
+        pixels.  The telescope's dither is that of the exposure.
 
     Raises
     ------
     NotPossible
-        The instrument is another, its mode has no such events, or its events do not tell where its chips
+        The instrument is another, its mode has no such events, or its events do not say where its chips
         looked.
     """
     mode = card_text(events.header, "SUBMODE") or card_text(events.primary, "SUBMODE")
@@ -93,7 +93,7 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
         )
     columns, (low, high) = _columns(events, cut, detector)
     rows = detector.size[1] if mode in readout.whole else high - low + 1
-    kernel = dither_kernel(footprint.wander / grid.bin, footprint.weights)
+    kernel = dither_kernel(footprint.dither / grid.bin, footprint.weights)
     total = np.zeros((grid.ny, grid.nx))
     for module in footprint.modules:
         per_pixel = fraction * columns.get(module.chip, np.zeros(detector.size[0])) / rows

@@ -1,7 +1,7 @@
 """An image and the exposure map that belongs to it.
 
-Both must tell of the same pixels, the same energies and the same good times of the same
-detectors.  `choose_map` decides whether a map that came with the data may stand beside
+Both must describe the same pixels, the same energies and the same good times of the same
+detectors.  `choose_map` decides whether a map that came with the data may go with
 an image; `check_pair` refuses a map that does not belong; `rate_map` divides the two.
 """
 
@@ -38,7 +38,7 @@ _SECOND = 1e-3
 """Edges of equal good times may differ by this much, s."""
 
 _EQUAL = 1e-3
-"""Relative difference of factors that one combined map can bear."""
+"""Relative difference of factors that one combined map can tolerate."""
 
 _EDGE = 1e-6
 """keV by which edges of equal bands may differ."""
@@ -63,7 +63,7 @@ class MapFacts:
         True where the map is one for all detectors, False where each has its own.
     moving
         True where the telescope scanned: what was cut fell on a part of the sky only, and no
-        factor tells which.
+        factor can correct for that.
     """
 
     header: fits.Header
@@ -75,7 +75,7 @@ class MapFacts:
 
 @dataclass(frozen=True)
 class MapChoice:
-    """Which map stands beside an image.
+    """Which map goes with an image.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def choose_map(image: MapFacts, given: MapFacts | None) -> MapChoice:
     Parameters
     ----------
     image
-        Facts of the image: its good times are what the map must tell.
+        Facts of the image: the map must have its good times.
     given
         Facts of the map that came with the data, None when there is none.
 
@@ -237,7 +237,7 @@ def check_pair(image: fits.Header, exposure: fits.Header) -> None:
     Raises
     ------
     DataError
-        Grid, observation, instrument or cut (CUTID) differ, or one of them does not tell its cut.
+        Grid, observation, instrument or cut (CUTID) differ, or one of them does not name its cut.
     """
     differs = [key for key in ("OBS_ID", "INSTRUME", "CUTID") if card_text(image, key) != card_text(exposure, key)]
     if not card_text(image, "CUTID"):
@@ -254,7 +254,7 @@ def check_pair(image: fits.Header, exposure: fits.Header) -> None:
 
 
 def exposed_seconds(exposure: np.ndarray) -> np.ndarray:
-    """The seconds of an exposure map, float64: 0 where none are told, for nothing was seen there.
+    """The seconds of an exposure map, float64: 0 where none are given, for nothing was seen there.
 
     Examples
     --------

@@ -33,9 +33,9 @@ class Quality(IntFlag):
     FAR = 8
     """Farther from the axis than the vignetting was checked."""
     NO_BACKGROUND = 16
-    """Too little exposure around to tell the background: the limit is that of no background."""
+    """Too little exposure around to measure the background: the limit is that of no background."""
     NOT_MEASURED = 32
-    """Nothing tells which part of the sky was seen: there is neither exposure nor rate nor limit."""
+    """Nothing shows which part of the sky was seen: there is neither exposure nor rate nor limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Field:
     axis
         Optical axis, or the pointing, right ascension and declination, deg, ICRS.
     vignetted
-        Whether the map tells vignetting.
+        Whether the map includes vignetting.
     checked
         Angle from the axis to which that was checked, arcmin.
     background
@@ -73,14 +73,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Aperture:
-    """How counts are taken, and what is made of them.
+    """How counts are taken, and how they are evaluated.
 
     Parameters
     ----------
     radius
         Of the circle, arcsec; one, or one per position, shape (n,).
     inner, outer
-        Radii of the ring that tells the background, arcsec; one each, or shape (n,).
+        Radii of the ring in which the background is measured, arcsec; one each, or shape (n,).
     enclosed
         Share of a point source's light within the circle.
     level
@@ -132,7 +132,7 @@ ROW = np.dtype(
 """What a field says about one position (`coverage_at`)."""
 
 _UNMEASURED = ("exposure", "exposed", "background", "chance", "rate", "rate_low", "rate_high", "limit")
-"""What a map of last resort cannot tell."""
+"""What a map of last resort cannot give."""
 
 _WHOLE = 0.9
 _BLOCK = 100_000
@@ -154,26 +154,28 @@ def read_field(image: Path, exposure: Path) -> Field:
     Raises
     ------
     DataError
-        They do not belong together, or do not tell where the telescope pointed.
+        They do not belong together, or do not say where the telescope pointed.
     """
     counts, header = fits.getdata(image), fits.getheader(image)
-    seconds, told = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
-    check_pair(header, told)
-    if "XCEN" in told and "YCEN" in told:
-        x, y = card_number(told, "XCEN"), card_number(told, "YCEN")
+    seconds, map_header = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
+    check_pair(header, map_header)
+    if "XCEN" in map_header and "YCEN" in map_header:
+        x, y = card_number(map_header, "XCEN"), card_number(map_header, "YCEN")
     else:
-        x, y = pointing_pixel(told, header_wcs(told), 1) or (math.nan, math.nan)
+        x, y = pointing_pixel(map_header, header_wcs(map_header), 1) or (math.nan, math.nan)
     if not (math.isfinite(x) and math.isfinite(y)):
         raise DataError(
             "pointing",
-            f"{exposure.name} does not tell where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
-            remedy="make the map anew, or write these cards into its header",
+            f"{exposure.name} does not say where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
+            remedy="make the map again, or write these cards into its header",
         )
-    ra, dec = to_icrs(header_wcs(told), x, y, 1)
+    ra, dec = to_icrs(header_wcs(map_header), x, y, 1)
     axis = float(ra), float(dec)
-    vignetted = card_text(told, "VIGNET") == "True"
-    is_measured = card_text(told, "EXPMETH") != "FIELD"
-    return Field(counts, seconds, header, axis, vignetted, card_number(told, "VIGNMAX", 0.0), measured=is_measured)
+    vignetted = card_text(map_header, "VIGNET") == "True"
+    is_measured = card_text(map_header, "EXPMETH") != "FIELD"
+    return Field(
+        counts, seconds, header, axis, vignetted, card_number(map_header, "VIGNMAX", 0.0), measured=is_measured
+    )
 
 
 def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Aperture | None = None) -> np.ndarray:
@@ -200,15 +202,15 @@ def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Apertur
     Raises
     ------
     DataError
-        Image, map and header do not fit, or the aperture makes no sense.
+        Image, map and header do not match, or the aperture is not valid.
 
     Notes
     -----
     A pixel is in a circle when its middle is.  The ring's counts are scaled by the exposure of
     circle over ring.  Rates are for a source at the middle: counts less background over the mean
     exposure of the circle and `enclosed`.  Errors are those of Gehrels 1986 on the counts, limits
-    those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is no measurement
-    (``NOT_MEASURED``), only counts are told.
+    those of Kraft et al. 1991 (`daxa.xray.imaging.upper_limits`).  Where a map is not a measurement
+    (``NOT_MEASURED``), only counts are given.
     """
     use = aperture or Aperture()
     ra, dec = (np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (ra, dec))
@@ -257,7 +259,9 @@ def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
     below = () if field.background is None else np.shape(field.background)
     if len(shape) != 2 or np.shape(field.exposure) != shape or below not in {(), shape}:
-        raise DataError("exposure-mismatch", "image and maps of a field have different shapes", remedy="make them anew")
+        raise DataError(
+            "exposure-mismatch", "image and maps of a field have different shapes", remedy="make them again"
+        )
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):
         raise DataError("aperture", f"{count} positions have radii in another number", remedy="give one, or one each")
@@ -268,7 +272,7 @@ def _check(field: Field, use: Aperture, count: int) -> None:
         texts = [f"{one.flat[at]:g}" if one.size else "no" for one in (radius, inner, outer)]
         raise DataError(
             "aperture",
-            f"an aperture of {texts[0]} arcsec with a ring of {texts[1]} to {texts[2]} makes no sense",
+            f"an aperture of {texts[0]} arcsec with a ring of {texts[1]} to {texts[2]} is not valid",
             remedy="choose 0 < radius <= inner < outer, and shares between 0 and 1",
         )
 
@@ -373,7 +377,7 @@ def _at(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _background(
     x: np.ndarray, y: np.ndarray, use: Aperture, sums: _Sums, circle: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Counts of the background in the circle, NaN where nothing tells them."""
+    """Counts of the background in the circle, NaN where it is not known."""
     if sums.background is not None:
         return sums.circle([sums.background], x, y, use.radius / sums.scale)[0]
     images = [sums.counts, sums.exposure, sums.exposed]

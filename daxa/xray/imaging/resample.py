@@ -1,4 +1,4 @@
-"""Pixels of one grid of the sky found on another, and exposure maps brought there."""
+"""From pixels of one grid of the sky to those of another, and exposure maps resampled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resample_exposure(exposure: np.ndarray, source: fits.Header, target: fits.He
     exposure
         Seconds, shape (ny, nx).
     source, target
-        Headers with NAXIS cards of the map and of the wanted image.
+        Headers with NAXIS cards of the map and of the requested image.
 
     Returns
     -------
@@ -90,10 +90,10 @@ def between_pixels(here: WCS, there: WCS) -> Callable[[np.ndarray, np.ndarray], 
 
 
 def _is_plane(wcs: WCS) -> bool:
-    told = wcs.wcs
-    plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not told.get_pv()
-    standard = np.isnan(told.lonpole) or told.lonpole == 180.0
-    tangential = [text[5:] for text in told.ctype] == ["TAN", "TAN"] and told.lng == 0
+    params = wcs.wcs
+    plain = wcs.sip is None and wcs.cpdis1 is None and wcs.det2im1 is None and not params.get_pv()
+    standard = np.isnan(params.lonpole) or params.lonpole == 180.0
+    tangential = [text[5:] for text in params.ctype] == ["TAN", "TAN"] and params.lng == 0
     return plain and standard and tangential and frame_of(wcs) is None
 
 

@@ -181,7 +181,7 @@ def add_healpix(*maps: HealpixMap) -> HealpixMap:
 
 
 def write_healpix(path: Path, sky: HealpixMap) -> None:
-    """Write a map as a FITS table of cells, as the HEALPix convention has it (explicit numbering).
+    """Write a map as a FITS table of cells, in the HEALPix convention (explicit numbering).
 
     Parameters
     ----------

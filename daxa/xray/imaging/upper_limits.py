@@ -1,4 +1,4 @@
-"""What few counts say: errors, upper limits and chances, for arrays of any shape."""
+"""Statistics of few counts: errors, upper limits and chances, for arrays of any shape."""
 
 from __future__ import annotations
 

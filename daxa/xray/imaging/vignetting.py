@@ -1,6 +1,6 @@
 """Vignetting: how much less a telescope collects away from its optical axis.
 
-A curve is used only in the band and out to the angle for which its source vouches;
+A curve is used only in the band and out to the angle that its source covers;
 where there is none, an exposure map stays flat and says so.
 """
 
@@ -36,7 +36,7 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
     Returns
     -------
     Vignetting or None
-        None where no source vouches for one.
+        None where no source gives one.
 
     Notes
     -----
@@ -61,7 +61,7 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
 
 
 def unproved(mission: str, instrument: str, curve: Vignetting | None) -> tuple[str, float]:
-    """What of a map's vignetting was compared with nothing, and by what share the map may be off there.
+    """The part of a map's vignetting that was compared with nothing, and the relative error there.
 
     Parameters
     ----------

@@ -173,7 +173,7 @@ def _check_camera(telescope: Telescope, camera: Camera) -> None:
 def _check_detector(telescope: Telescope, title: str, detector: Detector) -> None:
     names = (*detector.raw, *detector.plane)
     _require(telescope, all(map(_COLUMN.fullmatch, names)), f"{title}: {', '.join(names)} are not names of columns")
-    sizes = (*detector.size, detector.raw_scale, detector.sky_scale, detector.wander, detector.field)
+    sizes = (*detector.size, detector.raw_scale, detector.sky_scale, detector.dither, detector.field)
     _require(telescope, all(0 < one < math.inf for one in sizes), f"{title}: a length of its detector is not positive")
     _require(telescope, detector.sense in (-1, 1), f"{title}: the roll turns one way or the other, +1 or -1")
 

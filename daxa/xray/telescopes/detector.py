@@ -22,14 +22,14 @@ class Detector:
     roll, sense
         Card with the roll angle, and +1 where it turns like a position angle (from north
         to east) or -1.
-    wander
+    dither
         Most that the focal plane moves on the sky, event sky pixels.
     border
         Pixels along each edge of a chip from which no event comes.
     rim
         How far the outermost pixels reach beyond their nominal half, chip pixels.
     module
-        Column that tells modules apart that share good times ('' when chips do not).
+        Column that distinguishes modules that share good times ('' when chips do not).
     turns, turn_centre
         Number of equal modules, each turned by 90 degrees about this point of the focal plane.
     circle
@@ -49,7 +49,7 @@ class Detector:
     sky_scale: float
     roll: str
     sense: int
-    wander: float
+    dither: float
     border: int = 0
     rim: float = 0.0
     module: str = ""

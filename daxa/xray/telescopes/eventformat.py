@@ -1,6 +1,6 @@
 """What differs between missions when an event list is read, as one record per instrument.
 
-The records themselves stand in `daxa.xray.telescopes.declared`.
+The records themselves are in `daxa.xray.telescopes.declared`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class EventFormat:
         Standard screening of events; none where the archive's lists are final.  Each rule has
         its source in a recorded header, a mission's script or a document.
     unverified
-        Customary screening for which no such source is at hand: it is off.
+        Customary screening for which no such source is available: it is off.
     dialect
-        Whose expressions the mission's own tools understand.
+        The syntax of expressions for the mission's own tools.
     refusals
         What the instrument cannot give.
     tables
@@ -67,19 +67,19 @@ class EventFormat:
         Where times count from, MJD, for lists that do not say it.
     pi_to_kev
         ``(zero, gain)``: keV at which channel 0 starts, and keV per channel.  None where
-        channels are no energies.
+        channels are not energies.
     pi_is_energy
         True where a channel number is an energy (XMM: eV): channel n is the energy
         ``zero + gain n``.  False where channel n covers energies from ``zero + gain n``
         up to, without, ``zero + gain (n + 1)``.
     pi_limits
-        First and last channel with an energy, or legal channel where they are no energies.
+        First and last channel with an energy, or legal channel where they are not energies.
     energy_column
         Column with energies in eV, '' where there is none.
     gti_scheme
         ``dss``: one table per chip, named by the data subspace cards, else ``STDGTInn``;
-        ``ccd_id``: one table per chip, told by its CCD_ID card;  ``single``: one table;
-        ``every``: times that stand in every one of the tables;  ``modules``: ``GTIn`` for
+        ``ccd_id``: one table per chip, named by its CCD_ID card;  ``single``: one table;
+        ``every``: times that are in every one of the tables;  ``modules``: ``GTIn`` for
         chip n.
     gti_tables
         Names of the tables, the first that the file has, where they hold for all chips.

@@ -61,8 +61,8 @@ class Vignetting:
     reference
         Where the curve comes from; VIGNREF of a map.
     unproved, error
-        What of it was compared with no map but that which it was fitted to, '' for nothing,
-        and by what share it may be off there; NaN where nothing tells.
+        The part that was compared only with the map it was fitted to, '' for nothing,
+        and by what share it may be off there; NaN where it is not known.
     energy
         Energy at which the curve is taken, keV; NaN where it holds for its band as a whole.
     """

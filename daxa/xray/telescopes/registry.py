@@ -1,4 +1,4 @@
-"""Find what is declared of telescopes: those of this package, and those of plug-ins.
+"""Find the declared telescopes: those of this package, and those of plug-ins.
 
 A plug-in is an installed distribution with an entry point in the group ``daxa.telescopes``: its
 name is the telescope's short name, its value a `Telescope`, such as
@@ -46,7 +46,7 @@ _Value = TypeVar("_Value")
 
 
 class LazyDeclarations(Mapping[_Key, _Value]):
-    """A mapping made of declarations, read when it is first looked into: importing daxa loads no plug-in.
+    """A mapping made of declarations, read when it is first used: importing daxa loads no plug-in.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def telescop_names() -> Mapping[str, str]:
 
 
 def left_out(telescop: str, instrume: str) -> str:
-    """Why the lists of an instrument are left to the mission's own software; '' where nothing says so.
+    """Why the lists of an instrument are left to the mission's own software; '' where they are not.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def psf_facts() -> Mapping[str, PsfFacts]:
 
 
 def forget_plug_ins() -> None:
-    """Look for plug-ins anew the next time, for tests of plug-ins that install one meanwhile."""
+    """Look for plug-ins again the next time, for tests of plug-ins that install one meanwhile."""
     forget()
     for found in (telescopes, event_formats, telescop_names, telescope_of, camera_of, imaging_of, psf_facts):
         found.cache_clear()

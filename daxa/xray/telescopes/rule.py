@@ -1,4 +1,4 @@
-"""Rules about events, as data: what a telescope's standard screening asks of its columns."""
+"""Rules about events, as data: what a telescope's standard screening requires of its columns."""
 
 from __future__ import annotations
 

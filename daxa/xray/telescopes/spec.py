@@ -24,7 +24,7 @@ class Corners:
     Parameters
     ----------
     title
-        Whose corners they are, for people.
+        The camera of the corners, for people.
     limits
         Chip to the ratios of hard to soft counts below which it is anomalous and above which it is
         not; None where its limits are not known.
@@ -43,16 +43,16 @@ class Corners:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """Events that come while a camera is read out, and stand in a wrong row.
+    """Events that come while a camera is read out, and are recorded in a wrong row.
 
     Parameters
     ----------
     title
-        Whose events they are, for people.
+        The camera of the events, for people.
     fractions
         SUBMODE to the share of all events that they are.
     whole
-        Modes in which all rows of a chip are read: the first of them are recorded by none, but passed by all.
+        Modes in which all rows of a chip are read: no charge is recorded in the first of them, but all pass them.
     source
         Where the shares come from.
     """
@@ -78,7 +78,7 @@ class Camera:
     vignetting
         Its curves, that of the lowest energies first.
     flat
-        What is to be said of a map without a curve; '' for the usual words.
+        The remark on a map without a curve; '' for the usual one.
     psf
         Its point spread function; None where none is known: its images are then not searched for sources.
     pile_up
@@ -119,7 +119,7 @@ class Telescope:
     not_native
         Beginning of INSTRUME to why its lists are left to the mission's own software.
     merges
-        Whether exposures of one camera are pointings of their own, which may stand in one list, not parts
+        Whether exposures of one camera are separate pointings, which may be in one list, not parts
         that must be kept apart.
     """
 

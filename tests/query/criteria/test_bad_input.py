@@ -233,11 +233,11 @@ def test_two_parquet_columns_of_one_name_are_ambiguous(tmp_path):
         "\u202ex.vot",
     ],
 )
-def test_names_of_files_that_are_none(name):
+def test_names_of_files_that_do_not_exist(name):
     assert refusal(read_sample, name).code == "criteria.sample"
 
 
-def test_a_directory_is_no_sample(tmp_path):
+def test_a_directory_is_not_a_sample(tmp_path):
     (tmp_path / "x.csv").mkdir()
     assert "directory" in refusal(read_sample, tmp_path / "x.csv").message
 
@@ -276,7 +276,7 @@ def test_regions_that_do_not_say_what_is_meant(text):
 @pytest.mark.parametrize(
     "content", ["icrs; circle(1,2,3)".encode("utf-16"), b"# \xf6\nicrs; circle(1,2,3)", b"", b"\0"]
 )
-def test_files_of_regions_that_are_none(tmp_path, content):
+def test_files_of_regions_that_are_not_valid(tmp_path, content):
     (tmp_path / "x.reg").write_bytes(content)
     assert refusal(read_region, tmp_path / "x.reg").code == "criteria.region"
 
@@ -295,7 +295,7 @@ def test_a_damaged_region_is_refused_or_is_a_region(where, patch):
 @pytest.mark.parametrize(
     "text", ["3/5-2", "0/12", "3/768", "29/3458764513820540928", "30/1", "3/1-99999999999999999999", "3/1 3/1", "3/-1"]
 )
-def test_cells_that_do_not_exist_are_no_moc(tmp_path, text):
+def test_cells_that_do_not_exist_are_not_a_moc(tmp_path, text):
     assert refusal(read_moc, text, files=False).code == "criteria.moc"
     (tmp_path / "x.txt").write_text(text)
     assert refusal(read_moc, tmp_path / "x.txt").code == "criteria.moc"
@@ -305,7 +305,7 @@ def test_cells_that_do_not_exist_are_no_moc(tmp_path, text):
     "orders",
     [{"3": [99999]}, {"3": [-1]}, {"99": [1]}, {"3": [1, "x"]}, {"x": [1]}, {"3": 1}, [1], "3/1", {"3": [True]}],
 )
-def test_json_that_is_no_moc(tmp_path, orders):
+def test_json_that_is_not_a_moc(tmp_path, orders):
     (tmp_path / "x.json").write_text(json.dumps(orders))
     assert refusal(read_moc, tmp_path / "x.json").code == "criteria.moc"
 
@@ -341,7 +341,7 @@ def test_positions_that_would_be_another_place(value):
 @pytest.mark.parametrize(
     "value", [pytest.param("1" * 10_000_000 + " deg", id="huge"), "1e400 deg", 10 * u.deg / u.s, "15\u2032", "181 deg"]
 )
-def test_radii_that_are_none(value):
+def test_radii_that_are_not_valid(value):
     assert refusal(read_radius, value).code == "criteria.radius"
 
 
@@ -353,7 +353,7 @@ def test_radii_that_are_none(value):
         (np.array([1.0, 2.0]), "2004-01-01"), ("2010-01-01", "2004-01-01"), ("2004", None), (b"2004-01-01", None),
     ],
 )  # fmt: skip
-def test_moments_that_are_none(value):
+def test_moments_that_are_not_valid(value):
     assert refusal(read_window, value).code == "criteria.time"
 
 
@@ -407,12 +407,12 @@ def offline(tmp_path, monkeypatch):
         (["--sample", "absent.csv"], "absent.csv does not exist"),
         (["--region", "bad.reg"], "a circle of the DS9 region"),
         (["--moc", "bad.json"], "no cells 99999"),
-        (["--position", "nan,nan"], "is not a position"),
+        (["--position", "nan,nan"], "is not a valid position"),
         (["--position", "400,10"], "not on the sky"),
         (["--position", "10,20", "--radius", "1e9deg"], "a radius of 1e9deg"),
-        (["--position", "10,20", "--radius", "5"], "is not a radius"),
+        (["--position", "10,20", "--radius", "5"], "is not a valid radius"),
         (["--start", "2010-01-01", "--end", "2004-01-01"], "reversed"),
-        (["--position", "10,20", "--min-exposure", "5 apples"], "is not an exposure"),
+        (["--position", "10,20", "--min-exposure", "5 apples"], "is not a valid exposure"),
     ],
 )
 def test_the_command_says_it_in_one_line_without_a_traceback(offline, capsys, arguments, words):

@@ -58,7 +58,7 @@ def test_what_no_condition_is_called_is_refused():
 
 @dataclass(frozen=True)
 class Brief:
-    """A condition that nobody has declared."""
+    """A condition that is not declared."""
 
     seconds: float
 
@@ -74,7 +74,7 @@ class Brief:
 
 
 def test_a_new_condition_is_a_class_and_an_entry(monkeypatch):
-    """Its class stands in one file, its entry in the other; everything else follows."""
+    """Its class is in one file, its entry in the other; everything else follows."""
     entry = Keyword(
         "max_exposure",
         "The longest exposure.",
@@ -143,7 +143,7 @@ def test_a_file_with_a_table_is_a_selection(tmp_path, suffix):
 def test_whole_numbers_are_obs_ids_where_no_zero_is_lost():
     assert read_obs_table(CHANDRA, {"obsid": np.array([18461, 754])}) == ("18461", "754")
     assert read_obs_table(CHANDRA, pd.DataFrame({"obsid": [18461.0, 754.0]})) == ("18461", "754")
-    with pytest.raises(CriteriaError, match=r"row 1 of the table.*lose zeros"):
+    with pytest.raises(CriteriaError, match=r"row 1 of the table.*lose leading zeros"):
         read_obs_table(XMM, {"obsid": [404910601]})
 
 
@@ -160,7 +160,7 @@ def test_whole_numbers_are_obs_ids_where_no_zero_is_lost():
         ({"obsid": "0404910601"}, "not a table"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_told_by_its_row(table, words):
+def test_a_table_that_cannot_be_used_is_reported_with_its_row(table, words):
     with pytest.raises(CriteriaError, match=words):
         make_criteria(XMM, obs_ids=table)
 
@@ -176,7 +176,7 @@ def test_no_archive_names_a_table(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\x00", b"obsid\n\xff\n", b"SIMPLE  = "])
 @pytest.mark.parametrize("suffix", ["csv", "fits", "parquet", "ecsv", "vot"])
-def test_a_file_that_is_no_table_is_named(tmp_path, suffix, content):
+def test_a_file_that_is_not_a_table_is_named(tmp_path, suffix, content):
     path = tmp_path / f"mine.{suffix}"
     path.write_bytes(content)
     with pytest.raises(CriteriaError):

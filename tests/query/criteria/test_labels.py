@@ -179,7 +179,7 @@ def test_several_words_are_one_mode():
         ({"mode": "x" * 101}, "criteria.mode"),
     ],
 )
-def test_what_is_no_category_or_mode_is_refused(asked, code):
+def test_what_is_not_a_category_or_mode_is_refused(asked, code):
     for read in (lambda: make_criteria(CHANDRA, **asked), lambda: read_criteria(CHANDRA, asked)):
         with pytest.raises(CriteriaError) as caught:
             read()
@@ -187,7 +187,7 @@ def test_what_is_no_category_or_mode_is_refused(asked, code):
         assert caught.value.remedy
 
 
-def test_a_mission_whose_table_does_not_tell_says_so():
+def test_a_mission_whose_table_lacks_the_column_says_so():
     for name in mission_names():
         spec = find_mission(name)
         for asked, told in (({"category": "AGN"}, spec.table.categorised), ({"mode": "x"}, bool(spec.table.mode))):
@@ -203,8 +203,8 @@ def test_a_mission_whose_table_does_not_tell_says_so():
     }  # fmt: skip
 
 
-def test_a_table_from_a_service_that_does_not_tell_is_no_empty_answer():
-    with pytest.raises(CriteriaError, match="gives the mode of no observation") as caught:
+def test_a_table_from_a_service_without_the_column_is_not_an_empty_answer():
+    with pytest.raises(CriteriaError, match="does not give the mode of any observation") as caught:
         chosen(XMM, observations({"mode": "", "row_id": ""}), mode="PrimeFullWindow")
     assert caught.value.code == "criteria.no-column"
 
@@ -215,7 +215,7 @@ def test_the_whole_survey_is_of_one_category():
     assert set(CHANDRA.table.categories.values()) <= set(CATEGORIES)
 
 
-def test_the_minimum_exposure_is_that_of_an_instrument_where_the_table_tells_them_apart():
+def test_the_minimum_exposure_is_that_of_an_instrument_where_the_table_lists_them():
     table = observations(
         {"row_id": "", "exposure": 20000.0, "exposures": "9000,19000,"},
         {"row_id": "", "obs_id": "0404910602", "exposure": 20000.0, "exposures": ""},

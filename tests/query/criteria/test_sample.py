@@ -151,7 +151,7 @@ def test_bad_samples_are_one_error_that_names_the_row(columns, words):
         ("x.fits", b"<html>not found</html>", "cannot be read as fits"),
         ("x.vot", b"<html>not found</html>", "cannot be read as votable"),
         ("x.parquet", b"PAR1", "cannot be read as parquet"),
-        ("x.exe", b"MZ", "no known kind"),
+        ("x.exe", b"MZ", "unknown format"),
     ],
 )
 def test_files_that_are_not_what_they_say(tmp_path, name, content, words):

@@ -305,6 +305,6 @@ def test_an_empty_result_names_the_alternatives_that_emptied_it():
     assert "that are with RA 10" in caught.value.remedy
 
 
-def test_nothing_asked_is_the_whole_table_and_can_be_said():
+def test_no_condition_is_the_whole_table_and_has_a_text():
     assert Criteria().to_plain() == {}
     assert make_criteria(WIDE, everything=True).to_plain() == {"everything": True}

@@ -197,7 +197,7 @@ def test_ten_thousand_places_have_the_owner_that_the_archive_s_table_says(releas
 
 
 @pytest.mark.parametrize("how", ["covers", "overlaps", "centre"])
-def test_every_tile_that_a_radius_reaches_is_listed_and_the_owner_is_told(released, how):
+def test_every_tile_that_a_radius_reaches_is_listed_and_the_owner_is_named(released, how):
     _, rows = released
     ra, dec = (column[:600] for column in places(4000))
     radius = np.random.default_rng(3).choice([0.5, 20.0, 90.0, 300.0], len(ra))

@@ -1,4 +1,4 @@
-"""What is sent to the services is standard ADQL: two parsers that nobody here wrote accept it.
+"""What is sent to the services is standard ADQL: two independent parsers accept it.
 
 queryparser is the University of Potsdam's grammar, STILTS brings the parser of the CDS.
 """
@@ -84,7 +84,7 @@ def test_the_strict_parser_refuses_the_reserved_word_that_we_quote(service, synt
         "SELECT a FROM b WHERE c in ('d', 'e'",
     ],
 )
-def test_the_strict_parser_refuses_what_is_no_adql(syntax_errors, query):
+def test_the_strict_parser_refuses_what_is_not_adql(syntax_errors, query):
     assert syntax_errors(query)
 
 

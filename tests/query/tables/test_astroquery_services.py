@@ -58,13 +58,13 @@ def test_thousands_of_names_are_a_few_questions(sky, settings, monkeypatch):
     assert asked(sky) == {"simbad": 3, "ned": 0, "sesame": 0}
 
 
-def test_a_few_names_are_asked_of_sesame(sky, settings):
+def test_a_few_names_are_sent_to_sesame(sky, settings):
     few = dict(list(SKY.items())[:3])
     assert resolve_names(few, settings) == few
     assert asked(sky) == {"simbad": 0, "ned": 0, "sesame": 3}
 
 
-def test_what_simbad_does_not_know_is_asked_of_ned_and_then_of_sesame(sky, settings):
+def test_what_simbad_does_not_know_is_sent_to_ned_and_then_to_sesame(sky, settings):
     sky.simbad = {name: place for name, place in SKY.items() if name not in ("object 1", "object 2")}
     sky.ned = {"object 1": (1.0, 2.0)}
     found = resolve_names(SKY, settings)
@@ -98,7 +98,7 @@ def test_sesame_stands_in_for_a_ned_that_does_not_answer(sky, settings):
     assert asked(sky)["sesame"] == len(SKY) - 25
 
 
-def test_without_a_network_nobody_is_asked(sky, settings):
+def test_without_a_network_no_service_is_queried(sky, settings):
     from dataclasses import replace
 
     with pytest.raises(ServiceError) as caught:
@@ -120,13 +120,13 @@ def answer(rows, columns=("ra", "dec", "user_specified_id", "object_number_id"))
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (answer([(1.0, 2.0, "A", 1)]), "says nothing of 'B'"),
-        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "C", 2)]), "which was not asked"),
-        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", 3)]), "which was not asked"),
-        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", -1)]), "which was not asked"),
-        (answer([(400.0, 2.0, "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
-        (answer([(1.0, -91.0, "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
-        (answer([(1.0, float("inf"), "A", 1), (1.0, 2.0, "B", 2)]), "is none"),
+        (answer([(1.0, 2.0, "A", 1)]), "gives no answer for 'B'"),
+        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "C", 2)]), "which was not requested"),
+        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", 3)]), "which was not requested"),
+        (answer([(1.0, 2.0, "A", 1), (1.0, 2.0, "B", -1)]), "which was not requested"),
+        (answer([(400.0, 2.0, "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
+        (answer([(1.0, -91.0, "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
+        (answer([(1.0, float("inf"), "A", 1), (1.0, 2.0, "B", 2)]), "is not valid"),
         (answer([(1.0, 2.0, "A")], ("ra", "dec", "user_specified_id")), "no column object_number_id"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_ned_has_answered_is_read(monkeypatch):
 @pytest.mark.parametrize(
     "body", [b"", b"<html>busy</html>", b"<?xml version='1.0'?><VOTABLE version='1.1'></VOTABLE>", b"\x00\xff"]
 )
-def test_what_is_no_answer_of_ned_is_refused(monkeypatch, body):
+def test_what_is_not_an_answer_of_ned_is_refused(monkeypatch, body):
     with pytest.raises(ServiceError) as caught:
         ned_says(monkeypatch, body)
     assert caught.value.code == "service.malformed"
@@ -187,7 +187,7 @@ def test_what_is_no_answer_of_ned_is_refused(monkeypatch, body):
         ned_says(monkeypatch, body, 500)
 
 
-def test_xsa_is_asked_through_its_class(monkeypatch, tmp_path):
+def test_xsa_is_queried_through_its_class(monkeypatch, tmp_path):
     from tests.query.service import serve, table_service
 
     sent = []

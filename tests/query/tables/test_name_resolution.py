@@ -68,7 +68,7 @@ def test_names_are_resolved_as_astropy_resolves_them(service):
     assert ours == theirs
 
 
-def test_a_name_is_asked_for_once_and_then_kept(service):
+def test_a_name_is_looked_up_once_and_then_kept(service):
     settings = service.settings()
     first = resolve_name("Abell 907", settings)
     assert resolve_name("  Abell   907 ", settings) == resolve_name("Abell 907", settings) == first
@@ -106,7 +106,7 @@ def test_what_is_kept_answers_offline_and_what_is_missing_is_named(service):
     assert service.requests == []
 
 
-def test_an_unknown_name_is_the_user_s_to_mend_and_is_not_kept(service):
+def test_an_unknown_name_is_for_the_user_to_correct_and_is_not_kept(service):
     settings = service.settings()
     service.answer = lambda _query: Reply(NOBODY)
     with pytest.raises(CriteriaError, match="xyzzy") as caught:
@@ -127,7 +127,7 @@ def test_all_unknown_names_are_one_error_and_the_others_are_kept(service):
     assert service.queries == []
 
 
-def test_several_names_are_asked_for_at_once_but_never_more_than_four(service, monkeypatch):
+def test_several_names_are_looked_up_at_once_but_never_more_than_four(service, monkeypatch):
     monkeypatch.setattr("daxa.query.tables.name_resolution._MANY", 1000)
     running, most, lock = 0, 0, threading.Lock()
     four = threading.Event()
@@ -139,7 +139,7 @@ def test_several_names_are_asked_for_at_once_but_never_more_than_four(service, m
             most = max(most, running)
             if running == 4:
                 four.set()
-        assert four.wait(20)  # until four are here, nobody is answered
+        assert four.wait(20)  # until four are here, none is answered
         time.sleep(0.01)
         with lock:
             running -= 1
@@ -154,7 +154,7 @@ def test_several_names_are_asked_for_at_once_but_never_more_than_four(service, m
     assert most == 4
 
 
-def test_a_service_that_fails_is_not_asked_for_the_remaining_names(service, monkeypatch):
+def test_a_service_that_fails_is_not_queried_for_the_remaining_names(service, monkeypatch):
     monkeypatch.setattr("daxa.query.tables.name_resolution._MANY", 1000)
     failed = threading.Event()
 
@@ -213,7 +213,7 @@ def test_a_name_cannot_leave_the_query_or_the_cache(service, name):
 
 
 @pytest.mark.parametrize("name", ["M 87\r\nHost: evil", "", " ", "a\x1b[2J", "x" * 101])
-def test_what_is_no_name_is_not_asked_for(service, name):
+def test_what_is_not_a_name_is_not_looked_up(service, name):
     with pytest.raises(CriteriaError) as caught:
         resolve_name(name, service.settings())
     assert caught.value.code == "criteria.target"
@@ -290,7 +290,7 @@ GOOD = {"name": "Abell 907", "ra": 149.5916, "dec": -11.0638, "time": "2026-11-0
         lambda said: json.dumps(said | {"more": "x" * 5000}).encode(),
     ],
 )
-def test_a_damaged_answer_is_set_aside_and_asked_for_again(service, corrupt):
+def test_a_damaged_answer_is_set_aside_and_requested_again(service, corrupt):
     settings = service.settings()
     resolve_name("Abell 907", settings)
     (path,) = kept_files(settings)
@@ -316,7 +316,7 @@ def test_a_damaged_answer_does_not_answer_offline(service):
     assert caught.value.code == "service.offline"
 
 
-def test_a_cache_that_cannot_be_written_stops_nobody(service, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_stops_nothing(service, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no directory")
     settings = service.settings(DAXA_CACHE=str(tmp_path / "file"))
     assert resolve_name("Abell 907", settings) == (149.5916, -11.0638)

@@ -130,7 +130,7 @@ def test_an_end_before_the_start_is_replaced_by_the_estimate(end):
 
 
 @pytest.mark.parametrize("start", [0.0, -5.0, None, 1e6])
-def test_a_start_that_is_none_is_unknown(start):
+def test_a_start_that_is_not_valid_is_unknown(start):
     row = one("chandra", time=start)
     assert np.isnan(row["start"])
     assert np.isnan(row["end"])
@@ -256,7 +256,7 @@ def test_times_come_as_texts_or_numbers(text):
     "text",
     [None, "", "soon", "2006-13-01", "2006-05-27T25:00:00", "2006-05-27T09:59:02+05:00", "٢٠٠٦-05-27", "0001-01-01"],
 )
-def test_a_time_that_is_none_is_unknown(text):
+def test_a_time_that_is_not_valid_is_unknown(text):
     row = from_xsa({"start_utc": text}).table.iloc[0]
     assert np.isnan(row["start"])
     assert np.isnan(row["end"])
@@ -304,7 +304,7 @@ CELL = st.none() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_si
 
 @settings(max_examples=300, deadline=None)
 @given(change=st.dictionaries(st.sampled_from(sorted(set(BY_MISSION["xmm"]))), CELL, max_size=5))
-def test_whatever_stands_in_a_cell_the_result_is_sound(change):
+def test_whatever_is_in_a_cell_the_result_is_sound(change):
     spec = find_mission("xmm")
     table = raw("xmm", {"obsid": "0000000001"}, change)
     found = normalise(spec, table).table

@@ -97,7 +97,7 @@ def test_a_service_without_the_table_is_named(tmp_path):
     assert "no table ixmaster" in caught.value.message
 
 
-def test_reserved_words_may_stand_in_quotation_marks_and_names_be_padded():
+def test_reserved_words_may_be_in_quotation_marks_and_names_padded():
     columns = [{"column_name": name} for name in ('"time"', '"__row"', "OBSID   ", "ra", "dec")]
     with serve(lambda _query: Reply(votable(columns, ["column_name"]))) as service:
         found = query_columns(find_mission("ixpe").table, service.settings())

@@ -123,7 +123,7 @@ def test_a_silent_service_does_not_hang_us(service, waits):
     assert caught.value.code == "service.unreachable"
 
 
-def test_a_body_cut_in_the_middle_is_asked_for_again(service, waits):
+def test_a_body_cut_in_the_middle_is_requested_again(service, waits):
     whole = votable(ROWS, ["obsid", "name"])
     service.script = [Reply(votable([{"n": 2}], ["n"])), Reply(whole, cut=len(whole) // 2)]
     assert len(fetch_table(SPEC, service.settings()).table) == 2
@@ -150,7 +150,7 @@ def test_what_a_refusal_says_is_shown_without_control_characters(service):
 @pytest.mark.parametrize(
     "body", [HTML, b"", b"SIMPLE  =", b"<VOTABLE/>", b"\x1f\x8b junk", votable(ROWS, ["obsid"])[:-30]]
 )
-def test_what_is_no_votable_is_malformed(service, waits, body):
+def test_what_is_not_a_votable_is_malformed(service, waits, body):
     service.answer = lambda _query: Reply(body)
     with pytest.raises(ServiceError) as caught:
         fetch_table(SPEC, service.settings())
@@ -260,7 +260,7 @@ def table_of(reply):
     return votable.parse(io.BytesIO(reply.body)).get_first_table().array
 
 
-def test_the_service_of_a_table_is_the_one_that_is_asked(service):
+def test_the_service_of_a_table_is_the_one_that_is_queried(service):
     service.answer = xsa_service([XSA_ROW])
     fetch_table(SPEC, service.settings(), XSA)
     assert all(target.startswith("/xsa/sync") for target in service.targets)

@@ -141,7 +141,7 @@ def test_the_declaration_is_what_decides_about_rows():
         (timedelta(days=-2), {}, True),
     ],
 )
-def test_a_table_is_fetched_again_when_it_is_too_old_or_asked_for(service, age, options, asked):
+def test_a_table_is_fetched_again_when_it_is_too_old_or_on_request(service, age, options, asked):
     settings = service.settings()
     take_snapshot(SPEC, settings)
     grow_old(settings, age)
@@ -416,7 +416,7 @@ def test_a_value_changed_without_its_digest_is_noticed(snapshot, tmp_path):
     exposure = pc_add(arrow["exposure"])
     pq.write_table(arrow.set_column(arrow.schema.get_field_index("exposure"), arrow.schema.field("exposure"), exposure),
                    path)  # fmt: skip
-    with pytest.raises(DataError, match="not those that it was made with"):
+    with pytest.raises(DataError, match="have changed since it was made"):
         read_snapshot(path)
 
 
@@ -437,8 +437,8 @@ def with_column(arrow, name, values, kind):
         (lambda arrow: with_column(arrow, "ra", [1, 2, 3], pa.float32()), "its columns"),
         (lambda arrow: with_column(arrow, "target", [None, "a", "b"], pa.string()), "empty cells"),
         (lambda arrow: with_column(arrow, "exposure", [None, 1, 2], pa.float64()), "empty cells"),
-        (lambda arrow: arrow.replace_schema_metadata({}), "nothing about itself"),
-        (lambda _: pa.table({"x": [1]}), "nothing about itself"),
+        (lambda arrow: arrow.replace_schema_metadata({}), "no metadata"),
+        (lambda _: pa.table({"x": [1]}), "no metadata"),
     ],
 )
 def test_another_schema_is_refused(snapshot, tmp_path, change, why):
@@ -450,7 +450,7 @@ def test_another_schema_is_refused(snapshot, tmp_path, change, why):
     assert caught.value.code == "data.snapshot-damaged"
 
 
-def test_texts_that_are_no_utf8_are_refused(snapshot, tmp_path):
+def test_texts_that_are_not_utf8_are_refused(snapshot, tmp_path):
     path = tmp_path / "x.parquet"
     write_snapshot(path, snapshot)
     arrow = pq.read_table(path)
@@ -550,11 +550,11 @@ def test_processes_share_one_fetch(service):
     assert [path.suffix for path in sorted((settings.cache / "snapshots").iterdir())] == [".lock", ".parquet"]
 
 
-def test_a_cache_that_cannot_be_written_stops_nobody(service, tmp_path):
+def test_a_cache_that_cannot_be_written_stops_nothing(service, tmp_path):
     (tmp_path / "file").write_text("no directory")
     found = take_snapshot(SPEC, service.settings(DAXA_CACHE=str(tmp_path / "file")))
     assert len(found.table) == 3
-    assert "could not be kept" in found.note
+    assert "could not be cached" in found.note
     with pytest.raises(StorageError):
         write_snapshot(tmp_path / "file" / "x.parquet", found)
 

@@ -56,7 +56,7 @@ def test_the_tiles_are_those_of_the_release(real_data):
         if abs(dec) < 90:
             assert ra == pytest.approx(float(real[obs_id]["RA"]), abs=1e-9)
             assert dec == pytest.approx(float(real[obs_id]["DEC"]), abs=0.05)
-    # No tile was scanned outside of the time that stands for the unknown ones.
+    # No tile was scanned outside of the time that is used for the unknown ones.
     first, last = min(one["START"] for one in real.values()), max(one["END"] for one in real.values())
     days = [(np.datetime64(text) - np.datetime64("1858-11-17")) / np.timedelta64(1, "D") for text in (first, last)]
     assert pytest.approx(days, abs=1e-5) == SURVEY
@@ -83,7 +83,7 @@ def test_a_place_of_the_other_consortium_has_no_tile(tmp_path):
     assert caught.value.code == "criteria.empty"
 
 
-def test_the_time_of_the_survey_stands_for_that_of_its_tiles(tmp_path):
+def test_the_time_of_the_survey_is_used_for_its_tiles(tmp_path):
     erass = Mission("erass1", settings_of(tmp_path, DAXA_OFFLINE="1")).filter(obs_ids="053141")
     assert len(erass.filter(time=("2020-03-01", "2020-03-02")).observations) == 1
     for window in (("2020-06-12", "2021-01-01"), ("2018-01-01", "2019-12-11")):
@@ -130,7 +130,7 @@ def test_a_table_of_tiles_without_times_is_no_obstacle(served):
     assert known["row_id"] == "1"
 
 
-def test_a_time_that_is_no_interval_is_not_believed(served):
+def test_a_time_that_is_not_an_interval_is_not_trusted(served):
     snapshot = served([row("053141", time=60000.0)])
     known = snapshot.table.set_index("obs_id").loc["053141"]
     assert (known["start"], known["end"]) == SURVEY
@@ -153,7 +153,7 @@ def test_a_service_without_the_table_is_no_obstacle(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_heasarc_once_told_is_not_forgotten(tmp_path, served):
+def test_what_heasarc_once_gave_is_not_forgotten(tmp_path, served):
     first = served([row("053141", time=58900.0, end_time=58903.5, exposure=210.0)])
     with Observatory(tmp_path / "tree", {"erassmastr": []}) as server:
         dead = settings_of(tmp_path, **server.environ)

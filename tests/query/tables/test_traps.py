@@ -54,15 +54,15 @@ ELSEWHERE = {
         "query/tables/test_services.py::test_passing_trouble_is_waited_out",
         "query/tables/test_services.py::test_a_service_may_not_make_us_wait_for_ever",
     ),
-    "a body is cut off": ("query/tables/test_services.py::test_a_body_cut_in_the_middle_is_asked_for_again",),
+    "a body is cut off": ("query/tables/test_services.py::test_a_body_cut_in_the_middle_is_requested_again",),
     "an error document with status 400": ("query/tables/test_services.py::test_a_refused_query_is_refused_at_once",),
-    "a login page with status 200": ("query/tables/test_services.py::test_what_is_no_votable_is_malformed",),
+    "a login page with status 200": ("query/tables/test_services.py::test_what_is_not_a_votable_is_malformed",),
     "time is 0 or negative for what is only scheduled": (
-        "query/tables/test_normalise.py::test_a_start_that_is_none_is_unknown",
+        "query/tables/test_normalise.py::test_a_start_that_is_not_valid_is_unknown",
     ),
     "public_date is 0, 416422 (XMM) or 88068 (XRISM)": (
         "query/tables/test_normalise.py::test_sentinels_of_the_public_date_are_unknown",
-        "missions/test_services.py::test_never_is_no_date",
+        "missions/test_services.py::test_never_is_not_a_date",
     ),
     "a proprietary date a thousand years ahead overflows nanoseconds": (
         "query/tables/test_normalise.py::test_a_public_date_some_thousand_years_ahead_means_never",

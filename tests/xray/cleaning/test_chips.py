@@ -1,4 +1,4 @@
-"""Chips that are used: those asked for, and of EPIC MOS those that are not anomalous."""
+"""Chips that are used: those requested, and of EPIC MOS those that are not anomalous."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_corners(events, counts):
             rows = np.resize(events.rows[:1], number).copy()
             rows["TIME"], rows["CCDNR"], rows["FLAG"], rows["PATTERN"] = start + 0.5, chip, 0x10000, 0
             rows["PI"] = np.resize(channels, number)
-            # Those that another flag rejects, of no photon's pattern, or between the bands, tell nothing.
+            # Those that another flag rejects, of no photon's pattern, or between the bands, show nothing.
             extra = np.resize(rows, 3 * 40).copy()
             extra["FLAG"][:40] |= 1 << 22
             extra["PATTERN"][40:80] = 13
@@ -50,7 +50,7 @@ def cameras(real_data):
         ("M2", {2: (210, 100)}, "IU"),
     ],
 )
-def test_hardness_of_the_corners_tells_the_state(cameras, camera, counts, states):
+def test_hardness_of_the_corners_gives_the_state(cameras, camera, counts, states):
     found = anomalous_chips(with_corners(cameras[camera], counts))
     assert "".join(one.state for one in found) == states
     for one in found:
@@ -89,6 +89,6 @@ def test_chips_are_chosen_by_instrument(cameras, real_data):
 
 
 @pytest.mark.parametrize("text", ["M1:", "1;2", "M1:1 M1:2", "1 2", "a-b", "M1=1", "../1"])
-def test_what_are_no_chips_is_refused(text):
+def test_what_are_not_chips_is_refused(text):
     with pytest.raises(ValueError, match=r"ranges|once"):
         parse_chips(text)

@@ -71,7 +71,7 @@ def test_the_cards_alone_reproduce_the_selection_in_cfitsio(cleaned):
 
 
 def rows_of_cards(events: EventList, clean: EventList) -> np.ndarray:
-    """Rows of a list that CFITSIO selects when it is told nothing but the cards of the cleaned one."""
+    """Rows of a list that CFITSIO selects when it is given only the cards of the cleaned one."""
     name = events.header["EXTNAME"]
     with fits.open(clean.path) as units:
         form = units[name].columns
@@ -161,7 +161,7 @@ def test_cleaned_lists_conform_to_the_standard(cleaned):
         found = subprocess.run([program, "-q", path], capture_output=True, text=True, check=False).stdout
         return found.partition(",")[2].strip() or "none"
 
-    # What the archive's own list was warned about is not ours to mend, but we add nothing to it.
+    # What the archive's own list was warned about is not ours to repair, but we add nothing to it.
     assert complaints(clean.path) in {"none", complaints(events.path)}
 
 
@@ -193,7 +193,7 @@ def test_a_list_that_does_not_read_back_is_refused(real_data, tmp_path, monkeypa
         write_clean_events(tmp_path / "bad.fits", events, shorter(events), {})
 
 
-def test_rules_that_no_card_can_tell_are_left_to_the_text():
+def test_rules_that_no_card_can_express_are_left_to_the_text():
     header = fits.Header()
     rules = (Rule("FLAG", "equal", 0, ""), Rule("A", "xor", 3, ""))
     describe_subspace(header, rules, [((), "GTI")])

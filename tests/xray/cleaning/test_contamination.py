@@ -1,4 +1,4 @@
-"""Rows that must not count change nothing, wherever they stand in a real list."""
+"""Rows that must not count change nothing, wherever they are in a real list."""
 
 from __future__ import annotations
 

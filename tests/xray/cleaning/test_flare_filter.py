@@ -98,7 +98,7 @@ def test_the_quiescent_rate_is_found():
         assert np.mean(rates) == pytest.approx(1, abs=most)
 
 
-def test_an_unsteady_quiescence_is_told_and_kept():
+def test_an_unsteady_quiescence_is_reported_and_kept():
     """Ten percent beyond Poisson in every bin: no flare, but a wider peak."""
     rng = np.random.default_rng(8)
     rates = 5.0 * rng.normal(1, 0.1, 500)
@@ -204,7 +204,7 @@ def test_a_scale_is_about_the_clipped_mean():
         {"together": 65},
     ],
 )
-def test_what_is_no_filter_is_refused(asked):
+def test_what_is_not_a_filter_is_refused(asked):
     with pytest.raises(ConfigError) as problem:
         flare_gti(CASES["quiet"].draw(1).curve, **asked)
     assert problem.value.code == "config.flares"
@@ -216,7 +216,7 @@ def test_a_bin_is_judged_by_its_own_good_time():
     seconds[::7] = 1.2
     curve = LightCurve(0.0, 100.0, rng.poisson(0.3 * seconds), seconds)
     found = flare_gti(curve)
-    # One count in 1.2 seconds is no flare, though its rate is far above the limit of a full bin.
+    # One count in 1.2 seconds is not a flare, though its rate is far above the limit of a full bin.
     lively = (seconds == 1.2) & (curve.counts == 1)
     assert lively.sum() > 5
     assert (curve.rate[lively] > found.hi).all()
@@ -243,7 +243,7 @@ def test_a_wider_cut_keeps_more(method):
     assert fractions[0] < fractions[-1]
 
 
-def test_what_a_source_explains_is_no_flare():
+def test_what_a_source_explains_is_not_a_flare():
     rng = np.random.default_rng(12)
     expected = np.full(300, 40.0)
     added = np.zeros(300)

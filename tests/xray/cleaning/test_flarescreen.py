@@ -76,7 +76,7 @@ def test_the_variable_source_is_named():
 
 @pytest.mark.parametrize("mask_sources", [True, False], ids=["masked", "guard alone"])
 @pytest.mark.parametrize("height", [1.0, 5.0, 30.0])
-def test_a_flare_alone_is_no_source(height, mask_sources):
+def test_a_flare_alone_is_not_a_source(height, mask_sources):
     for seed in range(4):
         events, cut = observed("burst", 0.0, flares=height, seed=seed)
         found = screen_flares(events, cut, 100.0, mask_sources=mask_sources)
@@ -187,7 +187,7 @@ def test_empty_fields_are_hardly_masked():
         assert sum(masked) <= 5
 
 
-def test_edges_and_unlike_chips_are_no_sources():
+def test_edges_and_differing_chips_are_not_sources():
     """Many counts per cell, a back-illuminated chip half as bright again, and a vignetted field with a rim."""
     rng = np.random.default_rng(22)
     iy, ix = np.indices((110, 110))

@@ -1,4 +1,4 @@
-"""Merging the parts of an exposure, and refusing what are no parts of one."""
+"""Merging the parts of an exposure, and refusing lists that are not parts of one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_different_modes_are_refused(real_data, name, cards, word):
         check_mergeable([with_cut(events, early), with_cut(events, late, **cards)])
 
 
-def test_what_only_file_names_tell_is_refused(real_data):
+def test_what_only_file_names_show_is_refused(real_data):
     events = open_events(real_data / LISTS["nustar-30101031002"].path)
     early, late = (with_cut(events, one) for one in halves(events))
     science, other = (

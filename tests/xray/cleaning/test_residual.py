@@ -135,7 +135,7 @@ def test_too_few_counts_have_no_sustained_rate():
 
 @pytest.mark.parametrize(("shape", "peak"), [("slow decay", 10.0), ("waves", 2.0), ("GRB decay", 10.0)])
 def test_a_source_that_varies_in_an_image_s_band_keeps_its_time(shape, peak):
-    """The source is bright at 0.5-2 keV, where its wings are no flare; a flare at the same energies goes."""
+    """The source is bright at 0.5-2 keV, where its wings are not a flare; a flare at the same energies goes."""
     for flare in (0.0, 4.0):
         rng = np.random.default_rng(5)
         soft = np.full(len(AT), 1.0) + flare * FLARE

@@ -62,7 +62,7 @@ def test_without_good_time_tables_a_list_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["swift-pc", "erosita-scan", "xmm-pn"])
-def test_empty_good_times_are_no_exposure(tmp_path, name):
+def test_empty_good_times_give_no_exposure(tmp_path, name):
     def corrupt(units):
         for unit in units:
             if "GTI" in unit.name:

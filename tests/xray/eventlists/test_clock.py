@@ -26,7 +26,7 @@ def clock_of(form=XIS, primary=None, **cards):
         ({"MJDREFI": 51910, "MJDREFF": 7.428703703703703e-4}, 51910.00074287037),
         ({"MJDREF": 51543.875}, 51543.875),
         ({"MJDREF": "51543.875"}, 51543.875),
-        # Both forms stand in IXPE's headers, and one of them is wrong.
+        # Both forms are in IXPE's headers, and one of them is wrong.
         ({"MJDREF": 0.0, "MJDREFI": 57754, "MJDREFF": 8.0074074074e-4}, 57754.00080074074),
         ({"XS-MJDRD": 48043, "XS-MJDRF": 8.797453703700740e-1}, 48043.8797453704),
         ({"MJDREFI": 43508}, 43508.0),
@@ -111,7 +111,7 @@ def test_a_senseless_reference_is_an_error(cards):
 
 
 @pytest.mark.parametrize("time", [np.nan, np.inf, -1e300])
-def test_what_is_no_time_has_no_date(time):
+def test_what_is_not_a_time_has_no_date(time):
     with pytest.raises(DataError) as problem:
         Clock(50814, 0.0, 0.0, 1.0, "tt").date(np.array([0.0, time]))
     assert problem.value.code == "data.time"

@@ -146,7 +146,7 @@ def test_gratings_list_without_good_times_is_refused(real_data):
         ("no-such-file.fits", "data.absent"),
     ],
 )
-def test_what_is_no_event_list_of_ours_is_refused(real_data, path, code):
+def test_what_is_not_a_known_event_list_is_refused(real_data, path, code):
     with pytest.raises((DataError, NotPossible)) as problem:
         open_events(real_data / path)
     assert problem.value.code == code
@@ -170,7 +170,7 @@ def test_what_is_no_event_list_of_ours_is_refused(real_data, path, code):
         ("chandra-18461", (b"TTYPE1  = 'START   '", b"TTYPE1  = 'BEGIN   '"), "data.column"),
     ],
 )
-def test_files_that_lie_are_refused(real_data, tmp_path, name, change, code):
+def test_files_with_false_headers_are_refused(real_data, tmp_path, name, change, code):
     old, new = change
     content = (real_data / LISTS[name].path).read_bytes()
     assert old in content

@@ -1,4 +1,4 @@
-"""Own expressions over columns: read by a grammar of our own, the same events as CFITSIO, told in the header."""
+"""Own expressions over columns: read by a grammar of our own, the same events as CFITSIO, recorded in the header."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_null_fulfils_nothing(mos):
         "ΠI > 5", "PI > ٣", "TIME.real > 1", "lambda: 1", "PI > 0x", "PI in [5:3:2]", "PI > 99999999999999999999999",
     ],
 )  # fmt: skip
-def test_what_is_no_expression_is_refused(text):
+def test_what_is_not_an_expression_is_refused(text):
     with pytest.raises(ValueError, match=r"[a-z]"):
         parse_expression(text)
 
@@ -130,7 +130,7 @@ def test_any_text_is_an_expression_or_refused(text):
         ("PI > 5 && PI < 3", "no value of PI"),
         ("PI == 5.5", "no value of PI"),
         ("(FLAG & 0x100000000) == 0", "has no 33 bits"),
-        ("((FLAG & 1) == 0 && FLAG < 9) || PI > 3", "cannot tell apart"),
+        ("((FLAG & 1) == 0 && FLAG < 9) || PI > 3", "cannot distinguish"),
     ],
 )
 def test_what_the_list_does_not_have_is_said(mos, text, said):
@@ -153,7 +153,7 @@ OWN = {
 
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("which", ["mos", "acis"])
-def test_header_and_subspace_tell_the_own_screening(request, tmp_path, which, name):
+def test_header_and_subspace_record_the_own_screening(request, tmp_path, which, name):
     events, own = request.getfixturevalue(which), OWN[name]
     if which == "acis" and ("RAWX" in own.expression or own.channels or name == "word"):
         own = OwnScreening(expression="(pi < 80 && grade == 0) || (pi >= 80 && chipx > 20)", channels=(30, 500))
@@ -182,7 +182,7 @@ def test_header_and_subspace_tell_the_own_screening(request, tmp_path, which, na
     assert replace(own, standard=True).is_own
 
 
-def test_nothing_asked_for_is_the_standard_screening(mos):
+def test_no_request_is_the_standard_screening(mos):
     assert own_rules(mos, OwnScreening()) == screening_for(mos)
     assert own_rules(mos, OwnScreening(False)) == ()
     assert own_cards(OwnScreening()) == {"SCREENED": ("standard", "event screening")}
@@ -191,7 +191,7 @@ def test_nothing_asked_for_is_the_standard_screening(mos):
     assert [rule.op for rule in word if rule.column == "FLAG"] == ["bits_clear"]
 
 
-def test_tools_are_told_in_their_words(mos, acis):
+def test_tools_get_their_own_expressions(mos, acis):
     rules = bind_expression(parse_expression("PI in [500:2000] && RAWX != 7"), mos)
     told = "(PI in [500:2000]) && ((RAWX in [:6]) || (RAWX in [8:]))"
     assert rules_expression(rules, "sas").replace("((PI in [500:2000]))", "(PI in [500:2000])") == told
@@ -201,7 +201,7 @@ def test_tools_are_told_in_their_words(mos, acis):
 
 @pytest.mark.parametrize("text", ["TIME > 5", "CCDNR == 3"])
 def test_times_and_chips_are_not_cut_by_expressions(mos, text):
-    with pytest.raises(NotPossible, match="exposures would not know"):
+    with pytest.raises(NotPossible, match="exposure maps would not account"):
         own_rules(mos, OwnScreening(expression=text))
 
 
@@ -213,6 +213,6 @@ def test_an_instrument_without_grades_refuses_them(real_data):
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "3-1", "1,,2", "-1", "5000", "0x3"])
-def test_what_are_no_values_is_refused(text):
+def test_what_are_not_values_is_refused(text):
     with pytest.raises(ValueError, match="ranges"):
         read_values(text)

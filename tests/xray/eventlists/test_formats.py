@@ -62,7 +62,7 @@ def test_names_are_recognised_in_any_case(telescope, instrument, expected):
         ({"TELESCOP": "SRG/eROSITA", "INSTRUME": "MERGED", "OBS_MODE": "SURVEY"}, "erass1 MERGED"),
     ],
 )
-def test_modes_tell_formats_apart(cards, expected):
+def test_modes_distinguish_formats(cards, expected):
     assert recognise(fits.Header(), header(**cards)).title == expected
 
 

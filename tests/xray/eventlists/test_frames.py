@@ -115,7 +115,7 @@ def test_images_of_two_frames_are_added_in_their_places(counts, frame):
     for column, row, number in zip(np.rint(x).astype(int), np.rint(y).astype(int), (36, 63, 54), strict=True):
         assert mosaic.counts[row - 2 : row + 3, column - 2 : column + 3].sum() >= 1.9 * number
         assert mosaic.exposure[row, column] == pytest.approx(2000, rel=1e-3)
-    # Equal numbers in two frames are no equal pixels.
+    # Equal numbers in two frames are not equal pixels.
     apart = header_in("FK5")
     apart["RADESYS"], apart["EQUINOX"] = "FK4", 1950.0
     assert not same_grid(apart, header_in("FK5"))
@@ -161,7 +161,7 @@ def test_a_mosaic_of_one_turned_image_keeps_every_count(counts, frame):
     assert WCS(mosaic.header).wcs.lngtyp == "RA"
 
 
-def test_a_frame_that_nobody_knows_is_refused():
+def test_an_unknown_frame_is_refused():
     header = header_in("FK5")
     header["RADESYS"] = "GAPPT"
     with pytest.raises(DataError, match="frame"):

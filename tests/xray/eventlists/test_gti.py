@@ -102,7 +102,7 @@ def test_spans_are_stretches_without_a_gap(one, stretches):
 
 
 @pytest.mark.parametrize("bad", [[(0, float("nan"))], [(0, float("inf"))], [1, 2, 3], [(1, 2, 3)]])
-def test_what_is_no_list_of_intervals_is_refused(bad):
+def test_what_is_not_a_list_of_intervals_is_refused(bad):
     with pytest.raises(DataError) as problem:
         gti.normalise(bad)
     assert problem.value.code == "data.gti"

@@ -92,7 +92,7 @@ RING = 'icrs\nannulus(150,2,100",200")'
         'global color=green include=1\nfk5\n-circle(150,2,100") # color=red\ncircle(150,2,200")',
     ],
 )
-def test_what_stands_after_a_minus_is_taken_away_wherever_it_stands(text):
+def test_what_follows_a_minus_is_taken_away_wherever_it_is(text):
     assert (mask_of(text) ^ mask_of(RING)).sum() <= 40
 
 

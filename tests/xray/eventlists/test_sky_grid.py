@@ -147,7 +147,7 @@ def test_positions_are_those_of_wcslib_in_icrs_and_images_know_them(tmp_path, na
     assert count_image(events, cut, grid).sum() == 60
 
 
-def test_a_frame_that_stands_in_the_primary_header_alone_reaches_the_images(tmp_path):
+def test_a_frame_that_is_only_in_the_primary_header_reaches_the_images(tmp_path):
     path = swift(
         tmp_path / "list.fits",
         {**NO_FRAME, "TCRVL2": OLD.ra.deg, "TCRVL3": OLD.dec.deg},

@@ -180,7 +180,7 @@ def test_world_coordinates_send_events_where_their_pixel_is(real):
 
 
 @pytest.mark.parametrize("pixel", [3.0, 0.01, 0.0, -2.458, float("nan"), float("inf")])
-def test_a_pixel_that_is_no_multiple_is_refused(real_data, pixel):
+def test_a_pixel_that_is_not_a_multiple_is_refused(real_data, pixel):
     events = open_events(real_data / LISTS["nustar-30101031002"].path)
     with pytest.raises(NotPossible) as refusal:
         grid_for(events, pixel)

@@ -124,7 +124,7 @@ def test_events_land_where_astropy_puts_them(mos2):
 
 
 def tiles(events: EventList) -> list[EventList]:
-    """Overlapping parts of a list, as sky tiles hold them: many events stand in two."""
+    """Overlapping parts of a list, as sky tiles hold them: many events are in two."""
     x = events.column("X")
     low, high = np.quantile(x, (0.35, 0.65))
     return [
@@ -132,7 +132,7 @@ def tiles(events: EventList) -> list[EventList]:
     ]
 
 
-def test_what_stands_in_two_tiles_counts_once(mos2):
+def test_what_is_in_two_tiles_counts_once(mos2):
     whole = member(mos2, 4.35, flat=False)
     x = whole.grid.x0 + np.arange(whole.grid.nx) * whole.grid.bin
     parts = tiles(mos2)

@@ -1,4 +1,4 @@
-"""Which exposure map may stand beside an image."""
+"""Which exposure map may go with an image."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_other_good_times_scale_each_detector():
     assert (cards["EXPSC01"][0], cards["EXPSC02"][0]) == (0.25, 0.8)
 
 
-def test_a_combined_map_bears_one_factor_only():
+def test_a_combined_map_tolerates_one_factor_only():
     uneven = facts({1: np.array([[0.0, 50.0]]), 2: np.array([[10.0, 90.0]])})
     assert choose_map(uneven, facts(combined=True)).method == "NATIVE"
     even = facts({1: np.array([[0.0, 100.0]]), 2: np.array([[0.0, 50.0]])})

@@ -94,7 +94,7 @@ def test_exposure_at_the_position_is_vignetted(field):
 
 
 def test_the_cluster_is_found_and_blank_sky_is_not(field):
-    """Abell 907 stands in the middle; the brightest pixel is its core."""
+    """Abell 907 is in the middle; the brightest pixel is its core."""
     row, column = np.unravel_index(np.argmax(field.counts), field.counts.shape)
     core = coverage_at(*header_wcs(field.header).wcs_pix2world(column, row, 0), field)[0]
     assert core["chance"] < 1e-50
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused(field, products):
     with pytest.raises(DataError, match="different shapes"):
         coverage_at(1.0, 2.0, replace(field, background=np.zeros((3, 3))))
     for use in (Aperture(radius=0.0), Aperture(radius=70.0), Aperture(outer=50.0), Aperture(enclosed=0.0)):
-        with pytest.raises(DataError, match="no sense"):
+        with pytest.raises(DataError, match="is not valid"):
             coverage_at(1.0, 2.0, field, use)
     image, exposure = products
     with fits.open(exposure) as units:

@@ -55,7 +55,7 @@ def test_what_there_is_is_shown(tmp_path):
     assert (tmp_path / "all.png").read_bytes() != (tmp_path / "counts.png").read_bytes()
 
 
-def test_nothing_tells_time_or_version(tmp_path):
+def test_nothing_shows_time_or_version(tmp_path):
     write_quicklook(tmp_path / "a.png", *scene(), curve(), title="t")
     assert not {b"tEXt", b"iTXt", b"tIME"} & chunks(tmp_path / "a.png")
 

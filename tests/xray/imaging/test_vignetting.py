@@ -202,7 +202,7 @@ def test_curves_of_other_cameras_describe_mos2(mos2, other):
 
 
 @pytest.mark.parametrize("band", [(0.5, 2.0), (2.0, 10.0)])
-def test_half_of_a_map_tells_the_other_half(mos2, band):
+def test_half_of_a_map_predicts_the_other_half(mos2, band):
     """Out of sample within one map: learnt on the tiles of one colour of a chessboard, compared on the others."""
     _, _, flat, maps = mos2
     theirs = maps[f"{band[0]:.2f}-{band[1]:.2f}"]
@@ -317,7 +317,7 @@ def test_energy_dependent_curves_are_steeper_at_high_energy():
     assert vignetting_for("einstein", "IPC", None) is not None
 
 
-def test_a_list_that_does_not_tell_its_pointing_is_refused(mos1):
+def test_a_list_that_does_not_give_its_pointing_is_refused(mos1):
     events, _, _ = mos1
     header = events.header.copy()
     del header["PA_PNT"]
@@ -351,7 +351,7 @@ def test_the_real_attitude_of_xmm_is_steady(real_data, mos1):
 
 
 def _aspect(events, cut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointings every quarter of a second: Chandra's two sines per axis, fitted to the events' own wander."""
+    """Pointings every quarter of a second: Chandra's two sines per axis, fitted to the events' own dither."""
     modules = {module.chip: module for module in find_footprint(events, cut).modules}
     time = events.column("time").astype(float)
     raw = np.column_stack([events.column(name).astype(float) for name in ("chipx", "chipy")])
@@ -386,7 +386,7 @@ def test_dither_from_an_aspect_solution(real_data, tmp_path):
     ours, cards = exposure_map(events, cut, grid, attitude=attitude)
     by_events, told = exposure_map(events, cut, grid)
     assert cards["EXPDITH"][0] == "ATTITUDE"
-    # 8 arcsec in two sines: the events' own wander also holds the rounding of their pixels.
+    # 8 arcsec in two sines: the events' own dither also holds the rounding of their pixels.
     assert cards["EXPBLUR"][0] == pytest.approx(5.65, abs=0.15)
     assert cards["EXPBLUR"][0] < told["EXPBLUR"][0]
     assert ours.sum(dtype=float) == pytest.approx(by_events.sum(dtype=float), rel=2e-3)
@@ -407,14 +407,14 @@ def test_the_attitude_of_another_observation_is_refused(real_data, mos1):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"SIMPLE  =                    T"])
-def test_what_is_no_attitude_is_refused(tmp_path, content):
+def test_what_is_not_an_attitude_is_refused(tmp_path, content):
     path = tmp_path / "asol1.fits"
     path.write_bytes(content)
     with pytest.raises(DataError):
         read_attitude([path])
 
 
-def test_a_list_is_no_attitude(real_data):
+def test_a_list_is_not_an_attitude(real_data):
     with pytest.raises(DataError, match="ASPSOL"):
         read_attitude([Path(real_data / CEN_A)])
     with pytest.raises(DataError, match="no attitude file"):
@@ -422,7 +422,7 @@ def test_a_list_is_no_attitude(real_data):
 
 
 def test_an_unknown_detector_is_where_its_events_fell(real_data, mos1):
-    """MOS1 without the description of its chips, one of which is dead: its own footprint tells exactly."""
+    """MOS1 without the description of its chips, one of which is dead: its own footprint is exact."""
     events, grid, _ = mos1
     cut = standard_cut(events)
     exact, _ = exposure_map(events, cut, grid)

@@ -35,7 +35,7 @@ def test_a_source_counts_once_and_its_other_detections_are_parts():
     assert found.clusters.tolist() == [False, False, False, True]
 
 
-def test_a_point_source_in_a_cluster_is_told_from_it():
+def test_a_point_source_in_a_cluster_is_distinguished_from_it():
     """Though the cluster gives more photons: the point source gives more than the scatter of those."""
     bright = photons((1, (10, 10), 40), (CLUSTER, (10, 10), 100))
     faint = photons((1, (10, 10), 15), (CLUSTER, (10, 10), 100))

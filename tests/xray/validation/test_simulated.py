@@ -23,7 +23,7 @@ def fields():
 def test_photons_keep_their_source_through_the_chain(fields):
     for one in fields:
         assert one.header["SIMULATD"] is True
-        # Every photon of the image, and no other, stands in the cleaned list with its source.
+        # Every photon of the image, and no other, is in the cleaned list with its source.
         inside = ((one.photons.places > 0.5) & (one.photons.places < len(one.counts) + 0.5)).all(axis=1)
         assert inside.sum() == one.counts.sum()
         assert (one.seen > 0).sum() >= 0.9 * len(one.seen)

@@ -1,5 +1,5 @@
-"""The telescopes that daxa knows, one module each: a module here is a telescope, and nothing else makes it one.
+"""The telescopes that daxa knows, one module each: every module here is a telescope, without further registration.
 
 A module declares ``TELESCOPE``.  Facts that several share come from HEASARC's mission database
-of xselect (``xselect.mdb``): names of tables and columns, and which columns tell grades and chips.
+of xselect (``xselect.mdb``): names of tables and columns, and which columns have grades and chips.
 """

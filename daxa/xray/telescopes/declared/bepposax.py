@@ -1,7 +1,7 @@
 """BeppoSAX LECS and MECS: what xselect.mdb says of their lists, and nothing more.
 
 Neither the energies of their channels nor the size of their pixels is in a source at
-hand: bands are refused, and the pixels must stand in the header.
+hand: bands are refused, and the pixels must be in the header.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Sources: ACIS and HRC level 1 and 2 data products guides; the status filters of
 CIAO's ``hrc_process_events`` recipes as ciao-contrib applies them; scales of the detector: the Chandra
 Proposers' Observatory Guide.  The mirrors' off-axis area is in its chapter 4
-(https://cxc.harvard.edu/proposer/POG/html/chap4.html); no map of it was at hand to compare with, so
+(https://cxc.harvard.edu/proposer/POG/html/chap4.html); no map of it was available for comparison, so
 that no figure is claimed.  Point spread function: quadratic forms of the radii that hold 50, 95 and 99 % of
 the photons, from the mirrors' library and ray traces (https://asc.harvard.edu/chandra-users/0192.html).
 Pile-up: a tenth of a count per ACIS frame of 3.2 s.
@@ -161,7 +161,7 @@ _CAMERAS = (
             sky_scale=1.0,
             roll="ROLL_NOM",
             sense=-1,
-            wander=64.0,
+            dither=64.0,
             border=1,
             window="EVENTS",
             field=12.0,

@@ -35,7 +35,7 @@ _HRI = replace(
     _IPC,
     instrument="HRI",
     pi_column="PHA",
-    # Its pixels must stand in the header: no source at hand says them.
+    # Its pixels must be in the header: no available source gives them.
     pixel_arcsec=0.0,
     reference_pixel=None,
     sky_limits=None,

@@ -1,4 +1,4 @@
-"""IXPE: one list per detector unit, whose name stands in DETNAM.
+"""IXPE: one list per detector unit, whose name is in DETNAM.
 
 Sources: the IXPE level 2 data format document; real headers of products of a level 2
 list (375 channels; DEADC is 1 there while LIVETIME is less than ONTIME).

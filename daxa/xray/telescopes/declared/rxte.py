@@ -1,7 +1,7 @@
 """RXTE PCA: science event mode.
 
 Sources: the XTE File Format document (XFF/95-004), by which the first bit of an event
-word tells events from markers, and good times of the pointing and of the telemetry both
+word distinguishes events from markers, and good times of the pointing and of the telemetry both
 have to hold; a real list.
 """
 

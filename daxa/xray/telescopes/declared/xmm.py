@@ -100,7 +100,7 @@ _MOS = Detector(
     sky_scale=1.0,
     roll="PA_PNT",
     sense=1,
-    wander=200.0,
+    dither=200.0,
     window="EXPOSU",
 )
 
@@ -253,7 +253,7 @@ _CAMERAS = (
         vignetting=_MOS2_CURVES,
         psf=_M2_PSF,
         pile_up=_MOS_PILE_UP,
-        # Chip 5 is one of the four, but its limits stand in no source at hand.
+        # Chip 5 is one of the four, but its limits are in no available source.
         corners=_corners({2: (2.10, 2.50), 5: None}),
     ),
 )
