@@ -45,7 +45,7 @@ def test_from_the_archives_to_a_verified_clone(tmp_path, real_data):
         archive = tmp_path / "real"
         for mission in ("xmm", "chandra", "nustar"):
             params = archive / "params" / f"{mission}.toml"
-            params.write_text(few_realisations(params.read_text()))
+            params.write_text(few_realisations(params.read_text(), 0))
         params = archive / "params" / "xmm.toml"
         params.write_text(params.read_text().replace('flares = "histogram"', 'flares = "none"'))
         bench.repro(archive)

@@ -91,9 +91,9 @@ class Workbench:
         return not git and not dvc
 
 
-def few_realisations(params: str) -> str:
-    """The parameters with one simulated field, each of which takes as long as a search."""
-    text, number = re.subn(r"(?m)^realisations = \d+", "realisations = 1", params)
+def few_realisations(params: str, fields: int = 1) -> str:
+    """The parameters with so many simulated fields, each of which takes as long as a search."""
+    text, number = re.subn(r"(?m)^realisations = \d+", f"realisations = {fields}", params)
     assert number == 1
     return text
 

@@ -69,9 +69,14 @@ def simple(stage: Stage) -> Stage:
 
 def run(layout: Layout, *steps: str, mission: str = "xmm") -> list[Outcome]:
     """Run steps, all by default, one after the other; their work is done in this process."""
+    return [outcome for step in steps or STEPS for outcome in run_here(stage_of(layout, step, mission))]
+
+
+def run_here(stage: Stage) -> list[Outcome]:
+    """Run a stage whose tasks are carried out in this process, one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("daxa.run.runner.execute", _execute)
-        return [outcome for step in steps or STEPS for outcome in run_stage(stage_of(layout, step, mission))]
+        return run_stage(stage)
 
 
 def _execute(tasks: Sequence[Task], work: TaskWork, *, scratch: Path, logs: Path, **_: object) -> Iterator[list]:
