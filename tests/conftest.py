@@ -108,6 +108,14 @@ def demonstration(make_once) -> Path:
     return make_once("demonstration", make)
 
 
+@pytest.fixture(scope="session")
+def installed(make_once) -> Path:
+    """The directory in which the plug-in of `tests.plugins` is installed."""
+    from tests.plugins import install_plugin
+
+    return make_once("plugin", install_plugin) / "installed"
+
+
 @pytest.fixture
 def identity(monkeypatch) -> None:
     """Let Git know who commits, whatever this machine's configuration says."""

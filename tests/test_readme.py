@@ -128,9 +128,13 @@ def test_the_readme_of_an_archive_is_right_at_every_release():
 
 @pytest.mark.journey
 def test_shell_and_python_make_the_same_archive(tmp_path, sky):
-    # One observation of each mission: what several are like, the demonstration shows.
+    # One observation of each mission, and one camera: what several are like, the demonstration shows.
     tables = {
-        name: [row for row in rows if str(row.get("obsid")) not in {"0900000201", "90001"}]
+        name: [
+            {**row, **({"pn_time": 0.0, "mos2_time": 0.0} if name == "xmmmaster" else {})}
+            for row in rows
+            if str(row.get("obsid")) not in {"0900000201", "90001"}
+        ]
         for name, rows in sky.tables.items()
     }
     with Observatory(sky.root, tables, sky.names) as observatory:

@@ -33,11 +33,23 @@ def finished(make_once, shared, sky) -> Path:
             bench = Workbench.at(place, server.environ)
             (shared / "remote").mkdir(exist_ok=True)
             bench.init("a907", "--target", "Abell 907", "--remote", str(shared / "remote"), missions=("xmm", "nustar"))
-            bench.daxa("run", cwd=place / "a907")
+            bench.run("daxa", "run", cwd=place / "a907", DAXA_WORKERS="3", DAXA_DOWNLOADS="3")
             bench.daxa("release", "-m", "first", cwd=place / "a907")
             bench.daxa("push", cwd=place / "a907")
 
     return make_once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def finished_nustar(make_once, sky) -> Path:
+    """An archive of one observation, run and never released: the shortest pipeline that goes all the way."""
+
+    def make(place: Path) -> None:
+        with Observatory(sky.root, sky.tables, sky.names) as server:
+            bench = Workbench.at(place, server.environ)
+            bench.repro(bench.init("a907", "--target", "Abell 907", missions=("nustar",)))
+
+    return make_once("finished-nustar", make)
 
 
 @pytest.fixture

@@ -8,14 +8,8 @@ import tomllib
 import pytest
 
 from tests.journey.workbench import Workbench, contents, parsed_lock
-from tests.plugins import install_plugin
 
 pytestmark = pytest.mark.journey
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    return install_plugin(tmp_path_factory.mktemp("plugin"))
 
 
 def as_before(bench: Workbench, archive) -> None:

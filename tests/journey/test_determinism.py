@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
 
-from tests.journey.workbench import contents, parsed_lock
+from tests.journey.workbench import Workbench, contents, parsed_lock
 
 pytestmark = pytest.mark.journey
 
 
-def test_the_demonstration_made_elsewhere_has_the_same_bytes(demonstration, bench):
-    """By `dvc repro` with one worker, and by `daxa run` with three."""
-    one = demonstration / "a demo" / "a907"
-    said = (demonstration / "said.txt").read_text()
-    [init] = [shlex.split(line[2:]) for line in said.splitlines() if line.startswith("$ daxa init")]
-    place = bench.root / "another place"
-    place.mkdir()
-    bench.run(*init, cwd=place)
-    another = place / "a907"
-    bench.run("daxa", "run", cwd=another, DAXA_WORKERS="3", DAXA_DOWNLOADS="3")
+def test_an_archive_made_elsewhere_has_the_same_bytes(finished, shared, bench, observatory):
+    """By `daxa run` with three workers, and by `dvc repro` with one."""
+    one = finished / "a907"
+    place = Workbench.at(bench.root / "another place", observatory.environ)
+    remote = ("--remote", str(shared / "remote"))
+    another = place.init("a907", "--target", "Abell 907", *remote, missions=("xmm", "nustar"))
+    place.run("dvc", "repro", cwd=another, DAXA_WORKERS="1", DAXA_DOWNLOADS="1")
     assert parsed_lock(one) == parsed_lock(another)
     for part in ("ledger", "selection", "report", "data"):
         left, right = contents(one, part), contents(another, part)

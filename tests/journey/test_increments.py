@@ -106,7 +106,7 @@ def watch_repro(bench, archive) -> list[int]:
     )
     while repro.poll() is None:
         counts.append(done(archive))
-        time.sleep(0.1)
+        time.sleep(0.7)  # What is told is asked for a few times in each stage.
     assert repro.returncode == 0
     return [*counts, done(archive)]
 

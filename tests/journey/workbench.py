@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PIXELS", "Workbench", "contents", "parsed_lock"]
+__all__ = ["PIXELS", "Workbench", "contents", "few_realisations", "parsed_lock"]
 
 PIXELS = {"xmm": "17.4 arcsec", "nustar": "9.832 arcsec"}
 """Of the images of small archives: four times as wide as by default."""
@@ -63,13 +63,17 @@ class Workbench:
         return self.run("daxa", *argv, cwd=cwd, ok=ok)
 
     def init(self, name: str, *conditions: str, missions: Sequence[str] = ("xmm",)) -> Path:
-        """A small archive, where size proves nothing: one camera of each mission, and images of coarse pixels."""
+        """A small archive, where size proves nothing: one camera of each mission, and images of coarse pixels.
+
+        False sources in extended light are counted in one simulated field.
+        """
         cameras = {"xmm": "xmm:M1", "nustar": "nustar:FPMA"}
         chosen = [word for mission in missions for word in ("--mission", mission, "--instrument", cameras[mission])]
         self.daxa("init", name, *chosen, *conditions)
         for mission in missions:
             params = self.root / name / "params" / f"{mission}.toml"
-            params.write_text(re.sub(r'(?m)^pixel = ".*?"', f'pixel = "{PIXELS[mission]}"', params.read_text()))
+            text = re.sub(r'(?m)^pixel = ".*?"', f'pixel = "{PIXELS[mission]}"', params.read_text())
+            params.write_text(few_realisations(text))
         self.run("git", "commit", "--quiet", "--all", "--message", "Coarse pixels", cwd=self.root / name)
         return self.root / name
 
@@ -85,6 +89,13 @@ class Workbench:
         git = self.run("git", "status", "--porcelain", cwd=archive).stdout
         dvc = json.loads(self.run("dvc", "status", "--json", cwd=archive).stdout or "{}")
         return not git and not dvc
+
+
+def few_realisations(params: str, fields: int = 1) -> str:
+    """The parameters with so many simulated fields, each of which takes as long as a search."""
+    text, number = re.subn(r"(?m)^realisations = \d+", f"realisations = {fields}", params)
+    assert number == 1
+    return text
 
 
 def contents(root: Path, *parts: str) -> dict[str, bytes]:

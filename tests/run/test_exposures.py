@@ -22,6 +22,8 @@ from tests.run.processes import marked, start, wait_until
 from tests.run.test_runner import contents, statuses
 from tests.run.works import expose, places, stage, task
 
+pytestmark = pytest.mark.usefixtures("shared_forks")
+
 ID, OTHER = "0093640901", "0404910601"
 NAMES = ("M1-S001", "M2-S002", "PN-S003")
 

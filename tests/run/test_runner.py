@@ -18,6 +18,8 @@ from daxa.run.task import Input, LedgerRow, ProductFile
 from tests.run import works
 from tests.run.works import places, stage, task
 
+pytestmark = pytest.mark.usefixtures("shared_forks")
+
 IDS = ["0093640901", "0404910601", "10-08-0012", "us701576n00"]
 
 

@@ -9,13 +9,7 @@ import pytest
 from daxa import plugins
 from daxa.backends import find_backend, registry
 from daxa.run import steps as steps_module
-from tests.plugins import install_plugin
 from tests.stages.archives import make_archive, run, set_parameter
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory):
-    return install_plugin(tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture

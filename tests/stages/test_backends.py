@@ -21,12 +21,12 @@ from daxa.errors import ConfigError
 from daxa.publish.release_logs import _wanted
 from daxa.publish.state import read_state
 from daxa.run.ledger import read_ledger
-from daxa.run.runner import plan_stage, run_stage
+from daxa.run.runner import plan_stage
 from daxa.run.task import Task
 from daxa.stages.collect import metrics_of
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import make_stage
-from tests.stages.archives import IDS, run, set_parameter
+from tests.stages.archives import IDS, run, run_here, set_parameter
 
 
 def events(layout):
@@ -66,7 +66,7 @@ def test_an_archive_whose_exposures_are_made_one_by_one(parted, plugin, monkeypa
     """One exposure fails: its observation says so everywhere, and all else goes on."""
     fault = f"{IDS[0]}@M1-S001"
     plugin.write_text(json.dumps({"faults": {fault: "no-events"}}))
-    outcomes = {one.obs_id: (one.status, one.reason, one.why) for one in run_stage(events(parted))}
+    outcomes = {one.obs_id: (one.status, one.reason, one.why) for one in run_here(events(parted))}
     assert outcomes[IDS[0]] == ("failed", "data.no-events", "1 of 3 exposures: M1-S001")
     assert {outcomes[one][0] for one in IDS[1:]} == {"done"}
     assert told_of(parted)[IDS[0]] == ("failed", "data.no-events", "data.no-events: 1 of 3 exposures: M1-S001")
@@ -83,7 +83,7 @@ def test_an_archive_whose_exposures_are_made_one_by_one(parted, plugin, monkeypa
     assert {one.obs_id: one.reason for one in plan_stage(events(parted)) if one.action == "run"} == {
         IDS[0]: "failed before"
     }
-    run_stage(events(parted))
+    run_here(events(parted))
     assert told_of(parted)[IDS[0]] == ("done", "", "")
     assert told_of(parted, "clean")[IDS[0]][:2] == ("outdated", "input changed")
     assert told_of(parted, "clean")[IDS[1]] == ("done", "", "")
@@ -97,7 +97,7 @@ def test_an_archive_whose_exposures_are_made_one_by_one(parted, plugin, monkeypa
 
 def test_report_metrics_and_release_know_exposures_that_failed(parted, plugin):
     plugin.write_text(json.dumps({"faults": {f"{IDS[0]}@M1-S001": "no-events"}}))
-    run_stage(events(parted))
+    run_here(events(parted))
     state = read_state(parted)
     counts = metrics_of(state)["missions"]["xmm"]["steps"]["events"]
     assert (counts["done"], counts["failed"], counts["skipped"]) == (2, 1, 0)
@@ -110,24 +110,24 @@ def test_report_metrics_and_release_know_exposures_that_failed(parted, plugin):
 
 
 def test_software_that_is_not_there_stops_the_stage_before_anything_begins(parted, plugin):
-    run_stage(events(parted))
+    run_here(events(parted))
     before = parted.ledger("xmm", "events").read_bytes()
     plugin.write_text(json.dumps({"lost": True}))
     # What is done needs no software, and nobody can say that its calibration changed.
     assert {one.action for one in plan_stage(events(parted))} == {"keep"}
-    assert {one.status for one in run_stage(events(parted))} == {"kept"}
+    assert {one.status for one in run_here(events(parted))} == {"kept"}
     assert [stage.problem for stage in read_status(parted, load_config(parted), steps="events")] == [None]
     set_parameter(parted, "events", "quality", "all", obs_id=IDS[1])
     (stage,) = read_status(parted, load_config(parted), steps="events")
     assert stage.problem.code == "config.backend-missing"
     with pytest.raises(ConfigError) as caught:
-        run_stage(events(parted))
+        run_here(events(parted))
     assert caught.value.code == "config.backend-missing"
     assert "there is no SPECTRAL_DIR" in caught.value.message
     assert "install spectral" in caught.value.remedy
     assert parted.ledger("xmm", "events").read_bytes() == before
     plugin.write_text("{}")
-    assert {one.obs_id: one.status for one in run_stage(events(parted))} == {
+    assert {one.obs_id: one.status for one in run_here(events(parted))} == {
         IDS[0]: "kept",
         IDS[1]: "done",
         IDS[2]: "kept",
@@ -168,7 +168,7 @@ def calibrated(request):
 
 def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, monkeypatch, capsys):
     layout = calibrated
-    run_stage(events(layout))
+    run_here(events(layout))
     before = read_ledger(layout.ledger("xmm", "events"))
     config = load_config(layout)
     assert other_calibration(layout, config) == []
@@ -177,7 +177,7 @@ def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, mo
     assert told_of(layout)[IDS[1]] == ("done", "calibration changed", changed)
     assert {told_of(layout)[one] for one in (IDS[0], IDS[2])} == {("done", "", "")}
     assert stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config))) == set()
-    assert {one.obs_id: (one.status, one.reason) for one in run_stage(events(layout))} == {
+    assert {one.obs_id: (one.status, one.reason) for one in run_here(events(layout))} == {
         IDS[0]: ("kept", ""),
         IDS[1]: ("kept", "calibration changed"),
         IDS[2]: ("kept", ""),
@@ -204,7 +204,7 @@ def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, mo
     assert layout.software.read_text() == text.replace('"epoch-1"  # accepted', '"epoch-2"  # accepted')
     assert told_of(layout)[IDS[1]] == ("outdated", "calibration changed", changed)
     assert stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config))) == {("xmm", "events")}
-    outcomes = {one.obs_id: (one.status, one.reason) for one in run_stage(events(layout))}
+    outcomes = {one.obs_id: (one.status, one.reason) for one in run_here(events(layout))}
     assert outcomes[IDS[1]] == ("done", "calibration changed")
     after = read_ledger(layout.ledger("xmm", "events"))
     assert [obs_id for obs_id in IDS if after[obs_id] != before[obs_id]] == [IDS[1]]
@@ -213,9 +213,9 @@ def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, mo
 def test_another_parameter_is_no_way_to_mix_calibrations(parted, plugin):
     """An exposure that runs again takes the others of its observation along, if the calibration is another."""
     plugin.write_text(json.dumps({"faults": {f"{IDS[0]}@M1-S001": "no-events"}}))
-    run_stage(events(parted))
+    run_here(events(parted))
     plugin.write_text(json.dumps({"installed": "epoch-2", IDS[0]: "epoch-2"}))
-    run_stage(events(parted))
+    run_here(events(parted))
     directory = parted.products("xmm", "events") / IDS[0]
     made = [json.loads(path.read_text()) for path in sorted(directory.glob("*-events.json"))]
     assert [one["calibration"] for one in made] == ["epoch-2"] * 3

@@ -19,12 +19,12 @@ from daxa.backends.contract import check_backend, check_run
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import mission_names
 from daxa.run.ledger import read_ledger
-from daxa.run.runner import plan_stage, run_stage
+from daxa.run.runner import plan_stage
 from daxa.run.steps import Step, arrange_steps, check_step, find_step, last_steps
 from daxa.run.task import Input, ProductFile, Task
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import make_stage
-from tests.stages.archives import IDS, make_archive, run, set_parameter, wish
+from tests.stages.archives import IDS, make_archive, run, run_here, set_parameter, wish
 
 
 def events(layout):
@@ -87,7 +87,7 @@ def test_a_run_that_writes_into_its_inputs_or_differs_each_time_breaks_the_contr
 
 def test_a_backend_of_somebody_else_carries_out_a_step_of_an_archive(archive):
     assert find_problems(archive) == []
-    outcomes = run_stage(events(archive))
+    outcomes = run_here(events(archive))
     assert {one.status for one in outcomes} == {"done"}
     (product,) = archive.products("xmm", "events").joinpath(IDS[0]).glob("obsid*")
     assert json.loads(product.read_text())["parameters"] == {"quality": "good"}

@@ -41,17 +41,30 @@ class Tracer:
         px = np.stack([pixel_line(at, self.stamp.x0, self.stamp.counts.shape[1], widths)[0] for at in columns])
         py = np.stack([pixel_line(at, self.stamp.y0, self.stamp.counts.shape[0], widths)[0] for at in rows])
         n, below = self.stamp.counts.ravel(), self.stamp.background.ravel()
+        ny, nx = self.stamp.counts.shape
         gains, rates = np.full((len(rows), len(columns)), -np.inf), np.zeros((len(rows), len(columns)))
+        lines = px.transpose(0, 2, 1).reshape(-1, len(weights))
+        # These arrays are large: they are made once, not for every row.
+        spread = np.empty((len(lines), ny))
+        light, model = (np.empty((len(columns), n.size)) for _ in range(2))
         for j in range(len(rows)):
-            light = np.tensordot(px, weights[:, None] * py[j], axes=(1, 0)).transpose(0, 2, 1) * self.stamp.exposure
-            light = light.reshape(len(columns), -1)
+            np.dot(lines, weights[:, None] * py[j], out=spread)
+            image = spread.reshape(len(columns), nx, ny).transpose(0, 2, 1)
+            np.multiply(image, self.stamp.exposure, out=light.reshape(len(columns), ny, nx))
             total = light.sum(axis=1)
             rate = np.maximum(n.sum() - below.sum(), 1.0) / np.maximum(total, LEAST)
             for _ in range(8):
                 # Steps of expectation and maximisation: they never leave the positive rates.
-                rate *= (light * (n / (below + rate[:, None] * light))).sum(axis=1) / np.maximum(total, LEAST)
-            model = below + rate[:, None] * light
-            gains[j] = np.where(total > 0, (n * np.log(model) - model).sum(axis=1) - self.nothing, -np.inf)
+                np.multiply(rate[:, None], light, out=model)
+                model += below
+                np.divide(n, model, out=model)
+                model *= light
+                rate *= model.sum(axis=1) / np.maximum(total, LEAST)
+            np.multiply(rate[:, None], light, out=model)
+            model += below
+            gain = n * np.log(model)
+            gain -= model
+            gains[j] = np.where(total > 0, gain.sum(axis=1) - self.nothing, -np.inf)
             rates[j] = rate
         return *np.meshgrid(columns, rows), rates, gains
 

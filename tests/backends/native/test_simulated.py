@@ -10,14 +10,13 @@ from astropy.io import fits
 
 from daxa.backends.native import sources as native_sources
 from daxa.missions import find_mission
-from daxa.simulator.simulate import build_sky
 from daxa.xray.eventlists.event_list import open_events
 from tests.backends.native.observations import XMM_ONE, Fetched, run_step
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return build_sky(tmp_path_factory.mktemp("sky")).root
+def tree(sky):
+    return sky.root
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""One process that forks the workers of many short stages."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from daxa.run import forkserver
+
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
+
+
+@pytest.fixture(scope="module")
+def shared_forks():
+    """Keep what forks workers between stages, as `daxa run` does: starting it costs more than these stages do."""
+    environ = {name: value for name, value in os.environ.items() if name != _OF_PYTEST}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver, "_CHANGING", {*forkserver._CHANGING, _OF_PYTEST})
+        patch.setattr(forkserver, "_library", lambda: sys.path)
+        with forkserver.share(environ):
+            patch.setenv(forkserver._SHARED, environ[forkserver._SHARED])
+            server = forkserver.connect()
+            assert server, "stages would start their own"
+            server.close()
+            yield
