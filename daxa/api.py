@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
     from daxa.publish.certificates import Kept
+    from daxa.publish.diff import ArchiveDiff
     from daxa.publish.export import Export
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
@@ -775,6 +776,35 @@ class Archive:
         from daxa.publish.verify import verify_archive
 
         return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+
+    def diff(self, before: str = "", now: str = "", *, files: int = 200) -> ArchiveDiff:
+        """Compare two versions of the archive, observation by observation; see `daxa.publish.diff.diff_archive`.
+
+        Parameters
+        ----------
+        before
+            A tag or commit; by default the last release.
+        now
+            Another one; by default the working tree.
+        files
+            Of how many differing files the contents are compared at most, where they are on this machine.
+
+        Returns
+        -------
+        ArchiveDiff
+            Its `observations` say what was done, why, and what it changed.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such revision, or no release yet.
+        ConfigError, DataError
+            A file of one of them cannot be read.
+        """
+        from daxa.publish.diff import diff_archive
+        from daxa.publish.revisions import last_release
+
+        return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
 
     def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
         """Write a release into one small file; see `daxa.publish.export.export_release`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,7 @@ def read_observations(layout: Layout, mission: str) -> dict[str, ObservationStat
 
 
 @contextmanager
-def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
+def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) -> Iterator[Layout]:
     """Lay out the small files of a commit in a temporary directory, as an archive without data.
 
     Parameters
@@ -114,6 +114,8 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
         The archive.
     commit
         Digest of the commit, as `daxa.archive.git.commit_of` gives it.
+    without
+        Paths of files that are not needed.
 
     Raises
     ------
@@ -136,7 +138,8 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
         for path in wanted:
-            content = git.read_file(layout.root, commit, path.relative_to(records.root).as_posix())
+            name = path.relative_to(records.root).as_posix()
+            content = None if name in without else git.read_file(layout.root, commit, name)
             if content is not None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NATIVE", "NativeBackend"]
 
 _MEMORY = 1 << 30
-_VERSIONS = MappingProxyType({"events": "3", "clean": "6", "images": "7", "sources": "4"})
+_VERSIONS = MappingProxyType({"events": "3", "clean": "7", "images": "7", "sources": "4"})
 
 
 class NativeBackend:
