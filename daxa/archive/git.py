@@ -48,6 +48,7 @@ __all__ = [
     "pack",
     "plumb",
     "read_file",
+    "read_files",
     "tags",
     "tracked",
     "tracked_below",
@@ -292,6 +293,38 @@ def read_file(root: Path, revision: str, path: str) -> bytes | None:
                 return None
             raise
         return content
+
+
+def read_files(root: Path, revision: str, paths: Sequence[str]) -> dict[str, bytes]:
+    """Content of those of some files that a commit has, with one call of Git.
+
+    Parameters
+    ----------
+    root
+        The work tree.
+    revision
+        Digest of the commit.
+    paths
+        Of the files; without line ends.
+    """
+    _refuse_variables(root)
+    environ = without_redirection(os.environ)
+    environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    asked = "".join(f"{revision}:{path}\n" for path in paths).encode()
+    ended = run_program(["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, binary=True)
+    if ended.code:
+        raise failures.git_failure(root, ended.output.strip())
+    found, at = {}, 0
+    for path in paths:
+        end = ended.content.index(b"\n", at)
+        said, at = ended.content[at:end].rsplit(b" ", 2), end + 1
+        if said[-1] == b"missing":
+            continue
+        size = int(said[-1])
+        if said[1] == b"blob":
+            found[path] = ended.content[at : at + size]
+        at += size + 1
+    return found
 
 
 def create_tag(root: Path, name: str, message: str) -> None:

@@ -137,10 +137,10 @@ def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) ->
         wanted += [records.params(mission) for mission in config.missions]
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
-        for path in wanted:
-            name = path.relative_to(records.root).as_posix()
-            content = None if name in without else git.read_file(layout.root, commit, name)
-            if content is not None:
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
+        names = [path.relative_to(records.root).as_posix() for path in wanted]
+        found = git.read_files(layout.root, commit, [name for name in names if name not in without])
+        for name, content in found.items():
+            path = records.root / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
         yield records

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.errors import DataError
+from daxa.parquet import plain_array
 from daxa.run.ledger import read_table
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
@@ -57,7 +58,7 @@ def changed_rows(
     both = [table for table in tables if table is not None]
     differing: set[str] = set()
     if kept:
-        taken = [table.take([place[obs_id] for obs_id in kept]) for table, place in zip(both, places, strict=True)]
+        taken = [_take(table, [place[obs_id] for obs_id in kept]) for table, place in zip(both, places, strict=True)]
         differing = {kept[at] for at in _differing(*taken).nonzero()[0]}
     found = []
     for path, table, place in zip((before, now), tables, places, strict=True):
@@ -66,6 +67,14 @@ def changed_rows(
             wanted = [name for name in wanted if name in obs_ids]
         found.append({row.obs_id: row for row in _rows(path, table, [place[name] for name in wanted])})
     return found[0], found[1]
+
+
+def _take(rows: Any, places: Sequence[int]) -> Any:
+    """Rows of a table or list at these places."""
+    import pyarrow as pa
+
+    # Given a list, pyarrow would import pandas.
+    return rows.take(plain_array(places, pa.int64()))
 
 
 def _places(path: Path, table: pa.Table | None) -> dict[str, int]:
@@ -79,7 +88,7 @@ def _places(path: Path, table: pa.Table | None) -> dict[str, int]:
 def _rows(path: Path, table: pa.Table | None, places: list[int]) -> Iterator[LedgerRow]:
     if table is None or not places:
         return
-    for value in table.take(places).to_pylist():
+    for value in _take(table, places).to_pylist():
         try:
             yield row_from_plain(value)
         except DataError as error:
@@ -105,12 +114,13 @@ def _differing(one: pa.Table, two: pa.Table) -> npt.NDArray[np.bool_]:
 
 def _other_files(one: pa.ListArray, two: pa.ListArray) -> npt.NDArray[np.bool_]:
     import numpy as np
-    import pyarrow as pa
 
-    lengths = [np.diff(lists.offsets.to_numpy()) for lists in (one, two)]
+    lengths = [
+        np.diff(np.frombuffer(lists.buffers()[1], np.int32)[lists.offset :][: len(lists) + 1]) for lists in (one, two)
+    ]
     differs: npt.NDArray[np.bool_] = lengths[0] != lengths[1]
-    same = pa.array(~differs)
-    files = [lists.filter(same).flatten() for lists in (one, two)]
+    same = [int(at) for at in np.flatnonzero(~differs)]
+    files = [_take(lists, same).flatten() for lists in (one, two)]
     unequal = np.zeros(len(files[0]), dtype=bool)
     for name in _OF_FILES:
         unequal |= _unequal(files[0].field(name), files[1].field(name))
@@ -119,8 +129,24 @@ def _other_files(one: pa.ListArray, two: pa.ListArray) -> npt.NDArray[np.bool_]:
 
 
 def _unequal(one: Any, two: Any) -> npt.NDArray[np.bool_]:
-    """Where two columns differ; an empty cell, which no ledger has, counts as different."""
+    """Where two columns differ.
+
+    Raises
+    ------
+    DataError
+        There are empty cells, which no ledger of ours has.
+    """
     import numpy as np
     import pyarrow.compute as pc
 
-    return np.asarray(pc.fill_null(pc.not_equal(one, two), True), dtype=bool)
+    if one.null_count or two.null_count:
+        raise DataError("ledger", "a ledger has empty cells", remedy="restore it from Git")
+    found = pc.not_equal(one, two)
+    # From the bits themselves: pyarrow would import pandas to convert them.
+    parts = found.chunks if hasattr(found, "chunks") else [found]
+    bits = [
+        np.unpackbits(np.frombuffer(part.buffers()[1], np.uint8), bitorder="little")[part.offset :][: len(part)]
+        for part in parts
+        if len(part)
+    ]
+    return np.concatenate([np.zeros(0, bool), *bits]).astype(bool)
