@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "compare": (("daxa.toml", "software.toml"), (f"ledger/{MISSION}-fetch.parquet", "../outside/sample.csv")),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
+    "diff": ((), ("v1.0.0", "HEAD"), ("v1.0.0", "--html", "../own/page.html")),
     "drop": ((MISSION, "--obs", OBS_ID, "--yes"),),
     "export": (("v1.0.0", "-o", "../own/release.bundle"),),
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
