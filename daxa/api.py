@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
     from daxa.publish.certificates import Kept
+    from daxa.publish.changelog import HistoryEntry, ReleaseRecord
     from daxa.publish.diff import ArchiveDiff
     from daxa.publish.export import Export
     from daxa.publish.pull import PullReport
@@ -805,6 +806,34 @@ class Archive:
         from daxa.publish.revisions import last_release
 
         return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
+
+    def log(self) -> list[ReleaseRecord]:
+        """The releases, the latest version last, with the messages of their tags."""
+        from daxa.publish.changelog import list_releases
+
+        return list_releases(self.layout)
+
+    def history(self, obs_id: str | int) -> list[HistoryEntry]:
+        """What each release did to an observation, and why; see `daxa.publish.changelog.list_history`.
+
+        Parameters
+        ----------
+        obs_id
+            The observation; it may have been dropped since.
+
+        Returns
+        -------
+        list of HistoryEntry
+            The first release first; what is not released yet comes last.
+
+        Raises
+        ------
+        CriteriaError
+            No release has had it, and the working tree has not either.
+        """
+        from daxa.publish.changelog import list_history
+
+        return list_history(self.layout, str(obs_id))
 
     def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
         """Write a release into one small file; see `daxa.publish.export.export_release`."""

@@ -38,6 +38,8 @@ VERBS = {
     "compare": (GROUPS[1], "whether two files say the same, and where they do not"),
     "missions": (GROUPS[1], "which missions can be listed and processed, and the details of one"),
     "diff": (GROUPS[1], "which observations differ between two versions, why, and how"),
+    "log": (GROUPS[1], "the releases, and what each of them changed"),
+    "history": (GROUPS[1], "what each release did to an observation, and why"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),

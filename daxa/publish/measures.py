@@ -13,7 +13,15 @@ from typing import Any
 
 from daxa.run.task import LedgerRow
 
-__all__ = ["UNMEASURED", "Measured", "cleaned_exposures", "measured_by_instrument", "searched_images", "total"]
+__all__ = [
+    "UNMEASURED",
+    "Measured",
+    "cleaned_exposures",
+    "measured_by_instrument",
+    "searched_images",
+    "total",
+    "total_of",
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,15 @@ def total(rows: Mapping[str, LedgerRow | None]) -> Measured:
     >>> total({"sources": LedgerRow("0404910601", "done", "", measures='[{"instrument":"PN","sources":12}]')})
     Measured(exposure=None, lost=None, counts=None, sources=12)
     """
-    return _sum(cleaned_exposures(rows.get("clean")), searched_images(rows.get("sources")))
+    return total_of([rows.get("clean")], [rows.get("sources")])
+
+
+def total_of(cleaned: Iterable[LedgerRow | None], searched: Iterable[LedgerRow | None]) -> Measured:
+    """Sums over observations, from their rows of the steps ``clean`` and ``sources``."""
+    return _sum(
+        [one for row in cleaned for one in cleaned_exposures(row)],
+        [one for row in searched for one in searched_images(row)],
+    )
 
 
 def measured_by_instrument(

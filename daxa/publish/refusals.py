@@ -19,7 +19,7 @@ from daxa.publish.verify import unfinished
 
 __all__ = ["ReleaseFacts", "ReleaseRefusal", "damage", "refusals"]
 
-_OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", "environment.json", LOGS)
+_OWN_FILES = ("software.toml", "dvc.lock", "metrics.json", "environment.json", "CHANGES.md", LOGS)
 _OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
 """What the pipeline writes, and what ``dvc.lock`` says it was run with: the release takes it along."""
 

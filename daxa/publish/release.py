@@ -22,6 +22,7 @@ from daxa.errors import ArchiveError, ConfigError, DataError, ReleaseError
 from daxa.naming import some
 from daxa.publish.cache_repair import prove_cache
 from daxa.publish.causes import cause_lines, find_causes, read_side
+from daxa.publish.changelog import record_changes
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
@@ -112,6 +113,7 @@ def make_release(
         keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
     record_environment(layout)
+    record_changes(layout, tag, text)
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):
         git.commit(layout.root, changes, f"Release {tag}\n\n{text}")
@@ -131,6 +133,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
     kept += [
         layout.metrics,
         layout.environment,
+        layout.changes,
         layout.root / LOGS,
         layout.root / ".dvc" / "config",
         layout.root / ".gitattributes",

@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "diff": ((), ("v1.0.0", "HEAD"), ("v1.0.0", "--html", "../own/page.html")),
     "drop": ((MISSION, "--obs", OBS_ID, "--yes"),),
     "export": (("v1.0.0", "-o", "../own/release.bundle"),),
+    "history": ((OBS_ID,),),
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "logs": ((OBS_ID,),),
     "missions": ((), ("xmm",)),
