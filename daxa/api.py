@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from daxa.archive.problems import Problem
     from daxa.publish.certificates import Kept
     from daxa.publish.changelog import HistoryEntry, ReleaseRecord
+    from daxa.publish.checkout import CheckoutReport
     from daxa.publish.diff import ArchiveDiff
     from daxa.publish.export import Export
     from daxa.publish.pull import PullReport
@@ -806,6 +807,35 @@ class Archive:
         from daxa.publish.revisions import last_release
 
         return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
+
+    def checkout(
+        self, version: str, *, observe: Callable[[int, int], None] = lambda ended, total: None
+    ) -> CheckoutReport:
+        """Go to a release or a branch, with the data that this machine has; see `daxa.publish.checkout`.
+
+        Parameters
+        ----------
+        version
+            A tag, a branch, or ``-`` for the branch before.
+        observe
+            Called with the number of data that have been looked at, and their total.
+
+        Returns
+        -------
+        CheckoutReport
+            What is missing is its content, not an exception.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such version, the archive is in use, or something would be lost.
+        UntrustedArchive
+            The version holds what could do harm; nothing was changed.
+        """
+        from daxa.publish.checkout import checkout_version
+
+        enter_archive(self.layout)
+        return checkout_version(self.layout, version, observe=observe)
 
     def log(self) -> list[ReleaseRecord]:
         """The releases, the latest version last, with the messages of their tags."""

@@ -32,6 +32,7 @@ __all__ = [
     "author_name",
     "borrows_objects",
     "branch",
+    "branches",
     "changes",
     "check_identity",
     "checkout",
@@ -49,6 +50,7 @@ __all__ = [
     "plumb",
     "read_file",
     "read_files",
+    "switch",
     "tags",
     "tracked",
     "tracked_below",
@@ -237,6 +239,20 @@ def checkout(root: Path, revision: str) -> None:
     """Put the files of a commit into the tree, without moving a branch; changed files are never overwritten."""
     with _repository(root) as repository:
         _write(repository.git, "checkout", "--quiet", "--detach", "--no-recurse-submodules", commit_of(root, revision))
+
+
+def switch(root: Path, name: str) -> None:
+    """Go to a branch of this repository; changed files are never overwritten."""
+    with _repository(root) as repository:
+        # What follows "--" would be paths: this is a branch, whatever files are there.
+        _write(repository.git, "checkout", "--quiet", "--no-recurse-submodules", name, "--")
+
+
+def branches(root: Path) -> dict[str, str]:
+    """Names of the branches of this repository, and the commits that they stand on."""
+    with _repository(root) as repository:
+        lines = repository.git.for_each_ref("--format=%(refname:strip=2)%00%(objectname)", "refs/heads").splitlines()
+    return dict(line.split("\0", 1) for line in lines)
 
 
 def tags(root: Path) -> dict[str, str]:

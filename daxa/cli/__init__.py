@@ -43,6 +43,7 @@ VERBS = {
     "release": (GROUPS[2], "commit and tag the present state as a release"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
+    "checkout": (GROUPS[2], "go to a release or a branch, with the data that are on this machine"),
     "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),
     "recreate": (GROUPS[2], "make a release again from such a file, and a certificate of how it came out"),

@@ -25,6 +25,7 @@ from tests.hostile.watch import snapshot, watched
 ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "add": ((MISSION, "--obs", OBS_ID, "--yes", "--offline"),),
     "certificate": (("list",), ("add", "../outside/sample.csv")),
+    "checkout": (("v1.0.0",),),
     "compare": (("daxa.toml", "software.toml"), (f"ledger/{MISSION}-fetch.parquet", "../outside/sample.csv")),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
@@ -51,6 +52,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 ACTORS = {
     "add",
     "certificate",
+    "checkout",
     "demo",
     "drop",
     "export",
