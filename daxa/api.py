@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from daxa.publish.checkout import CheckoutReport
     from daxa.publish.diff import ArchiveDiff
     from daxa.publish.export import Export
+    from daxa.publish.garbage import Garbage
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -752,6 +753,8 @@ class Archive:
         tag: str = "",
         *,
         fetched: bool = False,
+        present: bool = False,
+        obs_ids: ObsIds = None,
         observe: Callable[[int, int], None] = lambda ended, total: None,
     ) -> Verification:
         """Compare all that a release, or the last commit, says with what is on disk.
@@ -762,6 +765,10 @@ class Archive:
             A release; the last commit by default, which the work tree must then equal.
         fetched
             Take absent fetched files for a problem, though they can be fetched again.
+        present
+            Take no absent data for a problem: what is here must be right.
+        obs_ids
+            Only the data of these observations; all by default.
         observe
             WatchedSocket how many stages have been compared, of how many.
 
@@ -777,7 +784,8 @@ class Archive:
         """
         from daxa.publish.verify import verify_archive
 
-        return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+        wanted = tuple(map(str, several(obs_ids)))
+        return verify_archive(self.layout, tag, fetched=fetched, present=present, obs_ids=wanted, observe=observe)
 
     def diff(self, before: str = "", now: str = "", *, files: int = 200) -> ArchiveDiff:
         """Compare two versions of the archive, observation by observation; see `daxa.publish.diff.diff_archive`.
@@ -836,6 +844,35 @@ class Archive:
 
         enter_archive(self.layout)
         return checkout_version(self.layout, version, observe=observe)
+
+    def gc(self, *, remove: bool = False) -> Garbage:
+        """Find, or remove, objects of DVC's cache that no version needs; see `daxa.publish.garbage`.
+
+        Parameters
+        ----------
+        remove
+            Remove them; by default nothing is changed.
+
+        Returns
+        -------
+        Garbage
+            What is kept, and what is not needed.
+
+        Raises
+        ------
+        ConfigError
+            The cache is not the archive's own.
+        ReleaseError
+            What a version needs cannot be known.
+        ArchiveError
+            Something is at work, or could act.
+        """
+        from daxa.publish.garbage import find_garbage, remove_garbage
+
+        if not remove:
+            return find_garbage(self.layout)
+        enter_archive(self.layout)
+        return remove_garbage(self.layout)
 
     def log(self) -> list[ReleaseRecord]:
         """The releases, the latest version last, with the messages of their tags."""

@@ -56,6 +56,7 @@ ACTORS = {
     "demo",
     "drop",
     "export",
+    "gc",
     "init",
     "pull",
     "push",
