@@ -41,6 +41,7 @@ VERBS = {
     "log": (GROUPS[1], "the releases, and what each of them changed"),
     "history": (GROUPS[1], "what each release did to an observation, and why"),
     "release": (GROUPS[2], "commit and tag the present state as a release"),
+    "remote": (GROUPS[2], "add a remote after trying it, or try one"),
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "checkout": (GROUPS[2], "go to a release or a branch, with the data that are on this machine"),
