@@ -343,9 +343,12 @@ def _fetch_file(
     cache = prove_cache(layout, storage, needed, digests, remote=remote)
     if remote is None:
         return 0, restore_objects(layout, storage, needed, sorted(cache.absent)), set(cache.lost)
-    present = list_objects(layout.root, remote) if cache.absent else {}
-    elsewhere = restore_objects(layout, storage, needed, sorted(cache.absent - present.keys()))
+    present = list_objects(layout.root, remote) if cache.absent and remote.listed else {}
+    missing = set(restore_objects(layout, storage, needed, sorted(cache.absent - present.keys())))
     coming = sorted(cache.absent & present.keys())
+    if not remote.listed:
+        # What cannot be listed is asked for each object.
+        coming, missing = sorted(missing), set()
     if remote.directory is None and coming:
         targets = sorted({wanted.target[path] for digest in coming for path in needed[digest]})
         for part in _parts(targets):
@@ -360,10 +363,10 @@ def _fetch_file(
         else:
             right = fetch_object(layout, storage, remote, digest)
         if not right:
+            (wrong if remote.listed or place.exists() else missing).add(digest)
             place.unlink(missing_ok=True)
-            wrong.add(digest)
         observe(count, len(coming))
-    return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
+    return len(coming) - len((wrong | missing) & set(coming)), missing, wrong
 
 
 def _put(
