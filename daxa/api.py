@@ -875,7 +875,13 @@ class Archive:
         return remove_garbage(self.layout)
 
     def log(self) -> list[ReleaseRecord]:
-        """The releases, the latest version last, with the messages of their tags."""
+        """The releases, with the messages of their tags.
+
+        Returns
+        -------
+        list of ReleaseRecord
+            The latest version last.
+        """
         from daxa.publish.changelog import list_releases
 
         return list_releases(self.layout)
