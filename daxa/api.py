@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from daxa.archive.drop import MissionDrop
     from daxa.archive.problems import Problem
     from daxa.publish.certificates import Kept
+    from daxa.publish.changelog import HistoryEntry, ReleaseRecord
+    from daxa.publish.checkout import CheckoutReport
     from daxa.publish.citation import Citation
     from daxa.publish.deposit import Deposit
+    from daxa.publish.diff import ArchiveDiff
     from daxa.publish.export import Export
+    from daxa.publish.garbage import Garbage
     from daxa.publish.pull import PullReport
     from daxa.publish.push import PushReport
     from daxa.publish.remotecheck import RemoteCheck
@@ -952,6 +956,8 @@ class Archive:
         tag: str = "",
         *,
         fetched: bool = False,
+        present: bool = False,
+        obs_ids: ObsIds = None,
         observe: Callable[[int, int], None] = lambda ended, total: None,
     ) -> Verification:
         """Compare all that a release, or the last commit, says with what is on disk.
@@ -962,6 +968,10 @@ class Archive:
             A release; the last commit by default, which the work tree must then equal.
         fetched
             Take absent fetched files for a problem, though they can be fetched again.
+        present
+            Take no absent data for a problem: what is here must be right.
+        obs_ids
+            Only the data of these observations; all by default.
         observe
             Called with how many stages have been compared, of how many.
 
@@ -977,7 +987,129 @@ class Archive:
         """
         from daxa.publish.verify import verify_archive
 
-        return verify_archive(self.layout, tag, fetched=fetched, observe=observe)
+        wanted = tuple(map(str, several(obs_ids)))
+        return verify_archive(self.layout, tag, fetched=fetched, present=present, obs_ids=wanted, observe=observe)
+
+    def diff(self, before: str = "", now: str = "", *, files: int = 200) -> ArchiveDiff:
+        """Compare two versions of the archive, observation by observation; see `daxa.publish.diff.diff_archive`.
+
+        Parameters
+        ----------
+        before
+            A tag or commit; by default the last release.
+        now
+            Another one; by default the working tree.
+        files
+            Of how many differing files the contents are compared at most, where they are on this machine.
+
+        Returns
+        -------
+        ArchiveDiff
+            Its `observations` say what was done, why, and what it changed.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such revision, or no release yet.
+        ConfigError, DataError
+            A file of one of them cannot be read.
+        """
+        from daxa.publish.diff import diff_archive
+        from daxa.publish.revisions import last_release
+
+        return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
+
+    def checkout(
+        self, version: str, *, observe: Callable[[int, int], None] = lambda ended, total: None
+    ) -> CheckoutReport:
+        """Go to a release or a branch, with the data that this machine has; see `daxa.publish.checkout`.
+
+        Parameters
+        ----------
+        version
+            A tag, a branch, or ``-`` for the branch before.
+        observe
+            Called with the number of data that have been looked at, and their total.
+
+        Returns
+        -------
+        CheckoutReport
+            What is missing is its content, not an exception.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such version, the archive is in use, or something would be lost.
+        UntrustedArchive
+            The version holds what could do harm; nothing was changed.
+        """
+        from daxa.publish.checkout import checkout_version
+
+        enter_archive(self.layout)
+        return checkout_version(self.layout, version, observe=observe)
+
+    def gc(self, *, remove: bool = False) -> Garbage:
+        """Find, or remove, objects of DVC's cache that no version needs; see `daxa.publish.garbage`.
+
+        Parameters
+        ----------
+        remove
+            Remove them; by default nothing is changed.
+
+        Returns
+        -------
+        Garbage
+            What is kept, and what is not needed.
+
+        Raises
+        ------
+        ConfigError
+            The cache is not the archive's own.
+        ReleaseError
+            What a version needs cannot be known.
+        ArchiveError
+            Something is at work, or could act.
+        """
+        from daxa.publish.garbage import find_garbage, remove_garbage
+
+        if not remove:
+            return find_garbage(self.layout)
+        enter_archive(self.layout)
+        return remove_garbage(self.layout)
+
+    def log(self) -> list[ReleaseRecord]:
+        """The releases, with the messages of their tags.
+
+        Returns
+        -------
+        list of ReleaseRecord
+            The latest version last.
+        """
+        from daxa.publish.changelog import list_releases
+
+        return list_releases(self.layout)
+
+    def history(self, obs_id: str | int) -> list[HistoryEntry]:
+        """What each release did to an observation, and why; see `daxa.publish.changelog.list_history`.
+
+        Parameters
+        ----------
+        obs_id
+            The observation; it may have been dropped since.
+
+        Returns
+        -------
+        list of HistoryEntry
+            The first release first; what is not released yet comes last.
+
+        Raises
+        ------
+        CriteriaError
+            No release has had it, and the working tree has not either.
+        """
+        from daxa.publish.changelog import list_history
+
+        return list_history(self.layout, str(obs_id))
 
     def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
         """Write a release into one small file, without data; see `daxa.publish.export.export_release`.

@@ -27,7 +27,7 @@ from daxa.run.delivery import remove_products
 from daxa.run.ledger import read_ledger
 from daxa.run.task import canonical
 
-__all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfinished"]
+__all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfinished", "stages_excluded"]
 
 _NOTE = "note.json"
 _OURS = re.compile(
@@ -208,7 +208,7 @@ def _finish(layout: Layout) -> str:
     if note is None:
         _set_aside(layout)
         return ""
-    with _stages_excluded(layout):
+    with stages_excluded(layout):
         for name, (before, after) in note.files.items():
             if _digest(layout.root / name) not in (before, after):
                 raise ArchiveError(
@@ -305,7 +305,7 @@ def _alone(layout: Layout) -> Iterator[None]:
 
 
 @contextmanager
-def _stages_excluded(layout: Layout) -> Iterator[None]:
+def stages_excluded(layout: Layout) -> Iterator[None]:
     """Hold DVC's lock and that of every stage; a stage that begins later finds `layout.accepted`."""
     from filelock import FileLock, Timeout
 

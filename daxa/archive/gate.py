@@ -29,6 +29,7 @@ _FILES = (
     "dvc.lock",
     "metrics.json",
     "environment.json",
+    "CHANGES.md",
     "README.md",
     "LICENSE",
     "CITATION.cff",

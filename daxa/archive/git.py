@@ -32,6 +32,7 @@ __all__ = [
     "author_name",
     "borrows_objects",
     "branch",
+    "branches",
     "bundle_tag",
     "changes",
     "check_identity",
@@ -50,8 +51,10 @@ __all__ = [
     "pack",
     "plumb",
     "read_file",
+    "read_files",
     "read_object",
     "start_branch",
+    "switch",
     "tags",
     "tracked",
     "tracked_below",
@@ -242,6 +245,20 @@ def checkout(root: Path, revision: str) -> None:
         _write(repository.git, "checkout", "--quiet", "--detach", "--no-recurse-submodules", commit_of(root, revision))
 
 
+def switch(root: Path, name: str) -> None:
+    """Go to a branch of this repository; changed files are never overwritten."""
+    with _repository(root) as repository:
+        # What follows "--" would be paths: this is a branch, whatever files are there.
+        _write(repository.git, "checkout", "--quiet", "--no-recurse-submodules", name, "--")
+
+
+def branches(root: Path) -> dict[str, str]:
+    """Names of the branches of this repository, and the commits that they stand on."""
+    with _repository(root) as repository:
+        lines = repository.git.for_each_ref("--format=%(refname:strip=2)%00%(objectname)", "refs/heads").splitlines()
+    return dict(line.split("\0", 1) for line in lines)
+
+
 def tags(root: Path) -> dict[str, str]:
     """Names of all tags and the commits that they point to."""
     with _repository(root) as repository:
@@ -317,6 +334,38 @@ def read_object(root: Path, name: str) -> tuple[str, bytes]:
         kind = str(repository.git.cat_file("-t", name))
         content: bytes = repository.git.cat_file(kind, name, stdout_as_string=False, strip_newline_in_stdout=False)
         return kind, content
+
+
+def read_files(root: Path, revision: str, paths: Sequence[str]) -> dict[str, bytes]:
+    """Content of those of some files that a commit has, with one call of Git.
+
+    Parameters
+    ----------
+    root
+        The work tree.
+    revision
+        Digest of the commit.
+    paths
+        Of the files; without line ends.
+    """
+    _refuse_variables(root)
+    environ = without_redirection(os.environ)
+    environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    asked = "".join(f"{revision}:{path}\n" for path in paths).encode()
+    ended = run_program(["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, binary=True)
+    if ended.code:
+        raise failures.git_failure(root, ended.output.strip())
+    found, at = {}, 0
+    for path in paths:
+        end = ended.content.index(b"\n", at)
+        said, at = ended.content[at:end].rsplit(b" ", 2), end + 1
+        if said[-1] == b"missing":
+            continue
+        size = int(said[-1])
+        if said[1] == b"blob":
+            found[path] = ended.content[at : at + size]
+        at += size + 1
+    return found
 
 
 def create_tag(root: Path, name: str, message: str) -> None:

@@ -52,6 +52,11 @@ class Layout:
         return self.root / "metrics.json"
 
     @property
+    def changes(self) -> Path:
+        """What each release changed, for people; a dep or out of no stage."""
+        return self.root / "CHANGES.md"
+
+    @property
     def environment(self) -> Path:
         """With which Python and packages a release was made; a dep or out of no stage."""
         return self.root / "environment.json"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.completion import complete_tag
+from daxa.cli.options import ObsIds
 from daxa.cli.show import counted, note, progress, say, show_json, show_table, show_text, size_text
 from daxa.errors import CriteriaError, VerifyError
 from daxa.naming import number_of
@@ -22,6 +23,7 @@ EXAMPLES = (
     "daxa verify",
     "daxa verify v1.0.0",
     "daxa verify v1.0.0 --fetched --json",
+    "daxa verify v1.0.0 --present --obs 0404910601",
     "daxa verify --remote --sample 1/20",
     "daxa verify v1.0.0 --remote --deep --sample 5%",
     "daxa verify v1.0.0 --recompute 2",
@@ -38,6 +40,10 @@ def verify(
     fetched: Annotated[
         bool, typer.Option("--fetched", help="Require the fetched files too, although they can be fetched again.")
     ] = False,
+    present: Annotated[
+        bool, typer.Option("--present", help="Only the data that are here: absent ones are no problem.")
+    ] = False,
+    obs: ObsIds = None,
     remote: Annotated[
         bool, typer.Option("--remote", help="Check the copy on the remote storage instead of the one on disk.")
     ] = False,
@@ -83,6 +89,10 @@ def verify(
         raise CriteriaError(
             "remote", "--sample, --deep and --remote-name need --remote", remedy="add --remote, or omit them"
         )
+    if (present or obs) and (remote or recompute):
+        raise CriteriaError(
+            "remote", "--present and --obs are about the data here", remedy="omit --remote and --recompute, or them"
+        )
     if recompute:
         _recompute(tag, recompute, seed, remote=remote, as_json=as_json)
         return
@@ -90,7 +100,7 @@ def verify(
         _verify_remote(tag, remote_name, sample, deep=deep, as_json=as_json)
         return
     with progress("verify", "stages") as observe:
-        found = daxa.open().verify(tag, fetched=fetched, observe=counted(observe))
+        found = daxa.open().verify(tag, fetched=fetched, present=present, obs_ids=obs, observe=counted(observe))
     if as_json:
         show_json([{"ok": found.ok, **found.as_dict()}])
     else:

@@ -18,7 +18,7 @@ from daxa.run.steps import find_step
 from daxa.run.task import LedgerRow
 from daxa.selection.selection_file import read_chosen
 
-__all__ = ["Cause", "Kind", "Side", "cause_lines", "find_causes", "read_side"]
+__all__ = ["Cause", "Kind", "Side", "cause_lines", "cause_words", "find_causes", "read_side"]
 
 Kind = Literal[
     "new", "removed", "redelivered", "parameters", "input", "software", "calibration", "selection", "outcome", "remade"
@@ -237,11 +237,18 @@ def cause_lines(causes: Sequence[Cause]) -> list[str]:
     """
     groups: dict[tuple[str, str], dict[str, None]] = {}
     for cause in causes:
-        groups.setdefault((cause.mission, _words(cause)), {})[cause.obs_id] = None
+        groups.setdefault((cause.mission, cause_words(cause)), {})[cause.obs_id] = None
     return [f"{mission}: {len(ids)} {words}: {some(list(ids), _NAMED)}" for (mission, words), ids in groups.items()]
 
 
-def _words(cause: Cause) -> str:
+def cause_words(cause: Cause) -> str:
+    """A cause in a few words, as they follow the name of the observation.
+
+    Examples
+    --------
+    >>> cause_words(Cause("xmm", "0404910601", "parameters", "clean", {"flare_sigma": (3.0, 2.5)}))
+    'with other parameters, clean.flare_sigma 3.0 -> 2.5'
+    """
     if cause.kind == "parameters":
         pairs = (f"{cause.step}.{name} {_short(old)} -> {_short(new)}" for name, (old, new) in cause.changes.items())
         return ", ".join(["with other parameters", *pairs])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 
@@ -30,7 +30,7 @@ from daxa.publish.remote import Remote, Storage, find_storage, list_objects, req
 from daxa.publish.state import read_observations
 from daxa.publish.workspaces import alone
 
-__all__ = ["PullReport", "missing_error", "pull_data"]
+__all__ = ["PullReport", "bring_data", "missing_error", "pull_data"]
 
 _AT_ONCE = 500
 _LOGS = "logs.dvc"
@@ -152,22 +152,50 @@ def pull_data(
     storage = find_storage(layout.root, remote)
     there = require_remote(layout.root, storage)
     with alone(layout), Digests(layout) as digests:
-        own = unreleased_logs(layout, storage, digests)
-        plan = _plan(layout, storage, there, missions, obs_ids)
-        given_up = own.intersection(plan.files) if force else frozenset()
-        own -= given_up
-        wanted = _without(plan, own, given_up, layout.logs.name)
-        _refuse_links(layout, wanted)
-        _refuse_unsaved(layout, storage, wanted, digests, force=force)
-        fetched, missing, wrong = _fetch_file(layout, storage, there, wanted, digests, observe=observe)
-        absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
-        _put(layout, storage, wanted, absent, given_up)
-        came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
-        spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
+        report = bring_data(
+            layout, storage, there, digests, missions=missions, obs_ids=obs_ids, force=force, observe=observe
+        )
+    return replace(report, checked_out=checked_out)
+
+
+def bring_data(
+    layout: Layout,
+    storage: Storage,
+    remote: Remote | None,
+    digests: Digests,
+    *,
+    missions: Collection[str] = (),
+    obs_ids: Collection[str] = (),
+    force: bool = False,
+    observe: Callable[[int, int], None] = lambda ended, total: None,
+) -> PullReport:
+    """Put the data of the commit that is checked out in their places, as `pull_data`.
+
+    Parameters
+    ----------
+    layout, storage, digests
+        The archive, its cache, and what is known of its files.
+    remote
+        Where data come from that are not here; None for those that are here alone.
+    missions, obs_ids, force, observe
+        As of `pull_data`.
+    """
+    own = unreleased_logs(layout, storage, digests)
+    plan = _plan(layout, storage, remote, missions, obs_ids)
+    given_up = own.intersection(plan.files) if force else frozenset()
+    own -= given_up
+    wanted = _without(plan, own, given_up, layout.logs.name)
+    _refuse_links(layout, wanted)
+    _refuse_unsaved(layout, storage, wanted, digests, force=force)
+    fetched, missing, wrong = _fetch_file(layout, storage, remote, wanted, digests, observe=observe)
+    absent = {path for path, digest in wanted.files.items() if digest in missing | wrong}
+    _put(layout, storage, wanted, absent, given_up)
+    came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
+    spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
     return PullReport(
-        there.url,
+        remote.url if remote else "",
         git.commit_of(layout.root),
-        checked_out,
+        False,
         len(wanted.files) - len(absent) - len(spoilt),
         fetched,
         tuple(sorted([*wanted.unlisted, *(path for path in absent if wanted.files[path] in missing)])),
@@ -209,7 +237,7 @@ def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str
 
 
 def _plan(
-    layout: Layout, storage: Storage, remote: Remote, missions: Collection[str], obs_ids: Collection[str]
+    layout: Layout, storage: Storage, remote: Remote | None, missions: Collection[str], obs_ids: Collection[str]
 ) -> _PullRequest:
     """Judge every listing of the archive, and choose from them what is asked for."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
@@ -304,7 +332,7 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _PullRequest, dige
 def _fetch_file(
     layout: Layout,
     storage: Storage,
-    remote: Remote,
+    remote: Remote | None,
     wanted: _PullRequest,
     digests: Digests,
     *,
@@ -313,9 +341,14 @@ def _fetch_file(
     """Bring into the cache what is wanted: how many objects came, which are nowhere, and which came wrong."""
     needed = wanted.objects
     cache = prove_cache(layout, storage, needed, digests, remote=remote)
-    present = list_objects(layout.root, remote) if cache.absent else {}
-    elsewhere = restore_objects(layout, storage, needed, sorted(cache.absent - present.keys()))
+    if remote is None:
+        return 0, restore_objects(layout, storage, needed, sorted(cache.absent)), set(cache.lost)
+    present = list_objects(layout.root, remote) if cache.absent and remote.listed else {}
+    missing = set(restore_objects(layout, storage, needed, sorted(cache.absent - present.keys())))
     coming = sorted(cache.absent & present.keys())
+    if not remote.listed:
+        # What cannot be listed is asked for each object.
+        coming, missing = sorted(missing), set()
     if remote.directory is None and coming:
         targets = sorted({wanted.target[path] for digest in coming for path in needed[digest]})
         for part in _parts(targets):
@@ -330,10 +363,10 @@ def _fetch_file(
         else:
             right = fetch_object(layout, storage, remote, digest)
         if not right:
+            (wrong if remote.listed or place.exists() else missing).add(digest)
             place.unlink(missing_ok=True)
-            wrong.add(digest)
         observe(count, len(coming))
-    return len(coming) - len(wrong & set(coming)), set(elsewhere), wrong
+    return len(coming) - len((wrong | missing) & set(coming)), missing, wrong
 
 
 def _put(

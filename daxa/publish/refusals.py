@@ -20,7 +20,7 @@ from daxa.publish.verify import unfinished
 __all__ = ["ReleaseFacts", "ReleaseRefusal", "damage", "refusals"]
 
 _OWN_FILES = (
-    *("software.toml", "dvc.lock", "metrics.json", "environment.json", LOGS),
+    *("software.toml", "dvc.lock", "metrics.json", "environment.json", "CHANGES.md", LOGS),
     *("codemeta.json", "ro-crate-metadata.json", "prov.json"),
 )
 _OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")

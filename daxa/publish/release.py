@@ -23,6 +23,7 @@ from daxa.errors import ArchiveError, ConfigError, DataError, ReleaseError
 from daxa.naming import some
 from daxa.publish.cache_repair import prove_cache
 from daxa.publish.causes import cause_lines, find_causes, read_side
+from daxa.publish.changelog import record_changes
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
@@ -119,6 +120,7 @@ def make_release(
         keep_logs(layout, facts.logs, storage, digests)
         _refuse(layout, _unrecoverable(layout, storage, digests, observe, logs=True))
     record_environment(layout)
+    record_changes(layout, tag, text)
     described = [path for path in required_files(layout, config) if path not in METADATA]
     record = read_record(layout, facts.state, described, tag=tag, previous=facts.last)
     write_metadata(layout, metadata_files(record, people))
@@ -142,6 +144,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
     kept += [
         layout.metrics,
         layout.environment,
+        layout.changes,
         layout.root / LOGS,
         layout.root / ".dvc" / "config",
         layout.root / ".gitattributes",

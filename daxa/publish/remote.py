@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _PRIVATE = ("", "file", "ssh")
+_UNLISTED = ("http", "https")
 _OBJECTS = "files/md5"
 _OBJECT_PATH = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _LISTED = re.compile(rf"(?:([\d.]+[kMGTPEZ]?)\s+)?{_OBJECT_PATH.pattern}")
@@ -59,6 +60,11 @@ class Remote:
     def public(self) -> bool:
         """Whether others may be able to read it: anything but a directory or an account on a machine."""
         return urlsplit(self.url).scheme.lower() not in _PRIVATE
+
+    @property
+    def listed(self) -> bool:
+        """Whether it can be asked what it holds: plain HTTP has no listings."""
+        return urlsplit(self.url).scheme.lower() not in _UNLISTED
 
     @property
     def directory(self) -> Path | None:

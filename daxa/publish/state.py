@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,7 @@ def read_observations(layout: Layout, mission: str) -> dict[str, ObservationStat
 
 
 @contextmanager
-def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
+def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) -> Iterator[Layout]:
     """Lay out the small files of a commit in a temporary directory, as an archive without data.
 
     Parameters
@@ -114,6 +114,8 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
         The archive.
     commit
         Digest of the commit, as `daxa.archive.git.commit_of` gives it.
+    without
+        Paths of files that are not needed.
 
     Raises
     ------
@@ -135,9 +137,10 @@ def records_at(layout: Layout, commit: str) -> Iterator[Layout]:
         wanted += [records.params(mission) for mission in config.missions]
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
-        for path in wanted:
-            content = git.read_file(layout.root, commit, path.relative_to(records.root).as_posix())
-            if content is not None:
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
+        names = [path.relative_to(records.root).as_posix() for path in wanted]
+        found = git.read_files(layout.root, commit, [name for name in names if name not in without])
+        for name, content in found.items():
+            path = records.root / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
         yield records

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from daxa.missions import find_mission
+from daxa.publish.measures import total_of
 from daxa.publish.state import ArchiveState, MissionState
 from daxa.run.steps import find_step
 from daxa.run.task import ProductFile
@@ -76,7 +77,7 @@ def summarise(name: str, mission: MissionState) -> MissionSummary:
 
 def tag_message(title: str, state: ArchiveState, since: Sequence[str] = ()) -> str:
     """The message of a release's tag: a title, a line per mission, and what has changed since the last one."""
-    lines = [_line(summarise(name, mission)) for name, mission in state.missions.items()]
+    lines = [f"{_line(summarise(name, mission))}{_measured(mission)}" for name, mission in state.missions.items()]
     return "\n".join([title, "", *lines, *(["", *since] if since else []), ""])
 
 
@@ -87,6 +88,18 @@ def _line(summary: MissionSummary) -> str:
         f"{summary.exposure / 1000:.1f} ks; {steps}; {_number(summary.products, 'product')}, "
         f"{_size(summary.product_bytes)}"
     )
+
+
+def _measured(mission: MissionState) -> str:
+    """What the clean exposures hold, and the sources; nothing where neither was measured."""
+    cleaned, searched = (
+        [mission.ledgers.get(step, {}).get(obs_id) for obs_id in mission.observations] for step in ("clean", "sources")
+    )
+    found = total_of(cleaned, searched)
+    texts = [f"{found.exposure / 1000:.1f} ks clean"] if found.exposure is not None else []
+    texts += [_number(found.counts, "event")] if found.counts is not None else []
+    texts += [_number(found.sources, "source")] if found.sources is not None else []
+    return f"; {', '.join(texts)}" if texts else ""
 
 
 def _counts(step: StepSummary) -> str:

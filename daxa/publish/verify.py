@@ -10,7 +10,7 @@ from daxa.archive import git
 from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import find_foreign
-from daxa.errors import DataError
+from daxa.errors import CriteriaError, DataError
 from daxa.publish.file_check import FileProblem, HasProblems, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_lock, compare_logs
 from daxa.publish.remote import find_cache
@@ -55,6 +55,8 @@ def verify_archive(
     tag: str = "",
     *,
     fetched: bool = False,
+    present: bool = False,
+    obs_ids: Collection[str] = (),
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Verification:
     """Compare everything that a commit says with what is on disk: every tracked file, every product.
@@ -71,6 +73,10 @@ def verify_archive(
         compared with a release alone: every run writes them anew.
     fetched
         Take absent fetched files for a problem, though they can be fetched again.
+    present
+        Take no absent data for a problem: those that are here must be right.
+    obs_ids
+        Only the data of these observations; all by default.  What Git tracks is compared in any case.
     observe
         Called with how many stages have been compared, of how many.
 
@@ -83,6 +89,8 @@ def verify_archive(
     ------
     ArchiveError
         There is no archive here, or no such tag.
+    CriteriaError
+        An observation is not in that version.
     """
     commit = git.commit_of(layout.root, tag or "HEAD")
     storage = find_cache(layout.root)
@@ -94,13 +102,24 @@ def verify_archive(
             *(FileProblem("", "", "", item.path, "foreign", item.what) for item in find_foreign(layout, config)),
             *check_places(layout, missions, steps, config.storage.fetched),
         ]
-        observations, every = 0, {}
+        observations, every, known = 0, {}, set[str]()
         for mission in missions:
             chosen, every[mission], unreadable = _read(records, mission, steps)
             observations += len(chosen)
+            known.update(chosen)
             problems += [*unreadable, *unfinished(mission, chosen, every[mission])]
         problems += compare_lock(layout, records, commit, every, storage, steps=steps.values())
         problems += compare_logs(layout, commit, storage) if tag else ()
+    if unknown := sorted(set(obs_ids) - known):
+        raise CriteriaError(
+            "obs-id",
+            f"{unknown[0][:100]!r} is not among the observations of {tag or 'the last commit'}",
+            remedy="`daxa select --export ids.csv` lists the observations",
+        )
+    if obs_ids:
+        every = {
+            mission: {step: _only(rows, obs_ids) for step, rows in found.items()} for mission, found in every.items()
+        }
     checks = []
     stages = [(mission, step, rows) for mission, ledgers in every.items() for step, rows in ledgers.items()]
     for mission, step, rows in stages:
@@ -121,8 +140,21 @@ def verify_archive(
         files=sum(check.files for check in (*(one for _, one in checks), *kept)),
         size=sum(check.size for check in (*(one for _, one in checks), *kept)),
         absent_fetched=sum(check.absent for step, check in checks if steps[step].fetches),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=tuple(one for one in dict.fromkeys(problems) if _counts(one, present=present, obs_ids=obs_ids)),
     )
+
+
+def _only(rows: Mapping[str, LedgerRow], obs_ids: Collection[str]) -> dict[str, LedgerRow]:
+    return {obs_id: row for obs_id, row in rows.items() if obs_id in obs_ids}
+
+
+def _counts(problem: FileProblem, *, present: bool, obs_ids: Collection[str]) -> bool:
+    """Whether a problem is one of what was asked for."""
+    if obs_ids and problem.obs_id and problem.obs_id not in obs_ids:
+        return False
+    if obs_ids and not problem.obs_id and problem.path.startswith(("logs/", "report")):
+        return False
+    return not (present and problem.what == "absent" and problem.path.startswith(("data/", "logs/", "report")))
 
 
 def unfinished(

@@ -16,7 +16,7 @@ from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, StorageError
 from daxa.publish.remote import Remote, Storage
 
-__all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable"]
+__all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable", "scratch_clone"]
 
 
 @contextmanager
@@ -28,6 +28,17 @@ def clone_of(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iter
         git.clone(str(layout.root), clone, tag)
         _configure(layout, clone, storage, remote)
         yield clone
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def scratch_clone(layout: Layout, name: str) -> Iterator[Path]:
+    """A clone of a tag or branch in which nothing was configured: to look at, and never to run."""
+    place = Path(mkdtemp(dir=_workspaces(layout)))
+    try:
+        git.clone(str(layout.root), place / "clone", name)
+        yield place / "clone"
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

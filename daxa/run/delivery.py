@@ -35,7 +35,8 @@ __all__ = [
     "write_manifest",
 ]
 
-_MEASURES = "-measures.json"
+_MEASURES = ("-measures.json", "-search.json")
+"""Ends of the names of products that say what was measured: at most one of a task."""
 _NAMED = 5
 _OF_EXPOSURE = ("exposure", "outcome", "reason", "fingerprint")
 _OWN_LEVELS = 3
@@ -92,7 +93,10 @@ def _digest(directory: Path, path: str) -> tuple[ProductFile, Stamp]:
 
 
 def read_measures(directory: Path, files: Iterable[ProductFile]) -> str:
-    """What a task measured, as its product ``...-measures.json`` says; '' where it made none that can be kept."""
+    """What a task measured, as its product ``...-measures.json`` (of a search: ``...-search.json``) says.
+
+    '' where it made none that can be kept.
+    """
     for file in files:
         if file.path.endswith(_MEASURES) and file.size <= MOST_MEASURED:
             try:

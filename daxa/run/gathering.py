@@ -173,10 +173,12 @@ def _inspector(
 def _merged_measures(directory: Path, files: Sequence[ProductFile]) -> str:
     """What all exposures measured, as one: lists of the same name follow each other."""
     merged: dict[str, object] = {}
+    searched: list[object] = []
     for file in files:
         value = json.loads(read_measures(directory, [file]) or "{}")
+        searched += value if isinstance(value, list) else ()
         for name, part in value.items() if isinstance(value, dict) else ():
             former = merged.get(name)
             merged[name] = [*former, *part] if isinstance(former, list) and isinstance(part, list) else part
-    text = canonical(merged) if merged else ""
+    text = canonical(merged or searched) if merged or searched else ""
     return text if len(text) <= MOST_MEASURED else ""

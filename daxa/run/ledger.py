@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["LedgerColumns", "empty_columns", "read_columns", "read_ledger", "write_ledger"]
+__all__ = ["LedgerColumns", "empty_columns", "read_columns", "read_ledger", "read_table", "write_ledger"]
 
 _ROWS_PER_GROUP = 500
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
@@ -101,7 +101,7 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
 
     if not os.path.lexists(path):
         return empty_columns()
-    table = _read_table(path, partial(_choose, names, obs_ids))
+    table = _opened(path, partial(_choose, names, obs_ids))
     columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
     if wanted := [name for name in _OF_FILES if name in names]:
         lists = _column(path, table, "files").combine_chunks()
@@ -293,12 +293,9 @@ def _schema(optional: Collection[str] = ()) -> pa.Schema:
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
-    table = _read_table(path)
+    table = read_table(path)
     stored = table.schema.metadata or {}
     metadata = {key: value for key, value in stored.items() if key.startswith(b"daxa.")}
-    schema = _schema(table.column_names)
-    if table.schema.remove_metadata() != schema:
-        table = _conform(path, table, schema)
     values = table.to_pylist()
     for value in values:
         for name in _OPTIONAL:
@@ -307,7 +304,22 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
     return values, metadata
 
 
-def _read_table(
+def read_table(path: Path) -> pa.Table:
+    """A ledger as it stands in its file, with the types of ours: rows are judged where they are used.
+
+    Raises
+    ------
+    DataError
+        The file is no ledger.
+    """
+    table = _opened(path)
+    schema = _schema(table.column_names)
+    if table.schema.remove_metadata() == schema:
+        return table
+    return _conform(path, table, schema).replace_schema_metadata(table.schema.metadata)
+
+
+def _opened(
     path: Path,
     choose: Callable[[pq.FileMetaData], tuple[list[int], list[str]]] | None = None,
 ) -> pa.Table:

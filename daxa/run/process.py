@@ -73,11 +73,14 @@ class FinishedProgram:
         What it wrote to standard output and, after it, to standard error ('' when shown instead).
     stdout
         Standard output alone.
+    content
+        Standard output as it is, where that was asked for in place of text.
     """
 
     code: int
     output: str
     stdout: str
+    content: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def run_program(
     environ: Mapping[str, str] | None = None,
     show: bool = False,
     stdin: bytes | None = None,
+    binary: bool = False,
 ) -> FinishedProgram:
     r"""Run a program from a list of arguments and wait for it.
 
@@ -153,6 +157,8 @@ def run_program(
         Let it write to our own terminal instead of keeping what it writes.
     stdin
         What it reads; nothing by default.
+    binary
+        Keep what it writes to standard output as `FinishedProgram.content`, and not as text.
 
     Raises
     ------
@@ -171,8 +177,8 @@ def run_program(
     except KeyboardInterrupt:
         child.wait()
         raise
-    text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
-    return FinishedProgram(child.returncode, "".join(text), text[0])
+    text = [(stream or b"").decode("utf-8", "replace") for stream in (b"" if binary else out, err)]
+    return FinishedProgram(child.returncode, "".join(text), text[0], out if binary else b"")
 
 
 def show_program(

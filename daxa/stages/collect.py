@@ -15,6 +15,7 @@ from daxa.archive.stage_errors import noted
 from daxa.errors import DataError
 from daxa.files import replace_file
 from daxa.missions import find_mission
+from daxa.publish.measures import cleaned_exposures, measured_by_instrument
 from daxa.publish.state import ArchiveState, MissionState, read_state
 from daxa.publish.summary import summarise
 from daxa.report.page import Row, Section, TaskCell, write_report
@@ -23,7 +24,7 @@ from daxa.run.steps import Step
 from daxa.run.task import LedgerRow
 from daxa.selection.selection_file import read_selection
 
-__all__ = ["cleaning_of", "metrics_of", "run_collect"]
+__all__ = ["cleaning_of", "instruments_of", "metrics_of", "run_collect"]
 
 
 def run_collect(root: Path) -> None:
@@ -50,12 +51,14 @@ def _collect(layout: Layout) -> None:
 
 
 def metrics_of(state: ArchiveState) -> dict[str, object]:
-    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes, cleaned exposures."""
+    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes, what was measured."""
     missions = {name: asdict(summarise(name, mission)) for name, mission in state.missions.items()}
     for name, sums in missions.items():
         del sums["mission"]
         if cleaned := cleaning_of(state.missions[name]):
             sums["clean"] = cleaned
+        if instruments := instruments_of(state.missions[name]):
+            sums["instruments"] = instruments
     counted = ("selected", "exposure", "fetched", "fetched_bytes", "products", "product_bytes")
     total = {name: sum(sums[name] for sums in missions.values()) for name in counted}
     return {"missions": missions, "total": total}
@@ -72,7 +75,7 @@ def cleaning_of(mission: MissionState) -> dict[str, object]:
         no band is too high, and ``flares_left``: band to mean and largest share of the quiescent rate.
     """
     rows = (mission.ledgers.get("clean", {}).get(obs_id) for obs_id in mission.observations)
-    found = [one for row in rows if row and row.measures for one in _measured(row.measures)]
+    found = [one for row in rows for one in cleaned_exposures(row)]
     if not found:
         return {}
     good, archived = (math.fsum(one[key] for one in found) for key in ("good", "archived"))
@@ -95,22 +98,12 @@ def cleaning_of(mission: MissionState) -> dict[str, object]:
     return sums
 
 
-def _measured(text: str) -> Iterator[dict]:
-    """The exposures of a ledger's measures that have the form of ours: a ledger may be a stranger's."""
-    whole = json.loads(text)
-    exposures = whole.get("exposures") if isinstance(whole, dict) else None
-    return (one for one in exposures if _is_ours(one)) if isinstance(exposures, list) else iter(())
-
-
-def _is_ours(one: object) -> bool:
-    if not isinstance(one, dict) or not isinstance(one.get("left"), dict):
-        return False
-    numbers = (one.get("good"), one.get("archived"), *one["left"].values())
-    return (
-        all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-        and isinstance(one.get("flares"), str)
-        and isinstance(one.get("anomalous"), list)
+def instruments_of(mission: MissionState) -> dict[str, object]:
+    """Of each instrument with measurements: clean exposure (s), share lost, counts of events, sources."""
+    cleaned, searched = (
+        [mission.ledgers.get(step, {}).get(obs_id) for obs_id in mission.observations] for step in ("clean", "sources")
     )
+    return {name: measured.as_dict() for name, measured in measured_by_instrument(cleaned, searched).items()}
 
 
 def _section(layout: Layout, name: str, mission: MissionState, steps: Sequence[Step]) -> Section:

@@ -25,12 +25,15 @@ from tests.hostile.watch import snapshot, watched
 ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "add": ((MISSION, "--obs", OBS_ID, "--yes", "--offline"),),
     "certificate": (("list",), ("add", "../outside/sample.csv")),
+    "checkout": (("v1.0.0",),),
     "cite": ((), ("v1.0.0",)),
     "compare": (("daxa.toml", "software.toml"), (f"ledger/{MISSION}-fetch.parquet", "../outside/sample.csv")),
     "coverage": (("../outside/sample.csv",),),
     "demo": ((".",),),
+    "diff": ((), ("v1.0.0", "HEAD"), ("v1.0.0", "--html", "../own/page.html")),
     "drop": ((MISSION, "--obs", OBS_ID, "--yes"),),
     "export": (("v1.0.0", "-o", "../own/release.bundle"),),
+    "history": ((OBS_ID,),),
     "init": (("new", "--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "logs": ((OBS_ID,),),
     "missions": ((), ("xmm",)),
@@ -39,6 +42,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "publish": (("-o", "../own/deposit"),),
     "recreate": (("../outside/sample.csv", "../own/new"),),
     "release": (("-m", "words"),),
+    "remote": (("try",), ("add", "other", "../own/storage")),
     "reprocess": ((MISSION, "--set", "clean.flares=none"), (MISSION, "--set", "clean.flares=none", "--dry-run")),
     "restore": (("../outside/deposit", "../own/restored"),),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
@@ -50,8 +54,21 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Verb to the arguments that it is tried with; without an entry it is tried with none."""
 
-ACTORS = {"add", "certificate", "demo", "drop", "export", "init", "publish", "pull", "push", "release", "reprocess"}
-ACTORS |= {"retry", "run", "select", "stage", "update", "upgrade"}
+ACTORS = {
+    "add",
+    "certificate",
+    "checkout",
+    "demo",
+    "drop",
+    "export",
+    "gc",
+    "init",
+    "publish",
+    "pull",
+    "push",
+    "release",
+}
+ACTORS |= {"remote", "reprocess", "retry", "run", "select", "stage", "update", "upgrade"}
 """Verbs that may write and run programs where nothing in an archive acts by itself; all others read."""
 
 COMPLETION = "completion"

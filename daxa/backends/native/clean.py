@@ -189,7 +189,7 @@ def _clean_one(exposure: ExposureTask, parameters: CleanParameters) -> dict[str,
     if found is not None:
         write_flares(exposure, found, parameters, cards)
     archived = max(ontime(events, events.gtis).values(), default=0.0)
-    return _measured(exposure.product, good=good, archived=archived, cards=cards, found=found)
+    return _measured(exposure.product, good=good, archived=archived, events=count, cards=cards, found=found)
 
 
 def _measured(
@@ -197,10 +197,11 @@ def _measured(
     *,
     good: float,
     archived: float,
+    events: int,
     cards: Mapping[str, tuple[object, str]],
     found: FlareScreens | None,
 ) -> dict[str, object]:
-    """Good time, what flares cost and leave, and chips in a bad state, for sums over observations."""
+    """Good time, events, what flares cost and leave, and chips in a bad state, for sums over observations."""
     left = {
         f"{one.band[0]:g}-{one.band[1]:g} keV": round(one.excess, 4)
         for one in (found.later.residuals if found else ())
@@ -211,6 +212,7 @@ def _measured(
         "exposure": product.exposure,
         "good": round(good, 3),
         "archived": round(archived, 3),
+        "events": int(events),
         "flares": str(cards["FLARESTA"][0]) if "FLARESTA" in cards else "",
         "left": left,
         "anomalous": [int(key[6:]) for key, (value, _) in cards.items() if key.startswith("ANOMFL") and value == "B"],
