@@ -205,7 +205,7 @@ def test_run_takes_one_mission_or_many(archive, monkeypatch):
         monkeypatch.setattr(f"{running}.{name}", lambda *_: None)
     monkeypatch.setattr(f"{running}.read_status", lambda *_: [])
     monkeypatch.setattr(daxa.Archive, "status", lambda self: [])
-    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
+    monkeypatch.setattr("daxa.api.processing.enter_archive", lambda layout: None)
     for missions in ("xmm", ["xmm"], "XMM-Newton", daxa.Mission("xmm")):
         archive.run(missions)
     assert asked == [("xmm",)] * 4
@@ -218,7 +218,7 @@ def test_a_selection_takes_one_mission_or_many(archive, monkeypatch):
     monkeypatch.setattr(
         "daxa.archive.choose.plan_selection", lambda layout, missions, **_: asked.append(missions and list(missions))
     )
-    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
+    monkeypatch.setattr("daxa.api.selecting.enter_archive", lambda layout: None)
     archive.select("xmm")
     archive.update("xmm")
     archive.update(["chandra", "xmm"])

@@ -112,7 +112,9 @@ class Documented:
 
 
 def methods_of(kind: type) -> Iterator[tuple[str, object]]:
-    for name, value in vars(kind).items():
+    ours = [one for one in kind.__mro__ if one.__module__.partition(".")[0] == "daxa"]
+    members = {name: value for one in reversed(ours) for name, value in vars(one).items()}
+    for name, value in members.items():
         function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
         if not name.startswith("_") and inspect.isfunction(function):
             yield name, function

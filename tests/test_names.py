@@ -19,7 +19,7 @@ DECLARED = ("missions/declared/*", "xray/telescopes/*", "simulator/*")
 
 AS_EXAMPLE = {
     "cli/*.py": "examples in help",
-    "api.py": "a remedy shows how a mission is named",
+    "api/*.py": "a remedy shows how a mission is named",
     "archive/create.py": "a remedy shows how a mission is named",
     "query/many_missions.py": "a remedy shows how a mission is named",
     "missions/registry.py": "a remedy shows how a mission is named",

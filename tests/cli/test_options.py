@@ -97,7 +97,8 @@ def test_an_update_takes_missions_as_other_verbs_do(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path / "made")
     monkeypatch.setenv("DAXA_OFFLINE", "1")
     # Names are what this is about, not whether the archive may be written.
-    monkeypatch.setattr("daxa.api.enter_archive", lambda layout: None)
+    for module in ("daxa.api", "daxa.api.selecting"):
+        monkeypatch.setattr(f"{module}.enter_archive", lambda layout: None)
     for arguments in (["--mission", "swift"], ["swift"]):
         assert main(["update", *arguments]) == 3
         assert "choose from xmm" in capsys.readouterr().err

@@ -27,7 +27,7 @@ class EventMember:
     grid, exposure
         Pixels of its exposure map, and the map, shape (ny, nx), s.
     weight
-        Weight of its exposure relative to the others (effective area in the band).
+        Factor of its exposure relative to the others (effective area in the band).
     shared
         Name of the survey whose overlapping lists show parts of one exposure (eRASS tiles):
         members of the same name have each event once, and the greatest exposure, not the sum.

@@ -1,0 +1,47 @@
+"""The interface for Python: an archive as an object, with the same calls as from the shell."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from daxa.api.archive import Archive
+from daxa.archive.gate import check_archive, enter_archive
+from daxa.archive.layout import Layout
+
+__all__ = ["Archive", "open"]
+
+
+def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archive:  # noqa: A001 - daxa.open reads as intended
+    """Open the archive in a directory.
+
+    Looking at an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
+    `Archive.release`, `Archive.push`) first check that nothing in it is foreign, and finish a change of its
+    selection that was interrupted.
+
+    Parameters
+    ----------
+    directory
+        The archive's.
+    acting
+        Do at once what the methods that act do first.
+
+    Returns
+    -------
+    Archive
+        Its directory is absolute.
+
+    Raises
+    ------
+    ArchiveError
+        There is none, it is in use by another process (`acting`), or it holds what could do harm
+        (`daxa.errors.UntrustedArchive`).
+    ConfigError
+        Its ``daxa.toml`` cannot be used.
+    """
+    layout = Layout(Path(directory).expanduser().absolute())
+    if acting:
+        enter_archive(layout)
+    else:
+        check_archive(layout)
+    return Archive(layout.root)

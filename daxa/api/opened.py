@@ -1,0 +1,49 @@
+"""An archive of this machine, by its directory alone; and what its methods take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.layout import Layout
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.query.criteria.keywords import PositionLike, TableLike
+    from daxa.query.criteria.sample import Sample
+    from daxa.query.mission import Mission
+
+    Names: TypeAlias = str | Mission | Sequence[str | Mission] | None
+    ObsIds: TypeAlias = str | int | Sequence[str | int] | None
+    Band: TypeAlias = str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity
+    Bands: TypeAlias = Band | Sequence[Band] | None
+    TargetsLike: TypeAlias = Sample | TableLike | PositionLike | Sequence[PositionLike]
+
+__all__ = ["Opened"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An archive of this machine.
+
+    Parameters
+    ----------
+    root
+        Its directory.
+    """
+
+    root: Path
+
+    @property
+    def layout(self) -> Layout:
+        """Every path of the archive."""
+        return Layout(self.root)
+
+    @property
+    def config(self) -> ArchiveConfig:
+        """What ``daxa.toml`` says."""
+        return load_config(self.layout)

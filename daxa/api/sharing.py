@@ -1,0 +1,323 @@
+"""The data of releases: sent, brought, proved, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daxa.api.opened import Opened
+from daxa.archive.gate import enter_archive
+from daxa.naming import several
+
+if TYPE_CHECKING:
+    from daxa.api.opened import ObsIds
+    from daxa.publish.certificates import Kept
+    from daxa.publish.deposit import Deposit
+    from daxa.publish.export import Export
+    from daxa.publish.pull import PullReport
+    from daxa.publish.push import PushReport
+    from daxa.publish.remotecheck import RemoteCheck
+    from daxa.publish.verify import Verification
+    from daxa.stages.recreation import Recreation
+
+__all__ = ["Sharing"]
+
+
+@dataclass(frozen=True)
+class Sharing(Opened):
+    """Methods of `daxa.Archive`."""
+
+    def push(self, *, remote: str = "") -> PushReport:
+        """Send the data of every release to the remote, and prove that it holds them.
+
+        Parameters
+        ----------
+        remote
+            Name of another remote than the default one.
+
+        Returns
+        -------
+        PushReport
+            What was sent, and what the remote holds.
+
+        Raises
+        ------
+        ConfigError
+            The archive has no remote.
+        ReleaseError
+            There is no release, its data are nowhere, or they must not be shared yet.
+        ServiceError, StorageError, ProgramError
+            The remote cannot be listed or written, or does not hold everything afterwards.
+        """
+        from daxa.publish.push import push_releases
+
+        enter_archive(self.layout)
+        return push_releases(self.layout, remote=remote)
+
+    def pull(
+        self,
+        tag: str = "",
+        *,
+        missions: Sequence[str] = (),
+        obs_ids: Sequence[str] = (),
+        remote: str = "",
+        force: bool = False,
+    ) -> PullReport:
+        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`.
+
+        Parameters
+        ----------
+        tag
+            A release; by default the commit that is checked out.
+        missions, obs_ids
+            Only the data of these; all by default.
+        remote
+            Name of another remote than the default one.
+        force
+            Give up files of the tree that differ from the release and are nowhere else.
+
+        Returns
+        -------
+        PullReport
+            What is missing is its content, not an exception.
+
+        Raises
+        ------
+        ArchiveError, UntrustedArchive
+            Something in the archive could act, or files would be overwritten that are nowhere else.
+        CriteriaError
+            A mission or an ObsID is not in the archive.
+        DataError
+            A listing leads out of its directory, or is not what DVC writes.
+        ConfigError, ServiceError, StorageError, ProgramError
+            There is no remote, or it cannot be read.
+        """
+        from daxa.publish.pull import pull_data
+
+        return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
+
+    def verify(
+        self,
+        tag: str = "",
+        *,
+        fetched: bool = False,
+        present: bool = False,
+        obs_ids: ObsIds = None,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Verification:
+        """Compare all that a release, or the last commit, says with what is on disk.
+
+        Parameters
+        ----------
+        tag
+            A release; the last commit by default, which the work tree must then equal.
+        fetched
+            Take absent fetched files for a problem, though they can be fetched again.
+        present
+            Take no absent data for a problem: what is here must be right.
+        obs_ids
+            Only the data of these observations; all by default.
+        observe
+            Called with how many stages have been compared, of how many.
+
+        Returns
+        -------
+        Verification
+            Problems are its content, not exceptions.
+
+        Raises
+        ------
+        ArchiveError
+            There is no archive here, or no such tag.
+        """
+        from daxa.publish.verify import verify_archive
+
+        wanted = tuple(map(str, several(obs_ids)))
+        return verify_archive(self.layout, tag, fetched=fetched, present=present, obs_ids=wanted, observe=observe)
+
+    def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
+        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`.
+
+        Parameters
+        ----------
+        tag
+            A release; the last commit by default.
+        remote
+            Name of another remote than the default one.
+        sample
+            ``1/20`` or ``5%`` of the objects are read; all by default.
+        deep
+            Read every object, wherever it is.
+
+        Returns
+        -------
+        RemoteCheck
+            What is missing or wrong is its content.
+
+        Raises
+        ------
+        ArchiveError
+            Something in the archive could act; no remote is asked then.
+        ConfigError, CriteriaError
+            There is no such remote, or `sample` cannot be read.
+        DataError, ReleaseError
+            A listing is nowhere, or leads out of its directory.
+        ServiceError, StorageError
+            The remote cannot be listed.
+        """
+        from daxa.publish.remotecheck import verify_remote
+
+        return verify_remote(self.layout, tag, remote=remote, sample=sample, deep=deep)
+
+    def publish(
+        self,
+        target: str | PathLike[str],
+        tag: str = "",
+        *,
+        part_size: int = 10_000_000_000,
+        private: bool = False,
+        observe: Callable[[int, int], None] = lambda ended, total: None,
+    ) -> Deposit:
+        """Write a release with its data as files for a repository; see `daxa.publish.deposit.publish_release`.
+
+        Parameters
+        ----------
+        target
+            A new directory, or a new file whose name ends in ``.tar``.
+        tag
+            A release; by default the latest.
+        part_size
+            Bytes of one tar file of data.
+        private
+            Take data along that are not known to be public.
+        observe
+            Called with the number of objects that have been read, and of all.
+
+        Returns
+        -------
+        Deposit
+            What was written.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release, data of it are not here, or they are not public.
+        ArchiveError, UntrustedArchive
+            The place is in use or in the archive, or something in the archive could act.
+        DataError, StorageError, ProgramError, ConfigError
+            From Git, DVC, the cache and the disk.
+        """
+        from daxa.publish.deposit import publish_release
+
+        enter_archive(self.layout)
+        place = Path(fspath(target))
+        return publish_release(self.layout, place, tag, part_size=part_size, private=private, observe=observe)
+
+    def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
+        """Write a release into one small file, without data; see `daxa.publish.export.export_release`.
+
+        Parameters
+        ----------
+        tag
+            A release; the latest by default.
+        path
+            The file; by default one in the current directory that is called like the archive and the tag.
+
+        Returns
+        -------
+        Export
+            The file, and what it holds.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such release.
+        CriteriaError
+            The file exists.
+        StorageError
+            It cannot be written.
+        """
+        from daxa.publish.export import export_release
+
+        enter_archive(self.layout)
+        return export_release(self.layout, tag, None if path is None else Path(path))
+
+    @classmethod
+    def recreate(
+        cls, source: str | PathLike[str], directory: str | PathLike[str], *, sample: int = 0, seed: int | None = None
+    ) -> Recreation:
+        """Make an exported release again, with a certificate; see `daxa.stages.recreation.recreate_archive`.
+
+        Parameters
+        ----------
+        source
+            A file that `export` wrote, or its address.
+        directory
+            Where the archive is to be.
+        sample
+            Only so many observations, chosen at random; 0 for all.
+        seed
+            Of that choice; by default a new one, which the certificate names.
+
+        Returns
+        -------
+        Recreation
+            The archive, and how it came out.
+
+        Raises
+        ------
+        UntrustedArchive
+            The file holds what no export of daxa does.
+        ServiceError, StorageError
+            No server can be reached, or the disk cannot be written.
+        """
+        from daxa.stages.recreation import Wishes, recreate_archive
+
+        return recreate_archive(fspath(source), Path(directory), Wishes(sample, seed))
+
+    def recompute(self, tag: str, *, sample: int = 0, seed: int | None = None) -> Recreation:
+        """Make observations of a release again in a scratch place, and compare them with what the release says.
+
+        Parameters
+        ----------
+        tag
+            The release.
+        sample, seed
+            As for `recreate`.
+
+        Returns
+        -------
+        Recreation
+            How they came out; the archive itself does not change.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such release.
+        ServiceError, StorageError
+            No server can be reached, or the disk cannot be written.
+        """
+        from daxa.stages.recreation import Wishes, recompute_release
+
+        enter_archive(self.layout)
+        return recompute_release(self.layout, tag, Wishes(sample, seed))
+
+    def certificates(self, tag: str) -> list[Kept]:
+        """Certificates that are kept with a release, each judged anew.
+
+        Parameters
+        ----------
+        tag
+            The release.
+
+        Returns
+        -------
+        list of Kept
+            In the order in which they were added.
+        """
+        from daxa.publish.certificates import list_certificates
+
+        return list_certificates(self.layout, tag)

@@ -1,0 +1,200 @@
+"""The releases of an archive: made, compared, gone back to, described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daxa.api.opened import Opened
+from daxa.archive.gate import enter_archive
+
+if TYPE_CHECKING:
+    from daxa.publish.changelog import HistoryEntry, ReleaseRecord
+    from daxa.publish.checkout import CheckoutReport
+    from daxa.publish.citation import Citation
+    from daxa.publish.diff import ArchiveDiff
+    from daxa.publish.garbage import Garbage
+
+__all__ = ["Versions"]
+
+
+@dataclass(frozen=True)
+class Versions(Opened):
+    """Methods of `daxa.Archive`."""
+
+    def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
+        """Commit and tag what is there; see `daxa.publish.release.make_release`.
+
+        Parameters
+        ----------
+        message
+            Title of the release.
+        include
+            Changed files, or directories of them, that the release takes along though it does not write them.
+        force
+            Make a release even when no selection, parameter, software or product has changed.
+
+        Returns
+        -------
+        str
+            The tag.
+
+        Raises
+        ------
+        ReleaseError
+            The release would claim something that is not so; all reasons are named.
+        ArchiveError, ConfigError, ProgramError, StorageError
+            The archive is in use, or cannot be read or written, or Git does not know who commits.
+        """
+        from daxa.publish.release import make_release
+
+        enter_archive(self.layout)
+        return make_release(self.layout, self.config, message, include=include, force=force).tag
+
+    def log(self) -> list[ReleaseRecord]:
+        """The releases, with the messages of their tags.
+
+        Returns
+        -------
+        list of ReleaseRecord
+            The latest version last.
+        """
+        from daxa.publish.changelog import list_releases
+
+        return list_releases(self.layout)
+
+    def history(self, obs_id: str | int) -> list[HistoryEntry]:
+        """What each release did to an observation, and why; see `daxa.publish.changelog.list_history`.
+
+        Parameters
+        ----------
+        obs_id
+            The observation; it may have been dropped since.
+
+        Returns
+        -------
+        list of HistoryEntry
+            The first release first; what is not released yet comes last.
+
+        Raises
+        ------
+        CriteriaError
+            No release has had it, and the working tree has not either.
+        """
+        from daxa.publish.changelog import list_history
+
+        return list_history(self.layout, str(obs_id))
+
+    def diff(self, before: str = "", now: str = "", *, files: int = 200) -> ArchiveDiff:
+        """Compare two versions of the archive, observation by observation; see `daxa.publish.diff.diff_archive`.
+
+        Parameters
+        ----------
+        before
+            A tag or commit; by default the last release.
+        now
+            Another one; by default the working tree.
+        files
+            Of how many differing files the contents are compared at most, where they are on this machine.
+
+        Returns
+        -------
+        ArchiveDiff
+            Its `observations` say what was done, why, and what it changed.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such revision, or no release yet.
+        ConfigError, DataError
+            A file of one of them cannot be read.
+        """
+        from daxa.publish.diff import diff_archive
+        from daxa.publish.revisions import last_release
+
+        return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
+
+    def checkout(
+        self, version: str, *, observe: Callable[[int, int], None] = lambda ended, total: None
+    ) -> CheckoutReport:
+        """Go to a release or a branch, with the data that this machine has; see `daxa.publish.checkout`.
+
+        Parameters
+        ----------
+        version
+            A tag, a branch, or ``-`` for the branch before.
+        observe
+            Called with the number of data that have been looked at, and their total.
+
+        Returns
+        -------
+        CheckoutReport
+            What is missing is its content, not an exception.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such version, the archive is in use, or something would be lost.
+        UntrustedArchive
+            The version holds what could do harm; nothing was changed.
+        """
+        from daxa.publish.checkout import checkout_version
+
+        enter_archive(self.layout)
+        return checkout_version(self.layout, version, observe=observe)
+
+    def gc(self, *, remove: bool = False) -> Garbage:
+        """Find, or remove, objects of DVC's cache that no version needs; see `daxa.publish.garbage`.
+
+        Parameters
+        ----------
+        remove
+            Remove them; by default nothing is changed.
+
+        Returns
+        -------
+        Garbage
+            What is kept, and what is not needed.
+
+        Raises
+        ------
+        ConfigError
+            The cache is not the archive's own.
+        ReleaseError
+            What a version needs cannot be known.
+        ArchiveError
+            Something is at work, or could act.
+        """
+        from daxa.publish.garbage import find_garbage, remove_garbage
+
+        if not remove:
+            return find_garbage(self.layout)
+        enter_archive(self.layout)
+        return remove_garbage(self.layout)
+
+    def cite(self, tag: str = "") -> Citation:
+        """Gather what a paper that uses a release must say; see `daxa.publish.citation.cite_release`.
+
+        Parameters
+        ----------
+        tag
+            A release; by default the latest.
+
+        Returns
+        -------
+        Citation
+            ``text``, ``bibtex`` and ``mrt`` are its forms, ``as_dict()`` gives everything as plain values.
+
+        Raises
+        ------
+        ReleaseError
+            There is no release.
+        ArchiveError
+            There is no such release.
+        DataError, ConfigError
+            A file of the release is not what daxa writes.
+        """
+        from daxa.publish.citation import cite_release
+
+        return cite_release(self.layout, tag)
