@@ -171,9 +171,9 @@ def fetch_refs(root: Path, source: str, references: Mapping[str, str]) -> None:
 def write_bundle(root: Path, target: Path, references: Sequence[str]) -> None:
     """Write refs, with all their objects, into one file.
 
-    The file depends on nothing but the objects where all of them are loose, as `fetch_refs` leaves them: Git then
-    computes all differences again, in one thread.
+    The file depends on nothing but the objects: Git first computes all differences again, in one thread.
     """
+    git.plumb(root, "repack", "-a", "-d", "-F", "--quiet", settings=_REPEATABLE)
     git.plumb(root, "bundle", "create", "--quiet", str(target), *references, settings=_REPEATABLE)
 
 

@@ -127,6 +127,8 @@ def _places(layout: Layout, settings: Settings, config: ArchiveConfig | None) ->
             check_archive(layout, acting=True)
             # Nothing is tried where Git or a person would see it.
             layout.private.mkdir(exist_ok=True)
-            archive = {"archive": layout.private, "DVC cache": find_cache(layout.root).cache}
+            cache = find_cache(layout.root).cache
+            inside = cache.is_relative_to(layout.root)
+            archive = {"archive": layout.private, "DVC cache": layout.private if inside else cache}
     named = {"store": settings.store, "cache": settings.cache, "temporary": Path(tempfile.gettempdir())}
     return archive | {name: place for name, place in named.items() if place != Path()}
