@@ -167,7 +167,7 @@ _CAMERAS = (
             field=12.0,
         ),
         psf=_ACIS_PSF,
-        flat="no vignetting of ACIS: too long off the axis, by an unknown share",
+        flat="no ACIS vignetting: too long off axis, share unknown",
         pile_up={"": 0.03},
     ),
     Camera(("HRC", "HRC-I", "HRC-S"), psf=_HRC_PSF),
