@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
@@ -51,14 +51,7 @@ RemadeVerdict = Literal[
     "no longer available",
 ]
 
-VERDICTS: tuple[RemadeVerdict, ...] = (
-    "identical bytes",
-    "identical science",
-    "equal within counting noise",
-    "different",
-    "redelivered",
-    "no longer available",
-)
+VERDICTS: tuple[RemadeVerdict, ...] = get_args(RemadeVerdict)
 """From the best to the worst; that of an observation is the worst of its files."""
 
 NOT_MADE = "not made again, since its input is not the same"
