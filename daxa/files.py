@@ -11,16 +11,18 @@ import json
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from daxa.errors import DataError
+from daxa.errors import DataError, DaxaError
 
 __all__ = [
     "TEXT_LIMIT",
     "TOML_LIMIT",
+    "errors_naming",
     "no_link",
     "open_plain",
     "parse_json",
@@ -43,6 +45,24 @@ _DEPTH = 100
 
 _LONG_KEY = re.compile(rb"""(?:\A|[\[{,\n])[ \t]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _DEPTH)
 """The parser takes cubic time over the parts of a dotted key."""
+
+
+@contextmanager
+def errors_naming(places: Mapping[Path, object]) -> Iterator[None]:
+    """Let errors name what is made or judged aside by what the reader knows it as.
+
+    Parameters
+    ----------
+    places
+        Path aside, which will be gone, to the path or name that stands for it.
+    """
+    try:
+        yield
+    except DaxaError as error:
+        message, remedy = error.message, error.remedy
+        for place, name in places.items():
+            message, remedy = (text.replace(str(place), str(name)) for text in (message, remedy))
+        raise type(error)(error.name, message, remedy=remedy) from None
 
 
 def no_link(path: str, flags: int) -> int:

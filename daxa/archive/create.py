@@ -18,7 +18,8 @@ from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
 from daxa.backends import find_backend
 from daxa.backends.registry import backend_of_step, installed_calibration
-from daxa.errors import ArchiveError, ConfigError, CriteriaError, DaxaError, NotPossible, StorageError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, StorageError
+from daxa.files import errors_naming
 from daxa.missions import MissionSpec, mission_names
 from daxa.missions.spec import SAFE_ID
 from daxa.query.criteria.criteria import Criteria
@@ -92,13 +93,8 @@ def create_archive(
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         try:
-            _make(scratch / "archive", directory, files, selections)
-        except DaxaError as error:
-            # Where it was made is of no use to the reader, and gone.
-            message, remedy = (
-                text.replace(str(scratch / "archive"), str(directory)) for text in (error.message, error.remedy)
-            )
-            raise type(error)(error.name, message, remedy=remedy) from None
+            with errors_naming({scratch / "archive": directory}):
+                _make(scratch / "archive", directory, files, selections)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

@@ -23,7 +23,7 @@ from daxa.archive.objects import tree_of
 from daxa.archive.trust import harmful_attributes, refuse_foreign
 from daxa.errors import ArchiveError, DataError, DaxaError, UntrustedArchive
 from daxa.fetch.store import Store
-from daxa.files import read_plain, refuse_links
+from daxa.files import errors_naming, read_plain, refuse_links
 from daxa.naming import number_of, some
 from daxa.publish.digests import Digests
 from daxa.publish.file_check import file_names
@@ -194,15 +194,9 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
                 raise _untrusted(layout, name, f"{entry.path} changes how Git treats files ({what[:100]})")
     with scratch_clone(layout, name) as place:
         version = Layout(place)
-        try:
+        with errors_naming({place: f"{layout.root} at {name}"}):
             check_archive(version)
             refuse_foreign(version, load_config(version), connects=False)
-        except DaxaError as error:
-            # Where it was looked at is of no use to the reader, and gone.
-            message, remedy = (
-                text.replace(str(place), f"{layout.root} at {name}") for text in (error.message, error.remedy)
-            )
-            raise type(error)(error.name, message, remedy=remedy) from None
         yield version
 
 

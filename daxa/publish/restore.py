@@ -23,8 +23,8 @@ from daxa.archive.config import load_config
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
-from daxa.errors import ArchiveError, DataError, DaxaError, StorageError, VerifyError
-from daxa.files import open_plain, read_plain
+from daxa.errors import ArchiveError, DataError, StorageError, VerifyError
+from daxa.files import errors_naming, open_plain, read_plain
 from daxa.missions.spec import SAFE_ID
 from daxa.naming import number_of, some
 from daxa.publish.citation import cite_release
@@ -133,17 +133,11 @@ def restore_deposit(
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            place = source if source.is_dir() else _unpack(source, scratch / "deposit")
-            made = scratch / "archive"
-            restored = _restore(place, made, target, expect, observe)
-            made.rename(target)
-        except DaxaError as error:
-            # Where it was made is of no use to the reader, and gone.
-            message, remedy = (
-                text.replace(str(scratch / "archive"), str(target)).replace(str(scratch / "deposit"), str(source))
-                for text in (error.message, error.remedy)
-            )
-            raise type(error)(error.name, message, remedy=remedy) from None
+            made, unpacked = scratch / "archive", scratch / "deposit"
+            with errors_naming({made: target, unpacked: source}):
+                place = source if source.is_dir() else _unpack(source, unpacked)
+                restored = _restore(place, made, target, expect, observe)
+                made.rename(target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

@@ -19,7 +19,8 @@ from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
 from daxa.archive.trust import accept_services, harmful_attributes
-from daxa.errors import DaxaError, UntrustedArchive, VerifyError
+from daxa.errors import UntrustedArchive, VerifyError
+from daxa.files import errors_naming
 from daxa.publish.export import read_manifest
 
 __all__ = ["open_bundle"]
@@ -71,19 +72,16 @@ def open_bundle(
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     made = scratch / "archive"
     try:
-        _unpack(bundle, made, tag, expect)
-        layout = Layout(made)
-        if trust_services:
-            accept_services(layout)
-        check_archive(layout, acting=True)
-        prepare(layout, tag)
-        if directory.is_dir():
-            directory.rmdir()
-        made.rename(directory)
-    except DaxaError as error:
-        # Where it was made is of no use to the reader, and gone.
-        message, remedy = (text.replace(str(made), str(directory)) for text in (error.message, error.remedy))
-        raise type(error)(error.name, message, remedy=remedy) from None
+        with errors_naming({made: directory}):
+            _unpack(bundle, made, tag, expect)
+            layout = Layout(made)
+            if trust_services:
+                accept_services(layout)
+            check_archive(layout, acting=True)
+            prepare(layout, tag)
+            if directory.is_dir():
+                directory.rmdir()
+            made.rename(directory)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Layout(directory), tag
