@@ -33,12 +33,10 @@ __all__ = [
     "borrows_objects",
     "branch",
     "branches",
-    "bundle_tag",
     "changes",
     "check_identity",
     "checkout",
     "clone",
-    "clone_bundle",
     "commit",
     "commit_of",
     "create_tag",
@@ -53,7 +51,6 @@ __all__ = [
     "read_file",
     "read_files",
     "read_object",
-    "start_branch",
     "switch",
     "tags",
     "tracked",
@@ -378,27 +375,6 @@ def clone(source: str, target: Path, revision: str) -> None:
     """Clone a repository at a tag, without its submodules and without running hooks."""
     with _git_at(target, target.parent, **_QUIET_HOOKS) as git:
         git.clone(f"--branch={revision}", "--quiet", "--template=", "--", source, str(target))
-
-
-def bundle_tag(root: Path, tag: str, target: Path) -> None:
-    """Write a file from which a tag, with all commits before it, can be cloned; its pack is made by one thread."""
-    with _repository(root) as repository:
-        repository.git(c="pack.threads=1").bundle("create", "--quiet", str(target), f"refs/tags/{tag}")
-
-
-def clone_bundle(bundle: Path, target: Path, tag: str) -> None:
-    """Clone a tag from a bundle that may be a stranger's: every object is checked, nothing is put into the tree yet."""
-    checked = dict.fromkeys(("transfer.fsckObjects", "fetch.fsckObjects"), "true")
-    with _git_at(target, target.parent, **_QUIET_HOOKS, **checked) as git:
-        git.clone(f"--branch={tag}", "--no-checkout", "--quiet", "--template=", "--", str(bundle), str(target))
-    with _repository(target) as repository:
-        repository.git.remote("remove", "origin")
-
-
-def start_branch(root: Path, name: str, revision: str) -> None:
-    """Check out a revision as a new branch."""
-    with _repository(root) as repository:
-        _write(repository.git, "checkout", "--quiet", "--no-recurse-submodules", "-b", name, commit_of(root, revision))
 
 
 def branch(root: Path) -> str:

@@ -7,13 +7,14 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daxa.archive import git
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
+from daxa.archive.objects import fetch_refs, start_repository, write_bundle
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError
 from daxa.files import open_plain, replace_file, sync
@@ -207,7 +208,12 @@ def _write_files(
     """All files of a deposit, the manifest and the checksums last."""
     for name in sorted({path.name for path in place.iterdir()} - parts.keys()):
         (place / name).unlink()
-    git.bundle_tag(layout.root, cited.tag, place / f"{BUNDLE}.part")
+    reference = f"refs/tags/{cited.tag}"
+    with tempfile.TemporaryDirectory(dir=layout.private) as scratch:
+        copy = Path(scratch) / "copy"
+        start_repository(copy)
+        fetch_refs(copy, str(layout.root), {reference: reference})
+        write_bundle(copy, place / f"{BUNDLE}.part", [reference])
     sync(place / f"{BUNDLE}.part")
     (place / f"{BUNDLE}.part").replace(place / BUNDLE)
     files = {BUNDLE: _size_and_digest(place / BUNDLE)}

@@ -22,6 +22,7 @@ from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
+from daxa.archive.objects import fetch_refs, start_branch, start_repository
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, StorageError, VerifyError
 from daxa.files import errors_naming, open_plain, read_plain
@@ -236,12 +237,14 @@ def _unpack(source: Path, place: Path) -> Path:
 def _restore(place: Path, made: Path, target: Path, expect: str, observe: Callable[[int, int], None]) -> Restored:
     manifest = read_manifest(place)
     _check_bundle(place / BUNDLE, manifest)
-    git.clone_bundle(place / BUNDLE, made, manifest.tag)
+    reference = f"refs/tags/{manifest.tag}"
+    start_repository(made)
+    fetch_refs(made, str(place / BUNDLE), {reference: reference})
     layout = Layout(made)
     _check_commit(layout, manifest)
     _check_tree(layout, manifest)
     swhids = _identify(layout, manifest, expect)
-    git.start_branch(made, "main", manifest.tag)
+    start_branch(made, "main", git.commit_of(made, manifest.tag))
     check_archive(layout)
     config = load_config(layout)
     refuse_foreign(layout, config, connects=False)
