@@ -94,7 +94,7 @@ def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[
     Examples
     --------
     >>> provided_software("xmm", {}, OWN_STEPS[0], OWN_STEPS)
-    LockedSoftware(backend='daxa', version='1')
+    LockedSoftware(backend='daxa', version='1', calibration='')
     """
     if step.fetches:
         return FETCH_SOFTWARE

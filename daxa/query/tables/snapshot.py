@@ -98,7 +98,7 @@ def take_snapshot(
     allowed = MAX_AGE if max_age is None else max_age
     if allowed < timedelta(0):
         raise CriteriaError(
-            "max-age", f"the greatest age of a table cannot be {allowed}", remedy="give a positive duration"
+            "max-age", f"the maximum age of a table cannot be negative ({allowed})", remedy="give a positive duration"
         )
     places = _places(spec, settings)
     if offline or settings.offline:

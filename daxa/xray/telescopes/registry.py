@@ -171,7 +171,7 @@ def imaging_of(mission: str) -> Imaging:
     Examples
     --------
     >>> [band.text for band in imaging_of("nustar").bands], imaging_of("maxi").bands
-    (['3.0-10.0 keV', '10.0-30.0 keV'], ())
+    (['3-10 keV', '10-30 keV'], ())
     """
     one = telescope_of(mission)
     return one.imaging.get(mission, Imaging()) if one else Imaging()
