@@ -14,13 +14,13 @@ from daxa.naming import several
 
 if TYPE_CHECKING:
     from daxa.api.opened import ObsIds
-    from daxa.publish.certificates import Kept
-    from daxa.publish.deposit import Deposit
-    from daxa.publish.export import Export
-    from daxa.publish.pull import PullReport
-    from daxa.publish.push import PushReport
-    from daxa.publish.remotecheck import RemoteCheck
-    from daxa.publish.verify import Verification
+    from daxa.publish.deposits.deposit import Deposit
+    from daxa.publish.releases.verify import Verification
+    from daxa.publish.remaking.certificates import Kept
+    from daxa.publish.remaking.export import Export
+    from daxa.publish.sharing.pull import PullReport
+    from daxa.publish.sharing.push import PushReport
+    from daxa.publish.sharing.remotecheck import RemoteCheck
     from daxa.stages.recreation import Recreation
 
 __all__ = ["Sharing"]
@@ -52,7 +52,7 @@ class Sharing(Opened):
         ServiceError, StorageError, ProgramError
             The remote cannot be listed or written, or does not hold everything afterwards.
         """
-        from daxa.publish.push import push_releases
+        from daxa.publish.sharing.push import push_releases
 
         enter_archive(self.layout)
         return push_releases(self.layout, remote=remote)
@@ -66,7 +66,7 @@ class Sharing(Opened):
         remote: str = "",
         force: bool = False,
     ) -> PullReport:
-        """Get data from the remote, proved before and after; see `daxa.publish.pull.pull_data`.
+        """Get data from the remote, proved before and after; see `daxa.publish.sharing.pull.pull_data`.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Sharing(Opened):
         ConfigError, ServiceError, StorageError, ProgramError
             There is no remote, or it cannot be read.
         """
-        from daxa.publish.pull import pull_data
+        from daxa.publish.sharing.pull import pull_data
 
         return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
 
@@ -133,13 +133,13 @@ class Sharing(Opened):
         ArchiveError
             There is no archive here, or no such tag.
         """
-        from daxa.publish.verify import verify_archive
+        from daxa.publish.releases.verify import verify_archive
 
         wanted = tuple(map(str, several(obs_ids)))
         return verify_archive(self.layout, tag, fetched=fetched, present=present, obs_ids=wanted, observe=observe)
 
     def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
-        """Prove what the remote holds of a release; see `daxa.publish.remotecheck.verify_remote`.
+        """Prove what the remote holds of a release; see `daxa.publish.sharing.remotecheck.verify_remote`.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Sharing(Opened):
         ServiceError, StorageError
             The remote cannot be listed.
         """
-        from daxa.publish.remotecheck import verify_remote
+        from daxa.publish.sharing.remotecheck import verify_remote
 
         return verify_remote(self.layout, tag, remote=remote, sample=sample, deep=deep)
 
@@ -181,7 +181,7 @@ class Sharing(Opened):
         private: bool = False,
         observe: Callable[[int, int], None] = lambda ended, total: None,
     ) -> Deposit:
-        """Write a release with its data as files for a repository; see `daxa.publish.deposit.publish_release`.
+        """Write a release with its data as files for a repository; see `daxa.publish.deposits.deposit.publish_release`.
 
         Parameters
         ----------
@@ -210,14 +210,14 @@ class Sharing(Opened):
         DataError, StorageError, ProgramError, ConfigError
             From Git, DVC, the cache and the disk.
         """
-        from daxa.publish.deposit import publish_release
+        from daxa.publish.deposits.deposit import publish_release
 
         enter_archive(self.layout)
         place = Path(fspath(target))
         return publish_release(self.layout, place, tag, part_size=part_size, private=private, observe=observe)
 
     def export(self, tag: str = "", path: str | PathLike[str] | None = None) -> Export:
-        """Write a release into one small file, without data; see `daxa.publish.export.export_release`.
+        """Write a release into one small file, without data; see `daxa.publish.remaking.export.export_release`.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class Sharing(Opened):
         StorageError
             It cannot be written.
         """
-        from daxa.publish.export import export_release
+        from daxa.publish.remaking.export import export_release
 
         enter_archive(self.layout)
         return export_release(self.layout, tag, None if path is None else Path(path))
@@ -318,6 +318,6 @@ class Sharing(Opened):
         list of Kept
             In the order in which they were added.
         """
-        from daxa.publish.certificates import list_certificates
+        from daxa.publish.remaking.certificates import list_certificates
 
         return list_certificates(self.layout, tag)

@@ -10,11 +10,11 @@ from daxa.api.opened import Opened
 from daxa.archive.gate import enter_archive
 
 if TYPE_CHECKING:
-    from daxa.publish.changelog import HistoryEntry, ReleaseRecord
-    from daxa.publish.checkout import CheckoutReport
-    from daxa.publish.citation import Citation
-    from daxa.publish.diff import ArchiveDiff
-    from daxa.publish.garbage import Garbage
+    from daxa.publish.citing.citation import Citation
+    from daxa.publish.comparing.changelog import HistoryEntry, ReleaseRecord
+    from daxa.publish.comparing.diff import ArchiveDiff
+    from daxa.publish.sharing.checkout import CheckoutReport
+    from daxa.publish.sharing.garbage import Garbage
 
 __all__ = ["Versions"]
 
@@ -24,7 +24,7 @@ class Versions(Opened):
     """Methods of `daxa.Archive`."""
 
     def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
-        """Commit and tag what is there; see `daxa.publish.release.make_release`.
+        """Commit and tag what is there; see `daxa.publish.releases.release.make_release`.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class Versions(Opened):
         ArchiveError, ConfigError, ProgramError, StorageError
             The archive is in use, or cannot be read or written, or Git does not know who commits.
         """
-        from daxa.publish.release import make_release
+        from daxa.publish.releases.release import make_release
 
         enter_archive(self.layout)
         return make_release(self.layout, self.config, message, include=include, force=force).tag
@@ -60,12 +60,12 @@ class Versions(Opened):
         list of ReleaseRecord
             The latest version last.
         """
-        from daxa.publish.changelog import list_releases
+        from daxa.publish.comparing.changelog import list_releases
 
         return list_releases(self.layout)
 
     def history(self, obs_id: str | int) -> list[HistoryEntry]:
-        """What each release did to an observation, and why; see `daxa.publish.changelog.list_history`.
+        """What each release did to an observation, and why; see `daxa.publish.comparing.changelog.list_history`.
 
         Parameters
         ----------
@@ -82,12 +82,14 @@ class Versions(Opened):
         CriteriaError
             No release has had it, and the working tree has not either.
         """
-        from daxa.publish.changelog import list_history
+        from daxa.publish.comparing.changelog import list_history
 
         return list_history(self.layout, str(obs_id))
 
     def diff(self, before: str = "", now: str = "", *, files: int = 200) -> ArchiveDiff:
-        """Compare two versions of the archive, observation by observation; see `daxa.publish.diff.diff_archive`.
+        """Compare two versions of the archive, observation by observation.
+
+        See `daxa.publish.comparing.diff.diff_archive`.
 
         Parameters
         ----------
@@ -110,15 +112,15 @@ class Versions(Opened):
         ConfigError, DataError
             A file of one of them cannot be read.
         """
-        from daxa.publish.diff import diff_archive
-        from daxa.publish.revisions import last_release
+        from daxa.publish.comparing.diff import diff_archive
+        from daxa.publish.comparing.revisions import last_release
 
         return diff_archive(self.layout, before or last_release(self.layout), now, files=files)
 
     def checkout(
         self, version: str, *, observe: Callable[[int, int], None] = lambda ended, total: None
     ) -> CheckoutReport:
-        """Go to a release or a branch, with the data that this machine has; see `daxa.publish.checkout`.
+        """Go to a release or a branch, with the data that this machine has; see `daxa.publish.sharing.checkout`.
 
         Parameters
         ----------
@@ -139,13 +141,13 @@ class Versions(Opened):
         UntrustedArchive
             The version holds what could do harm; nothing was changed.
         """
-        from daxa.publish.checkout import checkout_version
+        from daxa.publish.sharing.checkout import checkout_version
 
         enter_archive(self.layout)
         return checkout_version(self.layout, version, observe=observe)
 
     def gc(self, *, remove: bool = False) -> Garbage:
-        """Find, or remove, objects of DVC's cache that no version needs; see `daxa.publish.garbage`.
+        """Find, or remove, objects of DVC's cache that no version needs; see `daxa.publish.sharing.garbage`.
 
         Parameters
         ----------
@@ -166,7 +168,7 @@ class Versions(Opened):
         ArchiveError
             Something is at work, or could act.
         """
-        from daxa.publish.garbage import find_garbage, remove_garbage
+        from daxa.publish.sharing.garbage import find_garbage, remove_garbage
 
         if not remove:
             return find_garbage(self.layout)
@@ -174,7 +176,7 @@ class Versions(Opened):
         return remove_garbage(self.layout)
 
     def cite(self, tag: str = "") -> Citation:
-        """Gather what a paper that uses a release must say; see `daxa.publish.citation.cite_release`.
+        """Gather what a paper that uses a release must say; see `daxa.publish.citing.citation.cite_release`.
 
         Parameters
         ----------
@@ -195,6 +197,6 @@ class Versions(Opened):
         DataError, ConfigError
             A file of the release is not what daxa writes.
         """
-        from daxa.publish.citation import cite_release
+        from daxa.publish.citing.citation import cite_release
 
         return cite_release(self.layout, tag)

@@ -13,7 +13,7 @@ from daxa.naming import number_of
 
 if TYPE_CHECKING:
     from daxa.archive.layout import Layout
-    from daxa.publish.certificates import Kept
+    from daxa.publish.remaking.certificates import Kept
 
 __all__ = ["certificate"]
 
@@ -44,7 +44,7 @@ def certificate(
     `git fetch origin 'refs/daxa/certificates/*:refs/daxa/certificates/*'` gets those of others.
     """
     import daxa
-    from daxa.publish.certificates import add_certificate, find_certificate
+    from daxa.publish.remaking.certificates import add_certificate, find_certificate
 
     given = what or []
     numbers = {"add": (1,), "list": (0, 1), "show": (2,)}
@@ -70,7 +70,7 @@ def certificate(
 
 def _list(layout: Layout, tag: str, *, as_json: bool) -> None:
     from daxa.archive import git
-    from daxa.publish.certificates import list_certificates
+    from daxa.publish.remaking.certificates import list_certificates
     from daxa.publish.version import release_tags
 
     for one in [tag] if tag else release_tags(git.tags(layout.root)):
@@ -107,7 +107,7 @@ def _record(tag: str, one: Kept) -> dict[str, str]:
 
 
 def _show_whole(one: Kept, *, as_json: bool) -> None:
-    from daxa.publish.certificate_page import certificate_text
+    from daxa.publish.remaking.certificate_page import certificate_text
 
     if one.statement is None:
         show_text(f"{one.digest[:12]}: {one.problem}")

@@ -35,7 +35,7 @@ def checkout(
     Exits with code 11 if products are not on this machine: `daxa pull` gets them.
     """
     import daxa
-    from daxa.publish.checkout import absent_error
+    from daxa.publish.sharing.checkout import absent_error
 
     with progress("checkout", "objects") as observe:
         report = daxa.open(acting=True).checkout(version, observe=counted(observe))

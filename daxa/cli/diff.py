@@ -63,7 +63,7 @@ def diff(
     Reads nothing but Git and this machine's files, and writes nothing but the page that is asked for.
     """
     import daxa
-    from daxa.publish.diff_page import diff_lines, diff_page
+    from daxa.publish.comparing.diff_page import diff_lines, diff_page
 
     found = daxa.open().diff(before, now, files=files)
     if html is not None:

@@ -26,7 +26,7 @@ def history(
     too. Everything comes from the ledgers that Git keeps: the data need not be here.
     """
     import daxa
-    from daxa.publish.diff_page import observation_lines
+    from daxa.publish.comparing.diff_page import observation_lines
 
     found = daxa.open().history(obs_id)
     if as_json:

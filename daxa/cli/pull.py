@@ -49,7 +49,7 @@ def pull(
     changes.
     """
     import daxa
-    from daxa.publish.pull import missing_error, pull_data
+    from daxa.publish.sharing.pull import missing_error, pull_data
 
     with progress("pull", "objects") as observe:
         report = pull_data(

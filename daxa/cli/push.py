@@ -32,8 +32,8 @@ def push(
     Only data are sent; `git push --follow-tags` shares the repository itself.
     """
     import daxa
-    from daxa.publish.push import push_releases
     from daxa.publish.remote import Remote
+    from daxa.publish.sharing.push import push_releases
 
     with progress("read", "objects") as observe:
         report = push_releases(daxa.open(acting=True).layout, remote=remote, observe=counted(observe))

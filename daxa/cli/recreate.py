@@ -125,7 +125,7 @@ def show_recreation(made: Recreation, *, as_json: bool) -> None:
     VerifyError
         Something is not.
     """
-    from daxa.publish.certificate_page import certificate_text
+    from daxa.publish.remaking.certificate_page import certificate_text
 
     if as_json:
         show_json([made.statement])

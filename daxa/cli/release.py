@@ -38,7 +38,7 @@ def release(
     if some were only reprocessed.
     """
     import daxa
-    from daxa.publish.release import make_release
+    from daxa.publish.releases.release import make_release
 
     archive = daxa.open(acting=True)
     with progress("read", "objects") as observe:

@@ -43,7 +43,7 @@ def remote(
     Some kinds of storage need another package: `pip install "daxa-archive[ssh,s3,webdav]"`. Plain HTTP is for reading.
     """
     import daxa
-    from daxa.publish.remotes import add_remote, try_remote
+    from daxa.publish.sharing.remotes import add_remote, try_remote
 
     if (action == "add") != bool(url) or (action == "add" and not name):
         raise CriteriaError(

@@ -36,7 +36,7 @@ def restore(
     and the archive must be one that runs nothing but what daxa writes; then every product is compared with the ledgers.
     DIR appears only when all this is done. With --expect, the identifier that a paper gives is compared as well.
     """
-    from daxa.publish.restore import restore_deposit
+    from daxa.publish.deposits.restore import restore_deposit
 
     with progress("restore", "objects") as observe:
         made = restore_deposit(deposit, directory, expect=expect, observe=counted(observe))

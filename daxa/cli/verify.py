@@ -15,7 +15,7 @@ from daxa.naming import number_of
 
 if TYPE_CHECKING:
     from daxa.publish.file_check import FileProblem
-    from daxa.publish.verify import Verification
+    from daxa.publish.releases.verify import Verification
 
 __all__ = ["verify"]
 
@@ -131,7 +131,7 @@ def _recompute(tag: str, sample: int, seed: int | None, *, remote: bool, as_json
 
 def _verify_remote(tag: str, name: str, sample: str, *, deep: bool, as_json: bool) -> None:
     import daxa
-    from daxa.publish.remotecheck import verify_remote
+    from daxa.publish.sharing.remotecheck import verify_remote
 
     with progress("read", "objects") as observe:
         found = verify_remote(daxa.open().layout, tag, remote=name, sample=sample, deep=deep, observe=counted(observe))

@@ -24,7 +24,8 @@ from daxa.archive.upstream import collect_provenance
 from daxa.backends import find_backend
 from daxa.backends.randomised import randomised_kinds
 from daxa.errors import ArchiveError, DataError
-from daxa.publish.certificate import (
+from daxa.publish.releases.environment import compare_environments, environment_at, installed_environment
+from daxa.publish.remaking.certificate import (
     FileVerdict,
     Recorded,
     RemadeVerdict,
@@ -35,7 +36,6 @@ from daxa.publish.certificate import (
     recorded_release,
     worst,
 )
-from daxa.publish.environment import compare_environments, environment_at, installed_environment
 from daxa.records import Outcome
 from daxa.run.comparison import compare_files
 from daxa.run.delivery import remove_products
@@ -140,7 +140,7 @@ def remake_release(
     Returns
     -------
     dict
-        The certificate (`daxa.publish.certificate.make_statement`).
+        The certificate (`daxa.publish.remaking.certificate.make_statement`).
 
     Raises
     ------

@@ -22,11 +22,11 @@ from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
 from daxa.naming import number_of, some
-from daxa.publish.certificate import statement_bytes
-from daxa.publish.certificate_page import certificate_page, certificate_text
-from daxa.publish.environment import environment_at, installed_environment
-from daxa.publish.unbundle import open_bundle
-from daxa.publish.workenv import make_environment, plan_environment
+from daxa.publish.releases.environment import environment_at, installed_environment
+from daxa.publish.remaking.certificate import statement_bytes
+from daxa.publish.remaking.certificate_page import certificate_page, certificate_text
+from daxa.publish.remaking.unbundle import open_bundle
+from daxa.publish.remaking.workenv import make_environment, plan_environment
 from daxa.settings import load_settings
 from daxa.stages.recreate import Observer, remake_release
 
@@ -127,7 +127,7 @@ def recreate_archive(
     Raises
     ------
     DaxaError
-        As `daxa.publish.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
+        As `daxa.publish.remaking.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
     """
     layout, tag, sample, seed = begin_recreation(source, directory, wishes)
     directory = layout.root
@@ -151,7 +151,7 @@ def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layo
     Raises
     ------
     DaxaError
-        As `daxa.publish.unbundle.open_bundle`.
+        As `daxa.publish.remaking.unbundle.open_bundle`.
     """
     directory = absolute_place(directory)
     note = directory / ".git" / "daxa" / _NOTE

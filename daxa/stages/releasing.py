@@ -8,9 +8,9 @@ from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
 from daxa.archive.pipeline import run_pipeline
-from daxa.publish.release import Release, make_release
+from daxa.publish.releases.release import Release, make_release
+from daxa.publish.releases.unreleased import has_changes
 from daxa.publish.state import records_at
-from daxa.publish.unreleased import has_changes
 from daxa.publish.version import release_tags
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.forecast import forecast_run
@@ -43,7 +43,7 @@ def release_change(
     Raises
     ------
     DaxaError
-        As `daxa.publish.release.make_release`, which names what is not done.
+        As `daxa.publish.releases.release.make_release`, which names what is not done.
     """
     tags = release_tags(git.tags(layout.root))
     if tags and not has_changes(layout, tags[-1]):

@@ -274,7 +274,7 @@ def test_the_verb_says_what_it_looked_at_or_all_that_is_wrong(archive, monkeypat
 
 def test_nothing_begins_with_a_mistake(archive, monkeypatch):
     import daxa
-    from daxa.publish.release import make_release
+    from daxa.publish.releases.release import make_release
     from daxa.stages.step import run_step
 
     git.initialise(archive.root)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from daxa.archive import git
-from daxa.publish.push import push_releases
+from daxa.publish.sharing.push import push_releases
 from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observation, set_identity
 
 NUSTAR = "30101031002"

@@ -12,10 +12,10 @@ import daxa
 from daxa.archive import git
 from daxa.errors import DaxaError, StorageError, UntrustedArchive
 from daxa.fetch.store import Store
-from daxa.publish.pull import pull_data
-from daxa.publish.push import push_releases
-from daxa.publish.remotecheck import verify_remote
-from daxa.publish.verify import verify_archive
+from daxa.publish.releases.verify import verify_archive
+from daxa.publish.sharing.pull import pull_data
+from daxa.publish.sharing.push import push_releases
+from daxa.publish.sharing.remotecheck import verify_remote
 from tests.damage.damages import DAMAGES, contents, flip, objects
 from tests.publish.workshop import deceive, know_storage
 

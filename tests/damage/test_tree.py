@@ -6,8 +6,8 @@ import pytest
 
 from daxa.archive import git
 from daxa.errors import DaxaError
-from daxa.publish.pull import pull_data
-from daxa.publish.verify import verify_archive
+from daxa.publish.releases.verify import verify_archive
+from daxa.publish.sharing.pull import pull_data
 from daxa.run.hashes import HashCache, find_state
 from daxa.run.ledger import read_ledger
 from tests.damage.damages import DAMAGES, TREE, damaged_pair

@@ -16,7 +16,7 @@ import pytest
 from daxa.archive.bundle import MANIFEST_REF, judge_bundle
 from daxa.archive.objects import commit_files, tag_object, write_bundle
 from daxa.errors import DataError, UntrustedArchive
-from daxa.publish.export import MANIFEST
+from daxa.publish.remaking.export import MANIFEST
 from tests.hostile import watch
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.test_attacks import tried

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive import git
-from daxa.publish.push import push_releases
+from daxa.publish.sharing.push import push_releases
 from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observation, set_identity
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
-from daxa.publish.causes import Cause, cause_lines, find_causes, read_side
+from daxa.publish.comparing.causes import Cause, cause_lines, find_causes, read_side
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.task import ProductFile
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter, wish

@@ -10,7 +10,7 @@ import daxa
 from daxa.archive import git
 from daxa.cli import main
 from daxa.errors import CriteriaError
-from daxa.publish.changelog import record_changes, with_section
+from daxa.publish.comparing.changelog import record_changes, with_section
 from tests.publish.workshop import FIRST, THIRD, deceive, run
 
 HAND = "# Changes\n\nWritten by hand.\n\n## v1.0.0 (2026-01-01)\n\nfirst\n\nSee also our paper.\n"

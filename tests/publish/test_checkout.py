@@ -13,9 +13,9 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, UntrustedArchive
-from daxa.publish import checkout
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Remote, Storage
-from daxa.publish.verify import verify_archive
+from daxa.publish.sharing import checkout
 from daxa.publish.workspaces import scratch_clone
 from tests.publish.workshop import FIRST, SECOND, THIRD, copy_archive, deceive, observation, run, set_identity
 

@@ -16,10 +16,10 @@ from daxa.archive.config import Creator
 from daxa.cli import main
 from daxa.errors import ArchiveError, DataError, ReleaseError
 from daxa.missions import find_mission, mission_names
-from daxa.publish.citation import cite_release, public_address
-from daxa.publish.citation_text import latex
-from daxa.publish.software_credit import credit_software, used_software
-from daxa.publish.swhid import directory_swhid, object_swhid
+from daxa.publish.citing.citation import cite_release, public_address
+from daxa.publish.citing.citation_text import latex
+from daxa.publish.citing.software_credit import credit_software, used_software
+from daxa.publish.citing.swhid import directory_swhid, object_swhid
 from tests.publish.workshop import FIRST, SECOND, THIRD, run
 
 TAG = "v1.0.0"
@@ -185,7 +185,7 @@ def test_a_doi_and_an_address_are_given(released):
 def test_datasets_have_identifiers_by_rule(cited):
     from dataclasses import replace
 
-    from daxa.publish.citation import _credit
+    from daxa.publish.citing.citation import _credit
 
     one = _credit(find_mission("chandra"), ["242", "18461"], ())
     assert one.identifiers == {"242": "10.25574/00242", "18461": "10.25574/18461"}

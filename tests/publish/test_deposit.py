@@ -16,12 +16,12 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, DaxaError, ReleaseError, VerifyError
-from daxa.publish import deposit
-from daxa.publish.citation import cite_release
-from daxa.publish.deposit import BUNDLE, publish_release
-from daxa.publish.plain_tar import member_space
-from daxa.publish.restore import read_manifest, restore_deposit
-from daxa.publish.verify import verify_archive
+from daxa.publish.citing.citation import cite_release
+from daxa.publish.deposits import deposit
+from daxa.publish.deposits.deposit import BUNDLE, publish_release
+from daxa.publish.deposits.plain_tar import member_space
+from daxa.publish.deposits.restore import read_manifest, restore_deposit
+from daxa.publish.releases.verify import verify_archive
 from tests.publish.workshop import FIRST, copy_archive, observation, run, set_identity
 
 TAG = "v1.0.0"

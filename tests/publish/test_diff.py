@@ -14,9 +14,9 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, DataError
-from daxa.publish.diff import compare_revisions, diff_archive
-from daxa.publish.diff_page import diff_lines, diff_page
-from daxa.publish.revisions import NOTHING, WORKING_TREE, read_revision
+from daxa.publish.comparing.diff import compare_revisions, diff_archive
+from daxa.publish.comparing.diff_page import diff_lines, diff_page
+from daxa.publish.comparing.revisions import NOTHING, WORKING_TREE, read_revision
 from daxa.run.ledger import read_ledger, write_ledger
 from tests.publish.workshop import FIRST, SECOND, THIRD, deceive, observation, set_identity
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter
@@ -115,7 +115,7 @@ def test_the_contents_here_are_compared(archive, monkeypatch):
     def elsewhere(self, mission: str, step: str, commit: str) -> dict[str, str]:
         return {f"{IDS[0]}/{path.name}": "d" * 32} if commit and step == "images" else {}
 
-    monkeypatch.setattr("daxa.publish.contents_here.ContentFinder._listed", elsewhere)
+    monkeypatch.setattr("daxa.publish.comparing.contents_here.ContentFinder._listed", elsewhere)
     kept = archive.root / ".dvc" / "cache" / "files" / "md5" / "dd" / ("d" * 30)
     kept.parent.mkdir(parents=True)
     kept.write_bytes(former)

@@ -11,8 +11,13 @@ from daxa.archive.bundle import judge_bundle
 from daxa.archive.layout import Layout
 from daxa.archive.objects import fetch_refs, tag_object
 from daxa.errors import ArchiveError, CriteriaError
-from daxa.publish.environment import compare_environments, environment_at, installed_environment, read_environment
-from daxa.publish.export import MANIFEST, export_release, read_manifest
+from daxa.publish.releases.environment import (
+    compare_environments,
+    environment_at,
+    installed_environment,
+    read_environment,
+)
+from daxa.publish.remaking.export import MANIFEST, export_release, read_manifest
 
 
 def run(*argv: str, cwd) -> str:

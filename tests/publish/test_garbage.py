@@ -10,10 +10,10 @@ import pytest
 from daxa.archive import git
 from daxa.cli import main
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
-from daxa.publish import garbage
-from daxa.publish.garbage import find_garbage, remove_garbage
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Remote, Storage
-from daxa.publish.verify import verify_archive
+from daxa.publish.sharing import garbage
+from daxa.publish.sharing.garbage import find_garbage, remove_garbage
 from tests.publish.workshop import FIRST, THIRD, deceive
 
 

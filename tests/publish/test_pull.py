@@ -24,10 +24,10 @@ from daxa.errors import (
     UntrustedArchive,
 )
 from daxa.publish.outputs import lock_digests
-from daxa.publish.pull import pull_data
-from daxa.publish.push import push_releases
-from daxa.publish.remotecheck import verify_remote
-from daxa.publish.verify import verify_archive
+from daxa.publish.releases.verify import verify_archive
+from daxa.publish.sharing.pull import pull_data
+from daxa.publish.sharing.push import push_releases
+from daxa.publish.sharing.remotecheck import verify_remote
 from tests.publish.workshop import FIRST, THIRD, Workshop, know_storage, run
 
 NUSTAR = "30101031002"
@@ -311,7 +311,7 @@ def test_a_pull_writes_through_no_link(clone, tmp_path, known, level, force):
 
 
 def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
-    from daxa.publish import pull as module
+    from daxa.publish.sharing import pull as module
 
     calls = []
 
@@ -339,7 +339,7 @@ def test_a_disk_without_room_for_the_data_is_said(clone, monkeypatch, known):
     monkeypatch.setattr("daxa.archive.dvc.checkout", fail)
     with pytest.raises(ProgramError):
         pull_data(clone.layout)
-    monkeypatch.setattr("daxa.publish.pull.disk_usage", lambda place: SimpleNamespace(free=1))
+    monkeypatch.setattr("daxa.publish.sharing.pull.disk_usage", lambda place: SimpleNamespace(free=1))
     with pytest.raises(StorageError) as refused:
         pull_data(clone.layout)
     assert refused.value.code == "storage.full"

@@ -18,10 +18,10 @@ from daxa.publish import workspaces
 from daxa.publish.cache_repair import prove_cache
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests
-from daxa.publish.pull import pull_data
-from daxa.publish.push import PushReport, push_releases
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Remote, find_storage, list_objects, read_object
-from daxa.publish.verify import verify_archive
+from daxa.publish.sharing.pull import pull_data
+from daxa.publish.sharing.push import PushReport, push_releases
 from tests.publish.workshop import FIRST, THIRD, Workshop, observation, run
 
 
@@ -57,7 +57,7 @@ def test_a_fresh_clone_pulls_and_verifies(released, tmp_path):
 
 def test_a_push_to_a_remote_that_is_no_directory_says_what_it_proves(released, monkeypatch, capsys):
     report = PushReport("s3://bucket/a907", ("v1.0.0",), 53, 53)
-    monkeypatch.setattr("daxa.publish.push.push_releases", lambda *_, **__: report)
+    monkeypatch.setattr("daxa.publish.sharing.push.push_releases", lambda *_, **__: report)
     monkeypatch.chdir(released.layout.root)
     assert main(["push"]) == 0
     said = capsys.readouterr()

@@ -9,8 +9,8 @@ import pytest
 
 from daxa.archive.config import ArchiveConfig, FailurePolicy
 from daxa.archive.trust import ForeignItem
-from daxa.publish.refusals import ReleaseFacts, refusals
-from daxa.publish.release_logs import LogPlan
+from daxa.publish.releases.refusals import ReleaseFacts, refusals
+from daxa.publish.releases.release_logs import LogPlan
 from daxa.publish.remote import Remote
 from daxa.publish.state import ArchiveState, MissionState, ObservationState
 from daxa.run.task import LedgerRow

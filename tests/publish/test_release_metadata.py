@@ -16,12 +16,12 @@ from daxa.archive.creators import is_orcid, parse_creator
 from daxa.archive.template import render_citation
 from daxa.errors import ConfigError, DataError, ReleaseError
 from daxa.missions import find_mission
-from daxa.publish import release
-from daxa.publish.citation import cite_release
-from daxa.publish.release_metadata import METADATA, metadata_files, people_of
-from daxa.publish.release_record import read_record
+from daxa.publish.citing.citation import cite_release
+from daxa.publish.citing.release_metadata import METADATA, metadata_files, people_of
+from daxa.publish.citing.release_record import read_record
+from daxa.publish.releases import release
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.state import read_state
-from daxa.publish.verify import verify_archive
 from tests.publish.test_release import snapshot
 from tests.publish.workshop import FIRST, THIRD, deceive, problem_set, run
 

@@ -6,7 +6,7 @@ import pytest
 
 from daxa.archive import git
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
-from daxa.publish.remotecheck import read_sample, verify_remote
+from daxa.publish.sharing.remotecheck import read_sample, verify_remote
 from tests.publish.test_push import flip, objects, truncate, use_remote
 from tests.publish.workshop import FIRST, know_storage
 

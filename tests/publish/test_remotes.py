@@ -10,8 +10,8 @@ from daxa.archive import git
 from daxa.archive.gate import check_archive
 from daxa.cli import main
 from daxa.errors import ConfigError, CriteriaError, StorageError
-from daxa.publish import remotes
-from daxa.publish.remotes import EXTRAS, add_remote, require_extra, try_remote
+from daxa.publish.sharing import remotes
+from daxa.publish.sharing.remotes import EXTRAS, add_remote, require_extra, try_remote
 
 
 def test_a_directory_is_tried_and_committed(released, monkeypatch, capsys):

@@ -20,10 +20,10 @@ import pytest
 
 from daxa.archive import git
 from daxa.archive.layout import Layout
-from daxa.publish.pull import pull_data
-from daxa.publish.push import push_releases
-from daxa.publish.remotes import add_remote, try_remote
-from daxa.publish.verify import verify_archive
+from daxa.publish.releases.verify import verify_archive
+from daxa.publish.sharing.pull import pull_data
+from daxa.publish.sharing.push import push_releases
+from daxa.publish.sharing.remotes import add_remote, try_remote
 from tests.publish.workshop import FIRST, run
 
 PATIENCE = 30

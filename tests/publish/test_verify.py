@@ -16,8 +16,8 @@ from daxa.archive.layout import STEPS
 from daxa.errors import ArchiveError
 from daxa.publish.file_check import digest_directory
 from daxa.publish.outputs import directory_digest, lock_digests
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import find_cache
-from daxa.publish.verify import verify_archive
 from daxa.run.ledger import read_ledger, write_ledger
 from tests.publish.workshop import FIRST, THIRD, damage, problem_set
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from daxa.errors import ConfigError, ProgramError
-from daxa.publish import workenv
-from daxa.publish.workenv import make_environment, plan_environment
+from daxa.publish.remaking import workenv
+from daxa.publish.remaking.workenv import make_environment, plan_environment
 
 OWN = {"packages": {"daxa-archive": "0.2", "numpy": "2.2.0", "scipy": "1.16"}}
 RECORDED = {"python": ".".join(map(str, sys.version_info[:3])), "packages": {"daxa-archive": "0.1", "numpy": "2.1.0"}}

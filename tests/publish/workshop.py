@@ -19,9 +19,10 @@ from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.backends.native import NATIVE
 from daxa.missions import find_mission
-from daxa.publish import pull, push, release, remotecheck
-from daxa.publish.release import Release, make_release
+from daxa.publish.releases import release
+from daxa.publish.releases.release import Release, make_release
 from daxa.publish.remote import Remote, Storage
+from daxa.publish.sharing import pull, push, remotecheck
 from daxa.run.ledger import write_ledger
 from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.selection_file import write_selection

@@ -18,7 +18,7 @@ from daxa.backends.contract import check_backend, check_run
 from daxa.cli import main
 from daxa.doctor import examine
 from daxa.errors import ConfigError
-from daxa.publish.release_logs import _wanted
+from daxa.publish.releases.release_logs import _wanted
 from daxa.publish.state import read_state
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage

@@ -12,10 +12,10 @@ import pytest
 from daxa.archive import git
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError, VerifyError
-from daxa.publish.certificate import recorded_release, statement_bytes
-from daxa.publish.certificates import add_certificate, find_certificate, list_certificates
-from daxa.publish.certified import check_statement, read_statement
-from daxa.publish.export import export_release
+from daxa.publish.remaking.certificate import recorded_release, statement_bytes
+from daxa.publish.remaking.certificates import add_certificate, find_certificate, list_certificates
+from daxa.publish.remaking.certified import check_statement, read_statement
+from daxa.publish.remaking.export import export_release
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.stages import recreate, recreation
 from daxa.stages.recreation import Wishes, recompute_release, recreate_archive
@@ -575,7 +575,7 @@ def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypa
 
 def test_the_recorded_environment_is_used_where_it_is_another_one(shell, released, monkeypatch):
     from daxa.cli import recreate as verb
-    from daxa.publish import environment
+    from daxa.publish.releases import environment
 
     ran = []
     monkeypatch.setattr(verb, "_run_there", lambda python, arguments: ran.append((python, arguments)) or 7)

@@ -17,7 +17,7 @@ from daxa.archive.keeping import run_kept
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import read_arrivals
 from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
-from daxa.publish.causes import find_causes, read_side
+from daxa.publish.comparing.causes import find_causes, read_side
 from daxa.publish.file_check import check_files, check_places, kept_rows
 from daxa.run.ledger import read_ledger
 from daxa.simulator import Fault, Observatory

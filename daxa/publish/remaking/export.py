@@ -17,7 +17,7 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.objects import Tag, commit_files, fetch_refs, start_repository, tag_object, write_bundle
 from daxa.errors import ArchiveError, CriteriaError, DataError, StorageError
-from daxa.publish.environment import environment_at
+from daxa.publish.releases.environment import environment_at
 from daxa.publish.state import MissionState, read_mission, records_at
 from daxa.publish.summary import summarise
 from daxa.publish.version import parse_version, release_tags

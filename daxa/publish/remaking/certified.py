@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.errors import DataError
-from daxa.publish.certificate import PREDICATE, STATEMENT, VERDICTS, Recorded, worst
+from daxa.publish.remaking.certificate import PREDICATE, STATEMENT, VERDICTS, Recorded, worst
 from daxa.run.hashes import MANIFEST
 from daxa.run.task import LedgerRow
 

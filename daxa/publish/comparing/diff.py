@@ -3,7 +3,7 @@
 Selections, ledgers, parameters and software say all of it, whether the data are here or not.  What Git
 keeps under the same digest in both versions is not read at all; of ledgers that differ, only rows that differ
 become objects.  How the content of files differs is found where both contents are on this machine
-(`daxa.publish.contents_here`).
+(`daxa.publish.comparing.contents_here`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Literal
 from daxa.archive.config import FORMAT, ArchiveConfig, load_config, load_parameters
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
-from daxa.publish.causes import Cause, Side, find_causes
-from daxa.publish.contents_here import ContentFinder, FileChange, changed_files
+from daxa.publish.comparing.causes import Cause, Side, find_causes
+from daxa.publish.comparing.contents_here import ContentFinder, FileChange, changed_files
+from daxa.publish.comparing.revisions import NOTHING, Revision, read_revision, records_of
 from daxa.publish.measures import UNMEASURED, Measured, total
-from daxa.publish.revisions import NOTHING, Revision, read_revision, records_of
 from daxa.publish.state import ArchiveState, MissionState, ObservationState
 from daxa.run.ledger_changes import changed_rows
 from daxa.run.task import LedgerRow
@@ -144,7 +144,7 @@ def compare_revisions(
     obs_ids: Collection[str] | None = None,
     files: int = 0,
 ) -> ArchiveDiff:
-    """The same for versions that were read, for some observations alone; `daxa.publish.revisions.NOTHING` is one."""
+    """The same for versions that were read, for some observations alone; `.revisions.NOTHING` is one."""
     if before.blobs == now.blobs:
         return ArchiveDiff(before.name, now.name)
     same = {path for path, digest in before.blobs.items() if now.blobs.get(path) == digest}

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from html import escape
 
 from daxa.naming import number_of
-from daxa.publish.causes import cause_words
-from daxa.publish.contents_here import FileChange
-from daxa.publish.diff import CHANGES, ArchiveDiff, ObservationDiff
+from daxa.publish.comparing.causes import cause_words
+from daxa.publish.comparing.contents_here import FileChange
+from daxa.publish.comparing.diff import CHANGES, ArchiveDiff, ObservationDiff
 from daxa.publish.measures import Measured
 from daxa.text import plain
 

@@ -12,8 +12,8 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError
 from daxa.files import read_plain, replace_file
-from daxa.publish.diff import ObservationDiff, compare_revisions
-from daxa.publish.revisions import NOTHING, read_revision
+from daxa.publish.comparing.diff import ObservationDiff, compare_revisions
+from daxa.publish.comparing.revisions import NOTHING, read_revision
 from daxa.publish.version import release_tags
 
 __all__ = ["HistoryEntry", "ReleaseRecord", "list_history", "list_releases", "record_changes", "with_section"]

@@ -20,12 +20,12 @@ from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError
 from daxa.files import open_plain, replace_file, sync
 from daxa.naming import number_of, some
 from daxa.publish.cache_repair import prove_cache, restore_objects
-from daxa.publish.citation import Citation, cite_release
+from daxa.publish.citing.citation import Citation, cite_release
 from daxa.publish.contents import needed_at
-from daxa.publish.deposit_readme import readme_text
+from daxa.publish.deposits.deposit_readme import readme_text
+from daxa.publish.deposits.plain_tar import member_space, write_member, write_tar_end
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now, proprietary
-from daxa.publish.plain_tar import member_space, write_member, write_tar_end
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import read_observations, records_at
 from daxa.publish.workspaces import alone

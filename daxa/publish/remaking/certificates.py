@@ -19,8 +19,8 @@ from daxa.archive.layout import Layout
 from daxa.archive.objects import commit_files, tree_of
 from daxa.errors import ArchiveError, DataError, ProgramError
 from daxa.files import read_plain
-from daxa.publish.certificate import recorded_release
-from daxa.publish.certified import CERTIFICATE_LIMIT, check_statement, read_statement
+from daxa.publish.remaking.certificate import recorded_release
+from daxa.publish.remaking.certified import CERTIFICATE_LIMIT, check_statement, read_statement
 from daxa.publish.version import parse_version
 
 __all__ = ["Kept", "add_certificate", "find_certificate", "list_certificates"]

@@ -21,8 +21,8 @@ from daxa.publish.cache_repair import CacheProof, prove_cache, restore_objects
 from daxa.publish.contents import how_to_restore, needed_at
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.embargo import mjd_now, proprietary
-from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, object_path, require_remote
+from daxa.publish.sharing.proof import prove_objects
 from daxa.publish.state import read_observations, records_at
 from daxa.publish.version import release_tags
 from daxa.publish.workspaces import alone, clone_of, pointer

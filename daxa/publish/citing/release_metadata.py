@@ -12,9 +12,9 @@ from daxa.archive.citation_files import read_extra, read_zenodo_extra
 from daxa.archive.layout import Layout
 from daxa.archive.template import render_citation
 from daxa.files import TEXT_LIMIT, read_note, read_plain, replace_file
-from daxa.publish.crate import crate_of, creator_id
-from daxa.publish.provenance import provenance_of
-from daxa.publish.release_record import ReleaseRecord
+from daxa.publish.citing.crate import crate_of, creator_id
+from daxa.publish.citing.provenance import provenance_of
+from daxa.publish.citing.release_record import ReleaseRecord
 from daxa.text import json_escaped
 
 __all__ = ["METADATA", "People", "interrupted", "metadata_files", "people_of", "write_metadata"]

@@ -12,7 +12,7 @@ from daxa.archive.layout import Layout
 from daxa.missions import find_mission
 from daxa.missions.facts import fill_template
 from daxa.missions.spec import MissionSpec
-from daxa.publish.software_credit import used_software
+from daxa.publish.citing.software_credit import used_software
 from daxa.publish.state import ArchiveState
 from daxa.publish.summary import StepSummary, summarise
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 from daxa.archive.config import Creator
-from daxa.publish.release_record import ReleaseRecord, StageRecord
+from daxa.publish.citing.release_record import ReleaseRecord, StageRecord
 
 __all__ = ["crate_of", "creator_id"]
 

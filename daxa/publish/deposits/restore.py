@@ -28,14 +28,14 @@ from daxa.errors import ArchiveError, DataError, StorageError, VerifyError
 from daxa.files import errors_naming, open_plain, read_plain
 from daxa.missions.spec import SAFE_ID
 from daxa.naming import number_of, some
-from daxa.publish.citation import cite_release
+from daxa.publish.citing.citation import cite_release
 from daxa.publish.contents import needed_at
-from daxa.publish.deposit import BUNDLE, CHECKSUMS, MANIFEST, NAMES
+from daxa.publish.deposits.deposit import BUNDLE, CHECKSUMS, MANIFEST, NAMES
+from daxa.publish.deposits.plain_tar import Member, open_tar
 from daxa.publish.digests import place_object
 from daxa.publish.outputs import shared_digests
-from daxa.publish.plain_tar import Member, open_tar
+from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Storage
-from daxa.publish.verify import verify_archive
 from daxa.publish.version import parse_version
 
 __all__ = ["DepositManifest", "Restored", "read_manifest", "restore_deposit"]
@@ -108,7 +108,7 @@ def restore_deposit(
     Parameters
     ----------
     source
-        A directory that `daxa.publish.deposit.publish_release` wrote, or its single tar file.
+        A directory that `daxa.publish.deposits.deposit.publish_release` wrote, or its single tar file.
     target
         A new directory.
     expect

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from daxa.publish.citation_text import citation_text
+from daxa.publish.citing.citation_text import citation_text
 
 if TYPE_CHECKING:
-    from daxa.publish.citation import Citation
+    from daxa.publish.citing.citation import Citation
 
 __all__ = ["readme_text"]
 

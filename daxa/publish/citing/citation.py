@@ -18,9 +18,9 @@ from daxa.missions import find_mission
 from daxa.missions.facts import fill_template
 from daxa.missions.spec import MissionSpec
 from daxa.naming import did_you_mean
-from daxa.publish.software_credit import SoftwareCredit, credit_software, used_software
+from daxa.publish.citing.software_credit import SoftwareCredit, credit_software, used_software
+from daxa.publish.citing.swhid import directory_swhid, object_swhid
 from daxa.publish.state import records_at
-from daxa.publish.swhid import directory_swhid, object_swhid
 from daxa.publish.version import release_tags
 from daxa.run.ledger import read_ledger
 from daxa.selection.selection_file import read_selection
@@ -122,14 +122,14 @@ class Citation:
     @property
     def text(self) -> str:
         """Sentences for the paper: data availability, acknowledgements, software, keywords, identifiers."""
-        from daxa.publish.citation_text import citation_text
+        from daxa.publish.citing.citation_text import citation_text
 
         return citation_text(self)
 
     @property
     def bibtex(self) -> str:
         """Entries for the list of references."""
-        from daxa.publish.citation_text import citation_bibtex
+        from daxa.publish.citing.citation_text import citation_bibtex
 
         return citation_bibtex(self)
 

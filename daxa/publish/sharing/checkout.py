@@ -28,8 +28,8 @@ from daxa.naming import number_of, some
 from daxa.publish.digests import Digests
 from daxa.publish.file_check import file_names
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.pull import bring_data
 from daxa.publish.remote import MOST_BYTES, Storage, find_storage
+from daxa.publish.sharing.pull import bring_data
 from daxa.publish.workspaces import alone, scratch_clone
 from daxa.run.ledger import read_ledger
 from daxa.run.task import ProductFile

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from daxa.naming import number_of
-from daxa.publish.certificate import NOT_MADE, VERDICTS
+from daxa.publish.remaking.certificate import NOT_MADE, VERDICTS
 from daxa.text import plain
 
 __all__ = ["certificate_page", "certificate_text", "summary_line"]

@@ -11,7 +11,7 @@ from daxa.naming import number_of
 from daxa.text import plain
 
 if TYPE_CHECKING:
-    from daxa.publish.citation import Citation, MissionCitation
+    from daxa.publish.citing.citation import Citation, MissionCitation
 
 __all__ = ["citation_bibtex", "citation_text", "latex"]
 
@@ -45,7 +45,7 @@ def citation_text(citation: Citation) -> str:
     Parameters
     ----------
     citation
-        As `daxa.publish.citation.cite_release` gives it.
+        As `daxa.publish.citing.citation.cite_release` gives it.
     """
     parts = [
         ("Cite", [_reference(citation)]),
@@ -67,7 +67,7 @@ def citation_bibtex(citation: Citation) -> str:
     Parameters
     ----------
     citation
-        As `daxa.publish.citation.cite_release` gives it.
+        As `daxa.publish.citing.citation.cite_release` gives it.
     """
     year, month, _ = citation.date.split("-")
     fields = {

@@ -22,25 +22,25 @@ from daxa.archive.trust import find_foreign
 from daxa.errors import ArchiveError, ConfigError, DataError, ReleaseError
 from daxa.naming import some
 from daxa.publish.cache_repair import prove_cache
-from daxa.publish.causes import cause_lines, find_causes, read_side
-from daxa.publish.changelog import record_changes
+from daxa.publish.citing.release_metadata import METADATA, interrupted, metadata_files, people_of, write_metadata
+from daxa.publish.citing.release_record import read_record
+from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
+from daxa.publish.comparing.changelog import record_changes
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
-from daxa.publish.environment import record_environment
 from daxa.publish.file_check import FileProblem, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_locked
 from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
-from daxa.publish.release_logs import NAME as LOGS
-from daxa.publish.release_logs import keep_logs, plan_logs
-from daxa.publish.release_metadata import METADATA, interrupted, metadata_files, people_of, write_metadata
-from daxa.publish.release_record import read_record
+from daxa.publish.releases.environment import record_environment
+from daxa.publish.releases.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
+from daxa.publish.releases.release_logs import NAME as LOGS
+from daxa.publish.releases.release_logs import keep_logs, plan_logs
+from daxa.publish.releases.unreleased import has_changes
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.state import ArchiveState, read_observations, read_state, records_at
 from daxa.publish.summary import tag_message
 from daxa.publish.tracked import compare_tracked
-from daxa.publish.unreleased import has_changes
 from daxa.publish.version import FIRST, ReleaseContents, next_version, release_tags
 from daxa.publish.workspaces import require_writable
 

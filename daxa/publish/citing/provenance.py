@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from daxa.publish.release_record import ReleaseRecord
+from daxa.publish.citing.release_record import ReleaseRecord
 
 __all__ = ["provenance_of"]
 

@@ -10,12 +10,12 @@ from daxa.archive.trust import ForeignItem
 from daxa.naming import some
 from daxa.publish.embargo import proprietary
 from daxa.publish.file_check import FileProblem
-from daxa.publish.release_logs import NAME as LOGS
-from daxa.publish.release_logs import LogPlan
+from daxa.publish.releases.release_logs import NAME as LOGS
+from daxa.publish.releases.release_logs import LogPlan
+from daxa.publish.releases.verify import unfinished
 from daxa.publish.remote import Remote
 from daxa.publish.state import ArchiveState
 from daxa.publish.summary import summarise
-from daxa.publish.verify import unfinished
 
 __all__ = ["ReleaseFacts", "ReleaseRefusal", "damage", "refusals"]
 

@@ -21,7 +21,7 @@ from daxa.archive.objects import Tag, fetch_refs, start_branch, start_repository
 from daxa.archive.trust import accept_services, harmful_attributes
 from daxa.errors import UntrustedArchive, VerifyError
 from daxa.files import errors_naming
-from daxa.publish.export import read_manifest
+from daxa.publish.remaking.export import read_manifest
 
 __all__ = ["open_bundle"]
 

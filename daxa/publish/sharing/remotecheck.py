@@ -17,8 +17,8 @@ from daxa.publish.cache_repair import fetch_object
 from daxa.publish.contents import needed_at
 from daxa.publish.digests import Digests, read_md5
 from daxa.publish.file_check import FileProblem, HasProblems
-from daxa.publish.proof import prove_objects
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
+from daxa.publish.sharing.proof import prove_objects
 from daxa.publish.state import records_at
 from daxa.publish.workspaces import alone, empty_workspace, pointer
 from daxa.run.ledger import read_ledger

@@ -1,0 +1,1 @@
+"""How a release is cited, and the metadata files that describe it."""

@@ -1,0 +1,1 @@
+"""Make a release again from one small file, and certify what came out the same."""
