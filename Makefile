@@ -15,8 +15,8 @@ QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_ch
 	tests/fetch/test_file_choice.py tests/fetch/test_rows.py tests/publish/test_version.py tests/query/matching/test_algebra.py \
 	tests/query/criteria/test_areas.py tests/query/criteria/test_bad_input.py tests/query/criteria/test_criteria.py \
 	tests/query/criteria/test_keywords.py tests/query/criteria/test_labels.py tests/query/matching/test_match.py tests/query/tables/test_normalise.py \
-	tests/query/criteria/test_sample.py tests/query/criteria/test_values.py tests/run/test_equality.py tests/run/test_hashes.py \
-	tests/run/test_plan.py tests/selection/test_compare.py tests/selection/test_selection_file.py tests/test_contributing.py \
+	tests/query/criteria/test_sample.py tests/query/criteria/test_coordinates.py tests/run/test_equality.py tests/run/test_hashes.py \
+	tests/run/test_plan.py tests/selection/test_difference.py tests/selection/test_selection_file.py tests/test_contributing.py \
 	tests/test_dependencies.py tests/test_exports.py tests/test_metadata.py tests/test_names.py \
 	tests/test_quantities.py tests/test_settings.py tests/test_text.py tests/xray/eventlists/test_clock.py \
 	tests/xray/cleaning/test_cut.py tests/xray/eventlists/test_expression.py tests/xray/eventlists/test_formats.py tests/xray/eventlists/test_frames.py \

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-__all__ = ["json_escaped", "plain", "spreadsheet_cell"]
+__all__ = ["json_escaped", "one_line", "plain", "spreadsheet_cell"]
 
 # Control characters (C0, C1), and those of Unicode's categories Cf, Cs, Zl and Zp: they steer a terminal, turn the
 # direction of what follows, or cannot be seen.
@@ -28,6 +29,19 @@ def plain(text: str) -> str:
     True
     """
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r+\n?", "\n", text))
+
+
+def one_line(value: object, most: int = 300) -> str:
+    r"""A value from outside as text of one line, printable and not too long, for messages and logs.
+
+    Examples
+    --------
+    >>> one_line("M\x1b[2J 87\n"), one_line("x" * 1000, 5)
+    ('M [2J 87', 'xxxxx')
+    """
+    text = str(value)[: 4 * most]
+    printable = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
+    return " ".join(printable.split())[:most]
 
 
 def json_escaped(document: str) -> str:

@@ -199,7 +199,7 @@ def test_products_that_cannot_be_are_an_error(archive, asked, told):
 
 def test_run_takes_one_mission_or_many(archive, monkeypatch):
     asked = []
-    running = "daxa.stages.running"
+    running = "daxa.stages.run"
     monkeypatch.setattr(f"{running}.run_pipeline", lambda layout, config, missions, **_: asked.append(missions))
     for name in ("check_objects", "check_parameters", "check_products", "check_versions"):
         monkeypatch.setattr(f"{running}.{name}", lambda *_: None)

@@ -104,7 +104,7 @@ def followed(tmp_path_factory) -> dict[str, object]:
     shutil.copy(CHECKOUT / "dvc.yaml.j2", root)
     blocks = examples()
     changed = {
-        "daxa/query/criteria/conditions.py",
+        "daxa/query/criteria/sky_conditions.py",
         "daxa/query/criteria/keywords.py",
         "daxa/backends/native/parameters.py",
     }
@@ -116,13 +116,13 @@ def followed(tmp_path_factory) -> dict[str, object]:
     (verb,) = re.findall(r'`("places": \(.*\),)`', GUIDE)
     insert(root / "daxa/cli/__init__.py", '    "stage": (""', f"    {verb}\n")
 
-    (condition,) = blocks["daxa/query/criteria/conditions.py"]
-    insert(root / "daxa/query/criteria/conditions.py", "def read_match(", condition + "\n\n")
+    (condition,) = blocks["daxa/query/criteria/sky_conditions.py"]
+    insert(root / "daxa/query/criteria/sky_conditions.py", "def read_match(", condition + "\n\n")
     keyword, entry = blocks["daxa/query/criteria/keywords.py"][0].split("\n\n")
     declared = root / "daxa/query/criteria/keywords.py"
     insert(declared, "    everything: bool | None\n", f"    {keyword}\n")
     insert(declared, '    _one(\n        "everything"', textwrap.indent(entry, "    "))
-    insert(declared, "    read_region_area,\n)", "    read_north_of,\n")
+    insert(declared, "read_region_area\n", "read_north_of, ")
 
     (parameter,) = blocks["daxa/backends/native/parameters.py"]
     parameters = root / "daxa/backends/native/parameters.py"

@@ -120,3 +120,36 @@ def test_every_exception_is_needed(pattern):
     paths = [path for path in ROOT.rglob("*.py") if fnmatch(path.relative_to(ROOT).as_posix(), pattern)]
     words = [is_alone(text) for path in paths for _, text in named(path.read_text(encoding="utf-8"))]
     assert (pattern in AS_WORD) in words
+
+
+PACKAGES_OF_TWINS = {
+    "cli": "the verb of what a module of that name does",
+    "missions/declared": "the declaration of a mission, beside that of its telescope",
+    "xray/telescopes/declared": "the declaration of a telescope, beside that of its mission",
+    "simulator": "how the observations of a mission are simulated, beside its declaration",
+}
+"""Packages whose modules are named like the one module elsewhere that they belong to, and why."""
+
+TWINS = {
+    "__init__": "the documentation of a package",
+    "contract": "the checks for authors of missions, telescopes and backends",
+    "registry": "what finds missions, telescopes and backends",
+    "spec": "the form of a declaration, of a mission or of a telescope",
+}
+"""Names of modules that do the same for several kinds of plug-in."""
+
+
+def test_no_two_modules_have_one_name():
+    found: dict[str, list[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        package = path.parent.relative_to(ROOT).as_posix()
+        if package not in PACKAGES_OF_TWINS and path.stem not in TWINS:
+            found.setdefault(path.stem, []).append(package)
+    assert not {name: packages for name, packages in found.items() if len(packages) > 1}, "rename one to what it is"
+
+
+@pytest.mark.parametrize("name", [*PACKAGES_OF_TWINS, *TWINS])
+def test_every_pair_of_names_is_needed(name):
+    modules = [path.stem for path in ROOT.rglob("*.py")]
+    names = {path.stem for path in (ROOT / name).glob("*.py")} if name in PACKAGES_OF_TWINS else {name}
+    assert any(modules.count(one) > 1 for one in names - {"__init__"} or names)

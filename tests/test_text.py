@@ -9,7 +9,7 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from daxa.selection.export import csv_text, votable_bytes
+from daxa.selection.table_formats import csv_text, votable_bytes
 from daxa.text import json_escaped, plain, spreadsheet_cell
 
 EVERYTHING = [chr(code) for code in range(sys.maxunicode + 1)]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.history import selected_ids
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_bands, named_instruments, named_missions, named_obs_ids
 from daxa.archive.products import list_products
+from daxa.archive.stage_records import selected_ids
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.naming import several
 from daxa.quantities import band_text

@@ -14,8 +14,8 @@ from daxa.api.results import Results
 from daxa.api.selecting import Selecting, with_conditions
 from daxa.api.sharing import Sharing
 from daxa.api.versions import Versions
-from daxa.archive import history
 from daxa.archive.config import ArchiveConfig, Creator
+from daxa.archive.stage_records import selected_ids
 from daxa.naming import several
 from daxa.records import Outcome
 
@@ -93,7 +93,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
 
         heads = "".join(f"<th>{name}</th>" for name in ("mission", "observations", *self.config.steps))
         lines = "".join(
-            f"<tr><td>{html.escape(mission)}</td><td>{len(history.selected_ids(self.layout, mission))}</td>{cells}</tr>"
+            f"<tr><td>{html.escape(mission)}</td><td>{len(selected_ids(self.layout, mission))}</td>{cells}</tr>"
             for mission, cells in _cells(self.status(), self.config).items()
         )
         return (

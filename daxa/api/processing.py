@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daxa.api.opened import Opened
-from daxa.archive import history
+from daxa.archive import stage_records
 from daxa.archive.gate import check_archive, enter_archive
 from daxa.archive.named_choices import named_missions, named_obs_ids
 from daxa.naming import several
@@ -15,12 +15,12 @@ from daxa.records import Outcome
 
 if TYPE_CHECKING:
     from daxa.api.opened import Names, ObsIds
-    from daxa.archive.calibration import OtherCalibration
+    from daxa.archive.accepted_calibration import OtherCalibration
     from daxa.archive.problems import Problem
     from daxa.query.mission import Mission
     from daxa.stages.forecast import Forecast
     from daxa.stages.reprocess import Reprocessed
-    from daxa.stages.running import Progress
+    from daxa.stages.run import Progress
 
 __all__ = ["Processing"]
 
@@ -47,7 +47,7 @@ class Processing(Opened):
         jobs
             How many tasks run at once at most; by default what the settings say.
         progress
-            As for `daxa.stages.running.run_archive`.
+            As for `daxa.stages.run.run_archive`.
 
         Returns
         -------
@@ -65,7 +65,7 @@ class Processing(Opened):
         ProgramError
             A stage stopped.
         """
-        from daxa.stages.running import limited, run_archive
+        from daxa.stages.run import limited, run_archive
 
         enter_archive(self.layout)
         with limited(jobs):
@@ -230,7 +230,7 @@ class Processing(Opened):
         ConfigError
             A backend that needs calibration is not installed, or a file of the archive cannot be used.
         """
-        from daxa.archive.calibration import accept_calibration, other_calibration
+        from daxa.archive.accepted_calibration import accept_calibration, other_calibration
 
         enter_archive(self.layout)
         others = other_calibration(self.layout, self.config, named_missions(self.config, missions))
@@ -293,4 +293,4 @@ class Processing(Opened):
         CriteriaError
             There is no such step.
         """
-        return "\n".join(log.text for log in history.find_logs(self.layout, self.config, obs_id, step))
+        return "\n".join(log.text for log in stage_records.find_logs(self.layout, self.config, obs_id, step))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from daxa.api.opened import Opened
-from daxa.archive import history
+from daxa.archive import stage_records
 from daxa.archive.config import ArchiveConfig
 from daxa.archive.gate import enter_archive
 from daxa.archive.named_choices import named_missions, named_obs_ids
@@ -124,7 +124,7 @@ class Selecting(Opened):
         gone = named_obs_ids(self.layout, names, obs_ids)
         if not gone:
             return plan_mission_drop(self.layout, names)
-        own = {name: {*gone}.intersection(history.selected_ids(self.layout, name)) for name in names}
+        own = {name: {*gone}.intersection(stage_records.selected_ids(self.layout, name)) for name in names}
         return plan_drop(self.layout, {name: ids for name, ids in own.items() if ids})
 
     def update(self, missions: Names = None, *, observe: Callable[[str], None] = lambda name: None) -> SelectionPlan:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from daxa.archive.objects import TreeEntry
+from daxa.archive.git_objects import TreeEntry
 from daxa.errors import DataError, UntrustedArchive
 from daxa.files import open_plain
 
@@ -190,7 +190,7 @@ def judge_tree(entries: Sequence[TreeEntry]) -> None:
     Parameters
     ----------
     entries
-        As `daxa.archive.objects.tree_of` gives them.
+        As `daxa.archive.git_objects.tree_of` gives them.
 
     Raises
     ------

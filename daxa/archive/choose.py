@@ -25,7 +25,7 @@ from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
 from daxa.naming import some
 from daxa.query import Mission, Selection, read_criteria
-from daxa.selection.compare import SelectionDifference, compare
+from daxa.selection.difference import SelectionDifference, compare
 from daxa.selection.selection_file import read_selection, write_selection
 
 if TYPE_CHECKING:

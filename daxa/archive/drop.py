@@ -27,10 +27,10 @@ from daxa.archive.choose import (
 )
 from daxa.archive.committing import commit_changes, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
-from daxa.archive.history import selected_ids
 from daxa.archive.layout import Layout
 from daxa.archive.locktext import without_stages
 from daxa.archive.preview import Preview, preview
+from daxa.archive.stage_records import selected_ids
 from daxa.archive.upstream import read_origin, row_ids
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.missions import find_mission

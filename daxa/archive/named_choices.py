@@ -118,7 +118,7 @@ def _selected(value: str | int, selected: dict[str, set[str]]) -> str:
     if isinstance(value, str):
         texts = {value}
     else:
-        from daxa.query.criteria.values import obs_id_of
+        from daxa.query.criteria.observation_ids import obs_id_of
 
         texts = set()
         for name in selected:

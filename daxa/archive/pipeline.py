@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from daxa.archive import dvc
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.dvc_processes import active_pids
-from daxa.archive.history import read_stage_record
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions
 from daxa.archive.stage_errors import clear_notes, read_notes
+from daxa.archive.stage_records import read_stage_record
 from daxa.errors import ArchiveError, DaxaError, ProgramError
 from daxa.records import Outcome
 from daxa.run.steps import last_steps

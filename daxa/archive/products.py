@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive.config import ArchiveConfig, steps_of
-from daxa.archive.history import StageRecord, read_stage_record
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import (
     named_bands,
@@ -18,6 +17,7 @@ from daxa.archive.named_choices import (
     named_obs_ids,
     named_steps,
 )
+from daxa.archive.stage_records import StageRecord, read_stage_record
 from daxa.errors import CriteriaError, DataError
 from daxa.quantities import band_text
 from daxa.run.hashes import MANIFEST

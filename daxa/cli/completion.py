@@ -21,7 +21,7 @@ def complete_obs_id(incomplete: str) -> list[str]:
 
     def all_ids() -> Iterable[str]:
         import daxa
-        from daxa.archive.history import selected_ids
+        from daxa.archive.stage_records import selected_ids
 
         archive = daxa.open()
         return sorted(

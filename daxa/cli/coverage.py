@@ -161,11 +161,11 @@ def _form(place: Path | None, *, as_json: bool, as_csv: bool, as_votable: bool) 
 def _content(table: pd.DataFrame, form: str) -> bytes:
     if form == "votable":
         from daxa.analysis.coverage import COLUMNS
-        from daxa.selection.export import votable_bytes
+        from daxa.selection.table_formats import votable_bytes
 
         return votable_bytes(table, _TITLE, COLUMNS)
     if form == "csv":
-        from daxa.selection.export import csv_text
+        from daxa.selection.table_formats import csv_text
 
         return csv_text(table).encode()
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _records(table))

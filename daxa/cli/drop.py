@@ -45,8 +45,8 @@ def drop(
     """
     import daxa
     from daxa.archive.drop import plan_drop, plan_mission_drop
-    from daxa.archive.history import selected_ids
     from daxa.archive.named_choices import named_missions, named_obs_ids
+    from daxa.archive.stage_records import selected_ids
 
     archive = daxa.open(acting=not dry_run)
     layout, config, gone_before = archive.layout, archive.config, False
@@ -71,7 +71,7 @@ def drop(
 
 def _without_dropped(archive: daxa.Archive, missions: list[str], obs_ids: list[str]) -> tuple[list[str], list[str]]:
     """What is named, without what was in the last release and was dropped since: by this command, interrupted."""
-    from daxa.archive.history import selected_ids
+    from daxa.archive.stage_records import selected_ids
     from daxa.missions import find_mission
     from daxa.stages.releasing import released_ids
 

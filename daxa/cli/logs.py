@@ -26,7 +26,7 @@ def logs(
 ) -> None:
     """Show the log of an observation, step by step."""
     import daxa
-    from daxa.archive.history import find_logs
+    from daxa.archive.stage_records import find_logs
 
     requested = [*([obs_id] if obs_id else []), *(obs or ())]
     if not requested:

@@ -74,7 +74,7 @@ def search(
     if not len(found.table):
         raise join_failures(found.failures)
     if as_votable:
-        from daxa.selection.export import votable_bytes
+        from daxa.selection.table_formats import votable_bytes
 
         sys.stdout.buffer.write(votable_bytes(found.table, "Observations found"))
     elif as_csv:

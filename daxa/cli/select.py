@@ -242,8 +242,8 @@ def _requested(
 
 
 def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> None:
-    from daxa.selection.export import FORMATS, table_format, write_export
     from daxa.selection.selection_file import read_selection
+    from daxa.selection.table_formats import FORMATS, table_format, write_export
 
     form = FORMATS[table_format(path)]
     names = _of_archive(archive, missions)

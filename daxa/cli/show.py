@@ -74,7 +74,7 @@ def show_json(records: Iterable[Mapping[str, object]]) -> None:
 
 def show_csv(table: pd.DataFrame) -> None:
     """Write a table as comma-separated values, without formulas."""
-    from daxa.selection.export import csv_text
+    from daxa.selection.table_formats import csv_text
 
     _result(csv_text(table))
 

@@ -14,7 +14,7 @@ from daxa.cli.select import accepted, run_and_release, settle
 from daxa.cli.show import note, progress, progress_of_missions, show_json, show_text, size_text
 
 if TYPE_CHECKING:
-    from daxa.fetch.redelivery import Replaced
+    from daxa.fetch.replaced_files import Replaced
     from daxa.stages.redelivery import Redelivery
 
 __all__ = ["update"]

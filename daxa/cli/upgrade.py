@@ -30,7 +30,7 @@ def upgrade(
     command enters the installed calibration in software.toml; the next `daxa run` redoes exactly these observations.
     """
     import daxa
-    from daxa.archive.calibration import accept_calibration, other_calibration
+    from daxa.archive.accepted_calibration import accept_calibration, other_calibration
     from daxa.archive.named_choices import named_missions
     from daxa.run.plan import OTHER_CALIBRATION
     from daxa.stages.status import read_status

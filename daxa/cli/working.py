@@ -23,7 +23,7 @@ def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int 
     """
     from daxa.errors import ConfigError, CriteriaError, DaxaError
     from daxa.run.forkserver import share
-    from daxa.stages.running import limited
+    from daxa.stages.run import limited
 
     try:
         with limited(jobs), share(environ):

@@ -13,13 +13,13 @@ from daxa.archive.config import ArchiveConfig, load_config, settings_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.trust import foreign_services
-from daxa.doctor.archive import look_at_archive, look_at_remotes
-from daxa.doctor.disk import look_at_disks
+from daxa.doctor.archive_checks import look_at_archive, look_at_remotes
+from daxa.doctor.backend_checks import look_at_backends, look_at_locks, look_at_plugins, used_backends
+from daxa.doctor.disk_checks import look_at_disks
 from daxa.doctor.finding import Finding, guarded, pasteable
-from daxa.doctor.machine import look_at_machine, look_at_packages
-from daxa.doctor.programs import look_at_dvc, look_at_git
-from daxa.doctor.services import look_at_services
-from daxa.doctor.software import look_at_backends, look_at_locks, look_at_plugins, used_backends
+from daxa.doctor.machine_checks import look_at_machine, look_at_packages
+from daxa.doctor.program_checks import look_at_dvc, look_at_git
+from daxa.doctor.server_checks import look_at_services
 from daxa.errors import DaxaError
 from daxa.missions import mission_names
 from daxa.publish.remote import find_cache

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from daxa.archive.layout import Layout
 from daxa.publish.digests import Digests, place_object
+from daxa.publish.dvc_outputs import directory_digest, directory_listing
 from daxa.publish.file_check import digest_directory
-from daxa.publish.outputs import directory_digest, directory_listing
 from daxa.publish.remote import Remote, Storage, object_copy
 
 __all__ = ["CacheProof", "fetch_object", "prove_cache", "restore_objects"]

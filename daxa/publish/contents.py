@@ -8,8 +8,8 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.errors import DataError, ReleaseError
 from daxa.files import read_plain
+from daxa.publish.dvc_outputs import directory_digest, directory_listing, needed_objects
 from daxa.publish.file_check import digest_directory
-from daxa.publish.outputs import directory_digest, directory_listing, needed_objects
 from daxa.publish.remote import MOST_BYTES, Remote, Storage, read_object
 
 __all__ = ["LAST", "find_listing", "how_to_restore", "needed_at", "needed_here"]

@@ -11,8 +11,8 @@ from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.publish.digests import read_md5
+from daxa.publish.dvc_outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.file_check import FileProblem, digest_directory
-from daxa.publish.outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.remote import MOST_BYTES, Storage
 from daxa.run.steps import Step
 from daxa.run.task import LedgerRow

@@ -12,7 +12,7 @@ from daxa.errors import CriteriaError
 from daxa.missions import MissionSpec, find_mission
 from daxa.query.criteria.criteria import Criteria
 from daxa.query.criteria.keywords import Conditions, parameters_text
-from daxa.query.criteria.reading import make_criteria, read_criteria
+from daxa.query.criteria.parsing import make_criteria, read_criteria
 from daxa.settings import Settings, load_settings
 
 if TYPE_CHECKING:

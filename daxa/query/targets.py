@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError
 from daxa.naming import several
+from daxa.query.criteria.coordinates import places_of
 from daxa.query.criteria.sample import Sample, read_sample
-from daxa.query.criteria.values import places_of, shown
 from daxa.settings import Settings
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from daxa.query.criteria.keywords import TargetsLike
@@ -84,6 +85,6 @@ def _places(value: object) -> list[tuple[float, float]]:
 def _bad(value: object) -> CriteriaError:
     return CriteriaError(
         "sample",
-        f"{shown(value, 100)!r} is neither a position, nor the name of an object, nor a table of objects",
+        f"{one_line(value, 100)!r} is neither a position, nor the name of an object, nor a table of objects",
         remedy="give a file or table with columns ra and dec, a SkyCoord, (ra, dec) in degrees, or a name",
     )

@@ -14,7 +14,7 @@ from io import BufferedIOBase
 from typing import TYPE_CHECKING
 
 from daxa.naming import number_of, some
-from daxa.run.cards import Cards
+from daxa.run.card_comparison import Cards
 from daxa.run.equality import read_up_to
 from daxa.text import plain
 

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from daxa.errors import DataError
 from daxa.files import open_plain
 from daxa.naming import number_of
-from daxa.run.cards import Cards, compare_cards
+from daxa.run.card_comparison import Cards, compare_cards
 from daxa.run.equality import BLOCK, NotFits, data_size, read_header, read_up_to, science_digest
 
 __all__ = ["VERDICTS", "Comparison", "Difference", "Verdict", "compare_files"]

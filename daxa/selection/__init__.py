@@ -1,6 +1,6 @@
 """The chosen observations of a mission, as a table with one schema and a file."""
 
-from daxa.selection.compare import SelectionDifference, compare
+from daxa.selection.difference import SelectionDifference, compare
 from daxa.selection.schema import COLUMNS, Column, column_names, table_digest
 from daxa.selection.selection_file import (
     SelectionMetadata,

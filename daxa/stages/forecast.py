@@ -14,9 +14,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from daxa.archive.config import ArchiveConfig, steps_of
-from daxa.archive.history import read_stage_record
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_steps
+from daxa.archive.stage_records import read_stage_record
 from daxa.errors import DaxaError
 from daxa.run.steps import Step
 from daxa.stages.costs import estimate, read_costs
@@ -238,7 +238,7 @@ def _sizes(layout: Layout, mission: str, step: str) -> dict[str, float]:
 def _removed(
     layout: Layout, config: ArchiveConfig, missions: TextsLike | None, steps: Collection[str]
 ) -> Iterator[PlannedTask]:
-    from daxa.archive.history import selected_ids
+    from daxa.archive.stage_records import selected_ids
 
     for mission in named_missions(config, missions) or tuple(config.missions):
         chosen = set(selected_ids(layout, mission))

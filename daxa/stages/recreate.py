@@ -24,7 +24,7 @@ from daxa.archive.upstream import collect_provenance
 from daxa.backends import find_backend
 from daxa.backends.randomised import randomised_kinds
 from daxa.errors import ArchiveError, DataError
-from daxa.publish.releases.environment import compare_environments, environment_at, installed_environment
+from daxa.publish.releases.release_environment import compare_environments, environment_at, installed_environment
 from daxa.publish.remaking.certificate import (
     FileVerdict,
     Recorded,

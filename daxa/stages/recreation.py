@@ -16,13 +16,13 @@ from typing import Any
 from daxa.archive import git
 from daxa.archive.bundle import BUNDLE_LIMIT
 from daxa.archive.create import absolute_place
+from daxa.archive.git_objects import tag_object
 from daxa.archive.layout import Layout
-from daxa.archive.objects import tag_object
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
 from daxa.naming import number_of, some
-from daxa.publish.releases.environment import environment_at, installed_environment
+from daxa.publish.releases.release_environment import environment_at, installed_environment
 from daxa.publish.remaking.certificate import statement_bytes
 from daxa.publish.remaking.certificate_page import certificate_page, certificate_text
 from daxa.publish.remaking.unbundle import open_bundle

@@ -15,7 +15,7 @@ from daxa.archive.named_choices import named_missions
 from daxa.archive.pipeline import refuse_busy
 from daxa.archive.upstream import read_arrivals
 from daxa.errors import DataError, DaxaError, ServiceError
-from daxa.fetch.redelivery import Fetched, Replaced, find_replaced
+from daxa.fetch.replaced_files import Fetched, Replaced, find_replaced
 from daxa.records import Outcome
 from daxa.run.ledger import read_ledger
 from daxa.run.task import LedgerRow, Task

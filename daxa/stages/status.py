@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from daxa.archive.cache import cached
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.dvc_processes import paths_being_written
-from daxa.archive.history import StageRecord, is_running, read_exposures, read_stage_record
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
+from daxa.archive.stage_records import StageRecord, is_running, read_exposures, read_stage_record
 from daxa.errors import ConfigError, DaxaError
 from daxa.records import Outcome, Status
 from daxa.run.exposures import words_on_exposures

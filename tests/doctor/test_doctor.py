@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daxa.cli import main
-from daxa.doctor import PARTS, STATES, disk, examine
+from daxa.doctor import PARTS, STATES, disk_checks, examine
 from daxa.doctor.finding import Finding, pasteable
 from tests.cli.commandline import daxa
 from tests.fetch.pages import nginx_server
@@ -176,10 +176,10 @@ def test_file_systems_that_do_otherwise(monkeypatch, tmp_path, name, value, find
     place.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(name, value)
-        told = {one.name: one for one in disk.look_at_place("store", place)}
+        told = {one.name: one for one in disk_checks.look_at_place("store", place)}
     state, trap = finding.split(": ")
     assert told[f"store {trap}"].state == state
-    assert {one.name for one in disk.look_at_place("store", place)} == {"store space", "store writable"}
+    assert {one.name for one in disk_checks.look_at_place("store", place)} == {"store space", "store writable"}
 
 
 def test_names_of_which_only_the_case_differs(monkeypatch, tmp_path):
@@ -190,7 +190,7 @@ def test_names_of_which_only_the_case_differs(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Path, "write_bytes", folding)
     monkeypatch.setattr(Path, "exists", lambda path: path.with_name(path.name.lower()).is_file())
-    told = {one.name: one for one in disk.look_at_place("store", tmp_path)}
+    told = {one.name: one for one in disk_checks.look_at_place("store", tmp_path)}
     assert told["store case"].state == "warning"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from daxa.archive.bundle import MANIFEST_REF, judge_bundle
-from daxa.archive.objects import commit_files, tag_object, write_bundle
+from daxa.archive.git_objects import commit_files, tag_object, write_bundle
 from daxa.errors import DataError, UntrustedArchive
 from daxa.publish.remaking.export import MANIFEST
 from tests.hostile import watch
@@ -277,7 +277,7 @@ def test_a_genuine_bundle_passes_and_no_flipped_byte_does(place, tmp_path):
 
 def test_a_file_that_no_archive_has_is_not_unpacked():
     from daxa.archive.bundle import judge_tree
-    from daxa.archive.objects import TreeEntry
+    from daxa.archive.git_objects import TreeEntry
 
     for entries in (
         [TreeEntry("big", "100644", "0" * 40, 300 << 20)],

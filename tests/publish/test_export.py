@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from daxa.archive.bundle import judge_bundle
+from daxa.archive.git_objects import fetch_refs, tag_object
 from daxa.archive.layout import Layout
-from daxa.archive.objects import fetch_refs, tag_object
 from daxa.errors import ArchiveError, CriteriaError
-from daxa.publish.releases.environment import (
+from daxa.publish.releases.release_environment import (
     compare_environments,
     environment_at,
     installed_environment,

@@ -19,7 +19,7 @@ from daxa.errors import DaxaError
 from daxa.publish.deposits.deposit import BUNDLE, CHECKSUMS, MANIFEST, publish_release
 from daxa.publish.deposits.plain_tar import open_tar, write_member, write_tar_end
 from daxa.publish.deposits.restore import restore_deposit
-from daxa.publish.outputs import lock_digests
+from daxa.publish.dvc_outputs import lock_digests
 from tests.publish.workshop import copy_archive, run, set_identity
 
 TAG, PART = "v1.0.0", "data-0001.tar"

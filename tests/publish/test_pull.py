@@ -23,7 +23,7 @@ from daxa.errors import (
     StorageError,
     UntrustedArchive,
 )
-from daxa.publish.outputs import lock_digests
+from daxa.publish.dvc_outputs import lock_digests
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.sharing.pull import pull_data
 from daxa.publish.sharing.push import push_releases

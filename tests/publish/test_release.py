@@ -10,7 +10,7 @@ import pytest
 from daxa.archive import git
 from daxa.archive.layout import STEPS
 from daxa.errors import ReleaseError
-from daxa.publish.outputs import listed_files, lock_digests
+from daxa.publish.dvc_outputs import listed_files, lock_digests
 from daxa.publish.remote import find_storage
 from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, damage, deceive, observation, run
 

@@ -14,8 +14,8 @@ import pytest
 from daxa.archive import git
 from daxa.archive.layout import STEPS
 from daxa.errors import ArchiveError
+from daxa.publish.dvc_outputs import directory_digest, lock_digests
 from daxa.publish.file_check import digest_directory
-from daxa.publish.outputs import directory_digest, lock_digests
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import find_cache
 from daxa.run.ledger import read_ledger, write_ledger

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from daxa.archive.config import load_config
-from daxa.archive.history import read_stage_record
 from daxa.archive.named_choices import named_obs_ids
 from daxa.archive.products import find_products
+from daxa.archive.stage_records import read_stage_record
 from daxa.errors import DataError
 from daxa.run.lookup import find_texts, keep_lookup
 from daxa.stages.step import run_step
@@ -43,8 +43,8 @@ def test_a_stage_leaves_rows_that_are_equal_to_those_of_its_ledger(archive):
 
 
 def test_many_observations_are_read_by_column(archive, monkeypatch):
-    monkeypatch.setattr("daxa.archive.history._FEW", 2)
-    monkeypatch.setattr("daxa.archive.history.find_texts", None)
+    monkeypatch.setattr("daxa.archive.stage_records._FEW", 2)
+    monkeypatch.setattr("daxa.archive.stage_records.find_texts", None)
     assert columns_of(archive, IDS)["obs_id"] == sorted(IDS)
 
 

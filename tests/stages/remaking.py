@@ -19,7 +19,7 @@ from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
-from daxa.publish.releases.environment import record_environment
+from daxa.publish.releases.release_environment import record_environment
 from daxa.run.machine import Machine
 from daxa.run.runner import run_stage
 from daxa.run.task import Stage, Task, TaskWork

@@ -7,12 +7,12 @@ import json
 import pytest
 
 import daxa
-from daxa.archive.calibration import other_calibration
+from daxa.archive.accepted_calibration import other_calibration
 from daxa.archive.config import load_config
-from daxa.archive.history import find_logs
 from daxa.archive.pipeline import failed_stages, stages_hidden_from_dvc
 from daxa.archive.products import find_products
 from daxa.archive.software import load_software
+from daxa.archive.stage_records import find_logs
 from daxa.backends import find_backend
 from daxa.backends.contract import check_backend, check_run
 from daxa.cli import main

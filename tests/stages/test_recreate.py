@@ -575,14 +575,14 @@ def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypa
 
 def test_the_recorded_environment_is_used_where_it_is_another_one(shell, released, monkeypatch):
     from daxa.cli import recreate as verb
-    from daxa.publish.releases import environment
+    from daxa.publish.releases.release_environment import installed_environment
 
     ran = []
     monkeypatch.setattr(verb, "_run_there", lambda python, arguments: ran.append((python, arguments)) or 7)
     monkeypatch.setattr(recreation, "make_environment", lambda plan, place, say: place / "bin" / "python")
     code, *_ = shell("recreate", "../a907.bundle", "../again", "--environment", "--sample", "1", "--seed", "3")
     assert (code, ran) == (0, []), "it is the one that is installed"
-    here = environment.installed_environment()
+    here = installed_environment()
     other = {**here, "packages": {**here["packages"], "numpy": "0.1"}}
     monkeypatch.setattr(recreation, "installed_environment", lambda: other)
     code, *_ = shell("recreate", "../a907.bundle", "../other", "--environment", "--by", "Antonia Maury")

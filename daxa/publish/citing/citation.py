@@ -136,7 +136,7 @@ class Citation:
     @property
     def mrt(self) -> str:
         """The observations as a machine-readable table of the AAS."""
-        from daxa.selection.export import export_bytes
+        from daxa.selection.table_formats import export_bytes
 
         return export_bytes(".mrt", self.tables, f"Observations of {self.title}, {self.tag}").decode("ascii")
 

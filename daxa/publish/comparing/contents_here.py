@@ -19,7 +19,7 @@ from daxa.backends.randomised import is_randomised
 from daxa.errors import DaxaError
 from daxa.fetch.store import Store, digest_file
 from daxa.files import read_plain, refuse_links
-from daxa.publish.outputs import listed_files, lock_digests
+from daxa.publish.dvc_outputs import listed_files, lock_digests
 from daxa.publish.remote import MOST_BYTES, find_cache
 from daxa.run.comparison import compare_files
 from daxa.run.hashes import MANIFEST

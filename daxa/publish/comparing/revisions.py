@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from daxa.archive import git
+from daxa.archive.git_objects import tree_of
 from daxa.archive.layout import Layout
-from daxa.archive.objects import tree_of
 from daxa.errors import ArchiveError, DataError
 from daxa.publish.state import records_at
 from daxa.publish.tracked import blob_digest

@@ -21,8 +21,8 @@ from typing import Any
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
 from daxa.archive.gate import check_archive
+from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
-from daxa.archive.objects import fetch_refs, start_branch, start_repository
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, StorageError, VerifyError
 from daxa.files import errors_naming, open_plain, read_plain
@@ -33,7 +33,7 @@ from daxa.publish.contents import needed_at
 from daxa.publish.deposits.deposit import BUNDLE, CHECKSUMS, MANIFEST, NAMES
 from daxa.publish.deposits.plain_tar import Member, open_tar
 from daxa.publish.digests import place_object
-from daxa.publish.outputs import shared_digests
+from daxa.publish.dvc_outputs import shared_digests
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Storage
 from daxa.publish.version import parse_version

@@ -28,12 +28,12 @@ from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
 from daxa.publish.comparing.changelog import record_changes
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
+from daxa.publish.dvc_outputs import listed_files, shared_digests
 from daxa.publish.embargo import mjd_now
 from daxa.publish.file_check import FileProblem, check_files, check_places, kept_rows
 from daxa.publish.lockcheck import compare_locked
-from daxa.publish.outputs import listed_files, shared_digests
-from daxa.publish.releases.environment import record_environment
 from daxa.publish.releases.refusals import ReleaseFacts, ReleaseRefusal, damage, refusals
+from daxa.publish.releases.release_environment import record_environment
 from daxa.publish.releases.release_logs import NAME as LOGS
 from daxa.publish.releases.release_logs import keep_logs, plan_logs
 from daxa.publish.releases.unreleased import has_changes

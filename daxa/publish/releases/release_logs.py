@@ -12,8 +12,8 @@ from daxa.archive.gate import check_plain
 from daxa.archive.layout import Layout
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object, read_md5
+from daxa.publish.dvc_outputs import directory_digest, directory_listing, listed_files, tracked_digest
 from daxa.publish.file_check import file_names, irregular_names
-from daxa.publish.outputs import directory_digest, directory_listing, listed_files, tracked_digest
 from daxa.publish.remote import Storage
 from daxa.publish.state import ArchiveState
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from daxa.archive.config import load_config, steps_of
+from daxa.archive.git_objects import Tag, tag_object
 from daxa.archive.layout import Layout
-from daxa.archive.objects import Tag, tag_object
 from daxa.naming import some
 from daxa.publish.state import read_mission, records_at
 from daxa.run.hashes import MANIFEST
@@ -162,7 +162,7 @@ def _contradictions(records: Layout, tag: Tag) -> list[str]:
     """Files of a commit that are not the ones that its ``dvc.lock`` was written with."""
     from hashlib import md5
 
-    from daxa.publish.outputs import lock_digests
+    from daxa.publish.dvc_outputs import lock_digests
 
     lock = records.lock.read_bytes() if records.lock.is_file() else b""
     outs, deps = lock_digests(lock), lock_digests(lock, "deps")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive import git
+from daxa.archive.git_objects import commit_files, tree_of
 from daxa.archive.layout import Layout
-from daxa.archive.objects import commit_files, tree_of
 from daxa.errors import ArchiveError, DataError, ProgramError
 from daxa.files import read_plain
 from daxa.publish.remaking.certificate import recorded_release

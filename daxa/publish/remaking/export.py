@@ -14,10 +14,10 @@ from typing import Any
 from daxa.archive import git
 from daxa.archive.bundle import MANIFEST_REF
 from daxa.archive.config import load_config, steps_of
+from daxa.archive.git_objects import Tag, commit_files, fetch_refs, start_repository, tag_object, write_bundle
 from daxa.archive.layout import Layout
-from daxa.archive.objects import Tag, commit_files, fetch_refs, start_repository, tag_object, write_bundle
 from daxa.errors import ArchiveError, CriteriaError, DataError, StorageError
-from daxa.publish.releases.environment import environment_at
+from daxa.publish.releases.release_environment import environment_at
 from daxa.publish.state import MissionState, read_mission, records_at
 from daxa.publish.summary import summarise
 from daxa.publish.version import parse_version, release_tags

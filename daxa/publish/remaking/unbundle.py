@@ -16,8 +16,8 @@ from daxa.archive import git
 from daxa.archive.bundle import MANIFEST_REF, judge_bundle, judge_tree
 from daxa.archive.create import check_place
 from daxa.archive.gate import check_archive
+from daxa.archive.git_objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
 from daxa.archive.layout import Layout
-from daxa.archive.objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
 from daxa.archive.trust import accept_services, harmful_attributes
 from daxa.errors import UntrustedArchive, VerifyError
 from daxa.files import errors_naming

@@ -21,7 +21,7 @@ from typing import Any
 from daxa.errors import ConfigError, ProgramError
 from daxa.files import replace_file
 from daxa.naming import number_of
-from daxa.publish.releases.environment import DISTRIBUTION
+from daxa.publish.releases.release_environment import DISTRIBUTION
 from daxa.run.process import run_program
 
 __all__ = ["EnvironmentPlan", "make_environment", "plan_environment"]
@@ -63,7 +63,7 @@ def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: 
     Parameters
     ----------
     recorded
-        As `daxa.publish.releases.environment.environment_at` gives it: every name and version has been judged.
+        As `daxa.publish.releases.release_environment.environment_at` gives it: every name and version has been judged.
     own
         The environment here.
     daxa

@@ -18,16 +18,16 @@ from daxa.archive.bundle import judge_tree
 from daxa.archive.committing import stages_excluded
 from daxa.archive.config import load_config, settings_of, steps_of
 from daxa.archive.gate import check_archive, check_products
+from daxa.archive.git_objects import tree_of
 from daxa.archive.layout import Layout
-from daxa.archive.objects import tree_of
 from daxa.archive.trust import harmful_attributes, refuse_foreign
 from daxa.errors import ArchiveError, DataError, DaxaError, UntrustedArchive
 from daxa.fetch.store import Store
 from daxa.files import errors_naming, read_plain, refuse_links
 from daxa.naming import number_of, some
 from daxa.publish.digests import Digests
+from daxa.publish.dvc_outputs import listed_files, shared_digests
 from daxa.publish.file_check import file_names
-from daxa.publish.outputs import listed_files, shared_digests
 from daxa.publish.remote import MOST_BYTES, Storage, find_storage
 from daxa.publish.sharing.pull import bring_data
 from daxa.publish.workspaces import alone, scratch_clone

@@ -18,7 +18,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ConfigError
 from daxa.publish.contents import needed_at, needed_here
-from daxa.publish.outputs import OBJECT
+from daxa.publish.dvc_outputs import OBJECT
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.workspaces import alone
 

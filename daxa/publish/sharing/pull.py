@@ -24,7 +24,7 @@ from daxa.naming import number_of
 from daxa.publish.cache_repair import fetch_object, prove_cache, restore_objects
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
-from daxa.publish.outputs import listed_files, shared_digests
+from daxa.publish.dvc_outputs import listed_files, shared_digests
 from daxa.publish.releases.release_logs import place_logs, unreleased_logs
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
 from daxa.publish.state import read_observations

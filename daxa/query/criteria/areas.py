@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.values import shown
 from daxa.query.untrusted import PARSE_ERRORS, open_fits
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -117,7 +117,7 @@ def _parse_region(text: str) -> list[SkyRegion]:
             warnings.simplefilter("error", AstropyUserWarning)
             shapes = list(Regions.parse(text, format="ds9"))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, AstropyUserWarning) as error:
-        raise _bad_region(f"the DS9 region cannot be read: {shown(error, 200)}") from None
+        raise _bad_region(f"the DS9 region cannot be read: {one_line(error, 200)}") from None
     if not shapes:
         raise _bad_region("the DS9 region holds no shape")
     for shape in shapes:
@@ -228,7 +228,7 @@ def _load_moc(value: MocLike, *, files: bool) -> MOC:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise CriteriaError(
             "moc",
-            f"{shown(value, 100)!r} cannot be read as a MOC: {shown(why, 200)}",
+            f"{one_line(value, 100)!r} cannot be read as a MOC: {one_line(why, 200)}",
             remedy="give a complete MOC as FITS, JSON or ASCII text, such as 5/1-4 6/33",
         ) from None
 
@@ -294,7 +294,7 @@ def _text(value: object, *, files: bool) -> str:
     elif files and isinstance(value, str | Path) and str(value).isprintable():
         text = _read_file(Path(value))
     else:
-        raise _bad_region(f"{shown(value, 100)!r} is not a region")
+        raise _bad_region(f"{one_line(value, 100)!r} is not a region")
     if len(text) > _LARGEST_FILE:
         raise _bad_region(f"the DS9 region is larger than {_LARGEST_FILE} characters")
     return text
@@ -305,9 +305,9 @@ def _read_file(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(_LARGEST_FILE + 1)
     except UnicodeDecodeError:
-        raise _bad_region(f"{shown(path.name, 60)} is not text in UTF-8") from None
+        raise _bad_region(f"{one_line(path.name, 60)} is not text in UTF-8") from None
     except OSError as error:
-        raise _bad_region(f"{shown(path.name, 60)} cannot be read: {error.strerror or error}") from None
+        raise _bad_region(f"{one_line(path.name, 60)} cannot be read: {error.strerror or error}") from None
 
 
 def _bad_region(message: str) -> CriteriaError:

@@ -3,7 +3,7 @@
 A `Criteria` is a conjunction, whose parts may be alternatives and negations; ``&``, ``|``
 and ``~`` combine them.  Adding filters in any order gives equal values, and
 `Criteria.to_plain` gives what TOML and JSON can hold; `read_criteria` reads it
-back to an equal value (both in `daxa.query.criteria.reading`).
+back to an equal value (both in `daxa.query.criteria.parsing`).
 
 What is chosen are data: observations, each with some of its instruments.  A condition
 says of every instrument of every observation whether it holds, and ``~`` the opposite.
@@ -20,7 +20,8 @@ from operator import and_, or_
 from typing import TypeVar
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.conditions import Condition, NearPositions, TimeWindow
+from daxa.query.criteria.conditions import Condition, TimeWindow
+from daxa.query.criteria.sky_conditions import NearPositions
 from daxa.run.task import canonical
 
 __all__ = ["Criteria", "in_order", "join_resolved"]

@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from daxa.missions.facts import CATEGORIES
 from daxa.missions.spec import MissionSpec
-from daxa.query.criteria.conditions import (
-    AccessKind,
-    Condition,
-    MatchKind,
-    read_access,
-    read_box,
-    read_everything,
-    read_min_exposure,
-    read_moc_area,
-    read_region_area,
-)
+from daxa.query.criteria.conditions import AccessKind, Condition, read_access, read_everything, read_min_exposure
 from daxa.query.criteria.labels import read_category, read_mode
+from daxa.query.criteria.sky_conditions import MatchKind, read_box, read_moc_area, read_region_area
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.conditions import MatchKind
+    from daxa.query.criteria.sky_conditions import MatchKind
 
 __all__ = ["Objects"]
 
@@ -26,7 +26,7 @@ class Objects:
     start, end
         (n,) MJD UTC, infinite where open; None where no object has a window.
     match
-        One of `daxa.query.criteria.conditions.MATCHES`.
+        One of `daxa.query.criteria.sky_conditions.MATCHES`.
     margin
         Factor for the field of view.
     inside

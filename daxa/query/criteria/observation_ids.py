@@ -1,8 +1,9 @@
-"""The ObsIDs of a table of observations that a user already has, such as `astroquery.heasarc` returns."""
+"""ObsIDs as users give them: one by one, or as a table that they already have, such as `astroquery.heasarc` returns."""
 
 from __future__ import annotations
 
 import re
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,47 @@ from typing import TYPE_CHECKING, Any
 from daxa.errors import CriteriaError
 from daxa.missions.facts import USUAL_COLUMNS
 from daxa.missions.spec import MissionSpec
-from daxa.query.criteria.values import obs_id_of, shown
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from daxa.query.criteria.keywords import TableLike
 
-__all__ = ["is_table", "read_obs_table"]
+__all__ = ["is_table", "obs_id_of", "read_obs_table"]
 
 _NAMES = (*USUAL_COLUMNS["obs_id"], "obs_id", "observation_id", "scw_id", "observationid", "obs")
 """Names of a column of ObsIDs, in upper or lower case: HEASARC's, XSA's, and those of the standards (ObsCore)."""
 
 _FILE = re.compile(r".*\.(csv|ecsv|fits?|fits\.gz|vot|votable|xml|parquet)", re.IGNORECASE | re.DOTALL)
+_LONGEST_ID = 20
 _WHOLE = re.compile(r"(\d{1,19})(?:\.0)?", re.ASCII)
+
+
+def obs_id_of(spec: MissionSpec, value: str | int) -> str:
+    """An ObsID, which may be given as a whole number where no zero can be lost.
+
+    Raises
+    ------
+    CriteriaError
+        It is not an ObsID of the mission, or a number that may have lost zeros.
+
+    Examples
+    --------
+    >>> from daxa.missions import find_mission
+    >>> obs_id_of(find_mission("chandra"), 18461), obs_id_of(find_mission("xmm"), "0404910601")
+    ('18461', '0404910601')
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return spec.check_obs_id(value)
+    text = str(value)
+    padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
+    forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
+    if forms == [text]:
+        return spec.check_obs_id(text)
+    raise CriteriaError(
+        "obs-id",
+        f"the number {text[:30]} is not an ObsID of {spec.title}: ObsIDs are text; numbers lose leading zeros",
+        remedy=f'write it in quotation marks, for instance "{forms[0] if forms else spec.id_example}"',
+    )
 
 
 def is_table(value: object) -> bool:
@@ -91,7 +121,7 @@ def _columns(value: TableLike, names: tuple[str, ...]) -> dict[str, Any]:
     try:
         return dict(columns_of(value))
     except CriteriaError:
-        raise _bad(f"{shown(value, 100)!r} is not a table of observations") from None
+        raise _bad(f"{one_line(value, 100)!r} is not a table of observations") from None
 
 
 def _column_of(columns: dict[str, Any], names: tuple[str, ...], spec: MissionSpec) -> str:
@@ -103,7 +133,7 @@ def _column_of(columns: dict[str, Any], names: tuple[str, ...], spec: MissionSpe
             raise _bad(f"the table of observations has several columns {name}: {', '.join(same)}")
         if same:
             return same[0]
-    seen = ", ".join(repr(shown(name, 30)) for name in list(columns)[:10])
+    seen = ", ".join(repr(one_line(name, 30)) for name in list(columns)[:10])
     raise _bad(f"the table has no column of ObsIDs of {spec.title} ({', '.join(names)}); it has {seen or 'none'}")
 
 

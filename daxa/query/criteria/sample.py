@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.conditions import MatchKind, read_margin, read_match
 from daxa.query.criteria.sample_file import load_sample
-from daxa.query.criteria.values import shown
+from daxa.query.criteria.sky_conditions import MatchKind, read_margin, read_match
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def read_sample(
         ``radius`` needs a unit, or the name ``radius_arcmin``, ``radius_deg`` or ``radius_arcsec``;
         ``start`` and ``end`` are MJD or ISO texts (UTC), open where empty or NaN; ``name`` is optional.
     match, margin
-        As in `daxa.query.criteria.conditions`; by default the field of view and the radius must overlap.
+        As in `daxa.query.criteria.sky_conditions`; by default the field of view and the radius must overlap.
     inside
         The observation lies entirely in the window, not only partly.
     files
@@ -169,7 +169,7 @@ def read_sample(
     lengths = {len(columns[name]) for name in found.values()}
     missing = [key for key in ("ra", "dec") if key not in found]
     if missing:
-        seen = ", ".join(repr(shown(name, 30)) for name in list(columns)[:10])
+        seen = ", ".join(repr(one_line(name, 30)) for name in list(columns)[:10])
         raise _bad(f"the sample has no column {' and '.join(missing)} (it has {seen})")
     if lengths == {0}:
         raise _bad("the sample has 0 rows")
@@ -380,6 +380,6 @@ def _refuse_rows(bad: np.ndarray, values: np.ndarray | pd.Series, key: str, why:
 def _bad(message: str) -> CriteriaError:
     return CriteriaError(
         "sample",
-        shown(message, 500),
+        one_line(message, 500),
         remedy="give a table with columns ra and dec (degrees), optionally name, radius_arcmin, start and end (UTC)",
     )

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.values import shown
 from daxa.query.untrusted import PARSE_ERRORS, open_fits, parse_votable
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,20 +61,20 @@ def load_sample(path: Path, names: Collection[str]) -> Table | pd.DataFrame:
     except UnicodeDecodeError:
         why = "it is not text in UTF-8; save it as UTF-8"
     except FileNotFoundError:
-        raise CriteriaError("sample", f"{shown(str(path), 200)} does not exist", remedy="check its path") from None
+        raise CriteriaError("sample", f"{one_line(str(path), 200)} does not exist", remedy="check its path") from None
     except OSError as error:
         why = error.strerror or str(error)
     except MemoryError:
         why = "it claims to be larger than the memory of this machine"
     except (*PARSE_ERRORS, pa.ArrowException, csv.Error, zlib.error, RecursionError) as error:
         why = str(error)
-    raise _unreadable(path, f"cannot be read as {kind}: {shown(why)}")
+    raise _unreadable(path, f"cannot be read as {kind}: {one_line(why)}")
 
 
 def _unreadable(path: Path, what: str) -> CriteriaError:
     return CriteriaError(
         "sample",
-        f"{shown(path.name, 60)} {what}",
+        f"{one_line(path.name, 60)} {what}",
         remedy="give a complete file: CSV in UTF-8 with a header line, ECSV, FITS, VOTable or Parquet",
     )
 

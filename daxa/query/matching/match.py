@@ -13,11 +13,12 @@ from daxa.errors import CriteriaError
 from daxa.missions.facts import FieldOfView
 from daxa.missions.spec import MissionSpec
 from daxa.naming import some
-from daxa.query.criteria.conditions import AccessRights, NearPositions
+from daxa.query.criteria.conditions import AccessRights
 from daxa.query.criteria.criteria import Criteria
 from daxa.query.criteria.objects import Objects
 from daxa.query.criteria.sample import Sample
-from daxa.query.criteria.values import write_window
+from daxa.query.criteria.sky_conditions import NearPositions
+from daxa.query.criteria.times import write_window
 from daxa.query.matching.fields import Fields
 from daxa.query.matching.neighbours import near_pairs, nearest_separation
 

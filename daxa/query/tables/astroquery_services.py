@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.values import on_the_sky, shown
+from daxa.query.criteria.coordinates import on_the_sky
 from daxa.query.tables.exchange import exchange, malformed, refused
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -77,10 +78,10 @@ def query_simbad(names: Sequence[str], address: str, send: Send) -> dict[str, Pl
     ):
         name = _name_of(names, number, said)
         if name is None:
-            raise malformed(address, f"it answers for {shown(said, 60)!r}, which was not requested")
+            raise malformed(address, f"it answers for {one_line(said, 60)!r}, which was not requested")
         found.setdefault(name, set()).update(_places(address, name, ra, dec))
     if unanswered := [name for name in names if name not in found]:
-        raise malformed(address, f"it gives no answer for {shown(unanswered[0], 60)!r}")
+        raise malformed(address, f"it gives no answer for {one_line(unanswered[0], 60)!r}")
     for name, places in found.items():
         if len(places) > 1:
             raise CriteriaError(
@@ -148,7 +149,7 @@ def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
             cells = {field.ucd: column for field, column in zip(table.fields, table.array.dtype.names, strict=True)}
             ra, dec = (table.array[cells[f"pos.eq.{axis};meta.main"]] for axis in ("ra", "dec"))
     except PARSE_ERRORS as error:
-        raise malformed(address, f"it did not answer with a VOTable ({shown(error)})") from None
+        raise malformed(address, f"it did not answer with a VOTable ({one_line(error)})") from None
     if len(ra) != 1:
         raise malformed(address, f"it gives {len(ra)} objects for {name!r}")
     return next(iter(_places(address, name, ra[0], dec[0])), None)
@@ -157,7 +158,7 @@ def query_ned(name: str, address: str, session: BoundedSession) -> Place | None:
 def _complaint(document: Any) -> str:
     """The message that NED sends instead of a table."""
     said = (param for resource in document.resources for param in resource.params if param.name == "Error")
-    return next((shown(param.value) for param in said), "")
+    return next((one_line(param.value) for param in said), "")
 
 
 def query_xsa(query: str, send: Callable[[str], Table]) -> Table:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from daxa import __version__
 from daxa.answers import Deadline, origin_of, redirect_target, requested_pause
 from daxa.errors import ServiceError, StorageError
-from daxa.query.criteria.values import shown
 from daxa.settings import Settings
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     import requests
@@ -107,7 +107,7 @@ def open_session(settings: Settings) -> BoundedSession:
             location = response.headers["location"]
             if target := redirect_target(response.url, location, allowed):
                 return target
-            raise malformed(response.url, f"it redirects to {shown(location)}, which is not a configured service")
+            raise malformed(response.url, f"it redirects to {one_line(location)}, which is not a configured service")
 
     # Its class can be made only where requests is imported; what it promises is declared above.
     session = cast("BoundedSession", ConfiguredSession())
@@ -217,10 +217,10 @@ def exchange_into(
                 pause = requested_pause(response.headers.get("Retry-After", ""))
                 wait = wait if pause is None else min(pause, _LONGEST_WAIT)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            trouble = shown(_root(error))
+            trouble = one_line(_root(error))
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError, OSError) as error:
             if not watch.late:
-                raise malformed(address, shown(error)) from None
+                raise malformed(address, one_line(error)) from None
         if watch.late:
             raise _too_slow(address, watch)
         if attempt < _TRIES - 1:
@@ -261,7 +261,7 @@ def refused(address: str, why: str) -> ServiceError:
     """The error for a service that refuses the query."""
     return ServiceError(
         "refused",
-        f"{address} refused the query: {shown(why)}",
+        f"{address} refused the query: {one_line(why)}",
         remedy="if the address is right, the service may have changed: look for a newer daxa",
     )
 

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from daxa.errors import CriteriaError, ServiceError
 from daxa.files import replace_file
 from daxa.naming import some
-from daxa.query.criteria.values import on_the_sky, read_names
+from daxa.query.criteria.coordinates import on_the_sky, read_names
 from daxa.query.tables.exchange import exchange, malformed, open_session, refused
 from daxa.settings import Settings
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.errors import ServiceError
 from daxa.missions.spec import MissionSpec, ObservationTable
-from daxa.query.criteria.values import shown
 from daxa.query.tables.exchange import exchange_into, malformed, open_session, refused
 from daxa.query.untrusted import PARSE_ERRORS, parse_votable
 from daxa.settings import Settings
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -262,4 +262,4 @@ def _read_rows(address: str, sent: TAPQuery, status: int, body: BinaryIO) -> tup
         except (DALFormatError, *PARSE_ERRORS) as error:
             if status >= 400:
                 raise refused(address, f"HTTP status {status}") from None
-            raise malformed(address, f"it did not answer with a VOTable ({shown(error)})") from None
+            raise malformed(address, f"it did not answer with a VOTable ({one_line(error)})") from None

@@ -104,7 +104,7 @@ class Snapshot:
     @property
     def mjd(self) -> float:
         """Time of the query, MJD UTC."""
-        from daxa.query.criteria.values import read_window
+        from daxa.query.criteria.times import read_window
 
         return read_window((self.origin.time, None))[0]  # type: ignore[return-value]
 

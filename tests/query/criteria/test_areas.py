@@ -10,7 +10,8 @@ from mocpy import MOC
 
 from daxa.errors import CriteriaError
 from daxa.query.criteria.areas import in_moc, in_region, read_moc, read_region
-from daxa.query.criteria.conditions import read_box, read_exposure, write_exposure
+from daxa.query.criteria.conditions import read_exposure, write_exposure
+from daxa.query.criteria.sky_conditions import read_box
 
 RNG = np.random.default_rng(11)
 RA, DEC = RNG.uniform(0, 360, 4000), np.degrees(np.arcsin(RNG.uniform(-1, 1, 4000)))

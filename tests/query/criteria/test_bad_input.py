@@ -22,10 +22,12 @@ from daxa.errors import CriteriaError, DaxaError, ServiceError
 from daxa.missions import find_mission
 from daxa.query import make_criteria
 from daxa.query.criteria.areas import in_moc, read_moc, read_region
+from daxa.query.criteria.coordinates import read_positions, read_radius
 from daxa.query.criteria.sample import read_sample
-from daxa.query.criteria.values import read_positions, read_radius, read_window, shown
+from daxa.query.criteria.times import read_window
 from daxa.query.tables.services import fetch_table
 from daxa.query.untrusted import parse_votable
+from daxa.text import one_line
 from tests.query.service import Reply, serve, votable
 
 XMM_SPEC = find_mission("xmm")
@@ -373,8 +375,8 @@ def test_malformed_obs_ids(obs_id):
 
 @given(text=st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_whatever_is_shown_is_printable_and_short(text):
-    assert shown(text, 50).isprintable()
-    assert len(shown(text, 50)) <= 50
+    assert one_line(text, 50).isprintable()
+    assert len(one_line(text, 50)) <= 50
 
 
 # On the command line

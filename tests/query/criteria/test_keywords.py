@@ -15,7 +15,7 @@ from daxa.cli import conditions as command_line
 from daxa.errors import CriteriaError
 from daxa.missions import find_mission
 from daxa.query import make_criteria, read_criteria
-from daxa.query.criteria import keywords, reading
+from daxa.query.criteria import keywords, parsing
 from daxa.query.criteria.keywords import CONDITIONS, CliOption, Conditions, Keyword, conditions_page
 from daxa.query.criteria.observation_ids import read_obs_table
 from daxa.query.matching.match import match
@@ -82,10 +82,10 @@ def test_a_new_condition_is_a_class_and_an_entry(monkeypatch):
         lambda value, spec, files: Brief(float(value)),
     )
     grown = (*CONDITIONS, entry)
-    for module in (keywords, reading, command_line):
+    for module in (keywords, parsing, command_line):
         monkeypatch.setattr(module, "CONDITIONS", grown)
-    monkeypatch.setattr(reading, "_CLAUSE_KEYS", (*reading._CLAUSE_KEYS, entry.name))
-    monkeypatch.setattr(reading, "_KEYS", (*reading._KEYS, entry.name))
+    monkeypatch.setattr(parsing, "_CLAUSE_KEYS", (*parsing._CLAUSE_KEYS, entry.name))
+    monkeypatch.setattr(parsing, "_KEYS", (*parsing._KEYS, entry.name))
     command_line._single.cache_clear()
     try:
         asked = make_criteria(XMM, max_exposure=3000.0)

@@ -19,8 +19,8 @@ from daxa.errors import CriteriaError, StorageError
 from daxa.missions import FieldOfView, find_mission
 from daxa.missions.tiling import tiles
 from daxa.selection import COLUMNS
-from daxa.selection.export import FORMATS, export_bytes, table_format, votable_bytes, write_export
 from daxa.selection.footprints import _field_parts, coverage
+from daxa.selection.table_formats import FORMATS, export_bytes, table_format, votable_bytes, write_export
 from tests.selection.observations import observations
 
 NAN = float("nan")

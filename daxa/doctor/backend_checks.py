@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from daxa.archive.calibration import other_calibration
+from daxa.archive.accepted_calibration import other_calibration
 from daxa.archive.check import provided_software
 from daxa.archive.config import ArchiveConfig, load_parameters, steps_of
 from daxa.archive.layout import Layout

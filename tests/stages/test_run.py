@@ -17,10 +17,10 @@ from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
 from daxa.run.plan import AGAIN
 from daxa.run.runner import run_stage
-from daxa.stages import running
+from daxa.stages import run
 from daxa.stages import step as step_module
 from daxa.stages.reprocess import failed_observations, plan_reprocessing, settings_from
-from daxa.stages.running import limited, run_archive
+from daxa.stages.run import limited, run_archive
 from tests.run.test_runner import contents, statuses
 from tests.run.works import stage, task
 from tests.stages import archives
@@ -48,7 +48,7 @@ def asked(monkeypatch) -> list:
     calls: list = []
     monkeypatch.setattr(dvc, "repro", lambda root, *stages, **options: calls.append((stages, options)))
     monkeypatch.setattr(step_module, "run_stage", lambda one, **how: run_stage(archives.simple(one), **how))
-    monkeypatch.setattr(running, "check_products", lambda layout: None)
+    monkeypatch.setattr(run, "check_products", lambda layout: None)
     return calls
 
 
@@ -123,7 +123,7 @@ def test_without_dvc_where_others_would_run_too(archive, asked):
     assert asked == []
     assert changed(before, ran(archive)) == {f"images {IDS[0]}", f"sources {IDS[0]}"}
     assert watched == [("xmm", step) for step in ("fetch", "events", "clean", "images", "sources")]
-    left = {task.obs_id for task in running.forecast_run(archive, load_config(archive)).tasks}
+    left = {task.obs_id for task in run.forecast_run(archive, load_config(archive)).tasks}
     assert left == set(IDS[1:])
     before = ran(archive)
     run_archive(archive, load_config(archive), obs_ids=IDS[1], steps="images")

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.errors import CriteriaError
-from daxa.query.criteria.values import read_names, read_positions, read_radius, read_window, write_radius, write_window
+from daxa.query.criteria.coordinates import read_names, read_positions, read_radius, write_radius
+from daxa.query.criteria.times import read_window, write_window
 
 
 @pytest.mark.parametrize(

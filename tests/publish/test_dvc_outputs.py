@@ -7,7 +7,7 @@ import json
 import pytest
 
 from daxa.errors import DataError
-from daxa.publish.outputs import listed_files, lock_digests, shared_digests, tracked_digest
+from daxa.publish.dvc_outputs import listed_files, lock_digests, shared_digests, tracked_digest
 
 ONE, TWO = "b026324c6904b2a9cb4b88d6d61c81d1", "26ab0db90d72e28ad0ba1e22ee510510"
 PIPELINE = b"""

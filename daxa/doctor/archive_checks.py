@@ -13,8 +13,8 @@ from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.dvc_processes import active_pids
 from daxa.archive.dvcconfig import read_settings
 from daxa.archive.gate import check_archive
-from daxa.archive.history import is_running
 from daxa.archive.layout import Layout
+from daxa.archive.stage_records import is_running
 from daxa.doctor.finding import Finding
 from daxa.files import read_plain
 

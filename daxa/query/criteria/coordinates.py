@@ -1,62 +1,31 @@
-"""Read positions, radii and times in any usual form, and write them back exactly.
+"""Read positions, radii and names of targets in any usual form, and write them back exactly.
 
-Whatever is read becomes plain floats in fixed units (degrees ICRS, arcminutes,
-MJD UTC).  What is written can be read again and gives the same floats, bit for bit.
+Whatever is read becomes plain floats in fixed units (degrees ICRS, arcminutes).  What is written can be read again
+and gives the same floats, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
 from numbers import Real
 from typing import TYPE_CHECKING, SupportsFloat, TypeGuard
 
 from daxa.errors import CriteriaError
-from daxa.missions.spec import MissionSpec
 from daxa.naming import several
 from daxa.quantities import read_quantity
+from daxa.text import one_line
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
 
-    from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike, WindowLike
+    from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike
 
-__all__ = [
-    "obs_id_of",
-    "on_the_sky",
-    "places_of",
-    "read_names",
-    "read_positions",
-    "read_radius",
-    "read_window",
-    "shown",
-    "write_radius",
-    "write_window",
-]
+__all__ = ["on_the_sky", "places_of", "read_names", "read_positions", "read_radius", "write_radius"]
 
 _LARGEST_RADIUS = 90 * 60.0
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
-_FIRST_MJD, _LAST_MJD = 30000.0, 100000.0
-_MICROSECONDS = 86_400_000_000
-_LONGEST_ID = 20
-
-
-def shown(value: object, most: int = 300) -> str:
-    r"""Foreign text made safe for terminals and logs: printable, on one line, not long.
-
-    Examples
-    --------
-    >>> shown("M\x1b[2J 87\n"), shown("x" * 1000, 5)
-    ('M [2J 87', 'xxxxx')
-    """
-    text = str(value)[: 4 * most]
-    printable = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
-    return " ".join(printable.split())[:most]
 
 
 def read_positions(value: PositionsLike) -> tuple[tuple[float, float], ...]:
@@ -147,7 +116,7 @@ def _in_unit(quantity: Quantity, unit: str, name: str) -> float:
         return float(quantity.to_value(unit))
     except (UnitConversionError, TypeError):
         raise CriteriaError(
-            name, f"{shown(quantity, 100)} is not a single angle", remedy=f"give it in {unit}"
+            name, f"{one_line(quantity, 100)} is not a single angle", remedy=f"give it in {unit}"
         ) from None
 
 
@@ -184,7 +153,9 @@ def on_the_sky(ra: float, dec: float) -> bool:
 
 def _check_position(ra: float, dec: float, value: object) -> tuple[float, float]:
     if not (math.isfinite(ra) and math.isfinite(dec)):
-        raise CriteriaError("position", f"{shown(value, 100)} is not finite", remedy="leave out positions that are NaN")
+        raise CriteriaError(
+            "position", f"{one_line(value, 100)} is not finite", remedy="leave out positions that are NaN"
+        )
     if not on_the_sky(ra, dec):
         raise CriteriaError(
             "position",
@@ -235,7 +206,7 @@ def read_radius(value: AngleLike) -> float:
     if not 0 < radius <= _LARGEST_RADIUS:
         raise CriteriaError(
             "radius",
-            f"a radius of {shown(value, 60)} cannot be used",
+            f"a radius of {one_line(value, 60)} cannot be used",
             remedy="give more than zero and at most 90 deg; leave the position out to search the whole sky",
         )
     return radius
@@ -255,140 +226,6 @@ def write_radius(radius: float) -> str:
 def _shortest(number: float) -> str:
     text = repr(number)
     return text.removesuffix(".0")
-
-
-def read_window(value: WindowLike) -> tuple[float | None, float | None]:
-    """A time window.
-
-    Parameters
-    ----------
-    value
-        A pair of moments: ISO texts, `datetime`, `astropy.time.Time` or MJD, all UTC; None or
-        '' leaves that side open.
-
-    Returns
-    -------
-    (start, end)
-        MJD UTC; None for an open side.
-
-    Raises
-    ------
-    CriteriaError
-        It is not a pair, a moment cannot be read, or the end is not after the start.
-
-    Examples
-    --------
-    >>> read_window(("2004-01-01", 55197.5))
-    (53005.0, 55197.5)
-    """
-    if isinstance(value, str) or not isinstance(value, Iterable) or len(pair := list(value)) != 2:
-        raise CriteriaError(
-            "time", f"{str(value)[:100]!r} is not a valid time window", remedy="give (start, end), such as two dates"
-        )
-    start, end = (_read_moment(moment) for moment in pair)
-    if start is None and end is None:
-        raise CriteriaError("time", "the time window is open on both sides", remedy="give a start or an end")
-    if start is not None and end is not None and not start < end:
-        raise CriteriaError(
-            "time",
-            f"the time window from {shown(pair[0], 60)} to {shown(pair[1], 60)} is reversed or empty",
-            remedy="swap start and end",
-        )
-    return start, end
-
-
-def _read_moment(value: object) -> float | None:
-    if value is None or (isinstance(value, str) and not value):
-        return None
-    try:
-        mjd = _to_mjd(value)
-    except OverflowError:
-        mjd = math.nan
-    if not _FIRST_MJD <= mjd <= _LAST_MJD:
-        raise CriteriaError(
-            "time",
-            f"{shown(value, 60)} is not a time in the era of X-ray astronomy",
-            remedy="give an ISO date or an MJD such as 53005",
-        )
-    return mjd
-
-
-def _to_mjd(value: object) -> float:
-    if hasattr(value, "utc") and hasattr(value, "mjd"):
-        return float(value.utc.mjd)
-    # Command lines have texts only; no ISO date has five digits.
-    if _is_number(value) or (isinstance(value, str) and re.fullmatch(r"\s*\d{5}(\.\d*)?\s*", value, re.ASCII)):
-        return float(value)
-    return _mjd(_to_datetime(value))
-
-
-def _to_datetime(value: object) -> datetime:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = datetime.fromisoformat(value.strip())
-    if not isinstance(value, datetime):
-        raise CriteriaError(
-            "time",
-            f"{str(value)[:100]!r} is not a valid time",
-            remedy="write it as 2004-01-01 or 2004-01-01T12:00:00 (UTC)",
-        )
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _mjd(moment: datetime) -> float:
-    # UTC without counting leap seconds within a day, as the archives' tables do.
-    return (moment - _EPOCH) / timedelta(microseconds=1) / _MICROSECONDS
-
-
-def write_window(start: float | None, end: float | None) -> list[str | float]:
-    """The window as values that `read_window` reads to the same floats.
-
-    Examples
-    --------
-    >>> write_window(53005.0, None), write_window(53005.123, 53006.5)
-    (['2004-01-01', ''], [53005.123, '2004-01-02T12:00:00'])
-    """
-    return [_write_moment(start), _write_moment(end)]
-
-
-def _write_moment(mjd: float | None) -> str | float:
-    if mjd is None:
-        return ""
-    moment = _EPOCH + timedelta(microseconds=round(mjd * _MICROSECONDS))
-    if moment.microsecond or _mjd(moment) != mjd:
-        return mjd
-    text = moment.replace(tzinfo=None).isoformat()
-    return text.removesuffix("T00:00:00")
-
-
-def obs_id_of(spec: MissionSpec, value: str | int) -> str:
-    """An ObsID, which may be given as a whole number where no zero can be lost.
-
-    Raises
-    ------
-    CriteriaError
-        It is not an ObsID of the mission, or a number that may have lost zeros.
-
-    Examples
-    --------
-    >>> from daxa.missions import find_mission
-    >>> obs_id_of(find_mission("chandra"), 18461), obs_id_of(find_mission("xmm"), "0404910601")
-    ('18461', '0404910601')
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return spec.check_obs_id(value)
-    text = str(value)
-    padded = [text.zfill(length) for length in range(len(text), _LONGEST_ID)] if text.isdigit() else []
-    forms = [one for one in dict.fromkeys(padded) if re.fullmatch(spec.id_pattern, one, re.ASCII)]
-    if forms == [text]:
-        return spec.check_obs_id(text)
-    raise CriteriaError(
-        "obs-id",
-        f"the number {shown(value, 30)} is not an ObsID of {spec.title}: ObsIDs are text; numbers lose leading zeros",
-        remedy=f'write it in quotation marks, for instance "{forms[0] if forms else spec.id_example}"',
-    )
 
 
 def read_names(value: TextsLike) -> tuple[str, ...]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from daxa.errors import CriteriaError
 from daxa.missions.spec import MissionSpec
 from daxa.naming import did_you_mean, several
-from daxa.query.criteria.conditions import NearPositions, TimeWindow, read_flag, read_margin, read_match
+from daxa.query.criteria.conditions import TimeWindow, read_flag
+from daxa.query.criteria.coordinates import read_names, read_positions, read_radius
 from daxa.query.criteria.criteria import Criteria, in_order, join_resolved
 from daxa.query.criteria.keywords import CONDITIONS, Conditions, read_alone
-from daxa.query.criteria.observation_ids import is_table, read_obs_table
-from daxa.query.criteria.values import obs_id_of, read_names, read_positions, read_radius, read_window
+from daxa.query.criteria.observation_ids import is_table, obs_id_of, read_obs_table
+from daxa.query.criteria.sky_conditions import NearPositions, read_margin, read_match
+from daxa.query.criteria.times import read_window
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.conditions import MatchKind
     from daxa.query.criteria.keywords import AngleLike, ObsIdsLike, PositionsLike, TableLike, TextsLike
     from daxa.query.criteria.sample import Sample
+    from daxa.query.criteria.sky_conditions import MatchKind
 
 __all__ = ["make_criteria", "read_criteria"]
 

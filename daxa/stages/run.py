@@ -14,10 +14,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from daxa.archive.check import check_parameters, check_versions
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.gate import check_objects, check_products
-from daxa.archive.history import selected_ids
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
 from daxa.archive.pipeline import refuse_busy, run_pipeline, stages_hidden_from_dvc
+from daxa.archive.stage_records import selected_ids
 from daxa.errors import CriteriaError
 from daxa.records import Outcome
 from daxa.stages.forecast import PlannedTask, forecast_run
