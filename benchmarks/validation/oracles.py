@@ -18,7 +18,7 @@ from benchmarks.validation.scenes import populated
 from daxa.xray.cleaning.cut import select, standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.vignetting import axis_pixel, vignetting_for

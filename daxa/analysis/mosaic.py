@@ -24,8 +24,9 @@ from daxa.quantities import band_text
 from daxa.records import Outcome
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.ownscreening import recorded_rules
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember, ImageMember, Member

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,42 +12,33 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of, steps_of
-from daxa.archive.create import check_instruments, check_missions, mission_answers
+from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of
+from daxa.archive.create import check_instruments, check_missions
 from daxa.archive.layout import Layout
-from daxa.archive.override import overridden, without_overrides
+from daxa.archive.override import overridden
 from daxa.archive.preview import Preview, preview
-from daxa.archive.template import MissionAnswers, render
+from daxa.archive.selected_files import changed_meanwhile, digests_of, is_own, write_changes
 from daxa.archive.trust import rendered_pipeline
-from daxa.archive.upstream import write_origin
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
 from daxa.naming import some
 from daxa.query import Mission, Selection, read_criteria
 from daxa.selection.difference import SelectionDifference, compare
-from daxa.selection.selection_file import read_selection, write_selection
+from daxa.selection.selection_file import read_selection
 
 if TYPE_CHECKING:
     from daxa.query import Criteria
 
 __all__ = [
-    "DESCRIPTIONS",
     "MissionChange",
     "SelectionPlan",
-    "bare_answers",
     "change_to",
-    "changed_meanwhile",
-    "digests_of",
-    "is_own",
     "plan_selection",
     "present_criteria",
-    "rendered_with",
 ]
 
 _AT_ONCE = 4
 _NAMED = 20
-DESCRIPTIONS = ("README.md", "CITATION.cff", ".zenodo.json")
-"""Files that name all missions; they follow a new one unless their owner has edited them."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +130,12 @@ class SelectionPlan:
         refuse_uncommitted(layout, is_own)
         if digests_of(layout) != self._seen:
             raise changed_meanwhile(layout)
-        return commit_changes(layout, _message(self), lambda made: _write(self, layout, made))
+        return commit_changes(layout, _message(self), lambda made: write_changes(self.missions, layout, made))
 
     def preview(self) -> AbstractContextManager[Preview]:
         """The archive as it would be, to be read; nothing of it is written into the archive."""
         layout = Layout(self.root)
-        return preview(layout, lambda made: _write(self, layout, made))
+        return preview(layout, lambda made: write_changes(self.missions, layout, made))
 
     @property
     def added(self) -> dict[str, tuple[str, ...]]:
@@ -301,85 +291,6 @@ def _overrides_of(layout: Layout, mission: str, obs_ids: Sequence[str]) -> tuple
         return ()  # It is not TOML; `daxa check` and every run say so.
 
 
-def _write(plan: SelectionPlan, layout: Layout, made: Layout) -> None:
-    """Write every file that changes below another root."""
-    changes = [change for change in plan.missions if change]
-    for change in changes:
-        selection = change.selection
-        if change.is_new or change.difference:
-            write_selection(
-                made.selection(change.mission),
-                selection.table,
-                mission=change.mission,
-                criteria=selection.criteria.text,
-                snapshot=selection.origin.digest,
-            )
-        write_origin(made.upstream(change.mission), selection, before=layout.upstream(change.mission))
-    criteria = {change.mission: change.selection.criteria.to_plain() for change in changes if change.criteria_changed}
-    texts: dict[str, str] = {}
-    if criteria:
-        texts["daxa.toml"] = _with_criteria(layout.config.read_text(encoding="utf-8"), criteria)
-    if added := [change.selection for change in changes if change.is_new]:
-        texts |= _with_missions(layout, added)
-    for change in (one for one in changes if one.overrides):
-        params = layout.params(change.mission)
-        text = without_overrides(params.read_text(encoding="utf-8"), change.difference.removed)
-        texts[params.relative_to(layout.root).as_posix()] = text
-    for path, content in texts.items():
-        target = made.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content, encoding="utf-8")
-
-
-def _with_criteria(text: str, criteria: Mapping[str, Mapping[str, object]]) -> str:
-    """The text of ``daxa.toml`` with other criteria, all else as it was written."""
-    import tomllib
-
-    import tomlkit
-
-    document = tomlkit.parse(text)
-    for mission, plain in criteria.items():
-        document["missions"][mission] = dict(plain)
-    written = tomlkit.dumps(document)
-    before = tomllib.loads(text)
-    if tomllib.loads(written) != {**before, "missions": {**before["missions"], **criteria}}:
-        raise AssertionError("daxa.toml would not hold what was requested")
-    return written
-
-
-def _with_missions(layout: Layout, added: Sequence[Selection]) -> dict[str, str]:
-    """Path to content of what a new mission adds: stages, parameters, locks, and its name where missions are named."""
-    config = load_config(layout)
-    steps = steps_of(config)
-    present, new = bare_answers(config.missions), [mission_answers(selection, steps) for selection in added]
-    before, after = (rendered_with(config, missions) for missions in (present, [*present, *new]))
-    locks = render(config.name, new, steps=steps)["software.toml"].partition("\n")[2]
-    texts = {
-        "dvc.yaml": after["dvc.yaml"],
-        "software.toml": f"{layout.software.read_text(encoding='utf-8').rstrip()}\n{locks}",
-    }
-    for name in (f"params/{answers.name}.toml" for answers in new):
-        if not (layout.root / name).exists():
-            texts[name] = after[name]
-    for name in DESCRIPTIONS:
-        path = layout.root / name
-        if path.is_file() and path.read_bytes() == before[name].encode():
-            texts[name] = after[name]
-    return texts
-
-
-def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
-    """The answers of missions to the templates, without what only their own tables need."""
-    return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
-
-
-def rendered_with(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
-    """The files of an archive with these missions, all else as this one's."""
-    kept = [mission.name for mission in missions if mission.name in config.storage.fetched]
-    people, steps = config.creators, steps_of(config)
-    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept)
-
-
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
     if not layout.pipeline.is_file() or layout.pipeline.read_bytes() != rendered_pipeline(config):
         raise ArchiveError(
@@ -387,31 +298,6 @@ def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:
             f"{layout.pipeline} is not as daxa writes it, so no mission can be added",
             remedy="restore it: `git checkout dvc.yaml` (keep your own pipelines in another repository)",
         )
-
-
-def is_own(path: str) -> bool:
-    """Whether a commit would take it along; where files came from (``upstream/``) is written by stages."""
-    own = ("daxa.toml", "software.toml", "dvc.yaml", *DESCRIPTIONS)
-    return path in own or path.startswith(("selection/", "params/"))
-
-
-def changed_meanwhile(layout: Layout) -> ArchiveError:
-    """The error where the archive has changed since a plan was made."""
-    return ArchiveError(
-        "changed-meanwhile",
-        f"criteria or selections in {layout.root} have changed since they were compared",
-        remedy="compare again: give the same command once more",
-    )
-
-
-def digests_of(layout: Layout) -> dict[str, str]:
-    """What a plan was made from."""
-    paths = [layout.config, layout.software, layout.pipeline, *sorted(layout.selection("").parent.glob("*.parquet"))]
-    return {
-        path.relative_to(layout.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.is_file()
-    }
 
 
 def _message(plan: SelectionPlan) -> str:

@@ -14,22 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive import git
-from daxa.archive.choose import (
-    DESCRIPTIONS,
-    SelectionPlan,
-    bare_answers,
-    change_to,
-    changed_meanwhile,
-    digests_of,
-    is_own,
-    present_criteria,
-    rendered_with,
-)
+from daxa.archive.choose import SelectionPlan, change_to, present_criteria
 from daxa.archive.committing import commit_changes, refuse_uncommitted
 from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.locktext import without_stages
 from daxa.archive.preview import Preview, preview
+from daxa.archive.selected_files import DESCRIPTIONS, bare_answers, changed_meanwhile, digests_of, is_own, rendered_with
 from daxa.archive.stage_records import selected_ids
 from daxa.archive.upstream import read_origin, row_ids
 from daxa.errors import ArchiveError, CriteriaError, DataError

@@ -1,22 +1,21 @@
-"""What stands in an archive, compared with what it asks for, without running anything.
+"""The state of an archive, compared with what it asks for, without running anything.
 
-The comparison is the runner's own: fingerprints, and `daxa.run.plan.reason_to_run` wherever
-they differ.  It takes no lock, writes nothing, asks neither Git nor DVC, and works while the
-pipeline runs.
+The comparison is the runner's own: fingerprints (`daxa.stages.fingerprints`), and where they differ
+`daxa.run.plan.reason_to_run` (`daxa.stages.judging`).  It takes no lock, writes nothing, asks neither Git nor DVC, and
+works while the pipeline runs.
 
-How files are looked at depends on their number: up to some twenty thousand each one is
-(`daxa.run.presence.look_at_all`), beyond that the directories of observations are.  ``deep``
-looks at every file, and reads those whose digest is not known.  `daxa verify` reads all, and
+How files are inspected depends on their number: up to some twenty thousand, each of them
+(`daxa.run.presence.inspect_files`); beyond that, the directories of observations.  ``deep``
+inspects every file, and reads those whose digest is not known.  `daxa verify` reads all, and
 compares with a release.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +24,16 @@ from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.dvc_processes import paths_being_written
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
-from daxa.archive.stage_records import StageRecord, is_running, read_exposures, read_stage_record
+from daxa.archive.stage_records import StageRecord, is_running, read_stage_record
 from daxa.errors import ConfigError, DaxaError
 from daxa.records import Outcome, Status
-from daxa.run.exposures import words_on_exposures
-from daxa.run.hashes import MANIFEST, State
 from daxa.run.ledger import LedgerColumns
-from daxa.run.plan import INTERRUPTED, OTHER_CALIBRATION, has_other_calibration, reason_to_run
 from daxa.run.presence import Presence, inspect_directories, inspect_files, inspect_nothing
 from daxa.run.steps import Step
-from daxa.run.task import NO_INPUTS, LedgerRow, canonical, fingerprint_text, input_digest
+from daxa.run.task import NO_INPUTS
 from daxa.selection.selection_file import read_chosen
-from daxa.stages.changes import ChangeReasons
+from daxa.stages.fingerprints import UpstreamStage, digests_of_products, fingerprints_of
+from daxa.stages.judging import TO_RUN, Comparison, judge_stage
 from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 if TYPE_CHECKING:
@@ -50,13 +47,10 @@ _FEW_FILES = 5_000_000
 _VOLUME = 100_000_000
 """Bytes that are read of files whose digest is not known, unless all shall be."""
 
-# Stand for what differs from task to task; the brackets keep them apart from all that JSON holds there.
-_INPUT, _OBS_ID = "[input]", "[obs_id]"
-
 
 @dataclass(frozen=True)
 class StageStatus:
-    """What stands of one step of one mission.
+    """The state of one step of one mission.
 
     Parameters
     ----------
@@ -127,7 +121,7 @@ def read_status(
     obs_ids: ObsIdsLike | None = (),
     deep: bool = False,
 ) -> list[StageStatus]:
-    """Compare what stands in the archive with what it asks for.
+    """Compare the state of the archive with what it asks for.
 
     Parameters
     ----------
@@ -192,61 +186,25 @@ class _InspectionMode:
     obs_ids: Collection[str] | None
 
 
-@dataclass(frozen=True)
-class _UpstreamStage:
-    """What a stage has to know of a stage that it needs: outcomes, what stands, digests of its products."""
-
-    step: str
-    outcomes: Mapping[str, str]
-    statuses: Mapping[str, Status]
-    digests: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Stands for a task where many are compared (`daxa.run.plan.TaskLike`)."""
-
-    fingerprint: str
-    parts: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """What a stage shall have done, and what is recorded of it."""
-
-    layout: Layout
-    recipe: Recipe
-    chosen: Mapping[str, tuple[str, ...]]
-    before: Sequence[_UpstreamStage]
-    wanted: Mapping[str, str]
-    calibration: Mapping[str, str]
-    takes_calibration: bool
-    recorded: StageRecord
-    is_process_active: bool
-    problem: DaxaError | None
-    looked: Mapping[str, LedgerRow] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
-
-
 def _mission_status(
     layout: Layout, mission: str, steps: Sequence[Step], chosen: Mapping[str, tuple[str, ...]], how: _InspectionMode
 ) -> Iterator[StageStatus]:
     recipes = read_recipes(layout, mission, steps)
-    told: dict[str, _UpstreamStage] = {}
+    told: dict[str, UpstreamStage] = {}
     for step, recipe in recipes.items():
         before = [told[need] for need in recipe.step.needs]
         calibration, takes, problem = _calibration(recipe, chosen)
-        wanted = _fingerprints(recipe, chosen, before, calibration)
+        wanted = fingerprints_of(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         is_process_active = not written.isdisjoint(how.busy)
-        one = _Comparison(
+        one = Comparison(
             layout, recipe, chosen, before, wanted, calibration, takes, recorded, is_process_active, problem
         )
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        told[step] = _UpstreamStage(step, _usable(recorded, digests), statuses, digests)
+        told[step] = UpstreamStage(step, _usable(recorded, digests), statuses, digests)
 
 
 def _usable(recorded: StageRecord, digests: Mapping[str, str]) -> dict[str, str]:
@@ -285,11 +243,11 @@ def _recorded(
     if how.every_file or is_running(layout, mission, step):
         names |= {"parts", "path", "science", "size", "sha256"}
         recorded = read_stage_record(layout, mission, step, names, obs_ids=how.obs_ids, wanted=wanted)
-        return recorded, _digests(step, recorded)
+        return recorded, digests_of_products(step, recorded)
 
     def summarise() -> dict[str, Sequence[str]]:
         whole = read_stage_record(layout, mission, step, names | {"path", "science"})
-        digests = _digests(step, whole)
+        digests = digests_of_products(step, whole)
         columns = {name: getattr(whole.columns, name) for name in _SUMMARY}
         return columns | {"digests": [digests[obs_id] for obs_id in whole.columns.obs_id]}
 
@@ -304,67 +262,7 @@ def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
     return layout.products(mission, step), layout.ledger(mission, step)
 
 
-def _fingerprints(
-    recipe: Recipe,
-    chosen: Mapping[str, tuple[str, ...]],
-    before: Sequence[_UpstreamStage],
-    calibration: Mapping[str, str],
-) -> dict[str, str]:
-    """ObsID to the fingerprint of its task, for the observations that have one.
-
-    Equal to that of `daxa.run.task.Task`, without making tasks: all but the ObsID and the
-    inputs is the same for many.
-    """
-    frames: dict[tuple[object, ...], tuple[str, str, str]] = {}
-    found = {}
-    ready = [{obs_id for obs_id, outcome in one.outcomes.items() if outcome == "done"} for one in before]
-    for obs_id in chosen.keys() & set.intersection(*ready) if ready else chosen:
-        instruments = chosen[obs_id]
-        key = (instruments, obs_id if obs_id in recipe.overrides else "", calibration.get(obs_id, ""))
-        if key not in frames:
-            parts = recipe.parts_for(obs_id, instruments, _INPUT, key[2])
-            frames[key] = _frame(fingerprint_text(recipe.step.name, _OBS_ID, parts))
-        head, middle, tail = frames[key]
-        digest = _inputs_of(before, obs_id)
-        found[obs_id] = hashlib.sha256(f"{head}{digest}{middle}{obs_id}{tail}".encode()).hexdigest()
-    return found
-
-
-def _inputs_of(before: Sequence[_UpstreamStage], obs_id: str) -> str:
-    """The digest of all inputs of a task."""
-    if len(before) == 1:
-        return before[0].digests[obs_id]
-    return input_digest({one.step: one.digests[obs_id] for one in before})
-
-
-def _frame(text: str) -> tuple[str, str, str]:
-    """What stands around inputs and ObsID.
-
-    Their keys with quotation marks are no part of any value, in which these would have a backslash.
-    """
-    head, key, rest = text.partition(f'"input":"{_INPUT}')
-    middle, name, tail = rest.partition(f'"obs_id":"{_OBS_ID}')
-    return head + key.removesuffix(_INPUT), middle + name.removesuffix(_OBS_ID), tail
-
-
-def _digests(step: str, recorded: StageRecord) -> dict[str, str]:
-    """ObsID to the digest of its products, as a task of the next step takes it of its inputs."""
-    columns = recorded.columns
-    plain = not any('"' in path for path in columns.path)
-    found = {}
-    for obs_id, at in recorded.places.items():
-        begin, end = columns.offsets[at : at + 2]
-        files = zip(columns.path[begin:end], columns.science[begin:end], strict=True)
-        if plain:  # The same text as `canonical` gives, in a quarter of the time.
-            lines = [f'["{step}","{path}","{science}"]' for path, science in files if path != MANIFEST]
-            text = f"[{','.join(lines)}]"
-        else:
-            text = canonical([(step, path, science) for path, science in files if path != MANIFEST])
-        found[obs_id] = hashlib.sha256(text.encode()).hexdigest()
-    return found
-
-
-def _presence(one: _Comparison, how: _InspectionMode) -> Presence:
+def _presence(one: Comparison, how: _InspectionMode) -> Presence:
     """How the files of the stage are looked at."""
     layout, mission, step = one.layout, one.recipe.mission, one.recipe.step.name
     if one.is_process_active:
@@ -377,15 +275,13 @@ def _presence(one: _Comparison, how: _InspectionMode) -> Presence:
     return inspect_directories(products, hashes, one.recorded.places, fetched=fetched, volume=how.volume)
 
 
-def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
+def _stage_status(one: Comparison, presence: Presence) -> StageStatus:
     recipe = one.recipe
-    one = _with_exposures(_with_rows(one, presence))
-    changes = ChangeReasons(one.layout, recipe)
-    judged = [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
+    judged = judge_stage(one, presence)
     problem = one.problem
     try:
         check_software(recipe)
-        if any(status in _TO_RUN for status, _, _ in judged):
+        if any(status in TO_RUN for status, _, _ in judged):
             check_located(recipe)
     except ConfigError as error:
         problem = error
@@ -400,104 +296,3 @@ def _stage_status(one: _Comparison, presence: Presence) -> StageStatus:
         one.is_process_active,
         problem,
     )
-
-
-def _with_rows(one: _Comparison, presence: Presence) -> _Comparison:
-    """With the whole rows of the observations that are looked at closely, where they were not read with all others."""
-    columns = one.recorded.columns
-    if columns.parts:
-        return one
-    there = one.wanted.keys() & one.recorded.places.keys()
-    differing = {
-        obs_id
-        for obs_id, outcome, fingerprint in zip(columns.obs_id, columns.outcome, columns.fingerprint, strict=True)
-        if outcome != "failed" and (outcome != "done" or fingerprint != one.wanted.get(obs_id))
-    }
-    names = {"outcome", "reason", "fingerprint", "parts"}
-    looked: dict[str, LedgerRow] = {}
-    suspects = (presence.suspects or set()) - differing
-    for obs_ids, columns_read in ((differing, names), (suspects, {*names, "path", "size", "sha256"})):
-        if obs_ids := obs_ids & there:
-            mission, step = one.recipe.mission, one.recipe.step.name
-            found = read_stage_record(one.layout, mission, step, columns_read, obs_ids=obs_ids, wanted=one.wanted)
-            looked |= {obs_id: row for obs_id in found.places if (row := found.row(obs_id))}
-    return replace(one, looked=looked)
-
-
-def _with_exposures(one: _Comparison) -> _Comparison:
-    """With what is to be said of observations of which some exposures failed."""
-    if not one.recipe.splits_exposures:
-        return one
-    columns = one.recorded.columns
-    failed = [obs_id for obs_id, at in one.recorded.places.items() if columns.outcome[at] == "failed"]
-    found = read_exposures(one.layout, one.recipe.mission, one.recipe.step.name, failed) if failed else {}
-    return replace(one, failed={obs_id: words_on_exposures(rows) for obs_id, rows in found.items()})
-
-
-_DONE: tuple[Status, str, str] = ("done", "", "")
-_TO_RUN = ("outdated", "failed", "altered", "absent", "todo")
-
-
-def _judge(one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> tuple[Status, str, str]:
-    """Status, reason, and more of the reason."""
-    before, columns, at = one.before, one.recorded.columns, one.recorded.places.get(obs_id)
-    if obs_id not in one.wanted:
-        return _without_input(one, obs_id)
-    if at is None:
-        return "todo", "new observation", ""
-    if columns.outcome[at] == "failed":
-        return _failed(columns.reason[at], one.failed.get(obs_id, ""))
-    if columns.outcome[at] == "done" and columns.fingerprint[at] == one.wanted[obs_id]:
-        if stale := [need.step for need in before if need.statuses[obs_id] in ("outdated", "todo")]:
-            return "outdated", "input changed", f"{stale[0]} is out of date"
-        if presence.suspects is not None and obs_id not in presence.suspects:
-            return _DONE
-    return _judge_closely(one, obs_id, presence, changes)
-
-
-def _failed(reason: str, exposures: str) -> tuple[Status, str, str]:
-    if reason == INTERRUPTED:
-        return "todo", reason, ""
-    return "failed", reason, f"{reason}: {exposures}" if exposures else ""
-
-
-def _without_input(one: _Comparison, obs_id: str) -> tuple[Status, str, str]:
-    before, at = one.before, one.recorded.places.get(obs_id)
-    outcomes = {need.step: need.outcomes.get(obs_id, "") for need in before}
-    failed = [step for step, outcome in outcomes.items() if outcome not in ("done", "")]
-    if not failed:
-        return "todo", "input.absent", ""
-    if at is None:
-        return "todo", "input.failed", ""
-    if one.recorded.columns.outcome[at] == "skipped":
-        return "skipped", one.recorded.columns.reason[at], ""
-    return "outdated", "input.failed", f"{failed[0]} has failed since"
-
-
-def _judge_closely(
-    one: _Comparison, obs_id: str, presence: Presence, changes: ChangeReasons
-) -> tuple[Status, str, str]:
-    """As the runner decides: with the row, and with a look at its files where that matters."""
-    row = one.looked.get(obs_id) or one.recorded.row(obs_id)
-    if row is None:
-        return "todo", "new observation", ""
-    calibration = one.calibration.get(obs_id, "")
-    parts = one.recipe.parts_for(obs_id, one.chosen[obs_id], _inputs_of(one.before, obs_id), calibration)
-    task = _Task(one.wanted[obs_id], parts)
-    seen: list[State] = []
-
-    def inspect(row: LedgerRow) -> State:
-        seen.append(presence.inspect(row))
-        return seen[0]
-
-    old = not one.takes_calibration and has_other_calibration(task, row)
-    reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches, ignores_calibration=old)
-    if not reason:
-        return ("done", OTHER_CALIBRATION, changes.explain(row, task, OTHER_CALIBRATION, ())) if old and row else _DONE
-    if seen and seen[0] == "absent":
-        return ("todo", "interrupted", "") if obs_id in one.recorded.unsettled else ("absent", reason, "")
-    if seen:
-        return "altered", reason, ""
-    if row.outcome == "skipped":
-        return "todo", reason, ""
-    return "outdated", reason, changes.explain(row, task, reason, [need.step for need in one.before])

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from daxa.xray.detection.source_list import SourceList, write_sources
     from daxa.xray.eventlists.channels import adjacent_ranges, energy_cards, pi_range
     from daxa.xray.eventlists.clock import Clock
-    from daxa.xray.eventlists.event_list import EventList, open_events
+    from daxa.xray.eventlists.event_list import EventList
     from daxa.xray.eventlists.formats import FORMATS, EventFormat, Refusal, recognise, why_not
+    from daxa.xray.eventlists.opening import open_events
     from daxa.xray.eventlists.regions import read_regions, region_mask
     from daxa.xray.eventlists.sky_grid import SkyGrid
     from daxa.xray.imaging.attitude import Attitude, read_attitude
@@ -138,7 +139,8 @@ __all__ = [
 _HOMES = {
     "eventlists.channels": ("adjacent_ranges", "energy_cards", "pi_range"),
     "eventlists.clock": ("Clock",),
-    "eventlists.event_list": ("EventList", "open_events"),
+    "eventlists.event_list": ("EventList",),
+    "eventlists.opening": ("open_events",),
     "eventlists.formats": ("FORMATS", "EventFormat", "Refusal", "recognise", "why_not"),
     "eventlists.regions": ("read_regions", "region_mask"),
     "eventlists.sky_grid": ("SkyGrid",),

@@ -217,7 +217,7 @@ def lobster_list(path: Path) -> int:
 
 
 def test_its_own_list_is_processed_to_images_and_sources(plugged, tmp_path):
-    from daxa.xray.eventlists.event_list import open_events
+    from daxa.xray.eventlists.opening import open_events
 
     kept = lobster_list(tmp_path / "lo0042_cl.evt")
     place = tmp_path / "fetch" / "events"

@@ -9,7 +9,8 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.xray.cleaning.cut import Cut, standard_cut
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 
 START = 3.0e8
 CENTRE = 25921

@@ -19,8 +19,8 @@ from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.spans import stated_assumptions
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 

@@ -26,7 +26,8 @@ from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards, own_rules
 from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import stated_assumptions
 from daxa.xray.eventlists.cards import card_text
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.telescopes.registry import camera_of, telescope_of
 
 __all__ = ["make_clean"]

@@ -18,8 +18,9 @@ from daxa.run.task import Task
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import ontime
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import card_text
+from daxa.xray.eventlists.opening import open_events
 
 __all__ = ["make_events"]
 

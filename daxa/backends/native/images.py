@@ -24,7 +24,8 @@ from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
 from daxa.xray.cleaning.ownscreening import placing_columns, read_own, recorded_rules
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.attitude import Attitude, read_attitude
 from daxa.xray.imaging.badpixels import BadPixels, read_bad_pixels
 from daxa.xray.imaging.exposure_map import Cards, exposure_map

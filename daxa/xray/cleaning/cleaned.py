@@ -25,9 +25,10 @@ from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.cleaning.screening import rules_text
 from daxa.xray.cleaning.spans import assumption_cards, span_cards, update_span
 from daxa.xray.cleaning.subspacecards import describe_subspace
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.eventlists.gti import normalise
+from daxa.xray.eventlists.opening import open_events
 
 __all__ = ["write_clean_events", "write_gti"]
 

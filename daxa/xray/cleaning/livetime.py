@@ -14,7 +14,8 @@ import numpy as np
 from daxa.errors import DataError
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_number
-from daxa.xray.eventlists.event_list import EventList, live_card
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import live_card
 
 __all__ = ["livetime", "ontime"]
 

@@ -20,9 +20,10 @@ from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.clock import compare_clocks
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import FitsTable, column_names
 from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.opening import open_events
 
 __all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
 

@@ -16,10 +16,11 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.eventlists.clock import compare_clocks, seconds_per_unit
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
 from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.eventlists.gti import intersect, normalise, union
+from daxa.xray.eventlists.opening import open_events
 
 __all__ = ["apply_user_gtis", "read_user_gti"]
 

@@ -1,18 +1,15 @@
-"""Event lists, opened without copying them.
+"""Event lists, whose rows stay in their files.
 
-`open_events` reads headers and good time intervals; the rows stay in the file, as a
-structured array over a memory map, so that a list of any length costs no memory.  Only
-a compressed list is read into memory.  Every count, offset and name in the file is
-checked before it is used.
+The rows are a structured array over a memory map, so that a list of any length costs no memory; only a compressed list
+is read into memory.  `daxa.xray.eventlists.opening` opens one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,18 +19,16 @@ from astropy.wcs import WcsError
 from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_number, card_text
-from daxa.xray.eventlists.clock import Clock, read_clock
-from daxa.xray.eventlists.fits_tables import FitsTable, column_null, read_column, read_tables
-from daxa.xray.eventlists.formats import EventFormat, Product, recognise, why_not
+from daxa.xray.eventlists.clock import Clock
+from daxa.xray.eventlists.fits_tables import FitsTable, column_null, read_column
+from daxa.xray.eventlists.formats import EventFormat, Product, why_not
 from daxa.xray.eventlists.frames import to_icrs
-from daxa.xray.eventlists.goodtimes import read_gtis
-from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
-from daxa.xray.eventlists.sky_grid import SkyGrid, find_sky
+from daxa.xray.eventlists.sky_grid import SkyGrid
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["EventList", "live_card", "open_events"]
+__all__ = ["EventList"]
 
 _BLOCK = 1 << 21
 
@@ -121,6 +116,8 @@ class EventList:
         DataError, NotPossible
             As `open_events`.
         """
+        from daxa.xray.eventlists.opening import open_events
+
         return open_events(path, good_times=good_times)
 
     def __len__(self) -> int:
@@ -373,99 +370,3 @@ class EventList:
             f"column {name} of {self.path.name} is of type {column.dtype}, not a number per event",
             remedy="use the list as the archive distributes it",
         )
-
-
-def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id: str = "") -> EventList:
-    """Open an event list.
-
-    Parameters
-    ----------
-    path
-        A FITS file, plain (memory-mapped) or compressed by gzip (read into memory),
-        whatever its name ends with.
-    good_times
-        Intervals, shape (n, 2), s on the list's own clock, for a list that has no good
-        times of its own, such as an extract; they hold for all chips.  Where the list has
-        some that can be read, they are used and these are refused.
-    obs_id
-        Name of the observation, for a list that does not say it.
-
-    Returns
-    -------
-    EventList
-        Its rows are not read yet.
-
-    Raises
-    ------
-    DataError
-        The file is absent, damaged, truncated, not an event list, or has no good time
-        intervals.
-    NotPossible
-        It comes from an instrument that is not processed natively.
-    """
-    path = Path(path)
-    primary, tables = read_tables(path)
-    events = events_table(path, tables)
-    form = recognise(primary, events.header)
-    rows = events.rows()
-    clock, assumptions = read_clock(form, events.header, primary)
-    own = partial(read_gtis, path.name, form, events=events.header, primary=primary, tables=tables, clock=clock)
-    if good_times is None:
-        gtis, given = own()
-    else:
-        gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
-    named, unnamed = observation_name(path, form, events.header, primary, obs_id)
-    return EventList(
-        path=path,
-        format=form,
-        header=events.header,
-        primary=primary,
-        obs_id=named,
-        exposure=exposure_name(events.header, primary),
-        rows=rows,
-        gtis=MappingProxyType(gtis),
-        sky_grid=find_sky(form, events.header, primary),
-        tables=tables,
-        clock=clock,
-        assumptions=_without_doubles(
-            (*read_assumptions(events.header), *assumptions, *given, *unnamed, *_live_assumption(form, events.header))
-        ),
-    )
-
-
-def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(sentences))
-
-
-def _given_times(
-    path: Path, form: EventFormat, rows: np.ndarray, given: ArrayLike, own: Callable[[], object]
-) -> dict[int, np.ndarray]:
-    """The user's good times for every chip that has an event."""
-    try:
-        own()
-    except DataError:
-        pass
-    else:
-        raise DataError(
-            "gti",
-            f"{path.name} has its own good times, which others cannot replace",
-            remedy="open it without them, and intersect them with its own (daxa.xray.eventlists.gti.intersect)",
-        )
-    intervals = gti.normalise(given)
-    if not len(intervals):
-        raise DataError(
-            "no-gti", f"the good times given for {path.name} are empty", remedy="give at least one interval"
-        )
-    chips = np.unique(read_column(rows, form.chip_column)).tolist() if form.chip_column else [0]
-    return dict.fromkeys(map(int, chips), intervals)
-
-
-def _live_assumption(form: EventFormat, events: fits.Header) -> tuple[str, ...]:
-    if form.livetime_scheme != "cards" or live_card(form, events):
-        return ()
-    return ("all of the good time is live",)
-
-
-def live_card(form: EventFormat, events: fits.Header) -> str:
-    """The first card or quotient of cards with the live fraction that the header has; '' when it has none."""
-    return next((name for name in form.live_cards if all(card_text(events, part) for part in name.split("/"))), "")

@@ -12,7 +12,8 @@ from astropy.io import fits
 from daxa.backends.native.combined import combine, on_one_grid
 from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.image import grid_for
 from daxa.xray.imaging.members import EventMember
 

@@ -14,7 +14,7 @@ from daxa.run.product import parse_product
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.native.observations import XMM_ONE, run_step
 
 LIST = "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits"

@@ -20,7 +20,8 @@ from daxa.fetch.file_choice import choose_files
 from daxa.missions import find_mission
 from daxa.run.product import parse_product
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.telescopes import imaging_of
 from tests.backends.native.observations import Fetched, digests, run_step
 from tests.backends.native.packing import compressed

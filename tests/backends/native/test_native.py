@@ -17,8 +17,8 @@ from daxa.errors import ConfigError, DataError, NotPossible
 from daxa.run.product import parse_product
 from daxa.xray.cleaning.cut import standard_cut
 from daxa.xray.cleaning.livetime import livetime, ontime
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.gti import intersect, total
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.native.observations import ALL, CHANDRA, NUSTAR, XMM, XMM_ONE, digests, run_step, task_for
 
 STEPS = ("events", "clean", "images")

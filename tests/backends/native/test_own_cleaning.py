@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from daxa.backends import find_backend
 from daxa.errors import NotPossible
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.native.observations import CHANDRA, NUSTAR, XMM_ONE, digests, run_step
 
 LIST = "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits"

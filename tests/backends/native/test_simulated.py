@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from daxa.backends.native import sources as native_sources
 from daxa.missions import find_mission
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.native.observations import XMM_ONE, Fetched, run_step
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.chips import anomalous_chips, chips_for, parse_chips, state_cards
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.reallists import LISTS
 
 

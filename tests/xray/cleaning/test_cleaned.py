@@ -20,7 +20,8 @@ from daxa.xray.cleaning.screening import Rule, screening_for
 from daxa.xray.cleaning.subspace import SubspaceAxis, read_subspace, subspace_cfitsio, subspace_mask
 from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows
 

@@ -11,7 +11,7 @@ import pytest
 from daxa.xray.cleaning.cut import select, standard_cut
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.livetime import livetime
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 from tests.xray.reallists import KINDS, LISTS, UNMAPPED, by_flags, by_time, insert, with_rows
 

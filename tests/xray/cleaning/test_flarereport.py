@@ -15,7 +15,7 @@ from daxa.xray.cleaning.flare_filter import flare_gti
 from daxa.xray.cleaning.flarereport import flare_cards, rate_histogram, write_flare_picture, write_flare_table
 from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.lightcurve import LightCurve
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.flarecases import CASES
 from tests.xray.simulatedlists import observed
 

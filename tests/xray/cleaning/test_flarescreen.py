@@ -13,9 +13,9 @@ from daxa.xray.cleaning.flare_filter import flare_gti
 from daxa.xray.cleaning.flarescreen import screen_flares
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.sourcemask import cell_grid, find_mask, place_events
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.fits_tables import read_column
 from daxa.xray.eventlists.gti import intersect, total
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.simulatedlists import (
     AT,
     CENTRE,

@@ -9,8 +9,8 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.lightcurve import LightCurve, bin_times, light_curve, write_light_curve
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.gti import intersect, total, union
+from daxa.xray.eventlists.opening import open_events
 
 LISTS = (
     "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits",

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.livetime import livetime, ontime
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import make_list
 from tests.xray.reallists import LISTS
 

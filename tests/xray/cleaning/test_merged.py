@@ -15,7 +15,8 @@ from daxa.xray.cleaning.cut import Cut, standard_cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.reallists import LISTS
 
 

@@ -18,8 +18,8 @@ from daxa.xray.cleaning.lightcurve import LightCurve, light_curve
 from daxa.xray.cleaning.quiescent import find_quiescent, find_sustained
 from daxa.xray.cleaning.residual import FlareResidual, find_level, find_residual
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.gti import total
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.flarecases import CASES
 from tests.xray.simulatedlists import (
     AT,

@@ -19,9 +19,9 @@ from daxa.xray.cleaning.screening import (
     rules_text,
     screening_for,
 )
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.fits_tables import read_tables
 from daxa.xray.eventlists.formats import FORMATS
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import LISTS, with_rows
 

@@ -14,8 +14,8 @@ from daxa.errors import DataError
 from daxa.xray.cleaning.cleaned import write_gti
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.usergti import apply_user_gtis, read_user_gti
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.gti import intersect, normalise, total, union
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.simulatedlists import START, event_list, moments, over_the_field
 
 XMM = "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits"

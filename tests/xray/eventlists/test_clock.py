@@ -9,8 +9,8 @@ from astropy.time import Time, TimeDelta
 
 from daxa.errors import DataError
 from daxa.xray.eventlists.clock import Clock, read_clock, seconds_per_unit
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.formats import FORMATS
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.reallists import LISTS
 
 XIS = FORMATS["SUZAKU", "XIS0"]

@@ -13,8 +13,8 @@ from astropy.io import fits
 from daxa.errors import DataError, DaxaError, NotPossible
 from daxa.xray.cleaning.cut import standard_cut
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.fits_tables import read_tables, row_type
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 from tests.xray.reallists import LISTS
 

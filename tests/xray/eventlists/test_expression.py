@@ -16,8 +16,8 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards, own_rules, read_own, read_values, recorded_rules
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.cleaning.subspace import read_subspace, subspace_mask
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.expression import bind_expression, parse_expression
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.rules import rules_cfitsio, rules_expression, rules_mask, rules_text
 from tests.xray.reallists import LISTS, with_rows
 

@@ -13,8 +13,8 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import select, standard_cut
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 

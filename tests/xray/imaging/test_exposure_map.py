@@ -10,8 +10,9 @@ from astropy.io import fits
 
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.rules import Either, Rule
 from daxa.xray.imaging.exposure_map import coverage, exposure_map
 from daxa.xray.imaging.footprint import ChipPart, find_footprint

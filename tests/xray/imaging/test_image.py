@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.screening import rules_cfitsio
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from tests.xray.madelists import make_list
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows

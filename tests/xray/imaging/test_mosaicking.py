@@ -13,7 +13,8 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
-from daxa.xray.eventlists.event_list import EventList, open_events
+from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for

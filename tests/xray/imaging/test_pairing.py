@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, standard_cut
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.image import ImageGrid, image_header
 from daxa.xray.imaging.pairing import MapFacts, apply_choice, check_pair, choose_map, rate_map, same_grid
 

@@ -14,7 +14,7 @@ from scipy.stats import poisson
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, standard_cut
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import count_image, grid_for, image_header

@@ -14,9 +14,9 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, standard_cut
-from daxa.xray.eventlists.event_list import open_events
 from daxa.xray.eventlists.fits_tables import read_column
 from daxa.xray.eventlists.gti import total
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.attitude import Attitude, read_attitude
 from daxa.xray.imaging.badpixels import read_bad_pixels
 from daxa.xray.imaging.exposure_map import exposure_map
