@@ -15,7 +15,7 @@ __all__ = ["Archive", "open"]
 def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archive:  # noqa: A001 - daxa.open reads as intended
     """Open the archive in a directory.
 
-    Looking at an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
+    Reading an archive writes nothing into it.  The methods that act (`Archive.run`, `Archive.accept`,
     `Archive.release`, `Archive.push`) first check that nothing in it is foreign, and finish a change of its
     selection that was interrupted.
 
@@ -24,7 +24,7 @@ def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archi
     directory
         The archive's.
     acting
-        Do at once what the methods that act do first.
+        Do now what the methods that act do first.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archi
     Raises
     ------
     ArchiveError
-        There is none, it is in use by another process (`acting`), or it holds what could do harm
+        There is none, it is in use by another process (`acting`), or it contains something harmful
         (`daxa.errors.UntrustedArchive`).
     ConfigError
         Its ``daxa.toml`` cannot be used.

@@ -64,7 +64,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         remote
             Address of the storage that the data are shared through.
         steps
-            Steps of installed plug-ins, to be done beside daxa's own.
+            Steps of installed plug-ins, to be done in addition to daxa's own.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         Raises
         ------
         CriteriaError
-            No condition says which observations of a mission are wanted.
+            No condition says which observations of a mission to select.
         """
         from daxa.archive.create import create_archive
         from daxa.archive.creators import parse_creator
@@ -88,7 +88,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         return cls(layout.root)
 
     def _repr_html_(self) -> str:
-        """For notebooks: what is done of each mission, read from the ledgers."""
+        """For notebooks: the progress of each mission, read from the ledgers."""
         import html
 
         heads = "".join(f"<th>{name}</th>" for name in ("mission", "observations", *self.config.steps))
@@ -103,7 +103,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
 
 
 def _cells(outcomes: Sequence[Outcome], config: ArchiveConfig) -> dict[str, str]:
-    """Mission to table cells, one per step, that count what is done and what failed."""
+    """Mission to table cells, one per step, with the numbers of done and failed observations."""
     counts = Counter((outcome.mission, outcome.step, outcome.status) for outcome in outcomes)
     cells = {}
     for mission in config.missions:

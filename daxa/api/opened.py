@@ -1,4 +1,4 @@
-"""An archive of this machine, by its directory alone; and what its methods take."""
+"""An archive on this machine, by its directory alone, and the types of arguments of its methods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Opened"]
 
 @dataclass(frozen=True)
 class Opened:
-    """An archive of this machine.
+    """An archive on this machine.
 
     Parameters
     ----------
@@ -45,5 +45,5 @@ class Opened:
 
     @property
     def config(self) -> ArchiveConfig:
-        """What ``daxa.toml`` says."""
+        """The content of ``daxa.toml``."""
         return load_config(self.layout)

@@ -1,4 +1,4 @@
-"""What is done to the observations of an archive, and what became of it."""
+"""Process the observations of an archive, and see how that went."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Processing(Opened):
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> list[Outcome]:
-        """Do what is not done yet and what failed before; answer with the status.
+        """Do what is not done yet and what failed before; return the status.
 
         Parameters
         ----------
         missions, obs_ids, steps
-            Only these; all of them by default.  What stands of others stays as it is.
+            Only these; all of them by default.  The results of others stay as they are.
         jobs
-            How many tasks run at once at most; by default what the settings say.
+            Most tasks to run at once; by default what the settings say.
         progress
             As for `daxa.stages.run.run_archive`.
 
@@ -61,7 +61,7 @@ class Processing(Opened):
         CriteriaError
             A mission or a step is not in the archive.
         ConfigError
-            A params file cannot be used as it is written; nothing was begun.
+            A params file cannot be used as it is written; nothing was started.
         ProgramError
             A stage stopped.
         """
@@ -75,7 +75,7 @@ class Processing(Opened):
     def plan(
         self, missions: Names = (), *, obs_ids: ObsIds = None, steps: str | Sequence[str] | None = None
     ) -> Forecast:
-        """What `run` would do, and why, with what it may cost; nothing is written.
+        """What `run` would do, why, and its likely cost; nothing is written.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Processing(Opened):
         Returns
         -------
         Forecast
-            One record per task, with seconds and bytes as earlier tasks of this archive had them.
+            One record per task, with seconds and bytes estimated from earlier tasks of this archive.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Processing(Opened):
         set
             Parameter, such as ``clean.flare_sigma``, to its new value.
         unset
-            Parameters that return to what holds without them.
+            Parameters to reset to what applies without them.
         note
             Why: a remark in the params file, and the title of the release.
         release
@@ -137,7 +137,7 @@ class Processing(Opened):
         Returns
         -------
         Reprocessed
-            What was planned, and became of it.
+            What was planned, and the result.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Processing(Opened):
         ArchiveError
             An observation is not selected, or something is at work in the archive.
         ReleaseError
-            The release would claim something that is not so.
+            The release would claim something that is not true.
 
         Examples
         --------
@@ -182,7 +182,7 @@ class Processing(Opened):
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> list[Outcome]:
-        """Try again what failed, and do what follows from it, and nothing else.
+        """Repeat what failed and do what depends on it, and nothing else.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class Processing(Opened):
         return self.status()
 
     def accept_calibration(self, missions: Names = ()) -> list[OtherCalibration]:
-        """Accept the installed calibration, so that the next run makes again what was made with other calibration.
+        """Accept the installed calibration, so that the next run redoes what was made with other calibration.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class Processing(Opened):
         return others
 
     def status(self) -> list[Outcome]:
-        """What is done, compared as the runner compares it; nothing is written.
+        """The state of every observation, by the runner's own comparison; nothing is written.
 
         Returns
         -------
@@ -265,14 +265,14 @@ class Processing(Opened):
         Returns
         -------
         list of Problem
-            Each with its place and a correction; empty where all is right.
+            Each with its place and a correction; empty if all is well.
         """
         from daxa.archive.check import find_problems
 
         return find_problems(self.layout)
 
     def logs(self, obs_id: str | int, step: str | None = None) -> str:
-        """What was written while an observation was worked on.
+        """The logs of an observation's tasks.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the observations of an archive show: products, values at positions, mosaics."""
+"""The results in an archive: products, values at positions, mosaics."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Results(Opened):
         Raises
         ------
         CriteriaError
-            There is no such mission, kind, instrument or step; the remedy names those that there are.
+            There is no such mission, kind, instrument or step; the remedy names the existing ones.
         ArchiveError
             The observation is not selected.
         """
@@ -106,7 +106,7 @@ class Results(Opened):
         CriteriaError
             The targets cannot be used, or the archive has no such mission, instrument or band.
         ArchiveError
-            The images are not here.
+            The images are not on this machine.
         """
         from daxa.analysis.coverage import cover_targets
         from daxa.analysis.image_sets import ImageRequest
@@ -140,9 +140,9 @@ class Results(Opened):
         pixel_arcsec
             Side of a pixel, arcsec; 0 for that of the coarsest image.
         weights
-            Instrument to what a second of it counts beside one of the others, a factor; 1 where none is given.
+            Instrument to the weight of its exposure relative to the others, a factor; 1 by default.
         observe
-            Is told of every image that was added.
+            Called with every image that was added.
 
         Returns
         -------
@@ -152,15 +152,15 @@ class Results(Opened):
         Raises
         ------
         CriteriaError
-            The images are of several bands, or a pixel or weight makes no sense.
+            The images are of several bands, or a pixel or weight is not valid.
         ArchiveError
-            The directory lies in the archive, or the images are not here.
+            The directory is inside the archive, or the images are not on this machine.
         StorageError
             The files are there already, or cannot be written.
         DataError
-            An image, map or list is damaged, or two of them do not belong together.
+            An image, map or list is damaged, or two of them do not match.
         NotPossible
-            The observations lie too far apart.
+            The observations are too far apart.
         """
         from daxa.analysis.image_sets import ImageRequest
         from daxa.analysis.mosaic import mosaic_archive

@@ -1,4 +1,4 @@
-"""What belongs to an archive: observations and missions join and leave it, and files are delivered anew."""
+"""Change what an archive contains: add and drop observations and missions, and accept files that were replaced."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Selecting(Opened):
         Parameters
         ----------
         missions
-            With the conditions that replace the present ones; a mission by its name stands for its present
-            criteria.  By default all missions with their present criteria.
+            With the conditions that replace the current ones; the name of a mission means its current
+            criteria.  By default all missions with their current criteria.
         also
-            Join the conditions given to the present ones in place of replacing them.
+            Add the conditions to the current ones instead of replacing them.
         refresh, max_age, offline
-            How old the observation tables may be of missions that are given by name, or not at all.
+            How old the observation tables may be, for missions that are given by name or not at all.
 
         Returns
         -------
@@ -77,12 +77,12 @@ class Selecting(Opened):
         return plan_selection(self.layout, asked, also=also, refresh=refresh, max_age=max_age, offline=offline)
 
     def add(self, missions: Mission | Sequence[Mission], **freshness: Any) -> SelectionPlan:
-        """As `select` with ``also=True``: the observations asked for join those that are there.
+        """As `select` with ``also=True``: add observations to those that are there.
 
         Parameters
         ----------
         missions
-            One or several, with conditions; a mission that the archive does not have yet joins it.
+            One or several, with conditions; a mission that the archive does not have yet is added to it.
         **freshness
             As for `select`.
 
@@ -94,21 +94,21 @@ class Selecting(Opened):
         return self.select(missions, also=True, **freshness)
 
     def drop(self, missions: Names, obs_ids: ObsIds = None) -> SelectionPlan | MissionDrop:
-        """Compare the archive without some observations, or without whole missions, with what it is.
+        """Plan to remove some observations, or whole missions, from the archive.
 
-        Nothing is written until the plan is accepted: ``archive.accept(plan)``.  No service is asked.
+        Nothing is written until the plan is accepted: ``archive.accept(plan)``.  No service is queried.
 
         Parameters
         ----------
         missions
             Which.
         obs_ids
-            The observations that go; without any, the missions go as a whole.
+            The observations to remove; if there are none, whole missions are removed.
 
         Returns
         -------
         SelectionPlan or MissionDrop
-            What would go.
+            What would be removed.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Selecting(Opened):
         Raises
         ------
         CriteriaError
-            No service may be asked, or nothing meets the criteria.
+            No service may be queried, or nothing meets the criteria.
         ServiceError
             A service does not answer.
         """
@@ -169,7 +169,7 @@ class Selecting(Opened):
         missions
             Only these; all of them by default.
         observe
-            Called with each observation that was compared, how many have been, and of how many.
+            Called with each observation that was compared, the number compared so far, and their total.
 
         Returns
         -------
@@ -276,7 +276,7 @@ def _refuse_offline(config: ArchiveConfig) -> None:
 
 
 def with_conditions(mission: object) -> Mission:
-    """A mission of which something was asked."""
+    """The mission, if it has conditions; an error otherwise."""
     from daxa.query import Mission
     from daxa.query.criteria.criteria import Criteria
 
@@ -291,7 +291,7 @@ def with_conditions(mission: object) -> Mission:
     if mission.criteria == Criteria():
         raise CriteriaError(
             "nothing-asked",
-            f"no condition says which observations of {mission.spec.title} are wanted",
+            f"no condition says which observations of {mission.spec.title} to select",
             remedy=f'add conditions: daxa.Mission("{mission.name}").filter(target="Abell 907"); '
             "filter(everything=True) selects the whole archive",
         )

@@ -1,4 +1,4 @@
-"""The data of releases: sent, brought, proved, made again."""
+"""The data of releases: push, pull, verify, publish, recreate."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sharing(Opened):
         ConfigError
             The archive has no remote.
         ReleaseError
-            There is no release, its data are nowhere, or they must not be shared yet.
+            There is no release, its data cannot be found, or they must not be shared yet.
         ServiceError, StorageError, ProgramError
             The remote cannot be listed or written, or does not hold everything afterwards.
         """
@@ -66,7 +66,7 @@ class Sharing(Opened):
         remote: str = "",
         force: bool = False,
     ) -> PullReport:
-        """Get data from the remote, proved before and after; see `daxa.publish.sharing.pull.pull_data`.
+        """Get data from the remote, verified before and after; see `daxa.publish.sharing.pull.pull_data`.
 
         Parameters
         ----------
@@ -77,17 +77,17 @@ class Sharing(Opened):
         remote
             Name of another remote than the default one.
         force
-            Give up files of the tree that differ from the release and are nowhere else.
+            Overwrite files of the tree that differ from the release and exist nowhere else.
 
         Returns
         -------
         PullReport
-            What is missing is its content, not an exception.
+            Missing data are reported in it, not raised.
 
         Raises
         ------
         ArchiveError, UntrustedArchive
-            Something in the archive could act, or files would be overwritten that are nowhere else.
+            Something in the archive could run, or files that exist nowhere else would be overwritten.
         CriteriaError
             A mission or an ObsID is not in the archive.
         DataError
@@ -108,25 +108,25 @@ class Sharing(Opened):
         obs_ids: ObsIds = None,
         observe: Callable[[int, int], None] = lambda ended, total: None,
     ) -> Verification:
-        """Compare all that a release, or the last commit, says with what is on disk.
+        """Compare everything in a release, or in the last commit, with what is on disk.
 
         Parameters
         ----------
         tag
             A release; the last commit by default, which the work tree must then equal.
         fetched
-            Take absent fetched files for a problem, though they can be fetched again.
+            Count absent fetched files as a problem, although they can be fetched again.
         present
-            Take no absent data for a problem: what is here must be right.
+            Do not count absent data as a problem: only what is here must be right.
         obs_ids
             Only the data of these observations; all by default.
         observe
-            Called with how many stages have been compared, of how many.
+            Called with the number of stages compared so far, and their total.
 
         Returns
         -------
         Verification
-            Problems are its content, not exceptions.
+            Problems are reported in it, not raised.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Sharing(Opened):
         return verify_archive(self.layout, tag, fetched=fetched, present=present, obs_ids=wanted, observe=observe)
 
     def verify_remote(self, tag: str = "", *, remote: str = "", sample: str = "", deep: bool = False) -> RemoteCheck:
-        """Prove what the remote holds of a release; see `daxa.publish.sharing.remotecheck.verify_remote`.
+        """Verify what the remote holds of a release; see `daxa.publish.sharing.remotecheck.verify_remote`.
 
         Parameters
         ----------
@@ -155,16 +155,16 @@ class Sharing(Opened):
         Returns
         -------
         RemoteCheck
-            What is missing or wrong is its content.
+            What is missing or wrong is reported in it.
 
         Raises
         ------
         ArchiveError
-            Something in the archive could act; no remote is asked then.
+            Something in the archive could run; the remote is not contacted then.
         ConfigError, CriteriaError
             There is no such remote, or `sample` cannot be read.
         DataError, ReleaseError
-            A listing is nowhere, or leads out of its directory.
+            A listing cannot be found, or leads out of its directory.
         ServiceError, StorageError
             The remote cannot be listed.
         """
@@ -192,9 +192,9 @@ class Sharing(Opened):
         part_size
             Bytes of one tar file of data.
         private
-            Take data along that are not known to be public.
+            Include data that are not known to be public.
         observe
-            Called with the number of objects that have been read, and of all.
+            Called with the number of objects read so far, and their total.
 
         Returns
         -------
@@ -204,9 +204,9 @@ class Sharing(Opened):
         Raises
         ------
         ReleaseError
-            There is no release, data of it are not here, or they are not public.
+            There is no release, some of its data are not on this machine, or they are not public.
         ArchiveError, UntrustedArchive
-            The place is in use or in the archive, or something in the archive could act.
+            The target exists or is inside the archive, or something in the archive could run.
         DataError, StorageError, ProgramError, ConfigError
             From Git, DVC, the cache and the disk.
         """
@@ -224,7 +224,7 @@ class Sharing(Opened):
         tag
             A release; the latest by default.
         path
-            The file; by default one in the current directory that is called like the archive and the tag.
+            The file; by default one in the current directory, named after the archive and the tag.
 
         Returns
         -------
@@ -258,19 +258,19 @@ class Sharing(Opened):
         directory
             Where the archive is to be.
         sample
-            Only so many observations, chosen at random; 0 for all.
+            Only this many observations, chosen at random; 0 for all.
         seed
             Of that choice; by default a new one, which the certificate names.
 
         Returns
         -------
         Recreation
-            The archive, and how it came out.
+            The archive, and the verdict on every file.
 
         Raises
         ------
         UntrustedArchive
-            The file holds what no export of daxa does.
+            The file contains something that daxa never exports.
         ServiceError, StorageError
             No server can be reached, or the disk cannot be written.
         """
@@ -279,7 +279,7 @@ class Sharing(Opened):
         return recreate_archive(fspath(source), Path(directory), Wishes(sample, seed))
 
     def recompute(self, tag: str, *, sample: int = 0, seed: int | None = None) -> Recreation:
-        """Make observations of a release again in a scratch place, and compare them with what the release says.
+        """Make observations of a release again in a scratch directory, and compare them with the release.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class Sharing(Opened):
         Returns
         -------
         Recreation
-            How they came out; the archive itself does not change.
+            The verdict on every file; the archive itself does not change.
 
         Raises
         ------
@@ -306,7 +306,7 @@ class Sharing(Opened):
         return recompute_release(self.layout, tag, Wishes(sample, seed))
 
     def certificates(self, tag: str) -> list[Kept]:
-        """Certificates that are kept with a release, each judged anew.
+        """Certificates that are kept with a release, each checked again.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The releases of an archive: made, compared, gone back to, described."""
+"""The releases of an archive: make, compare, check out and cite them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Versions(Opened):
     """Methods of `daxa.Archive`."""
 
     def release(self, message: str = "", *, include: Sequence[str] = (), force: bool = False) -> str:
-        """Commit and tag what is there; see `daxa.publish.releases.release.make_release`.
+        """Commit and tag the current state; see `daxa.publish.releases.release.make_release`.
 
         Parameters
         ----------
         message
             Title of the release.
         include
-            Changed files, or directories of them, that the release takes along though it does not write them.
+            Changed files, or directories of them, that the release includes although it does not write them.
         force
             Make a release even when no selection, parameter, software or product has changed.
 
@@ -43,7 +43,7 @@ class Versions(Opened):
         Raises
         ------
         ReleaseError
-            The release would claim something that is not so; all reasons are named.
+            The release would claim something that is not true; all reasons are named.
         ArchiveError, ConfigError, ProgramError, StorageError
             The archive is in use, or cannot be read or written, or Git does not know who commits.
         """
@@ -70,7 +70,7 @@ class Versions(Opened):
         Parameters
         ----------
         obs_id
-            The observation; it may have been dropped since.
+            The observation, which may have been dropped since.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Versions(Opened):
         Raises
         ------
         CriteriaError
-            No release has had it, and the working tree has not either.
+            Neither a release nor the working tree has it.
         """
         from daxa.publish.comparing.changelog import list_history
 
@@ -98,12 +98,12 @@ class Versions(Opened):
         now
             Another one; by default the working tree.
         files
-            Of how many differing files the contents are compared at most, where they are on this machine.
+            Most differing files whose contents are compared, if they are on this machine.
 
         Returns
         -------
         ArchiveDiff
-            Its `observations` say what was done, why, and what it changed.
+            Its `observations` say what was done, why, and what changed as a result.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Versions(Opened):
         version
             A tag, a branch, or ``-`` for the branch before.
         observe
-            Called with the number of data that have been looked at, and their total.
+            Called with the number of files checked so far, and their total.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class Versions(Opened):
         ArchiveError
             There is no such version, the archive is in use, or something would be lost.
         UntrustedArchive
-            The version holds what could do harm; nothing was changed.
+            The version contains something harmful; nothing was changed.
         """
         from daxa.publish.sharing.checkout import checkout_version
 
@@ -166,7 +166,7 @@ class Versions(Opened):
         ReleaseError
             What a version needs cannot be known.
         ArchiveError
-            Something is at work, or could act.
+            A stage or DVC is running, or something in the archive could run.
         """
         from daxa.publish.sharing.garbage import find_garbage, remove_garbage
 

@@ -1,6 +1,6 @@
-"""Looks at everything that daxa depends on: programs, packages, disks, backends, services, and the archive.
+"""Checks of everything that daxa depends on: programs, packages, disks, backends, services, and the archive.
 
-Each look is independent of the others, and what cannot be looked at is a finding as well.
+Checks are independent of each other, and one that fails is a finding as well.
 """
 
 from daxa.doctor.examine import PARTS, examine

@@ -1,4 +1,4 @@
-"""The archive in which one stands: whether it can be worked on, and where its data go."""
+"""The archive in the current directory: whether it can be worked on, and where its data go."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _EXTRAS = {
     "http": ("dvc_http", ""),
     "https": ("dvc_http", ""),
 }
-"""Kind of a remote to the package that DVC needs for it, and the extra of DVC that brings it."""
+"""Kind of remote to the package that DVC needs for it, and the extra of DVC that installs it."""
 
 
 def look_at_archive(layout: Layout) -> Iterator[Finding]:
-    """Whether the archive passes the gate, its files can be used, and what is at work in it."""
+    """Whether the archive passes the gate and its files can be used, and which processes run in it."""
     check_archive(layout, acting=layout.is_repository)
     config = load_config(layout)
     observed = f"{config.name}: {', '.join(config.missions)}; {', '.join(config.steps)}"
@@ -66,7 +66,7 @@ def _interrupted(layout: Layout, config: ArchiveConfig) -> Iterator[Finding]:
         if is_running(layout, mission, step.name)
     ]
     if left:
-        yield Finding("archive", "interrupted", "note", ", ".join(left), "`daxa run` goes on where it stopped")
+        yield Finding("archive", "interrupted", "note", ", ".join(left), "`daxa run` continues where it stopped")
 
 
 def remotes_of(layout: Layout) -> dict[str, str]:
@@ -81,7 +81,7 @@ def look_at_remotes(layout: Layout) -> Iterator[Finding]:
     remotes = remotes_of(layout)
     if not remotes:
         remedy = "`dvc remote add --default NAME ADDRESS` names a place that others can reach"
-        yield Finding("remotes", "none", "note", "the data are on this machine alone", remedy)
+        yield Finding("remotes", "none", "note", "the data are on this machine only", remedy)
     for name, address in remotes.items():
         yield _local(layout, name, address) if is_local(address) else _distant(name, address)
 
@@ -90,11 +90,11 @@ def _local(layout: Layout, name: str, address: str) -> Finding:
     # DVC takes a relative path from the directory of its configuration.
     place = Path(os.path.normpath(layout.root / ".dvc" / Path(address).expanduser()))
     if not place.is_dir():
-        remedy = f"mount it, or make it: `mkdir -p {place}`; `daxa push` makes it, too"
+        remedy = f"mount it, or create it: `mkdir -p {place}`; `daxa push` creates it, too"
         return Finding("remotes", name, "warning", f"{place} does not exist", remedy)
     if not os.access(place, os.W_OK):
         return Finding(
-            "remotes", name, "note", f"{place} can be read, not written", "ask its owner, if you want to push"
+            "remotes", name, "note", f"{place} can be read but not written", "ask its owner if you want to push"
         )
     return Finding("remotes", name, "ok", str(place))
 
@@ -104,5 +104,5 @@ def _distant(name: str, address: str) -> Finding:
     package, extra = _EXTRAS.get(kind, ("", ""))
     if package and find_spec(package) is None:
         remedy = f"install it: `pip install 'dvc[{extra}]'`" if extra else "install DVC again"
-        return Finding("remotes", name, "error", f"{address}: DVC lacks what it needs for {kind}", remedy)
+        return Finding("remotes", name, "error", f"{address}: DVC lacks a package for {kind}", remedy)
     return Finding("remotes", name, "ok", address)

@@ -1,4 +1,4 @@
-"""What carries out steps on this machine: backends with their software and calibration, and plug-ins."""
+"""The backends on this machine, with their software and calibration, and plug-ins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["look_at_backends", "look_at_locks", "look_at_plugins", "used_backend
 
 
 def look_at_backends(used: Collection[str] = ()) -> Iterator[Finding]:
-    """Every backend: whether its software is here, its version and calibration, and what is missing.
+    """Every backend: whether its software is installed, its version and calibration, and what is missing.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def _backend(name: str, used: bool) -> Iterator[Finding]:
 
 
 def look_at_plugins() -> Iterator[Finding]:
-    """What plug-ins bring, and which of them cannot be used."""
+    """What plug-ins provide, and which of them cannot be used."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         known = [*mission_names(), *telescopes()]
@@ -62,7 +62,7 @@ def _step(name: str) -> Iterator[Finding]:
 
 
 def used_backends(layout: Layout, config: ArchiveConfig) -> frozenset[str]:
-    """The backends that carry out the steps of an archive.
+    """The backends that do the steps of an archive.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def used_backends(layout: Layout, config: ArchiveConfig) -> frozenset[str]:
 
 
 def look_at_locks(layout: Layout, config: ArchiveConfig) -> Iterator[Finding]:
-    """Whether the software and calibration here are those that the archive names."""
+    """Whether the installed software and calibration are those that the archive names."""
     steps, locked = steps_of(config), load_software(layout)
     remedy = "install the daxa that made the archive, or enter the new version in software.toml to reprocess"
     wrong = []
@@ -89,7 +89,7 @@ def look_at_locks(layout: Layout, config: ArchiveConfig) -> Iterator[Finding]:
     if wrong:
         yield Finding("archive", "software", "error", f"locked to other versions: {', '.join(wrong)}", remedy)
     else:
-        yield Finding("archive", "software", "ok", "as software.toml names it")
+        yield Finding("archive", "software", "ok", "as in software.toml")
     for one in other_calibration(layout, config):
         text = f"{one.mission} {one.step}: accepted {one.accepted or 'none'}, installed {one.installed}"
         yield Finding("archive", "calibration", "note", text, "`daxa upgrade --calibration` accepts the installed one")

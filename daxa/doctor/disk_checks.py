@@ -1,6 +1,6 @@
-"""Directories that daxa writes to, and what file systems do otherwise than programs expect.
+"""Directories that daxa writes to, and ways in which their file systems differ from what programs expect.
 
-Each trap is tried in a directory of its own, which is removed again.
+Each is tried in a temporary directory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def look_at_disks(places: Mapping[str, Path]) -> Iterator[Finding]:
     Parameters
     ----------
     places
-        What it is for people, such as ``store``, to the directory, which need not exist yet.
+        Name for people, such as ``store``, to the directory, which need not exist yet.
     """
     for name, place in places.items():
         yield from look_at_place(name, place)
@@ -40,14 +40,14 @@ def look_at_disks(places: Mapping[str, Path]) -> Iterator[Finding]:
 
 
 def look_at_place(name: str, place: Path) -> Iterator[Finding]:
-    """Whether one directory can be written, has space, and keeps what it is given.
+    """Whether a directory can be written to, has space, and keeps what is written.
 
     Parameters
     ----------
     name
-        What it is for people.
+        Its name for people.
     place
-        The directory; if there is none yet, the nearest one above it is looked at.
+        The directory; if it does not exist yet, the nearest one above it is checked.
     """
     there = _nearest(place)
     yield from _space(name, place, there)
@@ -67,7 +67,7 @@ def _nearest(place: Path) -> Path:
 def _remedy(name: str, there: Path) -> str:
     variable = {"store": "DAXA_STORE", "cache": "DAXA_CACHE", "temporary": "TMPDIR"}.get(name, "")
     elsewhere = f", or set {variable} to another directory" if variable else ", or clone the archive elsewhere"
-    return f"make {there} writable for you, with free space{elsewhere}"
+    return f"make {there} writable, with free space{elsewhere}"
 
 
 def _space(name: str, place: Path, there: Path) -> Iterator[Finding]:
@@ -77,15 +77,15 @@ def _space(name: str, place: Path, there: Path) -> Iterator[Finding]:
     yield Finding("disk", f"{name} space", state, text, "" if state == "ok" else f"free some space for {place}")
     found = os.statvfs(there)
     if found.f_files and found.f_favail < 1000:
-        text = f"no more than {found.f_favail} new files can be made"
-        yield Finding("disk", f"{name} files", "warning", text, "remove files that are not needed (inodes run out)")
+        text = f"only {found.f_favail} more files can be created"
+        yield Finding("disk", f"{name} files", "warning", text, "remove files you do not need (few inodes are left)")
     if found.f_flag & getattr(os, "ST_NOEXEC", 0):
-        text = "mounted noexec: nothing can be run from there"
+        text = "mounted noexec: programs there cannot run"
         yield Finding("disk", f"{name} programs", "note", text, "keep programs and environments elsewhere")
 
 
 def _kind(there: Path) -> str:
-    """The kind of a file system over a network, of which more can go wrong; '' for others."""
+    """The type of a network file system, which is less reliable; '' for others."""
     try:
         lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -124,7 +124,7 @@ def _has_locks(probe: Path) -> bool:
     return False
 
 
-def _tells_case(probe: Path) -> bool:
+def _distinguishes_case(probe: Path) -> bool:
     (probe / "Case").write_bytes(b"")
     return not (probe / "cASE").exists()
 
@@ -152,39 +152,39 @@ def _renames(probe: Path) -> bool:
 _TRAPS: tuple[tuple[str, Callable[[Path], bool], State, str, str], ...] = (
     (
         *("hard links", _has_hard_links, "note"),
-        "there are no hard links: fetched files are copied, and take their space twice",
-        "put archive and store on a file system with hard links, if space is short",
+        "no hard links: fetched files are copied and take twice the space",
+        "put archive and store on a file system with hard links if space is short",
     ),
     (
         *("locks", _has_locks, "error"),
-        "locks do not hold: two commands could write at once",
-        "put it on a file system with locks; for NFS, mount it with `local_lock=none` and a lock service",
+        "locks do not work: two commands could write at the same time",
+        "put it on a file system with locks; mount NFS with `local_lock=none` and a lock service",
     ),
     (
-        *("case", _tells_case, "warning"),
+        *("case", _distinguishes_case, "warning"),
         "names that differ in case only are the same",
-        "use a file system that tells upper from lower case: some ObsIDs and file names differ in nothing else",
+        "use a case-sensitive file system: some ObsIDs and file names differ only in case",
     ),
     (
         *("names", _takes_names, "error"),
-        "some names of files cannot be used",
-        "use a file system of Linux or macOS, not one of removable disks",
+        "some file names cannot be used",
+        "use a Linux or macOS file system, not one made for removable disks",
     ),
     (
         *("times", _keeps_times, "warning"),
-        "times are kept in whole seconds: a file that changes within one may be taken for unchanged",
+        "times are kept in whole seconds: a file that changes within a second may seem unchanged",
         "use a file system with finer times, or run `daxa verify` after edits",
     ),
     (
         *("renames", _renames, "error"),
         "directories cannot be renamed",
-        "use another file system: products take their places by renames",
+        "use another file system: products are moved into place by renames",
     ),
 )
 
 
 def _shares_blocks(source: Path, target: Path) -> bool:
-    """Whether a copy from one directory to another takes no space of its own until it changes."""
+    """Whether a copy from one directory to another takes no space until it changes."""
     import fcntl
 
     if not sys.platform.startswith("linux"):
@@ -200,12 +200,12 @@ def _shares_blocks(source: Path, target: Path) -> bool:
 
 
 def _one_disk(places: Mapping[str, Path]) -> Iterator[Finding]:
-    """Fetched files are linked from the store, if that is on the same disk; products share blocks with DVC's cache."""
+    """Whether fetched files can be links to the store, and products can share blocks with DVC's cache."""
     archive, store = places.get("archive"), places.get("store")
     if archive and store and _nearest(archive).stat().st_dev != _nearest(store).stat().st_dev:
-        text = "store and archive are on different disks: fetched files are copied, and take their space twice"
+        text = "store and archive are on different disks: fetched files are copied and take twice the space"
         yield Finding("disk", "links to the store", "note", text, "set DAXA_STORE to a directory on the archive's disk")
     cache = places.get("DVC cache")
     if archive and cache and not _shares_blocks(_nearest(cache), _nearest(archive)):
-        text = "no reflinks between DVC's cache and the archive: every product takes its space twice"
-        yield Finding("disk", "DVC cache reflinks", "note", text, "use XFS, Btrfs, ZFS or APFS, if space is short")
+        text = "no reflinks between DVC's cache and the archive: every product takes twice the space"
+        yield Finding("disk", "DVC cache reflinks", "note", text, "use XFS, Btrfs, ZFS or APFS if space is short")

@@ -1,4 +1,4 @@
-"""All looks, one after the other, in an archive or outside of one."""
+"""All checks, one after another, in an archive or outside of one."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ PARTS = (
 
 
 def examine(directory: Path, *, network: bool = False, parts: Collection[str] = ()) -> Iterator[Finding]:
-    """Look at everything that daxa depends on.
+    """Check everything that daxa depends on.
 
-    Nothing stays written: disks are tried with files that are removed again.
+    Nothing is left behind: files written to test disks are removed again.
 
     Parameters
     ----------
     directory
-        Where one stands; an archive, if it has a ``daxa.toml``.
+        The current directory; an archive if it has a ``daxa.toml``.
     network
-        Ask the servers of the archive's missions, or of all.
+        Contact the servers of the archive's missions, or of all missions.
     parts
         Only these of `PARTS`; all by default.
 
@@ -83,7 +83,7 @@ def _services(layout: Layout, config: ArchiveConfig | None, settings: Settings) 
         yield from look_at_services(mission_names(), settings)
         return
     for one in foreign_services(layout, config):
-        yield Finding("services", one.path, "warning", f"{one.path} {one.what}: not asked", one.remedy)
+        yield Finding("services", one.path, "warning", f"{one.path} {one.what}: not contacted", one.remedy)
         settings = load_settings()
     yield from look_at_services(config.missions, settings)
 
@@ -120,7 +120,7 @@ def _read_settings(config: ArchiveConfig | None) -> tuple[Settings, list[Finding
 
 
 def _places(layout: Layout, settings: Settings, config: ArchiveConfig | None) -> dict[str, Path]:
-    """The directories that daxa writes to; an archive that could lead elsewhere is not one of them."""
+    """The directories that daxa writes to; not an archive whose paths could lead elsewhere."""
     archive: dict[str, Path] = {}
     if config is not None:
         with suppress(DaxaError):  # The gate's refusal is a finding of its own.

@@ -1,4 +1,4 @@
-"""What an examination says: one finding per thing that was looked at."""
+"""The result of an examination: one finding per thing that was checked."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ State = Literal["ok", "note", "warning", "error"]
 
 STATES: dict[State, str] = {
     "ok": "as it should be",
-    "note": "works, and is worth knowing",
-    "warning": "works in part, or may fail later",
-    "error": "keeps daxa from working",
+    "note": "works, but is worth knowing",
+    "warning": "works partly, or may fail later",
+    "error": "prevents daxa from working",
 }
 """State to what it means."""
 
@@ -29,14 +29,14 @@ _QUERY = re.compile(r"(?<=\w)\?[^\s,;`]+")
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing.
+    """What was found out about one thing.
 
     Parameters
     ----------
     part
         What it belongs to, such as ``git`` or ``disk``.
     name
-        What was looked at.
+        What was checked.
     state
         One of `STATES`.
     found
@@ -57,14 +57,14 @@ class Finding:
 
 
 def pasteable(finding: Finding, home: str = "") -> Finding:
-    """A finding as it may be shown to others: without the home directory, and without what addresses give away.
+    """A finding that can be shown to others: without the home directory, and without secrets in addresses.
 
     Parameters
     ----------
     finding
-        As it was found.
+        The finding.
     home
-        The home directory, by default that of the user.
+        The home directory, by default the user's.
 
     Examples
     --------
@@ -90,11 +90,11 @@ def _cleaned(text: str, home: str) -> str:
 
 
 def guarded(part: str, name: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of one examination; what it cannot do is a finding, too, and keeps the others from nothing."""
+    """The findings of one check; a check that fails is a finding, too, and does not stop the others."""
     try:
         yield from look()
     except DaxaError as error:
         yield Finding(part, name, "error", error.message, error.remedy)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        yield Finding(part, name, "error", f"{where}{error.strerror or error}", "make it accessible, then look again")
+        yield Finding(part, name, "error", f"{where}{error.strerror or error}", "make it accessible, then check again")

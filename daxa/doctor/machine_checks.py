@@ -32,7 +32,7 @@ def look_at_machine(settings: Settings) -> Iterator[Finding]:
     machine = read_machine()
     text = f"{machine.memory / _GIB:.1f} GiB, {machine.cores} cores, {settings.workers or 1} tasks at once"
     if machine.memory < _LITTLE_MEMORY:
-        remedy = "set DAXA_WORKERS=1, and expect long event lists to fail"
+        remedy = "set DAXA_WORKERS=1; long event lists may still fail"
         yield Finding("machine", "resources", "warning", text, remedy)
     else:
         yield Finding("machine", "resources", "ok", text)
@@ -58,7 +58,7 @@ def _open_files() -> Iterator[Finding]:
 
 
 def look_at_packages() -> Iterator[Finding]:
-    """The packages that daxa asks for, with their versions."""
+    """The packages that daxa requires, with their versions."""
     yield Finding("python", "daxa", "ok", importlib.metadata.version(_DISTRIBUTION))
     for text in importlib.metadata.requires(_DISTRIBUTION) or ():
         if "extra ==" not in text and (found := _REQUIREMENT.match(text)):
@@ -73,7 +73,7 @@ def _package(name: str, bounds: str) -> Finding:
         return Finding("python", name, "error", "is not installed", f"install it: {pip}")
     for sign, bound in _BOUND.findall(bounds):
         if (_numbers(version) < _numbers(bound)) == (sign == ">="):
-            return Finding("python", name, "error", f"{version}, and daxa needs {sign}{bound}", f"install it: {pip}")
+            return Finding("python", name, "error", f"{version}, but daxa needs {sign}{bound}", f"install it: {pip}")
     return Finding("python", name, "ok", version)
 
 

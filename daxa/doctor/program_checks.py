@@ -26,7 +26,7 @@ def look_at_git(directory: Path) -> Iterator[Finding]:
     said = run_program([program, "version"], cwd=directory).stdout.strip()
     found = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said)
     if not found or (int(found[1]), int(found[2])) < _LEAST_GIT:
-        yield Finding("git", "program", "error", f"{said or 'it does not say its version'} ({program})", remedy)
+        yield Finding("git", "program", "error", f"{said or 'it does not report its version'} ({program})", remedy)
         return
     yield Finding("git", "program", "ok", f"{found[0]} ({program})")
     yield from guarded("git", "identity", lambda: _identity(directory))

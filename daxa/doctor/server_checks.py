@@ -1,4 +1,4 @@
-"""The servers that the missions name: whether they answer from here."""
+"""Whether the servers that the missions name can be reached from here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["look_at_services", "servers_of"]
 
 
 def servers_of(missions: Iterable[str], settings: Settings) -> dict[str, list[str]]:
-    """Address to the missions whose tables or files it has, or to what else it is asked for."""
+    """Address to the missions whose tables or files it has, or to what else it is used for."""
     from daxa.fetch.mirrors import mirrors_of
     from daxa.query.tables.services import address_of
 
@@ -30,9 +30,9 @@ def servers_of(missions: Iterable[str], settings: Settings) -> dict[str, list[st
 
 
 def look_at_services(missions: Iterable[str], settings: Settings) -> Iterator[Finding]:
-    """Ask every server that these missions need, once."""
+    """Contact every server that these missions need, once."""
     if settings.offline:
-        yield Finding("services", "offline", "note", "DAXA_OFFLINE is set: nothing was asked", "unset DAXA_OFFLINE")
+        yield Finding("services", "offline", "note", "DAXA_OFFLINE is set: nothing was contacted", "unset DAXA_OFFLINE")
         return
     from daxa.fetch.probe import probe_servers
 

@@ -1,4 +1,4 @@
-"""The report of an archive: one page of HTML that works from a disk, without scripts and without a network."""
+"""The report of an archive: one HTML page that works offline and without scripts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001 - a calendar date is made of 
 
 @dataclass(frozen=True)
 class TaskCell:
-    """What one step did for one observation.
+    """The outcome of one step for one observation.
 
     Parameters
     ----------
     outcome, reason
         ``done``, ``failed``, ``skipped`` or ``todo``, and why.
     directory
-        Relative path from the page to its files, '' without any.
+        Relative path from the page to its files, '' if there are none.
     """
 
     outcome: str
@@ -87,7 +87,7 @@ class Section:
 
 
 def render_page(name: str, sections: Sequence[Section]) -> str:
-    """Give the page's HTML; every value is escaped.
+    """The page as HTML; every value is escaped.
 
     Examples
     --------

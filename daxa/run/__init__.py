@@ -1,1 +1,1 @@
-"""Carry out tasks, one per observation and step, and keep the ledger of them."""
+"""Run tasks, one per observation and step, and record them in ledgers."""

@@ -1,7 +1,7 @@
-"""The pixels of two images and the rows of two tables, compared in pieces as they stand in their files.
+"""The pixels of two images and the rows of two tables, compared piece by piece.
 
-Nothing here decides whether files are the same: that is for digests.  It says in what they differ, and
-whether the differences are within what random numbers do: 5 standard deviations of counts.
+Nothing here decides whether files are the same: digests decide that.  It describes the differences, and
+whether they are within counting noise: 5 standard deviations.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NUMBERS = {"B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f
 _COUNTS = ("count", "counts", "ct", "cts", "photon", "photons")
 _CHUNK = 4 << 20
 _MOST_ROWS = 50_000_000
-"""Rows of which a digest each is kept in memory, to tell which are new."""
+"""Most rows whose digests are kept in memory, to find out which are new."""
 
 _SIGMA = 5.0
 _WIDEST = 16 << 20
@@ -39,7 +39,7 @@ _WIDEST = 16 << 20
 
 @dataclass(frozen=True)
 class ImageForm:
-    """How an image stands in its file: dtype, shape as FITS has it, scale, offset and unit of its values."""
+    """How an image is stored: dtype, shape in the order of FITS, scale, offset and unit of its values."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class ImageForm:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: where in a row, and how."""
+    """A column of a table: its place in a row, and its format."""
 
     start: int
     size: int
@@ -62,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TableForm:
-    """How a table stands in its file."""
+    """How a table is stored."""
 
     rows: int
     width: int
@@ -71,7 +71,7 @@ class TableForm:
 
 
 def image_of(cards: Cards, size: int) -> ImageForm | None:
-    """The form of an image, None where the cards are not those of one with data of this size."""
+    """The form of an image, or None if the cards do not describe one with data of this size."""
     dtype = _TYPES.get(int(cards.number("BITPIX", 0)))
     axes = tuple(int(cards.number(f"NAXIS{at}", 0)) for at in range(1, int(cards.number("NAXIS", 0)) + 1))
     if dtype is None or not axes or cards.text("XTENSION") not in ("", "IMAGE"):
@@ -82,7 +82,7 @@ def image_of(cards: Cards, size: int) -> ImageForm | None:
 
 
 def table_of(cards: Cards) -> TableForm | None:
-    """The form of a binary table, None where the cards contradict each other."""
+    """The form of a binary table, or None if the cards contradict each other."""
     rows, width, number = (int(cards.number(name, 0)) for name in ("NAXIS2", "NAXIS1", "TFIELDS"))
     if not (0 < width <= _WIDEST and rows >= 0 and 0 <= number <= 999):
         return None
@@ -108,7 +108,7 @@ def _scaling(cards: Cards, scale: str, zero: str) -> tuple[float, float]:
 
 
 def compare_images(one: BufferedIOBase, first: ImageForm, two: BufferedIOBase, second: ImageForm) -> tuple[str, bool]:
-    """How two images differ, and whether that may be noise: "differs in 12 pixels, at most 3 counts"."""
+    """How two images differ, and whether that could be noise: "differs in 12 pixels, at most 3 counts"."""
     import numpy as np
 
     if first.shape != second.shape:
@@ -129,11 +129,11 @@ def compare_images(one: BufferedIOBase, first: ImageForm, two: BufferedIOBase, s
         total += pixels
         left -= pixels
     if not differing:
-        return "differs in how its values are written alone", False
+        return "differs only in how its values are written", False
     unit = _unit(first)
     text = f"differs in {number_of(differing, 'pixel')}, at most {_number(most)}{unit}"
     if unread:
-        text += f"; {number_of(unread, 'pixel')} have a value in one alone"
+        text += f"; {number_of(unread, 'pixel')} have a value in only one"
     return text, not unread and unit.strip() == "counts" and noise.is_small()
 
 
@@ -182,7 +182,7 @@ class _Noise:
 def compare_tables(
     one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm
 ) -> list[tuple[str, bool]]:
-    """How two tables differ, each with whether that may be noise: "has 5 rows more"."""
+    """How two tables differ, each with whether it could be noise: "has 5 rows more"."""
     said = [(text, False) for text in _columns_apart(first, second)]
     if first.rows != second.rows:
         return [*said, _rows_apart(one, first, two, second, same_columns=not said)]
@@ -238,7 +238,7 @@ def _moved(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: T
 
 
 def _news(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm) -> tuple[int, int]:
-    """How many rows are in the second table alone, and in the first alone."""
+    """How many rows are only in the second table, and only in the first."""
     import numpy as np
 
     hashes = []
@@ -252,7 +252,7 @@ def _news(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: Ta
 
 
 def _row_hashes(rows: np.ndarray) -> np.ndarray:
-    """A number of 64 bits per row; equal ones for different rows would corrupt a text, and no verdict."""
+    """A 64-bit number per row; a collision would spoil the description, but no verdict."""
     import numpy as np
 
     wide = np.zeros((len(rows), -(-rows.shape[1] // 8) * 8), "u1")
@@ -331,7 +331,7 @@ def _tally_rows(
 
 
 def _heap(stream: BufferedIOBase, form: TableForm) -> Sequence[bytes]:
-    """Digest of what follows the rows, where the stream stands."""
+    """Digest of what follows the rows, from the current position of the stream."""
     import hashlib
 
     digest, left = hashlib.sha256(), form.heap

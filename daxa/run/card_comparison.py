@@ -14,7 +14,7 @@ from daxa.text import plain
 __all__ = ["Cards", "compare_cards"]
 
 _FOLLOWING = {"NAXIS1", "NAXIS2", "PCOUNT", "THEAP", "TFIELDS"}
-"""What follows from rows and columns, which are compared themselves."""
+"""Cards that follow from rows and columns, which are compared themselves."""
 
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _NAMED = 10
@@ -51,7 +51,7 @@ class Cards:
         return cls(tuple(lines), values)
 
     def text(self, keyword: str) -> str:
-        """Value of the first such card without quotes, '' where there is none."""
+        """Value of the first such card without quotes, or ''."""
         value = self._values.get(keyword, "")
         return plain(value[1:-1].replace("''", "'")) if value.startswith("'") else value
 
@@ -65,14 +65,14 @@ class Cards:
 
 
 def compare_cards(one: Cards, two: Cards) -> tuple[list[str], list[str]]:
-    """What to say of the cards that differ, and the volatile keywords among them.
+    """Descriptions of the cards that differ, and the volatile keywords among them.
 
     Examples
     --------
     >>> cards = ["EXPOSURE= 12.0 / s", "DATE    = '2004-10-19'"], ["EXPOSURE= 13.0 / s", "DATE    = '2026-01-01'"]
     >>> first, second = (Cards.of("".join(card.ljust(80) for card in some).encode()) for some in cards)
     >>> compare_cards(first, second)
-    (['has another EXPOSURE: 12.0 -> 13.0'], ['DATE'])
+    (['has a different EXPOSURE: 12.0 -> 13.0'], ['DATE'])
     """
     volatile = [
         keyword
@@ -108,7 +108,7 @@ def _changed(first: Mapping[tuple[str, int], str], second: Mapping[tuple[str, in
     valued = [key for key in changed if values[key][0] != values[key][1]]
     for key in valued[:_NAMED]:
         before, after = values[key]
-        yield f"has another {_shown(key[0])}: {_shown(before)} -> {_shown(after)}"
+        yield f"has a different {_shown(key[0])}: {_shown(before)} -> {_shown(after)}"
     if len(valued) > _NAMED:
         yield f"has other values of {len(valued) - _NAMED} more cards"
     if commented := [key[0] for key in changed if key not in valued]:

@@ -1,8 +1,8 @@
-"""Whether two files say the same, and where they do not: HDU by HDU, cards and data.
+"""Compare two files: whether their content is the same, and where it differs, HDU by HDU, cards and data.
 
 The verdict follows from digests (`daxa.run.equality`); the differences are found by reading both files
-side by side, in pieces: neither is ever in memory as a whole, and neither is believed.  What gzip packed
-is compared as it was before.
+side by side, piece by piece: neither is ever in memory as a whole, and neither is trusted.  Files packed by gzip
+are compared unpacked.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ VERDICTS: tuple[Verdict, ...] = ("identical bytes", "identical science", "equal 
 """From the closest to the farthest."""
 
 _LARGEST = 64 << 30
-"""Bytes that a file may hold, and that it may unpack to."""
+"""Most bytes that a file may hold, or unpack to."""
 
 _PACKED = 2000
-"""Times that gzip may have packed a file: it reaches 1032 at most."""
+"""Largest factor of compression; gzip reaches 1032."""
 
 _MOST_HDUS = 10_000
 _MOST_CARDS = 64 << 20
@@ -46,7 +46,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two files differ.
+    """One difference between two files.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Difference:
     text
         How, as the end of a sentence that begins with the HDU: "differs in 12 pixels, at most 3 counts".
     noise
-        Whether it may come from random numbers alone, such as those that spread events within a pixel.
+        Whether random numbers alone may have caused it, such as those that spread events within a pixel.
     """
 
     hdu: str
@@ -71,7 +71,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of comparing two files.
+    """The result of comparing two files.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Comparison:
     set_aside
         Volatile keywords (`daxa.run.equality.VOLATILE`) whose cards differ, which does not count.
     packing
-        Whether the content is the same, and was only packed in another way.
+        Whether the content is the same and only its compression differs.
     """
 
     first: str
@@ -96,11 +96,11 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether the science is the same."""
+        """Whether the science content is the same."""
         return self.verdict in VERDICTS[:2]
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as values that JSON has."""
+        """As plain values, ready for JSON."""
         return asdict(self)
 
 
@@ -120,7 +120,7 @@ def compare_files(
     Returns
     -------
     Comparison
-        "equal within counting noise" only where `randomised` says that this may be.
+        "equal within counting noise" only if `randomised` allows it.
 
     Raises
     ------
@@ -168,7 +168,7 @@ class _Digests:
 
 
 class _Counted(io.RawIOBase):
-    """Reads no more than a limit, and digests what goes by."""
+    """Reads up to a limit, and digests what is read."""
 
     def __init__(self, stream: BufferedIOBase, path: Path, most: int) -> None:
         self._stream, self._path, self._most = stream, path, most
@@ -188,7 +188,7 @@ class _Counted(io.RawIOBase):
 
 @dataclass(frozen=True)
 class _Hdu:
-    """Where an HDU stands, and its cards."""
+    """Where an HDU is, and its cards."""
 
     name: str
     cards: Cards
@@ -197,7 +197,7 @@ class _Hdu:
 
 
 class _File:
-    """An open file, as it is and unpacked."""
+    """An open file, both packed and unpacked."""
 
     def __init__(self, path: Path, raw: BufferedReader) -> None:
         self.path, self.raw = path, raw
@@ -208,7 +208,7 @@ class _File:
         self.plain: BufferedIOBase = gzip.GzipFile(fileobj=raw) if self.packed else raw
 
     def digests(self) -> _Digests:
-        """Of the bytes, of the content, and of the science ('' where it is no FITS file)."""
+        """Of the bytes, of the content, and of the science ('' if it is not a FITS file)."""
         self.plain.seek(0)
         content = _Counted(self.plain, self.path, self.most)
         science = science_digest(content)
@@ -221,7 +221,7 @@ class _File:
         return _Digests(whole, whole, science)
 
     def hdus(self) -> list[_Hdu]:
-        """Every HDU; that the file is a whole FITS file is known."""
+        """Every HDU of a file that is known to be complete FITS."""
         found: list[_Hdu] = []
         read, place = 0, 0
         self.plain.seek(0)
@@ -239,7 +239,7 @@ class _File:
         return found
 
     def data(self, hdu: _Hdu) -> BufferedIOBase:
-        """The file at the data of an HDU."""
+        """The file, positioned at the data of an HDU."""
         self.plain.seek(hdu.start)
         return self.plain
 
@@ -254,10 +254,10 @@ def _opened(path: Path) -> Iterator[_File]:
 
 
 def _plain_difference(one: _File, two: _File, digests: Sequence[_Digests]) -> Difference:
-    """Where files of which at least one is not FITS begin to differ."""
+    """Where two files, of which at least one is not FITS, begin to differ."""
     if bool(digests[0].science) != bool(digests[1].science):
         which = (one if not digests[0].science else two).path
-        return Difference("", "structure", f"is FITS, but {which.name} is no whole FITS file")
+        return Difference("", "structure", f"is FITS, but {which.name} is not a complete FITS file")
     one.plain.seek(0)
     two.plain.seek(0)
     place = 0
@@ -295,7 +295,7 @@ def _compare_hdus(one: _File, two: _File, *, randomised: bool) -> tuple[list[Dif
 
 
 def _pairs(first: Sequence[_Hdu], second: Sequence[_Hdu]) -> Iterator[tuple[_Hdu | None, _Hdu | None]]:
-    """HDUs that belong together: by name, and of equal names by their order; the primary ones in any case."""
+    """HDUs that belong together: by name, those of equal names by order; the primary HDUs always."""
     yield first[0], second[0]
     waiting: dict[tuple[str, int], _Hdu] = {}
     counts: Counter[str] = Counter()

@@ -1,8 +1,8 @@
-"""What happens to the files of a task after it ended: checked, digested, described, moved into place.
+"""What happens to the files of a task after it has ended: checked, digested, described, moved into place.
 
 Everything up to the move happens in scratch, on the same file system; the move is one
-rename, so a products directory never holds half of an observation.  What goes away is what
-daxa put there: a file that neither ledger nor manifest names is a person's, and stays.
+rename, so a products directory never holds half an observation.  Only what daxa put there is
+removed: a file that neither ledger nor manifest names belongs to the user, and stays.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ __all__ = [
 ]
 
 _MEASURES = ("-measures.json", "-search.json")
-"""Ends of the names of products that say what was measured: at most one of a task."""
+"""Endings of the names of products that hold measurements: at most one per task."""
 _NAMED = 5
 _OF_EXPOSURE = ("exposure", "outcome", "reason", "fingerprint")
 _OWN_LEVELS = 3
-"""Levels of a path of ours, as of ``data/<mission>/<step>`` and ``daxa/scratch/<stage>``: the archive itself may
+"""Levels of our own paths, as of ``data/<mission>/<step>`` and ``daxa/scratch/<stage>``: the archive itself may
 be reached through a link."""
 
 Delivered = list[tuple[ProductFile, Stamp]]
@@ -57,19 +57,19 @@ def collect_products(task: Task, directory: Path) -> Delivered:
     Raises
     ------
     DataError
-        There is no product, or something that may not become one.
+        There is no product, or there is something that cannot be one.
     """
     found = find_files(directory)
     if not found:
         raise DataError(
             "no-products",
-            f"{task.mission} {task.name}: the step {task.step} ended without any product",
+            f"{task.mission} {task.name}: the step {task.step} made no products",
             remedy="read the log of the task; the observation may hold no usable data",
         )
     if MANIFEST in found:
         raise DataError(
             "product-name",
-            f"{task.mission} {task.name}: a product is called {MANIFEST}, a name that daxa keeps for itself",
+            f"{task.mission} {task.name}: a product is named {MANIFEST}, which daxa reserves for itself",
             remedy="give the product another name",
         )
     for path in found:
@@ -95,7 +95,7 @@ def _digest(directory: Path, path: str) -> tuple[ProductFile, Stamp]:
 def read_measures(directory: Path, files: Iterable[ProductFile]) -> str:
     """What a task measured, as its product ``...-measures.json`` (of a search: ``...-search.json``) says.
 
-    '' where it made none that can be kept.
+    '' if it made none that can be kept.
     """
     for file in files:
         if file.path.endswith(_MEASURES) and file.size <= MOST_MEASURED:
@@ -114,13 +114,13 @@ def write_manifest(
     Parameters
     ----------
     task
-        What was done.
+        The task.
     directory
         Where its products are.
     files
-        These.
+        The products.
     exposures
-        What became of each exposure, where each had a task of its own.
+        The outcome of each exposure, if each had its own task.
     """
     value = {
         "mission": task.mission,
@@ -149,7 +149,7 @@ def write_manifest(
 def keep_equal_bytes(
     task: Task, delivered: Delivered, row: LedgerRow | None, *, new: Path, old: Path, hashes: HashCache
 ) -> Delivered:
-    """Give a product its former bytes where the former file says the same.
+    """Keep the former bytes of a product whose science content has not changed.
 
     Parameters
     ----------
@@ -158,11 +158,11 @@ def keep_equal_bytes(
     delivered
         The new products.
     row
-        What the ledger says of the former ones.
+        The ledger's row for the former ones.
     new, old
         Directories of the new products and of the former ones.
     hashes
-        To make sure that a former file is still what it was.
+        Tells whether a former file is unchanged.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def keep_equal_bytes(
 
 
 def take_file(source: Path, target: Path) -> None:
-    """Give a file another name, in place of what has it: as a hard link, or as a copy where there are none."""
+    """Put a file under another name, replacing what is there: as a hard link, or as a copy if links are impossible."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".former")
     try:
@@ -200,32 +200,32 @@ def take_file(source: Path, target: Path) -> None:
 
 
 def refuse_strays(products: Path, rows: Mapping[str, LedgerRow | None]) -> None:
-    """Refuse to replace or remove directories that hold anything which daxa did not put there.
+    """Refuse to replace or remove directories that hold anything that daxa did not put there.
 
     Parameters
     ----------
     products
         The products directory of the stage.
     rows
-        Names in it, each with the row that the ledger has of it.
+        Names in it, each with its row in the ledger.
 
     Raises
     ------
     ArchiveError
-        There are such files; the first ones are named.
+        There are such files; the first ones are listed.
     """
     found = (products / name / path for name, row in rows.items() for path in find_strays(products / name, row))
     if first := list(islice(found, _NAMED + 1)):
         more = " and others" if len(first) > _NAMED else ""
         raise ArchiveError(
             "stray-files",
-            f"{', '.join(map(str, first[:_NAMED]))}{more}: daxa did not write this, and would have to remove it",
-            remedy=f"move it out of data/, for instance `mv {first[0]} ~`, then try again; nothing was changed",
+            f"{', '.join(map(str, first[:_NAMED]))}{more}: daxa did not write this and would have to remove it",
+            remedy=f"move it out of data/, for instance `mv {first[0]} ~`, then try again; nothing has been changed",
         )
 
 
 def move_into_place(new: Path, target: Path, scratch: Path, row: LedgerRow | None) -> None:
-    """Move a finished directory to where it belongs; what was there, of which the ledger has `row`, goes away first."""
+    """Move a finished directory into place, after removing what was there, for which the ledger has `row`."""
     _check_levels(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     former = _set_aside(target, scratch, row)
@@ -235,14 +235,14 @@ def move_into_place(new: Path, target: Path, scratch: Path, row: LedgerRow | Non
 
 
 def remove_products(target: Path, scratch: Path, row: LedgerRow | None) -> None:
-    """Remove an observation's products, in one step as far as anybody else can see.
+    """Remove an observation's products, in what looks like a single step from outside.
 
     Raises
     ------
     ArchiveError
         There is a file that daxa did not put there.
     UntrustedArchive
-        The way there leads through a link.
+        The path leads through a link.
     """
     _check_levels(target.parent)
     if former := _set_aside(target, scratch, row):
@@ -267,7 +267,7 @@ def _set_aside(target: Path, scratch: Path, row: LedgerRow | None) -> Path | Non
 
 
 def _check_levels(directory: Path) -> None:
-    """See, at the moment of use, that a directory of ours is reached through no link."""
+    """Check, at the moment of use, that the path to one of our directories contains no link."""
     for place in (directory, *directory.parents[: _OWN_LEVELS - 1]):
         try:
             mode = place.lstat().st_mode
@@ -282,7 +282,7 @@ def _check_levels(directory: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a directory or file; a link goes, never what it leads to."""
+    """Remove a directory or file; of a link, never its target."""
     _check_levels(path.parent)
     if path.is_symlink() or not path.is_dir():
         path.unlink()

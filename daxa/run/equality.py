@@ -1,8 +1,8 @@
-"""When two files say the same: digests of bytes, and of what matters in a FITS file.
+"""When two files are the same: digests of bytes, and of what matters in a FITS file.
 
 The science digest covers, for every HDU in turn, the cards in a canonical form and
-the data, but not the cards in `VOLATILE`: those tell when, where and by whom a file was
-written.  Everything else counts, so an unknown card is taken for science.  The structure
+the data, but not the cards in `VOLATILE`: those record when, where and by whom a file was
+written.  Everything else counts, so an unknown card counts as science.  The structure
 of a FITS file (2880-byte blocks, 80-character cards, size of the data) is that of the
 FITS standard 4.0, sections 3 and 4 (2018).
 """
@@ -69,13 +69,13 @@ class NotFits(Exception):
 
 
 class Reader(Protocol):
-    """What gives bytes in order."""
+    """A source of bytes, in order."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class _Tee:
-    """Reads from a file and digests every byte that goes by."""
+    """Reads from a file and digests every byte that is read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.digest = hashlib.sha256()
@@ -89,7 +89,7 @@ class _Tee:
         return data
 
     def seek(self, position: int, /) -> int:
-        """Refuse: bytes go by once, and `gzip` only reads forwards."""
+        """Refuse: bytes can be read only once, and `gzip` only reads forwards."""
         raise io.UnsupportedOperation(f"seek to {position}")
 
 
@@ -106,7 +106,7 @@ def file_digests(path: Path, name: str | None = None) -> ProductFile:
     Returns
     -------
     ProductFile
-        With ``science`` equal to ``sha256`` for a file that is not FITS, or not whole.
+        With ``science`` equal to ``sha256`` for a file that is not FITS, or incomplete.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def file_digests(path: Path, name: str | None = None) -> ProductFile:
 
 
 def science_digest(stream: Reader) -> str:
-    """Science digest of an uncompressed FITS stream; '' when it is no whole FITS file.
+    """Science digest of an uncompressed FITS stream; '' if it is not a complete FITS file.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def science_digest(stream: Reader) -> str:
 
 
 def read_up_to(stream: Reader, size: int) -> bytes:
-    """So many bytes, or those that are left."""
+    """A number of bytes, or fewer at the end."""
     pieces, missing = [], size
     while missing and (piece := stream.read(missing)):
         pieces.append(piece)
@@ -178,7 +178,7 @@ def read_up_to(stream: Reader, size: int) -> bytes:
 
 
 def read_exactly(stream: Reader, size: int) -> bytes:
-    """So many bytes; `NotFits` where there are fewer."""
+    """Exactly a number of bytes; `NotFits` if there are fewer."""
     data = read_up_to(stream, size)
     if len(data) != size:
         raise NotFits
@@ -235,7 +235,7 @@ def _add_cards(add: Callable[[bytes], None], header: bytes) -> None:
 
 
 def canonical_cards(header: bytes) -> Iterator[str]:
-    """Every card as keyword, value and comment, however it was spaced."""
+    """Every card as keyword, value and comment, whatever its spacing."""
     for start in range(0, len(header), _CARD):
         card = header[start : start + _CARD].decode("latin-1")
         keyword, rest = card[:8].rstrip(), card[8:]

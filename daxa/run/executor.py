@@ -4,9 +4,9 @@ Workers persist over many tasks, each leads a session of its own, and none outli
 process.  They are forks of a process that has imported what the tasks need and nothing of the
 main program (`daxa.run.forkserver`): a script without a main guard may run a stage.
 
-One worker begins; when tasks still wait after it has worked for a moment, or for as long as its
-start took, as many start as there are, until all do.  A small stage pays for no worker that it
-has no use for.
+One worker starts; if tasks still wait after it has worked for a moment, or for as long as its
+start took, the number of workers doubles, until all run.  A small stage pays for no worker that it
+does not need.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from daxa.run.worker import BROKEN, READY, Assignment, TaskReport, WorkerSetup, 
 __all__ = ["ATTEMPTS", "execute"]
 
 ATTEMPTS = 3
-"""How often a task is tried whose worker dies."""
+"""How often a task whose worker dies is tried."""
 
 _POLL = 0.2
 _MOMENT = 0.2
-"""Seconds of work for which no second worker begins."""
+"""Seconds of work before a second worker starts."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ def execute(
 
 
 class _Pool:
-    """The workers and what they do at the moment."""
+    """The workers and what they are doing."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class _Pool:
         self._cost = 0.0
 
     def busy(self) -> bool:
-        """Whether something runs or waits to run."""
+        """Whether a task is running or waiting."""
         return bool(self._queue) or any(worker.assignment for worker in self._workers)
 
     def step(self) -> list[TaskReport]:
@@ -262,7 +262,7 @@ class _Pool:
             worker.connection.send(worker.assignment)
 
     def _bury(self, worker: _Worker) -> TaskReport | None:
-        """A worker died by itself, or something else killed it."""
+        """A worker died, or something else killed it."""
         code = self._end(worker)
         assignment = worker.assignment
         if assignment is None:
@@ -314,7 +314,7 @@ class _Pool:
 
 
 def _modules_of(work: TaskWork, tasks: Sequence[Task]) -> list[str]:
-    """What the work says that it imports for such tasks, where it says anything."""
+    """The modules that the work says it imports for such tasks, if it says so."""
     say = getattr(work, "modules", None)
     if say is None:
         return []

@@ -1,4 +1,4 @@
-"""Steps with a task for each exposure of an observation: what each reads, which must run, what became of all.
+"""Steps with a task for each exposure of an observation: what each reads, which must run, and the result of all.
 
 The observation stays the unit of selections, ledgers and directories.  Its row has one
 `daxa.run.task.ExposureRow` for each exposure, and its directory the products of those that are
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 NO_EXPOSURES = "data.no-exposures"
-"""Reason of an observation in which a backend finds no exposure to work on."""
+"""Reason given for an observation in which a backend finds no exposure to work on."""
 
 _MERGED = ("ALL", "None")
 _MOST_NAMES = 3
 
 
 def exposure_of(path: str) -> str:
-    """The exposure that a product's name tells, '' for a file of no single one.
+    """The exposure in a product's name, '' if it names no single one.
 
     Examples
     --------
@@ -53,14 +53,14 @@ def exposure_of(path: str) -> str:
 
 
 def group_inputs(task: Task) -> dict[str, tuple[Input, ...]]:
-    """The exposures of an observation as its inputs name them, each with its own inputs and those of no exposure.
+    """The exposures named by the inputs of an observation, each with its own inputs and those of no exposure.
 
     This is what `daxa.backends.protocol.Backend.exposures` gives for a step that reads products.
 
     Parameters
     ----------
     task
-        Of the whole observation.
+        That of the whole observation.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def split_task(task: Task, exposures: Mapping[str, Iterable[Input]]) -> tuple[Ta
     Parameters
     ----------
     task
-        Of the whole observation.
+        That of the whole observation.
     exposures
         Name of each to the inputs that its task reads.
 
@@ -101,12 +101,12 @@ def split_task(task: Task, exposures: Mapping[str, Iterable[Input]]) -> tuple[Ta
 
 
 def check_owner(task: Task, path: str) -> None:
-    """Make sure that a file which the task of an exposure wrote cannot be one of another exposure.
+    """Make sure that a file written for one exposure cannot be taken for a file of another.
 
     Raises
     ------
     DataError
-        The file neither is a product of this exposure by its name, nor stands in a directory called like it.
+        The file is neither named as a product of this exposure nor in a directory named after it.
 
     Examples
     --------
@@ -138,9 +138,9 @@ def plan_exposures(
     tasks
         Those of its exposures.
     row
-        What the ledger says of the observation.
+        The observation's row in the ledger.
     inspect
-        Tells the state of the files of an exposure.
+        Gives the state of the files of an exposure.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def row_of_exposures(
     known
         Those that are done or failed.
     files
-        What is there of them.
+        Their files that are there.
     """
     rows = tuple(known[name] for name in sorted(wanted) if name in known)
     failed = [row for row in rows if row.outcome == "failed"]
@@ -192,7 +192,7 @@ def row_of_exposures(
 
 
 def words_on_exposures(rows: Sequence[ExposureRow]) -> str:
-    """Which exposures failed, where some did, such as ``1 of 3 exposures: PN-S003``; '' for the whole observation.
+    """Which exposures failed, if some did, such as ``1 of 3 exposures: PN-S003``; '' for the whole observation.
 
     Examples
     --------

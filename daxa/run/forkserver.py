@@ -62,14 +62,14 @@ _NUMBER = struct.Struct("i")
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST = 4096
 _BEGUN = 60.0
-"""Seconds within which one that starts listens."""
+"""Seconds within which a new server listens."""
 _ANSWER = 10.0
-"""Seconds in which another process on this machine answers."""
+"""Seconds within which another process on this machine answers."""
 
 
 @dataclass
 class ForkServer:
-    """One that can be asked for workers.
+    """A server that can be asked for workers.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class ForkServer:
         Parameters
         ----------
         modules
-            What it shall find imported.
+            What must be imported in it.
         channel, lifeline
             Files that it is handed.
         log
@@ -119,7 +119,7 @@ class ForkServer:
 
 @dataclass
 class ForkedWorker:
-    """A worker that was asked for."""
+    """A worker that was forked on request."""
 
     status: socket.socket
     pid: int | None = None
@@ -127,7 +127,7 @@ class ForkedWorker:
     _unrecoverable: bool = False
 
     def has_ended(self) -> bool:
-        """Whether it has ended, or can no longer be heard of; its process number stays reserved."""
+        """Whether it has ended, or can no longer report; its PID stays reserved."""
         self._read(0)
         return self.code is not None or self._unrecoverable
 
@@ -149,7 +149,7 @@ class ForkedWorker:
         return self.code
 
     def _read(self, seconds: float) -> bool:
-        """Take up what was told within this time; whether something was."""
+        """Receive reports for this many seconds; return whether there were any."""
         told = False
         while not self._unrecoverable and self.code is None:
             self.status.settimeout(0 if told else seconds)
@@ -303,7 +303,7 @@ def _library() -> list[str]:
 
 
 def _identity(environ: Mapping[str, str]) -> bytes:
-    """Digest of what makes a worker what it is, as far as it is settled before the worker begins."""
+    """Digest of everything that is fixed about a worker before it starts."""
     import daxa
 
     kept = {name: value for name, value in worker_environ(environ).items() if name not in _CHANGING}
@@ -428,7 +428,7 @@ class _Server:
             status.sendall(_NUMBER.pack(pid))
 
     def _release(self, status: socket.socket) -> None:
-        """In the forked process: let go of what is the server's."""
+        """In the forked process: close what belongs to the server."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -440,12 +440,12 @@ class _Server:
         self._selector.close()
 
     def _leave(self, status: socket.socket) -> None:
-        """Whoever asked for a worker wants no more of it: it dies of its lifeline."""
+        """The client no longer needs its worker, which dies when its lifeline closes."""
         self._forget(status)
         self._workers = {pid: None if one is status else one for pid, one in self._workers.items()}
 
     def _tell(self) -> None:
-        """Say which workers have ended, and free the numbers of those for which nobody asks any more."""
+        """Report which workers have ended, and free the PIDs of those that nobody asks about any more."""
         for pid, status in list(self._workers.items()):
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if not ended:
@@ -492,7 +492,7 @@ def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
 
 
 def _has_one_thread() -> bool:
-    """Whether no library began a thread, as far as the system tells: it may hold what a fork then waits for."""
+    """Whether no library has started a thread, as far as is known: it may hold a lock that a fork then waits for."""
     try:
         return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - names are wanted
     except OSError:

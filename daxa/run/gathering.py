@@ -1,8 +1,8 @@
-"""An observation whose exposures are carried out one by one: its directory and row after each of them.
+"""An observation whose exposures are processed one by one: its directory and row after each of them.
 
-Whatever ends, the observation's directory is made anew in scratch from links to the files of the
-exposures that are done, and takes the place of the former one in a single rename, as it does for
-an observation that is treated whole: no half of an exposure is ever there, and what is done stays
+Whenever a task ends, the observation's directory is rebuilt in scratch from links to the files of the
+exposures that are done, and replaces the former one in a single rename, just as for
+an observation that is processed as a whole: no half-finished exposure is ever there, and what is done stays
 done when the others are interrupted.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["Gathering", "begin_gathering", "is_complete"]
 
 @dataclass
 class Gathering:
-    """What is known of the exposures of one observation while they are carried out.
+    """What is known of the exposures of one observation while they are processed.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Gathering:
     products
         The observation's directory.
     row
-        What was last recorded.
+        The last recorded row.
     known
         Exposures that are done or failed.
     files
@@ -62,7 +62,7 @@ class Gathering:
         return [task for task in self.tasks if task.exposure in self.reasons and task.exposure not in self.ended]
 
     def settle(self, reports: Sequence[TaskReport], directory: Path, hashes: HashCache) -> tuple[LedgerRow, Delivered]:
-        """Make the directory as it is after these tasks, and give the row and what is new in it.
+        """Build the directory as it is after these tasks; return the row and what is new in it.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class Gathering:
         return self.row, fresh
 
     def _take(self, report: TaskReport, directory: Path, hashes: HashCache) -> Delivered:
-        """Move what a task made to where the observation is put together."""
+        """Move what a task made into the directory that is being built."""
         task = report.task
         self.ended.add(task.exposure)
         self.seconds += report.seconds
@@ -119,18 +119,18 @@ class Gathering:
 def begin_gathering(
     whole: Task, tasks: Sequence[Task], row: LedgerRow | None, products: Path, hashes: HashCache
 ) -> Gathering:
-    """See which exposures of an observation have to run, and which are kept.
+    """Find out which exposures of an observation have to run, and which are kept.
 
     Parameters
     ----------
     whole, tasks
         The task of the observation, and those of its exposures.
     row
-        What the ledger says of it.
+        Its row in the ledger.
     products
         Its directory.
     hashes
-        To read no file twice.
+        So that no file is read twice.
     """
     recorded = {file.path: file for file in row.files} if row else {}
     reasons = plan_exposures(tasks, row, _inspector(products, recorded, hashes))
@@ -171,7 +171,7 @@ def _inspector(
 
 
 def _merged_measures(directory: Path, files: Sequence[ProductFile]) -> str:
-    """What all exposures measured, as one: lists of the same name follow each other."""
+    """The measurements of all exposures in one: lists of the same name are joined."""
     merged: dict[str, object] = {}
     searched: list[object] = []
     for file in files:

@@ -1,7 +1,7 @@
 """Digests of files that have not changed since they were last read.
 
-A file is taken for unchanged when size, modification time and inode are those at which
-it was digested.  The change time does not count: before DVC runs a stage it sets the mode
+A file counts as unchanged if size, modification time and inode are those with which
+it was digested.  The change time is ignored: before DVC runs a stage it sets the mode
 of every file of a persistent out, and each would have to be read again.  The cache is
 untracked and disposable: without it, or when it cannot be read, files are digested again.
 """
@@ -30,15 +30,15 @@ Stamp = tuple[int, int, int]
 State = Literal["intact", "absent", "missing", "damaged"]
 
 MANIFEST = "manifest.json"
-"""The file beside the products that says what they are and what they were made from."""
+"""The file next to the products that says what they are and what they were made from."""
 
 
 _LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\..*\.[0-9a-f]{16}")
-"""What file managers make unasked, and what `daxa.fetch.store` copies before it has its name."""
+"""Files that file managers create on their own, and unfinished copies of `daxa.fetch.store`."""
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
-    """What must stay the same for a digest to stay valid."""
+    """What must not change for a digest to stay valid."""
     return (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
@@ -66,7 +66,7 @@ class HashCache:
         self._used: dict[str, tuple[Stamp, str]] = {}
 
     def sha256(self, file: Path) -> str:
-        """Digest of a file's bytes, from the cache when the file is unchanged."""
+        """Digest of a file's bytes, from the cache if the file is unchanged."""
         stamp = stamp_of(file.lstat())
         known = self._used.get(str(file)) or self._known.get(str(file))
         if known and known[0] == stamp:
@@ -85,7 +85,7 @@ class HashCache:
         return known is not None and known[0] == stamp_of(file.lstat())
 
     def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
-        """Remember a digest that was taken at this stamp."""
+        """Remember the digest of a file that had this stamp."""
         self._used[str(file)] = (stamp, sha256)
 
     def save(self) -> None:
@@ -138,15 +138,15 @@ def find_strays(directory: Path, row: LedgerRow | None) -> list[str]:
     Parameters
     ----------
     directory
-        Of one observation; a file or link in its place is a stray itself, named ''.
+        Of one observation; a file or link in its place is itself a stray, named ''.
     row
-        What the ledger says of it, None for nothing.
+        Its row in the ledger, or None.
 
     Returns
     -------
     list of str
-        Relative paths, sorted.  What file managers leave behind, and a copy of daxa's own that a kill
-        interrupted, are none.
+        Relative paths, sorted, without what file managers leave behind, and without a copy of daxa's own that a
+        kill interrupted.
     """
     if not os.path.lexists(directory):
         return []
@@ -170,7 +170,7 @@ def _everything(directory: Path, prefix: str) -> Iterator[str]:
 
 
 def _in_manifest(directory: Path) -> set[str]:
-    """The files that a manifest of this directory's own names, itself among them."""
+    """The files named in the directory's own manifest, including itself."""
     path = directory / MANIFEST
     try:
         said = parse_json(read_plain(path), path)
@@ -182,7 +182,7 @@ def _in_manifest(directory: Path) -> set[str]:
 
 
 def find_state(directory: Path, row: LedgerRow, hashes: HashCache, *, fetched: bool = False) -> State:
-    """Compare what a directory holds with what the ledger says of it.
+    """Compare the content of a directory with its row in the ledger.
 
     Parameters
     ----------

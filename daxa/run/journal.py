@@ -1,8 +1,8 @@
 """The journal of a running stage: rows that are not yet in the ledger.
 
-One JSON line per finished task, on the disk before the task's products are moved
+One JSON line per finished task, written to disk before the task's products are moved
 into place.  Whatever kills the stage, the next one replays the journal.  A line that
-was cut in the middle is ignored: its task runs again.
+was cut short is ignored: its task runs again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["append_rows", "open_journal", "read_journal"]
 def read_journal(path: Path) -> dict[str, LedgerRow]:
     """The rows by ObsID, the last one of each; empty when there is no journal.
 
-    Lines that are no row are left out, since what they said can be found out again.
+    Lines that are not valid rows are left out, since their tasks can run again.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def read_journal(path: Path) -> dict[str, LedgerRow]:
 
 
 def open_journal(path: Path) -> BinaryIO:
-    """Open the journal for `append_rows`, without the torn line that a kill may have left."""
+    """Open the journal for `append_rows`, without the incomplete line that a kill may have left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = sum(len(line) + 1 for line in _whole_lines(path))
     stream = path.open("ab")
@@ -50,7 +50,7 @@ def open_journal(path: Path) -> BinaryIO:
 
 
 def append_rows(stream: BinaryIO, rows: Iterable[LedgerRow]) -> None:
-    """Add rows and wait until they are on the disk: one wait for all of them."""
+    """Add rows and wait once until all of them are on disk."""
     lines = [canonical(row_as_plain(row)).encode() + b"\n" for row in rows]
     if lines:
         stream.write(b"".join(lines))

@@ -3,10 +3,10 @@
 The file is a function of the rows alone: sorted by ObsID, uncompressed and without
 dictionaries, and left untouched when the rows are equal.
 
-Equal rows then have equal bytes, wherever they stand, and Git stores a new version as a
+Equal rows then have equal bytes, wherever they are, and Git stores a new version as a
 difference: measured at 10,000 observations of 10 files (23 MB), 10 of them changed or 10 more,
 a version adds 10 to 20 kB to a pack, whatever the size of pages and row groups.  Git takes
-differences only when it packs: a version that was just committed is compressed whole (9 MB),
+differences only when it packs: a version that was just committed is compressed as a whole (9 MB),
 which is why `daxa release` packs (`daxa.archive.git.pack`).  Groups of 500 rows cost 2 % of
 size, and let one observation be looked up without reading the others.
 """
@@ -43,10 +43,10 @@ _OF_FILES = ("path", "size", "sha256", "science")
 
 @dataclass(frozen=True)
 class LedgerColumns:
-    """A ledger by columns, for those who look at all of it; what was not asked for is empty.
+    """A ledger by columns, for readers of all of it; columns that were not requested are empty.
 
-    Paths and digests of files are as they stand in the file: `daxa.run.rows.check_path` judges
-    a path before it becomes one.
+    Paths and digests are as they are in the file: `daxa.run.rows.check_path` checks
+    a path before it is used as one.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     path
         The ledger.
     names
-        Which columns beside the ObsID.
+        Which columns in addition to the ObsID.
     obs_ids
         Only these observations; all by default.
 
     Raises
     ------
     DataError
-        The file is no ledger, or holds what cannot be.
+        The file is not a valid ledger.
 
     Examples
     --------
@@ -187,11 +187,11 @@ def _no_ledger(path: Path, why: str) -> DataError:
 
 
 def _check_columns(path: Path, found: LedgerColumns) -> None:
-    """What `daxa.run.rows.row_from_plain` makes sure of, for the columns that are used without it."""
+    """The checks of `daxa.run.rows.row_from_plain`, for columns that are used without it."""
     wrong = (
         next((f"an ObsID {obs_id!r}" for obs_id in found.obs_id if not _is_obs_id(obs_id)), "")
         or next((f"an outcome {name!r}" for name in set(found.outcome) - set(OUTCOMES)), "")
-        or next(("a reason that is no code" for reason in set(found.reason) if not is_reason(reason)), "")
+        or next(("a reason that is not a code" for reason in set(found.reason) if not is_reason(reason)), "")
         or ("an ObsID twice" if len(set(found.obs_id)) != len(found.obs_id) else "")
     )
     if wrong:
@@ -208,7 +208,7 @@ def read_ledger(path: Path) -> dict[str, LedgerRow]:
     Raises
     ------
     DataError
-        The file is no ledger, or a row holds what cannot be.
+        The file is not a valid ledger, or a row has invalid values.
 
     Examples
     --------
@@ -279,7 +279,7 @@ def _holds(path: Path, values: list[dict[str, Any]], metadata: dict[bytes, bytes
 
 
 def _schema(optional: Collection[str] = ()) -> pa.Schema:
-    """The columns; measures and exposures stand only in ledgers of steps that have some."""
+    """The columns; measures and exposures exist only in ledgers of steps that have some."""
     import pyarrow as pa
 
     text = pa.string()
@@ -305,12 +305,12 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
 
 
 def read_table(path: Path) -> pa.Table:
-    """A ledger as it stands in its file, with the types of ours: rows are judged where they are used.
+    """A ledger as it is in its file, with our column types: rows are checked where they are used.
 
     Raises
     ------
     DataError
-        The file is no ledger.
+        The file is not a valid ledger.
     """
     table = _opened(path)
     schema = _schema(table.column_names)
@@ -334,7 +334,7 @@ def _opened(
 
 
 def _conform(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A ledger rewritten by another tool may carry other widths of the same types."""
+    """A ledger rewritten by another tool may have other widths of the same types."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,4 @@
-"""Which rows of two versions of a ledger differ: found by columns, so that equal rows cost next to nothing."""
+"""Which rows differ between two versions of a ledger: compared by columns, so that equal rows cost next to nothing."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def changed_rows(
     Returns
     -------
     tuple of dict
-        ObsID to row, of the former ledger and of the latter.
+        ObsID to row, of each of the two ledgers.
 
     Raises
     ------
     DataError
-        A file is no ledger, or a row that differs holds what cannot be.
+        A file is not a valid ledger, or a row that differs has invalid values.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def _rows(path: Path, table: pa.Table | None, places: list[int]) -> Iterator[Led
 
 
 def _differing(one: pa.Table, two: pa.Table) -> npt.NDArray[np.bool_]:
-    """Which rows of two tables, which stand at the same places, differ."""
+    """Which rows of two tables differ, place by place."""
     import numpy as np
 
     differs = np.zeros(one.num_rows, dtype=bool)
@@ -134,7 +134,7 @@ def _unequal(one: Any, two: Any) -> npt.NDArray[np.bool_]:
     Raises
     ------
     DataError
-        There are empty cells, which no ledger of ours has.
+        There are empty cells, which a valid ledger never has.
     """
     import numpy as np
     import pyarrow.compute as pc

@@ -1,7 +1,7 @@
 """Texts of a large table by key, so that a look at one observation need not read the table.
 
-A lookup is a SQLite file beside nothing that is published: a cache, made by those who have just written the
-table.  It counts as long as the table has the size, the times and the inode that it had then, and the same last
+A lookup is a SQLite file, a cache that is never published, made by whoever has just written the
+table.  It is valid as long as the table has the size, times and inode that it had then, and the same last
 bytes (the seal of `daxa.parquet` is among them); otherwise the table itself is read.
 """
 
@@ -26,16 +26,16 @@ _LARGEST = 1 << 30
 
 
 def keep_lookup(table: Path, lookup: Path, texts: Iterable[tuple[str, str]]) -> None:
-    """Keep the texts of a table that was just written, unless they are kept; nothing happens where no file can be.
+    """Keep the texts of a table that was just written, unless they are already kept or no file can be written.
 
     Parameters
     ----------
     table
         The file that the texts are of.
     lookup
-        Where they are kept: a place that nobody else can write.
+        Where they are kept: a place that nobody else can write to.
     texts
-        Key and text; each key once.
+        Keys and texts; each key once.
     """
     if find_texts(table, lookup, ()) is not None:
         return
@@ -49,7 +49,7 @@ def keep_lookup(table: Path, lookup: Path, texts: Iterable[tuple[str, str]]) -> 
 
 
 def find_texts(table: Path, lookup: Path, keys: Iterable[str]) -> Mapping[str, str] | None:
-    """The texts of those keys that the table holds; None where only the table can tell.
+    """The texts of those keys that the table holds; None if the table itself must be read.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What of this machine is ours, and which tasks have room on it side by side.
+"""How much of this machine may be used, and which tasks fit on it side by side.
 
 A container or a batch system may give less memory and fewer cores than there are.
 """
@@ -16,7 +16,7 @@ __all__ = ["Machine", "Resources", "choose_next", "read_machine"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMORY = ("memory.max", "memory/memory.limit_in_bytes")
-"""Where the limit of the group stands that a container sees as its root: cgroup v2, and v1."""
+"""Where cgroup v2 and v1 keep the limit of the group that a container sees as its root."""
 
 _JOB = ("SLURM_MEM_PER_NODE",)
 _MEBIBYTE = 1 << 20
@@ -25,7 +25,7 @@ _LOOKED_AT = 64
 
 @dataclass(frozen=True)
 class Machine:
-    """What may be used.
+    """The memory and cores that may be used.
 
     Parameters
     ----------
@@ -41,16 +41,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one task may take of a machine.
+    """The resources that one task may take.
 
     Parameters
     ----------
     memory
-        Bytes; 0 where it is not known, so that nothing waits for it.
+        Bytes; 0 if unknown, so that nothing waits for it.
     cores
         Processor cores that it keeps busy.
     time_limit
-        Seconds after which it is certainly stuck.
+        Seconds after which it must be stuck.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Resources:
     time_limit: float = math.inf
 
     def at_once(self, most: int, *, total_memory: int, total_cores: int) -> int:
-        """How many such tasks a machine can carry out at once.
+        """How many such tasks a machine can run at once.
 
         Parameters
         ----------
@@ -84,21 +84,21 @@ class Resources:
 
 
 def choose_next(waiting: Iterable[Resources], running: Sequence[Resources], machine: Machine) -> int | None:
-    """Which of the tasks that wait may begin beside those that run: the first for which there is room.
+    """Which of the waiting tasks may start in addition to those that run: the first for which there is room.
 
     Parameters
     ----------
     waiting
-        What they take, in their order; no more than the first 64 are looked at.
+        What they take, in their order; only the first 64 are considered.
     running
         What the others take.
     machine
-        What there is.
+        The machine.
 
     Returns
     -------
     int or None
-        Its number; None where all have to wait.  Alone, every task may begin.
+        Its number; None if all have to wait.  If nothing runs, any task may start.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """A stage must not outlive the DVC that runs it.
 
-DVC records what a stage made after the stage ended; a stage that goes on after DVC was
-killed would write beside the next one.
+DVC records what a stage made after the stage has ended; a stage that continues after DVC was
+killed would write at the same time as the next one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def die_with_parent(
     environ
         The environment.
     end
-        What ends this process; at once by default.  Workers notice it by themselves.
+        Ends this process; immediately by default.  Workers notice it on their own.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def die_with_parent(
     if not _may_be_dvc(parent):
         raise ProgramError(
             "dvc-gone",
-            f"the DVC that began the stage {environ['DVC_STAGE']} has ended",
-            remedy="run `dvc repro` again; what was finished is kept",
+            f"the DVC that started the stage {environ['DVC_STAGE']} has ended",
+            remedy="run `dvc repro` again; finished work is kept",
         )
     thread = threading.Thread(target=_watch, args=(parent, end or _end), name="parent", daemon=True)
     thread.start()
@@ -66,10 +66,10 @@ def die_with_parent(
 
 
 def after_parent(call: Callable[[], object], lock: Path) -> None:
-    """Leave a process that waits until the DVC above us has ended, makes the call, and is gone.
+    """Leave a process behind that waits until the DVC above us has ended, makes the call, and exits.
 
-    DVC may be killed between two stages, when no process of ours would notice.  Without DVC
-    above us, nothing is left.
+    DVC may be killed between two stages, when none of our processes would notice.  Without DVC
+    above us, no process is left.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def after_parent(call: Callable[[], object], lock: Path) -> None:
 
 
 def _alone(lock: Path) -> bool:
-    """Take a lock that only the end of this process gives back; False when another has it."""
+    """Take a lock that is released only when this process ends; False if another process has it."""
     import fcntl
 
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _alone(lock: Path) -> bool:
 
 
 def _may_be_dvc(parent: int) -> bool:
-    """Orphans are taken over by init or by a service manager, neither of which is DVC or a Python program using it."""
+    """Orphans are adopted by init or a service manager, which is neither DVC nor a Python program that uses it."""
     import psutil
 
     try:
@@ -143,5 +143,5 @@ def _watch(parent: int, end: Callable[[], object]) -> None:
 
 
 def _end() -> None:
-    sys.stderr.write("daxa: DVC has ended, so this stage ends too; what was finished is kept\n")
+    sys.stderr.write("daxa: DVC has ended, so this stage ends, too; finished work is kept\n")
     os._exit(143)

@@ -1,7 +1,7 @@
-"""What a stage has to do, decided from values alone.
+"""What a stage has to do, decided from values only.
 
-A task is kept when the ledger says that it was done with the same fingerprint and its
-files are still what they were.  Whatever else runs, with the reason that a person
+A task is kept if the ledger says that it was done with the same fingerprint and its
+files are unchanged.  Every other task runs, with the reason that a person
 would give first.
 """
 
@@ -29,20 +29,20 @@ __all__ = [
     "what_changed",
 ]
 
-AGAIN = "asked again"
-"""Reason of a task that is done again though nothing has changed."""
+AGAIN = "requested again"
+"""Reason of a task that is repeated although nothing has changed."""
 
 INTERRUPTED = "interrupted"
-"""The reason of an observation with exposures that are still to be done: it stands in journals only."""
+"""The reason of an observation with exposures that are still to do: it occurs only in journals."""
 
 OTHER_CALIBRATION = "calibration changed"
-"""The reason of what was done with other calibration than there is now."""
+"""The reason of products that were made with calibration other than the current one."""
 
 Action = Literal["keep", "run", "skip", "remove"]
 
 
 class TaskLike(Protocol):
-    """What is asked for: a `daxa.run.task.Task`, or what stands for one where many are compared."""
+    """A requested task: a `daxa.run.task.Task`, or a stand-in for one where many are compared."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -61,7 +61,7 @@ class Decision:
         The observation.
     action
         ``keep`` what is there, ``run`` the task, ``skip`` it because an earlier step
-        failed, or ``remove`` what no task asks for any more.
+        failed, or ``remove`` what no task needs any more.
     reason
         Why.
     """
@@ -82,12 +82,12 @@ def plan(
     takes_calibration: bool = True,
     again: Collection[str] = (),
 ) -> list[Decision]:
-    """Decide for every observation that is asked for, recorded or present.
+    """Decide for every observation that is requested, recorded or present.
 
     Parameters
     ----------
     tasks
-        What is asked for.
+        The requested tasks.
     skipped
         ObsID to reason, where an earlier step failed.
     recorded
@@ -95,13 +95,13 @@ def plan(
     present
         Names in the products directory.
     inspect
-        Tells the state of the files of a row; asked only where the answer matters.
+        Gives the state of the files of a row; called only if the answer matters.
     keep_absent
-        True where products may be absent without being remade.
+        Whether products may be absent without being made again.
     takes_calibration
-        False where an observation is kept of which nothing but the calibration has changed.
+        Whether an observation runs again if only its calibration has changed.
     again
-        ObsIDs of which the task runs even if nothing has changed.
+        ObsIDs whose task runs even if nothing has changed.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def reason_to_run(
     keep_absent: bool = False,
     ignores_calibration: bool = False,
 ) -> str:
-    """Why a task must run, '' when what is recorded is what is wanted.
+    """Why a task must run; '' if what is recorded is up to date.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def reason_to_run(
     inspect, keep_absent
         As for `plan`.
     ignores_calibration
-        True where the fingerprints differ by the calibration alone, and that shall be no reason.
+        Whether to keep a task whose fingerprint differs only by its calibration.
 
     Examples
     --------
@@ -171,14 +171,14 @@ def reason_to_run(
 
 
 def what_changed(wanted: TaskLike, row: LedgerRow | ExposureRow) -> str:
-    """Why a task with another fingerprint than the recorded one must run: the part that a person would name first."""
+    """Why a task must run whose fingerprint is not the recorded one: the part that a person would name first."""
     changed = _changed_parts(wanted, row)
     # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.
     return f"{changed[0] if changed else 'software'} changed"
 
 
 def has_other_calibration(wanted: TaskLike, row: LedgerRow | None) -> bool:
-    """Whether what is recorded differs from what is wanted by its calibration, and by nothing else.
+    """Whether what is recorded differs from the requested task only by its calibration.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Whether the files of a stage are what its ledger says, as far as a look tells that reads little.
+"""Whether the files of a stage are what its ledger says, as far as can be seen without reading much.
 
-A stage reads every file that it has not read since it last changed.  Who only looks has less
-time: files whose size, modification time and inode are those at which they were digested are
-taken for unchanged, as the stage does; of the others a limited volume is read, and the rest is
-counted as unread.  Where the files are too many even to be looked at one by one, directories of
-observations are: one that is absent, or younger than the stage's last run, is noticed, and a
-file that was rewritten in its place is not.
+A stage reads every file that has changed since it was last read.  A status report has less
+time: files whose size, modification time and inode are those with which they were digested are
+taken as unchanged, as the stage does; of the others a limited volume is read, and the rest is
+counted as unread.  If there are too many files to inspect one by one, the directories of
+observations are inspected: one that is absent, or younger than the stage's last run, is noticed, but a
+file that was rewritten in place is not.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Presence:
     ----------
     suspects
         The observations to ask `inspect` about; None for all of them.  The files of the others are
-        taken for what the ledger says.
+        taken to be what the ledger says.
     inspect
-        Tells the state of the files of a row, whose files must be given.
+        Gives the state of the files of a row, which must include its files.
     unread
-        Observations whose files agree in name and size, as far as looked at, and may differ in content.
+        Observations whose files agree in name and size, as far as inspected, but may differ in content.
     """
 
     suspects: set[str] | None
@@ -42,11 +42,11 @@ class Presence:
 
 
 class _UnreadError(Exception):
-    """The content of a file is not known, and may not be read any more."""
+    """The content of a file is not known, and the volume that may be read is used up."""
 
 
 class _Known(HashCache):
-    """Digests that are known; files are read as long as the volume lasts."""
+    """Known digests; other files are read until the volume is used up."""
 
     def __init__(self, path: Path, volume: float) -> None:
         super().__init__(path)
@@ -61,12 +61,12 @@ class _Known(HashCache):
 
 
 def inspect_nothing() -> Presence:
-    """Of a stage that is at work: its files come and go."""
+    """For a stage that is running: its files come and go."""
     return Presence(set(), lambda row: "intact")
 
 
 def inspect_files(products: Path, hashes: Path, *, fetched: bool, volume: float) -> Presence:
-    """Look at every file.
+    """Inspect every file.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def inspect_files(products: Path, hashes: Path, *, fetched: bool, volume: float)
     fetched
         As for `daxa.run.hashes.find_state`.
     volume
-        Bytes that may be read of files whose digest is not known.
+        Most bytes to read of files whose digest is not known.
     """
     known, unread = _Known(hashes, volume), set()
 
@@ -92,7 +92,7 @@ def inspect_files(products: Path, hashes: Path, *, fetched: bool, volume: float)
 def inspect_directories(
     products: Path, hashes: Path, obs_ids: Mapping[str, object], *, fetched: bool, volume: float
 ) -> Presence:
-    """Look at the directories of observations, and at the files of those that changed since the stage ran.
+    """Inspect the directories of observations, and the files in those that have changed since the stage ran.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class FinishedProgram:
     stdout
         Standard output alone.
     content
-        Standard output as it is, where that was asked for in place of text.
+        Standard output as bytes, if that was requested instead of text.
     """
 
     code: int
@@ -100,7 +100,7 @@ class Limited:
 
 
 def without_redirection(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the variables that lead Git to another repository than that of its directory.
+    """An environment without the variables that point Git to a repository other than that of its directory.
 
     Git sets them for hooks and for the programs that it starts, and editors inherit them.  What
     says who the user is, how to reach others, and which settings hold stays.
@@ -184,7 +184,7 @@ def run_program(
 def show_program(
     argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str] | None = None, keep: Callable[[str], bool]
 ) -> FinishedProgram:
-    """Run a program and show, as they come, those lines of what it writes that are wanted.
+    """Run a program and show, as they come, the lines of its output that `keep` selects.
 
     Where our standard error is a terminal, so is the program's, so that progress bars work.
 
@@ -250,7 +250,7 @@ def _ends(*, terminal: bool) -> Iterator[list[int]]:
 
 
 def _relay(source: int, target: TextIO, keep: Callable[[str], bool], lines: list[str]) -> None:
-    """Pass on whole lines that are wanted, and at once what is no line but moves the cursor: a progress bar."""
+    """Pass on the selected lines when complete, and immediately what moves the cursor: a progress bar."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     held = ""
     while True:
@@ -417,7 +417,7 @@ def end_tree(leader: int) -> None:
     Parameters
     ----------
     leader
-        Its process number, which must be its own still: it runs, or nobody has asked for its end.
+        Its PID, which must still be reserved: it runs, or nobody has waited for its end.
     """
     import psutil
 
@@ -462,7 +462,7 @@ def _start(
 
 
 def bind_to_parent() -> Callable[[], None]:
-    """What a forked child calls so that the kernel ends it with us, where the kernel offers it."""
+    """What a forked child calls so that the kernel ends it with us, if the kernel can."""
     if not sys.platform.startswith("linux"):
         return lambda: None
     prctl = ctypes.CDLL(None).prctl

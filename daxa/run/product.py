@@ -15,9 +15,9 @@ from daxa.run.steps import OWN_STEPS, kinds_of
 __all__ = ["KINDS", "Product", "parse_product"]
 
 KINDS = kinds_of(OWN_STEPS)
-"""Kinds of files that an archive with daxa's own steps holds, in the order of the steps that make them.
+"""Kinds of files in an archive with daxa's own steps, in the order of the steps that make them.
 
-``fetched`` are those of the telescope's archive, ``auxiliary`` those that travel along with a product.
+``fetched`` are those of the telescope's archive, ``auxiliary`` those that accompany a product.
 """
 
 _NAME = re.compile(
@@ -67,12 +67,12 @@ class Product:
 
 
 def parse_product(name: str) -> Product:
-    """The identity that a file name tells.
+    """The identity of a product, from its file name.
 
     Raises
     ------
     DataError
-        The name is not of a product.
+        It is not the name of a product.
     """
     found = _NAME.fullmatch(name)
     if not found:

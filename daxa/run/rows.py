@@ -1,4 +1,4 @@
-"""Ledger rows as plain values, and what a row must look like before it is believed.
+"""Ledger rows as plain values, and what a row must look like before it is trusted.
 
 The ledger (Parquet) and the journal (JSON lines) hold the same rows; both may come
 from a stranger's archive, so ObsIDs and paths are checked before they become paths.
@@ -33,13 +33,13 @@ __all__ = [
 Part = Literal["parameters", "input", "software", "calibration", "selection"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
-"""The parts of a fingerprint, in the order in which a change of them is named."""
+"""The parts of a fingerprint, in the order in which changes are reported."""
 
 OUTCOMES = ("done", "failed", "skipped")
-"""What may have become of a task."""
+"""How a task may have ended."""
 
 MOST_MEASURED = 1 << 16
-"""Characters of what a task measured."""
+"""Most characters of what a task measured."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -52,7 +52,7 @@ def check_obs_id(obs_id: object) -> str:
     Raises
     ------
     DataError
-        It is no text, or a text that no archive uses as an ObsID.
+        It is not text, or not a form of ObsID that any archive uses.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def check_obs_id(obs_id: object) -> str:
 
 
 def check_path(path: object) -> str:
-    """Return a product's path if it stays below its directory and hides nothing.
+    """Return a product's path if it stays below its directory and is not hidden.
 
     Hidden names and DVC's own are refused: Git and DVC would act on them.
 
     Raises
     ------
     DataError
-        The path is absolute, climbs, is hidden, or has characters that no product has.
+        The path is absolute, leads upward, is hidden, or has characters that no product has.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def shorten(parts: Mapping[str, str]) -> str:
 
 
 def row_as_plain(row: LedgerRow) -> dict[str, Any]:
-    """The row as lists, dictionaries, texts and integers; without measures and exposures where there are none."""
+    """The row as lists, dictionaries, texts and integers, without measures and exposures if there are none."""
     plain = {
         "obs_id": row.obs_id,
         "outcome": row.outcome,
@@ -140,7 +140,7 @@ def row_from_plain(value: object) -> LedgerRow:
     Raises
     ------
     DataError
-        The value is no row, or holds an ObsID, path or digest that cannot be.
+        The value is not a row, or holds an ObsID, path or digest that is not valid.
 
     Examples
     --------
@@ -149,15 +149,15 @@ def row_from_plain(value: object) -> LedgerRow:
     True
     """
     if not isinstance(value, Mapping):
-        raise _damaged("a row that is no mapping")
+        raise _damaged("a row that is not a mapping")
     obs_id = check_obs_id(value.get("obs_id"))
     outcome, reason, fingerprint = (value.get(name) for name in ("outcome", "reason", "fingerprint"))
     if outcome not in OUTCOMES:
         raise _damaged(f"an outcome {outcome!r} for {obs_id}")
     if not is_reason(reason):
-        raise _damaged(f"a reason for {obs_id} that is no code")
+        raise _damaged(f"a reason for {obs_id} that is not a code")
     if fingerprint != "" and not _is_digest(fingerprint):
-        raise _damaged(f"a fingerprint for {obs_id} that is no digest")
+        raise _damaged(f"a fingerprint for {obs_id} that is not a digest")
     files = value.get("files")
     if not isinstance(files, list):
         raise _damaged(f"no list of files for {obs_id}")
@@ -198,7 +198,7 @@ def _exposure(obs_id: str, value: object) -> ExposureRow:
 
 def _file(obs_id: str, value: object) -> ProductFile:
     if not isinstance(value, Mapping):
-        raise _damaged(f"a file of {obs_id} that is no mapping")
+        raise _damaged(f"a file of {obs_id} that is not a mapping")
     size, sha256, science = value.get("size"), value.get("sha256"), value.get("science")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _damaged(f"a file of {obs_id} without a size")

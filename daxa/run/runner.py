@@ -1,14 +1,14 @@
-"""Runs a stage: plans it, carries out what is missing, and keeps the ledger.
+"""Runs a stage: plans it, does what is missing, and keeps the ledger.
 
-Whatever interrupts a stage, the same stage run again ends with the same bytes as one
-that nothing interrupted, and does only what was missing:
+Whatever interrupts a stage, running it again ends with the same bytes as one
+that was not interrupted, and does only what was missing:
 
 1. products are made, checked and digested in scratch;
-2. the row goes to the journal, and on to the disk;
+2. the row is written to the journal, on disk;
 3. one rename moves the products into place;
-4. when every task has ended the rows go to the ledger, and the journal is emptied.
+4. when every task has ended, the rows are written to the ledger, and the journal is emptied.
 
-A kill between 2 and 3 leaves a row whose files are not there; the next plan sees that.
+A kill between 2 and 3 leaves a row whose files are missing; the next plan notices that.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _WAIT = 15.0
 
 
 def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
-    """Bring products and ledger of a stage to what its tasks say.
+    """Bring the products and the ledger of a stage up to date with its tasks.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
     Raises
     ------
     ArchiveError
-        The stage already runs.
+        The stage is already running.
     DataError
         The ledger is damaged.
     DaxaError
-        The environment is broken: what was finished is kept in the journal.
+        The environment is broken: finished tasks are kept in the journal.
     """
     _check(stage)
     with _terminated_cleanly(), _storage_errors(stage.places), _locked(stage):
@@ -88,7 +88,7 @@ def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
 
 
 def plan_stage(stage: Stage) -> list[Decision]:
-    """What `run_stage` would do now; changes nothing.
+    """What `run_stage` would do now, without changing anything.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _recorded(stage: Stage) -> tuple[dict[str, LedgerRow], set[str]]:
     """Rows of the ledger and the journal, and the ObsIDs whose row comes from the journal.
 
     Between the run that left the journal and this one, another version may have been
-    checked out: a row of the journal counts only for the task that it was made by.
+    checked out: a row of the journal counts only for the task that made it.
     """
     ledger, journal = read_ledger(stage.places.ledger), read_journal(stage.places.journal)
     tasks = {task.obs_id: task for task in stage.tasks}
@@ -166,7 +166,7 @@ class _Run:
         self._gatherings: dict[str, Gathering] = {}
 
     def go(self) -> list[Outcome]:
-        """Plan, work, and write the ledger."""
+        """Plan, run the tasks, and write the ledger."""
         self._finish_deliveries()
         clear(self._places.scratch)
         decisions = _plan(self._stage, self._recorded, self._unsettled, self._hashes)
@@ -190,10 +190,10 @@ class _Run:
         return sorted(self._outcomes, key=lambda outcome: outcome.obs_id)
 
     def _finish_deliveries(self) -> None:
-        """Put in place the observations with exposures that a kill left ready, after their row and before their move.
+        """Put observations with exposures into place that a kill left between writing their row and moving them.
 
-        Nothing is lost without this, but exposures that are done would be done again.  What stands there is
-        compared with its row by the plan, as everything is.
+        Without this, exposures that are done would be done again.  What is there is
+        compared with its row by the plan, like everything else.
         """
         for obs_id in sorted(self._unsettled):
             row, made = self._recorded[obs_id], self._places.scratch / f"{obs_id}@"
@@ -201,15 +201,15 @@ class _Run:
                 move_into_place(made, self._places.products / obs_id, self._places.scratch, row)
 
     def _others(self) -> dict[str, LedgerRow]:
-        """Rows of the observations that this run is not about; one that is ahead of its files does not count."""
+        """Rows of the observations that this run does not concern, except those that are ahead of their files."""
         others = {obs_id: row for obs_id, row in self._recorded.items() if not self._stage.concerns(obs_id)}
-        if ahead := {obs_id for obs_id in self._unsettled & others.keys() if not self._stands(others[obs_id])}:
+        if ahead := {obs_id for obs_id in self._unsettled & others.keys() if not self._has_its_files(others[obs_id])}:
             ledger = read_ledger(self._places.ledger)
             kept = {obs_id: row for obs_id, row in others.items() if obs_id not in ahead}
             others = kept | {obs_id: ledger[obs_id] for obs_id in ahead & ledger.keys()}
         return others
 
-    def _stands(self, row: LedgerRow) -> bool:
+    def _has_its_files(self, row: LedgerRow) -> bool:
         directory, fetched = self._places.products / row.obs_id, self._stage.keep_absent
         return row.outcome != "done" or find_state(directory, row, self._hashes, fetched=fetched) == "intact"
 
@@ -219,20 +219,20 @@ class _Run:
         keep_lookup(ledger, lookup, ((row.obs_id, canonical(row_as_plain(row))) for row in rows))
 
     def _settle(self, decisions: list[Decision]) -> None:
-        """Do what needs no worker: keep, skip, remove."""
+        """Do what needs no worker: keep, skip and remove."""
         for decision in decisions:
             obs_id = decision.obs_id
             if decision.action == "keep":
                 self._rows[obs_id] = self._recorded[obs_id]
-                self._tell(obs_id, "kept", decision.reason)
+                self._report(obs_id, "kept", decision.reason)
             elif decision.action == "skip":
                 self._rows[obs_id] = LedgerRow(obs_id, "skipped", decision.reason)
                 self._remove(obs_id)
-                self._tell(obs_id, "skipped", decision.reason)
+                self._report(obs_id, "skipped", decision.reason)
             elif decision.action == "remove":
                 self._remove(obs_id)
                 self._remove_logs(obs_id, ())
-                self._tell(obs_id, "removed", decision.reason)
+                self._report(obs_id, "removed", decision.reason)
 
     def _remove(self, obs_id: str) -> None:
         remove_products(self._places.products / obs_id, self._places.scratch, self._recorded.get(obs_id))
@@ -243,7 +243,7 @@ class _Run:
             (self._places.logs / f"{name}.log").unlink(missing_ok=True)
 
     def _tasks_of(self, tasks: list[Task], reasons: Mapping[str, str], journal: BinaryIO) -> list[Task]:
-        """The tasks to be carried out: those of exposures in place of those of their observation."""
+        """The tasks to run: those of exposures instead of that of their observation."""
         wanted = []
         for task in tasks:
             exposures = self._stage.exposures.get(task.obs_id)
@@ -303,10 +303,10 @@ class _Run:
                 self._hashes.record(target / product.path, stamp, product.sha256)
             self._rows[obs_id] = row
             self._remove_logs(obs_id, row.task_names)
-            self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
+            self._report(obs_id, row.outcome, row.reason or reasons[obs_id], report.seconds)
 
     def _gather(self, obs_id: str, reports: list[TaskReport], reasons: Mapping[str, str], journal: BinaryIO) -> None:
-        """Put an observation together from its exposures, after some of them have ended."""
+        """Build the directory of an observation from its exposures, after some of them have ended."""
         gathering, target = self._gatherings[obs_id], self._places.products / obs_id
         former, made = gathering.row, self._places.scratch / f"{obs_id}@"
         row, delivered = gathering.settle(reports, made, self._hashes)
@@ -321,10 +321,10 @@ class _Run:
             self._rows[obs_id] = row
             self._remove_logs(obs_id, row.task_names)
             why = words_on_exposures(row.exposures)
-            self._tell(obs_id, row.outcome, row.reason or reasons[obs_id], gathering.seconds, why)
+            self._report(obs_id, row.outcome, row.reason or reasons[obs_id], gathering.seconds, why)
 
     def _settled(self, report: TaskReport) -> tuple[LedgerRow, list[tuple[ProductFile, Stamp]]]:
-        """The row of a task that ended, and its products as they will stand."""
+        """The row of a task that has ended, and its products as they will be."""
         task, delivered = report.task, list(report.products)
         outcome: Result = "done" if report.kind == "done" else "failed"
         if report.kind == "done":
@@ -337,7 +337,7 @@ class _Run:
             task.obs_id, outcome, report.reason, task.fingerprint, shorten(task.parts), files, measures
         ), delivered
 
-    def _tell(self, obs_id: str, status: Status, reason: str, seconds: float = 0.0, why: str = "") -> None:
+    def _report(self, obs_id: str, status: Status, reason: str, seconds: float = 0.0, why: str = "") -> None:
         outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds, why)
         self._outcomes.append(outcome)
         self._observe(outcome, len(self._outcomes), self._total)
@@ -355,7 +355,7 @@ def _locked(stage: Stage) -> Iterator[None]:
         raise ArchiveError(
             "busy",
             f"the step {stage.step} of {stage.mission} is already running in this archive",
-            remedy="wait until it has ended, or stop it",
+            remedy="wait until it ends, or stop it",
         ) from None
     try:
         yield
@@ -369,7 +369,7 @@ def _storage_errors(places: StagePaths) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise StorageError(
-            "permission", f"{error.filename}: {error.strerror}", remedy="make it writable for you and run it again"
+            "permission", f"{error.filename}: {error.strerror}", remedy="make it writable, then run it again"
         ) from error
     except OSError as error:
         if broken := storage_error(error, places.products):
@@ -378,12 +378,12 @@ def _storage_errors(places: StagePaths) -> Iterator[None]:
 
 
 class _Terminated(BaseException):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 @contextmanager
 def _terminated_cleanly() -> Iterator[None]:
-    """Let SIGTERM end the stage as an exception, so that workers are killed, and then take its usual effect."""
+    """Let SIGTERM end the stage by an exception, so that workers are killed, and then have its usual effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,9 +1,9 @@
-"""The steps of an archive, each a value: what it needs, who keeps its products, what its work waits for.
+"""The steps of an archive, as values: what each needs, who keeps its products, what its work waits for.
 
-Pipeline, paths, stages, status and report follow from these values.  Those of daxa itself stand
-here; a plug-in brings more through entry points in the group ``daxa.steps``, whose name is the
+Pipeline, paths, stages, status and report follow from these values.  Those of daxa itself are
+here; a plug-in adds more through entry points in the group ``daxa.steps``, whose name is the
 step's and whose value is a `Step`, such as ``spectra = "spectral.steps:SPECTRA"``.  A step that
-nothing names is never loaded.
+no archive names is never loaded.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Step:
     products
         Kinds of the files that it makes, as in their names (`daxa.run.product`).
     backend
-        What carries it out where the params file names nothing; '' for the backend of the first step that
+        What does it if the params file does not say; '' for the backend of the first step that
         it needs.
     help
-        What it does, as the comment above its table in params files.
+        What it does: the comment above its table in params files.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Step:
 
     @property
     def fetches(self) -> bool:
-        """Whether it brings the files of the telescope's archive, in place of making products."""
+        """Whether it fetches the files of the telescope's archive, instead of making products."""
         return self.kept_by == "store"
 
 
@@ -112,7 +112,7 @@ def find_step(name: str) -> Step:
     Raises
     ------
     ConfigError
-        Nothing that is installed has such a step, or what has it cannot be used.
+        No installed package provides such a step, or the one that does cannot be used.
 
     Examples
     --------
@@ -130,12 +130,12 @@ def _offered(name: str) -> Step:
         raise ConfigError(
             "unknown-step",
             f"there is no step {name[:100]!r}{did_you_mean(name, known)}",
-            remedy=f"install the package that brings it; here are {', '.join(known)}",
+            remedy=f"install the package that provides it; the steps here are {', '.join(known)}",
         )
     try:
         step = _checked(plugins.load(points[name]))
         if step.name != name:
-            raise AssertionError(f"it is called {step.name!r}")
+            raise AssertionError(f"it is named {step.name!r}")
     except AssertionError as wrong:
         raise ConfigError(
             "plugin",
@@ -146,7 +146,7 @@ def _offered(name: str) -> Step:
 
 
 def check_step(step: object) -> None:
-    """Check what a plug-in declares of a step, for its author's tests, too.
+    """Check a step that a plug-in declares; also for its author's tests.
 
     Raises
     ------
@@ -168,14 +168,14 @@ def _checked(step: object) -> Step:
     if not isinstance(step, Step):
         raise AssertionError(f"it is a {type(step).__name__}, not a Step")
     texts = (step.name, step.backend, step.help, *step.needs, *step.products)
-    _require(all(isinstance(text, str) and text.isprintable() for text in texts), "it holds what is not a text")
+    _require(all(isinstance(text, str) and text.isprintable() for text in texts), "a field is not text")
     named = _NAME.fullmatch(step.name) and step.name not in _RESERVED
     _require(named, f"{step.name!r} cannot name a step")
     _require(step.name not in step.needs, "it needs itself")
     _require(len(set(step.needs)) == len(step.needs), "it needs a step twice")
-    _require(step.kept_by in ("dvc", "store") and step.pool in ("network", "processor"), "nobody keeps or does it")
+    _require(step.kept_by in ("dvc", "store") and step.pool in ("network", "processor"), "kept_by or pool is not valid")
     _require(step.kept_by == "dvc" or step.name in _OWN, "only daxa itself fetches into the store")
-    _require(bool(step.backend or step.needs), "nothing says what carries it out")
+    _require(bool(step.backend or step.needs), "it names no backend and needs no step")
     _require(all(_KIND.fullmatch(kind) for kind in step.products), "kinds of products are lower-case letters")
     return step
 

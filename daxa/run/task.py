@@ -1,7 +1,7 @@
-"""The frozen types that stages, the runner and backends speak.
+"""The frozen types that stages, the runner and backends share.
 
-The runner knows no backend and no archive: it receives tasks and a function that
-carries one out, and keeps the ledger.
+The runner knows no backend and no archive: it gets tasks and a function that
+performs one, and keeps the ledger.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def input_digest(digests: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class ProductFile:
-    """A file that a task made, as the ledger keeps it.
+    """A file that a task made, as recorded in the ledger.
 
     Parameters
     ----------
@@ -124,20 +124,20 @@ class Task:
     Parameters
     ----------
     mission, step, obs_id
-        What to do to which observation.
+        What is done to which observation.
     backend, version
-        What carries it out, at the version that ``software.toml`` locks.
+        What performs it, at the version that ``software.toml`` locks.
     parameters
         Effective parameters (defaults and overrides) as `canonical` JSON.
     facts
-        What the task uses of the selection's row, as `canonical` JSON.
+        What the task uses from the selection's row, as `canonical` JSON.
     inputs
         The files it reads.
     calibration
         Identity of the calibration that it uses.
     origin
-        How the observation is found, as `canonical` JSON.  Products are no function of it:
-        it is no part of the fingerprint.
+        How the observation is found, as `canonical` JSON.  Products do not depend on it:
+        it is not part of the fingerprint.
     exposure
         Which exposure, such as ``PN-S003`` (`daxa.run.exposures`); '' for the whole observation.
 
@@ -162,7 +162,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What the task is called in logs and in scratch: its ObsID, and ``@`` before its exposure.
+        """The name of the task in logs and in scratch: its ObsID, and its exposure after an ``@``.
 
         Examples
         --------
@@ -194,13 +194,13 @@ class Task:
 
 
 def task_name(obs_id: str, exposure: str = "") -> str:
-    """What the task of an observation, or of one of its exposures, is called; no ObsID holds an ``@``."""
+    """The name of the task of an observation, or of one of its exposures; no ObsID contains an ``@``."""
     return f"{obs_id}@{exposure}" if exposure else obs_id
 
 
 @dataclass(frozen=True)
 class ExposureRow:
-    """What became of one exposure, where a step has a task for each.
+    """The outcome of one exposure, if a step has a task for each.
 
     Parameters
     ----------
@@ -224,28 +224,28 @@ class ExposureRow:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What the ledger says of one observation.
+    """The outcome of one observation, as recorded in the ledger.
 
     Parameters
     ----------
     obs_id
         The observation.
     outcome
-        ``done``, ``failed`` or ``skipped`` (an earlier step failed).  An observation of whose exposures
-        some failed has failed; it has the files of the others.
+        ``done``, ``failed`` or ``skipped`` (an earlier step failed).  An observation with failed
+        exposures counts as failed; it has the files of the others.
     reason
-        '' when done, else a stable error code; never a text with places or times.
+        '' if done, else a stable error code; never a text with paths or times.
     fingerprint
-        Of the task that gave this outcome ('' when skipped).
+        That of the task with this outcome ('' if skipped).
     parts
         The task's `Task.parts`, each shortened to a digest of 16 digits, as `canonical` JSON.
     files
         What it made, sorted by path.
     measures
-        What the task measured, as `canonical` JSON, '' where it measured nothing: what its product
-        of the kind ``measures`` holds, for those who sum up without the products at hand.
+        What the task measured, as `canonical` JSON, '' if nothing: the content of its product
+        of the kind ``measures``, for summaries without the products at hand.
     exposures
-        What became of each exposure, sorted by name; empty for a step that treats observations whole.
+        The outcome of each exposure, sorted by name; empty for a step that processes whole observations.
     """
 
     obs_id: str
@@ -264,13 +264,13 @@ class LedgerRow:
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """Names of the tasks behind it: what their logs are called."""
+        """Names of the tasks behind it, which are the names of their logs."""
         return tuple(task_name(self.obs_id, one.exposure) for one in self.exposures) or (self.obs_id,)
 
 
 @dataclass(frozen=True)
 class StagePaths:
-    """Where a stage keeps its things; all on one file system.
+    """The directories and files of a stage, all on one file system.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class StagePaths:
     logs
         Directory with one log per task.
     scratch
-        Directory for work in progress; emptied when a stage starts.
+        Directory for work in progress, which is emptied when a stage starts.
     journal
         Text file with the rows that are not yet in the ledger.
     lock
@@ -306,8 +306,8 @@ class TaskWork(Protocol):
     """Carries out one task in a worker process: a picklable callable.
 
     It writes products below `target` (an empty directory) and lines to `log`.
-    It may also have ``modules(task)``, what it imports, and ``resources(task)``, what the task takes
-    of the machine.  A `daxa.errors.DaxaError` becomes a failed row, unless it is environmental: then
+    It may also have ``modules(task)``, what it imports, and ``resources(task)``, what the task needs
+    of the machine.  A `daxa.errors.DaxaError` becomes a failed row, unless the environment is at fault: then
     the stage stops.  Any other exception is a bug: a failed row ``bug.<Type>`` with
     the traceback in the log.
     """
@@ -326,30 +326,30 @@ class Stage:
     tasks
         One per observation that can be worked on, in the order of ObsIDs.
     exposures
-        ObsID to the tasks of its exposures, which are carried out in place of that of the whole
+        ObsID to the tasks of its exposures, which run instead of that of the whole
         observation; an observation without any fails.
     skipped
         ObsID to reason, for observations whose earlier step failed.
     work
-        Carries out a task.
+        Performs a task.
     places
-        Where things are.
+        Its directories and files.
     workers
         How many tasks run at once.
     time_limit
         Seconds after which a task and all its processes are killed.
     keep_absent
-        True where products may be absent without being remade (fetched files).
+        Whether products may be absent without being made again (fetched files).
     takes_calibration
-        Whether an observation of which nothing but the calibration has changed is done again.
+        Whether an observation runs again if only its calibration has changed.
     machine
-        What the tasks that run together may take; by default this machine.
+        The resources that the running tasks share; by default this machine.
     prepare
-        Called before the first task, if there is one: raises what keeps all of them from being carried out.
+        Called before the first task, if there is one; it raises what would keep all of them from running.
     only
-        ObsIDs that this run is about; None for all.  Whatever else is recorded or present stays as it is.
+        ObsIDs that this run concerns; None for all.  Whatever else is recorded or present stays as it is.
     again
-        ObsIDs of which a task is done again even if nothing has changed.
+        ObsIDs whose tasks run even if nothing has changed.
     """
 
     mission: str
@@ -369,5 +369,5 @@ class Stage:
     again: frozenset[str] = frozenset()
 
     def concerns(self, obs_id: str) -> bool:
-        """Whether this run is about the observation."""
+        """Whether this run concerns the observation."""
         return self.only is None or obs_id in self.only

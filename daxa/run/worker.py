@@ -1,4 +1,4 @@
-"""What runs in a worker process: one task after the other.
+"""What runs in a worker process: one task after another.
 
 The worker leads a session of its own.  A watcher, forked before any work, sleeps until the
 stage dies and then kills the whole session; it works even while the task is deep in
@@ -38,7 +38,7 @@ _NO_STORAGE = _NO_SPACE | {errno.EROFS, errno.EIO}
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """Where a worker works, as the stage has it.
+    """The environment of a worker, which is that of its stage.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Assignment:
     directory
         Where its products go; it does not exist yet.
     log
-        File for what a person may want to read.
+        File for messages to people.
     attempt
         1 for the first time.
     """

@@ -1,1 +1,1 @@
-"""What the pipeline of an archive runs: read parameters, do the work, write outputs."""
+"""The stages of an archive's pipeline: read parameters, do the work, write outputs."""

@@ -1,7 +1,7 @@
-"""What has changed since a task was done, for people: which parameter, which software, which step before.
+"""What has changed since a task was done, for people: which parameter, which software, which earlier step.
 
-The ledger keeps digests of what a task was done with.  What they were taken of stands in the
-task's ``manifest.json``, and for parameters also in ``dvc.lock``; a text is believed when its
+The ledger keeps digests of what a task was done with.  The values themselves are in the
+task's ``manifest.json``, and parameters also in ``dvc.lock``; a value is trusted if its
 digest is the recorded one.
 """
 
@@ -28,14 +28,14 @@ _LARGEST = 1 << 20
 
 
 class ChangeReasons:
-    """Explains what changed in the tasks of one stage; looks a former value up once.
+    """Explains what changed in the tasks of one stage; looks up each former value once.
 
     Parameters
     ----------
     layout
         The archive.
     recipe
-        What the stage is asked for now.
+        What the stage should do now.
     """
 
     def __init__(self, layout: Layout, recipe: Recipe) -> None:
@@ -44,14 +44,14 @@ class ChangeReasons:
         self._former: dict[tuple[str, str], str] = {}
 
     def explain(self, row: LedgerRow, wanted: TaskLike, reason: str, before: Sequence[str]) -> str:
-        """More of the reason of the plan.
+        """Details of the reason in the plan.
 
         Parameters
         ----------
         row
-            What the ledger says.
+            The row of the ledger.
         wanted
-            What is asked for.
+            The requested task.
         reason
             Of `daxa.run.plan.reason_to_run`.
         before
@@ -60,7 +60,7 @@ class ChangeReasons:
         Returns
         -------
         str
-            Such as ``parameters changed: flare_sigma``; '' where nothing more is known.
+            Such as ``parameters changed: flare_sigma``; '' if nothing more is known.
         """
         part = reason.removesuffix(" changed")
         if part == "input":
@@ -106,7 +106,7 @@ class ChangeReasons:
 
     @cached_property
     def _lock(self) -> Mapping[str, Any]:
-        """The step's table of parameters as DVC noted it when the stage last ended."""
+        """The step's table of parameters as DVC recorded it when the stage last ended."""
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
 
@@ -124,7 +124,7 @@ def _differing(former: str, now: str) -> list[str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object that somebody else may have written; empty when it is none."""
+    """A small JSON object that somebody else may have written; empty if it is not valid."""
     try:
         value = json.loads(read_plain(path, limit=_LARGEST))
     except (OSError, DataError, ValueError, RecursionError):

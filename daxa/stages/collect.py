@@ -1,4 +1,4 @@
-"""The last stage of the pipeline: sums over all missions and the report."""
+"""The last stage of the pipeline: totals over all missions, and the report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["cleaning_of", "instruments_of", "metrics_of", "run_collect"]
 def run_collect(root: Path) -> None:
     """Write ``metrics.json`` and ``report/`` of the archive at `root`.
 
-    Both are functions of configuration, selections and ledgers alone.
+    Both depend only on configuration, selections and ledgers.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _collect(layout: Layout) -> None:
 
 
 def metrics_of(state: ArchiveState) -> dict[str, object]:
-    """Sums per mission, and over all of them: observations, outcomes per step, files, bytes, what was measured."""
+    """Totals per mission, and over all: observations, outcomes per step, files, bytes, measurements."""
     missions = {name: asdict(summarise(name, mission)) for name, mission in state.missions.items()}
     for name, sums in missions.items():
         del sums["mission"]
@@ -65,13 +65,13 @@ def metrics_of(state: ArchiveState) -> dict[str, object]:
 
 
 def cleaning_of(mission: MissionState) -> dict[str, object]:
-    """What the cleaned exposures of a mission measured; nothing where none did.
+    """The measurements of a mission's cleaned exposures; empty if there are none.
 
     Returns
     -------
     dict
         ``exposures``; ``exposure``, their good time in s; ``lost``, the share of the archive's good time
-        that is cut; ``anomalous_chips``; and where flares were looked for ``good``, the exposures in which
+        that is cut; ``anomalous_chips``; and if flares were searched for, ``good``, the exposures in which
         no band is too high, and ``flares_left``: band to mean and largest share of the quiescent rate.
     """
     rows = (mission.ledgers.get("clean", {}).get(obs_id) for obs_id in mission.observations)
@@ -99,7 +99,7 @@ def cleaning_of(mission: MissionState) -> dict[str, object]:
 
 
 def instruments_of(mission: MissionState) -> dict[str, object]:
-    """Of each instrument with measurements: clean exposure (s), share lost, counts of events, sources."""
+    """For each instrument with measurements: clean exposure (s), share lost, counts of events, sources."""
     cleaned, searched = (
         [mission.ledgers.get(step, {}).get(obs_id) for obs_id in mission.observations] for step in ("clean", "sources")
     )

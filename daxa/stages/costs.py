@@ -1,6 +1,6 @@
 """How long tasks took on this machine, to estimate how long others will take.
 
-Kept in the Git directory, part of no product and no ledger: without it nothing is lost but the estimate.
+Kept in the Git directory, and not part of any product or ledger: without it, only the estimate is lost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Observe = Callable[[Outcome, int, int], None]
 
 @contextmanager
 def costs_noted(layout: Layout, mission: str, step: str, observe: Observe | None) -> Iterator[Observe]:
-    """Give an observer of a stage that remembers what its tasks cost, however the stage ends."""
+    """An observer of a stage that records what its tasks cost, however the stage ends."""
     spent: dict[str, float] = {}
 
     def watch(outcome: Outcome, ended: int, total: int) -> None:
@@ -42,7 +42,7 @@ def costs_noted(layout: Layout, mission: str, step: str, observe: Observe | None
 
 
 def read_costs(layout: Layout, mission: str, step: str) -> dict[str, float]:
-    """ObsID to the seconds that its task took last; empty where no task has ended on this machine."""
+    """ObsID to the seconds that its last task took; empty if no task has ended on this machine."""
     if not layout.is_repository:
         return {}
     known = read_note(layout.costs(mission, step))
@@ -54,7 +54,7 @@ def read_costs(layout: Layout, mission: str, step: str) -> dict[str, float]:
 
 
 def estimate(known: Mapping[str, float], obs_id: str) -> float:
-    """What is known of the observation, else the median of the others; nan where there are none.
+    """The known cost of the observation, else the median of the others; nan if there are none.
 
     Examples
     --------

@@ -20,7 +20,7 @@ _INPUT, _OBS_ID = "[input]", "[obs_id]"
 
 @dataclass(frozen=True)
 class UpstreamStage:
-    """What a stage has to know of a stage that it needs: outcomes, what stands, digests of its products."""
+    """What a stage must know of a stage that it needs: outcomes, statuses, digests of products."""
 
     step: str
     outcomes: Mapping[str, str]
@@ -36,8 +36,8 @@ def fingerprints_of(
 ) -> dict[str, str]:
     """ObsID to the fingerprint of its task, for the observations that have one.
 
-    Equal to that of `daxa.run.task.Task`, without making tasks: all but the ObsID and the
-    inputs is the same for many.
+    Equal to that of `daxa.run.task.Task`, without making tasks: everything but the ObsID and the
+    inputs is the same for many of them.
     """
     frames: dict[tuple[object, ...], tuple[str, str, str]] = {}
     found = {}
@@ -62,9 +62,9 @@ def inputs_of(before: Sequence[UpstreamStage], obs_id: str) -> str:
 
 
 def _frame(text: str) -> tuple[str, str, str]:
-    """What stands around inputs and ObsID.
+    """The text before, between and after inputs and ObsID.
 
-    Their keys with quotation marks are no part of any value, in which these would have a backslash.
+    Their quoted keys cannot occur within a value, in which the quotation marks would be escaped.
     """
     head, key, rest = text.partition(f'"input":"{_INPUT}')
     middle, name, tail = rest.partition(f'"obs_id":"{_OBS_ID}')
@@ -72,7 +72,7 @@ def _frame(text: str) -> tuple[str, str, str]:
 
 
 def digests_of_products(step: str, recorded: StageRecord) -> dict[str, str]:
-    """ObsID to the digest of its products, as a task of the next step takes it of its inputs."""
+    """ObsID to the digest of its products, equal to that of the inputs of the next step's task."""
     columns = recorded.columns
     plain = not any('"' in path for path in columns.path)
     found = {}

@@ -1,8 +1,8 @@
-"""What a run would do, and why, observation by observation, with what it is likely to cost.
+"""What a run would do, and why, observation by observation, with its likely cost.
 
 The comparison is that of `daxa.stages.status`, and so the runner's own.  What follows from a task that
-runs cannot be known before: a step whose inputs are made again runs only if they come out different.
-Such tasks are listed, since they usually do.
+runs cannot be known in advance: a step whose inputs are made again runs only if they come out different.
+Such tasks are listed, since they usually run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Forecast", "PlannedTask", "forecast_again", "forecast_run"]
 _RUNS = ("todo", "outdated", "failed", "altered", "absent")
 _WAITING = ("input.absent", "input.failed", "input changed")
 _RESTORED = ("product missing", "product damaged", "interrupted")
-"""Reasons for which products are made again as they were: no later step follows."""
+"""Reasons for which products are made again unchanged, so that no later step follows."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class PlannedTask:
     reason
         Why, as in `daxa.records.Outcome`; ``follows`` where a step that it needs runs.
     why
-        More of the reason, for people; may be empty.
+        Details of the reason, for people; may be empty.
     seconds
-        How long it may take, from earlier tasks on this machine; nan where there were none.
+        How long it may take, from earlier tasks on this machine; nan if there were none.
     size
-        Bytes that it may fetch or write, from the ledger; nan where it tells nothing.
+        Bytes that it may fetch or write, from the ledger; nan if unknown.
     """
 
     mission: str
@@ -76,7 +76,7 @@ class Forecast:
     tasks
         By mission and ObsID, then in the order of the steps.
     fetching
-        Names of the steps that fetch: the size of the others is written, not transferred.
+        Names of the steps that fetch: the sizes of the others are written, not transferred.
     problems
         Why stages cannot run at all.
     """
@@ -90,7 +90,7 @@ class Forecast:
 
     @classmethod
     def joined(cls, parts: Sequence[Forecast]) -> Forecast:
-        """Several as one."""
+        """Several forecasts in one."""
         return cls(
             tuple(task for part in parts for task in part.tasks),
             frozenset().union(*(part.fetching for part in parts)),
@@ -99,22 +99,22 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """Of all tasks of which earlier ones tell, one after the other; nan where there is none."""
+        """Total of all tasks that can be estimated from earlier ones, one after another; nan if none can."""
         return _sum(task.seconds for task in self.tasks)
 
     @property
     def transferred(self) -> float:
-        """Bytes to fetch, as far as known; nan where nothing is."""
+        """Bytes to fetch, as far as known; nan if unknown."""
         return _sum(task.size for task in self.tasks if task.step in self.fetching)
 
     @property
     def written(self) -> float:
-        """Bytes of products, as far as known; nan where nothing is."""
+        """Bytes of products, as far as known; nan if unknown."""
         return _sum(task.size for task in self.tasks if task.step not in self.fetching)
 
     @property
     def unknown(self) -> tuple[tuple[str, str], ...]:
-        """Mission and step of which there were no past runs."""
+        """Missions and steps without past runs."""
         places = ((task.mission, task.step) for task in self.tasks if task.action == "run" and math.isnan(task.seconds))
         return tuple(dict.fromkeys(places))
 
@@ -141,12 +141,12 @@ def forecast_run(
     steps: TextsLike | None = (),
     obs_ids: ObsIdsLike | None = (),
 ) -> Forecast:
-    """Say what `daxa run` would do, without doing anything.
+    """What `daxa run` would do, without doing anything.
 
     Parameters
     ----------
     layout, config
-        The archive, as it stands or as it would (`daxa.archive.preview`).
+        The archive, as it is or as it would be (`daxa.archive.preview`).
     missions, steps, obs_ids
         Only these, as for `daxa.stages.status.read_status`.
 
@@ -176,7 +176,7 @@ def forecast_run(
 def forecast_again(
     layout: Layout, config: ArchiveConfig, obs_ids: Mapping[str, Collection[str]], reason: str
 ) -> Forecast:
-    """What follows where observations are fetched again: all steps of them.
+    """What follows if observations are fetched again: all their steps.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def forecast_again(
 
 
 def _running(stages: Mapping[str, StageStatus], steps: Sequence[Step]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Step to the observations of which it runs, each with its reason and more of it."""
+    """Step to the observations for which it runs, each with the reason and its details."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for step in (one for one in steps if one.name in stages):
         stage, here = stages[step.name], {}
@@ -226,7 +226,7 @@ def _with_costs(
 
 
 def _sizes(layout: Layout, mission: str, step: str) -> dict[str, float]:
-    """ObsID to the bytes of what was made of it."""
+    """ObsID to the bytes of its products."""
     columns = read_stage_record(layout, mission, step, {"outcome", "size"}).columns
     return {
         obs_id: float(sum(columns.size[columns.offsets[at] : columns.offsets[at + 1]]))

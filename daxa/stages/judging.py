@@ -1,6 +1,6 @@
-"""What is to be said of each observation of a stage: done, outdated, failed, altered, absent, skipped, or still to do.
+"""Judge each observation of a stage: done, outdated, failed, altered, absent, skipped, or still to do.
 
-It is decided as the runner decides, by `daxa.run.plan.reason_to_run`.
+The decision is the runner's own, by `daxa.run.plan.reason_to_run`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from daxa.stages.recipe import Recipe
 __all__ = ["TO_RUN", "Comparison", "Judgement", "judge_stage"]
 
 Judgement = tuple[Status, str, str]
-"""Status, reason, and more of the reason."""
+"""Status, reason, and details of the reason."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """Stands for a task where many are compared (`daxa.run.plan.TaskLike`)."""
+    """A stand-in for a task, where many are compared (`daxa.run.plan.TaskLike`)."""
 
     fingerprint: str
     parts: Mapping[str, str]
@@ -37,7 +37,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a stage shall have done, and what is recorded of it."""
+    """What a stage should have done, and what is recorded of it."""
 
     layout: Layout
     recipe: Recipe
@@ -61,7 +61,7 @@ def judge_stage(one: Comparison, presence: Presence) -> list[Judgement]:
 
 
 def _with_rows(one: Comparison, presence: Presence) -> Comparison:
-    """With the whole rows of the observations that are looked at closely, where they were not read with all others."""
+    """With the whole rows of the observations to inspect closely, if they were not read with all others."""
     columns = one.recorded.columns
     if columns.parts:
         return one
@@ -83,7 +83,7 @@ def _with_rows(one: Comparison, presence: Presence) -> Comparison:
 
 
 def _with_exposures(one: Comparison) -> Comparison:
-    """With what is to be said of observations of which some exposures failed."""
+    """With a description of the failed exposures of observations."""
     if not one.recipe.splits_exposures:
         return one
     columns = one.recorded.columns
@@ -98,7 +98,7 @@ TO_RUN = ("outdated", "failed", "altered", "absent", "todo")
 
 
 def _judge(one: Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> Judgement:
-    """Status, reason, and more of the reason."""
+    """Status, reason, and details of the reason."""
     before, columns, at = one.before, one.recorded.columns, one.recorded.places.get(obs_id)
     if obs_id not in one.wanted:
         return _without_input(one, obs_id)
@@ -134,7 +134,7 @@ def _without_input(one: Comparison, obs_id: str) -> Judgement:
 
 
 def _judge_closely(one: Comparison, obs_id: str, presence: Presence, changes: ChangeReasons) -> Judgement:
-    """As the runner decides: with the row, and with a look at its files where that matters."""
+    """The runner's own decision, from the row, and from its files if they matter."""
     row = one.looked.get(obs_id) or one.recorded.row(obs_id)
     if row is None:
         return "todo", "new observation", ""

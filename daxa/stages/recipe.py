@@ -1,4 +1,4 @@
-"""What the tasks of a stage depend on beside their inputs: parameters, software, chosen instruments."""
+"""What the tasks of a stage depend on besides their inputs: parameters, software, chosen instruments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Recipe", "check_located", "check_software", "facts_of", "inputs_of",
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a stage treats its observations.
+    """How a stage processes its observations.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Recipe:
     locked
         The software that ``software.toml`` names.
     provided
-        The software that is installed; without a version where what the params file names does not do the step.
+        The installed software; without a version if the backend in the params file does not do the step.
     parameters
         Effective parameters of every observation without an override, as `canonical` JSON.
     overrides
-        ObsID to the effective parameters of an observation with one.
+        ObsID to the effective parameters of an observation with an override.
     """
 
     mission: str
@@ -58,30 +58,30 @@ class Recipe:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether products depend on calibration files, whose identity is asked of the backend for each task."""
+        """Whether products depend on calibration files, which the backend identifies for each task."""
         backend = _find(self.provided.backend) if not self.step.fetches else None
         return backend is not None and self.step.name in backend.calibrated
 
     @property
     def takes_calibration(self) -> bool:
-        """Whether the user has accepted the calibration that is installed, so that a change of it is acted upon."""
+        """Whether the user has accepted the installed calibration, so that products of another one are redone."""
         return self.locked.calibration == self.installed_calibration
 
     @cached_property
     def installed_calibration(self) -> str | None:
-        """As in `daxa.backends.registry.installed_calibration`; what is locked, for steps without calibration."""
+        """As in `daxa.backends.registry.installed_calibration`; the locked one for steps without calibration."""
         if not self.is_calibrated:
             return self.locked.calibration
         return installed_calibration(find_backend(self.provided.backend), self.step.name)
 
     @property
     def splits_exposures(self) -> bool:
-        """Whether each exposure of an observation has a task of its own."""
+        """Whether each exposure of an observation has its own task."""
         backend = _find(self.provided.backend) if not self.step.fetches else None
         return backend is not None and backend.tasks(self.mission, self.step.name) == "exposure"
 
     def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
-        """Identity of the calibration that an observation would be processed with; '' where there is none."""
+        """Identity of the calibration that an observation would be processed with, or ''."""
         if not self.is_calibrated or self.installed_calibration is None:
             return ""
         return find_backend(self.provided.backend).calibration(
@@ -104,7 +104,7 @@ class Recipe:
     def parts_for(
         self, obs_id: str, instruments: tuple[str, ...], inputs: str, calibration: str = ""
     ) -> dict[str, str]:
-        """What `daxa.run.task.Task.parts` would be of an observation with inputs of this digest."""
+        """What `daxa.run.task.Task.parts` would be for an observation with inputs of this digest."""
         return {
             "input": inputs,
             "parameters": self.parameters_for(obs_id),
@@ -115,7 +115,7 @@ class Recipe:
 
 
 def read_recipes(layout: Layout, mission: str, steps: Sequence[Step]) -> dict[str, Recipe]:
-    """Read what the archive says of the stages of a mission.
+    """Read what the archive says about the stages of a mission.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def _find(name: str) -> Backend | None:
 def inputs_of(
     spec: MissionSpec, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
 ) -> tuple[NativeInput, ...]:
-    """What a step fetches: whatever the backends of the steps that read it start from.
+    """What a step fetches: the files from which the backends of later steps start.
 
     Raises
     ------
     ConfigError
-        One of the backends is not there.
+        One of the backends is not installed.
     """
     readers = [other for other in steps if step.name in other.needs]
     backends = dict.fromkeys(backend_of_step(tables, reader, steps) for reader in readers)
@@ -181,7 +181,7 @@ def inputs_of(
 def _inputs_parameter(
     mission: str, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
 ) -> dict[str, Any]:
-    """What tells fetched files apart that are not the usual ones of the mission."""
+    """The part of a fingerprint for fetched files that are not the usual ones of the mission."""
     if not step.fetches:
         return {}
     spec = find_mission(mission)
@@ -223,10 +223,10 @@ def check_software(recipe: Recipe) -> None:
     backend = find_backend(provided.backend)
     unit = backend.tasks(mission, step.name)
     if unit not in get_args(Unit) or (unit == "exposure" and not callable(getattr(backend, "exposures", None))):
-        lack = ", and does not say which there are" if unit in get_args(Unit) else ""
+        lack = ", but does not say which there are" if unit in get_args(Unit) else ""
         raise ConfigError(
             "backend-unit",
-            f"the backend {provided.backend} wants a task for each {unit!r:.40} in {step.name} of {mission}{lack}",
+            f"the backend {provided.backend} asks for a task for each {unit!r:.40} in {step.name} of {mission}{lack}",
             remedy="update daxa, or use another version of the backend",
         )
 
@@ -237,7 +237,7 @@ def check_located(recipe: Recipe) -> None:
     Raises
     ------
     ConfigError
-        It is not: nothing of the stage can be carried out.
+        It is not: the stage cannot run.
     """
     if recipe.step.fetches:
         return
@@ -255,7 +255,7 @@ def check_located(recipe: Recipe) -> None:
 def parameters_of(
     tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str, more: Mapping[str, Any] = MappingProxyType({})
 ) -> str:
-    """Effective parameters of a step as `canonical` JSON, with what else decides.
+    """Effective parameters of a step as `canonical` JSON, with everything else that decides.
 
     Examples
     --------
@@ -270,7 +270,7 @@ def parameters_of(
 
 @cache
 def facts_of(instruments: Sequence[str]) -> str:
-    """What a task uses of the selection, as `canonical` JSON.
+    """What a task uses from the selection, as `canonical` JSON.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Make a release again from the archives of the missions, and say of every file how it came out.
+"""Make a release again from the archives of the missions, and give a verdict on every file.
 
-Ledgers of what is made stand in the archive's private directory, so that those of the release stay as they
-are until everything is judged.  Whatever interrupts it, the same call goes on where it was.
+The ledgers of what is made are in the archive's private directory, so that those of the release stay as they
+are until everything is judged.  After an interruption, the same call continues.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Rows = Mapping[str, Mapping[str, Mapping[str, LedgerRow]]]
 
 @dataclass(frozen=True)
 class Environments:
-    """Software and platform of the release and of this machine, and in what they differ."""
+    """Software and platform of the release and of this machine, and their differences."""
 
     release: Mapping[str, Any] | None
     here: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Environments:
 
 @dataclass(frozen=True)
 class _Remade(Layout):
-    """The archive, with ledgers of its own for what is made again."""
+    """The archive, with separate ledgers for what is made again."""
 
     def ledger(self, mission: str, step: str) -> Path:
         return self.private / "recreate" / f"{mission}-{step}.parquet"
@@ -86,13 +86,13 @@ class _Remade(Layout):
 
 
 def compare_sides(layout: Layout, recorded: Recorded) -> Environments:
-    """Compare the software and the platform that the release was made with to those here."""
+    """Compare the software and platform of the release with those here."""
     release, here = environment_at(layout, recorded.tag.commit), installed_environment()
     return Environments(release, here, tuple(compare_environments(release, here)))
 
 
 def choose_scope(recorded: Recorded, sample: int = 0, seed: int = 0) -> Scope:
-    """Which observations to make again: all, or some that are drawn at random with a seed."""
+    """Which observations to make again: all, or some that are drawn at random."""
     everything = [(mission, obs_id) for mission, chosen in recorded.chosen.items() for obs_id in chosen]
     drawn = everything
     if sample:
@@ -114,28 +114,28 @@ def remake_release(
     observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Fetch and process what a release holds once more, and compare everything with its ledgers.
+    """Fetch and process the content of a release again, and compare everything with its ledgers.
 
     Parameters
     ----------
     layout
-        An archive whose work tree is at the release, and which holds none of its data or what an earlier,
-        interrupted call made.  Afterwards the data are there, as far as they could be made, and the ledgers
-        speak of them; files of which the telescope's archive has another version now are not used.
+        An archive whose work tree is at the release, without its data, or with what an earlier,
+        interrupted call made.  Afterwards it has the data, as far as they could be made, and the ledgers
+        describe them; files of which the telescope's archive now has another version are not used.
     tag
         The release.
     sample, seed
-        Make so many observations only, drawn at random; 0 for all.
+        Make only this many observations, drawn at random; 0 for all.
     by
-        Who says so, for the certificate.
+        Who issues the certificate.
     originals
-        An archive that may have the data of the release: files that differ are then compared HDU by HDU.
+        An archive that may have the data of the release: files that differ are then compared with them, HDU by HDU.
     finish
-        Make the report and fill DVC's cache where everything came out the same.
+        Make the report and fill DVC's cache if everything is the same.
     observe
-        Given a mission and a step, what is told of every task that ends.
+        Given a mission and a step, returns what to call for every task that ends.
     say
-        Receives lines about both sides, before anything is fetched.
+        Called with lines about both environments, before anything is fetched.
 
     Returns
     -------
@@ -145,11 +145,11 @@ def remake_release(
     Raises
     ------
     UntrustedArchive, ArchiveError
-        Something in the archive could act, or it is in use.
+        Something in the archive could run, or it is in use.
     ConfigError
         The software here is of other versions than the release is locked to.
     ServiceError, StorageError
-        Nothing can go on; what was done is kept.
+        The work cannot continue; what was done is kept.
     """
     check_archive(layout, acting=True)
     config = load_config(layout)
@@ -190,11 +190,11 @@ def remake_release(
 
 
 def _check_place(layout: Layout, recorded: Recorded) -> None:
-    """See that the tree is at the release, whose parameters are the ones that count."""
+    """Check that the tree is at the release, whose parameters are the ones that count."""
     if git.commit_of(layout.root) != recorded.tag.commit:
         raise ArchiveError(
             "other-commit",
-            f"{layout.root} is not at {recorded.tag.name} any more",
+            f"{layout.root} is no longer at {recorded.tag.name}",
             remedy=f"`git checkout {recorded.tag.name}`, or recreate the release in another directory",
         )
 
@@ -202,7 +202,7 @@ def _check_place(layout: Layout, recorded: Recorded) -> None:
 def _make(
     layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope, observe: Observer | None
 ) -> tuple[Rows, dict[tuple[str, str], RemadeVerdict]]:
-    """Do every step for the observations of the scope; what came of it, and whose fetched files are not the same."""
+    """Do every step for the observations of the scope; return the rows, and whose fetched files are not the same."""
     remade = _Remade(layout.root)
     upstream: dict[tuple[str, str], RemadeVerdict] = {}
     made: dict[str, dict[str, dict[str, LedgerRow]]] = {}
@@ -224,7 +224,7 @@ def _make(
 
 
 def _calibration_differences(layout: Layout, config: ArchiveConfig, recorded: Recorded, scope: Scope) -> list[str]:
-    """Of which steps the calibration here is not that of the release, and for how many observations."""
+    """For which steps, and how many observations, the calibration here is not that of the release."""
     steps, lines = steps_of(config), []
     for mission, chosen in scope.chosen.items():
         instruments = read_chosen(layout.selection(mission))
@@ -242,14 +242,14 @@ def _calibration_differences(layout: Layout, config: ArchiveConfig, recorded: Re
             ]
             if other:
                 lines.append(
-                    f"calibration of {name} of {mission}: another one for {len(other)} of {len(known)} observations"
+                    f"calibration of {name} of {mission}: different for {len(other)} of {len(known)} observations"
                 )
     return lines
 
 
 def _say_sides(sides: Environments, say: Callable[[str], None]) -> None:
     if not sides.differences:
-        say("software and platform are those that the release was made with")
+        say("software and platform are those of the release")
         return
     shown = "; ".join(sides.differences[:_SAID])
     more = f"; and {len(sides.differences) - _SAID} more" if len(sides.differences) > _SAID else ""
@@ -259,7 +259,7 @@ def _say_sides(sides: Environments, say: Callable[[str], None]) -> None:
 def _not_the_same(
     recorded: Recorded, mission: str, step: str, chosen: Collection[str], rows: Mapping[str, LedgerRow]
 ) -> dict[tuple[str, str], RemadeVerdict]:
-    """Observations whose files are not those of the release: they are not processed, since nobody consented."""
+    """Observations whose files are not those of the release: they are not processed, as nobody has consented."""
     found = {}
     for obs_id in chosen:
         before = recorded.ledgers[mission][step].get(obs_id)
@@ -288,7 +288,7 @@ def _verdicts(
 def _causes(
     recorded: Mapping[str, Mapping[str, LedgerRow]], made: Mapping[str, Mapping[str, LedgerRow]], obs_id: str
 ) -> list[str]:
-    """What has changed, with the step that it concerns; that an input changed follows from the steps before."""
+    """What has changed, with the step concerned; changes of inputs follow from earlier steps."""
     causes: dict[str, None] = {}
     for step, ledger in recorded.items():
         for cause in causes_of(ledger.get(obs_id), made[step].get(obs_id)):
@@ -298,7 +298,7 @@ def _causes(
 
 
 def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded) -> FileVerdict:
-    """Say how a file differs from the one of the release, where that is here."""
+    """Describe how a file differs from the one of the release, if that is here."""
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
     if originals is None:
@@ -328,7 +328,7 @@ def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
 
 
 def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
-    """Let the archive's ledgers speak of the files that are there now, and take away those that are not used."""
+    """Let the archive's ledgers describe the files that are there now, and remove those that are not used."""
     for mission, steps in made.items():
         for step, rows in steps.items():
             fetches = step in recorded.fetching
@@ -350,7 +350,7 @@ def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tu
 
 
 def _forget(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
-    """Let a later call ask again for what the telescope's archive did not have."""
+    """Let a later call request again what the telescope's archive did not have."""
     remade = _Remade(layout.root)
     for mission, steps in made.items():
         for step in recorded.fetching & steps.keys():
@@ -359,7 +359,7 @@ def _forget(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tu
 
 
 def _keep_arrivals(layout: Layout, mission: str, changed: Collection[str]) -> None:
-    """Note where files came from whose bytes are others than those of the release; of the others it says so already."""
+    """Record where files came from whose bytes are not those of the release; the others are recorded already."""
     directory = layout.arrivals / mission
     for note in directory.glob("*.json"):
         if note.stem not in changed:
@@ -368,7 +368,7 @@ def _keep_arrivals(layout: Layout, mission: str, changed: Collection[str]) -> No
 
 
 def _finish(layout: Layout, config: ArchiveConfig) -> None:
-    """Make the report, and let DVC take what is there into its cache: everything is as ``dvc.lock`` says."""
+    """Make the report, and let DVC cache what is there: everything is as ``dvc.lock`` says."""
     run_collect(layout.root)
     stages = [f"{step}-{mission}" for mission in config.missions for step in config.steps]
     dvc.commit(layout.root, [*stages, "collect"])

@@ -1,4 +1,4 @@
-"""From the file of an export, or from an archive's own tag, to a certificate."""
+"""From an exported file, or from a tag of the archive itself, to a certificate."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _NOTE = "recreate.json"
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a release is made again.
+    """How to make a release again.
 
     Parameters
     ----------
     sample, seed
-        So many observations, drawn at random; 0 for all.  Without a seed one is drawn; a call that goes on where
-        another was interrupted takes that one's.
+        This many observations, drawn at random; 0 for all.  Without a seed one is drawn; a call that continues
+        an interrupted one uses its seed.
     expect
-        First digits of the commit or tag that must come out of the bundle.
+        First digits of the expected commit or tag of the bundle.
     by
-        Who makes the certificate, by default as Git knows the user.
+        Who issues the certificate; by default the user as known to Git.
     trust_services
         Accept the archive services that its ``daxa.toml`` names.
     """
@@ -70,12 +70,12 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Recreation:
-    """What came of making a release again.
+    """The result of making a release again.
 
     Parameters
     ----------
     root
-        The archive; '' where it was only a scratch place.
+        The archive; '' if it was only a scratch directory.
     tag
         The release.
     statement
@@ -109,18 +109,18 @@ def recreate_archive(
     observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Recreation:
-    """Make the archive of an exported release, with its data, and a certificate of how they came out.
+    """Make the archive of an exported release, with its data, and a certificate of the result.
 
     Parameters
     ----------
     source
         A file of `daxa export`, or its address.
     directory
-        Where the archive goes.  Where an earlier call with the same file was interrupted, this one goes on.
+        Where the archive goes.  If an earlier call with the same file was interrupted, this one continues it.
     wishes
         How.
     certificate
-        Beginning of the paths of the certificate; by default beside the directory.
+        Prefix of the certificate's paths; by default next to the directory.
     observe, say
         As for `daxa.stages.recreate.remake_release`.
 
@@ -141,12 +141,12 @@ def recreate_archive(
 
 
 def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layout, str, int, int]:
-    """Have the archive of an exported release in its place, without data, or find the one of an earlier call.
+    """Put the archive of an exported release in place, without data, or find that of an earlier call.
 
     Returns
     -------
     Layout, str, int, int
-        The archive, its tag, how many observations are drawn and with which seed.
+        The archive, its tag, the number of observations to draw, and the seed.
 
     Raises
     ------
@@ -182,21 +182,21 @@ def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layo
 def work_environment(
     layout: Layout, tag: str, daxa: str = "", say: Callable[[str], None] = lambda line: None
 ) -> Path | None:
-    """The Python of an environment as the release records it, made where need be; None where it is the one here.
+    """The Python of an environment as recorded by the release, installed if needed; None if it is the current one.
 
     Parameters
     ----------
     layout, tag
         The archive, and its release.
     daxa
-        Where daxa itself is installed from.
+        What to install daxa itself from.
     say
-        Receives lines about what is done.
+        Called with lines about what is done.
 
     Raises
     ------
     ConfigError
-        The release does not record its environment, or no Python of its version can be had.
+        The release does not record its environment, or there is no Python of its version.
     ProgramError
         Packages cannot be installed.
     """
@@ -204,11 +204,11 @@ def work_environment(
     if recorded is None:
         raise ConfigError(
             "no-environment",
-            f"{tag} does not record the environment that it was made with",
-            remedy="leave --environment out: it is made with what is installed",
+            f"{tag} does not record its environment",
+            remedy="leave out --environment to use what is installed",
         )
     if recorded["python"] == here["python"] and recorded["packages"] == here["packages"]:
-        say("the environment of the release is the one that is installed")
+        say("the environment of the release is the installed one")
         return None
     plan = plan_environment(recorded, here, daxa)
     if plan.left_out:
@@ -225,7 +225,7 @@ def recompute_release(
     observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Recreation:
-    """Make some observations of a release again in a scratch place, which is removed, and compare them.
+    """Make some observations of a release again in a scratch directory, which is removed, and compare them.
 
     Files that differ are compared HDU by HDU with those of the archive, where they are here.
 
@@ -264,7 +264,7 @@ def recompute_release(
 
 
 def _copy_consent(layout: Layout, scratch: Layout) -> None:
-    """What the user has accepted for the archive holds for a clone of it."""
+    """The user's consent for the archive also applies to a clone of it."""
     note = layout.private / "trust" / "services.json"
     if note.is_file() and not note.is_symlink():
         replace_file(scratch.private / "trust" / "services.json", note.read_bytes())
@@ -319,7 +319,7 @@ def _digest(bundle: Path) -> str:
 
 
 def _drawn(wishes: Wishes, begun: dict[str, Any]) -> tuple[int, int]:
-    """How many observations, and with which seed: an interrupted call's, unless another is asked for."""
+    """How many observations, and with which seed: those of an interrupted call, unless others are given."""
     sample = wishes.sample or int(begun.get("sample", 0))
     if sample < 0:
         raise CriteriaError("sample", f"{sample} observations cannot be drawn", remedy="give a number above 0")

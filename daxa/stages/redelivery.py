@@ -1,4 +1,4 @@
-"""Observations whose files the mission's archive has replaced: found, taken anew, or kept as they were."""
+"""Observations whose files the mission's archive has replaced: find them, fetch them again, or keep the old files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Redelivered:
     mission, obs_id
         Which.
     files
-        What has changed of them.
+        The replaced files.
     """
 
     mission: str
@@ -84,17 +84,17 @@ class Redelivery:
         return bool(self.observations)
 
     def forecast(self) -> Forecast:
-        """What accepting it makes run."""
+        """What would run if it is accepted."""
         layout = Layout(self.root)
         return forecast_again(layout, load_config(layout), self.obs_ids, "redelivered")
 
     def accept(self, *, observe: Observe | None = None) -> None:
-        """Fetch these observations anew; the next run processes them.
+        """Fetch these observations again; the next run processes them.
 
         Raises
         ------
         DaxaError
-            As of a stage that fetches; what was done is kept, and the same call completes it.
+            As for a stage that fetches; what was done is kept, and the same call completes it.
         """
         layout = Layout(self.root)
         refuse_busy(layout)
@@ -103,14 +103,14 @@ class Redelivery:
                 run_step(self.root, step, mission, only=ids, again=ids, observe=observe)
 
     def refuse(self) -> str:
-        """Keep the old files for good: in DVC, and marked as no longer available; give the commit's digest.
+        """Keep the old files for good, in DVC and marked as no longer available; return the commit's digest.
 
         Raises
         ------
         ArchiveError
-            Something is at work, or ``daxa.toml`` has uncommitted changes.
+            A stage or DVC is running, or ``daxa.toml`` has uncommitted changes.
         DataError
-            An old file is not on this machine any more.
+            An old file is no longer on this machine.
         """
         files: dict[str, dict[str, list[str]]] = {}
         for one in self.observations:
@@ -129,7 +129,7 @@ def find_redelivered(
     """Compare what was fetched with what the missions' archives serve now.
 
     One listing per observation and one request per file are made; only what differs is downloaded.
-    Observations whose old files are kept are not compared any more.
+    Observations whose old files are kept are no longer compared.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def find_redelivered(
 
 
 def _fetched(layout: Layout, config: ArchiveConfig, mission: str) -> Iterator[tuple[Task, LedgerRow, FetchWork]]:
-    """The observations of a mission that were fetched, with what they are fetched by."""
+    """The fetched observations of a mission, with the work that fetches them."""
     kept = config.storage.fetched.get(mission, {})
     for step in (step for step in steps_of(config) if step.fetches):
         if not layout.ledger(mission, step.name).is_file():
@@ -186,7 +186,7 @@ def _fetched(layout: Layout, config: ArchiveConfig, mission: str) -> Iterator[tu
 def _compare(
     layout: Layout, config: ArchiveConfig, work: FetchWork, task: Task, fetched: Fetched
 ) -> tuple[list[Replaced], str]:
-    """What was replaced of an observation, and why that could not be told."""
+    """The replaced files of an observation, or why they could not be compared."""
     try:
         replaced = find_replaced(
             wanted_of(task, work.inputs),

@@ -1,4 +1,4 @@
-"""End a change of an archive in a release: what DVC has yet to record, then commit and tag."""
+"""Conclude a change of an archive with a release: let DVC record what it has not seen, then commit and tag."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def release_change(
     recorded: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Release | None:
-    """Make a release after a run; None where nothing has changed since the last one.
+    """Make a release after a run; None if nothing has changed since the last one.
 
-    Where everything is done, DVC is asked to record it first, unless it was just asked (`recorded`): it has
+    If everything is done, DVC is asked to record it first, unless that was just done (`recorded`): it has
     not seen what ran without it, nor the summary of all missions.
 
     Raises

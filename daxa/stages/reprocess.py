@@ -30,20 +30,20 @@ __all__ = ["Reprocessed", "Reprocessing", "failed_observations", "plan_reprocess
 
 @dataclass(frozen=True)
 class Reprocessing:
-    """Other parameters, and what they make run; nothing is written until `write`.
+    """New parameters, and what they make run; nothing is written until `write`.
 
     Parameters
     ----------
     root, mission
         The archive, and the mission whose parameters change.
     obs_ids
-        The observations that are meant; () for all of the mission.
+        The observations concerned; () for all of the mission.
     settings
         What is set and unset.
     forecast
         What runs with these parameters.
     changed
-        Whether the params file changes: it may hold the values already.
+        Whether the params file changes: it may have the values already.
     """
 
     root: Path
@@ -66,7 +66,7 @@ class Reprocessing:
         Raises
         ------
         ArchiveError
-            DVC is at work, or the file was changed since the plan was made.
+            DVC is running, or the file was changed since the plan was made.
         """
         layout = Layout(self.root)
         if not self.changed:
@@ -80,16 +80,16 @@ class Reprocessing:
 
 @dataclass(frozen=True)
 class Reprocessed:
-    """What became of processing with other parameters.
+    """The result of processing with other parameters.
 
     Parameters
     ----------
     plan
-        What was set, and what was going to run.
+        What was set, and what was planned to run.
     outcomes
         The status afterwards; () after a dry run.
     tag
-        The release; '' where none was asked for, or nothing has changed since the last one.
+        The release; '' if none was requested, or nothing has changed since the last one.
     """
 
     plan: Reprocessing
@@ -105,7 +105,7 @@ def plan_reprocessing(
     *,
     note: str = "",
 ) -> Reprocessing:
-    """Judge other parameters, and say what they would make run.
+    """Check new parameters, and find out what they would make run.
 
     Parameters
     ----------
@@ -116,16 +116,16 @@ def plan_reprocessing(
     settings
         What to set and unset.
     obs_ids
-        For these selected observations alone, as overrides; none stands for all of the mission.
+        Only for these selected observations, as overrides; for all of the mission if empty.
     note
         Why, as a remark in the params file.
 
     Raises
     ------
     CriteriaError
-        Nothing is to be set.
+        No parameter is set or unset.
     ConfigError
-        The parameters cannot be used, or the file cannot be changed by a program.
+        The parameters cannot be used, or the file cannot be edited automatically.
     """
     if not settings:
         raise CriteriaError(
@@ -160,7 +160,7 @@ def failed_observations(
     steps: TextsLike | None = (),
     obs_ids: ObsIdsLike | None = (),
 ) -> dict[str, tuple[str, ...]]:
-    """Mission to the observations that failed at some step, of those that are named."""
+    """Mission to those of the named observations that failed at some step."""
     found: dict[str, dict[str, None]] = {}
     for one in outcomes_of(read_status(layout, config, missions=missions, steps=steps, obs_ids=obs_ids)):
         if one.status == "failed":
@@ -169,14 +169,14 @@ def failed_observations(
 
 
 def settings_from(given: Mapping[str, object], unset: Sequence[str], steps: Sequence[str]) -> tuple[Setting, ...]:
-    """The settings that Python names: parameter to value, and parameters to unset."""
+    """The settings given in Python: parameter to value, and parameters to unset."""
     named = read_settings([f"{name}=0" for name in given], unset, steps)
     values = iter(given.values())
     return tuple(replace(one, value=_plain_value(next(values))) if one.value is not None else one for one in named)
 
 
 def _plain_value(value: object) -> object:
-    """A value from Python as TOML holds it: a quantity becomes a number with its unit.
+    """A value from Python in the form of TOML: a quantity becomes a number with its unit.
 
     Examples
     --------

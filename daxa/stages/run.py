@@ -1,8 +1,8 @@
 """Run an archive: all of it, or some missions, steps or observations.
 
-DVC runs whole stages, and takes a stage that has ended for done.  Therefore it is asked wherever what is
-wanted is all that there is to do.  Where more is left over, the stages are run here for the observations that
-are named, and DVC goes on seeing that they are not done: `daxa run` completes them, `daxa release` refuses.
+DVC runs whole stages, and considers a stage that has ended as done.  Therefore it is used if what is
+requested is all that there is to do.  Otherwise the stages are run here for the observations that
+are named, and DVC still considers them not done: `daxa run` completes them, `daxa release` refuses.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def run_archive(
     Parameters
     ----------
     layout, config
-        The archive, which may be acted in (`daxa.archive.gate.enter_archive`).
+        The archive, after `daxa.archive.gate.enter_archive`.
     missions, steps, obs_ids
-        Only these; what stands of all others stays.
+        Only these; the results of all others stay.
     progress
-        For stages that no process of its own shows.
+        For stages that do not run in a process that shows its own progress.
 
     Raises
     ------
     ArchiveError, CriteriaError
-        Another run is at work; or there is no such observation, mission or step.
+        Another run is active, or there is no such observation, mission or step.
     ConfigError
-        A params file cannot be used as it is written; nothing was begun.
+        A params file cannot be used as it is written; nothing was started.
     DaxaError
         What stopped a stage.
     """
@@ -76,7 +76,7 @@ def run_archive(
     named = {one: set(only) & set(selected_ids(layout, one)) for one in wanted or config.missions}
     named = {mission: own for mission, own in named.items() if own}
     tasks = forecast_run(layout, config).tasks
-    others = {one.mission for one in tasks if not _is_asked(one, only_steps, named.get(one.mission, ()))}
+    others = {one.mission for one in tasks if not _is_requested(one, only_steps, named.get(one.mission, ()))}
     if others & named.keys():
         chosen = [one.name for one in steps_of(config) if one.name in only_steps or not only_steps]
         _run_some(layout, chosen, named, progress)
@@ -86,7 +86,7 @@ def run_archive(
     run_pipeline(layout, config, tuple(named) if others else (), unseen=unseen)
 
 
-def _is_asked(task: PlannedTask, steps: Collection[str], obs_ids: Collection[str]) -> bool:
+def _is_requested(task: PlannedTask, steps: Collection[str], obs_ids: Collection[str]) -> bool:
     return task.obs_id in obs_ids and (task.step in steps or not steps)
 
 
@@ -101,23 +101,23 @@ def _run_some(layout: Layout, steps: Sequence[str], obs_ids: Mapping[str, set[st
 
 @contextmanager
 def limited(jobs: int | None) -> Iterator[None]:
-    """Let no more than so many tasks run at once, here and in the processes that are started.
+    """Limit how many tasks run at once, here and in the processes that are started.
 
     Parameters
     ----------
     jobs
-        As many at most; None leaves it to the settings.
+        Most tasks at once; None leaves it to the settings.
 
     Raises
     ------
     CriteriaError
-        It is no number of tasks.
+        It is not a valid number of tasks.
     """
     if jobs is None:
         yield
         return
     if isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS:
-        raise CriteriaError("jobs", f"{jobs} tasks cannot run at once", remedy=f"give 1 to {_MOST_JOBS}")
+        raise CriteriaError("jobs", f"{jobs} is not a valid number of tasks", remedy=f"give 1 to {_MOST_JOBS}")
     from daxa.settings import load_settings
 
     downloads = min(jobs, load_settings().downloads)

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
 _FEW_FILES = 5_000_000
-"""Bytes of ledgers up to which every file is looked at: about 20,000 files."""
+"""Bytes of ledgers up to which every file is inspected: about 20,000 files."""
 
 _VOLUME = 100_000_000
-"""Bytes that are read of files whose digest is not known, unless all shall be."""
+"""Most bytes to read of files whose digest is not known, unless all are to be read."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class StageStatus:
     statuses, reasons
         Of each, as in `daxa.records.Outcome`.
     whys
-        ObsID to more of the reason, where there is more.
+        ObsID to details of the reason, if there are any.
     unread
         How many observations have files whose content was not compared.
     is_process_active
-        Whether the stage runs at the moment.
+        Whether the stage is running.
     problem
         Why the stage cannot run, if it cannot.
     """
@@ -96,7 +96,7 @@ def outcomes_of(stages: Sequence[StageStatus]) -> list[Outcome]:
 
 
 def stages_of(outcomes: Iterable[Outcome]) -> list[StageStatus]:
-    """Records that `outcomes_of` gave, by stage again."""
+    """The reverse of `outcomes_of`: records grouped by stage."""
     grouped: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         grouped.setdefault((outcome.mission, outcome.step), []).append(outcome)
@@ -130,7 +130,7 @@ def read_status(
     missions, steps, obs_ids
         Only these, as `daxa.archive.named_choices` takes them; all by default.
     deep
-        Look at every file, and read those that changed, or that this machine never read.
+        Inspect every file, and read those that have changed, or that this machine has never read.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _chosen(layout: Layout, mission: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _InspectionMode:
-    """How files are looked at."""
+    """How files are inspected."""
 
     every_file: bool
     volume: float
@@ -190,9 +190,9 @@ def _mission_status(
     layout: Layout, mission: str, steps: Sequence[Step], chosen: Mapping[str, tuple[str, ...]], how: _InspectionMode
 ) -> Iterator[StageStatus]:
     recipes = read_recipes(layout, mission, steps)
-    told: dict[str, UpstreamStage] = {}
+    upstream: dict[str, UpstreamStage] = {}
     for step, recipe in recipes.items():
-        before = [told[need] for need in recipe.step.needs]
+        before = [upstream[need] for need in recipe.step.needs]
         calibration, takes, problem = _calibration(recipe, chosen)
         wanted = fingerprints_of(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
@@ -204,11 +204,11 @@ def _mission_status(
         stage = _stage_status(one, _presence(one, how))
         yield stage
         statuses = dict(zip(stage.obs_ids, stage.statuses, strict=True))
-        told[step] = UpstreamStage(step, _usable(recorded, digests), statuses, digests)
+        upstream[step] = UpstreamStage(step, _usable(recorded, digests), statuses, digests)
 
 
 def _usable(recorded: StageRecord, digests: Mapping[str, str]) -> dict[str, str]:
-    """ObsID to outcome, where what failed in part, and has products, counts as done (`LedgerRow.usable`)."""
+    """ObsID to outcome; what failed partly but has products counts as done (`LedgerRow.usable`)."""
     return {
         obs_id: "done" if outcome == "failed" and digests[obs_id] != NO_INPUTS else outcome
         for obs_id, outcome in recorded.outcomes().items()
@@ -218,7 +218,7 @@ def _usable(recorded: StageRecord, digests: Mapping[str, str]) -> dict[str, str]
 def _calibration(
     recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, str], bool, DaxaError | None]:
-    """ObsID to the identity of its calibration, of steps that use some; whether it is accepted, or cannot be told."""
+    """ObsID to the identity of its calibration, if the step uses any; whether it is accepted; any problem."""
     try:
         if not recipe.is_calibrated:
             return {}, True, None
@@ -234,9 +234,9 @@ _SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")
 def _recorded(
     layout: Layout, mission: str, step: str, wanted: Mapping[str, str], how: _InspectionMode
 ) -> tuple[StageRecord, Mapping[str, str]]:
-    """What is recorded of a stage, and the digests of its products.
+    """The records of a stage, and the digests of its products.
 
-    Of a large archive, only what every observation is compared by; what is looked at closely is
+    For a large archive, only what every observation is compared by; what is inspected closely is
     read then.
     """
     names = {"outcome", "reason", "fingerprint"}
@@ -263,7 +263,7 @@ def _written(layout: Layout, mission: str, step: str) -> tuple[Path, Path]:
 
 
 def _presence(one: Comparison, how: _InspectionMode) -> Presence:
-    """How the files of the stage are looked at."""
+    """How the files of the stage are inspected."""
     layout, mission, step = one.layout, one.recipe.mission, one.recipe.step.name
     if one.is_process_active:
         return inspect_nothing()

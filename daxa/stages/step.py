@@ -52,19 +52,19 @@ def run_step(
     step, mission
         Which stage.
     only, again
-        As for `daxa.run.task.Stage`.  With `only` no share of failures stops the stage.
+        As for `daxa.run.task.Stage`.  With `only`, no fraction of failures stops the stage.
     observe
         Called with each outcome, the number of tasks that have ended, and their total.
 
     Raises
     ------
     ArchiveError
-        A task met a bug, every task failed, or more failed than the archive's policy allows; the
+        A task hit a bug, every task failed, or more failed than the archive's policy allows; the
         ledger says which.
     ConfigError
         The configuration cannot be used.
     ServiceError, StorageError
-        Nothing can go on; what was done is kept.
+        The stage cannot continue; what was done is kept.
     """
     layout = Layout(root)
     with noted(layout, f"{step}-{mission}"):
@@ -91,7 +91,7 @@ def _run(
 
 
 def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> Stage:
-    """Everything that the runner needs to know of the stage (mission, step)."""
+    """Everything that the runner needs to know about the stage (mission, step)."""
     steps = steps_of(config)
     named = {one.name: one for one in steps}
     if mission not in config.missions or step not in named:
@@ -124,7 +124,7 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
 
 
 def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Task], dict[str, str]]:
-    """The tasks of a stage, and the reasons of observations for which there is none."""
+    """The tasks of a stage, and the reasons why observations have none."""
     mission, needs = recipe.mission, recipe.step.needs
     made = {need: read_ledger(layout.ledger(mission, need)) for need in needs}
     origins = _origins(layout, mission) if may_fetch else {}
@@ -152,7 +152,7 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
 
 
 def _obstacle(rows: Iterable[LedgerRow | None]) -> str:
-    """Why an observation cannot be worked on; '' when every step that is needed is done."""
+    """Why an observation cannot be processed; '' if every step that is needed is done."""
     found = list(rows)
     if all(row and row.usable for row in found):
         return ""
@@ -170,7 +170,7 @@ def _work(layout: Layout, config: ArchiveConfig, recipe: Recipe, steps: Sequence
 
 
 def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int, float]:
-    """How many tasks run at once, and for how long: no more than the machine holds, nor than makes sense."""
+    """How many tasks run at once, and their time limit: within the machine, the settings and the backend's needs."""
     most = settings.downloads if recipe.step.pool == "network" else settings.workers
     if recipe.step.fetches:
         return most, time_limit
@@ -182,7 +182,7 @@ def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int,
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:
     """ObsID to what `daxa.fetch.locations.ObservationRef` needs: read once for a stage, since a task that
-    read it anew would cost more with every observation of the archive.
+    reads it itself would cost more with every observation in the archive.
     """
     rows = row_ids(layout.upstream(mission))
     origins: dict[str, dict[str, object]] = {obs_id: {"row_id": row_id} for obs_id, row_id in rows.items()}
@@ -201,9 +201,9 @@ def _inputs(step: str, row: LedgerRow | None) -> tuple[Input, ...]:
 def _enforce_policy(
     config: ArchiveConfig, mission: str, step: str, outcomes: Sequence[Outcome], *, partial: bool
 ) -> None:
-    """Let the stage fail where its failures say more than that some observations cannot be had.
+    """Let the stage fail if its failures mean more than that some observations cannot be processed.
 
-    The rows are in the ledger by now, and DVC does not take a stage that failed for done.
+    The rows are in the ledger by now, and DVC does not consider a failed stage done.
     """
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if not failed:

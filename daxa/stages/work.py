@@ -34,7 +34,7 @@ __all__ = ["FetchWork", "ProcessWork", "wanted_of"]
 class FetchWork:
     """Fetch the files of one observation that the backends start from; by default those that the mission declares.
 
-    Of the observations in `kept`, whose files were replaced since, the old ones are taken or none.
+    For the observations in `kept`, whose files have since been replaced, only the old files are used.
     """
 
     root: Path
@@ -43,7 +43,7 @@ class FetchWork:
     kept: frozenset[str] = frozenset()
 
     def modules(self, task: Task) -> Sequence[str]:
-        """What such a task imports."""
+        """The modules that such a task imports."""
         return ("daxa.fetch.observation",)
 
     def __call__(self, task: Task, target: Path, log: TextIO) -> None:
@@ -67,20 +67,20 @@ class FetchWork:
 
 @dataclass(frozen=True)
 class ProcessWork:
-    """Hand one observation to the backend, with its inputs made present and checked."""
+    """Hand one observation to the backend, after restoring and checking its inputs."""
 
     root: Path
     settings: Settings
 
     def modules(self, task: Task) -> Sequence[str]:
-        """What such a task imports, where its backend says it."""
+        """The modules that such a task imports, if its backend declares them."""
         from daxa.backends import find_backend
 
         say = getattr(find_backend(task.backend), "modules", None)
         return say(task.step) if say else ()
 
     def resources(self, task: Task) -> Resources:
-        """What such a task takes of the machine, as its backend says it."""
+        """The resources that such a task needs, as declared by its backend."""
         from daxa.backends import find_backend
 
         backend = find_backend(task.backend)
@@ -123,7 +123,7 @@ class ProcessWork:
 
 
 def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> ObservationRef:
-    """The observation, with what its directory is found by and the files that are wanted of it."""
+    """The observation, with what locates its directory, and the files to fetch."""
     from daxa.fetch.locations import ObservationRef
 
     spec = find_mission(task.mission)
@@ -133,22 +133,22 @@ def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Obse
 
 
 def _is_fit(directory: Path, file: ProductFile) -> bool:
-    """Whether the file that the ledger names is in place, byte by byte."""
+    """Whether the file that the ledger names is in place, compared by its digest."""
     path = directory / file.path
     return path.is_file() and path.stat().st_size == file.size and _sha256(path) == file.sha256
 
 
 def _restore_kept(layout: Layout, task: Task, target: Path) -> None:
-    """Put the kept files of an observation where its task wants them, if they are those of this very task."""
+    """Put the kept files of an observation where its task needs them, if they are the files of this very task."""
     directory = layout.kept(task.mission) / task.obs_id
     refuse_links(layout.root, directory / MANIFEST)
     manifest = read_note(directory / MANIFEST)
     if manifest.get("fingerprint") != task.fingerprint:
         raise DataError(
             "kept",
-            f"{task.mission} {task.obs_id}: its archive has replaced the files, and this archive keeps the old ones, "
-            "which are not all that is asked for now",
-            remedy=f"return to the former [fetch] and instruments, or remove {task.obs_id} from "
+            f"{task.mission} {task.obs_id}: the files were replaced in the mission's archive, and the old "
+            "ones, which are kept here, are not all that is requested now",
+            remedy=f"go back to the former [fetch] and instruments, or remove {task.obs_id} from "
             f"[storage.fetched.{task.mission}] in daxa.toml, which fetches the new files",
         )
     for path in find_files(directory):
@@ -158,7 +158,7 @@ def _restore_kept(layout: Layout, task: Task, target: Path) -> None:
 
 
 def _take_kept(layout: Layout, task: Task, directory: Path, file: ProductFile) -> bool:
-    """Put a file in place that its archive has replaced, and that this archive keeps; whether there is such a one."""
+    """Put a kept file into place, which the mission's archive has replaced; return whether there is one."""
     kept, target = layout.kept(task.mission) / task.obs_id, directory / file.path
     refuse_links(layout.root, kept / file.path)
     if not _is_fit(kept, file):
@@ -174,7 +174,7 @@ def _take_kept(layout: Layout, task: Task, directory: Path, file: ProductFile) -
 def _damaged(task: Task, directory: Path, file: ProductFile) -> DataError:
     return DataError(
         "input-damaged",
-        f"{task.mission} {task.obs_id}: {directory / file.path} is not the file that is in the ledger",
+        f"{task.mission} {task.obs_id}: {directory / file.path} is not the file named in the ledger",
         remedy="run `dvc repro` for the step before, which makes it again",
     )
 

@@ -154,14 +154,14 @@ SAID = {
     _column: ["EVENTS differs in PI of 4 rows, by at most 20"],
     _text: ["EVENTS differs in NAME of 1 row"],
     _order: ["EVENTS has its rows in another order"],
-    _exposure: ["EVENTS has another EXPOSURE: 12.5 -> 13.0"],
+    _exposure: ["EVENTS has a different EXPOSURE: 12.5 -> 13.0"],
     _comment: ["EVENTS has other comments of EXPOSURE"],
     _absent_card: ["EVENTS lacks EXPOSURE"],
     _new_card: ["COUNTS has also FILTER"],
     _new_column: ["EVENTS has also TTYPE4, TFORM4", "EVENTS has also the column X"],
     _shape: ["COUNTS has 39 x 30 pixels in place of 40 x 30"],
     _swapped: ["the file has its HDUs in another order"],
-    _blank_pixel: ["COUNTS has another BITPIX: 32 -> -32", "COUNTS differs in how its values are written alone"],
+    _blank_pixel: ["COUNTS has a different BITPIX: 32 -> -32", "COUNTS differs only in how its values are written"],
 }
 
 
@@ -210,7 +210,7 @@ def test_files_that_are_not_fits_are_compared_by_bytes(tmp_path):
     two.write_text('{"counts":12}\n')
     assert "13 bytes in common" in str(compare_files(one, two).differences[0])
     fits.HDUList([fits.PrimaryHDU()]).writeto(two, overwrite=True)
-    assert "one.json is no whole FITS file" in str(compare_files(one, two).differences[0])
+    assert "one.json is not a complete FITS file" in str(compare_files(one, two).differences[0])
 
 
 def card(text: str) -> bytes:

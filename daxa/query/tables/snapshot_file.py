@@ -160,7 +160,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     path
         The file; its directory is made when absent, an older file is replaced at once.
     snapshot
-        From `daxa.query.take_snapshot` or `read_snapshot`.
+        From `daxa.query.tables.snapshot.take_snapshot` or `read_snapshot`.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 Every column and table of the list is kept byte for byte, except rows that the cut
 drops and good time tables, which are replaced in the form in which
-`daxa.xray.eventlists.event_list.open_events` reads them back.  HISTORY, DATE and checksums are dropped: they
+`daxa.xray.eventlists.opening.open_events` reads them back.  HISTORY, DATE and checksums are dropped: they
 say when a file was written, not what it holds.
 """
 
