@@ -45,6 +45,7 @@ __all__ = [
     "index_entries",
     "initialise",
     "is_merging",
+    "local_setting",
     "origin_url",
     "pack",
     "plumb",
@@ -387,6 +388,16 @@ def origin_url(root: Path) -> str:
     """Address of the remote ``origin``, '' without one."""
     with _repository(root) as repository:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
+
+
+def local_setting(root: Path, key: str) -> str | None:
+    """A setting in the repository's own configuration, as it was last given; None without one."""
+    _refuse_variables(root)
+    environ = without_redirection(os.environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    ended = run_program(["git", "config", "--local", "--null", "--get", key], cwd=root, environ=environ)
+    if ended.code not in (0, 1):
+        raise failures.git_failure(root, ended.output.strip())
+    return ended.stdout.removesuffix("\0") if not ended.code else None
 
 
 def pack(root: Path, *, above: int = _LOOSE) -> bool:

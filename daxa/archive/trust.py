@@ -43,7 +43,7 @@ _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+
 
 _HARMLESS_ATTRIBUTE = re.compile(
     r"[-!][\w-]+|text|binary|diff|merge|export-ignore|linguist-[a-z-]+|text=auto|eol=(?:lf|crlf)"
-    r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html)"
+    r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html|daxa-table)"
 )
 _IGNORED_PLACE = re.compile(r"/([\w.][\w.-]*)/?")
 _OWN_OF_DVC = ("config", "config.local", ".gitignore", "tmp", "cache")

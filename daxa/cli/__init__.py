@@ -55,6 +55,7 @@ VERBS = {
     "restore": (GROUPS[2], "bring an archive back from such files"),
     "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
+    "show-table": ("", "write a table as text (called by git diff)"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }
 """Verb to its heading and its one-line help; module `daxa.cli.<verb>` holds its function."""

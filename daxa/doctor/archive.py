@@ -15,6 +15,7 @@ from daxa.archive.dvcconfig import read_settings
 from daxa.archive.gate import check_archive
 from daxa.archive.history import is_running
 from daxa.archive.layout import Layout
+from daxa.archive.table_diff import shows_tables
 from daxa.doctor.finding import Finding
 from daxa.files import read_plain
 
@@ -45,6 +46,9 @@ def look_at_archive(layout: Layout) -> Iterator[Finding]:
     yield Finding("archive", "files", "ok", observed)
     if not layout.is_repository:
         yield Finding("archive", "repository", "error", "it is not a Git repository", "clone the archive with Git")
+    elif not shows_tables(layout):
+        remedy = "`daxa doctor --fix` lets it show them as rows"
+        yield Finding("archive", "git diff", "note", "it does not show tables", remedy)
     if problems := find_problems(layout):
         first = problems[0]
         text = f"{len(problems)} in its files, such as {first.file.name} {first.place}: {first.message}"
