@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of, steps_of
+from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, read_content, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions, mission_answers
 from daxa.archive.layout import Layout
 from daxa.archive.override import overridden, without_overrides
@@ -373,11 +373,13 @@ def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
     return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
 
 
-def rendered_with(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
-    """The files of an archive with these missions, all else as this one's."""
+def rendered_with(
+    config: ArchiveConfig, missions: Sequence[MissionAnswers], *, template: int = TEMPLATE
+) -> dict[str, str]:
+    """The files of an archive with these missions, all else as this one's; of an earlier daxa, if need be."""
     kept = [mission.name for mission in missions if mission.name in config.storage.fetched]
     people, steps = config.creators, steps_of(config)
-    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept)
+    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept, template=template)
 
 
 def _check_pipeline(layout: Layout, config: ArchiveConfig) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daxa.archive.address import is_local
 from daxa.archive.check import find_problems
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, steps_of
 from daxa.archive.dvc_processes import active_pids
 from daxa.archive.dvcconfig import read_settings
 from daxa.archive.gate import check_archive
@@ -46,7 +46,10 @@ def look_at_archive(layout: Layout) -> Iterator[Finding]:
     yield Finding("archive", "files", "ok", observed)
     if not layout.is_repository:
         yield Finding("archive", "repository", "error", "it is not a Git repository", "clone the archive with Git")
-    elif not shows_tables(layout):
+    if config.template < TEMPLATE:
+        remedy = "`daxa upgrade --dry-run` shows what has changed since"
+        yield Finding("archive", "template", "note", "its files are those of an earlier daxa", remedy)
+    if layout.is_repository and not shows_tables(layout):
         remedy = "`daxa doctor --fix` lets it show them as rows"
         yield Finding("archive", "git diff", "note", "it does not show tables", remedy)
     if problems := find_problems(layout):
