@@ -82,8 +82,10 @@ def with_commands(text: str, before: str, after: str) -> str:
             continue
         if {**was, "cmd": ""} == {**stage, "cmd": ""} and expected["stages"][name]["cmd"] == was["cmd"]:
             expected["stages"][name] = {**expected["stages"][name], "cmd": stage["cmd"]}
-            head, line = rf"(?m)^(  {re.escape(name)}:\n    cmd: ).*$", stage["cmd"]
-            written = re.sub(head, lambda found, line=line: f"{found[1]}{line}", written)
+            head = re.compile(rf"^  {re.escape(name)}:\n    cmd: ", re.MULTILINE)
+            if found := head.search(written):
+                end = written.find("\n", found.end())
+                written = f"{written[: found.end()]}{stage['cmd']}{written[end:]}"
     if _load(written) != expected:
         raise _damaged("the commands of single stages cannot be distinguished")
     return written

@@ -109,7 +109,7 @@ class UpgradePlan:
 
     def diff(self) -> str:
         """The changes, as ``git diff`` shows them."""
-        parts = []
+        parts: list[str] = []
         for path, sides in sorted(self.texts.items()):
             before, after = (side.splitlines(keepends=True) for side in sides)
             parts += difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")

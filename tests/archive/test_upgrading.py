@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tarfile
@@ -26,6 +27,18 @@ from tests.publish.workshop import set_identity
 
 FIXTURE = Path(__file__).parent / "fixtures" / "before-versions.tar.xz"
 MISSION = "nustar"
+TEXTS = {
+    "LICENSE.j2": "d932f9d01ad47535",
+    "README.md.j2": "f4c7ba64ec809dcd",
+    "daxa.toml.j2": "5ae1daf22439370c",
+    "dvc-gitignore": "cda3fc1a4ce9659c",
+    "dvc.yaml.j2": "e9e4c52c87466599",
+    "dvcignore": "3b1861970283cecf",
+    "gitattributes": "a0ff801ff87492b1",
+    "gitignore": "b6eba2faf3e99989",
+    "verify.yml": "a005e722ec8ec5dc",
+}
+"""Templates of `TEMPLATE` to the beginning of their SHA-256."""
 NEW_LINE = "| `CHANGES.md` |"
 
 
@@ -66,6 +79,14 @@ def change(layout: Layout, path: str, before: str, after: str) -> None:
 
 def test_the_fixture_is_small():
     assert FIXTURE.stat().st_size < 200_000
+
+
+def test_a_template_that_changes_is_kept_for_archives_that_have_it():
+    """Keep the former text in ``templates/earlier/<TEMPLATE>``, raise `TEMPLATE`, then enter the digests here."""
+    places = template.template_directories()
+    found = {name: next(place / name for place in places if (place / name).is_file()) for name in TEXTS}
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in found.items()} == TEXTS
+    assert all((places[0] / "earlier" / str(version)).is_dir() for version in range(1, TEMPLATE))
 
 
 def test_it_is_upgraded_runs_nothing_verifies_its_tag_and_is_released_again(old, capsys):
