@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from daxa.api.opened import Opened
 from daxa.archive.gate import enter_archive
+from daxa.archive.named_choices import named_missions
+from daxa.naming import several
 
 if TYPE_CHECKING:
+    from daxa.api.opened import Names
+    from daxa.archive.upgrading import UpgradePlan
     from daxa.publish.citing.citation import Citation
     from daxa.publish.comparing.changelog import HistoryEntry, ReleaseRecord
     from daxa.publish.comparing.diff import ArchiveDiff
@@ -174,6 +178,40 @@ class Versions(Opened):
             return find_garbage(self.layout)
         enter_archive(self.layout)
         return remove_garbage(self.layout)
+
+    def plan_upgrade(
+        self, *, software: bool = False, missions: Names = (), keep: str | Sequence[str] = ()
+    ) -> UpgradePlan:
+        """Compare the files that an earlier daxa wrote with those of today; see `daxa.archive.upgrading`.
+
+        Parameters
+        ----------
+        software
+            Also lock the steps to the software that is installed: the next run then makes again what was made with
+            other versions.
+        missions
+            Only the software of these; of all by default.
+        keep
+            Files that stay as they are.
+
+        Returns
+        -------
+        UpgradePlan
+            ``diff()`` shows it, ``apply()`` carries it out in one commit; empty where all is up to date.
+
+        Raises
+        ------
+        ArchiveError
+            You and daxa have changed the same lines of a file.
+        ConfigError
+            A newer daxa made the archive.
+        CriteriaError
+            A mission is not in the archive, or a file that is to stay is not upgraded.
+        """
+        from daxa.archive.upgrading import plan_upgrade
+
+        named = named_missions(self.config, missions)
+        return plan_upgrade(self.layout, software=software, missions=named, keep=several(keep))
 
     def cite(self, tag: str = "") -> Citation:
         """Gather what a paper that uses a release must say; see `daxa.publish.citing.citation.cite_release`.

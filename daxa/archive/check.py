@@ -313,7 +313,7 @@ def _version_problems(
                     table_name(mission, step.name),
                     "backend" if recorded.backend != here.backend else "version",
                     f"it is locked to {recorded.backend} {recorded.version}, and {_summary(here)} would run",
-                    "install the daxa that made the archive, or enter the new version here to reprocess",
+                    "install the daxa that made the archive, or `daxa upgrade --software` to reprocess with this one",
                     "software",
                 )
 

@@ -31,7 +31,8 @@ __all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfi
 
 _NOTE = "note.json"
 _OURS = re.compile(
-    r"daxa\.toml|software\.toml|dvc\.yaml|README\.md|CITATION\.cff|\.zenodo\.json"
+    r"daxa\.toml|software\.toml|dvc\.yaml|README\.md|LICENSE|CITATION\.cff|\.zenodo\.json"
+    r"|\.git(?:ignore|attributes)|\.dvcignore|\.dvc/\.gitignore|\.github/workflows/verify\.yml"
     r"|dvc\.lock|params/[\w-]+\.toml|(selection|upstream|ledger)/[\w-]+\.parquet",
     re.ASCII,
 )

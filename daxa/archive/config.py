@@ -27,6 +27,7 @@ from daxa.settings import Settings, is_address, load_settings
 __all__ = [
     "FETCH_SOFTWARE",
     "FORMAT",
+    "TEMPLATE",
     "ArchiveConfig",
     "Creator",
     "FailurePolicy",
@@ -47,6 +48,9 @@ __all__ = [
 
 FORMAT = 1
 """Version of the archive's format; a release that changes it is a major one."""
+
+TEMPLATE = 2
+"""Version of the text files of new archives: the texts of earlier ones are in ``templates/earlier``."""
 
 
 class Creator(StrictTable):
@@ -89,6 +93,8 @@ class ArchiveConfig(StrictTable):
     ----------
     format
         Version of the archive's format.
+    template
+        Version of the templates that its text files are from; 0 where it is not known.
     name, title, licence, creators
         What citation files say.
     steps
@@ -104,6 +110,7 @@ class ArchiveConfig(StrictTable):
     """
 
     format: Annotated[int, Field(ge=1, le=FORMAT, strict=True)]
+    template: Annotated[int, Field(ge=0, strict=True)] = 0
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
     title: str = ""
     licence: str = "CC-BY-4.0"
@@ -180,6 +187,9 @@ def validate_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, l
     tables, problems = read_tables(content, path)
     if tables is None:
         return None, problems
+    if newer := _newer_format(path, tables):
+        # What else it holds, only a newer daxa can judge.
+        return None, [newer]
     config, wrong = validate_table(ArchiveConfig, tables, path)
     problems += wrong
     if config is not None:
@@ -188,6 +198,14 @@ def validate_config(content: bytes, path: Path) -> tuple[ArchiveConfig | None, l
         problems += _step_problems(path, config)
         problems += _storage_problems(path, config) if not problems else ()
     return None if problems else config, problems
+
+
+def _newer_format(path: Path, tables: Mapping[str, Any]) -> Problem | None:
+    version = tables.get("format")
+    if not isinstance(version, int) or isinstance(version, bool) or version <= FORMAT:
+        return None
+    message = f"the archive has the format {version}, and this daxa knows formats up to {FORMAT}"
+    return Problem(path, "", "format", message, "update daxa", "newer-format")
 
 
 def _step_problems(path: Path, config: ArchiveConfig) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from daxa.archive.address import storage_address
 from daxa.archive.config import FETCH_SOFTWARE, Creator, LockedSoftware
 from daxa.archive.creators import check_creators
 from daxa.archive.layout import Layout
+from daxa.archive.table_diff import set_table_diff
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
 from daxa.backends import find_backend
@@ -115,6 +116,7 @@ def _make(made: Path, directory: Path, files: dict[str, str], selections: Sequen
     layout = Layout(made)
     _write(layout, files, selections)
     git.initialise(made)
+    set_table_diff(layout)
     tables = [path for one in selections for path in (layout.selection(one.spec.name), layout.upstream(one.spec.name))]
     paths = [*files, *(path.relative_to(made).as_posix() for path in tables)]
     git.commit(made, paths, f"Choose the observations of {directory.name}\n\n{_summary(selections)}")

@@ -58,7 +58,8 @@ def run_dvc(root: Path, *arguments: str, show: bool = False) -> FinishedProgram:
         The archive cannot be written.
     """
     repair(root)
-    argv, environ = [sys.executable, "-m", "dvc", *arguments], _environment(root)
+    # With -P no directory of the archive can take the place of a package.
+    argv, environ = [sys.executable, "-P", "-m", "dvc", *arguments], _environment(root)
     if show:
         return show_program(argv, cwd=root, environ=environ, keep=is_informative)
     return run_program(argv, cwd=root, environ=environ)

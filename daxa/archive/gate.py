@@ -97,8 +97,15 @@ def check_archive(layout: Layout, *, acting: bool = False) -> None:
         refuse_foreign(layout, config)
 
 
-def enter_archive(layout: Layout) -> None:
+def enter_archive(layout: Layout, *, upgrades: bool = False) -> None:
     """Pass the gate to act, and finish a change of the selection that was interrupted.
+
+    Parameters
+    ----------
+    layout
+        The archive.
+    upgrades
+        True for what replaces a pipeline that an earlier daxa wrote.
 
     Raises
     ------
@@ -109,7 +116,7 @@ def enter_archive(layout: Layout) -> None:
     _check_missions(layout, acting=True)
     # Between the old files and the new the pipeline may not be that of the configuration.
     finish_commit(layout)
-    refuse_foreign(layout, load_config(layout))
+    refuse_foreign(layout, load_config(layout), upgrades=upgrades)
 
 
 def check_objects(layout: Layout) -> None:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from daxa.archive import failures
@@ -45,6 +46,8 @@ __all__ = [
     "index_entries",
     "initialise",
     "is_merging",
+    "local_setting",
+    "merge_texts",
     "origin_url",
     "pack",
     "plumb",
@@ -387,6 +390,46 @@ def origin_url(root: Path) -> str:
     """Address of the remote ``origin``, '' without one."""
     with _repository(root) as repository:
         return next((remote.url for remote in repository.remotes if remote.name == "origin"), "")
+
+
+def local_setting(root: Path, key: str) -> str | None:
+    """A setting in the repository's own configuration, as it was last given; None without one."""
+    _refuse_variables(root)
+    environ = without_redirection(os.environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    ended = run_program(["git", "config", "--local", "--null", "--get", key], cwd=root, environ=environ)
+    if ended.code not in (0, 1):
+        raise failures.git_failure(root, ended.output.strip())
+    return ended.stdout.removesuffix("\0") if not ended.code else None
+
+
+def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes, *, union: bool = False) -> tuple[bytes, int]:
+    """Join what two sides changed in a text, line by line.
+
+    Parameters
+    ----------
+    root
+        The work tree.
+    base, ours, theirs
+        The text that both sides began with, and what each made of it.
+    union
+        Where both changed the same lines, take those of both.
+
+    Returns
+    -------
+    bytes, int
+        The text, and in how many places both changed the same lines: there it has Git's marks.
+    """
+    environ = without_redirection(os.environ)
+    environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    with TemporaryDirectory(prefix="daxa-") as place:
+        sides = {"ours": ours, "base": base, "theirs": theirs}
+        for name, content in sides.items():
+            Path(place, name).write_bytes(content)
+        options = ("--stdout", *(("--union",) if union else ()))
+        ended = run_program(["git", "merge-file", *options, *sides], cwd=Path(place), environ=environ, binary=True)
+    if not 0 <= ended.code < 128:
+        raise failures.git_failure(root, ended.output.strip())
+    return ended.content, ended.code
 
 
 def pack(root: Path, *, above: int = _LOOSE) -> bool:

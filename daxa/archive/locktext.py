@@ -1,4 +1,4 @@
-"""Take stages out of ``dvc.lock``: DVC itself keeps those that ``dvc.yaml`` no longer has."""
+"""Change single stages in ``dvc.lock``: take out those that ``dvc.yaml`` no longer has, or spell a command anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from daxa.errors import DataError
 
-__all__ = ["without_stages"]
+__all__ = ["with_commands", "without_stages"]
 
 
 def without_stages(text: str, stages: Collection[str]) -> str:
@@ -44,6 +44,50 @@ def without_stages(text: str, stages: Collection[str]) -> str:
         written = re.sub(r"(?m)^stages:[ ]*$", "stages: {}", written)
     if _load(written) != expected:
         raise _damaged("the entries of single stages cannot be distinguished")
+    return written
+
+
+def with_commands(text: str, before: str, after: str) -> str:
+    r"""The text of a ``dvc.lock`` with the commands of another pipeline, where nothing but a command differs.
+
+    Other stages stay as they are, so that DVC runs them.
+
+    Parameters
+    ----------
+    text
+        As DVC wrote it.
+    before, after
+        The ``dvc.yaml`` that it was written with, and the other one.
+
+    Raises
+    ------
+    DataError
+        One of the texts is not what DVC reads.
+
+    Examples
+    --------
+    >>> lock = "schema: '2.0'\nstages:\n  a-xmm:\n    cmd: a\n    deps: []\n"
+    >>> print(with_commands(lock, "stages: {a-xmm: {cmd: a}}", "stages: {a-xmm: {cmd: exec a}}").rstrip())
+    schema: '2.0'
+    stages:
+      a-xmm:
+        cmd: exec a
+        deps: []
+    """
+    expected, old, new = _load(text), _load(before)["stages"], _load(after)["stages"]
+    written = text
+    for name, stage in new.items():
+        was = old.get(name)
+        if was is None or name not in expected["stages"] or was["cmd"] == stage["cmd"]:
+            continue
+        if {**was, "cmd": ""} == {**stage, "cmd": ""} and expected["stages"][name]["cmd"] == was["cmd"]:
+            expected["stages"][name] = {**expected["stages"][name], "cmd": stage["cmd"]}
+            head = re.compile(rf"^  {re.escape(name)}:\n    cmd: ", re.MULTILINE)
+            if found := head.search(written):
+                end = written.find("\n", found.end())
+                written = f"{written[: found.end()]}{stage['cmd']}{written[end:]}"
+    if _load(written) != expected:
+        raise _damaged("the commands of single stages cannot be distinguished")
     return written
 
 

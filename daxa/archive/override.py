@@ -11,7 +11,7 @@ from typing import Any
 from daxa.errors import ConfigError, CriteriaError
 from daxa.naming import did_you_mean
 
-__all__ = ["Setting", "describe", "overridden", "read_settings", "with_settings", "without_overrides"]
+__all__ = ["Setting", "describe", "overridden", "read_settings", "with_remarks", "with_settings", "without_overrides"]
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _HEADER = re.compile(r"[ \t]*\[[^\[\]=]*\][ \t]*(?:#.*)?\n?")
@@ -160,6 +160,38 @@ def with_settings(text: str, settings: Sequence[Setting], obs_ids: Collection[st
             text = _with_setting(text, one, obs_id, "" if at else note)
             _apply(expected, one, obs_id)
     return _checked_text(text, expected)
+
+
+def with_remarks(text: str, step: str, lines: Sequence[str]) -> str:
+    r"""The text of a params file with comments at the end of a step's table.
+
+    Parameters
+    ----------
+    text
+        Of the file.
+    step
+        Whose table; a file without it stays as it is.
+    lines
+        Comments.
+
+    Examples
+    --------
+    >>> print(with_remarks("[clean]\nflares = 1\n\n[images]\n", "clean", ["# chips = 2"]))
+    [clean]
+    flares = 1
+    # chips = 2
+    <BLANKLINE>
+    [images]
+    <BLANKLINE>
+    """
+    sections = _sections(text)
+    at = _find(sections, step, "")
+    if at is None or not lines:
+        return text
+    body = sections[at].rstrip()
+    added = "\n".join([body, *lines])
+    sections[at] = added + (sections[at][len(body) :] or "\n")
+    return _checked_text("".join(sections), tomllib.loads(text))
 
 
 def without_overrides(text: str, obs_ids: Collection[str]) -> str:

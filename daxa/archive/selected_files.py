@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, steps_of
 from daxa.archive.create import mission_answers
 from daxa.archive.layout import Layout
 from daxa.archive.override import without_overrides
@@ -106,11 +106,13 @@ def bare_answers(missions: Iterable[str]) -> list[MissionAnswers]:
     return [MissionAnswers(find_mission(mission), {}, ()) for mission in missions]
 
 
-def rendered_with(config: ArchiveConfig, missions: Sequence[MissionAnswers]) -> dict[str, str]:
-    """The files of an archive with these missions, all else as this one's."""
+def rendered_with(
+    config: ArchiveConfig, missions: Sequence[MissionAnswers], *, template: int = TEMPLATE
+) -> dict[str, str]:
+    """The files of an archive with these missions, all else as this one's; of an earlier daxa, if need be."""
     kept = [mission.name for mission in missions if mission.name in config.storage.fetched]
     people, steps = config.creators, steps_of(config)
-    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept)
+    return render(config.name, missions, title=config.title, creators=people, steps=steps, kept=kept, template=template)
 
 
 def is_own(path: str) -> bool:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.address import config_value
-from daxa.archive.config import FORMAT, Creator, LockedSoftware
+from daxa.archive.config import FORMAT, TEMPLATE, Creator, LockedSoftware
 from daxa.backends import find_backend
 from daxa.backends.parameter_text import table_lines
 from daxa.backends.registry import backend_of_step
@@ -89,6 +89,7 @@ def render(
     remote: str = "",
     steps: Sequence[Step] = OWN_STEPS,
     kept: Collection[str] = (),
+    template: int = TEMPLATE,
 ) -> dict[str, str]:
     """Give every text file of an archive: path to content.
 
@@ -104,6 +105,9 @@ def render(
         What is done to every observation, each step after those that it needs.
     kept
         Missions of which fetched files are kept with the products.
+    template
+        Version of the templates; an earlier one gives what an earlier daxa wrote.  Parameters, ``CITATION.cff`` and
+        ``.zenodo.json`` are those of today.
 
     Raises
     ------
@@ -112,6 +116,7 @@ def render(
     """
     answers = {
         "format": FORMAT,
+        "template": template,
         "name": name,
         "title": title,
         "creators": creators,
@@ -120,9 +125,9 @@ def render(
         "missions": missions,
         "criteria": {"missions": {mission.name: dict(mission.criteria) for mission in missions}},
     }
-    files = {path: _environment().get_template(template).render(answers) for path, template in _FILES.items()}
+    files = {path: _template(name, template).render(answers) for path, name in _FILES.items()}
     files |= render_citation(name, [mission.spec for mission in missions], title=title, creators=creators)
-    files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps, kept)
+    files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps, kept, template=template)
     for mission in missions:
         files[f"params/{mission.name}.toml"] = (
             _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
@@ -172,8 +177,16 @@ def render_citation(
     return {path: _environment().get_template(template).render(answers) for path, template in _CITATION.items()}
 
 
-def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, kept: Collection[str] = ()) -> str:
+def render_pipeline(
+    missions: Sequence[str],
+    steps: Sequence[Step] = OWN_STEPS,
+    kept: Collection[str] = (),
+    *,
+    template: int = TEMPLATE,
+) -> str:
     """The ``dvc.yaml`` of an archive with these missions and steps, which keeps fetched files of some missions.
+
+    An earlier version of the templates gives the one that an earlier daxa wrote.
 
     Raises
     ------
@@ -181,9 +194,8 @@ def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, 
         A step's backend is not installed.
     """
     followed = {step.name: _followed(step, steps) for step in steps}
-    text = (
-        _environment().get_template("dvc.yaml.j2").render(missions=missions, steps=steps, followed=followed, kept=kept)
-    )
+    found = _template("dvc.yaml.j2", template)
+    text = found.render(missions=missions, steps=steps, followed=followed, kept=kept)
     if "${" in text:
         raise AssertionError("dvc.yaml must not interpolate")
     return text
@@ -192,6 +204,14 @@ def render_pipeline(missions: Sequence[str], steps: Sequence[Step] = OWN_STEPS, 
 def render_fixed(path: str) -> str:
     """One of the files that are the same in every archive, such as ``.gitignore``."""
     return _environment().get_template(_FILES[path]).render()
+
+
+def _template(name: str, version: int) -> jinja2.Template:
+    """A template as it was at a version: its text is kept under the last version that had it."""
+    for earlier in range(version, TEMPLATE):
+        if any((place / f"earlier/{earlier}/{name}").is_file() for place in template_directories()):
+            return _environment().get_template(f"earlier/{earlier}/{name}")
+    return _environment().get_template(name)
 
 
 def _followed(step: Step, steps: Sequence[Step]) -> list[str]:

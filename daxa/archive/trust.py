@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daxa.archive import git
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, steps_of
 from daxa.archive.dvcconfig import check_settings
 from daxa.archive.layout import Layout
 from daxa.archive.template import render_fixed, render_pipeline
@@ -43,7 +43,7 @@ _LOGS = re.compile(rb"outs:\n- md5: [0-9a-f]{32}\.dir\n(?:  (?:size|nfiles): \d+
 
 _HARMLESS_ATTRIBUTE = re.compile(
     r"[-!][\w-]+|text|binary|diff|merge|export-ignore|linguist-[a-z-]+|text=auto|eol=(?:lf|crlf)"
-    r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html)"
+    r"|merge=(?:binary|text|union|ours)|linguist-[a-z-]+=[\w.+-]+|whitespace=[\w,=-]+|diff=(?:python|markdown|bibtex|html|daxa-table)"
 )
 _IGNORED_PLACE = re.compile(r"/([\w.][\w.-]*)/?")
 _OWN_OF_DVC = ("config", "config.local", ".gitignore", "tmp", "cache")
@@ -69,7 +69,7 @@ class ForeignItem:
     remedy: str
 
 
-def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = True) -> None:
+def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = True, upgrades: bool = False) -> None:
     """Refuse an archive in which anything that daxa did not write could act.
 
     Parameters
@@ -78,13 +78,15 @@ def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = Tr
         The archive.
     connects
         False for what queries no archive service: foreign addresses in ``[services]`` then do not matter.
+    upgrades
+        True for what replaces a pipeline that an earlier daxa wrote.
 
     Raises
     ------
     ArchiveError
         Something could; all of it is named.
     """
-    found = [*find_foreign(layout, config), *(foreign_services(layout, config) if connects else ())]
+    found = [*find_foreign(layout, config, upgrades=upgrades), *(foreign_services(layout, config) if connects else ())]
     if not found:
         return
     named = [f"{item.path} {item.what}" for item in found[:_NAMED]]
@@ -98,13 +100,15 @@ def refuse_foreign(layout: Layout, config: ArchiveConfig, *, connects: bool = Tr
     )
 
 
-def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ...]:
+def find_foreign(layout: Layout, config: ArchiveConfig, *, upgrades: bool = False) -> tuple[ForeignItem, ...]:
     """Everything in an archive that is not daxa's own and that could act, sorted by path.
 
     Parameters
     ----------
     layout, config
         The archive.
+    upgrades
+        As of `refuse_foreign`.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ..
     """
     tracked = git.index_entries(layout.root)
     found = [
-        *_check_pipeline(layout, config),
+        *_check_pipeline(layout, config, upgrades=upgrades),
         *_check_logs(layout),
         *_check_dvc(layout, tracked),
         *_check_ignored(layout),
@@ -131,9 +135,10 @@ def find_foreign(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ..
     return tuple(sorted(dict.fromkeys(found), key=lambda item: item.path))
 
 
-def rendered_pipeline(config: ArchiveConfig) -> bytes:
-    """The ``dvc.yaml`` that daxa writes for an archive with these missions and steps."""
-    return render_pipeline(list(config.missions), steps_of(config), config.storage.fetched).encode()
+def rendered_pipeline(config: ArchiveConfig, template: int = TEMPLATE) -> bytes:
+    """The ``dvc.yaml`` that daxa writes, or wrote, for an archive with these missions and steps."""
+    text = render_pipeline(list(config.missions), steps_of(config), config.storage.fetched, template=template)
+    return text.encode()
 
 
 def foreign_services(layout: Layout, config: ArchiveConfig) -> tuple[ForeignItem, ...]:
@@ -172,9 +177,14 @@ def _note(layout: Layout) -> Path:
     return layout.private / "trust" / "services.json"
 
 
-def _check_pipeline(layout: Layout, config: ArchiveConfig) -> Iterator[ForeignItem]:
-    name = layout.pipeline.name
-    if _read(layout.pipeline) != rendered_pipeline(config):
+def _check_pipeline(layout: Layout, config: ArchiveConfig, *, upgrades: bool) -> Iterator[ForeignItem]:
+    name, found = layout.pipeline.name, _read(layout.pipeline)
+    if found == rendered_pipeline(config):
+        return
+    if any(found == rendered_pipeline(config, earlier) for earlier in range(1, TEMPLATE)):
+        if not upgrades:
+            yield ForeignItem(name, "is what an earlier daxa wrote", "`daxa upgrade`, which replaces it")
+    else:
         yield ForeignItem(
             name,
             "is not what daxa renders from daxa.toml",

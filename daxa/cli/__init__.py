@@ -25,7 +25,7 @@ VERBS = {
     "add": (GROUPS[0], "add observations that meet conditions, or a mission"),
     "drop": (GROUPS[0], "remove observations, or a mission"),
     "check": (GROUPS[0], "find mistakes in daxa.toml, params/*.toml and software.toml"),
-    "upgrade": (GROUPS[0], "accept newer calibration, and reprocess what depends on it"),
+    "upgrade": (GROUPS[0], "bring an archive of an earlier daxa up to date, or accept newer software"),
     "run": (GROUPS[0], "fetch and process what is not done yet, and retry what failed"),
     "retry": (GROUPS[0], "retry what failed, and nothing else"),
     "reprocess": (GROUPS[0], "process with other parameters, for a mission or some observations"),
@@ -55,6 +55,7 @@ VERBS = {
     "restore": (GROUPS[2], "bring an archive back from such files"),
     "doctor": (GROUPS[3], "what is missing or unusual on this machine, as one report"),
     "demo": (GROUPS[3], "the whole workflow on simulated observations, without the internet"),
+    "show-table": ("", "write a table as text (called by git diff)"),
     "stage": ("", "run one stage of the pipeline (called by dvc.yaml)"),
 }
 """Verb to its heading and its one-line help; module `daxa.cli.<verb>` holds its function."""

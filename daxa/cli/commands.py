@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -69,7 +70,7 @@ def command_of(verb: str) -> TyperCommand:
 
 def examples_of(verb: str) -> tuple[str, ...]:
     """Command lines that show how to use a verb."""
-    return import_module(f"daxa.cli.{verb}").EXAMPLES
+    return _module(verb).EXAMPLES
 
 
 def run_completion(arguments: list[str]) -> int:
@@ -101,13 +102,17 @@ def _app(verbs: Iterable[str], *, add_completion: bool) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for verb in verbs:
-        kind = getattr(import_module(f"daxa.cli.{verb}"), "COMMAND", None)
+        kind = getattr(_module(verb), "COMMAND", None)
         app.command(verb, cls=kind, help=_help(verb), hidden=not VERBS[verb][0])(_function(verb))
     return app
 
 
+def _module(verb: str) -> ModuleType:
+    return import_module(f"daxa.cli.{verb.replace('-', '_')}")
+
+
 def _function(verb: str) -> Callable[..., None]:
-    return getattr(import_module(f"daxa.cli.{verb}"), verb)
+    return getattr(_module(verb), verb.replace("-", "_"))
 
 
 def _help(verb: str) -> str:

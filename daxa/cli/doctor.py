@@ -15,7 +15,13 @@ from daxa.naming import did_you_mean
 
 __all__ = ["doctor"]
 
-EXAMPLES = ("daxa doctor", "daxa doctor --network", "daxa doctor disk backends", "daxa doctor --json")
+EXAMPLES = (
+    "daxa doctor",
+    "daxa doctor --network",
+    "daxa doctor --fix",
+    "daxa doctor disk backends",
+    "daxa doctor --json",
+)
 
 
 def doctor(
@@ -23,16 +29,26 @@ def doctor(
         list[str] | None, typer.Argument(metavar="[PART]...", help="Only these parts or backends, such as git or disk.")
     ] = None,
     network: Annotated[bool, typer.Option("--network", help="Also ask the archives' servers.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Let `git diff` show tables as rows: a setting in .git/config."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check what daxa depends on: Git, DVC, Python packages, disks, backends, remotes, services, and this archive.
 
-    It works inside and outside of an archive, and changes nothing. The report can be pasted into a message: it holds
-    no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps daxa from working.
+    It works inside and outside of an archive, and changes nothing without --fix. The report can be pasted into a
+    message: it holds no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps
+    daxa from working.
     """
     from daxa.backends import backend_names
     from daxa.doctor import PARTS, STATES, examine
 
+    if fix:
+        import daxa
+        from daxa.archive.table_diff import set_table_diff
+
+        set_table_diff(daxa.open().layout)
     asked, known = set(parts or ()), (*PARTS, *backend_names())
     for part in asked.difference(known):
         raise CriteriaError(

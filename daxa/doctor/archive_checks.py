@@ -9,12 +9,13 @@ from pathlib import Path
 
 from daxa.archive.address import is_local
 from daxa.archive.check import find_problems
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, steps_of
 from daxa.archive.dvc_processes import active_pids
 from daxa.archive.dvcconfig import read_settings
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.stage_records import is_running
+from daxa.archive.table_diff import shows_tables
 from daxa.doctor.finding import Finding
 from daxa.files import read_plain
 
@@ -45,6 +46,12 @@ def look_at_archive(layout: Layout) -> Iterator[Finding]:
     yield Finding("archive", "files", "ok", observed)
     if not layout.is_repository:
         yield Finding("archive", "repository", "error", "it is not a Git repository", "clone the archive with Git")
+    if config.template < TEMPLATE:
+        remedy = "`daxa upgrade --dry-run` shows what has changed since"
+        yield Finding("archive", "template", "note", "its files are those of an earlier daxa", remedy)
+    if layout.is_repository and not shows_tables(layout):
+        remedy = "`daxa doctor --fix` lets it show them as rows"
+        yield Finding("archive", "git diff", "note", "it does not show tables", remedy)
     if problems := find_problems(layout):
         first = problems[0]
         text = f"{len(problems)} in its files, such as {first.file.name} {first.place}: {first.message}"

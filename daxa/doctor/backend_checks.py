@@ -77,7 +77,7 @@ def used_backends(layout: Layout, config: ArchiveConfig) -> frozenset[str]:
 def look_at_locks(layout: Layout, config: ArchiveConfig) -> Iterator[Finding]:
     """Whether the installed software and calibration are those that the archive names."""
     steps, locked = steps_of(config), load_software(layout)
-    remedy = "install the daxa that made the archive, or enter the new version in software.toml to reprocess"
+    remedy = "install the daxa that made the archive, or `daxa upgrade --software` to reprocess with this one"
     wrong = []
     for mission in config.missions:
         tables = load_parameters(layout, mission, [step.name for step in steps])

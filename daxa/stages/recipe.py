@@ -216,7 +216,7 @@ def check_software(recipe: Recipe) -> None:
             "software",
             f"the archive is locked to {locked.backend} {locked.version} for {step.name} of {mission}, "
             f"but {provided.backend} {provided.version} would run",
-            remedy=f"install {install} that made the archive, or enter the new version in software.toml to reprocess",
+            remedy=f"install {install} that made the archive, or `daxa upgrade --software` to reprocess with this one",
         )
     if step.fetches:
         return

@@ -67,7 +67,8 @@ def run_archive(
     check_objects(layout)
     check_products(layout)
     check_parameters(layout, config)
-    check_versions(layout, config, wanted)
+    if waiting := _waiting(layout, config, wanted):
+        check_versions(layout, config, waiting)
     only = named_obs_ids(layout, wanted or tuple(config.missions), obs_ids)
     if not only:
         unseen = stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config)))
@@ -84,6 +85,12 @@ def run_archive(
     unseen = stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config, missions=list(named))))
     # The summary of all missions is worth its time only where it says that everything is done.
     run_pipeline(layout, config, tuple(named) if others else (), unseen=unseen)
+
+
+def _waiting(layout: Layout, config: ArchiveConfig, missions: Sequence[str]) -> tuple[str, ...]:
+    """Missions of which something would run; what is done stays done, whatever software made it."""
+    stages = read_status(layout, config, missions=missions)
+    return tuple(dict.fromkeys(one.mission for one in stages if set(one.statuses) - {"done", "skipped"}))
 
 
 def _is_requested(task: PlannedTask, steps: Collection[str], obs_ids: Collection[str]) -> bool:

@@ -594,3 +594,13 @@ def test_a_program_that_may_not_be_executed_is_said_with_its_own_remedy(tmp_path
         run_program([str(program)], cwd=tmp_path)
     assert "Permission denied" in error.value.message
     assert "execute" in error.value.remedy
+
+
+def test_no_package_in_an_archive_takes_the_place_of_dvc(archive, tmp_path):
+    """``python -m`` would find it in the current directory first."""
+    for name in ("dvc/__init__.py", "dvc/__main__.py", "typing.py"):
+        place = archive.root / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"open({str(tmp_path / 'evil')!r}, 'w').close()\n")
+    assert dvc.run_dvc(archive.root, "--version").stdout.startswith("3.")
+    assert not (tmp_path / "evil").exists()

@@ -1,0 +1,27 @@
+"""``daxa show-table``: what ``git diff`` calls to show a table as rows."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daxa.cli.show import show_text
+
+__all__ = ["show_table"]
+
+EXAMPLES = ("daxa show-table ledger/xmm-clean.parquet",)
+
+
+def show_table(file: Annotated[Path, typer.Argument(help="A Parquet file.")]) -> None:
+    """Write a Parquet table as text, the same for the same rows.
+
+    `git diff` calls this for the tables of an archive; `daxa init` and `daxa doctor --fix` set that up.
+    """
+    from daxa.parquet_text import table_lines
+
+    lines = table_lines(file)
+    while some := list(islice(lines, 10_000)):
+        show_text("\n".join(some))
