@@ -3,7 +3,7 @@
 Each look is independent of the others, and what cannot be looked at is a finding as well.
 """
 
-from daxa.doctor.examine import PARTS, examine
+from daxa.doctor.examine import ASKED, PARTS, examine
 from daxa.doctor.finding import STATES, Finding
 
-__all__ = ["PARTS", "STATES", "Finding", "examine"]
+__all__ = ["ASKED", "PARTS", "STATES", "Finding", "examine"]
