@@ -18,7 +18,7 @@ from daxa.addresses import SERVICES, check_address, read_mirrors
 from daxa.errors import ConfigError, DataError
 from daxa.files import parse_toml
 
-__all__ = ["Settings", "has_home", "is_address", "load_settings", "provide_home"]
+__all__ = ["Settings", "has_home", "is_address", "load_settings", "provide_home", "user_table"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,9 @@ _FAMILIES = {
     "taps": re.compile(r"tap_([a-z][a-z0-9_]{0,30})"),
 }
 _SERVICES = ("heasarc", "xsa")
+_TABLES = ("backends", "cluster")
+"""Tables of the user's file that are read by those whom they concern (`user_table`)."""
+
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -145,7 +148,8 @@ def load_settings(
     environ = os.environ if environ is None else environ
     merged: dict[str, object] = {}
     if user_file is not None:
-        merged |= _read_user_file(Path(user_file or environ.get("DAXA_CONFIG") or _default_user_file()))
+        content = _read_user_file(_find_user_file(environ, user_file))
+        merged |= {name: value for name, value in content.items() if name not in _TABLES}
     own = {name: value for name, value in (archive or {}).items() if is_address(name)}
     for name, value in own.items():
         _convert(name, value, files=False)  # no archive leads to files of this machine
@@ -169,6 +173,35 @@ def load_settings(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     checked.setdefault("workers", cores)
     return Settings(**checked)
+
+
+def user_table(name: str, *, environ: Mapping[str, str] | None = None, user_file: Path | str = "") -> dict[str, object]:
+    """A table of the user's own file, such as ``[cluster]``; empty where there is none.
+
+    It says what runs on this machine, so that no archive and no variable of the environment can give one.
+
+    Parameters
+    ----------
+    name
+        Of the table.
+    environ, user_file
+        As for `load_settings`.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or has something else under this name.
+
+    Examples
+    --------
+    >>> user_table("cluster", user_file="/nowhere/config.toml")
+    {}
+    """
+    path = _find_user_file(os.environ if environ is None else environ, user_file)
+    table = _read_user_file(path).get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError("bad-setting", f"{name} in {path} is not a table", remedy=f"write it below a line [{name}]")
+    return table
 
 
 def is_address(name: str) -> bool:
@@ -237,6 +270,10 @@ def _switch(value: str) -> bool:
 def _mirrors(value: str, *, files: bool) -> str:
     read_mirrors(value, files=files)
     return " ".join(value.split())
+
+
+def _find_user_file(environ: Mapping[str, str], user_file: Path | str) -> Path:
+    return Path(user_file or environ.get("DAXA_CONFIG") or _default_user_file())
 
 
 def _read_user_file(path: Path) -> dict[str, object]:

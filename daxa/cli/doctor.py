@@ -20,6 +20,7 @@ EXAMPLES = (
     "daxa doctor --network",
     "daxa doctor --fix",
     "daxa doctor disk backends",
+    "daxa doctor sas",
     "daxa doctor --json",
 )
 
@@ -37,26 +38,30 @@ def doctor(
 ) -> None:
     """Check what daxa depends on: Git, DVC, Python packages, disks, backends, remotes, services, and this archive.
 
+    `sas`, `esass`, `ciao` and `heasoft` are examined only if you name them: they run programs, and an archive's
+    observations say how new the calibration files must be.
+
     It works inside and outside of an archive, and changes nothing without --fix. The report can be pasted into a
     message: it holds no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps
     daxa from working.
     """
     from daxa.backends import backend_names
-    from daxa.doctor import PARTS, STATES, examine
+    from daxa.doctor import ASKED, PARTS, STATES, examine
 
     if fix:
         import daxa
         from daxa.archive.table_diff import set_table_diff
 
         set_table_diff(daxa.open().layout)
-    asked, known = set(parts or ()), (*PARTS, *backend_names())
+    own = {*PARTS, *ASKED}
+    asked, known = set(parts or ()), tuple(dict.fromkeys((*PARTS, *ASKED, *backend_names())))
     for part in asked.difference(known):
         raise CriteriaError(
             "part",
             f"there is no part {part[:100]!r}{did_you_mean(part, known)}",
             remedy=f"choose from {', '.join(known)}",
         )
-    whole = asked & {*PARTS} | ({"backends"} if asked - {*PARTS} else set())
+    whole = asked & own | ({"backends"} if asked - own else set())
     found = [
         one
         for one in examine(Path.cwd(), network=network or "services" in whole, parts=whole)

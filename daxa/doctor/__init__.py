@@ -3,7 +3,7 @@
 Checks are independent of each other, and one that fails is a finding as well.
 """
 
-from daxa.doctor.examine import PARTS, examine
+from daxa.doctor.examine import ASKED, PARTS, examine
 from daxa.doctor.finding import STATES, Finding
 
-__all__ = ["PARTS", "STATES", "Finding", "examine"]
+__all__ = ["ASKED", "PARTS", "STATES", "Finding", "examine"]

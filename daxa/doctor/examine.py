@@ -13,6 +13,7 @@ from daxa.archive.config import ArchiveConfig, load_config, settings_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.trust import foreign_services
+from daxa.backends.tools.reading import suite_names
 from daxa.doctor.archive_checks import look_at_archive, look_at_remotes
 from daxa.doctor.backend_checks import look_at_backends, look_at_locks, look_at_plugins, used_backends
 from daxa.doctor.disk_checks import look_at_disks
@@ -20,18 +21,22 @@ from daxa.doctor.finding import Finding, guarded, pasteable
 from daxa.doctor.machine_checks import look_at_machine, look_at_packages
 from daxa.doctor.program_checks import look_at_dvc, look_at_git
 from daxa.doctor.server_checks import look_at_services
+from daxa.doctor.suite_checks import look_at_suite
 from daxa.errors import DaxaError
 from daxa.missions import mission_names
 from daxa.publish.remote import find_cache
 from daxa.settings import Settings, load_settings
 
-__all__ = ["PARTS", "examine"]
+__all__ = ["ASKED", "PARTS", "examine"]
 
 PARTS = (
     *("machine", "python", "git", "dvc", "settings", "disk", "backends", "plug-ins"),
     *("archive", "remotes", "services"),
 )
 """Parts of an examination, in their order."""
+
+ASKED = suite_names()
+"""Parts that are looked at only by name, since they run mission software."""
 
 
 def examine(directory: Path, *, network: bool = False, parts: Collection[str] = ()) -> Iterator[Finding]:
@@ -46,16 +51,26 @@ def examine(directory: Path, *, network: bool = False, parts: Collection[str] = 
     network
         Contact the servers of the archive's missions, or of all missions.
     parts
-        Only these of `PARTS`; all by default.
+        Only these of `PARTS` and `ASKED`; all of the former by default.
 
     Yields
     ------
     Finding
         Without home directory, user names and credentials.
     """
-    for finding in _examine(directory, network=network):
-        if not parts or finding.part in parts:
-            yield pasteable(finding)
+    if not parts or {*parts} - {*ASKED}:
+        for finding in _examine(directory, network=network):
+            if not parts or finding.part in parts:
+                yield pasteable(finding)
+    yield from map(pasteable, _asked(directory, parts))
+
+
+def _asked(directory: Path, parts: Collection[str]) -> Iterator[Finding]:
+    """What is looked at only by name."""
+    layout = Layout(directory.absolute())
+    config, _ = _read_config(layout)
+    for name in (one for one in ASKED if one in parts):
+        yield from guarded(name, name, partial(look_at_suite, name, layout, config))
 
 
 def _examine(directory: Path, *, network: bool) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from types import ModuleType
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 
-__all__ = ["caldb_identity", "folder_identity", "index_identity"]
+__all__ = ["caldb_identity", "caldb_indices", "folder_identity", "index_identity"]
 
 _MOST_CONFIG = 4 << 20
 _BLOCK = 1 << 20
@@ -75,13 +75,7 @@ def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str
     ProgramError
         There is no CALDB on this machine, or it does not have one of the instruments.
     """
-    root = environ.get("CALDB", "")
-    if "://" in root:
-        raise _without(f"CALDB is the remote {root[:200]}, so that its files may change at any time")
-    config = Path(environ.get("CALDBCONFIG") or Path(root, "software/tools/caldb.config"))
-    if not root or not config.is_file():
-        raise _without("CALDB is not set, or its configuration is not there")
-    indices = _indices(config, Path(root))
+    config, indices = caldb_indices(environ)
     wanted = [(mission.upper(), instrument.upper()) for mission, instrument in instruments]
     if missing := sorted(set(wanted) - set(indices)):
         raise _without(f"{config} has no calibration of {' '.join(missing[0])}")
@@ -91,6 +85,23 @@ def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str
             raise _without(f"the index {indices[pair]} is not there")
         lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())
     return _digest(lines)
+
+
+def caldb_indices(environ: Mapping[str, str]) -> tuple[Path, dict[tuple[str, str], Path]]:
+    """The configuration of a CALDB, and the index files that it names, by mission and instrument.
+
+    Raises
+    ------
+    ProgramError
+        There is no CALDB on this machine.
+    """
+    root = environ.get("CALDB", "")
+    if "://" in root:
+        raise _without(f"CALDB is the remote {root[:200]}, so that its files may change at any time")
+    config = Path(environ.get("CALDBCONFIG") or Path(root, "software/tools/caldb.config"))
+    if not root or not config.is_file():
+        raise _without("CALDB is not set, or its configuration is not there")
+    return config, _indices(config, Path(root))
 
 
 def _indices(config: Path, root: Path) -> dict[tuple[str, str], Path]:

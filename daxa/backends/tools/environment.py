@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from daxa.backends.tools.container import Container
 from daxa.backends.tools.tables import Suite
 from daxa.errors import ProgramError, ToolError
 
@@ -30,11 +31,20 @@ class Installation:
         As it says itself.
     environ
         What its set-up script gives, captured once.
+    container
+        Where it is, if it is not on this machine itself.
     """
 
     suite: Suite
     release: str
     environ: Mapping[str, str]
+    container: Container | None = None
+
+    def program(self, name: str) -> str | None:
+        """The path of a program, in its container where it has one; None where there is no such program."""
+        if self.container:
+            return self.container.programs.get(name)
+        return shutil.which(name, path=search_path(self))
 
 
 def call_environment(installed: Installation, private: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -71,7 +81,8 @@ def call_environment(installed: Installation, private: Path, own: Mapping[str, s
         raise ProgramError(
             "environment",
             f"{suite.title} is not set up: {', '.join(missing)} is not set",
-            remedy=f"run the set-up script of {suite.title}, and give it in the settings",
+            remedy=f"see that its set-up script sets it, or give it in your configuration: "
+            f'[backends.{suite.name}] variables = {{ {missing[0]} = "..." }}',
         )
     given = {
         name: installed.environ[name] for name in (*_OF_EVERY_PROGRAM, *suite.environment) if name in installed.environ

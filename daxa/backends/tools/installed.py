@@ -8,28 +8,31 @@ from __future__ import annotations
 import csv
 import math
 import re
-import shutil
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from daxa.backends.tools.container import Container, run_installed
 from daxa.backends.tools.environment import Installation, search_path, system_parfiles
 from daxa.backends.tools.reading import read_tool, tool_names
 from daxa.backends.tools.tables import Kind, Parameter, Suite, Tool
 from daxa.errors import DataError, ProgramError, ToolError
 from daxa.files import open_plain
-from daxa.run.process import run_program
 
 __all__ = ["find_release", "installed_tool", "parse_parfile"]
 
 _MOST = 1 << 20
 """Bytes of a parameter file; the longest real one has 40,000."""
 
+_SECONDS = 120.0
+"""In which a program tells its release; over a network, the first call may take half a minute."""
+
 _KINDS: dict[str, Kind] = {"b": "flag", "i": "integer", "r": "real", "d": "real", "f": "file"}
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 
 
-def find_release(suite: Suite, environ: Mapping[str, str]) -> str:
+def find_release(suite: Suite, environ: Mapping[str, str], container: Container | None = None) -> str:
     """The release of a suite, as its own program tells it, or as the path of its programs does.
 
     Parameters
@@ -38,25 +41,27 @@ def find_release(suite: Suite, environ: Mapping[str, str]) -> str:
         Which.
     environ
         What its set-up script gives.
+    container
+        Where it is, if it is not on this machine itself.
 
     Raises
     ------
     ProgramError
         Its programs are not there, or do not tell their release.
     """
-    path = search_path(Installation(suite, "", environ))
+    installed = Installation(suite, "", environ, container)
     first = suite.version_command[0] if suite.version_command else tool_names(suite.name)[0]
-    program = shutil.which(first, path=path)
+    program = installed.program(first)
     if program is None:
         raise ProgramError(
             "absent",
             f"{first} of {suite.title} was not found",
-            remedy=f"see that {suite.title} is installed and set up",
+            remedy=f"see that {suite.title} is installed and set up; where its set-up script is, stands in your "
+            f'configuration: [backends.{suite.name}] init = ". /path/of/its/script"',
         )
-    told = str(Path(program).resolve())
+    told = program if container else str(Path(program).resolve())
     if suite.version_command:
-        given = {name: value for name, value in environ.items() if name in (*suite.environment, "PFILES")}
-        told = run_program([program, *suite.version_command[1:]], cwd=Path("/"), environ=given | {"PATH": path}).output
+        told = _ask(installed, [program, *suite.version_command[1:]])
     found = re.search(suite.version_pattern, told)
     if found is None:
         raise ProgramError(
@@ -65,6 +70,27 @@ def find_release(suite: Suite, environ: Mapping[str, str]) -> str:
             remedy=f"run {' '.join(suite.version_command) or first} by hand, and see whether {suite.title} is set up",
         )
     return found[1]
+
+
+def _ask(installed: Installation, argv: list[str]) -> str:
+    """What a program that needs no files says."""
+    known = (*installed.suite.environment, "PFILES")
+    environ = {name: value for name, value in installed.environ.items() if name in known}
+    environ["PATH"] = search_path(installed)
+    with tempfile.TemporaryDirectory(prefix="daxa-release-") as name:
+        place = Path(name).resolve()
+        stdout, stderr = place / "stdout", place / "stderr"
+        run_installed(
+            installed.container,
+            argv,
+            cwd=place,
+            environ=environ,
+            stdout=stdout,
+            stderr=stderr,
+            seconds=_SECONDS,
+            most_bytes=_MOST,
+        )
+        return "".join(one.read_text(encoding="utf-8", errors="replace") for one in (stdout, stderr))
 
 
 def installed_tool(installed: Installation, name: str) -> Tool:

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daxa.backends.tools.command import Call, arguments, shell_line
-from daxa.backends.tools.environment import Installation, call_environment, refuse_path, search_path
+from daxa.backends.tools.container import run_installed
+from daxa.backends.tools.environment import Installation, call_environment, refuse_path
 from daxa.backends.tools.outputs import changed_inputs, find_outputs, look_before
 from daxa.backends.tools.verdict import Verdict, judge
 from daxa.errors import ProgramError, ToolError
 from daxa.files import replace_file
-from daxa.run.process import run_limited
 
 __all__ = ["Ran", "run_call"]
 
@@ -103,7 +103,8 @@ def run_call(
     try:
         environ = call_environment(installed, private, own)
         before = look_before(call, cwd)
-        ended = run_limited(
+        ended = run_installed(
+            installed.container,
             [program, *arguments(call, batch=True)],
             cwd=cwd,
             environ=environ,
@@ -111,6 +112,8 @@ def run_call(
             stderr=stderr,
             seconds=seconds,
             most_bytes=_MOST_LOG,
+            writable=(private,),
+            named=(own or {}).values(),
         )
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -140,7 +143,7 @@ def _program(call: Call, installed: Installation) -> str:
             f"{suite.title} {installed.release}",
             remedy="make the call for the release that is installed",
         )
-    program = shutil.which(call.tool.name, path=search_path(installed))
+    program = installed.program(call.tool.name)
     if program is None:
         raise ProgramError(
             "absent",
@@ -165,6 +168,7 @@ def _record(ran: Ran, installed: Installation, began: datetime, environ: Mapping
     told = {
         "suite": installed.suite.name,
         "release": installed.release,
+        "image": installed.container.digest if installed.container else "",
         "command": shell_line(ran.call),
         "arguments": arguments(ran.call, batch=True),
         "variables": sorted(environ),

@@ -197,6 +197,14 @@ class Suite:
         Expressions for whole lines that say nothing, however they look.
     known
         Messages that are understood.
+    others
+        Programs of other software without which its chains fail.
+    calibration
+        Variables that name where calibration files are, of which one must be set.
+    obtain, obtain_calibration
+        Where the software and its calibration files can be had.
+    trial
+        A call that shows whether it works: ``tool``, and the values of its parameters.
     """
 
     name: str
@@ -223,6 +231,11 @@ class Suite:
     exits: Mapping[int, str] | None = None
     harmless: tuple[str, ...] = ()
     known: tuple[Known, ...] = ()
+    others: tuple[str, ...] = ()
+    calibration: tuple[str, ...] = ()
+    obtain: str = ""
+    obtain_calibration: str = ""
+    trial: Mapping[str, str] | None = None
 
     def rank(self, release: str) -> tuple[int, ...]:
         """A release as numbers that sort.
