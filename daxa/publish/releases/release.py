@@ -26,6 +26,7 @@ from daxa.publish.citing.release_metadata import METADATA, interrupted, metadata
 from daxa.publish.citing.release_record import read_record
 from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
 from daxa.publish.comparing.changelog import record_changes
+from daxa.publish.consistency import find_contradictions
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.embargo import mjd_now
@@ -209,7 +210,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
-        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions, steps_of(config))),
+        unlocked=tuple(_unlocked(layout, config, stale)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
@@ -218,6 +219,15 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         hidden_changes=tuple(git.hidden_changes(layout.root)),
         merging=git.is_merging(layout.root),
     )
+
+
+def _unlocked(layout: Layout, config: ArchiveConfig, stale: Collection[str]) -> Iterator[str]:
+    """What is not as the last run had it: files, and values of parameters in stages that DVC takes for up to date."""
+    files = [problem.path for problem in compare_locked(layout, config.missions, steps_of(config))]
+    yield from files
+    for one in find_contradictions(layout, config):
+        if one.path not in files and f"{one.step}-{one.mission}" not in stale:
+            yield f"{one.path} ({one.detail})" if one.detail else one.path
 
 
 def _named(layout: Layout, path: str) -> str:
