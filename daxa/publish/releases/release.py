@@ -26,6 +26,7 @@ from daxa.publish.citing.release_metadata import METADATA, interrupted, metadata
 from daxa.publish.citing.release_record import read_record
 from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
 from daxa.publish.comparing.changelog import record_changes
+from daxa.publish.comparing.effects import effect_lines
 from daxa.publish.consistency import find_contradictions
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
@@ -281,12 +282,14 @@ def _next_tag(layout: Layout, facts: ReleaseFacts) -> str:
 
 
 def _since(layout: Layout, last: str) -> list[str]:
-    """What has changed since the last release, and why; nothing before the first."""
+    """What has changed since the last release, why, and what it did; nothing before the first."""
     if not last:
         return []
     try:
         with records_at(layout, git.commit_of(layout.root, last)) as records:
-            lines = cause_lines(find_causes(read_side(records), read_side(layout)))
+            before, now = read_side(records), read_side(layout)
+            causes = find_causes(before, now)
+            lines = [*cause_lines(causes), *effect_lines(before, now, causes)]
     except (ArchiveError, ConfigError, DataError):
         return []  # A release whose parameters this daxa cannot read can still be followed by one.
     return [f"Since {last}:", *lines] if lines else []
