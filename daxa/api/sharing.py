@@ -63,6 +63,7 @@ class Sharing(Opened):
         *,
         missions: Sequence[str] = (),
         obs_ids: Sequence[str] = (),
+        kinds: str | Sequence[str] = (),
         remote: str = "",
         force: bool = False,
     ) -> PullReport:
@@ -74,6 +75,8 @@ class Sharing(Opened):
             A release; by default the commit that is checked out.
         missions, obs_ids
             Only the data of these; all by default.
+        kinds
+            Only products of these kinds, as `products` names them.
         remote
             Name of another remote than the default one.
         force
@@ -89,7 +92,7 @@ class Sharing(Opened):
         ArchiveError, UntrustedArchive
             Something in the archive could run, or files that exist nowhere else would be overwritten.
         CriteriaError
-            A mission or an ObsID is not in the archive.
+            A mission, an ObsID or a kind is not in the archive.
         DataError
             A listing leads out of its directory, or is not what DVC writes.
         ConfigError, ServiceError, StorageError, ProgramError
@@ -97,7 +100,8 @@ class Sharing(Opened):
         """
         from daxa.publish.sharing.pull import pull_data
 
-        return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, remote=remote, force=force)
+        wanted = tuple(map(str, several(kinds)))
+        return pull_data(self.layout, tag, missions=missions, obs_ids=obs_ids, kinds=wanted, remote=remote, force=force)
 
     def verify(
         self,

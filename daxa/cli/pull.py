@@ -8,11 +8,18 @@ from typing import Annotated
 import typer
 
 from daxa.cli.completion import complete_mission, complete_tag
+from daxa.cli.options import Kinds
 from daxa.cli.show import counted, note, progress, say, show_json, show_text
 
 __all__ = ["pull"]
 
-EXAMPLES = ("daxa pull", "daxa pull v1.0.0", "daxa pull --mission xmm --obs 0404910601", "daxa pull --remote backup")
+EXAMPLES = (
+    "daxa pull",
+    "daxa pull v1.0.0",
+    "daxa pull --mission xmm --obs 0404910601",
+    "daxa pull v1.0.0 --kind image --kind expmap",
+    "daxa pull --remote backup",
+)
 
 _SHOWN = 20
 
@@ -30,6 +37,7 @@ def pull(
         list[str] | None,
         typer.Option("--mission", "-m", metavar="NAME", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
+    kind: Kinds = None,
     remote: Annotated[
         str, typer.Option("--remote", "-r", metavar="NAME", help="Use this DVC remote instead of the default one.")
     ] = "",
@@ -39,14 +47,14 @@ def pull(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, including what is missing.")] = False,
 ) -> None:
-    """Get the data from the archive's remote storage: all, or those of some missions and observations.
+    """Get the data from the archive's remote storage: all, or those of some missions, observations and kinds.
 
     Unlike `dvc pull`, it checks the archive's configuration and every listing before it writes any file, verifies each
     file by its digest, and reports what the remote lacks; it exits with code 11 if something is missing. After an
     interruption, the same command continues where it stopped.
 
     With TAG, that release is checked out first (`git switch -` goes back), provided that there are no uncommitted
-    changes.
+    changes, and that nothing in it could do harm or contradicts what it was made with.
     """
     import daxa
     from daxa.publish.sharing.pull import missing_error, pull_data
@@ -57,6 +65,7 @@ def pull(
             tag,
             missions=missions or (),
             obs_ids=obs or (),
+            kinds=kind or (),
             remote=remote,
             force=force,
             observe=counted(observe),
@@ -80,7 +89,7 @@ def pull(
         raise missing_error(report)
     if as_json:
         return
-    if obs or missions:
+    if obs or missions or kind:
         say("only a part was requested: `daxa verify` reports the rest as absent")
     else:
         say("next: `daxa verify` compares everything with the release")

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import md5
 from pathlib import PurePosixPath
@@ -20,11 +21,14 @@ from daxa.errors import DataError
 
 __all__ = [
     "OBJECT",
+    "LockedStage",
     "directory_digest",
     "directory_listing",
     "listed_files",
     "lock_digests",
+    "locked_stages",
     "needed_objects",
+    "needs_of_stages",
     "shared_digests",
     "tracked_digest",
 ]
@@ -42,6 +46,66 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\\]")
 _FIELDS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
 """What DVC writes of an output that it keeps by its digest; a list of files would lead it elsewhere."""
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """What ``dvc.lock`` says that a stage was run with.
+
+    Parameters
+    ----------
+    deps
+        Path to MD5 of the files that it read.
+    params
+        File of parameters to key, with dots between its levels, to value.
+    """
+
+    deps: Mapping[str, str]
+    params: Mapping[str, Mapping[str, Any]]
+
+
+def locked_stages(lock: bytes) -> dict[str, LockedStage]:
+    """Name of every stage in a ``dvc.lock`` to what it was run with.
+
+    Raises
+    ------
+    DataError
+        The content is no ``dvc.lock``.
+    """
+    stages = _mapping(_load(lock, "dvc.lock").get("stages") or {}, "dvc.lock")
+    found = {}
+    for name, stage in stages.items():
+        params = _mapping(_mapping(stage, "dvc.lock").get("params") or {}, "dvc.lock")
+        values = {str(path): _mapping(one, "dvc.lock") for path, one in params.items()}
+        found[str(name)] = LockedStage(dict(_outs(stage, "dvc.lock", "deps")), values)
+    return found
+
+
+def needs_of_stages(pipeline: bytes) -> dict[str, tuple[list[str], dict[str, list[str]]]]:
+    """Name of every stage in a ``dvc.yaml`` to the files that it reads, and file to keys of its parameters.
+
+    Raises
+    ------
+    DataError
+        The content is not what daxa renders.
+    """
+    found = {}
+    for name, stage in _mapping(_load(pipeline, "dvc.yaml").get("stages") or {}, "dvc.yaml").items():
+        params: dict[str, list[str]] = {}
+        for one in _texts_or_mappings(stage, "params", dict):
+            for path, keys in one.items():
+                if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                    raise _damaged("dvc.yaml")
+                params[str(path)] = keys
+        found[str(name)] = (_texts_or_mappings(stage, "deps", str), params)
+    return found
+
+
+def _texts_or_mappings(stage: object, kind: str, of: type) -> list[Any]:
+    items = _mapping(stage, "dvc.yaml").get(kind) or []
+    if not isinstance(items, list) or not all(isinstance(item, of) for item in items):
+        raise _damaged("dvc.yaml")
+    return items
 
 
 def lock_digests(lock: bytes, kind: Literal["outs", "deps"] = "outs") -> dict[str, str]:

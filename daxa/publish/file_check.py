@@ -43,7 +43,8 @@ class FileProblem:
     what
         ``absent``, ``differs``, ``unknown``, ``link`` (a symbolic one), ``unreadable``;
         of a ledger: ``unfinished``, ``not-selected``; of a file of Git: ``not-locked``
-        (``dvc.lock`` speaks of another one); of a directory that DVC keeps: ``listing``
+        (``dvc.lock`` speaks of another one, or of other values in it), ``contradicts`` (its rows
+        were made with other parameters, instruments or software); of a directory that DVC keeps: ``listing``
         (its listing is damaged or leads elsewhere); of what could act: ``foreign``; of an
         object of a remote: ``remote-absent``, ``remote-differs``.
     detail

@@ -7,9 +7,11 @@ from hashlib import md5
 from pathlib import Path
 
 from daxa.archive import git
+from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.layout import Layout
 from daxa.errors import DataError
 from daxa.files import read_plain
+from daxa.publish.consistency import find_contradictions
 from daxa.publish.digests import read_md5
 from daxa.publish.dvc_outputs import directory_digest, listed_files, lock_digests, tracked_digest
 from daxa.publish.file_check import FileProblem, digest_directory
@@ -29,9 +31,9 @@ def compare_lock(
     ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]],
     storage: Storage,
     *,
-    steps: Collection[Step],
+    config: ArchiveConfig,
 ) -> Iterator[FileProblem]:
-    """Where ``dvc.lock`` does not speak of the commit's own selection, ledgers, products, metrics and report.
+    """Where ``dvc.lock`` does not speak of the commit's own small files, products, metrics and report.
 
     Parameters
     ----------
@@ -41,27 +43,22 @@ def compare_lock(
         Mission to step to its ledger at the commit.
     storage
         Where listings are, as far as they are here.
-    steps
+    config
         Of the archive at the commit.
     """
-    try:
-        lock = records.lock.read_bytes() if records.lock.is_file() else b""
-        outs, deps = lock_digests(lock), lock_digests(lock, "deps")
-    except DataError:
-        yield FileProblem("", "", "", layout.lock.name, "unreadable")
+    found = find_contradictions(records, config)
+    yield from found
+    if any(one.path == layout.lock.name and one.what == "unreadable" for one in found):
         return
-    for table in sorted(records.root.glob("*/*.parquet")):
-        name = _relative(records, table)
-        locked = deps if table.parent == records.selection("any").parent else outs
-        if locked.get(name) != _md5(table.read_bytes()):
-            yield FileProblem("", "", "", name, "not-locked")
+    lock = records.lock.read_bytes() if records.lock.is_file() else b""
+    outs, deps = lock_digests(lock), lock_digests(lock, "deps")
     metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
     if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
         yield FileProblem("", "", "", metrics, "not-locked")
     if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
         yield FileProblem("", "", "", report, "differs" if layout.report.is_dir() else "absent")
     if outs:  # An archive that has never run has no lock.
-        for name in sorted(set(_locked_paths(layout, ledgers, steps)) - outs.keys() - deps.keys()):
+        for name in sorted(set(_locked_paths(layout, ledgers, steps_of(config))) - outs.keys() - deps.keys()):
             yield FileProblem("", "", "", name, "not-locked")
     for path, digest in sorted(outs.items()):
         if digest.endswith(".dir"):

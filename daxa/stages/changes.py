@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive.layout import Layout
+from daxa.archive.task_parts import parameters_of
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.run.hashes import MANIFEST
 from daxa.run.plan import TaskLike
 from daxa.run.rows import shorten
 from daxa.run.task import LedgerRow, canonical
-from daxa.stages.recipe import Recipe, parameters_of
+from daxa.stages.recipe import Recipe
 
 __all__ = ["ChangeReasons"]
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, get_args
 
 from daxa.archive.check import provided_software
-from daxa.archive.config import (
-    LockedSoftware,
-    effective_parameters,
-    load_parameters,
-)
+from daxa.archive.config import LockedSoftware, load_parameters
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
+from daxa.archive.task_parts import facts_of, inputs_parameter, parameters_of, software_text
 from daxa.backends import find_backend
 from daxa.backends.protocol import Unit
-from daxa.backends.registry import backend_of_step, installed_calibration
-from daxa.backends.shared_parameters import BACKEND
+from daxa.backends.registry import installed_calibration
 from daxa.errors import ConfigError
-from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.steps import Step
-from daxa.run.task import Task, canonical
+from daxa.run.task import Task
 
 if TYPE_CHECKING:
     from daxa.backends.protocol import Backend
 
-__all__ = ["Recipe", "check_located", "check_software", "facts_of", "inputs_of", "parameters_of", "read_recipes"]
+__all__ = ["Recipe", "check_located", "check_software", "read_recipes"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ class Recipe:
             "input": inputs,
             "parameters": self.parameters_for(obs_id),
             "selection": facts_of(instruments),
-            "software": f"{self.locked.backend} {self.locked.version}",
+            "software": software_text(self.locked),
             "calibration": calibration,
         }
 
@@ -143,7 +137,10 @@ def read_recipes(layout: Layout, mission: str, steps: Sequence[Step]) -> dict[st
                 f"{layout.software} has no table [{mission}.{step.name}]",
                 remedy="restore software.toml with `git checkout software.toml`",
             )
-        more = _inputs_parameter(mission, tables, step, steps)
+        try:
+            more = inputs_parameter(mission, tables, step, steps)
+        except ConfigError:
+            more = {}  # `check_parameters` names the backend that is not there, and nothing runs.
         overrides = tables[step.name].get("obs", {})
         recipes[step.name] = Recipe(
             mission,
@@ -161,37 +158,6 @@ def _find(name: str) -> Backend | None:
         return find_backend(name)
     except ConfigError:
         return None
-
-
-def inputs_of(
-    spec: MissionSpec, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
-) -> tuple[NativeInput, ...]:
-    """What a step fetches: the files from which the backends of later steps start.
-
-    Raises
-    ------
-    ConfigError
-        One of the backends is not installed.
-    """
-    readers = [other for other in steps if step.name in other.needs]
-    backends = dict.fromkeys(backend_of_step(tables, reader, steps) for reader in readers)
-    return tuple(dict.fromkeys(one for name in backends for one in find_backend(name).inputs(spec)))
-
-
-def _inputs_parameter(
-    mission: str, tables: Mapping[str, Mapping[str, Any]], step: Step, steps: Sequence[Step]
-) -> dict[str, Any]:
-    """The part of a fingerprint for fetched files that are not the usual ones of the mission."""
-    if not step.fetches:
-        return {}
-    spec = find_mission(mission)
-    try:
-        inputs = inputs_of(spec, tables, step, steps)
-    except ConfigError:
-        return {}  # `check_parameters` names the backend that is not there, and nothing runs.
-    if inputs == spec.native_inputs:
-        return {}
-    return {"inputs": sorted([one.kind, one.pattern, one.instrument] for one in inputs)}
 
 
 def check_software(recipe: Recipe) -> None:
@@ -250,31 +216,3 @@ def check_located(recipe: Recipe) -> None:
             f"{', no '.join(located.missing)}",
             remedy=f"{located.remedy}; `daxa doctor` checks it again",
         )
-
-
-def parameters_of(
-    tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str, more: Mapping[str, Any] = MappingProxyType({})
-) -> str:
-    """Effective parameters of a step as `canonical` JSON, with everything else that decides.
-
-    Examples
-    --------
-    >>> parameters_of({"events": {"backend": "native", "min_ontime": "1 ks"}}, "events", "0404910601")
-    '{"min_ontime":"1000.0 s"}'
-    """
-    parameters = effective_parameters(tables, step, obs_id)
-    # The backend is part of the software.
-    parameters.pop(BACKEND, None)
-    return canonical({**parameters, **more})
-
-
-@cache
-def facts_of(instruments: Sequence[str]) -> str:
-    """What a task uses from the selection, as `canonical` JSON.
-
-    Examples
-    --------
-    >>> facts_of(("M1", "PN"))
-    '{"instruments":["M1","PN"]}'
-    """
-    return canonical({"instruments": instruments})

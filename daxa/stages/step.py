@@ -12,6 +12,7 @@ from daxa.archive.check import check_parameters
 from daxa.archive.config import ArchiveConfig, load_config, load_parameters, settings_of, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.stage_errors import noted
+from daxa.archive.task_parts import facts_of, inputs_of
 from daxa.archive.upstream import collect_provenance, row_ids
 from daxa.backends import find_backend
 from daxa.errors import ArchiveError
@@ -28,7 +29,7 @@ from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
 from daxa.selection.selection_file import read_chosen, read_selection
 from daxa.settings import Settings
 from daxa.stages.costs import costs_noted
-from daxa.stages.recipe import Recipe, check_located, check_software, facts_of, inputs_of, read_recipes
+from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 from daxa.stages.work import FetchWork, ProcessWork
 
 __all__ = ["make_stage", "run_step"]

@@ -92,6 +92,52 @@ def test_parts_by_observation_and_mission(clone, known):
             pull_data(clone.layout, **options)
 
 
+def test_parts_by_kind(clone, known, monkeypatch, capsys):
+    assert pull_data(clone.layout, kinds=["quicklook"]).ok
+    pictures = {
+        f"data/{mission}/images/{obs_id}/obsid{obs_id}-instM1-subexpS001-en-quicklook.png"
+        for mission, obs_id in (("xmm", FIRST), ("xmm", THIRD), ("nustar", NUSTAR))
+    }
+    assert files(clone) == pictures
+    monkeypatch.chdir(clone.layout.root)
+    shutil.rmtree("data")
+    assert main(["pull", "v1.0.0", "--kind", "quicklook", "--obs", THIRD, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == 1
+    assert files(clone) == {path for path in pictures if THIRD in path}
+    assert daxa.open(".").pull(kinds="quicklook", missions=["nustar"]).files == 1
+    assert verify_archive(clone.layout, "v1.0.0", present=True).problems == ()
+    with pytest.raises(CriteriaError, match="no kind 'picture'") as refused:
+        pull_data(clone.layout, kinds=["picture"])
+    assert "quicklook" in refused.value.remedy
+    with pytest.raises(CriteriaError, match="no file of the kind fetched") as refused:
+        pull_data(clone.layout, kinds=["fetched"])
+    assert "`daxa run`" in refused.value.remedy
+
+
+def test_what_is_asked_of_a_release_and_the_release_are_judged_before_it_is_checked_out(released, tmp_path, known):
+    root = released.layout.root
+    (root / "paper.pdf").symlink_to("/etc/passwd")
+    git.commit(root, ["paper.pdf"], "Lead outside")
+    git.create_tag(root, "v1.0.1", "a link")
+    clone = make_clone(released, tmp_path / "clone")
+    run(clone.layout.root, "git", "checkout", "--quiet", "v1.0.0")
+    before = git.commit_of(clone.layout.root)
+    with pytest.raises(UntrustedArchive, match=r"v1\.0\.1 of .* was not checked out"):
+        pull_data(clone.layout, "v1.0.1")
+    run(root, "git", "checkout", "--quiet", "v1.0.0")
+    (root / "remark.txt").write_text("none")
+    git.commit(root, ["remark.txt"], "Remark")
+    git.create_tag(root, "v1.0.2", "a remark")
+    run(clone.layout.root, "git", "fetch", "--quiet", "--tags")
+    for options in ({"kinds": ["picture"]}, {"obs_ids": ["0000000001"]}, {"missions": ["rosat"]}):
+        with pytest.raises(CriteriaError):
+            pull_data(clone.layout, "v1.0.2", **options)
+    with pytest.raises(ArchiveError, match="no release and no branch"):
+        pull_data(clone.layout, "v9.9.9")
+    assert git.commit_of(clone.layout.root) == before
+    assert files(clone) == set()
+
+
 def test_logs_of_runs_since_the_release_are_left_alone_and_the_rest_comes(clone, known, capsys, monkeypatch):
     new, changed = clone.layout.log("xmm", "clean", "0000000007"), clone.layout.log("xmm", "clean", FIRST)
     for log in (new, changed):

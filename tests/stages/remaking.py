@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import DataError
+from daxa.publish.dvc_outputs import needs_of_stages
 from daxa.publish.releases.release_environment import record_environment
 from daxa.run.machine import Machine
 from daxa.run.runner import run_stage
@@ -45,18 +47,26 @@ def release(root: Path, wishes: Mapping[str, str] | None = None) -> Layout:
 
 
 def seal(layout: Layout) -> None:
-    """Let ``dvc.lock`` name the ledgers and the selection, and commit all."""
+    """Let ``dvc.lock`` name ledgers, selection, parameters and software as a run would, and commit all."""
 
-    def named(path: Path) -> dict[str, str]:
-        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        return {"path": path.relative_to(layout.root).as_posix(), "hash": "md5", "md5": digest}
+    def named(name: str) -> dict[str, str]:
+        digest = hashlib.md5((layout.root / name).read_bytes(), usedforsecurity=False).hexdigest()
+        return {"path": name, "hash": "md5", "md5": digest}
 
-    stages = {}
+    def value(name: str, key: str) -> object:
+        found = tomllib.loads((layout.root / name).read_text())
+        for part in key.split("."):
+            found = found[part]
+        return found
+
+    needs, stages = needs_of_stages(layout.pipeline.read_bytes()), {}
     for step in STEPS:
+        deps, params = needs[f"{step}-xmm"]
         stages[f"{step}-xmm"] = {
             "cmd": f"exec daxa stage {step} xmm",
-            "deps": [named(layout.selection("xmm"))] if step == "fetch" else [],
-            "outs": [named(layout.ledger("xmm", step))],
+            "deps": [named(name) for name in deps],
+            "params": {name: {key: value(name, key) for key in keys} for name, keys in params.items()},
+            "outs": [named(f"ledger/xmm-{step}.parquet")],
         }
     layout.lock.write_text(json.dumps({"schema": "2.0", "stages": stages}))
     subprocess.run(["git", "add", "--all"], cwd=layout.root, check=True)

@@ -57,7 +57,7 @@ class ReleaseFacts:
     uncached
         Outputs that DVC's cache lacks.
     unlocked
-        Files that are not those that ``dvc.lock`` names.
+        Files that are not those that ``dvc.lock`` names, or that hold other values, which stand in brackets.
     logs
         What must be done to keep all logs.
     remote
@@ -153,11 +153,12 @@ def _refuse_stages(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
             "not-in-cache", f"DVC's cache lacks data of {some(facts.uncached)}", "run `daxa pull`, or `dvc commit`"
         )
     if facts.unlocked:
-        ledger = next((path for path in facts.unlocked if path.startswith("ledger/")), "")
+        paths = [path.partition(" ")[0] for path in facts.unlocked]
+        tracked = next((path for path in paths if path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)), "")
         yield ReleaseRefusal(
             "not-locked",
-            f"dvc.lock lists other files than those that are here: {some(facts.unlocked)}",
-            "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {ledger}`" if ledger else ""),
+            f"dvc.lock lists other files or values than those that are here: {some(facts.unlocked)}",
+            "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {tracked}`" if tracked else ""),
         )
     if facts.logs.unreachable:
         yield ReleaseRefusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")

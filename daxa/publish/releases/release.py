@@ -26,6 +26,8 @@ from daxa.publish.citing.release_metadata import METADATA, interrupted, metadata
 from daxa.publish.citing.release_record import read_record
 from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
 from daxa.publish.comparing.changelog import record_changes
+from daxa.publish.comparing.effects import effect_lines
+from daxa.publish.consistency import find_contradictions
 from daxa.publish.contents import find_listing, needed_here
 from daxa.publish.digests import Digests
 from daxa.publish.dvc_outputs import listed_files, shared_digests
@@ -209,7 +211,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         foreign=foreign,
         stale=tuple(sorted(stale)),
         uncached=tuple(_uncached(layout, storage)),
-        unlocked=tuple(problem.path for problem in compare_locked(layout, config.missions, steps_of(config))),
+        unlocked=tuple(_unlocked(layout, config, stale)),
         logs=plan_logs(layout, state, storage),
         remote=storage.remote,
         now=mjd_now(),
@@ -218,6 +220,15 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
         hidden_changes=tuple(git.hidden_changes(layout.root)),
         merging=git.is_merging(layout.root),
     )
+
+
+def _unlocked(layout: Layout, config: ArchiveConfig, stale: Collection[str]) -> Iterator[str]:
+    """What is not as the last run had it: files, and values of parameters in stages that DVC takes for up to date."""
+    files = [problem.path for problem in compare_locked(layout, config.missions, steps_of(config))]
+    yield from files
+    for one in find_contradictions(layout, config):
+        if one.path not in files and f"{one.step}-{one.mission}" not in stale:
+            yield f"{one.path} ({one.detail})" if one.detail else one.path
 
 
 def _named(layout: Layout, path: str) -> str:
@@ -271,12 +282,14 @@ def _next_tag(layout: Layout, facts: ReleaseFacts) -> str:
 
 
 def _since(layout: Layout, last: str) -> list[str]:
-    """What has changed since the last release, and why; nothing before the first."""
+    """What has changed since the last release, why, and what it did; nothing before the first."""
     if not last:
         return []
     try:
         with records_at(layout, git.commit_of(layout.root, last)) as records:
-            lines = cause_lines(find_causes(read_side(records), read_side(layout)))
+            before, now = read_side(records), read_side(layout)
+            causes = find_causes(before, now)
+            lines = [*cause_lines(causes), *effect_lines(before, now, causes)]
     except (ArchiveError, ConfigError, DataError):
         return []  # A release whose parameters this daxa cannot read can still be followed by one.
     return [f"Since {last}:", *lines] if lines else []

@@ -108,7 +108,7 @@ def verify_archive(
             observations += len(chosen)
             known.update(chosen)
             problems += [*unreadable, *unfinished(mission, chosen, every[mission])]
-        problems += compare_lock(layout, records, commit, every, storage, steps=steps.values())
+        problems += compare_lock(layout, records, commit, every, storage, config=config)
         problems += compare_logs(layout, commit, storage) if tag else ()
     if unknown := sorted(set(obs_ids) - known):
         raise CriteriaError(

@@ -18,6 +18,7 @@ from daxa.archive.config import load_config, steps_of
 from daxa.archive.git_objects import Tag, tag_object
 from daxa.archive.layout import Layout
 from daxa.naming import some
+from daxa.publish.consistency import contradiction_lines
 from daxa.publish.state import read_mission, records_at
 from daxa.run.hashes import MANIFEST
 from daxa.run.task import LedgerRow, ProductFile
@@ -147,32 +148,15 @@ def recorded_release(layout: Layout, tag: str) -> Recorded:
         config = load_config(records)
         steps = steps_of(config)
         states = {name: read_mission(records, name, [step.name for step in steps]) for name in config.missions}
-        contradictions = _contradictions(records, found)
+        contradictions = contradiction_lines(records, config)
     return Recorded(
         config.name,
         found,
         frozenset(step.name for step in steps if step.fetches),
         {name: state.ledgers for name, state in states.items()},
         {name: sorted(state.observations) for name, state in states.items()},
-        tuple(contradictions),
+        (*([f"the tag is called {found.named}"] if found.named != found.name else ()), *contradictions),
     )
-
-
-def _contradictions(records: Layout, tag: Tag) -> list[str]:
-    """Files of a commit that are not the ones that its ``dvc.lock`` was written with."""
-    from hashlib import md5
-
-    from daxa.publish.dvc_outputs import lock_digests
-
-    lock = records.lock.read_bytes() if records.lock.is_file() else b""
-    outs, deps = lock_digests(lock), lock_digests(lock, "deps")
-    wrong = [f"the tag is called {tag.named}"] if tag.named != tag.name else []
-    for path in sorted(records.root.glob("*/*.parquet")):
-        name = path.relative_to(records.root).as_posix()
-        locked = deps if path.parent == records.selection("any").parent else outs
-        if locked.get(name) != md5(path.read_bytes(), usedforsecurity=False).hexdigest():
-            wrong.append(f"{name} is not the file that dvc.lock names")
-    return wrong
 
 
 def judge_task(

@@ -8,35 +8,32 @@ its files takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.bundle import judge_tree
 from daxa.archive.committing import stages_excluded
 from daxa.archive.config import load_config, settings_of, steps_of
 from daxa.archive.gate import check_archive, check_products
-from daxa.archive.git_objects import tree_of
 from daxa.archive.layout import Layout
-from daxa.archive.trust import harmful_attributes, refuse_foreign
-from daxa.errors import ArchiveError, DataError, DaxaError, UntrustedArchive
+from daxa.archive.trust import refuse_foreign
+from daxa.errors import ArchiveError, DataError
 from daxa.fetch.store import Store
-from daxa.files import errors_naming, read_plain, refuse_links
+from daxa.files import read_plain, refuse_links
 from daxa.naming import number_of, some
 from daxa.publish.digests import Digests
 from daxa.publish.dvc_outputs import listed_files, shared_digests
 from daxa.publish.file_check import file_names
 from daxa.publish.remote import MOST_BYTES, Storage, find_storage
+from daxa.publish.sharing.judged_versions import BRANCHES, find_version, judged_version, version_name
 from daxa.publish.sharing.pull import bring_data
-from daxa.publish.workspaces import alone, scratch_clone
+from daxa.publish.workspaces import alone
 from daxa.run.ledger import read_ledger
 from daxa.run.task import ProductFile
 
 __all__ = ["CheckoutReport", "absent_error", "checkout_version", "judged_version"]
-
-_TAGS, _BRANCHES = "refs/tags/", "refs/heads/"
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def checkout_version(
     ConfigError, DataError, StorageError, ProgramError
         Its files cannot be read, or the archive cannot be written.
     """
-    reference = _resolve(layout, name)
+    reference = find_version(layout, name)
     if changed := git.changes(layout.root):
         raise ArchiveError(
             "uncommitted",
@@ -119,8 +116,7 @@ def checkout_version(
         report = bring_data(layout, storage, None, digests, observe=observe)
     linked, absent = _link_fetched(layout)
     missing = tuple(sorted({*report.missing, *report.wrong}))
-    shown = reference.removeprefix(_TAGS).removeprefix(_BRANCHES)
-    return CheckoutReport(shown, report.commit, report.files, linked, missing, absent)
+    return CheckoutReport(version_name(reference), report.commit, report.files, linked, missing, absent)
 
 
 def absent_error(report: CheckoutReport) -> DataError:
@@ -133,79 +129,12 @@ def absent_error(report: CheckoutReport) -> DataError:
     )
 
 
-def _resolve(layout: Layout, name: str) -> str:
-    """The full name of a tag or branch."""
-    tags, branches = git.tags(layout.root), git.branches(layout.root)
-    if name == "-":
-        with suppress(DaxaError):
-            name = git.plumb(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").strip() or name
-    if name in tags and name in branches:
-        raise ArchiveError(
-            "ambiguous",
-            f"{name} is a tag and a branch of {layout.root}",
-            remedy=f"rename the branch: `git branch -m {name} NEW`",
-        )
-    if name in tags:
-        return f"{_TAGS}{name}"
-    if name in branches:
-        return f"{_BRANCHES}{name}"
-    raise ArchiveError(
-        "revision",
-        f"{layout.root} has no release and no branch {name[:100]!r}",
-        remedy="`daxa log` lists the releases, `git branch` the branches",
-    )
-
-
 def _switch(layout: Layout, reference: str) -> None:
-    if reference.startswith(_BRANCHES):
-        if git.branch(layout.root) != (branch := reference.removeprefix(_BRANCHES)):
+    if reference.startswith(BRANCHES):
+        if git.branch(layout.root) != (branch := reference.removeprefix(BRANCHES)):
             git.switch(layout.root, branch)
     elif git.commit_of(layout.root, reference) != git.commit_of(layout.root):
         git.checkout(layout.root, reference)
-
-
-@contextmanager
-def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
-    """A version of the archive in a place of its own, without data, after it has passed gate and trust.
-
-    Parameters
-    ----------
-    layout
-        The archive; no other push, pull or checkout is going on (`daxa.publish.workspaces.alone`).
-    reference
-        Full name of the tag or branch.
-
-    Raises
-    ------
-    UntrustedArchive, ArchiveError
-        It holds what could do harm.
-    """
-    name = reference.removeprefix(_TAGS).removeprefix(_BRANCHES)
-    entries = tree_of(layout.root, git.commit_of(layout.root, reference))
-    try:
-        judge_tree(entries)
-    except UntrustedArchive as error:
-        why = error.message.partition(": ")[2]
-        raise _untrusted(layout, name, why) from None
-    for entry in entries:
-        if entry.path.rpartition("/")[2].casefold() == ".gitattributes":
-            content = git.read_file(layout.root, reference, entry.path)
-            for what in harmful_attributes(content):
-                raise _untrusted(layout, name, f"{entry.path} changes how Git treats files ({what[:100]})")
-    with scratch_clone(layout, name) as place:
-        version = Layout(place)
-        with errors_naming({place: f"{layout.root} at {name}"}):
-            check_archive(version)
-            refuse_foreign(version, load_config(version), connects=False)
-        yield version
-
-
-def _untrusted(layout: Layout, name: str, why: str) -> UntrustedArchive:
-    return UntrustedArchive(
-        "version",
-        f"{name} of {layout.root} was not checked out: {why}",
-        remedy="do not use this version; its author should make one without such files",
-    )
 
 
 def _data_outs(layout: Layout) -> dict[str, str]:

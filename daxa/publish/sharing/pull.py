@@ -15,25 +15,49 @@ from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 
 from daxa.archive import dvc, git
-from daxa.archive.config import ArchiveConfig, load_config
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_archive, check_plain
 from daxa.archive.layout import Layout
+from daxa.archive.named_choices import named_kinds
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, CriteriaError, DataError, ProgramError, StorageError
 from daxa.naming import number_of
 from daxa.publish.cache_repair import fetch_object, prove_cache, restore_objects
+from daxa.publish.consistency import refuse_contradictions
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.dvc_outputs import listed_files, shared_digests
 from daxa.publish.releases.release_logs import place_logs, unreleased_logs
 from daxa.publish.remote import Remote, Storage, find_storage, list_objects, require_remote
+from daxa.publish.sharing.judged_versions import TAGS, find_version, judged_version
 from daxa.publish.state import read_observations
 from daxa.publish.workspaces import alone
+from daxa.run.hashes import MANIFEST
+from daxa.run.product import parse_product
+from daxa.run.steps import kinds_of
 
-__all__ = ["PullReport", "bring_data", "missing_error", "pull_data"]
+__all__ = ["WHOLE", "Part", "PullReport", "bring_data", "missing_error", "pull_data"]
 
 _AT_ONCE = 500
 _LOGS = "logs.dvc"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of the data is asked for; what is empty restricts nothing.
+
+    Parameters
+    ----------
+    missions, obs_ids, kinds
+        Only files of these.
+    """
+
+    missions: frozenset[str] = frozenset()
+    obs_ids: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -101,13 +125,15 @@ def pull_data(
     *,
     missions: Collection[str] = (),
     obs_ids: Collection[str] = (),
+    kinds: Collection[str] = (),
     remote: str = "",
     force: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> PullReport:
     """Bring data of the checked-out commit, or of a release, into the tree.
 
-    A release that is not checked out is checked out first, provided that nothing is uncommitted.
+    A release that is not checked out is checked out first, provided that nothing is uncommitted, and after it has
+    been judged as a stranger's archive: before any of its files takes its place.
     An interrupted pull goes on where it was when it is called again.
 
     Parameters
@@ -118,6 +144,8 @@ def pull_data(
         A release; by default the commit that is checked out.
     missions, obs_ids
         Only the data of these; all by default.
+    kinds
+        Only products of these kinds, such as ``image``; neither logs nor the report are any.
     remote
         Name of another remote than the default one.
     force
@@ -135,26 +163,37 @@ def pull_data(
     ArchiveError
         Something in the archive could act, or files would be overwritten that are nowhere else.
     UntrustedArchive
-        A link stands where data go.
+        A link stands where data go, or the release holds what could do harm; nothing was changed.
     CriteriaError
-        A mission or an ObsID is not in the archive.
+        A mission, an ObsID or a kind is not in the archive, or DVC keeps no file of it.
     DataError
         A listing leads out of its directory, or is not what DVC writes.
     ConfigError, ServiceError, StorageError, ProgramError
         There is no remote, or it cannot be read.
     """
-    checked_out = bool(tag) and _check_out(layout, tag)
+    part = Part(frozenset(missions), frozenset(obs_ids), frozenset(kinds))
+    reference = find_version(layout, tag) if tag else ""
+    checked_out = bool(reference) and git.commit_of(layout.root, reference) != git.commit_of(layout.root)
     if checked_out:
-        check_archive(layout)
-    config = load_config(layout)
-    refuse_foreign(layout, config, connects=False)
-    _check_asked(layout, config, missions, obs_ids)
-    storage = find_storage(layout.root, remote)
-    there = require_remote(layout.root, storage)
-    with alone(layout), Digests(layout) as digests:
-        report = bring_data(
-            layout, storage, there, digests, missions=missions, obs_ids=obs_ids, force=force, observe=observe
-        )
+        _refuse_changes(layout, tag)
+    with alone(layout):
+        if reference:
+            with judged_version(layout, reference) as version:
+                config = load_config(version)
+                if reference.startswith(TAGS):
+                    refuse_contradictions(version, config, tag)
+                _check_asked(version, config, part)
+        if checked_out:
+            # Under its full name: Git would look for it among files, too.
+            git.checkout(layout.root, reference)
+            check_archive(layout)
+        config = load_config(layout)
+        refuse_foreign(layout, config, connects=False)
+        _check_asked(layout, config, part)
+        storage = find_storage(layout.root, remote)
+        there = require_remote(layout.root, storage)
+        with Digests(layout) as digests:
+            report = bring_data(layout, storage, there, digests, part=part, force=force, observe=observe)
     return replace(report, checked_out=checked_out)
 
 
@@ -164,8 +203,7 @@ def bring_data(
     remote: Remote | None,
     digests: Digests,
     *,
-    missions: Collection[str] = (),
-    obs_ids: Collection[str] = (),
+    part: Part = WHOLE,
     force: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> PullReport:
@@ -177,11 +215,13 @@ def bring_data(
         The archive, its cache, and what is known of its files.
     remote
         Where data come from that are not here; None for those that are here alone.
-    missions, obs_ids, force, observe
+    part
+        What of them.
+    force, observe
         As of `pull_data`.
     """
     own = unreleased_logs(layout, storage, digests)
-    plan = _plan(layout, storage, remote, missions, obs_ids)
+    plan = _plan(layout, storage, remote, part)
     given_up = own.intersection(plan.files) if force else frozenset()
     own -= given_up
     wanted = _without(plan, own, given_up, layout.logs.name)
@@ -204,11 +244,8 @@ def bring_data(
     )
 
 
-def _check_out(layout: Layout, tag: str) -> bool:
-    """Put the tree at a release; whether it was not there."""
-    commit = git.commit_of(layout.root, tag)
-    if commit == git.commit_of(layout.root):
-        return False
+def _refuse_changes(layout: Layout, tag: str) -> None:
+    """Let no other version be checked out over what is not committed."""
     if changed := git.changes(layout.root):
         raise ArchiveError(
             "uncommitted",
@@ -216,12 +253,12 @@ def _check_out(layout: Layout, tag: str) -> bool:
             remedy=f"commit or undo them, then try again; or `git worktree add ../{layout.root.name}-{tag} {tag}` "
             "and pull there",
         )
-    git.checkout(layout.root, tag)
-    return True
 
 
-def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str], obs_ids: Collection[str]) -> None:
-    for mission in missions:
+def _check_asked(layout: Layout, config: ArchiveConfig, part: Part) -> None:
+    missions, obs_ids = part.missions, part.obs_ids
+    named_kinds(sorted(part.kinds), kinds_of(steps_of(config)))
+    for mission in sorted(missions):
         if mission not in config.missions:
             raise CriteriaError(
                 "mission", f"{mission} is not in this archive", remedy=f"choose from {', '.join(config.missions)}"
@@ -236,9 +273,7 @@ def _check_asked(layout: Layout, config: ArchiveConfig, missions: Collection[str
             )
 
 
-def _plan(
-    layout: Layout, storage: Storage, remote: Remote | None, missions: Collection[str], obs_ids: Collection[str]
-) -> _PullRequest:
+def _plan(layout: Layout, storage: Storage, remote: Remote | None, part: Part) -> _PullRequest:
     """Judge every listing of the archive, and choose from them what is asked for."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
     if not layout.lock.is_file():
@@ -252,28 +287,39 @@ def _plan(
     target: dict[str, str] = {}
     unlisted: list[str] = []
     # What a listing that is nowhere would have named of them, nobody can say: all of it is missing.
-    asked = [[name] for name in _asked_of(layout, missions, obs_ids)]
+    asked = [[name] for name in _asked_of(layout, part)]
     for out, digest in shared_digests(pipeline or b"", lock or b"", logs).items():
         if not digest.endswith(".dir"):
-            files[out], target[out] = digest, out
+            if not part.kinds:
+                files[out], target[out] = digest, out
             continue
         listing = find_listing(layout, digest, out, storage, remote)
         if listing is None:
-            if not asked or out == layout.logs.name or out.split("/")[1:2] in asked:
+            if not asked or (out == layout.logs.name and not part.kinds) or out.split("/")[1:2] in asked:
                 unlisted.append(out)
             continue
         for relative, one in listed_files(listing, out).items():
             path = f"{out}/{relative}"
-            if (whole := _target(layout, out, path, missions, obs_ids)) is not None:
+            if (whole := _target(layout, out, path, part)) is not None:
                 files[path], target[path] = one, whole
         place_object(listing, storage.cached(digest), digest)
+    if part.kinds and not files and not unlisted:
+        raise CriteriaError(
+            "kind",
+            f"there is no file of the kind {', '.join(sorted(part.kinds))} among the data that were asked for",
+            remedy="`daxa ls` lists the files with their kinds; those of the missions' archives come by `daxa run`",
+        )
     return _PullRequest(files, target, tuple(unlisted))
 
 
-def _asked_of(layout: Layout, missions: Collection[str], obs_ids: Collection[str]) -> list[str]:
+def _asked_of(layout: Layout, part: Part) -> list[str]:
     """Missions of which something was asked for; none where all of the archive was."""
-    chosen = missions or (load_config(layout).missions if obs_ids else ())
-    return [name for name in chosen if not obs_ids or not read_observations(layout, name).keys().isdisjoint(obs_ids)]
+    chosen = sorted(part.missions) or (load_config(layout).missions if part.obs_ids or part.kinds else ())
+    return [
+        name
+        for name in chosen
+        if not part.obs_ids or not read_observations(layout, name).keys().isdisjoint(part.obs_ids)
+    ]
 
 
 def _without(wanted: _PullRequest, own: Collection[str], given_up: Collection[str], logs: str) -> _PullRequest:
@@ -286,18 +332,34 @@ def _without(wanted: _PullRequest, own: Collection[str], given_up: Collection[st
     return _PullRequest(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
 
 
-def _target(layout: Layout, out: str, path: str, missions: Collection[str], obs_ids: Collection[str]) -> str | None:
-    """What DVC is to put in place for a file: its output, or its observation; None when it was not asked for."""
-    if not missions and not obs_ids:
+def _target(layout: Layout, out: str, path: str, part: Part) -> str | None:
+    """What DVC is to put in place for a file: its output, observation, or itself; None when it was not asked for."""
+    if part == WHOLE:
         return out
     parts = path.split("/")
     name = Path(layout.report).name
-    if parts[0] == name or len(parts) < 4 or (missions and parts[1] not in missions):
+    if parts[0] == name or len(parts) < 4 or (part.missions and parts[1] not in part.missions):
         return None
-    obs_id = parts[3].removesuffix(".log") if parts[0] == layout.logs.name else parts[3]
-    if obs_ids and obs_id not in obs_ids:
+    is_log = parts[0] == layout.logs.name
+    obs_id = parts[3].removesuffix(".log") if is_log else parts[3]
+    if part.obs_ids and obs_id not in part.obs_ids:
         return None
-    return out if not obs_ids and parts[0] != layout.logs.name else "/".join(parts[:4])
+    if part.kinds:
+        kept = layout.root / out == layout.kept(parts[1])
+        return path if not is_log and _kind(parts[-1], kept=kept) in part.kinds else None
+    return out if not part.obs_ids and not is_log else "/".join(parts[:4])
+
+
+def _kind(name: str, *, kept: bool) -> str:
+    """Kind of a file as `daxa.archive.products` names it; '' of what describes the others."""
+    if name == MANIFEST:
+        return ""
+    if kept:
+        return "fetched"
+    try:
+        return parse_product(name).kind
+    except DataError:
+        return "auxiliary"
 
 
 def _refuse_links(layout: Layout, wanted: _PullRequest) -> None:

@@ -1,0 +1,273 @@
+"""Whether the small files of a version agree with each other, or something was changed since the run that made them.
+
+``dvc.lock`` names what every stage was run with: the digests of the selection and the ledgers, and the values of
+parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  Whoever
+edits a file without running the pipeline has both against him.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.config import (
+    ArchiveConfig,
+    LockedSoftware,
+    load_parameters,
+    read_content,
+    read_tables,
+    steps_of,
+)
+from daxa.archive.layout import Layout
+from daxa.archive.problems import sound
+from daxa.archive.software import load_software
+from daxa.archive.task_parts import facts_of, inputs_parameter, parameters_of, software_text
+from daxa.errors import ArchiveError, ConfigError, DataError
+from daxa.files import read_plain
+from daxa.publish.dvc_outputs import LockedStage, lock_digests, locked_stages, needs_of_stages
+from daxa.publish.file_check import FileProblem
+from daxa.run.ledger import read_columns
+from daxa.run.rows import shorten
+from daxa.run.steps import Step
+from daxa.selection.selection_file import read_chosen
+
+__all__ = ["contradiction_lines", "find_contradictions", "refuse_contradictions"]
+
+_MOST_BYTES = 1 << 30
+_LONGEST = 60
+_NAMED = 5
+_ABSENT = object()
+_WORDS = {
+    "parameters": "other parameters",
+    "selection": "other instruments",
+    "software": "other software",
+}
+
+
+def find_contradictions(records: Layout, config: ArchiveConfig) -> list[FileProblem]:
+    """Where files of a version are not those that its pipeline was run with.
+
+    Parameters
+    ----------
+    records, config
+        An archive on disk, or the small files of a commit (`daxa.publish.state.records_at`).
+
+    Returns
+    -------
+    list of FileProblem
+        ``not-locked``: ``dvc.lock`` speaks of another file, or of other values than the file holds, each of which
+        is named; ``contradicts``: rows of a ledger speak of others; ``unreadable``.
+    """
+    try:
+        lock = records.lock.read_bytes() if records.lock.is_file() else b""
+        outs, stages = lock_digests(lock), locked_stages(lock)
+    except DataError:
+        return [FileProblem("", "", "", records.lock.name, "unreadable")]
+    try:
+        needs = needs_of_stages(records.pipeline.read_bytes()) if records.pipeline.is_file() else {}
+    except DataError:
+        return [FileProblem("", "", "", records.pipeline.name, "unreadable")]
+    found = list(_unlocked_tables(records, config, outs, stages))
+    for mission in config.missions:
+        sound_ones = []
+        for step in steps_of(config):
+            wrong = list(_of_stage(records, (mission, step.name), needs, stages))
+            found += wrong
+            if not wrong and f"{step.name}-{mission}" in stages:
+                sound_ones.append(step)
+        found += _contradicting_rows(records, mission, sound_ones, config)
+    others = needs.keys() - {f"{step}-{mission}" for mission in config.missions for step in config.steps}
+    for name in sorted(others & stages.keys()):
+        found += _unlocked_parameters(records, needs[name][1], stages[name], ("", ""))
+    return list(dict.fromkeys(found))
+
+
+def contradiction_lines(records: Layout, config: ArchiveConfig) -> list[str]:
+    """`find_contradictions` in words, for people."""
+    return [_line(one) for one in find_contradictions(records, config)]
+
+
+def _line(one: FileProblem) -> str:
+    if one.what == "unreadable":
+        return f"{one.path} cannot be read"
+    return f"{one.path}: {one.detail}" if one.detail else f"{one.path} is not the file that dvc.lock names"
+
+
+def refuse_contradictions(records: Layout, config: ArchiveConfig, name: str) -> None:
+    """Refuse a release whose files were not made by one run.
+
+    Raises
+    ------
+    ArchiveError
+        Its files contradict each other.
+    """
+    if lines := contradiction_lines(records, config):
+        more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+        raise ArchiveError(
+            "contradicts",
+            f"the files of {name} contradict each other, so it is not what `daxa release` made: "
+            f"{'; '.join(lines[:_NAMED])}{more}",
+            remedy="do not use this version; ask its author for one that `daxa verify` accepts",
+        )
+
+
+def _unlocked_tables(
+    records: Layout, config: ArchiveConfig, outs: Mapping[str, str], stages: Mapping[str, LockedStage]
+) -> Iterator[FileProblem]:
+    """Selections and ledgers that some stage has read or written otherwise."""
+    for mission in config.missions:
+        tables = [records.selection(mission), *(records.ledger(mission, step) for step in config.steps)]
+        for table in tables:
+            name = table.relative_to(records.root).as_posix()
+            recorded = {stage.deps[name] for stage in stages.values() if name in stage.deps}
+            if table != tables[0]:
+                recorded.add(outs.get(name, ""))
+            if table.is_file() and recorded != {_digest(table)}:
+                yield FileProblem("", "", "", name, "not-locked")
+
+
+def _of_stage(
+    records: Layout,
+    place: tuple[str, str],
+    needs: Mapping[str, tuple[list[str], dict[str, list[str]]]],
+    stages: Mapping[str, LockedStage],
+) -> Iterator[FileProblem]:
+    """Where a stage was run with other files or parameters than ``dvc.yaml`` and the files say."""
+    mission, step = place
+    name = f"{step}-{mission}"
+    if name not in stages or name not in needs:
+        return
+    deps, params = needs[name]
+    for path in sorted({*deps} ^ stages[name].deps.keys()):
+        how = "without" if path in deps else "with"
+        yield FileProblem(*place, "", records.lock.name, "not-locked", f"{name} was run {how} {_plain(path)}")
+    yield from _unlocked_parameters(records, params, stages[name], place)
+
+
+def _unlocked_parameters(
+    records: Layout, params: Mapping[str, list[str]], stage: LockedStage, place: tuple[str, str]
+) -> Iterator[FileProblem]:
+    """Parameters whose values are not those that a stage was run with, each by name."""
+    for path in sorted({*params, *stage.params}):
+        try:
+            tables = _tables(records.root / path) if path in params else {}
+        except (ConfigError, DataError, OSError):
+            yield FileProblem(*place, "", path, "unreadable")
+            continue
+        recorded = stage.params.get(path, {})
+        for key in sorted({*params.get(path, ()), *map(str, recorded)}):
+            for name, was, now in _differences(recorded.get(key, _ABSENT), _value_at(tables, key), key):
+                detail = f"{_plain(name)} is {_shown(now)}, and was {_shown(was)} in the run that dvc.lock records"
+                yield FileProblem(*place, "", path, "not-locked", detail)
+
+
+@lru_cache(maxsize=16)
+def _parsed(content: bytes, path: Path) -> dict[str, Any]:
+    return sound(read_tables(content, path))
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    return _parsed(sound(read_content(path)), path)
+
+
+def _value_at(tables: Mapping[str, Any], key: str) -> object:
+    """The value that DVC finds under a key."""
+    found: object = tables
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return _ABSENT
+        found = found[part]
+    return found
+
+
+def _differences(was: object, now: object, name: str) -> Iterator[tuple[str, object, object]]:
+    """Name and both values of what differs, looking no deeper than both sides are tables."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted({*map(str, was), *now}):
+            yield from _differences(was.get(key, _ABSENT), now.get(key, _ABSENT), f"{name}.{key}")
+    elif was != now:
+        yield name, was, now
+
+
+def _plain(name: str) -> str:
+    """A name that may be a stranger's, fit to be shown."""
+    return json.dumps(name[:_LONGEST])[1:-1] if len(name) > _LONGEST or not name.isprintable() else name
+
+
+def _shown(value: object) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if isinstance(value, dict):
+        return "a table"
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, dict | list) for item in items):
+        return "a list of tables or lists"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _contradicting_rows(
+    records: Layout, mission: str, of: Sequence[Step], config: ArchiveConfig
+) -> Iterator[FileProblem]:
+    """Rows that were made with other parameters, instruments or software than the files say: one for each kind."""
+    steps = steps_of(config)
+    try:
+        tables = load_parameters(records, mission, config.steps)
+        software, chosen = load_software(records), read_chosen(records.selection(mission))
+        ledgers = {step: read_columns(records.ledger(mission, step.name), {"parts"}) for step in of}
+    except (ConfigError, DataError):
+        return  # Whoever compares the files themselves says which.
+    for step, columns in ledgers.items():
+        locked = software.get((mission, step.name))
+        wanted = _wanted_parts(mission, step, steps, tables, locked)
+        overrides = tables[step.name].get("obs", {})
+        wrong: dict[str, list[str]] = {}
+        for obs_id, text in zip(columns.obs_id, columns.parts, strict=True):
+            if obs_id in chosen and (recorded := _recorded_parts(text)):
+                for part, digest in wanted(chosen[obs_id], obs_id if obs_id in overrides else "").items():
+                    if recorded.get(part, digest) != digest:
+                        wrong.setdefault(part, []).append(obs_id)
+        for part, obs_ids in sorted(wrong.items()):
+            source = {"parameters": f"params/{mission}.toml", "software": "software.toml"}.get(part, "the selection")
+            more = f" and {len(obs_ids) - 1} more" if len(obs_ids) > 1 else ""
+            detail = f"made with {_WORDS[part]} than {source} says: {obs_ids[0]}{more}"
+            name = records.ledger(mission, step.name).relative_to(records.root).as_posix()
+            yield FileProblem(mission, step.name, "", name, "contradicts", detail)
+
+
+def _wanted_parts(
+    mission: str, step: Step, steps: Sequence[Step], tables: Mapping[str, Any], locked: LockedSoftware | None
+) -> Callable[[tuple[str, ...], str], Mapping[str, str]]:
+    """What rows would record that are made now, by their instruments and the observation whose override they have."""
+    try:
+        more = inputs_parameter(mission, tables, step, steps)
+    except ConfigError:
+        more = None  # What is fetched for a backend that is not here cannot be told.
+
+    @cache
+    def wanted(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
+        parts = {"selection": facts_of(instruments)}
+        if more is not None:
+            parts["parameters"] = parameters_of(tables, step.name, override, more)
+        if locked:
+            parts["software"] = software_text(locked)
+        short: dict[str, str] = json.loads(shorten(parts))
+        return short
+
+    return wanted
+
+
+def _recorded_parts(text: str) -> Mapping[str, object]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(path: Path) -> str:
+    return md5(read_plain(path, limit=_MOST_BYTES), usedforsecurity=False).hexdigest()

@@ -1,0 +1,105 @@
+"""Look at another version of an archive, as at a stranger's, before any of its files takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from daxa.archive import git
+from daxa.archive.bundle import judge_tree
+from daxa.archive.config import load_config
+from daxa.archive.gate import check_archive
+from daxa.archive.git_objects import tree_of
+from daxa.archive.layout import Layout
+from daxa.archive.trust import harmful_attributes, refuse_foreign
+from daxa.errors import ArchiveError, DaxaError, UntrustedArchive
+from daxa.files import errors_naming
+from daxa.publish.workspaces import scratch_clone
+
+__all__ = ["BRANCHES", "TAGS", "find_version", "judged_version", "version_name"]
+
+TAGS, BRANCHES = "refs/tags/", "refs/heads/"
+
+
+def find_version(layout: Layout, name: str) -> str:
+    """The full name of a tag or branch; ``-`` is the branch before.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such version, or both are called so.
+    """
+    tags, branches = git.tags(layout.root), git.branches(layout.root)
+    if name == "-":
+        with suppress(DaxaError):
+            name = git.plumb(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").strip() or name
+    if name in tags and name in branches:
+        raise ArchiveError(
+            "ambiguous",
+            f"{name} is a tag and a branch of {layout.root}",
+            remedy=f"rename the branch: `git branch -m {name} NEW`",
+        )
+    if name in tags:
+        return f"{TAGS}{name}"
+    if name in branches:
+        return f"{BRANCHES}{name}"
+    raise ArchiveError(
+        "revision",
+        f"{layout.root} has no release and no branch {name[:100]!r}",
+        remedy="`daxa log` lists the releases, `git branch` the branches",
+    )
+
+
+def version_name(reference: str) -> str:
+    """The name of a tag or branch as people say it.
+
+    Examples
+    --------
+    >>> version_name("refs/tags/v1.0.0")
+    'v1.0.0'
+    """
+    return reference.removeprefix(TAGS).removeprefix(BRANCHES)
+
+
+@contextmanager
+def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
+    """A version of the archive in a place of its own, without data, after it has passed gate and trust.
+
+    Parameters
+    ----------
+    layout
+        The archive; no other push, pull or checkout is going on (`daxa.publish.workspaces.alone`).
+    reference
+        Full name of the tag or branch.
+
+    Raises
+    ------
+    UntrustedArchive, ArchiveError
+        It holds what could do harm.
+    """
+    name = version_name(reference)
+    entries = tree_of(layout.root, git.commit_of(layout.root, reference))
+    try:
+        judge_tree(entries)
+    except UntrustedArchive as error:
+        why = error.message.partition(": ")[2]
+        raise _untrusted(layout, name, why) from None
+    for entry in entries:
+        if entry.path.rpartition("/")[2].casefold() == ".gitattributes":
+            content = git.read_file(layout.root, reference, entry.path)
+            for what in harmful_attributes(content):
+                raise _untrusted(layout, name, f"{entry.path} changes how Git treats files ({what[:100]})")
+    with scratch_clone(layout, name) as place:
+        version = Layout(place)
+        with errors_naming({place: f"{layout.root} at {name}"}):
+            check_archive(version)
+            refuse_foreign(version, load_config(version), connects=False)
+        yield version
+
+
+def _untrusted(layout: Layout, name: str, why: str) -> UntrustedArchive:
+    return UntrustedArchive(
+        "version",
+        f"{name} of {layout.root} was not checked out: {why}",
+        remedy="do not use this version; its author should make one without such files",
+    )
