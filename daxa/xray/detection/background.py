@@ -12,15 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
-from daxa.xray.detection.cells import binned, enlarge
+from daxa.xray.detection.cells import binned, enlarge, grown
 from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
 from daxa.xray.detection.light import LightComponent, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
-from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
+from daxa.xray.detection.wavelet import LADDER, Wavelet, exceeds, make_wavelets, respond
 
 __all__ = ["Background", "estimate_background", "estimate_components"]
 
@@ -268,16 +269,21 @@ def _sources(
     """Pixels of sources and of their surroundings."""
     height, width = counts.shape
     found = np.zeros((height, width), dtype=bool)
-    for response in respond(counts, model, wavelets, workers=workers):
-        wavelet = response.wavelet
-        limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, _MASKED), 1.05)
-        ratio = wavelet.coarse // wavelet.bin
-        limit = np.repeat(np.repeat(limit, ratio, axis=0), ratio, axis=1)
-        ny, nx = response.excess.shape
-        hit = response.excess > limit[:ny, :nx]
-        if hit.any():
-            reach = max(1, math.ceil((wavelet.scale + psf_radius) / wavelet.bin))
-            near: np.ndarray = binary_dilation(hit, iterations=reach)
-            near = np.repeat(np.repeat(near, wavelet.bin, axis=0), wavelet.bin, axis=1)
+    responses = respond(counts, model, wavelets, workers=workers)
+    for size, same in groupby(responses, key=lambda response: response.wavelet.bin):
+        hits = [(_reach(part.wavelet, psf_radius), exceeds(part, _MASKED)) for part in same]
+        # Those that reach farthest first: all that come after them grow together.
+        near, before = np.zeros(hits[0][1].shape, dtype=bool), hits[-1][0]
+        for reach, hit in reversed(hits):
+            near = grown(near, before - reach) | hit
+            before = reach
+        if near.any():
+            near = grown(near, before)
+            near = np.repeat(np.repeat(near, size, axis=0), size, axis=1) if size > 1 else near
             found |= near[:height, :width]
     return found
+
+
+def _reach(wavelet: Wavelet, psf_radius: float) -> int:
+    """Steps from a pixel of a source to the last one around it that is left out."""
+    return max(1, math.ceil((wavelet.scale + psf_radius) / wavelet.bin))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["binned", "enlarge"]
+__all__ = ["binned", "block_least", "block_most", "enlarge", "grown"]
 
 
 def binned(image: np.ndarray, size: int) -> np.ndarray:
@@ -29,6 +29,52 @@ def binned(image: np.ndarray, size: int) -> np.ndarray:
         image = np.pad(image, ((0, ny), (0, nx)))
     rows = np.asarray(sum(image[k::size] for k in range(size)))
     return np.asarray(sum(rows[:, k::size] for k in range(size)))
+
+
+def block_least(image: np.ndarray, size: int) -> np.ndarray:
+    """Smallest value of each block of so many pixels to the side; one at the far edges has what there is."""
+    return _reduced(image, size, np.minimum)
+
+
+def block_most(image: np.ndarray, size: int) -> np.ndarray:
+    """Largest value of each block of so many pixels to the side, as `block_least`."""
+    return _reduced(image, size, np.maximum)
+
+
+def _reduced(image: np.ndarray, size: int, function: np.ufunc) -> np.ndarray:
+    if size == 1:
+        return image
+    ny, nx = (-n % size for n in image.shape)
+    image = np.pad(image, ((0, ny), (0, nx)), mode="edge") if ny or nx else image
+    rows = function.reduce([image[k::size] for k in range(size)])
+    return np.asarray(function.reduce([rows[:, k::size] for k in range(size)]))
+
+
+def grown(mask: np.ndarray, steps: int) -> np.ndarray:
+    """A mask with all pixels within so many steps, along rows and columns, of its own.
+
+    Parameters
+    ----------
+    mask
+        bool, shape (ny, nx).
+    steps
+        Each adds the four neighbours of every pixel.
+
+    Examples
+    --------
+    >>> mask = np.zeros((5, 7), bool)
+    >>> mask[0, 3] = True
+    >>> grown(mask, 2).sum(axis=1).tolist()
+    [5, 3, 1, 0, 0]
+    """
+    for _ in range(steps):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
 
 
 def enlarge(coarse: np.ndarray, cell: int, shape: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,8 @@ become the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
@@ -32,6 +33,12 @@ _FINER = 2.0**-0.5
 _LEAST_SIGMA = 6.0
 _CELLS = 6.0
 """Least number of cells per width in which light is smoothed: it differs by a twentieth of its noise from pixels."""
+
+_FLOOR = 1e-9
+"""Counts of a pixel of which nothing is expected."""
+
+_TRUNCATE = 4.0
+"""Widths at which the smoothing ends."""
 
 _AGAIN = 3
 """Further corrections with the smallest width: the model becomes as peaked as the counts are."""
@@ -122,7 +129,7 @@ def adapted(
     numpy.ndarray
         The corrected model, same shape.
     """
-    model = np.maximum(model, 1e-9)
+    model = np.maximum(model, _FLOOR)
     least = max(least, _LEAST_SIGMA)
     # What is compact shows only above the light itself: at first nothing is left out.
     first = _corrected(counts, model, kept, sigma, least)
@@ -130,28 +137,83 @@ def adapted(
 
 
 def _corrected(counts: np.ndarray, model: np.ndarray, used: np.ndarray, sigma: float, least: float) -> np.ndarray:
-    width, again = max(_FINER * sigma, least), _AGAIN
-    while True:
-        above, below = (_smoothed(np.where(used, part, 0.0), width) for part in (counts, model))
-        area = 4.0 * np.pi * width**2
-        noise = np.sqrt(np.maximum(below, 1e-12) / area)
-        sure = np.clip((np.abs(above - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
-        sure *= np.maximum(above, below) * area > _COUNTS
-        model = model * (1.0 + sure * (above / np.maximum(below, 1e-12) - 1.0))
-        again -= width <= least
-        if again < 0:
-            return np.maximum(model, 0.0)
-        width = max(_FINER * width, least)
+    widths = [max(_FINER * sigma, least)]
+    while widths[-1] > least:
+        widths.append(max(_FINER * widths[-1], least))
+    widths += [least] * _AGAIN
+    coarse = [width for width in widths if _cell(width) > 1]
+    model = _stepped(counts, model, used, coarse)
+    # Beside the field there is nothing: where pixels are smoothed it is left out.
+    box = _box(used | (model > _FLOOR))
+    model[box] = _stepped(counts[box], model[box], used[box], widths[len(coarse) :])
+    return np.maximum(model, 0.0)
+
+
+def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Sequence[float]) -> np.ndarray:
+    """A model corrected over one distance after the other."""
+    model, counts = model.copy(), np.where(used, counts, 0.0)
+    for width, same in groupby(widths):
+        above, here = _smoothed(counts, width), _whole(model.shape)
+        for _ in same:
+            wide = _around(here, width, model.shape)
+            inner = tuple(
+                slice(own.start - all_.start, own.stop - all_.start) for own, all_ in zip(here, wide, strict=True)
+            )
+            below = _smoothed(np.where(used[wide], model[wide], 0.0), width)[inner]
+            area = 4.0 * np.pi * width**2
+            noise = np.sqrt(np.maximum(below, 1e-12) / area)
+            sure = np.clip((np.abs(above[here] - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
+            sure *= np.maximum(above[here], below) * area > _COUNTS
+            factor = 1.0 + sure * (above[here] / np.maximum(below, 1e-12) - 1.0)
+            model[here] *= factor
+            changed = factor != 1.0
+            if not changed.any():
+                break
+            # What is far from all that has changed stays as it is.
+            part = _box(changed)
+            moved = tuple(
+                slice(one.start + own.start, one.stop + own.start) for one, own in zip(part, here, strict=True)
+            )
+            here = _around(moved, width, model.shape)
+    return model
+
+
+_Box = tuple[slice, slice]
+
+
+def _whole(shape: tuple[int, int]) -> _Box:
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def _box(mask: np.ndarray) -> _Box:
+    """The part of an image that holds all pixels of a mask."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _around(box: _Box, width: float, shape: tuple[int, int]) -> _Box:
+    """A box with all pixels as far as the smoothing reaches; all of the image where that is done in cells."""
+    if _cell(width) > 1:
+        return _whole(shape)
+    reach = int(_TRUNCATE * width + 0.5)
+    rows, columns = (
+        slice(max(one.start - reach, 0), min(one.stop + reach, n)) for one, n in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
+def _cell(width: float) -> int:
+    return max(1, int(width / _CELLS))
 
 
 def _smoothed(image: np.ndarray, width: float) -> np.ndarray:
     """An image smoothed with a Gaussian, in cells that are small beside it."""
-    cell = max(1, int(width / _CELLS))
+    cell = _cell(width)
     if cell == 1:
-        return gaussian_filter(image, width, mode="constant", truncate=4.0)
+        return gaussian_filter(image, width, mode="constant", truncate=_TRUNCATE)
     # The cells, and the straight lines between their middles, are as wide as half of a cell by themselves.
     narrower = math.sqrt(width**2 - 0.25 * cell**2) / cell
-    coarse = gaussian_filter(binned(image, cell) / cell**2, narrower, mode="constant", truncate=4.0)
+    coarse = gaussian_filter(binned(image, cell) / cell**2, narrower, mode="constant", truncate=_TRUNCATE)
     return enlarge(coarse, cell, image.shape)
 
 
@@ -169,5 +231,5 @@ def filled(counts: np.ndarray, model: np.ndarray, within: np.ndarray, sigma: flo
     sigma, least
         As for `adapted`.
     """
-    start = np.maximum(model, 1e-9)
+    start = np.maximum(model, _FLOOR)
     return np.where(within, _corrected(counts, start, model > 0, sigma, max(least, 2.0)), model)

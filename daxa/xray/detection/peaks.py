@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.spatial import cKDTree
 
-from daxa.xray.detection.wavelet import Wavelet, WaveletResponse, log_chance, respond, threshold
+from daxa.xray.detection.cells import block_least
+from daxa.xray.detection.wavelet import LEAST, Wavelet, WaveletResponse, log_chance, respond, threshold
 
 __all__ = ["Peaks", "find_peaks", "joined", "merge_peaks"]
 
@@ -21,9 +22,6 @@ _REACH = 1.5
 
 _NESTED = 4.0
 """A peak so many times smaller than the structure that it lies in stands for itself."""
-
-_LEAST = 1.05
-"""Least coefficient, in units of the wavelet's peak: a single photon is no source."""
 
 _SLACK = 0.8
 _POOL = 8
@@ -104,9 +102,9 @@ def find_peaks(
 def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float) -> Peaks:
     wavelet, excess = response.wavelet, response.excess
     pool = max(1, _POOL // wavelet.coarse)
-    limit = _SLACK * threshold(wavelet, _least(response.background, pool) * wavelet.bin**2, log_p)
+    limit = _SLACK * threshold(wavelet, block_least(response.background, pool) * wavelet.bin**2, log_p)
     ratio = pool * wavelet.coarse // wavelet.bin
-    iy, ix = _above(excess, np.maximum(limit, _LEAST).astype(np.float32), ratio)
+    iy, ix = _above(excess, np.maximum(limit, LEAST).astype(np.float32), ratio)
     top = _is_top(excess, iy, ix)
     iy, ix = iy[top], ix[top]
     y, x = ((i * wavelet.bin + (wavelet.bin - 1) // 2) for i in (iy, ix))
@@ -124,16 +122,6 @@ def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float) -> Pea
         local[kept] / wavelet.bin**2,
         chance[kept],
     )
-
-
-def _least(image: np.ndarray, size: int) -> np.ndarray:
-    """Smallest value of each block of pixels."""
-    if size == 1:
-        return image
-    ny, nx = (-n % size for n in image.shape)
-    image = np.pad(image, ((0, ny), (0, nx)), mode="edge") if ny or nx else image
-    rows = np.minimum.reduce([image[k::size] for k in range(size)])
-    return np.minimum.reduce([rows[:, k::size] for k in range(size)])
 
 
 def _above(image: np.ndarray, limit: np.ndarray, ratio: int) -> tuple[np.ndarray, np.ndarray]:

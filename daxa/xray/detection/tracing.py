@@ -40,31 +40,29 @@ class Tracer:
         weights, widths = self.mixture
         px = np.stack([pixel_line(at, self.stamp.x0, self.stamp.counts.shape[1], widths)[0] for at in columns])
         py = np.stack([pixel_line(at, self.stamp.y0, self.stamp.counts.shape[0], widths)[0] for at in rows])
-        n, below = self.stamp.counts.ravel(), self.stamp.background.ravel()
-        ny, nx = self.stamp.counts.shape
-        gains, rates = np.full((len(rows), len(columns)), -np.inf), np.zeros((len(rows), len(columns)))
-        lines = px.transpose(0, 2, 1).reshape(-1, len(weights))
-        # These arrays are large: they are made once, not for every row.
-        spread = np.empty((len(lines), ny))
-        light, model = (np.empty((len(columns), n.size)) for _ in range(2))
+        stamp = self.stamp
+        # Light within the stamp per unit of rate, of all places at once.
+        along = np.einsum("jgy,yx->jgx", py, stamp.exposure, optimize=True)
+        total = np.einsum("jgx,cgx->jc", along * weights[:, None], px, optimize=True)
+        # The rest of the likelihood is in the pixels that have counts: they are few.
+        iy, ix = np.nonzero(stamp.counts)
+        n, below, exposed = stamp.counts[iy, ix], stamp.background[iy, ix], stamp.exposure[iy, ix]
+        beside = px[:, :, ix].transpose(2, 0, 1)
+        above = (py[:, :, iy] * (weights[:, None] * exposed)).transpose(0, 2, 1)[..., None]
+        under = float(stamp.background.sum())
+        most = max(float(n.sum()) - under, 1.0)
+        gains, rates = np.empty(total.shape), np.empty(total.shape)
         for j in range(len(rows)):
-            np.dot(lines, weights[:, None] * py[j], out=spread)
-            image = spread.reshape(len(columns), nx, ny).transpose(0, 2, 1)
-            np.multiply(image, self.stamp.exposure, out=light.reshape(len(columns), ny, nx))
-            total = light.sum(axis=1)
-            rate = np.maximum(n.sum() - below.sum(), 1.0) / np.maximum(total, LEAST)
+            light = np.matmul(beside, above[j])[..., 0]
+            reach = np.maximum(total[j], LEAST)
+            rate = most / reach
             for _ in range(8):
                 # Steps of expectation and maximisation: they never leave the positive rates.
-                np.multiply(rate[:, None], light, out=model)
-                model += below
-                np.divide(n, model, out=model)
-                model *= light
-                rate *= model.sum(axis=1) / np.maximum(total, LEAST)
-            np.multiply(rate[:, None], light, out=model)
-            model += below
-            gain = n * np.log(model)
-            gain -= model
-            gains[j] = np.where(total > 0, gain.sum(axis=1) - self.nothing, -np.inf)
+                model = rate * light
+                model += below[:, None]
+                rate *= np.einsum("kc,kc->c", light, np.divide(n[:, None], model, out=model)) / reach
+            gain = n @ np.log(rate * light + below[:, None]) - (rate * total[j] + under)
+            gains[j] = np.where(total[j] > 0, gain - self.nothing, -np.inf)
             rates[j] = rate
         return *np.meshgrid(columns, rows), rates, gains
 

@@ -21,12 +21,14 @@ import numpy as np
 from scipy import fft
 
 from daxa.errors import NotPossible
-from daxa.xray.detection.cells import binned
+from daxa.xray.detection.cells import binned, block_most
 
 __all__ = [
     "LADDER",
+    "LEAST",
     "Wavelet",
     "WaveletResponse",
+    "exceeds",
     "log_chance",
     "make_wavelets",
     "respond",
@@ -39,6 +41,9 @@ LADDER = tuple(float(2 ** (k / 2)) for k in range(11))
 
 _WIDEST = 5.0
 """Widest wavelet, pixels: above it the image is binned by two, for it holds nothing finer."""
+
+LEAST = 1.05
+"""Least coefficient of a source, in units of the wavelet's peak: a single photon is none."""
 
 _REACH = 6.0
 """Where the wavelet is cut off, in scales: W is there below 3e-7 of its peak."""
@@ -194,11 +199,8 @@ def respond(
             image = _Transformed(binned(rest, wavelet.bin), wavelets, wavelet.bin, workers)
         if map_.size != wavelet.coarse:
             map_ = _Transformed(binned(below, wavelet.coarse), wavelets, wavelet.coarse, workers)
-        g, h = _lines(wavelet.width)
-        excess = image.times([(g, 0.5 * h), (h, 0.5 * g)])
-        g, h = _lines(wavelet.scale / wavelet.coarse)
-        norm = (2.0 * (g * g).sum() * (h * h).sum() + 2.0 * (g * h).sum() ** 2) * wavelet.coarse**2
-        local = map_.times([(g * g, h * h / norm), (h * h, g * g / norm), (g * h, 2.0 * g * h / norm)])
+        excess = image.times(_spectra_of_excess(wavelet, *image.shape))
+        local = map_.times(_spectra_of_variance(wavelet, *map_.shape))
         yield WaveletResponse(wavelet, excess, np.maximum(local, 0.0, out=local))
 
 
@@ -208,12 +210,11 @@ class _Transformed:
     def __init__(self, image: np.ndarray, wavelets: tuple[Wavelet, ...], size: int, workers: int) -> None:
         widest = max(w.scale for w in wavelets if size in {w.bin, w.coarse}) / size if size > 1 else _WIDEST
         self.size, self.cut, self.workers = size, image.shape, workers
-        self.shape = [fft.next_fast_len(n + math.ceil(_REACH * widest), real=True) for n in image.shape]
+        self.shape = tuple(fft.next_fast_len(n + math.ceil(_REACH * widest), real=True) for n in image.shape)
         self.spectrum = fft.rfft2(image, self.shape, workers=workers)
 
-    def times(self, terms: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """The image correlated with a sum of separable kernels."""
-        lines = [(_spectrum(y, self.shape[0], False), _spectrum(x, self.shape[1], True)) for y, x in terms]
+    def times(self, lines: _Spectra) -> np.ndarray:
+        """The image correlated with a sum of separable kernels, which are given transformed."""
         product = np.empty_like(self.spectrum)
         for start in range(0, len(product), _ROWS):
             rows = slice(start, start + _ROWS)
@@ -223,6 +224,29 @@ class _Transformed:
             np.multiply(self.spectrum[rows], factor, out=product[rows])
         result = fft.irfft2(product, self.shape, workers=self.workers, overwrite_x=True)
         return result[: self.cut[0], : self.cut[1]]
+
+
+_Spectra = tuple[tuple[np.ndarray, np.ndarray], ...]
+"""Transforms of the lines, along y and x, of each term of a kernel."""
+
+
+@lru_cache(maxsize=256)
+def _spectra_of_excess(wavelet: Wavelet, ny: int, nx: int) -> _Spectra:
+    """Of the wavelet, in units of its peak."""
+    g, h = _lines(wavelet.width)
+    return _spectra([(g, 0.5 * h), (h, 0.5 * g)], ny, nx)
+
+
+@lru_cache(maxsize=256)
+def _spectra_of_variance(wavelet: Wavelet, ny: int, nx: int) -> _Spectra:
+    """Of its square, with the sum 1 per image pixel, in pixels in which the local background is computed."""
+    g, h = _lines(wavelet.scale / wavelet.coarse)
+    norm = (2.0 * (g * g).sum() * (h * h).sum() + 2.0 * (g * h).sum() ** 2) * wavelet.coarse**2
+    return _spectra([(g * g, h * h / norm), (h * h, g * g / norm), (g * h, 2.0 * g * h / norm)], ny, nx)
+
+
+def _spectra(terms: list[tuple[np.ndarray, np.ndarray]], ny: int, nx: int) -> _Spectra:
+    return tuple((_spectrum(y, ny, False), _spectrum(x, nx, True)) for y, x in terms)
 
 
 def _spectrum(line: np.ndarray, n: int, half: bool) -> np.ndarray:
@@ -369,12 +393,50 @@ def threshold(wavelet: Wavelet, background: np.ndarray, log_p: float) -> np.ndar
     numpy.ndarray
         float64, in units of the wavelet's peak, shape of ``background``.
     """
-    q = np.maximum(np.asarray(background, np.float64) * (2.0 * math.pi * wavelet.width**2), 1e-7)
-    low, high = math.floor(np.log(q.min()) / _STEP), math.ceil(np.log(q.max()) / _STEP) + 1
+    background = np.asarray(background)
+    return _thresholds(wavelet, background, log_p, (background.min(), background.max()))
+
+
+def _thresholds(
+    wavelet: Wavelet, background: np.ndarray, log_p: float, ends: tuple[np.floating, np.floating]
+) -> np.ndarray:
+    """`threshold` at some of the pixels of a map, of which the smallest and largest background are given."""
+    area = 2.0 * math.pi * wavelet.width**2
+    low, high = (np.log(np.maximum(np.float64(end) * area, 1e-7)) / _STEP for end in ends)
     # Over a wide range, as beside gaps, every fourth table will do: the threshold is smooth.
-    steps = np.arange(low, high + 4, 1 if high - low < 64 else 4)
+    first, last = math.floor(low), math.ceil(high) + 1
+    steps = np.arange(first, last + 4, 1 if last - first < 64 else 4)
     limits = [_limit(wavelet.width, int(step), log_p) for step in steps]
+    q = np.maximum(np.asarray(background, np.float64) * area, 1e-7)
     return np.interp(np.log(q) / _STEP, steps, limits)
+
+
+def exceeds(response: WaveletResponse, log_p: float) -> np.ndarray:
+    """Pixels of a transform whose coefficient is larger than the threshold.
+
+    Parameters
+    ----------
+    response
+        Of an image at one scale.
+    log_p
+        ln of the largest chance.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, shape of the binned image.
+    """
+    wavelet, excess = response.wavelet, response.excess
+    ratio = wavelet.coarse // wavelet.bin
+    # What one photon may give is never enough: of the larger pixels, most need no threshold.
+    above = excess > LEAST
+    may = block_most(above, ratio)
+    background = response.background * wavelet.bin**2
+    limit = np.full(background.shape, np.inf)
+    limit[may] = np.maximum(_thresholds(wavelet, background[may], log_p, (background.min(), background.max())), LEAST)
+    if ratio > 1:
+        limit = np.repeat(np.repeat(limit, ratio, axis=0), ratio, axis=1)[: excess.shape[0], : excess.shape[1]]
+    return excess > limit
 
 
 @lru_cache(maxsize=1 << 16)
