@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -127,8 +127,8 @@ def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Obse
     from daxa.fetch.locations import ObservationRef
 
     spec = find_mission(task.mission)
-    if inputs is not None and inputs != spec.native_inputs:
-        spec = replace(spec, native_inputs=inputs)
+    if inputs is not None:
+        spec = spec.starting_from(inputs)
     return ObservationRef(spec, task.obs_id, **json.loads(task.origin))
 
 
