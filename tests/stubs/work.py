@@ -164,8 +164,17 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
     "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emchain", "epchain"},
-    "esass": {"evtool", "flaregti", "expmap"},
-    "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro"},
-    "heasoft": {"nupipeline"},
+    "esass": {
+        "evtool",
+        "flaregti",
+        "expmap",
+        "ermask",
+        "erbox",
+        "erbackmap",
+        "ermldet",
+        "catprep",
+    },
+    "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro", "mkpsfmap", "wavdetect"},
+    "heasoft": {"nupipeline", "nuexpomap", "xrtpipeline", "nicerl2", "aepipeline", "xapipeline"},
 }
 """Tools whose work is in `science`; the others make files of the right names and kinds."""
