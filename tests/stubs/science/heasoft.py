@@ -49,7 +49,7 @@ def _screened(path: Path, good: Callable[[Columns], np.ndarray], pairs: np.ndarr
     columns = lists.columns_of(lists.table_of(parts))
     mask = good({name: _bits(values) for name, values in columns.items()})
     if pairs is None:
-        pairs = lists.intervals_of(path, "GTI")
+        pairs = lists.intervals_of(path)
     else:
         mask &= lists.within(pairs, columns["TIME"])
     lists.keep_rows(parts, mask)
@@ -80,7 +80,7 @@ def _runs(path: Path, name: str, good: Callable[[np.ndarray], np.ndarray]) -> np
 
 def _seen(source: Path, stem: str, module: str, path: Path) -> np.ndarray:
     """Good times: those of the list, without what the orbit and the housekeeping take from them."""
-    pairs = lists.intervals_of(path, "GTI")
+    pairs = lists.intervals_of(path)
     for pattern, name, good in (
         (f"hk/{stem}{module}_fpm.hk*", "SW_SAA", lambda flags: flags == 0),
         (f"auxil/{stem}_orb.fits*", "ELV", lambda degrees: degrees > 3),
