@@ -18,7 +18,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import find_backend
 from daxa.backends.protocol import Unit
-from daxa.backends.registry import backend_of_step, installed_calibration
+from daxa.backends.registry import backend_of_step, installed_calibration, same_calibration
 from daxa.backends.shared_parameters import BACKEND
 from daxa.errors import ConfigError
 from daxa.missions import MissionSpec, NativeInput, find_mission
@@ -65,7 +65,7 @@ class Recipe:
     @property
     def takes_calibration(self) -> bool:
         """Whether the user has accepted the calibration that is installed, so that a change of it is acted upon."""
-        return self.locked.calibration == self.installed_calibration
+        return same_calibration(self.locked.calibration, self.installed_calibration)
 
     @cached_property
     def installed_calibration(self) -> str | None:
