@@ -31,7 +31,12 @@ __all__ = [
 GROUP = "daxa.backends"
 """The group of entry points in which plug-ins offer backends."""
 
-_HOMES = {"native": ("daxa.backends.native", "NATIVE")}
+_HOMES = {
+    "native": ("daxa.backends.native", "NATIVE"),
+    "esass": ("daxa.backends.esass", "ESASS"),
+    "ciao": ("daxa.backends.ciao", "CIAO"),
+    "heasoft": ("daxa.backends.heasoft", "HEASOFT"),
+}
 """Module and name of daxa's own backends."""
 
 _OWN = tuple(_HOMES)

@@ -13,7 +13,7 @@ from types import ModuleType
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 
-__all__ = ["caldb_identity", "folder_identity", "index_identity"]
+__all__ = ["caldb_identity", "folder_identity", "index_identity", "missions_identity"]
 
 _MOST_CONFIG = 4 << 20
 _BLOCK = 1 << 20
@@ -75,18 +75,50 @@ def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str
     ProgramError
         There is no CALDB on this machine, or it does not have one of the instruments.
     """
+    indices, config = _installed(environ)
+    wanted = [(mission.upper(), instrument.upper()) for mission, instrument in instruments]
+    if missing := sorted(set(wanted) - set(indices)):
+        raise _without(f"{config} has no calibration of {' '.join(missing[0])}")
+    return _of_pairs(indices, set(wanted))
+
+
+def missions_identity(environ: Mapping[str, str], missions: Collection[str]) -> str:
+    """Identity of the calibration of some missions in a CALDB, as far as it has any of them.
+
+    Parameters
+    ----------
+    environ
+        As for `caldb_identity`.
+    missions
+        As the configuration names them; in any case of letters.
+
+    Raises
+    ------
+    ProgramError
+        There is no CALDB on this machine, or it has none of the missions.
+    """
+    indices, config = _installed(environ)
+    wanted = {pair for pair in indices if pair[0] in {mission.upper() for mission in missions}}
+    there = {pair for pair in wanted if indices[pair].is_file()}
+    if not there:
+        raise _without(f"{config} has no calibration of {', '.join(missions)}")
+    return _of_pairs(indices, there)
+
+
+def _installed(environ: Mapping[str, str]) -> tuple[dict[tuple[str, str], Path], Path]:
+    """The index files of a CALDB, and its configuration."""
     root = environ.get("CALDB", "")
     if "://" in root:
         raise _without(f"CALDB is the remote {root[:200]}, so that its files may change at any time")
     config = Path(environ.get("CALDBCONFIG") or Path(root, "software/tools/caldb.config"))
     if not root or not config.is_file():
         raise _without("CALDB is not set, or its configuration is not there")
-    indices = _indices(config, Path(root))
-    wanted = [(mission.upper(), instrument.upper()) for mission, instrument in instruments]
-    if missing := sorted(set(wanted) - set(indices)):
-        raise _without(f"{config} has no calibration of {' '.join(missing[0])}")
+    return _indices(config, Path(root)), config
+
+
+def _of_pairs(indices: Mapping[tuple[str, str], Path], pairs: Collection[tuple[str, str]]) -> str:
     lines = []
-    for pair in sorted(set(wanted)):
+    for pair in sorted(pairs):
         if not indices[pair].is_file():
             raise _without(f"the index {indices[pair]} is not there")
         lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())

@@ -96,12 +96,27 @@ def _image(values: dict[str, str], table: fits.BinTableHDU) -> fits.PrimaryHDU:
         low, high = ([one[at] for one in limits] for at in (0, 1))
     else:
         numbers = [int(one) for one in (*sizes, *sizes)[:2]]
-        middle = [float(one) for one in values["center_position"].split()]
-        middle = middle if len(middle) == 2 and "auto" not in middle else [0.0, 0.0]
+        middle = _middle(table, values["center_position"])
         low = [place - number * pixel / 2 + 0.5 for place, number in zip(middle, numbers, strict=True)]
         high = [start + number * pixel - 1 for start, number in zip(low, numbers, strict=True)]
     image = lists.image_of(table, "X", "Y", pixel=(pixel, pixel), low=low, high=high)
     return fits.PrimaryHDU(image.data.astype(np.int32), image.header)
+
+
+def _middle(table: fits.BinTableHDU, value: str) -> list[float]:
+    """The sky pixel at a position, RA and Dec in degrees; nought and nought is the middle of the projection."""
+    places = [float(one) for one in value.split() if one != "auto"]
+    if len(places) < 2 or not any(places):
+        return [0.0, 0.0]
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    for at, name in enumerate(("X", "Y")):
+        number = table.columns.names.index(name) + 1
+        for key, card in (("crval", "TCRVL"), ("cdelt", "TCDLT"), ("crpix", "TCRPX")):
+            getattr(wcs.wcs, key)[at] = table.header[f"{card}{number}"]
+    wcs.wcs.ctype = [table.header[f"TCTYP{table.columns.names.index(name) + 1}"] for name in ("X", "Y")]
+    return [float(np.rint(one)) for one in wcs.all_world2pix(*places, 1)]
 
 
 def flaregti(run: Run) -> Problem:

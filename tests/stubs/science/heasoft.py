@@ -253,6 +253,10 @@ def xapipeline(run: Run) -> Problem:
     for path in raw:
         if "px0000" in path.name or "px5000" in path.name:
             continue
-        good = _screened(path, lambda columns: _met(columns, GRADE=lambda g: np.isin(g, (0, 2, 3, 4, 6))))
+        good = _screened(
+            path,
+            # The calibration pixel of Resolve, and grades of Xtend.
+            lambda columns: _met(columns, PIXEL=lambda p: p != 12, GRADE=lambda g: np.isin(g, (0, 2, 3, 4, 6))),
+        )
         lists.write(good, target / _plain(path).replace("_uf", "_cl"))
     return None
