@@ -7,7 +7,7 @@ follow on them.  No task of HEASoft looks for flares.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from daxa.backends.adopting import identify
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
@@ -44,7 +44,7 @@ def _lists(known: Known, link: str) -> list[tuple[str, Product, str]]:
     return found
 
 
-def _leaves(link: str, others: Sequence[str] = ()) -> object:
+def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Leaf]]:
     """What becomes of the lists of a pipeline, and of its other files, which keep their names."""
 
     def leaves(known: Known) -> list[Leaf]:
@@ -157,7 +157,7 @@ _NUSTAR = Chain(
 # The others --------------------------------------------------------------------------------------------------------
 
 
-def _whole(stem: str) -> object:
+def _whole(stem: str) -> Callable[[Known], list[CallPlan]]:
     """One call for the observation, of a pipeline that is told where, whereto and what the files are called."""
 
     def plan(known: Known) -> list[CallPlan]:
