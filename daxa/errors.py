@@ -33,6 +33,7 @@ from collections.abc import Callable
 
 __all__ = [
     "ArchiveError",
+    "CallError",
     "ConfigError",
     "CriteriaError",
     "DataError",
@@ -182,6 +183,24 @@ class DataError(WorldError):
 
     family = "data"
     exit_code = 11
+
+
+class CallError(DataError):
+    """A call of mission software failed for one observation.
+
+    Examples
+    --------
+    >>> CallError("sas.espfilt.noCounts", "there are no counts", remedy="leave this exposure out").code
+    'sas.espfilt.noCounts'
+    """
+
+    family = "call"
+    exit_code = 16
+
+    @property
+    def code(self) -> str:
+        """The code of the verdict: suite, link, and what happened."""
+        return self.name
 
 
 class StorageError(WorldError):

@@ -15,6 +15,7 @@ PUBLIC = ["Archive", "Mission", "__version__", "compare", "open", "search"]
 
 ERRORS = [
     "ArchiveError",
+    "CallError",
     "ConfigError",
     "CriteriaError",
     "DataError",

@@ -9,7 +9,12 @@ from daxa.archive.config import ArchiveConfig, load_parameters, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import find_backend
-from daxa.backends.registry import backend_of_step, installed_calibration
+from daxa.backends.registry import (
+    backend_of_step,
+    calibration_to_accept,
+    installed_calibration,
+    same_calibration,
+)
 from daxa.errors import ConfigError
 from daxa.files import replace_file
 
@@ -57,7 +62,7 @@ def other_calibration(layout: Layout, config: ArchiveConfig, missions: Sequence[
                     remedy=f"{backend.locate().remedy}; `daxa doctor` checks it again",
                 )
             accepted = locked[mission, step.name].calibration
-            if installed != accepted and step.name in backend.calibrated:
+            if not same_calibration(accepted, installed) and step.name in backend.calibrated:
                 found.append(OtherCalibration(mission, step.name, backend.name, accepted, installed))
     return found
 
@@ -65,11 +70,13 @@ def other_calibration(layout: Layout, config: ArchiveConfig, missions: Sequence[
 def accept_calibration(layout: Layout, others: Iterable[OtherCalibration]) -> None:
     """Write the installed calibration into ``software.toml``; comments and all else stay as they are.
 
-    The next run makes again exactly what was made with other calibration.
+    Where the software chooses calibration files by a date, that of today is written with it, and holds until the next
+    time.  The next run makes again exactly what was made with other calibration.
     """
     import tomlkit
 
     document = tomlkit.parse(layout.software.read_text(encoding="utf-8"))
     for one in others:
-        document[one.mission][one.step]["calibration"] = one.installed
+        accepted = calibration_to_accept(find_backend(one.backend), one.installed)
+        document[one.mission][one.step]["calibration"] = accepted
     replace_file(layout.software, tomlkit.dumps(document).encode())

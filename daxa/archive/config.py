@@ -318,10 +318,23 @@ def effective_parameters(tables: Mapping[str, Mapping[str, Any]], step: str, obs
     >>> tables = {"clean": {"flare_sigma": 3, "obs": {"0404910601": {"flare_sigma": 2.5}}}}
     >>> effective_parameters(tables, "clean", "0404910601"), effective_parameters(tables, "clean", "0201901401")
     ({'flare_sigma': 2.5}, {'flare_sigma': 3.0})
+    >>> tables = {"clean": {"sas": {"espfilt": {"smooth": 51}}, "obs": {"01": {"sas": {"espfilt": {"ratio": 1.5}}}}}}
+    >>> effective_parameters(tables, "clean", "01")
+    {'sas': {'espfilt': {'smooth': 51.0, 'ratio': 1.5}}}
     """
     table = dict(tables[step])
     override = table.pop("obs", {}).get(obs_id, {})
-    return {key: normalise(value) for key, value in sorted({**table, **override}.items())}
+    return {key: normalise(value) for key, value in sorted(_overlaid(table, override).items())}
+
+
+def _overlaid(table: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with what an override sets; in tables of it, key by key."""
+    nested = {
+        key: _overlaid(table[key], value)
+        for key, value in override.items()
+        if isinstance(value, dict) and isinstance(table.get(key), dict)
+    }
+    return {**table, **override, **nested}
 
 
 def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

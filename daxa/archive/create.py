@@ -18,7 +18,7 @@ from daxa.archive.table_diff import set_table_diff
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
 from daxa.backends import find_backend
-from daxa.backends.registry import backend_of_step, installed_calibration
+from daxa.backends.registry import backend_of_step, calibration_to_accept, installed_calibration
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, StorageError
 from daxa.files import errors_naming
 from daxa.missions import MissionSpec, mission_names
@@ -272,7 +272,8 @@ def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoft
             f"the backend {backend.name} cannot do {step.name} for {spec.title}",
             remedy="choose another mission, or leave the step out",
         )
-    return LockedSoftware(backend.name, version, installed_calibration(backend, step.name) or "")
+    calibration = calibration_to_accept(backend, installed_calibration(backend, step.name) or "")
+    return LockedSoftware(backend.name, version, calibration)
 
 
 def _write(layout: Layout, files: dict[str, str], selections: Sequence[Selection]) -> None:

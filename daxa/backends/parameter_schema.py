@@ -14,7 +14,7 @@ from daxa.quantities import band_text, read_quantity, read_range
 
 __all__ = ["Kind", "Parameter", "ParameterProblem", "Shown", "read_parameters"]
 
-Kind = Literal["flag", "choice", "number", "numbers", "quantity", "band", "bands", "text", "patterns"]
+Kind = Literal["flag", "choice", "number", "numbers", "quantity", "band", "bands", "text", "patterns", "words", "table"]
 
 Shown = Literal["line", "comment", "hidden"]
 """How a new params file holds a parameter."""
@@ -33,7 +33,7 @@ class Parameter:
     kind
         ``flag`` (true or false), ``choice`` (one of `choices`), ``number`` or ``numbers`` without a unit,
         ``quantity`` (a number with a unit), ``band`` or ``bands`` (energies from and to), ``text``, ``patterns``
-        (regular expressions).
+        (regular expressions), ``words`` (some of `choices`), ``table`` (keys that the backend itself judges).
     default
         The value where the key is absent, as `read` gives it; None where there is none.
     help
@@ -144,6 +144,16 @@ class Parameter:
             except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{pattern[:60]!r} is not a regular expression: {error}") from None
         return tuple(value)
+
+    def _words(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"give a list, such as {self.example}")
+        return tuple(map(self._choice, value))
+
+    def _table(self, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError(f"write a table, such as {self.example}")
+        return value
 
     def _fits(self, number: float) -> bool:
         return (self.least < number if self.above else self.least <= number) and number <= self.most

@@ -71,4 +71,5 @@ _WRITERS: Mapping[Kind, Callable[[Parameter, Any], str]] = {
     "band": lambda _, value: json.dumps(band_text(value)),
     "bands": lambda _, value: _list(map(band_text, value)),
     "patterns": lambda _, value: _list(value),
+    "words": lambda _, value: _list(value),
 }

@@ -1,9 +1,11 @@
-"""Find a backend by name: the native one, and those of plug-ins; and the one that carries out a step."""
+"""Find a backend by name: daxa's own, and those of plug-ins; and the one that carries out a step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from daxa import plugins
@@ -15,17 +17,34 @@ if TYPE_CHECKING:
     from daxa.backends.protocol import Backend
     from daxa.run.steps import Step
 
-__all__ = ["GROUP", "backend_names", "backend_of_step", "find_backend", "installed_calibration"]
+__all__ = [
+    "AS_OF",
+    "GROUP",
+    "backend_names",
+    "backend_of_step",
+    "calibration_to_accept",
+    "find_backend",
+    "installed_calibration",
+    "same_calibration",
+]
 
 GROUP = "daxa.backends"
 """The group of entry points in which plug-ins offer backends."""
 
-_OWN = ("native",)
+_HOMES = {
+    "native": ("daxa.backends.native", "NATIVE"),
+    "esass": ("daxa.backends.esass", "ESASS"),
+    "ciao": ("daxa.backends.ciao", "CIAO"),
+    "heasoft": ("daxa.backends.heasoft", "HEASOFT"),
+}
+"""Module and name of daxa's own backends."""
+
+_OWN = tuple(_HOMES)
 _METHODS = ("version", "parameters", "check", "inputs", "locate", "calibration", "tasks", "resources", "run")
 
 
 def backend_names() -> tuple[str, ...]:
-    """Names of all backends: the native one, then those that plug-ins offer."""
+    """Names of all backends: daxa's own, then those that plug-ins offer."""
     return (*_OWN, *plugins.offered(GROUP, (*_OWN, "daxa")))
 
 
@@ -42,10 +61,9 @@ def find_backend(name: str) -> Backend:
     >>> find_backend("native").version("xmm", "clean") != ""
     True
     """
-    if name == "native":
-        from daxa.backends.native import NATIVE
-
-        return NATIVE
+    if name in _HOMES:
+        module, value = _HOMES[name]
+        return cast("Backend", getattr(import_module(module), value))
     return _offered(name)
 
 
@@ -89,6 +107,34 @@ def installed_calibration(backend: Backend, step: str) -> str | None:
         return ""
     located = backend.locate()
     return located.calibration if located.found else None
+
+
+AS_OF = "; as of "
+"""Stands between a calibration and the date at which it was accepted."""
+
+
+def same_calibration(accepted: str, installed: str | None) -> bool:
+    """Whether the calibration that an archive has accepted, at whatever date, is the one on this machine.
+
+    Examples
+    --------
+    >>> same_calibration("SAS 22.1.0, CCF 5f; as of 2026-11-30", "SAS 22.1.0, CCF 5f")
+    True
+    """
+    return accepted.partition(AS_OF)[0] == installed
+
+
+def calibration_to_accept(backend: Backend, calibration: str) -> str:
+    """What ``software.toml`` keeps of a calibration that is accepted today.
+
+    Examples
+    --------
+    >>> calibration_to_accept(find_backend("native"), "part of daxa")
+    'part of daxa'
+    """
+    if not calibration or not getattr(backend, "dated", False):
+        return calibration
+    return f"{calibration}{AS_OF}{datetime.now(UTC):%Y-%m-%d}"
 
 
 def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:

@@ -28,6 +28,8 @@ LARGEST = {
     "fov": _GIB,
     "image": 16 * _GIB,
     "ancillary": 4 * _GIB,
+    "raw-events": 32 * _GIB,
+    "housekeeping": 4 * _GIB,
     "extra": 64 * _GIB,
 }
 """Bytes, as stored, that a file of each kind may have."""

@@ -125,7 +125,7 @@ def check_paths(
     """
     found = spec.directory_of(spec.check_obs_id(obs_id), row)
     _require(spec, found == directory, f"looks for {obs_id} in {found}, and it lies in {directory}")
-    patterns = [item.regex(obs_id) for item in spec.native_inputs]
+    patterns = [item.regex(obs_id) for item in (*spec.native_inputs, *spec.raw_inputs)]
     for product in spec.products:
         patterns += [product.regex(obs_id, token) for token, _, _ in product.bands or (("", 0, 0),)]
     for path in files:
@@ -291,14 +291,15 @@ def _is_address(text: str) -> bool:
 
 def _check_files(spec: MissionSpec) -> None:
     names = {"", *(one.name for one in spec.instruments)}
-    for item in spec.native_inputs:
+    for item in (*spec.native_inputs, *spec.raw_inputs):
         _require(spec, item.instrument in names, f"has an input of {item.instrument!r}, which it does not have")
         item.regex(spec.id_example)
         groups = set(item.regex(spec.id_example).groupindex)
         _require(
             spec, groups <= {"exposure", "version"}, f"has a pattern with the groups {sorted(groups)}: {item.pattern}"
         )
-        inside = any(not place or item.pattern.startswith(f"{place}/") for place in spec.listings)
+        places = (spec if item in spec.native_inputs else spec.starting_from(spec.raw_inputs)).listings
+        inside = any(not place or item.pattern.startswith(f"{place}/") for place in places)
         _require(spec, inside, f"has an input outside of its listings: {item.pattern}")
     for product in spec.products:
         _require(spec, product.instrument in names, f"has a product of {product.instrument!r}")

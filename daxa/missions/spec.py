@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
@@ -44,7 +44,11 @@ InputKind = Literal[
     "fov",
     "image",
     "ancillary",
+    "raw-events",
+    "housekeeping",
 ]
+
+_FOLDERS = re.compile(r"(?:[\w-]+/)+", re.ASCII)
 
 SAFE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?")
 """What any ObsID must look like before it may become part of a path."""
@@ -83,7 +87,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class NativeInput:
-    """A file that the native chain starts from.
+    """A file that a chain starts from: the native one, or that of the mission's own software.
 
     Parameters
     ----------
@@ -145,6 +149,8 @@ class MissionSpec:
         Sub-directories of it that hold native inputs ('' is the directory itself).
     native_inputs
         The files that the native chain starts from; empty where it cannot start.
+    raw_inputs
+        The files that the mission's own software starts from, where these are others.
     processed
         Whether the native backend processes the mission's data today.
     foreign_ids
@@ -193,6 +199,7 @@ class MissionSpec:
     directory: str
     listings: tuple[str, ...] = ()
     native_inputs: tuple[NativeInput, ...] = ()
+    raw_inputs: tuple[NativeInput, ...] = ()
     aliases: tuple[str, ...] = ()
     processed: bool = False
     foreign_ids: bool = False
@@ -270,6 +277,32 @@ class MissionSpec:
                 remedy=f"name those that you want: {', '.join(instrument.name for instrument in self.instruments)}",
             )
         return tuple(instrument.name for instrument in self.instruments if instrument.name in chosen)
+
+    def starting_from(self, inputs: tuple[NativeInput, ...]) -> MissionSpec:
+        """The mission as a chain sees it that starts from other files than the native one.
+
+        Parameters
+        ----------
+        inputs
+            Those files; they are in directories that their patterns begin with.
+
+        Returns
+        -------
+        MissionSpec
+            With these inputs, and the directories that hold them.
+
+        Examples
+        --------
+        >>> from daxa.missions import find_mission
+        >>> spec = find_mission("nustar")
+        >>> spec.starting_from(spec.raw_inputs).listings
+        ('event_uf', 'hk', 'auxil')
+        """
+        if inputs == self.native_inputs:
+            return self
+        places = (_FOLDERS.match(one.pattern) for one in inputs)
+        named = dict.fromkeys(found[0].rstrip("/") if found else "" for found in places)
+        return replace(self, native_inputs=inputs, listings=tuple(named))
 
     @property
     def roll(self) -> str:

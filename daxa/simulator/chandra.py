@@ -1,4 +1,4 @@
-"""Simulated Chandra ACIS-I observations: ``evt2`` and the files that go with it.
+"""Simulated Chandra ACIS-I observations: ``evt2`` and the files that go with it, and what chandra_repro starts from.
 
 Columns, units, null values and cards follow a real ACIS list of 2016, whose chips lie
 where these lie; the focal plane dithers, as the aspect solution says.  A real level 2
@@ -31,7 +31,7 @@ from daxa.simulator.programme import AcisPointing
 from daxa.simulator.sky import Source, draw_king, draw_photons, draw_power_law, plane
 from daxa.simulator.times import mission_seconds
 
-__all__ = ["write_observation"]
+__all__ = ["write_observation", "write_raw_observation"]
 
 _FRAME, _EXPOSED = 3.14104, 3.1
 _DTCOR = 0.98693426381071
@@ -64,6 +64,29 @@ def write_observation(root: Path, pointing: AcisPointing, sources: Sequence[Sour
         write_fits(root / path, [*head, *(checksummed(hdu) for hdu in hdus)])
     (root / "00README").write_text(f"Simulated observation {pointing.obs_id}\n", encoding="ascii")
     return float(np.diff(gtis[3]).sum()) * _DTCOR
+
+
+def write_raw_observation(root: Path, pointing: AcisPointing, sources: Sequence[Source], *, seed: int) -> None:
+    """Write an observation with its level 1 list, good times, and tables that chandra_repro reads beside them.
+
+    The level 1 list holds what the level 2 list of the same observation does, which here is all events.
+    """
+    write_observation(root, pointing, sources, seed=seed)
+    rng = np.random.default_rng([seed, int(pointing.obs_id)])
+    begin = mission_seconds(pointing.start, MJDREF)
+    gtis = {chip: _good(begin + 0.04 * chip, pointing.seconds) for chip in CHIPS}
+    tables = _event_tables(pointing, begin, gtis, _events(rng, pointing, begin, gtis, sources), level=1)
+    stem, head = f"secondary/acisf{pointing.obs_id:>05}_000N001", _primary(pointing, begin)
+    time = FitsColumn("time", "1D", begin + np.arange(0.0, pointing.seconds, 32.8), "s")
+    nothing, told = np.zeros(len(time.values)), common_cards(pointing, begin)
+    for end, hdus in {
+        "evt1": tables,
+        "flt1": tables[1:],
+        "mtl1": [table("MTL", [time, FitsColumn("FP_TEMP", "1E", nothing + 153.6, "K")], told)],
+        "stat1": [table("STAT", [time, FitsColumn("DTCOR", "1E", nothing + _DTCOR)], told)],
+        "pbk0": [table("ACISPBLK", [FitsColumn("FEP_ID", "1I", nothing[:4])], told)],
+    }.items():
+        write_fits(root / f"{stem}_{end}.fits.gz", [head, *(checksummed(hdu) for hdu in hdus)])
 
 
 def _good(begin: float, seconds: float) -> np.ndarray:
@@ -205,7 +228,12 @@ def _primary(pointing: AcisPointing, begin: float) -> bytes:
 
 
 def _event_tables(
-    pointing: AcisPointing, begin: float, gtis: Mapping[int, np.ndarray], rows: Mapping[str, np.ndarray]
+    pointing: AcisPointing,
+    begin: float,
+    gtis: Mapping[int, np.ndarray],
+    rows: Mapping[str, np.ndarray],
+    *,
+    level: int = 2,
 ) -> list[bytes]:
     ontime = {chip: float(np.diff(good).sum()) for chip, good in gtis.items()}
     times = [("ONTIME", ontime[3], "[s] Sum of GTIs"), *((f"ONTIME{chip}", value) for chip, value in ontime.items())]
@@ -213,8 +241,8 @@ def _event_tables(
         times += [(whole, ontime[3] * _DTCOR, "[s]")]
         times += [(f"{each}{chip}", value * _DTCOR, "[s]") for chip, value in ontime.items()]
     cards = [
-        ("CONTENT", "EVT2", "What data product"), ("HDUCLASS", "OGIP"), ("HDUCLAS1", "EVENTS"),
-        ("HDUCLAS2", "ACCEPTED"), *common_cards(pointing, begin), *pointing_cards(pointing),
+        ("CONTENT", f"EVT{level}", "What data product"), ("HDUCLASS", "OGIP"), ("HDUCLAS1", "EVENTS"),
+        ("HDUCLAS2", "ACCEPTED" if level == 2 else "ALL"), *common_cards(pointing, begin), *pointing_cards(pointing),
         ("TIMEREF", "LOCAL"), ("TASSIGN", "SATELLITE"), ("TIMEPIXR", 0.5), ("TIMEDEL", _FRAME),
         ("EXPTIME", _EXPOSED, "[s]"), ("FIRSTROW", 1), ("NROWS", 1024), ("CCD_ID", 3, "CCD ID: 0-9"), *times,
         ("DTCOR", _DTCOR, "Dead time correction"), ("ASPTYPE", "KALMAN"), *_subspace(gtis),

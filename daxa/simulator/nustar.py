@@ -1,4 +1,4 @@
-"""Simulated NuSTAR observations: the cleaned lists ``A01_cl`` and ``B01_cl``.
+"""Simulated NuSTAR observations: the cleaned lists ``A01_cl`` and ``B01_cl``, and what nupipeline starts from.
 
 Columns, units, null values and cards follow a real list of 2015.  The mast does not move
 here.  A real cleaned list holds what passed its screening only; this one holds more, so that screening has work.
@@ -16,7 +16,7 @@ from daxa.simulator.programme import FpmPointing
 from daxa.simulator.sky import Source, draw_king, draw_photons, draw_power_law, plane
 from daxa.simulator.times import iso_date, mission_seconds
 
-__all__ = ["DEADC", "write_observation"]
+__all__ = ["DEADC", "write_observation", "write_raw_observation"]
 
 _MJDREFI, _MJDREFF = 55197, 7.6601852e-4
 _MJDREF = _MJDREFI + _MJDREFF
@@ -52,6 +52,49 @@ def write_observation(root: Path, pointing: FpmPointing, sources: Sequence[Sourc
     (root / "auxil").mkdir(exist_ok=True)
     (root / "auxil" / f"nu{pointing.obs_id}_readme.txt").write_text("Simulated\n", encoding="ascii")
     return ontime
+
+
+def write_raw_observation(root: Path, pointing: FpmPointing, sources: Sequence[Source], *, seed: int) -> None:
+    """Write what nupipeline starts from: lists of all times, and files that say when the sky was seen.
+
+    Good times follow from the housekeeping (passages of the South Atlantic Anomaly) and the orbit (elevation
+    above the Earth); of the real files' columns only those that say it are here.
+    """
+    begin = round(mission_seconds(pointing.start, _MJDREF), 3)
+    whole = np.array([[begin, begin + pointing.seconds]])
+    orbits = np.arange(begin + 400.0, begin + pointing.seconds - 3300.0, 5800.0)
+    seen = np.stack([orbits, orbits + 3150.0], axis=1)
+    stem = f"nu{pointing.obs_id}"
+    time = np.arange(whole[0, 0], whole[0, 1])
+    elevated = ((time[:, None] >= seen[:, 0]) & (time[:, None] < seen[:, 1])).any(axis=1)
+    for number, module in enumerate("AB"):
+        rng = np.random.default_rng([seed, int(pointing.obs_id), number, 1])
+        cards = _cards(pointing, module, begin, whole)
+        rows = _events(rng, pointing, seen, sources)
+        hdus = [primary(cards), table("EVENTS", _columns(pointing, rows), [*_event_cards(), *cards])]
+        times = [FitsColumn(name, "1D", whole[:, at], "s") for at, name in enumerate(("START", "STOP"))]
+        hdus.append(table("GTI", times, [("HDUCLASS", "OGIP"), ("HDUCLAS1", "GTI"), *cards]))
+        hdus += [_bad_pixels(module, detector, cards, whole) for detector in range(4)]
+        write_fits(root / "event_uf" / f"{stem}{module}_uf.evt.gz", map(checksummed, hdus))
+        passage = (time >= seen[0, 1] - 300.0) & (time < seen[0, 1])
+        columns = [FitsColumn("TIME", "1D", time, "s"), FitsColumn("HW_SAA", "1B", passage)]
+        columns.append(FitsColumn("SW_SAA", "1B", passage))
+        write_fits(root / "hk" / f"{stem}{module}_fpm.hk.gz", [primary(cards), table("HK1FPM", columns, cards)])
+    cards = [card for card in _cards(pointing, "A", begin, whole) if card[0] != "INSTRUME"]
+    few = time[::10]
+    turned = [
+        FitsColumn("TIME", "1D", few, "s"),
+        FitsColumn("QPARAM", "4D", np.tile([0.0, 0.0, 0.0, 1.0], (len(few), 1))),
+    ]
+    orbit = [FitsColumn("TIME", "1D", time, "s"), FitsColumn("ELV", "1E", np.where(elevated, 40.0, -20.0), "deg")]
+    mast = [FitsColumn("TIME", "1D", few, "s"), FitsColumn("T_FBOB", "3D", np.zeros((len(few), 3)), "mm")]
+    for name, extension, columns in (
+        (f"auxil/{stem}_att.fits.gz", "ATTITUDE", turned),
+        (f"auxil/{stem}_orb.fits.gz", "ORBIT", orbit),
+        (f"auxil/{stem}_mast.fits.gz", "MAST", mast),
+        (f"hk/{stem}_chu123.fits.gz", "CHU1", turned),
+    ):
+        write_fits(root / name, [primary(cards), table(extension, columns, cards)])
 
 
 def _events(

@@ -14,7 +14,7 @@ from daxa.archive.software import load_software
 from daxa.archive.task_parts import facts_of, inputs_parameter, parameters_of, software_text
 from daxa.backends import find_backend
 from daxa.backends.protocol import Unit
-from daxa.backends.registry import installed_calibration
+from daxa.backends.registry import installed_calibration, same_calibration
 from daxa.errors import ConfigError
 from daxa.run.steps import Step
 from daxa.run.task import Task
@@ -59,7 +59,7 @@ class Recipe:
     @property
     def takes_calibration(self) -> bool:
         """Whether the user has accepted the installed calibration, so that products of another one are redone."""
-        return self.locked.calibration == self.installed_calibration
+        return same_calibration(self.locked.calibration, self.installed_calibration)
 
     @cached_property
     def installed_calibration(self) -> str | None:

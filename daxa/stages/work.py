@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,6 +18,7 @@ from daxa.archive.upstream import note_provenance
 from daxa.errors import DataError
 from daxa.files import read_note, refuse_links
 from daxa.missions import NativeInput, find_mission
+from daxa.run.delivery import discard
 from daxa.run.hashes import MANIFEST, find_files
 from daxa.run.machine import Resources
 from daxa.run.steps import find_step
@@ -107,7 +108,13 @@ class ProcessWork:
                 unfit = [file for file in unfit if not _is_fit(sources[step], file)]
             if unfit:
                 raise _damaged(task, sources[step], unfit[0])
-        find_backend(task.backend).run(task, sources, target, log)
+        backend = find_backend(task.backend)
+        if (go_on := getattr(backend, "go_on", None)) is None:
+            backend.run(task, sources, target, log)
+            return
+        workshop = layout.workshop(task.mission, task.step, task.name)
+        go_on(task, sources, target, log, workshop)
+        discard(workshop)
 
     def _bring_fetched(self, task: Task, files: Sequence[ProductFile], directory: Path) -> None:
         from daxa.fetch.observation import restore_observation
@@ -127,8 +134,8 @@ def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Obse
     from daxa.fetch.locations import ObservationRef
 
     spec = find_mission(task.mission)
-    if inputs is not None and inputs != spec.native_inputs:
-        spec = replace(spec, native_inputs=inputs)
+    if inputs is not None:
+        spec = spec.starting_from(inputs)
     return ObservationRef(spec, task.obs_id, **json.loads(task.origin))
 
 

@@ -27,6 +27,7 @@ def install_suite(prefix: Path, name: str, release: str = "") -> Installation:
     for folder in ("bin", "syspfiles", "requests", "calibration"):
         (prefix / folder).mkdir(parents=True, exist_ok=True)
     (prefix / "calibration" / "index").write_text("calibration files of the stand-ins, 1\n")
+    write_caldb(prefix / "calibration")
     for tool in (*tool_names(name), *suite.version_command[:1]):
         path = prefix / "bin" / tool
         told = {"python": sys.executable, "root": str(ROOT), "prefix": str(prefix)}
@@ -50,10 +51,31 @@ def _environment(prefix: Path, name: str) -> dict[str, str]:
     if name == "sas":
         given |= {"SAS_DIR": str(prefix), "SAS_PATH": str(prefix), "SAS_CCFPATH": calibration, "HEADAS": str(prefix)}
     elif name == "ciao":
-        given |= {"ASCDS_INSTALL": str(prefix), "CALDB": calibration}
+        given |= {"ASCDS_INSTALL": str(prefix), "CALDB": calibration, "CALDBCONFIG": f"{calibration}/caldb.config"}
+    elif name == "esass":
+        given |= {"CALDB": calibration, "CALDBCONFIG": f"{calibration}/caldb.config"}
     elif name == "heasoft":
-        given |= {"HEADAS": str(prefix), "CALDB": calibration, "CALDBCONFIG": f"{calibration}/index"}
+        given |= {"HEADAS": str(prefix), "CALDB": calibration, "CALDBCONFIG": f"{calibration}/caldb.config",
+                  "GEOMAG_PATH": f"{calibration}/geomag"}  # fmt: skip
     return given | {"PFILES": f"{home};{prefix / 'syspfiles'}"}
+
+
+CALIBRATED = {"NUSTAR": "FPM", "SWIFT": "XRT", "NICER": "XTI", "SUZAKU": "XIS", "XRISM": "XTEND", "CHANDRA": "ACIS",
+              "EROSITA": "TM1"}  # fmt: skip
+"""Mission to one of its instruments in the calibration of the stand-ins."""
+
+
+def write_caldb(root: Path, issue: int = 1) -> None:
+    """Index files of a CALDB, and the configuration that names them."""
+    lines = []
+    for mission, instrument in CALIBRATED.items():
+        place = f"data/{mission}/{instrument}".lower()
+        (root / place).mkdir(parents=True, exist_ok=True)
+        (root / place / "caldb.indx").write_text(f"{mission} {instrument}, issue {issue}\n")
+        lines.append(f"{mission} {instrument} CALDB {place} caldb.indx CALDB {place}\n")
+    (root / "caldb.config").write_text("".join(lines))
+    (root / "geomag").mkdir(exist_ok=True)
+    (root / "geomag" / "kp.fits").write_text(f"issue {issue}\n")
 
 
 def write_parfile(path: Path, parameters) -> None:

@@ -79,6 +79,25 @@ def gti_table(intervals: Sequence[tuple[float, float]] | np.ndarray, name: str =
     return fits.BinTableHDU.from_columns(columns, name=name)
 
 
+def common(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Times that are in both lists of intervals, each without overlaps."""
+    pairs = [(max(a, c), min(b, d)) for a, b in first for c, d in second if max(a, c) < min(b, d)]
+    return np.array(sorted(pairs), float).reshape(-1, 2)
+
+
+def put_gti(parts: fits.HDUList, intervals: np.ndarray, name: str = "GTI") -> None:
+    """Have a list say these good times in place of those that it has under this name."""
+    table = gti_table(intervals, name)
+    if name in [part.name for part in parts]:
+        old = parts[name].header
+        table.header.update(
+            {key: old[key] for key in ("MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "CCD_ID") if key in old}
+        )
+        parts[parts.index_of(name)] = table
+    else:
+        parts.append(table)
+
+
 def joined(good: np.ndarray, starts: np.ndarray, width: float) -> np.ndarray:
     """Intervals that runs of good bins make."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))

@@ -72,6 +72,8 @@ def work(run: Run) -> tuple[str, str] | None:
         return problem
     for output in outputs:
         made = [path for path in _there(run, output) if path.stat().st_mtime_ns != before.get(path)]
+        if output.optional and not made and _makes_what_it_can(run):
+            continue
         for path in made or _targets(run, output):
             if not made:
                 _make(run, path, output.kind, inputs)
@@ -81,6 +83,11 @@ def work(run: Run) -> tuple[str, str] | None:
 
 def _there(run: Run, output: Output) -> list[Path]:
     return [Path(one) for one in glob.glob(_filled(run, output.pattern))]  # noqa: PTH207 - may be absolute
+
+
+def _makes_what_it_can(run: Run) -> bool:
+    """Whether the tool's own work decides which of the files are made that it may leave out."""
+    return run.tool.suite.name != "sas" and run.tool.name in WITH_SCIENCE[run.tool.suite.name]
 
 
 def _own_work(run: Run) -> tuple[str, str] | None:
@@ -164,8 +171,17 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
     "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emchain", "epchain"},
-    "esass": {"evtool", "flaregti", "expmap"},
-    "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro"},
-    "heasoft": {"nupipeline"},
+    "esass": {
+        "evtool",
+        "flaregti",
+        "expmap",
+        "ermask",
+        "erbox",
+        "erbackmap",
+        "ermldet",
+        "catprep",
+    },
+    "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro", "mkpsfmap", "wavdetect"},
+    "heasoft": {"nupipeline", "nuexpomap", "xrtpipeline", "nicerl2", "aepipeline", "xapipeline"},
 }
 """Tools whose work is in `science`; the others make files of the right names and kinds."""

@@ -13,7 +13,7 @@ from types import ModuleType
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 
-__all__ = ["caldb_identity", "caldb_indices", "folder_identity", "index_identity"]
+__all__ = ["caldb_identity", "caldb_indices", "folder_identity", "index_identity", "missions_identity"]
 
 _MOST_CONFIG = 4 << 20
 _BLOCK = 1 << 20
@@ -79,8 +79,35 @@ def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str
     wanted = [(mission.upper(), instrument.upper()) for mission, instrument in instruments]
     if missing := sorted(set(wanted) - set(indices)):
         raise _without(f"{config} has no calibration of {' '.join(missing[0])}")
+    return _of_pairs(indices, set(wanted))
+
+
+def missions_identity(environ: Mapping[str, str], missions: Collection[str]) -> str:
+    """Identity of the calibration of some missions in a CALDB, as far as it has any of them.
+
+    Parameters
+    ----------
+    environ
+        As for `caldb_identity`.
+    missions
+        As the configuration names them; in any case of letters.
+
+    Raises
+    ------
+    ProgramError
+        There is no CALDB on this machine, or it has none of the missions.
+    """
+    config, indices = caldb_indices(environ)
+    wanted = {pair for pair in indices if pair[0] in {mission.upper() for mission in missions}}
+    there = {pair for pair in wanted if indices[pair].is_file()}
+    if not there:
+        raise _without(f"{config} has no calibration of {', '.join(missions)}")
+    return _of_pairs(indices, there)
+
+
+def _of_pairs(indices: Mapping[tuple[str, str], Path], pairs: Collection[tuple[str, str]]) -> str:
     lines = []
-    for pair in sorted(set(wanted)):
+    for pair in sorted(pairs):
         if not indices[pair].is_file():
             raise _without(f"the index {indices[pair]} is not there")
         lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())

@@ -99,6 +99,28 @@ SPEC = MissionSpec(
         NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
         NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
     ),
+    # What chandra_repro reads: level 1 events and times, mask, parameter blocks, aspect, bad pixels; evt2 for gratings.
+    raw_inputs=(
+        NativeInput(
+            "raw-events",
+            r"secondary/(?=\w*?(?P<exposure>(?<=_)e[12](?=_|N)|(?=N\d{3}_evt1)))" + _ACIS + r"_evt1\.fits\.gz",
+            "ACIS",
+            required=True,
+        ),
+        NativeInput(
+            "raw-events",
+            r"secondary/hrcf{obs_id:>05}(?P<exposure>_\d{3})?N(?P<version>\d{3})_evt1\.fits\.gz",
+            "HRC",
+            required=True,
+        ),
+        NativeInput(
+            "ancillary",
+            r"secondary/(?:acis|hrc|axaf|ephin|orbit|pcad)\w*_(?:flt1|msk1|mtl1|stat1|pbk0|bias0|obs0a|std_flt1|dtf1|"
+            r"std_dtfstat1|eph1|lunar|osol1|aqual1|adat\d\d)\.(?:fits|par)\.gz",
+        ),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz", required=True),
+        NativeInput("ancillary", r"primary/\w+_(?:bpix1|fov1|evt2|dtf1|eph1)\.fits\.gz"),
+    ),
     processed=True,
     products=(
         ArchiveProduct(

@@ -46,6 +46,11 @@ SPEC = MissionSpec(
     native_inputs=(
         NativeInput("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt\.gz", "XTI", required=True, curves=True),
     ),
+    raw_inputs=(
+        NativeInput("raw-events", r"xti/event_uf/ni{obs_id}_0mpu\d_uf\.evt\.gz", "XTI", required=True),
+        NativeInput("housekeeping", r"xti/hk/ni{obs_id}_0mpu\d\.hk\.gz", "XTI", required=True),
+        NativeInput("ancillary", r"auxil/ni{obs_id}[\w.]*\.gz", required=True),
+    ),
     processed=True,
     products=(ArchiveProduct("events", r"xti/event_cl/ni{obs_id}_0mpu7_cl\.evt(\.gz)?", "XTI"),),
     credit=Credit("NICER", "https://heasarc.gsfc.nasa.gov/docs/heasarc/datasetid.html"),

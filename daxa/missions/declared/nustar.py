@@ -69,6 +69,13 @@ SPEC = MissionSpec(
         NativeInput("events", r"event_cl/nu{obs_id}A01_cl\.evt\.gz", "FPMA", required=True),
         NativeInput("events", r"event_cl/nu{obs_id}B01_cl\.evt\.gz", "FPMB", required=True),
     ),
+    # nupipeline finds the other files beside the lists by their names (NuSTAR data analysis software guide, chapter 3).
+    raw_inputs=(
+        NativeInput("raw-events", r"event_uf/nu{obs_id}A_uf\.evt\.gz", "FPMA", required=True),
+        NativeInput("raw-events", r"event_uf/nu{obs_id}B_uf\.evt\.gz", "FPMB", required=True),
+        NativeInput("housekeeping", r"hk/nu{obs_id}[\w.]*\.(?:hk|fits)\.gz", required=True),
+        NativeInput("ancillary", r"auxil/[\w.]+", required=True),
+    ),
     processed=True,
     products=(
         ArchiveProduct("events", r"event_cl/nu{obs_id}A01_cl\.evt(\.gz)?", "FPMA", (("", 3.0, 78.0),)),

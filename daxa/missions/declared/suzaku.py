@@ -64,6 +64,14 @@ SPEC = MissionSpec(
             "events", r"xis/event_cl/ae{obs_id}xi3_(?P<exposure>\d_(?:3x3|5x5)\w*)_cl\.evt\.gz", "XIS3", required=True
         ),
     ),
+    raw_inputs=(
+        *(
+            NativeInput("raw-events", rf"xis/event_uf/ae{{obs_id}}xi{n}_\w+_uf\.evt\.gz", f"XIS{n}", required=True)
+            for n in range(4)
+        ),
+        NativeInput("housekeeping", r"xis/hk/ae{obs_id}[\w.]*\.gz", required=True),
+        NativeInput("ancillary", r"auxil/ae{obs_id}[\w.]*\.gz", required=True),
+    ),
     processed=True,
     products=(
         ArchiveProduct("events", r"xis/event_cl/ae{obs_id}xi0_\w+_cl\.evt(\.gz)?", "XIS0", (("", 0.2, 12.0),)),

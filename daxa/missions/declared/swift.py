@@ -53,6 +53,11 @@ SPEC = MissionSpec(
         ),
         NativeInput("image", r"uvot/image/sw{obs_id}u\w\w_sk\.img\.gz", "UVOT"),
     ),
+    raw_inputs=(
+        NativeInput("raw-events", r"xrt/event/sw{obs_id}x(?:pc|wt)w\d(?:po|sl|st)_uf\.evt\.gz", "XRT", required=True),
+        NativeInput("housekeeping", r"xrt/hk/sw{obs_id}\w*\.hk\.gz", "XRT", required=True),
+        NativeInput("ancillary", r"auxil/sw{obs_id}[\w.]*\.gz", required=True),
+    ),
     processed=True,
     products=(
         ArchiveProduct("events", r"xrt/event/sw{obs_id}xpc\w*po_cl\.evt(\.gz)?", "XRT", (("", 0.01, 10.23),)),

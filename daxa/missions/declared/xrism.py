@@ -70,6 +70,13 @@ SPEC = MissionSpec(
         ),
         NativeInput("events", r"xtend/event_cl/xa{obs_id}xtd_(?P<exposure>p\w+)_cl\.evt\.gz", "XTEND", required=True),
     ),
+    raw_inputs=(
+        NativeInput("raw-events", r"resolve/event_uf/xa{obs_id}rsl_\w+_uf\.evt\.gz", "RESOLVE", required=True),
+        NativeInput("raw-events", r"xtend/event_uf/xa{obs_id}xtd_\w+_uf\.evt\.gz", "XTEND", required=True),
+        NativeInput("housekeeping", r"resolve/hk/xa{obs_id}[\w.]*\.gz", "RESOLVE"),
+        NativeInput("housekeeping", r"xtend/hk/xa{obs_id}[\w.]*\.gz", "XTEND"),
+        NativeInput("ancillary", r"auxil/xa{obs_id}[\w.]*\.gz", required=True),
+    ),
     processed=True,
     products=(
         ArchiveProduct(

@@ -171,10 +171,10 @@ def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Se
                 break
             # What is far from all that has changed stays as it is.
             part = _box(changed)
-            moved = tuple(
+            rows, columns = (
                 slice(one.start + own.start, one.stop + own.start) for one, own in zip(part, here, strict=True)
             )
-            here = _around(moved, width, model.shape)
+            here = _around((rows, columns), width, model.shape)
     return model
 
 

@@ -26,12 +26,28 @@ def _virtual(value: str) -> tuple[fits.HDUList, list[str]]:
     for block in blocks:
         columns = lists.columns_of(lists.table_of(parts))
         if block.startswith("@"):
-            lists.keep_rows(parts, lists.within(lists.intervals_of(block[1:]), columns["TIME"]))
+            _cut_times(parts, lists.intervals_of(block[1:]))
         elif block.startswith("bin "):
             others.append(block)
         elif "=" in block:
             lists.keep_rows(parts, _ciao_mask(block, columns, len(lists.table_of(parts).data)))
     return parts, others
+
+
+def _times(columns: dict[str, np.ndarray]) -> np.ndarray:
+    return columns["time"] if "time" in columns else columns["TIME"]
+
+
+def _cut_times(parts: fits.HDUList, pairs: np.ndarray) -> None:
+    """Keep events in these times; the good times of every chip become those that are also among these."""
+    lists.keep_rows(parts, lists.within(pairs, _times(lists.columns_of(lists.table_of(parts)))))
+    for at, part in enumerate(parts):
+        if part.name == "GTI":
+            own = np.column_stack([part.data["START"], part.data["STOP"]]).astype(float)
+            parts[at] = lists.gti_table(lists.common(own, pairs), "GTI")
+            for card in ("MJDREF", "TIMESYS", "CCD_ID", "EXTVER", "HDUNAME"):
+                if card in part.header:
+                    parts[at].header[card] = part.header[card]
 
 
 def _ciao_mask(block: str, columns: dict[str, np.ndarray], rows: int) -> np.ndarray:
@@ -40,6 +56,8 @@ def _ciao_mask(block: str, columns: dict[str, np.ndarray], rows: int) -> np.ndar
         found = next((values for column, values in columns.items() if column.lower() == name.lower()), None)
         if found is None:
             continue
+        if found.ndim > 1:  # A column of bits.
+            found = (found.astype(np.int64) << np.arange(found.shape[1])[::-1]).sum(axis=1)
         hit = np.zeros(rows, bool)
         for one in told.split(","):
             low, colon, high = one.partition(":")
@@ -62,7 +80,7 @@ def dmextract(run: Run) -> Problem:
     parts, others = _virtual(run.values["infile"])
     width = float(others[0].rpartition(":")[2]) if others else 1.0
     table = lists.table_of(parts)
-    starts, counts = lists.curve_of(lists.columns_of(table)["TIME"], width)
+    starts, counts = lists.curve_of(_times(lists.columns_of(table)), width)
     columns = [
         fits.Column("TIME", "D", "s", array=starts + width / 2),
         fits.Column("COUNTS", "J", "count", array=counts),
@@ -88,32 +106,118 @@ def deflare(run: Run) -> Problem:
 
 
 def fluximage(run: Run) -> Problem:
-    parts, _ = _virtual(run.values["infile"])
+    values = run.values
+    parts, _ = _virtual(values["infile"])
     table, columns = lists.table_of(parts), lists.columns_of(lists.table_of(parts))
-    seconds = (
-        float(np.diff(lists.intervals_of(re.findall(r"[^\[\]]+", run.values["infile"])[0], "GTI"), axis=1).sum()) or 1.0
-    )
-    width = float(run.values["binsize"]) if run.values["binsize"] not in ("", "INDEF") else 8.0
+    missing = [name for name in ("asolfile", "badpixfile", "maskfile") if not _there(values[name])]
+    if missing:
+        return "INPUTEXISTSF", f"Input file {values[missing[0]]} does not exist."
+    good = [part for part in parts[1:] if part.name.startswith("GTI")]
+    seconds = max((float((part.data["STOP"] - part.data["START"]).sum()) for part in good), default=0.0) or 1.0
+    width = float(values["binsize"]) if values["binsize"] not in ("", "INDEF") else 8.0
     names = [next((one for one in columns if one.lower() == wanted), "") for wanted in ("x", "y")]
-    for band in run.values["bands"].split(","):
+    energy = next((column for one, column in columns.items() if one.lower() == "energy"), None)
+    for band in values["bands"].split(","):
         edges = band.split(":")
         low, high = (float(edges[0]), float(edges[1])) if len(edges) > 1 else (0.5, 7.0)
         chosen = table.copy()
-        energy = next((values for one, values in columns.items() if one.lower() == "energy"), None)
         if energy is not None:
             chosen.data = table.data[(energy >= 1000 * low) & (energy < 1000 * high)]
         image = fits.PrimaryHDU(np.zeros((8, 8)))
         if all(names):
-            limits = [lists.limits_of(chosen, name) for name in names]
-            image = lists.image_of(
-                chosen, *names, pixel=(width, width), low=[one[0] for one in limits], high=[one[1] for one in limits]
-            )
-        label = f"{edges[0]}-{edges[1]}" if len(edges) > 1 else ("broad" if band == "default" else band)
-        stem = f"{run.values['outroot']}_{label}"
-        image.writeto(f"{stem}_thresh.img", overwrite=True)
+            image = _cut_out(chosen, names, width)
+        usual = "wide" if str(table.header.get("INSTRUME", "")) == "HRC" else "broad"
+        label = f"{edges[0]}-{edges[1]}" if len(edges) > 1 else (usual if band == "default" else band)
+        stem = f"{values['outroot']}_{label}"
+        fits.PrimaryHDU(image.data.astype(np.int16), image.header).writeto(f"{stem}_thresh.img", overwrite=True)
         exposed = np.full(image.data.shape, seconds, np.float32)
-        fits.PrimaryHDU(exposed, image.header).writeto(f"{stem}_thresh.expmap", overwrite=True)
-        fits.PrimaryHDU(image.data / exposed, image.header).writeto(f"{stem}_flux.img", overwrite=True)
+        unit, area = ("s", 1.0) if values["units"] == "time" else ("s cm**2", 300.0)
+        made = fits.PrimaryHDU((exposed * area).astype(np.float32), image.header)
+        made.header["BUNIT"] = unit
+        made.writeto(f"{stem}_thresh.expmap", overwrite=True)
+        fits.PrimaryHDU(image.data / (exposed * area), image.header).writeto(f"{stem}_flux.img", overwrite=True)
+        if values["psfecf"] not in ("", "INDEF"):
+            fits.PrimaryHDU(exposed * 0 + 1, image.header).writeto(f"{stem}_thresh.psfmap", overwrite=True)
+    return None
+
+
+def _there(value: str) -> bool:
+    names = value.removeprefix("@").split(",")
+    return not value or value.lower() == "none" or all(Path(name).is_file() for name in names)
+
+
+def _cut_out(table: fits.BinTableHDU, names: list[str], width: float) -> fits.PrimaryHDU:
+    """The part of the sky that has events, in blocks that begin at the first legal pixel."""
+    limits = [lists.limits_of(table, name) for name in names]
+    low, high = [], []
+    for name, (first, last) in zip(names, limits, strict=True):
+        seen = np.asarray(table.data[name], float)
+        start, stop = (float(seen.min()), float(seen.max())) if len(seen) else (first, last)
+        low.append(max(first, first + np.floor((start - first) / width - 4) * width))
+        high.append(min(last - 1e-6, first + (np.floor((stop - first) / width) + 5) * width - 1e-6))
+    image = lists.image_of(table, *names, pixel=(width, width), low=low, high=high)
+    for at, name in enumerate(names):
+        column = table.columns.names.index(name) + 1
+        # Limits of real values are edges of pixels.
+        if f"TCRPX{column}" in table.header:
+            image.header[f"CRPIX{at + 1}"] = (table.header[f"TCRPX{column}"] - low[at]) / width + 0.5
+    return image
+
+
+def mkpsfmap(run: Run) -> Problem:
+    image = lists.read(run.values["infile"].partition("[")[0])[0]
+    if image.data is None:
+        return None
+    if Path(run.values["outfile"]).exists() and not is_on(run.values["clobber"]):
+        return "EXISTS", f"Clobber set to no, and output file {run.values['outfile']} exists."
+    ny, nx = image.data.shape
+    iy, ix = np.mgrid[:ny, :nx]
+    size = 0.5 + 5.0 * (np.hypot(ix - nx / 2, iy - ny / 2) / max(nx, ny)) ** 2
+    fits.PrimaryHDU(size.astype(np.float32), image.header).writeto(run.values["outfile"], overwrite=True)
+    return None
+
+
+def wavdetect(run: Run) -> Problem:
+    values = run.values
+    image = lists.read(values["infile"].partition("[")[0])[0]
+    if image.data is None:
+        return None
+    existing = [
+        values[one] for one in ("outfile", "scellfile", "imagefile", "defnbkgfile") if Path(values[one]).exists()
+    ]
+    if existing and not is_on(values["clobber"]):
+        return "EXISTS", f"Clobber set to no, and output file {existing[0]} exists."
+    from astropy.wcs import WCS
+
+    side = 4
+    ny, nx = (length // side * side for length in image.data.shape)
+    boxes = image.data[:ny, :nx].reshape(ny // side, side, nx // side, side).sum(axis=(1, 3)).astype(float)
+    mean = max(float(boxes.mean()), 0.05)
+    rows, columns = np.nonzero(boxes > mean + 8 * np.sqrt(mean))
+    net = boxes[rows, columns] - mean
+    x, y = ((one + 0.5) * side + 0.5 for one in (columns, rows))
+    ra, dec = WCS(image.header).all_pix2world(x, y, 1) if "CTYPE1" in image.header else (x, y)
+    nothing = np.zeros(len(net))
+    told = {
+        "RA": ra, "DEC": dec, "RA_ERR": nothing + 1e-4, "DEC_ERR": nothing + 1e-4, "X": x, "Y": y,
+        "X_ERR": nothing + 0.3, "Y_ERR": nothing + 0.3, "NET_COUNTS": net, "NET_COUNTS_ERR": np.sqrt(net + mean),
+        "BKG_COUNTS": nothing + mean, "NET_RATE": net / 1000.0, "EXPTIME": nothing + 1000.0,
+        "SRC_SIGNIFICANCE": net / np.sqrt(mean), "PSF_SIZE": nothing + 1.0, "PSFRATIO": nothing + 1.5,
+    }  # fmt: skip
+    made = [fits.Column(name, "D", array=np.asarray(column, float)) for name, column in told.items()]
+    made.append(fits.Column("SHAPE", "7A", array=["ellipse"] * len(net)))
+    made.append(fits.Column("R", "2D", array=np.full((len(net), 2), 4.0)))
+    fits.BinTableHDU.from_columns(made, name="SRCLIST").writeto(values["outfile"], overwrite=True)
+    for name, pixels in (
+        ("scellfile", image.data * 0),
+        ("imagefile", image.data),
+        ("defnbkgfile", image.data * 0.0 + mean / 16),
+    ):
+        fits.PrimaryHDU(pixels, image.header).writeto(values[name], overwrite=True)
+    if values["regfile"]:
+        Path(values["regfile"]).write_text(
+            "".join(f"ellipse({one},{two},4,4,0)\n" for one, two in zip(x, y, strict=True))
+        )
     return None
 
 
@@ -131,17 +235,30 @@ def chandra_repro(run: Run) -> Problem:
     if made.exists() and not is_on(run.values["clobber"]):
         return "EXISTS", f"Clobber set to no, and output file {made} exists."
     parts = lists.read(events[0])
-    columns = lists.columns_of(lists.table_of(parts))
-    mask = np.ones(len(lists.table_of(parts).data), bool)
-    for name, good in (("status", (0,)), ("grade", (0, 2, 3, 4, 6))):
-        if name in columns:
-            mask &= np.isin(columns[name], good)
-    lists.write(lists.keep_rows(parts, mask), made)
+    table = lists.table_of(parts)
+    mask = np.ones(len(table.data), bool)
+    camera = str(table.header.get("INSTRUME", "ACIS")).strip()
+    for block in ("status=0", "grade=0,2,3,4,6") if camera != "HRC" else ():
+        mask &= _ciao_mask(block, lists.columns_of(table), len(mask))
     pairs = lists.intervals_of(events[0])
+    lists.keep_rows(parts, mask)
+    if len(pairs):
+        _cut_times(parts, pairs)
+    lists.table_of(parts).header["CONTENT"] = "EVT2"
+    lists.write(parts, made)
     fits.HDUList([fits.PrimaryHDU(), lists.gti_table(pairs, "GTI")]).writeto(
         target / f"{root}_repro_flt2.fits", overwrite=True
     )
-    empty = fits.BinTableHDU.from_columns([fits.Column("SHAPE", "16A", array=["Polygon"])], name="FOV")
     for end in ("bpix1", "fov1"):
-        fits.HDUList([fits.PrimaryHDU(), empty.copy()]).writeto(target / f"{root}_repro_{end}.fits", overwrite=True)
+        given = [*source.glob(f"primary/*_{end}.fits*"), *source.glob(f"*_{end}.fits*")]
+        empty = fits.BinTableHDU.from_columns([fits.Column("SHAPE", "16A", array=["Polygon"])], name="FOV")
+        held = lists.read(given[0]) if given else fits.HDUList([fits.PrimaryHDU(), empty])
+        lists.write(held, target / f"{root}_repro_{end}.fits")
+    solutions = []
+    for path in (*source.glob("primary/pcad*_asol1.fits*"), *source.glob("secondary/*_msk1.fits*"),
+                 *source.glob("secondary/*_mtl1.fits*"), *source.glob("secondary/*_stat1.fits*"),
+                 *source.glob("secondary/*_pbk0.fits*")):  # fmt: skip
+        lists.write(lists.read(path), target / path.name.removesuffix(".gz"))
+        solutions += [path.name.removesuffix(".gz")] if "_asol1" in path.name else []
+    (target / f"{root}_asol1.lis").write_text("".join(f"{name}\n" for name in solutions))
     return None

@@ -1,0 +1,159 @@
+"""A suite of mission software as a backend, from the chains that are declared for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
+
+from daxa.backends.chains import software
+from daxa.backends.chains.declared import Chain, Program
+from daxa.backends.chains.settings import check_settings, own_parameters
+from daxa.backends.parameter_schema import Parameter, ParameterProblem
+from daxa.backends.protocol import Located, Resources, Unit
+from daxa.backends.registry import AS_OF
+from daxa.backends.tools.reading import read_suite
+from daxa.errors import ConfigError, ProgramError
+from daxa.missions import MissionSpec, NativeInput
+from daxa.run.task import Input, Task
+
+if TYPE_CHECKING:
+    from daxa.backends.tools.environment import Installation
+
+__all__ = ["ChainBackend"]
+
+
+class ChainBackend:
+    """Carries out the steps for which a suite has chains (`daxa.backends.protocol.Backend`).
+
+    Parameters
+    ----------
+    program
+        The suite and its chains.
+    inputs
+        Mission to the files of its archive that the chains start from.
+    """
+
+    def __init__(self, program: Program, inputs: Mapping[str, tuple[NativeInput, ...]]) -> None:
+        self.program, self._inputs = program, inputs
+        self.name = program.suite
+        self.dated = program.dated
+        self.calibrated = tuple(dict.fromkeys(chain.step for chain in program.chains if chain.calibrated))
+        self.randomised: Mapping[str, tuple[str, ...]] = MappingProxyType(
+            {chain.step: chain.randomised for chain in program.chains if chain.randomised}
+        )
+
+    def chain(self, mission: str, step: str) -> Chain | None:
+        """The chain for a step of a mission, None where there is none."""
+        return next((one for one in self.program.chains if one.step == step and mission in one.missions), None)
+
+    def version(self, mission: str, step: str) -> str:
+        """Version of the chain of a step; '' where there is none."""
+        chain = self.chain(mission, step)
+        return chain.version if chain else ""
+
+    def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
+        """What may stand in a mission's params file."""
+        chains = [chain for chain in self.program.chains if mission in chain.missions]
+        return {chain.step: own_parameters(self.name, chain) for chain in chains}
+
+    def check(
+        self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
+    ) -> list[ParameterProblem]:
+        """What is wrong with parameters, those of the tools included, whatever release is installed."""
+        return [
+            fault
+            for step, table in tables.items()
+            if (chain := self.chain(mission, step))
+            for fault in check_settings(self.name, chain, table)
+        ]
+
+    def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
+        """The files that the chains start from."""
+        return self._inputs.get(spec.name, ())
+
+    def locate(self) -> Located:
+        """Look for the software, its release and its calibration."""
+        title = read_suite(self.name).title
+        try:
+            installed = software.find_installation(self.name)
+            calibration = self.program.calibration(installed)
+        except (ProgramError, ConfigError) as error:
+            return Located(False, missing=(f"{title} ({error.message})",), remedy=self.program.remedy or error.remedy)
+        return Located(True, f"{title} {installed.release}", calibration)
+
+    def calibration(self, task: Task) -> str:
+        """What the archive has accepted where that names a date and this release; else what is installed."""
+        located = self.locate()
+        if self.dated and AS_OF in task.calibration and task.calibration.startswith(f"{located.version},"):
+            return task.calibration
+        return located.calibration
+
+    def tasks(self, mission: str, step: str) -> Unit:
+        """All exposures of an observation are done together: they share index, summary and attitude."""
+        return "observation"
+
+    def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
+        """None has a task of its own."""
+        return {}
+
+    def resources(self, mission: str, step: str) -> Resources:
+        """What a task takes, as its chain declares it."""
+        chain = self.chain(mission, step)
+        return chain.resources if chain else Resources()
+
+    def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
+        """Do one step for one observation, without anything of an earlier attempt (see `go_on`)."""
+        with tempfile.TemporaryDirectory(prefix="workshop-", dir=target.parent) as place:
+            self.go_on(task, directories, target, log, Path(place))
+
+    def go_on(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO, workshop: Path) -> None:
+        """Do one step for one observation, from where an earlier attempt broke.
+
+        Parameters
+        ----------
+        task, directories, target, log
+            As for `daxa.backends.protocol.Backend.run`.
+        workshop
+            A directory of this task alone, that stays where it is until the task is done.
+
+        Raises
+        ------
+        CallError
+            A call failed; the code is that of its verdict.
+        DataError, NotPossible
+            There is nothing to work on, or the chain cannot do it.
+        ConfigError, ProgramError, StorageError
+            Nothing can be carried out this way.
+        """
+        from daxa.backends.chains.carrying_out import carry_out
+
+        carry_out(
+            self.program,
+            self._chain_of(task),
+            task,
+            directories,
+            target=target,
+            log=log,
+            workshop=workshop,
+            installed=self._installed(),
+        )
+
+    def _installed(self) -> Installation:
+        return software.find_installation(self.name)
+
+    def _chain_of(self, task: Task) -> Chain:
+        chain = self.chain(task.mission, task.step)
+        if chain is None:
+            raise ConfigError(
+                "backend-step",
+                f"the backend {self.name} does not do the step {task.step!r} ({task.mission} {task.obs_id})",
+                remedy=f"it does {'; '.join(_what(one) for one in self.program.chains)}",
+            )
+        return chain
+
+
+def _what(chain: Chain) -> str:
+    return f"{chain.step} of {', '.join(chain.missions)}"

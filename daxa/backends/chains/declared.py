@@ -1,0 +1,253 @@
+"""What a chain of tools is, as values: its links, the calls that they want, and what is known when they want them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from daxa.backends.parameter_schema import Parameter
+from daxa.run.machine import Resources
+from daxa.run.task import Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daxa.backends.tools.environment import Installation
+
+__all__ = ["WORK", "CallPlan", "Chain", "Facts", "Known", "Leaf", "Link", "Made", "Program"]
+
+WORK = "{work}"
+"""Stands for the working directory in the variables of a call."""
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """A call that a link wants.
+
+    Parameters
+    ----------
+    values
+        Parameter to value; the link's defaults, and the user's values, are added.
+    part
+        The exposure that it treats, such as ``M1-S001``; '' where it serves all of them.
+    name
+        What tells it from the link's other calls of this part, such as a band.
+    variables
+        Variables of this call, such as ``{"SAS_CCF": f"{WORK}/ccf.cif"}``.
+    """
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    part: str = ""
+    name: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call that has ended well.
+
+    Parameters
+    ----------
+    link, part, name
+        Of which link, for which exposure, and what told it from others.
+    values
+        What was given, as the tool received it.
+    outputs
+        Name of an output, as the tool's table has it, to paths below the working directory.
+    """
+
+    link: str
+    part: str
+    name: str
+    values: Mapping[str, str]
+    outputs: Mapping[str, tuple[str, ...]]
+
+
+class Facts(Protocol):
+    """What links may read: nothing but what stands in the working directory."""
+
+    def header(self, path: str, table: str = "") -> Mapping[str, Any]:
+        """Cards of a FITS file: those of the primary header, and over them those of a table (by default the first)."""
+        ...
+
+    def text(self, path: str) -> str:
+        """A text file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that a link may decide from.
+
+    Parameters
+    ----------
+    task
+        Step, observation, parameters, inputs.
+    release
+        Of the software.
+    parameters
+        The values of the chain's own parameters.
+    inputs
+        Paths of the inputs below the working directory, sorted.
+    facts
+        Reads files that are there.
+    made
+        What has been called so far, in order.
+    left_out
+        Parts of which a call failed: nothing more is planned for them.
+    links
+        Names of the links that are neither skipped nor behind the last one.
+    """
+
+    task: Task
+    release: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    facts: Facts
+    made: tuple[Made, ...] = ()
+    left_out: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the chosen instruments."""
+        return tuple(json.loads(self.task.facts).get("instruments", ()))
+
+    def outputs(self, link: str, output: str = "", part: str | None = None) -> list[tuple[str, str]]:
+        """Part and path of what a link has made so far: one output, or all; of one part, or of all."""
+        return [
+            (made.part, path)
+            for made in self.made
+            if made.link == link and part in (None, made.part) and made.part not in self.left_out
+            for name, paths in made.outputs.items()
+            if output in ("", name)
+            for path in paths
+        ]
+
+    def output(self, link: str, output: str = "", part: str | None = None) -> str:
+        """The path of the last of them; '' where there is none."""
+        return next((path for _, path in reversed(self.outputs(link, output, part))), "")
+
+
+@dataclass(frozen=True)
+class Link:
+    """One use of a tool in a chain.
+
+    Parameters
+    ----------
+    name
+        As params files name its table, and codes of failures its calls; the name of the tool where this tells it.
+    tool
+        The tool.
+    plan
+        What is known to the calls that it wants: none, one, or one for each exposure.  It decides, and does nothing.
+    help
+        What it does, in one line.
+    defaults
+        Values that hold where the user gives none; one that the release does not have is left out.
+    wired
+        Parameters that only the chain gives: files that one call hands to the next.
+    seconds
+        Time limit of one call.
+    """
+
+    name: str
+    tool: str
+    plan: Callable[[Known], Sequence[CallPlan]]
+    help: str
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    wired: tuple[str, ...] = ()
+    seconds: float = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A product: a file of the working directory, under our name.
+
+    Parameters
+    ----------
+    path
+        Below the working directory.
+    name
+        `daxa.run.product.Product.name`, or the name of an auxiliary file.
+    cards
+        Cards that are written into its primary header and its first table, with their comments.
+    write
+        Called with the working directory and the product's place, in place of copying a file: for products that
+        must be in our own form.
+    """
+
+    path: str
+    name: str
+    cards: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    write: Callable[[Path, Path], None] | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a suite carries out a step of some missions.
+
+    Parameters
+    ----------
+    missions, step
+        What it does.
+    version
+        Of this declaration, raised whenever products change.
+    links
+        In order.
+    leaves
+        What is known at the end to the products.
+    parameters
+        Of the step, beside those of the tools, ``skip`` and ``stop_after``.
+    place
+        Path of an input to where it stands below the working directory, without the ending of a packed file;
+        '' for an input that is not needed.
+    resources
+        What one task takes.
+    calibrated
+        Whether it reads calibration files.
+    randomised
+        Kinds of products that are never the same twice.
+    refuse
+        What is wrong with parameters that by themselves are right, and what the chain cannot do: it raises
+        `NotPossible` or `DataError` with the reason.
+    """
+
+    missions: tuple[str, ...]
+    step: str
+    version: str
+    links: tuple[Link, ...]
+    leaves: Callable[[Known], Sequence[Leaf]]
+    parameters: tuple[Parameter, ...] = ()
+    place: Callable[[str], str] = field(default=lambda path: path.rpartition("/")[2])
+    resources: Resources = field(default_factory=Resources)
+    calibrated: bool = False
+    randomised: tuple[str, ...] = ()
+    refuse: Callable[[Known], None] = lambda known: None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A suite as a backend.
+
+    Parameters
+    ----------
+    suite
+        Name of its tables.
+    chains
+        What it does: at most one for each mission and step.
+    calibration
+        The identity of the calibration that an installation has; raises ProgramError where there is none.
+    dated
+        Whether calibration is accepted with a date, which the chain then finds in ``task.calibration``.
+    remedy
+        How to get the software.
+    """
+
+    suite: str
+    chains: tuple[Chain, ...]
+    calibration: Callable[[Installation], str] = lambda installed: ""
+    dated: bool = False
+    remedy: str = ""

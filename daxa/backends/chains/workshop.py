@@ -1,0 +1,195 @@
+"""The directory in which the calls of one task work, and the journal of those that have ended well.
+
+Both outlive a task that failed or was interrupted, in the private state of the archive, so that a repetition begins
+where it broke.  A call is not made again if its arguments, its variables, the release, the inputs and all calls
+before it are the same, and every file that it wrote is there as it left it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daxa.files import read_note, replace_file
+
+__all__ = ["Entry", "OutdatedError", "Workshop", "key_of"]
+
+_JOURNAL = "journal.json"
+_FORMAT = 1
+_BLOCK = 1 << 20
+
+
+class OutdatedError(Exception):
+    """Files of an earlier attempt were changed by calls that are not wanted any more: all begins anew."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A call that has ended well, or the laying out of the inputs.
+
+    Parameters
+    ----------
+    key
+        Digest of all that it depended on.
+    files
+        Path below the working directory to the SHA-256 of each file that it wrote.
+    outputs
+        Name of an output to paths.
+    log
+        Name of its log.
+    rewrites
+        Keys of earlier entries of whose files it wrote some again.
+    """
+
+    key: str
+    files: Mapping[str, str]
+    outputs: Mapping[str, Sequence[str]]
+    log: str = ""
+    rewrites: tuple[str, ...] = ()
+
+
+def key_of(*parts: object) -> str:
+    """A digest of what a call depends on.
+
+    Examples
+    --------
+    >>> key_of("a", ["b"]) == key_of("a", ["b"]), key_of("ab") == key_of("a", "b")
+    (True, False)
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class Workshop:
+    """A working directory with its journal.
+
+    Parameters
+    ----------
+    root
+        Where both are; it exists.
+    """
+
+    root: Path
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _stamps: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    _pending: set[str] = field(default_factory=set)
+
+    @property
+    def work(self) -> Path:
+        """The working directory of the calls."""
+        return self.root / "work"
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of the calls are."""
+        return self.root / "logs"
+
+    def open(self) -> None:
+        """Read the journal, and remove whatever no entry of it names: a call that was interrupted leaves such files."""
+        noted = read_note(self.root / _JOURNAL)
+        if noted.get("format") == _FORMAT:
+            try:
+                told = [Entry(**{**one, "rewrites": tuple(one["rewrites"])}) for one in noted["entries"]]
+            except (KeyError, TypeError):
+                told = []
+            self._entries = {one.key: one for one in told}
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        self._remove_others(path for entry in self._entries.values() for path in entry.files)
+        self._stamps = self._look()
+        for place in self.root.glob("call-*"):
+            shutil.rmtree(place, ignore_errors=True)
+
+    def begin_anew(self) -> None:
+        """Forget all."""
+        for place in (self.work, self.logs):
+            shutil.rmtree(place, ignore_errors=True)
+        (self.root / _JOURNAL).unlink(missing_ok=True)
+        self._entries, self._pending = {}, set()
+        self.open()
+
+    def find(self, key: str) -> Entry | None:
+        """What an earlier attempt noted of a call, if its files are as it left them."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        written = [one for one in self._entries.values() if key in one.rewrites]
+        again = {path for one in written for path in one.files}
+        whole = all(self._digest(path) == digest for path, digest in entry.files.items() if path not in again)
+        if not whole:
+            return None
+        self._pending.discard(key)
+        self._pending.update(one.key for one in written)
+        return entry
+
+    def before_call(self) -> None:
+        """Make sure that the files are those of the calls so far.
+
+        Raises
+        ------
+        OutdatedError
+            A later call of an earlier attempt has changed some of them.
+        """
+        if self._pending:
+            raise OutdatedError
+        self._stamps = self._look()
+
+    def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str) -> Entry:
+        """Keep what a call did, now that it has ended well."""
+        files = {path: self._digest(path) for path in self._changed()}
+        rewrites = tuple(
+            one.key for one in self._entries.values() if one.key != key and any(path in files for path in one.files)
+        )
+        entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, rewrites)
+        self._entries[key] = entry
+        self._stamps = self._look()
+        told = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}
+        replace_file(self.root / _JOURNAL, (json.dumps(told) + "\n").encode())
+        return entry
+
+    def undo(self) -> bool:
+        """Remove what a call that failed has written; whether all files of the calls before it are as they were."""
+        changed = self._changed()
+        own = {path for entry in self._entries.values() for path in entry.files}
+        for path in changed - own:
+            (self.work / path).unlink(missing_ok=True)
+        whole = not changed & own and all((self.work / path).exists() for path in self._stamps)
+        self._stamps = self._look()
+        return whole
+
+    def _changed(self) -> set[str]:
+        return {path for path, stamp in self._look().items() if self._stamps.get(path) != stamp}
+
+    def _look(self) -> dict[str, tuple[int, int, int]]:
+        found = {}
+        for place, _, names in os.walk(self.work):
+            for name in names:
+                path = Path(place, name)
+                status = path.lstat()
+                found[path.relative_to(self.work).as_posix()] = (status.st_size, status.st_mtime_ns, status.st_ino)
+        return found
+
+    def _remove_others(self, paths: Iterable[str]) -> None:
+        known = set(paths)
+        for path in self._look():
+            if path not in known:
+                (self.work / path).unlink()
+
+    def _digest(self, path: str) -> str:
+        place, digest = self.work / path, hashlib.sha256()
+        if place.is_symlink() or not place.is_file():
+            return ""
+        with place.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def record(self, log: str) -> dict[str, Any]:
+        """What was noted of a call: command line, release, times, verdict."""
+        return read_note(self.logs / f"{log}.json")

@@ -1,0 +1,34 @@
+"""CIAO as a backend: Chandra from level 1 to sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daxa.backends.chains import ChainBackend, Program
+from daxa.backends.ciao.clean import CLEAN
+from daxa.backends.ciao.events import EVENTS
+from daxa.backends.ciao.images import IMAGES
+from daxa.backends.ciao.sources import SOURCES
+from daxa.backends.tools.calibration import missions_identity
+from daxa.missions import find_mission
+
+if TYPE_CHECKING:
+    from daxa.backends.tools.environment import Installation
+
+__all__ = ["CIAO"]
+
+
+def _calibration(installed: Installation) -> str:
+    """Digest of the index files of Chandra in CIAO's CALDB."""
+    return f"CALDB {missions_identity(installed.environ, ('CHANDRA',))[:16]}"
+
+
+CIAO = ChainBackend(
+    Program(
+        suite="ciao",
+        chains=(EVENTS, CLEAN, IMAGES, SOURCES),
+        calibration=_calibration,
+        remedy="install CIAO with its CALDB, and start daxa in its environment (conda activate ciao)",
+    ),
+    {"chandra": find_mission("chandra").raw_inputs},
+)

@@ -1,0 +1,140 @@
+"""The step clean through CIAO: times without flares by dmextract and deflare, then dmcopy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.ciao.events import camera_in
+from daxa.backends.parameter_schema import Parameter
+from daxa.backends.protocol import Resources
+from daxa.run.product import Product, parse_product
+
+__all__ = ["CLEAN", "travelling"]
+
+
+def travelling(known: Known) -> list[Leaf]:
+    """The files that come along with the lists, under their own names."""
+    return [Leaf(path, path) for path in known.inputs if path.endswith(".fits") and not path.startswith("obsid")]
+
+
+def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
+    """Camera, product and path of each list."""
+    for path in known.inputs:
+        if path.startswith("obsid") and (product := parse_product(path)).kind == "events":
+            yield camera_in(known, path), product, path
+
+
+def _energies(band: tuple[float, float] | None, camera: str) -> str:
+    """A filter in eV; HRC has no energies."""
+    return f"energy={1000 * band[0]:.10g}:{1000 * band[1]:.10g}" if band and camera != "HRC" else ""
+
+
+def _dmextract(known: Known) -> list[CallPlan]:
+    width, band = known.parameters["flare_bin"], known.parameters["flare_band"]
+    plans = []
+    for camera, product, path in _lists(known):
+        blocks = [_energies(band, camera), f"bin time=::{width:.10g}"]
+        infile = path + "".join(f"[{one}]" for one in blocks if one)
+        plans.append(CallPlan({"infile": infile, "outfile": f"{product.exposure}_lc.fits"}, camera))
+    return plans
+
+
+def _deflare(known: Known) -> list[CallPlan]:
+    return [
+        CallPlan({"infile": path, "outfile": path.replace("_lc", "_gti")}, part)
+        for part, path in known.outputs("dmextract", "extracted")
+    ]
+
+
+def _screen(known: Known) -> list[CallPlan]:
+    """Energies, grades and status first, times in a call of their own: so the data model keeps both apart."""
+    plans = []
+    for camera, product, path in _lists(known):
+        grades = known.parameters["grades"].replace(" ", "")
+        # Level 2 lists of HRC have passed their own filter; its other status bits do not forbid an event.
+        others = [f"grade={grades}", "status=0"] if camera == "ACIS" else []
+        rules = [one for one in (_energies(known.parameters["energy"], camera), *others) if one]
+        infile = f"{path}[EVENTS]" + (f"[{','.join(rules)}]" if rules else "")
+        plans.append(CallPlan({"infile": infile, "outfile": f"{product.exposure}_screened.fits"}, camera))
+    return plans
+
+
+def _cut(known: Known) -> list[CallPlan]:
+    return [
+        CallPlan({"infile": f"{path}[EVENTS][@{gti}]", "outfile": path.replace("_screened", "_final")}, part)
+        for part, path in known.outputs("screen", "copy")
+        if (gti := known.output("deflare", "gti", part))
+    ]
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    obs_id = known.task.obs_id
+    found, measured = travelling(known), []
+    for camera, product, path in _lists(known):
+        before = known.output("screen", "copy", camera) or path
+        events = known.output("cut", "copy", camera) or before
+        energy = known.parameters["energy"] if camera != "HRC" else None
+        lo, hi = map(repr, energy) if energy else ("", "")
+        told: dict[str, Any] = {"events": events, "obs_id": obs_id, "cards": {}}
+        own = Product(obs_id, product.instrument, product.exposure, "finalevents", lo, hi)
+        name = Product(obs_id, product.instrument, product.exposure, "gti").name
+        found.append(Leaf("", own.name, write=partial(adopt_events, before=before, **told)))
+        found.append(Leaf("", name, write=partial(adopt_good_times, **told)))
+        measured.append((product, events, before))
+    name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
+    return [*found, Leaf("", name, write=partial(adopt_measures, lists=measured, obs_id=obs_id))]
+
+
+CLEAN = Chain(
+    missions=("chandra",),
+    step="clean",
+    version="1",
+    links=(
+        Link(
+            "dmextract",
+            "dmextract",
+            _dmextract,
+            "bins the light curve in which flares are looked for",
+            {"opt": "ltc1", "clobber": True},
+            wired=("infile", "outfile", "opt"),
+        ),
+        Link(
+            "deflare",
+            "deflare",
+            _deflare,
+            "finds flares and writes the times without them",
+            {"method": "sigma", "nsigma": 3, "minlength": 3, "plot": False},
+            wired=("infile", "outfile", "plot", "save"),
+        ),
+        Link(
+            "screen",
+            "dmcopy",
+            _screen,
+            "keeps events of the energies, grades and status that are asked for",
+            {"clobber": True},
+            wired=("infile", "outfile"),
+        ),
+        Link("cut", "dmcopy", _cut, "keeps times without flares", {"clobber": True}, wired=("infile", "outfile")),
+    ),
+    leaves=_leaves,
+    parameters=(
+        Parameter("flare_band", "band", (0.5, 7.0), "energies of the light curve of flares (ACIS)", unit="keV"),
+        Parameter("flare_bin", "quantity", 200.0, "bin of that light curve", unit="s", least=1.0, most=1e5),
+        Parameter("grades", "text", "0,2,3,4,6", "grades that are kept (ACIS)", example='"0,2,3,4,6"'),
+        Parameter(
+            "energy",
+            "band",
+            None,
+            "energies that the cleaned list keeps",
+            unit="keV",
+            choices=("all",),
+            example='"0.5-7.0 keV"',
+            shown="comment",
+        ),
+    ),
+    resources=Resources(memory=1 << 30),
+)

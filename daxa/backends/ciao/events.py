@@ -1,0 +1,89 @@
+"""The step events through CIAO: chandra_repro, for one list of level 1 events."""
+
+from __future__ import annotations
+
+import re
+
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.protocol import Resources
+from daxa.errors import DataError, NotPossible
+from daxa.run.product import Product
+from daxa.xray.eventlists.cards import card_text
+
+__all__ = ["EVENTS", "TRAVELLING", "camera_in"]
+
+_OBSERVATION = "obs"
+_RAW = re.compile(r"obs/secondary/(?:acis|hrc)f\d{5}\w*_evt1\.fits")
+_ALTERNATING = re.compile(r"_e[12](?=_|N)")
+TRAVELLING = ("aspect", "badpixels", "mask", "fov", "deadtime")
+"""Outputs of chandra_repro that later tools read beside the list."""
+
+
+def camera_in(known: Known, path: str) -> str:
+    """ACIS or HRC, as the header of a list says."""
+    return card_text(known.facts.header(path, "EVENTS"), "INSTRUME").upper() or "ACIS"
+
+
+def _refuse(known: Known) -> None:
+    """Refuse what needs a directory for each of its parts.
+
+    Raises
+    ------
+    NotPossible
+        Alternating exposures, or several observing intervals.
+    DataError
+        There are no level 1 events.
+    """
+    whose = f"chandra {known.task.obs_id}"
+    raw = [path for path in known.inputs if _RAW.fullmatch(path)]
+    if not raw:
+        raise DataError("no-raw-events", f"{whose} has no list of level 1 events", remedy="fetch it again")
+    if any(_ALTERNATING.search(path) for path in raw):
+        raise NotPossible(
+            "alternating",
+            f"{whose} alternates long and short frames: chandra_repro takes one list at a time",
+            remedy='do it natively, where both lists stay apart: backend = "native" in [events] for this observation',
+        )
+    if len(raw) > 1:
+        raise NotPossible(
+            "several-intervals",
+            f"{whose} has {len(raw)} observing intervals: chandra_repro asks for splitobs first",
+            remedy='leave it out, or do it natively: backend = "native" in [events] for this observation',
+        )
+
+
+def _repro(known: Known) -> list[CallPlan]:
+    return [CallPlan({"indir": _OBSERVATION, "outdir": "repro", "set_ardlib": False})]
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    found = []
+    for _, path in known.outputs("chandra_repro", "events"):
+        product = Product(known.task.obs_id, camera_in(known, path), "None", "events")
+        found.append(Leaf(path, product.name))
+    others = [path for output in TRAVELLING for _, path in known.outputs("chandra_repro", output)]
+    return found + [Leaf(path, path.rpartition("/")[2]) for path in others]
+
+
+EVENTS = Chain(
+    missions=("chandra",),
+    step="events",
+    version="1",
+    place=lambda path: f"{_OBSERVATION}/{path}",
+    refuse=_refuse,
+    links=(
+        Link(
+            "chandra_repro",
+            "chandra_repro",
+            _repro,
+            "makes calibrated and screened events of level 1, with bad pixels and the field of view",
+            {"cleanup": True, "clobber": True},
+            # The shared choice of bad pixels (ardlib.par) is never touched: each call has its own.
+            wired=("indir", "outdir", "root", "set_ardlib"),
+            seconds=12 * 3600.0,
+        ),
+    ),
+    leaves=_leaves,
+    resources=Resources(memory=3 << 30),
+    calibrated=True,
+)

@@ -1,0 +1,143 @@
+"""The step images through CIAO: fluximage, in counts, seconds and counts per second."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_rates
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.ciao.events import camera_in
+from daxa.backends.parameter_schema import Parameter
+from daxa.backends.protocol import Resources
+from daxa.errors import ConfigError
+from daxa.run.product import Product, parse_product
+
+__all__ = ["IMAGES"]
+
+_EFFECTIVE = {(0.5, 7.0): 2.3, (0.5, 1.2): 0.92, (1.2, 2.0): 1.56, (2.0, 7.0): 3.8, (0.2, 0.5): 0.4, (0.5, 2.0): 1.25}
+"""Band to the energy that stands for it, keV: of the Chandra source catalogue; of CIAO's threads for 0.5 to 2 keV."""
+
+_FILES = {
+    "asolfile": r"_asol1\.fits",
+    "badpixfile": r"_bpix1\.fits",
+    "maskfile": r"_msk1\.fits",
+    "dtffile": r"_dtf1\.fits",
+}
+
+
+def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
+    for path in known.inputs:
+        if path.startswith("obsid") and (product := parse_product(path)).kind == "finalevents":
+            yield camera_in(known, path), product, path
+
+
+def _bands(known: Known, camera: str) -> list[tuple[Band, float]]:
+    """Bands with the energy that stands for each; the HRC has one image of everything."""
+    if camera == "HRC":
+        return [(None, 0.0)]
+    bands, energies = known.parameters["bands"], known.parameters["energies"]
+    if energies and len(energies) != len(bands):
+        raise ConfigError(
+            "energies",
+            f"[images] energies has {len(energies)} values for {len(bands)} bands",
+            remedy="give one energy for each band, or none at all",
+        )
+    given = energies or [_EFFECTIVE.get(band, round((band[0] * band[1]) ** 0.5, 3)) for band in bands]
+    return list(zip(bands, given, strict=True))
+
+
+def _fluximage(known: Known) -> list[CallPlan]:
+    plans = []
+    for camera, _, path in _lists(known):
+        bands = [f"{band[0]:g}:{band[1]:g}:{energy:g}" for band, energy in _bands(known, camera) if band]
+        files = {}
+        for name, pattern in _FILES.items():
+            if name == "dtffile" and camera != "HRC":
+                continue
+            there = [one for one in known.inputs if re.search(pattern, one)]
+            # Without a file of its own a value of "none" keeps the tool from looking for one.
+            files[name] = ",".join(there) or ("" if name == "dtffile" else "none")
+        size = known.parameters["hrc_binsize" if camera == "HRC" else "acis_binsize"]
+        values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{camera}", "binsize": size, **files}
+        plans.append(CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time"}, camera))
+    return plans
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    found = [
+        Leaf(path, path)
+        for path in known.inputs
+        if path.endswith(".fits") and not path.startswith("obsid") and known.parameters["keep"]
+    ]
+    for camera, product, path in _lists(known):
+        made = {name: known.outputs("fluximage", name, camera) for name in ("image", "expmap")}
+        if not made["image"]:
+            continue
+        for band, _ in _bands(known, camera):
+            label = f"{band[0]:g}-{band[1]:g}" if band else "wide"
+            image, exposure = (
+                next((file for _, file in made[name] if f"_{label}_" in file), "") for name in ("image", "expmap")
+            )
+            lo, hi = map(repr, band) if band else ("", "")
+            own = Product(known.task.obs_id, product.instrument, product.exposure, "image", lo, hi)
+            told: dict[str, Any] = {"image": image, "events": path, "mission": "chandra", "band": band, "cards": {}}
+            how = {"EXPMETH": ("FLUXIMAGE", "aspect, chips, mask and bad pixels, by CIAO")}
+            found.append(Leaf("", own.name, write=partial(adopt_image, **told)))
+            told |= {"exposure": exposure, "cards": how}
+            for kind, write in (("expmap", adopt_map), ("ratemap", adopt_rates)):
+                name = Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
+                found.append(Leaf("", name, write=partial(write, **told)))
+        band = _bands(known, camera)[0][0]
+        lo, hi = map(repr, band) if band else ("", "")
+        name = Product(known.task.obs_id, product.instrument, product.exposure, "lightcurve", lo, hi).name
+        width = known.parameters["lightcurve_bin"]
+        found.append(Leaf("", name, write=partial(adopt_curve, events=path, mission="chandra", band=band, width=width)))
+    return found
+
+
+IMAGES = Chain(
+    missions=("chandra",),
+    step="images",
+    version="1",
+    links=(
+        Link(
+            "fluximage",
+            "fluximage",
+            _fluximage,
+            "makes counts images, exposure maps and rate images in bands",
+            {"background": "none", "parallel": False, "cleanup": True, "clobber": True},
+            wired=(
+                *("infile", "outroot", "bands", "binsize", "xygrid", "units", "tmpdir", "parallel", "nproc"),
+                *_FILES,
+            ),
+            seconds=12 * 3600.0,
+        ),
+    ),
+    leaves=_leaves,
+    parameters=(
+        Parameter("bands", "bands", ((0.5, 2.0), (2.0, 7.0)), "energies of the images (ACIS)", unit="keV"),
+        Parameter(
+            "energies",
+            "numbers",
+            (),
+            "energy that stands for each band in its exposure map, keV; by default the Chandra source catalogue's",
+            least=0.1,
+            most=10.0,
+            example="[1.25, 3.8]",
+            shown="comment",
+        ),
+        Parameter(
+            "acis_binsize", "number", 4.0, "sky pixels of 0.492 arcsec to the side of a pixel", least=1.0, most=512
+        ),
+        Parameter(
+            "hrc_binsize", "number", 16.0, "sky pixels of 0.1318 arcsec to the side of a pixel", least=1.0, most=512
+        ),
+        Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=0.1, most=1e6),
+        Parameter("keep", "flag", False, "keep aspect, bad pixels and mask beside the images", shown="hidden"),
+    ),
+    resources=Resources(memory=3 << 30),
+    calibrated=True,
+)

@@ -1,0 +1,151 @@
+"""The step sources through CIAO: a map of the point spread function, then wavelets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from daxa.backends.adopting import adopt_search, adopt_sources
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.parameter_schema import Parameter
+from daxa.backends.protocol import Resources
+from daxa.run.product import Product, parse_product
+
+__all__ = ["SOURCES"]
+
+_COLUMNS = {
+    "counts": "NET_COUNTS",
+    "rate": "NET_RATE",
+    "exposure": "EXPTIME",
+    "x_error": "X_ERR",
+    "y_error": "Y_ERR",
+    "order": "SRC_SIGNIFICANCE",
+}
+"""Our columns from those of wavdetect, which gives no likelihood: sources are sorted by their significance."""
+
+
+def _images(known: Known) -> Iterator[tuple[str, Product, str]]:
+    """Instrument, product and path of the image that is searched: that of the band that is asked for, or the first."""
+    found: dict[str, list[tuple[Product, str]]] = {}
+    for path in known.inputs:
+        if path.startswith("obsid") and path.endswith(".fits") and (product := parse_product(path)).kind == "image":
+            found.setdefault(product.instrument, []).append((product, path))
+    for instrument, images in sorted(found.items()):
+        band = known.parameters["band"]
+        wanted = [one for one in images if band and (one[0].lo, one[0].hi) == tuple(map(repr, band))]
+        if wanted or not band or not images[0][0].lo:
+            product, path = (wanted or images)[0]
+            yield instrument, product, path
+
+
+def _expmap(path: str) -> str:
+    return path.replace("-image.", "-expmap.")
+
+
+def _mkpsfmap(known: Known) -> list[CallPlan]:
+    plans = []
+    for instrument, product, path in _images(known):
+        energy = math.sqrt(float(product.lo) * float(product.hi)) if product.lo else 1.5
+        values = {"infile": path, "outfile": f"{instrument}_psf.fits", "energy": round(energy, 3)}
+        plans.append(CallPlan(values, instrument))
+    return plans
+
+
+def _wavdetect(known: Known) -> list[CallPlan]:
+    plans = []
+    for instrument, _, path in _images(known):
+        values = {
+            "infile": path,
+            "psffile": known.output("mkpsfmap", "map", instrument),
+            "outfile": f"{instrument}_src.fits",
+            "scellfile": f"{instrument}_cell.fits",
+            "imagefile": f"{instrument}_recon.fits",
+            "defnbkgfile": f"{instrument}_bkg.fits",
+            "regfile": f"{instrument}_src.reg",
+        }
+        if _expmap(path) in known.inputs:
+            values["expfile"] = _expmap(path)
+        plans.append(CallPlan(values, instrument))
+    return plans
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    found: list[Leaf] = []
+    told: list[tuple[dict[str, object], str]] = []
+    for instrument, product, path in _images(known):
+        sources = known.output("wavdetect", "sources", instrument)
+        band = f"{product.lo}-{product.hi} keV" if product.lo else ""
+        entry: dict[str, object] = {"instrument": instrument, "exposure": product.exposure, "band": band}
+        told.append((entry, sources))
+        if not sources:
+            continue
+        threshold = _threshold(known, instrument)
+        facts: dict[str, Any] = {
+            "method": "WAVDETECT",
+            "radius": 4.0,
+            "log_p": math.log(threshold),
+            "false": threshold,
+            "pixel": 1.0,
+        }
+        own = partial(adopt_sources, sources=sources, image=path, columns=_COLUMNS, facts=facts)
+        for suffix in ("fits", "parquet", "reg"):
+            name = Product(
+                known.task.obs_id, instrument, product.exposure, "sourcelist", product.lo, product.hi, suffix
+            ).name
+            found.append(Leaf("", name, write=own))
+        name = Product(known.task.obs_id, instrument, product.exposure, "background", product.lo, product.hi).name
+        found.append(Leaf(known.output("wavdetect", "background", instrument), name))
+    name = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
+    return [*found, Leaf("", name, write=partial(adopt_search, told=told))]
+
+
+def _threshold(known: Known, part: str) -> float:
+    """The chance of a false source in a pixel, as the call had it."""
+    made = next(one for one in known.made if one.link == "wavdetect" and one.part == part)
+    return float(made.values.get("sigthresh", "1e-06"))
+
+
+SOURCES = Chain(
+    missions=("chandra",),
+    step="sources",
+    version="1",
+    links=(
+        Link(
+            "mkpsfmap",
+            "mkpsfmap",
+            _mkpsfmap,
+            "makes a map of the size of the point spread function",
+            {"ecf": 0.393, "units": "arcsec", "clobber": True},
+            wired=("infile", "outfile"),
+        ),
+        Link(
+            "wavdetect",
+            "wavdetect",
+            _wavdetect,
+            "searches for sources with wavelets",
+            {"scales": [1.0, 2.0, 4.0, 8.0, 16.0], "sigthresh": 1e-06, "clobber": True},
+            wired=(
+                *("infile", "psffile", "outfile", "scellfile", "imagefile", "defnbkgfile", "regfile", "expfile"),
+                "interdir",
+            ),
+            seconds=12 * 3600.0,
+        ),
+    ),
+    leaves=_leaves,
+    parameters=(
+        Parameter(
+            "band",
+            "band",
+            None,
+            "energies of the image that is searched; by default the lowest of the images",
+            unit="keV",
+            choices=("first",),
+            example='"0.5-2.0 keV"',
+            shown="comment",
+        ),
+    ),
+    resources=Resources(memory=3 << 30),
+    calibrated=True,
+)

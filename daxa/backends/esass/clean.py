@@ -1,0 +1,107 @@
+"""The step clean through eSASS: flares by flaregti, then evtool in the times that are left.
+
+flaregti writes its times into the list that it reads, where evtool looks for them; this is a copy, never the product
+of the step before.  With ``gtifile`` it would write a file of its own, which evtool cannot use.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.protocol import Resources
+from daxa.run.product import Product, parse_product
+
+__all__ = ["CLEAN"]
+
+_HALF = 108_000
+"""Half of the field in which flaregti looks for sources, sky pixels of 0.05 arcsec: 1.5 degrees."""
+
+
+def _list(known: Known) -> str:
+    """The list, which is one."""
+    return next((path for path in known.inputs if path.endswith("-events.fits")), "")
+
+
+def _flaregti(known: Known) -> list[CallPlan]:
+    return [CallPlan({"eventfile": _list(known), "lightcurve": "flaregti_lightcurve.fits"})] if _list(known) else []
+
+
+def _cut(known: Known) -> list[CallPlan]:
+    if not _list(known):
+        return []
+    return [CallPlan({"eventfiles": [_list(known)], "outfile": "clean.fits", "gti": _times(known)})]
+
+
+def _times(known: Known) -> str:
+    """Which tables of the list hold the times that are kept."""
+    return "FLAREGTI" if "flaregti" in known.links else "GTI"
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    before = _list(known)
+    events = known.output("evtool", "events") or before
+    if not events:
+        return []
+    product, obs_id = parse_product(before), known.task.obs_id
+    told: dict[str, Any] = {"events": events, "obs_id": obs_id, "cards": {}}
+    own, gti = (Product(obs_id, product.instrument, product.exposure, kind).name for kind in ("finalevents", "gti"))
+    measures = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
+    return [
+        *(Leaf(path, path) for _, path in known.outputs("flaregti", "lightcurve")),
+        Leaf("", own, write=partial(adopt_events, before=before, **told)),
+        Leaf("", gti, write=partial(adopt_good_times, **told)),
+        Leaf("", measures, write=partial(adopt_measures, lists=[(product, events, before)], obs_id=obs_id)),
+    ]
+
+
+CLEAN = Chain(
+    missions=("erass1",),
+    step="clean",
+    version="1",
+    links=(
+        Link(
+            "flaregti",
+            "flaregti",
+            _flaregti,
+            "finds flares, outside of sources that it finds itself",
+            {
+                "pimin": 200,
+                "pimax": 10000,
+                "mask_pimin": 200,
+                "mask_pimax": 10000,
+                "xmin": -_HALF,
+                "xmax": _HALF,
+                "ymin": -_HALF,
+                "ymax": _HALF,
+                "gridsize": 18,
+                "binsize": 1200,
+                "detml": 10,
+                "timebin": 20,
+                "source_size": 25,
+                "source_like": 10,
+                "fov_radius": 30,
+                # The threshold is that at which most signal is left.
+                "threshold": -1,
+                "max_threshold": -1,
+                "mask_iter": 3,
+                "write_mask": False,
+                "write_lightcurve": True,
+                "write_thresholdimg": False,
+            },
+            wired=("eventfile", "gtifile", "lightcurve", "mask", "thresholdimg"),
+        ),
+        Link(
+            "evtool",
+            "evtool",
+            _cut,
+            "keeps times without flares",
+            {"pattern": 15, "events": True, "image": False, "clobber": True},
+            wired=("eventfiles", "outfile", "gti"),
+        ),
+    ),
+    leaves=_leaves,
+    resources=Resources(memory=2 << 30),
+)

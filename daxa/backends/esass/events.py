@@ -1,0 +1,71 @@
+"""The step events through eSASS: the archive's list of a tile, with the flags, patterns and modules that are wanted."""
+
+from __future__ import annotations
+
+from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.protocol import Resources
+from daxa.errors import DataError
+from daxa.missions import find_mission
+from daxa.run.product import Product
+
+__all__ = ["EVENTS"]
+
+_ALL = "MERGED"
+
+
+def _instrument(known: Known) -> str:
+    """What the list of the chosen modules is called: ``MERGED`` for all of them."""
+    names = [one.name for one in find_mission(known.task.mission).instruments]
+    chosen = [name for name in names if name in known.instruments]
+    return _ALL if chosen in ([], names) else "".join(chosen)
+
+
+def _modules(known: Known) -> dict[str, object]:
+    instruments = find_mission(known.task.mission).instruments
+    chosen = [one.chip for one in instruments if one.name in known.instruments]
+    return {"telid": chosen} if 0 < len(chosen) < len(instruments) else {}
+
+
+def _evtool(known: Known) -> list[CallPlan]:
+    return [CallPlan({"eventfiles": list(known.inputs), "outfile": "events.fits", **_modules(known)})]
+
+
+def _refuse(known: Known) -> None:
+    if not known.inputs:
+        whose = f"{known.task.mission} {known.task.obs_id}"
+        raise DataError("no-events", f"{whose} has no event list", remedy="fetch it again")
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    name = Product(known.task.obs_id, _instrument(known), "None", "events").name
+    return [Leaf(path, name) for _, path in known.outputs("evtool", "events")]
+
+
+EVENTS = Chain(
+    missions=("erass1",),
+    step="events",
+    version="1",
+    refuse=_refuse,
+    links=(
+        Link(
+            "evtool",
+            "evtool",
+            _evtool,
+            "keeps the modules, flags, patterns and energies that are wanted, in good times",
+            {
+                "gti": "GTI",
+                # As the recipes of eFEDS and of data release 1 have it.
+                "flag": "0xc00fff30",
+                "pattern": 15,
+                "emin": 0.2,
+                "emax": 10.0,
+                "events": True,
+                "image": False,
+                "clobber": True,
+            },
+            wired=("eventfiles", "outfile", "telid"),
+        ),
+    ),
+    leaves=_leaves,
+    resources=Resources(memory=2 << 30),
+)

@@ -1,0 +1,190 @@
+"""Chains of calls: what they leave, what a repetition makes again, what becomes of failures."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+from astropy.io import fits
+
+from daxa.backends.chains import CallPlan, ChainBackend, Link, Program
+from daxa.backends.contract import check_backend
+from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
+from tests.backends.chains.example import CHAIN
+from tests.stubs.fits import write_table
+from tests.stubs.install import grant, request
+
+ALL = [
+    *("filter-M1-S001", "filter-M2-S002", "curve-M1-S001", "curve-M2-S002", "gti-M1-S001", "gti-M2-S002"),
+    "merge",
+]
+
+
+def test_a_chain_leaves_products_and_logs_and_is_not_made_twice(bench, tmp_path):
+    names, log = bench.run()
+    assert bench.calls == ALL
+    assert [name.rpartition("-")[2] for name in names] == ["finalevents.fits", "gti.fits"] * 2
+    product = next(path for path in tmp_path.glob("target*/*M1*finalevents.fits"))
+    with fits.open(product) as parts:
+        assert len(parts["EVENTS"].data) == 27  # PI > 300
+        assert parts[0].header["CLEANED"] is True
+    assert "== gti M2-S002: done" in log
+    assert "$ merge set1=M1-S001-f.fits set2=M2-S002-f.fits outset=all.fits" in log
+    assert "ended:" in log
+    # Inputs are copies, and were not changed.
+    assert not (bench.workshop / "work" / "M1-S001.fits").is_symlink()
+    assert (bench.workshop / "work" / "M1-S001.fits").stat().st_nlink == 1
+    again, log = bench.run()
+    assert (again, bench.calls) == (names, [])
+    assert "== gti M2-S002: made before" in log
+    assert log.count("ended:") == 7
+
+
+def test_a_script_makes_the_same_files_without_daxa(bench, tmp_path):
+    (tmp_path / "events" / "M2-S002.fits").unlink()
+    _, log = bench.run(skip=["curve", "gti", "merge"])
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "M1-S001.fits").write_bytes((tmp_path / "events" / "M1-S001.fits").read_bytes())
+    environ = {**bench.backend._installed().environ, "TMPDIR": str(alone)}
+    script = log[log.index("#!/bin/sh") :]
+    subprocess.run(["/bin/sh", "-c", script], cwd=alone, env=environ, check=True, capture_output=True)
+    assert (alone / "M1-S001-f.fits").read_bytes() == (bench.workshop / "work" / "M1-S001-f.fits").read_bytes()
+
+
+def test_a_repetition_begins_where_it_broke(bench, prefix):
+    request(prefix, "tabgtigen", "errorAndOne")
+    with pytest.raises(CallError) as caught:
+        bench.run()
+    grant(prefix, "tabgtigen")
+    assert caught.value.code == "sas.gti.noCounts"
+    assert "xmm 0404910601: gti of M1-S001 failed" in caught.value.message
+    assert 'failing = "leave out" in [clean.obs."0404910601"]' in caught.value.remedy
+    assert "** tabgtigen: error (noCounts)" in bench.log
+    bench.run()
+    assert bench.calls == ["gti-M1-S001", "gti-M2-S002", "merge"]
+
+
+def test_what_an_interrupted_call_left_is_removed_and_nothing_else(bench, prefix):
+    request(prefix, "merge", "silent")
+    with pytest.raises(CallError, match="merge failed"):
+        bench.run()
+    grant(prefix, "merge")
+    (bench.workshop / "work" / "half.fits").write_bytes(b"half")
+    (bench.workshop / "call-x").mkdir()
+    damaged = bench.workshop / "work" / "M2-S002-rate.fits"
+    damaged.write_bytes(damaged.read_bytes()[:-1440])
+    bench.run()
+    # A file that is not as its call left it is made again, with what depends on it; the other exposure stays.
+    assert bench.calls == ["curve-M2-S002", "gti-M2-S002", "merge"]
+    assert not (bench.workshop / "work" / "half.fits").exists()
+    assert not (bench.workshop / "call-x").exists()
+
+
+def test_other_parameters_make_again_what_follows_from_them(bench):
+    bench.run(sas={"gti": {"mingtisize": 1.0}})
+    bench.run(sas={"gti": {"mingtisize": 2.0}})
+    assert bench.calls == ["gti-M1-S001", "gti-M2-S002", "merge"]
+    assert "mingtisize=2.0" in bench.log
+
+
+def test_other_inputs_make_all_again(bench):
+    bench.run()
+    path = bench.root / "events" / "M1-S001.fits"
+    path.write_bytes(path.read_bytes().replace(b"EVENTS  ", b"EVENTS  ") + b"")
+    bench.run()
+    assert bench.calls == []
+    content = bytearray(path.read_bytes())
+    content[-2880 - 7] ^= 1
+    path.write_bytes(bytes(content))
+    bench.run()
+    assert bench.calls == ALL
+
+
+def test_links_are_left_out_and_stopped_after(bench):
+    names, _ = bench.run(skip=["merge", "gti"])
+    assert bench.calls == ALL[:4]
+    assert all(name.endswith("finalevents.fits") for name in names)
+    bench.run(stop_after="filter")
+    assert bench.calls == []
+    assert "== curve" not in bench.log
+
+
+def test_one_exposure_fails_and_the_other_is_done(bench):
+    # Without the column TIME no light curve can be made.
+    write_table(bench.root / "events" / "M1-S001.fits", "EVENTS", {"PI": [500.0, 900.0]})
+    with pytest.raises(CallError) as caught:
+        bench.run(skip=["merge"])
+    assert caught.value.code.startswith("sas.curve.")
+    assert "gti-M2-S002" in bench.calls
+    names, log = bench.run(skip=["merge"], failing="leave out")
+    assert bench.calls == ["curve-M1-S001"]  # It is tried again.
+    assert [name for name in names if "M1" in name] == []
+    assert len(names) == 2
+    assert "left out M1-S001: xmm 0404910601: curve of M1-S001 failed" in log
+
+
+def test_an_observation_without_any_exposure_fails_whatever_is_asked(bench, prefix):
+    request(prefix, "evselect", "outputsMissing")
+    with pytest.raises(CallError) as caught:
+        bench.run(failing="leave out")
+    grant(prefix, "evselect")
+    assert caught.value.code == "sas.filter.outputMissing"
+
+
+def test_a_call_that_changed_files_of_others_ends_the_attempt_and_they_are_made_again(bench, prefix):
+    request(prefix, "tabgtigen", "writesInput")
+    with pytest.raises(CallError) as caught:
+        bench.run(failing="leave out")
+    grant(prefix, "tabgtigen")
+    assert caught.value.code == "sas.gti.inputChanged"
+    assert "gti-M2-S002" not in bench.calls
+    bench.run()
+    assert bench.calls == ["curve-M1-S001", "gti-M1-S001", "gti-M2-S002", "merge"]
+
+
+def test_files_that_later_calls_wrote_again_are_told_from_those_that_were_damaged(bench):
+    """Two calls write one file: both hold, or all begins anew."""
+
+    def twice(known):
+        inputs = [(path.removesuffix(".fits"), path) for path in known.inputs]
+        return [CallPlan({"table": path, "filteredset": f"{part}-f.fits"}, part) for part, path in inputs]
+
+    second = Link("second", "evselect", twice, "again", {"expression": "PI > 500"}, wired=("table", "filteredset"))
+    chain = replace(CHAIN, links=(CHAIN.links[0], second))
+    bench.backend = ChainBackend(Program("sas", (chain,)), {})
+    bench.run()
+    assert len(bench.calls) == 4
+    bench.run()
+    assert bench.calls == []
+    _, log = bench.run(sas={"second": {"expression": "PI > 700"}})
+    assert "all is made anew" in log
+    assert len(bench.calls) == 4
+
+
+def test_what_no_observation_can_be_done_with_stops_the_stage(bench, monkeypatch):
+    with pytest.raises(ConfigError, match="no parameter 'skp'"):
+        bench.run(skp=[])
+    # A parameter that this release does not have, although others do.
+    old = replace(CHAIN.links[0], tool="espfilt", defaults={}, wired=(), plan=lambda known: [CallPlan()])
+    bench.backend = ChainBackend(Program("sas", (replace(CHAIN, links=(old,)),)), {})
+    with pytest.raises(ToolError, match="only until 19") as caught:
+        bench.run(sas={"filter": {"eventset": "x.fits"}})
+    assert caught.value.environmental
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(ProgramError, match="espfilt of SAS was not found"):
+        bench.run(sas={"filter": {"eventfile": "x.fits"}})
+
+
+def test_two_inputs_of_one_name_are_refused(bench):
+    import gzip
+
+    path = bench.root / "events" / "M1-S001.fits"
+    (bench.root / "events" / "M1-S001.fits.gz").write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError, match=r"two inputs would both become M1-S001\.fits"):
+        bench.run()
+
+
+def test_what_it_says_of_itself_is_whole(bench):
+    check_backend(bench.backend, ["xmm"], ["clean"])
