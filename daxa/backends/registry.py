@@ -31,7 +31,7 @@ __all__ = [
 GROUP = "daxa.backends"
 """The group of entry points in which plug-ins offer backends."""
 
-_HOMES = {"native": ("daxa.backends.native", "NATIVE")}
+_HOMES = {"native": ("daxa.backends.native", "NATIVE"), "sas": ("daxa.backends.sas", "SAS")}
 """Module and name of daxa's own backends."""
 
 _OWN = tuple(_HOMES)

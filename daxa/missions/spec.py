@@ -44,6 +44,7 @@ InputKind = Literal[
     "fov",
     "image",
     "ancillary",
+    "raw",
 ]
 
 SAFE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9])?")

@@ -17,7 +17,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.upstream import note_provenance
 from daxa.errors import DataError
 from daxa.files import read_note, refuse_links
-from daxa.missions import NativeInput, find_mission
+from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.delivery import discard
 from daxa.run.hashes import MANIFEST, find_files
 from daxa.run.machine import Resources
@@ -135,8 +135,19 @@ def wanted_of(task: Task, inputs: tuple[NativeInput, ...] | None = None) -> Obse
 
     spec = find_mission(task.mission)
     if inputs is not None and inputs != spec.native_inputs:
-        spec = replace(spec, native_inputs=inputs)
+        spec = replace(spec, native_inputs=inputs, listings=_listings(spec, inputs))
     return ObservationRef(spec, task.obs_id, **json.loads(task.origin))
+
+
+def _listings(spec: MissionSpec, inputs: Sequence[NativeInput]) -> tuple[str, ...]:
+    """Directories to look into: of the mission's own those that hold such files, and those of the others."""
+    from daxa.fetch.file_choice import literal_prefix
+
+    def place_of(pattern: str) -> str:
+        known = [place for place in spec.listings if pattern.startswith(f"{place}/")]
+        return known[0] if known else literal_prefix(pattern).rpartition("/")[0]
+
+    return tuple(dict.fromkeys(place_of(one.pattern) for one in inputs))
 
 
 def _is_fit(directory: Path, file: ProductFile) -> bool:
