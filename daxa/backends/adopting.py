@@ -120,8 +120,8 @@ def adopt_good_times(work: Path, target: Path, *, events: str, obs_id: str, card
 def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList, Cut]:
     """A list, and the cut that keeps all of it: what its tables of flares take is taken from its good times."""
     from daxa.xray.cleaning.cut import Cut
-    from daxa.xray.eventlists.opening import open_events
     from daxa.xray.eventlists.gti import intersect
+    from daxa.xray.eventlists.opening import open_events
 
     events = open_events(path, obs_id=obs_id)
     gtis = dict(events.gtis)

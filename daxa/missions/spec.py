@@ -46,6 +46,7 @@ InputKind = Literal[
     "ancillary",
     "raw-events",
     "housekeeping",
+    "raw",
 ]
 
 _FOLDERS = re.compile(r"(?:[\w-]+/)+", re.ASCII)

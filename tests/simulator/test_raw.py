@@ -14,7 +14,7 @@ from daxa.missions import find_mission
 from daxa.settings import load_settings
 from daxa.simulator.raw import RAW, build_raw_sky
 from daxa.simulator.server import Observatory
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from daxa.backends.contract import check_run
 from daxa.errors import CallError
 from daxa.simulator.raw import RAW
 from daxa.simulator.sky import CENTRE, FIELD
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.pairing import check_pair
 from tests.backends.conftest import prefix_of
 from tests.backends.observed import BEFORE, Observed

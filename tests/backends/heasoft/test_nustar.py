@@ -11,7 +11,7 @@ from daxa.backends.contract import check_run
 from daxa.errors import CallError, DataError
 from daxa.run.product import parse_product
 from daxa.simulator.raw import RAW
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.conftest import prefix_of
 from tests.backends.observed import Observed
 from tests.stubs.install import grant, request

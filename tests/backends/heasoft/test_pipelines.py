@@ -13,7 +13,7 @@ from daxa.backends import find_backend
 from daxa.backends.contract import check_run
 from daxa.errors import CallError, ConfigError
 from daxa.missions import find_mission
-from daxa.xray.eventlists.event_list import open_events
+from daxa.xray.eventlists.opening import open_events
 from tests.backends.observed import Observed
 from tests.stubs.fits import write_table
 from tests.xray.madelists import make_list
