@@ -1,4 +1,4 @@
-"""Find a backend by name: the native one, and those of plug-ins; and the one that carries out a step."""
+"""Find a backend by name: the native one, and those of plug-ins; and the one that does a step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_backend(name: str) -> Backend:
     Raises
     ------
     ConfigError
-        Nothing that is installed has such a backend, or what has it cannot be used.
+        No installed package provides such a backend, or the one that does cannot be used.
 
     Examples
     --------
@@ -56,13 +56,13 @@ def _offered(name: str) -> Backend:
         known = backend_names()
         raise ConfigError(
             "backend",
-            f"there is no backend called {name[:100]!r}{did_you_mean(name, known)}",
-            remedy=f"install the package that brings it, or choose from {', '.join(known)}",
+            f"there is no backend {name[:100]!r}{did_you_mean(name, known)}",
+            remedy=f"install the package that provides it, or choose from {', '.join(known)}",
         )
     backend = plugins.load(point)
     lacking = [word for word in _METHODS if not callable(getattr(backend, word, None))]
     if lacking or getattr(backend, "name", "") != name or not hasattr(backend, "calibrated"):
-        why = f"it lacks {', '.join(lacking)}" if lacking else f"it does not call itself {name}, with `calibrated`"
+        why = f"it lacks {', '.join(lacking)}" if lacking else f"its name is not {name}, or it has no `calibrated`"
         raise ConfigError(
             "plugin",
             f"the backend {name!r} of {plugins.origin_of(point)} cannot be used: {why}",
@@ -73,12 +73,12 @@ def _offered(name: str) -> Backend:
 
 
 def installed_calibration(backend: Backend, step: str) -> str | None:
-    """What calibration of a step is on this machine, as ``software.toml`` keeps it.
+    """The installed calibration of a step, as recorded in ``software.toml``.
 
     Returns
     -------
     str or None
-        '' where the step needs none; None where the software is not there.
+        '' if the step needs none; None if the software is not installed.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def installed_calibration(backend: Backend, step: str) -> str | None:
 
 
 def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:
-    """The name of the backend that carries out a step, as the params file says it.
+    """The name of the backend that does a step, according to the params file.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, step
     Returns
     -------
     str
-        What the step's own table names; else its default; else that of the first step that it needs.
+        The one in the step's own table; else its default; else that of the first step that it needs.
 
     Examples
     --------
