@@ -1,4 +1,4 @@
-"""What carries out the steps that follow fetching: native Python, and what plug-ins bring."""
+"""Backends, which do the steps that follow fetching: the native one in Python, and those of plug-ins."""
 
 from daxa.backends.registry import backend_names, find_backend
 

@@ -1,4 +1,4 @@
-"""Parameters of a step as data: from one table of them values are read, checked and described."""
+"""Parameters of a step as data: values are read, checked and described from one table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Kind", "Parameter", "ParameterProblem", "Shown", "read_parameters"]
 Kind = Literal["flag", "choice", "number", "numbers", "quantity", "band", "bands", "text", "patterns", "words", "table"]
 
 Shown = Literal["line", "comment", "hidden"]
-"""How a new params file holds a parameter."""
+"""How a parameter appears in a new params file."""
 
 _HUGE = 1e9
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What may stand for one key of a step's table.
+    """One key of a step's table, and the values that it can have.
 
     Parameters
     ----------
@@ -35,25 +35,25 @@ class Parameter:
         ``quantity`` (a number with a unit), ``band`` or ``bands`` (energies from and to), ``text``, ``patterns``
         (regular expressions), ``words`` (some of `choices`), ``table`` (keys that the backend itself judges).
     default
-        The value where the key is absent, as `read` gives it; None where there is none.
+        The value if the key is absent, as `read` gives it; None if there is none.
     help
-        What it is for, as the comment of a params file says it.
+        What it is for: its comment in params files.
     unit
-        Of a quantity or band, as `daxa.quantities.UNITS` names it; what `read` gives is in this unit.
+        Of a quantity or band, as named in `daxa.quantities.UNITS`; `read` gives values in this unit.
     least, most
         The smallest and the largest number, in that unit.
     above
         Whether the smallest number is itself excluded.
     choices
-        Of a ``choice``; of a ``band``, words that may stand in its place and mean None.
+        Of a ``choice``; of a ``band``, words that may replace it and mean None.
     example
-        A value as it may be written.
+        An example of a value.
     shown
-        How a new params file holds it: as a ``line`` with its default, as a ``comment`` that shows how it is
+        How it appears in a new params file: as a ``line`` with its default, as a ``comment`` that shows how it is
         written, or not at all (``hidden``).
     refine
-        Called with a value that has the right form; gives the value to use, and raises a ValueError with what
-        to write instead where it cannot be used.
+        Called with a value of the right form; returns the value to use, or raises a ValueError with what
+        to write instead.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Parameter:
         Raises
         ------
         ValueError
-            It cannot be used; the message says what to write.
+            It cannot be used; the message says what to write instead.
 
         Examples
         --------
@@ -176,7 +176,7 @@ _READERS: Mapping[Kind, Callable[[Parameter, object], object]] = {
 
 @dataclass(frozen=True)
 class ParameterProblem:
-    """Something in the parameters that cannot be used.
+    """A problem of the parameters.
 
     Parameters
     ----------
@@ -205,34 +205,32 @@ def read_parameters(
     Parameters
     ----------
     step
-        Its name, for the faults.
+        Its name, for the problems.
     known
-        What the table may hold.
+        The parameters that the table may have.
     table
         Key to value, as `daxa.quantities.normalise` gives it.
 
     Returns
     -------
     values
-        Of every parameter; the default where the value of the table cannot be used.
+        Those of all parameters; the default if the value in the table cannot be used.
     faults
-        Keys that there are not, and values that cannot be used.
+        Unknown keys, and values that cannot be used.
 
     Examples
     --------
     >>> known = [Parameter("sigma", "number", 3.0, "width", least=0.5, most=100.0)]
     >>> values, faults = read_parameters("clean", known, {"sgima": 2.5})
     >>> values, faults[0].message, faults[0].remedy
-    ({'sigma': 3.0}, "there is no parameter 'sgima'; did you mean sigma?", '[clean] holds sigma')
+    ({'sigma': 3.0}, "there is no parameter 'sgima'; did you mean sigma?", '[clean] has sigma')
     """
     names = [parameter.name for parameter in known]
     values, faults = {parameter.name: parameter.default for parameter in known}, []
     for key in table:
         if key not in names:
             message = f"there is no parameter {key[:100]!r}{did_you_mean(key, names)}"
-            faults.append(
-                ParameterProblem(step, key, message, f"[{step}] holds {', '.join(names)}", "unknown-parameter")
-            )
+            faults.append(ParameterProblem(step, key, message, f"[{step}] has {', '.join(names)}", "unknown-parameter"))
     for parameter in known:
         if parameter.name in table:
             value = table[parameter.name]

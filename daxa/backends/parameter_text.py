@@ -1,4 +1,4 @@
-"""A step's table of parameters as a new params file holds it: values, units and comments from the schema."""
+"""A step's table of parameters in a new params file: values, units and comments from the schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMN = 38
 
 
 def table_lines(parameters: Iterable[Parameter]) -> list[str]:
-    """Lines of a table: what is in force, and as a comment what may be.
+    """Lines of a table: values in force, and others as comments.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def _line(name: str, value: str, parameter: Parameter) -> str:
 
 
 def written(parameter: Parameter) -> str:
-    """The default as TOML; the example where there is none, or where a comment would show an empty text; else ''."""
+    """The default as TOML; the example if there is none, or if a comment would show an empty text; else ''."""
     default = parameter.default
     if default is None:
         named = parameter.kind in ("band", "choice") and parameter.choices

@@ -1,4 +1,4 @@
-"""What a backend is: the object that carries out steps, and says beforehand all that must be known of it.
+"""What a backend is: an object that does steps, and declares in advance all that must be known about it.
 
 A plug-in offers one through an entry point in the group ``daxa.backends``, whose name is the
 backend's and whose value is the object, such as ``spectral = "spectral.backend:BACKEND"``.
@@ -20,7 +20,7 @@ from daxa.run.task import Input, Task
 __all__ = ["Backend", "Located", "Resources", "Unit", "check_tables"]
 
 Unit = Literal["observation", "exposure"]
-"""What one task of a step treats."""
+"""What one task of a step processes."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Located:
     Parameters
     ----------
     found
-        Whether steps can be carried out.
+        Whether it can do its steps.
     version
-        Of the software, as it says itself.
+        Of the software, as it reports itself.
     calibration
-        What calibration is there: equal as long as it does not change, without a path.  For steps in
-        `Backend.calibrated` it is what ``software.toml`` keeps, and what `daxa doctor` shows.
+        Name of the installed calibration: the same as long as it does not change, and without a path.  For steps in
+        `Backend.calibrated`, ``software.toml`` records it and `daxa doctor` shows it.
     missing
-        What is not there, each as the end of a sentence that begins "there is no".
+        What is missing, each as the end of a sentence that begins "there is no".
     remedy
         How to get what is missing.
     """
@@ -50,10 +50,10 @@ class Located:
 
 
 class Backend(Protocol):
-    """What carries out steps: native Python, or mission software.
+    """An object that does steps: in native Python, or with mission software.
 
-    ``exposures`` is needed only where ``tasks`` gives ``exposure``.  One whose tasks of a step differ in size may
-    also have ``resources_of(task)``, which then counts in place of ``resources``.  One that imports much may also have
+    ``exposures`` is needed only if ``tasks`` returns ``exposure``.  A backend whose tasks of a step differ in size may
+    also have ``resources_of(task)``, which then replaces ``resources``.  One that imports much may also have
     ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
     One whose programs use random numbers without a fixed seed says so in ``randomised``, a mapping of steps to the
     kinds of products that are never the same twice: `daxa compare` then measures their differences against counting
@@ -65,16 +65,16 @@ class Backend(Protocol):
     Attributes
     ----------
     name
-        Its name, as params files say it.
+        Its name in params files.
     calibrated
-        Steps whose products depend on calibration files outside of the program: only for these is
-        `calibration` asked.
+        Steps whose products depend on calibration files outside of the program: `calibration` is called
+        only for these.
     """
 
     # Properties, so that a backend may have plain attributes of its class.
     @property
     def name(self) -> str:
-        """Its name, as params files say it."""
+        """Its name in params files."""
         ...
 
     @property
@@ -83,7 +83,7 @@ class Backend(Protocol):
         ...
 
     def version(self, mission: str, step: str) -> str:
-        """Version of its way of doing a step, raised whenever products change.
+        """Version of its implementation of a step, raised whenever products change.
 
         Parameters
         ----------
@@ -93,12 +93,12 @@ class Backend(Protocol):
         Returns
         -------
         str
-            '' for what it does not do.  This is what ``software.toml`` locks; it must not depend on the machine.
+            '' for what it does not do.  ``software.toml`` locks it; it must not depend on the machine.
         """
         ...
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
-        """What may stand in a mission's params file.
+        """The parameters in a mission's params file.
 
         Parameters
         ----------
@@ -108,21 +108,21 @@ class Backend(Protocol):
         Returns
         -------
         dict
-            Step to what may stand in its table, in the order in which it is written there.
+            Step to the parameters of its table, in the order in which they are written there.
         """
         ...
 
     def check(
         self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
     ) -> list[ParameterProblem]:
-        """Everything that is wrong with the parameters of an observation, or of all that share them.
+        """All problems of the parameters of an observation, or of all that share them.
 
         Parameters
         ----------
         mission
             Whose params file it is.
         tables
-            Step to its parameters, of the steps that this backend carries out; one may depend on another.
+            Step to its parameters, of the steps that this backend does; one may depend on another.
             Values are as `daxa.quantities.normalise` gives them.
         instruments
             Chosen instruments.
@@ -130,12 +130,12 @@ class Backend(Protocol):
         Returns
         -------
         list of ParameterProblem
-            Empty where nothing is wrong.
+            Empty if nothing is wrong.
         """
         ...
 
     def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
-        """The files of the telescope's archive that it starts from: these are fetched.
+        """The files of the telescope's archive that it starts from, which are fetched.
 
         Parameters
         ----------
@@ -145,17 +145,17 @@ class Backend(Protocol):
         Returns
         -------
         tuple of NativeInput
-            None of them for a mission that it does not process.
+            Empty for a mission that it does not process.
         """
         ...
 
     def locate(self) -> Located:
-        """Look for the software on this machine; starts nothing that takes longer than a moment.
+        """Look for the software on this machine, without starting anything that takes longer than a moment.
 
         Returns
         -------
         Located
-            What is there, and how to get what is missing.
+            What is installed, and how to get what is missing.
         """
         ...
 
@@ -169,8 +169,8 @@ class Backend(Protocol):
         Parameters
         ----------
         task
-            Of the whole observation: step, parameters, inputs; its ``calibration`` is what ``software.toml`` holds
-            ('' for nothing), which a backend can go on using where it can.
+            That of the whole observation: step, parameters, inputs; its ``calibration`` is that of ``software.toml``
+            ('' if there is none), which a backend can continue to use if it is able to.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class Backend(Protocol):
         ...
 
     def tasks(self, mission: str, step: str) -> Unit:
-        """What one task of a step treats.
+        """What one task of a step processes.
 
         Parameters
         ----------
@@ -190,32 +190,32 @@ class Backend(Protocol):
         Returns
         -------
         str
-            ``observation``: all exposures of one are done together; ``exposure``: each in a task of its own.
+            ``observation``: all its exposures in one task; ``exposure``: each in its own task.
         """
         ...
 
     def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
-        """The exposures of an observation, for steps that treat each in a task of its own; asked of no others.
+        """The exposures of an observation; called only for steps that process each in its own task.
 
-        It depends on the task alone, and reads no file.  An observation without any fails, and so does each
-        exposure for itself: the others are kept, and later steps start from them.
+        It depends only on the task, and reads no file.  An observation without exposures fails.  Each exposure
+        fails by itself: the others are kept, and later steps start from them.
 
         Parameters
         ----------
         task
-            Of the whole observation, with all its inputs.
+            That of the whole observation, with all its inputs.
 
         Returns
         -------
         dict
-            Name of each, such as ``PN-S003``, to those of the inputs that its task reads.  Its products carry
-            instrument and exposure in their names, or stand in a directory called like the exposure.
-            `daxa.run.exposures.group_inputs` gives it for a step that reads products.
+            Name of each, such as ``PN-S003``, to the inputs that its task reads.  Its products have
+            instrument and exposure in their names, or are in a directory named after the exposure.
+            `daxa.run.exposures.group_inputs` returns this for a step that reads products.
         """
         ...
 
     def resources(self, mission: str, step: str) -> Resources:
-        """What one task of a step takes.
+        """The resources that one task of a step needs.
 
         Parameters
         ----------
@@ -230,26 +230,26 @@ class Backend(Protocol):
         ...
 
     def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
-        """Carry out one task, in a process of its own.
+        """Run one task, in its own process.
 
         Parameters
         ----------
         task
             The step, the observation, its parameters and inputs.
         directories
-            Step to the directory that holds that step's files of this observation.  Only those
+            Step to the directory with that step's files of this observation.  Only those
             that the task names as inputs may be read, and none may be written.
         target
             Empty directory for the products.
         log
-            Receives what a person may want to read.
+            Receives messages for people.
 
         Raises
         ------
         DataError, NotPossible
             This observation cannot be processed; the others go on.
         ConfigError, ProgramError
-            Nothing can be processed this way; the stage stops.
+            Nothing can be processed; the stage stops.
         """
         ...
 
@@ -257,19 +257,19 @@ class Backend(Protocol):
 def check_tables(
     known: Mapping[str, Sequence[Parameter]], tables: Mapping[str, Mapping[str, object]]
 ) -> list[ParameterProblem]:
-    """What is wrong with parameters by their schema alone: a `Backend.check` where none depends on another.
+    """Problems of parameters by their schema only: a `Backend.check` for parameters that are independent.
 
     Parameters
     ----------
     known
-        Step to what may stand in its table, as `Backend.parameters` gives it.
+        Step to the parameters of its table, as `Backend.parameters` gives them.
     tables
         Step to its parameters.
 
     Returns
     -------
     list of ParameterProblem
-        Empty where nothing is wrong.
+        Empty if nothing is wrong.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which products a backend declares as made with random numbers, so that no two of them are the same."""
+"""Which products a backend declares as made with random numbers, so that they are never the same twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST = 1 << 20
 
 
 def randomised_kinds(backend: Backend, step: str) -> frozenset[str]:
-    """Kinds of products of a step that a backend declares as randomised; none unless it says so.
+    """Kinds of products of a step that a backend declares as randomised; by default none.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def randomised_kinds(backend: Backend, step: str) -> frozenset[str]:
 
 
 def is_randomised(path: Path) -> bool:
-    """Whether a product is declared as randomised by the backend that made it, as the manifest beside it tells.
+    """Whether a product is declared as randomised by the backend that made it, according to its manifest.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Find a backend by name: daxa's own, and those of plug-ins; and the one that carries out a step."""
+"""Find a backend by name: daxa's own, and those of plug-ins; and the one that does a step."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def find_backend(name: str) -> Backend:
     Raises
     ------
     ConfigError
-        Nothing that is installed has such a backend, or what has it cannot be used.
+        No installed package provides such a backend, or the one that does cannot be used.
 
     Examples
     --------
@@ -75,13 +75,13 @@ def _offered(name: str) -> Backend:
         known = backend_names()
         raise ConfigError(
             "backend",
-            f"there is no backend called {name[:100]!r}{did_you_mean(name, known)}",
-            remedy=f"install the package that brings it, or choose from {', '.join(known)}",
+            f"there is no backend {name[:100]!r}{did_you_mean(name, known)}",
+            remedy=f"install the package that provides it, or choose from {', '.join(known)}",
         )
     backend = plugins.load(point)
     lacking = [word for word in _METHODS if not callable(getattr(backend, word, None))]
     if lacking or getattr(backend, "name", "") != name or not hasattr(backend, "calibrated"):
-        why = f"it lacks {', '.join(lacking)}" if lacking else f"it does not call itself {name}, with `calibrated`"
+        why = f"it lacks {', '.join(lacking)}" if lacking else f"its name is not {name}, or it has no `calibrated`"
         raise ConfigError(
             "plugin",
             f"the backend {name!r} of {plugins.origin_of(point)} cannot be used: {why}",
@@ -92,12 +92,12 @@ def _offered(name: str) -> Backend:
 
 
 def installed_calibration(backend: Backend, step: str) -> str | None:
-    """What calibration of a step is on this machine, as ``software.toml`` keeps it.
+    """The installed calibration of a step, as recorded in ``software.toml``.
 
     Returns
     -------
     str or None
-        '' where the step needs none; None where the software is not there.
+        '' if the step needs none; None if the software is not installed.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def calibration_to_accept(backend: Backend, calibration: str) -> str:
 
 
 def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, steps: Sequence[Step]) -> str:
-    """The name of the backend that carries out a step, as the params file says it.
+    """The name of the backend that does a step, according to the params file.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def backend_of_step(tables: Mapping[str, Mapping[str, object]], step: Step, step
     Returns
     -------
     str
-        What the step's own table names; else its default; else that of the first step that it needs.
+        The one in the step's own table; else its default; else that of the first step that it needs.
 
     Examples
     --------

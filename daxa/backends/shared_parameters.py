@@ -1,4 +1,4 @@
-"""What daxa itself reads in a params file, whatever backend carries out a step: ``[fetch]``, and ``backend``."""
+"""What daxa itself reads from a params file, whatever the backend: ``[fetch]``, and ``backend``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["BACKEND", "FETCH", "FETCH_BACKEND", "FETCH_VERSION"]
 
 FETCH_BACKEND = "daxa"
 FETCH_VERSION = "1"
-"""Of the way in which files are chosen and fetched."""
+"""Version of the way in which files are chosen and fetched."""
 
 BACKEND = "backend"
-"""The key that names what carries out a step and those after it."""
+"""The key that names the backend of a step and of those after it."""
 
 FETCH = (
     Parameter(

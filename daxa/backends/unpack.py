@@ -17,17 +17,17 @@ __all__ = ["unpack"]
 
 _PIECE = 1 << 20
 _MOST = 1 << 30
-"""Bytes that a file of compress may become: twenty times the longest list of the missions that use it."""
+"""Most bytes to which a file of compress may unpack: twenty times the longest list of the missions that use it."""
 
 _MOST_BITS = 16
-"""Width of the codes of compress; wider ones would only fill the memory."""
+"""Largest width of the codes of compress; wider ones would only fill the memory."""
 
 _UNKNOWN = 0x60
 """Bits of its third byte that have no meaning."""
 
 
 def unpack(source: Path, target: Path, whose: str) -> None:
-    """Write the plain content of a file, whatever its name ends with.
+    """Write the unpacked content of a file, whatever its suffix.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def unpack(source: Path, target: Path, whose: str) -> None:
     ------
     DataError
         ``data.absent``: the file is not there.  ``data.damaged``: it cannot be decompressed.
-        ``data.too-large``: it would become more than a gibibyte, and was packed by compress.
+        ``data.too-large``: it was packed by compress, and would unpack to more than a gibibyte.
     """
     if not source.is_file():
         raise DataError("absent", f"{whose}: {source.name} does not exist", remedy="fetch it again")
@@ -60,13 +60,13 @@ def unpack(source: Path, target: Path, whose: str) -> None:
 
 
 class _Readable(Protocol):
-    """What `shutil.copyfileobj` asks of a source."""
+    """What `shutil.copyfileobj` needs of a source."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class _NotWhole(Exception):
-    """Content of compress that makes no sense."""
+    """Content of compress that is not valid."""
 
 
 class _TooLarge(Exception):
@@ -88,7 +88,7 @@ def _plain(source: Path) -> Iterator[_Readable]:
 
 
 class _Compressed:
-    """What `shutil.copyfileobj` reads from a file of compress: no more than is sensible, and never a part silently."""
+    """Unpacks a file of compress for `shutil.copyfileobj`: no more than is sensible, and never a part silently."""
 
     def __init__(self, file: BinaryIO, start: bytes) -> None:
         import uncompresspy

@@ -52,7 +52,7 @@ def test_the_contract_holds_where_each_exposure_has_a_task(plugin, tmp_path):
         ("tasks", lambda mission, step: "chip", "treats a 'chip'"),
         ("exposures", lambda task: {"../PN": task.inputs}, "cannot be the name"),
         ("exposures", lambda task: ["PN-S000"], "does not give the exposures"),
-        ("exposures", None, "does not say which there are"),
+        ("exposures", None, "does not say which exposures there are"),
     ],
 )
 def test_the_contract_names_exposures_that_cannot_be(plugin, monkeypatch, name, value, words):
@@ -137,7 +137,7 @@ def test_software_that_is_not_there_stops_the_stage_before_anything_begins(parte
 @pytest.mark.parametrize(("name", "value"), [("tasks", lambda mission, step: "chip"), ("exposures", None)])
 def test_a_backend_that_cannot_say_what_its_tasks_treat_is_refused(parted, monkeypatch, name, value):
     monkeypatch.setattr(find_backend("parted"), name, value, raising=False)
-    with pytest.raises(ConfigError, match="wants a task for each") as caught:
+    with pytest.raises(ConfigError, match="asks for a task for each") as caught:
         events(parted)
     assert caught.value.code == "config.backend-unit"
 

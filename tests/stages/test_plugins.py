@@ -50,13 +50,13 @@ def test_the_contract_holds_for_the_plug_in_and_for_native(plugin, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("version", lambda mission, step: "7", "version of a step that it cannot know"),
-        ("calibration", lambda task: "/opt/caldb", "has a path"),
-        ("calibration", lambda task: "", "needs no calibration, and not so|has calibration, and not so"),
-        ("check", lambda mission, tables, instruments=(): [], "takes any parameter"),
+        ("version", lambda mission, step: "7", "version of a step that does not exist"),
+        ("calibration", lambda task: "/opt/caldb", "by a path"),
+        ("calibration", lambda task: "", "needs no calibration, wrongly|has calibration, wrongly"),
+        ("check", lambda mission, tables, instruments=(): [], "accepts unknown parameters"),
         ("calibrated", ("clean",), "steps that it does not do"),
         ("inputs", lambda spec: ("odf",), "tuple of NativeInput"),
-        ("parameters", lambda mission: {}, "has no parameters"),
+        ("parameters", lambda mission: {}, "has no table of parameters"),
     ],
 )
 def test_the_contract_names_what_a_backend_gets_wrong(plugin, monkeypatch, name, value, words):

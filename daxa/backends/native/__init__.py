@@ -22,14 +22,14 @@ _VERSIONS = MappingProxyType({"events": "3", "clean": "7", "images": "8", "sourc
 
 
 class NativeBackend:
-    """Carries out the steps without any mission software (`daxa.backends.protocol.Backend`)."""
+    """Does the steps without any mission software (`daxa.backends.protocol.Backend`)."""
 
     name = "native"
     calibrated = ()
-    """None: what is known of a telescope stands in `daxa.xray`, and is versioned with the steps."""
+    """None: the facts about a telescope are in `daxa.xray`, and are versioned with the steps."""
 
     def version(self, mission: str, step: str) -> str:
-        """Version of the way a step is done, raised whenever its products change; '' for what it does not do.
+        """Version of a step, raised whenever its products change; '' for steps that it does not do.
 
         Examples
         --------
@@ -39,7 +39,7 @@ class NativeBackend:
         return _VERSIONS.get(step, "") if find_mission(mission).processed else ""
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
-        """What may stand in a mission's params file: step to its parameters, with units, defaults and help."""
+        """The parameters in a mission's params file: step to its parameters, with units, defaults and help."""
         from daxa.backends.native.parameters import native_parameters
 
         return native_parameters(mission)
@@ -47,17 +47,17 @@ class NativeBackend:
     def check(
         self, mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
     ) -> list[ParameterProblem]:
-        """What is wrong with parameters, see `daxa.backends.native.parameters.check_parameters`."""
+        """Problems of the parameters, see `daxa.backends.native.parameters.check_parameters`."""
         from daxa.backends.native.parameters import check_parameters
 
         return check_parameters(mission, tables, instruments)
 
     def inputs(self, spec: MissionSpec) -> tuple[NativeInput, ...]:
-        """The calibrated lists of the archive and what belongs to them, as the mission declares them."""
+        """The calibrated lists of the archive and the files that accompany them, as the mission declares them."""
         return spec.native_inputs
 
     def locate(self) -> Located:
-        """It is here, as daxa is."""
+        """Always found: it is part of daxa."""
         from importlib.metadata import version
 
         from daxa.backends.protocol import Located
@@ -65,25 +65,25 @@ class NativeBackend:
         return Located(found=True, version=version("daxa-archive"), calibration="part of daxa")
 
     def calibration(self, task: Task) -> str:
-        """No calibration that could change without the version of a step."""
+        """None: no calibration can change without the version of a step."""
         return ""
 
     def tasks(self, mission: str, step: str) -> Unit:
-        """All exposures of an observation are done together."""
+        """One task per observation, with all its exposures."""
         return "observation"
 
     def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
-        """None has a task of its own."""
+        """Empty: no exposure has its own task."""
         return {}
 
     def resources(self, mission: str, step: str) -> Resources:
-        """What a task takes: up to 0.4 GiB were measured on lists of some 100,000 events, and longer ones take more."""
+        """The resources of a task: up to 0.4 GiB were measured on lists of 100,000 events; longer ones take more."""
         from daxa.backends.protocol import Resources
 
         return Resources(memory=_MEMORY)
 
     def modules(self, step: str) -> tuple[str, ...]:
-        """What the step imports, for a process that imports it once for many workers; none that starts threads.
+        """Modules of the step, for a process that imports them once for many workers; none starts threads.
 
         Examples
         --------
@@ -108,7 +108,7 @@ class NativeBackend:
         target
             Empty directory for the products.
         log
-            Receives what was done, and what was left out and why.
+            Receives lines about what was done, and what was left out and why.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class NativeBackend:
         DataError
             A file is not what it should be, or nothing usable is left.
         NotPossible
-            The instrument cannot give what is asked for.
+            The instrument cannot give what is requested.
         """
         if task.step == "events":
             from daxa.backends.native.events import make_events as make

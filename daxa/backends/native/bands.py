@@ -1,4 +1,4 @@
-"""What is imaged of an exposure: bands where its instrument has energies, and pixels that suit it."""
+"""Which images are made of an exposure: in bands, if its instrument measures energies, with suitable pixels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Chosen = tuple[tuple[float, float] | None, tuple[int, int] | None]
 
 
 def chosen_bands(exposure: ExposureTask, bands: tuple[tuple[float, float], ...]) -> list[Chosen]:
-    """The bands of an exposure with their channels; bands that meet share none.
+    """The bands of an exposure with their channels; adjacent bands share none.
 
-    The bands that a mission declares are not asked of those of its instruments that have no
-    energies: what these recorded is imaged once, whole.
+    The bands that a mission declares do not apply to those of its instruments that measure no
+    energies: there is one image of everything that these recorded.
 
     Parameters
     ----------
     exposure
-        Whose instrument it is.
+        The exposure.
     bands
         Edges, keV, as the parameters have them.
 
     Raises
     ------
     NotPossible
-        Any other band is asked of an instrument that has no energies or does not reach so far.
+        Another band is requested of an instrument that measures no energies or does not cover it.
     """
     mission, form = exposure.task.mission, exposure.events.format
     named = {(one.lo, one.hi) for one in imaging_of(mission).bands}
@@ -42,6 +42,6 @@ def chosen_bands(exposure: ExposureTask, bands: tuple[tuple[float, float], ...])
 
 
 def chosen_pixel(exposure: ExposureTask, pixel: float) -> float:
-    """The side of an image pixel, arcsec: the instrument's own where the mission's default is asked for."""
+    """The side of an image pixel, arcsec: the instrument's own if the mission's default is requested."""
     usual = imaging_of(exposure.task.mission)
     return usual.pixel_of(exposure.product.instrument) if pixel == usual.pixel else pixel

@@ -46,7 +46,7 @@ _SHARED = {
     "SCRCHAN2": "last channel that is kept",
     "SCREXPR": "",
 }
-"""Cards that a merged list keeps, where its exposures say the same."""
+"""Cards that a merged list keeps if its exposures agree."""
 
 _WORST = ("BAD", "INTERMEDIATE", "SPARSE", "SOURCE-VARIABILITY", "GOOD")
 _SAME_TIMES = "good times are those of the archive's list"
@@ -88,7 +88,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
 
 
 def _merge(made: Sequence[ExposureTask], energy: tuple[float, float] | None) -> None:
-    """One list of the exposures in which a camera did the same thing; each keeps its own."""
+    """One list of the exposures in which a camera had the same setting; each exposure keeps its own list."""
     lists = []
     for one in made:
         events = open_events(one.path("finalevents", energy))
@@ -116,7 +116,7 @@ def _merge(made: Sequence[ExposureTask], energy: tuple[float, float] | None) -> 
 
 
 def _largest_group(lists: Sequence[tuple[ExposureTask, EventList]]) -> list[tuple[ExposureTask, EventList]]:
-    """The exposures that can be merged and have most good time; why others are not among them is said."""
+    """The exposures that can be merged and have most good time; the log says why others are not among them."""
     groups: list[list[tuple[ExposureTask, EventList]]] = []
     reasons: dict[str, list[str]] = {}
     for exposure, events in lists:
@@ -140,12 +140,12 @@ def _largest_group(lists: Sequence[tuple[ExposureTask, EventList]]) -> list[tupl
         if why := reasons.get(exposure.product.exposure):
             exposure.say("; ".join(why))
         elif chosen:
-            exposure.say(f"it stays as it is: the camera did something else in {names}, which are merged")
+            exposure.say(f"not merged: the camera had another setting in {names}, which are merged")
     return chosen
 
 
 def _clean_one(exposure: ExposureTask, parameters: CleanParameters) -> dict[str, object] | None:
-    """Clean an exposure; what was measured of it, None where no good time is left."""
+    """Clean an exposure; return its measurements, None if no good time is left."""
     events, form = exposure.events, exposure.events.format
     energy = parameters.energy
     own = OwnScreening(
@@ -202,7 +202,7 @@ def _measured(
     cards: Mapping[str, tuple[object, str]],
     found: FlareScreens | None,
 ) -> dict[str, object]:
-    """Good time, events, what flares cost and leave, and chips in a bad state, for sums over observations."""
+    """Good time, events, time lost to flares and what they leave, anomalous chips: for totals over observations."""
     left = {
         f"{one.band[0]:g}-{one.band[1]:g} keV": round(one.excess, 4)
         for one in (found.later.residuals if found else ())
@@ -223,7 +223,7 @@ def _measured(
 def _chosen_chips(
     exposure: ExposureTask, parameters: CleanParameters
 ) -> tuple[dict[int, np.ndarray], dict[str, tuple[object, str]]]:
-    """Good times of the chips that are used, and cards that tell of those that are not."""
+    """Good times of the chips that are used, and cards about those that are not."""
     events = exposure.events
     gtis, cards = dict(events.gtis), dict[str, tuple[object, str]]()
     chosen = chips_for(events, parameters.chips)
@@ -237,7 +237,7 @@ def _chosen_chips(
             word = {"I": "may be", "B": "is"}[one.state]
             exposure.say(f"chip {one.chip} {word} anomalous below 1 keV: hardness {one.ratio:.2f} +- {one.error:.2f}")
     if states and all(one.state in "UO" for one in states):
-        exposure.say("cannot tell whether chips are anomalous: too few events outside the field of view")
+        exposure.say("whether chips are anomalous is unknown: too few events outside the field of view")
     bad = {one.chip for one in states if one.state == "B"} & set(gtis)
     if parameters.anomalous == "drop" and bad:
         gtis = {chip: own for chip, own in gtis.items() if chip not in bad}

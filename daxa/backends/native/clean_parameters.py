@@ -11,12 +11,12 @@ __all__ = ["CleanParameters", "clean_parameters"]
 
 _LONGEST = 1e12  # s
 _METHODS = ("histogram", "threshold", "clip", "scale", "none")
-"""Those of `daxa.xray.cleaning.flare_filter`, whose import takes half a second, and none."""
+"""Those of `daxa.xray.cleaning.flare_filter`, whose import takes half a second, and ``none``."""
 
 
 @dataclass(frozen=True)
 class CleanParameters:
-    """Of the step clean.
+    """Parameters of the step clean.
 
     Parameters
     ----------
@@ -25,21 +25,21 @@ class CleanParameters:
     flares
         The method that finds flares, one of `daxa.xray.cleaning.flare_filter.flare_gti`'s, or ``none``.
     mask_sources
-        Whether flares are looked for beside the sources, not among them.
+        Whether sources are left out when flares are searched for.
     flare_sigma, flare_threshold, flare_scale
-        Widths of the cut; count/s of the whole field, None where none is given; factor about the mean.
+        Widths of the cut; count/s of the whole field, None if not given; factor about the mean.
     flare_band, flare_bin
         Energies (keV) and bins (s) of the light curve in which flares are found.
     flare_soft_band
-        Energies (keV) of a second pass, beside the sources, for flares that the first does not show; None for none.
+        Energies (keV) of a second pass without the sources, for flares that the first does not show; None for none.
     flare_bands
-        Energies (keV) in which what flares leave is measured, and cut where it is more than 5 %.
+        Energies (keV) in which the residual of flares is measured, and cut if it exceeds 5 %.
     patterns, flags, expression
-        Of `daxa.xray.cleaning.ownscreening.OwnScreening`.
+        As in `daxa.xray.cleaning.ownscreening.OwnScreening`.
     energy
         Energies (keV) that cleaned lists are cut to; None for all.
     chips
-        Chips that are used, of `daxa.xray.cleaning.chips.parse_chips`; '' for all.
+        Chips that are used, as for `daxa.xray.cleaning.chips.parse_chips`; '' for all.
     anomalous
         ``keep`` or ``drop`` chips of EPIC MOS that are anomalous.
     """
@@ -63,9 +63,9 @@ class CleanParameters:
 
     @property
     def searched(self) -> tuple[float, float]:
-        """Energies (keV) in which flares are looked for; no method is accepted without them."""
+        """Energies (keV) in which flares are searched for; no method is accepted without them."""
         if self.flare_band is None:
-            raise ValueError("there is no band in which flares are looked for")
+            raise ValueError("there is no band in which to search for flares")
         return self.flare_band
 
 
@@ -169,7 +169,7 @@ def _anomalous(spec: MissionSpec) -> Parameter:
 
 
 def clean_parameters(spec: MissionSpec) -> tuple[Parameter, ...]:
-    """What may stand in the table [clean] of a mission's params file."""
+    """The parameters in the table [clean] of a mission's params file."""
     from daxa.xray.telescopes.registry import imaging_of
 
     usual = imaging_of(spec.name)

@@ -1,7 +1,7 @@
 """The exposures of an observation together: one image, exposure map and rate map of a band.
 
-Each exposure keeps its own products; what is combined has kinds of its own, so that nothing
-that reads images takes the same counts twice.  They hold all counts: out-of-time events are subtracted from
+Each exposure keeps its own products; combined ones have kinds of their own, so that nothing
+that reads images counts the same events twice.  They hold all counts: out-of-time events are subtracted from
 none (``OOTCORR``).
 """
 
@@ -46,12 +46,12 @@ def combine(
     *,
     picture: bool = False,
 ) -> bool:
-    """Write what the exposures of an observation show together in one band.
+    """Write the combined image, exposure map and rate map of an observation's exposures in one band.
 
     Parameters
     ----------
     task
-        Of which observation.
+        The task of the observation.
     parts
         Its exposures; a second of one counts as a second of any other (``MOSWnnnn`` is 1).
     band
@@ -59,14 +59,14 @@ def combine(
     target
         Directory for the products.
     log
-        Is told why exposures were not combined.
+        Receives a line if exposures were not combined.
     picture
         Whether a quicklook is written, too.
 
     Returns
     -------
     bool
-        Whether there was anything to combine: two exposures that show the sky in the same energies.
+        Whether there was anything to combine: at least two exposures that show the sky at the same energies.
     """
     kept = _without_parts(parts)
     if len(kept) < 2:
@@ -87,7 +87,7 @@ def combine(
 
 
 def _without_parts(parts: Sequence[Part]) -> list[Part]:
-    """Without the exposures of an instrument that stand there also merged into one."""
+    """Without the exposures of an instrument that are also there merged into one."""
     merged = {
         (one.events.format.instrument, part)
         for one, _ in parts
@@ -100,7 +100,7 @@ def _without_parts(parts: Sequence[Part]) -> list[Part]:
 def on_one_grid(members: Sequence[EventMember]) -> list[EventMember]:
     """The members with their maps on the smallest grid that holds all of them.
 
-    Where their event pixels are the same pixels of the sky nothing is resampled: a map is put
+    If their event pixels are the same pixels of the sky, nothing is resampled: a map is put
     in its place among zeros.  Other members are returned as they are.
     """
     first = members[0]

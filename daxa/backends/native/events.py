@@ -25,7 +25,7 @@ from daxa.xray.eventlists.opening import open_events
 __all__ = ["make_events"]
 
 _TRAVEL = ("attitude", "aspect", "bad-pixel", "mask", "fov")
-"""Kinds of files that the users of a cleaned list need beside it."""
+"""Kinds of files that users of a cleaned list also need."""
 
 _PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _ALL = "MERGED"
@@ -33,7 +33,7 @@ _ALL = "MERGED"
 
 
 def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: TextIO) -> None:
-    """Write the usable event lists of an observation and what belongs to them.
+    """Write the usable event lists of an observation and the files that accompany them.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     spec, whose = find_mission(task.mission), f"{task.mission} {task.obs_id}"
     chosen = set(json.loads(task.facts)["instruments"])
     made, left = 0, []
-    for path, entry, told in _inputs(task, spec, chosen):
+    for path, entry, named in _inputs(task, spec, chosen):
         source = sources["fetch"] / path
         if entry.kind != "events":
             if entry.kind in _TRAVEL:
@@ -74,7 +74,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
             left.append(f"{path}: {reason}")
             print(f"left out {left[-1]}", file=log)
             continue
-        product = Product(task.obs_id, instrument, told or events.exposure, "events")
+        product = Product(task.obs_id, instrument, named or events.exposure, "events")
         part.rename(_new(target / product.name, task))
         good = max(ontime(events, events.gtis).values())
         print(f"{product.name}: {len(events.rows)} events, {good:.1f} s of good time, from {path}", file=log)
@@ -89,7 +89,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
 
 
 def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, NativeInput, str]]:
-    """Path, declaration and exposure (as the name tells it) of each fetched file that is known, sorted by path."""
+    """Path, declaration and exposure (from the name) of each fetched file that is known, sorted by path."""
     patterns = [
         (entry.regex(task.obs_id), entry)
         for entry in spec.native_inputs
@@ -99,8 +99,8 @@ def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, 
     for path in sorted(item.file.path for item in task.inputs if item.step == "fetch"):
         for pattern, entry in patterns:
             if match := pattern.fullmatch(path):
-                told = match.groupdict().get("exposure") or ""
-                found.append((path, entry, re.sub(r"[^A-Za-z0-9]", "", told)))
+                named = match.groupdict().get("exposure") or ""
+                found.append((path, entry, re.sub(r"[^A-Za-z0-9]", "", named)))
                 break
     return found
 
@@ -110,7 +110,7 @@ def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events:
     if not foreign and events.obs_id != task.obs_id:
         raise DataError(
             "wrong-observation",
-            f"{path} says that it belongs to observation {events.obs_id}, not to {task.obs_id}",
+            f"{path} belongs to observation {events.obs_id} by its header, not to {task.obs_id}",
             remedy="fetch the observation again; if the archive's own copy is like this, leave it out",
         )
     form = events.format
@@ -127,9 +127,9 @@ def _check(task: Task, spec: MissionSpec, path: str, entry: NativeInput, events:
 
 
 def _one_of(spec: MissionSpec, events: EventList, chosen: set[str]) -> str:
-    """Which instrument of the mission a list that serves all of them is of.
+    """The instrument to which a list of a pattern for all of them belongs.
 
-    ROSAT's headers may say PSPC where the table knows which of the two it was.
+    ROSAT's headers may say PSPC although the table knows which of the two it was.
     """
     if any(one.chip for one in spec.instruments) and len(events.gtis) > 1:
         return _ALL
@@ -138,7 +138,7 @@ def _one_of(spec: MissionSpec, events: EventList, chosen: set[str]) -> str:
 
 
 def _only(spec: MissionSpec, events: EventList, chosen: set[str], path: Path) -> tuple[EventList, str]:
-    """The list with nothing but the events and good times of the chosen instruments, and what to call it."""
+    """The list reduced to the events and good times of the chosen instruments, and its name."""
     wanted = [one for one in spec.instruments if one.name in chosen]
     gtis = {one.chip: events.gtis[one.chip] for one in wanted if one.chip in events.gtis}
     write_clean_events(path, events, Cut((), gtis, None), {})
@@ -146,7 +146,7 @@ def _only(spec: MissionSpec, events: EventList, chosen: set[str], path: Path) ->
 
 
 def _unusable(events: EventList, least: float, *, curves: bool = False) -> str:
-    """Why an exposure is left out; '' when it is usable."""
+    """Why an exposure is left out; '' if it is usable."""
 
     def card(keyword: str) -> str:
         return card_text(events.header, keyword) or card_text(events.primary, keyword)
@@ -154,7 +154,7 @@ def _unusable(events: EventList, least: float, *, curves: bool = False) -> str:
     if not curves and (reason := _imageless(events, card("DATAMODE").upper(), card("READMODE").upper())):
         return reason
     if card("FILTER").upper().startswith(("CLOSED", "CAL")):
-        return f"filter {card('FILTER')}: nothing of the sky"
+        return f"filter {card('FILTER')}: it does not show the sky"
     if varied := [key for key in events.format.steady if not card(key)]:
         return f"it has no {' and '.join(varied)}: it holds several observing intervals that differ in them"
     good = max(ontime(events, events.gtis).values(), default=0.0)
@@ -176,11 +176,11 @@ def _plain_name(path: str) -> str:
 
 
 def _new(path: Path, task: Task) -> Path:
-    """The path, which no other file of the observation may claim."""
+    """The path, unless another file of the observation has it already."""
     if path.exists():
         raise DataError(
             "several-exposures",
             f"{task.mission} {task.obs_id}: two files would both become {path.name}",
-            remedy="observations with several observing intervals are not done natively: leave this one out",
+            remedy="observations with several observing intervals cannot be processed natively: leave this one out",
         )
     return path

@@ -1,4 +1,4 @@
-"""The exposures of an observation, as the native steps clean and images see them."""
+"""The exposures of an observation, as the native steps clean and images use them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ARCHIVED = "archivemap"
-"""Kind of a product that is the archive's own exposure map."""
+"""The kind of products that are exposure maps from the archive."""
 
 
 def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -> Iterator[tuple[Path, Product]]:
@@ -41,21 +41,21 @@ def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -
 
 
 def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:
-    """First and last channel of a band (keV): those of the mission's named band where it has one."""
+    """First and last channel of a band (keV): those of the mission's named band if it has one."""
     named = {(one.lo, one.hi): one.channels(form.instrument) for one in imaging_of(mission).bands}
     first, last, _, _ = pi_range(form, *band, pi=named.get(band))
     return first, last
 
 
 def picture_title(task: Task, headers: Sequence[fits.Header], product: Product | None = None) -> str:
-    """What a picture of an observation, or of a product of it, is called.
+    """The title of a picture of an observation, or of one of its products.
 
     Parameters
     ----------
     task
         The observation.
     headers
-        Of what is drawn; the first that names a target counts.
+        Headers of what is drawn; the first that names a target counts.
     product
         None for a picture of all exposures.
     """
@@ -69,7 +69,7 @@ def picture_title(task: Task, headers: Sequence[fits.Header], product: Product |
 
 
 class LogsProduct:
-    """What writes lines about one product into the log of a task."""
+    """Writes lines about one product into the log of a task."""
 
     product: Product
     log: TextIO
@@ -80,7 +80,7 @@ class LogsProduct:
 
 
 def merged_parts(header: fits.Header) -> frozenset[str]:
-    """The exposures that a list or image holds, where several were merged into it.
+    """The exposures that were merged into a list or image, if there were several.
 
     Examples
     --------
@@ -103,7 +103,7 @@ class ExposureTask(LogsProduct):
 
     @property
     def title(self) -> str:
-        """What a picture of it is called."""
+        """The title of a picture of it."""
         return picture_title(self.task, (self.events.header, self.events.primary), self.product)
 
     def path(self, kind: str, band: tuple[float, float] | None = None, suffix: str = "fits") -> Path:

@@ -1,4 +1,4 @@
-"""The flare filter of the step clean: what is asked of it, and what it says of itself."""
+"""The flare filter of the step clean: its parameters, and the cards that describe it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Cards = dict[str, tuple[object, str]]
 
 @dataclass(frozen=True, eq=False)
 class FlareScreens:
-    """What was found: the first screen, those after it with the good times, and cards that tell of all of them."""
+    """The result: the first screen, the later ones with the good times, and cards about all of them."""
 
     first: FlareScreen
     later: BandScreen
@@ -35,21 +35,21 @@ class FlareScreens:
 
 
 def why_no_flares(exposure: ExposureTask) -> str:
-    """Why flares cannot be told from the sources of an exposure, '' where they can."""
+    """Why flares cannot be distinguished from the sources of an exposure, '' if they can."""
     return exposure.events.why_not("energy-band") or exposure.events.why_not("image")
 
 
 def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -> FlareScreens:
-    """Look for flares in all that the parameters ask for.
+    """Search for flares as the parameters say.
 
     Parameters
     ----------
     exposure
-        The exposure, which is told what was found.
+        The exposure, whose log receives what was found.
     cut
         Screening, and the archive's good times; no channels.
     parameters
-        Of the step; a method is asked for.
+        Parameters of the step, with a method.
     """
     events, mission, form = exposure.events, exposure.task.mission, exposure.events.format
 
@@ -82,7 +82,7 @@ def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -
     before, after = (max(ontime(events, gtis).values(), default=0.0) for gtis in (cut.gtis, later.gtis))
     kept = after / before if before > 0 else 0.0
     status = final_status(first.result.status, later, kept)
-    cards = flare_cards(first) | _asked(parameters) | dict(_pass_cards(later.passes)) | dict(_left(later.residuals))
+    cards = flare_cards(first) | _settings(parameters) | dict(_pass_cards(later.passes)) | dict(_left(later.residuals))
     cards["FLARESTA"] = (status.upper(), "of all screens and bands")
     cards["FLAREALL"] = (round(kept, 6), "good time that all screens leave, as a share")
     for one in later.passes:
@@ -101,7 +101,7 @@ def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -
 
 
 def _pass_cards(passes: tuple[BandPass, ...]) -> Iterator[tuple[str, tuple[object, str]]]:
-    """The first of the later screens in full, and of all of them how many were applied."""
+    """Cards of the first of the later screens in full, and how many of them were applied."""
     if not passes:
         return
     soft = passes[0]
@@ -123,7 +123,7 @@ def _left(residuals: tuple[FlareResidual, ...]) -> Iterator[tuple[str, tuple[obj
 
 
 def write_flares(exposure: ExposureTask, found: FlareScreens, parameters: CleanParameters, cards: Mapping) -> None:
-    """The light curves in which flares were looked for, with the time that they leave, and their pictures."""
+    """Write the light curves in which flares were searched for, with the time that is left, and pictures of them."""
     screens = {parameters.searched: found.first}
     for one in found.later.passes:
         if one.applied:
@@ -142,7 +142,7 @@ def _within(screen: FlareScreen, before: FlareScreen) -> FlareScreen:
 
 
 def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | None) -> Cards:
-    """What flares left in a band, as the cleaned list says, or as is seen in it where it does not."""
+    """What flares left in a band, from the cards of the cleaned list, or else measured in it."""
     header = exposure.events.header
     status, width = card_text(header, "FLARESTA"), card_number(header, "FLAREBIN", 0.0)
     if band is None or not status or not width > 0:
@@ -166,7 +166,7 @@ def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | N
     return cards
 
 
-def _asked(parameters: CleanParameters) -> Cards:
+def _settings(parameters: CleanParameters) -> Cards:
     lo, hi = parameters.searched
     sigma = ("FLARESIG", parameters.flare_sigma, "half width of the cut, in standard deviations")
     key, value, comment = {
@@ -185,5 +185,5 @@ def _summary(screen: FlareScreen) -> str:
     text = f"{result.status}, {100 * result.kept_fraction:.1f} % of the time kept"
     if screen.sources:
         places = ", ".join(f"{x:.0f},{y:.0f}" for x, y in screen.sources)
-        text += f"; the time of variable sources was not cut, at sky pixels {places}"
+        text += f"; variable sources, whose time was not cut, at sky pixels {places}"
     return text

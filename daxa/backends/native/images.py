@@ -1,4 +1,4 @@
-"""The step images, natively: counts image, exposure map, rate map, light curve, quicklook, and exposures together."""
+"""The step images, natively: counts image, exposure map, rate map, light curve, quicklook, combined exposures."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
 
 
 def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude | None:
-    """The attitude history or aspect solution that travels with the lists, None where none can be read."""
+    """The attitude history or aspect solution beside the lists, None if none can be read."""
     names = sorted(item.file.path for item in task.inputs if item.step == "clean" and _ATTITUDE.search(item.file.path))
     if not names:
         return None
@@ -89,7 +89,7 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
 
 
 def _bad_pixels(task: Task, sources: Mapping[str, Path], log: TextIO) -> Mapping[int, BadPixels]:
-    """The bad pixels of each chip that come in a file of their own; nothing where there is none."""
+    """The bad pixels of each chip, if they are in a file of their own; empty otherwise."""
     names = sorted(item.file.path for item in task.inputs if item.step == "clean" and _BAD.search(item.file.path))
     found: dict[int, BadPixels] = {}
     for name in names:
@@ -107,7 +107,7 @@ def _image_one(
     attitude: Attitude | None,
     bad: Mapping[int, BadPixels],
 ) -> list[tuple[tuple[float, float], Part]]:
-    """Write the products of one exposure; what it can give to an image of all, with the band of each."""
+    """Write the products of one exposure; return its parts of combined images, with the band of each."""
     events = exposure.events
     rules = recorded_rules(events)
     whole = Cut(rules, events.gtis, None)
@@ -132,20 +132,20 @@ def _image_one(
         cut = Cut(rules, events.gtis, channels)
         image = count_image(events, cut, grid)
         seconds, how = usable_map(exposure, cut, grid, band, archived) or map_of(_vignetting(exposure, band))
-        told = left_in_band(exposure, cut, band) | merged | unknown
+        image_cards = left_in_band(exposure, cut, band) | merged | unknown
         readout = _out_of_time(exposure, cut, grid, band, attitude) if parameters.out_of_time != "none" else None
         pixels = image
         if readout is not None:
-            told |= {"OOTFRAC": readout.cards["OOTFRAC"]}
+            image_cards |= {"OOTFRAC": readout.cards["OOTFRAC"]}
             expected = {**plain, **readout.cards}
             _write(exposure.path("ootimage", band), readout.counts, image_header(events, cut, grid), expected)
             if parameters.out_of_time == "subtract":
                 pixels = (image - readout.counts).astype(np.float32)
-                told |= {"OOTCORR": _OOT[True]}
-        maps = {"image": (pixels, "count", told)}
+                image_cards |= {"OOTCORR": _OOT[True]}
+        maps = {"image": (pixels, "count", image_cards)}
         if seconds is not None:
             maps["expmap"] = (seconds, "s", {**how, **unknown})
-            maps["ratemap"] = (rate_map(pixels, seconds), "count/s", {**how, **told})
+            maps["ratemap"] = (rate_map(pixels, seconds), "count/s", {**how, **image_cards})
             if band and how["EXPMETH"][0] != "FIELD":
                 parts.append((band, (EventMember(events, cut, grid, seconds), how)))
         for kind, (pixels, unit, cards) in maps.items():
@@ -183,7 +183,7 @@ def _picture(
 
 
 def _grid(exposure: ExposureTask, cut: Cut, pixel: float, maps: tuple[ArchiveMap, ...]) -> ImageGrid:
-    """The pixels of the archive's map, where there is one with pixels of the size asked for; else our own."""
+    """The pixels of the archive's map, if there is one with pixels of the requested size; else our own."""
     side = chosen_pixel(exposure, pixel)
     for grid in (grid_of(exposure, cut, one) for one in maps):
         if grid is not None and math.isclose(grid.bin * exposure.events.sky.pixel_arcsec, side, rel_tol=0.01):
@@ -192,7 +192,7 @@ def _grid(exposure: ExposureTask, cut: Cut, pixel: float, maps: tuple[ArchiveMap
 
 
 def _vignetting(exposure: ExposureTask, band: tuple[float, float] | None) -> Vignetting | None:
-    """The curve of the band, where there is one and the list says where its axis was."""
+    """The curve of the band, if there is one and the list gives the position of its axis."""
     form = exposure.events.format
     curve = vignetting_for(form.mission, form.instrument, band)
     try:
@@ -213,7 +213,7 @@ def _map_of(
     attitude: Attitude | None,
     bad: Mapping[int, BadPixels],
 ) -> tuple[np.ndarray | None, Cards]:
-    """The exposure map, or None where the instrument or too short a list gives none: the image stands alone then."""
+    """The exposure map, or None if the instrument or too short a list allows none: there is only an image then."""
     try:
         seconds, how = exposure_map(exposure.events, cut, grid, vignetting=vignetting, attitude=attitude, bad=bad)
     except DataError as other:
@@ -225,18 +225,18 @@ def _map_of(
         exposure.say(f"no exposure map and no rates: {refusal.message}")
         return None, {}
     if how["EXPMETH"][0] == "FIELD":
-        exposure.say("no chip could be placed: the map is a circle about the pointing, and no measurement")
+        exposure.say("no chip could be placed: the map is a circle about the pointing, not a measurement")
     elif how["EXPLOST"][0]:
         exposure.say(f"no events place the chips {how['EXPLOST'][0]}: they are not in the map")
     return seconds, how
 
 
 def _unknown_to_maps(exposure: ExposureTask) -> dict[str, tuple[object, str]]:
-    """Cards of a cut by place that the exposure map does not know of; it is said, too."""
+    """Cards about a cut by position that the exposure map does not include; the log says so, too."""
     columns = ",".join(placing_columns(read_own(exposure.events.header)))
     if not columns:
         return {}
-    exposure.say(f"exposure maps do not know of the cut by {columns} (clean.expression)")
+    exposure.say(f"exposure maps do not include the cut by {columns} (clean.expression)")
     return {"EXPUNCUT": (columns, "columns of a cut that exposures do not know of")}
 
 
@@ -247,10 +247,10 @@ def _out_of_time(
     band: tuple[float, float] | None,
     attitude: Attitude | None,
 ) -> OutOfTime | None:
-    """The image of out-of-time events, where the camera has any that are known."""
+    """The image of out-of-time events, if they are known for the camera."""
     if _readout_of(exposure.events) is None:
         form = exposure.events.format
-        exposure.say(f"images.out_of_time changes nothing: no share of out-of-time events is known of {form.title}")
+        exposure.say(f"images.out_of_time has no effect: out-of-time events are not known for {form.title}")
         return None
     try:
         found = out_of_time_image(exposure.events, cut, grid, attitude=attitude)

@@ -1,4 +1,4 @@
-"""Exposure maps that the archive made: those that may stand beside our images, and on which grid."""
+"""Exposure maps made by the archive: which can be used with our images, and on which grid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ArchiveMap:
 
 
 def archive_maps(task: Task, sources: Mapping[str, Path], exposure: ExposureTask) -> tuple[ArchiveMap, ...]:
-    """The maps of the instrument of an exposure, sorted by energy; what cannot be read is said to be left out."""
+    """The maps of an exposure's instrument, sorted by energy; the log says which cannot be read."""
     return tuple(_readable(task, sources, exposure))
 
 
@@ -51,7 +51,7 @@ def _readable(task: Task, sources: Mapping[str, Path], exposure: ExposureTask) -
 
 
 def grid_of(exposure: ExposureTask, cut: Cut, given: ArchiveMap) -> ImageGrid | None:
-    """The grid of a map over the pixels of the events, None where it fits none."""
+    """The grid of a map over the pixels of the events, None if it does not fit them."""
     sky, header = exposure.events.sky, given.header
     try:
         size = round(abs(float(header["CDELT2"]) / sky.cdelt[1]))
@@ -65,12 +65,12 @@ def grid_of(exposure: ExposureTask, cut: Cut, given: ArchiveMap) -> ImageGrid | 
 def usable_map(
     exposure: ExposureTask, cut: Cut, grid: ImageGrid, band: tuple[float, float] | None, maps: tuple[ArchiveMap, ...]
 ) -> tuple[np.ndarray, Cards] | None:
-    """The archive's map for an image of this band, float32 of shape (ny, nx) in s, and cards; None where none fits.
+    """The archive's map for an image of this band, float32 of shape (ny, nx) in s, and cards; None if none fits.
 
     Raises
     ------
     DataError
-        The map holds what cannot be an exposure.
+        The map has values that cannot be exposures.
     """
     given = next((one for one in maps if one.band == band), None)
     if given is None or band is None:
@@ -81,7 +81,7 @@ def usable_map(
     image = MapFacts(_header(exposure, cut, grid), band, events.gtis, moving=is_moving(events))
     choice = choose_map(image, MapFacts(given.header, given.band, whole))
     if choice.method == "NATIVE":
-        why = choice.reason if whole else "time was cut that it counts"
+        why = choice.reason if whole else "it includes time that was cut"
         exposure.say(f"the archive's exposure map of {band_text(band)} is not used: {why}")
         return None
     # Undefined is unexposed, as many archives write it; what is negative or endless is damage.

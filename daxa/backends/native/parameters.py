@@ -1,4 +1,4 @@
-"""Parameters of the native steps: a table of what there is, from which they are read and checked."""
+"""Parameters of the native steps: tables from which they are read and checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LONGEST = 1e12  # s
 
 @cache
 def native_parameters(mission: str) -> Mapping[str, tuple[Parameter, ...]]:
-    """What may stand in the params file of a mission, by step; defaults are the mission's.
+    """The parameters in a mission's params file, by step; defaults are the mission's.
 
     Examples
     --------
@@ -106,14 +106,14 @@ def _images(spec: MissionSpec) -> tuple[Parameter, ...]:
 
 @dataclass(frozen=True)
 class EventsParameters:
-    """Of the step events: least good time of an exposure, s."""
+    """Parameters of the step events: least good time of an exposure, s."""
 
     min_ontime: float
 
 
 @dataclass(frozen=True)
 class ImagesParameters:
-    """Of the step images: energy bands (keV), pixel (arcsec), bin of the light curve (s), out-of-time events."""
+    """Parameters of the step images: bands (keV), pixel (arcsec), bin of the light curve (s), out-of-time events."""
 
     bands: tuple[tuple[float, float], ...]
     pixel: float
@@ -123,12 +123,12 @@ class ImagesParameters:
 
 @dataclass(frozen=True)
 class SourcesParameters:
-    """Of the step sources.
+    """Parameters of the step sources.
 
     Parameters
     ----------
     search
-        False: no source is looked for.
+        Whether to search for sources.
     false_per_field
         Spurious sources expected in an image, on average.
     band
@@ -136,9 +136,9 @@ class SourcesParameters:
     scales
         Scales of the wavelets, pixels; None takes those that fit the point spread function.
     regions
-        Areas to leave out, text of a DS9 region file, '' for none.
+        Regions to leave out, as text of a DS9 region file; '' for none.
     realisations
-        Made fields in which false sources within extended light are counted.
+        Simulated fields in which false sources within extended light are counted.
     """
 
     search: bool
@@ -166,7 +166,7 @@ def read_clean(task: Task) -> CleanParameters:
     Raises
     ------
     ConfigError
-        One is unknown or malformed, or flares are to be cut without what the method needs.
+        One is unknown or malformed, or the flare method lacks a parameter.
     """
     values = read_values(task)
     return CleanParameters(screening=values.pop("screening") == "standard", **values)
@@ -222,7 +222,7 @@ def read_values(task: Task) -> dict[str, Any]:
 def check_parameters(
     mission: str, tables: Mapping[str, Mapping[str, object]], instruments: Sequence[str] = ()
 ) -> list[ParameterProblem]:
-    """Everything that is wrong with the parameters of one observation, or of all that share them.
+    """All problems of the parameters of one observation, or of all that share them.
 
     Parameters
     ----------
@@ -230,9 +230,9 @@ def check_parameters(
         Whose params file it is.
     tables
         Step to its parameters, overrides included, as `daxa.quantities.normalise` gives them; of the steps
-        that are carried out natively.
+        that are done natively.
     instruments
-        Chosen instruments: bands that one of them cannot have are faults.
+        Chosen instruments: bands that one of them cannot have are problems.
     """
     spec = find_mission(mission)
     known = native_parameters(spec.name)
@@ -266,7 +266,7 @@ def check_parameters(
 
 
 def _without_chips(spec: MissionSpec, text: str) -> Iterator[ParameterProblem]:
-    """Instruments whose chips cannot be chosen: what is asked of them would have no effect."""
+    """Instruments whose chips cannot be chosen: choosing them would have no effect."""
     from daxa.xray.cleaning.chips import parse_chips
     from daxa.xray.eventlists.formats import FORMATS
 
@@ -281,11 +281,11 @@ def _without_chips(spec: MissionSpec, text: str) -> Iterator[ParameterProblem]:
 
 
 def _beyond(energy: tuple[float, float], bands: Sequence[tuple[float, float]]) -> Iterator[ParameterProblem]:
-    """Bands of images of which the cleaned lists would hold a part only."""
+    """Bands of images that the cleaned lists would cover only partly."""
     for band in bands:
         if band[0] < energy[0] or band[1] > energy[1]:
-            message = f"the lists would end at {band_text(energy)}, and images of {band_text(band)} be incomplete"
-            yield ParameterProblem("clean", "energy", message, "give energies that hold all bands of [images]")
+            message = f"the lists would be limited to {band_text(energy)}, and images of {band_text(band)} incomplete"
+            yield ParameterProblem("clean", "energy", message, "give energies that include all bands of [images]")
 
 
 def _lacking(step: str, values: Mapping[str, Any]) -> Iterator[ParameterProblem]:
@@ -306,7 +306,7 @@ def _lacking(step: str, values: Mapping[str, Any]) -> Iterator[ParameterProblem]
 def _impossible(
     spec: MissionSpec, step: str, key: str, bands: Sequence[tuple[float, float]], instruments: Sequence[str]
 ) -> Iterator[ParameterProblem]:
-    """Bands that an instrument's events cannot be cut to, whatever its mode."""
+    """Bands that an instrument's events cannot be cut to in any mode."""
     from daxa.xray.telescopes.registry import imaging_of
 
     usual = imaging_of(spec.name)
@@ -328,7 +328,7 @@ def _impossible(
             refused[name] = refusals[0]
     if refused:
         first = next(iter(refused.values()))
-        others = f"; the same holds for {', '.join(list(refused)[1:])}" if len(refused) > 1 else ""
+        others = f"; the same applies to {', '.join(list(refused)[1:])}" if len(refused) > 1 else ""
         yield ParameterProblem(step, key, f"{first.message}{others}", first.remedy, "impossible")
 
 

@@ -40,7 +40,7 @@ SOURCES = (
         "search",
         "choice",
         "wavelets",
-        'how to search for sources in one image of every exposure; "none" does not',
+        'how to search for sources, in one image of every exposure; "none" does not search',
         choices=("wavelets", "none"),
     ),
     Parameter(

@@ -1,7 +1,7 @@
 """The step sources, natively: source list, background, sensitivity and a picture for every exposure.
 
-What was searched stands in one small file per observation.  An exposure that cannot be
-searched has no list at all, and the file says why: an empty list would say that nothing
+One small file per observation says what was searched.  An exposure that cannot be
+searched has no list at all, and the file says why: an empty list would mean that nothing
 is there.
 """
 
@@ -42,7 +42,7 @@ _KEV = 1.0
 
 @dataclass(frozen=True)
 class _Image(LogsProduct):
-    """An image to search, the identity of its products, and where they go."""
+    """An image to search, the identity of its products, and their directory."""
 
     task: Task
     path: Path
@@ -66,22 +66,22 @@ def make_sources(task: Task, sources: Mapping[str, Path], target: Path, log: Tex
         Image and exposure map do not belong together, or hold no counts or no exposure.
     """
     parameters = read_sources(task)
-    told = []
+    searched = []
     for path, product, bands in _chosen(task, sources, parameters):
         image = _Image(task, path, product, target, log, bands)
-        told.append(_tell(product) | (_search(image, parameters) if parameters.search else _REFUSED))
+        searched.append(_described(product) | (_search(image, parameters) if parameters.search else _REFUSED))
     if not parameters.search:
         print("no source search: sources.search is 'none'", file=log)
-    elif not told:
+    elif not searched:
         print("there is no image to search", file=log)
     name = Product(task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    (target / name).write_text(canonical(told) + "\n", encoding="ascii")
+    (target / name).write_text(canonical(searched) + "\n", encoding="ascii")
 
 
 _REFUSED = MappingProxyType({"searched": False, "reason": "sources.search"})
 
 
-def _tell(product: Product) -> dict[str, object]:
+def _described(product: Product) -> dict[str, object]:
     band = f"{product.lo}-{product.hi} keV" if product.lo else ""
     return {"instrument": product.instrument, "exposure": product.exposure, "band": band}
 
@@ -111,7 +111,7 @@ def _chosen(
             there = ", ".join(f'"{band_text(one)}"' for one in sorted(bands))
             raise ConfigError(
                 "band",
-                f"{task.mission} {task.obs_id} has no images of {band_text(wanted)} to look for sources in",
+                f"{task.mission} {task.obs_id} has no images of {band_text(wanted)} to search for sources",
                 remedy=f"in params/{task.mission}.toml, [sources]: choose band from {there}, or add it to [images]",
             )
         path, product = bands.get(wanted, bands[min(bands)])
@@ -144,7 +144,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources, of which noise alone makes {found.expected_false:.2g} on average{_how(found)}; "
+        f"{len(found)} sources, {found.expected_false:.2g} spurious ones expected{_how(found)}; "
         f"point spread function: {psf.facts.source}"
     )
     return {
@@ -161,7 +161,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
 
 
 def _how(found: SourceList) -> str:
-    """What an image with extended light took, and what it holds."""
+    """How an image with extended light was searched, and what it contains."""
     if not found.simulated:
         return ""
     structure = f"; structures in extended light, listed as its parts: {len(found.parts['id'])}"
@@ -169,7 +169,7 @@ def _how(found: SourceList) -> str:
 
 
 def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
-    """Pixels that the user's regions leave out of the search."""
+    """Pixels that the user's regions exclude from the search."""
     regions = parse_regions(text, "sources.regions", say=image.say)
     return region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
 
@@ -180,7 +180,7 @@ def _most_rate(image: _Image, header: fits.Header) -> float:
 
 
 def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
-    """Counts at all energies of which there are images: bands that overlap no other, the lowest first."""
+    """Counts at all energies with images: of bands that do not overlap, the lowest first."""
     if not camera_of(image.task.mission, image.product.instrument).pile_up:
         return None
     total, above = np.zeros(shape), -math.inf
@@ -192,7 +192,7 @@ def _all_counts(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
 
 
 def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
-    """Counts, their header, seconds; both are of one grid and one cut."""
+    """Counts, their header, and seconds, on the same grid and for the same cut."""
     expmap = image.path.with_name(replace(image.product, kind="expmap").name)
     if not expmap.is_file():
         raise NotPossible(
@@ -200,22 +200,22 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
             f"{image.product.name} of {image.task.mission} {image.task.obs_id} has no exposure map",
             remedy=f"`daxa logs {image.task.obs_id} --step images` says why",
         )
-    header, told = fits.getheader(image.path), fits.getheader(expmap)
-    check_pair(header, told)
-    if card_text(told, "EXPMETH") == "FIELD":
+    header, described = fits.getheader(image.path), fits.getheader(expmap)
+    check_pair(header, described)
+    if card_text(described, "EXPMETH") == "FIELD":
         raise NotPossible(
             "not-measured",
             f"the part of the sky that {image.product.name} shows is not known: no chip could be placed",
             remedy="its exposure map is a circle about the pointing; search a longer exposure",
         )
     for keyword in ("XCEN", "YCEN"):
-        if keyword in told:
-            header[keyword] = told[keyword]
+        if keyword in described:
+            header[keyword] = described[keyword]
     return _counted(image.path), header, fits.getdata(expmap)
 
 
 def _known(image: _Image, shape: tuple[int, int]) -> np.ndarray | None:
-    """The expected out-of-time events of an image, where the step images made them (images.out_of_time)."""
+    """The expected out-of-time events of an image, if the step images made them (images.out_of_time)."""
     path = _readout(image.path)
     if not path.is_file():
         return None
@@ -234,7 +234,7 @@ def _readout(path: Path) -> Path:
 
 
 def _counted(path: Path) -> np.ndarray:
-    """The counts of an image, also where it was written less its out-of-time events."""
+    """The counts of an image, also if its out-of-time events were subtracted when it was written."""
     pixels = fits.getdata(path)
     if fits.getheader(path).get("OOTCORR") is not True:
         return pixels
@@ -249,7 +249,7 @@ def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
         raise NotPossible(
             "psf",
             f"no point spread function is known for {instrument} of {mission}",
-            remedy='write search = "none" in [sources] where sources of this instrument are not needed',
+            remedy='write search = "none" in [sources] if sources of this instrument are not needed',
         )
     side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
     lo, hi = image.product.lo, image.product.hi
@@ -258,7 +258,7 @@ def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
 
 
 def _axis(header: fits.Header, wcs: WCS) -> tuple[float, float] | None:
-    """Pixel, from 0, of the optical axis; the pointing where the map does not tell, None in a survey."""
+    """Pixel, from 0, of the optical axis; the pointing if the map does not say, None in a survey."""
     if "XCEN" in header and "YCEN" in header:
         return card_number(header, "XCEN") - 1.0, card_number(header, "YCEN") - 1.0
     return pointing_pixel(header, wcs)

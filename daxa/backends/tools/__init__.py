@@ -1,4 +1,4 @@
-"""Mission software as data: tables of its tools, their command lines, and what a finished call was worth.
+"""Mission software as data: tables of its tools, their command lines, and verdicts on finished calls.
 
-Each folder beside this file is a suite of programs, each TOML file in it a tool.
+Each folder next to this file is a suite of programs, each TOML file in it a tool.
 """

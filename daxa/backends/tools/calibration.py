@@ -31,13 +31,13 @@ _SHOWN = 32
 def index_identity(path: Path) -> str:
     """Identity of the calibration files that an index of SAS (``ccf.cif``) names.
 
-    The table CALINDEX is digested, not the file, whose header has the date at which it was made; of paths,
-    the names of the files count.
+    The table CALINDEX is digested, not the file, whose header has the date of its creation; of paths,
+    only the names of the files count.
 
     Raises
     ------
     DataError
-        It is no such index, or it names no files.
+        It is not such an index, or it names no files.
     """
     import numpy as np
     from astropy.io import fits
@@ -49,13 +49,13 @@ def index_identity(path: Path) -> str:
             names = list(table.names)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            "calibration", f"{path} is no index of calibration files: {error}", remedy="make it again with cifbuild"
+            "calibration", f"{path} is not an index of calibration files: {error}", remedy="make it again with cifbuild"
         ) from None
     if not rows:
         raise DataError(
             "calibration",
             f"{path} names no calibration files",
-            remedy="see that SAS_CCFPATH names the directory of the calibration files, and make the index again",
+            remedy="set SAS_CCFPATH to the directory of the calibration files, and make the index again",
         )
     return _digest([repr(names).encode(), *sorted(repr(row).encode() for row in rows)])
 
@@ -75,7 +75,7 @@ def caldb_identity(environ: Mapping[str, str], instruments: Collection[tuple[str
     environ
         With ``CALDB`` and, unless the configuration is in its usual place, ``CALDBCONFIG``.
     instruments
-        Pairs of mission and instrument, as the configuration names them; in any case of letters.
+        Pairs of mission and instrument, as in the configuration; case does not matter.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _of_pairs(indices: Mapping[tuple[str, str], Path], pairs: Collection[tuple[s
     lines = []
     for pair in sorted(pairs):
         if not indices[pair].is_file():
-            raise _without(f"the index {indices[pair]} is not there")
+            raise _without(f"the index {indices[pair]} does not exist")
         lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())
     return _digest(lines)
 
@@ -134,12 +134,12 @@ def caldb_indices(environ: Mapping[str, str]) -> tuple[Path, dict[tuple[str, str
         raise _without(f"CALDB is the remote {root[:200]}, so that its files may change at any time")
     config = Path(environ.get("CALDBCONFIG") or Path(root, "software/tools/caldb.config"))
     if not root or not config.is_file():
-        raise _without("CALDB is not set, or its configuration is not there")
+        raise _without("CALDB is not set, or its configuration does not exist")
     return config, _indices(config, Path(root))
 
 
 def _indices(config: Path, root: Path) -> dict[tuple[str, str], Path]:
-    """Index files by mission and instrument: the configuration has these, a device, a directory, a file, and more."""
+    """Index files by mission and instrument; lines of the configuration have these, a device, a directory, a file."""
     with open_plain(config.resolve(), limit=_MOST_CONFIG) as stream:
         lines = stream.read().decode("utf-8", "replace").splitlines()
     rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
@@ -152,7 +152,7 @@ def folder_identity(folder: Path) -> str:
     Raises
     ------
     ProgramError
-        It is not there, or empty.
+        It does not exist, or is empty.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:

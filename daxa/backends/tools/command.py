@@ -42,11 +42,11 @@ class Argument:
     name
         The parameter.
     value
-        Its text, without the quotation marks of a shell.
+        Its text, without shell quotes.
     form
-        How it is written: with its ``name``, ``bare`` by its position, or as a ``sign`` behind the name (``clobber+``).
+        How it is written: with its ``name``, ``bare`` by its position, or as a ``sign`` after the name (``clobber+``).
     written
-        The name as it is written, where that is a shorter form; '' for the whole name.
+        The name as it is written, if abbreviated; '' for the whole name.
     """
 
     name: str
@@ -86,16 +86,16 @@ class Call:
 
     @property
     def values(self) -> dict[str, str]:
-        """Parameter to text, of those that are given."""
+        """The given parameters: name to text."""
         return {one.name: one.value for one in self.given}
 
     def value(self, name: str) -> str:
-        """The text that holds for a parameter: the given one, or the default ('' where none is known)."""
+        """The text of a parameter: the given one, or the default ('' if unknown)."""
         parameter = self.tool.at(self.release).get(name)
         return self.values.get(name, (parameter.default if parameter else None) or "")
 
     def read(self, name: str) -> object:
-        """The value that holds for a parameter, as Python has it."""
+        """The value of a parameter in Python."""
         return read_value(self.tool.at(self.release)[name], self.value(name))
 
 
@@ -104,14 +104,14 @@ def make_call(
 ) -> Call:
     """A call with these values, in the order of the tool's table.
 
-    A switch is added where a value counts only with it and it is not given.
+    A switch that a value needs is added if it is not given.
 
     Parameters
     ----------
     tool
         Which.
     release
-        Of its suite, such as ``22.1.0``.
+        That of its suite, such as ``22.1.0``.
     values
         Parameter to value: texts, numbers, True and False, or lists of them.
     options
@@ -120,7 +120,7 @@ def make_call(
     Raises
     ------
     ToolError
-        The tool would refuse it: unknown parameter, wrong type, wrong choice, wrong release, or a value missing.
+        The tool would refuse it: unknown parameter, wrong type, choice or release, or a missing value.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def _unknown(tool: Tool, release: str, name: str) -> ToolError:
     near = get_close_matches(name.lower(), [one.lower() for one in known], n=3)
     meant = [one for one in known if one.lower() in near]
     guess = f"; did you mean {' or '.join(meant)}?" if meant else ""
-    rest = "" if tool.complete else "; this table is not complete, since no release was at hand to list them all"
+    rest = "" if tool.complete else "; this table is not complete, since no release was available to list them all"
     return ToolError(
         "parameter",
         f"{tool.name} has no parameter {name[:100]!r}{guess}",
@@ -244,14 +244,14 @@ def _options(tool: Tool, options: Mapping[str, object]) -> tuple[tuple[str, str]
 
 
 def arguments(call: Call, *, batch: bool = False) -> list[str]:
-    """The arguments of a call, each as the program receives it: nothing is quoted, since no shell reads them.
+    """The arguments of a call, each as the program receives it: nothing is quoted, as there is no shell.
 
     Parameters
     ----------
     call
         Which.
     batch
-        Whether those are added that make the tool ask nothing.
+        Whether to add the arguments that keep the tool from asking questions.
     """
     tokens = [one.token for one in call.given]
     tokens += [part for option in call.options for part in option if part]
@@ -284,7 +284,7 @@ def complete(call: Call) -> Call:
 
 
 def echo(call: Call) -> str:
-    """What a tool of SAS prints and records of a call: values with blanks, and empty ones, in quotation marks.
+    """A call as SAS tools print and record it: values with blanks, and empty ones, in quotation marks.
 
     Examples
     --------
@@ -300,9 +300,9 @@ def echo(call: Call) -> str:
 
 
 def parse_echo(tool: Tool, release: str, line: str) -> Call:
-    """The call that `echo` or a tool's own record (``XPROC0``, *Executing*) tells.
+    """The call in a line of `echo` or of a tool's own record (``XPROC0``, *Executing*).
 
-    Such a line is not what a shell could read: marks are left out around values without blanks, whatever they hold.
+    Such a line is not shell syntax: values without blanks have no quotation marks, whatever they contain.
 
     Raises
     ------
@@ -331,14 +331,14 @@ def parse_echo(tool: Tool, release: str, line: str) -> Call:
 
 
 def parse_arguments(tool: Tool, release: str, tokens: Sequence[str]) -> Call:
-    """The call that a list of arguments makes, with how each was written.
+    """The call for a list of arguments, with the form of each.
 
     Parameters
     ----------
     tool, release
-        Whose grammar and parameters hold.
+        Whose grammar and parameters apply.
     tokens
-        What follows the name of the program, as a shell would hand it over.
+        What follows the name of the program, as a shell would pass it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The environment of a call: only variables that its suite is known to need, and directories of its own."""
+"""The environment of a call: only variables that its suite is known to need, and private directories."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Installation:
     suite
         Which.
     release
-        As it says itself.
+        Its version, as it reports itself.
     environ
         What its set-up script gives, captured once.
     container
@@ -50,8 +50,8 @@ class Installation:
 def call_environment(installed: Installation, private: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of one call.
 
-    Two calls of a tool must not share a directory of parameter files: each writes there what it was given,
-    and would read what the other was given.  Home is private too, since tools leave files there.
+    Two calls of a tool must not share a directory of parameter files: each writes its parameters there,
+    and would read those of the other.  HOME is private, too, since tools leave files there.
 
     Parameters
     ----------
@@ -113,18 +113,18 @@ def refuse_path(suite: Suite, path: Path) -> None:
     Raises
     ------
     ToolError
-        Its path has blanks or marks, which scripts of the suites take for their own.
+        Its path has blanks or punctuation to which scripts of the suites give a meaning.
     """
     if _UNFIT.search(str(path)):
         raise ToolError(
             "path",
-            f"{suite.title} cannot work in {path}: blanks and marks in a path break it",
+            f"{suite.title} cannot work in {path}: blanks and punctuation in a path break it",
             remedy="move the archive to a path of letters, digits, dots, dashes and underscores",
         )
 
 
 def system_parfiles(installed: Installation) -> tuple[str, ...]:
-    """Directories of parameter files that are only read: those behind the semicolon of ``PFILES``, or the suite's own.
+    """Directories of parameter files that are only read: those after the semicolon of ``PFILES``, or the suite's own.
 
     Raises
     ------

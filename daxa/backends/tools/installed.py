@@ -1,4 +1,4 @@
-"""What an installation says of itself: its release, and which parameters its tools have.
+"""What an installation reports: its release, and the parameters of its tools.
 
 An installation knows better than a table: of its own release it has all parameters, with their defaults and limits.
 """
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 
 
 def find_release(suite: Suite, environ: Mapping[str, str], container: Container | None = None) -> str:
-    """The release of a suite, as its own program tells it, or as the path of its programs does.
+    """The release of a suite, as reported by its own program or seen in the path of its programs.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_release(suite: Suite, environ: Mapping[str, str], container: Container 
     Raises
     ------
     ProgramError
-        Its programs are not there, or do not tell their release.
+        Its programs cannot be found, or do not report their release.
     """
     installed = Installation(suite, "", environ, container)
     first = suite.version_command[0] if suite.version_command else tool_names(suite.name)[0]
@@ -66,7 +66,7 @@ def find_release(suite: Suite, environ: Mapping[str, str], container: Container 
     if found is None:
         raise ProgramError(
             "release",
-            f"{first} of {suite.title} does not tell its release: {told.strip()[:200]!r}",
+            f"{first} of {suite.title} does not report its release: {output.strip()[:200]!r}",
             remedy=f"run {' '.join(suite.version_command) or first} by hand, and see whether {suite.title} is set up",
         )
     return found[1]
@@ -94,9 +94,9 @@ def _ask(installed: Installation, argv: list[str]) -> str:
 
 
 def installed_tool(installed: Installation, name: str) -> Tool:
-    """A tool with the parameters of this installation, and all else that its table says of it.
+    """A tool with the parameters of this installation, and everything else from its table.
 
-    Where there is no parameter file, as for SAS, it is the table alone.
+    If there is no parameter file, as for SAS, it is the table alone.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _with_parameters(tool: Tool, release: str, path: Path) -> Tool:
 
 
 def _merged(known: Parameter, found: Parameter, own: Collection[str]) -> Parameter:
-    """The installation's parameter, with what its file cannot say: files call a list of numbers a text."""
+    """The installation's parameter, with what its file cannot say: there, a list of numbers is a text."""
     kind = known.kind if known.several or (found.kind == "text" and known.kind == "file") else found.kind
     return replace(
         found,
@@ -161,7 +161,7 @@ def parse_parfile(text: str) -> tuple[Parameter, ...]:
     Raises
     ------
     ValueError
-        A line is none.
+        A line is not a parameter.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def parse_parfile(text: str) -> tuple[Parameter, ...]:
         (fields,) = csv.reader([line], skipinitialspace=True)
         name = fields[0].strip()
         if len(fields) < 4 or not _NAME.fullmatch(name):
-            raise ValueError(f"{line[:80]!r} is no parameter")
+            raise ValueError(f"{line[:80]!r} is not a parameter")
         parameters[name] = _parameter(name, [field.strip() for field in fields[1:]])
     return tuple(parameters.values())
 

@@ -1,7 +1,7 @@
-"""What the tools of a suite wrote, as messages: which tool, error or warning, name and text.
+"""What the tools of a suite wrote, as messages: tool, error or warning, name and text.
 
-Every suite has a grammar of its own, which is that of its logs: whole forms are recognised, never the word
-"error" by itself, since tools repeat their arguments (``zerrorcolumn=EWEIGHT``) and speak of errors of measurement.
+The logs of every suite have their own grammar: whole forms are recognised, never the word
+"error" alone, since tools repeat their arguments (``zerrorcolumn=EWEIGHT``) and mention errors of measurement.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Message:
-    """One thing that a tool said.
+    """One message of a tool.
 
     Parameters
     ----------
     origin
-        The tool, and before it those that called it, as far as the log says so: ``backscale::arfgen``.
+        The tool, after those that called it, as far as the log says so: ``backscale::arfgen``.
     level
-        Whether the tool could go on.
+        Whether the tool could continue.
     name
-        The suite's own name for it, or ours where it is known; ``error`` or ``warning`` otherwise.
+        The suite's own name for it, or ours if it is known; ``error`` or ``warning`` otherwise.
     text
         In one line.
     lines
-        As it stands in the log.
+        Its lines in the log.
     count
-        How often it was said.
+        How often it occurred.
     remedy
-        What the user can do, '' where that is not known.
+        What the user can do, '' if unknown.
     matters
-        Whether such a warning means that the result is not quite what was asked for.
+        Whether such a warning means that the result is not quite what was requested.
     """
 
     origin: str
@@ -61,22 +61,22 @@ class Message:
 
     @property
     def tool(self) -> str:
-        """The tool that said it."""
+        """The tool that wrote it."""
         return self.origin.rpartition("::")[2]
 
 
 @dataclass(frozen=True)
 class Log:
-    """What a log says.
+    """The content of a log.
 
     Parameters
     ----------
     messages
-        In the order in which they were first said.
+        In the order of their first occurrence.
     ended
-        Tools that said that they ended, where the suite says so.
+        Tools that reported their end, if the suite does that.
     open
-        Tools that said that they started, and not that they ended; the outermost first.
+        Tools that reported their start but not their end; the outermost first.
     lines
         All lines, for the sentences of success.
     """
@@ -109,7 +109,7 @@ class _Reading:
 
 
 def read_log(suite: Suite, text: str) -> Log:
-    """What a log says, standard error behind standard output or both in one.
+    """The content of a log, with standard error after standard output or mixed with it.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def read_log(suite: Suite, text: str) -> Log:
 
 
 def _summed(messages: Iterable[Message]) -> list[Message]:
-    """The same message of the same tool once, with its number."""
+    """Each message of a tool once, with the number of occurrences."""
     once: dict[tuple[str, str, str], Message] = {}
     for one in messages:
         key = (one.origin, one.level, one.name if one.name not in ("error", "warning") else one.text)
@@ -196,7 +196,7 @@ def _read_sas(reading: _Reading, line: str) -> None:
         if not reading.summary:
             reading.start(origin, level, name, text, line)
     elif reading.summary and (found := _SAS_SILENT.fullmatch(line)):
-        reading.start(reading.summary, "warning", found[1], "(not said each time)", line, count=int(found[2]))
+        reading.start(reading.summary, "warning", found[1], "(not reported each time)", line, count=int(found[2]))
         reading.going = False
     elif _SAS_TASK.match(line) or line.startswith("**"):
         reading.going, reading.summary = False, ""
@@ -205,9 +205,9 @@ def _read_sas(reading: _Reading, line: str) -> None:
 
 
 def _ends(lines: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Tools that ended, and those that started oftener than they ended.
+    """Tools that ended, and those that started more often than they ended.
 
-    Tasks that are called inside of another are told by both of them, each with its own prefix.
+    Tasks that another task calls are reported by both of them, each with its own prefix.
     """
     balance: Counter[tuple[str, str]] = Counter()
     ended = set()

@@ -21,7 +21,7 @@ Stamp = tuple[int, int, int]
 
 _NO_FILE = {"", "none", "default", "caldb", "stdout", "-"}
 _MOST_INPUTS = 20_000
-"""Files of an input directory that are looked at; an observation has hundreds."""
+"""Most files of an input directory that are checked; an observation has hundreds."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,21 @@ class Before:
 
 @dataclass(frozen=True)
 class Found:
-    """What became of one expected output.
+    """The state of one expected output.
 
     Parameters
     ----------
     output
         Which.
     pattern
-        Where it was looked for.
+        The paths where it was expected.
     paths
-        Files that were found and that this call wrote.
+        The files that were found and that this call wrote.
     problem
         ``outputMissing``, ``outputStale`` (left from an earlier call), ``outputEmpty``, ``outputUnreadable``,
         or '' for good ones.
     detail
-        More of it, for people.
+        Details, for people.
     """
 
     output: Output
@@ -91,7 +91,7 @@ def _patterns(call: Call, output: Output) -> list[str]:
 
 
 def _path(call: Call, value: str) -> str:
-    """The path in a value: without a filter or block behind it, and the sign that lets a file be replaced."""
+    """The path in a value: without a filter or block after it, and without the sign that lets a file be replaced."""
     path = value.partition("[")[0].removeprefix("!")
     if call.tool.suite.grammar == "sas":
         path = re.sub(r":[A-Za-z]\w*\Z", "", path)
@@ -99,7 +99,7 @@ def _path(call: Call, value: str) -> str:
 
 
 def look_before(call: Call, cwd: Path) -> Before:
-    """Note what is there before a call, to know afterwards what it wrote.
+    """Record what is there before a call, to know afterwards what it wrote.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def find_outputs(call: Call, cwd: Path, before: Before) -> tuple[Found, ...]:
 
 
 def changed_inputs(call: Call, cwd: Path, before: Before) -> tuple[str, ...]:
-    """Inputs that are not as they were before the call, but for those that the tool changes by design."""
+    """Inputs that have changed during the call, except those that the tool changes by design."""
     now = _input_stamps(call, cwd)
     return tuple(path for path, stamp in before.inputs.items() if now.get(path) != stamp)
 
@@ -178,11 +178,11 @@ def _found(output: Output, pattern: str, cwd: Path, before: Before) -> Found:
 
 
 def _read(output: Output, path: Path) -> tuple[str, str, int]:
-    """What is wrong with a file, in two ways, and the rows of its first table."""
+    """What is wrong with a file, as a code and in words, and the rows of its first table."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # Opening a pipe would never end.
-            return ("", "", 0) if output.kind == "any" and path.is_dir() else ("outputUnreadable", "it is no file", 0)
+            return ("", "", 0) if output.kind == "any" and path.is_dir() else ("outputUnreadable", "not a file", 0)
         if not status.st_size:
             return "outputEmpty", "it is empty", 0
         if output.kind not in ("fits", "rows"):
@@ -193,7 +193,7 @@ def _read(output: Output, path: Path) -> tuple[str, str, int]:
 
 
 def _read_fits(path: Path) -> int:
-    """Rows of the first table, or of the one called EVENTS, of a FITS file whose parts are all within it."""
+    """Rows of the first table, or of the one named EVENTS, of a FITS file that is complete."""
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyUserWarning
 
@@ -206,12 +206,12 @@ def _read_fits(path: Path) -> int:
             named = [part for part in tables if part.name == "EVENTS"]
             last = parts[-1].fileinfo()
             if last["datLoc"] + last["datSpan"] != size:  # What is left of a header is hidden_changes.
-                raise ValueError("it is cut short")
+                raise ValueError("it is truncated")
             return sum(int(part.header["NAXIS2"]) for part in (named or tables)[:1])
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, unpacked where it is packed by gzip, whose checksum is then verified."""
+    """Bytes of a file; if it is packed by gzip, of its unpacked content, whose checksum is verified."""
     with path.open("rb") as stream:
         if stream.read(2) != b"\x1f\x8b":
             return path.stat().st_size

@@ -1,4 +1,4 @@
-"""Read the tables of tools; what is wrong in one is said before any tool is called."""
+"""Read the tables of tools; mistakes in one are reported before any tool is called."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_suite(name: str) -> Suite:
     if name not in suite_names():
         raise ToolError(
             "suite",
-            f"there are no tables for a suite called {name[:100]!r}{did_you_mean(name, suite_names())}",
+            f"there are no tables for a suite named {name[:100]!r}{did_you_mean(name, suite_names())}",
             remedy=f"choose one of {', '.join(suite_names())}",
         )
     path = _FOLDER / name / _SUITE
@@ -78,7 +78,7 @@ def read_tool(suite: str, name: str) -> Tool:
         title = read_suite(suite).title
         raise ToolError(
             "unknown",
-            f"there is no table for a tool called {name[:100]!r} in {title}{did_you_mean(name, known)}",
+            f"there is no table for a tool named {name[:100]!r} in {title}{did_you_mean(name, known)}",
             remedy=f"choose one of {', '.join(known)}",
         )
     path = _FOLDER / suite / f"{name}.toml"
@@ -91,7 +91,7 @@ def load_suite(content: bytes, path: Path) -> Suite:
     Raises
     ------
     ToolError
-        The table is not as it must be.
+        The table is not valid.
     """
     with _Table(path):
         table = _only(parse_toml(content, path), [one.name for one in fields(Suite)], path)
@@ -119,7 +119,7 @@ def load_tool(content: bytes, path: Path, suite: Suite) -> Tool:
     Raises
     ------
     ToolError
-        The table is not as it must be.
+        The table is not valid.
     """
     with _Table(path):
         table = _only(parse_toml(content, path), [one.name for one in fields(Tool)], path)
@@ -155,7 +155,7 @@ def _parameter(suite: Suite, name: str, form: Mapping[str, Any]) -> Parameter:
     if parameter.default and not parameter.default.startswith(")"):  # A reference to another parameter file.
         problem = "" if parameter.kind == "file" else check_value(suite, bare, parameter.default)
         if problem:
-            raise ValueError(f"the default of {name}, {parameter.default!r}, cannot be: {problem}")
+            raise ValueError(f"the default of {name}, {parameter.default!r}, is not valid: {problem}")
     return parameter
 
 
@@ -172,7 +172,7 @@ def _check_tool(tool: Tool) -> None:
     used += [name for when in conditions for one in when for name in one]
     used += [name for one in tool.outputs for name in re.findall(r"\{(\w+)\}", one.pattern)]
     if unknown := sorted(set(used) - names):
-        raise ValueError(f"{', '.join(unknown)} is used but is no parameter")
+        raise ValueError(f"{', '.join(unknown)} is used but is not a parameter")
     if odd := [one.name for one in tool.outputs if one.kind not in ("fits", "rows", "text", "any")]:
         raise ValueError(f"the output {odd[0]} has an unknown kind")
     for sentence in tool.success:
@@ -198,7 +198,7 @@ def _only(table: dict[str, Any], names: list[str], path: Path) -> dict[str, Any]
 
 
 class _Table:
-    """Whatever goes wrong inside is an error of the table."""
+    """Turns whatever goes wrong inside into an error about the table."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

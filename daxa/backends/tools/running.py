@@ -22,7 +22,7 @@ from daxa.files import replace_file
 __all__ = ["Ran", "run_call"]
 
 _MOST_LOG = 256 << 20
-"""Bytes of a log: the longest real ones, of chains at high verbosity, have some ten million."""
+"""Most bytes of a log: the longest real ones, of chains at high verbosity, have some ten million."""
 
 _READ = 16 << 20
 """Bytes of each end of a log that are read."""
@@ -43,7 +43,7 @@ class Ran:
     stdout, stderr, record
         Files with what it wrote, and one (JSON) with command line, release, times and verdict.
     verdict
-        What it was worth.
+        The verdict on it.
     """
 
     call: Call
@@ -65,20 +65,20 @@ def run_call(
     seconds: float,
     own: Mapping[str, str] | None = None,
 ) -> Ran:
-    """Run a call in a directory, and judge it by what it said and made there.
+    """Run a call in a directory, and judge it by what it wrote and made there.
 
     Parameters
     ----------
     call
-        Which; its release must be that of the software.
+        The call, made for the release of the software.
     installed
         The software.
     cwd
-        Working directory, private to the observation: tools write there whatever they like.
+        Working directory, private to the observation: tools may write anything there.
     logs
-        Where its log is kept.
+        The directory of its log.
     name
-        Of its log; one that is there is replaced.
+        Name of its log; an existing one is replaced.
     seconds
         Time limit.
     own
@@ -87,7 +87,7 @@ def run_call(
     Raises
     ------
     ProgramError
-        The program is not there, or cannot be started.
+        The program cannot be found or started.
     ToolError
         It cannot be run in this directory, or it was made for another release.
     """
@@ -141,14 +141,14 @@ def _program(call: Call, installed: Installation) -> str:
             "version",
             f"this call of {call.tool.name} is for {call.tool.suite.title} {call.release}, not for "
             f"{suite.title} {installed.release}",
-            remedy="make the call for the release that is installed",
+            remedy="make the call for the installed release",
         )
     program = installed.program(call.tool.name)
     if program is None:
         raise ProgramError(
             "absent",
             f"{call.tool.name} of {suite.title} was not found",
-            remedy=f"see that {suite.title} is installed, and that its set-up script is run first",
+            remedy=f"make sure that {suite.title} is installed and its set-up script is run first",
         )
     return program
 
@@ -165,7 +165,7 @@ def _read(path: Path) -> str:
 
 def _record(ran: Ran, installed: Installation, began: datetime, environ: Mapping[str, str]) -> bytes:
     verdict = ran.verdict
-    told = {
+    record = {
         "suite": installed.suite.name,
         "release": installed.release,
         "image": installed.container.digest if installed.container else "",
@@ -181,4 +181,4 @@ def _record(ran: Ran, installed: Installation, began: datetime, environ: Mapping
         "lines": list(verdict.lines),
         "remedy": verdict.remedy,
     }
-    return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The same calls as a plain shell script, for whoever wants to repeat a processing without daxa."""
+"""The same calls as a plain shell script, to repeat a processing without daxa."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["shell_script"]
 def shell_script(calls: Sequence[tuple[Call, Mapping[str, str]]], *, title: str) -> str:
     r"""A script for ``sh`` that makes the same calls, in a shell in which the software is set up.
 
-    It stops at the first tool that ends with another status than 0.  What daxa looks at besides, a script does not.
+    It stops at the first tool that ends with a status other than 0, but does none of daxa's other checks.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def shell_script(calls: Sequence[tuple[Call, Mapping[str, str]]], *, title: str)
     Raises
     ------
     ToolError
-        There are no calls, they are of several suites or releases, or a variable is none of the suite's.
+        There are no calls, they are of several suites or releases, or a variable is not one of the suite's.
 
     Examples
     --------

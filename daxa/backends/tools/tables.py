@@ -1,4 +1,4 @@
-"""What is known of a tool of mission software, as values: parameters, output files, sentences of success."""
+"""Facts about the tools of mission software, as values: parameters, output files, sentences of success."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Kind", "Known", "Option", "Output", "Parameter", "Sentence", "Suite"
 Kind = Literal["flag", "integer", "real", "choice", "text", "file"]
 
 When = tuple[Mapping[str, str], ...]
-"""Values of parameters of which one whole set must hold; without any set it always holds."""
+"""Sets of parameter values, one of which must apply; without any, the condition always holds."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Parameter:
     Parameters
     ----------
     name
-        As the tool calls it.
+        Its name in the tool.
     kind
         Of one value: ``flag`` (yes or no), ``integer``, ``real``, ``choice``, ``text``, ``file``.
     default
-        The text that the tool assumes; None where it assumes nothing or where this is not known.
+        The text that the tool assumes; None if it assumes nothing or this is not known.
     required
         Whether the tool cannot run without it.
     choices
@@ -41,9 +41,9 @@ class Parameter:
     separator
         Between the values of a list.
     parent
-        The switch that must be on for it to count.
+        The switch that must be on for it to have an effect.
     since, until
-        First and last release of the suite that has it, '' where it is not limited.
+        First and last release of the suite that has it, '' for no limit.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Output:
     pattern
         Its path from the working directory, with ``*`` and ``?``; ``{outfile}`` stands for the value of that parameter.
     kind
-        How it is read to see that it is whole: ``fits``, ``rows`` (FITS with a table that is not empty), ``text``
+        How it is checked for completeness: ``fits``, ``rows`` (FITS with a table that is not empty), ``text``
         or ``any``.
     when
-        Values with which it is made.
+        Parameter values with which it is made.
     optional
-        Whether a call without it can be a good one.
+        Whether a call can succeed without it.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Sentence:
     text
         A regular expression, searched line by line; ``{tool}`` stands for the name of the tool.
     when
-        Values with which it is written.
+        Parameter values with which it is written.
     """
 
     text: str
@@ -105,7 +105,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Known:
-    """A message that is understood.
+    """A message whose meaning is known.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ class Known:
     name
         The message's own name, where the suite gives names; '' fits all.
     call_it
-        The name that our code of the verdict shall have; '' keeps the message's own.
+        The name for our code of the verdict; '' keeps the message's own.
     level
         What it means, whatever the tool says: ``error``, ``warning``, ``harmless``, or '' to believe the tool.
     matters
-        Whether a call that only warns so has a result that is not quite what was asked for.
+        Whether the result of a call with only this warning is not quite what was requested.
     remedy
         What the user can do.
     """
@@ -162,9 +162,9 @@ class Suite:
     grammar
         How its command lines are written: ``sas`` or ``parfile``.
     environment
-        Variables that a call gets from the captured environment, beside those that every program gets.
+        Variables that a call gets from the captured environment, in addition to those of every program.
     fixed
-        Variables with the value that every call gets.
+        Variables that have this value in every call.
     temporary
         Variables that name a directory for temporary files, which is private to every call.
     needed
@@ -176,25 +176,25 @@ class Suite:
     copied_parfiles
         Parameter files that every call gets as a copy of its own.
     ignores_case
-        Whether choices may be written in capitals or not.
+        Whether the case of choices does not matter.
     omits_empty
-        Whether an empty value is left out where it is the default: some programs take the next argument for it.
+        Whether an empty value is left out if it is the default: some programs would use the next argument.
     any_number
-        Words that may stand for any number, such as ``INDEF``.
+        Words that may replace any number, such as ``INDEF``.
     batch
-        Arguments that make a tool ask nothing.
+        Arguments that keep a tool from asking questions.
     options
         Options of every tool.
     ended
-        Whether the log says of each tool when it started and ended.
+        Whether the log reports the start and end of each tool.
     success
         Sentences of every tool.
     version_command, version_pattern
-        What prints the release, and the expression whose first group is it.
+        The command that prints the release, and the expression whose first group matches it.
     exits
-        Exit status to the name of what it means.
+        Exit status to the name of its meaning.
     harmless
-        Expressions for whole lines that say nothing, however they look.
+        Expressions for whole lines that mean nothing, whatever they look like.
     known
         Messages that are understood.
     others
@@ -243,12 +243,12 @@ class Suite:
         Raises
         ------
         ValueError
-            This is not a release of the suite.
+            It is not a release of the suite.
         """
         if self.named:
             return (self.releases.index(release),)
         if not re.fullmatch(r"\d{1,4}(?:\.\d{1,6}){0,4}", release, re.ASCII):
-            raise ValueError(f"{release!r} is not a number of a release")
+            raise ValueError(f"{release!r} is not a release number")
         return tuple(map(int, release.split(".")))
 
     def covers(self, since: str, until: str, release: str) -> bool:
@@ -266,27 +266,27 @@ class Tool:
     Parameters
     ----------
     suite, name, title
-        Whose it is, how it is called, and what it does.
+        Its suite, its name, and what it does.
     sources
         Where the facts come from.
     parameters
-        In the order of the tool's own table.  A parameter that changed between releases stands once for each form.
+        In the order of the tool's own table.  A parameter that changed between releases occurs once for each form.
     complete
         Whether all parameters are here; if not, others may exist.
     since, until
-        First and last release with this tool, '' where it is not limited.
+        First and last release with this tool, '' for no limit.
     positional
-        Names of the parameters that may be given without their names, in this order.
+        Parameters that may be given without their names, in this order.
     positional_since
-        First release in which this order holds.
+        First release with this order.
     chain
-        Whether it goes on after an error of a sub-task, so that such an error need not have spoilt the result.
+        Whether it continues after an error of a sub-task, so that such an error need not have spoilt the result.
     silent
-        Whether it is not certain that the log says when it ended.
+        Whether the log may not report its end.
     batch
-        Whether the suite's arguments against questions apply.
+        Whether the suite's `batch` arguments apply.
     outputs, success
-        What a good call leaves and says.
+        What a successful call makes and writes.
     inputs
         Parameters that name files or directories which are read.
     modifies

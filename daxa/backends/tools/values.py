@@ -19,7 +19,7 @@ _REAL = re.compile(r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][+-]?\d{1,3})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = re.compile(r"[`$;|&<>\"'\\]")
 _LONGEST = 100_000
-"""Characters of one value: Linux refuses arguments of 128 KiB."""
+"""Most characters of a value: Linux refuses arguments of 128 KiB."""
 
 
 def write_value(parameter: Parameter, value: object) -> str:
@@ -50,7 +50,7 @@ def _write_one(parameter: Parameter, value: object) -> str:
         return value
     if isinstance(value, bool):
         if parameter.kind != "flag":
-            raise ValueError(f"give {_wanted(parameter)}")
+            raise ValueError(f"give {_expected(parameter)}")
         return "yes" if value else "no"
     if isinstance(value, PurePath) and parameter.kind in ("file", "text"):
         return str(value)
@@ -58,7 +58,7 @@ def _write_one(parameter: Parameter, value: object) -> str:
         return str(int(value))
     if isinstance(value, Real) and parameter.kind in ("real", "text") and math.isfinite(value):
         return repr(float(value))
-    raise ValueError(f"give {_wanted(parameter)}")
+    raise ValueError(f"give {_expected(parameter)}")
 
 
 def split_value(parameter: Parameter, text: str) -> list[str]:
@@ -84,7 +84,7 @@ def check_value(suite: Suite, parameter: Parameter, text: str) -> str:
     if text == parameter.default:  # What the tool assumes by itself cannot be wrong, such as no number at all.
         return ""
     if text.startswith(")") and suite.grammar == "parfile":
-        return "write the value itself: one that refers to another parameter file would depend on what was run before"
+        return "write the value itself: a reference to another parameter file would depend on what was run before"
     for one in split_value(parameter, text):
         if problem := _check_one(suite, parameter, one):
             return problem
@@ -102,9 +102,9 @@ def _check_one(suite: Suite, parameter: Parameter, text: str) -> str:
     if parameter.kind not in ("integer", "real") or text in suite.any_number:
         return ""
     if not (_INTEGER if parameter.kind == "integer" else _REAL).fullmatch(text):
-        return f"write {_wanted(parameter)}"
+        return f"write {_expected(parameter)}"
     number = _number(parameter, text)
-    return "" if parameter.least <= number <= parameter.most else f"write {_wanted(parameter)}"
+    return "" if parameter.least <= number <= parameter.most else f"write {_expected(parameter)}"
 
 
 def _check_file(suite: Suite, parameter: Parameter, text: str) -> str:
@@ -118,7 +118,7 @@ def _check_file(suite: Suite, parameter: Parameter, text: str) -> str:
 
 
 def read_value(parameter: Parameter, text: str) -> object:
-    """A checked text as Python has it: bool, int, float, text, or a tuple of them.
+    """The Python value of a checked text: bool, int, float, text, or a tuple of them.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def _number(parameter: Parameter, text: str) -> float:
     return int(text, 16) if text[:2].lower() == "0x" else int(text)
 
 
-def _wanted(parameter: Parameter) -> str:
+def _expected(parameter: Parameter) -> str:
     article = {
         "flag": "yes or no",
         "integer": "a whole number",

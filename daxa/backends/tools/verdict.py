@@ -1,7 +1,7 @@
-"""What a finished call is worth: exit status, sentences, error lines and outputs, judged together.
+"""The verdict on a finished call: exit status, sentences, error lines and outputs, judged together.
 
-None of them is enough: chains of SAS end with status 0 after an error, eSASS ends with any status, scripts leave
-old files in place, and a program that is killed says nothing.
+None of them is sufficient: chains of SAS end with status 0 after an error, eSASS ends with any status, scripts leave
+old files in place, and a program that is killed writes nothing.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _CRASHES = {128 + one for one in (signal.SIGABRT, signal.SIGFPE, signal.SIGKILL,
 _UNNAMED = {"error", "warning", "failed", "traceback"}
 _MACHINE = {"crashed", "noSpace", "noMemory", "programMissing"}
 _TAIL = 20
-"""Lines of the end of a log that are shown where no line says what went wrong."""
+"""Last lines of a log that are shown if no line says what went wrong."""
 
 _REMEDIES = {
-    "timeLimit": "see in the log what it waited for; give it more time if it was still at work",
-    "logLimit": "read the beginning of its log, and say less (-V for SAS, chatter or verbose for others)",
-    "crashed": "try again with more free memory; if it crashes again, report the command line to the makers",
-    "programMissing": "a program that it calls is not on the path: set up HEASoft before the other software",
+    "timeLimit": "see in the log what it waited for; give it more time if it was still working",
+    "logLimit": "read the beginning of its log, and lower the verbosity (-V for SAS, chatter or verbose for others)",
+    "crashed": "try again with more free memory; if it crashes again, report the command line to its developers",
+    "programMissing": "a program that it calls is not on the PATH: set up HEASoft before the other software",
     "noSpace": "free space on the disk and try again",
-    "noMemory": "let fewer calls run at once, or take a machine with more memory",
-    "notEnded": "the log breaks off: read its last lines, and try again",
-    "noSuccess": "it did not say that it succeeded: read the end of its log",
-    "outputMissing": "read the log: a good call makes this file",
+    "noMemory": "run fewer calls at once, or use a machine with more memory",
+    "notEnded": "the log ends abruptly: read its last lines, and try again",
+    "noSuccess": "it did not report success: read the end of its log",
+    "outputMissing": "read the log: a successful call makes this file",
     "outputStale": "remove files of earlier calls from the working directory and try again",
-    "outputEmpty": "look at the input: nothing in it met the conditions",
-    "outputUnreadable": "try again; if it is damaged again, look for a full disk",
+    "outputEmpty": "check the input: nothing in it met the conditions",
+    "outputUnreadable": "try again; if it is damaged again, check for a full disk",
     "inputChanged": "give the tool a fresh copy of its input and try again",
-    "parameters": "look at the command line: a parameter is missing or cannot be used",
+    "parameters": "check the command line: a parameter is missing or cannot be used",
 }
 
 
@@ -52,7 +52,7 @@ class Reason:
     Parameters
     ----------
     name
-        In one word; the last part of a code.
+        One word, the last part of a code.
     text
         For people.
     lines
@@ -62,7 +62,7 @@ class Reason:
     severity
         ``warning`` for what did not corrupt the result.
     order
-        The first reason in this order says most about what happened.
+        The first reason in this order explains most.
     """
 
     name: str
@@ -75,14 +75,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a finished call is worth.
+    """The verdict on a finished call.
 
     Parameters
     ----------
     code
         Stable, such as ``sas.espfilt.noCounts``; '' for a good call.
     severity
-        ``none``, ``warning`` (the result can be used, and something must be said of it) or ``error``.
+        ``none``, ``warning`` (the result can be used, with reservations) or ``error``.
     text
         What happened, for people.
     lines
@@ -90,11 +90,11 @@ class Verdict:
     remedy
         What the user can do.
     reasons
-        All that is wrong, the first of which gives the code.
+        Everything that is wrong; the first gives the code.
     messages
-        All that the tools said, warnings included.
+        All messages of the tools, warnings included.
     outputs
-        What became of the files.
+        The state of the files.
     """
 
     code: str
@@ -128,15 +128,15 @@ def judge(
     call
         Which.
     status
-        Its exit status, negative when a signal ended it, None when it was ended for a limit.
+        Its exit status, negative if a signal ended it, None if it was ended for a limit.
     text
         What it wrote: standard output and, after it, standard error.
     outputs
-        What became of the files that it should make.
+        The state of the files that it should make.
     changed
-        Inputs that it changed against its table.
+        Inputs that it changed although its table does not say so.
     limit
-        Which one: ``time``, or ``log`` where it wrote too much.
+        Which one: ``time``, or ``log`` if it wrote too much.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def judge(
 def _of_status(call: Call, status: int | None, limit: str) -> list[Reason]:
     name = call.tool.name
     if status is None:
-        what = "did not end in its time" if limit == "time" else "wrote without end to its log"
+        what = "did not end within its time limit" if limit == "time" else "wrote endlessly to its log"
         return [Reason(f"{limit}Limit", f"{name} {what}", remedy=_REMEDIES[f"{limit}Limit"], order=0)]
     if status < 0 or status in _CRASHES:
         number = -status if status < 0 else status - 128
@@ -203,16 +203,16 @@ def _of_messages(call: Call, log: Log) -> list[Reason]:
         if one.level == "warning" and not one.matters:
             continue
         spoils = one.level == "error" and not (call.tool.chain and one.tool not in ("", call.tool.name))
-        told = f"{one.origin}: {one.text}" if one.origin not in ("", call.tool.name) else one.text
+        message = f"{one.origin}: {one.text}" if one.origin not in ("", call.tool.name) else one.text
         severity: Severity = "error" if spoils else "warning"
-        general = "read the log above these lines" if spoils else "the result was made: look at it before you use it"
+        general = "read the log above these lines" if spoils else "there is a result: check it before you use it"
         remedy = one.remedy or _REMEDIES.get(one.name, general)
-        reasons.append(Reason(one.name, told, one.lines, remedy, severity, _order(one, spoils=spoils)))
+        reasons.append(Reason(one.name, message, one.lines, remedy, severity, _order(one, spoils=spoils)))
     return reasons
 
 
 def _order(message: Message, *, spoils: bool) -> int:
-    """A named error of the tool says more than one of a sub-task, this more than an error without a name."""
+    """A named error of the tool says more than one of a sub-task, which says more than an error without a name."""
     if message.level == "warning":
         return 40
     if message.name in _MACHINE:
@@ -231,12 +231,12 @@ def _of_ends(call: Call, log: Log) -> list[Reason]:
     # Whoever asked for less is not told when tasks start and end.
     quiet = tool.silent or any(name == "-V" and value in ("0", "1") for name, value in call.options)
     if own_open or (tool.name not in log.ended and not quiet):
-        what = "started and did not end" if own_open else "never said that it ended"
+        what = "started but did not end" if own_open else "never reported its end"
         reasons.append(Reason("notEnded", f"{tool.name} {what}", remedy=_REMEDIES["notEnded"]))
     for name in log.open:
         if name != tool.name:
             severity: Severity = "warning" if tool.chain else "error"
-            text = f"{name}, which {tool.name} calls, started and did not end"
+            text = f"{name}, which {tool.name} calls, started but did not end"
             reasons.append(Reason("notEnded", text, (), _REMEDIES["notEnded"], severity))
     return reasons
 
@@ -253,13 +253,13 @@ def _of_sentences(call: Call, log: Log) -> list[Reason]:
     reasons = []
     for sentences in (call.tool.suite.success, call.tool.success):
         wanted = [one for one in sentences if call.tool.holds(one.when, call.values, call.release)]
-        if wanted and not any(_said(one, call, log) for one in wanted):
-            text = f"{call.tool.name} did not say that it succeeded"
+        if wanted and not any(_was_written(one, call, log) for one in wanted):
+            text = f"{call.tool.name} did not report success"
             reasons.append(Reason("noSuccess", text, remedy=_REMEDIES["noSuccess"]))
     return reasons[:1]
 
 
-def _said(sentence: Sentence, call: Call, log: Log) -> bool:
+def _was_written(sentence: Sentence, call: Call, log: Log) -> bool:
     pattern = re.compile(sentence.text.replace("{tool}", re.escape(call.tool.name)))
     return any(pattern.search(line) for line in log.lines)
 

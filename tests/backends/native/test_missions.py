@@ -437,7 +437,7 @@ def test_a_tile_gets_the_map_that_the_archive_made_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("cards", "clean", "images", "why"),
     [
-        ({}, {"flares": "histogram"}, {}, "time was cut that it counts"),
+        ({}, {"flares": "histogram"}, {}, "it includes time that was cut"),
         ({}, {}, {"pixel": "8 arcsec"}, "grids differ"),
         ({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}, {}, {}, "grids differ"),
         ({"CRVAL1": 150.01}, {}, {}, "grids differ"),

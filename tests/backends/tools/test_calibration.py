@@ -79,7 +79,7 @@ def test_without_a_caldb_on_this_machine_there_is_no_identity(caldb):
         with pytest.raises(ProgramError, match=told):
             caldb_identity(environ, pairs)
     (Path(caldb["CALDB"]) / "data/telescope/one/caldb.indx").unlink()
-    with pytest.raises(ProgramError, match="is not there"):
+    with pytest.raises(ProgramError, match="does not exist"):
         caldb_identity(caldb, [("TELESCOPE", "ONE")])
 
 
