@@ -56,17 +56,17 @@ def find_release(suite: Suite, environ: Mapping[str, str], container: Container 
         raise ProgramError(
             "absent",
             f"{first} of {suite.title} was not found",
-            remedy=f"see that {suite.title} is installed and set up; where its set-up script is, stands in your "
+            remedy=f"make sure that {suite.title} is installed, and name its set-up script in your "
             f'configuration: [backends.{suite.name}] init = ". /path/of/its/script"',
         )
-    told = program if container else str(Path(program).resolve())
+    answer = program if container else str(Path(program).resolve())
     if suite.version_command:
-        told = _ask(installed, [program, *suite.version_command[1:]])
-    found = re.search(suite.version_pattern, told)
+        answer = _ask(installed, [program, *suite.version_command[1:]])
+    found = re.search(suite.version_pattern, answer)
     if found is None:
         raise ProgramError(
             "release",
-            f"{first} of {suite.title} does not report its release: {output.strip()[:200]!r}",
+            f"{first} of {suite.title} does not report its release: {answer.strip()[:200]!r}",
             remedy=f"run {' '.join(suite.version_command) or first} by hand, and see whether {suite.title} is set up",
         )
     return found[1]
