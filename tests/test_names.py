@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 import daxa
+from daxa.backends.tools.reading import suite_names
 from daxa.missions import find_mission, mission_names
 from daxa.xray.telescopes import telescopes
 
 ROOT = Path(daxa.__file__).parent
-DECLARED = ("missions/declared/*", "xray/telescopes/*", "simulator/*")
+SUITES = tuple(f"backends/{suite}/*" for suite in suite_names())
+"""What a suite of mission software does for which mission: its chains are declarations as well."""
+
+DECLARED = ("missions/declared/*", "xray/telescopes/*", "simulator/*", *SUITES)
 
 AS_EXAMPLE = {
     "cli/*.py": "examples in help",

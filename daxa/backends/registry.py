@@ -33,6 +33,7 @@ GROUP = "daxa.backends"
 
 _HOMES = {
     "native": ("daxa.backends.native", "NATIVE"),
+    "sas": ("daxa.backends.sas", "SAS"),
     "esass": ("daxa.backends.esass", "ESASS"),
     "ciao": ("daxa.backends.ciao", "CIAO"),
     "heasoft": ("daxa.backends.heasoft", "HEASOFT"),

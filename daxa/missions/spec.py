@@ -44,6 +44,7 @@ InputKind = Literal[
     "fov",
     "image",
     "ancillary",
+    "raw",
     "raw-events",
     "housekeeping",
 ]

@@ -72,7 +72,7 @@ def releases() -> list[tuple[str, str]]:
     return [(suite, release) for suite in STEPS for release in read_suite(suite).releases]
 
 
-@pytest.fixture(scope="module", params=releases(), ids=lambda one: " ".join(one))
+@pytest.fixture(scope="module", params=releases(), ids=" ".join)
 def calls(request, raw_sky, tmp_path_factory):
     """All calls of all chains on a simulated observation, with one release of a suite."""
     suite, release = request.param
@@ -104,13 +104,9 @@ def test_every_call_of_every_chain_is_one_that_the_release_understands(calls):
     }
     assert {call.tool.name for call in made} == links
     for call in made:
-        tokens = arguments(call, batch=True)
-        read = parse_arguments(call.tool, release, tokens)
-        assert {**read.values} == {
-            **call.values,
-            **({"mode": "hl"} if "mode=hl" in tokens else {}),
-        } or read.values == call.values
-        assert all(token.partition("=")[0] in [*call.tool.at(release), "mode"] for token in tokens)
+        tokens = arguments(call)
+        assert parse_arguments(call.tool, release, tokens).values == call.values
+        assert {token.partition("=")[0] for token in tokens} <= set(call.tool.at(release))
 
 
 JSON = {"ciao": ("ciao-tools-par-facts", "ciao-scripts-par-facts"), "heasoft": ("heasoft-6.20-par-facts",)}

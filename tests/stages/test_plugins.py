@@ -16,6 +16,7 @@ from daxa.archive.layout import STEPS
 from daxa.archive.trust import rendered_pipeline
 from daxa.backends import backend_names, find_backend
 from daxa.backends.contract import check_backend, check_run
+from daxa.backends.registry import _OWN
 from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import mission_names
 from daxa.run.ledger import read_ledger
@@ -32,7 +33,7 @@ def events(layout):
 
 
 def test_the_contract_holds_for_the_plug_in_and_for_native(plugin, tmp_path):
-    assert backend_names() == ("native", "halved", "parted", "spectral")
+    assert backend_names() == (*_OWN, "halved", "parted", "spectral")
     check_backend(find_backend("spectral"), ["xmm", "nustar"], ["events", "spectra"])
     check_backend(find_backend("native"), mission_names(processed=True), STEPS[1:])
     check_step(find_step("spectra"))

@@ -28,6 +28,8 @@ def install_suite(prefix: Path, name: str, release: str = "") -> Installation:
         (prefix / folder).mkdir(parents=True, exist_ok=True)
     (prefix / "calibration" / "index").write_text("calibration files of the stand-ins, 1\n")
     write_caldb(prefix / "calibration")
+    if name == "sas":
+        (prefix / "calibration" / "XMM_MISCDATA_0022.CCF").write_text("calibration of the stand-ins\n")
     for tool in (*tool_names(name), *suite.version_command[:1]):
         path = prefix / "bin" / tool
         told = {"python": sys.executable, "root": str(ROOT), "prefix": str(prefix)}

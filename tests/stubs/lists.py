@@ -72,6 +72,23 @@ def within(intervals: np.ndarray, times: np.ndarray) -> np.ndarray:
     return good
 
 
+def limit(parts: fits.HDUList, intervals: np.ndarray) -> None:
+    """Cut the good times of a file to some intervals."""
+    for at, part in enumerate(parts):
+        if GTI_NAMES.fullmatch(part.name):
+            pairs = [
+                (max(one, start), min(two, stop))
+                for one, two in zip(part.data["START"], part.data["STOP"], strict=True)
+                for start, stop in intervals
+                if max(one, start) < min(two, stop)
+            ]
+            cut = gti_table(np.array(pairs).reshape(-1, 2), part.name)
+            for card in part.header.cards:
+                if card.keyword not in cut.header:
+                    cut.header.append(card)
+            parts[at] = cut
+
+
 def gti_table(intervals: Sequence[tuple[float, float]] | np.ndarray, name: str = "STDGTI") -> fits.BinTableHDU:
     """A table of good times."""
     pairs = np.asarray(intervals, float).reshape(-1, 2)

@@ -170,7 +170,7 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
-    "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emchain", "epchain"},
+    "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"},
     "esass": {
         "evtool",
         "flaregti",

@@ -86,6 +86,8 @@ class ChainBackend:
 
     def calibration(self, task: Task) -> str:
         """What the archive has accepted where that names a date and this release; else what is installed."""
+        if task.step not in self.calibrated:
+            return ""
         located = self.locate()
         if self.dated and AS_OF in task.calibration and task.calibration.startswith(f"{located.version},"):
             return task.calibration

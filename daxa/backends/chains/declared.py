@@ -207,7 +207,8 @@ class Chain:
     resources
         What one task takes.
     calibrated
-        Whether it reads calibration files.
+        Whether its products depend on calibration files or, since only the identity of calibration tells it, on the
+        release of the software.
     randomised
         Kinds of products that are never the same twice.
     refuse
@@ -239,7 +240,8 @@ class Program:
     chains
         What it does: at most one for each mission and step.
     calibration
-        The identity of the calibration that an installation has; raises ProgramError where there is none.
+        The identity of the calibration that an installation has, with the release, which products depend on as well;
+        raises ProgramError where there is none.
     dated
         Whether calibration is accepted with a date, which the chain then finds in ``task.calibration``.
     remedy

@@ -44,7 +44,7 @@ class Entry:
     log
         Name of its log.
     rewrites
-        Keys of earlier entries of whose files it wrote some again.
+        Keys of earlier entries of whose files it changed some.
     """
 
     key: str
@@ -121,7 +121,7 @@ class Workshop:
             return None
         written = [one for one in self._entries.values() if key in one.rewrites]
         again = {path for one in written for path in one.files}
-        whole = all(self._digest(path) == digest for path, digest in entry.files.items() if path not in again)
+        whole = all(path in again or self._digest(path) == digest for path, digest in entry.files.items())
         if not whole:
             return None
         self._pending.discard(key)
@@ -144,7 +144,9 @@ class Workshop:
         """Keep what a call did, now that it has ended well."""
         files = {path: self._digest(path) for path in self._changed()}
         rewrites = tuple(
-            one.key for one in self._entries.values() if one.key != key and any(path in files for path in one.files)
+            one.key
+            for one in self._entries.values()
+            if one.key != key and any(files.get(path, digest) != digest for path, digest in one.files.items())
         )
         entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, rewrites)
         self._entries[key] = entry

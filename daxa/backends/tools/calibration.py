@@ -13,7 +13,7 @@ from types import ModuleType
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 
-__all__ = ["caldb_identity", "folder_identity", "index_identity", "missions_identity"]
+__all__ = ["caldb_identity", "folder_identity", "index_identity", "missions_identity", "names_identity"]
 
 _MOST_CONFIG = 4 << 20
 _BLOCK = 1 << 20
@@ -145,6 +145,33 @@ def folder_identity(folder: Path) -> str:
     if not files:
         raise _without(f"there are no calibration files in {folder}")
     return _digest(f"{path.relative_to(folder).as_posix()} {_content(path)}".encode() for path in files)
+
+
+def names_identity(folders: Iterable[Path], suffix: str) -> str:
+    """Identity of calibration files whose names have the number of their issue: a name never changes its content.
+
+    A thousand files are known in a moment: names and sizes count.
+
+    Parameters
+    ----------
+    folders
+        Where they are; of two files of one name the first counts.
+    suffix
+        The end of their names, in any case of letters, such as ``.ccf``.
+
+    Raises
+    ------
+    ProgramError
+        There are none.
+    """
+    found: dict[str, int] = {}
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name.lower().endswith(suffix) and path.is_file():
+                found.setdefault(path.name, path.stat().st_size)
+    if not found:
+        raise _without(f"there are no calibration files (*{suffix}) in {', '.join(map(str, folders))}")
+    return _digest(f"{name} {size}".encode() for name, size in sorted(found.items()))
 
 
 def _content(path: Path) -> str:

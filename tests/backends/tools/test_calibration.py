@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.backends.tools.calibration import caldb_identity, folder_identity, index_identity
+from daxa.backends.tools.calibration import caldb_identity, folder_identity, index_identity, names_identity
 from daxa.errors import DataError, ProgramError
 
 CONFIG = """# A comment
@@ -93,3 +93,19 @@ def test_a_directory_is_known_by_all_its_files(tmp_path):
     assert folder_identity(tmp_path / "b") != one
     with pytest.raises(ProgramError):
         folder_identity(tmp_path / "none")
+
+
+def test_files_with_the_number_of_their_issue_are_known_by_their_names(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        (folder / "EMOS1_ADUCONV_0078.CCF").write_text("content")
+        (folder / "ccf.cif").write_text(folder.name)  # Not a calibration file.
+    same = names_identity([one], ".ccf")
+    assert same == names_identity([two], ".ccf") == names_identity([tmp_path / "none", one, two], ".ccf")
+    (two / "EMOS1_ADUCONV_0079.ccf").write_text("content")
+    assert names_identity([one, two], ".ccf") != same
+    (one / "EMOS1_ADUCONV_0078.CCF").write_text("cut")
+    assert names_identity([one], ".ccf") != same
+    with pytest.raises(ProgramError, match="no calibration files"):
+        names_identity([tmp_path], ".ccf")

@@ -41,6 +41,8 @@ def evselect(run: Run) -> Problem:
     except (ExpressionError, KeyError) as error:
         return "EvselectExpression", str(error)
     lists.keep_rows(parts, mask, name)
+    for found in re.finditer(r"GTI\(([^,]+),", values["expression"]):
+        lists.limit(parts, lists.intervals_of(found[1]))
     table = lists.table_of(parts, name)
     run.say(f"selected {len(table.data)} rows from the input table.")
     if is_on(values["withfilteredset"]):
@@ -161,10 +163,33 @@ def eexpmap(run: Run) -> Problem:
     return None
 
 
+def emanom(run: Run) -> Problem:
+    """States of the outer chips, of which number 5 of MOS1 is bad."""
+    parts = lists.read(run.values["eventfile"])
+    header = lists.table_of(parts).header
+    camera, exposure = header.get("INSTRUME", "EMOS1")[-1], header.get("EXPIDSTR", "S001")
+    lines = [
+        f"emanom:- CCD: {chip} Hard: 1.50 +- 0.20 Status: {'B' if (chip, camera) == (5, '1') else 'G'}"
+        for chip in range(2, 8)
+    ]
+    Path(f"mos{camera}{exposure}-anom.log").write_text("\n".join(lines) + "\n")
+    return None
+
+
+def _raw_folder(run: Run) -> Path:
+    place = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    return place.parent if place.is_file() else place
+
+
+def _write_attitude(folder: Path) -> None:
+    for path in folder.glob("*_SCX00000ATS.FIT"):
+        lists.write(lists.read(path), Path(f"P{path.name.split('_')[1]}OBX000ATTTSR0000.FIT"))
+
+
 def emchain(run: Run) -> Problem:
     """Add the lists of single chips, which stand for raw data: ``*_M1S00110IME.FIT`` is chip 1 of M1, exposure S001."""
     wanted = run.values["instruments"].split()
-    folder = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    folder = _raw_folder(run)
     raw: dict[tuple[str, str, str], list[Path]] = {}
     for path in sorted(folder.glob("*_*_M[12][SU]???*IME.FIT")):
         _, observation, told = path.name.split("_")
@@ -177,12 +202,13 @@ def emchain(run: Run) -> Problem:
                 lists.added([lists.read(path) for path in paths]),
                 Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"),
             )
+            _write_attitude(folder)
     return None
 
 
 def epchain(run: Run) -> Problem:
     """The same of the pn camera: ``*_PNS00301IME.FIT``; out-of-time events are the same with rows drawn anew."""
-    folder = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    folder = _raw_folder(run)
     exposure = f"{run.values['schedule']}{int(run.values['exposure']):03d}"
     paths = sorted(folder.glob(f"*_*_PN{exposure}*IME.FIT"))
     if not paths:
@@ -195,4 +221,6 @@ def epchain(run: Run) -> Problem:
             table.data["RAWY"] = np.random.default_rng(1).integers(1, 200, len(table.data))
     observation = paths[0].name.split("_")[1]
     lists.write(parts, Path(f"P{observation}PN{exposure}{'OO' if out else 'PI'}EVLI0000.FIT"))
+    if is_on(run.values["runatthkgen"]):
+        _write_attitude(folder)
     return None
