@@ -44,9 +44,9 @@ InputKind = Literal[
     "fov",
     "image",
     "ancillary",
+    "raw",
     "raw-events",
     "housekeeping",
-    "raw",
 ]
 
 _FOLDERS = re.compile(r"(?:[\w-]+/)+", re.ASCII)

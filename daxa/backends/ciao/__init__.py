@@ -19,8 +19,8 @@ __all__ = ["CIAO"]
 
 
 def _calibration(installed: Installation) -> str:
-    """Digest of the index files of Chandra in CIAO's CALDB."""
-    return f"CALDB {missions_identity(installed.environ, ('CHANDRA',))[:16]}"
+    """The release, and a digest of the index files of Chandra in CIAO's CALDB."""
+    return f"CIAO {installed.release}, CALDB {missions_identity(installed.environ, ('CHANDRA',))[:16]}"
 
 
 CIAO = ChainBackend(

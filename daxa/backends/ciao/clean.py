@@ -137,4 +137,5 @@ CLEAN = Chain(
         ),
     ),
     resources=Resources(memory=1 << 30),
+    calibrated=True,
 )

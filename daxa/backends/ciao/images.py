@@ -122,7 +122,7 @@ IMAGES = Chain(
         Parameter(
             "energies",
             "numbers",
-            (),
+            None,
             "energy that stands for each band in its exposure map, keV; by default the Chandra source catalogue's",
             least=0.1,
             most=10.0,

@@ -19,8 +19,8 @@ __all__ = ["ESASS"]
 
 
 def _calibration(installed: Installation) -> str:
-    """Digest of the index files of eROSITA in the CALDB that eSASS brings along."""
-    return f"CALDB {missions_identity(installed.environ, ('EROSITA', 'SRG'))[:16]}"
+    """The release, and a digest of the index files of eROSITA in the CALDB that eSASS brings along."""
+    return f"{installed.release}, CALDB {missions_identity(installed.environ, ('EROSITA', 'SRG'))[:16]}"
 
 
 ESASS = ChainBackend(

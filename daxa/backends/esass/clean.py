@@ -104,4 +104,5 @@ CLEAN = Chain(
     ),
     leaves=_leaves,
     resources=Resources(memory=2 << 30),
+    calibrated=True,
 )

@@ -68,4 +68,5 @@ EVENTS = Chain(
     ),
     leaves=_leaves,
     resources=Resources(memory=2 << 30),
+    calibrated=True,
 )

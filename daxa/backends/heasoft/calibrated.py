@@ -26,14 +26,15 @@ def heasoft_calibration(installed: Installation) -> str:
     Returns
     -------
     str
-        Digests of the CALDB of the missions that are processed, and of the geomagnetic data where there are some.
+        The release, digests of the CALDB of the missions that are processed, and of the geomagnetic data where there
+        are some.
 
     Raises
     ------
     ProgramError
         There is no CALDB on this machine.
     """
-    found = f"CALDB {missions_identity(installed.environ, _MISSIONS)[:16]}"
+    found = f"HEASoft {installed.release}, CALDB {missions_identity(installed.environ, _MISSIONS)[:16]}"
     if place := installed.environ.get("GEOMAG_PATH", ""):
         found += f", geomag {folder_identity(Path(place))[:16]}"
     return found

@@ -1,0 +1,137 @@
+"""What holds of the backends of eSASS, CIAO and HEASoft alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daxa.backends import find_backend
+from daxa.backends.chains import carrying_out, software
+from daxa.backends.contract import check_backend
+from daxa.backends.tools.command import arguments, parse_arguments
+from daxa.backends.tools.reading import read_suite
+from daxa.missions import find_mission
+from daxa.run.steps import step_names
+from daxa.simulator.raw import RAW
+from tests.backends.conftest import prefix_of
+from tests.backends.observed import Observed
+from tests.backends.tools.golden import facts
+from tests.stubs.here import run_here
+from tests.stubs.install import install_suite, write_caldb
+
+STEPS = {
+    "esass": {"erass1": ("events", "clean", "images", "sources")},
+    "ciao": {"chandra": ("events", "clean", "images", "sources")},
+    "heasoft": dict.fromkeys(("nustar", "swift", "nicer", "suzaku", "xrism"), ("events",)),
+}
+SMALL = {
+    ("esass", "images"): {"esass": {"evtool": {"size": ["500", "500"], "center_position": "149.591 -11.064"}}},
+    ("heasoft", "events"): {"maps": ["3.0-10.0 keV"]},
+}
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_the_contract(stand_ins, suite):
+    for mission, steps in STEPS[suite].items():
+        check_backend(find_backend(suite), [mission], steps)
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_nothing_else_is_done(suite):
+    backend = find_backend(suite)
+    for mission in ("xmm", "rosat", "erosita_calpv", *STEPS[suite]):
+        for step in step_names():
+            done = step in STEPS[suite].get(mission, ())
+            assert bool(backend.version(mission, step)) == done, (mission, step)
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_newer_calibration_has_another_identity_and_no_calibration_is_told(suites, tmp_path, monkeypatch, suite):
+    backend, installed = find_backend(suite), suites[suite]
+    monkeypatch.setattr(software, "find_installation", lambda name: installed)
+    before = backend.locate()
+    assert before.found
+    assert "/" not in before.calibration
+    write_caldb(prefix_of(installed) / "calibration", issue=2)
+    try:
+        assert backend.locate().calibration != before.calibration
+    finally:
+        write_caldb(prefix_of(installed) / "calibration")
+    assert backend.locate() == before
+    bare = type(installed)(installed.suite, installed.release, {**installed.environ, "CALDB": "", "CALDBCONFIG": ""})
+    monkeypatch.setattr(software, "find_installation", lambda name: bare)
+    there = backend.locate()
+    assert not there.found
+    assert "CALDB" in there.missing[0]
+    assert "install" in there.remedy
+
+
+def releases() -> list[tuple[str, str]]:
+    return [(suite, release) for suite in STEPS for release in read_suite(suite).releases]
+
+
+@pytest.fixture(scope="module", params=releases(), ids=" ".join)
+def calls(request, raw_sky, tmp_path_factory):
+    """All calls of all chains on a simulated observation, with one release of a suite."""
+    suite, release = request.param
+    place = tmp_path_factory.mktemp("release")
+    installed = install_suite(place / "software", suite, release)
+    mission = next(iter(STEPS[suite]))
+    made = []
+    run_call = carrying_out.run_call
+
+    def noted(call, *args, **more):
+        made.append(call)
+        return run_call(call, *args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(software, "find_installation", lambda name: installed)
+        patch.setattr("daxa.backends.tools.running.run_limited", run_here)
+        patch.setattr(carrying_out, "run_call", noted)
+        one = Observed.fetched(place / "observation", raw_sky.root, mission, RAW[mission])
+        for step in STEPS[suite][mission]:
+            one.run(step, suite, **SMALL.get((suite, step), {}))
+    return suite, release, made
+
+
+def test_every_call_of_every_chain_is_one_that_the_release_understands(calls):
+    suite, release, made = calls
+    mission = next(iter(STEPS[suite]))
+    links = {
+        link.tool for chain in find_backend(suite).program.chains if mission in chain.missions for link in chain.links
+    }
+    assert {call.tool.name for call in made} == links
+    for call in made:
+        tokens = arguments(call)
+        assert parse_arguments(call.tool, release, tokens).values == call.values
+        assert {token.partition("=")[0] for token in tokens} <= set(call.tool.at(release))
+
+
+JSON = {"ciao": ("ciao-tools-par-facts", "ciao-scripts-par-facts"), "heasoft": ("heasoft-6.20-par-facts",)}
+
+
+def test_every_parameter_of_every_call_is_in_the_release_s_own_list(calls):
+    suite, release, made = calls
+    if suite not in JSON:
+        pytest.skip("there is no list of all parameters of eSASS")
+    known: dict[str, set[str]] = {}
+    for name in JSON[suite]:
+        for tool, task in json.loads((Path(facts()) / "tools" / f"{name}.json").read_text())["tasks"].items():
+            rows = task["params"] if isinstance(task, dict) else task
+            known[tool] = {row[0] for row in rows}
+    compared = 0
+    for call in made:
+        if call.tool.name in known:
+            assert set(call.values) <= known[call.tool.name], call.tool.name
+            compared += 1
+    assert compared == len(made)
+    assert release
+
+
+def test_raw_files_are_what_the_backends_start_from():
+    for suite, missions in STEPS.items():
+        for mission in missions:
+            spec = find_mission(mission)
+            assert find_backend(suite).inputs(spec) == (spec.raw_inputs or spec.native_inputs[:1])
