@@ -13,6 +13,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import backend_names, find_backend
 from daxa.backends.registry import backend_of_step
+from daxa.backends.tools.reading import suite_names
 from daxa.doctor.finding import Finding, guarded
 from daxa.missions import mission_names
 from daxa.run.steps import find_step, step_names
@@ -24,12 +25,17 @@ __all__ = ["look_at_backends", "look_at_locks", "look_at_plugins", "used_backend
 def look_at_backends(used: Collection[str] = ()) -> Iterator[Finding]:
     """Every backend: whether its software is installed, its version and calibration, and what is missing.
 
+    Mission software that no archive needs is left alone: looking for it runs programs.
+
     Parameters
     ----------
     used
         Those that an archive needs: for these, missing software is an error.
     """
+    unused = {*suite_names()}.difference(used)
     for name in dict.fromkeys((*backend_names(), *sorted(used))):
+        if name in unused:
+            continue
         yield from guarded("backends", name, partial(_backend, name, name in used))
 
 

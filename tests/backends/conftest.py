@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.chains import software
+from daxa.backends.tools import capture
 from daxa.backends.tools.environment import Installation
 from daxa.simulator.raw import build_raw_sky
 from tests.stubs.here import run_here
@@ -30,8 +30,8 @@ def suites(tmp_path_factory) -> dict[str, Installation]:
 def stand_ins(suites):
     """Backends find the stand-ins, and run them in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(software, "find_installation", lambda suite: suites[suite])
-        patch.setattr("daxa.backends.tools.running.run_limited", run_here)
+        patch.setattr(capture, "find_installation", lambda suite: suites[suite])
+        patch.setattr("daxa.backends.tools.container.run_limited", run_here)
         yield suites
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from daxa.backends import find_backend
-from daxa.backends.chains import carrying_out, software
+from daxa.backends.chains import carrying_out
 from daxa.backends.contract import check_backend
+from daxa.backends.tools import capture
 from daxa.backends.tools.command import arguments, parse_arguments
 from daxa.backends.tools.reading import read_suite
 from daxa.missions import find_mission
@@ -50,7 +51,7 @@ def test_nothing_else_is_done(suite):
 @pytest.mark.parametrize("suite", STEPS)
 def test_newer_calibration_has_another_identity_and_no_calibration_is_told(suites, tmp_path, monkeypatch, suite):
     backend, installed = find_backend(suite), suites[suite]
-    monkeypatch.setattr(software, "find_installation", lambda name: installed)
+    monkeypatch.setattr(capture, "find_installation", lambda name: installed)
     before = backend.locate()
     assert before.found
     assert "/" not in before.calibration
@@ -61,7 +62,7 @@ def test_newer_calibration_has_another_identity_and_no_calibration_is_told(suite
         write_caldb(prefix_of(installed) / "calibration")
     assert backend.locate() == before
     bare = type(installed)(installed.suite, installed.release, {**installed.environ, "CALDB": "", "CALDBCONFIG": ""})
-    monkeypatch.setattr(software, "find_installation", lambda name: bare)
+    monkeypatch.setattr(capture, "find_installation", lambda name: bare)
     there = backend.locate()
     assert not there.found
     assert "CALDB" in there.missing[0]
@@ -87,8 +88,8 @@ def calls(request, raw_sky, tmp_path_factory):
         return run_call(call, *args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(software, "find_installation", lambda name: installed)
-        patch.setattr("daxa.backends.tools.running.run_limited", run_here)
+        patch.setattr(capture, "find_installation", lambda name: installed)
+        patch.setattr("daxa.backends.tools.container.run_limited", run_here)
         patch.setattr(carrying_out, "run_call", noted)
         one = Observed.fetched(place / "observation", raw_sky.root, mission, RAW[mission])
         for step in STEPS[suite][mission]:

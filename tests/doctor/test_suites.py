@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daxa.cli import main
-from daxa.doctor import ASKED, PARTS, STATES, examine, suites
+from daxa.doctor import ASKED, PARTS, STATES, examine, suite_checks
 from daxa.doctor.finding import Finding
 from tests.stages.archives import make_archive
 from tests.stubs.install import grant, install_suite, request
@@ -72,7 +72,7 @@ def test_sound_software_is_named_tried_and_its_calibration_dated(machine, softwa
     )
     assert found["software"].found == "SAS 22.1.0"
     assert "cifbuild ended with status 0" in found["trial"].found
-    assert found["calibration"].found.startswith(f"1 files in {software['sas']}/calibration, the newest of 20")
+    assert found["calibration"].found.startswith(f"3 files in {software['sas']}/calibration, the newest of 20")
 
 
 def test_what_is_missing_is_named_with_where_to_get_it(machine, software, tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_calibration_older_than_the_observations_is_a_warning(machine, software,
     link = calibration / "index2" / "acis.indx"
     link.symlink_to("acis20010203.indx")
     assert machine.look("ciao")["calibration"].state == "ok", "no mission of this archive uses it"
-    monkeypatch.setattr(suites, "backend_of_step", lambda *_: "ciao")
+    monkeypatch.setattr(suite_checks, "backend_of_step", lambda *_: "ciao")
     found = machine.look("ciao")
     assert found["trial"].found.startswith("dmcopy ended with status 0")
     assert found["calibration"].state == "warning"

@@ -38,7 +38,7 @@ and one line in `daxa.backends.registry`.  What is done for all of them:
 - **Logs**: command line, release, times, verdict and output of every call stand in the log of the task, and at its end
   a script for ``sh`` that makes the same calls without daxa.
 - **Products**: `Leaf` takes a file out of the working directory under our name, so that native steps can follow.
-- **Software**: `daxa.backends.chains.software.find_installation` finds it; tests put a stand-in in its place.
+- **Software**: `daxa.backends.tools.capture.find_installation` finds it; tests put a stand-in in its place.
 """
 
 from daxa.backends.chains.backend import ChainBackend

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from daxa.backends.chains import software
 from daxa.backends.chains.declared import Chain, Program
 from daxa.backends.chains.settings import check_settings, own_parameters
 from daxa.backends.parameter_schema import Parameter, ParameterProblem
 from daxa.backends.protocol import Located, Resources, Unit
 from daxa.backends.registry import AS_OF
+from daxa.backends.tools import capture
 from daxa.backends.tools.reading import read_suite
 from daxa.errors import ConfigError, ProgramError
 from daxa.missions import MissionSpec, NativeInput
@@ -78,7 +78,7 @@ class ChainBackend:
         """Look for the software, its release and its calibration."""
         title = read_suite(self.name).title
         try:
-            installed = software.find_installation(self.name)
+            installed = capture.find_installation(self.name)
             calibration = self.program.calibration(installed)
         except (ProgramError, ConfigError) as error:
             return Located(False, missing=(f"{title} ({error.message})",), remedy=self.program.remedy or error.remedy)
@@ -144,7 +144,7 @@ class ChainBackend:
         )
 
     def _installed(self) -> Installation:
-        return software.find_installation(self.name)
+        return capture.find_installation(self.name)
 
     def _chain_of(self, task: Task) -> Chain:
         chain = self.chain(task.mission, task.step)

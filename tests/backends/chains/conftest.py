@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.chains import carrying_out, software
+from daxa.backends.chains import carrying_out
+from daxa.backends.tools import capture
 from tests.backends.chains.example import Bench
 from tests.stubs.here import run_here
 from tests.stubs.install import install_suite
@@ -25,8 +26,8 @@ def installed(prefix):
 @pytest.fixture
 def bench(tmp_path, installed, monkeypatch) -> Bench:
     made = Bench(tmp_path)
-    monkeypatch.setattr(software, "find_installation", lambda suite: installed)
-    monkeypatch.setattr("daxa.backends.tools.running.run_limited", run_here)
+    monkeypatch.setattr(capture, "find_installation", lambda suite: installed)
+    monkeypatch.setattr("daxa.backends.tools.container.run_limited", run_here)
     run_call = carrying_out.run_call
 
     def counted(call, *args, name: str, **more):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.chains import software
+from daxa.backends.tools import capture
 from tests.backends.sas.observation import Observation
 from tests.stubs.here import run_here
 from tests.stubs.install import install_suite
@@ -23,9 +23,9 @@ def here(monkeypatch, prefix):
 
     def be(release: str) -> None:
         installed = install_suite(prefix, "sas", release)
-        monkeypatch.setattr(software, "find_installation", lambda suite: installed)
+        monkeypatch.setattr(capture, "find_installation", lambda suite: installed)
 
-    monkeypatch.setattr("daxa.backends.tools.running.run_limited", run_here)
+    monkeypatch.setattr("daxa.backends.tools.container.run_limited", run_here)
     be("22.1")
     return be
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from daxa.archive.calibration import accept_calibration, other_calibration
+from daxa.archive.accepted_calibration import accept_calibration, other_calibration
 from daxa.archive.config import load_config
-from daxa.archive.history import find_logs
 from daxa.archive.layout import Layout
+from daxa.archive.stage_records import find_logs
 from daxa.backends import find_backend
-from daxa.backends.chains import carrying_out, software
+from daxa.backends.chains import carrying_out
+from daxa.backends.tools import capture
 from daxa.missions import find_mission
 from daxa.run.ledger import read_ledger
 from daxa.stages.status import outcomes_of, read_status
@@ -65,8 +66,8 @@ def prefix(tmp_path_factory) -> Path:
 def sas_is_here(prefix):
     installed = install_suite(prefix, "sas")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(software, "find_installation", lambda suite: installed)
-        patch.setattr("daxa.backends.tools.running.run_limited", stand_ins.run_here)
+        patch.setattr(capture, "find_installation", lambda suite: installed)
+        patch.setattr("daxa.backends.tools.container.run_limited", stand_ins.run_here)
         yield
 
 

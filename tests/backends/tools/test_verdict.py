@@ -296,7 +296,7 @@ def test_lists_must_have_rows_in_one_of_their_files(tmp_path):
         (call_of("sas", "evselect", table="e", imageset="i", withfilteredset=False, ximagesize=3), ["i"]),
         (EPCHAIN, ["P*PIEVLI0000.FIT", "P*ATTTSR*.FIT"]),
         (call_of("sas", "epchain", withoutoftime=True), ["P*OOEVLI0000.FIT", "P*ATTTSR*.FIT"]),
-        (call_of("sas", "odfingest", outdir="/work/odf"), ["/work/odf/*SUM.SAS"]),
+        (call_of("sas", "odfingest", outdir="/data/odf"), ["/data/odf/*SUM.SAS"]),
         (call_of("sas", "odfingest"), ["*SUM.SAS"]),
         (EXPMAP, ["m1", "m2"]),
         (call_of("esass", "flaregti", eventfile="e"), []),
@@ -308,7 +308,7 @@ def test_lists_must_have_rows_in_one_of_their_files(tmp_path):
     ],
 )  # fmt: skip
 def test_what_a_call_should_make(call, patterns):
-    assert [pattern for _, pattern in expected_outputs(call)] == patterns
+    assert [pattern for output, pattern in expected_outputs(call) if not output.optional] == patterns
 
 
 def test_good_times_are_no_events(tmp_path):
