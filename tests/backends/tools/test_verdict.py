@@ -308,7 +308,8 @@ def test_lists_must_have_rows_in_one_of_their_files(tmp_path):
     ],
 )  # fmt: skip
 def test_what_a_call_should_make(call, patterns):
-    assert [pattern for output, pattern in expected_outputs(call) if not output.optional] == patterns
+    known = [pattern for output, pattern in expected_outputs(call) if not output.optional or pattern in patterns]
+    assert known == patterns
 
 
 def test_good_times_are_no_events(tmp_path):
