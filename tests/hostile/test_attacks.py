@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "restore": (("../outside/deposit", "../own/restored"),),
     "search": (("--mission", "xmm", "--obsid", OBS_ID, "--offline"),),
     "select": (("--yes", "--offline"), ("--export", "../own/selection.csv")),
+    "show-table": ((f"ledger/{MISSION}-clean.parquet",), ("../outside/sample.csv",)),
     "stage": (("fetch", MISSION), ("clean", MISSION), ("collect",)),
     "update": (("--yes",),),
     "upgrade": (("--calibration",), ("--calibration", "--dry-run")),
