@@ -1,1 +1,1 @@
-"""Make releases, share their data, and prove that the data are what a release says."""
+"""Make releases, share their data, and verify that the data are what a release says."""

@@ -1,4 +1,4 @@
-"""Prove that DVC's cache holds what it should, and mend it from a good copy."""
+"""Verify the content of DVC's cache, and repair it from an intact copy."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from daxa.publish.remote import Remote, Storage, object_copy
 __all__ = ["CacheProof", "fetch_object", "prove_cache", "restore_objects"]
 
 Needed = Mapping[str, Sequence[str]]
-"""Digest of an object to the paths at which it stands in the archive."""
+"""Digest of an object to its paths in the archive."""
 
 
 @dataclass(frozen=True)
 class CacheProof:
-    """What the cache holds of the objects that are needed.
+    """The state of the needed objects in the cache.
 
     Parameters
     ----------
     good, absent
-        Digests of objects that are as their names say, after mending, and of those that are not there.
+        Digests of objects that match their names, after repairs, and of those that are not there.
     lost
-        Damaged objects of which there is no good copy: digest to path in the archive.
+        Damaged objects without an intact copy: digest to path in the archive.
     mended
-        Paths in the archive of objects that were damaged and are good now.
+        Paths in the archive of objects that were damaged and have been repaired.
     """
 
     good: frozenset[str]
@@ -56,11 +56,11 @@ def prove_cache(
     needed
         Which objects.
     digests
-        Spares reading unchanged ones.
+        Known digests, so that unchanged objects are not read.
     remote
-        Where a good copy may be.
+        Where an intact copy may be.
     observe
-        Called with how many have been read, of how many.
+        Called with the number of objects read so far, and their total.
 
     Raises
     ------
@@ -85,12 +85,12 @@ def prove_cache(
 
 
 def restore_objects(layout: Layout, storage: Storage, needed: Needed, wanted: Collection[str]) -> set[str]:
-    """Put objects that the cache lacks back there from the work tree; those of which it has no copy are given."""
+    """Put objects that the cache lacks back into it from the work tree; return those without a copy there."""
     return {digest for digest in wanted if not _copy_from_tree(layout, storage, digest, needed[digest])}
 
 
 def fetch_object(layout: Layout, storage: Storage, remote: Remote, digest: str) -> bool:
-    """Put an object of the remote into the cache; whether the remote had it as it should be."""
+    """Put an object of the remote into the cache; return whether the remote had it intact."""
     with object_copy(layout.root, remote, digest, layout.private / "objects") as copy:
         return place_object(copy, storage.cached(digest), digest, durable=False)
 

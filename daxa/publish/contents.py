@@ -1,4 +1,4 @@
-"""What a commit, or the work tree, needs of DVC: objects by digest, with listings that are proved before use."""
+"""What a commit, or the work tree, needs from DVC: objects by digest, with listings that are verified before use."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["LAST", "find_listing", "how_to_restore", "needed_at", "needed_here"]
 _LOGS = "logs.dvc"
 
 LAST = "the last commit"
-"""What a revision is called that is no release."""
+"""The name of a revision that is not a release."""
 
 
 def how_to_restore(name: str) -> str:
-    """What to do where neither this machine nor the remote has the data of a release, or of the last commit."""
+    """What to do if neither this machine nor the remote has the data of a release, or of the last commit."""
     made = "it" if name == LAST else name
     again = "`daxa run` here" if name == LAST else f"`git checkout {name}` and `daxa run` here"
     return f"run `daxa push` on the machine that made {made}, or `daxa pull` from another remote; else {again}"
@@ -35,7 +35,7 @@ def needed_at(layout: Layout, revision: str, storage: Storage, remote: Remote | 
     DataError
         A file of the commit, or a listing, is not what DVC writes.
     ReleaseError
-        A listing is nowhere.
+        A listing cannot be found.
     """
     commit = git.commit_of(layout.root, revision or "HEAD")
     names = (layout.pipeline.name, layout.lock.name, _LOGS)
@@ -51,7 +51,7 @@ def needed_here(layout: Layout, storage: Storage, *, logs: bool) -> dict[str, li
     layout, storage
         The archive, and its cache.
     logs
-        True for the logs alone, False for all else.
+        True for only the logs, False for everything else.
     """
     paths = (layout.root / _LOGS,) if logs else (layout.pipeline, layout.lock)
     content = [path.read_bytes() if path.is_file() else None for path in paths]
@@ -83,9 +83,9 @@ def _needed(
 
 
 def find_listing(layout: Layout, digest: str, path: str, storage: Storage, remote: Remote | None) -> bytes | None:
-    """The listing of a directory: from the cache, the remote or the work tree, the first that has it as it should be.
+    """The listing of a directory: from the cache, the remote or the work tree, whichever has it intact first.
 
-    The work tree comes last, since all of the directory is read for it.
+    The work tree comes last, since the whole directory must be read for it.
     """
     try:
         content = read_plain(storage.cached(digest), limit=MOST_BYTES)

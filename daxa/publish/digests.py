@@ -1,4 +1,4 @@
-"""Digests of files, taken once for as long as a file stays as it is; and copies that are proved by them."""
+"""Digests of files, computed once for as long as a file is unchanged; and copies that are verified by them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SETTLED_NS = 100_000_000
 class Digests:
     """Digests by size, modification time, change time and inode; an unchanged file costs a stat.
 
-    A context manager that keeps them in the archive's private directory: losing them costs time only.
+    A context manager that keeps them in the archive's private directory: losing them only costs time.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Digests:
             replace_file(self._path, json.dumps(self._known, separators=(",", ":")).encode())
 
     def of(self, file: str | Path) -> str:
-        """Digest of a regular file; '' when there is none, or when it cannot be read."""
+        """Digest of a regular file; '' if there is none, or if it cannot be read."""
         name = str(file)
         known = self._remembered(name)
         return self._read(name) if known is None else known
@@ -70,7 +70,7 @@ class Digests:
     def many(
         self, files: Iterable[str], observe: Callable[[int, int], None] = lambda ended, total: None
     ) -> dict[str, str]:
-        """Digests of many files; `observe` is told how many have been read, of how many."""
+        """Digests of many files; `observe` is called with the number read so far, and their total."""
         found: dict[str, str] = {}
         unread: list[str] = []
         for name in files:
@@ -86,7 +86,7 @@ class Digests:
         return found
 
     def _remembered(self, name: str) -> str | None:
-        """What is known of a file as it is; '' when there is none; None when it must be read."""
+        """The known digest of an unchanged file; '' if there is no file; None if it must be read."""
         try:
             found = os.lstat(name)
         except OSError:
@@ -113,7 +113,7 @@ class Digests:
 
 
 def read_md5(file: Path) -> str:
-    """Digest of a regular file, taken now and not remembered; '' when there is none."""
+    """Digest of a regular file, computed now and not remembered; '' if there is none."""
     try:
         with _open(file) as stream:
             return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -122,10 +122,10 @@ def read_md5(file: Path) -> str:
 
 
 def place_object(source: Path | bytes | io.RawIOBase, target: Path, digest: str, *, durable: bool = True) -> bool:
-    """Put a copy of a file, or content, in the place of an object, if it has the digest; whether it has.
+    """Put a copy of a file, or content, in the place of an object if it has the digest; return whether it has.
 
-    The copy takes the place in one step, once it is whole, on disk and proved.  Many objects at once
-    need not be `durable`: what a loss of power leaves torn has another digest, and is mended.
+    The copy is moved into place in one step, once it is complete, on disk and verified.  Many objects at once
+    need not be `durable`: what a power failure damages has another digest, and is repaired.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What DVC keeps of a commit: the outputs that ``dvc.yaml``, ``dvc.lock`` and ``logs.dvc`` name.
+"""What DVC keeps of a commit: the outputs named in ``dvc.yaml``, ``dvc.lock`` and ``logs.dvc``.
 
 These files may come from a stranger's archive: only digests and relative paths are
 taken from them, and those are checked.
@@ -34,18 +34,18 @@ __all__ = [
 ]
 
 OBJECT = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
-"""Name of an object of DVC's cache: MD5 of a file, or of the listing of a directory."""
+"""Name of an object in DVC's cache: MD5 of a file, or of the listing of a directory."""
 
 _FILE = re.compile(r"[0-9a-f]{32}")
 _PLAIN = re.compile(r"(?:[\w+-][\w.+-]*/)*[\w+-][\w.+-]*\.(?:fits(?:\.gz)?|json|png|parquet|reg|log|html)", re.ASCII)
-"""Names of products as they are, for which no more need be asked."""
+"""Usual names of products, which need no further checks."""
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
-"""Bytes that file systems allow in a name, and that leave room for the archive's own path."""
+"""Bytes that file systems allow in a name, and in a path, with room for the archive's own path."""
 
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\\]")
 _FIELDS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
-"""What DVC writes of an output that it keeps by its digest; a list of files would lead it elsewhere."""
+"""What DVC writes about an output that it keeps by its digest; a list of files would lead it elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def _texts_or_mappings(stage: object, kind: str, of: type) -> list[Any]:
 
 
 def lock_digests(lock: bytes, kind: Literal["outs", "deps"] = "outs") -> dict[str, str]:
-    """Path of every output, or dependency, in a ``dvc.lock`` to its MD5 (``.dir`` behind it for a directory).
+    """Path of every output, or dependency, in a ``dvc.lock`` to its MD5 (followed by ``.dir`` for a directory).
 
     Raises
     ------
     DataError
-        The content is no ``dvc.lock``.
+        The content is not a valid ``dvc.lock``.
     """
     stages = _mapping(_load(lock, "dvc.lock").get("stages") or {}, "dvc.lock")
     return {path: digest for stage in stages.values() for path, digest in _outs(stage, "dvc.lock", kind)}
@@ -147,7 +147,7 @@ def tracked_digest(pointer: bytes) -> str:
 def needed_objects(
     pipeline: bytes, lock: bytes, logs: bytes | None, find_listing: Callable[[str, str], bytes]
 ) -> dict[str, list[str]]:
-    """Every object that a commit needs: its digest to the paths at which it stands in the archive.
+    """Every object that a commit needs: its digest to its paths in the archive.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]
     Raises
     ------
     DataError
-        The content is no listing, names a path twice, or one that leads outside.
+        The content is not a listing, or it names a path twice, or one that leads outside.
     """
     try:
         entries = [(entry["relpath"], entry["md5"], len(entry)) for entry in json.loads(listing)]
@@ -193,11 +193,11 @@ def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]
     files: dict[str, str] = {}
     for path, digest, fields in entries:
         if not isinstance(digest, str) or not _FILE.fullmatch(digest) or fields != 2:
-            raise _unlisted(name, f"holds an entry that is not DVC's: {str(path)[:80]!r}")
+            raise _unlisted(name, f"contains an entry that is not DVC's: {str(path)[:80]!r}")
         if not isinstance(path, str) or not (_PLAIN.fullmatch(path) or _is_below(path)):
-            raise _unlisted(name, f"leads to a place that no product may have: {str(path)[:80]!r}")
+            raise _unlisted(name, f"contains a path that no product may have: {str(path)[:80]!r}")
         if len(path) > _LONGEST_NAME // 4 and _is_long(path):
-            raise _unlisted(name, f"holds a name that is longer than file systems allow: {path[:80]!r}...")
+            raise _unlisted(name, f"contains a name that is longer than file systems allow: {path[:80]!r}...")
         if path in files:
             raise _unlisted(name, f"names {path!r} twice")
         files[path] = digest
@@ -209,7 +209,7 @@ def listed_files(listing: bytes, name: str = "a directory") -> Mapping[str, str]
 
 
 def _is_below(path: str) -> bool:
-    """Whether a path stays below its directory, in one spelling, and touches no place of Git or DVC."""
+    """Whether a path stays below its directory, is in normal form, and is not a path of Git or DVC."""
     parts = path.split("/")
     plain = all(part not in ("", ".", "..") and part.lower() not in (".git", ".dvc") for part in parts)
     acts = parts[-1].lower() in ("dvc.yaml", "dvc.lock", ".dvcignore") or parts[-1].lower().endswith(".dvc")
@@ -229,7 +229,7 @@ def _unlisted(name: str, what: str) -> DataError:
     return DataError(
         "listing",
         f"the listing of {name} {what}",
-        remedy="do not pull it with `dvc pull`; ask whoever made the archive for a sound release",
+        remedy="do not use `dvc pull` on it; ask the author of the archive for an intact release",
     )
 
 

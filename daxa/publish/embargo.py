@@ -17,7 +17,7 @@ def mjd_now() -> float:
 
 
 def proprietary(chosen: Mapping[str, Mapping[str, ObservationState]], now: float) -> list[str]:
-    """Observations that are not public at `now` (MJD) or of which that is unknown, as ``mission ObsID``.
+    """Observations that are not known to be public at `now` (MJD), as ``mission ObsID``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Compare the files of an archive with its ledgers: every byte, no link followed, nothing unknown."""
+"""Compare the files of an archive with its ledgers: every byte, without following links; unknown files are problems."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class FileProblem:
     Parameters
     ----------
     mission, step, obs_id
-        Where it belongs, as far as it belongs anywhere ('' otherwise).
+        Where it belongs, '' if it does not belong anywhere.
     path
         Relative to the archive.
     what
         ``absent``, ``differs``, ``unknown``, ``link`` (a symbolic one), ``unreadable``;
         of a ledger: ``unfinished``, ``not-selected``; of a file of Git: ``not-locked``
-        (``dvc.lock`` speaks of another one, or of other values in it), ``contradicts`` (its rows
+        (``dvc.lock`` records another one, or other values in it), ``contradicts`` (its rows
         were made with other parameters, instruments or software); of a directory that DVC keeps: ``listing``
-        (its listing is damaged or leads elsewhere); of what could act: ``foreign``; of an
+        (its listing is damaged or leads elsewhere); of what could run: ``foreign``; of an
         object of a remote: ``remote-absent``, ``remote-differs``.
     detail
-        More about it, '' where there is nothing more to say.
+        Details, or ''.
     """
 
     mission: str
@@ -64,7 +64,7 @@ class FileProblem:
 
 
 class HasProblems:
-    """A frozen dataclass that says in `problems` what is wrong."""
+    """A frozen dataclass whose `problems` say what is wrong."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -83,14 +83,14 @@ class HasProblems:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What became of comparing the files of one or more observations.
+    """The result of comparing the files of one or more observations.
 
     Parameters
     ----------
     files, size
-        How many files were compared, and their bytes.
+        The number of files compared, and their bytes.
     absent
-        How many files of the ledger are not there.
+        The number of files in the ledger that are absent.
     problems
         What is wrong, absent files included.
     """
@@ -119,14 +119,14 @@ def check_files(
     mission, step, rows
         Which stage, and its ledger.
     absent_is_wrong
-        False where files may be absent, since they can be fetched again.
+        False if files may be absent, since they can be fetched again.
     digest
-        Gives the SHA-256 of a file; by default every file is read.
+        Returns the SHA-256 of a file; by default every file is read.
 
     Returns
     -------
     FileCheck
-        Over all observations, in the order of ObsIDs.
+        For all observations, in the order of ObsIDs.
     """
     base = layout.products(mission, step)
     present, strange = _entries(base)
@@ -152,7 +152,7 @@ def check_files(
 def check_places(
     layout: Layout, missions: Collection[str], steps: Collection[str], kept: Collection[str] = ()
 ) -> list[FileProblem]:
-    """What stands in ``data/`` besides the directories of these missions and their steps, and what some keep."""
+    """What is in ``data/`` besides the directories of these missions and their steps, and kept files."""
     data = layout.products("mission", "step").parents[1]
     problems = []
     own = {mission: {*steps, *([layout.kept(mission).name] if mission in kept else [])} for mission in sorted(missions)}
@@ -166,7 +166,7 @@ def check_places(
 def kept_rows(
     ledgers: Mapping[str, Mapping[str, LedgerRow]], obs_ids: Collection[str], fetching: Collection[str]
 ) -> dict[str, LedgerRow]:
-    """What the ledgers of a mission say of the fetched files that the archive keeps: those of these observations."""
+    """The rows in a mission's ledgers for the fetched files that the archive keeps, of these observations."""
     return {
         obs_id: row
         for step in fetching
@@ -214,7 +214,7 @@ def _check_row(
 
 
 def _compare(path: Path, file: ProductFile, digest: Callable[[Path], str]) -> str:
-    """What is wrong with a regular file, '' when nothing is."""
+    """What is wrong with a regular file, or ''."""
     try:
         if path.lstat().st_size != file.size:
             return "differs"
@@ -235,7 +235,7 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _behind_link(path: str, found: Mapping[str, str]) -> bool:
-    """Whether the file would have to be reached through a link."""
+    """Whether the path of the file leads through a link."""
     parts = path.split("/")
     return any(found.get("/".join(parts[:depth])) == "link" for depth in range(1, len(parts)))
 
@@ -262,7 +262,7 @@ def _walk(top: Path) -> Iterator[tuple[str, str]]:
 
 
 def _entries(directory: Path) -> tuple[set[str], list[tuple[str, str]]]:
-    """Names of the sub-directories, and name and fault of everything else."""
+    """Names of the sub-directories, and name and kind of everything else."""
     if directory.is_symlink():
         return set(), [("", "link")]
     if not directory.is_dir():

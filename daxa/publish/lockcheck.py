@@ -1,4 +1,4 @@
-"""Whether ``dvc.lock`` and the listings that it names speak of a commit's own files."""
+"""Whether ``dvc.lock`` and the listings that it names match a commit's own files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compare_lock(
     *,
     config: ArchiveConfig,
 ) -> Iterator[FileProblem]:
-    """Where ``dvc.lock`` does not speak of the commit's own small files, products, metrics and report.
+    """Where ``dvc.lock`` does not match the commit's own small files, products, metrics and report.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def compare_lock(
     ledgers
         Mission to step to its ledger at the commit.
     storage
-        Where listings are, as far as they are here.
+        Where listings are, as far as they are on this machine.
     config
         Of the archive at the commit.
     """
@@ -66,7 +66,7 @@ def compare_lock(
 
 
 def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> Iterator[FileProblem]:
-    """Where ``dvc.lock`` does not name each file of the pipeline, or a file or the report is not the one it names."""
+    """Files of the pipeline, or the report, that ``dvc.lock`` does not name, or not with their content."""
     lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
     named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
     report = _relative(layout, layout.report)
@@ -83,7 +83,7 @@ def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[
 
 
 def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[Step]) -> list[str]:
-    """What ``dvc.lock`` names of a pipeline that has run."""
+    """What ``dvc.lock`` names after a run of the pipeline."""
     paths = [layout.report, layout.metrics]
     for mission in missions:
         paths.append(layout.selection(mission))
@@ -93,7 +93,7 @@ def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[S
 
 
 def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[FileProblem]:
-    """Where the logs are not those that a release kept, as far as their listing is here."""
+    """Where the logs are not those that a release kept, as far as their listing is on this machine."""
     pointer = git.read_file(layout.root, commit, _LOGS)
     if pointer is None:
         return
@@ -115,7 +115,7 @@ def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[File
 def _compare_listing(
     path: str, digest: str, ledgers: Mapping[str, Mapping[str, Mapping[str, LedgerRow]]], storage: Storage
 ) -> Iterator[FileProblem]:
-    """The listing of an output: sound, and of the files that the ledger names."""
+    """Whether the listing of an output is intact, and names the files of the ledger."""
     try:
         listed = _read_listing(digest, path, storage)
     except DataError as error:
@@ -133,7 +133,7 @@ def _compare_listing(
 
 
 def _read_listing(digest: str, path: str, storage: Storage) -> Mapping[str, str] | None:
-    """A listing from the cache; None where the cache lacks it."""
+    """A listing from the cache; None if the cache lacks it."""
     try:
         content = read_plain(storage.cached(digest), limit=MOST_BYTES)
     except OSError:

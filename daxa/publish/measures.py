@@ -1,6 +1,6 @@
-"""What tasks measured, as ledgers keep it: exposures that were cleaned, images that were searched for sources.
+"""What tasks measured, as recorded in ledgers: exposures that were cleaned, images that were searched for sources.
 
-A ledger may be a stranger's: what does not have the form of ours is left out.
+A ledger may come from a stranger: what does not have the right form is left out.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Measured:
-    """Sums over exposures; None where nothing was measured.
+    """Totals over exposures; None if nothing was measured.
 
     Parameters
     ----------
     exposure
         Good time of the cleaned exposures, s.
     lost
-        Share of the archive's good time that is cut.
+        Fraction of the archive's good time that is cut.
     counts
         Events in the cleaned lists.
     sources
@@ -46,7 +46,7 @@ class Measured:
     sources: int | None = None
 
     def as_dict(self) -> dict[str, float | int]:
-        """What was measured, by name."""
+        """The measurements, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -73,7 +73,7 @@ def searched_images(row: LedgerRow | None) -> list[Mapping[str, Any]]:
 
 
 def total(rows: Mapping[str, LedgerRow | None]) -> Measured:
-    """What was measured of an observation: step to its row, of the steps that are to be counted.
+    """The measurements of an observation, from the rows of the steps that are to be counted.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def total(rows: Mapping[str, LedgerRow | None]) -> Measured:
 
 
 def total_of(cleaned: Iterable[LedgerRow | None], searched: Iterable[LedgerRow | None]) -> Measured:
-    """Sums over observations, from their rows of the steps ``clean`` and ``sources``."""
+    """Totals over observations, from their rows of the steps ``clean`` and ``sources``."""
     return _sum(
         [one for row in cleaned for one in cleaned_exposures(row)],
         [one for row in searched for one in searched_images(row)],
@@ -94,7 +94,7 @@ def total_of(cleaned: Iterable[LedgerRow | None], searched: Iterable[LedgerRow |
 def measured_by_instrument(
     cleaned: Iterable[LedgerRow | None], searched: Iterable[LedgerRow | None]
 ) -> dict[str, Measured]:
-    """Sums over observations, for each instrument, by name.
+    """Totals over observations, for each instrument, by name.
 
     Parameters
     ----------

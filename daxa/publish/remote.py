@@ -1,4 +1,4 @@
-"""The storage that an archive shares its data through, and what it holds."""
+"""The storage through which an archive shares its data, and its content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OBJECT_PATH = re.compile(r"([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
 _LISTED = re.compile(rf"(?:([\d.]+[kMGTPEZ]?)\s+)?{_OBJECT_PATH.pattern}")
 _ABSENT = "does not exist"
 MOST_BYTES = 1 << 29
-"""A listing has about 80 bytes per file; this is one of six million files."""
+"""Most bytes of a listing, which has about 80 per file: six million files."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Remote:
     Parameters
     ----------
     name, url
-        As DVC knows it; the address of a local directory is an absolute path.
+        As known to DVC; the address of a local directory is an absolute path.
 
     Examples
     --------
@@ -58,17 +58,17 @@ class Remote:
 
     @property
     def public(self) -> bool:
-        """Whether others may be able to read it: anything but a directory or an account on a machine."""
+        """Whether others may be able to read it: true except for a directory or an account on a machine."""
         return urlsplit(self.url).scheme.lower() not in _PRIVATE
 
     @property
     def listed(self) -> bool:
-        """Whether it can be asked what it holds: plain HTTP has no listings."""
+        """Whether its content can be listed: plain HTTP has no listings."""
         return urlsplit(self.url).scheme.lower() not in _UNLISTED
 
     @property
     def directory(self) -> Path | None:
-        """The directory that it is, None when it is none on this machine."""
+        """Its directory, None if it is not one on this machine."""
         scheme = urlsplit(self.url).scheme
         if scheme == "file":
             return Path(unquote(urlsplit(self.url).path))
@@ -84,7 +84,7 @@ class Storage:
     cache
         DVC's cache on this machine, which several archives may share.
     remote
-        The remote that ``dvc push`` uses; None without one.
+        The remote that ``dvc push`` uses, or None.
     paths
         Settings of the remote that are paths, made absolute: key to path.
     """
@@ -94,7 +94,7 @@ class Storage:
     paths: Mapping[str, str] = field(default_factory=dict)
 
     def cached(self, digest: str) -> Path:
-        """Where the cache keeps an object."""
+        """Path of an object in the cache."""
         return Path(self.cached_name(digest))
 
     def cached_name(self, digest: str) -> str:
@@ -102,7 +102,7 @@ class Storage:
         return f"{self.cache}/{_OBJECTS}/{digest[:2]}/{digest[2:]}"
 
     def names(self) -> frozenset[str]:
-        """Digests of all objects that the cache has."""
+        """Digests of all objects in the cache."""
         base = self.cache / _OBJECTS
         first = [entry.name for entry in os.scandir(base) if len(entry.name) == 2] if base.is_dir() else []
         return frozenset(name + entry.name for name in first for entry in os.scandir(base / name))
@@ -116,7 +116,7 @@ def find_storage(root: Path, name: str = "") -> Storage:
     root
         The archive.
     name
-        Of another remote than the default one.
+        Name of a remote other than the default one.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def find_storage(root: Path, name: str = "") -> Storage:
 
 
 def find_cache(root: Path) -> Storage:
-    """The cache of an archive, from its own files alone: DVC is not asked, and nothing is written."""
+    """The cache of an archive, from its own files only: without DVC, and without writing anything."""
     try:
         settings = read_settings((root / ".dvc" / "config.local").read_bytes()) or []
     except OSError:
@@ -178,9 +178,9 @@ def require_remote(root: Path, storage: Storage) -> Remote:
 
 
 def list_objects(root: Path, remote: Remote) -> dict[str, tuple[float, float] | None]:
-    """Every object that a remote holds: digest to the limits of its size, None where the listing gives none.
+    """Every object on a remote: digest to the limits of its size, None if the listing gives none.
 
-    A directory gives the size itself; DVC lists other remotes with rounded sizes.
+    A directory gives exact sizes; DVC lists other remotes with rounded ones.
 
     Raises
     ------
@@ -203,13 +203,13 @@ def list_objects(root: Path, remote: Remote) -> dict[str, tuple[float, float] | 
 
 
 def object_path(remote: Remote, digest: str) -> Path | None:
-    """Where a remote that is a directory keeps an object; None for other remotes."""
+    """Path of an object on a remote that is a directory; None for other remotes."""
     return remote.directory / _OBJECTS / digest[:2] / digest[2:] if remote.directory is not None else None
 
 
 @contextmanager
 def object_copy(root: Path, remote: Remote, digest: str, place: Path) -> Iterator[Path]:
-    """A file with the content of an object of a remote, which is absent when the remote does not give it.
+    """A file with the content of an object on a remote; it is absent if the remote does not have it.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def object_copy(root: Path, remote: Remote, digest: str, place: Path) -> Iterato
     remote, digest
         Which object.
     place
-        Directory for a copy, where one is needed.
+        Directory for a copy, if one is needed.
     """
     if (there := object_path(remote, digest)) is not None:
         yield there
@@ -232,7 +232,7 @@ def object_copy(root: Path, remote: Remote, digest: str, place: Path) -> Iterato
 
 
 def read_object(root: Path, remote: Remote, digest: str, place: Path) -> bytes | None:
-    """Content of one small object of a remote, such as a listing; None when it cannot be had, or is too large."""
+    """Content of one small object on a remote, such as a listing; None if it is not available, or is too large."""
     with object_copy(root, remote, digest, place) as copy:
         try:
             whole = copy.is_file() and copy.stat().st_size <= MOST_BYTES
@@ -242,7 +242,7 @@ def read_object(root: Path, remote: Remote, digest: str, place: Path) -> bytes |
 
 
 def _limits(size: str) -> tuple[float, float] | None:
-    """The sizes that DVC writes as this one.
+    """The range of sizes that DVC writes like this.
 
     Examples
     --------
@@ -264,7 +264,7 @@ def _scan(directory: Path) -> dict[str, tuple[float, float] | None]:
         for first in os.scandir(directory) if directory.is_dir() else ():
             for entry in os.scandir(first.path) if first.is_dir() else ():
                 if _OBJECT_PATH.fullmatch(f"{first.name}/{entry.name}"):
-                    # What is no file is there too, and wrong: DVC would wait for ever for the writer of a pipe.
+                    # What is not a file counts as present, and is wrong: DVC would wait forever for a pipe.
                     size = float(entry.stat().st_size) if entry.is_file(follow_symlinks=False) else -1.0
                     found[first.name + entry.name] = (size, size)
     except OSError as error:

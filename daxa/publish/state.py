@@ -1,4 +1,4 @@
-"""What an archive claims at one moment: configuration, selections and ledgers, on disk or at a commit."""
+"""The state of an archive: configuration, selections and ledgers, on disk or at a commit."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ObservationState:
-    """What a release must know of a chosen observation.
+    """What a release must know about a chosen observation.
 
     Parameters
     ----------
     obs_id
         The observation.
     exposure
-        Seconds that the archive states; nan when it states none.
+        Seconds, according to the mission's archive; nan if unknown.
     public_date
-        When the data become public, MJD; nan when unknown.
+        When the data become public, MJD; nan if unknown.
     """
 
     obs_id: str
@@ -64,7 +64,7 @@ class MissionState:
 
 @dataclass(frozen=True)
 class ArchiveState:
-    """An archive at one moment.
+    """An archive at one time.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_observations(layout: Layout, mission: str) -> dict[str, ObservationStat
 
 @contextmanager
 def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) -> Iterator[Layout]:
-    """Lay out the small files of a commit in a temporary directory, as an archive without data.
+    """Write the small files of a commit into a temporary directory, as an archive without data.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) ->
     Raises
     ------
     ArchiveError
-        The commit holds no archive.
+        The commit does not contain an archive.
     """
     with TemporaryDirectory(prefix="daxa-") as place:
         records = Layout(Path(place))

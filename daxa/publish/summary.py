@@ -1,4 +1,4 @@
-"""What a release holds, in one line per mission: for tag messages and metrics."""
+"""The content of a release, in one line per mission, for tag messages and metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class StepSummary:
-    """How many observations a step did, failed at, left out, and has yet to do."""
+    """How many observations of a step are done, failed, skipped, and still to do."""
 
     done: int
     failed: int
@@ -30,16 +30,16 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class MissionSummary:
-    """Sums over one mission.
+    """Totals of one mission.
 
     Parameters
     ----------
     mission
         Its short name.
     selected
-        How many observations were chosen.
+        The number of chosen observations.
     exposure
-        Sum of the exposures that the archive states, s.
+        Total exposure according to the mission's archive, s.
     steps
         Step to its counts.
     fetched, fetched_bytes
@@ -59,7 +59,7 @@ class MissionSummary:
 
 
 def summarise(name: str, mission: MissionState) -> MissionSummary:
-    """Sum up one mission."""
+    """The totals of one mission."""
     fetched = list(_files(mission, fetched=True))
     products = list(_files(mission, fetched=False))
     exposures = (observation.exposure for observation in mission.observations.values())
@@ -91,7 +91,7 @@ def _line(summary: MissionSummary) -> str:
 
 
 def _measured(mission: MissionState) -> str:
-    """What the clean exposures hold, and the sources; nothing where neither was measured."""
+    """Totals of the clean exposures, and sources; empty if neither was measured."""
     cleaned, searched = (
         [mission.ledgers.get(step, {}).get(obs_id) for obs_id in mission.observations] for step in ("clean", "sources")
     )

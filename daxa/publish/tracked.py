@@ -19,9 +19,9 @@ _CHUNK = 1 << 20
 
 
 def compare_tracked(layout: Layout, commit: str) -> Iterator[FileProblem]:
-    """Where the work tree is not what a commit says, and what stands beside the files of a commit.
+    """Where the work tree is not what a commit says, and untracked files beside those of the commit.
 
-    Git's own view is not asked: it believes sizes and times.
+    Git is not asked, since it trusts sizes and times.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def compare_tracked(layout: Layout, commit: str) -> Iterator[FileProblem]:
 
 
 def _compare(layout: Layout, path: str, digest: str) -> str:
-    """What is wrong with a tracked file, '' when nothing is."""
+    """What is wrong with a tracked file, or ''."""
     try:
         here = layout.root
         for part in path.split("/"):
@@ -71,7 +71,7 @@ def _compare(layout: Layout, path: str, digest: str) -> str:
 
 
 def blob_digest(path: Path, like: str) -> str:
-    """Digest under which Git keeps a file, of the same kind as another one."""
+    """The digest that Git gives a file, of the same kind as another one."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
         made = hashlib.new("sha1" if len(like) == 40 else "sha256", usedforsecurity=False)
         made.update(b"blob %d\0" % os.fstat(stream.fileno()).st_size)

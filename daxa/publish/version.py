@@ -1,8 +1,8 @@
 """Versions of releases: ``vMAJOR.MINOR.PATCH``, decided by what changed.
 
-MAJOR: observations or missions are gone, or the archive's format is another one.
+MAJOR: observations or missions were removed, or the archive's format has changed.
 MINOR: observations or missions were added.  PATCH: the same observations, processed
-or delivered anew.
+or replaced by the mission's archive.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def next_version(last: str, before: ReleaseContents, now: ReleaseContents) -> st
     last
         Tag of the last release.
     before, now
-        What that release held, and what the next one holds.
+        The content of that release, and of the next one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Places in the archive's private directory from which DVC reaches the same cache and remote."""
+"""Directories in the archive's private one from which DVC reaches the same cache and remote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def clone_of(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iter
 
 @contextmanager
 def scratch_clone(layout: Layout, name: str) -> Iterator[Path]:
-    """A clone of a tag or branch in which nothing was configured: to look at, and never to run."""
+    """A clone of a tag or branch without any configuration: to read, never to run."""
     place = Path(mkdtemp(dir=_workspaces(layout)))
     try:
         git.clone(str(layout.root), place / "clone", name)
@@ -45,7 +45,7 @@ def scratch_clone(layout: Layout, name: str) -> Iterator[Path]:
 
 @contextmanager
 def empty_workspace(layout: Layout, storage: Storage, remote: Remote) -> Iterator[tuple[Path, Storage]]:
-    """A place without any data that uses the archive's remote and credentials, and its own empty cache."""
+    """A directory without data that uses the archive's remote and credentials, and its own empty cache."""
     place = Path(mkdtemp(dir=_workspaces(layout)))
     try:
         own = replace(storage, cache=place / "cache")
@@ -57,7 +57,7 @@ def empty_workspace(layout: Layout, storage: Storage, remote: Remote) -> Iterato
 
 
 def pointer(place: Path, digests: Collection[str]) -> str:
-    """Write a file from which DVC knows these objects, and give its name."""
+    """Write a file that makes these objects known to DVC, and return its name."""
     outs = "".join(f"- md5: '{digest}'\n  hash: md5\n  path: objects/{digest}\n" for digest in sorted(digests))
     (place / "objects.dvc").write_text(f"outs:\n{outs}", encoding="utf-8")
     return "objects.dvc"
@@ -65,7 +65,7 @@ def pointer(place: Path, digests: Collection[str]) -> str:
 
 @contextmanager
 def alone(layout: Layout) -> Iterator[None]:
-    """One push or pull at a time; what a killed one left behind is removed."""
+    """Allow one push or pull at a time; what a killed one left behind is removed."""
     from filelock import FileLock, Timeout
 
     require_writable(layout)
@@ -84,12 +84,12 @@ def alone(layout: Layout) -> Iterator[None]:
 
 
 def require_writable(layout: Layout) -> None:
-    """Refuse an archive in which nothing can be written.
+    """Refuse an archive that cannot be written to.
 
     Raises
     ------
     StorageError
-        It is on a disk that is full or may only be read, or belongs to somebody else.
+        The disk is full or read-only, or the archive belongs to somebody else.
     """
     try:
         for place in (layout.root, layout.private / "lock"):
@@ -100,12 +100,12 @@ def require_writable(layout: Layout) -> None:
         raise StorageError(
             "unwritable",
             f"{layout.root} cannot be written: {error.strerror}",
-            remedy="free some space or check its permissions, or work in a clone of your own",
+            remedy="free some space or check its permissions, or work in your own clone",
         ) from None
 
 
 def _configure(layout: Layout, place: Path, storage: Storage, remote: Remote, *more: tuple[str, str, str]) -> None:
-    """Give a place the archive's configuration and the user's own settings, with paths that hold there."""
+    """Give a directory the archive's configuration and the user's own settings, with paths that are valid there."""
     shutil.copy(layout.root / ".dvc" / "config", place / ".dvc" / "config")
     settings = ConfigParser(interpolation=None, default_section="")
     settings.read(layout.root / ".dvc" / "config.local", encoding="utf-8")

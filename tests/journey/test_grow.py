@@ -115,7 +115,7 @@ def test_every_change_is_a_release_of_its_own(bench, observatory, sky, monkeypat
     assert "PROCVER none -> 21.0" in told
     assert journey.does("update", "--yes", "--release") == tasks("xmm", FIRST)
     message = git("tag", "--list", "--format=%(contents)", "v1.1.2")
-    assert f"xmm: 1 delivered anew by the mission's archive: {FIRST}" in message
+    assert f"xmm: 1 replaced in the mission's archive: {FIRST}" in message
 
     mission = ("nustar", "--target", "Abell 907", "--instrument", "FPMA")
     assert journey.does("add", *mission, "--yes", "--release") == tasks("nustar", NUSTAR)

@@ -128,7 +128,7 @@ def test_an_object_that_is_not_what_its_name_says_is_noticed(released, monkeypat
         return kind, content.replace(b"Leavitt", b"Nobody!") if kind == "commit" else content
 
     monkeypatch.setattr(git, "read_object", lie)
-    with pytest.raises(DataError, match="not what its name says"):
+    with pytest.raises(DataError, match="does not match its digest"):
         cite_release(released.layout)
     assert object_swhid("rev", b"") != object_swhid("rel", b"")
 

@@ -208,7 +208,7 @@ def test_a_release_from_a_clone_keeps_the_logs_of_what_it_kept(released, tmp_pat
     for path in [*(clone.layout.logs / "xmm").rglob(f"{FIRST}.log")]:
         path.unlink()
     clone.record()
-    with pytest.raises(ReleaseError, match="logs of the last release are not here"):
+    with pytest.raises(ReleaseError, match="logs of the last release are not on this machine"):
         clone.release()
     run(root, "dvc", "fetch", "--quiet", "logs.dvc")
     assert clone.release().tag == "v1.0.1"

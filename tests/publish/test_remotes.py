@@ -50,7 +50,7 @@ def test_what_does_not_work_leaves_nothing(released, tmp_path):
 
 def test_a_remote_that_forgets_is_found_out(released, monkeypatch):
     monkeypatch.setattr(remotes.dvc, "fetch", lambda *arguments: True)
-    with pytest.raises(StorageError, match="does not give it back"):
+    with pytest.raises(StorageError, match="cannot be read back"):
         try_remote(released.layout)
 
 

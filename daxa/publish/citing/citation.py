@@ -1,4 +1,4 @@
-"""What a paper that uses a release must say: gathered from the commit of its tag, not from the work tree."""
+"""What a paper that uses a release must say, from the commit of its tag, not from the work tree."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)?/[A-Za-z0-9._;()\[\]:/-]{1,200}")
 
 @dataclass(frozen=True)
 class MissionCitation:
-    """What a paper owes one mission.
+    """The credit that a paper must give to one mission.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ class MissionCitation:
     obs_ids
         The chosen observations, sorted.
     failed
-        Those among them of which a step failed or was skipped.
+        Those of them for which a step failed or was skipped.
     acknowledgement
-        The wording that the mission asks for, '' where it was not compared with its source.
+        The wording that the mission asks for, '' if it was not compared with its source.
     source
-        Where that stands.
+        Where the wording was found.
     read
         When it was read.
     references
@@ -79,7 +79,7 @@ class MissionCitation:
 
 @dataclass(frozen=True)
 class Citation:
-    """A release as a paper cites it; `text`, `bibtex` and `mrt` are its forms.
+    """How to cite a release; `text`, `bibtex` and `mrt` are its forms.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ class Citation:
     licence
         SPDX identifier.
     doi
-        What its ``CITATION.cff`` gives, '' without one.
+        The one in its ``CITATION.cff``, or ''.
     address
-        Where others find the repository; '' where Git knows no such place.
+        Where others find the repository; '' if Git knows no such place.
     swhids
         Kind (``rel``, ``rev``, ``dir``) to the identifier of tag, commit and tree.
     missions, software
@@ -141,7 +141,7 @@ class Citation:
         return export_bytes(".mrt", self.tables, f"Observations of {self.title}, {self.tag}").decode("ascii")
 
     def as_dict(self) -> dict[str, object]:
-        """Everything as plain values, for JSON."""
+        """As plain values, ready for JSON."""
         plain = {name: value for name, value in vars(self).items() if name != "tables"}
         return plain | {
             "creators": [creator.model_dump() for creator in self.creators],
@@ -225,7 +225,7 @@ def find_tag(layout: Layout, tag: str = "") -> str:
 
 
 def public_address(url: str) -> str:
-    """An address of a repository that others can use, without names and passwords; '' where it is none.
+    """An address of a repository that others can use, without names and passwords; '' if others cannot use it.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def _identifiers(layout: Layout, commit: str, tag: bytes | None) -> dict[str, st
     Raises
     ------
     DataError
-        An object is not what its name says.
+        The content of an object does not match its name.
     """
     if len(commit) != 40:
         return {}  # A repository with SHA-256 has no SWHIDs.
@@ -264,7 +264,7 @@ def _identifiers(layout: Layout, commit: str, tag: bytes | None) -> dict[str, st
     if kind != "commit" or found != named:
         raise DataError(
             "object",
-            f"the commit {commit} of {layout.root} is not what its name says",
+            f"the commit {commit} of {layout.root} does not match its digest",
             remedy="`git fsck` names the damaged objects; clone the archive again",
         )
     return ({"rel": object_swhid("rel", tag)} if tag is not None else {}) | found

@@ -17,7 +17,7 @@ __all__ = ["citation_bibtex", "citation_text", "latex"]
 
 _KEYWORDS = "https://journals.aas.org/facility-keywords/"
 _MOST_LISTED = 10
-"""ObsIDs that a sentence names; more are for a table."""
+"""Most ObsIDs in a sentence; more go into a table."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -29,7 +29,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 
 def latex(text: str) -> str:
-    r"""Text in which nothing is a command of LaTeX, in one line.
+    r"""Text of one line in which nothing is a LaTeX command.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def citation_text(citation: Citation) -> str:
 
 
 def citation_bibtex(citation: Citation) -> str:
-    """Entries for the release and for datasets with a DOI; references of others are named, to be exported from ADS.
+    """Entries for the release and for datasets with a DOI; other references are named, to be exported from ADS.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _entry(key: str, fields: dict[str, str], more: str = "") -> str:
 
 
 def _author(name: str) -> str:
-    """A name as BibTeX takes it: a comma parts it; what holds an ``and`` is no person."""
+    """A name for BibTeX: a comma separates its parts; a name with ``and`` is not a person's."""
     written = latex(name)
     return f"{{{written}}}" if re.search(r"\band\b", written) else written
 
@@ -175,11 +175,11 @@ def _unchecked(citation: Citation) -> Iterator[str]:
             yield f"{one.title}: {'; '.join(lacking)}"
     for package in citation.software[1:]:
         if not package.references:
-            yield f"{package.name}: how it wants to be cited is not known here"
+            yield f"{package.name}: how to cite it is not known"
 
 
 def _lacking(one: MissionCitation) -> list[str]:
-    """What is declared of a mission and has not been compared with its source."""
+    """What is declared for a mission but has not been compared with its source."""
     lacking = [] if one.acknowledgement or not one.source else [f"the wording of the acknowledgement at {one.source}"]
     bibcodes = [name for name in one.unchecked if name[:4].isdigit()]
     keywords = [name for name in one.unchecked if not name[:4].isdigit()]

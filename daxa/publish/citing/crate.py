@@ -36,7 +36,7 @@ def crate_of(record: ReleaseRecord) -> _Entity:
     Returns
     -------
     dict
-        Bounded by the number of stages, not by that of the observations: their files are in the ledgers.
+        Its size depends on the number of stages, not of observations, whose files are in the ledgers.
     """
     stages = [stage for stage in record.stages if stage.made]
     return {

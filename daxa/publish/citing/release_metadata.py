@@ -68,7 +68,7 @@ def metadata_files(record: ReleaseRecord, people: People) -> dict[str, str]:
 
 
 def write_metadata(layout: Layout, files: Mapping[str, str]) -> None:
-    """Write the files; what they will be is noted before, so that a cut release does not pass for edits."""
+    """Write the files, after recording what they will be, so that an interrupted release is not taken for edits."""
     digests = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in files.items()}
     replace_file(_note(layout), json.dumps(digests).encode())
     for name, content in files.items():
@@ -77,7 +77,7 @@ def write_metadata(layout: Layout, files: Mapping[str, str]) -> None:
 
 
 def interrupted(layout: Layout) -> list[str]:
-    """Metadata files that are as a release wrote them that was cut before its commit."""
+    """Metadata files that are as an interrupted release wrote them before its commit."""
     noted = read_note(_note(layout))
     return [name for name in METADATA if noted.get(name) == hashlib.sha256(_content(layout, name)).hexdigest()]
 
@@ -94,7 +94,7 @@ def _content(layout: Layout, name: str) -> bytes:
 
 
 def _codemeta(record: ReleaseRecord) -> dict[str, Any]:
-    """CodeMeta 3.0: the repository as software, which it is: a pipeline and what it needs."""
+    """CodeMeta 3.0: the repository as software, since it is a pipeline with its requirements."""
     programs = dict.fromkeys((stage.backend, stage.step, stage.version) for stage in record.stages)
     return {
         "@context": "https://w3id.org/codemeta/3.0",

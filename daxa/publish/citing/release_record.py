@@ -1,4 +1,4 @@
-"""What a release is, as values: the one source of all its metadata files."""
+"""A release as values: the single source of all its metadata files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from daxa.publish.summary import StepSummary, summarise
 __all__ = ["ReleaseRecord", "StageRecord", "read_record"]
 
 _MOST_RELATED = 100
-"""Datasets that a record of a repository names one by one; more are in the selection."""
+"""Most datasets that a repository's record names one by one; more are in the selection."""
 
 _OF_THE_PLACE = ("upstream/", ".dvc/", "logs.dvc")
-"""What depends on when and where it was made: named without digests, so that equal releases have equal records."""
+"""Files that depend on time and place: named without digests, so that equal releases have equal records."""
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """A step of one mission: what it read and wrote, and what carried it out.
+    """A step of one mission: what it read and wrote, and which backend did it.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class StageRecord:
     data
         Directory of its products.
     counts
-        How many observations it did, failed at and left out.
+        How many observations were done, failed and were skipped.
     """
 
     mission: str
@@ -54,7 +54,7 @@ class StageRecord:
 
     @property
     def name(self) -> str:
-        """As ``dvc.yaml`` calls it."""
+        """Its name in ``dvc.yaml``."""
         return f"{self.step}-{self.mission}"
 
 
@@ -75,9 +75,9 @@ class ReleaseRecord:
     stages
         In the order of the missions and steps.
     files
-        Path of what Git tracks of it to size and SHA-256; None for files that depend on when and where.
+        Path of each file that Git tracks to size and SHA-256; None for files that depend on time and place.
     datasets
-        DOIs of the data that it was made from; empty where there are too many to name.
+        DOIs of the data that it was made from; empty if there are too many to name.
     """
 
     config: ArchiveConfig
@@ -102,12 +102,12 @@ class ReleaseRecord:
 
     @property
     def keywords(self) -> list[str]:
-        """Titles of the missions, and what they have in common."""
+        """Titles of the missions, and keywords common to all archives."""
         return [*(mission.title for mission in self.missions), "X-ray astronomy"]
 
     @property
     def licence_address(self) -> str:
-        """Of the licence's text in the list of SPDX."""
+        """Address of the licence in the SPDX list."""
         return f"https://spdx.org/licenses/{self.config.licence}"
 
 
@@ -119,11 +119,11 @@ def read_record(
     Parameters
     ----------
     layout, state
-        The archive, and what it claims.
+        The archive, and its state.
     paths
-        What the commit will hold.
+        What the commit will contain.
     tag, previous
-        The release, and the one before.
+        The release, and the previous one.
 
     Raises
     ------

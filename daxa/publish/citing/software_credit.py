@@ -1,4 +1,4 @@
-"""What a paper owes the software that made a release: by the backends that its ``software.toml`` names."""
+"""The software that a paper must credit for a release, from the backends in its ``software.toml``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEEDED = MappingProxyType({"daxa": (), "native": ("Astropy", "NumPy", "SciPy")}
 
 _HEASOFT = "ascl:1408.004"
 _REGISTERED = MappingProxyType({"heasoft": _HEASOFT})
-"""Backend to its entry in the Astrophysics Source Code Library, where it was found cited, on the same day."""
+"""Backend to its entry in the Astrophysics Source Code Library, if a citation of it was found on the same day."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class SoftwareCredit:
     Parameters
     ----------
     name
-        Of the package, or of the backend that no more is known of.
+        That of the package, or of a backend about which nothing else is known.
     versions
-        What ``software.toml`` locks of it, sorted; empty for libraries, which it does not lock.
+        Those that ``software.toml`` locks, sorted; empty for libraries, which it does not lock.
     references
         Bibcodes, or identifiers of the Astrophysics Source Code Library.
     """

@@ -1,7 +1,7 @@
 """SWHIDs (ISO/IEC 18670) of a release's commit, tree and tag, computed from the objects themselves.
 
-They are what Git itself calls these objects, with SHA-1.  They are taken from the content here, not from the names that
-the repository gives, so that an object that is not what its name says is noticed.
+They contain Git's own names of these objects, with SHA-1.  They are computed from the content, not taken from
+the repository, so that an object that does not match its name is noticed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 __all__ = ["Kind", "directory_swhid", "object_swhid"]
 
 Kind: TypeAlias = Literal["cnt", "dir", "rev", "rel"]
-"""Kinds of objects, as SWHIDs abbreviate them: content, directory, revision (commit) and release (annotated tag)."""
+"""Kinds of objects, as abbreviated in SWHIDs: content, directory, revision (commit) and release (annotated tag)."""
 
 _GIT_NAMES = {"cnt": "blob", "dir": "tree", "rev": "commit", "rel": "tag"}
 _DIRECTORY = "40000"
@@ -23,12 +23,12 @@ _Tree: TypeAlias = dict[str, "_Tree | tuple[str, str]"]
 
 
 def object_swhid(kind: Kind, content: bytes) -> str:
-    """The SWHID of an object of Git.
+    """The SWHID of a Git object.
 
     Parameters
     ----------
     kind
-        What it is.
+        Its kind.
     content
         Its content, as ``git cat-file`` gives it.
 

@@ -1,4 +1,4 @@
-"""Why observations differ between two states of an archive: as data, from ledgers and parameters alone."""
+"""Why observations differ between two states of an archive: as data, from ledgers and parameters only."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ _LONGEST = 60
 _WORDS = {
     "new": "new",
     "removed": "removed",
-    "redelivered": "delivered anew by the mission's archive",
+    "redelivered": "replaced in the mission's archive",
     "input": "with other inputs",
     "software": "processed with other software",
     "calibration": "processed with other calibration",
     "selection": "selected with other instruments",
     "outcome": "with another outcome",
-    "remade": "made again, and different",
+    "remade": "made again, with a different result",
 }
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason for which an observation differs.
+    """One reason why an observation differs.
 
     Parameters
     ----------
     mission, obs_id
         The observation.
     kind
-        ``new`` and ``removed``: it is in one state alone (with a `step`: the step was not done before).
+        ``new`` and ``removed``: it is in only one state (with a `step`: the step was not done before).
         ``redelivered``: the mission's archive has replaced files.  ``parameters``, ``software``,
-        ``calibration``, ``selection``, ``input``: what has changed of the fingerprint of `step`, the last one
-        only where nothing before explains it.  ``outcome``: it failed in one of the states.
-        ``remade``: the products differ, and nothing that they depend on does.
+        ``calibration``, ``selection``, ``input``: what has changed in the fingerprint of `step`, the last one
+        only if no earlier step explains it.  ``outcome``: it failed in one of the states.
+        ``remade``: the products differ, but nothing that they depend on does.
     step
-        The first step that is concerned; '' for the observation as a whole.
+        The first step concerned; '' for the observation as a whole.
     changes
-        What has changed, by name, from what to what: parameters, paths with their SHA-256, the software,
-        instruments, outcomes.  None and '' stand for what is not there.
+        What has changed, by name, with the old and the new value: parameters, paths with their SHA-256, the software,
+        instruments, outcomes.  None and '' mean absent.
     """
 
     mission: str
@@ -119,7 +119,7 @@ def read_side(layout: Layout) -> Side:
 
 
 def find_causes(before: Side, now: Side) -> tuple[Cause, ...]:
-    """Why observations differ; none of those that are the same.
+    """Why observations differ; those that are the same have no cause.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def _summary(row: LedgerRow) -> str:
 
 
 def _details(before: Side, now: Side, task: tuple[str, str, str], part: str) -> Mapping[str, tuple[Any, Any]]:
-    """From what to what a part of the fingerprint has changed, as far as the records tell."""
+    """The old and new values of a part of the fingerprint, as far as they are recorded."""
     mission, step, obs_id = task
     if part == "parameters":
         old, new = (effective_parameters(side.parameters[mission], step, obs_id) for side in (before, now))
@@ -216,7 +216,7 @@ def _software(locked: LockedSoftware | None) -> str:
 
 
 def _files(former: LedgerRow, row: LedgerRow) -> dict[str, tuple[str, str]]:
-    """Paths of files that say something else, with their SHA-256."""
+    """Paths of files whose content differs, with their SHA-256."""
     old, new = ({file.path: file for file in one.files if file.path != MANIFEST} for one in (former, row))
     return {
         path: tuple(side[path].sha256 if path in side else "" for side in (old, new))  # type: ignore[misc]
@@ -226,7 +226,7 @@ def _files(former: LedgerRow, row: LedgerRow) -> dict[str, tuple[str, str]]:
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[str]:
-    """What happened, in a few lines: for messages of releases.
+    """What happened, in a few lines, for the messages of releases.
 
     Examples
     --------
@@ -242,7 +242,7 @@ def cause_lines(causes: Sequence[Cause]) -> list[str]:
 
 
 def cause_words(cause: Cause) -> str:
-    """A cause in a few words, as they follow the name of the observation.
+    """A cause in a few words, which follow the name of the observation.
 
     Examples
     --------

@@ -30,16 +30,16 @@ One section for each release, the newest first. `daxa release` adds them; what y
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """A release, as its tag tells of it.
+    """A release, as described by its tag.
 
     Parameters
     ----------
     tag, commit
-        Its name, and the commit that it stands on.
+        Its name, and the commit that it points to.
     when, by
-        When it was made (ISO 8601), and by whom; '' where the tag does not say it.
+        When it was made (ISO 8601), and by whom; '' if the tag does not say.
     message
-        The tag's message: a title, a line per mission, and what has changed since the release before.
+        The tag's message: a title, a line per mission, and what has changed since the previous release.
     """
 
     tag: str
@@ -60,14 +60,14 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """What one release, or the working tree, changed of an observation.
+    """What one release, or the working tree, changed about an observation.
 
     Parameters
     ----------
     release
         The release; None for what is not released yet.
     change
-        What was done, why, and what it changed.
+        What was done, why, and what changed as a result.
     """
 
     release: ReleaseRecord | None
@@ -80,14 +80,14 @@ class HistoryEntry:
 
 
 def record_changes(layout: Layout, tag: str, message: str) -> None:
-    """Write a release into ``CHANGES.md``, in the place of what an interrupted one has left of itself.
+    """Write a release into ``CHANGES.md``, replacing what an interrupted one has left there.
 
     Parameters
     ----------
     layout
         The archive.
     tag, message
-        Of the release.
+        Those of the release.
     """
     content = b""
     with suppress(FileNotFoundError):
@@ -99,7 +99,7 @@ def record_changes(layout: Layout, tag: str, message: str) -> None:
 
 
 def with_section(text: str, tag: str, day: str, message: str) -> str:
-    r"""The text with a section about a release before all others; nothing else is changed.
+    r"""The text with a section about a release before all others; nothing else changes.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def with_section(text: str, tag: str, day: str, message: str) -> str:
 
 
 def _plain(lines: list[str]) -> list[str]:
-    """Lines that are no headings."""
+    """Lines that are not taken for headings."""
     return [re.sub(r"^(\s*)#", r"\1\\#", line) for line in lines]
 
 
@@ -145,19 +145,19 @@ def _record(layout: Layout, tag: str) -> ReleaseRecord:
 
 
 def list_history(layout: Layout, obs_id: str) -> list[HistoryEntry]:
-    """Every release that changed an observation, the first one first; then what is not released yet.
+    """Every release that changed an observation, oldest first; then what is not released yet.
 
     Parameters
     ----------
     layout
         The archive.
     obs_id
-        The observation; missions whose ObsIDs are the same are all listed.
+        The observation; all missions with this ObsID are listed.
 
     Raises
     ------
     CriteriaError
-        No release has had it, and the working tree has not either.
+        Neither a release nor the working tree has it.
     ConfigError, DataError
         A file of a release cannot be read.
     """

@@ -1,7 +1,7 @@
-"""How the files of an observation differ between two versions, from their contents where this machine has them.
+"""How the files of an observation differ between two versions, from their contents if this machine has them.
 
-A content may stand in the working tree, in DVC's cache or in the store of fetched files.  It counts only if it has
-the digest of the ledger: names, sizes and times prove nothing.
+The content may be in the working tree, in DVC's cache or in the store of fetched files.  It is used only if it has
+the digest in the ledger: names, sizes and times prove nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FileChange:
     before, now
         Sizes in bytes and SHA-256; None on the side that does not have it.
     verdict
-        Of `daxa.run.comparison`, where the contents were compared; else ''.
+        That of `daxa.run.comparison` if the contents were compared; else ''.
     differences
         How they differ: "image differs in 12 pixels, at most 3 counts".
     """
@@ -74,7 +74,7 @@ class FileChange:
 
 
 class ContentFinder:
-    """Finds contents of two versions on this machine, and counts how many were compared.
+    """Finds the contents of two versions on this machine, and counts how many were compared.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class ContentFinder:
     def compare(
         self, place: tuple[str, str, str], former: ProductFile, file: ProductFile
     ) -> tuple[str, tuple[str, ...]]:
-        """Verdict and differences of the two contents of a file; empty where they were not compared."""
+        """Verdict and differences for the two contents of a file; empty if they were not compared."""
         if self._left > 0:
             paths = self._find(place, former, self._commits[0]), self._find(place, file, self._commits[1])
             if paths[0] and paths[1]:
@@ -106,7 +106,7 @@ class ContentFinder:
                     random = any(is_randomised(path) for path in paths if path)
                     found = compare_files(paths[0], paths[1], randomised=random)
                     self.compared += 1
-                    names = {str(paths[0]): "the former version", str(paths[1]): "the latter version"}
+                    names = {str(paths[0]): "the former version", str(paths[1]): "the later version"}
                     return found.verdict, tuple(
                         _plain(str(one), names) for one in found.differences[:_MOST_DIFFERENCES]
                     )
@@ -114,7 +114,7 @@ class ContentFinder:
         return "", ()
 
     def _find(self, place: tuple[str, str, str], file: ProductFile, commit: str) -> Path | None:
-        """A file of this machine with that content."""
+        """A file on this machine with that content."""
         for path in self._candidates(place, file, commit):
             with suppress(DaxaError, OSError):
                 if path.is_file() and path.stat().st_size == file.size and digest_file(path) == file.sha256:
@@ -135,7 +135,7 @@ class ContentFinder:
                 yield kept
 
     def _listed(self, mission: str, step: str, commit: str) -> Mapping[str, str]:
-        """Path to MD5 of what DVC keeps of a stage at a commit; nothing where its listing is not here."""
+        """Path to MD5 of what DVC keeps of a stage at a commit; empty if its listing is not on this machine."""
         path = self.layout.products(mission, step).relative_to(self.layout.root).as_posix()
         if (path, commit) not in self._listings:
             files: Mapping[str, str] = {}
@@ -161,7 +161,7 @@ def changed_files(
     before, now
         Step to its row in the ledger.
     finder
-        Where contents are.
+        Finds contents.
     """
     for step in dict.fromkeys([*before, *now]):
         old, new = (

@@ -1,8 +1,8 @@
-"""What differs between two versions of an archive: observations, why they differ, and what it changed.
+"""What differs between two versions of an archive: which observations, why, and with what effect.
 
-Selections, ledgers, parameters and software say all of it, whether the data are here or not.  What Git
+Selections, ledgers, parameters and software are sufficient; the data need not be on this machine.  What Git
 keeps under the same digest in both versions is not read at all; of ledgers that differ, only rows that differ
-become objects.  How the content of files differs is found where both contents are on this machine
+become objects.  How the content of files differs is found out if both contents are on this machine
 (`daxa.publish.comparing.contents_here`).
 """
 
@@ -36,7 +36,7 @@ Change = Literal["added", "removed", "reprocessed"]
 CHANGES: tuple[Change, ...] = ("added", "removed", "reprocessed")
 
 MOST_FILES = 200
-"""Files of which the content is compared, unless more is asked for: minutes where they are large."""
+"""Most files whose content is compared by default: minutes if they are large."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class ObservationDiff:
     mission, obs_id
         The observation.
     change
-        ``added``, ``removed`` or ``reprocessed``: its rows in the ledgers are others.
+        ``added``, ``removed`` or ``reprocessed`` (its rows in the ledgers differ).
     causes
         Why.
     before, now
-        What was measured of it, of the steps whose ledgers differ.
+        Its measurements, of the steps whose ledgers differ.
     files
-        The products and fetched files that differ; none of observations that are new or gone.
+        The products and fetched files that differ; empty for observations that were added or removed.
     """
 
     mission: str
@@ -89,8 +89,8 @@ class ArchiveDiff:
     observations
         Those that differ, by mission and ObsID.
     compared, not_compared
-        Of how many differing files the contents were compared, and of how many they were not: they are not
-        here, or there are too many.
+        How many differing files were compared by content, and how many were not, since they are not
+        on this machine, or there are too many.
     """
 
     before: str
@@ -104,7 +104,7 @@ class ArchiveDiff:
 
     @property
     def counts(self) -> dict[str, Counter[str]]:
-        """Mission to how many observations were added, removed and reprocessed."""
+        """Mission to the numbers of observations added, removed and reprocessed."""
         found: dict[str, Counter[str]] = {}
         for one in self.observations:
             found.setdefault(one.mission, Counter())[one.change] += 1
@@ -123,13 +123,13 @@ def diff_archive(layout: Layout, before: str, now: str = "", *, files: int = MOS
     now
         Another one; the working tree by default.
     files
-        Of how many differing files the contents are compared at most, where they are on this machine;
-        0 for what the ledgers say alone.
+        Most differing files whose contents are compared, if they are on this machine;
+        0 to use only the ledgers.
 
     Raises
     ------
     ArchiveError
-        There is no such revision, or it holds no archive.
+        There is no such revision, or it does not contain an archive.
     ConfigError, DataError
         A file of one of them cannot be read.
     """
@@ -144,7 +144,7 @@ def compare_revisions(
     obs_ids: Collection[str] | None = None,
     files: int = 0,
 ) -> ArchiveDiff:
-    """The same for versions that were read, for some observations alone; `.revisions.NOTHING` is one."""
+    """The same for versions that were read already, or for some observations; one may be `.revisions.NOTHING`."""
     if before.blobs == now.blobs:
         return ArchiveDiff(before.name, now.name)
     same = {path for path, digest in before.blobs.items() if now.blobs.get(path) == digest}
@@ -191,7 +191,7 @@ def _sides(
 
 @dataclass(frozen=True)
 class _OfMission:
-    """One version of a mission: the records, and its steps; None where it is not in that version."""
+    """One version of a mission: the records, and its steps; None if that version does not have it."""
 
     layout: Layout | None
     mission: str

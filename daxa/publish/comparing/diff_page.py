@@ -1,4 +1,4 @@
-"""What differs between two versions, as people read it: lines for a terminal, and a page without any script."""
+"""What differs between two versions, for people: lines for a terminal, and a page without scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLE = (
 
 
 def diff_lines(diff: ArchiveDiff, most: int) -> Iterator[str]:
-    """All that differs, of at most so many observations."""
+    """All differences, of at most a number of observations."""
     if not diff:
         yield f"no observation differs between {diff.before} and {diff.now}"
         return
@@ -44,7 +44,7 @@ def diff_lines(diff: ArchiveDiff, most: int) -> Iterator[str]:
 
 
 def observation_lines(one: ObservationDiff, *, files: bool = True) -> Iterator[str]:
-    """One observation: what happened, why, and what it changed."""
+    """One observation: what happened, why, and with what effect."""
     words = [cause_words(cause) for cause in one.causes if cause.kind not in ("new", "removed") or cause.step]
     yield f"{_MARKS[one.change]} {one.mission} {one.obs_id} {one.change}{': ' if words else ''}{'; '.join(words)}"
     if effect := effect_words(one.before, one.now):
@@ -57,7 +57,7 @@ def observation_lines(one: ObservationDiff, *, files: bool = True) -> Iterator[s
 
 
 def effect_words(before: Measured, now: Measured) -> str:
-    """What was measured, from what to what where both sides have it.
+    """What was measured, with the old and the new value if both are known.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def _how(file: FileChange) -> str:
 
 
 def diff_page(diff: ArchiveDiff) -> str:
-    """All that differs, as a page of HTML that needs nothing else."""
+    """All differences, as an HTML page that needs nothing else."""
     title = _safe(f"{diff.before} to {diff.now}")
     counts = "".join(
         f"<tr><td>{_safe(mission)}</td>{''.join(f'<td>{found[change]}</td>' for change in CHANGES)}</tr>"

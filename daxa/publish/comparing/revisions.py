@@ -35,7 +35,7 @@ class Revision:
     commit
         Its digest, '' for the working tree.
     blobs
-        Path to Git's digest, of the files that say what was selected, asked for and done.
+        Path to Git's digest, of the files that say what was selected, configured and done.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Revision:
 
 
 NOTHING = Revision("")
-"""What was before the first version."""
+"""The empty version, before the first one."""
 
 
 def read_revision(layout: Layout, name: str = "") -> Revision:
@@ -59,7 +59,7 @@ def read_revision(layout: Layout, name: str = "") -> Revision:
     ArchiveError
         There is no such revision.
     DataError
-        A file in it is larger than any table of daxa's.
+        A file in it is larger than any of daxa's tables.
     """
     if not name:
         directories = (layout.params("any"), layout.selection("any"), layout.ledger("any", "any"))
@@ -80,7 +80,7 @@ def last_release(layout: Layout) -> str:
     Raises
     ------
     ArchiveError
-        There is none.
+        There is no release.
     """
     if tags := release_tags(git.tags(layout.root)):
         return tags[-1]

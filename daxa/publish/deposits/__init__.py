@@ -1,1 +1,1 @@
-"""A release as a deposit for a repository of data, and an archive brought back from one."""
+"""A release as a deposit for a data repository, and an archive restored from one."""

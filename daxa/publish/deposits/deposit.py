@@ -1,4 +1,4 @@
-"""A release as files for a repository of data: a Git bundle, its data as tar files that are a DVC remote, checksums."""
+"""A release as files for a data repository: a Git bundle, its data as tar files that form a DVC remote, checksums."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = ["BUNDLE", "CHECKSUMS", "MANIFEST", "NAMES", "PART_SIZE", "Deposit", "
 
 BUNDLE, MANIFEST, CHECKSUMS, README = "repository.bundle", "deposit.json", "SHA256SUMS", "README.md"
 NAMES = re.compile(r"repository\.bundle|deposit\.json|SHA256SUMS|README\.md|data-[0-9]{4}\.tar")
-"""What the files of a deposit are called."""
+"""The names of the files of a deposit."""
 
 PART_SIZE = 10_000_000_000
-"""Bytes of a tar file of data, unless one object alone is larger: repositories take files of 50 GB and less."""
+"""Bytes of a tar file of data, unless a single object is larger: repositories accept files of up to 50 GB."""
 
 _FORMAT = 1
 _CHUNK = 1 << 20
@@ -57,9 +57,9 @@ class Deposit:
     files
         Name to size and SHA-256.
     objects, size
-        How many objects of DVC it holds, and bytes of all files.
+        The number of DVC objects in it, and the bytes of all files.
     kept
-        How many tar files were there already, from an interrupted call.
+        The number of tar files that were there already, from an interrupted call.
     """
 
     tag: str
@@ -84,29 +84,29 @@ def publish_release(
     private: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Deposit:
-    """Write a release and all its data as files that need no account and no server.
+    """Write a release and all its data as files, which need neither an account nor a server.
 
     Parameters
     ----------
     layout
         The archive.
     target
-        A directory that is new, empty or holds such a deposit in part; or a file that ends in ``.tar``.
+        A directory that is new, empty or holds part of this deposit; or a file that ends in ``.tar``.
     tag
         A release; by default the latest one.
     part_size
         Bytes of one tar file of data.
     private
-        Take observations along that are not known to be public.
+        Include observations that are not known to be public.
     observe
-        Called with the number of objects that have been read, and of all.
+        Called with the number of objects read so far, and their total.
 
     Raises
     ------
     ReleaseError
-        There is no release, data of it are not here, or they are not public.
+        There is no release, some of its data are not on this machine, or they are not public.
     ArchiveError
-        The place is in use, or in the archive.
+        The target exists, or is inside the archive.
     DataError, StorageError, ProgramError, ConfigError
         From Git, DVC, the cache and the disk.
     """
@@ -140,7 +140,7 @@ def publish_release(
 
 
 def plan_parts(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
-    """Which objects go into which tar file: in the order of their names, each as many as there is room for.
+    """Which objects go into which tar file: in the order of their names, as many in each as fit.
 
     Examples
     --------
@@ -165,8 +165,8 @@ def _refuse_proprietary(layout: Layout, cited: Citation) -> None:
     if held := proprietary(chosen, mjd_now()):
         raise ReleaseError(
             "proprietary",
-            f"{cited.tag} holds {number_of(len(held), 'observation')} that are not known to be public: {some(held)}",
-            remedy="wait until the data are public, or give --private for a deposit that nobody else may read",
+            f"{cited.tag} has {number_of(len(held), 'observation')} that are not known to be public: {some(held)}",
+            remedy="wait until the data are public, or give --private for a deposit that nobody else can read",
         )
 
 
@@ -177,19 +177,19 @@ def _check_place(layout: Layout, place: Path, single: Path | None) -> None:
         raise ArchiveError("exists", f"{single} is a directory", remedy="give the name of a new file")
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise ArchiveError(
-            "exists", f"{place} is no directory", remedy="give a new directory, or a name ending in .tar"
+            "exists", f"{place} is not a directory", remedy="give a new directory, or a name ending in .tar"
         )
     others = [path.name for path in place.iterdir()] if place.is_dir() else []
     if strange := [name for name in others if not NAMES.fullmatch(name) and not _OTHERS.fullmatch(name)]:
         raise ArchiveError(
-            "exists", f"{place} holds other files: {some(sorted(strange))}", remedy="choose a new or empty directory"
+            "exists", f"{place} contains other files: {some(sorted(strange))}", remedy="choose a new or empty directory"
         )
 
 
 def _find_objects(
     layout: Layout, storage: Storage, digests: Digests, tag: str, observe: Callable[[int, int], None]
 ) -> dict[str, int]:
-    """Every object of the release to its size; each is in the cache, and proved."""
+    """Every object of the release, which is verified in the cache, to its size."""
     needed = needed_at(layout, tag, storage, storage.remote)
     cache = prove_cache(layout, storage, needed, digests, remote=storage.remote, observe=observe)
     gone = restore_objects(layout, storage, needed, sorted(cache.absent)) | set(cache.lost)
@@ -243,7 +243,7 @@ def _write_files(
 
 
 def _write_part(storage: Storage, sizes: Mapping[str, int], path: Path) -> tuple[tuple[int, str], bool]:
-    """One tar file: its size and SHA-256, and whether it was there as it should be."""
+    """One tar file: its size and SHA-256, and whether it was already there."""
     size = sum(member_space(sizes[digest]) for digest in sizes) + 1024
     if path.is_file() and not path.is_symlink() and path.stat().st_size == size:
         wanted = _HashingSink(None)
@@ -269,7 +269,7 @@ def _fill(storage: Storage, sizes: Mapping[str, int], target: _HashingSink) -> N
 
 
 def _proved(path: Path, digest: str) -> Iterator[bytes]:
-    """The content of an object of the cache; an error at its end if it is not what its name says."""
+    """The content of an object of the cache; an error at its end if it does not match its name."""
     made = hashlib.md5(usedforsecurity=False)
     with open_plain(path, limit=1 << 62) as stream:
         while chunk := stream.read(_CHUNK):

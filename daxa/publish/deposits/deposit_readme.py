@@ -1,4 +1,4 @@
-"""What a deposit says of itself, to people who have never heard of daxa."""
+"""How a deposit describes itself to people who have never heard of daxa."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tar files of plain files and nothing else: the same files give the same bytes, and no other member is read.
+"""Tar files of nothing but plain files: the same files give the same bytes, and no other kind of member is read.
 
-Python's reader follows long names and extended headers, whose sizes a stranger chooses.  Nothing of ours needs them, so
+Python's reader follows long names and extended headers, whose sizes a stranger can choose.  We do not need them, so
 a member here is one block of header with the name of a file, and its content.
 """
 
@@ -30,16 +30,16 @@ class _Sink(Protocol):
 
 
 class Member(io.RawIOBase):
-    """The content of a file in a tar; it ends where the file ends.
+    """The content of a file in a tar, as a stream that ends where the file ends.
 
     Parameters
     ----------
     name, size
-        Of the file.
+        Those of the file.
     stream
-        Where it is read from.
+        What it is read from.
     path
-        Of the tar, for messages.
+        That of the tar, for messages.
     """
 
     def __init__(self, name: str, size: int, stream: BinaryIO, path: Path) -> None:
@@ -55,7 +55,7 @@ class Member(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most so many bytes; fewer only at the end.
+        """At most a number of bytes; fewer only at the end.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Member(io.RawIOBase):
         return content
 
     def pass_over(self) -> None:
-        """Go to the end of the content and of its last block."""
+        """Skip the rest of the content and of its last block."""
         while self._left:
             self.read(_CHUNK)
         self._stream.read(-self.size % _BLOCK)
@@ -93,9 +93,9 @@ def write_member(target: _Sink, name: str, size: int, chunks: Iterable[bytes]) -
     Parameters
     ----------
     target
-        Where to.
+        Where to write.
     name, size
-        Of the file.
+        Those of the file.
     chunks
         Its content.
 
@@ -126,19 +126,19 @@ def write_tar_end(target: _Sink) -> None:
 
 @contextmanager
 def open_tar(path: Path, names: re.Pattern[str]) -> Iterator[Iterator[Member]]:
-    """Give the members of a tar, one after the other; each must be read, or is passed over, before the next.
+    """The members of a tar, one after another; what is not read of one is skipped before the next.
 
     Parameters
     ----------
     path
         A regular file.
     names
-        What a member may be called; each once.
+        The names that members may have; each once.
 
     Raises
     ------
     DataError
-        It holds anything but such files: a link, a directory, a device, another name, a wrong header or end.
+        It contains anything else: a link, a directory, a device, another name, a wrong header or end.
     """
     with open_plain(path, limit=_MOST) as stream:
         yield _members(path, stream, names)
@@ -150,7 +150,7 @@ def _members(path: Path, stream: BinaryIO, names: re.Pattern[str]) -> Iterator[M
         block = stream.read(_BLOCK)
         if block == bytes(_BLOCK):
             if stream.read(_BLOCK + 1) != bytes(_BLOCK):
-                raise _damaged(path, "something follows its end")
+                raise _damaged(path, "there is something after its end")
             return
         if len(block) != _BLOCK:
             raise _damaged(path, "it ends too early")
@@ -159,11 +159,11 @@ def _members(path: Path, stream: BinaryIO, names: re.Pattern[str]) -> Iterator[M
         except (tarfile.HeaderError, ValueError):
             raise _damaged(path, "a header in it is wrong") from None
         if info.type != tarfile.REGTYPE or info.linkname:
-            raise _damaged(path, f"{info.name[:80]!r} in it is no plain file")
+            raise _damaged(path, f"{info.name[:80]!r} in it is not a plain file")
         if not names.fullmatch(info.name):
-            raise _damaged(path, f"it holds {info.name[:80]!r}, which no deposit has there")
+            raise _damaged(path, f"it contains {info.name[:80]!r}, which does not belong there")
         if info.name in seen:
-            raise _damaged(path, f"it holds {info.name!r} twice")
+            raise _damaged(path, f"it contains {info.name!r} twice")
         if not 0 <= info.size <= _MOST:
             raise _damaged(path, f"{info.name!r} in it has no size")
         seen.add(info.name)

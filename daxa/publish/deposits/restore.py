@@ -1,8 +1,8 @@
-"""Bring an archive back from a deposit, which is hostile until every byte of it has been checked.
+"""Restore an archive from a deposit, which is not trusted until every byte of it has been checked.
 
 Names, sizes and digests of all files are compared with the manifest before any is read.  The bundle's header is read
-here before Git sees it, Git checks every object, and the tree is judged before it is checked out.  Data are proved by
-their digests, then everything passes the gate, trust and `verify` as a clone does.  All of it happens beside the new
+here before Git sees it, Git checks every object, and the tree is judged before it is checked out.  Data are verified
+by their digests; then everything passes the gate, trust and `verify`, like a clone.  All of it happens beside the new
 directory, which appears when nothing is left to check.
 """
 
@@ -53,14 +53,14 @@ _MODES = ("100644", "100755")
 
 @dataclass(frozen=True)
 class DepositManifest:
-    """What a deposit says that it holds.
+    """The declared content of a deposit.
 
     Parameters
     ----------
     name, tag, commit
         The archive and its release.
     objects
-        How many objects of DVC.
+        The number of DVC objects.
     files
         Name to size and SHA-256.
     """
@@ -74,7 +74,7 @@ class DepositManifest:
 
 @dataclass(frozen=True)
 class Restored:
-    """An archive that was brought back.
+    """An archive that was restored.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ class Restored:
     name, tag, commit
         The archive and its release, which is checked out on the branch ``main``.
     swhids
-        Identifiers of tag, commit and tree, computed from what came.
+        Identifiers of tag, commit and tree, computed from the content.
     files
-        How many files were compared with the release, all identical.
+        The number of files that were compared with the release, all of them identical.
     """
 
     root: str
@@ -103,7 +103,7 @@ def restore_deposit(
     expect: str = "",
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Restored:
-    """Make an archive from a deposit, with all data of its release.
+    """Restore an archive from a deposit, with all data of its release.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def restore_deposit(
     target
         A new directory.
     expect
-        A SWHID, as the paper gives it: nothing is restored unless tag, commit or tree have it.
+        A SWHID, such as the one in the paper: nothing is restored unless it is that of tag, commit or tree.
     observe
-        Called with the number of objects that have been placed, and of all.
+        Called with the number of objects restored so far, and their total.
 
     Raises
     ------
@@ -123,14 +123,14 @@ def restore_deposit(
     VerifyError
         It is another release than the expected one, or its files are not those of its ledgers.
     ArchiveError, UntrustedArchive
-        The target exists, or the archive in the deposit could act.
+        The target exists, or something in the deposit's archive could run.
     StorageError, ProgramError, ConfigError
         From the disk, Git and DVC.
     """
     source, target = source.expanduser().absolute(), target.expanduser().absolute()
     _check_target(target)
     if expect and not _SWHID.fullmatch(expect):
-        raise VerifyError("expected", f"{expect[:80]!r} is no SWHID of a release", remedy="give swh:1:rel:...")
+        raise VerifyError("expected", f"{expect[:80]!r} is not a SWHID of a release", remedy="give swh:1:rel:...")
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
@@ -144,14 +144,14 @@ def restore_deposit(
     except OSError as error:
         raise StorageError(
             "unwritable",
-            f"{target} cannot be made: {(error.strerror or str(error)).lower()}",
+            f"{target} cannot be created: {(error.strerror or str(error)).lower()}",
             remedy="free some space, check the permissions there, or choose another place",
         ) from None
     return restored
 
 
 def read_manifest(place: Path) -> DepositManifest:
-    """The manifest of a deposit, after its files were compared with it: names, kinds, sizes and digests.
+    """The manifest of a deposit, after comparing its files with it: names, kinds, sizes and digests.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def read_manifest(place: Path) -> DepositManifest:
     Raises
     ------
     DataError
-        It is no deposit, or something in it is not as the manifest says.
+        It is not a deposit, or something in it is not as the manifest says.
     """
     try:
         manifest = _parse(json.loads(read_plain(place / MANIFEST, limit=_LONGEST)))
@@ -174,7 +174,9 @@ def read_manifest(place: Path) -> DepositManifest:
     if lacking := sorted(listed - there):
         raise _damaged(place, f"it lacks {some(lacking)}")
     if strange := sorted(there - listed):
-        raise _damaged(place, f"it holds what {MANIFEST} does not list: {some([repr(name[:80]) for name in strange])}")
+        raise _damaged(
+            place, f"it contains what {MANIFEST} does not list: {some([repr(name[:80]) for name in strange])}"
+        )
     for name, wanted in sorted(manifest.files.items()):
         if _size_and_digest(place / name, wanted[0]) != wanted:
             raise _damaged(place, f"{name} differs from {MANIFEST} in size or SHA-256")
@@ -187,7 +189,7 @@ def read_manifest(place: Path) -> DepositManifest:
 
 
 def _parse(found: Any) -> DepositManifest:
-    """A manifest whose every value has the form that daxa gives it."""
+    """A manifest in which every value has the form that daxa writes."""
     files = {entry["name"]: (entry["size"], entry["sha256"]) for entry in found["files"]}
     manifest = DepositManifest(found["name"], found["tag"], found["commit"], found["objects"], files)
     right = (
@@ -221,7 +223,7 @@ def _check_target(target: Path) -> None:
 
 
 def _unpack(source: Path, place: Path) -> Path:
-    """The files of a deposit that is one tar."""
+    """The files of a deposit that is a single tar."""
     place.mkdir()
     try:
         with open_tar(source, NAMES) as members:
@@ -249,7 +251,7 @@ def _restore(place: Path, made: Path, target: Path, expect: str, observe: Callab
     config = load_config(layout)
     refuse_foreign(layout, config, connects=False)
     if config.name != manifest.name:
-        raise _damaged(place, f"{MANIFEST} calls the archive {manifest.name!r}, and it is {config.name!r}")
+        raise _damaged(place, f"{MANIFEST} says that the archive is {manifest.name!r}, but it is {config.name!r}")
     storage = Storage(made / ".dvc" / "cache", None)
     _place_data(place, layout, storage, manifest, observe)
     outs = _outs(layout)
@@ -267,49 +269,49 @@ def _restore(place: Path, made: Path, target: Path, expect: str, observe: Callab
 
 
 def _check_bundle(path: Path, manifest: DepositManifest) -> None:
-    """See that a bundle needs nothing and brings exactly the one tag, before Git reads it."""
+    """Check that a bundle is complete and contains exactly one tag, before Git reads it."""
     with open_plain(path, limit=_MOST) as stream:
         header, end, _ = stream.read(_HEADER).partition(b"\n\n")
     lines = header.split(b"\n")
     wanted = f"refs/tags/{manifest.tag}".encode()
     if not end or lines[0] != b"# v2 git bundle" or len(lines) != 2 or lines[1][40:] != b" " + wanted:
-        raise _damaged(path.parent, f"{BUNDLE} is no bundle of {manifest.tag} alone")
+        raise _damaged(path.parent, f"{BUNDLE} is not a bundle of only {manifest.tag}")
 
 
 def _check_commit(layout: Layout, manifest: DepositManifest) -> None:
-    """See that the bundle brought the tag of the manifest, on its commit, and no other."""
+    """Check that the bundle brought the tag of the manifest, on its commit, and no other."""
     if set(git.tags(layout.root)) != {manifest.tag} or git.commit_of(layout.root, manifest.tag) != manifest.commit:
         raise _damaged(layout.root, f"the tag {manifest.tag} in {BUNDLE} is not on the commit {manifest.commit}")
 
 
 def _identify(layout: Layout, manifest: DepositManifest, expect: str) -> Mapping[str, str]:
-    """Identifiers of what came, one of which must be what the user expects."""
+    """Identifiers of the content, one of which must be the one that the user expects."""
     swhids = cite_release(layout, manifest.tag).swhids
     if expect and expect not in swhids.values():
         raise VerifyError(
             "expected",
-            f"the deposit holds {swhids.get('rel', manifest.commit)}, not {expect}",
+            f"the deposit contains {swhids.get('rel', manifest.commit)}, not {expect}",
             remedy="get the deposit that the paper names, or compare its version",
         )
     return swhids
 
 
 def _check_tree(layout: Layout, manifest: DepositManifest) -> None:
-    """Let nothing be checked out but plain files, below names that differ on every file system."""
+    """Allow nothing but plain files to be checked out, with names that are different on every file system."""
     entries = git.tree_entries(layout.root, manifest.commit)
     if odd := [path for path, mode, _ in entries if mode not in _MODES]:
-        raise _damaged(layout.root, f"its commit holds what is no plain file: {some(sorted(map(ascii, odd)))}")
+        raise _damaged(layout.root, f"its commit contains what is not a plain file: {some(sorted(map(ascii, odd)))}")
     if odd := [path for path, _, _ in entries if any(map(_is_of_git, path.split("/")))]:
         raise _damaged(
-            layout.root, f"its commit holds a name that no archive may have: {some(sorted(map(ascii, odd)))}"
+            layout.root, f"its commit contains a name that no archive may have: {some(sorted(map(ascii, odd)))}"
         )
     folded = [path.casefold() for path, _, _ in entries]
     if len(set(folded)) != len(folded):
-        raise _damaged(layout.root, "its commit holds names that differ in case alone")
+        raise _damaged(layout.root, "its commit contains names that differ only in case")
 
 
 def _is_of_git(name: str) -> bool:
-    """Whether some file system takes a name for Git's directory, or for one above."""
+    """Whether some file system takes a name as Git's directory, or as the parent directory."""
     seen = "".join(character for character in name.casefold() if character.isprintable()).rstrip(". ")
     return seen in ("", ".git", "git~1") or "\\" in name or ":" in name
 
@@ -321,18 +323,18 @@ def _place_data(
     manifest: DepositManifest,
     observe: Callable[[int, int], None],
 ) -> None:
-    """Put every object into the cache, proved by its digest, and see that they are exactly those of the release."""
+    """Put every object into the cache, verified by its digest, and check that they are exactly those of the release."""
     placed: set[str] = set()
     for name in sorted(name for name in manifest.files if name.endswith(".tar")):
         with open_tar(place / name, _OBJECT) as members:
             for member in members:
                 digest = _digest_of(member)
                 if digest in placed:
-                    raise _damaged(place, f"{name} holds the object {digest} a second time")
+                    raise _damaged(place, f"{name} contains the object {digest} a second time")
                 if len(placed) >= manifest.objects:
-                    raise _damaged(place, f"it holds more than {manifest.objects} objects")
+                    raise _damaged(place, f"it contains more than {manifest.objects} objects")
                 if not place_object(member, storage.cached(digest), digest, durable=False):
-                    raise _damaged(place, f"the object {digest} in {name} is not what its name says")
+                    raise _damaged(place, f"the object {digest} in {name} does not match its digest")
                 placed.add(digest)
                 observe(len(placed), manifest.objects)
     needed = needed_at(layout, manifest.tag, storage, None)
@@ -340,7 +342,7 @@ def _place_data(
         paths = some([needed[digest][0] for digest in lacking])
         raise _damaged(place, f"it lacks {number_of(len(lacking), 'object')} of {manifest.tag}: {paths}")
     if strange := sorted(placed - needed.keys()):
-        raise _damaged(place, f"it holds {number_of(len(strange), 'object')} that {manifest.tag} does not need")
+        raise _damaged(place, f"it contains {number_of(len(strange), 'object')} that {manifest.tag} does not need")
 
 
 def _digest_of(member: Member) -> str:

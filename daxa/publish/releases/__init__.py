@@ -1,1 +1,1 @@
-"""Make releases, and prove that the data on disk are what a release says."""
+"""Make releases, and verify that the data on disk are what a release says."""

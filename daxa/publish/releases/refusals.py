@@ -1,4 +1,4 @@
-"""What makes a release dishonest, decided from facts alone."""
+"""Reasons to refuse a release, decided from facts only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OWN_FILES = (
     *("codemeta.json", "ro-crate-metadata.json", "prov.json"),
 )
 _OWN_DIRECTORIES = ("params/", "selection/", "ledger/", "upstream/")
-"""What the pipeline writes, and what ``dvc.lock`` says it was run with: the release takes it along."""
+"""What the pipeline writes, and what ``dvc.lock`` says it was run with: the release includes it."""
 
 _NAMED = 5
 
@@ -40,7 +40,7 @@ class ReleaseRefusal:
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """What decides whether a release may be made.
+    """The facts that decide whether a release can be made.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ class ReleaseFacts:
     changes
         Paths that differ from the last commit or are not tracked by Git.
     included
-        Paths among them that the release is to take along though it does not write them.
+        Paths among them that the release is to include although it does not write them.
     foreign
-        What daxa did not write and what could act.
+        What daxa did not write and could run.
     stale
         Stages that DVC finds changed.
     uncached
         Outputs that DVC's cache lacks.
     unlocked
-        Files that are not those that ``dvc.lock`` names, or that hold other values, which stand in brackets.
+        Files that are not those in ``dvc.lock``, or that hold other values (in brackets).
     logs
         What must be done to keep all logs.
     remote
@@ -69,9 +69,9 @@ class ReleaseFacts:
     changed
         Whether selection, parameters, software or products differ from that release.
     hidden_changes
-        Paths whose changes Git was told not to see.
+        Paths whose changes Git is set to ignore.
     merging
-        Whether a merge has begun and has not ended.
+        Whether a merge is in progress.
     """
 
     state: ArchiveState
@@ -91,7 +91,7 @@ class ReleaseFacts:
 
 
 def refusals(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
-    """Every reason not to make a release from these facts."""
+    """Every reason not to make a release, from these facts."""
     yield from _refuse_files(facts)
     yield from _refuse_stages(facts)
     yield from _refuse_rows(facts)
@@ -117,10 +117,10 @@ def _refuse_files(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
         yield ReleaseRefusal(
             "dirty",
             f"not in Git, or changed since the last commit: {some(others)}",
-            f"commit or remove these files, or take them along: `daxa release {options}`",
+            f"commit or remove these files, or include them: `daxa release {options}`",
         )
     if idle := [path for path in facts.included if not any(_is_among(change, [path]) for change in facts.changes)]:
-        yield ReleaseRefusal("include", f"nothing has changed in {some(idle)}", "omit this --include")
+        yield ReleaseRefusal("include", f"nothing has changed in {some(idle)}", "leave out this --include")
     if facts.hidden_changes:
         yield ReleaseRefusal(
             "hidden_changes",
@@ -131,8 +131,8 @@ def _refuse_files(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
     if facts.merging:
         yield ReleaseRefusal(
             "merging",
-            "a merge has begun and has not ended",
-            "end it with `git commit`, or give it up with `git merge --abort`",
+            "a merge is in progress",
+            "finish it with `git commit`, or abort it with `git merge --abort`",
         )
     if facts.foreign:
         yield ReleaseRefusal(
@@ -157,11 +157,11 @@ def _refuse_stages(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
         tracked = next((path for path in paths if path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)), "")
         yield ReleaseRefusal(
             "not-locked",
-            f"dvc.lock lists other files or values than those that are here: {some(facts.unlocked)}",
+            f"dvc.lock does not match the files that are here: {some(facts.unlocked)}",
             "run `daxa run`" + (f"; if nothing was meant to change, `git checkout {tracked}`" if tracked else ""),
         )
     if facts.logs.unreachable:
-        yield ReleaseRefusal("logs", "the logs of the last release are not here", f"run `dvc fetch {LOGS}`")
+        yield ReleaseRefusal("logs", "the logs of the last release are not on this machine", f"run `dvc fetch {LOGS}`")
 
 
 def _refuse_rows(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
@@ -183,7 +183,7 @@ def _refuse_rows(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
 
 
 def damage(problems: Collection[FileProblem]) -> Iterator[ReleaseRefusal]:
-    """The reason that files which are not those of the ledgers give."""
+    """The reason to refuse a release whose files are not those of the ledgers."""
     if problems:
         named = [f"{problem.path} ({problem.what})" for problem in problems]
         yield ReleaseRefusal(

@@ -1,7 +1,7 @@
 """Make a release: an annotated tag on a commit whose selection, parameters, ledgers and data agree.
 
-Everything is looked at and refused before anything is written, and the commit is looked at once
-more before it gets its tag.
+Everything is checked before anything is written, and the commit is checked once
+more before it is tagged.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Release:
     Parameters
     ----------
     tag, commit
-        Its name and the commit that it stands on.
+        Its name and its commit.
     message
         The tag's message.
     previous
@@ -78,7 +78,7 @@ def make_release(
     force: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Release:
-    """Commit what is there and tag it with the next version.
+    """Commit the current state and tag it with the next version.
 
     Parameters
     ----------
@@ -87,18 +87,18 @@ def make_release(
     message
         Title of the release.
     include
-        Changed files, or directories of them, that the release takes along though it does not write them.
+        Changed files, or directories of them, that the release includes although it does not write them.
     force
         Make a release even when no selection, parameter, software or product has changed.
     observe
-        Called with how many objects of DVC's cache have been read, of how many.
+        Called with the number of objects of DVC's cache read so far, and their total.
 
     Raises
     ------
     ReleaseError
-        The release would claim something that is not so; all reasons are named.
+        The release would claim something that is not true; all reasons are named.
     ArchiveError, ConfigError, ProgramError, StorageError
-        The archive is in use, or cannot be read or written, or Git does not know who commits; an ORCID is none.
+        The archive is in use, or cannot be read or written, or Git does not know who commits; an ORCID is not valid.
     DataError
         ``CITATION.cff`` or ``.zenodo.json`` cannot be read.
     """
@@ -136,7 +136,7 @@ def make_release(
 
 
 def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
-    """What the commit of a release must hold, of what stands in the tree."""
+    """The files of the tree that the commit of a release must contain."""
     paths = [layout.config, layout.software, layout.pipeline, layout.lock]
     for mission in config.missions:
         paths += [layout.params(mission), layout.selection(mission)]
@@ -156,33 +156,33 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
 
 
 def _untracked(layout: Layout, paths: Collection[str]) -> list[str]:
-    """Those of some files that Git does not track, whatever the user's own ignore rules say."""
+    """The files among these that Git does not track, whatever the user's own ignore rules say."""
     known = {path for path, _ in git.index_entries(layout.root)}
     return [path for path in paths if path not in known]
 
 
 def _incomplete(layout: Layout, required: Collection[str]) -> Iterator[ReleaseRefusal]:
-    """Where the commit does not hold what a release needs, as it stands on disk."""
+    """Where the commit does not contain what a release needs, as it is on disk."""
     wrong = {problem.path: problem.what for problem in compare_tracked(layout, git.commit_of(layout.root))}
     held = set(git.tracked(layout.root))
     if lacking := [path for path in required if path not in held]:
         yield ReleaseRefusal(
             "incomplete",
-            f"the commit of the release does not hold {some(lacking)}: an ignore rule of Git excludes them",
+            f"the commit of the release does not contain {some(lacking)}: an ignore rule of Git excludes them",
             f"`git add --force {lacking[0]}` and commit; `git check-ignore -v --no-index {lacking[0]}` names the rule",
         )
     if altered := [path for path in required if path in held and path in wrong]:
         yield ReleaseRefusal(
             "altered",
             f"a Git setting has altered {some(altered)} in the commit of the release",
-            "put `* -text` first in .gitattributes, and see `git config core.autocrlf`",
+            "put `* -text` first in .gitattributes, and check `git config core.autocrlf`",
         )
 
 
 def _unrecoverable(
     layout: Layout, storage: Storage, digests: Digests, observe: Callable[[int, int], None], *, logs: bool
 ) -> list[ReleaseRefusal]:
-    """Read every object of DVC's cache, mend it from the tree, and give a reason to refuse where that fails."""
+    """Read every object of DVC's cache, repair it from the tree, and return a reason to refuse if that fails."""
     try:
         needed = needed_here(layout, storage, logs=logs)
     except (DataError, ReleaseError) as error:
@@ -232,14 +232,14 @@ def _unlocked(layout: Layout, config: ArchiveConfig, stale: Collection[str]) -> 
 
 
 def _named(layout: Layout, path: str) -> str:
-    """A path as Git names it."""
+    """A path relative to the archive, as Git writes it."""
     given = PurePath(path)
     inside = given.relative_to(layout.root) if given.is_relative_to(layout.root) else given
     return normpath(inside.as_posix())
 
 
 def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
-    """Outputs of which DVC's cache lacks an object; the logs come there with the release."""
+    """Outputs of which DVC's cache lacks an object; the release itself adds the logs."""
     if not layout.lock.is_file() or not layout.pipeline.is_file():
         return
     kept = storage.names()
@@ -253,7 +253,7 @@ def _uncached(layout: Layout, storage: Storage) -> Iterator[str]:
 
 
 def _check_data(layout: Layout, state: ArchiveState) -> list[FileProblem]:
-    """Where products are not those of the ledgers: DVC has been asked, but it believes sizes and times."""
+    """Where products are not those of the ledgers: DVC was asked, but it trusts sizes and times."""
     fetching = {step.name for step in steps_of(state.config) if step.fetches}
     kept = state.config.storage.fetched
     problems = check_places(layout, state.missions, state.config.steps, kept)
@@ -282,7 +282,7 @@ def _next_tag(layout: Layout, facts: ReleaseFacts) -> str:
 
 
 def _since(layout: Layout, last: str) -> list[str]:
-    """What has changed since the last release, why, and what it did; nothing before the first."""
+    """What has changed since the last release, why, and to what effect; empty before the first."""
     if not last:
         return []
     try:
@@ -296,7 +296,7 @@ def _since(layout: Layout, last: str) -> list[str]:
 
 
 def _title(message: str) -> str:
-    """The message without control characters and outer blanks."""
+    """The message without control characters and surrounding blanks."""
     return re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", message).strip()
 
 
@@ -316,7 +316,7 @@ def _refuse(layout: Layout, reasons: list[ReleaseRefusal]) -> None:
 
 
 def _remedies(reasons: list[ReleaseRefusal]) -> str:
-    """What to do about each reason; what serves several is said once."""
+    """What to do about each reason; a remedy for several is given once."""
     numbers: dict[str, list[str]] = {}
     for number, reason in enumerate(reasons, 1):
         numbers.setdefault(reason.remedy, []).append(str(number))

@@ -1,7 +1,7 @@
-"""With which Python, packages and machine a release was made, and how another one differs.
+"""The Python, packages and platform that a release was made with, and how another one differs.
 
-``environment.json`` is written by each release and tracked by Git.  It is an input of no stage and
-an output of none: that products depend on it nowhere is what a certificate shows.
+``environment.json`` is written by each release and tracked by Git.  It is neither an input nor
+an output of a stage: a certificate shows that products do not depend on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 DISTRIBUTION = "daxa-archive"
-"""What daxa is called where packages are installed from."""
+"""The name of daxa's own distribution."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,80}")
@@ -38,7 +38,7 @@ _MOST = 5000
 
 
 def installed_environment() -> dict[str, Any]:
-    """Python, kind of machine, and the version of each package that daxa needs, as they are here.
+    """Python, platform, and the version of each package that daxa needs, on this machine.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def installed_environment() -> dict[str, Any]:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """Name and version of daxa and all that it needs, without what only extras ask for."""
+    """Name and version of daxa and everything that it needs, without what only extras require."""
     waiting, seen = [DISTRIBUTION], set()
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
@@ -76,20 +76,20 @@ def _packages() -> Iterator[tuple[str, str]]:
 
 
 def record_environment(layout: Layout) -> None:
-    """Write ``environment.json``, unless it says the same already."""
+    """Write ``environment.json``, unless it is up to date."""
     content = (json.dumps(installed_environment(), indent=1, sort_keys=True) + "\n").encode()
     if not layout.environment.is_file() or layout.environment.read_bytes() != content:
         replace_file(layout.environment, content)
 
 
 def environment_at(layout: Layout, commit: str) -> dict[str, Any] | None:
-    """The environment that a commit records, every value checked; None where it records none that can be used."""
+    """The environment that a commit records, every value checked; None if it has no valid one."""
     content = git.read_file(layout.root, commit, layout.environment.name)
     return read_environment(content) if content and len(content) <= _LARGEST else None
 
 
 def read_environment(content: bytes) -> dict[str, Any] | None:
-    """The value of an ``environment.json``; None where somebody else wrote something else."""
+    """The content of an ``environment.json``; None if it is not valid."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -105,7 +105,7 @@ def read_environment(content: bytes) -> dict[str, Any] | None:
 
 
 def compare_environments(recorded: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
-    """In what two environments differ, each as "name: recorded -> here".
+    """The differences of two environments, each as "name: recorded -> here".
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The logs that a release keeps: those here, and those of the release before that are not here."""
+"""The logs that a release keeps: those on disk, and those of the previous release that are not on disk."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NAME = "logs.dvc"
 
 @dataclass(frozen=True)
 class LogPlan:
-    """Which logs of the last commit must be put beside those on disk.
+    """Which logs of the last commit must be added to those on disk.
 
     Parameters
     ----------
     restore
-        Path below ``logs/`` and the object of DVC's cache that holds it.
+        Path below ``logs/``, and its object in DVC's cache.
     unreachable
-        True where the cache lacks them.
+        Whether the cache lacks them.
     """
 
     restore: tuple[tuple[str, Path], ...] = ()
@@ -39,13 +39,13 @@ class LogPlan:
 
 
 def plan_logs(layout: Layout, state: ArchiveState, storage: Storage) -> LogPlan:
-    """Find logs of kept tasks that only the last commit has, such as after a clone.
+    """Find logs of kept tasks that only the last commit has, as after a clone.
 
-    Without them, a release from a clone would forget how most of its products were made.
+    Without them, a release from a clone would lose the logs of most of its products.
     """
     content = git.read_file(layout.root, "HEAD", NAME)
     here = _present(layout, state)
-    absent = [path for path in _wanted(state) if path not in here]
+    absent = [path for path in _task_logs(state) if path not in here]
     if content is None or not absent:
         return LogPlan()
     listing = find_listing(layout, tracked_digest(content), layout.logs.name, storage, None)
@@ -57,18 +57,18 @@ def plan_logs(layout: Layout, state: ArchiveState, storage: Storage) -> LogPlan:
 
 
 def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests) -> None:
-    """Carry out the plan, and let DVC track the logs: objects in its cache, and ``logs.dvc`` as `dvc add` writes it.
+    """Restore logs as planned, and let DVC track all: objects in its cache, and ``logs.dvc`` as `dvc add` writes it.
 
-    `dvc add` itself would read every log again and link them all anew.
+    `dvc add` itself would read and link every log again.
 
     Raises
     ------
     DataError
-        Something in ``logs/`` has a name that no log has.
+        Something in ``logs/`` does not have the name of a log.
     StorageError
         The cache cannot be written.
     UntrustedArchive
-        A link, pipe or device stands where a log must be.
+        There is a link, pipe or device in the place of a log.
     """
     for path, source in plan.restore:
         target = layout.logs / path
@@ -95,16 +95,16 @@ def keep_logs(layout: Layout, plan: LogPlan, storage: Storage, digests: Digests)
 
 
 def unreleased_logs(layout: Layout, storage: Storage, digests: Digests) -> frozenset[str]:
-    """Paths, from the archive's root, of logs that are on this disk alone: runs wrote them since the last release."""
+    """Paths, from the archive's root, of logs that exist only on this disk: written by runs since the last release."""
     names = {f"{layout.logs.name}/{path}": f"{layout.logs}/{path}" for path in file_names(layout.logs)}
     found, held = digests.many(names.values()), storage.names()
     return frozenset(path for path, name in names.items() if found[name] not in held)
 
 
 def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str], given_up: Collection[str] = ()) -> None:
-    """Copy logs from DVC's cache to where none stand, or one that is given up: path from the archive's root to digest.
+    """Copy logs from DVC's cache to where there are none, or over given-up ones: path from the root to digest.
 
-    DVC itself puts no directory in its place in which files stand that it does not know.
+    DVC itself does not check out a directory that contains files it does not know.
     """
     for path, digest in wanted.items():
         target = layout.root / path
@@ -113,7 +113,7 @@ def place_logs(layout: Layout, storage: Storage, wanted: Mapping[str, str], give
             target.chmod(0o644)
 
 
-def _wanted(state: ArchiveState) -> Iterable[str]:
+def _task_logs(state: ArchiveState) -> Iterable[str]:
     for mission, done in state.missions.items():
         for step, rows in done.ledgers.items():
             for row in rows.values():
@@ -122,7 +122,7 @@ def _wanted(state: ArchiveState) -> Iterable[str]:
 
 
 def _present(layout: Layout, state: ArchiveState) -> set[str]:
-    """The logs that are here, as `_wanted` names them."""
+    """The logs on disk, with the names that `_task_logs` uses."""
     found = set()
     for mission, done in state.missions.items():
         for step in done.ledgers:

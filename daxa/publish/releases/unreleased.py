@@ -12,14 +12,14 @@ from daxa.publish.tracked import blob_digest
 __all__ = ["has_changes"]
 
 _BYTES = ("selection/", "ledger/")
-"""Rewritten only when their rows change; ledgers hold the digests of all products."""
+"""Rewritten only when their rows change; ledgers have the digests of all products."""
 
 _VALUES = ("params/", "software.toml")
-"""Written by people: remarks and blanks are no news."""
+"""Written by people: changes of comments and blanks do not count."""
 
 
 def has_changes(layout: Layout, tag: str) -> bool:
-    """Whether selection, parameters, software, products or the fetched files that are kept differ from a release.
+    """Whether selection, parameters, software, products or kept files differ from a release.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def has_changes(layout: Layout, tag: str) -> bool:
 
 
 def _kept(layout: Layout, commit: str) -> bool:
-    """Whether other fetched files are kept than then; all else that ``daxa.toml`` says is in the selections."""
+    """Whether the kept files differ from then; everything else in ``daxa.toml`` shows in the selections."""
     return _differ(layout, commit, layout.config.name, "storage")
 
 
@@ -49,7 +49,7 @@ def _counts(path: str) -> bool:
 
 
 def _on_disk(layout: Layout, like: Mapping[str, str]) -> dict[str, str]:
-    """The same kinds of files on disk: path to the digest under which Git would keep it."""
+    """The same kinds of files on disk: path to the digest that Git would give it."""
     kind = next(iter(like.values()), "0" * 40)
     directories = (layout.selection("any"), layout.ledger("any", "any"), layout.params("any"))
     paths = [path for one in directories if one.parent.is_dir() for path in one.parent.iterdir() if path.is_file()]
@@ -61,12 +61,12 @@ def _on_disk(layout: Layout, like: Mapping[str, str]) -> dict[str, str]:
 
 
 def _values(layout: Layout, commit: str, path: str) -> bool:
-    """Whether a changed file of parameters says anything else than before."""
+    """Whether the values in a changed file of parameters differ from before."""
     return _differ(layout, commit, path)
 
 
 def _differ(layout: Layout, commit: str, path: str, table: str = "") -> bool:
-    """Whether a TOML file, or one table of it, says anything else than at a commit."""
+    """Whether the values in a TOML file, or in one table of it, differ from those at a commit."""
     try:
         before = tomllib.loads((git.read_file(layout.root, commit, path) or b"").decode())
         now = tomllib.loads((layout.root / path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Prove that the data on disk are what a release, or the last commit, says they are."""
+"""Verify that the data on disk are what a release, or the last commit, says they are."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Verification(HasProblems):
     revision, commit
         What the data were compared with: a tag (or ``HEAD``) and its commit.
     missions, observations
-        How many missions and chosen observations it holds.
+        The numbers of its missions and chosen observations.
     files, size
-        How many files on disk were compared byte for byte, and their bytes.
+        The number of files on disk compared byte for byte, and their bytes.
     absent_fetched
         Fetched files that are not here but can be fetched again.
     problems
-        What is wrong; empty when everything is as the release says.
+        What is wrong; empty if everything is as the release says.
     """
 
     revision: str
@@ -59,10 +59,10 @@ def verify_archive(
     obs_ids: Collection[str] = (),
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Verification:
-    """Compare everything that a commit says with what is on disk: every tracked file, every product.
+    """Compare everything in a commit with what is on disk: every tracked file, every product.
 
     Every file is read and digested: sizes and times alone prove nothing.  The pipeline must be
-    what daxa renders, and nothing else may be there that could act.
+    what daxa renders, and there may be nothing else that could run.
 
     Parameters
     ----------
@@ -70,20 +70,20 @@ def verify_archive(
         The archive.
     tag
         A release; the last commit by default, which the work tree must then equal.  The logs are
-        compared with a release alone: every run writes them anew.
+        compared only with a release, since every run rewrites them.
     fetched
-        Take absent fetched files for a problem, though they can be fetched again.
+        Count absent fetched files as a problem, although they can be fetched again.
     present
-        Take no absent data for a problem: those that are here must be right.
+        Do not count absent data as a problem: only what is here must be right.
     obs_ids
         Only the data of these observations; all by default.  What Git tracks is compared in any case.
     observe
-        Called with how many stages have been compared, of how many.
+        Called with the number of stages compared so far, and their total.
 
     Returns
     -------
     Verification
-        Problems are its content, not exceptions.
+        Problems are reported in it, not raised.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def _only(rows: Mapping[str, LedgerRow], obs_ids: Collection[str]) -> dict[str, 
 
 
 def _counts(problem: FileProblem, *, present: bool, obs_ids: Collection[str]) -> bool:
-    """Whether a problem is one of what was asked for."""
+    """Whether a problem concerns what was requested."""
     if obs_ids and problem.obs_id and problem.obs_id not in obs_ids:
         return False
     if obs_ids and not problem.obs_id and problem.path.startswith(("logs/", "report")):
@@ -160,7 +160,7 @@ def _counts(problem: FileProblem, *, present: bool, obs_ids: Collection[str]) ->
 def unfinished(
     mission: str, chosen: Collection[str], ledgers: Mapping[str, Mapping[str, LedgerRow]]
 ) -> Iterator[FileProblem]:
-    """Where the ledgers of a mission do not speak of exactly the chosen observations.
+    """Where the ledgers of a mission do not match its chosen observations.
 
     Examples
     --------

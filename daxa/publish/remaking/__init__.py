@@ -1,1 +1,1 @@
-"""Make a release again from one small file, and certify what came out the same."""
+"""Make a release again from one small file, and certify what is identical."""

@@ -1,9 +1,9 @@
-"""What was found when a release was made again: a verdict per file, and a certificate that others can check.
+"""The result of making a release again: a verdict per file, and a certificate that others can check.
 
 A certificate is an in-toto statement (https://in-toto.io/Statement/v1), as rebuilders of packages write them.
-It names the release and its files by digest and says of each what came out.  It carries no signature: what
-can be checked is that it speaks of this release and contradicts neither the ledgers nor itself; whether its
-author did what it says, only doing it again can tell.
+It names the release and its files by digest and gives a verdict on each.  It has no signature: what
+can be checked is that it is about this release and contradicts neither the ledgers nor itself; whether its
+author did what it says can only be found out by doing it again.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ RemadeVerdict = Literal[
 ]
 
 VERDICTS: tuple[RemadeVerdict, ...] = get_args(RemadeVerdict)
-"""From the best to the worst; that of an observation is the worst of its files."""
+"""From the best to the worst; the verdict on an observation is that on the worst of its files."""
 
 NOT_MADE = "not made again, since its input is not the same"
-"""Of what follows from fetched files that are not those of the release."""
+"""Said of products that depend on fetched files which are not those of the release."""
 
 _NAMED = 5
 
 
 @dataclass(frozen=True)
 class FileVerdict:
-    """What became of one file of a release, or, with the path '', of a task that made none.
+    """The verdict on one file of a release, or, with the path '', on a task that made no files.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class FileVerdict:
     verdict
         One of `VERDICTS`.
     recorded, found
-        What the ledger of the release says of it, and what was made now; None where there is none.
+        The file in the ledger of the release, and the one made now; None if there is none.
     how
-        In what they differ, or why there is none.
+        How they differ, or why there is no file.
     """
 
     mission: str
@@ -89,7 +89,7 @@ class FileVerdict:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a release says of itself.
+    """A release, as it describes itself.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Scope:
     chosen
         Mission to ObsIDs.
     sample, seed
-        How many were drawn at random, and with which seed; 0 where all were made.
+        How many were drawn at random, and with which seed; 0 if all were made.
     total
         How many the release has.
     """
@@ -136,7 +136,7 @@ class Scope:
 
 
 def recorded_release(layout: Layout, tag: str) -> Recorded:
-    """Read what a release says of itself, from its commit alone.
+    """Read a release, from its commit only.
 
     Raises
     ------
@@ -167,18 +167,18 @@ def judge_task(
     fetches: bool,
     upstream: RemadeVerdict | None = None,
 ) -> list[FileVerdict]:
-    """Compare what a release records of a task with what it gave now.
+    """Compare what a release records of a task with its result now.
 
     The content of a fetched file without its packing has a digest of its own: the science digest in the ledger of
     the fetch step, which `daxa.run.equality.file_digests` takes of the unpacked file.  A copy that the telescope's
-    archive has packed anew by gzip is therefore identical in science.  What is no FITS file has no such digest.
+    archive has compressed again is therefore identical in science.  A file that is not FITS has no such digest.
 
     Parameters
     ----------
     key
         Mission, step and ObsID.
     recorded, made
-        The rows; None where there is none.
+        The rows; None if there is none.
     fetches
         Whether the step fetches.
     upstream
@@ -240,12 +240,12 @@ def _judge_files(
     manifests = before.get(MANIFEST), after.get(MANIFEST)
     same = all(one.verdict == "identical bytes" for one in found) and recorded.parts == made.parts
     if same and manifests[0] != manifests[1]:
-        found.append(FileVerdict(*key, MANIFEST, "different", *manifests, "it does not describe what stands beside it"))
+        found.append(FileVerdict(*key, MANIFEST, "different", *manifests, "it does not describe the files beside it"))
     return found
 
 
 def _measured(recorded: LedgerRow, made: LedgerRow) -> str:
-    """Which measured numbers differ."""
+    """Measurements that differ."""
     before, after = (dict(_flat(json.loads(row.measures or "{}"))) for row in (recorded, made))
     names = [name for name in before if name in after and before[name] != after[name]]
     return some([f"{name} {before[name]} -> {after[name]}" for name in names], _NAMED)
@@ -263,7 +263,7 @@ def _flat(value: object, name: str = "") -> Iterable[tuple[str, object]]:
 
 
 def causes_of(recorded: LedgerRow | None, made: LedgerRow | None) -> list[str]:
-    """Which parts of what a task depends on have changed since the release."""
+    """Which parts of a task's fingerprint have changed since the release."""
     if recorded is None or made is None or not recorded.fingerprint or recorded.fingerprint == made.fingerprint:
         return []
     before, after = json.loads(recorded.parts), json.loads(made.parts)
@@ -306,7 +306,7 @@ def make_statement(
     scope
         Which observations were made again.
     environments, differences
-        Packages and platform of the release and of here; in what they and the calibration differ.
+        Packages and platform of the release and of this machine; how they and the calibration differ.
     software
         Mission and step to the backend and version that did it, on both sides.
     by, when
@@ -363,5 +363,5 @@ def _file(one: FileVerdict) -> dict[str, Any]:
 
 
 def statement_bytes(statement: Mapping[str, Any]) -> bytes:
-    """A certificate as it is kept: JSON with sorted keys."""
+    """A certificate as a file: JSON with sorted keys."""
     return (json.dumps(statement, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()

@@ -1,4 +1,4 @@
-"""A certificate as people read it: text for a terminal, and a page without any script."""
+"""A certificate for people: text for a terminal, and a page without scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STYLE = (
 
 
 def summary_line(statement: Mapping[str, Any]) -> str:
-    """What a certificate says, in one line."""
+    """A certificate in one line."""
     predicate = statement["predicate"]
     scope = predicate["scope"]
     part = f"{scope['observations']} of {number_of(scope['of'], 'observation')}"
@@ -69,7 +69,7 @@ def _counts(predicate: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _files(observation: Mapping[str, Any]) -> list[str]:
-    """The files of an observation that are not identical in bytes; what only follows from them is counted."""
+    """The files of an observation that are not identical in bytes; those that only follow from others are counted."""
     following = sum(file.get("how") == NOT_MADE for file in observation["files"])
     found = [
         f"{file['verdict']}: {file['step']}{'/' if file['path'] else ''}{file['path']}"
@@ -83,7 +83,7 @@ def _files(observation: Mapping[str, Any]) -> list[str]:
 
 
 def certificate_page(statement: Mapping[str, Any]) -> str:
-    """A certificate as a page of HTML that needs nothing else."""
+    """A certificate as an HTML page that needs nothing else."""
     predicate = statement["predicate"]
     release = statement["subject"][0]["digest"]
     rows = "".join(

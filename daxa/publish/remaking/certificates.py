@@ -1,6 +1,6 @@
-"""Certificates of several people, kept with a release on a ref of their own: its tag never moves.
+"""Certificates of several people, kept with a release on a separate ref, since its tag never moves.
 
-``refs/daxa/certificates/<tag>`` is a chain of commits whose tree has one file per certificate, called after its
+``refs/daxa/certificates/<tag>`` is a chain of commits whose tree has one file per certificate, named after its
 digest.  Git neither fetches nor pushes such refs by itself:
 ``git push origin 'refs/daxa/certificates/*'`` shares them, and the same with ``fetch`` and a ``:`` gets them.
 """
@@ -31,16 +31,16 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class Kept:
-    """A certificate that stands with a release.
+    """A certificate that is kept with a release.
 
     Parameters
     ----------
     digest
         SHA-256 of the file, which is its name.
     statement
-        Its content; None where it cannot be believed.
+        Its content; None if it is not valid.
     problem
-        Why not.
+        Why it is not valid.
     """
 
     digest: str
@@ -49,14 +49,14 @@ class Kept:
 
 
 def add_certificate(layout: Layout, path: Path) -> tuple[str, Kept]:
-    """Keep a certificate with the release that it is of; give the tag and what is kept.
+    """Keep a certificate with its release; return the tag and the kept certificate.
 
     Raises
     ------
     DataError
-        It is no certificate, is of another release, or contradicts the release or itself.
+        It is not a certificate, is of another release, or contradicts the release or itself.
     ArchiveError
-        There is no such release here, or somebody else adds one at the same moment.
+        There is no such release here, or somebody else is adding one at the same moment.
     """
     content = read_plain(path, limit=CERTIFICATE_LIMIT)
     statement = read_statement(content, path)
@@ -82,7 +82,7 @@ def add_certificate(layout: Layout, path: Path) -> tuple[str, Kept]:
 
 
 def list_certificates(layout: Layout, tag: str) -> list[Kept]:
-    """The certificates of a release, each read and judged anew, in the order of their dates.
+    """The certificates of a release, each read and checked again, in the order of their dates.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def list_certificates(layout: Layout, tag: str) -> list[Kept]:
         try:
             content = _content(layout, tag, name)
             if hashlib.sha256(content).hexdigest() != name:
-                raise DataError("certificate", f"{name} is not the file that its name says", remedy="add it again")
+                raise DataError("certificate", f"{name} does not match its name", remedy="add it again")
             statement = read_statement(content, name[:12])
             check_statement(statement, recorded, name[:12])
             kept.append(Kept(name, statement))
@@ -106,7 +106,7 @@ def list_certificates(layout: Layout, tag: str) -> list[Kept]:
 
 
 def find_certificate(layout: Layout, tag: str, digest: str) -> Kept:
-    """The certificate whose digest begins so.
+    """The certificate whose digest begins with these digits.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _head(layout: Layout, tag: str) -> str:
 
 
 def _files(layout: Layout, tag: str) -> list[str]:
-    """Digests of the certificates that stand there; whatever else does is not looked at."""
+    """Digests of the certificates that are there; everything else is ignored."""
     if not _head(layout, tag):
         return []
     entries = tree_of(layout.root, _reference(tag))

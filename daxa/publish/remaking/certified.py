@@ -1,7 +1,7 @@
-"""Read somebody's certificate, and see whether it speaks of this release and contradicts nothing.
+"""Read somebody's certificate, and check that it is about this release and contradicts nothing.
 
-Every verdict is derived anew from the digests that the certificate gives and those of the release's own
-ledgers: what it only claims is not believed.
+Every verdict is derived again from the digests in the certificate and those in the release's own
+ledgers: mere claims are not trusted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from daxa.run.task import LedgerRow
 __all__ = ["CERTIFICATE_LIMIT", "check_statement", "read_statement"]
 
 CERTIFICATE_LIMIT = 256 << 20
-"""Bytes of a certificate: 100,000 observations with ten files each."""
+"""Most bytes of a certificate: 100,000 observations with ten files each."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -31,12 +31,12 @@ _BY_DIGEST = VERDICTS[:2]
 
 
 def read_statement(content: bytes, source: Path | str) -> dict[str, Any]:
-    """The value of a certificate, as far as its form goes.
+    """The content of a certificate, whose form is checked.
 
     Raises
     ------
     DataError
-        It is no certificate of a recreation.
+        It is not a certificate of a recreation.
     """
     try:
         value = json.loads(content) if len(content) <= CERTIFICATE_LIMIT else None
@@ -52,7 +52,7 @@ def read_statement(content: bytes, source: Path | str) -> dict[str, Any]:
 
 
 def _check_form(value: Mapping[str, Any]) -> None:
-    """Raise `ValueError` or the like where a field is missing, of another type, or could not be shown."""
+    """Raise `ValueError` or the like if a field is missing, of another type, or not printable."""
     predicate = value["predicate"]
     texts = [predicate["archive"], predicate["tag"], predicate["by"], *predicate["contradictions"]]
     texts += [*predicate["environment"]["differences"], *predicate["software"], *predicate["software"].values()]
@@ -93,7 +93,7 @@ def check_statement(value: Mapping[str, Any], recorded: Recorded, source: Path |
     """
     tag, subject = recorded.tag, value["subject"][0] if value["subject"] else {}
     if subject.get("digest") != {"gitCommit": tag.commit, "gitTag": tag.digest}:
-        raise _wrong(source, f"it is of another release than {tag.name} as it stands here (commit {tag.commit[:10]})")
+        raise _wrong(source, f"it is not of {tag.name} as it is here (commit {tag.commit[:10]})")
     if what := next(_contradictions(value, recorded), ""):
         raise _wrong(source, what)
 
@@ -117,9 +117,9 @@ def _contradictions(value: Mapping[str, Any], recorded: Recorded) -> Iterator[st
                 yield f"{what}: {name}"
         wanted = {f"data/{mission}/{step}/{obs_id}/{path}" for step, row in rows.items() for path in _paths(row)}
         if missing := sorted(wanted - named):
-            yield f"it says nothing about {missing[0]}"
+            yield f"it does not mention {missing[0]}"
         if any(rows[step] is None or not _paths(rows[step]) for step in rows) and len(observation["files"]) < len(rows):
-            yield f"it says nothing about a step of {mission} {obs_id}"
+            yield f"it does not mention a step of {mission} {obs_id}"
         found = [file["verdict"] for file in observation["files"]]
         if worst(found) != observation["verdict"]:
             yield f"its verdict on {mission} {obs_id} is not that of its files"
@@ -128,9 +128,9 @@ def _contradictions(value: Mapping[str, Any], recorded: Recorded) -> Iterator[st
     if (scope["of"], scope["observations"]) != (len(everything), len(seen)) or (
         not scope["sample"] and seen != everything
     ):
-        yield "it does not say how many of the observations it is about"
+        yield "it does not say how many of the observations it covers"
     if list(recorded.contradictions) != predicate["contradictions"]:
-        yield "it overlooks that the files of the release contradict each other"
+        yield "it does not report that the files of the release contradict each other"
     overall = worst([*verdicts, *(("different",) if recorded.contradictions else ())])
     if overall != predicate["verdict"] or dict(Counter(verdicts)) != predicate["counts"]:
         yield "its verdict is not that of its observations"
@@ -141,29 +141,29 @@ def _paths(row: LedgerRow | None) -> Sequence[str]:
 
 
 def _contradicts(file: Mapping[str, Any], row: LedgerRow | None, subject: object) -> str:
-    """What is wrong with the verdict on one file, '' when nothing is."""
+    """What is wrong with the verdict on one file, or ''."""
     verdict = file["verdict"]
     if verdict not in VERDICTS:
-        return "it gives a verdict that there is not"
+        return "it gives an unknown verdict"
     if not file["path"]:
         done = row is not None and row.outcome == "done"
-        return "it calls a task identical that made files" if verdict in _BY_DIGEST and done else ""
+        return "it calls a task identical although it made files" if verdict in _BY_DIGEST and done else ""
     known = next((one for one in row.files if one.path == file["path"]), None) if row else None
     if known is None:
-        return "it calls a file identical that the release does not have" if verdict in _BY_DIGEST else ""
+        return "it calls a file identical although the release does not have it" if verdict in _BY_DIGEST else ""
     if subject != {"sha256": known.sha256}:
-        return "it was compared with another file than the release has"
+        return "it was not compared with the file of the release"
     same_bytes = file.get("sha256") == known.sha256
     same_science = same_bytes or file.get("science") == known.science
     derived = VERDICTS[0] if same_bytes else VERDICTS[1] if same_science else ""
     if (derived or verdict) != verdict or (verdict in _BY_DIGEST and not derived):
-        return "its verdict is not what its digests say"
+        return "its verdict does not follow from its digests"
     return ""
 
 
 def _wrong(source: Path | str, what: str) -> DataError:
     return DataError(
         "certificate",
-        f"the certificate {source} cannot be believed: {what}",
+        f"the certificate {source} cannot be accepted: {what}",
         remedy="ask its author for the file that `daxa recreate` wrote, or make your own",
     )

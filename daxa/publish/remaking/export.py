@@ -40,7 +40,7 @@ class Export:
     tag, commit
         The release.
     size, sha256
-        Of the file.
+        Those of the file.
     """
 
     path: str
@@ -67,7 +67,7 @@ def export_release(layout: Layout, tag: str = "", target: Path | None = None) ->
     Raises
     ------
     ArchiveError
-        There is no such release, or its tag does not name what it is called.
+        There is no such release, or its tag has another name inside.
     CriteriaError
         The file exists.
     StorageError
@@ -120,7 +120,7 @@ def _scratch(target: Path) -> Path:
 
 
 def make_manifest(layout: Layout, tag: Tag) -> dict[str, Any]:
-    """What a bundle says of itself, from the commit of the release alone."""
+    """The description of a bundle, from the commit of the release only."""
     with records_at(layout, tag.commit) as records:
         config = load_config(records)
         steps = [step.name for step in steps_of(config)]
@@ -128,7 +128,7 @@ def make_manifest(layout: Layout, tag: Tag) -> dict[str, Any]:
     if tag.named != tag.name:
         raise ArchiveError(
             "moved-tag",
-            f"the tag {tag.name} of {layout.root} is really {tag.named!r} under another name",
+            f"the tag {tag.name} of {layout.root} is really the tag {tag.named!r} under another name",
             remedy="get the archive again from its author",
         )
     return {
@@ -155,12 +155,12 @@ def _summary(name: str, state: MissionState) -> dict[str, int]:
 
 
 def read_manifest(root: Path, tag: Tag, *, source: str) -> Mapping[str, Any]:
-    """The manifest of a bundle whose refs are in a repository, which must speak of the tag that came with it.
+    """The manifest of a bundle whose refs are in a repository; it must describe the tag that came with it.
 
     Raises
     ------
     DataError
-        It does not, or is none: the tag was moved or edited after the export.
+        It does not, or is not valid: the tag was moved or edited after the export.
     """
     entries = git.tree_entries(root, MANIFEST_REF)
     content = git.read_file(root, MANIFEST_REF, MANIFEST) if [path for path, _, _ in entries] == [MANIFEST] else None

@@ -1,8 +1,8 @@
-"""From the file of `daxa export` to an archive without data: judged before anything of it is in place.
+"""From the file of `daxa export` to an archive without data: checked before anything of it is put in place.
 
-The order is that of what each reader could be led to do: the bundle is measured before Git reads it, its
-objects are checked by Git as they come, its tree is judged before a file of it is written, and the gate
-stands before the archive gets its name.
+The order follows what each reader could be made to do: the size of the bundle is checked before Git reads it, its
+objects are checked by Git as they are read, its tree is checked before any of its files is written, and the gate
+runs before the archive gets its name.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def open_bundle(
 ) -> tuple[Layout, str]:
     """Make the archive of a bundle in a new directory, without data.
 
-    It is made beside its place and moved there at the end, so that a failure leaves nothing.
+    It is made next to its place and moved there at the end, so that a failure leaves nothing behind.
 
     Parameters
     ----------
     bundle
         The file.
     directory
-        A place that is free.
+        A path that does not exist.
     expect
-        The first digits (12 at least) of the commit or tag that it must hold, such as a paper gives them.
+        The first digits (12 at least) of the commit or tag that it must contain, such as a paper gives them.
     trust_services
         Accept the archive services that its ``daxa.toml`` names.
     prepare
@@ -62,9 +62,9 @@ def open_bundle(
     Raises
     ------
     UntrustedArchive, ArchiveError, DataError
-        Something in it could act, or it is not what `daxa export` writes.
+        Something in it could run, or it is not what `daxa export` writes.
     VerifyError
-        It holds another release than the expected one.
+        It does not contain the expected release.
     """
     check_place(directory)
     refs = judge_bundle(bundle)
@@ -103,7 +103,7 @@ def _unpack(bundle: Path, made: Path, tag: str, expect: str) -> None:
 
 
 def _check_attributes(made: Path, commit: str, path: str) -> None:
-    """Git follows attributes when it writes files: a filter of the user's own would run on what is not trusted."""
+    """Git obeys attributes when it writes files: one of the user's own filters would run on untrusted files."""
     for what in harmful_attributes(git.read_file(made, commit, path)):
         raise UntrustedArchive(
             "bundle",
@@ -119,6 +119,6 @@ def _check_expected(bundle: Path, found: Tag, expect: str) -> None:
     if len(wanted) < 12 or not any(digest.startswith(wanted) for digest in (found.commit, found.digest)):
         raise VerifyError(
             "other-release",
-            f"{bundle} holds commit {found.commit} (tag {found.digest}), not {expect}",
+            f"{bundle} contains commit {found.commit} (tag {found.digest}), not {expect}",
             remedy="give at least 12 digits of the commit or the tag; if they are right, this is another release",
         )

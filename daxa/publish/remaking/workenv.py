@@ -1,9 +1,9 @@
-"""Make the environment that a release records, to make the release again in it.
+"""Install the environment that a release records, to make the release again in it.
 
-What is installed is named by somebody else's file.  So only packages that the daxa here needs itself are
-installed, in the versions that are recorded, and as wheels: no code of a package runs while it is installed.
-A package of the very version that is installed here already may be built, since some are offered as source alone.
-Where they come from is the user's to configure, as for pip and uv in general.
+The file that names packages is somebody else's.  Therefore only packages that this daxa needs itself are
+installed, in the recorded versions, and as wheels: no code of a package runs while it is installed.
+A package that is installed here in the same version may be built, since some are only available as source.
+The user configures where they come from, as for pip and uv in general.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LAST = 2000
 
 @dataclass(frozen=True)
 class EnvironmentPlan:
-    """What an environment will hold.
+    """The content of a new environment.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class EnvironmentPlan:
     lines
         Of the requirements file.
     wheels
-        Names of those that are taken as wheels alone.
+        Names of those that must be wheels.
     left_out
-        Recorded packages that are not installed, since the daxa here does not need them.
+        Recorded packages that are not installed, since this daxa does not need them.
     """
 
     python: str
@@ -53,21 +53,21 @@ class EnvironmentPlan:
 
     @property
     def digest(self) -> str:
-        """What tells one plan from another."""
+        """Digest that distinguishes plans."""
         return hashlib.sha256(json.dumps([self.python, *self.lines]).encode()).hexdigest()
 
 
 def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: str = "") -> EnvironmentPlan:
-    """What to install of a recorded environment.
+    """Which packages of a recorded environment to install.
 
     Parameters
     ----------
     recorded
-        As `daxa.publish.releases.release_environment.environment_at` gives it: every name and version has been judged.
+        As `daxa.publish.releases.release_environment.environment_at` gives it: every name and version has been checked.
     own
-        The environment here.
+        The environment on this machine.
     daxa
-        Where daxa itself comes from, in place of its recorded version: a wheel, a directory, an address.
+        The source of daxa itself, instead of its recorded version: a wheel, a directory, an address.
 
     Examples
     --------
@@ -94,16 +94,16 @@ def _source(daxa: str) -> str:
 
 
 def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], None] = lambda line: None) -> Path:
-    """Install an environment, unless it stands there; give its Python.
+    """Install an environment, unless it is there already; return its Python.
 
     Parameters
     ----------
     plan
-        What it holds.
+        What to install.
     place
-        Its directory, which is emptied first where it is not whole.
+        Its directory, which is emptied first if it is incomplete.
     say
-        Receives lines about what is done.
+        Called with lines about what is done.
 
     Raises
     ------
@@ -134,8 +134,8 @@ def _creation(plan: EnvironmentPlan, place: Path, uv: str | None) -> Sequence[st
     if plan.python.split(".")[:2] != here.split("."):
         raise ConfigError(
             "no-python",
-            f"the release was made with Python {plan.python}, and here is Python {here}",
-            remedy="install uv (`pip install uv`), which brings any version of Python, or run daxa with that version",
+            f"the release was made with Python {plan.python}, but this is Python {here}",
+            remedy="install uv (`pip install uv`), which installs any version of Python, or run daxa with that version",
         )
     return [sys.executable, "-m", "venv", str(place)]
 
@@ -156,6 +156,6 @@ def _run(argv: Sequence[str], cwd: Path) -> None:
         raise ProgramError(
             "environment",
             f"the environment of the release cannot be made: {ended.output.strip()[-_LAST:]}",
-            remedy="name a source of daxa itself with --daxa if that is what is missing; without --environment, "
+            remedy="name a source of daxa itself with --daxa if daxa is what is missing; without --environment, "
             "the release is made with what is installed",
         )

@@ -1,1 +1,1 @@
-"""Send the data of releases to a remote, bring them back, and keep the cache in order."""
+"""Send the data of releases to a remote, get them back, and keep the cache in order."""

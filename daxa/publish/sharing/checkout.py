@@ -1,9 +1,9 @@
 """Go to another version of an archive, with its data, as far as this machine has them.
 
-Git brings the tracked files, DVC's cache the products, and the store the fetched files.  Nothing is downloaded, and
-nothing is lost: what is not in Git, in the cache or in the store refuses the change, and fetched files that the
-other version does not have are kept in the store.  The version is judged as a stranger's archive before any of
-its files takes its place.
+Tracked files come from Git, products from DVC's cache, and fetched files from the store.  Nothing is downloaded, and
+nothing is lost: the change is refused if a file is not in Git, the cache or the store, and fetched files that the
+other version does not have are kept in the store.  The version is checked like a stranger's archive before any of
+its files is put in place.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ __all__ = ["CheckoutReport", "absent_error", "checkout_version", "judged_version
 
 @dataclass(frozen=True)
 class CheckoutReport:
-    """What is in the tree after going to a version.
+    """The state of the tree after going to a version.
 
     Parameters
     ----------
     version, commit
         Its name, a tag or a branch, and its commit.
     files
-        How many products and logs are in their places, proved by digest.
+        How many products and logs are in place, verified by digest.
     fetched
-        How many fetched files are in their places.
+        How many fetched files are in place.
     missing
         Paths of products that are not on this machine.
     not_fetched
-        How many fetched files neither stand there nor are in the store; they can be fetched again.
+        How many fetched files are neither in place nor in the store; they can be fetched again.
     """
 
     version: str
@@ -74,9 +74,9 @@ class CheckoutReport:
 def checkout_version(
     layout: Layout, name: str, *, observe: Callable[[int, int], None] = lambda ended, total: None
 ) -> CheckoutReport:
-    """Go to a release or a branch, and put its data in their places from what this machine has.
+    """Go to a release or a branch, and put its data in place from what this machine has.
 
-    Given again after an interruption, it completes.
+    After an interruption, the same call completes it.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ def checkout_version(
     name
         A tag, a branch, or ``-`` for the branch before.
     observe
-        Called with the number of data that have been looked at, and their total.
+        Called with the number of files checked so far, and their total.
 
     Raises
     ------
     ArchiveError
         There is no such version; the archive is in use; or something is neither committed nor kept elsewhere.
     UntrustedArchive
-        The version holds what could do harm; nothing was changed.
+        The version contains something harmful; nothing was changed.
     ConfigError, DataError, StorageError, ProgramError
         Its files cannot be read, or the archive cannot be written.
     """
@@ -120,7 +120,7 @@ def checkout_version(
 
 
 def absent_error(report: CheckoutReport) -> DataError:
-    """What to say of a version whose data are not all on this machine."""
+    """The error for a version whose data are not all on this machine."""
     return DataError(
         "not-here",
         f"{report.version} is checked out, but this machine lacks {number_of(len(report.missing), 'file')} of it, "
@@ -138,14 +138,14 @@ def _switch(layout: Layout, reference: str) -> None:
 
 
 def _data_outs(layout: Layout) -> dict[str, str]:
-    """Outputs in DVC: path to digest, without the logs, which `bring_data` treats by themselves."""
+    """Outputs in DVC: path to digest, without the logs, which `bring_data` handles separately."""
     if not layout.lock.is_file() or not layout.pipeline.is_file():
         return {}
     return shared_digests(layout.pipeline.read_bytes(), layout.lock.read_bytes(), None)
 
 
-def _wanted(version: Layout, storage: Storage) -> dict[str, str]:
-    """Path to MD5 of the data of a version, as far as their listings are here."""
+def _required(version: Layout, storage: Storage) -> dict[str, str]:
+    """Path to MD5 of the data of a version, as far as their listings are on this machine."""
     found: dict[str, str] = {}
     for out, digest in _data_outs(version).items():
         if not digest.endswith(".dir"):
@@ -171,8 +171,8 @@ def _present(layout: Layout, version: Layout) -> dict[str, str]:
 
 
 def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
-    """Let no product be overwritten or removed that is nowhere else."""
-    wanted, present, held = _wanted(version, storage), _present(layout, version), storage.names()
+    """Refuse to overwrite or remove a product that exists nowhere else."""
+    wanted, present, held = _required(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
     unsaved = [path for path, name in present.items() if known[name] != wanted.get(path) and known[name] not in held]
     if unsaved:
@@ -186,7 +186,7 @@ def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: 
 
 def _remove_stale(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
     """Remove products that the version does not have; each is in the cache."""
-    wanted, present, held = _wanted(version, storage), _present(layout, version), storage.names()
+    wanted, present, held = _required(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
     for path, name in present.items():
         if known[name] != wanted.get(path) and known[name] in held:
@@ -222,7 +222,7 @@ def _set_fetched_aside(layout: Layout, version: Layout) -> None:
 
 
 def _link_fetched(layout: Layout) -> tuple[int, int]:
-    """Put fetched files in their places from the store: how many stand there, and how many are nowhere."""
+    """Put fetched files in place from the store; return how many are in place, and how many are nowhere."""
     store = Store(settings_of(load_config(layout)).store)
     wanted = _fetched(layout)
     absent = 0

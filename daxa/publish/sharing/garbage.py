@@ -1,4 +1,4 @@
-"""What DVC's cache of an archive holds that no version needs: found by comparison, and removed on request.
+"""What no version needs in an archive's DVC cache: found by comparison, and removed on request.
 
 Every tag, every branch and the working tree keep their data.  A cache that other archives may use is left alone,
 and so is the store of fetched files.
@@ -27,12 +27,12 @@ __all__ = ["Garbage", "find_garbage", "remove_garbage"]
 
 @dataclass(frozen=True)
 class Garbage:
-    """What the cache holds, and what no version needs of it.
+    """The content of the cache, and what no version needs of it.
 
     Parameters
     ----------
     versions
-        How many commits keep their data: those of tags, of branches, and the one that is checked out.
+        The number of commits that keep their data: those of tags, of branches, and the one that is checked out.
     kept, kept_bytes
         Objects that a version needs, and their bytes.
     unneeded
@@ -46,7 +46,7 @@ class Garbage:
 
     @property
     def size(self) -> int:
-        """Bytes that nothing needs."""
+        """Bytes that no version needs."""
         return sum(self.unneeded.values())
 
     def as_dict(self) -> dict[str, object]:
@@ -55,7 +55,7 @@ class Garbage:
 
 
 def find_garbage(layout: Layout) -> Garbage:
-    """Find what no tag, no branch and not the working tree needs; nothing is changed.
+    """Find what neither tags, branches nor the working tree need; nothing is changed.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def find_garbage(layout: Layout) -> Garbage:
     ConfigError
         The cache is not the archive's own.
     ReleaseError
-        What a version needs cannot be known: a listing is neither here nor on the remote.
+        What a version needs is not known: a listing is neither on this machine nor on the remote.
     ArchiveError, DataError, ProgramError
-        Something in the archive could act, or cannot be read.
+        Something in the archive could run, or cannot be read.
     """
     refuse_foreign(layout, load_config(layout), connects=False)
     check_objects(layout)
@@ -78,7 +78,7 @@ def find_garbage(layout: Layout) -> Garbage:
         raise ConfigError(
             "shared-cache",
             f"DVC's cache of {layout.root} is {storage.cache}, which other archives may use",
-            remedy="nothing is removed there; `dvc gc --projects` takes the archives that use it",
+            remedy="nothing is removed there; use `dvc gc --projects` with all archives that use it",
         )
     commits = sorted({*git.tags(layout.root).values(), *_branches(layout), git.commit_of(layout.root)})
     needed: set[str] = set()
@@ -92,12 +92,12 @@ def find_garbage(layout: Layout) -> Garbage:
 
 
 def remove_garbage(layout: Layout) -> Garbage:
-    """Remove what `find_garbage` finds at this moment, and give it.
+    """Remove what `find_garbage` finds now, and return it.
 
     Raises
     ------
     ArchiveError
-        A stage, DVC, or a push or pull is at work.
+        A stage, DVC, or a push or pull is running.
     """
     with alone(layout), stages_excluded(layout):
         found = find_garbage(layout)
@@ -120,7 +120,7 @@ def _branches(layout: Layout) -> Iterator[str]:
 
 
 def _objects(storage: Storage) -> Iterator[tuple[str, int]]:
-    """Every object of the cache and its bytes; what has another name is not DVC's."""
+    """Every object of the cache and its bytes; files with other names are not DVC's."""
     for digest in storage.names():
         if OBJECT.fullmatch(digest):
             yield digest, storage.cached(digest).lstat().st_size

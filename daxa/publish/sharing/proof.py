@@ -1,4 +1,4 @@
-"""Prove what a remote holds: by digest where reading is cheap, by size elsewhere."""
+"""Verify what a remote holds: by digest where reading is cheap, by size elsewhere."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def prove_objects(
     *,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> dict[str, str]:
-    """Objects that a remote holds, but not as they should be: digest to path in the archive.
+    """Objects on a remote that are damaged: digest to path in the archive.
 
     Parameters
     ----------
     remote
-        Where they are.  Those of a directory are read, unless they have not changed since.
+        The remote.  Objects in a directory are read, unless they have not changed since the last time.
     needed
         Digest to the paths in the archive.
     present
         As `daxa.publish.remote.list_objects` gives it.
     sizes
-        Right sizes, as far as they are known.
+        Correct sizes, as far as they are known.
     digests
-        Spares reading unchanged files.
+        Known digests, so that unchanged files are not read.
     observe
-        Called with how many have been read, of how many.
+        Called with the number of objects read so far, and their total.
     """
     here = [digest for digest in needed if digest in present]
     places = {digest: str(place) for digest in here if (place := object_path(remote, digest)) is not None}

@@ -1,9 +1,9 @@
-"""Get the data of a release from the remote, and let nothing into the tree that was not proved before.
+"""Get the data of a release from the remote; nothing enters the tree without being verified.
 
-DVC believes what a listing says: a path in it may climb out of the tree, and a remote that
-does not exist gives nothing and no error.  Therefore configuration and listings are judged
-before DVC moves anything, every object is proved before it is put in its place, and what the
-remote lacks is named.
+DVC trusts listings: a path in one may lead out of the tree, and a remote that
+does not exist gives nothing and no error.  Therefore configuration and listings are checked
+before DVC moves anything, every object is verified before it is put in place, and what the
+remote lacks is reported.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ WHOLE = Part()
 
 @dataclass(frozen=True)
 class PullReport:
-    """What is in the tree after a pull.
+    """The state of the tree after a pull.
 
     Parameters
     ----------
@@ -71,17 +71,17 @@ class PullReport:
     commit
         Whose data they are.
     checked_out
-        Whether the tree was put at this commit now.
+        Whether this commit was checked out by the pull.
     files
-        How many files were asked for, and are in their places, proved by digest.
+        How many of the requested files are in place, verified by digest.
     fetched
-        How many objects came from the remote now.
+        How many objects were fetched from the remote.
     missing
         Paths that are neither here nor on the remote.
     wrong
-        Paths whose objects on the remote are not what they should be; they are not in the tree.
+        Paths whose objects on the remote are damaged; they are not in the tree.
     unreleased_logs
-        How many logs of runs that no release holds are in the tree: they were left as they are.
+        How many logs in the tree are of runs that no release has: they were left as they are.
     """
 
     remote: str
@@ -95,13 +95,13 @@ class PullReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all that was asked for is there."""
+        """Whether everything that was requested is there."""
         return not self.missing and not self.wrong
 
 
 @dataclass(frozen=True)
 class _PullRequest:
-    """What is asked for: every file with its digest, and the directory that DVC can put there as a whole.
+    """What is requested: every file with its digest, and the directory that DVC can check out as a whole.
 
     Outputs without a listing are named; `single` are logs that daxa puts in place itself.
     """
@@ -130,7 +130,7 @@ def pull_data(
     force: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> PullReport:
-    """Bring data of the checked-out commit, or of a release, into the tree.
+    """Get data of the checked-out commit, or of a release, into the tree.
 
     A release that is not checked out is checked out first, provided that nothing is uncommitted, and after it has
     been judged as a stranger's archive: before any of its files takes its place.
@@ -149,19 +149,19 @@ def pull_data(
     remote
         Name of another remote than the default one.
     force
-        Give up files of the tree that differ from the release and are nowhere else.
+        Overwrite files of the tree that differ from the release and exist nowhere else.
     observe
-        Called with how many objects have come, of how many.
+        Called with the number of objects fetched so far, and their total.
 
     Returns
     -------
     PullReport
-        What is missing is its content, not an exception.
+        Missing data are reported in it, not raised.
 
     Raises
     ------
     ArchiveError
-        Something in the archive could act, or files would be overwritten that are nowhere else.
+        Something in the archive could run, or files that exist nowhere else would be overwritten.
     UntrustedArchive
         A link stands where data go, or the release holds what could do harm; nothing was changed.
     CriteriaError
@@ -207,12 +207,12 @@ def bring_data(
     force: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> PullReport:
-    """Put the data of the commit that is checked out in their places, as `pull_data`.
+    """Put the data of the commit that is checked out in place, as for `pull_data`.
 
     Parameters
     ----------
     layout, storage, digests
-        The archive, its cache, and what is known of its files.
+        The archive, its cache, and known digests of its files.
     remote
         Where data come from that are not here; None for those that are here alone.
     part
@@ -279,7 +279,7 @@ def _plan(layout: Layout, storage: Storage, remote: Remote | None, part: Part) -
     if not layout.lock.is_file():
         raise ArchiveError(
             "no-data",
-            f"{layout.root} has no {layout.lock.name}, which would say what its data are",
+            f"{layout.root} has no {layout.lock.name}, which records its data",
             remedy=f"`git checkout {layout.lock.name}` if it was removed; `daxa run` makes data",
         )
     pipeline, lock, logs = (path.read_bytes() if path.is_file() else None for path in paths)
@@ -323,7 +323,7 @@ def _asked_of(layout: Layout, part: Part) -> list[str]:
 
 
 def _without(wanted: _PullRequest, own: Collection[str], given_up: Collection[str], logs: str) -> _PullRequest:
-    """What is asked for without the logs of the user's own runs; DVC then puts no directory of logs in place."""
+    """What is requested, without the logs of the user's own runs; DVC then checks out no directory of logs."""
     files = {path: digest for path, digest in wanted.files.items() if path not in own}
     several = own or given_up
     single = frozenset(
@@ -363,7 +363,7 @@ def _kind(name: str, *, kept: bool) -> str:
 
 
 def _refuse_links(layout: Layout, wanted: _PullRequest) -> None:
-    """Let no directory below an output be a link: DVC would write through it."""
+    """Refuse links in place of directories below an output: DVC would write through them."""
     directories = {PurePosixPath(path).parent for path in wanted.files}
     levels = {level for directory in directories for level in (directory, *directory.parents)} - {PurePosixPath()}
     for place in sorted(levels):
@@ -371,7 +371,7 @@ def _refuse_links(layout: Layout, wanted: _PullRequest) -> None:
 
 
 def _refuse_unsaved(layout: Layout, storage: Storage, wanted: _PullRequest, digests: Digests, *, force: bool) -> None:
-    """Let nothing be overwritten that is nowhere else, unless it is given up."""
+    """Refuse to overwrite what exists nowhere else, unless `force` is set."""
     names = {path: f"{layout.root}/{path}" for path in wanted.files}
     here = digests.many(name for name in names.values() if os.path.lexists(name))
     differing = [path for path, digest in wanted.files.items() if here.get(names[path], digest) != digest]
@@ -400,7 +400,7 @@ def _fetch_file(
     *,
     observe: Callable[[int, int], None],
 ) -> tuple[int, set[str], set[str]]:
-    """Bring into the cache what is wanted: how many objects came, which are nowhere, and which came wrong."""
+    """Fetch objects into the cache; return how many came, which are nowhere, and which are damaged."""
     needed = wanted.objects
     cache = prove_cache(layout, storage, needed, digests, remote=remote)
     if remote is None:
@@ -434,7 +434,7 @@ def _fetch_file(
 def _put(
     layout: Layout, storage: Storage, wanted: _PullRequest, absent: Collection[str], given_up: Collection[str]
 ) -> None:
-    """Put in place all but what is absent: whole outputs, else whole observations, else single files."""
+    """Check out everything that is not absent: whole outputs, else whole observations, else single files."""
     logs = {path: wanted.files[path] for path in sorted(wanted.single.difference(absent))}
     place_logs(layout, storage, logs, given_up)
     waiting = {path: place for path, place in wanted.target.items() if path not in wanted.single}
@@ -454,21 +454,21 @@ def _put(
 
 
 def _refuse_full(layout: Layout, storage: Storage, wanted: _PullRequest, absent: Collection[str]) -> None:
-    """Say that there is no room, where that is so: DVC only names what it could not put in place."""
+    """Report a full disk, if that is the cause: DVC only names what it could not write."""
     waiting = [path for path in wanted.files if path not in absent and not (layout.root / path).exists()]
     needed = sum(storage.cached(wanted.files[path]).stat().st_size for path in waiting)
     free = disk_usage(layout.root).free
     if needed > free:
         raise StorageError(
             "full",
-            f"{layout.root} has no room for the data that have come: {needed / 1e6:.1f} MB are needed, "
+            f"{layout.root} has no space for the data that were fetched: {needed / 1e6:.1f} MB are needed, "
             f"and {free / 1e6:.1f} MB free",
-            remedy="free some space, then run `daxa pull` again: what has come stays",
+            remedy="free some space, then run `daxa pull` again: what was fetched stays",
         )
 
 
 def _next_below(place: str, path: str) -> str:
-    """The directory, or the file itself, one step nearer to a file."""
+    """The directory, or the file itself, one level closer to a file."""
     return "/".join(path.split("/")[: len(place.split("/")) + 1])
 
 
@@ -477,7 +477,7 @@ def _parts(targets: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def missing_error(report: PullReport) -> DataError:
-    """What to say of a pull that did not bring everything."""
+    """The error for a pull that did not get everything."""
     parts = []
     directory = Remote("", report.remote).directory
     if directory is not None and not directory.is_dir():
@@ -489,5 +489,5 @@ def missing_error(report: PullReport) -> DataError:
     return DataError(
         "remote-incomplete",
         f"{report.remote} does not provide everything that was requested: {'; '.join(parts)}",
-        remedy="ask whoever made the archive to run `daxa push`; `daxa run` recreates what no copy is left of",
+        remedy="ask the author of the archive to run `daxa push`; `daxa run` makes again what has no copy",
     )

@@ -1,9 +1,9 @@
-"""Send the data of every release to the remote, and prove that they arrived.
+"""Send the data of every release to the remote, and verify that they arrived.
 
-DVC sends what its cache holds without reading it, takes a directory for present when the
-remote holds its listing, and never looks at an object that the remote has.  Therefore the
-cache is read before, what is damaged is mended from a good copy, and the remote is listed and
-read (where that is cheap) before and after; what it lost or holds wrong is sent one by one.
+DVC sends the objects of its cache without reading them, considers a directory present if the
+remote has its listing, and never checks an object that the remote has.  Therefore the
+cache is read first, damaged objects are repaired from an intact copy, and the remote is listed and
+read (where that is cheap) before and after; what it lost or has damaged is sent object by object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class PushReport:
-    """What a remote holds after a push.
+    """The state of a remote after a push.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class PushReport:
     objects
         How many objects these need.
     sent
-        How many of them were sent now.
+        How many of them were sent.
     replaced
-        Paths in the archive of objects that were wrong on the remote and are right now.
+        Paths in the archive of objects that were damaged on the remote and have been replaced.
     mended
-        Paths in the archive of objects that were damaged in DVC's cache and are good now.
+        Paths in the archive of objects that were damaged in DVC's cache and have been repaired.
     """
 
     remote: str
@@ -63,10 +63,10 @@ class PushReport:
 def push_releases(
     layout: Layout, *, remote: str = "", observe: Callable[[int, int], None] = lambda ended, total: None
 ) -> PushReport:
-    """Send what the remote lacks of any release, and prove that it holds all of it.
+    """Send what the remote lacks of any release, and verify that it has everything.
 
     Each release is sent from a clone of its tag, since DVC sends what the work tree
-    names.  Nothing is ever deleted; an object that is wrong on a remote that is a directory
+    names.  Nothing is ever deleted; a damaged object on a remote that is a directory
     is replaced.
 
     Parameters
@@ -76,14 +76,14 @@ def push_releases(
     remote
         Name of another remote than the default one.
     observe
-        Called with how many objects of the cache have been read, of how many.
+        Called with the number of objects of the cache read so far, and their total.
 
     Raises
     ------
     ConfigError
         The archive has no remote.
     ReleaseError
-        There is no release, its data are nowhere, or they must not be shared yet.
+        There is no release, its data cannot be found, or they must not be shared yet.
     ServiceError, StorageError, ProgramError
         The remote cannot be listed or written, or does not hold everything afterwards.
     """
@@ -139,7 +139,7 @@ def _refuse_proprietary(layout: Layout, tags: Collection[str], remote: Remote) -
         if held := proprietary(chosen, now):
             raise ReleaseError(
                 "proprietary",
-                f"{tag} holds {len(held)} observations that are not known to be public, such as {held[0]}, "
+                f"{tag} has {len(held)} observations that are not known to be public, such as {held[0]}, "
                 f"and others may read {remote.url}",
                 remedy="share it through private storage (a directory or ssh), or wait until the data are public",
             )
@@ -154,7 +154,7 @@ def _require_copies(
     cache: CacheProof,
     remote: Remote,
 ) -> None:
-    """Refuse where an object is damaged for good, or must be sent and is nowhere; mends from the work tree."""
+    """Refuse if an object has no intact copy, or must be sent and cannot be found; repair from the work tree."""
     needed = _joined(needs.values())
     gone = restore_objects(layout, storage, needed, sorted(wanted & cache.absent)) | cache.lost.keys()
     for tag, objects in needs.items():

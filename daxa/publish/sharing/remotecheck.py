@@ -1,4 +1,4 @@
-"""Prove what a remote holds of a release, whole or a part at a time."""
+"""Verify what a remote holds of a release, completely or a part at a time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["ObjectSample", "RemoteCheck", "read_sample", "verify_remote"]
 
 _SAMPLE = re.compile(r"(?:([1-9]\d{0,5})/([1-9]\d{0,5})|(\d{1,2}(?:\.\d{1,3})?|100)%)", re.ASCII)
 _AT_ONCE = 200
-"""Objects that are read of a remote before they are deleted here again."""
+"""How many objects are read from a remote before their copies here are deleted."""
 
 
 @dataclass(frozen=True)
 class RemoteCheck(HasProblems):
-    """What a remote holds of a release.
+    """The state of a release on a remote.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class RemoteCheck(HasProblems):
     objects
         How many objects the release needs.
     sample
-        Which part of them was looked at, '' for all; a random part says its seed.
+        Which part of them was checked, '' for all; a random part includes its seed.
     by_digest, by_size, by_presence
-        How many were read and digested, compared by size alone, and only found to be there.
+        How many were read and digested, compared only by size, and only found to exist.
     problems
         What is wrong.
     """
@@ -61,9 +61,9 @@ class RemoteCheck(HasProblems):
 
 @dataclass(frozen=True)
 class ObjectSample:
-    """A part of the objects: the `part`-th of `parts`, or at random a `share` of them.
+    """A part of the objects: the `part`-th of `parts`, or a random fraction `share` of them.
 
-    The parts are fixed by the objects' names, so that all parts together are everything.
+    Names of objects determine the parts, so that all parts together are complete.
     """
 
     part: int = 1
@@ -91,9 +91,9 @@ def read_sample(text: str, seed: int | None = None) -> ObjectSample:
     Parameters
     ----------
     text
-        What was asked for.
+        The requested part.
     seed
-        Of the random part; a new one by default.
+        Seed of the random part; a new one by default.
 
     Raises
     ------
@@ -126,11 +126,11 @@ def verify_remote(
     deep: bool = False,
     observe: Callable[[int, int], None] = lambda ended, total: None,
 ) -> RemoteCheck:
-    """Prove that a remote holds what a release, or the last commit, needs.
+    """Verify that a remote holds what a release, or the last commit, needs.
 
     Objects of a directory are read and digested.  Those of other remotes are compared by their
     presence, and by size as far as the ledgers or the cache know it; with `deep` they are fetched,
-    digested and deleted again.  That a listing is sound is always proved.
+    digested and deleted again.  Listings are always verified.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def verify_remote(
     remote
         Name of another remote than the default one.
     sample
-        ``1/20`` or ``5%``; all by default.  That objects are there is always looked at for all.
+        ``1/20`` or ``5%``; all by default.  The existence of objects is always checked for all.
     deep
         Read every object, wherever it is.
     observe
@@ -150,11 +150,11 @@ def verify_remote(
     Raises
     ------
     ArchiveError
-        Something in the archive could act; no remote is asked then.
+        Something in the archive could run; the remote is not contacted then.
     ConfigError, CriteriaError
         There is no such remote, or `sample` cannot be read.
     DataError, ReleaseError
-        A listing is nowhere, or leads out of its directory.
+        A listing cannot be found, or leads out of its directory.
     ServiceError, StorageError
         The remote cannot be listed.
     """
@@ -199,7 +199,7 @@ def _problem(path: str, digest: str, what: str) -> FileProblem:
 
 
 def _sizes(layout: Layout, commit: str, storage: Storage, wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Right sizes of objects: from the ledgers, else from the cache."""
+    """Correct sizes of objects: from the ledgers, else from the cache."""
     by_path: dict[str, int] = {}
     with records_at(layout, commit) as records:
         config = load_config(records)
@@ -224,7 +224,7 @@ def _read_all(
     wanted: Mapping[str, Sequence[str]],
     observe: Callable[[int, int], None],
 ) -> dict[str, str]:
-    """Fetch objects into a place that is deleted again; those that are wrong, with a path in the archive."""
+    """Fetch objects into a temporary directory; return damaged ones, with a path in the archive."""
     wrong, ended = {}, 0
     for batch in _batches(sorted(wanted)):
         with empty_workspace(layout, storage, remote) as (place, own):

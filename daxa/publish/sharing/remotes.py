@@ -1,6 +1,6 @@
-"""Add a remote to an archive, after it has been tried: what is written there must come back.
+"""Add a remote to an archive, after testing it: what is written there must come back.
 
-What is tried is one object of a few bytes, always the same, under the name that DVC gives it.  It stays on the
+The test writes one object of a few bytes, always the same, under the name that DVC gives it.  It stays on the
 remote, since DVC removes nothing there.
 """
 
@@ -32,10 +32,10 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "webdav": ("webdav", "dvc_webdav"),
     "webdavs": ("webdav", "dvc_webdav"),
 }
-"""Kind of storage to daxa's extra for it, and the module that the extra brings."""
+"""Kind of storage to daxa's extra for it, and the module that the extra installs."""
 
 _OTHERS = {"azure": "azure", "gdrive": "gdrive", "gs": "gs", "hdfs": "hdfs", "oss": "oss", "webhdfs": "webhdfs"}
-"""Kinds for which DVC has extras of its own."""
+"""Kinds for which DVC has its own extras."""
 
 _READ_ONLY = ("http", "https")
 _ANONYMOUS = ("s3",)
@@ -45,16 +45,16 @@ _CONTENT = b"daxa has tried this remote\n"
 
 @dataclass(frozen=True)
 class RemoteTrial:
-    """What became of trying a remote.
+    """The result of testing a remote.
 
     Parameters
     ----------
     name, url
         The remote.
     written, read
-        Whether an object was written, and came back; None where it was not tried: plain HTTP takes none.
+        Whether an object was written, and came back; None if not tested: plain HTTP is read-only.
     anonymous
-        Whether it came back without any account; None where it was not tried.
+        Whether it can be read without an account; None if not tested.
     """
 
     name: str
@@ -69,7 +69,7 @@ class RemoteTrial:
 
 
 def require_extra(url: str) -> None:
-    """Make sure that what DVC needs for a kind of storage is installed.
+    """Make sure that the package that DVC needs for a kind of storage is installed.
 
     Raises
     ------
@@ -90,25 +90,25 @@ def require_extra(url: str) -> None:
 
 
 def add_remote(layout: Layout, name: str, url: str, *, default: bool = False, attempt: bool = True) -> RemoteTrial:
-    """Add a remote, try it, and commit ``.dvc/config``; without success, nothing stays.
+    """Add a remote, test it, and commit ``.dvc/config``; if the test fails, nothing is changed.
 
     Parameters
     ----------
     layout
         The archive.
     name, url
-        Of the remote; a path is one from the current directory.
+        Those of the remote; a path is relative to the current directory.
     default
-        Make it the one that push and pull use; the first remote is that in any case.
+        Make it the one that push and pull use; the first remote always is.
     attempt
-        False to try nothing, where an account must be configured first.
+        False to skip the test, if an account must be configured first.
 
     Raises
     ------
     ConfigError
         Name or address cannot be used, the name is taken, or DVC needs another package for it.
     StorageError
-        The remote does not take an object, or does not give it back.
+        An object cannot be written to the remote, or cannot be read back.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -143,7 +143,7 @@ def add_remote(layout: Layout, name: str, url: str, *, default: bool = False, at
 
 @contextmanager
 def _restored(layout: Layout) -> Iterator[None]:
-    """Put ``.dvc/config`` back as it was where something fails."""
+    """Restore ``.dvc/config`` if something fails."""
     path = layout.root / ".dvc" / "config"
     content = path.read_bytes()
     try:
@@ -154,21 +154,21 @@ def _restored(layout: Layout) -> Iterator[None]:
 
 
 def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
-    """Write a small object to a remote and read it back, with an account and, where that can be, without.
+    """Write a small object to a remote and read it back, with the account and, if possible, without.
 
     Parameters
     ----------
     layout
         The archive.
     name
-        The remote; the default one without.
+        The remote; by default the default one.
 
     Raises
     ------
     ConfigError
         There is no such remote, or DVC needs another package for it.
     StorageError
-        The remote does not take the object, or does not give it back.
+        The object cannot be written to the remote, or cannot be read back.
     """
     storage = find_storage(layout.root, name)
     remote = require_remote(layout.root, storage)
@@ -192,7 +192,7 @@ def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
             if not _comes_back(place, own, remote, digest, target):
                 raise StorageError(
                     "remote-read",
-                    f"{remote.url} took an object and does not give it back",
+                    f"an object was written to {remote.url} but cannot be read back",
                     remedy="check the permission to read and to list",
                 )
         anonymous = None
