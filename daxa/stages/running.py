@@ -31,6 +31,7 @@ Progress = Callable[[str, str], AbstractContextManager[Observe]]
 """Gives an observer of the stage (mission, step)."""
 
 _MOST_JOBS = 1024
+_EXECUTORS = ("local", "dask")
 
 
 def run_archive(
@@ -100,29 +101,34 @@ def _run_some(layout: Layout, steps: Sequence[str], obs_ids: Mapping[str, set[st
 
 
 @contextmanager
-def limited(jobs: int | None) -> Iterator[None]:
-    """Let no more than so many tasks run at once, here and in the processes that are started.
+def limited(jobs: int | None, executor: str | None = None) -> Iterator[None]:
+    """Let no more than so many tasks run at once, and say where, here and in the processes that are started.
 
     Parameters
     ----------
     jobs
-        As many at most; None leaves it to the settings.
+        As many at most on this machine; None leaves it to the settings.
+    executor
+        ``local`` or ``dask``; None leaves it to the settings.
 
     Raises
     ------
     CriteriaError
-        It is no number of tasks.
+        It is no number of tasks, or there is no such executor.
     """
-    if jobs is None:
-        yield
-        return
-    if isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS:
+    if jobs is not None and (isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS):
         raise CriteriaError("jobs", f"{jobs} tasks cannot run at once", remedy=f"give 1 to {_MOST_JOBS}")
+    if executor not in (None, *_EXECUTORS):
+        raise CriteriaError(
+            "executor", f"there is no executor {str(executor)[:100]!r}", remedy=f"choose {' or '.join(_EXECUTORS)}"
+        )
     from daxa.settings import load_settings
 
-    downloads = min(jobs, load_settings().downloads)
-    before = {name: os.environ.get(name) for name in ("DAXA_WORKERS", "DAXA_DOWNLOADS")}
-    os.environ.update(DAXA_WORKERS=str(jobs), DAXA_DOWNLOADS=str(downloads))
+    wanted = {"DAXA_EXECUTOR": executor} if executor else {}
+    if jobs is not None:
+        wanted |= {"DAXA_WORKERS": str(jobs), "DAXA_DOWNLOADS": str(min(jobs, load_settings().downloads))}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
