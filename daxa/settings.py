@@ -44,6 +44,8 @@ class Settings:
         Query no service: use the cached observation tables, whatever their age.
     workers
         How many observations are processed at once.
+    executor
+        Where they are processed: ``local``, or ``dask`` for the cluster of the user's table ``[cluster]``.
     downloads
         How many observations are fetched at once (HEASARC tolerates 4-6 connections).
     connect_timeout, read_timeout
@@ -77,6 +79,7 @@ class Settings:
     cache: Path = Path()
     offline: bool = False
     workers: int = 0
+    executor: str = "local"
     downloads: int = 4
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
@@ -115,7 +118,7 @@ _FAMILIES = {
     "mirrors": re.compile(r"mirrors(?:_([a-z][a-z0-9_]{0,30}))?"),
     "taps": re.compile(r"tap_([a-z][a-z0-9_]{0,30})"),
 }
-_SERVICES = ("heasarc", "xsa")
+_CHOICES = {"prefer_service": ("heasarc", "xsa"), "executor": ("local", "dask")}
 _TABLES = ("backends", "cluster")
 """Tables of the user's file that are read by those whom they concern (`user_table`)."""
 
@@ -240,8 +243,8 @@ def _convert(name: str, value: object, *, files: bool = True) -> Any:
             return _directory(name, str(value))
         if kinds[name] == "bool":
             return _switch(str(value))
-        if name == "prefer_service":
-            return _SERVICES[_SERVICES.index(str(value).lower())]
+        if choices := _CHOICES.get(name):
+            return choices[choices.index(str(value).lower())]
         number = float(str(value)) if kinds[name] == "float" else int(str(value))
     except ValueError:
         raise ConfigError(

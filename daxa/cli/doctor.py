@@ -38,8 +38,7 @@ def doctor(
 ) -> None:
     """Check what daxa depends on: Git, DVC, Python packages, disks, backends, remotes, services, and this archive.
 
-    `sas`, `esass`, `ciao` and `heasoft` are examined only if you name them: they run programs, and an archive's
-    observations say how new the calibration files must be.
+    `sas`, `esass`, `ciao`, `heasoft` and `cluster` are examined only if you name them, since they run programs or jobs.
 
     It works inside and outside of an archive, and changes nothing without --fix. The report can be pasted into a
     message: it holds no credentials, and ~ in place of your home directory. The exit code is 1 if something keeps

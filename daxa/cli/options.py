@@ -24,6 +24,7 @@ __all__ = [
     "Band",
     "Bands",
     "DryRun",
+    "Executor",
     "Instruments",
     "Jobs",
     "Json",
@@ -112,6 +113,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per r
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default as the settings say."),
+]
+
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="local|dask",
+        help="Where tasks run: on this machine, or on the cluster that your configuration names.",
+    ),
 ]
 
 DryRun = Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import DryRun, Jobs, ObsIds, Steps
+from daxa.cli.options import DryRun, Executor, Jobs, ObsIds, Steps
 from daxa.cli.plan import show_forecast
 from daxa.cli.show import progress, show_text
 from daxa.cli.status import show_outcomes
@@ -22,6 +22,7 @@ EXAMPLES = (
     "daxa run xmm",
     "daxa run --obs 0404910601 --jobs 2",
     "daxa run --step fetch",
+    "daxa run --executor dask",
     "daxa run --dry-run",
 )
 
@@ -35,6 +36,7 @@ def run(
     obs_ids: ObsIds = None,
     steps: Steps = None,
     jobs: Jobs = None,
+    executor: Executor = None,
     dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
     trust_services: TrustServices = False,
@@ -51,7 +53,7 @@ def run(
     if dry_run:
         show_forecast(archive.plan(missions or (), obs_ids=obs_ids, steps=steps), as_json=as_json)
         return
-    with working(archive, os.environ, jobs):
+    with working(archive, os.environ, jobs, executor):
         outcomes = archive.run(missions or (), obs_ids=obs_ids, steps=steps, progress=progress)
     show_text("")
     show_outcomes(outcomes)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daxa.archive.repair import repair
-from daxa.cli.show import progress
+from daxa.cli.show import note, progress
 from daxa.errors import ArchiveError
 
 __all__ = ["stage"]
@@ -47,4 +47,4 @@ def stage(
     from daxa.stages.step import run_step
 
     with progress(mission, step) as observe:
-        run_step(Path.cwd(), step, mission, observe=observe)
+        run_step(Path.cwd(), step, mission, observe=observe, say=note)

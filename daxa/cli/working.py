@@ -16,7 +16,9 @@ __all__ = ["end_in_release", "working"]
 
 
 @contextmanager
-def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int | None = None) -> Iterator[None]:
+def working(
+    archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int | None = None, executor: str | None = None
+) -> Iterator[None]:
     """Let all stages share one process that forks workers, and show the status if the pipeline stops.
 
     What was done before counts, and the failures may explain why it stopped.
@@ -26,7 +28,7 @@ def working(archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int 
     from daxa.stages.run import limited
 
     try:
-        with limited(jobs), share(environ):
+        with limited(jobs, executor), share(environ):
             yield
     except DaxaError as error:
         if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):

@@ -16,6 +16,7 @@ from daxa.archive.trust import foreign_services
 from daxa.backends.tools.reading import suite_names
 from daxa.doctor.archive_checks import look_at_archive, look_at_remotes
 from daxa.doctor.backend_checks import look_at_backends, look_at_locks, look_at_plugins, used_backends
+from daxa.doctor.cluster_checks import look_at_cluster
 from daxa.doctor.disk_checks import look_at_disks
 from daxa.doctor.finding import Finding, guarded, pasteable
 from daxa.doctor.machine_checks import look_at_machine, look_at_packages
@@ -35,8 +36,8 @@ PARTS = (
 )
 """Parts of an examination, in their order."""
 
-ASKED = suite_names()
-"""Parts that are looked at only by name, since they run mission software."""
+ASKED = (*suite_names(), "cluster")
+"""Parts that are looked at only by name, since they run mission software, or jobs on a cluster."""
 
 
 def examine(directory: Path, *, network: bool = False, parts: Collection[str] = ()) -> Iterator[Finding]:
@@ -69,8 +70,21 @@ def _asked(directory: Path, parts: Collection[str]) -> Iterator[Finding]:
     """What is looked at only by name."""
     layout = Layout(directory.absolute())
     config, _ = _read_config(layout)
-    for name in (one for one in ASKED if one in parts):
+    for name in (one for one in suite_names() if one in parts):
         yield from guarded(name, name, partial(look_at_suite, name, layout, config))
+    if "cluster" in parts:
+        settings, problems = _read_settings(config)
+        yield from problems
+        yield from guarded("cluster", "cluster", lambda: look_at_cluster(settings, _shared(layout, config)))
+
+
+def _shared(layout: Layout, config: ArchiveConfig | None) -> Path | None:
+    """A directory that nodes must see, if one stands in an archive that may be acted in."""
+    if config is None or not layout.is_repository:
+        return None
+    check_archive(layout, acting=True)
+    layout.private.mkdir(exist_ok=True)
+    return layout.private
 
 
 def _examine(directory: Path, *, network: bool) -> Iterator[Finding]:

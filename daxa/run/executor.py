@@ -17,11 +17,12 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Protocol
 
 from daxa.errors import ProgramError
 from daxa.files import no_link
@@ -30,7 +31,7 @@ from daxa.run.machine import Machine, Resources, choose_next, read_machine
 from daxa.run.task import Task, TaskWork
 from daxa.run.worker import BROKEN, READY, Assignment, TaskReport, WorkerSetup, log_line
 
-__all__ = ["ATTEMPTS", "execute"]
+__all__ = ["ATTEMPTS", "Execute", "Pool", "execute"]
 
 ATTEMPTS = 3
 """How often a task whose worker dies is tried."""
@@ -38,6 +39,22 @@ ATTEMPTS = 3
 _POLL = 0.2
 _MOMENT = 0.2
 """Seconds of work before a second worker starts."""
+
+
+class Execute(Protocol):
+    """What carries out the tasks of a stage: `execute`, or `daxa.run.cluster.execute_on_cluster` on other machines."""
+
+    def __call__(
+        self,
+        tasks: Sequence[Task],
+        work: TaskWork,
+        *,
+        workers: int,
+        time_limit: float,
+        scratch: Path,
+        logs: Path,
+        machine: Machine | None = None,
+    ) -> Generator[list[TaskReport], None, None]: ...
 
 
 @dataclass
@@ -93,7 +110,7 @@ def execute(
     RuntimeError
         The work cannot be imported in a worker: a bug.
     """
-    pool = _Pool(
+    pool = Pool(
         tasks,
         work,
         size=max(1, workers),
@@ -110,8 +127,18 @@ def execute(
         pool.close()
 
 
-class _Pool:
-    """The workers and what they are doing."""
+class Pool:
+    """The workers and what they do at the moment.
+
+    Parameters
+    ----------
+    tasks, work, time_limit, scratch, logs, machine
+        As for `execute`.
+    size
+        How many workers there may be.
+    environ, directory
+        In which they work; by default those of this process.
+    """
 
     def __init__(
         self,
@@ -123,6 +150,8 @@ class _Pool:
         scratch: Path,
         logs: Path,
         machine: Machine,
+        environ: Mapping[str, str] | None = None,
+        directory: str = "",
     ) -> None:
         self._queue = deque((task, 1) for task in tasks)
         self._work = pickle.dumps(work)
@@ -133,11 +162,19 @@ class _Pool:
         self._size = size
         self._time_limit = time_limit
         self._scratch = scratch
+        self._targets = scratch
         self._logs = logs
+        self._environ = environ
+        self._directory = directory
         self._workers: list[_Worker] = []
         self._failed_starts = 0
         self._ready_since = 0.0
         self._cost = 0.0
+
+    def put(self, task: Task, targets: Path) -> None:
+        """Let one more task wait, whose directory of products is made in `targets`."""
+        self._targets = targets
+        self._queue.append((task, 1))
 
     def busy(self) -> bool:
         """Whether a task is running or waiting."""
@@ -200,7 +237,8 @@ class _Pool:
         worker = _Worker(process, Connection(ours.detach()), lifeline)
         paths = [path for path in sys.path if isinstance(path, str)]
         with suppress(OSError):  # If it died at once, the next step finds that out.
-            worker.connection.send(WorkerSetup(worker_environ(os.environ), paths, os.getcwd()))  # noqa: PTH109 - a text
+            environ = worker_environ(os.environ if self._environ is None else self._environ)
+            worker.connection.send(WorkerSetup(environ, paths, self._directory or os.getcwd()))  # noqa: PTH109 - a text
             worker.connection.send_bytes(self._work)
         return worker
 
@@ -255,7 +293,7 @@ class _Pool:
         task, attempt = self._queue[at]
         del self._queue[at]
         worker.assignment = Assignment(
-            task, self._scratch / f"{task.name}.{attempt}", self._logs / f"{task.name}.log", attempt
+            task, self._targets / f"{task.name}.{attempt}", self._logs / f"{task.name}.log", attempt
         )
         worker.since = time.monotonic()
         with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.

@@ -271,7 +271,7 @@ class _Run:
             return
         self._places.logs.mkdir(parents=True, exist_ok=True)
         broken: DaxaError | None = None
-        reports = execute(
+        reports = (self._stage.execute or execute)(
             tasks,
             self._stage.work,
             workers=self._stage.workers,

@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from daxa.run.machine import Machine
+
+if TYPE_CHECKING:
+    from daxa.run.executor import Execute
 
 __all__ = [
     "NO_INPUTS",
@@ -350,6 +353,8 @@ class Stage:
         ObsIDs that this run concerns; None for all.  Whatever else is recorded or present stays as it is.
     again
         ObsIDs whose tasks run even if nothing has changed.
+    execute
+        Runs the tasks; by default in processes on this machine.
     """
 
     mission: str
@@ -367,6 +372,7 @@ class Stage:
     prepare: Callable[[], None] | None = None
     only: frozenset[str] | None = None
     again: frozenset[str] = frozenset()
+    execute: Execute | None = None
 
     def concerns(self, obs_id: str) -> bool:
         """Whether this run concerns the observation."""

@@ -31,6 +31,7 @@ Progress = Callable[[str, str], AbstractContextManager[Observe]]
 """Gives an observer of the stage (mission, step)."""
 
 _MOST_JOBS = 1024
+_EXECUTORS = ("local", "dask")
 
 
 def run_archive(
@@ -107,29 +108,34 @@ def _run_some(layout: Layout, steps: Sequence[str], obs_ids: Mapping[str, set[st
 
 
 @contextmanager
-def limited(jobs: int | None) -> Iterator[None]:
-    """Limit how many tasks run at once, here and in the processes that are started.
+def limited(jobs: int | None, executor: str | None = None) -> Iterator[None]:
+    """Limit how many tasks run at once, and say where, here and in the processes that are started.
 
     Parameters
     ----------
     jobs
-        Most tasks at once; None leaves it to the settings.
+        Most tasks at once on this machine; None leaves it to the settings.
+    executor
+        ``local`` or ``dask``; None leaves it to the settings.
 
     Raises
     ------
     CriteriaError
-        It is not a valid number of tasks.
+        It is not a valid number of tasks, or there is no such executor.
     """
-    if jobs is None:
-        yield
-        return
-    if isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS:
+    if jobs is not None and (isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS):
         raise CriteriaError("jobs", f"{jobs} is not a valid number of tasks", remedy=f"give 1 to {_MOST_JOBS}")
+    if executor not in (None, *_EXECUTORS):
+        raise CriteriaError(
+            "executor", f"there is no executor {str(executor)[:100]!r}", remedy=f"choose {' or '.join(_EXECUTORS)}"
+        )
     from daxa.settings import load_settings
 
-    downloads = min(jobs, load_settings().downloads)
-    before = {name: os.environ.get(name) for name in ("DAXA_WORKERS", "DAXA_DOWNLOADS")}
-    os.environ.update(DAXA_WORKERS=str(jobs), DAXA_DOWNLOADS=str(downloads))
+    wanted = {"DAXA_EXECUTOR": executor} if executor else {}
+    if jobs is not None:
+        wanted |= {"DAXA_WORKERS": str(jobs), "DAXA_DOWNLOADS": str(min(jobs, load_settings().downloads))}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from daxa.errors import ArchiveError
 from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.run.delivery import discard
+from daxa.run.executor import Execute
 from daxa.run.exposures import split_task
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
@@ -44,6 +45,7 @@ def run_step(
     only: Collection[str] | None = None,
     again: Collection[str] = (),
     observe: Callable[[Outcome, int, int], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Run the stage (mission, step) of the archive at `root`.
 
@@ -57,6 +59,8 @@ def run_step(
         As for `daxa.run.task.Stage`.  With `only`, no fraction of failures stops the stage.
     observe
         Called with each outcome, the number of tasks that have ended, and their total.
+    say
+        Is told where the pages of a cluster are.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def run_step(
     with noted(layout, f"{step}-{mission}"):
         config = load_config(layout)
         check_parameters(layout, config)
-        stage = make_stage(layout, config, step, mission)
+        stage = make_stage(layout, config, step, mission, say=say)
         asked = None if only is None else frozenset(only)
         return _run(layout, config, replace(stage, only=asked, again=frozenset(again)), observe)
 
@@ -102,7 +106,14 @@ def _forget_workshops(layout: Layout, stage: Stage) -> None:
             discard(entry)
 
 
-def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> Stage:
+def make_stage(
+    layout: Layout,
+    config: ArchiveConfig,
+    step: str,
+    mission: str,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+) -> Stage:
     """Everything that the runner needs to know about the stage (mission, step)."""
     steps = steps_of(config)
     named = {one.name: one for one in steps}
@@ -131,6 +142,7 @@ def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -
         keep_absent=recipe.step.fetches,
         exposures=exposures,
         takes_calibration=recipe.takes_calibration,
+        execute=_executor(settings, recipe, say),
         prepare=partial(check_located, recipe),
     )
 
@@ -190,6 +202,16 @@ def _limits(recipe: Recipe, settings: Settings, time_limit: float) -> tuple[int,
     machine = read_machine()
     at_once = wanted.at_once(most, total_memory=machine.memory, total_cores=machine.cores)
     return at_once, min(time_limit, wanted.time_limit)
+
+
+def _executor(settings: Settings, recipe: Recipe, say: Callable[[str], None]) -> Execute | None:
+    """What carries out the tasks; files are always fetched by this machine, since nodes often reach no servers."""
+    if settings.executor == "local" or recipe.step.fetches:
+        return None
+    from daxa.run.cluster import execute_on_cluster
+    from daxa.run.cluster_settings import read_cluster
+
+    return partial(execute_on_cluster, cluster=read_cluster(), say=say)
 
 
 def _origins(layout: Layout, mission: str) -> dict[str, dict[str, object]]:

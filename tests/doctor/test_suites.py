@@ -166,3 +166,16 @@ def test_the_command_shows_one_suite_and_runs_none_unasked(machine, software, ca
     assert main(["doctor", "saz"]) == 3
     assert "did you mean sas" in capsys.readouterr().err.replace("'", "")
     assert not set(ASKED) & set(PARTS)
+
+
+def test_a_cluster_is_tried_and_its_directory_removed(machine):
+    (only,) = machine.look("cluster").values()
+    assert (only.state, "neither an address nor a kind" in only.found) == ("error", True)
+    machine.file.write_text('[cluster]\nkind = "local"\nmemory = "1 GB"\npatience = 60\n')
+    found = machine.look("cluster")
+    assert {name for name, one in found.items() if one.state == "ok"} >= {"settings", "scheduler", "worker", "versions"}
+    assert found["file system"].state == "ok"
+    assert "--executor dask" in found["executor"].remedy
+    assert list((machine.home / "cache").iterdir()) == []
+    machine.file.write_text('[cluster]\naddress = "http://a"\n')
+    assert machine.look("cluster")["cluster"].state == "error"

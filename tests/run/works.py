@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from daxa.errors import DataError, ServiceError
 from daxa.run.machine import Resources
 from daxa.run.task import Input, Stage, StagePaths, Task, canonical
@@ -245,3 +247,29 @@ class Taking:
 
 def act_alien(task: Task, target: Path, parameters: dict) -> None:
     (target / "attitude.dat").write_text("whose?")
+
+
+def act_kill_host_once(task: Task, target: Path, parameters: dict) -> None:
+    """Kill the worker of the cluster on which the task runs: the parent of the process that forks."""
+    flag = Path(parameters["flag"])
+    if not flag.exists():
+        flag.touch()
+        os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)
+        time.sleep(600)
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """Work of which one machine of 4 GB holds one at a time."""
+
+    place: str
+
+    def resources(self, task: Task) -> Resources:
+        return Resources(memory=3 << 30)
+
+    def __call__(self, task: Task, target: Path, log: TextIO) -> None:
+        mine = Path(self.place) / task.obs_id
+        mine.touch()
+        time.sleep(0.3)
+        (target / "others.json").write_text(json.dumps(len(list(Path(self.place).iterdir()))))
+        mine.unlink()

@@ -1,0 +1,521 @@
+"""Carry out the tasks of a stage on a cluster, by Dask: the one place that imports it.
+
+How a task is limited, tried again and reported is `daxa.run.executor`'s, which every worker of the cluster uses for
+itself (`daxa.run.lane`).  Dask decides which worker gets a task, and gives those of a worker that is lost to others.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import pickle
+import queue
+import shutil
+import socket
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.errors import ConfigError, ProgramError
+from daxa.run.cluster_settings import ClusterSettings
+from daxa.run.executor import ATTEMPTS
+from daxa.run.lane import Errand, carry_out, close_lanes, versions_here
+from daxa.run.machine import Machine, Resources, read_machine
+from daxa.run.task import Task, TaskWork
+from daxa.run.wire import report_as_text, report_from_text, task_as_text, task_from_text
+from daxa.run.worker import TaskReport
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["Trial", "execute_on_cluster", "run_remotely", "try_cluster"]
+
+_POLL = 0.2
+_UPKEEP = 5.0
+"""Seconds after which jobs that have ended are replaced, and the number of workers is asked for."""
+
+_CONNECT = 30.0
+_SPARE = 16
+"""Tasks that wait at the scheduler beyond those that run, so that no worker waits for the stage."""
+
+_PROGRAMS = {"slurm": "sbatch", "pbs": "qsub", "htcondor": "condor_submit"}
+_GONE = ("cancelled", "lost")
+
+
+@dataclass(frozen=True)
+class _Connection:
+    client: Client
+    threads: Callable[[], int]
+    """How many tasks run at once."""
+
+    keep_up: Callable[[], None]
+    declares: bool
+    """Whether its workers say to the scheduler what memory and cores they have."""
+
+
+def execute_on_cluster(
+    tasks: Sequence[Task],
+    work: TaskWork,
+    *,
+    workers: int,
+    time_limit: float,
+    scratch: Path,
+    logs: Path,
+    machine: Machine | None = None,
+    cluster: ClusterSettings,
+    say: Callable[[str], None] = lambda text: None,
+) -> Generator[list[TaskReport], None, None]:
+    """Carry out tasks as `daxa.run.executor.execute` does, on the workers of a cluster.
+
+    Parameters
+    ----------
+    tasks, work, time_limit, scratch, logs
+        As for `daxa.run.executor.execute`; the directories are seen by all workers under the same paths.
+    workers, machine
+        Not used: the cluster has its own.
+    cluster
+        Which cluster.
+    say
+        Is told where the pages of the scheduler are.
+
+    Yields
+    ------
+    list of TaskReport
+        Those that came in together.
+
+    Raises
+    ------
+    ConfigError
+        What daxa needs for clusters is not installed.
+    ProgramError
+        The cluster cannot be reached or started, or is lost.
+    """
+    del workers, machine
+    scratch, logs = scratch.absolute(), logs.absolute()
+    with ExitStack() as stack:
+        most = cluster.cores * cluster.jobs
+        connection = stack.enter_context(_connected(cluster, scratch, min(len(tasks), most)))
+        say(f"cluster: {connection.client.scheduler.address}, its pages: {connection.client.dashboard_link}")
+        run = _Run(connection, tasks, work, _errand(work, time_limit, scratch, logs), cluster)
+        stack.callback(run.close)
+        while run.busy():
+            if reports := run.step():
+                yield reports
+
+
+def _errand(work: TaskWork, time_limit: float, scratch: Path, logs: Path) -> Errand:
+    name = uuid.uuid4().hex
+    variables = {key: value for key, value in os.environ.items() if key.startswith(("DAXA_", "GIT_", "SOURCE_DATE_"))}
+    mark = scratch / f"mark-{name[:12]}"
+    for path in (mark, _opening(mark)):
+        path.touch()
+    return Errand(
+        name=name,
+        work=pickle.dumps(work),
+        time_limit=time_limit,
+        scratch=str(scratch),
+        logs=str(logs),
+        mark=str(mark),
+        directory=os.getcwd(),  # noqa: PTH109 - a text
+        variables=variables,
+        versions=versions_here(),
+    )
+
+
+def _opening(mark: Path) -> Path:
+    """A file that stands as long as tasks may begin."""
+    return mark.with_name(f"{mark.name}.open")
+
+
+@dataclass
+class _Run:
+    """One run of a stage: which tasks are at the cluster, and which wait."""
+
+    connection: _Connection
+    tasks: Sequence[Task]
+    work: TaskWork
+    errand: Errand
+    cluster: ClusterSettings
+    _waiting: deque[tuple[Task, int]] = field(init=False)
+    _sent: dict[str, tuple[Future, Task, int]] = field(default_factory=dict)
+    _ended: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    _began: float = field(default_factory=time.monotonic)
+    _upkeep: float = -math.inf
+    _most: int = 0
+    _open: bool = True
+
+    def __post_init__(self) -> None:
+        self._waiting = deque((task, 1) for task in self.tasks)
+        self._say_resources: Callable[[Task], Resources] = getattr(self.work, "resources", None) or (
+            lambda task: Resources()
+        )
+
+    def busy(self) -> bool:
+        """Whether something runs or waits to run."""
+        return bool(self._waiting or self._sent)
+
+    def step(self) -> list[TaskReport]:
+        """Send what the cluster can take, wait a moment, and collect what came in."""
+        if time.monotonic() - self._upkeep > _UPKEEP:
+            self._keep_up()
+        while self._waiting and len(self._sent) < self._most + _SPARE:
+            self._send(*self._waiting.popleft())
+        keys = self._wait()
+        ended = [(key, self._sent[key]) for key in keys if key in self._sent]
+        reports = self._collect(ended)
+        if self._open and any(report.kind == "environment" for report in reports):
+            self._open = False
+            self._waiting.clear()
+            _opening(Path(self.errand.mark)).unlink(missing_ok=True)
+        return reports
+
+    def close(self) -> None:
+        """Let no worker go on with anything of this run."""
+        mark = Path(self.errand.mark)
+        for path in (_opening(mark), mark):
+            path.unlink(missing_ok=True)
+        with suppress(Exception):  # The cluster may be gone.
+            client = self.connection.client
+            if self._sent:
+                client.cancel([future for future, _, _ in self._sent.values()], force=True)
+            client.run(close_lanes, self.errand.name, on_error="ignore")
+
+    def _keep_up(self) -> None:
+        self._upkeep = time.monotonic()
+        try:
+            self.connection.keep_up()
+            self._most = self.connection.threads()
+        except Exception as error:
+            raise _lost(error) from error
+        patience = self.cluster.patience
+        if not self._most and patience and time.monotonic() - self._began > patience:
+            raise ProgramError(
+                "cluster-empty",
+                f"no worker has come in {patience} s",
+                remedy="see whether jobs wait (squeue, qstat, condor_q), and `daxa doctor cluster`",
+            )
+
+    def _send(self, task: Task, attempt: int) -> None:
+        key = f"daxa-{self.errand.name[:12]}-{task.name}-{attempt}"
+        resources = self._say_resources(task)
+        declared = None
+        if self.connection.declares:
+            memory = min(resources.memory, self.cluster.memory_bytes)
+            declared = {"CORES": min(resources.cores, self.cluster.cores), "MEMORY": memory}
+        future = self.connection.client.submit(
+            run_remotely,
+            asdict(self.errand),
+            task_as_text(task),
+            (resources.memory, resources.cores),
+            key,
+            key=key,
+            pure=False,
+            resources=declared,
+        )
+        self._sent[key] = (future, task, attempt)
+        # Not through the future's own thread pool for results, which would be asked for one by one.
+        future.add_done_callback(partial(_put, self._ended, key))
+
+    def _wait(self) -> list[str]:
+        keys = []
+        with suppress(queue.Empty):
+            keys.append(self._ended.get(timeout=_POLL))
+            while True:
+                keys.append(self._ended.get_nowait())
+        return keys
+
+    def _collect(self, ended: Sequence[tuple[str, tuple[Future, Task, int]]]) -> list[TaskReport]:
+        if any(future.status in _GONE for _, (future, _, _) in ended) or self.connection.client.status != "running":
+            raise _lost(None)
+        done = [key for key, (future, _, _) in ended if future.status == "finished"]
+        try:
+            texts = dict(zip(done, self.connection.client.gather([self._sent[key][0] for key in done]), strict=True))
+        except Exception as error:
+            raise _lost(error) from error
+        reports = []
+        for key, (future, task, attempt) in ended:
+            del self._sent[key]
+            if future.status == "error":
+                reports.append(_given_up(task, future.exception()))
+            elif (text := texts[key]) is not None:
+                reports.append(report_from_text(text, task))
+            elif self._open:
+                self._again(task, attempt)
+        return reports
+
+    def _again(self, task: Task, attempt: int) -> None:
+        """A worker that is being closed has dropped a task."""
+        if attempt >= ATTEMPTS:
+            raise ProgramError(
+                "cluster-dropped",
+                f"the cluster has dropped the task {task.name} {attempt} times",
+                remedy="see `daxa doctor cluster`, and run it again: what is done is kept",
+            )
+        self._waiting.appendleft((task, attempt + 1))
+
+
+def _put(ended: queue.SimpleQueue[str], key: str, future: Future) -> None:
+    ended.put(key)
+
+
+def _given_up(task: Task, error: BaseException | None) -> TaskReport:
+    from distributed.scheduler import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return TaskReport(task, "failed", "worker.died")
+    broken = ProgramError(
+        "cluster-worker",
+        f"a worker cannot carry out tasks: {type(error).__name__}: {str(error)[:300]}",
+        remedy="see that daxa can be imported on the nodes: `daxa doctor cluster`",
+    )
+    return TaskReport(task, "environment", broken.code, error=broken)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a small task showed of a cluster.
+
+    Parameters
+    ----------
+    scheduler, pages
+        Addresses of the scheduler and of its pages.
+    host
+        Where the task ran.
+    versions
+        What is installed there.
+    sees
+        Whether the directory is seen there.
+    waited
+        Seconds until the first worker was there.
+    seconds
+        Of one trivial task, on average.
+    """
+
+    scheduler: str
+    pages: str
+    host: str
+    versions: Mapping[str, str]
+    sees: bool
+    waited: float
+    seconds: float
+
+
+_TRIED = 100
+
+
+def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> Trial:
+    """Start the cluster, or connect to it, and carry out trivial tasks.
+
+    Parameters
+    ----------
+    cluster
+        Which.
+    shared
+        A directory that the workers must see.
+    patience
+        Seconds for which the first worker is waited for.
+
+    Raises
+    ------
+    ConfigError
+        What daxa needs for clusters is not installed.
+    ProgramError
+        The cluster cannot be reached or started, or no worker comes.
+    """
+    began = time.monotonic()
+    with _connected(cluster, shared.absolute(), 1) as connection:
+        client = connection.client
+        connection.keep_up()
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError:
+            raise ProgramError(
+                "cluster-empty",
+                f"no worker has come in {patience:g} s",
+                remedy="see whether jobs wait (squeue, qstat, condor_q), and what their logs say",
+            ) from None
+        waited = time.monotonic() - began
+        host, versions, sees = client.submit(_look_around, str(shared.absolute()), pure=False).result()
+        begun = time.monotonic()
+        client.gather(client.map(str, range(_TRIED), pure=False))
+        seconds = (time.monotonic() - begun) / _TRIED
+        return Trial(client.scheduler.address, client.dashboard_link, host, versions, sees, waited, seconds)
+
+
+def _look_around(shared: str) -> tuple[str, dict[str, str], bool]:
+    return socket.gethostname(), versions_here(), Path(shared).is_dir()
+
+
+def _lost(error: BaseException | None) -> ProgramError:
+    why = f": {type(error).__name__}: {str(error)[:300]}" if error else ""
+    return ProgramError(
+        "cluster-lost",
+        f"the cluster is lost{why}",
+        remedy="see whether its scheduler runs, then run it again: what is done is kept",
+    )
+
+
+def run_remotely(errand: Mapping[str, Any], task: str, taken: tuple[int, int], key: str) -> str | None:
+    """In a worker of the cluster: carry out one task.
+
+    Parameters
+    ----------
+    errand
+        Fields of `daxa.run.lane.Errand`.
+    task
+        As `daxa.run.wire.task_as_text` wrote it.
+    taken
+        Memory in bytes and cores that it takes.
+    key
+        By which the cluster knows it.
+
+    Returns
+    -------
+    str or None
+        What `daxa.run.wire.report_as_text` writes; None if the task is not wanted any more.
+    """
+    from distributed import get_worker
+    from distributed.core import Status
+
+    worker = get_worker()
+
+    def wanted() -> bool:
+        # Of a stage that was killed, the scheduler frees the tasks, which workers then have as cancelled.
+        state = worker.state.tasks.get(key)
+        ending = worker.status in (Status.closing, Status.closed, Status.failed)
+        return not ending and state is not None and state.state != "cancelled"
+
+    found = Errand(**errand)
+    if not _opening(Path(found.mark)).exists() and Path(found.scratch).is_dir():
+        return None
+    limit = worker.memory_manager.memory_limit or read_machine().memory
+    machine = Machine(int(limit), worker.state.nthreads)
+    report = carry_out(found, task_from_text(task), Resources(*taken), machine, wanted)
+    return None if report is None else report_as_text(report)
+
+
+@contextmanager
+def _connected(cluster: ClusterSettings, shared: Path, threads: int) -> Iterator[_Connection]:
+    """A connection to the cluster; one that is not there yet is started for as long."""
+    _check(cluster)
+    import dask
+    from distributed import Client
+
+    quiet = {"distributed.scheduler.allowed-failures": ATTEMPTS - 1, "distributed.deploy.lost-worker-timeout": "2s"}
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(quiet))
+        stack.enter_context(_without_chatter())
+        try:
+            if cluster.address:
+                place: Any = cluster.address
+            else:
+                place = stack.enter_context(_started(cluster, shared))
+            client = stack.enter_context(Client(place, timeout=_CONNECT, set_as_default=False, name="daxa"))
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            what = f"the scheduler {cluster.address} cannot be reached" if cluster.address else "no cluster starts"
+            raise ProgramError(
+                "cluster-start",
+                f"{what}: {str(error)[:300]}",
+                remedy="see `daxa doctor cluster`, and [cluster] in your configuration",
+            ) from error
+        jobs = math.ceil(max(1, threads) / cluster.cores)
+        keep_up = partial(_scale, place, cluster, min(jobs, cluster.jobs)) if cluster.kind else lambda: None
+        yield _Connection(client, lambda: sum(client.nthreads().values()), keep_up, bool(cluster.kind))
+
+
+def _check(cluster: ClusterSettings) -> None:
+    """Find out early what would fail late and with other words."""
+    from importlib.util import find_spec
+
+    wanted = ["dask", "distributed", "cryptography", *(["dask_jobqueue"] if cluster.kind in _PROGRAMS else [])]
+    if absent := [name for name in wanted if find_spec(name) is None]:
+        raise ConfigError(
+            "cluster-extra",
+            f"{', '.join(absent)} is not installed, which clusters need",
+            remedy="install it: `pip install 'daxa-archive[cluster]'`",
+        )
+    program = _PROGRAMS.get(cluster.kind)
+    if program and shutil.which(program) is None:
+        raise ProgramError(
+            "absent",
+            f"{program} was not found, which submits jobs of {cluster.kind}",
+            remedy="run daxa where jobs are submitted, such as on a login node",
+        )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """What the library would write to the terminal when workers come and go, daxa says itself where it matters."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _started(cluster: ClusterSettings, shared: Path) -> Iterator[Any]:
+    """A scheduler in this process; nobody else can talk to it, since it asks for a certificate made for it alone."""
+    place = shared / f"cluster-{uuid.uuid4().hex[:12]}"
+    place.mkdir(mode=0o700)
+    options = {
+        "security": True,
+        "scheduler_options": {"dashboard_address": cluster.dashboard},
+        **({"interface": cluster.interface} if cluster.interface else {}),
+    }
+    with _local(cluster, place, options) if cluster.kind == "local" else _jobs(cluster, place, options) as made:
+        yield made
+
+
+def _local(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> Any:
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=0,
+        threads_per_worker=cluster.cores,
+        memory_limit=cluster.memory_bytes,
+        processes=True,
+        resources={"CORES": cluster.cores, "MEMORY": cluster.memory_bytes},
+        local_directory=cluster.scratch or str(place),
+        dashboard_address=cluster.dashboard,
+        security=options["security"],
+        protocol="tls://",
+    )
+
+
+def _jobs(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> Any:
+    import dask_jobqueue
+
+    kind = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "htcondor": "HTCondorCluster"}[cluster.kind]
+    own: dict[str, Any] = {"queue": cluster.queue or None, "account": cluster.account or None}
+    own |= {"walltime": cluster.walltime} if cluster.walltime else {}
+    if cluster.kind == "htcondor":
+        own = {"disk": "4 GB"}
+    declared = f"CORES={cluster.cores},MEMORY={cluster.memory_bytes}"
+    return getattr(dask_jobqueue, kind)(
+        cores=cluster.cores,
+        processes=1,
+        memory=cluster.memory,
+        job_name="daxa",
+        log_directory=str(place),
+        local_directory=cluster.scratch or str(place),
+        shared_temp_directory=str(place),
+        job_extra_directives=list(cluster.directives),
+        worker_extra_args=["--resources", declared],
+        **own,
+        **options,
+    )
+
+
+def _scale(made: Any, cluster: ClusterSettings, jobs: int) -> None:
+    """Start jobs, or those that have ended once more."""
+    made.scale(jobs)
