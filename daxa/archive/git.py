@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
 from daxa.archive import failures
@@ -40,6 +40,7 @@ __all__ = [
     "clone",
     "commit",
     "commit_of",
+    "copy_files",
     "create_tag",
     "differs",
     "hidden_changes",
@@ -52,7 +53,6 @@ __all__ = [
     "pack",
     "plumb",
     "read_file",
-    "read_files",
     "read_object",
     "switch",
     "tags",
@@ -76,6 +76,8 @@ _SETTINGS = {
     "submodule.recurse": "false",
 }
 """What we need of Git whatever the user has configured."""
+
+_PIECE = 1 << 20
 
 _QUIET_HOOKS = {"core.hooksPath": os.devnull}
 _UNUSUAL = re.compile(rb"extensions|worktree|include", re.IGNORECASE)
@@ -336,8 +338,8 @@ def read_object(root: Path, name: str) -> tuple[str, bytes]:
         return kind, content
 
 
-def read_files(root: Path, revision: str, paths: Sequence[str]) -> dict[str, bytes]:
-    """Content of those of some files that a commit has, with one call of Git.
+def copy_files(root: Path, revision: str, paths: Sequence[str], place: Path) -> None:
+    """Write those of some files that a commit has into a directory, as Git keeps them, with one call of Git.
 
     Parameters
     ----------
@@ -347,25 +349,30 @@ def read_files(root: Path, revision: str, paths: Sequence[str]) -> dict[str, byt
         Digest of the commit.
     paths
         Of the files; without line ends.
+    place
+        A directory of our own.
     """
     _refuse_variables(root)
     environ = without_redirection(os.environ)
     environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
     asked = "".join(f"{revision}:{path}\n" for path in paths).encode()
-    ended = run_program(["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, binary=True)
-    if ended.code:
-        raise failures.git_failure(root, ended.output.strip())
-    found, at = {}, 0
-    for path in paths:
-        end = ended.content.index(b"\n", at)
-        said, at = ended.content[at:end].rsplit(b" ", 2), end + 1
-        if said[-1] == b"missing":
-            continue
-        size = int(said[-1])
-        if said[1] == b"blob":
-            found[path] = ended.content[at : at + size]
-        at += size + 1
-    return found
+    with TemporaryFile(dir=place) as stream:
+        ended = run_program(["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, into=stream)
+        if ended.code:
+            raise failures.git_failure(root, ended.output.strip())
+        stream.seek(0)
+        for path in paths:
+            said = stream.readline().rstrip(b"\n").rsplit(b" ", 2)
+            if said[-1] == b"missing":
+                continue
+            end = stream.tell() + int(said[-1])
+            if said[1] == b"blob":
+                target = place / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as copy:
+                    while piece := stream.read(min(_PIECE, end - stream.tell())):
+                        copy.write(piece)
+            stream.seek(end + 1)
 
 
 def create_tag(root: Path, name: str, message: str) -> None:

@@ -138,9 +138,5 @@ def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) ->
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
         names = [path.relative_to(records.root).as_posix() for path in wanted]
-        found = git.read_files(layout.root, commit, [name for name in names if name not in without])
-        for name, content in found.items():
-            path = records.root / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
+        git.copy_files(layout.root, commit, [name for name in names if name not in without], records.root)
         yield records

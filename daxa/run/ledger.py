@@ -14,7 +14,7 @@ size, and let one observation be looked up without reading the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -304,15 +304,22 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], dict[bytes, bytes]]:
     return values, metadata
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, content: bytes | None = None, groups: Sequence[int] | None = None) -> pa.Table:
     """A ledger as it is in its file, with our column types: rows are checked where they are used.
+
+    Parameters
+    ----------
+    path, content
+        The file, and its content if that has been read.
+    groups
+        The row groups that are read; all by default.
 
     Raises
     ------
     DataError
         The file is not a valid ledger.
     """
-    table = _opened(path)
+    table = _opened(path, None if groups is None else lambda metadata: (list(groups), None), content)
     schema = _schema(table.column_names)
     if table.schema.remove_metadata() == schema:
         return table
@@ -321,12 +328,13 @@ def read_table(path: Path) -> pa.Table:
 
 def _opened(
     path: Path,
-    choose: Callable[[pq.FileMetaData], tuple[list[int], list[str]]] | None = None,
+    choose: Callable[[pq.FileMetaData], tuple[list[int], list[str] | None]] | None = None,
+    content: bytes | None = None,
 ) -> pa.Table:
     import pyarrow as pa
 
     try:
-        return read_parquet(path, choose=choose)
+        return read_parquet(path if content is None else content, choose=choose)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "ledger", f"{path} cannot be read as Parquet: {error}", remedy=f"restore it: git checkout -- {path}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.errors import DataError
-from daxa.parquet import plain_array
+from daxa.files import read_plain
+from daxa.parquet import differing_groups, plain_array
 from daxa.run.ledger import read_table
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
@@ -22,6 +24,7 @@ __all__ = ["changed_rows"]
 
 _TEXTS = ("outcome", "reason", "fingerprint", "parts")
 _OF_FILES = ("path", "size", "sha256", "science")
+_LARGEST = 4 << 30
 
 
 def changed_rows(
@@ -51,7 +54,7 @@ def changed_rows(
     >>> changed_rows(Path("no-such-ledger.parquet"), Path("no-such-ledger.parquet"))
     ({}, {})
     """
-    tables = [read_table(path) if os.path.lexists(path) else None for path in (before, now)]
+    tables = _differing_parts(before, now)
     places = [_places(path, table) for path, table in zip((before, now), tables, strict=True)]
     common = places[0].keys() & places[1].keys()
     kept = sorted(common if obs_ids is None else common.intersection(obs_ids))
@@ -67,6 +70,30 @@ def changed_rows(
             wanted = [name for name in wanted if name in obs_ids]
         found.append({row.obs_id: row for row in _rows(path, table, [place[name] for name in wanted])})
     return found[0], found[1]
+
+
+def _differing_parts(*paths: Path) -> list[pa.Table | None]:
+    """Both ledgers without the row groups that are byte for byte the same; None for one that does not exist."""
+    import pyarrow as pa
+
+    contents = [_content(path) if os.path.lexists(path) else None for path in paths]
+    groups: Sequence[list[int] | None] = (None, None)
+    if contents[0] is not None and contents[1] is not None:
+        # Whether a file can be read at all, its reader says.
+        with suppress(pa.ArrowException, OSError, ValueError):
+            groups = differing_groups(contents[0], contents[1])
+    return [
+        None if content is None else read_table(path, content, chosen)
+        for path, content, chosen in zip(paths, contents, groups, strict=True)
+    ]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_plain(path, limit=_LARGEST)
+    except OSError as error:
+        remedy = f"restore it: git checkout -- {path}"
+        raise DataError("ledger", f"{path} cannot be read: {error}", remedy=remedy) from None
 
 
 def _take(rows: Any, places: Sequence[int]) -> Any:

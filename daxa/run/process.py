@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from daxa.errors import ProgramError
 
@@ -138,6 +138,7 @@ def run_program(
     show: bool = False,
     stdin: bytes | None = None,
     binary: bool = False,
+    into: BinaryIO | None = None,
 ) -> FinishedProgram:
     r"""Run a program from a list of arguments and wait for it.
 
@@ -159,6 +160,8 @@ def run_program(
         What it reads; nothing by default.
     binary
         Keep what it writes to standard output as `FinishedProgram.content`, and not as text.
+    into
+        A file that takes what it writes to standard output instead.
 
     Raises
     ------
@@ -171,14 +174,15 @@ def run_program(
     'hello\n'
     """
     pipe = None if show else subprocess.PIPE
-    child = _start(argv, cwd, environ, stdin=None if stdin is None else subprocess.PIPE, stdout=pipe, stderr=pipe)
+    given = None if stdin is None else subprocess.PIPE
+    child = _start(argv, cwd, environ, stdin=given, stdout=pipe if into is None else into.fileno(), stderr=pipe)
     try:
         out, err = child.communicate(stdin)
     except KeyboardInterrupt:
         child.wait()
         raise
     text = [(stream or b"").decode("utf-8", "replace") for stream in (b"" if binary else out, err)]
-    return FinishedProgram(child.returncode, "".join(text), text[0], out if binary else b"")
+    return FinishedProgram(child.returncode, "".join(text), text[0], (out or b"") if binary else b"")
 
 
 def show_program(

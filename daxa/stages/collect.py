@@ -18,6 +18,7 @@ from daxa.missions import find_mission
 from daxa.publish.measures import cleaned_exposures, measured_by_instrument
 from daxa.publish.state import ArchiveState, MissionState, read_state
 from daxa.publish.summary import summarise
+from daxa.report.exposures import HISTOGRAM, exposure_histogram
 from daxa.report.page import Row, Section, TaskCell, write_report
 from daxa.run.product import parse_product
 from daxa.run.steps import Step
@@ -48,6 +49,15 @@ def _collect(layout: Layout) -> None:
     steps = steps_of(state.config)
     sections = [_section(layout, name, mission, steps) for name, mission in state.missions.items()]
     write_report(layout.report, state.config.name, sections)
+    replace_file(layout.report / HISTOGRAM, exposure_histogram(_cleaned(state)).encode())
+
+
+def _cleaned(state: ArchiveState) -> Iterator[tuple[str, str, float]]:
+    """Mission, instrument and good time of every cleaned exposure."""
+    for name, mission in state.missions.items():
+        for obs_id in mission.observations:
+            for one in cleaned_exposures(mission.ledgers.get("clean", {}).get(obs_id)):
+                yield name, str(one.get("instrument", "")), float(one["good"])
 
 
 def metrics_of(state: ArchiveState) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from daxa.errors import DataError
-from daxa.parquet import write_parquet
+from daxa.parquet import differing_groups, write_parquet
 from daxa.run.ledger import read_ledger, read_table, write_ledger
 from daxa.run.ledger_changes import changed_rows
 from daxa.run.task import ExposureRow, LedgerRow, ProductFile
@@ -71,3 +71,25 @@ def test_what_is_no_ledger_is_said(tmp_path):
     write_parquet(twice, pa.concat_tables([table, table]))
     with pytest.raises(DataError):
         changed_rows(whole, twice)
+
+
+def test_only_row_groups_that_differ_are_read_and_none_is_overlooked(tmp_path):
+    ids = [f"{number:010d}" for number in range(101, 1401)]
+    rows = {obs_id: LedgerRow(obs_id, "done", "", "a" * 64) for obs_id in ids}
+    before, now = tmp_path / "before.parquet", tmp_path / "now.parquet"
+    write_ledger(before, rows.values(), mission="xmm", step="clean")
+    changed = {ids[3]: LedgerRow(ids[3], "done", "", "b" * 64), ids[-1]: LedgerRow(ids[-1], "failed", "data.no-events")}
+    write_ledger(now, {**rows, **changed}.values(), mission="xmm", step="clean")
+    assert differing_groups(before.read_bytes(), now.read_bytes()) == ([0, 2], [0, 2])
+    assert changed_rows(before, now) == ({obs_id: rows[obs_id] for obs_id in changed}, changed)
+    # One more at the beginning moves all the others.
+    first = {"0000000001": LedgerRow("0000000001", "done")}
+    write_ledger(now, {**first, **rows}.values(), mission="xmm", step="clean")
+    assert changed_rows(before, now) == ({}, first)
+    # A column more is a difference of every row group.
+    measured = {ids[0]: LedgerRow(ids[0], "done", "", "a" * 64, measures="[]")}
+    write_ledger(now, {**rows, **measured}.values(), mission="xmm", step="clean")
+    assert changed_rows(before, now) == ({ids[0]: rows[ids[0]]}, measured)
+    write_ledger(now, rows.values(), mission="xmm", step="clean")
+    assert differing_groups(before.read_bytes(), now.read_bytes()) == ([], [])
+    assert changed_rows(before, now) == ({}, {})
