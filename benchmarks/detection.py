@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from daxa.xray.detection.chance import log_chance, threshold
 from daxa.xray.detection.detect import default_scales, find_sources
 from daxa.xray.detection.peaks import find_peaks, merge_peaks
 from daxa.xray.detection.psf import psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, fit_source, source_image
 from daxa.xray.detection.ratelimit import upper_limit
-from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, threshold
+from daxa.xray.detection.wavelet import LADDER, make_wavelets, respond
 
 SIDE = 384
 PIXEL = 4.35

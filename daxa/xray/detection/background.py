@@ -18,12 +18,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from daxa.xray.detection.cells import binned, enlarge, grown
+from daxa.xray.detection.chance import exceeds
 from daxa.xray.detection.diffuse import adapted, large_parts, spread_out
 from daxa.xray.detection.light import LightComponent, fit_lights, light_image
 from daxa.xray.detection.particles import area_share, particle_level
-from daxa.xray.detection.wavelet import LADDER, Wavelet, exceeds, make_wavelets, respond
+from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond
 
-__all__ = ["Background", "estimate_background", "estimate_components"]
+__all__ = ["Background", "SmoothingGrid", "estimate_background", "estimate_components"]
 
 _LEAST_COUNTS = 1000.0
 """Counts under the smoothing kernel: fewer, and the noise of the background makes false sources."""
@@ -78,6 +79,32 @@ class Background:
     parts: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class SmoothingGrid:
+    """An exposure as the background is estimated in it.
+
+    Parameters
+    ----------
+    size
+        Image pixels to the side of a pixel.
+    exposure
+        Seconds, float64.
+    share
+        Share of the area on the axis, None where the exposure does not tell it (`area_share`).
+    """
+
+    size: int
+    exposure: np.ndarray
+    share: np.ndarray | None
+
+    @classmethod
+    def of(cls, exposure: np.ndarray) -> SmoothingGrid:
+        """The grid of an exposure, shape (ny, nx)."""
+        size = 1 << max(0, math.ceil(math.log2(max(exposure.shape) / _FINE)))
+        seconds = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
+        return cls(size, seconds, area_share(seconds))
+
+
 def estimate_background(
     counts: np.ndarray, exposure: np.ndarray, *, sigma: float, psf_radius: float = 1.0, workers: int = 2
 ) -> np.ndarray:
@@ -120,6 +147,7 @@ def estimate_components(
     psf_radius: float = 1.0,
     points: np.ndarray | None = None,
     known: np.ndarray | None = None,
+    grid: SmoothingGrid | None = None,
     workers: int = 2,
 ) -> Background:
     """Background and extended light; parameters as for `estimate_background`.
@@ -127,10 +155,11 @@ def estimate_components(
     ``points``, same shape, are the expected counts of known point sources: what their wings put
     beside the pixels that are left out is then no light.  ``known``, same shape, are other counts whose
     expectation is known, such as those of out-of-time events: the background is what lies below them.
+    ``grid`` is that of the exposure, where several images of it are looked at.
     """
-    size = 1 << max(0, math.ceil(math.log2(max(counts.shape) / _FINE)))
+    grid = SmoothingGrid.of(exposure) if grid is None else grid
+    size, coarse_exposure, share = grid.size, grid.exposure, grid.share
     coarse_counts = np.asarray(binned(np.asarray(counts, np.float32), size), np.float64)
-    coarse_exposure = np.asarray(binned(np.asarray(exposure, np.float32), size), np.float64)
     seen = coarse_exposure > 0
     all_counts = coarse_counts
     beneath: np.ndarray | float = 0.0
@@ -152,7 +181,6 @@ def estimate_components(
             break
         kept = fewer
     shape = coarse_counts.shape
-    share = area_share(coarse_exposure)
 
     def smooth(left: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         return _rate(left, seconds, share, sigma) * coarse_exposure

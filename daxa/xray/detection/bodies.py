@@ -10,9 +10,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from daxa.xray.detection.background import Background
+from daxa.xray.detection.chance import log_chance
 from daxa.xray.detection.light import light_image
 from daxa.xray.detection.peaks import Peaks
-from daxa.xray.detection.wavelet import Wavelet, log_chance, respond
+from daxa.xray.detection.wavelet import Wavelet, respond
 
 __all__ = ["ExtendedBodies", "find_bodies", "is_part"]
 

@@ -7,10 +7,8 @@ of the mission is then fitted to each, which gives position, counts and extent.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,20 +16,13 @@ from astropy.wcs import WCS
 from scipy.ndimage import binary_erosion
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.detection.background import estimate_components
-from daxa.xray.detection.bodies import ExtendedBodies, find_bodies
 from daxa.xray.detection.cells import enlarge
-from daxa.xray.detection.diffuse import filled
-from daxa.xray.detection.falserate import chance_for, expected_false
-from daxa.xray.detection.hidden import HiddenPixels, find_hidden
-from daxa.xray.detection.measure import Columns, measured
-from daxa.xray.detection.peaks import find_peaks, merge_peaks
+from daxa.xray.detection.chance import LEAST, threshold
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Scene
 from daxa.xray.detection.quality import PileUp
+from daxa.xray.detection.searching import Field, SearchedImage, search_field
 from daxa.xray.detection.source_list import SourceList, make_table
-from daxa.xray.detection.vetoes import cleared
-from daxa.xray.detection.wavelet import LADDER, Wavelet, make_wavelets, respond, threshold
+from daxa.xray.detection.wavelet import LADDER, make_wavelets, respond
 from daxa.xray.eventlists.frames import frame_of
 from daxa.xray.eventlists.regions import region_mask
 
@@ -46,12 +37,6 @@ _LEAST_EXPOSURE = 0.1
 _SCALES = 9
 _CORE = 0.7
 """Smallest scale, in radii that hold 30 % of the counts."""
-
-_SMOOTH = 3.0
-"""Smoothing of the background, in largest scales."""
-
-_LIT = 0.1
-"""Extended light that is brighter than this share of the background may make false sources."""
 
 REALISATIONS = 4
 """Made fields from which the number of false sources is counted in an image with extended light."""
@@ -151,128 +136,44 @@ def find_sources(
     """
     wavelets = make_wavelets(tuple(scales) if scales is not None else default_scales(psf))
     counts, seconds = _checked(image, exposure)
+    for what, other in (
+        ("background", background),
+        ("image of known counts", known),
+        ("image of all energies", all_counts),
+    ):
+        if other is not None and np.shape(other) != counts.shape:
+            raise _shapes_differ(what, np.shape(other), counts.shape)
     valid = _valid(seconds, regions, wcs)
-    counts, seconds = np.where(valid, counts, 0).astype(np.float32), np.where(valid, seconds, 0).astype(np.float32)
-    bodies = None
-    if known is not None and np.shape(known) != counts.shape:
-        raise _shapes_differ("image of known counts", np.shape(known), counts.shape)
-    known = np.where(valid, known, 0).astype(np.float32) if known is not None else None
-    if background is None:
-        background, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), known)
-    elif np.shape(background) != counts.shape:
-        raise _shapes_differ("background", np.shape(background), counts.shape)
-    elif known is not None:
-        background = background + known
-    background = np.where(valid, background, 0).astype(np.float32)
-    first = LADDER.index(wavelets[0].scale)
-    log_p = chance_for(false_per_field, background, valid, first)
-    hidden = find_hidden(seconds, psf)
-    search = _Search(Scene(counts, seconds, background, psf), bodies, hidden, valid, wavelets, log_p, known)
-    if all_counts is not None and np.shape(all_counts) != counts.shape:
-        raise _shapes_differ("image of all energies", np.shape(all_counts), counts.shape)
-    pile_up = PileUp(most_rate, all_counts)
-    columns, parts, listed, points = _found(search, pile_up, workers)
-    if bodies is not None and points.any():
-        # The wings of the points that were found are no extended light: it is told again without them.
-        below, bodies = _expected(counts, seconds, valid, (wavelets, psf, workers), known, points=points)
-        background = np.where(valid, below, 0).astype(np.float32)
-        search = replace(search, scene=replace(search.scene, background=background), bodies=bodies)
-        columns, parts, listed, _ = _found(search, pile_up, workers)
-    made = realisations if bodies is not None else 0
+    field = Field.of(valid, max(wavelet.coarse for wavelet in wavelets))
+
+    def cut(part: np.ndarray | None) -> np.ndarray | None:
+        return None if part is None else np.where(field.cut(valid), field.cut(part), 0).astype(np.float32)
+
+    searched = SearchedImage(
+        np.where(field.cut(valid), field.cut(counts), 0).astype(np.float32),
+        np.where(field.cut(valid), field.cut(seconds), 0).astype(np.float32),
+        field.cut(valid),
+        psf.moved(field.x, field.y),
+        wavelets,
+        (field.x, field.y),
+        cut(background),
+        cut(known),
+        PileUp(most_rate, None if all_counts is None else field.cut(np.asarray(all_counts))),
+        workers,
+    )
+    found = search_field(searched, false_per_field=false_per_field, realisations=realisations)
     return SourceList(
-        make_table(columns, wcs),
-        background if bodies is None else _with_structure(search, bodies, listed),
+        make_table(field.placed(found.columns), wcs),
+        field.whole(found.background),
         valid,
         tuple(w.scale for w in wavelets),
-        log_p,
-        _simulated(search, bodies, made, workers)
-        if bodies is not None and made > 0
-        else expected_false(log_p, background, valid, first),
+        found.log_p,
+        found.expected_false,
         _frame(wcs),
         _side(wcs),
-        make_table(parts, wcs),
-        max(made, 0),
+        make_table(field.placed(found.parts), wcs),
+        found.simulated,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """An image, what is expected without sources, and how sources are looked for."""
-
-    scene: Scene
-    bodies: ExtendedBodies | None
-    hidden: HiddenPixels
-    valid: np.ndarray
-    wavelets: tuple[Wavelet, ...]
-    log_p: float
-    known: np.ndarray | None = None
-
-
-def _expected(
-    counts: np.ndarray,
-    seconds: np.ndarray,
-    valid: np.ndarray,
-    search: tuple[tuple[Wavelet, ...], Psf, int],
-    known: np.ndarray | None,
-    *,
-    points: np.ndarray | None = None,
-) -> tuple[np.ndarray, ExtendedBodies | None]:
-    """What is expected without sources, and the extended light in it, if there is any."""
-    wavelets, psf, workers = search
-    sigma, psf_radius = _SMOOTH * wavelets[-1].scale, psf.radius(0.8)
-    found = estimate_components(
-        counts, seconds, sigma=sigma, psf_radius=psf_radius, points=points, known=known, workers=workers
-    )
-    whole = found.whole if known is None else found.whole + known
-    if found.whole is found.smooth:
-        return whole, None
-    bodies = find_bodies(counts if known is None else counts - known, found, valid, wavelets, workers=workers)
-    return whole, bodies if len(bodies.peaks) else None
-
-
-def _found(
-    search: _Search, pile_up: PileUp, workers: int, within: np.ndarray | None = None
-) -> tuple[Columns, Columns, np.ndarray, np.ndarray]:
-    """The sources and the parts of extended light within some pixels, as `measured` gives them."""
-    scene, log_p = search.scene, search.log_p
-    there = search.valid if within is None else search.valid & within
-    peaks = find_peaks(scene.counts, scene.background, there, search.wavelets, log_p, workers=workers)
-    peaks = cleared(merge_peaks(peaks), scene.counts, scene.background, scene.psf, log_p)
-    return measured(scene, search.hidden, search.bodies, peaks, pile_up)
-
-
-def _with_structure(search: _Search, bodies: ExtendedBodies, listed: np.ndarray) -> np.ndarray:
-    """What is expected without the sources that are listed: extended light with its structure."""
-    scene, least = search.scene, search.scene.psf.radius(0.5)
-    left = scene.counts - listed
-    sigma = _SMOOTH * search.wavelets[-1].scale
-    return filled(left, scene.background, bodies.number > 0, sigma, least).astype(np.float32)
-
-
-def _simulated(search: _Search, light: ExtendedBodies, fields: int, workers: int) -> float:
-    """Sources in a field of light and background alone, on average.
-
-    Where there is light they are counted in made fields, elsewhere the calibration of dark fields
-    holds.  The seed follows from the data, so that the number does.
-    """
-    scene, valid = search.scene, search.valid
-    lit = (light.light > _LIT * (scene.background - light.light)) & valid
-    digest = hashlib.sha256(scene.counts.tobytes() + scene.exposure.tobytes()).digest()
-    # What gaps do to errors is of no account here.
-    nowhere = np.zeros(lit.shape, bool)
-    search = replace(search, hidden=HiddenPixels(nowhere, nowhere, np.zeros(lit.shape, np.float32)))
-    rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
-    for _ in range(fields):
-        made = rng.poisson(scene.background).astype(np.float32)
-        below, bodies = _expected(made, scene.exposure, valid, (search.wavelets, scene.psf, workers), search.known)
-        again = replace(scene, counts=made, background=np.where(valid, below, 0).astype(np.float32))
-        columns, *_ = _found(replace(search, scene=again, bodies=bodies), PileUp(), workers, lit)
-        x, y = (
-            np.clip(np.rint(columns[axis]).astype(int), 0, n - 1) for axis, n in zip("xy", lit.shape[::-1], strict=True)
-        )
-        number += int((lit[y, x] & ~columns["body"]).sum())
-    rest = expected_false(search.log_p, scene.background, valid & ~lit, LADDER.index(search.wavelets[0].scale))
-    return number / fields + rest
 
 
 def _frame(wcs: WCS | None) -> str:
@@ -365,7 +266,7 @@ def sensitivity_map(
     least = np.full(seconds.shape, np.inf, dtype=np.float32)
     for response in respond(np.zeros_like(below), below, wavelets, workers=workers):
         wavelet = response.wavelet
-        limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, log_p), 1.05)
+        limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, log_p), LEAST)
         gain = [_coefficient(wavelet.scale, psf.mixture(float(angle))) for angle in known]
         counts = enlarge(limit, wavelet.coarse, seconds.shape) / np.array(gain, np.float32)[place].reshape(
             seconds.shape

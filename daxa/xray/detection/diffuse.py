@@ -156,10 +156,7 @@ def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Se
         above, here = _smoothed(counts, width), _whole(model.shape)
         for _ in same:
             wide = _around(here, width, model.shape)
-            inner = tuple(
-                slice(own.start - all_.start, own.stop - all_.start) for own, all_ in zip(here, wide, strict=True)
-            )
-            below = _smoothed(np.where(used[wide], model[wide], 0.0), width)[inner]
+            below = _smoothed(np.where(used[wide], model[wide], 0.0), width)[_shifted(here, wide, -1)]
             area = 4.0 * np.pi * width**2
             noise = np.sqrt(np.maximum(below, 1e-12) / area)
             sure = np.clip((np.abs(above[here] - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
@@ -170,11 +167,7 @@ def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Se
             if not changed.any():
                 break
             # What is far from all that has changed stays as it is.
-            part = _box(changed)
-            rows, columns = (
-                slice(one.start + own.start, one.stop + own.start) for one, own in zip(part, here, strict=True)
-            )
-            here = _around((rows, columns), width, model.shape)
+            here = _around(_shifted(_box(changed), here, 1), width, model.shape)
     return model
 
 
@@ -189,6 +182,13 @@ def _box(mask: np.ndarray) -> _Box:
     """The part of an image that holds all pixels of a mask."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _shifted(box: _Box, other: _Box, sign: int) -> _Box:
+    """A box whose pixels are counted from the first of another one (sign -1), or no longer are (1)."""
+    by_row, by_column = (sign * one.start for one in other)
+    rows, columns = box
+    return slice(rows.start + by_row, rows.stop + by_row), slice(columns.start + by_column, columns.stop + by_column)
 
 
 def _around(box: _Box, width: float, shape: tuple[int, int]) -> _Box:

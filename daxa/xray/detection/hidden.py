@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt, maximum_filter
 
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Scene, SourceFit, fit_source
+from daxa.xray.detection.psffit import PlacedSource, Scene, SourceFit, describe_source, place_source
 from daxa.xray.detection.tracing import Tracer
 
-__all__ = ["HIDDEN", "HiddenPixels", "find_hidden", "fit_hidden", "hidden_fractions"]
+__all__ = ["HIDDEN", "HiddenPixels", "find_hidden", "fit_hidden", "hidden_fractions", "place_hidden"]
 
 HIDDEN = 0.03
 """Share of the light beyond which position and rate are fitted together."""
@@ -136,21 +137,43 @@ def fit_hidden(
     hidden
         Of the same image.
     """
-    row, column = (int(np.clip(round(at), 0, n - 1)) for at, n in zip((y, x), hidden.width.shape, strict=True))
-    wide = float(min(hidden.width[row, column], _WIDEST))
-    reach, stray = reach + wide, stray + wide
-    tracer = Tracer(scene, x, y, reach=reach, stray=stray, extent=extent)
-    fits = [fit_source(scene, x, y, reach=reach, stray=stray, extent=extent)]
-    surface = tracer.surface()
-    for at, rate in tracer.starts(surface, _STARTS, _NEAR):
-        begin = replace(fits[0], x=at[0], y=at[1], rate=rate)
-        fits.append(fit_source(scene, x, y, reach=reach, stray=stray, extent=extent, begin=begin))
-    best = max(fits, key=lambda fit: fit.gain)
-    line = np.concatenate(
-        [tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits if fit.gain > best.gain - _DEEP]
-    )
-    found = _widened_by(best, line, _most_hidden(scene.psf, hidden, line))
-    return _reaching(found, surface, [fit for fit in fits if fit.gain > best.gain - _RIVAL])
+    search = _Search(scene, hidden, x, y, reach=reach, stray=stray, extent=extent)
+    best, tracer = search.best, search.tracer
+    fits = [fit for fit in search.placed if fit.gain > best.gain - _DEEP]
+    line = np.concatenate([tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits])
+    found = _widened_by(search.described(best), line, _most_hidden(scene.psf, hidden, line))
+    rivals = [search.described(fit) for fit in search.placed if fit.gain > best.gain - _RIVAL]
+    return _reaching(found, search.surface, rivals)
+
+
+def place_hidden(
+    scene: Scene, hidden: HiddenPixels, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0
+) -> PlacedSource:
+    """`fit_hidden` without the errors."""
+    return _Search(scene, hidden, x, y, reach=reach, stray=stray, extent=extent).best
+
+
+class _Search:
+    """The places at which a source that is partly hidden may be; parameters as for `fit_hidden`."""
+
+    def __init__(
+        self, scene: Scene, hidden: HiddenPixels, x: float, y: float, *, reach: float, stray: float, extent: float
+    ) -> None:
+        row, column = (int(np.clip(round(at), 0, n - 1)) for at, n in zip((y, x), hidden.width.shape, strict=True))
+        wide = float(min(hidden.width[row, column], _WIDEST))
+        self._scene, self._at, self._reach = scene, (x, y), reach + wide
+        place = partial(place_source, scene, x, y, reach=reach + wide, stray=stray + wide, extent=extent)
+        self.tracer = Tracer(scene, x, y, reach=reach + wide, stray=stray + wide, extent=extent)
+        self.surface = self.tracer.surface()
+        first = place()
+        begins = [
+            replace(first, x=at[0], y=at[1], rate=rate) for at, rate in self.tracer.starts(self.surface, _STARTS, _NEAR)
+        ]
+        self.placed = [first, *(place(begin=begin) for begin in begins)]
+        self.best = max(self.placed, key=lambda placed: placed.gain)
+
+    def described(self, placed: PlacedSource) -> SourceFit:
+        return describe_source(self._scene, *self._at, placed, reach=self._reach)
 
 
 def _reaching(best: SourceFit, surface: tuple[np.ndarray, ...], rivals: list[SourceFit]) -> SourceFit:

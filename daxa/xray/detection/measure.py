@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from daxa.xray.detection.bodies import ExtendedBodies, is_part
-from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, fit_hidden, hidden_fractions
+from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, fit_hidden, hidden_fractions, place_hidden
 from daxa.xray.detection.peaks import Peaks, joined
-from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image
+from daxa.xray.detection.psffit import (
+    PlacedSource,
+    Scene,
+    SourceFit,
+    describe_source,
+    detection_likelihood,
+    place_source,
+    source_image,
+)
 from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge
 
 __all__ = ["Columns", "measured"]
@@ -117,8 +125,7 @@ def _fitted(
     """Fits, and the likelihoods of their extents: two rounds, each source with the others as background."""
     total = scene.background.astype(np.float64)
     rest = Scene(scene.counts, scene.exposure, total, scene.psf)
-    fits: dict[int, SourceFit] = {}
-    extents: dict[int, float] = {}
+    found: dict[int, tuple[SourceFit, float]] = {}
     shown: dict[int, tuple] = {}
     for final in (False, True):
         for row in range(len(peaks)):
@@ -128,47 +135,76 @@ def _fitted(
             body, around = row < number, rest
             if bodies is not None and body:
                 around = replace(rest, background=np.maximum(total - bodies.light_of(row), 0))
-            fits[row], extents[row] = _fit(around, hidden, peaks, row, extended=final, body=body)
+            if final:
+                found[row] = _fit(around, hidden, peaks, row, body=body)
             if not body:
-                shown[row] = source_image(scene, fits[row], _LARGEST_STAMP)
+                placed = found[row][0] if final else _Place.of(peaks, row, around, hidden).point()
+                shown[row] = source_image(scene, placed, _LARGEST_STAMP)
                 total[shown[row][0]] += shown[row][1]
-    return list(fits.values()), list(extents.values())
+    return [fit for fit, _ in found.values()], [extent for _, extent in found.values()]
 
 
-def _fit(
-    scene: Scene, hidden: HiddenPixels, peaks: Peaks, row: int, *, extended: bool, body: bool
-) -> tuple[SourceFit, float]:
+@dataclass(frozen=True)
+class _Place:
+    """Where a source is fitted: the peak, and how far pixels are compared and the position may move."""
+
+    scene: Scene
+    hidden: HiddenPixels
+    x: float
+    y: float
+    reach: float
+    stray: float
+    is_hidden: bool
+
+    @classmethod
+    def of(cls, peaks: Peaks, row: int, scene: Scene, hidden: HiddenPixels) -> _Place:
+        x, y, scale = (float(column[row]) for column in (peaks.x, peaks.y, peaks.scale))
+        reach = max(scene.psf.radius(0.85, scene.psf.angle(x, y)), 3.0 * scale)
+        is_hidden = sum(hidden_fractions(hidden, scene.psf, x, y)) > HIDDEN
+        return cls(
+            scene,
+            hidden,
+            x,
+            y,
+            reach=float(np.clip(reach, 4.0, _LARGEST_STAMP)),
+            stray=float(np.clip(0.75 * scale, 2.0, 8.0)),
+            is_hidden=is_hidden,
+        )
+
+    def point(self) -> PlacedSource:
+        if self.is_hidden:
+            return place_hidden(self.scene, self.hidden, self.x, self.y, reach=self.reach, stray=self.stray)
+        return place_source(self.scene, self.x, self.y, reach=self.reach, stray=self.stray)
+
+    def extended(self, size: float, begin: PlacedSource) -> PlacedSource:
+        return place_source(self.scene, self.x, self.y, reach=self.reach, stray=self.stray, extent=size, begin=begin)
+
+    def described(self, placed: PlacedSource) -> SourceFit:
+        if not self.is_hidden:
+            return describe_source(self.scene, self.x, self.y, placed, reach=self.reach)
+        at = (placed.x, placed.y) if placed.extent else (self.x, self.y)
+        return fit_hidden(self.scene, self.hidden, *at, reach=self.reach, stray=self.stray, extent=placed.extent)
+
+
+def _fit(scene: Scene, hidden: HiddenPixels, peaks: Peaks, row: int, *, body: bool) -> tuple[SourceFit, float]:
     """The fit, and the likelihood of its extent; a body of light has one in any case."""
-    x, y, scale = peaks.x[row], peaks.y[row], peaks.scale[row]
-    angle = scene.psf.angle(x, y)
-    reach = float(np.clip(max(scene.psf.radius(0.85, angle), 3.0 * scale), 4.0, _LARGEST_STAMP))
-    stray = float(np.clip(0.75 * scale, 2.0, 8.0))
-    is_hidden = sum(hidden_fractions(hidden, scene.psf, x, y)) > HIDDEN
-    if is_hidden:
-        point = fit_hidden(scene, hidden, x, y, reach=reach, stray=stray)
-    else:
-        point = fit_source(scene, x, y, reach=reach, stray=stray)
-    best = replace(point, gain=-math.inf) if body and extended else point
-    core = scene.psf.radius(0.5, angle)
-    if not extended:
-        return point, 0.0
+    place, scale = _Place.of(peaks, row, scene, hidden), float(peaks.scale[row])
+    point = place.point()
+    best = replace(point, gain=-math.inf) if body else point
+    core = scene.psf.radius(0.5, scene.psf.angle(place.x, place.y))
     for step in range(12):
         size = 0.5 * core * 2.0 ** (0.5 * step)
         if size > 2.0 * max(scale, core):
             break
-        fit = fit_source(
-            scene, x, y, reach=reach, stray=stray, extent=size, begin=point if best.gain == -math.inf else best
-        )
+        fit = place.extended(size, point if best.gain == -math.inf else best)
         if fit.gain > best.gain:
             best = fit
         elif step > 1 and fit.gain < best.gain - 2.0:
             break
     sure = float(detection_likelihood(best.gain - point.gain, 1))
     if sure < LIKELIHOOD and not body:
-        return point, 0.0
-    if is_hidden:
-        best = fit_hidden(scene, hidden, best.x, best.y, reach=reach, stray=stray, extent=best.extent)
-    return best, sure
+        return place.described(point), 0.0
+    return place.described(best), sure
 
 
 def _shaded(fits: Sequence[SourceFit], row: int, peaks: Peaks) -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from daxa.xray.detection.cells import block_least
-from daxa.xray.detection.wavelet import LEAST, Wavelet, WaveletResponse, log_chance, respond, threshold
+from daxa.xray.detection.chance import LEAST, log_chance, threshold
+from daxa.xray.detection.wavelet import Wavelet, WaveletResponse, respond
 
 __all__ = ["Peaks", "find_peaks", "joined", "merge_peaks"]
 
@@ -73,6 +74,7 @@ def find_peaks(
     wavelets: tuple[Wavelet, ...],
     log_p: float,
     *,
+    origin: tuple[int, int] = (0, 0),
     workers: int = 2,
 ) -> Peaks:
     """Local maxima with a chance of at most p, of all scales.
@@ -87,6 +89,8 @@ def find_peaks(
         The scales.
     log_p
         ln p.
+    origin
+        Column and row of the image's first pixel in a larger one, of which it is a part.
     workers
         Threads; the result does not depend on them.
 
@@ -95,11 +99,11 @@ def find_peaks(
     Peaks
         Finest scale first, row by row.
     """
-    found = [_of_scale(part, valid, log_p) for part in respond(counts, background, wavelets, workers=workers)]
+    found = [_of_scale(part, valid, log_p, origin) for part in respond(counts, background, wavelets, workers=workers)]
     return Peaks(*(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(Peaks)))
 
 
-def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float) -> Peaks:
+def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float, origin: tuple[int, int]) -> Peaks:
     wavelet, excess = response.wavelet, response.excess
     pool = max(1, _POOL // wavelet.coarse)
     limit = _SLACK * threshold(wavelet, block_least(response.background, pool) * wavelet.bin**2, log_p)
@@ -111,7 +115,8 @@ def _of_scale(response: WaveletResponse, valid: np.ndarray, log_p: float) -> Pea
     inside = valid[np.minimum(y, valid.shape[0] - 1), np.minimum(x, valid.shape[1] - 1)]
     iy, ix, y, x = iy[inside], ix[inside], y[inside], x[inside]
     value, local = excess[iy, ix].astype(np.float64), response.local(iy, ix)
-    chance = log_chance(wavelet, value, local, _lot(iy, ix, wavelet.scale))
+    first_x, first_y = (first // wavelet.bin for first in origin)
+    chance = log_chance(wavelet, value, local, _lot(iy + first_y, ix + first_x, wavelet.scale))
     kept = chance <= log_p
     half = 0.5 * (wavelet.bin - 1)
     return Peaks(

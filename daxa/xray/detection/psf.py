@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -66,6 +66,16 @@ class Psf:
             return 0.0
         distance = math.hypot(x - self.axis[0], y - self.axis[1]) * self.pixel_arcsec / 60.0
         return min(round(2.0 * distance) / 2.0, self.facts.angle)
+
+    def moved(self, x: int, y: int) -> Psf:
+        """The same function in a part of the image.
+
+        Parameters
+        ----------
+        x, y
+            First column and row of the part.
+        """
+        return self if self.axis is None else replace(self, axis=(self.axis[0] - x, self.axis[1] - y))
 
     def eef(self, radius: np.ndarray, angle: float = 0.0) -> np.ndarray:
         """Fraction of the counts within some radii.

@@ -2,7 +2,7 @@
 
 The model of a pixel is ``m = b + r E P``: background, rate (count/s), exposure (s) and the
 function integrated over the pixel.  What is maximised is Cash's likelihood of Poisson
-counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Fisher scoring.
+counts, ``sum(n ln m - m)`` (Cash 1979, ApJ 228, 939), by Newton's steps (`daxa.xray.detection.likelihood`).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import erf, gammaincc
 
+from daxa.xray.detection.likelihood import LEAST, PhotonLikelihood, Stamp, climb, pixel_lines
 from daxa.xray.detection.psf import Psf, beta_mixture
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
-    "LEAST",
+    "PlacedSource",
     "Scene",
     "SourceFit",
     "cut_stamp",
+    "describe_source",
     "detection_likelihood",
     "fit_source",
     "light_of",
     "log_likelihood",
-    "pixel_line",
+    "place_source",
     "source_image",
     "widened",
 ]
 
-_ROUNDS = 40
-LEAST = 1e-12
 _WIDTHS_PER_E = 2.5
 """Gaussians that stand for a source, per factor e in width."""
 
@@ -72,8 +72,8 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class SourceFit:
-    """A fitted source.
+class PlacedSource:
+    """The most likely source near a place.
 
     Parameters
     ----------
@@ -83,6 +83,23 @@ class SourceFit:
         Count/s in the whole point spread function, vignetting corrected as the exposure is.
     extent
         Core radius (pixels) of a beta model of beta = 2/3 that the function is convolved with.
+    gain
+        ln likelihood above that of no source.
+    """
+
+    x: float
+    y: float
+    rate: float
+    extent: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class SourceFit(PlacedSource):
+    """A fitted source: `PlacedSource` with its errors.
+
+    Parameters
+    ----------
     x_error, y_error
         Standard deviations, pixels: as widely as the photons themselves scatter, which may be more than
         the point spread function tells.
@@ -92,33 +109,17 @@ class SourceFit:
         Counts of the source that are expected in the image.
     exposure
         Seconds, the mean over the point spread function: gaps and edges count as 0.
-    gain
-        ln likelihood above that of no source.
     """
 
-    x: float
-    y: float
-    rate: float
-    extent: float
     x_error: float
     y_error: float
     rate_low: float
     rate_high: float
     counts: float
     exposure: float
-    gain: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Stamp:
-    x0: int
-    y0: int
-    counts: np.ndarray
-    exposure: np.ndarray
-    background: np.ndarray
-
-
-def cut_stamp(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
+def cut_stamp(scene: Scene, x: float, y: float, reach: float) -> Stamp:
     """The part of a scene within `reach` (pixels) of a place, as floats; what was not exposed has no counts."""
     ny, nx = scene.counts.shape
     half = math.ceil(reach)
@@ -127,28 +128,13 @@ def cut_stamp(scene: Scene, x: float, y: float, reach: float) -> _Stamp:
     rows, columns = slice(y0, y1), slice(x0, x1)
     exposure = scene.exposure[rows, columns].astype(np.float64)
     seen = exposure > 0
-    return _Stamp(
+    return Stamp(
         x0,
         y0,
         np.where(seen, scene.counts[rows, columns], 0.0).astype(np.float64),
         exposure,
         np.where(seen, np.maximum(scene.background[rows, columns], LEAST), LEAST).astype(np.float64),
     )
-
-
-def pixel_line(centre: float, first: int, n: int, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussians integrated over the pixels of a line, shape (components, n), and their change with the centre."""
-    edges = (np.arange(first, first + n + 1) - 0.5 - centre) / widths[:, None]
-    cumulative = 0.5 * erf(edges / math.sqrt(2.0))
-    density = np.exp(-0.5 * edges * edges) / (math.sqrt(2.0 * math.pi) * widths[:, None])
-    return np.diff(cumulative, axis=1), -np.diff(density, axis=1)
-
-
-def _line_bend(centre: float, first: int, n: int, widths: np.ndarray) -> np.ndarray:
-    """How the change with the centre of `pixel_line` changes with it."""
-    edges = (np.arange(first, first + n + 1) - 0.5 - centre) / widths[:, None]
-    density = np.exp(-0.5 * edges * edges) / (math.sqrt(2.0 * math.pi) * widths[:, None])
-    return -np.diff(edges / widths[:, None] * density, axis=1)
 
 
 @lru_cache(maxsize=1024)
@@ -168,18 +154,17 @@ def widened(psf: Psf, angle: float, extent: float) -> tuple[np.ndarray, np.ndarr
 
 
 def light_of(
-    stamp: _Stamp, x: float, y: float, mixture: tuple[np.ndarray, np.ndarray]
+    stamp: Stamp, x: float, y: float, mixture: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expected counts per unit of rate, and their change with x and y."""
     weights, widths = mixture
-    px, dx = pixel_line(x, stamp.x0, stamp.counts.shape[1], widths)
-    py, dy = pixel_line(y, stamp.y0, stamp.counts.shape[0], widths)
+    (px, dx, _), (py, dy, _) = (pixel_lines(*axis, widths).swapaxes(0, 1) for axis in _axes(stamp, x, y))
     weighted = (weights[:, None] * py).T
     slope = (weights[:, None] * dy).T
     return stamp.exposure * (weighted @ px), stamp.exposure * (weighted @ dx), stamp.exposure * (slope @ px)
 
 
-def source_image(scene: Scene, fit: SourceFit, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
+def source_image(scene: Scene, fit: PlacedSource, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
     """Expected counts of a fitted source, and the part of the image that they stand for.
 
     Parameters
@@ -199,7 +184,14 @@ def source_image(scene: Scene, fit: SourceFit, reach: float) -> tuple[tuple[slic
 
 
 def fit_source(
-    scene: Scene, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0, begin: SourceFit | None = None
+    scene: Scene,
+    x: float,
+    y: float,
+    *,
+    reach: float,
+    stray: float,
+    extent: float = 0.0,
+    begin: PlacedSource | None = None,
 ) -> SourceFit:
     """Fit position and rate of one source.
 
@@ -228,43 +220,42 @@ def fit_source(
     >>> round(fit.x, 1), round(fit.y, 1), bool(abs(fit.rate - counts.sum()) < 2)
     (20.3, 19.0, True)
     """
+    placed = place_source(scene, x, y, reach=reach, stray=stray, extent=extent, begin=begin)
+    return describe_source(scene, x, y, placed, reach=reach)
+
+
+def place_source(
+    scene: Scene,
+    x: float,
+    y: float,
+    *,
+    reach: float,
+    stray: float,
+    extent: float = 0.0,
+    begin: PlacedSource | None = None,
+) -> PlacedSource:
+    """`fit_source` without the errors."""
+    likelihood = PhotonLikelihood(cut_stamp(scene, x, y, reach), widened(scene.psf, scene.psf.angle(x, y), extent))
+    at, rate = ((x, y), None) if begin is None else ((begin.x, begin.y), begin.rate)
+    if rate is None:
+        rate = likelihood.first_rate(likelihood.light(*at))
+    found = climb(likelihood, at, rate, ((x - stray, x + stray), (y - stray, y + stray)))
+    return PlacedSource(*found[:3], extent, found[3])
+
+
+def describe_source(scene: Scene, x: float, y: float, placed: PlacedSource, *, reach: float) -> SourceFit:
+    """The errors of a source.
+
+    Parameters
+    ----------
+    scene, x, y, reach
+        As it was fitted (`fit_source`).
+    placed
+        The source.
+    """
     stamp = cut_stamp(scene, x, y, reach)
-    mixture = widened(scene.psf, scene.psf.angle(x, y), extent)
-    n, below = stamp.counts, stamp.background
-    shape, dx, dy = light_of(stamp, x, y, mixture)
-    rate = max(float((n - below).sum()) / max(float(shape.sum()), LEAST), 1.0 / max(float(shape.sum()), LEAST))
-    at = (x, y)
-    if begin is not None:
-        at, rate = (begin.x, begin.y), begin.rate
-        shape, dx, dy = light_of(stamp, *at, mixture)
-    value = log_likelihood(n, below + rate * shape)
-    damping = 1e-3
-    for _ in range(_ROUNDS):
-        model = below + rate * shape
-        # The rate's own unit would corrupt the conditioning: its logarithm is stepped.
-        slopes = rate * np.stack((shape, dx, dy)).reshape(3, -1)
-        pull = slopes @ (n / model - 1.0).ravel()
-        bend = (slopes / model.ravel()) @ slopes.T
-        step = np.linalg.solve(bend + np.diag(damping * np.diag(bend) + 1e-9), pull)
-        step = np.clip(step, (-1.0, -stray / 2, -stray / 2), (1.0, stray / 2, stray / 2))
-        new = (
-            float(np.clip(at[0] + step[1], x - stray, x + stray)),
-            float(np.clip(at[1] + step[2], y - stray, y + stray)),
-        )
-        trial = max(rate * math.exp(step[0]), LEAST)
-        shapes = light_of(stamp, *new, mixture)
-        better = log_likelihood(n, below + trial * shapes[0])
-        if better < value - 1e-12 * abs(value):
-            damping = max(damping * 8.0, 1e-2)
-            if damping > 1e6:
-                break
-            continue
-        done = better - value < 1e-7 and max(abs(step[1]), abs(step[2])) < 1e-4
-        rate, at, value, (shape, dx, dy) = trial, new, better, shapes
-        damping *= 0.2
-        if done:
-            break
-    return _described(scene, stamp, (*at, rate, extent, value), (shape, dx, dy), mixture)
+    mixture = widened(scene.psf, scene.psf.angle(x, y), placed.extent)
+    return _described(scene, stamp, placed, light_of(stamp, placed.x, placed.y, mixture), mixture)
 
 
 def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
@@ -274,35 +265,38 @@ def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
 
 def _described(
     scene: Scene,
-    stamp: _Stamp,
-    found: tuple[float, ...],
+    stamp: Stamp,
+    placed: PlacedSource,
     shapes: tuple[np.ndarray, np.ndarray, np.ndarray],
     mixture: tuple[np.ndarray, np.ndarray],
 ) -> SourceFit:
-    x, y, rate, extent, value = found
+    rate = placed.rate
     shape, dx, dy = shapes
     n, below = stamp.counts, stamp.background
     model = below + rate * shape
     # Expected information.
     slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
     bend = (slopes / model.ravel()) @ slopes.T + np.diag([LEAST] * 3)
-    spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(bend))))
+    # Of a faint source the units of rate and position differ by many powers of ten.
+    unit = 1.0 / np.sqrt(np.diag(bend))
+    spread = unit * np.sqrt(np.abs(np.diag(np.linalg.pinv(bend * np.outer(unit, unit)))))
+    value = log_likelihood(n, model)
     low, high = (_fallen(stamp, shape, (rate, value), side * spread[0]) for side in (-1, 1))
-    seen = _scatter_seen(stamp, found, shapes, mixture, bend)
+    seen = _scatter_seen(stamp, placed, shapes, mixture, bend)
     # Few photons may show that the errors are larger than expected, but not that they are smaller.
     share = _FEW / (_FEW + rate * float(shape.sum()))
     spread = np.sqrt((1.0 - share) * seen**2 + share * np.maximum(seen, spread) ** 2)
     # A narrow source may have left the stamp altogether: none of it is within.
-    effective = float(shape.sum()) / max(_enclosed(stamp, (x, y), scene, extent), LEAST)
-    gain = value - log_likelihood(n, below)
+    effective = float(shape.sum()) / max(_enclosed(stamp, placed, scene), LEAST)
     return SourceFit(
-        x, y, rate, extent, float(spread[1]), float(spread[2]), low, high, rate * effective, effective, gain
-    )
+        **vars(placed), x_error=float(spread[1]), y_error=float(spread[2]), rate_low=low, rate_high=high,
+        counts=rate * effective, exposure=effective,
+    )  # fmt: skip
 
 
 def _scatter_seen(
-    stamp: _Stamp,
-    found: tuple[float, ...],
+    stamp: Stamp,
+    placed: PlacedSource,
     shapes: tuple[np.ndarray, np.ndarray, np.ndarray],
     mixture: tuple[np.ndarray, np.ndarray],
     expected: np.ndarray,
@@ -314,11 +308,10 @@ def _scatter_seen(
     Econometrica 50, 1).  So an image that is longer than wide, as those off the axis are, has errors
     of its own length, though it is fitted with a round function.
     """
-    x, y, rate = found[:3]
+    rate = placed.rate
     shape, dx, dy = shapes
     weights, widths = mixture
-    px, py = (pixel_line(at, first, n, widths) for at, first, n in _axes(stamp, x, y))
-    bend_x, bend_y = (_line_bend(at, first, n, widths) for at, first, n in _axes(stamp, x, y))
+    px, py = (pixel_lines(*axis, widths).swapaxes(0, 1) for axis in _axes(stamp, placed.x, placed.y))
     n = stamp.counts
     model = stamp.background + rate * shape
     excess, exposed = n / model - 1.0, stamp.exposure
@@ -327,24 +320,25 @@ def _scatter_seen(
         return float((excess * exposed * ((weights[:, None] * along_y).T @ along_x)).sum())
 
     cross = [float((excess * slope).sum()) for slope in (dx, dy)]
-    along = [rate * summed(py[0], bend_x), rate * summed(py[1], px[1]), rate * summed(bend_y, px[0])]
+    along = [rate * summed(py[0], px[2]), rate * summed(py[1], px[1]), rate * summed(py[2], px[0])]
     curved = np.array([[0.0, *cross], [cross[0], along[0], along[1]], [cross[1], along[1], along[2]]])
     slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
     scatter = (slopes * (n / model**2).ravel()) @ slopes.T
     unit = 1.0 / np.sqrt(np.diag(expected))
     values, vectors = np.linalg.eigh((scatter - curved) * np.outer(unit, unit))
     inverse = (vectors / np.maximum(values, _LEAST_BEND)) @ vectors.T
-    return unit * np.sqrt(np.diag(inverse @ (scatter * np.outer(unit, unit)) @ inverse))
+    return unit * np.sqrt(np.maximum(np.diag(inverse @ (scatter * np.outer(unit, unit)) @ inverse), 0.0))
 
 
-def _axes(stamp: _Stamp, x: float, y: float) -> Iterator[tuple[float, int, int]]:
+def _axes(stamp: Stamp, x: float, y: float) -> Iterator[tuple[float, int, int]]:
     """Centre, first pixel and number of pixels along x and y."""
     return zip((x, y), (stamp.x0, stamp.y0), stamp.counts.shape[::-1], strict=True)
 
 
-def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: float) -> float:
+def _enclosed(stamp: Stamp, placed: PlacedSource, scene: Scene) -> float:
     """Share of the source within the stamp."""
-    weights, widths = widened(scene.psf, scene.psf.angle(*at), extent)
+    at = placed.x, placed.y
+    weights, widths = widened(scene.psf, scene.psf.angle(*at), placed.extent)
     ends = [
         0.5 * erf((np.array([[first], [first + n]]) - 0.5 - centre) / (math.sqrt(2.0) * widths))
         for centre, first, n in _axes(stamp, *at)
@@ -352,7 +346,7 @@ def _enclosed(stamp: _Stamp, at: tuple[float, float], scene: Scene, extent: floa
     return float((weights * (ends[0][1] - ends[0][0]) * (ends[1][1] - ends[1][0])).sum())
 
 
-def _fallen(stamp: _Stamp, shape: np.ndarray, best: tuple[float, float], step: float) -> float:
+def _fallen(stamp: Stamp, shape: np.ndarray, best: tuple[float, float], step: float) -> float:
     """The rate on one side at which the likelihood has fallen by 1/2; not below zero."""
     n, below = stamp.counts, stamp.background
     rate, value = best

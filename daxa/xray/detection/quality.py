@@ -10,8 +10,9 @@ from enum import IntFlag
 import numpy as np
 
 from daxa.xray.detection.hidden import HiddenPixels, hidden_fractions
+from daxa.xray.detection.likelihood import pixel_lines
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.psffit import Scene, SourceFit, pixel_line, source_image
+from daxa.xray.detection.psffit import Scene, SourceFit, source_image
 
 __all__ = ["CIRCLE", "PileUp", "SourceQuality", "circle_radius", "judge", "quality_words"]
 
@@ -79,7 +80,7 @@ def _of_pixels(psf: Psf, x: float, y: float, angle: float) -> float:
     weights, widths = psf.mixture(angle)
     half = 24
     first = round(x) - half, round(y) - half
-    px, py = (pixel_line(at, start, 2 * half + 1, widths)[0] for at, start in zip((x, y), first, strict=True))
+    px, py = (pixel_lines(at, start, 2 * half + 1, widths)[:, 0] for at, start in zip((x, y), first, strict=True))
     light = (weights[:, None] * py).T @ px
     columns, rows = (np.arange(start, start + 2 * half + 1) for start in first)
     away = np.hypot(columns[None, :] - x, rows[:, None] - y).ravel()

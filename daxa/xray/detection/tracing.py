@@ -7,7 +7,8 @@ import math
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from daxa.xray.detection.psffit import LEAST, Scene, SourceFit, cut_stamp, light_of, log_likelihood, pixel_line, widened
+from daxa.xray.detection.likelihood import LEAST, PhotonLikelihood, climb, pixel_lines
+from daxa.xray.detection.psffit import PlacedSource, Scene, cut_stamp, widened
 
 __all__ = ["Tracer"]
 
@@ -28,7 +29,7 @@ class Tracer:
         self.stamp = cut_stamp(scene, x, y, reach)
         self.mixture = widened(scene.psf, scene.psf.angle(x, y), extent)
         self.box = ((x - stray, x + stray), (y - stray, y + stray))
-        self.nothing = log_likelihood(self.stamp.counts, self.stamp.background)
+        self.likelihood = PhotonLikelihood(self.stamp, self.mixture)
 
     def surface(self) -> tuple[np.ndarray, ...]:
         """x, y, best rate and ln likelihood above that of no source over the places of a grid, shape (rows, columns).
@@ -38,9 +39,9 @@ class Tracer:
         step = 0.5 if self.box[0][1] - self.box[0][0] < _WIDE_BOX else 1.0
         columns, rows = (np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step for low, high in self.box)
         weights, widths = self.mixture
-        px = np.stack([pixel_line(at, self.stamp.x0, self.stamp.counts.shape[1], widths)[0] for at in columns])
-        py = np.stack([pixel_line(at, self.stamp.y0, self.stamp.counts.shape[0], widths)[0] for at in rows])
         stamp = self.stamp
+        px = np.stack([pixel_lines(at, stamp.x0, stamp.counts.shape[1], widths)[:, 0] for at in columns])
+        py = np.stack([pixel_lines(at, stamp.y0, stamp.counts.shape[0], widths)[:, 0] for at in rows])
         # Light within the stamp per unit of rate, of all places at once.
         along = np.einsum("jgy,yx->jgx", py, stamp.exposure, optimize=True)
         total = np.einsum("jgx,cgx->jc", along * weights[:, None], px, optimize=True)
@@ -62,7 +63,7 @@ class Tracer:
                 model += below[:, None]
                 rate *= np.einsum("kc,kc->c", light, np.divide(n[:, None], model, out=model)) / reach
             gain = n @ np.log(rate * light + below[:, None]) - (rate * total[j] + under)
-            gains[j] = np.where(total[j] > 0, gain - self.nothing, -np.inf)
+            gains[j] = np.where(total[j] > 0, gain - self.likelihood.nothing, -np.inf)
             rates[j] = rate
         return *np.meshgrid(columns, rows), rates, gains
 
@@ -75,7 +76,7 @@ class Tracer:
         places = sorted(zip(*np.nonzero(top & (gains > gains.max() - depth)), strict=True), key=lambda p: -gains[p])
         return [((float(x[place]), float(y[place])), float(rates[place])) for place in places[:number]]
 
-    def profile(self, fit: SourceFit, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
+    def profile(self, fit: PlacedSource, best: float, factor: float, steps: int, depth: float) -> np.ndarray:
         """Rates from that of a fit up and down, each with its best position, until the likelihood has fallen.
 
         Returns
@@ -88,33 +89,9 @@ class Tracer:
             at, rate = (fit.x, fit.y), fit.rate
             for _ in range(steps):
                 rate *= ratio
-                at, gain = self._placed(rate, at)
-                line.append((rate, *at, gain))
+                x, y, _, gain = climb(self.likelihood, at, rate, self.box, fixed=True)
+                at = (x, y)
+                line.append((rate, x, y, gain))
                 if gain < best - depth:
                     break
         return np.array(line)
-
-    def _placed(self, rate: float, at: tuple[float, float]) -> tuple[tuple[float, float], float]:
-        """The best position at a rate, from one nearby, and its gain."""
-        n, below = self.stamp.counts, self.stamp.background
-        shape, dx, dy = light_of(self.stamp, *at, self.mixture)
-        value, damping = log_likelihood(n, below + rate * shape), 1e-3
-        for _ in range(8):
-            model = below + rate * shape
-            slopes = rate * np.stack((dx, dy)).reshape(2, -1)
-            pull = slopes @ (n / model - 1.0).ravel()
-            bend = (slopes / model.ravel()) @ slopes.T
-            step = np.clip(np.linalg.solve(bend + np.diag(damping * np.diag(bend) + 1e-9), pull), -1.0, 1.0)
-            x, y = (float(np.clip(a + d, *box)) for a, d, box in zip(at, step, self.box, strict=True))
-            shapes = light_of(self.stamp, x, y, self.mixture)
-            better = log_likelihood(n, below + rate * shapes[0])
-            if better <= value:
-                if damping > 10.0:
-                    break
-                damping *= 30.0
-                continue
-            done = better - value < 1e-3
-            at, value, (shape, dx, dy) = (x, y), better, shapes
-            if done:
-                break
-        return at, value - self.nothing

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from scipy.special import betainc, erf, pdtrc
 
+from daxa.xray.detection.chance import log_chance
 from daxa.xray.detection.peaks import Peaks
 from daxa.xray.detection.psf import Psf
-from daxa.xray.detection.wavelet import log_chance, make_wavelets
+from daxa.xray.detection.wavelet import make_wavelets
 
 __all__ = ["cleared"]
 

@@ -62,6 +62,21 @@ def crowd():
     return np.array(sources), counts, seconds, find_sources(counts, seconds, PSF, wcs=sky(), false_per_field=0.3)
 
 
+def test_what_surrounds_the_field_changes_nothing(crowd):
+    """Rows and columns that saw nothing, as images have them that are whole tiles."""
+    _, counts, seconds, found = crowd
+    wide = [np.pad(image, ((64, 32), (128, 96))) for image in (counts, seconds)]
+    psf = psf_for("M1", 4.35, axis=(SIDE / 2 + 128, SIDE / 2 + 64))
+    again = find_sources(*wide, psf, false_per_field=0.3)
+    assert len(again) == len(found) >= 10
+    for name in set(found.table) - {"x", "y", "ra", "dec", "position_error"}:
+        assert (again[name] == found[name]).all()
+    assert again["x"] == pytest.approx(found["x"] + 128, abs=1e-9)
+    assert again["y"] == pytest.approx(found["y"] + 64, abs=1e-9)
+    assert again.background[64:-32, 128:-96].tobytes() == found.background.tobytes()
+    assert again.background.sum() == pytest.approx(found.background.sum(), rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["flat", "vignetted", "gapped"])
 @pytest.mark.parametrize("level", [0.01, 0.3])
 def test_empty_fields_hold_as_many_sources_as_allowed(kind, level):

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from daxa.xray.detection.likelihood import PhotonLikelihood
 from daxa.xray.detection.psf import gaussian_psf, psf_for
-from daxa.xray.detection.psffit import Scene, SourceFit, detection_likelihood, fit_source, source_image
+from daxa.xray.detection.psffit import (
+    Scene,
+    SourceFit,
+    cut_stamp,
+    detection_likelihood,
+    fit_source,
+    source_image,
+    widened,
+)
 from daxa.xray.detection.ratelimit import upper_limit
 
 SHAPE = (41, 41)
@@ -61,6 +70,36 @@ def test_the_likelihood_is_at_its_maximum():
     assert (found.x, found.y) == pytest.approx(tuple(best.x[:2]), abs=2e-3)
     assert found.rate == pytest.approx(np.exp(best.x[2]), rel=1e-3)
     assert 2 * found.gain == pytest.approx(cash((0, 0, -30)) - best.fun, abs=1e-2)
+
+
+@pytest.mark.parametrize(("counts", "extent"), [(40.0, 0.0), (3000.0, 0.0), (3000.0, 3.0)])
+def test_wherever_it_begins_the_same_place_is_found(counts, extent):
+    """Bright ones too, whose likelihood is steep, and with an extent that is not theirs."""
+    data = np.random.default_rng(7).poisson(expected(truth(counts), 0.05))
+    begins = [replace(truth(counts * factor), x=x, y=y) for factor, x, y in ((0.3, 18.5, 21.0), (3.0, 21.5, 18.5))]
+    fits = [
+        fit_source(scene(data, 0.05), 20, 20, reach=15, stray=4, extent=extent, begin=begin)
+        for begin in (None, *begins)
+    ]  # fmt: skip
+    for name in ("x", "y", "rate", "gain"):
+        values = [getattr(fit, name) for fit in fits]
+        assert values == pytest.approx([values[0]] * 3, rel=1e-6)
+
+
+def test_the_slopes_of_the_likelihood_are_those_of_its_values():
+    data = np.random.default_rng(3).poisson(expected(truth(60.0), 0.05))
+    likelihood = PhotonLikelihood(cut_stamp(scene(data, 0.05), 20, 20, 12), widened(PSF, 0.0, 1.5))
+
+    def value(u: float, x: float, y: float) -> float:
+        return likelihood.value(np.exp(u), likelihood.light(x, y))
+
+    at, step = np.array((4.0, 20.4, 19.6)), 1e-3 * np.eye(3)
+    slope = likelihood.slope(np.exp(4.0), likelihood.light(20.4, 19.6))
+    pull = [(value(*(at + one)) - value(*(at - one))) / 2e-3 for one in step]
+    bend = [[(value(*(at + a + b)) - value(*(at + a - b)) - value(*(at - a + b)) + value(*(at - a - b))) / -4e-6
+             for a in step] for b in step]  # fmt: skip
+    assert slope.pull == pytest.approx(pull, rel=1e-4, abs=1e-4)
+    assert slope.bend == pytest.approx(np.array(bend), rel=1e-3, abs=1e-2)
 
 
 @pytest.mark.parametrize(("counts", "background"), [(30, 0.01), (60, 0.1)])

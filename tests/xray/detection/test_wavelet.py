@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from daxa.errors import NotPossible
-from daxa.xray.detection.wavelet import LADDER, log_chance, make_wavelets, respond, tail_table, threshold
+from daxa.xray.detection.chance import exceeds, log_chance, tail_table, threshold
+from daxa.xray.detection.wavelet import LADDER, make_wavelets, respond
 
 NINE = make_wavelets(LADDER[:9])
 
@@ -118,6 +119,21 @@ def test_the_tail_falls_without_a_step_where_the_saddle_point_takes_over(q):
     logs = log_chance(make_wavelets((2.0,))[0], c, np.full(2000, level), np.full(2000, 0.5))
     assert (np.diff(logs) <= 1e-9).all()
     assert logs[-1] < logs[0] - 5
+
+
+def test_what_exceeds_the_threshold_is_found_without_all_thresholds():
+    """Also where the background is as low as in gaps, and where a wavelet's cells are larger than its pixels."""
+    counts, background = flat(0.2, 150, 5)
+    background[:, 60:64] = 0
+    counts[:, 60:64] = 0
+    counts[30:33, 30:33] += 4
+    for response in respond(counts, background, NINE):
+        wavelet, ratio = response.wavelet, response.wavelet.coarse // response.wavelet.bin
+        limit = np.maximum(threshold(wavelet, response.background * wavelet.bin**2, np.log(1e-3)), 1.05)
+        limit = np.kron(limit, np.ones((ratio, ratio)))[tuple(slice(n) for n in response.excess.shape)]
+        found = exceeds(response, np.log(1e-3))
+        assert (found == (response.excess > limit)).all()
+        assert found.any()
 
 
 def test_threads_do_not_change_a_bit():
