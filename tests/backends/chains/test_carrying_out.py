@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends.chains import CallPlan, ChainBackend, Link, Program
+from daxa.backends.chains.script import script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
 from tests.backends.chains.example import CHAIN
@@ -46,10 +47,15 @@ def test_a_script_makes_the_same_files_without_daxa(bench, tmp_path):
     _, log = bench.run(skip=["curve", "gti", "merge"])
     alone = tmp_path / "alone"
     alone.mkdir()
-    (alone / "M1-S001.fits").write_bytes((tmp_path / "events" / "M1-S001.fits").read_bytes())
     environ = {**bench.backend._installed().environ, "TMPDIR": str(alone)}
-    script = log[log.index("#!/bin/sh") :]
-    subprocess.run(["/bin/sh", "-c", script], cwd=alone, env=environ, check=True, capture_output=True)
+    script = script_in(log)
+    subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(tmp_path / "events")],
+        cwd=alone,
+        env=environ,
+        check=True,
+        capture_output=True,
+    )
     assert (alone / "M1-S001-f.fits").read_bytes() == (bench.workshop / "work" / "M1-S001-f.fits").read_bytes()
 
 
