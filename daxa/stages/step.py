@@ -17,6 +17,7 @@ from daxa.backends import find_backend
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
 from daxa.records import Outcome
+from daxa.run.delivery import discard
 from daxa.run.exposures import split_task
 from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
@@ -79,6 +80,7 @@ def _run(
     layout: Layout, config: ArchiveConfig, stage: Stage, observe: Callable[[Outcome, int, int], None] | None
 ) -> list[Outcome]:
     mission, step = stage.mission, stage.step
+    _forget_workshops(layout, stage)
     with costs_noted(layout, mission, step, observe) as watch:
         outcomes = run_stage(stage, observe=watch)
     if any(one.fetches for one in steps_of(config) if one.name == step):
@@ -88,6 +90,15 @@ def _run(
             keep_lookup(layout.selection(mission), layout.selected(mission), selected)
     _enforce_policy(config, mission, step, outcomes, partial=stage.only is not None)
     return outcomes
+
+
+def _forget_workshops(layout: Layout, stage: Stage) -> None:
+    """Remove what failed tasks left of observations that are not worked on any more."""
+    place = layout.workshop(stage.mission, stage.step, "")
+    known = {task.name for task in (*stage.tasks, *(one for tasks in stage.exposures.values() for one in tasks))}
+    for entry in place.iterdir() if place.is_dir() else ():
+        if entry.name not in known:
+            discard(entry)
 
 
 def make_stage(layout: Layout, config: ArchiveConfig, step: str, mission: str) -> Stage:

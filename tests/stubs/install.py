@@ -92,7 +92,7 @@ def parfile_line(one: Parameter, value: str | None = None) -> str:
 
 
 def request(prefix: Path, tool: str, failure: str, **more: object) -> None:
-    """Have a tool fail in some way, until `grant`."""
+    """Have a tool fail in some way, until `grant`; `only` where the path of its directory holds a text."""
     (prefix / "requests" / tool).write_text(json.dumps({"failure": failure, **more}))
 
 

@@ -69,6 +69,8 @@ def main(prefix: str, suite: str, release: str, name: str) -> int:
     run = Run(Path(prefix), read_tool(suite, name), release)
     asked = run.prefix / "requests" / name
     run.request = json.loads(asked.read_text()) if asked.exists() else {}
+    if run.request.get("only", "") not in str(Path.cwd()):
+        run.request = {}
     argv = sys.argv[1:]
     if suite == "sas" and argv[:1] == ["-v"]:
         print(f"{name} ({name}-1.0) [xmmsas_20211130_0941-{release}.0]")

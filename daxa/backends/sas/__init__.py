@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from daxa.backends.chains import ChainBackend, Program
 from daxa.backends.sas.clean import CLEAN
 from daxa.backends.sas.events import EVENTS
+from daxa.backends.sas.images import IMAGES
 from daxa.backends.tools.calibration import names_identity
 from daxa.missions import NativeInput
 
@@ -38,7 +39,7 @@ def _calibration(installed: Installation) -> str:
 SAS = ChainBackend(
     Program(
         "sas",
-        (EVENTS, CLEAN),
+        (EVENTS, CLEAN, IMAGES),
         calibration=_calibration,
         dated=True,
         remedy="install SAS (https://www.cosmos.esa.int/web/xmm-newton/sas) and its calibration files, and run first "

@@ -81,6 +81,48 @@ def test_lists_are_cleaned_and_merged_in_the_order_of_time(observation):
     assert fits.getheader(next((observation.root / "clean").glob("*PN*finalevents*")), 1)["OOTCORR"] is False
 
 
+def test_images_and_exposure_maps_share_list_and_channels(observation):
+    observation.run("events", skip=["epchain_oot", "epchain"], unscheduled=False)
+    observation.run("clean")
+    names = kinds(observation.run("images", sas={"eexpmap": {"attrebin": 1.0}}))
+    assert names == [
+        f"M1-subexpS001-en{band}keV-{kind}.fits" for band in ("0.5_2.0", "2.0_10.0") for kind in ("expmap", "image")
+    ]
+    index, image, _, expmap, _ = observation.commands()
+    assert index.startswith(
+        "cifbuild calindexset=ccf.cif fullpath=yes withobservationdate=yes observationdate=2006-05-27T"
+    )
+    assert "analysisdate=2026-11-30" in index
+    assert {
+        *("imageset=M1-S001-0.5_2.0-image.fits", "withimageset=yes", "expression=(PI in [500:2000])", "xcolumn=X"),
+        *("imagebinning=binSize", "squarepixels=yes", "ximagebinsize=87", "ximagemin=3649", "ximagemax=48106"),
+    } <= set(shlex.split(image))
+    assert shlex.split(expmap) == [
+        *("eexpmap", "imageset=M1-S001-0.5_2.0-image.fits", f"attitudeset=P{OBS_ID}OBX000ATTTSR0000.fits"),
+        *("eventset=M1-S001-finalevents.fits", "expimageset=M1-S001-0.5_2.0-expmap.fits", "withdetcoords=no"),
+        *("withvignetting=yes", "usefastpixelization=no", "usedlimap=no", "attrebin=1.0", "pimin=500", "pimax=2000"),
+    ]
+    cards = [
+        {key: fits.getheader(path).get(key) for key in ("CUTID", "CHANMIN", "CHANMAX", "BUNIT", "VIGNET")}
+        for path in sorted((observation.root / "images").iterdir())
+    ]
+    assert cards[0]["CUTID"] == cards[1]["CUTID"] != cards[2]["CUTID"]
+    assert [(one["CHANMIN"], one["CHANMAX"]) for one in cards[1::2]] == [(500, 2000), (2001, 10000)]
+    assert [one["BUNIT"] for one in cards] == ["s", "count"] * 2
+    assert cards[0]["VIGNET"] is True
+
+
+def test_exposure_maps_need_one_attitude_file(observation):
+    observation.run("events", skip=["epchain_oot", "epchain"], unscheduled=False)
+    observation.run("clean")
+    (observation.root / "clean" / f"P{OBS_ID}OBX000ATTTSR0000.fits").unlink()
+    with pytest.raises(DataError, match="has 0 attitude files") as caught:
+        observation.run("images")
+    assert 'skip = ["eexpmap"]' in caught.value.remedy
+    names = observation.run("images", skip=["eexpmap"])
+    assert all(name.endswith("-image.fits") for name in names)
+
+
 def test_flares_may_be_cut_at_a_threshold_or_not_at_all(observation):
     observation.run("events", skip=["epchain_oot", "epchain"])
     observation.run("clean", flares="threshold", merge=False, sas={"tabgtigen": {"expression": "RATE <= 0.2"}})
@@ -134,11 +176,13 @@ def test_every_command_line_is_one_that_its_release_takes(observation, here, rel
     lines = observation.commands()
     observation.run("clean", anomalous="drop" if float(release) >= 19 else "keep")
     lines += observation.commands()
+    observation.run("images")
+    lines += observation.commands()
     for line in lines:
         name, *tokens = shlex.split(line)
         call = parse_arguments(read_tool("sas", name), release, tokens)
         assert arguments(call) == tokens
-    (espfilt, *_) = observation.commands("espfilt")
+    espfilt = next(line for line in lines if line.startswith("espfilt "))
     assert ("eventset=" in espfilt) == (float(release) < 20)
     assert ("withlongnames=yes" in espfilt) == (release == "20.0")
     assert ("allowsigma" in espfilt) == (float(release) >= 20)
@@ -196,7 +240,7 @@ def test_without_raw_data_or_an_accepted_date_nothing_begins(observation):
 
 
 def test_the_contract_holds(observation, tmp_path):
-    check_backend(SAS, ["xmm"], ["events", "clean"])
+    check_backend(SAS, ["xmm"], ["events", "clean", "images"])
     observation.run("events", skip=["epchain_oot", "epchain"])
     place = tmp_path / "contract"
     place.mkdir()
