@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_rates
+from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -73,6 +73,10 @@ def _leaves(known: Known) -> list[Leaf]:
         if at == 0:
             width = known.parameters["lightcurve_bin"]
             found.append(Leaf("", own["lightcurve"], write=partial(adopt_curve, width=width, **told)))
+            picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
+            drawn: dict[str, Any] = {"task": known.task, "product": parse_product(own["image"]), "image": image}
+            drawn |= {"exposure": exposure if exposure in maps else "", "events": events, "width": width}
+            found.append(Leaf("", picture, write=partial(adopt_picture, **drawn)))
     return found
 
 
