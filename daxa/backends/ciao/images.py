@@ -58,7 +58,9 @@ def _fluximage(known: Known) -> list[CallPlan]:
         files = {name: ",".join(paths) for name, paths in there.items() if paths}
         size = known.parameters["hrc_binsize" if camera == "HRC" else "acis_binsize"]
         values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{camera}", "binsize": size, **files}
-        plans.append(CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time"}, camera))
+        plans.append(
+            CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time", "parallel": False}, camera)
+        )
     return plans
 
 
@@ -112,7 +114,7 @@ IMAGES = Chain(
             "fluximage",
             _fluximage,
             "makes counts images, exposure maps and rate images in bands",
-            {"background": "none", "parallel": False, "cleanup": True, "clobber": True},
+            {"background": "none", "cleanup": True, "clobber": True},
             wired=(
                 *("infile", "outroot", "bands", "binsize", "xygrid", "units", "tmpdir", "parallel", "nproc"),
                 *_FILES,
