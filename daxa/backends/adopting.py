@@ -18,7 +18,7 @@ import numpy as np
 from daxa.errors import DataError
 from daxa.missions import MissionSpec
 from daxa.run.product import Product
-from daxa.run.task import canonical
+from daxa.run.task import Task, canonical
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -35,6 +35,7 @@ __all__ = [
     "adopt_image",
     "adopt_map",
     "adopt_measures",
+    "adopt_picture",
     "adopt_rates",
     "adopt_search",
     "adopt_sources",
@@ -322,6 +323,42 @@ def adopt_curve(work: Path, target: Path, *, events: str, mission: str, band: Ba
             "CHANMAX": (cut.pi[1], "last channel"),
         }
     write_light_curve(target, light_curve(own, cut, width), own.header, cards)
+
+
+def adopt_picture(
+    work: Path, target: Path, *, task: Task, product: Product, exposure: str, image: str, events: str, width: float
+) -> None:
+    """Draw an image with its light curve, as the native step does; `product` is the image.
+
+    Parameters
+    ----------
+    work, target
+        As for all.
+    task, product
+        What is drawn.
+    exposure, image, events
+        The tool's map ('' for none) and image, and the cleaned list in our form.
+    width
+        Bin of the light curve, s.
+    """
+    from daxa.backends.native.exposure import band_text, picture_title
+    from daxa.xray.cleaning.lightcurve import light_curve
+    from daxa.xray.imaging.quicklook import write_quicklook
+
+    band = (float(product.lo), float(product.hi)) if product.lo else None
+    own, cut = _cut_of(work, events, task.mission, band)
+    counts, header = _pixels(work / image)
+    seconds = _seconds(_pixels(work / exposure)[0], exposure) if exposure else None
+    looked = f"{float(seconds.max()):.0f} s" if seconds is not None else "no exposure map"
+    write_quicklook(
+        target,
+        counts,
+        seconds,
+        light_curve(own, cut, width),
+        title=picture_title(task, (own.header, own.primary), product),
+        subtitle=f"{band_text(band)}, {int(counts.sum())} counts, {looked}",
+        pixel_arcsec=_grid(own, cut, header, image).bin * own.sky.pixel_arcsec,
+    )
 
 
 def adopt_sources(

@@ -39,13 +39,14 @@ def _dmextract(known: Known) -> list[CallPlan]:
     for camera, product, path in _lists(known):
         blocks = [_energies(band, camera), f"bin time=::{width:.10g}"]
         infile = path + "".join(f"[{one}]" for one in blocks if one)
-        plans.append(CallPlan({"infile": infile, "outfile": f"{product.exposure}_lc.fits"}, camera))
+        values = {"infile": infile, "outfile": f"{product.exposure}_lc.fits", "opt": "ltc1"}
+        plans.append(CallPlan(values, camera))
     return plans
 
 
 def _deflare(known: Known) -> list[CallPlan]:
     return [
-        CallPlan({"infile": path, "outfile": path.replace("_lc", "_gti")}, part)
+        CallPlan({"infile": path, "outfile": path.replace("_lc", "_gti"), "plot": False}, part)
         for part, path in known.outputs("dmextract", "extracted")
     ]
 
@@ -99,7 +100,7 @@ CLEAN = Chain(
             "dmextract",
             _dmextract,
             "bins the light curve in which flares are looked for",
-            {"opt": "ltc1", "clobber": True},
+            {"clobber": True},
             wired=("infile", "outfile", "opt"),
         ),
         Link(
@@ -107,7 +108,7 @@ CLEAN = Chain(
             "deflare",
             _deflare,
             "finds flares and writes the times without them",
-            {"method": "sigma", "nsigma": 3, "minlength": 3, "plot": False},
+            {"method": "sigma", "nsigma": 3, "minlength": 3},
             wired=("infile", "outfile", "plot", "save"),
         ),
         Link(

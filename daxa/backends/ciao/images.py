@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_rates
+from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.ciao.events import camera_in
 from daxa.backends.parameter_schema import Parameter
@@ -53,29 +53,24 @@ def _fluximage(known: Known) -> list[CallPlan]:
     plans = []
     for camera, _, path in _lists(known):
         bands = [f"{band[0]:g}:{band[1]:g}:{energy:g}" for band, energy in _bands(known, camera) if band]
-        files = {}
-        for name, pattern in _FILES.items():
-            if name == "dtffile" and camera != "HRC":
-                continue
-            there = [one for one in known.inputs if re.search(pattern, one)]
-            # Without a file of its own a value of "none" keeps the tool from looking for one.
-            files[name] = ",".join(there) or ("" if name == "dtffile" else "none")
+        there = {name: [one for one in known.inputs if re.search(end, one)] for name, end in _FILES.items()}
+        # What is not there the tool looks for itself, and says so.
+        files = {name: ",".join(paths) for name, paths in there.items() if paths}
         size = known.parameters["hrc_binsize" if camera == "HRC" else "acis_binsize"]
         values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{camera}", "binsize": size, **files}
-        plans.append(CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time"}, camera))
+        plans.append(
+            CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time", "parallel": False}, camera)
+        )
     return plans
 
 
 def _leaves(known: Known) -> list[Leaf]:
-    found = [
-        Leaf(path, path)
-        for path in known.inputs
-        if path.endswith(".fits") and not path.startswith("obsid") and known.parameters["keep"]
-    ]
+    found: list[Leaf] = []
     for camera, product, path in _lists(known):
         made = {name: known.outputs("fluximage", name, camera) for name in ("image", "expmap")}
         if not made["image"]:
             continue
+        found_images = []
         for band, _ in _bands(known, camera):
             label = f"{band[0]:g}-{band[1]:g}" if band else "wide"
             image, exposure = (
@@ -86,16 +81,27 @@ def _leaves(known: Known) -> list[Leaf]:
             told: dict[str, Any] = {"image": image, "events": path, "mission": "chandra", "band": band, "cards": {}}
             how = {"EXPMETH": ("FLUXIMAGE", "aspect, chips, mask and bad pixels, by CIAO")}
             found.append(Leaf("", own.name, write=partial(adopt_image, **told)))
+            found_images.append((own, image, exposure, band))
             told |= {"exposure": exposure, "cards": how}
             for kind, write in (("expmap", adopt_map), ("ratemap", adopt_rates)):
                 name = Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
                 found.append(Leaf("", name, write=partial(write, **told)))
-        band = _bands(known, camera)[0][0]
-        lo, hi = map(repr, band) if band else ("", "")
-        name = Product(known.task.obs_id, product.instrument, product.exposure, "lightcurve", lo, hi).name
-        width = known.parameters["lightcurve_bin"]
-        found.append(Leaf("", name, write=partial(adopt_curve, events=path, mission="chandra", band=band, width=width)))
+        found += _first(known, product, path, found_images[0])
     return found
+
+
+def _first(known: Known, product: Product, events: str, made: tuple[Product, str, str, Band]) -> list[Leaf]:
+    """Light curve and picture, of the first band."""
+    own, image, exposure, band = made
+    width = known.parameters["lightcurve_bin"]
+    curve = Product(known.task.obs_id, product.instrument, product.exposure, "lightcurve", own.lo, own.hi).name
+    picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
+    told: dict[str, Any] = {"events": events, "width": width}
+    drawn = told | {"task": known.task, "product": own, "image": image, "exposure": exposure}
+    return [
+        Leaf("", curve, write=partial(adopt_curve, mission="chandra", band=band, **told)),
+        Leaf("", picture, write=partial(adopt_picture, **drawn)),
+    ]
 
 
 IMAGES = Chain(
@@ -108,7 +114,7 @@ IMAGES = Chain(
             "fluximage",
             _fluximage,
             "makes counts images, exposure maps and rate images in bands",
-            {"background": "none", "parallel": False, "cleanup": True, "clobber": True},
+            {"background": "none", "cleanup": True, "clobber": True},
             wired=(
                 *("infile", "outroot", "bands", "binsize", "xygrid", "units", "tmpdir", "parallel", "nproc"),
                 *_FILES,
@@ -136,7 +142,6 @@ IMAGES = Chain(
             "hrc_binsize", "number", 16.0, "sky pixels of 0.1318 arcsec to the side of a pixel", least=1.0, most=512
         ),
         Parameter("lightcurve_bin", "quantity", 100.0, "bin of the light curve", unit="s", least=0.1, most=1e6),
-        Parameter("keep", "flag", False, "keep aspect, bad pixels and mask beside the images", shown="hidden"),
     ),
     resources=Resources(memory=3 << 30),
     calibrated=True,

@@ -26,13 +26,18 @@ def _list(known: Known) -> str:
 
 
 def _flaregti(known: Known) -> list[CallPlan]:
-    return [CallPlan({"eventfile": _list(known), "lightcurve": "flaregti_lightcurve.fits"})] if _list(known) else []
+    if not _list(known):
+        return []
+    files = {"lightcurve": "flaregti_lightcurve.fits"}
+    files |= {"write_lightcurve": "yes", "write_mask": "no", "write_thresholdimg": "no"}
+    return [CallPlan({"eventfile": _list(known), **files})]
 
 
 def _cut(known: Known) -> list[CallPlan]:
     if not _list(known):
         return []
-    return [CallPlan({"eventfiles": [_list(known)], "outfile": "clean.fits", "gti": _times(known)})]
+    files = {"eventfiles": [_list(known)], "outfile": "clean.fits", "events": True, "image": False}
+    return [CallPlan({**files, "gti": _times(known)})]
 
 
 def _times(known: Known) -> str:
@@ -87,19 +92,19 @@ CLEAN = Chain(
                 "threshold": -1,
                 "max_threshold": -1,
                 "mask_iter": 3,
-                "write_mask": False,
-                "write_lightcurve": True,
-                "write_thresholdimg": False,
             },
-            wired=("eventfile", "gtifile", "lightcurve", "mask", "thresholdimg"),
+            wired=(
+                *("eventfile", "gtifile", "lightcurve", "mask", "thresholdimg"),
+                *("write_lightcurve", "write_mask", "write_thresholdimg"),
+            ),
         ),
         Link(
             "evtool",
             "evtool",
             _cut,
             "keeps times without flares",
-            {"pattern": 15, "events": True, "image": False, "clobber": True},
-            wired=("eventfiles", "outfile", "gti"),
+            {"pattern": 15, "clobber": True},
+            wired=("eventfiles", "outfile", "events", "image", "gti"),
         ),
     ),
     leaves=_leaves,

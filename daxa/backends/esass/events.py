@@ -27,7 +27,8 @@ def _modules(known: Known) -> dict[str, object]:
 
 
 def _evtool(known: Known) -> list[CallPlan]:
-    return [CallPlan({"eventfiles": list(known.inputs), "outfile": "events.fits", **_modules(known)})]
+    files = {"eventfiles": list(known.inputs), "outfile": "events.fits", "events": True, "image": False}
+    return [CallPlan({**files, **_modules(known)})]
 
 
 def _refuse(known: Known) -> None:
@@ -59,11 +60,9 @@ EVENTS = Chain(
                 "pattern": 15,
                 "emin": 0.2,
                 "emax": 10.0,
-                "events": True,
-                "image": False,
                 "clobber": True,
             },
-            wired=("eventfiles", "outfile", "telid"),
+            wired=("eventfiles", "outfile", "events", "image", "telid"),
         ),
     ),
     leaves=_leaves,

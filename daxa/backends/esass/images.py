@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_rates
+from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -26,7 +26,17 @@ def _named(known: Known) -> list[tuple[tuple[float, float], str]]:
 
 def _image(known: Known) -> list[CallPlan]:
     return [
-        CallPlan({"eventfiles": [_list(known)], "outfile": f"image_{name}.fits", "emin": lo, "emax": hi}, name=name)
+        CallPlan(
+            {
+                "eventfiles": [_list(known)],
+                "outfile": f"image_{name}.fits",
+                "emin": lo,
+                "emax": hi,
+                "events": False,
+                "image": True,
+            },
+            name=name,
+        )
         for (lo, hi), name in _named(known)
         if _list(known)
     ]
@@ -38,6 +48,7 @@ def _expmap(known: Known) -> list[CallPlan]:
         CallPlan(
             {
                 "inputdatasets": [_list(known)],
+                "gtitype": "GTI",
                 "templateimage": f"image_{name}.fits",
                 "mergedmaps": [f"expmap_{name}.fits"],
                 "emin": [lo],
@@ -73,6 +84,10 @@ def _leaves(known: Known) -> list[Leaf]:
         if at == 0:
             width = known.parameters["lightcurve_bin"]
             found.append(Leaf("", own["lightcurve"], write=partial(adopt_curve, width=width, **told)))
+            picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
+            drawn: dict[str, Any] = {"task": known.task, "product": parse_product(own["image"]), "image": image}
+            drawn |= {"exposure": exposure if exposure in maps else "", "events": events, "width": width}
+            found.append(Leaf("", picture, write=partial(adopt_picture, **drawn)))
     return found
 
 
@@ -87,24 +102,31 @@ IMAGES = Chain(
             _image,
             "bins an image of each band",
             {
-                "events": False,
-                "image": True,
                 "rebin": 80,
                 "size": ["3240", "3240"],
                 "center_position": "0 0",
                 "pattern": 15,
                 "clobber": True,
             },
-            wired=("eventfiles", "outfile", "emin", "emax", "telid", "gti"),
+            wired=("eventfiles", "outfile", "emin", "emax", "events", "image", "telid", "gti"),
         ),
         Link(
             "expmap",
             "expmap",
             _expmap,
             "makes an exposure map of each band",
-            # Without weights and maps of the detectors they are not fit for science, as users found.
-            {"withvignetting": True, "withdetmaps": True, "withweights": True, "gtitype": "GTI"},
-            wired=("inputdatasets", "templateimage", "mergedmaps", "singlemaps", "withmergedmaps", "emin", "emax"),
+            # Without weights and maps of the detectors they are not fit for science, as users found (XGA).
+            {"withvignetting": True, "withdetmaps": True, "withweights": True},
+            wired=(
+                "inputdatasets",
+                "templateimage",
+                "mergedmaps",
+                "singlemaps",
+                "withmergedmaps",
+                "emin",
+                "emax",
+                "gtitype",
+            ),
             seconds=12 * 3600.0,
         ),
     ),

@@ -72,11 +72,9 @@ def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Lea
 
 def _nupipeline(known: Known) -> list[CallPlan]:
     there = [module for module, letter in _MODULES.items() if _has(known, rf"event_uf/nu\w+{letter}_uf\.evt")]
-    stem = f"nu{known.task.obs_id}"
+    stem, stages = f"nu{known.task.obs_id}", {"entrystage": 1, "exitstage": 2}
     return [
-        CallPlan(
-            {"indir": _OBSERVATION, "outdir": module, "steminputs": stem, "instrument": module, "exitstage": 2}, module
-        )
+        CallPlan({**stages, "indir": _OBSERVATION, "outdir": module, "steminputs": stem, "instrument": module}, module)
         for module in there
         if not known.instruments or module in known.instruments
     ]
@@ -127,7 +125,7 @@ _NUSTAR = Chain(
             "nupipeline",
             _nupipeline,
             "calibrates and screens each module (stages 1 and 2)",
-            {"obsmode": "SCIENCE", "entrystage": 1, "clobber": True},
+            {"obsmode": "SCIENCE", "clobber": True},
             wired=("indir", "outdir", "steminputs", "instrument", "entrystage", "exitstage", "stemoutputs"),
             seconds=12 * _HOUR,
         ),
@@ -157,11 +155,12 @@ _NUSTAR = Chain(
 # The others --------------------------------------------------------------------------------------------------------
 
 
-def _whole(stem: str) -> Callable[[Known], list[CallPlan]]:
+def _whole(stem: str, **values: object) -> Callable[[Known], list[CallPlan]]:
     """One call for the observation, of a pipeline that is told where, whereto and what the files are called."""
 
     def plan(known: Known) -> list[CallPlan]:
-        return [CallPlan({"indir": _OBSERVATION, "outdir": "out", "steminputs": f"{stem}{known.task.obs_id}"})]
+        names = {"indir": _OBSERVATION, "outdir": "out", "steminputs": f"{stem}{known.task.obs_id}"}
+        return [CallPlan({**names, **values})]
 
     return plan
 
@@ -177,12 +176,11 @@ _SWIFT = Chain(
         Link(
             "xrtpipeline",
             "xrtpipeline",
-            _whole("sw"),
+            _whole("sw", entrystage=1, exitstage=2),
             "calibrates and screens the lists of the XRT (stages 1 and 2)",
             {
                 "srcra": "OBJECT",
                 "srcdec": "OBJECT",
-                "exitstage": 2,
                 "createexpomap": True,
                 "plotdevice": "ps",
                 "clobber": True,
@@ -230,9 +228,9 @@ _SUZAKU = Chain(
         Link(
             "aepipeline",
             "aepipeline",
-            _whole("ae"),
+            _whole("ae", entry_stage=1, exit_stage=2, instrument="XIS"),
             "calibrates and screens the lists of the XIS (stages 1 and 2)",
-            {"entry_stage": 1, "exit_stage": 2, "instrument": "XIS", "clobber": True},
+            {"clobber": True},
             wired=(*_NAMES, "entry_stage", "exit_stage", "instrument"),
         ),
     ),
@@ -250,12 +248,9 @@ _XRISM = Chain(
         Link(
             "xapipeline",
             "xapipeline",
-            _whole("xa"),
+            _whole("xa", stemoutputs="DEFAULT", entry_stage=1, exit_stage=2),
             "calibrates and screens the lists of Resolve and Xtend (stages 1 and 2)",
             {
-                "stemoutputs": "DEFAULT",
-                "entry_stage": 1,
-                "exit_stage": 2,
                 "instrument": "ALL",
                 "verify_input": False,
                 "create_ehkmkf": False,

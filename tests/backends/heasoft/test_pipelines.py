@@ -58,7 +58,7 @@ PIPELINES = {
         {"xis/event_uf/ae801064010xi1_0_3x3n066a_uf.evt": "suzaku-xis1"},
         ("xis/hk/ae801064010xi1_0.hk", "auxil/ae801064010.att"),
         ("instXIS1-subexp03x3n066a",),
-        "aepipeline indir=obs outdir=out steminputs=ae801064010 entry_stage=1 exit_stage=2 instrument=XIS clobber=yes",
+        "aepipeline indir=obs outdir=out steminputs=ae801064010 entry_stage=1 exit_stage=2 instrument=XIS",
     ),
     "xrism": Pipeline(
         "xrism",
