@@ -30,11 +30,20 @@ from daxa.publish.file_check import file_names
 from daxa.publish.outputs import listed_files, shared_digests
 from daxa.publish.remote import MOST_BYTES, Storage, find_storage
 from daxa.publish.sharing.pull import bring_data
-from daxa.publish.workspaces import alone, scratch_clone
+from daxa.publish.workspaces import alone, scratch_clone, scratch_copy
 from daxa.run.ledger import read_ledger
 from daxa.run.task import ProductFile
 
-__all__ = ["CheckoutReport", "absent_error", "checkout_version", "judged_version"]
+__all__ = [
+    "CheckoutReport",
+    "absent_error",
+    "checkout_version",
+    "judged_version",
+    "link_fetched",
+    "refuse_unsaved",
+    "remove_stale",
+    "set_fetched_aside",
+]
 
 _TAGS, _BRANCHES = "refs/tags/", "refs/heads/"
 
@@ -110,14 +119,14 @@ def checkout_version(
     with alone(layout), Digests(layout) as digests:
         storage = find_storage(layout.root)
         with judged_version(layout, reference) as version, stages_excluded(layout):
-            _refuse_unsaved(layout, version, storage, digests)
-            _set_fetched_aside(layout, version)
-            _remove_stale(layout, version, storage, digests)
+            refuse_unsaved(layout, version, storage, digests)
+            set_fetched_aside(layout, version)
+            remove_stale(layout, version, storage, digests)
             _switch(layout, reference)
         check_archive(layout, acting=False)
         refuse_foreign(layout, load_config(layout), connects=False)
         report = bring_data(layout, storage, None, digests, observe=observe)
-    linked, absent = _link_fetched(layout)
+    linked, absent = link_fetched(layout)
     missing = tuple(sorted({*report.missing, *report.wrong}))
     shown = reference.removeprefix(_TAGS).removeprefix(_BRANCHES)
     return CheckoutReport(shown, report.commit, report.files, linked, missing, absent)
@@ -173,7 +182,7 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
     layout
         The archive; no other push, pull or checkout is going on (`daxa.publish.workspaces.alone`).
     reference
-        Full name of the tag or branch.
+        Full name of the tag or branch; a branch of another repository, as Git has fetched it, is one, too.
 
     Raises
     ------
@@ -181,7 +190,8 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
         It holds what could do harm.
     """
     name = reference.removeprefix(_TAGS).removeprefix(_BRANCHES)
-    entries = tree_of(layout.root, git.commit_of(layout.root, reference))
+    commit = git.commit_of(layout.root, reference)
+    entries = tree_of(layout.root, commit)
     try:
         judge_tree(entries)
     except UntrustedArchive as error:
@@ -192,7 +202,8 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
             content = git.read_file(layout.root, reference, entry.path)
             for what in harmful_attributes(content):
                 raise _untrusted(layout, name, f"{entry.path} changes how Git treats files ({what[:100]})")
-    with scratch_clone(layout, name) as place:
+    own = name != reference
+    with scratch_clone(layout, name) if own else scratch_copy(layout, reference, commit) as place:
         version = Layout(place)
         with errors_naming({place: f"{layout.root} at {name}"}):
             check_archive(version)
@@ -203,7 +214,7 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
 def _untrusted(layout: Layout, name: str, why: str) -> UntrustedArchive:
     return UntrustedArchive(
         "version",
-        f"{name} of {layout.root} was not checked out: {why}",
+        f"{name} of {layout.root} was not put into the tree: {why}",
         remedy="do not use this version; its author should make one without such files",
     )
 
@@ -241,7 +252,7 @@ def _present(layout: Layout, version: Layout) -> dict[str, str]:
     return found
 
 
-def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
+def refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
     """Let no product be overwritten or removed that is nowhere else."""
     wanted, present, held = _wanted(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
@@ -255,7 +266,7 @@ def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: 
         )
 
 
-def _remove_stale(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
+def remove_stale(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
     """Remove products that the version does not have; each is in the cache."""
     wanted, present, held = _wanted(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
@@ -278,7 +289,7 @@ def _fetched(layout: Layout) -> dict[str, ProductFile]:
     }
 
 
-def _set_fetched_aside(layout: Layout, version: Layout) -> None:
+def set_fetched_aside(layout: Layout, version: Layout) -> None:
     """Move fetched files that the version does not have into the store."""
     store = Store(settings_of(load_config(layout)).store)
     wanted = _fetched(version)
@@ -292,7 +303,7 @@ def _set_fetched_aside(layout: Layout, version: Layout) -> None:
             _remove_empty(place.parent, layout.root / "data")
 
 
-def _link_fetched(layout: Layout) -> tuple[int, int]:
+def link_fetched(layout: Layout) -> tuple[int, int]:
     """Put fetched files in their places from the store: how many stand there, and how many are nowhere."""
     store = Store(settings_of(load_config(layout)).store)
     wanted = _fetched(layout)
