@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daxa.api.opened import Opened
 from daxa.archive.gate import enter_archive
 from daxa.archive.named_choices import named_missions
+from daxa.errors import CriteriaError
 from daxa.naming import several
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from daxa.publish.citing.citation import Citation
     from daxa.publish.comparing.changelog import HistoryEntry, ReleaseRecord
     from daxa.publish.comparing.diff import ArchiveDiff
+    from daxa.publish.merging.merge import MergePlan
+    from daxa.publish.merging.merge_choices import Which
     from daxa.publish.sharing.checkout import CheckoutReport
     from daxa.publish.sharing.garbage import Garbage
 
@@ -212,6 +215,41 @@ class Versions(Opened):
 
         named = named_missions(self.config, missions)
         return plan_upgrade(self.layout, software=software, missions=named, keep=several(keep))
+
+    def plan_merge(self, branch: str, *, ours: str | Sequence[str] = (), theirs: str | Sequence[str] = ()) -> MergePlan:
+        """Compare another branch with what is checked out; see `daxa.publish.merging.merge`.
+
+        Parameters
+        ----------
+        branch
+            A branch or a release; ``origin/main`` is one that Git has fetched.
+        ours, theirs
+            ObsIDs and files for which this side, or the branch, is right where both have changed them; ``all`` stands
+            for everything.
+
+        Returns
+        -------
+        MergePlan
+            ``apply()`` merges in one commit; `conflicts` are to be resolved before.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such branch, or files have uncommitted changes.
+        UntrustedArchive
+            The branch holds what could do harm; nothing of it was taken.
+        CriteriaError
+            A name is given for both sides, or is no observation and no file.
+        """
+        from daxa.publish.merging.merge import plan_merge
+
+        mine, other = ([str(name) for name in several(names)] for names in (ours, theirs))
+        if both := set(mine) & set(other):
+            raise CriteriaError(
+                "conflict", f"{min(both)[:100]!r} is given for both sides", remedy="give it for one of them"
+            )
+        sides: dict[str, Which] = {**dict.fromkeys(mine, "ours"), **dict.fromkeys(other, "theirs")}
+        return plan_merge(self.layout, branch, resolved=sides)
 
     def cite(self, tag: str = "") -> Citation:
         """Gather what a paper that uses a release must say; see `daxa.publish.citing.citation.cite_release`.

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ _OURS = re.compile(
 )
 _NAME = re.compile(r"[a-z][\w-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LARGEST = 1 << 30
 _PATIENCE = 10.0
 _NAMED = 20
@@ -46,12 +47,13 @@ _NAMED = 20
 @dataclass(frozen=True)
 class _Note:
     """What is about to happen: the commit's message, of each file the digests of the old and the new content
-    ('' for none), and the missions that go, each with the steps that have products of it.
+    ('' for none), the missions that go, each with the steps that have products of it, and the commit that is merged.
     """
 
     message: str
     files: Mapping[str, tuple[str, str]]
     dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    merged: str = ""
 
 
 def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
@@ -84,6 +86,8 @@ def commit_changes(
     write: Callable[[Layout], None],
     *,
     dropped: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    removed: Collection[str] = (),
+    merged: str = "",
 ) -> str:
     """Replace files of the archive together, and commit just these.
 
@@ -97,6 +101,10 @@ def commit_changes(
         Writes the new files below another root, each at its place in an archive.
     dropped
         Missions that go, each with the steps of which there may be ledgers: their files are removed.
+    removed
+        Paths of other files that go.
+    merged
+        Digest of the commit that is merged: any file may then be among those that are written.
 
     Returns
     -------
@@ -115,7 +123,7 @@ def commit_changes(
         part = layout.accepted.with_name(f"{layout.accepted.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         write(Layout(part))
-        _prepare(layout, part, message, dropped)
+        _prepare(layout, part, _Note(message, {}, dropped, merged), removed)
         part.rename(layout.accepted)
         sync(layout.private)
         try:
@@ -153,19 +161,21 @@ def refuse_unfinished(layout: Layout) -> None:
     if os.path.lexists(layout.accepted) and _read_note(layout) is not None:
         raise ArchiveError(
             "unfinished",
-            f"a change of the selection in {layout.root} was not finished",
+            f"a change of the files in {layout.root} was not finished",
             remedy="run `daxa run`, which finishes it first, then processes what is new",
         )
 
 
-def _prepare(layout: Layout, part: Path, message: str, dropped: Mapping[str, Sequence[str]]) -> None:
+def _prepare(layout: Layout, part: Path, note: _Note, removed: Collection[str]) -> None:
     """Say beside the new files what they replace, and see that all are on disk."""
     files = sorted(path for path in part.rglob("*") if path.is_file())
     names = [path.relative_to(part).as_posix() for path in files]
-    gone = [path.relative_to(layout.root).as_posix() for path in _files_of(layout, dropped) if path.is_file()]
+    gone = [path.relative_to(layout.root).as_posix() for path in _files_of(layout, note.dropped) if path.is_file()]
+    gone += [name for name in removed if (layout.root / name).is_file() and name not in gone]
     digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in [*names, *gone]}
-    note = {"message": message, "files": digests} | ({"dropped": dropped} if dropped else {})
-    (part / _NOTE).write_text(canonical(note), encoding="utf-8")
+    said = {"message": note.message, "files": digests} | ({"dropped": note.dropped} if note.dropped else {})
+    said |= {"merged": note.merged} if note.merged else {}
+    (part / _NOTE).write_text(canonical(said), encoding="utf-8")
     for path in sorted(part.rglob("*")):
         sync(path)
     sync(part)
@@ -229,7 +239,10 @@ def _finish(layout: Layout) -> str:
         for directory in {(layout.root / name).parent for name in note.files}:
             if directory.is_dir():
                 sync(directory)
-        commit = git.commit(layout.root, list(note.files), note.message)
+        if note.merged:
+            commit = git.commit_merge(layout.root, list(note.files), note.message, note.merged)
+        else:
+            commit = git.commit(layout.root, list(note.files), note.message)
     done = layout.accepted.with_name(f"{layout.accepted.name}.part")
     shutil.rmtree(done, ignore_errors=True)
     layout.accepted.rename(done)
@@ -243,18 +256,26 @@ def _read_note(layout: Layout) -> _Note | None:
     try:
         said = parse_json(read_plain(path), path)
         files = {str(name): (str(before), str(after)) for name, (before, after) in said["files"].items()}
-        message = said["message"]
+        message, merged = said["message"], str(said.get("merged", ""))
         dropped = {str(mission): tuple(map(str, steps)) for mission, steps in said.get("dropped", {}).items()}
     except (OSError, DataError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    known = all(_OURS.fullmatch(name) and all(map(_DIGEST.fullmatch, pair)) for name, pair in files.items())
+    plain = _is_plain if _COMMIT.fullmatch(merged) else _OURS.fullmatch
+    known = all(plain(name) and all(map(_DIGEST.fullmatch, pair)) for name, pair in files.items())
     known = known and all(map(_NAME.fullmatch, [*dropped, *(step for steps in dropped.values() for step in steps)]))
-    if not files or not known or not isinstance(message, str):
+    if not (files or merged) or not known or not isinstance(message, str):
         return None
     there = all(
         after in (_digest(layout.accepted / name), _digest(layout.root / name)) for name, (_, after) in files.items()
     )
-    return _Note(message, files, dropped) if there else None
+    return _Note(message, files, dropped, merged) if there else None
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a path leads to a file of the work tree, and not into Git's or DVC's own directories."""
+    parts = name.split("/")
+    inside = all(part not in ("", ".", "..") and part.casefold() != ".git" for part in parts) and "\0" not in name
+    return inside and not name.startswith((".dvc/tmp/", ".dvc/cache/", ".dvc/config.local"))
 
 
 def _set_aside(layout: Layout) -> None:

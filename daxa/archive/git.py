@@ -39,6 +39,7 @@ __all__ = [
     "checkout",
     "clone",
     "commit",
+    "commit_merge",
     "commit_of",
     "copy_files",
     "create_tag",
@@ -48,6 +49,7 @@ __all__ = [
     "initialise",
     "is_merging",
     "local_setting",
+    "merge_base",
     "merge_texts",
     "origin_url",
     "pack",
@@ -155,6 +157,66 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
         except GitCommandError as error:
             raise failures.hook_failure(root, _output_of(error), _hooks(repository)) from None
         return str(git.rev_parse("--verify", "HEAD"))
+
+
+def commit_merge(root: Path, paths: Sequence[str], message: str, other: str) -> str:
+    """Commit these paths, with removals, as a merge with another commit, and give the commit's digest.
+
+    Given again after an interruption, it completes.
+
+    Parameters
+    ----------
+    root
+        The work tree, in which nothing else differs from the last commit.
+    paths
+        Of the files in which the merge differs from the last commit.
+    message
+        Of the commit.
+    other
+        Digest of the commit that becomes the second parent.
+
+    Raises
+    ------
+    ArchiveError
+        A merge of something else has begun.
+    """
+    from git import GitCommandError
+
+    with _repository(root) as repository:
+        git = repository.git
+        if other in git.rev_list("--parents", "--max-count=1", "HEAD").split()[2:]:
+            return str(git.rev_parse("--verify", "HEAD"))
+        begun = Path(repository.git_dir, "MERGE_HEAD")
+        if not begun.exists():
+            # It notes both parents, and leaves index and tree alone.
+            _write(git, "merge", "--quiet", "--no-commit", "--no-ff", "--strategy=ours", other)
+        elif begun.read_text(encoding="ascii", errors="replace").split() != [other]:
+            raise ArchiveError(
+                "merging",
+                f"another merge has begun in {root}",
+                remedy="complete it (`git commit`) or give it up (`git merge --abort`), then try again",
+            )
+        known = set(git.ls_files("-z", "--", *_literal(paths)).split("\0"))
+        if added := [path for path in paths if path in known or os.path.lexists(root / path)]:
+            _write(git, "add", "--all", "--force", "--", *_literal(added))
+        try:
+            _write(git, "commit", "--quiet", "--cleanup=verbatim", f"--message={message}")
+        except GitCommandError as error:
+            raise failures.hook_failure(root, _output_of(error), _hooks(repository)) from None
+        return str(git.rev_parse("--verify", "HEAD"))
+
+
+def merge_base(root: Path, one: str, other: str) -> str:
+    """Digest of the commit at which two histories part, '' where they have nothing in common."""
+    from git import GitCommandError
+
+    with _repository(root) as repository:
+        try:
+            return str(repository.git.merge_base(one, other))
+        except GitCommandError as error:
+            if error.status == 1:
+                return ""
+            raise
 
 
 def changes(root: Path) -> list[str]:
@@ -409,7 +471,7 @@ def local_setting(root: Path, key: str) -> str | None:
     return ended.stdout.removesuffix("\0") if not ended.code else None
 
 
-def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes, *, union: bool = False) -> tuple[bytes, int]:
+def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, int]:
     """Join what two sides changed in a text, line by line.
 
     Parameters
@@ -418,8 +480,6 @@ def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes, *, union: b
         The work tree.
     base, ours, theirs
         The text that both sides began with, and what each made of it.
-    union
-        Where both changed the same lines, take those of both.
 
     Returns
     -------
@@ -432,8 +492,7 @@ def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes, *, union: b
         sides = {"ours": ours, "base": base, "theirs": theirs}
         for name, content in sides.items():
             Path(place, name).write_bytes(content)
-        options = ("--stdout", *(("--union",) if union else ()))
-        ended = run_program(["git", "merge-file", *options, *sides], cwd=Path(place), environ=environ, binary=True)
+        ended = run_program(["git", "merge-file", "--stdout", *sides], cwd=Path(place), environ=environ, binary=True)
     if not 0 <= ended.code < 128:
         raise failures.git_failure(root, ended.output.strip())
     return ended.content, ended.code

@@ -185,7 +185,7 @@ def with_remarks(text: str, step: str, lines: Sequence[str]) -> str:
     <BLANKLINE>
     """
     sections = _sections(text)
-    at = _find(sections, step, "")
+    at = _find(sections, (step,))
     if at is None or not lines:
         return text
     body = sections[at].rstrip()

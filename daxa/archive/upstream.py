@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "collect_provenance",
     "mark_superseded",
+    "merge_origins",
     "note_provenance",
     "read_arrivals",
     "read_origin",
@@ -118,6 +119,25 @@ def mark_superseded(path: Path, files: Mapping[str, Collection[str]], since: str
         [line._replace(superseded=since) if line.path in files.get(line.obs_id, ()) else line for line in lines],
         origin,
     )
+
+
+def merge_origins(ours: Path, theirs: Path, taken: Collection[str], selected: Collection[str], *, to: Path) -> None:
+    """Join the records of two people.
+
+    Parameters
+    ----------
+    ours, theirs
+        Their files; the query is that of ours, if there is one.
+    taken
+        ObsIDs whose records are those of theirs.
+    selected
+        ObsIDs that have records.
+    to
+        Where the new file is written.
+    """
+    (mine, origin), (other, foreign) = _read(ours), _read(theirs)
+    lines = [line for line in mine if line.obs_id not in taken] + [line for line in other if line.obs_id in taken]
+    _write(to, [line for line in lines if line.obs_id in selected], origin or foreign)
 
 
 def note_provenance(directory: Path, obs_id: str, arrivals: Iterable[FileProvenance]) -> None:

@@ -45,6 +45,7 @@ VERBS = {
     "push": (GROUPS[2], "send the data of every release to the remote, and check that they arrived"),
     "pull": (GROUPS[2], "get the data of a release from the remote, and verify them"),
     "checkout": (GROUPS[2], "go to a release or a branch, with the data that are on this machine"),
+    "merge": (GROUPS[2], "join what another person did to the same archive"),
     "gc": (GROUPS[2], "what no version needs of DVC's cache, and remove it"),
     "export": (GROUPS[2], "write a release into one small file, without data"),
     "verify": (GROUPS[2], "compare every file with the release"),

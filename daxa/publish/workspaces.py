@@ -12,11 +12,12 @@ from tempfile import NamedTemporaryFile, mkdtemp
 
 from daxa.archive import git
 from daxa.archive.address import config_value
+from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, StorageError
 from daxa.publish.remote import Remote, Storage
 
-__all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable", "scratch_clone"]
+__all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable", "scratch_clone", "scratch_copy"]
 
 
 @contextmanager
@@ -38,6 +39,22 @@ def scratch_clone(layout: Layout, name: str) -> Iterator[Path]:
     place = Path(mkdtemp(dir=_workspaces(layout)))
     try:
         git.clone(str(layout.root), place / "clone", name)
+        yield place / "clone"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def scratch_copy(layout: Layout, reference: str, commit: str) -> Iterator[Path]:
+    """Like `scratch_clone`, of a commit that any ref of this repository names, such as another person's branch.
+
+    Every object is judged by Git as it is copied.
+    """
+    place = Path(mkdtemp(dir=_workspaces(layout)))
+    try:
+        start_repository(place / "clone")
+        fetch_refs(place / "clone", str(layout.root), {reference: "refs/heads/version"})
+        start_branch(place / "clone", "version", commit)
         yield place / "clone"
     finally:
         shutil.rmtree(place, ignore_errors=True)

@@ -87,7 +87,7 @@ def test_an_interrupted_one_is_completed(twice, monkeypatch):
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("_remove_stale", "_switch", "bring_data", "_link_fetched"):
+    for name in ("remove_stale", "_switch", "bring_data", "link_fetched"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(checkout, name, interrupted)
             checkout.checkout_version(twice, "v1.0.0")

@@ -33,7 +33,15 @@ from daxa.publish.workspaces import alone
 from daxa.run.ledger import read_ledger
 from daxa.run.task import ProductFile
 
-__all__ = ["CheckoutReport", "absent_error", "checkout_version", "judged_version"]
+__all__ = [
+    "CheckoutReport",
+    "absent_error",
+    "checkout_version",
+    "link_fetched",
+    "refuse_unsaved",
+    "remove_stale",
+    "set_fetched_aside",
+]
 
 
 @dataclass(frozen=True)
@@ -107,14 +115,14 @@ def checkout_version(
     with alone(layout), Digests(layout) as digests:
         storage = find_storage(layout.root)
         with judged_version(layout, reference) as version, stages_excluded(layout):
-            _refuse_unsaved(layout, version, storage, digests)
-            _set_fetched_aside(layout, version)
-            _remove_stale(layout, version, storage, digests)
+            refuse_unsaved(layout, version, storage, digests)
+            set_fetched_aside(layout, version)
+            remove_stale(layout, version, storage, digests)
             _switch(layout, reference)
         check_archive(layout, acting=False)
         refuse_foreign(layout, load_config(layout), connects=False)
         report = bring_data(layout, storage, None, digests, observe=observe)
-    linked, absent = _link_fetched(layout)
+    linked, absent = link_fetched(layout)
     missing = tuple(sorted({*report.missing, *report.wrong}))
     return CheckoutReport(version_name(reference), report.commit, report.files, linked, missing, absent)
 
@@ -170,7 +178,7 @@ def _present(layout: Layout, version: Layout) -> dict[str, str]:
     return found
 
 
-def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
+def refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
     """Refuse to overwrite or remove a product that exists nowhere else."""
     wanted, present, held = _required(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
@@ -184,7 +192,7 @@ def _refuse_unsaved(layout: Layout, version: Layout, storage: Storage, digests: 
         )
 
 
-def _remove_stale(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
+def remove_stale(layout: Layout, version: Layout, storage: Storage, digests: Digests) -> None:
     """Remove products that the version does not have; each is in the cache."""
     wanted, present, held = _required(version, storage), _present(layout, version), storage.names()
     known = digests.many(present.values())
@@ -207,7 +215,7 @@ def _fetched(layout: Layout) -> dict[str, ProductFile]:
     }
 
 
-def _set_fetched_aside(layout: Layout, version: Layout) -> None:
+def set_fetched_aside(layout: Layout, version: Layout) -> None:
     """Move fetched files that the version does not have into the store."""
     store = Store(settings_of(load_config(layout)).store)
     wanted = _fetched(version)
@@ -221,7 +229,7 @@ def _set_fetched_aside(layout: Layout, version: Layout) -> None:
             _remove_empty(place.parent, layout.root / "data")
 
 
-def _link_fetched(layout: Layout) -> tuple[int, int]:
+def link_fetched(layout: Layout) -> tuple[int, int]:
     """Put fetched files in place from the store; return how many are in place, and how many are nowhere."""
     store = Store(settings_of(load_config(layout)).store)
     wanted = _fetched(layout)

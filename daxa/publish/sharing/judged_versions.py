@@ -14,7 +14,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import harmful_attributes, refuse_foreign
 from daxa.errors import ArchiveError, DaxaError, UntrustedArchive
 from daxa.files import errors_naming
-from daxa.publish.workspaces import scratch_clone
+from daxa.publish.workspaces import scratch_clone, scratch_copy
 
 __all__ = ["BRANCHES", "TAGS", "find_version", "judged_version", "version_name"]
 
@@ -63,22 +63,23 @@ def version_name(reference: str) -> str:
 
 @contextmanager
 def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
-    """A version of the archive in a place of its own, without data, after it has passed gate and trust.
+    """A version of the archive in a private directory, without data, after it has passed gate and trust.
 
     Parameters
     ----------
     layout
         The archive; no other push, pull or checkout is going on (`daxa.publish.workspaces.alone`).
     reference
-        Full name of the tag or branch.
+        Full name of the tag or branch; a branch of another repository, as Git has fetched it, is one, too.
 
     Raises
     ------
     UntrustedArchive, ArchiveError
-        It holds what could do harm.
+        It contains something harmful.
     """
     name = version_name(reference)
-    entries = tree_of(layout.root, git.commit_of(layout.root, reference))
+    commit = git.commit_of(layout.root, reference)
+    entries = tree_of(layout.root, commit)
     try:
         judge_tree(entries)
     except UntrustedArchive as error:
@@ -89,7 +90,8 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
             content = git.read_file(layout.root, reference, entry.path)
             for what in harmful_attributes(content):
                 raise _untrusted(layout, name, f"{entry.path} changes how Git treats files ({what[:100]})")
-    with scratch_clone(layout, name) as place:
+    own = name != reference
+    with scratch_clone(layout, name) if own else scratch_copy(layout, reference, commit) as place:
         version = Layout(place)
         with errors_naming({place: f"{layout.root} at {name}"}):
             check_archive(version)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from daxa.archive.calibration import accept_calibration, other_calibration
+from daxa.archive.accepted_calibration import accept_calibration, other_calibration
 from daxa.archive.config import FETCH_SOFTWARE, LockedSoftware, load_config
-from daxa.archive.history import find_logs
 from daxa.archive.layout import STEPS, Layout
+from daxa.archive.stage_records import find_logs
 from daxa.archive.template import MissionAnswers, render
 from daxa.backends import find_backend
 from daxa.missions import find_mission

@@ -1,0 +1,1 @@
+"""Join the work of two people: releases, branches."""
