@@ -18,7 +18,7 @@ from daxa.backends.contract import check_backend, check_run
 from daxa.cli import main
 from daxa.doctor import examine
 from daxa.errors import ConfigError
-from daxa.publish.releases.release_logs import _wanted
+from daxa.publish.releases.release_logs import _task_logs
 from daxa.publish.state import read_state
 from daxa.run.ledger import read_ledger
 from daxa.run.runner import plan_stage
@@ -102,7 +102,7 @@ def test_report_metrics_and_release_know_exposures_that_failed(parted, plugin):
     counts = metrics_of(state)["missions"]["xmm"]["steps"]["events"]
     assert (counts["done"], counts["failed"], counts["skipped"]) == (2, 1, 0)
     # A release keeps the log of every task.
-    logs = {path for path in _wanted(state) if path.startswith("xmm/events/")}
+    logs = {path for path in _task_logs(state) if path.startswith("xmm/events/")}
     assert logs == {path.relative_to(parted.logs).as_posix() for path in (parted.logs / "xmm" / "events").iterdir()}
     assert len(logs) == 9
     assert failed_stages(parted, load_config(parted)) == []  # No DVC has recorded it: it runs anyway.
