@@ -64,7 +64,7 @@ def test_who_asks_and_how(server, served, connection, place):
     assert headers["Accept-Encoding"] == "identity"
 
 
-def test_a_cut_body_goes_on_where_it_broke(server, served, connection, place):
+def test_a_download_that_was_cut_continues_where_it_stopped(server, served, connection, place):
     served.script = [cut(served, 400_000)]
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
@@ -73,7 +73,7 @@ def test_a_cut_body_goes_on_where_it_broke(server, served, connection, place):
     assert server.statuses(PATH) == [200, 206]
 
 
-def test_another_process_goes_on(server, served, connection, place):
+def test_another_process_continues(server, served, connection, place):
     begin(place, connection.settings.store, 123_456)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
