@@ -186,6 +186,12 @@ def test_retry_after_is_honoured(server, served, settings, place):
     assert 1.0 <= time.monotonic() - begun < 3.0
 
 
+def test_no_wait_is_longer_than_the_policy_allows():
+    policy = RetryPolicy(first=0.5, longest=60.0)
+    assert [policy.seconds(1, requested) for requested in (0.0, 59.0, 86400.0)] == [0.0, 59.0, 60.0]
+    assert all(0.5 * policy.ceiling(n) <= policy.seconds(n) <= policy.ceiling(n) <= 60.0 for n in range(1, 40))
+
+
 @pytest.mark.parametrize("text", ["999999", "in two days", "soon", "-1", ""])
 def test_retry_after_is_bounded(server, served, connection, place, text):
     if text == "in two days":
