@@ -132,7 +132,7 @@ def parse_json(content: bytes, path: Path) -> Any:
     Raises
     ------
     DataError
-        It is none, or nested too deeply; `path` is for the message.
+        It is not JSON, or nested too deeply; `path` is for the message.
     """
     try:
         return json.loads(content)

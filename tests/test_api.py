@@ -232,7 +232,7 @@ def test_a_selection_takes_one_mission_or_many(archive, monkeypatch):
 
 
 @pytest.mark.parametrize("missions", ["xmm", daxa.Mission("xmm"), [daxa.Mission("xmm")], ["xmm"]], ids=str)
-def test_the_whole_archive_of_a_mission_is_taken_on_purpose_alone(tmp_path, monkeypatch, missions):
+def test_the_whole_archive_of_a_mission_is_selected_only_on_purpose(tmp_path, monkeypatch, missions):
     made, asked = [], {}
 
     def create(directory, missions, **others):

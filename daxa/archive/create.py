@@ -71,7 +71,7 @@ def create_archive(
     ArchiveError
         The directory is not empty, or its path cannot be used.
     ConfigError
-        An ORCID is none, Git does not know who commits, DVC could not use the remote, or nothing that is
+        An ORCID is not valid, Git does not know who commits, DVC could not use the remote, or nothing that is
         installed can do a step.
     StorageError
         The directory cannot be written.

@@ -36,7 +36,7 @@ def parse_creator(text: str) -> Creator:
     Raises
     ------
     ConfigError
-        It is neither, or the ORCID is none.
+        It is neither, or the ORCID is not valid.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def parse_creator(text: str) -> Creator:
     if not found or not found["name"].isprintable():
         raise ConfigError(
             "creator",
-            f"{text[:100]!r} is no creator",
+            f"{text[:100]!r} is not a valid creator",
             remedy='write "Family, Given <0000-0002-1825-0097>"; the ORCID may be omitted',
         )
     if found["orcid"] is not None:
@@ -56,7 +56,7 @@ def parse_creator(text: str) -> Creator:
 
 
 def check_creators(creators: Iterable[Creator]) -> None:
-    """Refuse creators whose ORCID is none, such as one with a digit mistyped.
+    """Refuse creators whose ORCID is not valid, such as one with a mistyped digit.
 
     Raises
     ------

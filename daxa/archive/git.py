@@ -235,7 +235,7 @@ def hidden_changes(root: Path) -> list[str]:
 
 
 def is_merging(root: Path) -> bool:
-    """Whether a merge has begun and has not ended."""
+    """Whether a merge is in progress."""
     with _repository(root) as repository:
         return Path(repository.git_dir, "MERGE_HEAD").exists()
 
@@ -317,7 +317,7 @@ def switch(root: Path, name: str) -> None:
 
 
 def branches(root: Path) -> dict[str, str]:
-    """Names of the branches of this repository, and the commits that they stand on."""
+    """Names of the branches of this repository, and their commits."""
     with _repository(root) as repository:
         lines = repository.git.for_each_ref("--format=%(refname:strip=2)%00%(objectname)", "refs/heads").splitlines()
     return dict(line.split("\0", 1) for line in lines)

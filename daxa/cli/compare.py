@@ -29,7 +29,7 @@ def compare(
 ) -> None:
     """Compare two files, FITS files HDU by HDU: cards and data.
 
-    The verdict is "identical bytes"; "identical science" if only the packing, or cards that tell when, where and by
+    The verdict is "identical bytes"; "identical science" if only the packing, or cards that record when, where and by
     whom a file was written, differ; "equal within counting noise" if the backend that made the files declares that it
     uses random numbers; or "different", with the HDUs and how they differ.
 

@@ -130,7 +130,7 @@ def parse_bucket_page(body: bytes, prefix: str, address: str) -> BucketPage:
     Raises
     ------
     DataError
-        ``data.listing``: it is no such page, of another prefix, or not whole.
+        ``data.listing``: it is not such a page, of another prefix, or incomplete.
 
     Examples
     --------

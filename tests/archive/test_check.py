@@ -143,7 +143,7 @@ def test_a_mistake_in_a_params_file_is_one_problem_with_its_place(archive, text,
     assert caught.value.code == f"config.{problem.name}"
 
 
-def test_an_override_without_a_fault_of_its_own_repeats_none(archive):
+def test_an_override_without_its_own_problem_repeats_no_other(archive):
     edit(archive.params("xmm"), 'flare_band = "10-12 keV"', 'flare_band = "12-10 keV"')
     append(archive.params("xmm"), '\n[clean.obs."0404910601"]\nflare_sigma = 2\n')
     (problem,) = find_problems(archive)

@@ -88,7 +88,7 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_an_observation_goes_with_its_override_and_its_row(layout, monkeypatch):
+def test_an_observation_is_dropped_with_its_override_and_its_row(layout, monkeypatch):
     monkeypatch.setattr(
         "daxa.query.tables.snapshot.take_snapshot", lambda *_, **__: pytest.fail("no service is queried")
     )
@@ -109,7 +109,7 @@ def test_an_observation_goes_with_its_override_and_its_row(layout, monkeypatch):
     assert "`daxa drop xmm`" in caught.value.remedy
 
 
-def test_a_mission_goes_with_all_that_is_its_own(layout):
+def test_a_mission_is_dropped_with_everything_that_belongs_to_it(layout):
     before = contents(layout.root)
     plan = plan_mission_drop(layout, ["nustar"])
     with plan.preview() as there:

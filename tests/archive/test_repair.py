@@ -162,7 +162,7 @@ def test_a_lock_file_that_is_not_yaml_is_named_with_the_exact_command(archive, w
     assert (archive / "dvc.lock").read_text() == whole
 
 
-def test_mending_writes_through_no_link(archive, whole, tmp_path_factory):
+def test_repairs_write_through_no_link(archive, whole, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "precious"
     outside.write_text("mine")
     (archive / ".dvc.lock.part").symlink_to(outside)

@@ -158,7 +158,7 @@ def swap(root: Path, path: str, old: str, new: str) -> None:
     (root / path).write_text(text.replace(old, new))
 
 
-def test_an_archive_of_ours_holds_nothing_foreign(layout):
+def test_our_own_archives_contain_nothing_foreign(layout):
     assert foreign(layout) == []
     refuse_foreign(layout, load_config(layout))
 

@@ -236,7 +236,7 @@ def test_a_new_mission_needs_conditions_and_a_pipeline_that_is_ours(archive, cap
     assert commits(archive) == 1
 
 
-def test_edited_descriptions_are_left_alone(archive):
+def test_edited_descriptions_are_kept(archive):
     (archive.root / "README.md").write_text("mine\n")
     git.commit(archive.root, ["README.md"], "my own words")
     assert main(["select", "--mission", "nustar", *PLACE, "--yes"]) == 0

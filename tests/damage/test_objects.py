@@ -38,7 +38,7 @@ BOTH = parts(("file", "listing"))
 
 
 @BOTH
-def test_push_mends_the_remote(released, tmp_path, kind, damage):
+def test_push_repairs_the_remote(released, tmp_path, kind, damage):
     remote = tmp_path / "remote"
     before = contents(remote)
     victim, other = objects(remote, kind)[:2]
@@ -92,7 +92,7 @@ def test_a_directory_in_the_place_of_an_object_is_named(released, tmp_path):
 
 
 @BOTH
-def test_push_mends_the_cache(released, tmp_path, kind, damage):
+def test_push_repairs_the_cache(released, tmp_path, kind, damage):
     """The objects are needed: the remote has lost them."""
     cache, remote = released.layout.root / ".dvc" / "cache", tmp_path / "remote"
     before = contents(remote)
@@ -122,7 +122,7 @@ def test_push_names_what_has_no_good_copy(released, tmp_path, kind, damage):
 
 
 @pytest.mark.parametrize("point", ["fsync", "replace"])
-def test_a_push_that_is_killed_while_it_mends_goes_on(released, tmp_path, monkeypatch, point):
+def test_a_push_that_is_killed_during_a_repair_continues(released, tmp_path, monkeypatch, point):
     cache, remote = released.layout.root / ".dvc" / "cache", tmp_path / "remote"
     before = contents(remote)
     for base in (cache, remote):
@@ -143,7 +143,7 @@ def test_a_push_that_is_killed_while_it_mends_goes_on(released, tmp_path, monkey
 
 
 @BOTH
-def test_a_release_mends_or_names(news, deceived, kind, damage):
+def test_a_release_repairs_or_names_damage(news, deceived, kind, damage):
     cache = news.layout.root / ".dvc" / "cache"
     victim, other = objects(cache, kind)[:2]
     before = contents(cache)

@@ -84,7 +84,7 @@ def test_the_runner_makes_it_again(released, tmp_path, kind, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_pull_mends_it(released, damage):
+def test_a_pull_repairs_it(released, damage):
     for kind in ("product", "manifest", "log", *(["report"] if damage != "swap" else [])):
         DAMAGES[damage](*damaged_pair(released, kind))
     assert verify_archive(released.layout, "v1.0.0").problems

@@ -92,7 +92,7 @@ def test_without_git_on_the_path_the_rest_is_told(archive, tmp_path):
 
 
 @pytest.mark.parametrize("said", ["git version 2.17.1", "not git at all"])
-def test_a_git_that_is_too_old_or_none_is_an_error(tmp_path, monkeypatch, said):
+def test_a_git_that_is_too_old_or_missing_is_an_error(tmp_path, monkeypatch, said):
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\necho {said}\n")
@@ -126,7 +126,7 @@ def mounted(place: Path, *commands: list[str]):
         subprocess.run(["umount", str(place)], check=False, capture_output=True)
 
 
-def test_a_disk_that_is_mounted_for_reading_alone(places):
+def test_a_disk_that_is_mounted_read_only(places):
     store = places / "store"
     store.mkdir()
     bind, ro = ["mount", "--bind", str(store), str(store)], ["mount", "-o", "remount,bind,ro,noexec", str(store)]
@@ -194,7 +194,7 @@ def test_names_of_which_only_the_case_differs(monkeypatch, tmp_path):
     assert told["store case"].state == "warning"
 
 
-def test_a_store_on_another_disk_is_told(archive, monkeypatch):
+def test_a_store_on_another_disk_is_reported(archive, monkeypatch):
     other = Path("/dev/shm")  # noqa: S108 - it is looked at, and no file is left there
     if not other.is_dir() or other.stat().st_dev == archive.root.stat().st_dev:
         pytest.skip("there is no other disk")
@@ -203,7 +203,7 @@ def test_a_store_on_another_disk_is_told(archive, monkeypatch):
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_products_that_take_their_space_twice_are_told(archive, monkeypatch, works):
+def test_products_that_take_twice_the_space_are_reported(archive, monkeypatch, works):
     subprocess.run(["git", "add", "."], cwd=archive.root, check=True)
     subprocess.run(["git", "commit", "-qm", "Choose"], cwd=archive.root, check=True)
     monkeypatch.setattr("fcntl.ioctl", (lambda *_: 0) if works else refuse)
@@ -272,7 +272,7 @@ def closed(monkeypatch):
         yield address
 
 
-def test_the_servers_of_the_archives_missions_are_asked_when_wanted(archive, monkeypatch, closed):
+def test_the_servers_of_the_archives_missions_are_contacted_on_request(archive, monkeypatch, closed):
     assert "services" not in {one.part for one in examine(archive.root)}
     with nginx_server({"tap/availability": b"<up/>", "files/a": b"x"}) as server:
         monkeypatch.setenv("DAXA_HEASARC_TAP", f"{server.url}/tap")
@@ -288,7 +288,7 @@ def test_the_servers_of_the_archives_missions_are_asked_when_wanted(archive, mon
     assert [one.state for one in told if one.name == "names of objects"] == ["warning"] * 3
 
 
-def test_a_server_that_only_a_strangers_archive_names_is_not_asked(archive, monkeypatch, closed):
+def test_a_server_that_only_a_strangers_archive_names_is_not_contacted(archive, monkeypatch, closed):
     with nginx_server({"a": b"x"}) as server, nginx_server({"tap/availability": b"x"}) as theirs:
         monkeypatch.setenv("DAXA_XSA_TAP", f"{closed}/tap")
         monkeypatch.setenv("DAXA_MIRRORS_XMM", f"nginx+{server.url}")
@@ -312,7 +312,7 @@ def test_a_server_that_only_a_strangers_archive_names_is_not_asked(archive, monk
         ("what is it?", "what is it?"),
     ],
 )
-def test_nothing_that_is_told_gives_anything_away(text, shown):
+def test_reports_contain_no_secrets(text, shown):
     one = pasteable(Finding("a", "b", "note", text, text), "/home/me")
     assert "\x1b" not in one.found
     assert one.found == shown or text.startswith("\x1b")

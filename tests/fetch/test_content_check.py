@@ -53,7 +53,7 @@ def test_every_cut_of_a_packed_file_is_seen(tmp_path, keep):
 @settings(max_examples=60)
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
 @example(279, 1)
-def test_no_changed_byte_of_packed_data_goes_unseen(tmp_path_factory, at, flip):
+def test_every_changed_byte_of_packed_data_is_noticed(tmp_path_factory, at, flip):
     corrupted = bytearray(PACKED)
     corrupted[at] ^= flip
     code = verdict(tmp_path_factory.mktemp("flip"), bytes(corrupted), "a.FTZ")

@@ -132,7 +132,7 @@ def test_bad_extra_is_refused_before_anything_is_requested(archive, fetch):
     assert not archive.requests
 
 
-def test_a_malformed_obs_id_goes_nowhere(settings, tmp_path):
+def test_a_malformed_obs_id_is_used_nowhere(settings, tmp_path):
     with pytest.raises(CriteriaError):
         fetch_observation(
             ObservationRef(NUSTAR, "../../etc"),

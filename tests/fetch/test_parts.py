@@ -140,7 +140,7 @@ def test_a_directory_that_is_a_link_is_refused(server, connection, url, tmp_path
     assert server.statuses(PATH) == []
 
 
-def test_the_secret_is_the_users_alone(connection, part, url):
+def test_only_the_user_can_read_the_secret(connection, part, url):
     store = connection.settings.store
     write(part, url, store, b"x")
     (key,) = store.glob("parts-*.key")

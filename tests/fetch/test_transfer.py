@@ -64,7 +64,7 @@ def test_who_asks_and_how(server, served, connection, place):
     assert headers["Accept-Encoding"] == "identity"
 
 
-def test_a_cut_body_goes_on_where_it_broke(server, served, connection, place):
+def test_a_download_that_was_cut_continues_where_it_stopped(server, served, connection, place):
     served.script = [cut(served, 400_000)]
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
@@ -73,7 +73,7 @@ def test_a_cut_body_goes_on_where_it_broke(server, served, connection, place):
     assert server.statuses(PATH) == [200, 206]
 
 
-def test_another_process_goes_on(server, served, connection, place):
+def test_another_process_continues(server, served, connection, place):
     begin(place, connection.settings.store, 123_456)
     download(connection, *place)
     assert place.part.read_bytes() == CONTENT
@@ -184,6 +184,12 @@ def test_retry_after_is_honoured(server, served, settings, place):
     begun = time.monotonic()
     download(patient, *place)
     assert 1.0 <= time.monotonic() - begun < 3.0
+
+
+def test_no_wait_is_longer_than_the_policy_allows():
+    policy = RetryPolicy(first=0.5, longest=60.0)
+    assert [policy.seconds(1, requested) for requested in (0.0, 59.0, 86400.0)] == [0.0, 59.0, 60.0]
+    assert all(0.5 * policy.ceiling(n) <= policy.seconds(n) <= policy.ceiling(n) <= 60.0 for n in range(1, 40))
 
 
 @pytest.mark.parametrize("text", ["999999", "in two days", "soon", "-1", ""])

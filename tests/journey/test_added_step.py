@@ -28,7 +28,7 @@ def counts(bench: Workbench, archive) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def test_an_older_archive_gains_a_step_and_goes_all_the_way(copy, bench, installed):
+def test_an_older_archive_gains_a_step_and_runs_it(copy, bench, installed):
     archive, known = copy(), bench.root / "calibration.json"
     as_before(bench, archive)
     plain = bench

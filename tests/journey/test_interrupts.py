@@ -73,7 +73,7 @@ def left_behind(bench):
     return found
 
 
-def test_any_kill_is_mended_by_the_same_command(finished_nustar, bench):
+def test_the_same_command_recovers_from_any_kill(finished_nustar, bench):
     rng = random.Random(907)
     random.seed(rng.random())
     first = finished_nustar / "a907"

@@ -38,7 +38,7 @@ def test_there_and_back_again(copy, bench, observatory):
     assert observatory.requests == []
 
 
-def test_a_fresh_clone_continues_alone(finished, bench, observatory):
+def test_a_fresh_clone_continues_on_its_own(finished, bench, observatory):
     clone = bench.root / "clone"
     bench.run("git", "clone", "--quiet", "--branch", "v1.0.0", str(finished / "a907"), str(clone))
     bench.run("dvc", "pull", "--quiet", cwd=clone)

@@ -149,7 +149,7 @@ def test_the_line_between_the_consortia_is_the_galactic_meridian():
 
 
 @pytest.mark.parametrize("place", [(math.nan, 0), (0, math.nan), (math.inf, 0), (0, 90.1), (0, -91)])
-def test_there_is_no_tile_of_an_impossible_place(place):
+def test_an_impossible_position_has_no_tile(place):
     with pytest.raises(CriteriaError):
         tile_at(*place)
     with pytest.raises(CriteriaError):

@@ -163,7 +163,7 @@ def scratch_clone_of(layout: Layout):
     return scratch_clone(layout, "main")
 
 
-def test_names_that_are_none(twice):
+def test_names_that_are_not_valid(twice):
     for name in ("v9.0.0", "HEAD", "--help", "", "-"):
         with pytest.raises(ArchiveError, match="no release and no branch"):
             checkout.checkout_version(twice, name)

@@ -78,7 +78,7 @@ def test_the_same_release_gives_the_same_bytes(made, source, tmp_path, identity)
     assert again.kept == 0
 
 
-def test_an_interrupted_deposit_goes_on(made, source, tmp_path, identity, monkeypatch):
+def test_an_interrupted_deposit_continues(made, source, tmp_path, identity, monkeypatch):
     place, write, written = tmp_path / "cut", deposit._fill, []
 
     def die(storage, sizes, target):
@@ -126,7 +126,7 @@ def test_the_archive_comes_back(made, source, tmp_path, identity, form):
     assert {path.name for path in tmp_path.iterdir()} <= {"a907.tar", "back"}
 
 
-def test_git_and_dvc_alone_bring_it_back(made, tmp_path, identity):
+def test_git_and_dvc_are_enough_to_restore_it(made, tmp_path, identity):
     """The steps of the README."""
     run(tmp_path, "git", "clone", "--quiet", "--branch", TAG, str(made / BUNDLE), "back")
     for part in made.glob("data-*.tar"):

@@ -66,7 +66,7 @@ def test_nothing_differs_and_that_is_said(archive, monkeypatch, capsys):
     assert said("diff", "v1.0.0", "HEAD", "--json", "--exit-code", capsys=capsys) == ""
 
 
-def test_causes_and_effects_from_ledgers_alone(archive, monkeypatch, capsys):
+def test_causes_and_effects_from_ledgers_only(archive, monkeypatch, capsys):
     monkeypatch.chdir(archive.root)
     choose(archive, [*IDS[:2], "0099999901"])
     set_parameter(archive, "clean", "flare_sigma", 2.5, obs_id=IDS[0])

@@ -75,7 +75,7 @@ def test_a_cache_of_several_archives_is_left_alone(used, monkeypatch, tmp_path):
         remove_garbage(used)
 
 
-def test_nothing_goes_while_a_stage_runs(used):
+def test_nothing_is_removed_while_a_stage_runs(used):
     from filelock import FileLock
 
     with FileLock(used.places("xmm", "clean").lock), pytest.raises(ArchiveError, match="is running"):
@@ -99,6 +99,6 @@ def test_a_part_is_verified(released):
         verify_archive(layout, "v1.0.0", obs_ids=["0000000000"])
 
 
-def test_a_part_cannot_be_asked_of_the_remote(capsys):
+def test_a_part_cannot_be_requested_from_the_remote(capsys):
     assert main(["verify", "--remote", "--present"]) == CriteriaError.exit_code
     assert "about the data here" in capsys.readouterr().err

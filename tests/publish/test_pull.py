@@ -356,7 +356,7 @@ def test_a_pull_writes_through_no_link(clone, tmp_path, known, level, force):
     assert not list(outside.iterdir())
 
 
-def test_an_interrupted_pull_goes_on(clone, monkeypatch, known):
+def test_an_interrupted_pull_continues(clone, monkeypatch, known):
     from daxa.publish.sharing import pull as module
 
     calls = []

@@ -55,7 +55,7 @@ def test_a_fresh_clone_pulls_and_verifies(released, tmp_path):
     assert git.changes(clone.layout.root) == []
 
 
-def test_a_push_to_a_remote_that_is_no_directory_says_what_it_proves(released, monkeypatch, capsys):
+def test_a_push_to_a_remote_that_is_not_a_directory_says_what_it_verified(released, monkeypatch, capsys):
     report = PushReport("s3://bucket/a907", ("v1.0.0",), 53, 53)
     monkeypatch.setattr("daxa.publish.sharing.push.push_releases", lambda *_, **__: report)
     monkeypatch.chdir(released.layout.root)

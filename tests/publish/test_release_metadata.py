@@ -239,7 +239,7 @@ def test_a_file_that_cannot_be_read_stops_the_release_before_it_writes(signed, n
     assert snapshot(signed) == before
 
 
-def test_a_release_that_was_cut_before_its_commit_goes_on(signed, monkeypatch):
+def test_a_release_that_was_interrupted_before_its_commit_continues(signed, monkeypatch):
     root = signed.layout.root
 
     def die(*arguments):

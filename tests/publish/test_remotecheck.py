@@ -74,7 +74,7 @@ def test_samples():
             read_sample(wrong)
 
 
-def test_no_remote_is_asked_for_an_archive_that_is_not_trusted(released):
+def test_no_remote_is_contacted_for_an_archive_that_is_not_trusted(released):
     use_remote(released, "ssh://no-such-host.invalid/place")
     (released.layout.root / "more.dvc").write_text("outs: []\n")
     with pytest.raises(ArchiveError, match=r"more\.dvc"):

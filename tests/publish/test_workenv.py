@@ -84,7 +84,7 @@ def test_without_uv_another_python_is_an_error_with_a_remedy(tmp_path, programs)
     assert programs == []
 
 
-def test_a_failed_installation_is_begun_anew(tmp_path, programs, monkeypatch):
+def test_a_failed_installation_is_started_again(tmp_path, programs, monkeypatch):
     whole = workenv.run_program
 
     def fail(argv, *, cwd, environ):

@@ -93,7 +93,7 @@ def measured(good: float, flares: str, **left: float) -> str:
     return canonical({"exposures": [one]})
 
 
-def test_metrics_say_what_flares_cost_and_leave(archive):
+def test_metrics_give_the_time_lost_to_flares_and_what_they_leave(archive):
     path = archive.layout.ledger("xmm", "clean")
     rows = read_ledger(path)
     texts = {FIRST: measured(5000.0, "GOOD", b2_10=0.01), THIRD: measured(8000.0, "INTERMEDIATE", b2_10=0.07)}

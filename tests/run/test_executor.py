@@ -134,7 +134,7 @@ def test_a_module_beside_the_archive_is_not_imported(tmp_path, monkeypatch):
     assert run(tmp_path / "run", task(ID))[ID] == ("done", "new observation")
 
 
-def test_a_task_that_comes_back_goes_to_a_worker_that_was_idle(tmp_path):
+def test_a_task_that_is_retried_goes_to_an_idle_worker(tmp_path):
     """The last task dies while the other worker has nothing left to do."""
     for i in range(8):
         root = tmp_path / str(i)

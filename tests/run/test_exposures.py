@@ -96,7 +96,7 @@ def test_each_exposure_has_a_task_a_log_and_a_row(tmp_path):
     assert (begun(tmp_path), contents(tmp_path)) == ([], before)
 
 
-def test_one_that_fails_leaves_the_others_and_is_tried_again_alone(tmp_path, reference):
+def test_a_failure_leaves_the_others_and_only_it_is_retried(tmp_path, reference):
     (one,) = run_stage(exposed(tmp_path, faults={"M2-S002": "data"}))
     assert (one.status, one.reason, one.why) == ("failed", "data.no-events", "1 of 3 exposures: M2-S002")
     row = read_ledger(places(tmp_path).ledger)[ID]
@@ -327,7 +327,7 @@ def test_a_strangers_row_with_impossible_exposures_is_not_believed(at, values):
         row_from_plain({**GOOD, "exposures": rows})
 
 
-def test_inputs_are_told_apart_by_their_names():
+def test_inputs_are_distinguished_by_their_names():
     shared = Input("events", ProductFile("attitude.fits", 1, "0" * 64, "0" * 64))
     found = group_inputs(task(ID, inputs=(*map(events, NAMES), shared)))
     assert {name: [item.file.path for item in items] for name, items in found.items()} == {

@@ -129,7 +129,7 @@ def test_measures_have_a_column_where_there_are_any(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', "[NaN]", '"' + "x" * 70000 + '"', "[" * 5000])
-def test_measures_that_nobody_wrote_are_refused(text):
+def test_measures_that_no_task_wrote_are_refused(text):
     with pytest.raises(DataError, match="measures of 0093640901"):
         row_from_plain(row_as_plain(replace(ROWS[0], measures=text)))
 

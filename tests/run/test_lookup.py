@@ -66,7 +66,7 @@ def test_a_ledger_that_has_changed_is_read_itself(archive, kept):
 
 
 @pytest.mark.parametrize("content", [b"", b"no base", b"SQLite format 3\0" + bytes(5000)])
-def test_a_damaged_lookup_is_as_good_as_none(archive, content):
+def test_a_damaged_lookup_is_ignored(archive, content):
     good = columns_of(archive)
     archive.places("xmm", "clean").lookup.write_bytes(content)
     assert columns_of(archive) == good

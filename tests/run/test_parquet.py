@@ -36,7 +36,7 @@ def ledger(tmp_path_factory):
     return path
 
 
-def test_no_changed_byte_of_a_ledger_goes_unseen(ledger, tmp_path):
+def test_every_changed_byte_of_a_ledger_is_noticed(ledger, tmp_path):
     whole, path = ledger.read_bytes(), tmp_path / "flipped.parquet"
     rng, wanted, unseen = random.Random(907), read_ledger(ledger), []
     for at in range(len(whole)):
@@ -93,7 +93,7 @@ def test_a_file_without_a_seal_and_one_in_other_dress_are_read(ledger, tmp_path)
         assert read_ledger(tmp_path / name) == read_ledger(ledger)
 
 
-def test_parts_of_a_table_are_read_alone():
+def test_parts_of_a_table_can_be_read_without_the_rest():
     table = pa.table({"obs_id": [f"{i:010d}" for i in range(100)], "size": list(range(100))})
     content = parquet_bytes(table, rows_per_group=10)
     read = read_parquet(content, choose=lambda metadata: ([3], ["obs_id"]))

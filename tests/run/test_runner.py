@@ -414,7 +414,7 @@ def test_equal_science_does_not_keep_damaged_bytes(tmp_path):
     assert not image.read_bytes().endswith(b"x")
 
 
-def test_scratch_left_by_a_kill_goes(tmp_path):
+def test_scratch_left_by_a_kill_is_removed(tmp_path):
     left = tmp_path / "scratch" / "0093640901.1" / "PPS"
     left.mkdir(parents=True)
     (left / "half.dat").write_text("half")

@@ -210,7 +210,7 @@ def test_newer_calibration_is_taken_when_the_user_says_so(calibrated, plugin, mo
     assert [obs_id for obs_id in IDS if after[obs_id] != before[obs_id]] == [IDS[1]]
 
 
-def test_another_parameter_is_no_way_to_mix_calibrations(parted, plugin):
+def test_a_changed_parameter_does_not_mix_calibrations(parted, plugin):
     """An exposure that runs again takes the others of its observation along, if the calibration is another."""
     plugin.write_text(json.dumps({"faults": {f"{IDS[0]}@M1-S001": "no-events"}}))
     run_here(events(parted))

@@ -274,7 +274,7 @@ def test_a_name_that_two_claim_is_refused(plugin, installed, tmp_path, monkeypat
     assert find_step("clean").needs == ("events",)  # What is daxa's own stays so.
 
 
-def test_steps_stand_after_those_that_they_need(plugin):
+def test_steps_come_after_those_that_they_need(plugin):
     arranged = arrange_steps(["spectra", *reversed(STEPS)])
     assert [step.name for step in arranged][-2:] == ["sources", "spectra"]
     assert [step.name for step in last_steps(arranged)] == ["spectra"]

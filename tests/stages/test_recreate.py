@@ -175,7 +175,7 @@ def test_a_sample_is_drawn_with_a_seed_and_an_interrupted_call_keeps_it(released
         again(released, sample=-1)
 
 
-def test_an_interrupted_call_goes_on_and_does_only_what_is_missing(released, monkeypatch):
+def test_an_interrupted_call_continues_and_does_only_what_is_missing(released, monkeypatch):
     real, calls = recreate.run_stage, []
 
     def until_clean(stage, **options):
@@ -240,7 +240,7 @@ def test_recomputing_a_tag_says_how_products_differ_and_leaves_nothing(released)
     assert changed(layout.root) == []
 
 
-def test_noise_is_granted_to_declared_products_alone(released, monkeypatch):
+def test_noise_is_accepted_only_in_declared_products(released, monkeypatch):
     def recomputed():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(

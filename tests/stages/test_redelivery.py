@@ -111,7 +111,7 @@ def test_a_replaced_file_is_found_and_taken_when_accepted(archive, served, fetch
     assert [one.obs_id for one in archive.redelivered().observations] == [FIRST]
 
 
-def test_the_same_content_packed_anew_is_not_replaced(archive, served):
+def test_the_same_content_compressed_again_is_not_a_replacement(archive, served):
     """Other validators, and other bytes, say nothing: the content is compared."""
     for kind in ("changing", "repacked"):
         served.faults.add(Fault(kind, LIST))
@@ -129,7 +129,7 @@ def test_a_file_that_is_not_served_any_more_is_withdrawn_and_others_are_compared
     assert [file.what for file in found[SECOND]] == ["replaced"]
 
 
-def test_an_archive_that_does_not_answer_is_said_and_is_no_error(archive, served):
+def test_an_archive_that_does_not_answer_is_reported_without_an_error(archive, served):
     served.faults.add(Fault("denied", "/FTP/*"))
     found = archive.redelivered()
     assert (found.compared, found.observations) == (0, ())

@@ -104,7 +104,7 @@ def test_what_is_asked_again_is_done_again(tmp_path):
     assert statuses(outcomes)["00001"] == ("kept", "")
 
 
-def test_dvc_is_asked_where_nothing_else_is_to_be_done(archive, asked):
+def test_dvc_is_used_if_nothing_else_is_to_be_done(archive, asked):
     config = load_config(archive)
     set_parameter(archive, "images", "pixel", "8 arcsec", obs_id=IDS[0])
     run_archive(archive, config, obs_ids=IDS[0])
@@ -130,7 +130,7 @@ def test_without_dvc_where_others_would_run_too(archive, asked):
     assert changed(before, ran(archive)) == {f"images {IDS[1]}"}
 
 
-def test_steps_alone_are_asked_of_dvc_one_by_one(archive, asked):
+def test_whole_steps_are_requested_from_dvc_one_by_one(archive, asked):
     run_archive(archive, load_config(archive), missions="xmm", steps=["images", "clean"])
     assert asked == [((f"{step}-xmm",), {"force": False, "single": True}) for step in ("clean", "images")]
 

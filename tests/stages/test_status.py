@@ -237,7 +237,7 @@ def test_in_a_large_archive_directories_are_looked_at(archive, monkeypatch):
     assert all(stage.unread for stage in read_status(archive, load_config(archive)))
 
 
-def test_a_stage_that_runs_is_told_and_its_files_may_come_and_go(archive):
+def test_a_running_stage_is_reported_and_its_files_may_come_and_go(archive):
     shutil.rmtree(archive.products("xmm", "clean"))
     rwlock = archive.root / ".dvc" / "tmp" / "rwlock"
     rwlock.parent.mkdir(parents=True)

@@ -199,7 +199,7 @@ def chance_for(number: float, background: np.ndarray, valid: np.ndarray, first: 
     Parameters
     ----------
     number
-        False sources in the field, in the mean.
+        False sources in the field, on average.
     background, valid, first
         As for `expected_false`.
 

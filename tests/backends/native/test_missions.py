@@ -296,7 +296,7 @@ def test_products_conform_to_the_standard(chain):
         assert "and 0 error" in found.stdout, found.stdout
 
 
-def test_a_list_of_another_observation_is_refused_where_headers_tell(tmp_path):
+def test_a_list_of_another_observation_is_refused_if_headers_show_it(tmp_path):
     one = OBSERVATIONS["swift"]
     other = Kind("swift-pc", "XRT-subexppcw3", (("OBS_ID", "00092220002"),))
     wrong = Observation("swift", one.obs_id, ("XRT",), {next(iter(one.lists)): other})

@@ -82,7 +82,7 @@ def test_sources_are_found_where_they_are(made, tmp_path):
     assert f"{len(found)} sources" in log
 
 
-def test_all_products_tell_of_the_same_sources(made, tmp_path):
+def test_all_products_describe_the_same_sources(made, tmp_path):
     target, _ = run_step(made, "sources", tmp_path)
     products = {(parse_product(path.name).kind, path.suffix[1:]): path for path in target.iterdir()}
     assert set(products) == {
@@ -192,7 +192,7 @@ def test_regions_mask_what_is_in_them(made, tmp_path):
     assert np.isnan(fits.getdata(next(target.glob("*-sensitivity.fits")))[y, x])
 
 
-def test_regions_that_leave_nothing_are_told(made, tmp_path):
+def test_regions_that_leave_nothing_are_reported(made, tmp_path):
     target, log = run_step(made, "sources", tmp_path, regions=f'fk5\ncircle({RA},{DEC},3600")\n')
     assert [(entry["searched"], entry["reason"]) for entry in told(target)] == [(False, "impossible.masked")]
     assert "not searched" in log

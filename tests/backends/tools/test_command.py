@@ -93,7 +93,7 @@ def test_switches_are_written_where_a_value_counts_only_with_them():
     assert "withimageset=no" in arguments(make_call(tool, "22.1", IMAGE | {"withimageset": False}))
 
 
-def test_options_stand_at_the_end_and_are_checked():
+def test_options_are_at_the_end_and_are_checked():
     tool = read_tool("sas", "tabgtigen")
     call = make_call(tool, "22.1", {"table": "t"}, {"-w": 1, "-V": 4, "-c": True})
     assert arguments(call)[-5:] == ["-w", "1", "-V", "4", "-c"]
@@ -136,7 +136,7 @@ def test_values_are_handed_over_without_marks_and_shown_with_those_of_a_shell():
         ("evselect table=t withimageset=perhaps", "withimageset"),
     ],
 )
-def test_an_echo_that_is_none_is_refused(line, told):
+def test_what_is_not_an_echo_is_refused(line, told):
     with pytest.raises(ToolError, match=told):
         parse_echo(read_tool("sas", "evselect"), "22.1", line)
 

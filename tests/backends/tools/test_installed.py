@@ -91,7 +91,7 @@ def test_files_that_say_what_a_table_says_change_nothing(tmp_path, suite):
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a b,s,h,x", 'x"y",s,h', "=,s,h,x"])
-def test_a_file_that_is_none_is_an_error(tmp_path, text):
+def test_what_is_not_a_file_is_an_error(tmp_path, text):
     with pytest.raises(ToolError, match="cannot be read"):
         installed_tool(installation(tmp_path, "ciao", dmcopy=text), "dmcopy")
 

@@ -365,7 +365,7 @@ def test_versions_are_read_from_what_the_suites_print(suite, text, release):
     assert read_suite(suite).rank(release)
 
 
-def test_the_release_is_asked_of_the_software_itself(suites, tmp_path):
+def test_the_software_itself_reports_its_release(suites, tmp_path):
     for suite in ("sas", "ciao", "heasoft"):
         installed = suites[suite][1]
         assert find_release(installed.suite, installed.environ).startswith(installed.release)

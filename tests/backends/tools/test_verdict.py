@@ -190,7 +190,7 @@ def test_messages_that_come_again_are_counted_not_repeated():
     assert message.count == 120
 
 
-def test_errors_without_a_name_are_told_apart_by_their_text():
+def test_errors_without_a_name_are_distinguished_by_their_text():
     text = "ERROR: cannot open a\nERROR: cannot open b\nERROR: cannot open a\n"
     found = read_log(read_suite("heasoft"), text).messages
     assert [(one.text, one.count) for one in found] == [("cannot open a", 2), ("cannot open b", 1)]

@@ -303,7 +303,7 @@ def test_any_combination_on_tiles_gives_what_one_by_one_testing_gives(tree):
         assert rows["obs_id"][found.keep].tolist() == wanted
 
 
-def test_a_row_that_is_no_tile_of_the_survey_sees_nothing():
+def test_a_row_that_is_not_a_tile_of_the_survey_sees_nothing():
     rows = observations({"obs_id": "000090", "ra": 1.5, "dec": 0.0, "instruments": TMS, "row_id": ""})
     with pytest.raises(CriteriaError):
         match(TILE, rows, make_criteria(TILE, position=(1.5, 0.0), radius="5 deg"), at=NOW)

@@ -54,7 +54,7 @@ def test_a_variable_source_keeps_its_time(shape, peak, mask_sources):
 
 @pytest.mark.parametrize("peak", [0.5, 2.0, 10.0, 50.0])
 @pytest.mark.parametrize("shape", list(SHAPES))
-def test_a_flare_goes_all_the_same(shape, peak):
+def test_a_flare_is_removed_despite_a_variable_source(shape, peak):
     events, cut = observed(shape, min(peak, 5.0) if shape == "waves" else peak, flares=1.0)
     found = screen_flares(events, cut, 100.0)
     hit = in_flare(found.curve)
@@ -76,7 +76,7 @@ def test_the_variable_source_is_named():
 
 @pytest.mark.parametrize("mask_sources", [True, False], ids=["masked", "guard alone"])
 @pytest.mark.parametrize("height", [1.0, 5.0, 30.0])
-def test_a_flare_alone_is_not_a_source(height, mask_sources):
+def test_a_flare_of_the_background_is_not_a_source(height, mask_sources):
     for seed in range(4):
         events, cut = observed("burst", 0.0, flares=height, seed=seed)
         found = screen_flares(events, cut, 100.0, mask_sources=mask_sources)

@@ -174,7 +174,7 @@ def test_two_sources_side_by_side_share_the_counts():
     np.testing.assert_allclose(np.mean(rates, axis=0), (300, 100), rtol=0.15)
 
 
-def test_a_hot_pixel_is_no_source_and_a_sharp_point_spread_function_forgives_it():
+def test_a_hot_pixel_is_not_a_source_unless_the_point_spread_function_is_sharp():
     seconds = exposure()
     counts = field(0.02, seconds, seed=3)
     counts[100, 50] += 25
@@ -223,7 +223,7 @@ def test_masked_regions_hold_no_sources(crowd, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "no regions here\n", "fk5\ncircle(1,\n", "\0\0"])
-def test_damaged_region_files_are_told(tmp_path, text):
+def test_damaged_region_files_are_reported(tmp_path, text):
     path = tmp_path / "own.reg"
     path.write_text(text)
     with pytest.raises(DataError, match=r"own\.reg"):

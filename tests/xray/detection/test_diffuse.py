@@ -56,7 +56,7 @@ def test_the_vignetting_of_a_map_is_found_in_the_map():
 
 
 @pytest.mark.parametrize("particles", [0.0, 0.05, 0.2])
-def test_particles_are_told_from_light_that_the_mirrors_focused(particles):
+def test_particles_are_distinguished_from_focused_light(particles):
     seconds = vignetted()
     flat = np.divide(seconds, SHARE)
     counts = np.random.default_rng(8).poisson(0.1 * seconds / 1e4 + particles * flat / 1e4)

@@ -146,7 +146,7 @@ def best_gain(scene: Scene, start: tuple[float, float], at: tuple[float, float])
     return float(gain.max()), float(rates[gain.argmax()])
 
 
-def test_gaps_are_told_from_the_edge():
+def test_gaps_are_distinguished_from_the_edge():
     psf = psf_for("M1", PIXEL)
     y, x = np.indices((SIDE, SIDE))
     seconds = np.where(np.hypot(x - 64, y - 64) < 60, 1.0, 0.0)
@@ -192,7 +192,7 @@ def test_neighbours_edges_and_pile_up_are_marked():
     assert quality_words(int(marks["alone"])) == "pileup"
 
 
-def test_files_tell_the_marks(tmp_path):
+def test_files_show_the_marks(tmp_path):
     psf = gaussian_psf(1.0)
     seconds = gapped(width=3, begins=70)
     counts = np.random.default_rng(1).poisson(0.02, (SIDE, SIDE))

@@ -63,7 +63,7 @@ def test_local_background_is_weighted_as_the_variance_is():
 
 @pytest.mark.parametrize(("level", "scale"), [(0.004, 1.0), (0.05, 2.0), (0.3, 4.0), (2.0, 1.41421356), (0.02, 8.0)])
 @pytest.mark.parametrize("chance", [1e-2, 1e-3])
-def test_pixels_above_threshold_are_as_many_as_asked(level, scale, chance):
+def test_as_many_pixels_are_above_the_threshold_as_requested(level, scale, chance):
     wavelet = make_wavelets((scale,))[0]
     shares = []
     for seed in range(12):

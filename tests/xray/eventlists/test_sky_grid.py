@@ -264,7 +264,7 @@ def test_a_reference_in_the_primary_header_counts_for_tables_without_one(tmp_pat
 
 
 @pytest.mark.parametrize("alone", ["events", "good"])
-def test_a_zero_of_one_table_alone_is_said(tmp_path, alone):
+def test_a_zero_in_only_one_table_is_reported(tmp_path, alone):
     cards = {"events": {"TIMEZERO": None}, "good": {"TIMEZERO": None}} | {alone: {"TIMEZERO": 3.5}}
     said = open_events(swift(tmp_path / "list.fits", cards["events"], good=cards["good"])).assumptions
     assert any("TIMEZERO (3.5 s)" in one for one in said)

@@ -438,7 +438,7 @@ def test_an_unknown_detector_is_where_its_events_fell(real_data, mos1):
     assert (seen & told).sum() / (seen | told).sum() > 0.85
 
 
-def test_an_unknown_detector_is_refused_where_events_do_not_tell(real_data, mos1):
+def test_an_unknown_detector_is_refused_if_events_do_not_show_it(real_data, mos1):
     mos, grid, _ = mos1
     events = open_events(real_data / "nustar/nu30101031002A_cut_evt.fits")
     cut = standard_cut(events)
