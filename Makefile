@@ -47,11 +47,11 @@ random: export DAXA_TEST_RANDOM ?= 1
 random: $(VENV)/.tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -v -m "not journey"
 
-# The long soak: a hundred kills at random moments of a pipeline, a hundred just before a rename, and some of every command
-# that ends in a release (more than an hour).
+# The long soak: a hundred kills at random moments of a pipeline, a hundred of the commands that make and move versions, a
+# hundred just before a rename, and some of every command that ends in a release (more than an hour).
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
-	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_grow.py tests/run/test_interruption.py
+	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_kills.py tests/journey/test_grow.py tests/run/test_interruption.py
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

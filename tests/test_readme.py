@@ -139,7 +139,7 @@ def test_shell_and_python_make_the_same_archive(tmp_path, sky):
     }
     with Observatory(sky.root, tables, sky.names) as observatory:
         shell = Workbench.at(tmp_path / "shell", observatory.environ)
-        follow(shell, typed(session_with("daxa init", "console")))
+        follow(shell, typed(session_with("--remote storage", "console")))
         python = Workbench.at(tmp_path / "python", observatory.environ)
         python.run(sys.executable, "-c", session_with("archive.release(", "python"))
         theirs, ours = shell.root / "a907", python.root / "a907"
@@ -161,10 +161,10 @@ def test_shell_and_python_make_the_same_archive(tmp_path, sky):
 def test_search_select_and_update_do_as_shown(tmp_path, sky):
     with Observatory(sky.root, sky.tables, sky.names) as observatory:
         bench = Workbench.at(tmp_path / "bench", observatory.environ)
-        follow(bench, typed(session_with("daxa init", "console"))[:1])
+        follow(bench, typed(session_with("--remote storage", "console"))[:1])
         follow(bench, typed(session_with("daxa search --target", "console")))
         archive = bench.root / "a907"
-        follow(bench, typed(session_with("daxa update", "console")))
+        follow(bench, typed(session_with("daxa select --also", "console")))
         assert (bench.root / "a907.vot").stat().st_size > 1000
         assert (bench.root / "a907.moc.fits").stat().st_size > 1000
         assert "nustar" in tomllib.loads((archive / "daxa.toml").read_text())["missions"]

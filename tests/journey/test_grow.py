@@ -1,4 +1,5 @@
-"""An archive that grows: each change is one command that ends in a release, and runs what it concerns alone.
+"""An archive that grows, as the README tells it: each change is one command that ends in a release, and runs what it
+concerns alone.
 
 ``DAXA_TEST_KILLS`` sets how often such commands are killed (`make kills`); without it they are not.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import time
 
@@ -19,6 +21,7 @@ from daxa.simulator import Fault, Observatory
 from daxa.simulator.tap import TableService
 from tests.journey.test_increments import ids
 from tests.journey.workbench import Workbench, contents
+from tests.test_readme import session_with, typed
 
 pytestmark = pytest.mark.journey
 
@@ -43,7 +46,11 @@ class Journey:
     def __init__(self, bench: Workbench, observatory: Observatory, sky, patch: pytest.MonkeyPatch, said) -> None:
         self.observatory, self.sky, self.said = observatory, sky, said
         self.serve(FIRST)
-        self.root = bench.init("a907", "--target", "Abell 907")
+        self.story = session_with("as delivered", "console")
+        self.commands = iter(typed(self.story))
+        init, _ = next(self.commands), next(self.commands)
+        assert init[:5] == ["daxa", "init", "a907", "--mission", "xmm"]
+        self.root = bench.init("a907", *init[5:])
         self.layout = Layout(self.root)
         params = self.layout.params("xmm")
         params.write_text(params.read_text().replace('["0.5-2 keV", "2-10 keV"]', '["0.5-2 keV"]', 1))
@@ -61,15 +68,17 @@ class Journey:
         self.observatory.service.close()
         self.observatory.service = TableService({**self.sky.tables, "xmmmaster": rows})
 
-    def says(self, *command: str) -> str:
-        """Give a command, and answer with what it says."""
+    def says(self, verb: str, *more: str) -> str:
+        """Give the next command, which is of this verb, and answer with what it says."""
+        words = next(self.commands)
+        assert words[:2] == ["daxa", verb]
         self.said.readouterr()
-        assert main(list(command)) == 0, self.said.readouterr()
+        assert main([*words[1:], *more]) == 0, self.said.readouterr()
         return self.said.readouterr().out
 
-    def does(self, *command: str) -> set[str]:
-        """Give a command, which ends in a release; answer with the tasks that ran, or whose products went."""
-        self.says(*command)
+    def does(self, verb: str) -> set[str]:
+        """Give the next command, which ends in a release; answer with the tasks that ran, or whose products went."""
+        self.says(verb)
         before, self.logs = (
             self.logs,
             {
@@ -94,37 +103,47 @@ def tasks(mission: str, obs_id: str, *steps: str) -> set[str]:
 def test_every_change_is_a_release_of_its_own(bench, observatory, sky, monkeypatch, capfd):
     journey = Journey(bench, observatory, sky, monkeypatch, capfd)
     journey.says("run")
-    assert journey.does("release", "-m", "first") == tasks("xmm", FIRST)
+    assert journey.does("release") == tasks("xmm", FIRST)
 
     journey.serve(FIRST, SECOND)
-    told = map(json.loads, journey.says("update", "--dry-run", "--json").splitlines())
+    told = map(json.loads, journey.says("update", "--json").splitlines())
     planned = [record for record in told if "action" in record]
     assert {f"xmm/{one['step']}/{one['obs_id']}" for one in planned} == tasks("xmm", SECOND)
     assert all(one["seconds"] > 0 and one["size"] > 0 for one in planned)
-    assert journey.does("update", "--yes", "--release") == tasks("xmm", SECOND)
+    assert journey.does("update") == tasks("xmm", SECOND)
 
-    override = ("--obs", SECOND, "--set", "clean.screening=none", "--note", "as delivered")
-    assert "parameters changed: screening" in journey.says("reprocess", "xmm", *override, "--dry-run")
+    assert "parameters changed: screening" in journey.says("reprocess")
     assert SECOND not in journey.layout.params("xmm").read_text()
-    assert journey.does("reprocess", "xmm", *override, "--release") == tasks("xmm", SECOND, *STEPS[2:])
+    assert journey.does("reprocess") == tasks("xmm", SECOND, *STEPS[2:])
     assert "# as delivered" in journey.layout.params("xmm").read_text()
+    message = git("tag", "--list", "--format=%(contents)", "v1.1.1")
+    assert re.search(rf"(?m)^xmm {SECOND}: [\d.]+ -> [\d.]+ ks clean, \d+ -> \d+ events", message)
 
     observatory.faults.add(Fault("redelivered", f"*{FIRST}M1*EVLI*", value="21.0"))
-    told = journey.says("update", "--dry-run")
+    told = journey.says("update")
     assert f"xmm {FIRST}: the archive has replaced 1 of its files" in told
     assert "PROCVER none -> 21.0" in told
-    assert journey.does("update", "--yes", "--release") == tasks("xmm", FIRST)
+    assert journey.does("update") == tasks("xmm", FIRST)
     message = git("tag", "--list", "--format=%(contents)", "v1.1.2")
     assert f"xmm: 1 replaced in the mission's archive: {FIRST}" in message
 
-    mission = ("nustar", "--target", "Abell 907", "--instrument", "FPMA")
-    assert journey.does("add", *mission, "--yes", "--release") == tasks("nustar", NUSTAR)
+    assert journey.does("add") == tasks("nustar", NUSTAR)
 
-    assert journey.does("drop", "xmm", "--obs", SECOND, "--yes", "--release") == tasks("xmm", SECOND)
+    assert journey.does("drop") == tasks("xmm", SECOND)
     assert ids(journey.root) == [FIRST]
     assert SECOND not in journey.layout.params("xmm").read_text()
 
     assert list(journey.states) == ["v1.0.0", "v1.1.0", "v1.1.1", "v1.1.2", "v1.2.0", "v2.0.0"]
+    assert re.findall(r"# (v\d\.\d\.\d)", journey.story) == list(journey.states)
+    log = journey.says("log")
+    assert all(tag in log for tag in journey.states)
+    assert f"+ xmm {SECOND} added" in journey.says("diff")
+    journey.says("checkout")
+    assert contents(journey.root, *DATA) == journey.states["v1.1.1"]
+    assert "all identical" in journey.says("verify")
+    journey.says("checkout")
+    assert contents(journey.root, *DATA) == journey.states["v2.0.0"]
+    assert list(journey.commands) == []
     for tag, expected in journey.states.items():
         git("checkout", "--quiet", tag)
         bench.run("dvc", "checkout", "--quiet", cwd=journey.root)
