@@ -1,8 +1,8 @@
 """The exposures of an observation together: one image, exposure map and rate map of a band.
 
 Each exposure keeps its own products; combined ones have kinds of their own, so that nothing
-that reads images counts the same events twice.  They hold all counts: out-of-time events are subtracted from
-none (``OOTCORR``).
+that reads images counts the same events twice.  Out-of-time events are subtracted from the sum
+where they are subtracted from the images of the exposures (``OOTCORR``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from daxa.xray.imaging.exposure_map import Cards
 from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
 from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.imaging.pairing import rate_map
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.telescopes.registry import camera_of
 
@@ -79,7 +80,7 @@ def combine(
         print(f"exposures are not combined at {band_text(band)}: {obstacle.message}", file=log)
         return False
     product = Product(task.obs_id, "ALL", "ALL", "", *map(repr, band))
-    write_mosaic(made, *(target / replace(product, kind=kind).name for kind in _KINDS))
+    write_mosaic(_corrected(made), *(target / replace(product, kind=kind).name for kind in _KINDS))
     if picture:
         _draw(task, made, len(kept), band, target / replace(product, lo="", hi="", kind="quicklook", suffix="png").name)
     print(f"{len(kept)} exposures combined: {int(made.counts.sum())} counts at {band_text(band)}", file=log)
@@ -114,14 +115,30 @@ def on_one_grid(members: Sequence[EventMember]) -> list[EventMember]:
     nx = max((one.x0 - x0) // size + one.nx for one in grids)
     ny = max((one.y0 - y0) // size + one.ny for one in grids)
     whole = ImageGrid(x0, y0, size, nx, ny)
-    return [replace(one, grid=whole, exposure=_placed(one, whole)) for one in members]
+    return [
+        replace(
+            one,
+            grid=whole,
+            exposure=_placed(one.grid, one.exposure, whole),
+            readout=None if one.readout is None else _placed(one.grid, one.readout, whole),
+        )
+        for one in members
+    ]
 
 
-def _placed(member: EventMember, whole: ImageGrid) -> np.ndarray:
-    column, row = (member.grid.x0 - whole.x0) // whole.bin, (member.grid.y0 - whole.y0) // whole.bin
-    seconds = np.zeros((whole.ny, whole.nx), dtype=member.exposure.dtype)
-    seconds[row : row + member.grid.ny, column : column + member.grid.nx] = member.exposure
-    return seconds
+def _placed(grid: ImageGrid, image: np.ndarray, whole: ImageGrid) -> np.ndarray:
+    column, row = (grid.x0 - whole.x0) // whole.bin, (grid.y0 - whole.y0) // whole.bin
+    placed = np.zeros((whole.ny, whole.nx), dtype=image.dtype)
+    placed[row : row + grid.ny, column : column + grid.nx] = image
+    return placed
+
+
+def _corrected(made: Mosaic) -> Mosaic:
+    """Image and rates less the out-of-time events, where they are known."""
+    if made.readout is None:
+        return made
+    counts = (made.counts - made.readout).astype(np.float32)
+    return replace(made, counts=counts, rate=rate_map(counts, made.exposure))
 
 
 def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
@@ -140,8 +157,9 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
                 header[keyword] = card_value(source, keyword)
                 break
     header["INSTRUME"] = ("COMBINED", "MOSMnnnn name what was combined")
-    if any(camera_of(one.events.format.mission, one.events.format.instrument).readout for one in placed):
-        header["OOTCORR"] = (False, "out-of-time events subtracted")
+    read = [one for one in placed if camera_of(one.events.format.mission, one.events.format.instrument).readout]
+    if read:
+        header["OOTCORR"] = (all(one.readout is not None for one in read), "out-of-time events subtracted")
     header["VIGNET"] = (all(how["VIGNET"][0] for _, how in parts), "vignetting applied to every map")
     for number, (one, how) in enumerate(parts, start=1):
         header[f"MOSW{number:04d}"] = (one.weight, "weight of its exposure")

@@ -147,7 +147,8 @@ def _image_one(
             maps["expmap"] = (seconds, "s", {**how, **unknown})
             maps["ratemap"] = (rate_map(pixels, seconds), "count/s", {**how, **image_cards})
             if band and how["EXPMETH"][0] != "FIELD":
-                parts.append((band, (EventMember(events, cut, grid, seconds), how)))
+                taken = readout.counts if readout is not None and parameters.out_of_time == "subtract" else None
+                parts.append((band, (EventMember(events, cut, grid, seconds, readout=taken), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), plain | dict(cards))
         exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")

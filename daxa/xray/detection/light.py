@@ -184,6 +184,9 @@ def _fitted(
     number, seconds, below = (
         np.bincount(ring, part.ravel(), _REACH + 1)[:_REACH] for part in (counts, exposure, model)
     )
+    if number.sum() < _LEAST_COUNTS:
+        # Nothing fainter is light; and of no counts at all neither level nor profile could be told.
+        return None
     radius = np.arange(_REACH) + 0.5
     seen = seconds > 0
     number, seconds, below, radius = number[seen], seconds[seen], np.maximum(below[seen], 1e-9), radius[seen]

@@ -31,6 +31,9 @@ class EventMember:
     shared
         Name of the survey whose overlapping lists show parts of one exposure (eRASS tiles):
         members of the same name have each event once, and the greatest exposure, not the sum.
+    readout
+        Expected counts on its grid that no sky made (out-of-time events), shape (ny, nx); None where
+        they are not asked for.
     """
 
     events: EventList
@@ -39,6 +42,7 @@ class EventMember:
     exposure: np.ndarray
     weight: float = 1.0
     shared: str = ""
+    readout: np.ndarray | None = None
 
     @property
     def name(self) -> str:

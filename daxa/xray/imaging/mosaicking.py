@@ -47,12 +47,16 @@ class Mosaic:
         float32, counts per second; NaN where there is too little exposure.
     header
         World coordinates and what went in; BUNIT is for the writer to add.
+    readout
+        float32, the part of the counts that is expected to be no sky, of members that say so
+        (`EventMember.readout`); None where none does.
     """
 
     counts: np.ndarray
     exposure: np.ndarray
     rate: np.ndarray
     header: fits.Header
+    readout: np.ndarray | None = None
 
 
 def mosaic_grid(members: Sequence[Member], pixel_arcsec: float) -> fits.Header:
@@ -162,7 +166,7 @@ def make_mosaic(
     _check_size(nx, ny)
     counts = np.zeros(nx * ny, dtype=np.int64)
     groups: dict[str, np.ndarray] = {}
-    exposure = np.zeros((ny, nx))
+    exposure, readout = np.zeros((ny, nx)), None
     seen: dict[tuple[str, str, str], np.ndarray] = {}
     dropped, drawn = 0, False
     rng = np.random.default_rng(seed)
@@ -175,6 +179,8 @@ def make_mosaic(
             kept = _image_pixels(member, target, rng)
         counts += np.bincount(kept, minlength=counts.size)
         seconds = member.weight * resample_exposure(member.exposure, member.header, target)
+        if isinstance(member, EventMember) and member.readout is not None:
+            readout = (0.0 if readout is None else readout) + _resampled_counts(member.readout, member.header, target)
         if member.shared:
             groups[member.shared] = np.maximum(groups.get(member.shared, 0.0), seconds)
         else:
@@ -184,7 +190,16 @@ def make_mosaic(
         exposure += groups[name]
     image, seconds = counts.reshape(ny, nx).astype(np.int32), exposure.astype(np.float32)
     header = _described(target, members, dropped, seed if drawn else None)
-    return Mosaic(image, seconds, rate_map(image, seconds), header)
+    beneath = None if readout is None else readout.astype(np.float32)
+    return Mosaic(image, seconds, rate_map(image, seconds), header, beneath)
+
+
+def _resampled_counts(expected: np.ndarray, source: fits.Header, target: fits.Header) -> np.ndarray:
+    """Expected counts in other pixels; their sum is kept, as far as the target reaches."""
+    if same_grid(source, target):
+        return np.asarray(expected, np.float64)
+    here, there = (abs(np.linalg.det(header_wcs(one).pixel_scale_matrix)) for one in (target, source))
+    return resample_exposure(expected, source, target) * (here / there)
 
 
 def _check(members: Sequence[Member]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +66,34 @@ def test_maps_are_put_in_their_place(cameras):
     assert (first.exposure[:, :64] == 0).all()
     assert (first.exposure[:, 64:] == 7).all()
     assert second.exposure.tobytes() == one.exposure.tobytes()
+
+
+@pytest.mark.parametrize("one_grid", [True, False])
+def test_out_of_time_events_are_subtracted_where_those_of_all_are_known(cameras, tmp_path, monkeypatch, one_grid):
+    first, second = cameras
+    if not one_grid:
+        second = replace(second, sky_grid=replace(second.sky, crval=(second.sky.crval[0] + 0.05, second.sky.crval[1])))
+    parts = [part(first), part(second)]
+    rng = np.random.default_rng(4)
+    known = [(replace(one, readout=rng.random(one.exposure.shape) / 8), how) for one, how in parts]
+    # MOS has no out-of-time events to speak of; here both are taken for cameras that have some.
+    monkeypatch.setattr("daxa.backends.native.combined.camera_of", lambda *_: SimpleNamespace(readout=True))
+    made = {}
+    for name, chosen in (("none", parts), ("one", [known[0], parts[1]]), ("all", known)):
+        (tmp_path / name).mkdir()
+        assert combine(TASK, chosen, BAND, tmp_path / name, io.StringIO())
+        images = [next((tmp_path / name).glob(f"*-combined{kind}.fits")) for kind in ("image", "ratemap", "expmap")]
+        made[name] = [fits.getdata(path).astype(float) for path in images]
+        assert fits.getheader(images[0])["OOTCORR"] is (name == "all")
+    taken = made["none"][0] - made["all"][0]
+    expected = sum(float(one.readout.sum()) for one, _ in known)
+    assert taken.sum() == pytest.approx(expected, rel=1e-4 if one_grid else 2e-3)
+    assert ((made["none"][0] - made["one"][0]) <= taken + 1e-4).all()
+    seen = np.isfinite(made["all"][1])
+    np.testing.assert_allclose((made["all"][1] * made["all"][2])[seen], made["all"][0][seen], atol=1e-3)
+    if one_grid:
+        placed = on_one_grid([one for one, _ in known])
+        np.testing.assert_allclose(taken, sum(one.readout for one in placed), atol=1e-4)
 
 
 @pytest.mark.parametrize("case", ["band", "same-events", "alone", "merged"])

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from daxa.xray import find_sources
 from daxa.xray.detection.background import estimate_components
+from daxa.xray.detection.light import fit_lights
 from daxa.xray.detection.psf import psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, source_image
 
@@ -141,3 +142,19 @@ def test_rings_about_a_real_cluster(real_data, camera):
         ring = kept & (away >= inner) & (away < inner + 1)
         error = 1 / np.sqrt(counts[ring].sum())
         assert abs(found.background[ring].sum() / counts[ring].sum() - 1) < 0.1 + error, inner
+
+
+def test_a_compact_source_with_nothing_around_it_is_no_light_and_no_division_by_zero():
+    """As in a short list of a bright source: beyond its core there is not a single count."""
+    counts, seconds = np.zeros((96, 96)), np.full((96, 96), 100.0)
+    counts[46:51, 46:51] = np.outer((1, 8, 20, 8, 1), (1, 8, 20, 8, 1))
+    found = fit_lights(
+        counts,
+        seconds,
+        np.zeros_like(counts),
+        compact=lambda model: np.zeros(model.shape, bool),
+        smooth=lambda left, used: np.zeros(left.shape),
+        psf_radius=6.0,
+        sigma=20.0,
+    )
+    assert found == ()
