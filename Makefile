@@ -23,7 +23,7 @@ QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_ch
 	tests/xray/eventlists/test_gti.py tests/xray/cleaning/test_livetime.py tests/xray/detection/test_psf.py tests/xray/eventlists/test_regions.py \
 	tests/xray/eventlists/test_sky_grid.py tests/xray/eventlists/test_fits_tables.py tests/xray/telescopes/test_telescopes.py
 
-.PHONY: demo quick test random kills validation
+.PHONY: demo quick test random kills cluster validation
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -52,6 +52,11 @@ random: $(VENV)/.tools
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_kills.py tests/journey/test_grow.py tests/run/test_interruption.py
+
+# Stages on a real Slurm that is started on this machine: Debian's slurm-wlm and munge, as root (some minutes).
+cluster: export DAXA_TEST_SLURM := 1
+cluster: $(VENV)/.tools
+	$(BIN)/python -m pytest -v -rs --durations=0 tests/cluster
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daxa.errors import ConfigError, ProgramError
+from daxa.errors import ConfigError, DaxaError, ProgramError
 from daxa.run.cluster_settings import ClusterSettings
 from daxa.run.executor import ATTEMPTS
 from daxa.run.lane import Errand, carry_out, close_lanes, versions_here
@@ -192,6 +192,8 @@ class _Run:
         try:
             self.connection.keep_up()
             self._most = self.connection.threads()
+        except DaxaError:
+            raise
         except Exception as error:
             raise _lost(error) from error
         patience = self.cluster.patience
@@ -332,9 +334,8 @@ def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> T
     began = time.monotonic()
     with _connected(cluster, shared.absolute(), 1) as connection:
         client = connection.client
-        connection.keep_up()
         try:
-            client.wait_for_workers(1, timeout=patience)
+            _wait_for_worker(connection, began + patience)
         except TimeoutError:
             raise ProgramError(
                 "cluster-empty",
@@ -347,6 +348,18 @@ def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> T
         client.gather(client.map(str, range(_TRIED), pure=False))
         seconds = (time.monotonic() - begun) / _TRIED
         return Trial(client.scheduler.address, client.dashboard_link, host, versions, sees, waited, seconds)
+
+
+def _wait_for_worker(connection: _Connection, until: float) -> None:
+    while True:
+        connection.keep_up()
+        try:
+            connection.client.wait_for_workers(1, timeout=min(_UPKEEP, max(0.1, until - time.monotonic())))
+        except TimeoutError:
+            if time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 def _look_around(shared: str) -> tuple[str, dict[str, str], bool]:
@@ -453,13 +466,15 @@ def _check(cluster: ClusterSettings) -> None:
 @contextmanager
 def _without_chatter() -> Iterator[None]:
     """What the library would write to the terminal when workers come and go, daxa says itself where it matters."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("tornado.application", "distributed")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -468,12 +483,32 @@ def _started(cluster: ClusterSettings, shared: Path) -> Iterator[Any]:
     place = shared / f"cluster-{uuid.uuid4().hex[:12]}"
     place.mkdir(mode=0o700)
     options = {
-        "security": True,
+        "security": _certificates(place),
         "scheduler_options": {"dashboard_address": cluster.dashboard},
         **({"interface": cluster.interface} if cluster.interface else {}),
     }
-    with _local(cluster, place, options) if cluster.kind == "local" else _jobs(cluster, place, options) as made:
+    made = _local(cluster, place, options) if cluster.kind == "local" else _jobs(cluster, place, options)
+    try:
         yield made
+    finally:
+        with suppress(AssertionError):  # So it complains of jobs that could not be submitted.
+            made.close()
+
+
+def _certificates(place: Path) -> Any:
+    """A new certificate that scheduler, workers and client show each other, in files that only this user can read."""
+    from distributed.security import Security
+
+    made = Security.temporary()
+    texts = {"ca": made.tls_ca_file, "cert": made.tls_worker_cert, "key": made.tls_worker_key}
+    paths = {name: place / f"{name}.pem" for name in texts}
+    for name, path in paths.items():
+        with open(path, "x", encoding="ascii", opener=lambda file, flags: os.open(file, flags, 0o600)) as stream:
+            stream.write(texts[name])
+    files = {"tls_ca_file": str(paths["ca"])}
+    for role in ("client", "scheduler", "worker"):
+        files |= {f"tls_{role}_cert": str(paths["cert"]), f"tls_{role}_key": str(paths["key"])}
+    return Security(require_encryption=True, **files)
 
 
 def _local(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> Any:
@@ -501,7 +536,8 @@ def _jobs(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> 
     if cluster.kind == "htcondor":
         own = {"disk": "4 GB"}
     declared = f"CORES={cluster.cores},MEMORY={cluster.memory_bytes}"
-    return getattr(dask_jobqueue, kind)(
+    made = getattr(dask_jobqueue, kind)
+    return type(kind, (made,), {"job_cls": _watched(made.job_cls)})(
         cores=cluster.cores,
         processes=1,
         memory=cluster.memory,
@@ -516,6 +552,31 @@ def _jobs(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> 
     )
 
 
+def _watched(job: Any) -> Any:
+    """A kind of job whose submission leaves its error where `_scale` finds it; the library only logs it."""
+
+    async def submit(self: Any, script: str) -> Any:
+        try:
+            return await job._submit_job(self, script)  # noqa: SLF001 - the hook that the library's pages name
+        except Exception as error:
+            _refused.append(str(error))
+            raise
+
+    return type(job.__name__, (job,), {"_submit_job": submit})
+
+
+_refused: deque[str] = deque(maxlen=8)
+"""What batch systems have said of jobs that they did not take."""
+
+
 def _scale(made: Any, cluster: ClusterSettings, jobs: int) -> None:
     """Start jobs, or those that have ended once more."""
+    if _refused:
+        said = " ".join(_refused.pop().partition("stderr:")[2].split())
+        _refused.clear()
+        raise ProgramError(
+            "cluster-refused",
+            f"{cluster.kind} does not take jobs: {said[:300]}",
+            remedy="correct [cluster] in your configuration",
+        )
     made.scale(jobs)
