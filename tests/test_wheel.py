@@ -66,7 +66,11 @@ def python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_holds_the_package_and_the_templates(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"daxa/__init__.py", "daxa/py.typed", "daxa/_templates/dvc.yaml.j2"} <= names
-    assert {f"daxa/_templates/{path.name}" for path in (CHECKOUT / "templates").iterdir()} <= names
+    assert {
+        f"daxa/_templates/{path.relative_to(CHECKOUT / 'templates').as_posix()}"
+        for path in (CHECKOUT / "templates").rglob("*")
+        if path.is_file()
+    } <= names
     assert {f"{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "daxa").rglob("*.toml")} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"daxa", "daxa_archive"}
 

@@ -18,7 +18,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
 from daxa.archive.pipeline import refuse_busy, run_pipeline, stages_hidden_from_dvc
 from daxa.archive.stage_records import selected_ids
-from daxa.errors import CriteriaError
+from daxa.errors import ConfigError, CriteriaError
 from daxa.records import Outcome
 from daxa.stages.forecast import PlannedTask, forecast_run
 from daxa.stages.status import outcomes_of, read_status
@@ -68,8 +68,7 @@ def run_archive(
     check_objects(layout)
     check_products(layout)
     check_parameters(layout, config)
-    if waiting := _waiting(layout, config, wanted):
-        check_versions(layout, config, waiting)
+    _refuse_other_versions(layout, config, wanted)
     only = named_obs_ids(layout, wanted or tuple(config.missions), obs_ids)
     if not only:
         unseen = stages_hidden_from_dvc(config, outcomes_of(read_status(layout, config)))
@@ -88,10 +87,14 @@ def run_archive(
     run_pipeline(layout, config, tuple(named) if others else (), unseen=unseen)
 
 
-def _waiting(layout: Layout, config: ArchiveConfig, missions: Sequence[str]) -> tuple[str, ...]:
-    """Missions of which something would run; what is done stays done, whatever software made it."""
-    stages = read_status(layout, config, missions=missions)
-    return tuple(dict.fromkeys(one.mission for one in stages if set(one.statuses) - {"done", "skipped"}))
+def _refuse_other_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str]) -> None:
+    """Refuse to run with other software than the archive is locked to; what is done stays done, whatever made it."""
+    try:
+        check_versions(layout, config, missions)
+    except ConfigError:
+        stages = read_status(layout, config, missions=missions)
+        if waiting := {one.mission: one for one in stages if set(one.statuses) - {"done", "skipped"}}:
+            check_versions(layout, config, list(waiting))
 
 
 def _is_requested(task: PlannedTask, steps: Collection[str], obs_ids: Collection[str]) -> bool:

@@ -47,7 +47,7 @@ from daxa.publish.workspaces import alone
 from daxa.run.delivery import refuse_strays
 from daxa.run.ledger import read_ledger
 
-__all__ = ["MergePlan", "MergeReport", "conflict_error", "plan_merge"]
+__all__ = ["MergePlan", "MergeReport", "TakenObservation", "conflict_error", "plan_merge"]
 
 _NAMED = 20
 _PLACES = ("refs/heads/", "refs/tags/", "refs/remotes/")

@@ -11,7 +11,16 @@ from daxa.publish.comparing.causes import Side, read_side
 from daxa.run.task import LedgerRow
 from daxa.selection.selection_file import read_selection
 
-__all__ = ["Choice", "Conflict", "MergeSide", "ObservationRecord", "Which", "choose_records", "read_merge_side"]
+__all__ = [
+    "Choice",
+    "Conflict",
+    "MergeSide",
+    "ObservationRecord",
+    "Which",
+    "choose_records",
+    "describe",
+    "read_merge_side",
+]
 
 Which = Literal["ours", "theirs"]
 

@@ -15,7 +15,7 @@ from daxa.archive.trust import harmful_attributes
 from daxa.errors import DaxaError
 from daxa.publish.merging.merge_choices import Conflict, MergeSide, Which
 
-__all__ = ["OtherFiles", "merge_files"]
+__all__ = ["OtherFiles", "joined_changes", "merge_files"]
 
 _STRUCTURED = re.compile(
     r"daxa\.toml|software\.toml|dvc\.yaml|dvc\.lock|logs\.dvc|metrics\.json|params/[^/]+\.toml"

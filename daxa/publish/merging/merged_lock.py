@@ -200,17 +200,17 @@ def _joined(
     mission, step = place
     name = f"{step.name}-{mission}"
     used = {one.side for one in choices if one.mission == mission and one.differs}
-    params = _params(stage, lambda file: _load_toml(merged, file))
+    wanted = params = _params(stage, lambda file: _load_toml(merged, file))
     for side in sides:
         entry = side.stages.get(name)
         if side.name not in used:
             continue
         if entry is None or not _is_current(side, stage, entry):
             return None
-        if _general(entry.get("params", {})) != _general(params):
+        if _general(entry.get("params", {})) != _general(wanted):
             # What this side did was done with other parameters: DVC sees that, and runs the stage.
             params = entry["params"]
-            result.again.append(name)
+            result.again += [name] if name not in result.again else []
     paths = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
     outs = [
         {"path": path, "hash": "md5", "md5": listed[path][0], **_extent(merged, mission, step.name, listed[path][1])}

@@ -159,7 +159,7 @@ def _write_config(known: _Sides, merged: MergedTables, kept: Mapping[str, Sequen
         if found := max(one.get(name, 0) for one in loaded):
             values[name] = found
     values["missions"] = {
-        mission: _criteria(mission, [one.get(mission) for one in criteria], own) for mission, own in kept.items()
+        mission: _criteria(known, mission, [one.get(mission) for one in criteria], own) for mission, own in kept.items()
     }
     fetched = values.get("storage", {}).get("fetched", {})
     for mission in [name for name in fetched if name not in kept]:
@@ -170,23 +170,22 @@ def _write_config(known: _Sides, merged: MergedTables, kept: Mapping[str, Sequen
     _write(merged, merged.layout.pipeline, rendered_pipeline(merged.config).decode())
 
 
-def _criteria(mission: str, sides: Sequence[Mapping[str, Any] | None], choices: Sequence[Choice]) -> dict[str, Any]:
-    """What is asked for of a mission: what either side asks for, without what is dropped."""
-    base, ours, theirs = sides
-    selected = {one.obs_id for one in choices if one.record and one.record.selected is not None}
-    sides_of = {one.side for one in choices if one.differs}
+def _criteria(
+    known: _Sides, mission: str, criteria: Sequence[Mapping[str, Any] | None], choices: Sequence[Choice]
+) -> dict[str, Any]:
+    """What is asked for of a mission: as the side that changed it, or what either asks for without what is dropped."""
+    base, ours, theirs = criteria
     if ours is None or theirs is None or ours == theirs:
         return dict(ours if ours is not None else theirs or {})
-    if theirs == base and sides_of <= {"ours"}:
-        return dict(ours)
-    if ours == base and sides_of <= {"theirs"}:
-        return dict(theirs)
+    selected = {one.obs_id for one in choices if one.record and one.record.selected is not None}
+    mine, other = (_selected(side.records.get(mission, {})) for side in (known.ours, known.theirs))
+    for changed, left, there in ((ours, theirs, mine), (theirs, ours, other)):
+        # Where one side alone changed what is asked for, and whatever only one of them has is as it says.
+        if left == base and (selected ^ there).isdisjoint(mine ^ other):
+            return dict(changed)
     spec = find_mission(mission)
-    dropped = sorted({one.obs_id for one in choices} - selected)
-    if not dropped and base in (ours, theirs):
-        return dict(theirs if ours == base else ours)
     either = read_criteria(spec, ours) | read_criteria(spec, theirs)
-    if dropped:
+    if dropped := sorted((mine | other | {one.obs_id for one in choices}) - selected):
         either = Mission(mission, criteria=either).filter(~Mission(mission).filter(obs_ids=dropped).criteria).criteria
     return either.to_plain()
 
