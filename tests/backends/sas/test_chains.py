@@ -157,6 +157,23 @@ def test_only_exposures_in_which_the_camera_did_the_same_are_merged(observation)
     assert "S007" not in observation.commands("merge")[0]
 
 
+def test_out_of_time_events_are_merged_as_the_events_are(observation):
+    observation.add("PN", "S009", start=265_020_000.0)
+    observation.add("PN", "S010", start=265_030_000.0)
+    observation.run("events", skip=["emchain"])
+    names = kinds(observation.run("clean"))
+    assert [name for name in names if "ALL" in name] == [
+        "PN-subexpALL-en-finalevents.fits",
+        "PN-subexpALL-en-finalootevents.fits",
+    ]
+    assert observation.commands("merge") == [
+        "merge set1=PN-S003-clean.fits set2=PN-S009-clean.fits outset=PN-ALL1.fits",
+        "merge set1=PN-ALL1.fits set2=PN-S010-clean.fits outset=PN-ALL2.fits",
+        "merge set1=PN-S003-ootclean.fits set2=PN-S009-ootclean.fits outset=PN-OOT1.fits",
+        "merge set1=PN-OOT1.fits set2=PN-S010-ootclean.fits outset=PN-OOT2.fits",
+    ]
+
+
 def test_epproc_and_emproc_are_the_other_way(observation):
     names = kinds(observation.run("events", pipeline="proc", unscheduled=False))
     assert [name for name in names if "events" in name] == [
