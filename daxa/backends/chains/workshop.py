@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.files import read_note, replace_file
+from daxa.run.process import end_homed
 
 __all__ = ["Entry", "OutdatedError", "Workshop", "key_of"]
 
@@ -101,6 +102,8 @@ class Workshop:
             except (KeyError, TypeError):
                 told = []
             self._entries = {one.key: one for one in told}
+        if self.work.exists():
+            end_homed(self.root)  # What a killed attempt had started may still write.
         self.work.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         self._remove_others(path for entry in self._entries.values() for path in entry.files)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from daxa.backends.chains.workshop import OutdatedError, Workshop
@@ -59,6 +61,23 @@ def test_a_call_that_changed_the_file_of_another_holds_with_it_or_not_at_all(sho
         other.before_call()
     assert other.find("two").outputs == {"text": ["a.txt"]}
     other.before_call()
+
+
+def test_programs_of_a_killed_attempt_end_before_the_next_begins_and_no_others(shop):
+    """What a chain had started goes on when the chain is killed; a person's shell in that directory is left alone."""
+    homes = {"ours": shop.root / "call-x" / "home", "theirs": shop.root.parent}
+    running = {
+        name: subprocess.Popen(["/bin/sleep", "60"], cwd=shop.work, env={"HOME": str(home)}, start_new_session=True)
+        for name, home in homes.items()
+    }
+    try:
+        again(shop)
+        assert running["ours"].poll() is not None
+        assert running["theirs"].poll() is None
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"format": 1}', '{"format": 1, "entries": [{}]}', '{"format": 0}', "[]"])
