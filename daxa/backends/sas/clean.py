@@ -32,6 +32,10 @@ _QUIET = {"pn": "RATE <= 0.4", "mos": "RATE <= 0.35"}
 _SCALES = {"pn": 15.0, "mos": 6.0}
 """Width of the range in which espfilt fits the histogram, as the cookbook of ESAS gives it."""
 
+_KINDS = {"evselect": "finalevents", "evselect_oot": "finalootevents"}
+_MERGED = {"evselect": "ALL", "evselect_oot": "OOT"}
+"""Links that filter, to the kinds of their products, and to what their merged lists are called."""
+
 _PARAMETERS = (
     Parameter(
         "flares",
@@ -147,16 +151,20 @@ def _merge(known: Known) -> list[CallPlan]:
     if not known.parameters["merge"]:
         return []
     plans = []
-    for camera, lists in _groups(known).items():
-        first = lists[0][1]
-        for number, (_, path) in enumerate(lists[1:], 1):
-            merged = f"{camera}-ALL{number}.fits"
-            plans.append(CallPlan({"set1": first, "set2": path, "outset": merged}, name=f"{camera}-{number}"))
-            first = merged
+    for camera, parts in _groups(known).items():
+        for link, stem in _MERGED.items():
+            lists = [known.output(link, "filtered", part) for part in parts]
+            if not all(lists):
+                continue
+            first = lists[0]
+            for number, path in enumerate(lists[1:], 1):
+                merged = f"{camera}-{stem}{number}.fits"
+                plans.append(CallPlan({"set1": first, "set2": path, "outset": merged}, name=f"{camera}-{stem}{number}"))
+                first = merged
     return plans
 
 
-def _groups(known: Known) -> dict[str, list[tuple[str, str]]]:
+def _groups(known: Known) -> dict[str, list[str]]:
     """Camera to the most exposures in which it did the same, in the order of time; two or more."""
     cleaned = known.outputs("evselect", "filtered")
     found = {}
@@ -168,7 +176,7 @@ def _groups(known: Known) -> dict[str, list[tuple[str, str]]]:
             alike.setdefault(key, []).append((float(cards.get("TSTART", 0.0)), part, path))
         most = max(alike.values(), key=len)
         if len(most) > 1:
-            found[camera] = [(part, path) for _, part, path in sorted(most)]
+            found[camera] = [part for _, part, _ in sorted(most)]
     return found
 
 
@@ -177,7 +185,7 @@ def _leaves(known: Known) -> list[Leaf]:
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
     used = {"espfilt": "ESPFILT", "threshold": "THRESHOLD", "none": "NONE"}[known.parameters["flares"]]
-    for link, kind in (("evselect", "finalevents"), ("evselect_oot", "finalootevents")):
+    for link, kind in _KINDS.items():
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
@@ -189,12 +197,13 @@ def _leaves(known: Known) -> list[Leaf]:
         if histogram := known.output("espfilt", "histogram", part):
             leaves.append(Leaf(histogram, f"{part}-flares.qdp"))
     merged = {made.values["outset"] for made in known.made if made.link == "merge"}
-    for camera, lists in _groups(known).items():
-        path = f"{camera}-ALL{len(lists) - 1}.fits"
-        if path in merged:
-            told = ",".join(product_of(part)[1] for part, _ in lists)
-            cards = {**_cards(lists[0][0], used), "MERGED": (told, "exposures that were merged")}
-            leaves.append(Leaf(path, Product(obs_id, camera, "ALL", "finalevents", *edges).name, cards))
+    for camera, parts in _groups(known).items():
+        told = ",".join(product_of(part)[1] for part in parts)
+        for link, stem in _MERGED.items():
+            path = f"{camera}-{stem}{len(parts) - 1}.fits"
+            if path in merged:
+                cards = {**_cards(parts[0], used), "MERGED": (told, "exposures that were merged")}
+                leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
     if leaves:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
@@ -286,5 +295,7 @@ CLEAN = Chain(
     resources=Resources(memory=2 << 30, time_limit=12 * 3600.0),
     # It reads no calibration files, but another release may find other flares.
     calibrated=True,
+    # The energies and positions that chains give to events have random parts, so that what is cut by them differs.
+    randomised=("finalevents", "finalootevents", "gti"),
     refuse=_refuse,
 )

@@ -157,6 +157,23 @@ def test_only_exposures_in_which_the_camera_did_the_same_are_merged(observation)
     assert "S007" not in observation.commands("merge")[0]
 
 
+def test_out_of_time_events_are_merged_as_the_events_are(observation):
+    observation.add("PN", "S009", start=265_020_000.0)
+    observation.add("PN", "S010", start=265_030_000.0)
+    observation.run("events", skip=["emchain"])
+    names = kinds(observation.run("clean"))
+    assert [name for name in names if "ALL" in name] == [
+        "PN-subexpALL-en-finalevents.fits",
+        "PN-subexpALL-en-finalootevents.fits",
+    ]
+    assert observation.commands("merge") == [
+        "merge set1=PN-S003-clean.fits set2=PN-S009-clean.fits outset=PN-ALL1.fits",
+        "merge set1=PN-ALL1.fits set2=PN-S010-clean.fits outset=PN-ALL2.fits",
+        "merge set1=PN-S003-ootclean.fits set2=PN-S009-ootclean.fits outset=PN-OOT1.fits",
+        "merge set1=PN-OOT1.fits set2=PN-S010-ootclean.fits outset=PN-OOT2.fits",
+    ]
+
+
 def test_epproc_and_emproc_are_the_other_way(observation):
     names = kinds(observation.run("events", pipeline="proc", unscheduled=False))
     assert [name for name in names if "events" in name] == [
@@ -169,11 +186,29 @@ def test_epproc_and_emproc_are_the_other_way(observation):
     ]
 
 
+def test_gratings_give_lists_that_other_steps_leave_alone(observation):
+    observation.cameras = ["R1", "M1"]
+    raw = observation.root / "fetch" / "ODF" / f"0001_{OBS_ID}_R1S00401SPE.FIT"
+    raw.write_bytes(b"")
+    names = kinds(observation.run("events", unscheduled=False, sas={"rgsproc": {"finalstage": "4:spectra"}}))
+    assert names == [
+        f"P{OBS_ID}OBX000ATTTSR0000.fits",
+        f"P{OBS_ID}R1S004SRSPEC1001.fits",
+        "M1-subexpS001-en-events.fits",
+        "R1-subexpS004-en-rgsevents.fits",
+    ]
+    assert observation.commands("rgsproc") == ["rgsproc finalstage=4:spectra withinstexpids=yes instexpids=R1S004"]
+    assert not [name for name in observation.run("clean") if "R1-subexp" in name]
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_command_line_is_one_that_its_release_takes(observation, here, release):
     here(release)
+    (observation.root / "fetch" / "ODF" / f"0001_{OBS_ID}_R1S00401SPE.FIT").write_bytes(b"")
+    observation.cameras.append("R1")
     observation.run("events")
     lines = observation.commands()
+    assert any(line.startswith("rgsproc ") for line in lines)
     observation.run("clean", anomalous="drop" if float(release) >= 19 else "keep")
     lines += observation.commands()
     observation.run("images")
