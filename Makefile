@@ -23,7 +23,7 @@ QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_ch
 	tests/xray/eventlists/test_gti.py tests/xray/cleaning/test_livetime.py tests/xray/detection/test_psf.py tests/xray/eventlists/test_regions.py \
 	tests/xray/eventlists/test_sky_grid.py tests/xray/eventlists/test_fits_tables.py tests/xray/telescopes/test_telescopes.py
 
-.PHONY: demo quick test random kills validation
+.PHONY: demo quick test random kills validation check-sas
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -52,6 +52,10 @@ random: $(VENV)/.tools
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_grow.py tests/run/test_interruption.py
+
+# On a machine with SAS, set up in this shell: one observation from raw files to images, and a report to send to the authors.
+check-sas: $(VENV)/.tools
+	$(BIN)/python -m tests.acceptance.check_suite sas xmm "$(or $(OBS),0404910601)" "$(or $(PLACE),check-sas)"
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

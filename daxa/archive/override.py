@@ -25,7 +25,7 @@ class Setting:
     Parameters
     ----------
     step, key
-        Which parameter.
+        Which parameter; the key of one in a table of the step's has dots, as ``sas.espfilt.allowsigma``.
     value
         As in TOML; None to remove the key, so that the step's own value, or the default, applies.
     """
@@ -97,9 +97,9 @@ def _read_value(text: str) -> Any:
 
 
 def _place(name: str, steps: Sequence[str], usual: str) -> tuple[str, str]:
-    named, point, key = name.strip().rpartition(".")
-    step = named if point else usual
-    if not step or not _KEY.fullmatch(key):
+    named, point, rest = name.strip().partition(".")
+    step, key = (named, rest) if point else (usual, named)
+    if not step or not all(map(_KEY.fullmatch, key.split("."))):
         raise CriteriaError(
             "setting",
             f"{name[:100]!r} does not name a parameter of a step",
@@ -172,10 +172,8 @@ def without_overrides(text: str, obs_ids: Collection[str]) -> str:
     """
     expected = tomllib.loads(text)
     for step, obs_id in overridden(text, obs_ids):
-        text = _without_table(text, step, obs_id)
-        del expected[step]["obs"][obs_id]
-        if not expected[step]["obs"]:
-            del expected[step]["obs"]
+        text = _without_tables(text, (step, "obs", obs_id))
+        _take_out(expected, (step, "obs", obs_id))
     return _checked_text(text, expected)
 
 
@@ -191,52 +189,81 @@ def overridden(text: str, obs_ids: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
+def _table_of(one: Setting, obs_id: str) -> tuple[str, ...]:
+    """The table that holds a setting."""
+    return (one.step, *(("obs", obs_id) if obs_id else ()), *one.key.split(".")[:-1])
+
+
+def _leaf(one: Setting) -> str:
+    return one.key.rpartition(".")[2]
+
+
 def _apply(tables: dict[str, Any], one: Setting, obs_id: str) -> None:
     """The same, of values."""
-    table = tables.setdefault(one.step, {})
-    if obs_id and one.value is None and obs_id not in table.get("obs", {}):
-        return
-    if obs_id:
-        table = table.setdefault("obs", {}).setdefault(obs_id, {})
+    path = _table_of(one, obs_id)
     if one.value is None:
-        table.pop(one.key, None)
-        if obs_id and not table:
-            del tables[one.step]["obs"][obs_id]
-            if not tables[one.step]["obs"]:
-                del tables[one.step]["obs"]
-    else:
-        table[one.key] = one.value
+        table = _inside(tables, path)
+        if isinstance(table, dict):
+            table.pop(_leaf(one), None)
+            if not table and len(path) > 1:
+                _take_out(tables, path)
+        return
+    table = tables
+    for name in path:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise _not_editable(f"{name} is not a table in it")
+    table[_leaf(one)] = one.value
+
+
+def _inside(tables: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        tables = tables.get(name) if isinstance(tables, dict) else None
+    return tables
+
+
+def _take_out(tables: dict[str, Any], path: Sequence[str]) -> None:
+    """Remove a table, and those around it that are empty then, but for that of the step."""
+    del _inside(tables, path[:-1])[path[-1]]
+    if len(path) > 2 and not _inside(tables, path[:-1]):
+        _take_out(tables, path[:-1])
 
 
 def _with_setting(text: str, one: Setting, obs_id: str, note: str) -> str:
-    sections = _sections(text)
-    at = _find(sections, one.step, obs_id)
+    sections, path = _sections(text), _table_of(one, obs_id)
+    at = _find(sections, path)
     if at is None:
-        if not obs_id:
+        if len(path) == 1:
             raise _not_editable(f"there is no table [{one.step}]")
         if one.value is None:
             return text
         remark = f"# {_remark(note)}\n" if note else ""
-        header = f'[{one.step}.obs."{obs_id}"]'
-        return f"{text.rstrip()}\n\n{remark}{header}\n{one.key} = {_written(one.value)}\n"
-    sections[at] = _edited(sections[at], one, obs_id, note)
-    if obs_id and not _table_in(sections[at], one.step, obs_id):
-        return _without_table(text, one.step, obs_id)
+        return f"{text.rstrip()}\n\n{remark}[{_header(path)}]\n{_leaf(one)} = {_written(one.value)}\n"
+    sections[at] = _edited(sections[at], one, path, note)
+    if len(path) > 1 and not _inside(_loaded(sections[at]), path):
+        return "".join([*sections[:at], *sections[at + 1 :]]).rstrip() + "\n"
     return "".join(sections)
 
 
-def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
+def _header(path: Sequence[str]) -> str:
+    """The name of a table, in which ObsIDs always have quotation marks."""
+    return ".".join(f'"{name}"' if path[at - 1 : at] == ("obs",) else name for at, name in enumerate(path))
+
+
+def _edited(section: str, one: Setting, path: Sequence[str], note: str) -> str:
     """The text of one table with another value; a comment beside the former value stays."""
     import tomlkit
 
-    body = section.rstrip()
+    body, key = section.rstrip(), _leaf(one)
     document: Any = tomlkit.parse(f"{body}\n")
-    table = document[one.step]["obs"][obs_id] if obs_id else document[one.step]
-    former = table.get(one.key)
+    table = document
+    for name in path:
+        table = table[name]
+    former = table.get(key)
     if one.value is None:
         if former is None:
             return section
-        del table[one.key]
+        del table[key]
     elif former is not None and former == one.value and isinstance(former.unwrap(), type(one.value)):
         return section
     else:
@@ -247,16 +274,15 @@ def _edited(section: str, one: Setting, obs_id: str, note: str) -> str:
             there = fresh.trivia.comment
             fresh.comment(f"{there.lstrip('# ').rstrip()}; {_remark(note)}" if there else _remark(note))
             fresh.trivia.comment_ws = fresh.trivia.comment_ws if there else "  "
-        table[one.key] = fresh
+        table[key] = fresh
     return tomlkit.dumps(document).rstrip() + (section[len(body) :] or "\n")
 
 
-def _without_table(text: str, step: str, obs_id: str) -> str:
-    """Without an override, and the comments right above it."""
+def _without_tables(text: str, path: Sequence[str]) -> str:
+    """Without a table and those within it, and the comments right above them."""
     sections = _sections(text)
-    if (at := _find(sections, step, obs_id)) is None:
-        return text
-    return "".join([*sections[:at], *sections[at + 1 :]]).rstrip() + "\n"
+    kept = [section for section in sections if _path_of(section)[: len(path)] != tuple(path)]
+    return text if len(kept) == len(sections) else "".join(kept).rstrip() + "\n"
 
 
 def _sections(text: str) -> list[str]:
@@ -273,17 +299,19 @@ def _sections(text: str) -> list[str]:
     return ["".join(lines) for lines in sections]
 
 
-def _find(sections: Sequence[str], step: str, obs_id: str) -> int | None:
-    expected: dict[str, object] = {step: {"obs": {obs_id: {}}}} if obs_id else {step: {}}
-    for at, section in enumerate(sections):
-        header = next((line for line in section.splitlines() if not line.startswith("#")), "")
-        if _HEADER.fullmatch(header) and _loaded(header) == expected:
-            return at
-    return None
+def _find(sections: Sequence[str], path: Sequence[str]) -> int | None:
+    return next((at for at, section in enumerate(sections) if _path_of(section) == tuple(path)), None)
 
 
-def _table_in(section: str, step: str, obs_id: str) -> object:
-    return _loaded(section).get(step, {}).get("obs", {}).get(obs_id)
+def _path_of(section: str) -> tuple[str, ...]:
+    """The names of which the header of a section consists."""
+    header = next((line for line in section.splitlines() if not line.startswith("#")), "")
+    table: Any = _loaded(header) if _HEADER.fullmatch(header) else {}
+    names = []
+    while isinstance(table, dict) and len(table) == 1:
+        ((name, table),) = table.items()
+        names.append(name)
+    return tuple(names)
 
 
 def _is_whole(text: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,10 @@ from daxa.cli.plan import show_forecast
 from daxa.cli.show import progress, show_text
 from daxa.cli.status import show_outcomes
 from daxa.cli.working import working
+from daxa.errors import CriteriaError
+
+if TYPE_CHECKING:
+    from daxa.api import Archive
 
 __all__ = ["run"]
 
@@ -23,6 +28,7 @@ EXAMPLES = (
     "daxa run --obs 0404910601 --jobs 2",
     "daxa run --step fetch",
     "daxa run --dry-run",
+    "daxa run --obs 0404910601 --step clean --script > clean.sh",
 )
 
 
@@ -37,6 +43,13 @@ def run(
     jobs: Jobs = None,
     dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script",
+            help="Run nothing: print a script that repeats what mission software did for --obs, without daxa.",
+        ),
+    ] = False,
     trust_services: TrustServices = False,
 ) -> None:
     """Fetch and process what is not done yet, and retry what failed.
@@ -47,7 +60,10 @@ def run(
     import daxa
 
     remember_consent(trust_services)
-    archive = daxa.open(acting=not dry_run)
+    archive = daxa.open(acting=not (dry_run or script))
+    if script:
+        show_text(_scripts(archive, obs_ids or (), steps or (), missions or ()))
+        return
     if dry_run:
         show_forecast(archive.plan(missions or (), obs_ids=obs_ids, steps=steps), as_json=as_json)
         return
@@ -55,3 +71,19 @@ def run(
         outcomes = archive.run(missions or (), obs_ids=obs_ids, steps=steps, progress=progress)
     show_text("")
     show_outcomes(outcomes)
+
+
+def _scripts(archive: Archive, obs_ids: Sequence[str], steps: Sequence[str], missions: Sequence[str]) -> str:
+    from daxa.archive.history import find_logs
+    from daxa.backends.chains.script import script_in
+
+    if not obs_ids:
+        raise CriteriaError("obs-id", "no observation was given", remedy="give one: `--obs 0404910601`")
+    logs = [log for one in obs_ids for log in find_logs(archive.layout, archive.config, one, steps, missions)]
+    if not (found := list(filter(None, (script_in(log.text) for log in logs)))):
+        raise CriteriaError(
+            "script",
+            f"no mission software was called for {', '.join(obs_ids)}",
+            remedy="choose steps that mission software carries out (backend in params/<mission>.toml), and run them",
+        )
+    return "\n\n".join(found)

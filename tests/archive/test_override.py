@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,26 @@ def test_what_was_set_and_unset_again_leaves_no_trace():
     assert without_overrides(again, [ONE, TWO]) == PARAMS
     assert overridden(again, [TWO]) == [("clean", TWO), ("images", TWO)]
     assert without_overrides(PARAMS, [ONE]) == PARAMS
+
+
+def test_a_parameter_in_a_table_of_the_step_is_set_and_unset_in_a_table_of_its_own():
+    sigma, *_ = read_settings(["clean.sas.espfilt.allowsigma=2.5"], [], STEPS)
+    assert sigma == Setting("clean", "sas.espfilt.allowsigma", 2.5)
+    text = with_settings(PARAMS, [sigma])
+    assert text.endswith("\n[clean.sas.espfilt]\nallowsigma = 2.5\n")
+    text = with_settings(text, [Setting("clean", "sas.espfilt.allowsigma", 3.5), SIGMA], [ONE], note="a flare was left")
+    assert f'# a flare was left\n[clean.obs."{ONE}".sas.espfilt]\nallowsigma = 3.5\n' in text
+    again = with_settings(text, [Setting("clean", "sas.espfilt.smooth", 71)])
+    assert "[clean.sas.espfilt]\nallowsigma = 2.5\nsmooth = 71\n" in again
+    assert without_overrides(again, [ONE]) == with_settings(
+        again, [replace(sigma, value=None), replace(SIGMA, value=None)], [ONE]
+    )
+    unset = [replace(sigma, value=None), Setting("clean", "sas.espfilt.smooth", None)]
+    assert with_settings(without_overrides(again, [ONE]), unset) == PARAMS
+    with pytest.raises(ConfigError, match="unusual way"):
+        with_settings("[clean]\nsas = { espfilt = { smooth = 51 } }\n", [sigma])
+    with pytest.raises(ConfigError, match="sas is not a table"):
+        with_settings("[clean]\nsas = 3\n", [sigma])
 
 
 def test_a_value_of_another_type_is_another_value():

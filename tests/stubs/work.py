@@ -142,7 +142,8 @@ def _targets(run: Run, output: Output) -> list[Path]:
     if re.fullmatch(r"\{\w+\}", output.pattern):
         return [Path(one.partition("[")[0].removeprefix("!")) for one in filled.split() if one != "."]
     path = Path(filled)
-    summaries = sorted(Path(os.environ.get("SAS_ODF", ".")).glob("*_SCX00000SUM.SAS"))
+    raw = Path(os.environ.get("SAS_ODF", "."))  # A directory, or the summary itself.
+    summaries = sorted((raw.parent if raw.is_file() else raw).glob("*_SCX00000SUM.SAS"))
     told = {"obs": summaries[0].name.split("_")[1] if summaries else "0000000000"}
     told["instruments"] = run.values.get("instruments", "").replace("both", "") or "M1"
     chosen = NAMES.get((run.tool.name, output.name), path.name.rstrip("*").replace("*", "stub") or "stub.fits")

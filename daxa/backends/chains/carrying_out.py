@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from daxa.backends.chains.declared import WORK, CallPlan, Chain, Known, Leaf, Link, Made, Program
+from daxa.backends.chains.script import END, HEADING, laid_out
 from daxa.backends.chains.settings import FAILING, own_parameters, tool_values
 from daxa.backends.chains.workshop import Entry, OutdatedError, Workshop, key_of
 from daxa.backends.parameter_schema import read_parameters
@@ -32,8 +33,6 @@ __all__ = ["carry_out", "known_at_first"]
 _PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _MOST_SHOWN = 1 << 20
 """Bytes of the output of a call that its task's log shows: the first and the last half of them."""
-
-_SCRIPT = "The same calls as a script:"
 
 
 @dataclass
@@ -143,7 +142,10 @@ def carry_out(
         known = run.go()
     if run.calls:
         title = f"{task.mission} {task.obs_id}, {task.step}"
-        print(f"\n{_SCRIPT}\n{shell_script(run.calls, title=title)}", file=log)
+        inputs = [(item.file.path, _placed(chain, item.file.path)) for item in task.inputs]
+        directory = f"data/{task.mission}/{'/'.join(sorted(directories))}/{task.obs_id}"
+        whole = laid_out(shell_script(run.calls, title=title), [one for one in inputs if one[1]], directory)
+        print(f"\n{HEADING}\n{whole}{END}", file=log)
     for leaf in chain.leaves(known):
         _take(leaf, shop.work, target, task)
 

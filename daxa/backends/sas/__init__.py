@@ -20,9 +20,7 @@ __all__ = ["RAW", "SAS"]
 _NAME = r"ODF/\d{{4}}_{{obs_id}}_{}[SUX]\d{{5}}\w{{3}}\.FIT(?:\.gz)?"
 
 RAW = (
-    *(NativeInput("raw", _NAME.format(name), name, required=True) for name in ("PN", "M1", "M2")),
-    *(NativeInput("raw", _NAME.format(name), name) for name in ("R1", "R2")),
-    NativeInput("raw", _NAME.format("OM"), "OM"),
+    *(NativeInput("raw", _NAME.format(name), name, required=True) for name in ("PN", "M1", "M2", "R1", "R2", "OM")),
     # Radiation monitor, spacecraft (attitude, times, housekeeping), and the summary that odfingest begins with.
     *(NativeInput("raw", _NAME.format(name)) for name in ("RM", "SC")),
     NativeInput("raw", r"ODF/\d{4}_{obs_id}_SCX00000SUM\.ASC(?:\.gz)?"),

@@ -1,4 +1,4 @@
-"""XMM-Newton, step events: from raw files to a calibrated list of every imaging exposure.
+"""XMM-Newton, step events: from raw files to a calibrated list of every exposure of the cameras and gratings.
 
 The order of calls, and the values that are given, are those of ESA's threads and of the ESAS cookbook: cifbuild with
 a fixed date, odfingest, epchain first for out-of-time events and again for the events themselves, emchain exposure by
@@ -24,6 +24,7 @@ _ODF = "odf"
 _ALL_CHIPS = tuple(range(1, 13))
 _BLIND = ("CLOSED", "CALCLOSED", "CALTHIN1", "CALTHIN2", "CALMEDIUM", "CALTHICK")
 _PROC = re.compile(r"_E(MOS1|MOS2|PN)_([SUX]\d{3})_")
+_GRATINGS = ("R1", "R2")
 _CAMERA = {"MOS1": "M1", "MOS2": "M2", "PN": "PN"}
 
 _PARAMETERS = (
@@ -110,8 +111,30 @@ def _proc(known: Known, *instruments: str) -> list[CallPlan]:
     ]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _rgsproc(known: Known) -> list[CallPlan]:
+    return [
+        CallPlan(
+            {"withinstexpids": True, "instexpids": f"{one.instrument}{one.name}"},
+            one.part,
+            variables=_variables(known),
+        )
+        for one in _exposures(known, *_GRATINGS)
+    ]
+
+
+def _of_gratings(known: Known) -> list[Leaf]:
+    """Lists of the last stage that has one, and spectra under SAS's own names."""
     leaves = []
+    for part in dict.fromkeys(part for part, _ in known.outputs("rgsproc")):
+        if path := known.output("rgsproc", "events", part) or known.output("rgsproc", "merged", part):
+            leaves.append(Leaf(path, Product(known.task.obs_id, *product_of(part), "rgsevents").name))
+        spectra = known.outputs("rgsproc", "spectra", part)
+        leaves += [Leaf(path, f"{path.removesuffix('.FIT')}.fits") for _, path in spectra]
+    return leaves
+
+
+def _leaves(known: Known) -> list[Leaf]:
+    leaves = _of_gratings(known)
     for kind, output, links in (
         ("events", "events", ("epchain", "emchain", "epproc", "emproc")),
         ("ootevents", "outoftime", ("epchain_oot",)),
@@ -142,11 +165,11 @@ def _is_imaging(part: str, path: str) -> bool:
 
 def _refuse(known: Known) -> None:
     check_date(known)
-    if not _exposures(known, "PN", "M1", "M2"):
+    if not _exposures(known, "PN", "M1", "M2", *_GRATINGS):
         raise DataError(
             "no-exposure",
-            f"{known.task.mission} {known.task.obs_id} has no raw data of an imaging mode of "
-            f"{', '.join(known.instruments)}",
+            f"{known.task.mission} {known.task.obs_id} has no raw data of an imaging mode, or of the gratings, "
+            f"of {', '.join(known.instruments)}",
             remedy="leave the observation out, or choose other instruments",
         )
 
@@ -206,6 +229,14 @@ EVENTS = Chain(
             "MOS: events",
             {},
             ("withinstexpids", "instexpids"),
+        ),
+        Link(
+            "rgsproc",
+            "rgsproc",
+            _rgsproc,
+            "RGS: cleaned lists, and spectra",
+            {"finalstage": "3:filter"},
+            ("withinstexpids", "instexpids", "withprefix", "prefix", "entrystage"),
         ),
     ),
     leaves=_leaves,

@@ -9,23 +9,28 @@ from dataclasses import dataclass
 __all__ = ["RawExposure", "chip_text", "raw_exposures"]
 
 _RAW = re.compile(
-    r"(?:.*/)?\d{4}_\d{10}_(?P<instrument>M1|M2|PN)(?P<kind>[SUX])(?P<number>\d{3})(?P<chip>\d\d)IME\.FIT", re.ASCII
+    r"(?:.*/)?\d{4}_\d{10}_(?P<instrument>M1|M2|PN|R1|R2)(?P<kind>[SUX])(?P<number>\d{3})(?P<chip>\d\d)"
+    r"(?P<type>IME|SPE)\.FIT",
+    re.ASCII,
 )
-"""Data Files Handbook: revolution, ObsID, instrument, scheduled or not, exposure, chip (and node), IME for imaging."""
+"""Data Files Handbook: revolution, ObsID, instrument, scheduled or not, exposure, chip (and node), type: events of an
+imaging mode, or of the gratings."""
+
+_TYPES = {"R1": "SPE", "R2": "SPE"}
 
 
 @dataclass(frozen=True)
 class RawExposure:
-    """An exposure with chips in an imaging mode.
+    """An exposure with chips in an imaging mode, or of a grating spectrometer.
 
     Parameters
     ----------
     instrument
-        ``PN``, ``M1`` or ``M2``.
+        ``PN``, ``M1``, ``M2``, ``R1`` or ``R2``.
     name
         Such as ``S003``.
     chips
-        Its chips in an imaging mode, sorted.
+        Its chips in such a mode, sorted.
     """
 
     instrument: str
@@ -49,7 +54,7 @@ class RawExposure:
 
 
 def raw_exposures(paths: Iterable[str], instruments: Iterable[str], *, unscheduled: bool = True) -> list[RawExposure]:
-    """The exposures of some instruments with imaging data, sorted.
+    """The exposures of some instruments that can be processed, sorted.
 
     Parameters
     ----------
@@ -68,10 +73,12 @@ def raw_exposures(paths: Iterable[str], instruments: Iterable[str], *, unschedul
     """
     wanted, found = set(instruments), dict[tuple[str, str], set[int]]()
     for match in filter(None, map(_RAW.fullmatch, paths)):
-        if match["instrument"] in wanted and (unscheduled or match["kind"] == "S"):
+        instrument = match["instrument"]
+        fits = match["type"] == _TYPES.get(instrument, "IME")
+        if instrument in wanted and fits and (unscheduled or match["kind"] == "S"):
             # Chips of MOS are followed by the number of the node.
-            chip = int(match["chip"]) if match["instrument"] == "PN" else int(match["chip"][0])
-            found.setdefault((match["instrument"], match["kind"] + match["number"]), set()).add(chip)
+            chip = int(match["chip"][0]) if instrument in ("M1", "M2") else int(match["chip"])
+            found.setdefault((instrument, match["kind"] + match["number"]), set()).add(chip)
     return [RawExposure(*name, tuple(sorted(chips))) for name, chips in sorted(found.items())]
 
 

@@ -189,5 +189,6 @@ IMAGES = Chain(
     place=place_product,
     resources=Resources(memory=2 << 30, time_limit=12 * 3600.0),
     calibrated=True,
+    randomised=("image",),
     refuse=_refuse,
 )

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from astropy.io import fits
 
-from daxa.backends.chains import CallPlan, ChainBackend, Link, Program
+from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, carrying_out
+from daxa.backends.chains.script import script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
 from tests.backends.chains.example import CHAIN
@@ -46,10 +47,15 @@ def test_a_script_makes_the_same_files_without_daxa(bench, tmp_path):
     _, log = bench.run(skip=["curve", "gti", "merge"])
     alone = tmp_path / "alone"
     alone.mkdir()
-    (alone / "M1-S001.fits").write_bytes((tmp_path / "events" / "M1-S001.fits").read_bytes())
     environ = {**bench.backend._installed().environ, "TMPDIR": str(alone)}
-    script = log[log.index("#!/bin/sh") :]
-    subprocess.run(["/bin/sh", "-c", script], cwd=alone, env=environ, check=True, capture_output=True)
+    script = script_in(log)
+    subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(tmp_path / "events")],
+        cwd=alone,
+        env=environ,
+        check=True,
+        capture_output=True,
+    )
     assert (alone / "M1-S001-f.fits").read_bytes() == (bench.workshop / "work" / "M1-S001-f.fits").read_bytes()
 
 
@@ -80,6 +86,34 @@ def test_what_an_interrupted_call_left_is_removed_and_nothing_else(bench, prefix
     assert bench.calls == ["curve-M2-S002", "gti-M2-S002", "merge"]
     assert not (bench.workshop / "work" / "half.fits").exists()
     assert not (bench.workshop / "call-x").exists()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_it_is_interrupted_anywhere_and_ends_with_the_same_products(bench, monkeypatch, after):
+    """Before the first call, within or right after each: what was done is kept, and the end is the same."""
+    counted, interrupted = carrying_out.run_call, set[str]()
+
+    def interrupt(call, *args, name: str, cwd, **more):
+        if name in interrupted:
+            return counted(call, *args, name=name, cwd=cwd, **more)
+        interrupted.add(name)
+        if after:
+            counted(call, *args, name=name, cwd=cwd, **more)
+        (cwd / "half.fits").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(carrying_out, "run_call", interrupt)
+    for _ in ALL:
+        with pytest.raises(KeyboardInterrupt):
+            bench.run()
+    names, _ = bench.run()
+    assert len(interrupted) == len(ALL)
+    assert bench.calls == ["merge"]  # All before it were done before.
+    assert len(names) == 4
+    work = {path.name: path.read_bytes() for path in (bench.workshop / "work").iterdir()}
+    bench.workshop.rename(bench.root / "former")
+    bench.run()
+    assert work == {path.name: path.read_bytes() for path in (bench.workshop / "work").iterdir()}
 
 
 def test_other_parameters_make_again_what_follows_from_them(bench):

@@ -17,6 +17,8 @@ from daxa.archive.history import find_logs
 from daxa.archive.layout import Layout
 from daxa.backends import find_backend
 from daxa.backends.chains import carrying_out, software
+from daxa.backends.chains.script import script_in
+from daxa.cli import main
 from daxa.missions import find_mission
 from daxa.run.ledger import read_ledger
 from daxa.stages.status import outcomes_of, read_status
@@ -114,7 +116,7 @@ def told_of(layout: Layout, step: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_raw_files_are_what_is_fetched_and_lists_what_is_made(archive, events):
+def test_raw_files_are_what_is_fetched_and_lists_what_is_made(archive, events, monkeypatch, capsys):
     assert set(events.values()) == {("done", "new observation")}
     row = read_ledger(archive.ledger("xmm", "events"))[GOOD]
     assert [file.path for file in row.files] == [
@@ -130,6 +132,16 @@ def test_raw_files_are_what_is_fetched_and_lists_what_is_made(archive, events):
     assert "== emchain M1-S001: done" in log.text
     assert f"analysisdate={manifest['calibration'][-10:]}" in log.text
     assert "ended:" in log.text
+    script = script_in(log.text)
+    assert script.startswith("#!/bin/sh\n")
+    assert "emchain odf=odf randomize= exposures=S001 instruments=M1" in script
+    assert f'gzip -dcf "$from"/ODF/0001_{GOOD}_SCX00000SUM.ASC.gz > odf/0001_{GOOD}_SCX00000SUM.ASC' in script
+    monkeypatch.chdir(archive.root)
+    assert main(["run", "--obs", GOOD, "--script"]) == 0
+    assert capsys.readouterr().out.strip() == script.strip()
+    assert main(["run", "--obs", "0404910699", "--script"]) != 0
+    assert main(["run", "--script"]) == 3
+    capsys.readouterr()
     # What is private is gone, and no place stands in what is shared.
     assert not list((archive.private / "workshop" / "xmm-events").iterdir())
     assert str(archive.root) not in json.dumps(manifest)

@@ -169,11 +169,29 @@ def test_epproc_and_emproc_are_the_other_way(observation):
     ]
 
 
+def test_gratings_give_lists_that_other_steps_leave_alone(observation):
+    observation.cameras = ["R1", "M1"]
+    raw = observation.root / "fetch" / "ODF" / f"0001_{OBS_ID}_R1S00401SPE.FIT"
+    raw.write_bytes(b"")
+    names = kinds(observation.run("events", unscheduled=False, sas={"rgsproc": {"finalstage": "4:spectra"}}))
+    assert names == [
+        f"P{OBS_ID}OBX000ATTTSR0000.fits",
+        f"P{OBS_ID}R1S004SRSPEC1001.fits",
+        "M1-subexpS001-en-events.fits",
+        "R1-subexpS004-en-rgsevents.fits",
+    ]
+    assert observation.commands("rgsproc") == ["rgsproc finalstage=4:spectra withinstexpids=yes instexpids=R1S004"]
+    assert not [name for name in observation.run("clean") if "R1-subexp" in name]
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_command_line_is_one_that_its_release_takes(observation, here, release):
     here(release)
+    (observation.root / "fetch" / "ODF" / f"0001_{OBS_ID}_R1S00401SPE.FIT").write_bytes(b"")
+    observation.cameras.append("R1")
     observation.run("events")
     lines = observation.commands()
+    assert any(line.startswith("rgsproc ") for line in lines)
     observation.run("clean", anomalous="drop" if float(release) >= 19 else "keep")
     lines += observation.commands()
     observation.run("images")

@@ -1,0 +1,50 @@
+"""The script that repeats the calls of a task outside of daxa, in the task's log."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+__all__ = ["END", "HEADING", "laid_out", "script_in"]
+
+HEADING = "The same calls as a script:"
+END = "# end of the script"
+"""The lines around it in the log."""
+
+
+def script_in(text: str) -> str:
+    r"""The script that the log of a task holds; '' where no tools were called.
+
+    Examples
+    --------
+    >>> script_in(f"a log\n{HEADING}\n#!/bin/sh\nfversion\n{END}\nmore of the log").splitlines()
+    ['#!/bin/sh', 'fversion']
+    """
+    lines = text.rpartition(f"\n{HEADING}\n")[2].splitlines() if HEADING in text else []
+    ends = (at for at, line in enumerate(lines) if line.startswith(END))
+    return "\n".join(lines[: next(ends, 0)])
+
+
+def laid_out(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> str:
+    """A script that first copies and unpacks the inputs, from a directory that is its argument.
+
+    Parameters
+    ----------
+    script
+        As `daxa.backends.tools.script.shell_script` gives it.
+    inputs
+        Path of each input in that directory, and below the working directory.
+    directory
+        The directory as an archive has it, for people.
+    """
+    pairs = sorted(inputs)
+    places = sorted({str(PurePosixPath(place).parent) for _, place in pairs} - {"."})
+    lines = [
+        f"# In an empty directory; its argument is the one with the inputs, such as {directory} of the archive.",
+        'from="$1"',
+        *(f"mkdir -p {shlex.quote(place)}" for place in places),
+        *(f'gzip -dcf "$from"/{shlex.quote(path)} > {shlex.quote(place)}' for path, place in pairs),
+    ]
+    head, _, rest = script.partition("\n\n")
+    return "\n".join([head, *lines, "", rest])

@@ -1,0 +1,1 @@
+"""What only a machine with mission software can check."""
