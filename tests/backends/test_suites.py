@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from daxa.backends.tools.reading import read_suite
 from daxa.missions import find_mission
 from daxa.quantities import normalise
 from daxa.run.steps import step_names
+from daxa.settings import load_settings
 from daxa.simulator.raw import RAW
+from daxa.simulator.server import Observatory
+from tests.acceptance import check_suite
 from tests.backends.conftest import prefix_of
 from tests.backends.observed import Observed
 from tests.backends.tools.golden import facts
@@ -189,3 +193,25 @@ def test_the_example_of_its_page_is_accepted(suite):
         assert not doing.check(mission, {step: own}), step
         for other in normalise(table).get("obs", {}).values():
             assert not doing.check(mission, {step: other}), step
+
+
+ACCEPTED = {"ciao": ("chandra", [], "sourcelist.fits"), "heasoft": ("nustar", ["FPMA"], "archivemap.fits")}
+
+
+@pytest.mark.parametrize("suite", ACCEPTED)
+def test_the_acceptance_of_a_real_installation_tells_all_that_happened(
+    stand_ins, raw_sky, tmp_path, monkeypatch, suite
+):
+    """On stand-ins: what `make check-ciao` and the like do where the software is installed, with real fetching."""
+    mission, instruments, kind = ACCEPTED[suite]
+    monkeypatch.setattr(check_suite, "run_limited", run_here)
+    (tmp_path / "place").mkdir()
+    with Observatory(raw_sky.root, {}) as archive:
+        environ = {**archive.environ, "DAXA_STORE": str(tmp_path / "store")}
+        settings = replace(load_settings(environ=environ, user_file=None), connect_timeout=2.0, read_timeout=5.0)
+        lines = check_suite.check_suite(
+            suite, mission, RAW[mission], tmp_path / "place", settings=settings, instruments=instruments
+        )
+    assert lines[-1] == "all steps ended"
+    assert any(line.endswith(kind) for line in lines)
+    assert not any("_cl.evt" in line for line in lines if line.lstrip()[:1].isdigit()), "native lists were not fetched"
