@@ -23,7 +23,7 @@ QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_ch
 	tests/xray/eventlists/test_gti.py tests/xray/cleaning/test_livetime.py tests/xray/detection/test_psf.py tests/xray/eventlists/test_regions.py \
 	tests/xray/eventlists/test_sky_grid.py tests/xray/eventlists/test_fits_tables.py tests/xray/telescopes/test_telescopes.py
 
-.PHONY: demo quick test random kills cluster validation check-sas
+.PHONY: demo quick test random kills cluster validation check-sas check-esass check-ciao check-heasoft
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -61,6 +61,16 @@ cluster: $(VENV)/.tools
 # On a machine with SAS, set up in this shell: one observation from raw files to images, and a report to send to the authors.
 check-sas: $(VENV)/.tools
 	$(BIN)/python -m tests.acceptance.check_suite sas xmm "$(or $(OBS),0404910601)" "$(or $(PLACE),check-sas)"
+
+check-esass: $(VENV)/.tools
+	$(BIN)/python -m tests.acceptance.check_suite esass erass1 "$(or $(OBS),053141)" "$(or $(PLACE),check-esass)"
+
+check-ciao: $(VENV)/.tools
+	$(BIN)/python -m tests.acceptance.check_suite ciao chandra "$(or $(OBS),18461)" "$(or $(PLACE),check-ciao)"
+
+# With MISSION=swift and the like, and an ObsID of it, any other mission of HEASoft.
+check-heasoft: $(VENV)/.tools
+	$(BIN)/python -m tests.acceptance.check_suite heasoft "$(or $(MISSION),nustar)" "$(or $(OBS),30101031002)" "$(or $(PLACE),check-heasoft)"
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

@@ -83,7 +83,7 @@ def identify(spec: MissionSpec, obs_id: str, name: str, kind: str) -> Product | 
     return None
 
 
-def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: str, cards: Cards) -> None:
+def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: str, band: Band = None) -> None:
     """Write a list that tools have cleaned, with its good times, as native cleaning writes it.
 
     Parameters
@@ -96,8 +96,8 @@ def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: 
         The observation, for lists that do not name it.
     before
         The list as it was before flares were cut, '' for none.
-    cards
-        What else its header should say.
+    band
+        Energies that it was cut to.
 
     Raises
     ------
@@ -107,15 +107,15 @@ def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: 
     from daxa.xray.cleaning.cleaned import write_clean_events
 
     own, cut = _cleaned(work / events, obs_id)
-    write_clean_events(target, own, cut, {**_screened(own, cut, work / before if before else None, obs_id), **cards})
+    write_clean_events(target, own, cut, _screened(own, cut, work / before if before else None, obs_id, band))
 
 
-def adopt_good_times(work: Path, target: Path, *, events: str, obs_id: str, cards: Cards) -> None:
+def adopt_good_times(work: Path, target: Path, *, events: str, obs_id: str) -> None:
     """Write the good times of a list that tools have cleaned."""
     from daxa.xray.cleaning.cleaned import write_gti
 
     own, cut = _cleaned(work / events, obs_id)
-    write_gti(target, own, cut, {**_screened(own, cut, None, obs_id), **cards})
+    write_gti(target, own, cut, _screened(own, cut, None, obs_id))
 
 
 def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList, Cut]:
@@ -139,11 +139,15 @@ def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList
     return events, Cut((), gtis)
 
 
-def _screened(events: EventList, cut: Cut, before: Path | None, obs_id: str) -> dict[str, tuple[object, str]]:
-    """That the tools have screened it, so that no later step does it again; and whether time was cut."""
+def _screened(
+    events: EventList, cut: Cut, before: Path | None, obs_id: str, band: Band = None
+) -> dict[str, tuple[object, str]]:
+    """That the tools have screened it, so that no later step does it again; to what energies; whether time was cut."""
+    from daxa.backends.native.exposure import band_channels
     from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards
 
-    cards = own_cards(OwnScreening(standard=False))
+    channels = band_channels(events.format.mission, events.format, band) if band else None
+    cards = own_cards(OwnScreening(standard=False, channels=channels))
     cards["FLAREMET"] = ("NONE" if before is None else "TOOL", "flare filter")
     if before is not None:
         _, whole = _cleaned(before, obs_id, flares=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,17 @@ import pytest
 from daxa.backends import find_backend
 from daxa.backends.chains import carrying_out
 from daxa.backends.contract import check_backend
+from daxa.backends.parameter_text import table_lines
 from daxa.backends.tools import capture
 from daxa.backends.tools.command import arguments, parse_arguments
 from daxa.backends.tools.reading import read_suite
 from daxa.missions import find_mission
+from daxa.quantities import normalise
 from daxa.run.steps import step_names
+from daxa.settings import load_settings
 from daxa.simulator.raw import RAW
+from daxa.simulator.server import Observatory
+from tests.acceptance import check_suite
 from tests.backends.conftest import prefix_of
 from tests.backends.observed import Observed
 from tests.backends.tools.golden import facts
@@ -136,3 +143,76 @@ def test_raw_files_are_what_the_backends_start_from():
         for mission in missions:
             spec = find_mission(mission)
             assert find_backend(suite).inputs(spec) == (spec.raw_inputs or spec.native_inputs[:1])
+
+
+def shown(value: object) -> str:
+    """A default as a page writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(shown(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) and (value >= 1e6 or value < 1e-4 or value > 15) else str(value)
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_the_page_of_a_suite_names_every_default(suite):
+    page = (Path(__file__).parents[2] / "docs" / f"{suite}.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    told = {(link, name): value for link, name, value, _ in (row for row in rows if len(row) == 4)}
+    for chain in find_backend(suite).program.chains:
+        for link in chain.links:
+            where = link.name if suite == "heasoft" else f"{chain.step}.{link.name}"
+            for name, value in link.defaults.items():
+                said = told.get((where, name))
+                assert said is not None, (where, name)
+                assert said in {shown(value), str(value)} or float(said.split()[0]) == float(shown(value).split()[0]), (
+                    where,
+                    name,
+                )
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_the_examples_in_new_params_files_are_accepted(suite):
+    backend = find_backend(suite)
+    for mission in STEPS[suite]:
+        for step, parameters in backend.parameters(mission).items():
+            lines = [line.removeprefix("# ") for line in table_lines(parameters)]
+            table = normalise(tomllib.loads("\n".join(lines)))
+            assert not backend.check(mission, {step: table}), (mission, step)
+
+
+@pytest.mark.parametrize("suite", STEPS)
+def test_the_example_of_its_page_is_accepted(suite):
+    page = (Path(__file__).parents[2] / "docs" / f"{suite}.md").read_text(encoding="utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    mission = text.partition("params/")[2].partition(".toml")[0]
+    tables = tomllib.loads(text)
+    backend = find_backend(suite)
+    for step, table in tables.items():
+        own = {key: value for key, value in normalise(table).items() if key not in ("backend", "obs")}
+        doing = backend if backend.version(mission, step) else find_backend("native")
+        assert not doing.check(mission, {step: own}), step
+        for other in normalise(table).get("obs", {}).values():
+            assert not doing.check(mission, {step: other}), step
+
+
+ACCEPTED = {"ciao": ("chandra", [], "sourcelist.fits"), "heasoft": ("nustar", ["FPMA"], "archivemap.fits")}
+
+
+@pytest.mark.parametrize("suite", ACCEPTED)
+def test_the_acceptance_of_a_real_installation_tells_all_that_happened(
+    stand_ins, raw_sky, tmp_path, monkeypatch, suite
+):
+    """On stand-ins: what `make check-ciao` and the like do where the software is installed, with real fetching."""
+    mission, instruments, kind = ACCEPTED[suite]
+    monkeypatch.setattr(check_suite, "run_limited", run_here)
+    (tmp_path / "place").mkdir()
+    with Observatory(raw_sky.root, {}) as archive:
+        environ = {**archive.environ, "DAXA_STORE": str(tmp_path / "store")}
+        settings = replace(load_settings(environ=environ, user_file=None), connect_timeout=2.0, read_timeout=5.0)
+        lines = check_suite.check_suite(
+            suite, mission, RAW[mission], tmp_path / "place", settings=settings, instruments=instruments
+        )
+    assert lines[-1] == "all steps ended"
+    assert any(line.endswith(kind) for line in lines)
+    assert not any("_cl.evt" in line for line in lines if line.lstrip()[:1].isdigit()), "native lists were not fetched"

@@ -80,10 +80,10 @@ def _leaves(known: Known) -> list[Leaf]:
         events = known.output("cut", "copy", camera) or before
         energy = known.parameters["energy"] if camera != "HRC" else None
         lo, hi = map(repr, energy) if energy else ("", "")
-        told: dict[str, Any] = {"events": events, "obs_id": obs_id, "cards": {}}
+        told: dict[str, Any] = {"events": events, "obs_id": obs_id}
         own = Product(obs_id, product.instrument, product.exposure, "finalevents", lo, hi)
         name = Product(obs_id, product.instrument, product.exposure, "gti").name
-        found.append(Leaf("", own.name, write=partial(adopt_events, before=before, **told)))
+        found.append(Leaf("", own.name, write=partial(adopt_events, before=before, band=energy, **told)))
         found.append(Leaf("", name, write=partial(adopt_good_times, **told)))
         measured.append((product, events, before))
     name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name

@@ -51,7 +51,7 @@ def _leaves(known: Known) -> list[Leaf]:
     if not events:
         return []
     product, obs_id = parse_product(before), known.task.obs_id
-    told: dict[str, Any] = {"events": events, "obs_id": obs_id, "cards": {}}
+    told: dict[str, Any] = {"events": events, "obs_id": obs_id}
     own, gti = (Product(obs_id, product.instrument, product.exposure, kind).name for kind in ("finalevents", "gti"))
     measures = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
     return [

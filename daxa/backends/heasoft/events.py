@@ -239,6 +239,13 @@ _SUZAKU = Chain(
     calibrated=True,
 )
 
+
+def _xapipeline(known: Known) -> list[CallPlan]:
+    """With one instrument chosen, only its files are there."""
+    instrument = known.instruments[0] if len(known.instruments) == 1 else "ALL"
+    return _whole("xa", stemoutputs="DEFAULT", entry_stage=1, exit_stage=2, instrument=instrument)(known)
+
+
 _XRISM = Chain(
     missions=("xrism",),
     step="events",
@@ -248,10 +255,9 @@ _XRISM = Chain(
         Link(
             "xapipeline",
             "xapipeline",
-            _whole("xa", stemoutputs="DEFAULT", entry_stage=1, exit_stage=2),
+            _xapipeline,
             "calibrates and screens the lists of Resolve and Xtend (stages 1 and 2)",
             {
-                "instrument": "ALL",
                 "verify_input": False,
                 "create_ehkmkf": False,
                 "calc_pointing": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 
@@ -20,6 +21,7 @@ from daxa.xray.imaging.pairing import check_pair
 from tests.backends.conftest import prefix_of
 from tests.backends.observed import BEFORE, Observed
 from tests.stubs.install import grant, request
+from tests.xray.madelists import make_list
 
 OBS = RAW["chandra"]
 STEM = f"obsid{OBS}-instACIS-subexpNone-en"
@@ -150,19 +152,34 @@ def test_alternating_exposures_and_several_intervals_are_refused_by_name(observe
     assert "native" in refused.value.remedy
 
 
+def test_a_list_cut_in_energy_says_so_and_images_know_it(observed, tmp_path):
+    other = beside(observed, tmp_path, "events")
+    target = other.run("clean", "ciao", energy="0.5-2.0 keV", skip=["dmextract", "deflare"])
+    clean = open_events(target / f"{STEM}0.5_2.0keV-finalevents.fits")
+    energies = clean.column("energy")
+    assert energies.min() >= 500
+    assert energies.max() <= 2000
+    assert (clean.header["SCRCHAN1"], clean.header["SCRCHAN2"]) == (35, 137)
+    images = other.run("images", "ciao", bands=["0.5-2.0 keV"])
+    counts = fits.getdata(images / f"{STEM}0.5_2.0keV-image.fits").sum()
+    assert counts == (energies < 2000).sum()
+
+
 def test_the_hrc_has_no_energies_and_one_image(stand_ins, tmp_path):
     """From a level 1 list as the headers of the HRC describe it."""
-    import gzip
-
-    from tests.xray.madelists import make_list
-
     plain = make_list("chandra-hrc-i", tmp_path / "plain.fits", seed=3, count=2000)
     for name in ("secondary/hrcf01234_000N003_evt1.fits.gz", "primary/pcadf01234_000N001_asol1.fits.gz"):
         (tmp_path / "fetch" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fetch" / name).write_bytes(gzip.compress(plain.read_bytes(), 1, mtime=0))
     one = Observed(tmp_path, "chandra", "1234", ("HRC",))
     one.run("events", "ciao")
-    target = one.run("clean", "ciao", skip=["dmextract", "deflare", "cut"])
-    assert (target / "obsid1234-instHRC-subexpNone-en-finalevents.fits").is_file()
+    target = one.run("clean", "ciao")
+    clean = open_events(target / "obsid1234-instHRC-subexpNone-en-finalevents.fits")
     assert "energy=" not in one.logs["clean"]
     assert "grade=" not in one.logs["clean"]
+    images = one.run("images", "ciao")
+    assert "bands=default" in one.logs["images"]
+    assert "binsize=16" in one.logs["images"]
+    placed = np.isfinite(clean.positions()).all(axis=1).sum()
+    assert fits.getdata(images / "obsid1234-instHRC-subexpNone-en-image.fits").sum() == placed > 100
+    assert (images / "obsid1234-instHRC-subexpNone-en-expmap.fits").is_file()

@@ -125,6 +125,15 @@ def test_the_contract_of_a_run(chain, tmp_path):
     assert set(names) == {path.name for path in (observed.root / "events").iterdir()}
 
 
+def test_xrism_with_one_instrument_is_asked_for_that_alone(stand_ins, tmp_path):
+    observed = lay_out(PIPELINES["xrism"], tmp_path)
+    (tmp_path / "fetch/resolve/event_uf/xa000154000rsl_p0px1000_uf.evt.gz").unlink()
+    one = Observed(tmp_path, "xrism", observed.obs_id, ("XTEND",))
+    target = one.run("events", "heasoft")
+    assert "exit_stage=2 instrument=XTEND" in one.logs["events"]
+    assert [path.name for path in target.iterdir()] == ["obsid000154000-instXTEND-subexpp030000010-en-events.fits"]
+
+
 def test_swift_without_an_attitude_fails_with_a_remedy(stand_ins, tmp_path):
     observed = lay_out(PIPELINES["swift"], tmp_path)
     (tmp_path / "fetch/auxil/sw00092220001sat.fits.gz").rename(tmp_path / "fetch/auxil/sw00092220001pat.fits.gz")

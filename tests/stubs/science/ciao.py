@@ -125,6 +125,8 @@ def fluximage(run: Run) -> Problem:
             chosen.data = table.data[(energy >= 1000 * low) & (energy < 1000 * high)]
         image = fits.PrimaryHDU(np.zeros((8, 8)))
         if all(names):
+            placed = np.isfinite(np.asarray(chosen.data[names[0]], float) + np.asarray(chosen.data[names[1]], float))
+            chosen.data = chosen.data[placed]
             image = _cut_out(chosen, names, width)
         usual = "wide" if str(table.header.get("INSTRUME", "")) == "HRC" else "broad"
         label = f"{edges[0]}-{edges[1]}" if len(edges) > 1 else (usual if band == "default" else band)
@@ -150,7 +152,9 @@ def _cut_out(table: fits.BinTableHDU, names: list[str], width: float) -> fits.Pr
     """The part of the sky that has events, in blocks that begin at the first legal pixel."""
     limits = [lists.limits_of(table, name) for name in names]
     low, high = [], []
-    for name, (first, last) in zip(names, limits, strict=True):
+    for name, (least, last) in zip(names, limits, strict=True):
+        # Edges of pixels lie between whole numbers.
+        first = np.floor(least + 0.5) - 0.5
         seen = np.asarray(table.data[name], float)
         start, stop = (float(seen.min()), float(seen.max())) if len(seen) else (first, last)
         low.append(max(first, first + np.floor((start - first) / width - 4) * width))
