@@ -130,6 +130,10 @@ PACKAGES_OF_TWINS = {
     "cli": "the verb of what a module of that name does",
     "missions/declared": "the declaration of a mission, beside that of its telescope",
     "xray/telescopes/declared": "the declaration of a telescope, beside that of its mission",
+    "backends/ciao": "the chain of a step, named as the native one",
+    "backends/esass": "the chain of a step, named as the native one",
+    "backends/heasoft": "the chain of a step, named as the native one",
+    "backends/sas": "the chain of a step, named as the native one",
     "simulator": "how the observations of a mission are simulated, beside its declaration",
 }
 """Packages whose modules are named like the one module elsewhere that they belong to, and why."""

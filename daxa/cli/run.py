@@ -77,7 +77,7 @@ def run(
 
 def _scripts(archive: Archive, obs_ids: Sequence[str], steps: Sequence[str], missions: Sequence[str]) -> str:
     from daxa.archive.stage_records import find_logs
-    from daxa.backends.chains.script import script_in
+    from daxa.backends.chains.task_script import script_in
 
     if not obs_ids:
         raise CriteriaError("obs-id", "no observation was given", remedy="give one: `--obs 0404910601`")

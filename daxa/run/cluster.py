@@ -29,7 +29,7 @@ from daxa.run.executor import ATTEMPTS
 from daxa.run.lane import Errand, carry_out, close_lanes, versions_here
 from daxa.run.machine import Machine, Resources, read_machine
 from daxa.run.task import Task, TaskWork
-from daxa.run.wire import report_as_text, report_from_text, task_as_text, task_from_text
+from daxa.run.task_messages import report_as_text, report_from_text, task_as_text, task_from_text
 from daxa.run.worker import TaskReport
 
 if TYPE_CHECKING:
@@ -383,7 +383,7 @@ def run_remotely(errand: Mapping[str, Any], task: str, taken: tuple[int, int], k
     errand
         Fields of `daxa.run.lane.Errand`.
     task
-        As `daxa.run.wire.task_as_text` wrote it.
+        As `daxa.run.task_messages.task_as_text` wrote it.
     taken
         Memory in bytes and cores that it takes.
     key
@@ -392,7 +392,7 @@ def run_remotely(errand: Mapping[str, Any], task: str, taken: tuple[int, int], k
     Returns
     -------
     str or None
-        What `daxa.run.wire.report_as_text` writes; None if the task is not wanted any more.
+        What `daxa.run.task_messages.report_as_text` writes; None if the task is not wanted any more.
     """
     from distributed import get_worker
     from distributed.core import Status

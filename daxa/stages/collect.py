@@ -18,7 +18,7 @@ from daxa.missions import find_mission
 from daxa.publish.measures import cleaned_exposures, measured_by_instrument
 from daxa.publish.state import ArchiveState, MissionState, read_state
 from daxa.publish.summary import summarise
-from daxa.report.exposures import HISTOGRAM, exposure_histogram
+from daxa.report.clean_exposures import HISTOGRAM, exposure_histogram
 from daxa.report.page import Row, Section, TaskCell, write_report
 from daxa.run.product import parse_product
 from daxa.run.steps import Step

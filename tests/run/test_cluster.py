@@ -20,7 +20,7 @@ from daxa.run.cluster import execute_on_cluster, try_cluster
 from daxa.run.cluster_settings import ClusterSettings, read_cluster
 from daxa.run.machine import Machine, Resources
 from daxa.run.runner import run_stage
-from daxa.run.wire import report_as_text, report_from_text
+from daxa.run.task_messages import report_as_text, report_from_text
 from daxa.run.worker import TaskReport
 from tests.run.processes import marked, start, wait_until
 from tests.run.test_runner import contents, statuses

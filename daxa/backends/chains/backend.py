@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from daxa.backends.chains.declared import Chain, Program
-from daxa.backends.chains.settings import check_settings, own_parameters
+from daxa.backends.chains.tool_settings import check_settings, own_parameters
 from daxa.backends.parameter_schema import Parameter, ParameterProblem
 from daxa.backends.protocol import Located, Resources, Unit
 from daxa.backends.registry import AS_OF

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from daxa.backends.chains.declared import WORK, CallPlan, Chain, Known, Leaf, Link, Made, Program
-from daxa.backends.chains.script import END, HEADING, laid_out
-from daxa.backends.chains.settings import FAILING, own_parameters, tool_values
+from daxa.backends.chains.task_script import END, HEADING, laid_out
+from daxa.backends.chains.tool_settings import FAILING, own_parameters, tool_values
 from daxa.backends.chains.workshop import Entry, OutdatedError, Workshop, key_of
 from daxa.backends.parameter_schema import read_parameters
 from daxa.backends.tools.command import Call, arguments, make_call, shell_line

@@ -73,7 +73,12 @@ class Psf:
         Parameters
         ----------
         x, y
-            First column and row of the part.
+            First column and row of the part, in pixels.
+
+        Returns
+        -------
+        Psf
+            With its axis at the same place of the sky.
         """
         return self if self.axis is None else replace(self, axis=(self.axis[0] - x, self.axis[1] - y))
 

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, carrying_out
-from daxa.backends.chains.script import script_in
+from daxa.backends.chains.task_script import script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
 from tests.backends.chains.example import CHAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daxa.backends.chains.settings import check_settings, own_parameters, tool_values
+from daxa.backends.chains.tool_settings import check_settings, own_parameters, tool_values
 from daxa.backends.parameter_text import table_lines
 from daxa.quantities import normalise
 from tests.backends.chains.example import CHAIN

@@ -17,7 +17,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.stage_records import find_logs
 from daxa.backends import find_backend
 from daxa.backends.chains import carrying_out
-from daxa.backends.chains.script import script_in
+from daxa.backends.chains.task_script import script_in
 from daxa.backends.tools import capture
 from daxa.cli import main
 from daxa.missions import find_mission
