@@ -278,9 +278,9 @@ class Sharing(Opened):
         ServiceError, StorageError
             No server can be reached, or the disk cannot be written.
         """
-        from daxa.stages.recreation import Wishes, recreate_archive
+        from daxa.stages.recreation import RecreationRequest, recreate_archive
 
-        return recreate_archive(fspath(source), Path(directory), Wishes(sample, seed))
+        return recreate_archive(fspath(source), Path(directory), RecreationRequest(sample, seed))
 
     def recompute(self, tag: str, *, sample: int = 0, seed: int | None = None) -> Recreation:
         """Make observations of a release again in a scratch directory, and compare them with the release.
@@ -304,10 +304,10 @@ class Sharing(Opened):
         ServiceError, StorageError
             No server can be reached, or the disk cannot be written.
         """
-        from daxa.stages.recreation import Wishes, recompute_release
+        from daxa.stages.recreation import RecreationRequest, recompute_release
 
         enter_archive(self.layout)
-        return recompute_release(self.layout, tag, Wishes(sample, seed))
+        return recompute_release(self.layout, tag, RecreationRequest(sample, seed))
 
     def certificates(self, tag: str) -> list[Kept]:
         """Certificates that are kept with a release, each checked again.

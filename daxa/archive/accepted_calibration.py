@@ -28,7 +28,7 @@ class OtherCalibration:
     Parameters
     ----------
     mission, step, backend
-        Which step, and what carries it out.
+        The step, and its backend.
     accepted, installed
         What ``software.toml`` names ('' for nothing yet), and what is on this machine.
     """

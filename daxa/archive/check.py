@@ -77,7 +77,7 @@ def check_params_text(layout: Layout, config: ArchiveConfig, mission: str, text:
 
 
 def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str] = ()) -> None:
-    """Refuse to carry out steps of these missions, or of all, that are locked to other software than is here.
+    """Refuse to run steps of these missions, or of all, that are locked to software other than the installed one.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_versions(layout: Layout, config: ArchiveConfig, missions: Sequence[str
 
 
 def provided_software(mission: str, tables: Tables, step: Step, steps: Sequence[Step]) -> LockedSoftware:
-    """What would carry out a step; its version is '' where nothing that is installed can.
+    """The backend that would do a step; its version is '' if nothing that is installed can do it.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def _misplaced(tables: Tables, path: Path, steps: Sequence[Step]) -> Iterator[Pr
 def _backends(
     mission: str, tables: Tables, path: Path, steps: Sequence[Step]
 ) -> Generator[Problem, None, dict[str, list[str]]]:
-    """Backend to the steps that it carries out, of those that are available; reports the others."""
+    """Available backends, to the steps that they do; the others are reported."""
     found: dict[str, list[str]] = {}
     for step in (step for step in steps if step.name in tables):
         name = backend_of_step(tables, step, steps)

@@ -255,7 +255,7 @@ def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswe
 
 
 def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoftware:
-    """What carries out a step unless a params file says otherwise, at the version that is installed.
+    """The backend of a step unless a params file says otherwise, at the installed version.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from daxa.errors import VerifyError
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
-    from daxa.stages.recreation import Recreation, Wishes
+    from daxa.stages.recreation import Recreation, RecreationRequest
 
 __all__ = ["observer", "recreate", "show_recreation"]
 
@@ -77,21 +77,21 @@ def recreate(
 
     Exits with code 7 if anything is not identical.
     """
-    from daxa.stages.recreation import Wishes, begin_recreation, recreate_archive, work_environment
+    from daxa.stages.recreation import RecreationRequest, begin_recreation, recreate_archive, work_environment
 
-    wishes = Wishes(sample, seed, expect, by, trust_services)
+    request = RecreationRequest(sample, seed, expect, by, trust_services)
     if environment:
-        layout, tag, *_ = begin_recreation(source, directory, wishes)
+        layout, tag, *_ = begin_recreation(source, directory, request)
         if python := work_environment(layout, tag, daxa, note):
-            options = _options(wishes, certificate, as_json=as_json)
+            options = _options(request, certificate, as_json=as_json)
             raise typer.Exit(_run_there(python, [source, str(directory), *options]))
-    made = recreate_archive(source, directory, wishes, certificate=certificate, observe=observer, say=note)
+    made = recreate_archive(source, directory, request, certificate=certificate, observe=observer, say=note)
     show_recreation(made, as_json=as_json)
 
 
-def _options(wishes: Wishes, certificate: Path | None, *, as_json: bool) -> list[str]:
-    """The same wishes for the daxa of another environment; what was drawn, and trusted, is noted in the archive."""
-    given = {"--expect": wishes.expect, "--by": wishes.by, "--certificate": str(certificate or "")}
+def _options(request: RecreationRequest, certificate: Path | None, *, as_json: bool) -> list[str]:
+    """The same request for the daxa of another environment; the archive records what was drawn and trusted."""
+    given = {"--expect": request.expect, "--by": request.by, "--certificate": str(certificate or "")}
     options = [f"{name}={value}" for name, value in given.items() if value]
     return [*options, *(["--json"] if as_json else [])]
 

@@ -129,7 +129,7 @@ def settle(
     Raises
     ------
     ArchiveError
-        It is not accepted, and there is no terminal on which to ask; or it cannot be carried out.
+        It is not accepted, and there is no terminal on which to ask; or it cannot be applied.
     """
     _show(plan, as_json=as_json)
     if dry_run:

@@ -116,7 +116,7 @@ def verify(
 def _recompute(tag: str, sample: int, seed: int | None, *, remote: bool, as_json: bool) -> None:
     import daxa
     from daxa.cli.recreate import observer, show_recreation
-    from daxa.stages.recreation import Wishes, recompute_release
+    from daxa.stages.recreation import RecreationRequest, recompute_release
 
     if not tag or remote:
         raise CriteriaError(
@@ -125,7 +125,7 @@ def _recompute(tag: str, sample: int, seed: int | None, *, remote: bool, as_json
             remedy="name one: `daxa verify v1.0.0 --recompute 2`",
         )
     layout = daxa.open(acting=True).layout
-    made = recompute_release(layout, tag, Wishes(sample, seed), observe=observer, say=note)
+    made = recompute_release(layout, tag, RecreationRequest(sample, seed), observe=observer, say=note)
     show_recreation(made, as_json=as_json)
 
 

@@ -222,7 +222,7 @@ def _rows_apart(
     more = second.rows - first.rows
     text = f"has {number_of(abs(more), 'row')} {'more' if more > 0 else 'fewer'}"
     if same_columns and max(first.rows, second.rows) <= _MOST_ROWS and not first.heap and not second.heap:
-        added, removed = _news(one, first, two, second)
+        added, removed = _new_and_gone(one, first, two, second)
         if min(added, removed):
             text += f" ({added} new, {removed} gone)"
     return text, abs(more) <= _SIGMA * math.sqrt(first.rows + second.rows)
@@ -234,10 +234,10 @@ def _moved(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: T
         return None
     one.seek(-first.rows * first.width, 1)
     two.seek(-second.rows * second.width, 1)
-    return ("has its rows in another order", False) if _news(one, first, two, second) == (0, 0) else None
+    return ("has its rows in another order", False) if _new_and_gone(one, first, two, second) == (0, 0) else None
 
 
-def _news(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm) -> tuple[int, int]:
+def _new_and_gone(one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm) -> tuple[int, int]:
     """How many rows are only in the second table, and only in the first."""
     import numpy as np
 

@@ -196,7 +196,7 @@ class Pool:
             if worker.connection in ready:
                 report = self._receive(worker)
             elif worker.process.has_ended() and not worker.connection.poll():
-                report = self._bury(worker)
+                report = self._reap(worker)
             elif (assignment := worker.assignment) and time.monotonic() - worker.since > self._time_limit:
                 report = self._stop(worker, assignment)
             else:
@@ -268,7 +268,7 @@ class Pool:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
-            return self._bury(worker)
+            return self._reap(worker)
         if isinstance(message, TaskReport):
             worker.assignment = None
             self._assign(worker)
@@ -299,7 +299,7 @@ class Pool:
         with suppress(OSError):  # If it died meanwhile, the next step finds that out and tries the task again.
             worker.connection.send(worker.assignment)
 
-    def _bury(self, worker: _Worker) -> TaskReport | None:
+    def _reap(self, worker: _Worker) -> TaskReport | None:
         """A worker died, or something else killed it."""
         code = self._end(worker)
         assignment = worker.assignment

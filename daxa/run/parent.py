@@ -101,7 +101,7 @@ def after_parent(call: Callable[[], object], lock: Path) -> None:
         for stream in range(3):
             os.dup2(nothing, stream)
         os.closerange(3, 1024)
-        if not _alone(lock):
+        if not _take_lock(lock):
             return
         while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_PERIOD)
@@ -110,7 +110,7 @@ def after_parent(call: Callable[[], object], lock: Path) -> None:
         os._exit(0)
 
 
-def _alone(lock: Path) -> bool:
+def _take_lock(lock: Path) -> bool:
     """Take a lock that is released only when this process ends; False if another process has it."""
     import fcntl
 

@@ -162,7 +162,7 @@ class _Run:
         self._hashes = HashCache(stage.places.hashes)
         self._total = 0
         self._outcomes: list[Outcome] = []
-        self._rows: dict[str, LedgerRow] = self._others()
+        self._rows: dict[str, LedgerRow] = self._other_rows()
         self._gatherings: dict[str, Gathering] = {}
 
     def go(self) -> list[Outcome]:
@@ -200,7 +200,7 @@ class _Run:
             if row.exposures and is_complete(made, row):
                 move_into_place(made, self._places.products / obs_id, self._places.scratch, row)
 
-    def _others(self) -> dict[str, LedgerRow]:
+    def _other_rows(self) -> dict[str, LedgerRow]:
         """Rows of the observations that this run does not concern, except those that are ahead of their files."""
         others = {obs_id: row for obs_id, row in self._recorded.items() if not self._stage.concerns(obs_id)}
         if ahead := {obs_id for obs_id in self._unsettled & others.keys() if not self._has_its_files(others[obs_id])}:

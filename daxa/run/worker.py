@@ -170,7 +170,7 @@ def _carry_out(work: TaskWork, assignment: Assignment) -> TaskReport:
             _send_output_to(log)
             log_line(log, f"{task.mission} {task.step} {task.name}: {task.backend} {task.version} begins")
             report = _attempt(work, assignment, log)
-            _tell(log, report, time.monotonic() - begin)
+            _log_end(log, report, time.monotonic() - begin)
     except OSError as error:
         report = TaskReport(task, "environment", error=_no_log(assignment.log, error))
     finally:
@@ -206,7 +206,7 @@ def _attempt(work: TaskWork, assignment: Assignment, log: TextIO) -> TaskReport:
         return TaskReport(task, "failed", f"bug.{type(error).__name__}")
 
 
-def _tell(log: TextIO, report: TaskReport, seconds: float) -> None:
+def _log_end(log: TextIO, report: TaskReport, seconds: float) -> None:
     if report.kind == "done":
         size = sum(product.size for product, _ in report.products)
         log_line(log, f"done in {seconds:.1f} s: {len(report.products)} files, {size} bytes")

@@ -172,8 +172,8 @@ def remake_release(
         for mission, chosen in scope.chosen.items()
         for obs_id in chosen
     }
-    _settle(layout, recorded, made, upstream)
-    _forget(layout, recorded, made, upstream)
+    _adopt_ledgers(layout, recorded, made, upstream)
+    _forget_failures(layout, recorded, made, upstream)
     if finish and not sample and not recorded.contradictions and all(one.verdict == "identical bytes" for one in found):
         _finish(layout, config)
     return make_statement(
@@ -219,7 +219,7 @@ def _make(
             run_stage(stage, observe=observe(mission, step.name) if observe else None)
             rows = made[mission][step.name] = read_ledger(remade.ledger(mission, step.name))
             if step.fetches:
-                upstream |= _not_the_same(recorded, mission, step.name, wanted, rows)
+                upstream |= _differing_ids(recorded, mission, step.name, wanted, rows)
     return made, upstream
 
 
@@ -256,7 +256,7 @@ def _say_sides(sides: Environments, say: Callable[[str], None]) -> None:
     say(f"software and platform differ from those of the release: {shown}{more}")
 
 
-def _not_the_same(
+def _differing_ids(
     recorded: Recorded, mission: str, step: str, chosen: Collection[str], rows: Mapping[str, LedgerRow]
 ) -> dict[tuple[str, str], RemadeVerdict]:
     """Observations whose files are not those of the release: they are not processed, as nobody has consented."""
@@ -327,7 +327,9 @@ def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
         return False
 
 
-def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
+def _adopt_ledgers(
+    layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]
+) -> None:
     """Let the archive's ledgers describe the files that are there now, and remove those that are not used."""
     for mission, steps in made.items():
         for step, rows in steps.items():
@@ -349,7 +351,9 @@ def _settle(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tu
                 _keep_arrivals(layout, mission, changed)
 
 
-def _forget(layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]) -> None:
+def _forget_failures(
+    layout: Layout, recorded: Recorded, made: Rows, upstream: Mapping[tuple[str, str], RemadeVerdict]
+) -> None:
     """Let a later call request again what the telescope's archive did not have."""
     remade = _Remade(layout.root)
     for mission, steps in made.items():

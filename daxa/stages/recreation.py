@@ -32,7 +32,7 @@ from daxa.stages.recreate import Observer, remake_release
 
 __all__ = [
     "Recreation",
-    "Wishes",
+    "RecreationRequest",
     "begin_recreation",
     "recompute_release",
     "recreate_archive",
@@ -45,7 +45,7 @@ _NOTE = "recreate.json"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RecreationRequest:
     """How to make a release again.
 
     Parameters
@@ -103,7 +103,7 @@ class Recreation:
 def recreate_archive(
     source: str,
     directory: Path,
-    wishes: Wishes = Wishes(),
+    request: RecreationRequest = RecreationRequest(),
     *,
     certificate: Path | None = None,
     observe: Observer | None = None,
@@ -117,7 +117,7 @@ def recreate_archive(
         A file of `daxa export`, or its address.
     directory
         Where the archive goes.  If an earlier call with the same file was interrupted, this one continues it.
-    wishes
+    request
         How.
     certificate
         Prefix of the certificate's paths; by default next to the directory.
@@ -129,18 +129,18 @@ def recreate_archive(
     DaxaError
         As `daxa.publish.remaking.unbundle.open_bundle` and `daxa.stages.recreate.remake_release`.
     """
-    layout, tag, sample, seed = begin_recreation(source, directory, wishes)
+    layout, tag, sample, seed = begin_recreation(source, directory, request)
     directory = layout.root
     if sample:
         say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
     statement = remake_release(
-        layout, tag, sample=sample, seed=seed, by=wishes.by or git.author_name(directory), observe=observe, say=say
+        layout, tag, sample=sample, seed=seed, by=request.by or git.author_name(directory), observe=observe, say=say
     )
     files = write_certificate(statement, certificate or directory.with_name(f"{directory.name}.certificate"))
     return Recreation(str(directory), tag, statement, tuple(map(str, files)))
 
 
-def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layout, str, int, int]:
+def begin_recreation(source: str, directory: Path, request: RecreationRequest) -> tuple[Layout, str, int, int]:
     """Put the archive of an exported release in place, without data, or find that of an earlier call.
 
     Returns
@@ -159,7 +159,7 @@ def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layo
         digest = _digest(bundle)
         begun = {} if note.is_symlink() else read_note(note)
         begun = begun if begun.get("bundle") == digest else {}
-        sample, seed = _drawn(wishes, begun)
+        sample, seed = _drawn(request, begun)
 
         def take_down(layout: Layout, tag: str) -> None:
             content = {"bundle": digest, "tag": tag, "sample": sample, "seed": seed}
@@ -172,8 +172,8 @@ def begin_recreation(source: str, directory: Path, wishes: Wishes) -> tuple[Layo
             layout, tag = open_bundle(
                 bundle,
                 directory,
-                expect=wishes.expect,
-                trust_services=wishes.trust_services,
+                expect=request.expect,
+                trust_services=request.trust_services,
                 prepare=take_down,
             )
     return layout, tag, sample, seed
@@ -220,7 +220,7 @@ def work_environment(
 def recompute_release(
     layout: Layout,
     tag: str,
-    wishes: Wishes = Wishes(),
+    request: RecreationRequest = RecreationRequest(),
     *,
     observe: Observer | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -233,11 +233,11 @@ def recompute_release(
     ----------
     layout, tag
         The archive, and the release.
-    wishes, observe, say
+    request, observe, say
         As for `recreate_archive`.
     """
     found = tag_object(layout.root, tag)
-    sample, seed = _drawn(wishes, {})
+    sample, seed = _drawn(request, {})
     base = layout.private / "recompute"
     base.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=base))
@@ -252,7 +252,7 @@ def recompute_release(
             tag,
             sample=sample,
             seed=seed,
-            by=wishes.by or git.author_name(layout.root),
+            by=request.by or git.author_name(layout.root),
             originals=layout,
             finish=False,
             observe=observe,
@@ -318,12 +318,12 @@ def _digest(bundle: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _drawn(wishes: Wishes, begun: dict[str, Any]) -> tuple[int, int]:
+def _drawn(request: RecreationRequest, begun: dict[str, Any]) -> tuple[int, int]:
     """How many observations, and with which seed: those of an interrupted call, unless others are given."""
-    sample = wishes.sample or int(begun.get("sample", 0))
+    sample = request.sample or int(begun.get("sample", 0))
     if sample < 0:
         raise CriteriaError("sample", f"{sample} observations cannot be drawn", remedy="give a number above 0")
-    if wishes.seed is not None:
-        return sample, wishes.seed
+    if request.seed is not None:
+        return sample, request.seed
     known = begun.get("seed") if begun.get("sample") == sample else None
     return sample, (int(known) if known is not None else secrets.randbelow(_SEEDS)) if sample else 0

@@ -1,8 +1,8 @@
 """The state of an archive, compared with what it asks for, without running anything.
 
 The comparison is the runner's own: fingerprints (`daxa.stages.fingerprints`), and where they differ
-`daxa.run.plan.reason_to_run` (`daxa.stages.judging`).  It takes no lock, writes nothing, asks neither Git nor DVC, and
-works while the pipeline runs.
+`daxa.run.plan.reason_to_run` (`daxa.stages.judgement`).  It takes no lock, writes nothing, asks neither Git nor DVC,
+and works while the pipeline runs.
 
 How files are inspected depends on their number: up to some twenty thousand, each of them
 (`daxa.run.presence.inspect_files`); beyond that, the directories of observations.  ``deep``
@@ -33,7 +33,7 @@ from daxa.run.steps import Step
 from daxa.run.task import NO_INPUTS
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.fingerprints import UpstreamStage, digests_of_products, fingerprints_of
-from daxa.stages.judging import TO_RUN, Comparison, judge_stage
+from daxa.stages.judgement import TO_RUN, Comparison, judge_stage
 from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from daxa.missions import find_mission
 from daxa.records import Outcome
 from daxa.run.runner import run_stage
 from daxa.run.task import Stage, Task, TaskWork
-from daxa.run.worker import Assignment, _attempt, _tell, log_line
+from daxa.run.worker import Assignment, _attempt, _log_end, log_line
 from daxa.selection.selection_file import write_selection
 from daxa.stages.step import make_stage
 
@@ -86,7 +86,7 @@ def _execute(tasks: Sequence[Task], work: TaskWork, *, scratch: Path, logs: Path
         with assignment.log.open("w", encoding="utf-8") as log:
             log_line(log, f"{task.mission} {task.step} {task.name}: {task.backend} {task.version} begins")
             report = _attempt(work, assignment, log)
-            _tell(log, report, 0.01)
+            _log_end(log, report, 0.01)
         yield [replace(report, directory=assignment.directory, seconds=0.01)]
 
 

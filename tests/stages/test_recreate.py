@@ -18,7 +18,7 @@ from daxa.publish.remaking.certified import check_statement, read_statement
 from daxa.publish.remaking.export import export_release
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.stages import recreate, recreation
-from daxa.stages.recreation import Wishes, recompute_release, recreate_archive
+from daxa.stages.recreation import RecreationRequest, recompute_release, recreate_archive
 from tests.publish.workshop import set_identity
 from tests.stages import remaking
 from tests.stages.remaking import FIRST, SECOND, THIRD, stage_of, wish
@@ -57,7 +57,7 @@ def again(released, wishes=None, monkeypatch=None, **options):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recreation, "open_bundle", open_and_wish)
-        return recreate_archive(str(released / "a907.bundle"), target, Wishes(**options))
+        return recreate_archive(str(released / "a907.bundle"), target, RecreationRequest(**options))
 
 
 def by_obs(made) -> dict[str, str]:
@@ -231,7 +231,7 @@ def test_recomputing_a_tag_says_how_products_differ_and_leaves_nothing(released)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recreation, "_copy_consent", and_wish)
-        made = recompute_release(layout, "v1.0.0", Wishes(sample=3, seed=1))
+        made = recompute_release(layout, "v1.0.0", RecreationRequest(sample=3, seed=1))
     assert by_obs(made) == {FIRST: "different", SECOND: "identical bytes", THIRD: "identical bytes"}
     (how,) = [file["how"] for file in files_of(made, FIRST).values() if file["verdict"] == "different"]
     assert "COUNTS differs in" in how
@@ -246,7 +246,7 @@ def test_noise_is_accepted_only_in_declared_products(released, monkeypatch):
             patch.setattr(
                 recreation, "_copy_consent", lambda here, scratch: wish(scratch, {f"images {FIRST}": "different"})
             )
-            return recompute_release(Layout(released / "a907"), "v1.0.0", Wishes(sample=3, seed=1))
+            return recompute_release(Layout(released / "a907"), "v1.0.0", RecreationRequest(sample=3, seed=1))
 
     monkeypatch.setattr(recreate, "randomised_kinds", lambda backend, step: frozenset({"image"}))
     made = recomputed()

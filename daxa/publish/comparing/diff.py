@@ -166,7 +166,7 @@ def _sides(
     instruments: tuple[dict[str, Mapping[str, Sequence[str]]], ...] = ({}, {})
     for mission in dict.fromkeys([*configs[1].missions, *(configs[0].missions if configs[0] else ())]):
         both = [
-            _OfMission(one, mission, config.steps if config and one and mission in config.missions else None)
+            _MissionVersion(one, mission, config.steps if config and one and mission in config.missions else None)
             for one, config in zip((old, new), configs, strict=True)
         ]
         rows = _changed_ledgers(both[0], both[1], same, obs_ids)
@@ -190,14 +190,14 @@ def _sides(
 
 
 @dataclass(frozen=True)
-class _OfMission:
+class _MissionVersion:
     """One version of a mission: the records, and its steps; None if that version does not have it."""
 
     layout: Layout | None
     mission: str
     steps: Sequence[str] | None
 
-    def is_equally_chosen(self, other: _OfMission, same: Collection[str]) -> bool:
+    def is_equally_chosen(self, other: _MissionVersion, same: Collection[str]) -> bool:
         there = self.steps is not None and other.steps is not None
         return there and f"selection/{self.mission}.parquet" in same
 
@@ -213,7 +213,7 @@ class _OfMission:
 
 
 def _changed_ledgers(
-    old: _OfMission, new: _OfMission, same: Collection[str], obs_ids: Collection[str] | None
+    old: _MissionVersion, new: _MissionVersion, same: Collection[str], obs_ids: Collection[str] | None
 ) -> tuple[dict[str, dict[str, LedgerRow]], dict[str, dict[str, LedgerRow]]]:
     """Step to the rows that differ, on each side."""
     found: tuple[dict[str, dict[str, LedgerRow]], dict[str, dict[str, LedgerRow]]] = ({}, {})
@@ -225,7 +225,7 @@ def _changed_ledgers(
 
 
 def _chosen(
-    old: _OfMission, new: _OfMission, same: Collection[str]
+    old: _MissionVersion, new: _MissionVersion, same: Collection[str]
 ) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
     now = new.chosen()
     return (now, now) if old.is_equally_chosen(new, same) else (old.chosen(), now)

@@ -83,12 +83,12 @@ def effect_words(before: Measured, now: Measured) -> str:
 
 def _file_lines(files: tuple[FileChange, ...]) -> Iterator[str]:
     for file in files[:_FILES_SHOWN]:
-        yield f"{file.step}/{file.path}: {_how(file)}"
+        yield f"{file.step}/{file.path}: {_change_text(file)}"
     if len(files) > _FILES_SHOWN:
         yield f"and {number_of(len(files) - _FILES_SHOWN, 'more file')}"
 
 
-def _how(file: FileChange) -> str:
+def _change_text(file: FileChange) -> str:
     if file.what in ("added", "removed"):
         return file.what
     if file.what == "same science":
@@ -126,7 +126,7 @@ def diff_page(diff: ArchiveDiff) -> str:
 def _row(one: ObservationDiff) -> str:
     causes = "<br>".join(_safe(cause_words(cause)) for cause in one.causes)
     files = "<br>".join(
-        f"<code>{_safe(file.step)}/{_safe(file.path)}</code>: {_safe(_how(file))}" for file in one.files
+        f"<code>{_safe(file.step)}/{_safe(file.path)}</code>: {_safe(_change_text(file))}" for file in one.files
     )
     return (
         f"<tr><td>{_safe(one.mission)}</td><td><code>{_safe(one.obs_id)}</code></td>"

@@ -264,11 +264,11 @@ def _write_part(storage: Storage, sizes: Mapping[str, int], path: Path) -> tuple
 def _fill(storage: Storage, sizes: Mapping[str, int], target: _HashingSink) -> None:
     for digest in sizes:
         name = f"files/md5/{digest[:2]}/{digest[2:]}"
-        write_member(target, name, sizes[digest], _proved(storage.cached(digest), digest))
+        write_member(target, name, sizes[digest], _verified_content(storage.cached(digest), digest))
     write_tar_end(target)
 
 
-def _proved(path: Path, digest: str) -> Iterator[bytes]:
+def _verified_content(path: Path, digest: str) -> Iterator[bytes]:
     """The content of an object of the cache; an error at its end if it does not match its name."""
     made = hashlib.md5(usedforsecurity=False)
     with open_plain(path, limit=1 << 62) as stream:

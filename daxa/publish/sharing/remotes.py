@@ -189,7 +189,7 @@ def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
                     f"nothing can be written to {remote.url}: {ended.output.strip()[-300:]}",
                     remedy=f"check address, permissions and account (`dvc remote modify --local {remote.name} ...`)",
                 )
-            if not _comes_back(place, own, remote, digest, target):
+            if not _can_be_read(place, own, remote, digest, target):
                 raise StorageError(
                     "remote-read",
                     f"an object was written to {remote.url} but cannot be read back",
@@ -200,11 +200,11 @@ def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
             with empty_workspace(layout, replace(storage), remote) as (place, own):
                 target = pointer(place, [digest])
                 dvc.run_dvc(place, "remote", "modify", "--local", remote.name, "allow_anonymous_login", "true")
-                anonymous = _comes_back(place, own, remote, digest, target)
+                anonymous = _can_be_read(place, own, remote, digest, target)
     return RemoteTrial(remote.name, remote.url, True, True, anonymous)
 
 
-def _comes_back(place: Path, own: Storage, remote: Remote, digest: str, target: str) -> bool:
+def _can_be_read(place: Path, own: Storage, remote: Remote, digest: str, target: str) -> bool:
     with suppress(FileNotFoundError):
         own.cached(digest).unlink()
     dvc.fetch(place, remote.name, [target])
