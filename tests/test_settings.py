@@ -6,7 +6,7 @@ import pytest
 
 from daxa.errors import ConfigError
 from daxa.files import TOML_LIMIT
-from daxa.settings import load_settings
+from daxa.settings import load_settings, user_table
 
 DEEP = 5000
 
@@ -17,6 +17,23 @@ def test_a_line_of_the_file_is_used(tmp_path):
     assert load_settings(environ={}, user_file=path).workers == 3
     assert load_settings(environ={"DAXA_WORKERS": "2"}, user_file=path).workers == 2
     assert load_settings(environ={}, user_file=tmp_path / "none.toml").workers > 0
+
+
+def test_tables_are_read_by_whom_they_concern_and_from_the_users_file_alone(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('executor = "DASK"\n[backends.sas]\ninit = "x"\n[cluster]\nkind = "slurm"\n')
+    assert load_settings(environ={}, user_file=path).executor == "dask"
+    assert load_settings({"executor": "dask", "cluster": {}}, environ={}, user_file=None).executor == "local"
+    assert user_table("cluster", environ={}, user_file=path) == {"kind": "slurm"}
+    assert user_table("cluster", environ={"DAXA_CONFIG": str(path)}) == {"kind": "slurm"}
+    assert user_table("cluster", environ={"DAXA_CLUSTER": "x"}, user_file=tmp_path / "none.toml") == {}
+    for content, why in (("cluster = 1", "not a table"), ("[cluster", "cannot be read")):
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=why):
+            user_table("cluster", environ={}, user_file=path)
+    path.write_text('executor = "slurm"\n')
+    with pytest.raises(ConfigError, match="cannot be used for the setting executor"):
+        load_settings(environ={}, user_file=path)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from daxa.cli.show import counted, note, progress, say, show_text
@@ -28,12 +28,26 @@ def working(
     from daxa.stages.run import limited
 
     try:
-        with limited(jobs, executor), share(environ):
+        with limited(jobs, executor), _cluster(archive, environ), share(environ):
             yield
     except DaxaError as error:
         if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):
             show_outcomes(archive.status())
         raise
+
+
+def _cluster(archive: daxa.Archive, environ: MutableMapping[str, str]) -> AbstractContextManager[None]:
+    """One cluster for all stages, if tasks are to run on one."""
+    from daxa.settings import load_settings
+
+    if load_settings(environ=environ).executor == "local":
+        return nullcontext()
+    from daxa.run.cluster_settings import read_cluster
+    from daxa.run.scheduler import share_cluster
+
+    place = archive.layout.private / "cluster"
+    place.mkdir(parents=True, exist_ok=True)
+    return share_cluster(read_cluster(environ=environ), place, environ)
 
 
 def end_in_release(archive: daxa.Archive, message: str = "", *, recorded: bool = False) -> None:

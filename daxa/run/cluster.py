@@ -1,4 +1,4 @@
-"""Carry out the tasks of a stage on a cluster, by Dask: the one place that imports it.
+"""Carry out the tasks of a stage on a cluster, by Dask: with `daxa.run.scheduler` the door to it.
 
 How a task is limited, tried again and reported is `daxa.run.executor`'s, which every worker of the cluster uses for
 itself (`daxa.run.lane`).  Dask decides which worker gets a task, and gives those of a worker that is lost to others.
@@ -6,34 +6,33 @@ itself (`daxa.run.lane`).  Dask decides which worker gets a task, and gives thos
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import pickle
 import queue
-import shutil
 import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daxa.errors import ConfigError, DaxaError, ProgramError
+from daxa.errors import DaxaError, ProgramError
 from daxa.run.cluster_settings import ClusterSettings
 from daxa.run.executor import ATTEMPTS
 from daxa.run.lane import Errand, carry_out, close_lanes, versions_here
 from daxa.run.machine import Machine, Resources, read_machine
+from daxa.run.scheduler import Connection, connected
 from daxa.run.task import Task, TaskWork
 from daxa.run.task_messages import report_as_text, report_from_text, task_as_text, task_from_text
 from daxa.run.worker import TaskReport
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
 __all__ = ["Trial", "execute_on_cluster", "run_remotely", "try_cluster"]
 
@@ -41,23 +40,10 @@ _POLL = 0.2
 _UPKEEP = 5.0
 """Seconds after which jobs that have ended are replaced, and the number of workers is asked for."""
 
-_CONNECT = 30.0
 _SPARE = 16
 """Tasks that wait at the scheduler beyond those that run, so that no worker waits for the stage."""
 
-_PROGRAMS = {"slurm": "sbatch", "pbs": "qsub", "htcondor": "condor_submit"}
 _GONE = ("cancelled", "lost")
-
-
-@dataclass(frozen=True)
-class _Connection:
-    client: Client
-    threads: Callable[[], int]
-    """How many tasks run at once."""
-
-    keep_up: Callable[[], None]
-    declares: bool
-    """Whether its workers say to the scheduler what memory and cores they have."""
 
 
 def execute_on_cluster(
@@ -101,7 +87,7 @@ def execute_on_cluster(
     scratch, logs = scratch.absolute(), logs.absolute()
     with ExitStack() as stack:
         most = cluster.cores * cluster.jobs
-        connection = stack.enter_context(_connected(cluster, scratch, min(len(tasks), most)))
+        connection = stack.enter_context(connected(cluster, scratch, min(len(tasks), most)))
         say(f"cluster: {connection.client.scheduler.address}, its pages: {connection.client.dashboard_link}")
         run = _Run(connection, tasks, work, _errand(work, time_limit, scratch, logs), cluster)
         stack.callback(run.close)
@@ -138,7 +124,7 @@ def _opening(mark: Path) -> Path:
 class _Run:
     """One run of a stage: which tasks are at the cluster, and which wait."""
 
-    connection: _Connection
+    connection: Connection
     tasks: Sequence[Task]
     work: TaskWork
     errand: Errand
@@ -191,13 +177,15 @@ class _Run:
         self._upkeep = time.monotonic()
         try:
             self.connection.keep_up()
-            self._most = self.connection.threads()
+            present = self.connection.threads()
         except DaxaError:
             raise
         except Exception as error:
             raise _lost(error) from error
         patience = self.cluster.patience
-        if not self._most and patience and time.monotonic() - self._began > patience:
+        # Workers that are still to come must find something to do.
+        self._most = max(present, self.cluster.cores * self.cluster.jobs if self.cluster.kind else 0)
+        if not present and patience and time.monotonic() - self._began > patience:
             raise ProgramError(
                 "cluster-empty",
                 f"no worker has come in {patience} s",
@@ -332,7 +320,7 @@ def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> T
         The cluster cannot be reached or started, or no worker comes.
     """
     began = time.monotonic()
-    with _connected(cluster, shared.absolute(), 1) as connection:
+    with connected(cluster, shared.absolute(), 1) as connection:
         client = connection.client
         try:
             _wait_for_worker(connection, began + patience)
@@ -350,7 +338,7 @@ def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> T
         return Trial(client.scheduler.address, client.dashboard_link, host, versions, sees, waited, seconds)
 
 
-def _wait_for_worker(connection: _Connection, until: float) -> None:
+def _wait_for_worker(connection: Connection, until: float) -> None:
     while True:
         connection.keep_up()
         try:
@@ -412,171 +400,3 @@ def run_remotely(errand: Mapping[str, Any], task: str, taken: tuple[int, int], k
     machine = Machine(int(limit), worker.state.nthreads)
     report = carry_out(found, task_from_text(task), Resources(*taken), machine, wanted)
     return None if report is None else report_as_text(report)
-
-
-@contextmanager
-def _connected(cluster: ClusterSettings, shared: Path, threads: int) -> Iterator[_Connection]:
-    """A connection to the cluster; one that is not there yet is started for as long."""
-    _check(cluster)
-    import dask
-    from distributed import Client
-
-    quiet = {"distributed.scheduler.allowed-failures": ATTEMPTS - 1, "distributed.deploy.lost-worker-timeout": "2s"}
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(quiet))
-        stack.enter_context(_without_chatter())
-        try:
-            if cluster.address:
-                place: Any = cluster.address
-            else:
-                place = stack.enter_context(_started(cluster, shared))
-            client = stack.enter_context(Client(place, timeout=_CONNECT, set_as_default=False, name="daxa"))
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-            what = f"the scheduler {cluster.address} cannot be reached" if cluster.address else "no cluster starts"
-            raise ProgramError(
-                "cluster-start",
-                f"{what}: {str(error)[:300]}",
-                remedy="see `daxa doctor cluster`, and [cluster] in your configuration",
-            ) from error
-        jobs = math.ceil(max(1, threads) / cluster.cores)
-        keep_up = partial(_scale, place, cluster, min(jobs, cluster.jobs)) if cluster.kind else lambda: None
-        yield _Connection(client, lambda: sum(client.nthreads().values()), keep_up, bool(cluster.kind))
-
-
-def _check(cluster: ClusterSettings) -> None:
-    """Find out early what would fail late and with other words."""
-    from importlib.util import find_spec
-
-    wanted = ["dask", "distributed", "cryptography", *(["dask_jobqueue"] if cluster.kind in _PROGRAMS else [])]
-    if absent := [name for name in wanted if find_spec(name) is None]:
-        raise ConfigError(
-            "cluster-extra",
-            f"{', '.join(absent)} is not installed, which clusters need",
-            remedy="install it: `pip install 'daxa-archive[cluster]'`",
-        )
-    program = _PROGRAMS.get(cluster.kind)
-    if program and shutil.which(program) is None:
-        raise ProgramError(
-            "absent",
-            f"{program} was not found, which submits jobs of {cluster.kind}",
-            remedy="run daxa where jobs are submitted, such as on a login node",
-        )
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """What the library would write to the terminal when workers come and go, daxa says itself where it matters."""
-    loggers = [logging.getLogger(name) for name in ("tornado.application", "distributed")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _started(cluster: ClusterSettings, shared: Path) -> Iterator[Any]:
-    """A scheduler in this process; nobody else can talk to it, since it asks for a certificate made for it alone."""
-    place = shared / f"cluster-{uuid.uuid4().hex[:12]}"
-    place.mkdir(mode=0o700)
-    options = {
-        "security": _certificates(place),
-        "scheduler_options": {"dashboard_address": cluster.dashboard},
-        **({"interface": cluster.interface} if cluster.interface else {}),
-    }
-    made = _local(cluster, place, options) if cluster.kind == "local" else _jobs(cluster, place, options)
-    try:
-        yield made
-    finally:
-        with suppress(AssertionError):  # So it complains of jobs that could not be submitted.
-            made.close()
-
-
-def _certificates(place: Path) -> Any:
-    """A new certificate that scheduler, workers and client show each other, in files that only this user can read."""
-    from distributed.security import Security
-
-    made = Security.temporary()
-    texts = {"ca": made.tls_ca_file, "cert": made.tls_worker_cert, "key": made.tls_worker_key}
-    paths = {name: place / f"{name}.pem" for name in texts}
-    for name, path in paths.items():
-        with open(path, "x", encoding="ascii", opener=lambda file, flags: os.open(file, flags, 0o600)) as stream:
-            stream.write(texts[name])
-    files = {"tls_ca_file": str(paths["ca"])}
-    for role in ("client", "scheduler", "worker"):
-        files |= {f"tls_{role}_cert": str(paths["cert"]), f"tls_{role}_key": str(paths["key"])}
-    return Security(require_encryption=True, **files)
-
-
-def _local(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> Any:
-    from distributed import LocalCluster
-
-    return LocalCluster(
-        n_workers=0,
-        threads_per_worker=cluster.cores,
-        memory_limit=cluster.memory_bytes,
-        processes=True,
-        resources={"CORES": cluster.cores, "MEMORY": cluster.memory_bytes},
-        local_directory=cluster.scratch or str(place),
-        dashboard_address=cluster.dashboard,
-        security=options["security"],
-        protocol="tls://",
-    )
-
-
-def _jobs(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> Any:
-    import dask_jobqueue
-
-    kind = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "htcondor": "HTCondorCluster"}[cluster.kind]
-    own: dict[str, Any] = {"queue": cluster.queue or None, "account": cluster.account or None}
-    own |= {"walltime": cluster.walltime} if cluster.walltime else {}
-    if cluster.kind == "htcondor":
-        own = {"disk": "4 GB"}
-    declared = f"CORES={cluster.cores},MEMORY={cluster.memory_bytes}"
-    made = getattr(dask_jobqueue, kind)
-    return type(kind, (made,), {"job_cls": _watched(made.job_cls)})(
-        cores=cluster.cores,
-        processes=1,
-        memory=cluster.memory,
-        job_name="daxa",
-        log_directory=str(place),
-        local_directory=cluster.scratch or str(place),
-        shared_temp_directory=str(place),
-        job_extra_directives=list(cluster.directives),
-        worker_extra_args=["--resources", declared],
-        **own,
-        **options,
-    )
-
-
-def _watched(job: Any) -> Any:
-    """A kind of job whose submission leaves its error where `_scale` finds it; the library only logs it."""
-
-    async def submit(self: Any, script: str) -> Any:
-        try:
-            return await job._submit_job(self, script)  # noqa: SLF001 - the hook that the library's pages name
-        except Exception as error:
-            _refused.append(str(error))
-            raise
-
-    return type(job.__name__, (job,), {"_submit_job": submit})
-
-
-_refused: deque[str] = deque(maxlen=8)
-"""What batch systems have said of jobs that they did not take."""
-
-
-def _scale(made: Any, cluster: ClusterSettings, jobs: int) -> None:
-    """Start jobs, or those that have ended once more."""
-    if _refused:
-        said = " ".join(_refused.pop().partition("stderr:")[2].split())
-        _refused.clear()
-        raise ProgramError(
-            "cluster-refused",
-            f"{cluster.kind} does not take jobs: {said[:300]}",
-            remedy="correct [cluster] in your configuration",
-        )
-    made.scale(jobs)

@@ -16,8 +16,9 @@ import pytest
 from daxa.archive.config import load_config
 from daxa.cli import main
 from daxa.run.cluster import execute_on_cluster
-from daxa.run.cluster_settings import ClusterSettings
+from daxa.run.cluster_settings import ClusterSettings, read_cluster
 from daxa.run.runner import run_stage
+from daxa.run.scheduler import share_cluster
 from daxa.stages.step import make_stage
 from tests.cluster.slurm import call, jobs, missing, running_slurm, wait_for
 from tests.run.processes import ROOT
@@ -71,13 +72,17 @@ def test_fifty_observations_through_three_steps_are_those_of_one_machine(tmp_pat
     run(here, "fetch", "events", "clean", "images")
     run(there, "fetch")
     said = []
-    for step in ("events", "clean", "images"):
-        begin = time.monotonic()
-        made = make_stage(there, load_config(there), step, "xmm", say=said.append)
-        outcomes = run_stage(simple(made))
-        assert {one.status for one in outcomes} == {"done"}
-        with capsys.disabled():
-            print(f"\n{step}: {len(outcomes)} observations in {time.monotonic() - begin:.1f} s; {said[-1]}")
+    (tmp_path / "shared").mkdir()
+    # As `daxa run` does around its stages.
+    with share_cluster(read_cluster(), tmp_path / "shared", os.environ):
+        for step in ("events", "clean", "images"):
+            begin = time.monotonic()
+            made = make_stage(there, load_config(there), step, "xmm", say=said.append)
+            outcomes = run_stage(simple(made))
+            assert {one.status for one in outcomes} == {"done"}
+            with capsys.disabled():
+                print(f"\n{step}: {len(outcomes)} observations in {time.monotonic() - begin:.1f} s; {said[-1]}")
+    assert len(set(said)) == 1
     for place in ("ledger", "data"):
         files = sorted(path.relative_to(here.root) for path in (here.root / place).rglob("*") if path.is_file())
         assert files
@@ -111,6 +116,7 @@ from functools import partial
 from pathlib import Path
 from daxa.run.cluster import execute_on_cluster
 from daxa.run.runner import run_stage
+from daxa.run.scheduler import share_cluster
 from tests.cluster.test_slurm import CLUSTER, IDS
 from tests.run.works import stage, task
 tasks = [task(obs_id, action="sleep", seconds=0.2) for obs_id in IDS]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +17,12 @@ import pytest
 
 from daxa import errors
 from daxa.errors import ConfigError, DaxaError, ProgramError, ServiceError
-from daxa.run import cluster, lane
+from daxa.run import cluster, lane, scheduler
 from daxa.run.cluster import execute_on_cluster, try_cluster
 from daxa.run.cluster_settings import ClusterSettings, read_cluster
 from daxa.run.machine import Machine, Resources
 from daxa.run.runner import run_stage
+from daxa.run.scheduler import share_cluster
 from daxa.run.task_messages import report_as_text, report_from_text
 from daxa.run.worker import TaskReport
 from tests.run.processes import marked, start, wait_until
@@ -30,17 +33,18 @@ IDS = ["0093640901", "0201901401", "0201903501", "0404910601"]
 GIGABYTE = 1 << 30
 
 
-def small_cluster(**options):
+def small_cluster(place: Path, **options):
     """Two workers of one thread each, in this process."""
     from distributed import LocalCluster
 
     given = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "protocol": "tcp", **options}
+    given["local_directory"] = str(place)
     return LocalCluster(dashboard_address="127.0.0.1:0", host="127.0.0.1", memory_limit=4 * GIGABYTE, **given)
 
 
 @pytest.fixture(scope="module")
-def address():
-    with small_cluster() as made:
+def address(tmp_path_factory):
+    with small_cluster(tmp_path_factory.mktemp("dask")) as made:
         yield made.scheduler_address
         lane.close_lanes()
 
@@ -59,6 +63,15 @@ def on(address: str, **more):
 
 def forked(mark: str) -> list:
     return [one for one in marked(mark) if one.pid != os.getpid()]
+
+
+def sleepers(mark: str) -> list[str]:
+    """Command lines of programs that tasks have started."""
+    lines = []
+    for one in forked(mark):
+        with suppress(OSError):
+            lines.append(Path(f"/proc/{one.pid}/cmdline").read_text())
+    return [line for line in lines if "sleep(600)" in line]
 
 
 def test_bytes_rows_and_logs_are_those_of_one_machine(tmp_path, address):
@@ -90,7 +103,7 @@ def test_the_time_limit_ends_all_that_a_task_started(tmp_path, address, mark):
     outcomes = statuses(run_stage(stage(tmp_path, tasks, time_limit=1.0, execute=on(address))))
     assert outcomes == {IDS[0]: ("failed", "task.timeout"), IDS[1]: ("done", "new observation")}
     assert "time limit" in (tmp_path / "logs" / f"{IDS[0]}.log").read_text()
-    assert wait_until(lambda: [p for p in forked(mark) if "sleep(600)" in " ".join(p.cmdline())] == [])
+    assert wait_until(lambda: sleepers(mark) == [])
 
 
 def test_after_a_broken_environment_nothing_begins_and_what_runs_is_waited_for(tmp_path, address):
@@ -115,9 +128,9 @@ def test_a_stage_that_is_stopped_ends_its_tasks(tmp_path, address, mark):
     places = {"scratch": tmp_path / "scratch", "logs": tmp_path / "logs"}
     run = on(address)(tasks, stage(tmp_path, []).work, workers=1, time_limit=60.0, **places)
     assert next(run)[0].kind == "done"
-    wait_until(lambda: [p for p in forked(mark) if "sleep(600)" in " ".join(p.cmdline())])
+    wait_until(lambda: sleepers(mark))
     run.close()
-    assert wait_until(lambda: [p for p in forked(mark) if "sleep(600)" in " ".join(p.cmdline())] == [])
+    assert wait_until(lambda: sleepers(mark) == [])
 
 
 KILLED = """
@@ -127,6 +140,7 @@ from pathlib import Path
 from daxa.run.cluster import execute_on_cluster
 from daxa.run.cluster_settings import ClusterSettings
 from daxa.run.runner import run_stage
+from daxa.run.scheduler import share_cluster
 from tests.run.works import stage, task
 root, address, *ids = sys.argv[1:]
 execute = partial(execute_on_cluster, cluster=ClusterSettings(address=address))
@@ -139,7 +153,8 @@ def test_a_stage_that_is_killed_cancels_its_tasks_and_goes_on_where_it_was(tmp_p
     """The scheduler sees that nobody asks any more; the file that says so is still there."""
     killed = start(KILLED, mark, tmp_path, address, *IDS)
     pids = tmp_path / "pids"
-    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    done = tmp_path / "data" / "clean" / IDS[0] / "events.dat"
+    wait_until(lambda: done.exists() and pids.exists() and len(pids.read_text().split()) == 2)
     killed.kill()
     killed.communicate()
     assert list((tmp_path / "scratch").glob("mark-*"))
@@ -151,11 +166,22 @@ def test_a_stage_that_is_killed_cancels_its_tasks_and_goes_on_where_it_was(tmp_p
     assert contents(tmp_path) == contents(tmp_path / "plain")
 
 
-def test_tasks_of_a_worker_that_is_killed_go_to_others(tmp_path, mark):
-    """Real processes, started for this stage, which end with it."""
-    own = ClusterSettings(kind="local", jobs=2, memory="1 GB")
+def test_tasks_of_a_worker_that_is_killed_go_to_others_and_the_next_stage_has_the_same_cluster(tmp_path, mark):
+    """Real processes, started once for two stages, which end with them."""
+    own, said, shared = ClusterSettings(kind="local", jobs=2, memory="1 GB"), [], tmp_path / "shared"
+    shared.mkdir()
+    (shared / "cluster-gone").mkdir()
+    (shared / "cluster-gone" / "scheduler.json").write_text(json.dumps({"host": socket.gethostname(), "pid": 1 << 30}))
+    execute = partial(execute_on_cluster, cluster=own, say=said.append)
     tasks = [task(IDS[0], action="kill_host_once", flag=str(tmp_path / "flag")), *(task(obs_id) for obs_id in IDS[1:])]
-    outcomes = statuses(run_stage(stage(tmp_path, tasks, execute=partial(execute_on_cluster, cluster=own))))
+    with share_cluster(own, shared, os.environ):
+        outcomes = statuses(run_stage(stage(tmp_path, tasks, execute=execute)))
+        run_stage(stage(tmp_path / "next", tasks[1:], execute=execute))
+        assert [path.stat().st_mode & 0o777 for path in shared.iterdir()] == [0o700]
+    assert said[0] == said[1]
+    assert said[0].startswith("cluster: tls://")
+    assert list(shared.iterdir()) == []
+    assert "_DAXA_CLUSTER" not in os.environ
     assert outcomes == dict.fromkeys(IDS, ("done", "new observation"))
     assert (tmp_path / "flag").exists()
     run_stage(stage(tmp_path / "plain", tasks))
@@ -166,8 +192,21 @@ def test_tasks_of_a_worker_that_is_killed_go_to_others(tmp_path, mark):
     assert [line for line in own if "resource_tracker" not in line] == []
 
 
+def test_a_kept_scheduler_is_believed_only_in_a_directory_of_this_user_alone(tmp_path, monkeypatch):
+    (tmp_path / "scheduler.json").write_text('{"address": "tls://127.0.0.1:1"}')
+    monkeypatch.setenv("_DAXA_CLUSTER", str(tmp_path))
+    tmp_path.chmod(0o700)
+    assert scheduler._kept() == tmp_path
+    tmp_path.chmod(0o755)
+    assert scheduler._kept() is None
+    tmp_path.chmod(0o700)
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("_DAXA_CLUSTER", str(tmp_path / "link"))
+    assert scheduler._kept() is None
+
+
 def test_a_lost_scheduler_stops_the_stage_which_then_ends_elsewhere(tmp_path):
-    made = small_cluster()
+    made = small_cluster(tmp_path / "dask")
     tasks = [task(IDS[0]), *(task(obs_id, action="sleep", seconds=0.5) for obs_id in IDS[1:])]
     kept = []
 
@@ -188,7 +227,7 @@ def test_a_lost_scheduler_stops_the_stage_which_then_ends_elsewhere(tmp_path):
 def test_memory_is_kept_within_the_worker(tmp_path):
     """Two threads, 4 GB, tasks of 3 GB."""
     (tmp_path / "running").mkdir()
-    with small_cluster(n_workers=1, threads_per_worker=2) as made:
+    with small_cluster(tmp_path / "dask", n_workers=1, threads_per_worker=2) as made:
         tasks = [task(obs_id) for obs_id in IDS[:3]]
         execute = on(made.scheduler_address)
         run_stage(stage(tmp_path, tasks, work=Heavy(str(tmp_path / "running")), execute=execute))
@@ -290,7 +329,7 @@ def test_what_is_not_installed_is_named(monkeypatch, tmp_path):
         return caught.value
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(cluster, "_CONNECT", 1.0)
+    monkeypatch.setattr(scheduler, "_CONNECT", 1.0)
     assert "sbatch was not found" in run(kind="slurm").message
     refused = run(address="tcp://127.0.0.1:1")
     assert refused.code == "program.cluster-start"

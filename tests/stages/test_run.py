@@ -12,7 +12,7 @@ import pytest
 from daxa.archive import dvc
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
-from daxa.errors import ArchiveError, CriteriaError
+from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.run.journal import append_rows, open_journal
 from daxa.run.ledger import read_ledger
 from daxa.run.plan import AGAIN
@@ -192,6 +192,24 @@ def test_other_parameters_are_judged_before_anything_is_written(archive, asked):
     archive.params("xmm").write_bytes(before)
     with pytest.raises(ArchiveError, match="have changed since"):
         other.write()
+
+
+def test_the_executor_is_told_to_stages_and_forgotten(monkeypatch, archive, tmp_path):
+    """Files are fetched by this machine, whatever the executor."""
+    monkeypatch.delenv("DAXA_EXECUTOR", raising=False)
+    monkeypatch.setenv("DAXA_CONFIG", str(tmp_path / "config.toml"))
+    config = load_config(archive)
+    assert step_module.make_stage(archive, config, "clean", "xmm").execute is None
+    with limited(None, "dask"):
+        with pytest.raises(ConfigError, match="neither an address nor a kind"):
+            step_module.make_stage(archive, config, "clean", "xmm")
+        (tmp_path / "config.toml").write_text('[cluster]\nkind = "slurm"\njobs = 3\n')
+        assert step_module.make_stage(archive, config, "fetch", "xmm").execute is None
+        made = step_module.make_stage(archive, config, "clean", "xmm", say=print).execute
+        assert (made.keywords["cluster"].jobs, made.keywords["say"]) == (3, print)
+    assert "DAXA_EXECUTOR" not in os.environ
+    with pytest.raises(CriteriaError, match="no executor 'slurm'"), limited(None, "slurm"):
+        pass
 
 
 def test_jobs_limit_workers_and_downloads_and_are_forgotten(monkeypatch):
