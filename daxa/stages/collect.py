@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -108,12 +109,29 @@ def cleaning_of(mission: MissionState) -> dict[str, object]:
     return sums
 
 
-def instruments_of(mission: MissionState) -> dict[str, object]:
-    """For each instrument with measurements: clean exposure (s), share lost, counts of events, sources."""
+def instruments_of(mission: MissionState) -> dict[str, dict[str, float | int]]:
+    """For each instrument with measurements: clean exposure (s), fraction lost, counts of events, sources.
+
+    Also, where exposures have tasks of their own, how many of them failed at some step.
+    """
     cleaned, searched = (
         [mission.ledgers.get(step, {}).get(obs_id) for obs_id in mission.observations] for step in ("clean", "sources")
     )
-    return {name: measured.as_dict() for name, measured in measured_by_instrument(cleaned, searched).items()}
+    found = {name: measured.as_dict() for name, measured in measured_by_instrument(cleaned, searched).items()}
+    for name, count in sorted(_failed_exposures(mission).items()):
+        found[name] = {**found.get(name, {}), "failed": count}
+    return found
+
+
+def _failed_exposures(mission: MissionState) -> Counter[str]:
+    """Instrument to how many of its exposures failed, of those that have tasks of their own."""
+    failed: Counter[str] = Counter()
+    for rows in mission.ledgers.values():
+        for obs_id in mission.observations:
+            row = rows.get(obs_id)
+            for exposure in row.exposures if row else ():
+                failed[exposure.exposure.partition("-")[0]] += exposure.outcome == "failed"
+    return failed
 
 
 def _section(layout: Layout, name: str, mission: MissionState, steps: Sequence[Step]) -> Section:

@@ -101,6 +101,8 @@ def test_report_metrics_and_release_know_exposures_that_failed(parted, plugin):
     state = read_state(parted)
     counts = metrics_of(state)["missions"]["xmm"]["steps"]["events"]
     assert (counts["done"], counts["failed"], counts["skipped"]) == (2, 1, 0)
+    cameras = metrics_of(state)["missions"]["xmm"]["instruments"]
+    assert {name: one["failed"] for name, one in cameras.items()} == {"M1": 1, "M2": 0, "PN": 0}
     # A release keeps the log of every task.
     logs = {path for path in _task_logs(state) if path.startswith("xmm/events/")}
     assert logs == {path.relative_to(parted.logs).as_posix() for path in (parted.logs / "xmm" / "events").iterdir()}

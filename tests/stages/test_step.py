@@ -82,7 +82,7 @@ def test_upstream_keeps_rows_and_files_apart_and_replaces_what_arrives_again(arc
 @pytest.fixture
 def stepping(archive, monkeypatch):
     """`run_step` with trivial work."""
-    monkeypatch.setattr(step_module, "make_stage", lambda layout, config, step, mission: stage_of(layout, step))
+    monkeypatch.setattr(step_module, "make_stage", lambda layout, config, step, mission, **_: stage_of(layout, step))
 
     def call(step: str) -> list:
         return run_step(archive.root, step, "xmm")
