@@ -13,6 +13,9 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+# Test processes run side by side, as tasks do: threads of linear algebra inside them would compete.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Examples are the same in every run, so that no change is stopped by a draw that it did not cause.
 # `make random` (DAXA_TEST_RANDOM=1, or a seed of an earlier run) draws new ones.
 RANDOM = int(os.environ.get("DAXA_TEST_RANDOM") or 0)

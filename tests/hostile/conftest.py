@@ -63,5 +63,7 @@ def place(genuine, tmp_path, identity, monkeypatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "own"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "own"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "own"))
+    # No service is there: a second attempt would only take its time.
+    monkeypatch.setattr("daxa.query.tables.exchange._TRIES", 1)
     monkeypatch.chdir(tmp_path / "clone")
     return tmp_path

@@ -38,6 +38,12 @@ _MANY_PLACES = 0.5
 _UNCUT = 0.98
 """Share of the time that is kept of a curve in which chance alone may have cut the rest."""
 
+_BY_CHANCE = 1.3
+"""Standard errors that the mean of a quiet curve lies above its lowest sustained rate in three of a hundred cases."""
+
+_KNOWN = 2 * MOST_LEFT / 3
+"""Error of what is left beyond which a curve with flares is never good: 5 % could not be told from 10."""
+
 _SHORTEST_RUN = {"histogram": 2, "threshold": 1, "clip": 3, "scale": 1}
 """Bins: kept stretches between flares that are shorter are dropped (CIAO: minlength = 3)."""
 
@@ -325,8 +331,10 @@ def _may_be_left(curve: LightCurve, kept: np.ndarray, fraction: float) -> bool:
     if level is None or not counts > 0 < seconds:
         return False
     excess, error = excess_over(counts, seconds, level)
-    # Where there was hardly anything to cut, nothing speaks for flares that chance may not have made.
-    return excess + (-error if fraction > _UNCUT else error) > MOST_LEFT
+    if fraction > _UNCUT:
+        # Where there was hardly anything to cut, nothing speaks for flares that chance may not have made.
+        return excess > max(MOST_LEFT, _BY_CHANCE * error)
+    return excess + error > MOST_LEFT or error > _KNOWN
 
 
 def _judge(

@@ -58,7 +58,7 @@ def test_a_curve_without_quiet_time_is_never_good():
     assert statuses.count("Bad") >= 40
 
 
-@pytest.mark.parametrize("name", ["heavy", "medium", "light", "slow", "gapped"])
+@pytest.mark.parametrize("name", ["heavy", "medium", "light", "slow", "gapped", "low rate"])
 def test_a_good_curve_has_little_left(name):
     left, good = [], 0
     for drawn in CASES[name].all():
