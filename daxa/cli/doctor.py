@@ -48,7 +48,7 @@ def doctor(
         import daxa
         from daxa.archive.table_diff import set_table_diff
 
-        set_table_diff(daxa.open().layout)
+        set_table_diff(daxa.open(acting=True).layout)
     asked, known = set(parts or ()), (*PARTS, *backend_names())
     for part in asked.difference(known):
         raise CriteriaError(
