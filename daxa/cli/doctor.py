@@ -51,7 +51,7 @@ def doctor(
         import daxa
         from daxa.archive.table_diff import set_table_diff
 
-        set_table_diff(daxa.open().layout)
+        set_table_diff(daxa.open(acting=True).layout)
     own = {*PARTS, *ASKED}
     asked, known = set(parts or ()), tuple(dict.fromkeys((*PARTS, *ASKED, *backend_names())))
     for part in asked.difference(known):

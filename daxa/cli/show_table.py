@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from daxa.cli.show import show_text
+from daxa.errors import DataError
 
 __all__ = ["show_table"]
 
@@ -23,5 +24,10 @@ def show_table(file: Annotated[Path, typer.Argument(help="A Parquet file.")]) ->
     from daxa.parquet_text import table_lines
 
     lines = table_lines(file)
-    while some := list(islice(lines, 10_000)):
-        show_text("\n".join(some))
+    try:
+        while some := list(islice(lines, 10_000)):
+            show_text("\n".join(some))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise DataError(
+            "absent", f"{file} cannot be read: {(error.strerror or '').lower()}", remedy="name a Parquet file"
+        ) from None

@@ -21,6 +21,8 @@ _READING = frozenset(
         "for-each-ref",
         "ls-files",
         "ls-tree",
+        "merge-base",
+        "merge-file",
         "rev-list",
         "rev-parse",
         "show-ref",
@@ -60,7 +62,7 @@ def _is_reading(argv: list[str]) -> bool:
     rest = argv[1:]
     while rest and rest[0].startswith("-"):
         rest = rest[2:] if rest[0] in ("-c", "-C") else rest[1:]
-    return bool(rest) and rest[0] in _READING
+    return bool(rest) and (rest[0] in _READING or (rest[0] == "config" and "--get" in rest))
 
 
 sys.addaudithook(_hook)
