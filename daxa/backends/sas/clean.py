@@ -120,7 +120,8 @@ def _gti(known: Known, part: str) -> str:
 
 
 def _expression(known: Known, part: str) -> str:
-    terms = [known.parameters[f"{_camera(part)}_expression"]]
+    own = known.parameters[f"{_camera(part)}_expression"]
+    terms = [f"({own})" if own else ""]  # It may hold alternatives.
     if band := known.parameters["energy"]:
         first, last = (round(1000 * edge) for edge in band)
         terms.append(f"(PI in [{first}:{last}])")

@@ -65,7 +65,7 @@ def test_lists_are_cleaned_and_merged_in_the_order_of_time(observation):
         "merge set1=M1-U002-clean.fits set2=M1-S001-clean.fits outset=M1-ALL1.fits"
     ]
     chips = " || ".join(f"(CCDNR == {chip})" for chip in (1, 2, 3, 4, 6, 7))
-    screen = "#XMMEA_EM && (PATTERN <= 12) && (FLAG .eq. 0) && (PI in [400:10000])"
+    screen = "(#XMMEA_EM && (PATTERN <= 12) && (FLAG .eq. 0)) && (PI in [400:10000])"
     assert f"expression={screen} && ({chips}) && GTI(mos1S001-gti.fits,TIME)" in shlex.split(
         observation.commands("evselect")[0]
     )
@@ -137,7 +137,11 @@ def test_flares_may_be_cut_at_a_threshold_or_not_at_all(observation):
     for path in (observation.root / "clean").iterdir():
         path.unlink()
     (observation.root / "clean").rmdir()
-    names = kinds(observation.run("clean", flares="none", merge=False))
+    names = kinds(
+        observation.run("clean", flares="none", merge=False, energy="1-2 keV", mos_expression="PI < 400 || PI > 1500")
+    )
+    # Alternatives stay within the other conditions.
+    assert "'expression=(PI < 400 || PI > 1500) && (PI in [1000:2000])'" in observation.commands()[0]
     assert all("GTI(" not in line for line in observation.commands())
     assert not [name for name in names if "gti" in name]
 
