@@ -190,7 +190,9 @@ def _leaves(known: Known) -> list[Leaf]:
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
-            leaves.append(Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(part, method)))
+            leaves.append(
+                Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
+            )
     for part in dict.fromkeys(part for part, _ in known.outputs("evselect")):
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
@@ -203,7 +205,7 @@ def _leaves(known: Known) -> list[Leaf]:
         for link, stem in _MERGED.items():
             path = f"{camera}-{stem}{len(parts) - 1}.fits"
             if path in merged:
-                cards = {**_cards(parts[0], used), "MERGED": (told, "exposures that were merged")}
+                cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
                 leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
     if leaves:
         # What the users of a cleaned list need beside it.
@@ -212,8 +214,16 @@ def _leaves(known: Known) -> list[Leaf]:
     return leaves
 
 
-def _cards(part: str, method: str) -> dict[str, tuple[object, str]]:
-    cards: dict[str, tuple[object, str]] = {"FLAREMET": (method, "flare filter")}
+def _cards(known: Known, part: str, method: str) -> dict[str, tuple[object, str]]:
+    """What native steps read of a cleaned list, so that they cut neither more nor less."""
+    own = known.parameters[f"{_camera(part)}_expression"]
+    base = "standard" if own == _SCREENS[_camera(part)] else "none"
+    cards: dict[str, tuple[object, str]] = {"SCREENED": (base, "event screening")}
+    if band := known.parameters["energy"]:
+        cards = {"SCREENED": ("own", "event screening"), "SCRBASE": (base, "screening that the following changes")}
+        cards["SCRCHAN1"] = (round(1000 * band[0]), "first channel that is kept")
+        cards["SCRCHAN2"] = (round(1000 * band[1]), "last channel that is kept")
+    cards["FLAREMET"] = (method, "flare filter")
     if _camera(part) == "pn":
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
     return cards

@@ -13,6 +13,7 @@ from daxa.backends.tools.command import arguments, parse_arguments
 from daxa.backends.tools.reading import read_tool
 from daxa.errors import CallError, ConfigError, DataError
 from daxa.missions import find_mission
+from daxa.xray.cleaning.ownscreening import read_own
 from tests.backends.sas.observation import OBS_ID
 from tests.stubs.install import grant, request
 
@@ -77,6 +78,9 @@ def test_lists_are_cleaned_and_merged_in_the_order_of_time(observation):
     product = next((observation.root / "clean").glob("*M1-subexpALL*"))
     header = fits.getheader(product, "EVENTS")
     assert (header["MERGED"], header["FLAREMET"]) == ("U002,S001", "ESPFILT")
+    # What native steps are told of the cut.
+    own = read_own(header)
+    assert (own.standard, own.channels, own.patterns) == (True, (400, 10_000), "")
     assert set(fits.getdata(product, "EVENTS")["CCDNR"]) == {1, 2}
     assert fits.getheader(next((observation.root / "clean").glob("*PN*finalevents*")), 1)["OOTCORR"] is False
 
@@ -144,6 +148,8 @@ def test_flares_may_be_cut_at_a_threshold_or_not_at_all(observation):
     assert "'expression=(PI < 400 || PI > 1500) && (PI in [1000:2000])'" in observation.commands()[0]
     assert all("GTI(" not in line for line in observation.commands())
     assert not [name for name in names if "gti" in name]
+    product = next((observation.root / "clean").glob("*finalevents*"))
+    assert not read_own(fits.getheader(product, "EVENTS")).standard
 
 
 def test_exposures_that_did_not_see_the_sky_have_no_products(observation):
