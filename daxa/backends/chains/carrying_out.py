@@ -317,6 +317,9 @@ def _take(leaf: Leaf, work: Path, target: Path, task: Task) -> None:
             remedy="leave out one of them, or report it",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
+    if leaf.write is not None:
+        leaf.write(work, place)
+        return
     shutil.copyfile(work / leaf.path, place)
     if leaf.cards:
         _write_cards(place, leaf.cards)

@@ -12,6 +12,8 @@ from daxa.run.machine import Resources
 from daxa.run.task import Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from daxa.backends.tools.environment import Installation
 
 __all__ = ["WORK", "CallPlan", "Chain", "Facts", "Known", "Leaf", "Link", "Made", "Program"]
@@ -172,11 +174,15 @@ class Leaf:
         `daxa.run.product.Product.name`, or the name of an auxiliary file.
     cards
         Cards that are written into its primary header and its first table, with their comments.
+    write
+        Called with the working directory and the product's place, in place of copying a file: for products that
+        must be in our own form.
     """
 
     path: str
     name: str
     cards: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    write: Callable[[Path, Path], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
+from daxa.backends.sas.measures import Cleaned, write_measures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product
@@ -125,11 +127,15 @@ def _expression(known: Known, part: str) -> str:
     if band := known.parameters["energy"]:
         first, last = (round(1000 * edge) for edge in band)
         terms.append(f"(PI in [{first}:{last}])")
-    if states := known.output("emanom", "states", part):
-        terms.append(_without(bad_chips(known.facts.text(states))))
+    terms.append(_without(_bad(known, part)))
     if gti := _gti(known, part):
         terms.append(f"GTI({gti},TIME)")
     return " && ".join(term for term in terms if term)
+
+
+def _bad(known: Known, part: str) -> tuple[int, ...]:
+    states = known.output("emanom", "states", part)
+    return bad_chips(known.facts.text(states)) if states else ()
 
 
 def _without(bad: tuple[int, ...]) -> str:
@@ -183,6 +189,7 @@ def _groups(known: Known) -> dict[str, list[str]]:
 
 def _leaves(known: Known) -> list[Leaf]:
     leaves: list[Leaf] = []
+    before = dict(_lists(known))
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
     used = {"espfilt": "ESPFILT", "threshold": "THRESHOLD", "none": "NONE"}[known.parameters["flares"]]
@@ -207,6 +214,13 @@ def _leaves(known: Known) -> list[Leaf]:
             if path in merged:
                 cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
                 leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
+    cleaned = [
+        Cleaned(*product_of(part), before[part], path, _bad(known, part))
+        for part, path in known.outputs("evselect", "filtered")
+    ]
+    if cleaned:
+        name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
+        leaves.append(Leaf("", name, write=partial(write_measures, cleaned)))
     if leaves:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
