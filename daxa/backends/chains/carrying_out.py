@@ -185,6 +185,7 @@ class _Run:
                 raise next(iter(self._failures.values()))
         if self._failures and stops:
             raise next(iter(self._failures.values()))
+        self.shop.check()
         for part, error in self._failures.items():
             print(f"left out {part}: {error.message}", file=self.log)
         return known

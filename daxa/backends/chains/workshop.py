@@ -133,7 +133,7 @@ class Workshop:
         self._pending.update(one.key for one in written)
         return entry
 
-    def before_call(self) -> None:
+    def check(self) -> None:
         """Make sure that the files are those of the calls so far.
 
         Raises
@@ -143,6 +143,10 @@ class Workshop:
         """
         if self._pending:
             raise OutdatedError
+
+    def before_call(self) -> None:
+        """The same, and note what is there: what differs afterwards was written by the call."""
+        self.check()
         self._stamps = self._look()
 
     def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str) -> Entry:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
+from daxa.backends.sas.measures import Cleaned, write_measures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product
@@ -120,15 +122,20 @@ def _gti(known: Known, part: str) -> str:
 
 
 def _expression(known: Known, part: str) -> str:
-    terms = [known.parameters[f"{_camera(part)}_expression"]]
+    own = known.parameters[f"{_camera(part)}_expression"]
+    terms = [f"({own})" if own else ""]  # It may hold alternatives.
     if band := known.parameters["energy"]:
         first, last = (round(1000 * edge) for edge in band)
         terms.append(f"(PI in [{first}:{last}])")
-    if states := known.output("emanom", "states", part):
-        terms.append(_without(bad_chips(known.facts.text(states))))
+    terms.append(_without(_bad(known, part)))
     if gti := _gti(known, part):
         terms.append(f"GTI({gti},TIME)")
     return " && ".join(term for term in terms if term)
+
+
+def _bad(known: Known, part: str) -> tuple[int, ...]:
+    states = known.output("emanom", "states", part)
+    return bad_chips(known.facts.text(states)) if states else ()
 
 
 def _without(bad: tuple[int, ...]) -> str:
@@ -182,6 +189,7 @@ def _groups(known: Known) -> dict[str, list[str]]:
 
 def _leaves(known: Known) -> list[Leaf]:
     leaves: list[Leaf] = []
+    before = dict(_lists(known))
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
     used = {"espfilt": "ESPFILT", "threshold": "THRESHOLD", "none": "NONE"}[known.parameters["flares"]]
@@ -189,7 +197,9 @@ def _leaves(known: Known) -> list[Leaf]:
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
-            leaves.append(Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(part, method)))
+            leaves.append(
+                Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
+            )
     for part in dict.fromkeys(part for part, _ in known.outputs("evselect")):
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
@@ -202,8 +212,15 @@ def _leaves(known: Known) -> list[Leaf]:
         for link, stem in _MERGED.items():
             path = f"{camera}-{stem}{len(parts) - 1}.fits"
             if path in merged:
-                cards = {**_cards(parts[0], used), "MERGED": (told, "exposures that were merged")}
+                cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
                 leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
+    cleaned = [
+        Cleaned(*product_of(part), before[part], path, _bad(known, part))
+        for part, path in known.outputs("evselect", "filtered")
+    ]
+    if cleaned:
+        name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
+        leaves.append(Leaf("", name, write=partial(write_measures, cleaned)))
     if leaves:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
@@ -211,8 +228,16 @@ def _leaves(known: Known) -> list[Leaf]:
     return leaves
 
 
-def _cards(part: str, method: str) -> dict[str, tuple[object, str]]:
-    cards: dict[str, tuple[object, str]] = {"FLAREMET": (method, "flare filter")}
+def _cards(known: Known, part: str, method: str) -> dict[str, tuple[object, str]]:
+    """What native steps read of a cleaned list, so that they cut neither more nor less."""
+    own = known.parameters[f"{_camera(part)}_expression"]
+    base = "standard" if own == _SCREENS[_camera(part)] else "none"
+    cards: dict[str, tuple[object, str]] = {"SCREENED": (base, "event screening")}
+    if band := known.parameters["energy"]:
+        cards = {"SCREENED": ("own", "event screening"), "SCRBASE": (base, "screening that the following changes")}
+        cards["SCRCHAN1"] = (round(1000 * band[0]), "first channel that is kept")
+        cards["SCRCHAN2"] = (round(1000 * band[1]), "last channel that is kept")
+    cards["FLAREMET"] = (method, "flare filter")
     if _camera(part) == "pn":
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
     return cards
