@@ -27,6 +27,7 @@ __all__ = [
     "Limited",
     "bind_to_parent",
     "end_group",
+    "end_homed",
     "end_tree",
     "has_ended",
     "run_limited",
@@ -430,6 +431,33 @@ def end_tree(leader: int) -> None:
     for process in started:
         with suppress(psutil.Error):
             process.kill()
+
+
+def end_homed(place: Path) -> int:
+    """Kill programs whose home is below a directory that only daxa gives to programs as their home.
+
+    A program that is killed with us may leave others that it had started: these would go on to write.
+
+    Parameters
+    ----------
+    place
+        Such a directory, as its programs were told it.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    import psutil
+
+    ended = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if Path(process.environ().get("HOME") or "/").is_relative_to(place):
+                process.kill()
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=10)
+    return len(ended)
 
 
 def _start(

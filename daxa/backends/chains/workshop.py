@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from daxa.files import read_note, replace_file
+from daxa.run.process import end_homed
 
 __all__ = ["Entry", "OutdatedError", "Workshop", "key_of"]
 
 _JOURNAL = "journal.json"
 _FORMAT = 1
 _BLOCK = 1 << 20
+_FOLDER = "a directory"
+"""In place of the digest of one in which there was nothing."""
 
 
 class OutdatedError(Exception):
@@ -99,6 +102,8 @@ class Workshop:
             except (KeyError, TypeError):
                 told = []
             self._entries = {one.key: one for one in told}
+        if self.work.exists():
+            end_homed(self.root)  # What a killed attempt had started may still write.
         self.work.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         self._remove_others(path for entry in self._entries.values() for path in entry.files)
@@ -159,9 +164,8 @@ class Workshop:
         """Remove what a call that failed has written; whether all files of the calls before it are as they were."""
         changed = self._changed()
         own = {path for entry in self._entries.values() for path in entry.files}
-        for path in changed - own:
-            (self.work / path).unlink(missing_ok=True)
-        whole = not changed & own and all((self.work / path).exists() for path in self._stamps)
+        self._remove(changed - own)
+        whole = not changed & own and all(os.path.lexists(self.work / path) for path in self._stamps)
         self._stamps = self._look()
         return whole
 
@@ -169,22 +173,38 @@ class Workshop:
         return {path for path, stamp in self._look().items() if self._stamps.get(path) != stamp}
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
+        """Files with their stamps; a directory in which there is nothing ends with a slash."""
         found = {}
-        for place, _, names in os.walk(self.work):
+        for place, folders, names in os.walk(self.work):
             for name in names:
                 path = Path(place, name)
                 status = path.lstat()
                 found[path.relative_to(self.work).as_posix()] = (status.st_size, status.st_mtime_ns, status.st_ino)
+            if not folders and not names and Path(place) != self.work:
+                found[f"{Path(place).relative_to(self.work).as_posix()}/"] = (0, 0, 0)
         return found
 
     def _remove_others(self, paths: Iterable[str]) -> None:
-        known = set(paths)
-        for path in self._look():
-            if path not in known:
-                (self.work / path).unlink()
+        self._remove(set(self._look()) - set(paths))
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        """Remove files, and directories that are empty then and hold nothing that the journal names."""
+        known = {path for entry in self._entries.values() for path in entry.files}
+        for path in sorted(paths, reverse=True):
+            place = self.work / path
+            if not path.endswith("/"):
+                place.unlink(missing_ok=True)
+                place = place.parent
+            while place != self.work and place.is_dir() and not any(place.iterdir()):
+                if f"{place.relative_to(self.work).as_posix()}/" in known:
+                    break
+                place.rmdir()
+                place = place.parent
 
     def _digest(self, path: str) -> str:
         place, digest = self.work / path, hashlib.sha256()
+        if path.endswith("/"):
+            return _FOLDER if place.is_dir() else ""
         if place.is_symlink() or not place.is_file():
             return ""
         with place.open("rb") as stream:

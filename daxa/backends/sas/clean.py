@@ -32,6 +32,10 @@ _QUIET = {"pn": "RATE <= 0.4", "mos": "RATE <= 0.35"}
 _SCALES = {"pn": 15.0, "mos": 6.0}
 """Width of the range in which espfilt fits the histogram, as the cookbook of ESAS gives it."""
 
+_KINDS = {"evselect": "finalevents", "evselect_oot": "finalootevents"}
+_MERGED = {"evselect": "ALL", "evselect_oot": "OOT"}
+"""Links that filter, to the kinds of their products, and to what their merged lists are called."""
+
 _PARAMETERS = (
     Parameter(
         "flares",
@@ -116,7 +120,8 @@ def _gti(known: Known, part: str) -> str:
 
 
 def _expression(known: Known, part: str) -> str:
-    terms = [known.parameters[f"{_camera(part)}_expression"]]
+    own = known.parameters[f"{_camera(part)}_expression"]
+    terms = [f"({own})" if own else ""]  # It may hold alternatives.
     if band := known.parameters["energy"]:
         first, last = (round(1000 * edge) for edge in band)
         terms.append(f"(PI in [{first}:{last}])")
@@ -147,16 +152,20 @@ def _merge(known: Known) -> list[CallPlan]:
     if not known.parameters["merge"]:
         return []
     plans = []
-    for camera, lists in _groups(known).items():
-        first = lists[0][1]
-        for number, (_, path) in enumerate(lists[1:], 1):
-            merged = f"{camera}-ALL{number}.fits"
-            plans.append(CallPlan({"set1": first, "set2": path, "outset": merged}, name=f"{camera}-{number}"))
-            first = merged
+    for camera, parts in _groups(known).items():
+        for link, stem in _MERGED.items():
+            lists = [known.output(link, "filtered", part) for part in parts]
+            if not all(lists):
+                continue
+            first = lists[0]
+            for number, path in enumerate(lists[1:], 1):
+                merged = f"{camera}-{stem}{number}.fits"
+                plans.append(CallPlan({"set1": first, "set2": path, "outset": merged}, name=f"{camera}-{stem}{number}"))
+                first = merged
     return plans
 
 
-def _groups(known: Known) -> dict[str, list[tuple[str, str]]]:
+def _groups(known: Known) -> dict[str, list[str]]:
     """Camera to the most exposures in which it did the same, in the order of time; two or more."""
     cleaned = known.outputs("evselect", "filtered")
     found = {}
@@ -168,7 +177,7 @@ def _groups(known: Known) -> dict[str, list[tuple[str, str]]]:
             alike.setdefault(key, []).append((float(cards.get("TSTART", 0.0)), part, path))
         most = max(alike.values(), key=len)
         if len(most) > 1:
-            found[camera] = [(part, path) for _, part, path in sorted(most)]
+            found[camera] = [part for _, part, _ in sorted(most)]
     return found
 
 
@@ -177,11 +186,13 @@ def _leaves(known: Known) -> list[Leaf]:
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
     used = {"espfilt": "ESPFILT", "threshold": "THRESHOLD", "none": "NONE"}[known.parameters["flares"]]
-    for link, kind in (("evselect", "finalevents"), ("evselect_oot", "finalootevents")):
+    for link, kind in _KINDS.items():
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
-            leaves.append(Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(part, method)))
+            leaves.append(
+                Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
+            )
     for part in dict.fromkeys(part for part, _ in known.outputs("evselect")):
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
@@ -189,12 +200,13 @@ def _leaves(known: Known) -> list[Leaf]:
         if histogram := known.output("espfilt", "histogram", part):
             leaves.append(Leaf(histogram, f"{part}-flares.qdp"))
     merged = {made.values["outset"] for made in known.made if made.link == "merge"}
-    for camera, lists in _groups(known).items():
-        path = f"{camera}-ALL{len(lists) - 1}.fits"
-        if path in merged:
-            told = ",".join(product_of(part)[1] for part, _ in lists)
-            cards = {**_cards(lists[0][0], used), "MERGED": (told, "exposures that were merged")}
-            leaves.append(Leaf(path, Product(obs_id, camera, "ALL", "finalevents", *edges).name, cards))
+    for camera, parts in _groups(known).items():
+        told = ",".join(product_of(part)[1] for part in parts)
+        for link, stem in _MERGED.items():
+            path = f"{camera}-{stem}{len(parts) - 1}.fits"
+            if path in merged:
+                cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
+                leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
     if leaves:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
@@ -202,8 +214,16 @@ def _leaves(known: Known) -> list[Leaf]:
     return leaves
 
 
-def _cards(part: str, method: str) -> dict[str, tuple[object, str]]:
-    cards: dict[str, tuple[object, str]] = {"FLAREMET": (method, "flare filter")}
+def _cards(known: Known, part: str, method: str) -> dict[str, tuple[object, str]]:
+    """What native steps read of a cleaned list, so that they cut neither more nor less."""
+    own = known.parameters[f"{_camera(part)}_expression"]
+    base = "standard" if own == _SCREENS[_camera(part)] else "none"
+    cards: dict[str, tuple[object, str]] = {"SCREENED": (base, "event screening")}
+    if band := known.parameters["energy"]:
+        cards = {"SCREENED": ("own", "event screening"), "SCRBASE": (base, "screening that the following changes")}
+        cards["SCRCHAN1"] = (round(1000 * band[0]), "first channel that is kept")
+        cards["SCRCHAN2"] = (round(1000 * band[1]), "last channel that is kept")
+    cards["FLAREMET"] = (method, "flare filter")
     if _camera(part) == "pn":
         cards["OOTCORR"] = (False, "out-of-time events subtracted")
     return cards

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
@@ -164,13 +165,21 @@ def names_identity(folders: Iterable[Path], suffix: str) -> str:
     ProgramError
         There are none.
     """
+    there = tuple((folder, folder.stat().st_mtime_ns) for folder in folders if folder.is_dir())
+    return _names_identity(there, suffix)
+
+
+@cache
+def _names_identity(folders: tuple[tuple[Path, int], ...], suffix: str) -> str:
+    """The same of folders as they are: it is asked for every observation of an archive."""
     found: dict[str, int] = {}
-    for folder in folders:
-        for path in folder.iterdir() if folder.is_dir() else ():
+    for folder, _ in folders:
+        for path in folder.iterdir():
             if path.name.lower().endswith(suffix) and path.is_file():
                 found.setdefault(path.name, path.stat().st_size)
     if not found:
-        raise _without(f"there are no calibration files (*{suffix}) in {', '.join(map(str, folders))}")
+        places = ", ".join(str(folder) for folder, _ in folders) or "any directory"
+        raise _without(f"there are no calibration files (*{suffix}) in {places}")
     return _digest(f"{name} {size}".encode() for name, size in sorted(found.items()))
 
 

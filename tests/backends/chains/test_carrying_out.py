@@ -78,6 +78,8 @@ def test_what_an_interrupted_call_left_is_removed_and_nothing_else(bench, prefix
         bench.run()
     grant(prefix, "merge")
     (bench.workshop / "work" / "half.fits").write_bytes(b"half")
+    (bench.workshop / "work" / "out" / "empty").mkdir(parents=True)
+    (bench.workshop / "work" / "out" / "half.txt").write_bytes(b"half")
     (bench.workshop / "call-x").mkdir()
     damaged = bench.workshop / "work" / "M2-S002-rate.fits"
     damaged.write_bytes(damaged.read_bytes()[:-1440])
@@ -85,6 +87,7 @@ def test_what_an_interrupted_call_left_is_removed_and_nothing_else(bench, prefix
     # A file that is not as its call left it is made again, with what depends on it; the other exposure stays.
     assert bench.calls == ["curve-M2-S002", "gti-M2-S002", "merge"]
     assert not (bench.workshop / "work" / "half.fits").exists()
+    assert not (bench.workshop / "work" / "out").exists()
     assert not (bench.workshop / "call-x").exists()
 
 

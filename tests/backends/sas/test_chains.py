@@ -13,6 +13,7 @@ from daxa.backends.tools.command import arguments, parse_arguments
 from daxa.backends.tools.reading import read_tool
 from daxa.errors import CallError, ConfigError, DataError
 from daxa.missions import find_mission
+from daxa.xray.cleaning.ownscreening import read_own
 from tests.backends.sas.observation import OBS_ID
 from tests.stubs.install import grant, request
 
@@ -65,7 +66,7 @@ def test_lists_are_cleaned_and_merged_in_the_order_of_time(observation):
         "merge set1=M1-U002-clean.fits set2=M1-S001-clean.fits outset=M1-ALL1.fits"
     ]
     chips = " || ".join(f"(CCDNR == {chip})" for chip in (1, 2, 3, 4, 6, 7))
-    screen = "#XMMEA_EM && (PATTERN <= 12) && (FLAG .eq. 0) && (PI in [400:10000])"
+    screen = "(#XMMEA_EM && (PATTERN <= 12) && (FLAG .eq. 0)) && (PI in [400:10000])"
     assert f"expression={screen} && ({chips}) && GTI(mos1S001-gti.fits,TIME)" in shlex.split(
         observation.commands("evselect")[0]
     )
@@ -77,6 +78,9 @@ def test_lists_are_cleaned_and_merged_in_the_order_of_time(observation):
     product = next((observation.root / "clean").glob("*M1-subexpALL*"))
     header = fits.getheader(product, "EVENTS")
     assert (header["MERGED"], header["FLAREMET"]) == ("U002,S001", "ESPFILT")
+    # What native steps are told of the cut.
+    own = read_own(header)
+    assert (own.standard, own.channels, own.patterns) == (True, (400, 10_000), "")
     assert set(fits.getdata(product, "EVENTS")["CCDNR"]) == {1, 2}
     assert fits.getheader(next((observation.root / "clean").glob("*PN*finalevents*")), 1)["OOTCORR"] is False
 
@@ -137,9 +141,15 @@ def test_flares_may_be_cut_at_a_threshold_or_not_at_all(observation):
     for path in (observation.root / "clean").iterdir():
         path.unlink()
     (observation.root / "clean").rmdir()
-    names = kinds(observation.run("clean", flares="none", merge=False))
+    names = kinds(
+        observation.run("clean", flares="none", merge=False, energy="1-2 keV", mos_expression="PI < 400 || PI > 1500")
+    )
+    # Alternatives stay within the other conditions.
+    assert "'expression=(PI < 400 || PI > 1500) && (PI in [1000:2000])'" in observation.commands()[0]
     assert all("GTI(" not in line for line in observation.commands())
     assert not [name for name in names if "gti" in name]
+    product = next((observation.root / "clean").glob("*finalevents*"))
+    assert not read_own(fits.getheader(product, "EVENTS")).standard
 
 
 def test_exposures_that_did_not_see_the_sky_have_no_products(observation):
@@ -155,6 +165,23 @@ def test_only_exposures_in_which_the_camera_did_the_same_are_merged(observation)
     observation.run("clean")
     assert len(observation.commands("merge")) == 1
     assert "S007" not in observation.commands("merge")[0]
+
+
+def test_out_of_time_events_are_merged_as_the_events_are(observation):
+    observation.add("PN", "S009", start=265_020_000.0)
+    observation.add("PN", "S010", start=265_030_000.0)
+    observation.run("events", skip=["emchain"])
+    names = kinds(observation.run("clean"))
+    assert [name for name in names if "ALL" in name] == [
+        "PN-subexpALL-en-finalevents.fits",
+        "PN-subexpALL-en-finalootevents.fits",
+    ]
+    assert observation.commands("merge") == [
+        "merge set1=PN-S003-clean.fits set2=PN-S009-clean.fits outset=PN-ALL1.fits",
+        "merge set1=PN-ALL1.fits set2=PN-S010-clean.fits outset=PN-ALL2.fits",
+        "merge set1=PN-S003-ootclean.fits set2=PN-S009-ootclean.fits outset=PN-OOT1.fits",
+        "merge set1=PN-OOT1.fits set2=PN-S010-ootclean.fits outset=PN-OOT2.fits",
+    ]
 
 
 def test_epproc_and_emproc_are_the_other_way(observation):

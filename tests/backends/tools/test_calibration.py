@@ -105,6 +105,7 @@ def test_files_with_the_number_of_their_issue_are_known_by_their_names(tmp_path)
     assert same == names_identity([two], ".ccf") == names_identity([tmp_path / "none", one, two], ".ccf")
     (two / "EMOS1_ADUCONV_0079.ccf").write_text("content")
     assert names_identity([one, two], ".ccf") != same
+    (one / "EMOS1_ADUCONV_0078.CCF").unlink()
     (one / "EMOS1_ADUCONV_0078.CCF").write_text("cut")
     assert names_identity([one], ".ccf") != same
     with pytest.raises(ProgramError, match="no calibration files"):

@@ -1,0 +1,99 @@
+"""Directories of calls that end, fail, and are repeated."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from daxa.backends.chains.workshop import OutdatedError, Workshop
+
+
+@pytest.fixture
+def shop(tmp_path):
+    made = Workshop(tmp_path)
+    made.open()
+    return made
+
+
+def again(shop: Workshop) -> Workshop:
+    other = Workshop(shop.root)
+    other.open()
+    return other
+
+
+def test_an_empty_directory_that_a_call_left_stays_and_is_asked_for(shop):
+    (shop.work / "out" / "deep").mkdir(parents=True)
+    shop.note("one", {}, "")
+    shop.before_call()
+    (shop.work / "out" / "deep" / "more.txt").write_text("more")
+    (shop.work / "other").mkdir()
+    assert shop.undo()  # Of a call that failed.
+    assert sorted(path.name for path in shop.work.rglob("*")) == ["deep", "out"]
+    assert again(shop).find("one")
+    (shop.work / "out" / "deep").rmdir()
+    assert again(shop).find("one") is None
+
+
+def test_a_failed_call_that_changed_or_removed_files_of_others_is_told(shop):
+    (shop.work / "a.txt").write_text("a")
+    shop.note("one", {}, "")
+    shop.before_call()
+    (shop.work / "a.txt").write_text("other")
+    assert not shop.undo()
+    shop.before_call()
+    (shop.work / "a.txt").unlink()
+    assert not shop.undo()
+    assert again(shop).find("one") is None
+
+
+def test_a_call_that_changed_the_file_of_another_holds_with_it_or_not_at_all(shop):
+    (shop.work / "a.txt").write_text("a")
+    (shop.work / "same.txt").write_text("same")
+    shop.note("one", {}, "")
+    (shop.work / "a.txt").write_text("another")
+    (shop.work / "same.txt").unlink()
+    (shop.work / "same.txt").write_text("same")
+    assert shop.note("two", {"text": ["a.txt"]}, "002").rewrites == ("one",)
+    other = again(shop)
+    assert other.find("one")
+    with pytest.raises(OutdatedError):
+        other.before_call()
+    assert other.find("two").outputs == {"text": ["a.txt"]}
+    other.before_call()
+
+
+def test_programs_of_a_killed_attempt_end_before_the_next_begins_and_no_others(shop):
+    """What a chain had started goes on when the chain is killed; a person's shell in that directory is left alone."""
+    homes = {"ours": shop.root / "call-x" / "home", "theirs": shop.root.parent}
+    running = {
+        name: subprocess.Popen(["/bin/sleep", "60"], cwd=shop.work, env={"HOME": str(home)}, start_new_session=True)
+        for name, home in homes.items()
+    }
+    try:
+        again(shop)
+        assert running["ours"].poll() is not None
+        assert running["theirs"].poll() is None
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": 1}', '{"format": 1, "entries": [{}]}', '{"format": 0}', "[]"])
+def test_a_journal_that_cannot_be_read_is_none(shop, content):
+    (shop.work / "a.txt").write_text("a")
+    shop.note("one", {}, "")
+    (shop.root / "journal.json").write_text(content)
+    other = again(shop)
+    assert other.find("one") is None
+    assert not list(other.work.iterdir())
+
+
+def test_a_link_in_place_of_a_file_is_not_what_was_left(shop, tmp_path):
+    (shop.work / "a.txt").write_text("a")
+    shop.note("one", {}, "")
+    (tmp_path / "elsewhere.txt").write_text("a")
+    (shop.work / "a.txt").unlink()
+    (shop.work / "a.txt").symlink_to(tmp_path / "elsewhere.txt")
+    assert again(shop).find("one") is None
