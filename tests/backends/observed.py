@@ -11,6 +11,7 @@ from pathlib import Path
 from daxa.backends import find_backend
 from daxa.missions import find_mission
 from daxa.run.task import Input, ProductFile, Task, canonical
+from daxa.simulator.raw import ROW
 
 BEFORE = {"events": "fetch", "clean": "events", "images": "clean", "sources": "images"}
 
@@ -28,7 +29,7 @@ class Observed:
     @classmethod
     def fetched(cls, root: Path, tree: Path, mission: str, obs_id: str) -> Observed:
         """One whose files are copied from an archive's tree, as fetching brings them."""
-        shutil.copytree(tree / find_mission(mission).directory_of(obs_id), root / "fetch")
+        shutil.copytree(tree / find_mission(mission).directory_of(obs_id, ROW), root / "fetch")
         return cls(root, mission, obs_id, find_mission(mission).default_instruments)
 
     def task(self, step: str, backend: str, **parameters: object) -> Task:

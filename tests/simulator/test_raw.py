@@ -12,7 +12,7 @@ from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation
 from daxa.missions import find_mission
 from daxa.settings import load_settings
-from daxa.simulator.raw import RAW, build_raw_sky
+from daxa.simulator.raw import RAW, ROW, build_raw_sky
 from daxa.simulator.server import Observatory
 from daxa.xray.eventlists.opening import open_events
 
@@ -41,14 +41,14 @@ def test_what_mission_software_starts_from_is_fetched(raw, tmp_path, mission):
     with Observatory(raw.root, {}) as server:
         settings = load_settings(environ={**server.environ, "DAXA_STORE": str(tmp_path / "store")}, user_file=None)
         fetched = fetch_observation(
-            ObservationRef(spec, RAW[mission]),
+            ObservationRef(spec, RAW[mission], row=ROW),
             spec.default_instruments,
             (),
             target=tmp_path / "out",
             parts=tmp_path / "parts",
             settings=replace(settings, downloads=1),
         )
-    place = raw.root / spec.directory_of(RAW[mission])
+    place = raw.root / spec.directory_of(RAW[mission], ROW)
     there = {path.relative_to(place).as_posix() for path in place.rglob("*.gz")}
     assert {one.path for one in fetched} == there
     lists = [

@@ -102,6 +102,17 @@ def common(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array(sorted(pairs), float).reshape(-1, 2)
 
 
+def union(intervals: np.ndarray) -> np.ndarray:
+    """The same times without overlaps."""
+    joined_pairs: list[list[float]] = []
+    for start, stop in sorted(map(tuple, intervals)):
+        if joined_pairs and start <= joined_pairs[-1][1]:
+            joined_pairs[-1][1] = max(joined_pairs[-1][1], stop)
+        else:
+            joined_pairs.append([start, stop])
+    return np.array(joined_pairs, float).reshape(-1, 2)
+
+
 def put_gti(parts: fits.HDUList, intervals: np.ndarray, name: str = "GTI") -> None:
     """Have a list say these good times in place of those that it has under this name."""
     table = gti_table(intervals, name)

@@ -41,7 +41,7 @@ def write_measures(exposures: Sequence[Cleaned], work: Path, place: Path) -> Non
 
 def _measured(one: Cleaned, work: Path) -> dict[str, object]:
     from daxa.xray.cleaning.livetime import ontime
-    from daxa.xray.eventlists.event_list import open_events
+    from daxa.xray.eventlists.opening import open_events
 
     try:
         before, after = (open_events(work / path) for path in (one.before, one.after))

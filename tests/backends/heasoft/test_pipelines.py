@@ -13,6 +13,7 @@ from daxa.backends import find_backend
 from daxa.backends.contract import check_run
 from daxa.errors import CallError, ConfigError
 from daxa.missions import find_mission
+from daxa.simulator.raw import RAW
 from daxa.xray.eventlists.opening import open_events
 from tests.backends.observed import Observed
 from tests.stubs.fits import write_table
@@ -123,6 +124,25 @@ def test_the_contract_of_a_run(chain, tmp_path):
         find_backend("heasoft"), observed.task("events", "heasoft"), {"fetch": observed.root / "fetch"}, tmp_path
     )
     assert set(names) == {path.name for path in (observed.root / "events").iterdir()}
+
+
+@pytest.mark.parametrize("mission", PIPELINES)
+def test_simulated_raw_data_go_through_to_native_images(stand_ins, raw_sky, tmp_path, mission):
+    one = Observed.fetched(tmp_path, raw_sky.root, mission, RAW[mission])
+    events = one.run("events", "heasoft")
+    one.run("clean", "native", flares="none")
+    images = one.run("images", "native")
+    for path in events.glob("obsid*"):
+        # A tenth of the events is forbidden.
+        assert 2300 < len(open_events(path).rows) < 3100
+    instrument = {"swift": "XRT-subexppcw3", "suzaku": "XIS1-subexp03x3n066a", "xrism": "XTEND-subexpp030000010"}
+    if mission in instrument:
+        made = list(images.glob(f"obsid{RAW[mission]}-inst{instrument[mission]}-*-image.fits"))
+        assert made
+        assert all(fits.getdata(path).sum() > 100 for path in made)
+        assert fits.getheader(made[0])["SIMULATD"] is True
+    else:
+        assert list(images.glob("*-lightcurve.fits"))
 
 
 def test_xrism_with_one_instrument_is_asked_for_that_alone(stand_ins, tmp_path):

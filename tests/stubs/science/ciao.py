@@ -41,13 +41,15 @@ def _times(columns: dict[str, np.ndarray]) -> np.ndarray:
 def _cut_times(parts: fits.HDUList, pairs: np.ndarray) -> None:
     """Keep events in these times; the good times of every chip become those that are also among these."""
     lists.keep_rows(parts, lists.within(pairs, _times(lists.columns_of(lists.table_of(parts)))))
-    for at, part in enumerate(parts):
+    lists.limit(parts, pairs)
+    header = lists.table_of(parts).header
+    for part in parts:
         if part.name == "GTI":
-            own = np.column_stack([part.data["START"], part.data["STOP"]]).astype(float)
-            parts[at] = lists.gti_table(lists.common(own, pairs), "GTI")
-            for card in ("MJDREF", "TIMESYS", "CCD_ID", "EXTVER", "HDUNAME"):
-                if card in part.header:
-                    parts[at].header[card] = part.header[card]
+            good, chip = float((part.data["STOP"] - part.data["START"]).sum()), part.header.get("CCD_ID", "")
+            ends = (str(chip), "") if chip in ("", header.get("CCD_ID", "")) else (str(chip),)
+            live = good * header.get("DTCOR", 1.0)
+            names = (("ONTIME", good), ("LIVTIME", live), ("EXPOSUR", live), ("LIVETIME", live), ("EXPOSURE", live))
+            header.update({f"{key}{end}": value for end in ends for key, value in names if f"{key}{end}" in header})
 
 
 def _ciao_mask(block: str, columns: dict[str, np.ndarray], rows: int) -> np.ndarray:
@@ -244,7 +246,7 @@ def chandra_repro(run: Run) -> Problem:
     camera = str(table.header.get("INSTRUME", "ACIS")).strip()
     for block in ("status=0", "grade=0,2,3,4,6") if camera != "HRC" else ():
         mask &= _ciao_mask(block, lists.columns_of(table), len(mask))
-    pairs = lists.intervals_of(events[0])
+    pairs = lists.union(lists.intervals_of(events[0]))
     lists.keep_rows(parts, mask)
     if len(pairs):
         _cut_times(parts, pairs)
