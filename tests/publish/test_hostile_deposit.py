@@ -157,10 +157,13 @@ def other_object(place: Path, archive: Path) -> None:
     pack(place, members | {first: members[first] + b"!"})
 
 
-def fewer_objects(place: Path, archive: Path) -> None:
-    members = objects(place)
-    members.popitem()
-    pack(place, members)
+def fewer_objects(*, listings: bool) -> Attack:
+    def change(place: Path, archive: Path) -> None:
+        members = objects(place)
+        del members[next(name for name in members if name.endswith(".dir") is listings)]
+        pack(place, members)
+
+    return change
 
 
 def more_objects(place: Path, archive: Path) -> None:
@@ -317,7 +320,8 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "a size beyond the end": (claims_more_than_it_has, "it ends within"),
     "something after the end": (after_the_end, "something after its end"),
     "an object that is another": (other_object, "does not match its digest"),
-    "an object too few": (fewer_objects, "lacks 1 object"),
+    "an object too few": (fewer_objects(listings=False), "lacks 1 object"),
+    "a listing too few": (fewer_objects(listings=True), "lacks an object"),
     "an object too many": (more_objects, "does not need"),
     "an object twice": (same_object_twice, "a second time"),
     "more objects than said": (manifest(objects=3), "more than 3 objects"),

@@ -24,7 +24,7 @@ from daxa.archive.gate import check_archive
 from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
-from daxa.errors import ArchiveError, DataError, StorageError, VerifyError
+from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError, VerifyError
 from daxa.files import errors_naming, open_plain, read_plain
 from daxa.missions.spec import SAFE_ID
 from daxa.naming import number_of, some
@@ -337,7 +337,10 @@ def _place_data(
                     raise _damaged(place, f"the object {digest} in {name} does not match its digest")
                 placed.add(digest)
                 observe(len(placed), manifest.objects)
-    needed = needed_at(layout, manifest.tag, storage, None)
+    try:
+        needed = needed_at(layout, manifest.tag, storage, None)
+    except ReleaseError as error:  # A listing, without which nobody knows what else there should be.
+        raise _damaged(place, f"it lacks an object: {error.message}") from None
     if lacking := sorted(needed.keys() - placed):
         paths = some([needed[digest][0] for digest in lacking])
         raise _damaged(place, f"it lacks {number_of(len(lacking), 'object')} of {manifest.tag}: {paths}")
