@@ -13,7 +13,6 @@ import pytest
 import daxa
 from daxa.backends.tools.reading import suite_names
 from daxa.missions import find_mission, mission_names
-from daxa.run.steps import OWN_STEPS
 from daxa.xray.telescopes import telescopes
 
 ROOT = Path(daxa.__file__).parent
@@ -147,16 +146,12 @@ TWINS = {
 }
 """Names of modules that do the same for several kinds of plug-in."""
 
-STEPS = {step.name for step in OWN_STEPS}
-"""In every backend, the module of this name does the step of this name."""
-
 
 def test_no_two_modules_have_one_name():
     found: dict[str, list[str]] = {}
     for path in sorted(ROOT.rglob("*.py")):
         package = path.parent.relative_to(ROOT).as_posix()
-        does_a_step = package.startswith("backends/") and path.stem in STEPS
-        if package not in PACKAGES_OF_TWINS and path.stem not in TWINS and not does_a_step:
+        if package not in PACKAGES_OF_TWINS and path.stem not in TWINS:
             found.setdefault(path.stem, []).append(package)
     assert not {name: packages for name, packages in found.items() if len(packages) > 1}, "rename one to what it is"
 

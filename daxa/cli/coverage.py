@@ -160,7 +160,7 @@ def _form(place: Path | None, *, as_json: bool, as_csv: bool, as_votable: bool) 
 
 def _content(table: pd.DataFrame, form: str) -> bytes:
     if form == "votable":
-        from daxa.analysis.coverage import COLUMNS
+        from daxa.analysis.coverage_table import COLUMNS
         from daxa.selection.table_formats import votable_bytes
 
         return votable_bytes(table, _TITLE, COLUMNS)

@@ -11,8 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 import daxa
-from daxa.analysis import coverage as room
-from daxa.analysis.coverage import COLUMNS
+from daxa.analysis import coverage_table
+from daxa.analysis.coverage_table import COLUMNS
 from daxa.errors import ArchiveError, CriteriaError, NotPossible
 from daxa.missions.tiling import find_tile
 from daxa.run.ledger import read_ledger, write_ledger
@@ -223,7 +223,7 @@ def test_a_place_belongs_to_one_tile():
     tile, beside = find_tile("053141"), find_tile("048141")
     ra, dec = np.array([tile.ra, tile.ra_min - 0.1, tile.ra]), np.full(3, tile.dec)
     missions = np.array(["erass1", "erass1", "xmm"], object)
-    assert room._tiles(missions, ra, dec).tolist() == [tile.obs_id, beside.obs_id, ""]
+    assert coverage_table._tiles(missions, ra, dec).tolist() == [tile.obs_id, beside.obs_id, ""]
 
 
 def test_the_archive_is_only_read(own_archive, sample, tmp_path):

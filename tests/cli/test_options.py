@@ -119,7 +119,7 @@ def test_a_command_without_conditions_names_the_option_for_the_whole_archive(ver
 
 
 def test_headings_have_units_and_are_there_for_every_column():
-    from daxa.analysis.coverage import COLUMNS
+    from daxa.analysis.coverage_table import COLUMNS
 
     assert set(column_names()) - {"exposures", "roll"} <= HEADINGS.keys()
     assert {"off_axis", "counts", "background", "rate", "limit", "quality"} <= HEADINGS.keys() & {
