@@ -89,16 +89,17 @@ def execute_on_cluster(
         most = cluster.cores * cluster.jobs
         connection = stack.enter_context(connected(cluster, scratch, min(len(tasks), most)))
         say(f"cluster: {connection.client.scheduler.address}, its pages: {connection.client.dashboard_link}")
-        run = _Run(connection, tasks, work, _errand(work, time_limit, scratch, logs), cluster)
+        run = _Run(connection, tasks, work, _errand(work, time_limit, scratch, logs, cluster.scratch), cluster)
         stack.callback(run.close)
         while run.busy():
             if reports := run.step():
                 yield reports
 
 
-def _errand(work: TaskWork, time_limit: float, scratch: Path, logs: Path) -> Errand:
+def _errand(work: TaskWork, time_limit: float, scratch: Path, logs: Path, temporary: str = "") -> Errand:
     name = uuid.uuid4().hex
     variables = {key: value for key, value in os.environ.items() if key.startswith(("DAXA_", "GIT_", "SOURCE_DATE_"))}
+    variables |= {"TMPDIR": temporary} if temporary else {}
     mark = scratch / f"mark-{name[:12]}"
     for path in (mark, _opening(mark)):
         path.touch()

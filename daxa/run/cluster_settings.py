@@ -54,7 +54,7 @@ class ClusterSettings:
     jobs
         How many at most.
     scratch
-        Directory of a node for temporary files; by default as the node has it.
+        Directory of a node for the temporary files of Dask and of tasks; by default as the node has it.
     interface
         Network interface over which the nodes reach this machine, such as ``ib0``.
     directives

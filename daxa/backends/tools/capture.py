@@ -166,6 +166,8 @@ def _environment(
     if path:
         files = _digests([*read, *_files_named(text), *_module_files(changed)]) if container is None else {}
         note = {"files": files, "environ": changed}
+        # Of a directory in which a group may write, as some systems make them, nothing would be believed.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, (json.dumps(note, indent=1) + "\n").encode("ascii"))
         path.chmod(0o600)
     return base | changed if container is None else changed

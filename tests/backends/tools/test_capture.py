@@ -166,7 +166,13 @@ def test_only_the_users_file_and_whole_paths_name_a_script(setting, monkeypatch,
 
 
 def test_what_others_may_have_written_is_not_believed(setting):
-    setting.find()
+    mask = os.umask(0o002)
+    try:
+        setting.find()
+        setting.find()
+    finally:
+        os.umask(mask)
+    assert setting.count == 1, "where users share their files with a group, ours are private all the same"
     (note,) = (setting.place / "cache" / "environments").glob("sas-*.json")
     assert note.stat().st_mode & 0o777 == 0o600
     told = json.loads(note.read_text())
