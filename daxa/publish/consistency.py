@@ -72,17 +72,16 @@ def find_contradictions(records: Layout, config: ArchiveConfig) -> list[FileProb
     except DataError:
         return [FileProblem("", "", "", records.pipeline.name, "unreadable")]
     found = list(_unlocked_tables(records, config, outs, stages))
-    for mission in config.missions:
-        sound_ones = []
-        for step in steps_of(config):
-            wrong = list(_of_stage(records, (mission, step.name), needs, stages))
-            found += wrong
-            if not wrong and f"{step.name}-{mission}" in stages:
-                sound_ones.append(step)
-        found += _contradicting_rows(records, mission, sound_ones, config)
-    others = needs.keys() - {f"{step}-{mission}" for mission in config.missions for step in config.steps}
-    for name in sorted(others & stages.keys()):
-        found += _unlocked_parameters(records, needs[name][1], stages[name], ("", ""))
+    places = {f"{step.name}-{mission}": (mission, step) for mission in config.missions for step in steps_of(config)}
+    sound_ones: dict[str, list[Step]] = {}
+    for name in needs if stages else ():
+        mission, step = places.get(name, ("", None))
+        wrong = list(_of_stage(records, name, (mission, step.name if step else ""), needs[name], stages))
+        found += wrong
+        if step and not wrong:
+            sound_ones.setdefault(mission, []).append(step)
+    for mission, steps in sound_ones.items():
+        found += _contradicting_rows(records, mission, steps, config)
     return list(dict.fromkeys(found))
 
 
@@ -132,16 +131,16 @@ def _unlocked_tables(
 
 def _of_stage(
     records: Layout,
+    name: str,
     place: tuple[str, str],
-    needs: Mapping[str, tuple[list[str], dict[str, list[str]]]],
+    needs: tuple[list[str], dict[str, list[str]]],
     stages: Mapping[str, LockedStage],
 ) -> Iterator[FileProblem]:
-    """Where a stage was run with other files or parameters than ``dvc.yaml`` and the files say."""
-    mission, step = place
-    name = f"{step}-{mission}"
-    if name not in stages or name not in needs:
+    """Where a stage was run with other files or parameters than ``dvc.yaml`` and the files say, or was not run."""
+    deps, params = needs
+    if name not in stages:
+        yield FileProblem(*place, "", records.lock.name, "not-locked", f"{_plain(name)} has not been run")
         return
-    deps, params = needs[name]
     for path in sorted({*deps} ^ stages[name].deps.keys()):
         how = "without" if path in deps else "with"
         yield FileProblem(*place, "", records.lock.name, "not-locked", f"{name} was run {how} {_plain(path)}")

@@ -60,13 +60,12 @@ def seal(layout: Layout) -> None:
         return found
 
     needs, stages = needs_of_stages(layout.pipeline.read_bytes()), {}
-    for step in STEPS:
-        deps, params = needs[f"{step}-xmm"]
-        stages[f"{step}-xmm"] = {
-            "cmd": f"exec daxa stage {step} xmm",
+    for stage, (deps, params) in needs.items():
+        stages[stage] = {
+            "cmd": f"exec daxa stage {stage.replace('-', ' ')}",
             "deps": [named(name) for name in deps],
             "params": {name: {key: value(name, key) for key in keys} for name, keys in params.items()},
-            "outs": [named(f"ledger/xmm-{step}.parquet")],
+            "outs": [named(f"ledger/xmm-{stage.partition('-')[0]}.parquet")] if stage != "collect" else [],
         }
     layout.lock.write_text(json.dumps({"schema": "2.0", "stages": stages}))
     subprocess.run(["git", "add", "--all"], cwd=layout.root, check=True)
