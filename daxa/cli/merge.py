@@ -74,6 +74,8 @@ def _show(plan: MergePlan, report: MergeReport | None) -> None:
         return
     if plan:
         note(f"merged as {report.commit[:12]}")
+    if plan.unlisted:
+        note(f"neither here nor on the remote is which files {', '.join(plan.unlisted)} had: `daxa run` makes them")
     if report.missing:
         note(f"{len(report.missing)} products are not on this machine: `daxa pull` gets them")
     say("next: `daxa status` shows what must run, `daxa run` does it")

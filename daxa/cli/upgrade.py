@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +55,8 @@ def upgrade(
     what was made with another one: `daxa status` shows which observations it concerns.
     """
     import daxa
+    from daxa.archive.gate import enter_archive
+    from daxa.archive.layout import Layout
     from daxa.archive.named_choices import named_missions
 
     if calibration and (software or keep):
@@ -64,6 +67,9 @@ def upgrade(
         archive = daxa.open(acting=not dry_run)
         _accept_calibration(archive, named_missions(archive.config, mission), dry_run=dry_run, as_json=as_json)
         return
+    if not dry_run:
+        # What an interrupted upgrade has left is completed first.
+        enter_archive(Layout(Path.cwd()), upgrades=True)
     archive = daxa.open()
     plan = archive.plan_upgrade(software=software, missions=mission, keep=keep or ())
     commit = "" if dry_run else plan.apply()

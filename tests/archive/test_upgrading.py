@@ -261,6 +261,18 @@ def test_another_spelling_of_commands_runs_nothing_again(old, spelt_otherwise, c
     assert daxa.open().release("spelt anew", force=True) == "v1.0.1"
 
 
+def test_the_same_command_completes_an_interrupted_upgrade(old, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(git, "commit", killed)
+        assert main(["upgrade"]) == 130
+    assert main(["upgrade"]) == 0
+    assert git.changes(old.root) == []
+    assert load_config(old).template == TEMPLATE
+
+
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(old, tmp_path, monkeypatch):
     """Every step that changes something is the last one before a kill, once."""
     old_commit, ended = git.commit_of(old.root), 0

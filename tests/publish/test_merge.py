@@ -247,6 +247,9 @@ def test_only_branches_of_this_archive_without_changes_of_mine(ours, tmp_path):
     git.plumb(layout.root, "update-ref", "refs/heads/alone", other)
     with pytest.raises(ArchiveError, match="no commit in common"):
         plan_merge(layout, "alone")
+    git.plumb(layout.root, "checkout", "-q", "--detach")
+    with pytest.raises(ArchiveError, match="no branch of"):
+        plan_merge(layout, ANNA)
 
 
 def test_a_branch_that_is_only_ahead_is_taken_as_it_is(ours, no_dvc):
@@ -257,6 +260,37 @@ def test_a_branch_that_is_only_ahead_is_taken_as_it_is(ours, no_dvc):
     assert len(parents(layout)) == 2
     trees = [git.plumb(layout.root, "rev-parse", f"{name}^{{tree}}") for name in ("HEAD", ANNA)]
     assert trees[0] == trees[1]
+
+
+def commit_of_hers(layout: Layout, name: str, *acts: Callable[[Layout], None]) -> None:
+    """Another commit on top of Anna's, on a branch of its own."""
+    git.plumb(layout.root, "checkout", "-q", "-b", name, ANNA)
+    for act in acts:
+        act(layout)
+    git.plumb(layout.root, "add", "--all", "--force", "notes")
+    git.plumb(layout.root, "commit", "-q", "-m", name)
+    git.plumb(layout.root, "checkout", "-q", "-f", "main")
+
+
+def test_files_of_mine_that_git_does_not_know_are_not_replaced(ours, no_dvc):
+    layout = ours.layout
+    commit_of_hers(layout, "notes", write("notes/x.txt", "hers\n"))
+    (layout.root / ".git" / "info").mkdir(exist_ok=True)
+    (layout.root / ".git" / "info" / "exclude").write_text("notes\n")
+    write("notes/x.txt", "mine\n")(layout)
+    with pytest.raises(ArchiveError, match=r"notes/x\.txt"):
+        plan_merge(layout, "notes")
+    assert (layout.root / "notes/x.txt").read_text() == "mine\n"
+    shutil.rmtree(layout.root / "notes")
+    write("notes", "a file\n")(layout)
+    git.plumb(layout.root, "add", "--force", "notes")
+    git.plumb(layout.root, "commit", "-q", "-m", "A file")
+    with pytest.raises(ArchiveError, match="a file and a directory"):
+        plan_merge(layout, "notes")
+    git.plumb(layout.root, "rm", "-q", "notes")
+    git.plumb(layout.root, "commit", "-q", "-m", "None")
+    plan_merge(layout, "notes").apply()
+    assert (layout.root / "notes/x.txt").read_text() == "hers\n"
 
 
 def write(path: str, content: str | bytes | None) -> Callable[[Layout], None]:

@@ -269,3 +269,12 @@ def test_what_a_side_had_not_run_is_not_recorded_as_done(scene, monkeypatch):
     assert "images-xmm" in found.again
     assert "images-xmm" not in found.stages
     assert "clean-xmm" not in found.again
+
+
+def test_what_both_added_is_compared(scene):
+    _, conflicts = scene.merge(
+        [process(FIRST, SECOND, THIRD, **{f"_{SECOND}": "ours"})], [process(FIRST, SECOND, THIRD)]
+    )
+    assert [one.name for one in conflicts] == [SECOND]
+    assert conflicts[0].ours == "added it"
+    assert conflicts[0].theirs == "added it, and in comparison processed fetch, events, clean, images, sources"

@@ -7,10 +7,11 @@ could not merge it: tables are no texts, and a ``dvc.lock`` that two people chan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from daxa.archive import git
@@ -236,6 +237,12 @@ def plan_merge(layout: Layout, branch: str, *, resolved: Mapping[str, Which] | N
         )
     if base == theirs:
         return MergePlan(layout.root, branch, theirs, ours, is_merged=True)
+    if not git.branch(layout.root):
+        raise ArchiveError(
+            "detached",
+            f"no branch of {layout.root} is checked out, so none could have the merge",
+            remedy="go to one first, such as `daxa checkout main`; `git branch` lists them",
+        )
     _refuse_changed(layout)
     with alone(layout), judged_version(layout, reference) as version, records_at(layout, base) as before:
         return _plan(layout, branch, (base, ours, theirs), (before, layout, version), dict(resolved or {}))
@@ -331,6 +338,7 @@ def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found:
         for path, content in found.contents.items()
         if path not in here or read_plain(layout.root / path) != content or path in found.programs
     }
+    _refuse_in_the_way(layout, contents, here, found.removed)
     before = load_config(layout)
     dropped = {
         mission: [step.name for step in steps_of(before)]
@@ -353,6 +361,22 @@ def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found:
         _listings=found.listings,
         _dropped=dropped,
     )
+
+
+def _refuse_in_the_way(
+    layout: Layout, contents: Mapping[str, bytes], here: Collection[str], removed: Collection[str]
+) -> None:
+    """Let no file take the place of one that Git does not know, and none be a directory of another."""
+    left = {*here, *contents} - {*removed}
+    above = {parent.as_posix() for path in left for parent in PurePosixPath(path).parents}
+    wrong = sorted(above & left)
+    wrong += [path for path in contents if path not in here and os.path.lexists(layout.root / path)]
+    if wrong:
+        raise ArchiveError(
+            "in-the-way",
+            f"{some(wrong)} of {layout.root} would be replaced, or be a file and a directory",
+            remedy=f"move it away (`mv {wrong[0]} ..`), commit that if Git tracks it, and merge again",
+        )
 
 
 def _taken(choices: Sequence[Choice]) -> tuple[TakenObservation, ...]:

@@ -160,12 +160,18 @@ def choose_records(
             if one != two and was not in (one, two):
                 side = resolved.get(obs_id) or resolved.get("all") or "ours"
                 if obs_id not in resolved and "all" not in resolved:
-                    said = Conflict(obs_id, mission, describe(one, was), describe(two, was))
-                    conflicts.append(said)
+                    conflicts.append(Conflict(obs_id, mission, describe(one, was), _other(one, two, was)))
             taken = two if side == "theirs" else one
             what = describe(two, was) if side == "theirs" and one != two else ""
             choices.append(Choice(mission, obs_id, side, one != two, taken, what))
     return choices, conflicts
+
+
+def _other(ours: ObservationRecord | None, theirs: ObservationRecord | None, before: ObservationRecord | None) -> str:
+    """What theirs did; where both added an observation, how it differs from ours."""
+    if before is None and ours and theirs:
+        return f"added it, and in comparison {', '.join(_changes(theirs, ours))}"
+    return describe(theirs, before)
 
 
 def describe(record: ObservationRecord | None, before: ObservationRecord | None) -> str:
