@@ -6,8 +6,8 @@ import shutil
 
 from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
-from daxa.publish.merging.observations import choose_records, read_merge_side
-from daxa.publish.merging.tables import merge_tables
+from daxa.publish.merging.merge_choices import choose_records, read_merge_side
+from daxa.publish.merging.merged_tables import merge_tables
 from daxa.stages.status import read_status
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter
 
