@@ -262,7 +262,7 @@ class _Run:
         outputs: dict[str, list[str]] = {}
         for found in verdict.outputs:
             outputs.setdefault(found.output.name, []).extend(found.paths)
-        return self.shop.note(key, outputs, name)
+        return self.shop.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
 
     def _tell(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
         """Write into the log of the task what a call wrote."""

@@ -34,6 +34,9 @@ _QUIET = {"pn": "RATE <= 0.4", "mos": "RATE <= 0.35"}
 _SCALES = {"pn": 15.0, "mos": 6.0}
 """Width of the range in which espfilt fits the histogram, as the cookbook of ESAS gives it."""
 
+_RATIO = {"elow": 8000, "ehigh": 12_000}
+"""Energies (eV) for which the cookbook of ESAS asks with the method ``ratio``."""
+
 _KINDS = {"evselect": "finalevents", "evselect_oot": "finalootevents"}
 _MERGED = {"evselect": "ALL", "evselect_oot": "OOT"}
 """Links that filter, to the kinds of their products, and to what their merged lists are called."""
@@ -91,10 +94,13 @@ def _espfilt(known: Known) -> list[CallPlan]:
     if known.parameters["flares"] != "espfilt":
         return []
     out_of_time = dict(_lists(known, "ootevents"))
+    own = (known.parameters["sas"] or {}).get("espfilt", {})
     plans = []
     for part, path in _lists(known):
         newer = "." in known.release and int(known.release.partition(".")[0]) >= 20
         values: dict[str, Any] = {"eventfile" if newer else "eventset": path, "rangescale": _SCALES[_camera(part)]}
+        if newer and own.get("method") == "ratio":
+            values |= _RATIO
         if newer and part in out_of_time:
             values |= {"withoot": True, "ootfile": out_of_time[part]}
         plans.append(CallPlan(values, part))
@@ -200,7 +206,7 @@ def _leaves(known: Known) -> list[Leaf]:
             leaves.append(
                 Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
             )
-    for part in dict.fromkeys(part for part, _ in known.outputs("evselect")):
+    for part in before:
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
             leaves.append(Leaf(gti, Product(obs_id, instrument, exposure, "gti").name))
