@@ -185,6 +185,7 @@ class _Run:
                 raise next(iter(self._failures.values()))
         if self._failures and stops:
             raise next(iter(self._failures.values()))
+        self.shop.check()
         for part, error in self._failures.items():
             print(f"left out {part}: {error.message}", file=self.log)
         return known
@@ -261,7 +262,7 @@ class _Run:
         outputs: dict[str, list[str]] = {}
         for found in verdict.outputs:
             outputs.setdefault(found.output.name, []).extend(found.paths)
-        return self.shop.note(key, outputs, name)
+        return self.shop.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
 
     def _tell(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
         """Write into the log of the task what a call wrote."""

@@ -46,6 +46,8 @@ class Entry:
         Name of an output to paths.
     log
         Name of its log.
+    slot
+        Which call of the chain it is: it replaces an earlier one with other arguments.
     rewrites
         Keys of earlier entries of whose files it changed some.
     """
@@ -54,6 +56,7 @@ class Entry:
     files: Mapping[str, str]
     outputs: Mapping[str, Sequence[str]]
     log: str = ""
+    slot: str = ""
     rewrites: tuple[str, ...] = ()
 
 
@@ -133,7 +136,7 @@ class Workshop:
         self._pending.update(one.key for one in written)
         return entry
 
-    def before_call(self) -> None:
+    def check(self) -> None:
         """Make sure that the files are those of the calls so far.
 
         Raises
@@ -143,17 +146,22 @@ class Workshop:
         """
         if self._pending:
             raise OutdatedError
+
+    def before_call(self) -> None:
+        """The same, and note what is there: what differs afterwards was written by the call."""
+        self.check()
         self._stamps = self._look()
 
-    def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str) -> Entry:
+    def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str, slot: str = "") -> Entry:
         """Keep what a call did, now that it has ended well."""
+        self._entries = {one.key: one for one in self._entries.values() if not slot or one.slot != slot}
         files = {path: self._digest(path) for path in self._changed()}
         rewrites = tuple(
             one.key
             for one in self._entries.values()
             if one.key != key and any(files.get(path, digest) != digest for path, digest in one.files.items())
         )
-        entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, rewrites)
+        entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, slot, rewrites)
         self._entries[key] = entry
         self._stamps = self._look()
         told = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
+from daxa.backends.sas.measures import Cleaned, write_measures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product
@@ -31,6 +33,9 @@ _CURVES = {
 _QUIET = {"pn": "RATE <= 0.4", "mos": "RATE <= 0.35"}
 _SCALES = {"pn": 15.0, "mos": 6.0}
 """Width of the range in which espfilt fits the histogram, as the cookbook of ESAS gives it."""
+
+_RATIO = {"elow": 8000, "ehigh": 12_000}
+"""Energies (eV) for which the cookbook of ESAS asks with the method ``ratio``."""
 
 _KINDS = {"evselect": "finalevents", "evselect_oot": "finalootevents"}
 _MERGED = {"evselect": "ALL", "evselect_oot": "OOT"}
@@ -89,10 +94,13 @@ def _espfilt(known: Known) -> list[CallPlan]:
     if known.parameters["flares"] != "espfilt":
         return []
     out_of_time = dict(_lists(known, "ootevents"))
+    own = (known.parameters["sas"] or {}).get("espfilt", {})
     plans = []
     for part, path in _lists(known):
         newer = "." in known.release and int(known.release.partition(".")[0]) >= 20
         values: dict[str, Any] = {"eventfile" if newer else "eventset": path, "rangescale": _SCALES[_camera(part)]}
+        if newer and own.get("method") == "ratio":
+            values |= _RATIO
         if newer and part in out_of_time:
             values |= {"withoot": True, "ootfile": out_of_time[part]}
         plans.append(CallPlan(values, part))
@@ -125,11 +133,15 @@ def _expression(known: Known, part: str) -> str:
     if band := known.parameters["energy"]:
         first, last = (round(1000 * edge) for edge in band)
         terms.append(f"(PI in [{first}:{last}])")
-    if states := known.output("emanom", "states", part):
-        terms.append(_without(bad_chips(known.facts.text(states))))
+    terms.append(_without(_bad(known, part)))
     if gti := _gti(known, part):
         terms.append(f"GTI({gti},TIME)")
     return " && ".join(term for term in terms if term)
+
+
+def _bad(known: Known, part: str) -> tuple[int, ...]:
+    states = known.output("emanom", "states", part)
+    return bad_chips(known.facts.text(states)) if states else ()
 
 
 def _without(bad: tuple[int, ...]) -> str:
@@ -183,6 +195,7 @@ def _groups(known: Known) -> dict[str, list[str]]:
 
 def _leaves(known: Known) -> list[Leaf]:
     leaves: list[Leaf] = []
+    before = dict(_lists(known))
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
     used = {"espfilt": "ESPFILT", "threshold": "THRESHOLD", "none": "NONE"}[known.parameters["flares"]]
@@ -193,7 +206,7 @@ def _leaves(known: Known) -> list[Leaf]:
             leaves.append(
                 Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
             )
-    for part in dict.fromkeys(part for part, _ in known.outputs("evselect")):
+    for part in before:
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
             leaves.append(Leaf(gti, Product(obs_id, instrument, exposure, "gti").name))
@@ -207,6 +220,13 @@ def _leaves(known: Known) -> list[Leaf]:
             if path in merged:
                 cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
                 leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
+    cleaned = [
+        Cleaned(*product_of(part), before[part], path, _bad(known, part))
+        for part, path in known.outputs("evselect", "filtered")
+    ]
+    if cleaned:
+        name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
+        leaves.append(Leaf("", name, write=partial(write_measures, cleaned)))
     if leaves:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]

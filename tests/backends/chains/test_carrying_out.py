@@ -198,6 +198,11 @@ def test_files_that_later_calls_wrote_again_are_told_from_those_that_were_damage
     _, log = bench.run(sas={"second": {"expression": "PI > 700"}})
     assert "all is made anew" in log
     assert len(bench.calls) == 4
+    # Without the second call, its file must not stand for that of the first.
+    bench.run(skip=["second"])
+    assert bench.calls == ["filter-M1-S001", "filter-M2-S002"]
+    with fits.open(bench.workshop / "work" / "M1-S001-f.fits") as parts:
+        assert len(parts["EVENTS"].data) == 27
 
 
 def test_what_no_observation_can_be_done_with_stops_the_stage(bench, monkeypatch):

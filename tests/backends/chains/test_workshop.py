@@ -80,6 +80,22 @@ def test_programs_of_a_killed_attempt_end_before_the_next_begins_and_no_others(s
             process.wait()
 
 
+def test_a_call_with_other_arguments_takes_the_place_of_the_one_before(shop):
+    (shop.work / "a.txt").write_text("a")
+    shop.note("one", {}, "", "first")
+    for key in ("two", "three"):
+        shop.before_call()
+        (shop.work / "b.txt").write_text(key)
+        (shop.work / f"{key}.txt").write_text(key)
+        shop.note(key, {}, "", "second")
+    other = again(shop)
+    assert other.find("two") is None
+    assert other.find("one")
+    assert other.find("three")
+    other.check()
+    assert sorted(path.name for path in other.work.iterdir()) == ["a.txt", "b.txt", "three.txt"]
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"format": 1}', '{"format": 1, "entries": [{}]}', '{"format": 0}', "[]"])
 def test_a_journal_that_cannot_be_read_is_none(shop, content):
     (shop.work / "a.txt").write_text("a")

@@ -237,6 +237,9 @@ def test_native_images_are_made_of_lists_that_sas_cleaned(sky, tmp_path):
     made.run("events")
     by_sas = {path.name for path in (tmp_path / "events").iterdir()}
     made.run("clean")
+    (measured,) = json.loads(next((tmp_path / "clean").glob("*-measures.json")).read_text())["exposures"]
+    assert 0 < measured["good"] < measured["archived"]
+    assert measured["events"] == len(fits.getdata(next((tmp_path / "clean").glob("*finalevents*")), "EVENTS"))
     fetched = Fetched("xmm", obs_id, ("M1",), {})
     images, _ = run_step(fetched, "images", tmp_path, bands=["0.5-2.0 keV"])
     image = next(images.glob("*-subexpS001-en0.5_2.0keV-image.fits"))

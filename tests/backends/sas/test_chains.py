@@ -167,12 +167,23 @@ def test_only_exposures_in_which_the_camera_did_the_same_are_merged(observation)
     assert "S007" not in observation.commands("merge")[0]
 
 
+def test_the_other_method_of_espfilt_has_energies_of_its_own(observation):
+    observation.run("events", skip=["emchain"])
+    own = {"espfilt": {"method": "ratio", "ehigh": 11_000.0}}
+    names = kinds(observation.run("clean", sas=own, stop_after="espfilt"))
+    # What was made until then is kept, and the attitude with it.
+    assert names == [f"P{OBS_ID}OBX000ATTTSR0000.fits", "PN-subexpS003-en-gti.fits"]
+    (line,) = observation.commands()
+    assert "method=ratio" in line
+    assert "elow=8000 ehigh=11000" in line
+
+
 def test_out_of_time_events_are_merged_as_the_events_are(observation):
     observation.add("PN", "S009", start=265_020_000.0)
     observation.add("PN", "S010", start=265_030_000.0)
     observation.run("events", skip=["emchain"])
     names = kinds(observation.run("clean"))
-    assert [name for name in names if "ALL" in name] == [
+    assert [name for name in names if name.startswith("PN-subexpALL")] == [
         "PN-subexpALL-en-finalevents.fits",
         "PN-subexpALL-en-finalootevents.fits",
     ]
