@@ -130,6 +130,7 @@ PACKAGES_OF_TWINS = {
     "cli": "the verb of what a module of that name does",
     "missions/declared": "the declaration of a mission, beside that of its telescope",
     "xray/telescopes/declared": "the declaration of a telescope, beside that of its mission",
+    "backends/adopting": "what the native step of that name would have made",
     "backends/ciao": "the chain of a step, named as the native one",
     "backends/esass": "the chain of a step, named as the native one",
     "backends/heasoft": "the chain of a step, named as the native one",

@@ -82,3 +82,10 @@ def test_of_raw_chandra_lists_the_newest_is_taken_and_interleaved_ones_stay_apar
     there = [*names, "primary/pcadf00550_000N003_asol1.fits.gz"]
     chosen = choose_files(spec.starting_from(spec.raw_inputs), "550", ["ACIS"], there)
     assert [one.path for one in chosen if one.kind == "raw-events"] == [name for name in names if "N003" in name]
+
+
+def test_aspect_solutions_of_older_deliveries_are_known():
+    spec = find_mission("chandra")
+    there = ["secondary/acisf13858_000N001_evt1.fits.gz", "primary/pcadf456520092N001_asol1.fits.gz"]
+    chosen = choose_files(spec.starting_from(spec.raw_inputs), "13858", ["ACIS"], there)
+    assert [one.path for one in chosen] == sorted(there)

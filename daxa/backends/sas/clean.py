@@ -10,7 +10,7 @@ from typing import Any
 from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
-from daxa.backends.sas.measures import Cleaned, write_measures
+from daxa.backends.sas.epic_measures import Cleaned, write_measures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product

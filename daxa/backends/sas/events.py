@@ -13,7 +13,7 @@ from typing import Any
 from daxa.backends.chains import WORK, CallPlan, Chain, Known, Leaf, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, product_of
-from daxa.backends.sas.exposures import RawExposure, chip_text, raw_exposures
+from daxa.backends.sas.epic_exposures import RawExposure, chip_text, raw_exposures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product

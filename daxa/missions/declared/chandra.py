@@ -118,7 +118,8 @@ SPEC = MissionSpec(
             r"secondary/(?:acis|hrc|axaf|ephin|orbit|pcad)\w*_(?:flt1|msk1|mtl1|stat1|pbk0|bias0|obs0a|std_flt1|dtf1|"
             r"std_dtfstat1|eph1|lunar|osol1|aqual1|adat\d\d)\.(?:fits|par)\.gz",
         ),
-        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz", required=True),
+        # Names of older deliveries have the time in place of the ObsID.
+        NativeInput("aspect", r"primary/pcadf\d{5,9}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz", required=True),
         NativeInput("ancillary", r"primary/\w+_(?:bpix1|fov1|evt2|dtf1|eph1)\.fits\.gz"),
     ),
     processed=True,

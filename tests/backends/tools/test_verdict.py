@@ -302,9 +302,12 @@ def test_lists_must_have_rows_in_one_of_their_files(tmp_path):
         (call_of("esass", "flaregti", eventfile="e"), []),
         (call_of("esass", "flaregti", eventfile="e", gtifile="g"), ["g"]),
         (call_of("ciao", "dmcopy", infile="a", outfile="!b[1].fits"), ["b"]),
-        (REPRO, ["out/*_repro_evt2.fits*", "out/*_repro_bpix1.fits*"]),
+        (REPRO, ["out/*_repro_evt2.fits*", "out/*_repro_bpix1.fits*", "out/pcad*_asol1.fits*", "out/*_msk1.fits*",
+                 "out/*_repro_fov1.fits*", "out/*_dtf1.fits*", "out/*_repro_flt2.fits*"]),
         (call_of("ciao", "chandra_repro", indir="obs"), ["obs/repro/*_repro_evt2.fits*"]),
-        (call_of("heasoft", "nupipeline", indir="i", outdir="o", steminputs="s", exitstage=1), ["o/*_uf.evt*"]),
+        (call_of("heasoft", "nupipeline", indir="i", outdir="o", steminputs="s", exitstage=1),
+         ["o/*_uf.evt*", "o/*_gti.fits*", "o/*_bp.fits*", "o/*_hp.fits*", "o/*_det1.fits*", "o/*_mast.fits*",
+          "o/*_att.fits*", "o/*.mkf*"]),
     ],
 )  # fmt: skip
 def test_what_a_call_should_make(call, patterns):

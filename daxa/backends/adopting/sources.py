@@ -1,0 +1,99 @@
+"""Sources that tools have found, under our columns, and what was searched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from daxa.backends.adopting.images import read_pixels
+from daxa.errors import DataError
+from daxa.run.task import canonical
+
+__all__ = ["adopt_search", "adopt_sources"]
+
+
+def adopt_sources(
+    work: Path, target: Path, *, sources: str, image: str, columns: Mapping[str, str], facts: Mapping[str, float | str]
+) -> None:
+    """Write the sources that a tool found, under our columns; what the tool does not give is not a number.
+
+    Parameters
+    ----------
+    work, target
+        As for all; the suffix of `target` says whether a table or DS9 regions are written.
+    sources, image
+        The tool's list, with ``RA`` and ``DEC``, and the image of ours that it searched.
+    columns
+        Our column to the tool's; ``order`` is what sources are sorted by, where that is no likelihood.
+    facts
+        ``method``: how sources were found; ``radius``: of their circles, pixels; ``log_p``: ln of the chance that was
+        allowed; ``false``: false sources expected in a pixel, -1 where that is not known; ``pixel``: the tool's
+        pixels to the side of one of the image.
+    """
+    from astropy.io import fits
+
+    from daxa.xray.detection.source_list import COLUMNS, SourceList, make_table, write_sources
+    from daxa.xray.eventlists.frames import to_pixels
+    from daxa.xray.eventlists.sky_grid import header_wcs
+
+    pixels, header = read_pixels(work / image)
+    wcs = header_wcs(header)
+    read = _columns(work / sources, {"ra": "RA", "dec": "DEC", **columns})
+    count = len(read["ra"])
+    x, y = to_pixels(wcs, read.pop("ra"), read.pop("dec"), first=0) if count else (np.empty(0), np.empty(0))
+    told = {"x": x, "y": y, "radius": np.full(count, float(facts["radius"])), **read}
+    for name in ("x_error", "y_error"):
+        told[name] = told.get(name, np.full(count, math.nan)) / float(facts["pixel"])
+    for name in set(COLUMNS) - set(told) - {"id", "ra", "dec", "position_error"}:
+        told[name] = np.full(count, 0.0 if name in ("quality", "parts", "extent") else math.nan)
+    # The most likely source comes first.
+    order = np.argsort(-np.nan_to_num(told.pop("order", told["likelihood"])), kind="stable")
+    found = SourceList(
+        make_table({name: values[order] for name, values in told.items()}, wcs),
+        background=np.zeros(pixels.shape),
+        valid=np.ones(pixels.shape, bool),
+        scales=(),
+        log_p=float(facts["log_p"]),
+        expected_false=max(float(facts["false"]), 0.0) * pixels.size,
+        frame="icrs",
+    )
+    write_sources(target, found, header)
+    if target.suffix == ".fits":
+        with fits.open(target, mode="update") as parts:
+            parts[1].header["DETMETH"] = (facts["method"], "what found the sources")
+            if float(facts["false"]) < 0:
+                del parts[1].header["FALSEEXP"]
+
+
+def adopt_search(work: Path, target: Path, *, told: Sequence[tuple[Mapping[str, object], str]]) -> None:
+    """Write what was searched: of each image what it is, and how many sources the tool's list has ('' for none)."""
+    entries = []
+    for entry, sources in told:
+        found = len(_columns(work / sources, {"ra": "RA", "dec": "DEC"})["ra"]) if sources else 0
+        entries.append(
+            {**entry, "searched": bool(sources), "reason": "" if sources else "sources.skip", "sources": found}
+        )
+    target.write_text(canonical(entries) + "\n", encoding="ascii")
+
+
+def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Columns of the first table of a file, by our names; those that it lacks are left out, but for positions."""
+    from astropy.io import fits
+
+    try:
+        with fits.open(path, memmap=False) as parts:
+            table = next(part for part in parts if isinstance(part, fits.BinTableHDU))
+            names = {name.upper(): name for name in table.columns.names}
+            found = {
+                own: np.asarray(table.data[names[theirs]], np.float64)
+                for own, theirs in columns.items()
+                if theirs in names
+            }
+    except (OSError, StopIteration, ValueError, TypeError, KeyError) as error:
+        raise DataError("unreadable", f"{path.name} holds no table: {error}", remedy="read the log") from None
+    if not {"ra", "dec"} <= set(found):
+        raise DataError("unreadable", f"{path.name} holds no places of sources", remedy="read the log")
+    return found
