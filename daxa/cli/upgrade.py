@@ -63,6 +63,12 @@ def upgrade(
         raise CriteriaError(
             "upgrade", "--calibration is given with other upgrades", remedy="give `daxa upgrade --calibration` alone"
         )
+    if mission and not (software or calibration):
+        raise CriteriaError(
+            "upgrade",
+            "the files of an archive are upgraded for all missions",
+            remedy="give --mission with --software or --calibration",
+        )
     if calibration:
         archive = daxa.open(acting=not dry_run)
         _accept_calibration(archive, named_missions(archive.config, mission), dry_run=dry_run, as_json=as_json)

@@ -132,6 +132,7 @@ def test_an_upgraded_archive_and_one_of_today_are_up_to_date(old, tmp_path, caps
 
 def test_software_is_locked_anew_only_on_request(old):
     assert load_software(old)[MISSION, "clean"].version == "6"
+    assert main(["upgrade", "--mission", MISSION]) == main(["upgrade", "--calibration", "--software"]) == 3
     plan = daxa.open().plan_upgrade(software=True, missions=MISSION)
     assert {one.step for one in plan.software} == {"clean", "images", "sources"}
     assert not plan.waiting
