@@ -74,6 +74,11 @@ class Psf:
         ----------
         x, y
             First column and row of the part.
+
+        Returns
+        -------
+        Psf
+            Whose pixels count from there.
         """
         return self if self.axis is None else replace(self, axis=(self.axis[0] - x, self.axis[1] - y))
 
