@@ -492,10 +492,15 @@ def merge_texts(root: Path, base: bytes, ours: bytes, theirs: bytes) -> tuple[by
         sides = {"ours": ours, "base": base, "theirs": theirs}
         for name, content in sides.items():
             Path(place, name).write_bytes(content)
-        ended = run_program(["git", "merge-file", "--stdout", *sides], cwd=Path(place), environ=environ, binary=True)
+        with Path(place, "merged").open("w+b") as merged:
+            ended = run_program(
+                ["git", "merge-file", "--stdout", *sides], cwd=Path(place), environ=environ, into=merged
+            )
+            merged.seek(0)
+            content = merged.read()
     if not 0 <= ended.code < 128:
         raise failures.git_failure(root, ended.output.strip())
-    return ended.content, ended.code
+    return content, ended.code
 
 
 def pack(root: Path, *, above: int = _LOOSE) -> bool:

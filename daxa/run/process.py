@@ -74,14 +74,11 @@ class FinishedProgram:
         What it wrote to standard output and, after it, to standard error ('' when shown instead).
     stdout
         Standard output alone.
-    content
-        Standard output as bytes, if that was requested instead of text.
     """
 
     code: int
     output: str
     stdout: str
-    content: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,6 @@ def run_program(
     environ: Mapping[str, str] | None = None,
     show: bool = False,
     stdin: bytes | None = None,
-    binary: bool = False,
     into: BinaryIO | None = None,
 ) -> FinishedProgram:
     r"""Run a program from a list of arguments and wait for it.
@@ -159,10 +155,8 @@ def run_program(
         Let it write to our own terminal instead of keeping what it writes.
     stdin
         What it reads; nothing by default.
-    binary
-        Keep what it writes to standard output as `FinishedProgram.content`, and not as text.
     into
-        A file that takes what it writes to standard output instead.
+        A file that takes what it writes to standard output, byte for byte.
 
     Raises
     ------
@@ -182,8 +176,8 @@ def run_program(
     except KeyboardInterrupt:
         child.wait()
         raise
-    text = [(stream or b"").decode("utf-8", "replace") for stream in (b"" if binary else out, err)]
-    return FinishedProgram(child.returncode, "".join(text), text[0], (out or b"") if binary else b"")
+    text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
+    return FinishedProgram(child.returncode, "".join(text), text[0])
 
 
 def show_program(
