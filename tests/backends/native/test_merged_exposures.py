@@ -115,7 +115,7 @@ def test_of_three_exposures_the_two_that_are_alike_are_merged(real_data, tmp_pat
     assert set(lists) == {"S001", "S003", "S005", "ALL"}
     assert lists["ALL"].header["MERGED"] == "S003,S005"
     assert len(lists["ALL"].rows) == len(lists["S003"].rows) + len(lists["S005"].rows)
-    assert any(line.startswith(f"{STEM}S001") and "stays as it is" in line for line in log.splitlines())
+    assert any(line.startswith(f"{STEM}S001") and "not merged" in line for line in log.splitlines())
     run_step(fetched, "images", tmp_path, bands=["0.5-2.0 keV"], pixel="4.35 arcsec")
     images = {name: fits.getdata(path).sum() for name, path in names(tmp_path / "images", "image").items()}
     (whole,) = (tmp_path / "images").glob("*combinedimage*")

@@ -86,7 +86,7 @@ def test_the_list_and_its_image_hold_what_was_asked_for(root, tmp_path, name):
     # An exposure map cannot know of a cut by pixels of the detector, and says so.
     for product in products.values():
         assert product[1].get("EXPUNCUT") == ("RAWX" if name == "expression" else None)
-    assert ("do not know of the cut by RAWX" in said) is (name == "expression")
+    assert ("do not include the cut by RAWX" in said) is (name == "expression")
 
 
 def test_defaults_written_out_change_no_byte(root, tmp_path):
