@@ -176,6 +176,11 @@ _OF_DVC = (
 )
 
 
+def no_git() -> ProgramError:
+    """The error for a Git that is not installed, or no longer is."""
+    return ProgramError("absent", "the program git cannot be found", remedy="install Git, or correct PATH")
+
+
 def git_failure(root: Path, said: str) -> DaxaError:
     """The error to raise where Git fails in a work tree with these words."""
     if _NO_REPOSITORY.search(said):

@@ -557,7 +557,7 @@ def plumb(
 def _repository(root: Path) -> Iterator[Repo]:
     """Give the repository of a work tree; Git's failures become daxa's errors."""
     from git import GitCommandError, Repo
-    from git.exc import InvalidGitRepositoryError, NoSuchPathError
+    from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
 
     with _unredirected():
         _refuse_variables(root)
@@ -575,12 +575,15 @@ def _repository(root: Path) -> Iterator[Repo]:
                 yield repository
             except GitCommandError as error:
                 raise failures.git_failure(root, _output_of(error)) from None
+            except GitCommandNotFound:
+                raise failures.no_git() from None
 
 
 @contextmanager
 def _git_at(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
     from git import Git, GitCommandError
+    from git.exc import GitCommandNotFound
 
     with _unredirected():
         _refuse_variables(directory)
@@ -590,6 +593,8 @@ def _git_at(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
             yield git
         except GitCommandError as error:
             raise failures.git_failure(about, _output_of(error)) from None
+        except GitCommandNotFound:
+            raise failures.no_git() from None
 
 
 def _refuse_variables(directory: Path) -> None:

@@ -183,7 +183,7 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int:
-    from daxa.errors import DaxaError, ProgramError
+    from daxa.errors import DaxaError
 
     as_json = "--json" in arguments
     try:
@@ -201,9 +201,10 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     except ImportError as error:
         if "git executable" not in str(error).lower():
             raise
+        from daxa.archive.failures import no_git
         from daxa.cli.show import show_error
 
-        absent = ProgramError("absent", "the program git cannot be found", remedy="install Git, or correct PATH")
+        absent = no_git()
         show_error(absent, as_json=as_json)
         return absent.exit_code
     except KeyboardInterrupt:
