@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.ciao.events import camera_in
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -16,9 +16,11 @@ from daxa.run.product import Product, parse_product
 __all__ = ["CLEAN", "travelling"]
 
 
-def travelling(known: Known) -> list[Leaf]:
+def travelling(known: Known) -> list[ChainProduct]:
     """The files that come along with the lists, under their own names."""
-    return [Leaf(path, path) for path in known.inputs if path.endswith(".fits") and not path.startswith("obsid")]
+    return [
+        ChainProduct(path, path) for path in known.inputs if path.endswith(".fits") and not path.startswith("obsid")
+    ]
 
 
 def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
@@ -72,7 +74,7 @@ def _cut(known: Known) -> list[CallPlan]:
     ]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     obs_id = known.task.obs_id
     found, measured = travelling(known), []
     for camera, product, path in _lists(known):
@@ -83,11 +85,11 @@ def _leaves(known: Known) -> list[Leaf]:
         told: dict[str, Any] = {"events": events, "obs_id": obs_id}
         own = Product(obs_id, product.instrument, product.exposure, "finalevents", lo, hi)
         name = Product(obs_id, product.instrument, product.exposure, "gti").name
-        found.append(Leaf("", own.name, write=partial(adopt_events, before=before, band=energy, **told)))
-        found.append(Leaf("", name, write=partial(adopt_good_times, **told)))
+        found.append(ChainProduct("", own.name, write=partial(adopt_events, before=before, band=energy, **told)))
+        found.append(ChainProduct("", name, write=partial(adopt_good_times, **told)))
         measured.append((product, events, before))
     name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
-    return [*found, Leaf("", name, write=partial(adopt_measures, lists=measured, obs_id=obs_id))]
+    return [*found, ChainProduct("", name, write=partial(adopt_measures, lists=measured, obs_id=obs_id))]
 
 
 CLEAN = Chain(
@@ -121,7 +123,7 @@ CLEAN = Chain(
         ),
         Link("cut", "dmcopy", _cut, "keeps times without flares", {"clobber": True}, wired=("infile", "outfile")),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter("flare_band", "band", (0.5, 7.0), "energies of the light curve of flares (ACIS)", unit="keV"),
         Parameter("flare_bin", "quantity", 200.0, "bin of that light curve", unit="s", least=1.0, most=1e5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
@@ -56,13 +56,13 @@ def _repro(known: Known) -> list[CallPlan]:
     return [CallPlan({"indir": _OBSERVATION, "outdir": "repro", "set_ardlib": False})]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     found = []
     for _, path in known.outputs("chandra_repro", "events"):
         product = Product(known.task.obs_id, camera_in(known, path), "None", "events")
-        found.append(Leaf(path, product.name))
+        found.append(ChainProduct(path, product.name))
     others = [path for output in TRAVELLING for _, path in known.outputs("chandra_repro", output)]
-    return found + [Leaf(path, path.rpartition("/")[2]) for path in others]
+    return found + [ChainProduct(path, path.rpartition("/")[2]) for path in others]
 
 
 EVENTS = Chain(
@@ -83,7 +83,7 @@ EVENTS = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=3 << 30),
     calibrated=True,
 )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.ciao.events import camera_in
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -64,8 +64,8 @@ def _fluximage(known: Known) -> list[CallPlan]:
     return plans
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
     for camera, product, path in _lists(known):
         made = {name: known.outputs("fluximage", name, camera) for name in ("image", "expmap")}
         if not made["image"]:
@@ -80,17 +80,17 @@ def _leaves(known: Known) -> list[Leaf]:
             own = Product(known.task.obs_id, product.instrument, product.exposure, "image", lo, hi)
             told: dict[str, Any] = {"image": image, "events": path, "mission": "chandra", "band": band, "cards": {}}
             how = {"EXPMETH": ("FLUXIMAGE", "aspect, chips, mask and bad pixels, by CIAO")}
-            found.append(Leaf("", own.name, write=partial(adopt_image, **told)))
+            found.append(ChainProduct("", own.name, write=partial(adopt_image, **told)))
             found_images.append((own, image, exposure, band))
             told |= {"exposure": exposure, "cards": how}
             for kind, write in (("expmap", adopt_map), ("ratemap", adopt_rates)):
                 name = Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
-                found.append(Leaf("", name, write=partial(write, **told)))
+                found.append(ChainProduct("", name, write=partial(write, **told)))
         found += _first(known, product, path, found_images[0])
     return found
 
 
-def _first(known: Known, product: Product, events: str, made: tuple[Product, str, str, Band]) -> list[Leaf]:
+def _first(known: Known, product: Product, events: str, made: tuple[Product, str, str, Band]) -> list[ChainProduct]:
     """Light curve and picture, of the first band."""
     own, image, exposure, band = made
     width = known.parameters["lightcurve_bin"]
@@ -99,8 +99,8 @@ def _first(known: Known, product: Product, events: str, made: tuple[Product, str
     told: dict[str, Any] = {"events": events, "width": width}
     drawn = told | {"task": known.task, "product": own, "image": image, "exposure": exposure}
     return [
-        Leaf("", curve, write=partial(adopt_curve, mission="chandra", band=band, **told)),
-        Leaf("", picture, write=partial(adopt_picture, **drawn)),
+        ChainProduct("", curve, write=partial(adopt_curve, mission="chandra", band=band, **told)),
+        ChainProduct("", picture, write=partial(adopt_picture, **drawn)),
     ]
 
 
@@ -122,7 +122,7 @@ IMAGES = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter("bands", "bands", ((0.5, 2.0), (2.0, 7.0)), "energies of the images (ACIS)", unit="keV"),
         Parameter(

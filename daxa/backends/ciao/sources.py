@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_search, adopt_sources
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -71,8 +71,8 @@ def _wavdetect(known: Known) -> list[CallPlan]:
     return plans
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
     told: list[tuple[dict[str, object], str]] = []
     for instrument, product, path in _images(known):
         sources = known.output("wavdetect", "sources", instrument)
@@ -94,16 +94,16 @@ def _leaves(known: Known) -> list[Leaf]:
             name = Product(
                 known.task.obs_id, instrument, product.exposure, "sourcelist", product.lo, product.hi, suffix
             ).name
-            found.append(Leaf("", name, write=own))
+            found.append(ChainProduct("", name, write=own))
         name = Product(known.task.obs_id, instrument, product.exposure, "background", product.lo, product.hi).name
-        found.append(Leaf(known.output("wavdetect", "background", instrument), name))
+        found.append(ChainProduct(known.output("wavdetect", "background", instrument), name))
     name = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, Leaf("", name, write=partial(adopt_search, told=told))]
+    return [*found, ChainProduct("", name, write=partial(adopt_search, told=told))]
 
 
 def _threshold(known: Known, part: str) -> float:
     """The chance of a false source in a pixel, as the call had it."""
-    made = next(one for one in known.made if one.link == "wavdetect" and one.part == part)
+    made = next(one for one in known.finished if one.link == "wavdetect" and one.part == part)
     return float(made.values.get("sigthresh", "1e-06"))
 
 
@@ -133,7 +133,7 @@ SOURCES = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter(
             "band",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -45,7 +45,7 @@ def _times(known: Known) -> str:
     return "FLAREGTI" if "flaregti" in known.links else "GTI"
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     before = _list(known)
     events = known.output("evtool", "events") or before
     if not events:
@@ -55,10 +55,10 @@ def _leaves(known: Known) -> list[Leaf]:
     own, gti = (Product(obs_id, product.instrument, product.exposure, kind).name for kind in ("finalevents", "gti"))
     measures = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
     return [
-        *(Leaf(path, path) for _, path in known.outputs("flaregti", "lightcurve")),
-        Leaf("", own, write=partial(adopt_events, before=before, **told)),
-        Leaf("", gti, write=partial(adopt_good_times, **told)),
-        Leaf("", measures, write=partial(adopt_measures, lists=[(product, events, before)], obs_id=obs_id)),
+        *(ChainProduct(path, path) for _, path in known.outputs("flaregti", "lightcurve")),
+        ChainProduct("", own, write=partial(adopt_events, before=before, **told)),
+        ChainProduct("", gti, write=partial(adopt_good_times, **told)),
+        ChainProduct("", measures, write=partial(adopt_measures, lists=[(product, events, before)], obs_id=obs_id)),
     ]
 
 
@@ -107,7 +107,7 @@ CLEAN = Chain(
             wired=("eventfiles", "outfile", "events", "image", "gti"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )

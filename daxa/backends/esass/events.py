@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.errors import DataError
 from daxa.missions import find_mission
@@ -37,9 +37,9 @@ def _refuse(known: Known) -> None:
         raise DataError("no-events", f"{whose} has no event list", remedy="fetch it again")
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     name = Product(known.task.obs_id, _instrument(known), "None", "events").name
-    return [Leaf(path, name) for _, path in known.outputs("evtool", "events")]
+    return [ChainProduct(path, name) for _, path in known.outputs("evtool", "events")]
 
 
 EVENTS = Chain(
@@ -65,7 +65,7 @@ EVENTS = Chain(
             wired=("eventfiles", "outfile", "events", "image", "telid"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_search, adopt_sources
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -93,8 +93,8 @@ def _catprep(known: Known) -> list[CallPlan]:
     return [CallPlan({"infile": _LIKELY, "outfile": _CATALOGUE})] if _searched(known) else []
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
     told: list[tuple[dict[str, object], str]] = []
     if searched := _searched(known):
         product, path = searched
@@ -109,17 +109,19 @@ def _leaves(known: Known) -> list[Leaf]:
             return Product(*own).name
 
         if sources:
-            found += [Leaf("", name("sourcelist", suffix), write=write) for suffix in ("fits", "parquet", "reg")]
-            found.append(Leaf(sources, "esass_catalogue.fits"))
+            found += [
+                ChainProduct("", name("sourcelist", suffix), write=write) for suffix in ("fits", "parquet", "reg")
+            ]
+            found.append(ChainProduct(sources, "esass_catalogue.fits"))
         if background := known.output("erbackmap", "background"):
-            found.append(Leaf(background, name("background")))
+            found.append(ChainProduct(background, name("background")))
     search = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, Leaf("", search, write=partial(adopt_search, told=told))]
+    return [*found, ChainProduct("", search, write=partial(adopt_search, told=told))]
 
 
 def _likemin(known: Known) -> float:
     """The least likelihood of a source, as the call had it."""
-    values = next((made.values for made in known.made if made.link == "ermldet"), {})
+    values = next((made.values for made in known.finished if made.link == "ermldet"), {})
     return float(values.get("likemin", "5"))
 
 
@@ -196,7 +198,7 @@ SOURCES = Chain(
         ),
         Link("catprep", "catprep", _catprep, "makes a catalogue", {}, wired=("infile", "outfile")),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter(
             "band",

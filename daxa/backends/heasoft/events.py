@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from daxa.backends.adopting import identify
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -44,10 +44,10 @@ def _lists(known: Known, link: str) -> list[tuple[str, Product, str]]:
     return found
 
 
-def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Leaf]]:
+def _products(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[ChainProduct]]:
     """What becomes of the lists of a pipeline, and of its other files, which keep their names."""
 
-    def leaves(known: Known) -> list[Leaf]:
+    def products(known: Known) -> list[ChainProduct]:
         lists = _lists(known, link)
         if not lists and link in known.links:
             raise DataError(
@@ -55,16 +55,16 @@ def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Lea
                 f"{known.task.mission} {known.task.obs_id}: {link} made no list of {', '.join(known.instruments)}",
                 remedy="see in its log what it left out; leave the observation out, or choose other instruments",
             )
-        found = [Leaf(path, product.name) for _, product, path in lists]
+        found = [ChainProduct(path, product.name) for _, product, path in lists]
         seen: set[str] = set()
         for _, path in (one for output in others for one in known.outputs(link, output)):
             # What each module's call makes anew of the whole spacecraft is kept once.
             if (name := path.rpartition("/")[2]) not in seen:
                 seen.add(name)
-                found.append(Leaf(path, name))
+                found.append(ChainProduct(path, name))
         return found
 
-    return leaves
+    return products
 
 
 # NuSTAR ------------------------------------------------------------------------------------------------------------
@@ -106,12 +106,12 @@ def _nuexpomap(known: Known) -> list[CallPlan]:
     return plans
 
 
-def _nustar_leaves(known: Known) -> list[Leaf]:
-    leaves = _leaves("nupipeline", ("badpixels", "hotpixels", "det1", "mast", "attitude", "filter"))(known)
+def _nustar_products(known: Known) -> list[ChainProduct]:
+    products = _products("nupipeline", ("badpixels", "hotpixels", "det1", "mast", "attitude", "filter"))(known)
     for module, path in known.outputs("nuexpomap", "expmap"):
         lo, _, hi = path.rpartition("/")[2].removesuffix("_ex.img").partition("_")
-        leaves.append(Leaf(path, Product(known.task.obs_id, module, "None", ARCHIVED, lo, hi).name))
-    return leaves
+        products.append(ChainProduct(path, Product(known.task.obs_id, module, "None", ARCHIVED, lo, hi).name))
+    return products
 
 
 _NUSTAR = Chain(
@@ -138,7 +138,7 @@ _NUSTAR = Chain(
             wired=("infile", "mastaspectfile", "attfile", "det1reffile", "expomapfile"),
         ),
     ),
-    leaves=_nustar_leaves,
+    products=_nustar_products,
     parameters=(
         Parameter(
             "maps",
@@ -188,7 +188,7 @@ _SWIFT = Chain(
             wired=(*_NAMES, "entrystage", "exitstage"),
         ),
     ),
-    leaves=_leaves("xrtpipeline", ("expmap",)),
+    products=_products("xrtpipeline", ("expmap",)),
     resources=Resources(memory=1 << 30),
     calibrated=True,
 )
@@ -214,7 +214,7 @@ _NICER = Chain(
             wired=("indir", "cldir", "clfile", "ufafile", "mkfile", "evtsuffix", "geomag_path"),
         ),
     ),
-    leaves=_leaves("nicerl2", ("filter",)),
+    products=_products("nicerl2", ("filter",)),
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )
@@ -234,7 +234,7 @@ _SUZAKU = Chain(
             wired=(*_NAMES, "entry_stage", "exit_stage", "instrument"),
         ),
     ),
-    leaves=_leaves("aepipeline", ("report",)),
+    products=_products("aepipeline", ("report",)),
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )
@@ -278,7 +278,7 @@ _XRISM = Chain(
             wired=(*_NAMES, "entry_stage", "exit_stage"),
         ),
     ),
-    leaves=_leaves("xapipeline"),
+    products=_products("xapipeline"),
     resources=Resources(memory=4 << 30),
     calibrated=True,
 )

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
 from daxa.backends.sas.epic_measures import Cleaned, write_measures
@@ -193,8 +193,8 @@ def _groups(known: Known) -> dict[str, list[str]]:
     return found
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    leaves: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    products: list[ChainProduct] = []
     before = dict(_lists(known))
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
@@ -203,35 +203,37 @@ def _leaves(known: Known) -> list[Leaf]:
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
-            leaves.append(
-                Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
+            products.append(
+                ChainProduct(
+                    path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method)
+                )
             )
     for part in before:
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
-            leaves.append(Leaf(gti, Product(obs_id, instrument, exposure, "gti").name))
+            products.append(ChainProduct(gti, Product(obs_id, instrument, exposure, "gti").name))
         if histogram := known.output("espfilt", "histogram", part):
-            leaves.append(Leaf(histogram, f"{part}-flares.qdp"))
-    merged = {made.values["outset"] for made in known.made if made.link == "merge"}
+            products.append(ChainProduct(histogram, f"{part}-flares.qdp"))
+    merged = {made.values["outset"] for made in known.finished if made.link == "merge"}
     for camera, parts in _groups(known).items():
         told = ",".join(product_of(part)[1] for part in parts)
         for link, stem in _MERGED.items():
             path = f"{camera}-{stem}{len(parts) - 1}.fits"
             if path in merged:
                 cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
-                leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
+                products.append(ChainProduct(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
     cleaned = [
         Cleaned(*product_of(part), before[part], path, _bad(known, part))
         for part, path in known.outputs("evselect", "filtered")
     ]
     if cleaned:
         name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
-        leaves.append(Leaf("", name, write=partial(write_measures, cleaned)))
-    if leaves:
+        products.append(ChainProduct("", name, write=partial(write_measures, cleaned)))
+    if products:
         # What the users of a cleaned list need beside it.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
-        leaves += [Leaf(path, path) for path in others]
-    return leaves
+        products += [ChainProduct(path, path) for path in others]
+    return products
 
 
 def _cards(known: Known, part: str, method: str) -> dict[str, tuple[object, str]]:
@@ -320,7 +322,7 @@ CLEAN = Chain(
         ),
         Link("merge", "merge", _merge, "one list of the exposures of a camera", {}, ("set1", "set2", "outset")),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=_PARAMETERS,
     place=place_product,
     resources=Resources(memory=2 << 30, time_limit=12 * 3600.0),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from daxa.backends.chains import WORK, CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import WORK, CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, product_of
 from daxa.backends.sas.epic_exposures import RawExposure, chip_text, raw_exposures
@@ -122,19 +122,19 @@ def _rgsproc(known: Known) -> list[CallPlan]:
     ]
 
 
-def _of_gratings(known: Known) -> list[Leaf]:
+def _of_gratings(known: Known) -> list[ChainProduct]:
     """Lists of the last stage that has one, and spectra under SAS's own names."""
-    leaves = []
+    products = []
     for part in dict.fromkeys(part for part, _ in known.outputs("rgsproc")):
         if path := known.output("rgsproc", "events", part) or known.output("rgsproc", "merged", part):
-            leaves.append(Leaf(path, Product(known.task.obs_id, *product_of(part), "rgsevents").name))
+            products.append(ChainProduct(path, Product(known.task.obs_id, *product_of(part), "rgsevents").name))
         spectra = known.outputs("rgsproc", "spectra", part)
-        leaves += [Leaf(path, f"{path.removesuffix('.FIT')}.fits") for _, path in spectra]
-    return leaves
+        products += [ChainProduct(path, f"{path.removesuffix('.FIT')}.fits") for _, path in spectra]
+    return products
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    leaves = _of_gratings(known)
+def _products(known: Known) -> list[ChainProduct]:
+    products = _of_gratings(known)
     for kind, output, links in (
         ("events", "events", ("epchain", "emchain", "epproc", "emproc")),
         ("ootevents", "outoftime", ("epchain_oot",)),
@@ -142,12 +142,12 @@ def _leaves(known: Known) -> list[Leaf]:
         for link in links:
             for part, path in known.outputs(link, output):
                 if _is_imaging(part, path) and _sees(known, path):
-                    leaves.append(Leaf(path, Product(known.task.obs_id, *product_of(part), kind).name))
+                    products.append(ChainProduct(path, Product(known.task.obs_id, *product_of(part), kind).name))
     attitudes = [path for link in known.links for _, path in known.outputs(link, "attitude")]
-    if leaves and attitudes:
+    if products and attitudes:
         # The name that users of the archive's own products know; all chains make the same file.
-        leaves.append(Leaf(min(attitudes), f"P{known.task.obs_id}OBX000ATTTSR0000.fits"))
-    return leaves
+        products.append(ChainProduct(min(attitudes), f"P{known.task.obs_id}OBX000ATTTSR0000.fits"))
+    return products
 
 
 def _sees(known: Known, path: str) -> bool:
@@ -239,7 +239,7 @@ EVENTS = Chain(
             ("withinstexpids", "instexpids", "withprefix", "prefix", "entrystage"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=_PARAMETERS,
     place=_place,
     resources=Resources(memory=2 << 30, time_limit=24 * 3600.0),
