@@ -1,4 +1,4 @@
-"""The step events through eSASS: the archive's list of a tile, with the flags, patterns and modules that are wanted."""
+"""The step events through eSASS: the archive's list of a tile, with the chosen flags, patterns and modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ALL = "MERGED"
 
 
 def _instrument(known: Known) -> str:
-    """What the list of the chosen modules is called: ``MERGED`` for all of them."""
+    """The name for the list of the chosen modules: ``MERGED`` for all of them."""
     names = [one.name for one in find_mission(known.task.mission).instruments]
     chosen = [name for name in names if name in known.instruments]
     return _ALL if chosen in ([], names) else "".join(chosen)
@@ -52,7 +52,7 @@ EVENTS = Chain(
             "evtool",
             "evtool",
             _evtool,
-            "keeps the modules, flags, patterns and energies that are wanted, in good times",
+            "keeps the chosen modules, flags, patterns and energies, in good times",
             {
                 "gti": "GTI",
                 # As the recipes of eFEDS and of data release 1 have it.

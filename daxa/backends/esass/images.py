@@ -20,7 +20,7 @@ def _list(known: Known) -> str:
 
 
 def _named(known: Known) -> list[tuple[tuple[float, float], str]]:
-    """Bands, and what tells their files apart."""
+    """Bands, and their names in files."""
     return [((lo, hi), f"{lo!r}_{hi!r}") for lo, hi in known.parameters["bands"]]
 
 
@@ -74,16 +74,16 @@ def _products(known: Known) -> list[ChainProduct]:
             kind: Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
             for kind in ("image", "expmap", "ratemap", "lightcurve")
         }
-        told: dict[str, Any] = {"events": events, "mission": known.task.mission, "band": band}
-        found.append(ChainProduct("", own["image"], write=partial(adopt_image, image=image, cards={}, **told)))
+        common: dict[str, Any] = {"events": events, "mission": known.task.mission, "band": band}
+        found.append(ChainProduct("", own["image"], write=partial(adopt_image, image=image, cards={}, **common)))
         if exposure in maps:
             cards = {"EXPMETH": ("EXPMAP", "attitude, chips and vignetting, by eSASS")}
-            of_map = told | {"image": image, "exposure": exposure, "cards": cards}
+            of_map = common | {"image": image, "exposure": exposure, "cards": cards}
             found.append(ChainProduct("", own["expmap"], write=partial(adopt_map, **of_map)))
             found.append(ChainProduct("", own["ratemap"], write=partial(adopt_rates, **of_map)))
         if at == 0:
             width = known.parameters["lightcurve_bin"]
-            found.append(ChainProduct("", own["lightcurve"], write=partial(adopt_curve, width=width, **told)))
+            found.append(ChainProduct("", own["lightcurve"], write=partial(adopt_curve, width=width, **common)))
             picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
             drawn: dict[str, Any] = {"task": known.task, "product": parse_product(own["image"]), "image": image}
             drawn |= {"exposure": exposure if exposure in maps else "", "events": events, "width": width}

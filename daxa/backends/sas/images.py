@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
-from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, part_of, place_product, product_of
+from daxa.backends.sas.common import (
+    INDEX,
+    VARIABLES,
+    analysis_date,
+    check_date,
+    cifbuild_link,
+    part_of,
+    place_product,
+    product_of,
+)
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product
@@ -88,7 +97,7 @@ def _evselect(known: Known) -> list[CallPlan]:
 
 def _eexpmap(known: Known) -> list[CallPlan]:
     attitude = _attitudes(known)[0]
-    images = {(made.part, made.name): made.outputs["image"][0] for made in known.finished if made.link == "evselect"}
+    images = {(call.part, call.name): call.outputs["image"][0] for call in known.finished if call.link == "evselect"}
     return [
         CallPlan(
             {
@@ -122,19 +131,19 @@ def _products(known: Known) -> list[ChainProduct]:
             # Equal for an image and its map, which are of the same list and the same channels.
             cut = hashlib.sha256(canonical([science.get(path, ""), list(pi)]).encode()).hexdigest()[:16]
             cards = {**energy_cards(FORMATS["XMM", "EMOS1"], pi), "CUTID": (cut, "digest of list and channels")}
-            for made in known.finished:
-                if (made.part, made.name) != (part, _name(band)):
+            for call in known.finished:
+                if (call.part, call.name) != (part, _name(band)):
                     continue
-                if made.link == "evselect":
+                if call.link == "evselect":
                     products.append(
-                        ChainProduct(made.outputs["image"][0], product.name, {**cards, "BUNIT": ("count", "unit")})
+                        ChainProduct(call.outputs["image"][0], product.name, {**cards, "BUNIT": ("count", "unit")})
                     )
-                elif made.link == "eexpmap":
-                    plain = made.values.get("withvignetting", "yes") != "yes"
+                elif call.link == "eexpmap":
+                    plain = call.values.get("withvignetting", "yes") != "yes"
                     how = {"EXPMETH": ("SAS", "how the map was made"), "VIGNET": (not plain, "vignetting applied")}
                     name = product.name.replace("-image.", "-expmap.")
                     products.append(
-                        ChainProduct(made.outputs["expmap"][0], name, {**cards, **how, "BUNIT": ("s", "unit")})
+                        ChainProduct(call.outputs["expmap"][0], name, {**cards, **how, "BUNIT": ("s", "unit")})
                     )
     return products
 
@@ -157,14 +166,7 @@ IMAGES = Chain(
     step="images",
     version="1",
     links=(
-        Link(
-            "cifbuild",
-            "cifbuild",
-            _cifbuild,
-            "index of calibration files",
-            {"fullpath": True},
-            ("calindexset", "usecanonicalname", "masterindex", "withmasterindexset", "masterindexset"),
-        ),
+        cifbuild_link(_cifbuild),
         Link(
             "evselect",
             "evselect",
