@@ -112,9 +112,9 @@ class Layout:
         """How long tasks of the stage took on this machine."""
         return self.private / "costs" / f"{mission}-{step}.json"
 
-    def workshop(self, mission: str, step: str, task: str) -> Path:
-        """Where the calls of a task work whose backend can go on where an earlier attempt broke."""
-        return self.private / "workshop" / f"{mission}-{step}" / task
+    def work_directory(self, mission: str, step: str, task: str) -> Path:
+        """Where the calls of a task run, if its backend can resume an earlier attempt."""
+        return self.private / "work" / f"{mission}-{step}" / task
 
     def params(self, mission: str) -> Path:
         return self.root / "params" / f"{mission}.toml"

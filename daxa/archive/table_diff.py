@@ -1,7 +1,7 @@
-"""Let ``git diff`` show tables as rows: the command stands in this repository's own configuration.
+"""Make ``git diff`` show tables as rows, by a command in this repository's own configuration.
 
-``.gitattributes`` gives the tables of an archive a name, which every clone has.  What the name stands for is a
-command, and Git takes commands from the configuration of the repository alone, which no clone and no pull brings.
+``.gitattributes``, which every clone has, names a driver for tables.  Its command is read only from the configuration
+of the repository, which no clone and no pull brings.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ DRIVER = "daxa-table"
 
 
 def _settings() -> dict[str, str]:
-    """Settings of Git; without daxa, a table is shown by a sum of its bytes, so that ``git diff`` goes on."""
+    """Settings of Git; without daxa, a table is shown as its checksum, so that ``git diff`` still works."""
     # With -P nothing in the current directory can take the place of a package.
     program = f"{shlex.quote(sys.executable)} -P -m daxa show-table"
     return {f"diff.{DRIVER}.textconv": f'f() {{ {program} "$1" 2>/dev/null || cksum <"$1"; }}; f'}
 
 
 def shows_tables(layout: Layout) -> bool:
-    """Whether ``git diff`` shows the tables of this repository by this daxa."""
+    """Whether ``git diff`` shows the tables of this repository with this daxa."""
     return all(git.local_setting(layout.root, key) == value for key, value in _settings().items())
 
 
 def set_table_diff(layout: Layout) -> bool:
-    """Let ``git diff`` show the tables of this repository; False where it did already."""
+    """Make ``git diff`` show the tables of this repository; False if it already did."""
     if shows_tables(layout):
         return False
     for key, value in _settings().items():

@@ -1,4 +1,4 @@
-"""What the fingerprint of a task is taken of, as the archive's own files say it: parameters, software, instruments."""
+"""The parts of a task's fingerprint, from the archive's files: parameters, software, instruments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def inputs_parameter(
     Raises
     ------
     ConfigError
-        One of the backends that read them is not there.
+        One of the backends that read them is not installed.
     """
     if not step.fetches:
         return {}
@@ -55,7 +55,7 @@ def inputs_parameter(
 def parameters_of(
     tables: Mapping[str, Mapping[str, Any]], step: str, obs_id: str, more: Mapping[str, Any] = MappingProxyType({})
 ) -> str:
-    """Effective parameters of a step as `canonical` JSON, with everything else that decides.
+    """Effective parameters of a step as `canonical` JSON, with everything else that affects the products.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def facts_of(instruments: Sequence[str]) -> str:
 
 
 def software_text(locked: LockedSoftware) -> str:
-    """The software of a step, as fingerprints are taken of it.
+    """The software of a step, as it enters fingerprints.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Bring an archive that an earlier daxa made up to date: its text files, its pipeline, and on request its software.
 
-What the earlier daxa wrote is rendered again, from the templates of that time (``templates/earlier``) and the answers
-that ``daxa.toml`` has kept; Git's history would not do, since people rewrite and shorten it.  From there the owner's
-changes and daxa's own are joined line by line.  Values stay what they are: parameters that are new are added as
-comments, so that no product becomes out of date.
+What the earlier daxa wrote is rendered again from the templates of that time (``templates/earlier``) and the answers
+in ``daxa.toml``, not taken from Git's history, which people rewrite and shorten.  From this base, the changes of the
+owner and those of daxa are merged line by line.  Values do not change: new parameters are added as comments, so that
+no product becomes out of date.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from daxa.naming import did_you_mean
 
 __all__ = ["OtherSoftware", "UpgradePlan", "plan_upgrade"]
 
-_JOINED = (
+_MERGED = (
     "daxa.toml",
     "README.md",
     "LICENSE",
@@ -54,7 +54,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class OtherSoftware:
-    """A step that is locked to other software than would carry it out.
+    """A step that is locked to software other than the installed one.
 
     Parameters
     ----------
@@ -81,20 +81,20 @@ class OtherSoftware:
 
 @dataclass(frozen=True)
 class UpgradePlan:
-    """What would become of an archive's files; nothing is written until `apply`.
+    """How an upgrade would change an archive's files; nothing is written until `apply`.
 
     Parameters
     ----------
     root
         The archive.
     template
-        Version of the templates that its files are from, 0 where it is not recorded; and the one they would be from.
+        Versions of the templates before (0 if not recorded) and after.
     texts
         Path to the text before ('' for none) and after, of each file that changes.
     software
-        Steps that would be locked to other software, and would be done again by the next `daxa run`.
+        Steps that would be locked to other software, and redone by the next `daxa run`.
     waiting
-        Steps that are locked to other software than is here, and stay so.
+        Steps that stay locked to software other than the installed one.
     """
 
     root: Path
@@ -125,15 +125,15 @@ class UpgradePlan:
         }
 
     def apply(self) -> str:
-        """Write and commit the files; give the commit's digest, '' when nothing changes.
+        """Write and commit the files; return the commit's digest, '' if nothing changes.
 
-        Whatever interrupts it, the next verb that acts completes it, or nothing has happened.
+        If it is interrupted, either nothing has changed, or the next verb completes it.
 
         Raises
         ------
         ArchiveError
             A stage runs; files have uncommitted changes or were changed since the plan was made; or something in the
-            archive could act.
+            archive could be executed.
         """
         layout = Layout(self.root)
         enter_archive(layout, upgrades=True)
@@ -146,7 +146,7 @@ class UpgradePlan:
             raise ArchiveError(
                 "changed-meanwhile",
                 f"files of {layout.root} have changed since the upgrade was planned",
-                remedy="give the same command once more",
+                remedy="give the same command again",
             )
         return commit_changes(layout, _message(self), lambda made: _write(made, self.texts))
 
@@ -163,7 +163,7 @@ def plan_upgrade(
     software
         Also lock the steps to the software that is installed.
     missions
-        Only the software of these missions; of all by default.
+        Missions whose software to lock; all by default.
     keep
         Files that stay as they are.
 
@@ -184,13 +184,13 @@ def plan_upgrade(
             remedy="update daxa",
         )
     kept = {Path(path).as_posix() for path in keep}
-    known = (*_JOINED, *(f"params/{mission}.toml" for mission in config.missions))
+    known = (*_MERGED, *(f"params/{mission}.toml" for mission in config.missions))
     for path in sorted(kept - {*known}):
         raise CriteriaError(
             "keep", f"{path} is not upgraded{did_you_mean(path, known)}", remedy=f"choose from {', '.join(known)}"
         )
     seen = {path: _read(layout, path) for path in (*known, "software.toml", "dvc.yaml", "dvc.lock")}
-    new, conflicts = _joined_texts(layout, config, seen, kept)
+    new, conflicts = _merged_texts(layout, config, seen, kept)
     if conflicts:
         raise _conflict_error(layout, conflicts)
     new |= {path: text for path, text in _params_texts(layout, config, seen) if path not in kept}
@@ -211,21 +211,21 @@ def _read(layout: Layout, path: str) -> bytes | None:
         return None
 
 
-def _joined_texts(
+def _merged_texts(
     layout: Layout, config: ArchiveConfig, seen: Mapping[str, bytes | None], kept: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Path to new text of the files that people may edit; and to what cannot be joined."""
+    """Path to new text of the files that people may edit; path to the conflict of those that cannot be merged."""
     answers = [MissionAnswers(find_mission(name), criteria, ()) for name, criteria in config.missions.items()]
     versions = [rendered_with(config, answers, template=version) for version in range(1, TEMPLATE + 1)]
     new, conflicts = {}, {}
-    for path in _JOINED:
+    for path in _MERGED:
         ours, theirs = seen[path], versions[-1][path]
         if ours is None or path in kept:
             continue  # Its owner has removed it.
         text = ours.decode("utf-8", "replace")
         base = versions[config.template - 1][path] if config.template else _nearest(text, versions, path)
         if text.encode() != ours or base == theirs:
-            continue  # It is no text that daxa wrote, or the templates of both versions are equal.
+            continue  # It is not a text that daxa wrote, or the templates of both versions are equal.
         joined, places = git.merge_texts(layout.root, base.encode(), ours, theirs.encode())
         if places:
             conflicts[path] = _places(joined.decode())
@@ -237,7 +237,7 @@ def _joined_texts(
 
 
 def _nearest(text: str, versions: Sequence[Mapping[str, str]], path: str) -> str:
-    """What an earlier daxa wrote from which the fewest lines of a file differ; the latest of equals."""
+    """The version of an earlier daxa that is most similar to a file; the latest of equals."""
     return max(
         reversed([version[path] for version in versions]),
         key=lambda one: difflib.SequenceMatcher(None, one.splitlines(), text.splitlines(), autojunk=False).ratio(),
@@ -245,27 +245,27 @@ def _nearest(text: str, versions: Sequence[Mapping[str, str]], path: str) -> str
 
 
 def _unsound(path: str, before: str, joined: bytes) -> str:
-    """Why a joined text cannot be used, '' where it can: values stay what they are, and nothing acts."""
+    """Why a merged text cannot be used, '' if it can: values must not change, and nothing may be executed."""
     if path == "daxa.toml":
         try:
             values = {**tomllib.loads(joined.decode()), "template": TEMPLATE}
         except ValueError:
-            return "the joined file is not valid TOML"
+            return "the merged file is not valid TOML"
         if values != {**tomllib.loads(before), "template": TEMPLATE}:
-            return "the joined file would hold other values"
+            return "the merged file would hold other values"
     if path == ".gitattributes" and (harm := next(harmful_attributes(joined), "")):
-        return f"the joined file would change how Git treats files ({harm})"
+        return f"the merged file would change how Git treats files ({harm})"
     return ""
 
 
 def _places(marked: str) -> str:
-    """Where both sides changed the same lines, in words."""
-    said = []
+    """A description of where both sides changed the same lines."""
+    lines = []
     for found in list(_MARKS.finditer(marked))[:_SHOWN]:
         line = marked[: found.start()].count("\n") + 1
         ours, theirs = (found[side].strip().split("\n")[0][:60] or "nothing" for side in ("ours", "theirs"))
-        said.append(f"near line {line} yours is `{ours}`, daxa's is `{theirs}`")
-    return "; ".join(said)
+        lines.append(f"near line {line} yours is `{ours}`, daxa's is `{theirs}`")
+    return "; ".join(lines)
 
 
 def _conflict_error(layout: Layout, conflicts: Mapping[str, str]) -> ArchiveError:
@@ -280,25 +280,25 @@ def _conflict_error(layout: Layout, conflicts: Mapping[str, str]) -> ArchiveErro
 
 
 def _params_texts(layout: Layout, config: ArchiveConfig, seen: Mapping[str, bytes | None]) -> Iterator[tuple[str, str]]:
-    """Params files in which every parameter stands, those that are new as comments."""
+    """Params files with every parameter, new ones as comments."""
     steps = steps_of(config)
     for mission in config.missions:
         path = f"params/{mission}.toml"
         text = (seen[path] or b"").decode()
         tables = load_parameters(layout, mission, config.steps)
         for step in steps:
-            there = _keys_of(text, step.name)
+            present = _keys_of(text, step.name)
             lines = [
                 line if line.lstrip().startswith("#") else f"# {line}"
                 for line in parameter_lines(find_mission(mission), step, steps)
-                if (found := _KEY.match(line)) and found[1] not in {*there, *tables[step.name]}
+                if (found := _KEY.match(line)) and found[1] not in {*present, *tables[step.name]}
             ]
             text = with_remarks(text, step.name, lines)
         yield path, text
 
 
 def _keys_of(text: str, step: str) -> set[str]:
-    """Keys that stand in a step's table, in use or as comments."""
+    """Keys in a step's table, in use or as comments."""
     found, inside = set(), False
     for line in text.splitlines():
         if line.lstrip().startswith("["):
@@ -309,7 +309,7 @@ def _keys_of(text: str, step: str) -> set[str]:
 
 
 def _pipeline_texts(layout: Layout, config: ArchiveConfig, seen: Mapping[str, bytes | None]) -> dict[str, str]:
-    """The pipeline of today, and a lock that does not take another spelling of a command for another stage."""
+    """The current pipeline, and a lock in which commands that are only spelt differently are replaced."""
     before, after = (seen["dvc.yaml"] or b"").decode(), rendered_pipeline(config).decode()
     if before == after:
         return {}
@@ -329,7 +329,7 @@ def _other_software(layout: Layout, config: ArchiveConfig) -> Iterator[OtherSoft
 
 
 def _with_software(text: str, changed: Sequence[OtherSoftware]) -> str:
-    """The text of ``software.toml`` with other versions; comments and all else stay."""
+    """The text of ``software.toml`` with other versions; comments and everything else are kept."""
     import tomlkit
 
     document = tomlkit.parse(text)

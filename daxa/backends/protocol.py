@@ -58,8 +58,9 @@ class Backend(Protocol):
     One whose programs use random numbers without a fixed seed says so in ``randomised``, a mapping of steps to the
     kinds of products that are never the same twice: `daxa compare` then measures their differences against counting
     noise, and never calls them identical.
-    One that can go on where an earlier attempt broke may have ``go_on(task, directories, target, log, workshop)``,
-    which is then called in place of ``run``: ``workshop`` is a directory of this task that stays until it is done.
+    One that can resume where an earlier attempt stopped may have
+    ``resume(task, directories, target, log, work_directory)``, which is then called instead of ``run``:
+    ``work_directory`` is a directory of this task that is kept until it is done.
     One with ``dated = True`` has its calibration accepted with the date, as ``...; as of 2026-11-30``.
 
     Attributes

@@ -1,7 +1,7 @@
-"""Carry out the tasks of a stage on a cluster, by Dask: with `daxa.run.scheduler` the door to it.
+"""Run the tasks of a stage on a cluster, with Dask.  Only this module and `daxa.run.scheduler` deal with Dask.
 
-How a task is limited, tried again and reported is `daxa.run.executor`'s, which every worker of the cluster uses for
-itself (`daxa.run.lane`).  Dask decides which worker gets a task, and gives those of a worker that is lost to others.
+Time limits, retries and reports are those of `daxa.run.executor`, which every worker of the cluster uses for itself
+(`daxa.run.cluster_worker`).  Dask decides which worker gets a task, and reassigns the tasks of a lost worker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 import os
 import pickle
 import queue
-import socket
 import time
 import uuid
 from collections import deque
@@ -23,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.errors import DaxaError, ProgramError
 from daxa.run.cluster_settings import ClusterSettings
+from daxa.run.cluster_worker import StageContext, close_processes, run_task, versions_here
 from daxa.run.executor import ATTEMPTS
-from daxa.run.lane import Errand, carry_out, close_lanes, versions_here
 from daxa.run.machine import Machine, Resources, read_machine
 from daxa.run.scheduler import Connection, connected
 from daxa.run.task import Task, TaskWork
@@ -34,14 +33,14 @@ from daxa.run.worker import TaskReport
 if TYPE_CHECKING:
     from distributed import Future
 
-__all__ = ["Trial", "execute_on_cluster", "run_remotely", "try_cluster"]
+__all__ = ["execute_on_cluster", "run_remotely"]
 
 _POLL = 0.2
 _UPKEEP = 5.0
-"""Seconds after which jobs that have ended are replaced, and the number of workers is asked for."""
+"""Seconds between two looks at the workers: jobs that have ended are replaced then."""
 
 _SPARE = 16
-"""Tasks that wait at the scheduler beyond those that run, so that no worker waits for the stage."""
+"""Tasks queued at the scheduler beyond those that run, so that no worker is idle."""
 
 _GONE = ("cancelled", "lost")
 
@@ -58,18 +57,18 @@ def execute_on_cluster(
     cluster: ClusterSettings,
     say: Callable[[str], None] = lambda text: None,
 ) -> Generator[list[TaskReport], None, None]:
-    """Carry out tasks as `daxa.run.executor.execute` does, on the workers of a cluster.
+    """Run tasks as `daxa.run.executor.execute` does, on the workers of a cluster.
 
     Parameters
     ----------
     tasks, work, time_limit, scratch, logs
-        As for `daxa.run.executor.execute`; the directories are seen by all workers under the same paths.
+        As for `daxa.run.executor.execute`; all workers must see the directories under the same paths.
     workers, machine
         Not used: the cluster has its own.
     cluster
-        Which cluster.
+        The cluster.
     say
-        Is told where the pages of the scheduler are.
+        Called with the address of the scheduler's dashboard.
 
     Yields
     ------
@@ -79,7 +78,7 @@ def execute_on_cluster(
     Raises
     ------
     ConfigError
-        What daxa needs for clusters is not installed.
+        The packages that clusters need are not installed.
     ProgramError
         The cluster cannot be reached or started, or is lost.
     """
@@ -88,22 +87,22 @@ def execute_on_cluster(
     with ExitStack() as stack:
         most = cluster.cores * cluster.jobs
         connection = stack.enter_context(connected(cluster, scratch, min(len(tasks), most)))
-        say(f"cluster: {connection.client.scheduler.address}, its pages: {connection.client.dashboard_link}")
-        run = _Run(connection, tasks, work, _errand(work, time_limit, scratch, logs, cluster.scratch), cluster)
+        say(f"cluster: {connection.client.scheduler.address}, dashboard: {connection.client.dashboard_link}")
+        run = _Run(connection, tasks, work, _stage_context(work, time_limit, scratch, logs, cluster.scratch), cluster)
         stack.callback(run.close)
         while run.busy():
             if reports := run.step():
                 yield reports
 
 
-def _errand(work: TaskWork, time_limit: float, scratch: Path, logs: Path, temporary: str = "") -> Errand:
+def _stage_context(work: TaskWork, time_limit: float, scratch: Path, logs: Path, temporary: str = "") -> StageContext:
     name = uuid.uuid4().hex
     variables = {key: value for key, value in os.environ.items() if key.startswith(("DAXA_", "GIT_", "SOURCE_DATE_"))}
     variables |= {"TMPDIR": temporary} if temporary else {}
     mark = scratch / f"mark-{name[:12]}"
-    for path in (mark, _opening(mark)):
+    for path in (mark, _start_mark(mark)):
         path.touch()
-    return Errand(
+    return StageContext(
         name=name,
         work=pickle.dumps(work),
         time_limit=time_limit,
@@ -116,19 +115,19 @@ def _errand(work: TaskWork, time_limit: float, scratch: Path, logs: Path, tempor
     )
 
 
-def _opening(mark: Path) -> Path:
-    """A file that stands as long as tasks may begin."""
+def _start_mark(mark: Path) -> Path:
+    """A file that exists as long as tasks may start."""
     return mark.with_name(f"{mark.name}.open")
 
 
 @dataclass
 class _Run:
-    """One run of a stage: which tasks are at the cluster, and which wait."""
+    """One run of a stage: which tasks the cluster has, and which wait."""
 
     connection: Connection
     tasks: Sequence[Task]
     work: TaskWork
-    errand: Errand
+    context: StageContext
     cluster: ClusterSettings
     _waiting: deque[tuple[Task, int]] = field(init=False)
     _sent: dict[str, tuple[Future, Task, int]] = field(default_factory=dict)
@@ -149,7 +148,7 @@ class _Run:
         return bool(self._waiting or self._sent)
 
     def step(self) -> list[TaskReport]:
-        """Send what the cluster can take, wait a moment, and collect what came in."""
+        """Send as many tasks as the cluster can take, wait a moment, and collect the reports."""
         if time.monotonic() - self._upkeep > _UPKEEP:
             self._keep_up()
         while self._waiting and len(self._sent) < self._most + _SPARE:
@@ -160,19 +159,19 @@ class _Run:
         if self._open and any(report.kind == "environment" for report in reports):
             self._open = False
             self._waiting.clear()
-            _opening(Path(self.errand.mark)).unlink(missing_ok=True)
+            _start_mark(Path(self.context.mark)).unlink(missing_ok=True)
         return reports
 
     def close(self) -> None:
-        """Let no worker go on with anything of this run."""
-        mark = Path(self.errand.mark)
-        for path in (_opening(mark), mark):
+        """Stop everything that workers do for this run."""
+        mark = Path(self.context.mark)
+        for path in (_start_mark(mark), mark):
             path.unlink(missing_ok=True)
         with suppress(Exception):  # The cluster may be gone.
             client = self.connection.client
             if self._sent:
                 client.cancel([future for future, _, _ in self._sent.values()], force=True)
-            client.run(close_lanes, self.errand.name, on_error="ignore")
+            client.run(close_processes, self.context.name, on_error="ignore")
 
     def _keep_up(self) -> None:
         self._upkeep = time.monotonic()
@@ -184,7 +183,7 @@ class _Run:
         except Exception as error:
             raise _lost(error) from error
         patience = self.cluster.patience
-        # Workers that are still to come must find something to do.
+        # Tasks must be queued for workers that have yet to start.
         self._most = max(present, self.cluster.cores * self.cluster.jobs if self.cluster.kind else 0)
         if not present and patience and time.monotonic() - self._began > patience:
             raise ProgramError(
@@ -194,7 +193,7 @@ class _Run:
             )
 
     def _send(self, task: Task, attempt: int) -> None:
-        key = f"daxa-{self.errand.name[:12]}-{task.name}-{attempt}"
+        key = f"daxa-{self.context.name[:12]}-{task.name}-{attempt}"
         resources = self._say_resources(task)
         declared = None
         if self.connection.declares:
@@ -202,7 +201,7 @@ class _Run:
             declared = {"CORES": min(resources.cores, self.cluster.cores), "MEMORY": memory}
         future = self.connection.client.submit(
             run_remotely,
-            asdict(self.errand),
+            asdict(self.context),
             task_as_text(task),
             (resources.memory, resources.cores),
             key,
@@ -211,7 +210,7 @@ class _Run:
             resources=declared,
         )
         self._sent[key] = (future, task, attempt)
-        # Not through the future's own thread pool for results, which would be asked for one by one.
+        # Results are gathered in batches: a callback that fetched each of them would do so one by one.
         future.add_done_callback(partial(_put, self._ended, key))
 
     def _wait(self) -> list[str]:
@@ -234,20 +233,20 @@ class _Run:
         for key, (future, task, attempt) in ended:
             del self._sent[key]
             if future.status == "error":
-                reports.append(_given_up(task, future.exception()))
+                reports.append(_failure_report(task, future.exception()))
             elif (text := texts[key]) is not None:
                 reports.append(report_from_text(text, task))
             elif self._open:
-                self._again(task, attempt)
+                self._requeue(task, attempt)
         return reports
 
-    def _again(self, task: Task, attempt: int) -> None:
-        """A worker that is being closed has dropped a task."""
+    def _requeue(self, task: Task, attempt: int) -> None:
+        """Queue a task again that a closing worker has dropped."""
         if attempt >= ATTEMPTS:
             raise ProgramError(
                 "cluster-dropped",
                 f"the cluster has dropped the task {task.name} {attempt} times",
-                remedy="see `daxa doctor cluster`, and run it again: what is done is kept",
+                remedy="see `daxa doctor cluster`, and run the same command again: finished tasks are kept",
             )
         self._waiting.appendleft((task, attempt + 1))
 
@@ -256,103 +255,17 @@ def _put(ended: queue.SimpleQueue[str], key: str, future: Future) -> None:
     ended.put(key)
 
 
-def _given_up(task: Task, error: BaseException | None) -> TaskReport:
+def _failure_report(task: Task, error: BaseException | None) -> TaskReport:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, KilledWorker):
         return TaskReport(task, "failed", "worker.died")
     broken = ProgramError(
         "cluster-worker",
-        f"a worker cannot carry out tasks: {type(error).__name__}: {str(error)[:300]}",
+        f"a worker cannot run tasks: {type(error).__name__}: {str(error)[:300]}",
         remedy="see that daxa can be imported on the nodes: `daxa doctor cluster`",
     )
     return TaskReport(task, "environment", broken.code, error=broken)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a small task showed of a cluster.
-
-    Parameters
-    ----------
-    scheduler, pages
-        Addresses of the scheduler and of its pages.
-    host
-        Where the task ran.
-    versions
-        What is installed there.
-    sees
-        Whether the directory is seen there.
-    waited
-        Seconds until the first worker was there.
-    seconds
-        Of one trivial task, on average.
-    """
-
-    scheduler: str
-    pages: str
-    host: str
-    versions: Mapping[str, str]
-    sees: bool
-    waited: float
-    seconds: float
-
-
-_TRIED = 100
-
-
-def try_cluster(cluster: ClusterSettings, shared: Path, *, patience: float) -> Trial:
-    """Start the cluster, or connect to it, and carry out trivial tasks.
-
-    Parameters
-    ----------
-    cluster
-        Which.
-    shared
-        A directory that the workers must see.
-    patience
-        Seconds for which the first worker is waited for.
-
-    Raises
-    ------
-    ConfigError
-        What daxa needs for clusters is not installed.
-    ProgramError
-        The cluster cannot be reached or started, or no worker comes.
-    """
-    began = time.monotonic()
-    with connected(cluster, shared.absolute(), 1) as connection:
-        client = connection.client
-        try:
-            _wait_for_worker(connection, began + patience)
-        except TimeoutError:
-            raise ProgramError(
-                "cluster-empty",
-                f"no worker has come in {patience:g} s",
-                remedy="see whether jobs wait (squeue, qstat, condor_q), and what their logs say",
-            ) from None
-        waited = time.monotonic() - began
-        host, versions, sees = client.submit(_look_around, str(shared.absolute()), pure=False).result()
-        begun = time.monotonic()
-        client.gather(client.map(str, range(_TRIED), pure=False))
-        seconds = (time.monotonic() - begun) / _TRIED
-        return Trial(client.scheduler.address, client.dashboard_link, host, versions, sees, waited, seconds)
-
-
-def _wait_for_worker(connection: Connection, until: float) -> None:
-    while True:
-        connection.keep_up()
-        try:
-            connection.client.wait_for_workers(1, timeout=min(_UPKEEP, max(0.1, until - time.monotonic())))
-        except TimeoutError:
-            if time.monotonic() > until:
-                raise
-        else:
-            return
-
-
-def _look_around(shared: str) -> tuple[str, dict[str, str], bool]:
-    return socket.gethostname(), versions_here(), Path(shared).is_dir()
 
 
 def _lost(error: BaseException | None) -> ProgramError:
@@ -360,44 +273,44 @@ def _lost(error: BaseException | None) -> ProgramError:
     return ProgramError(
         "cluster-lost",
         f"the cluster is lost{why}",
-        remedy="see whether its scheduler runs, then run it again: what is done is kept",
+        remedy="see whether its scheduler runs, then run the same command again: finished tasks are kept",
     )
 
 
-def run_remotely(errand: Mapping[str, Any], task: str, taken: tuple[int, int], key: str) -> str | None:
-    """In a worker of the cluster: carry out one task.
+def run_remotely(context: Mapping[str, Any], task: str, taken: tuple[int, int], key: str) -> str | None:
+    """Run one task, in a worker of the cluster.
 
     Parameters
     ----------
-    errand
-        Fields of `daxa.run.lane.Errand`.
+    context
+        Fields of `daxa.run.cluster_worker.StageContext`.
     task
         As `daxa.run.task_messages.task_as_text` wrote it.
     taken
-        Memory in bytes and cores that it takes.
+        Memory in bytes and cores that it needs.
     key
-        By which the cluster knows it.
+        Dask's key of the task.
 
     Returns
     -------
     str or None
-        What `daxa.run.task_messages.report_as_text` writes; None if the task is not wanted any more.
+        What `daxa.run.task_messages.report_as_text` writes; None if the task is no longer needed.
     """
     from distributed import get_worker
     from distributed.core import Status
 
     worker = get_worker()
 
-    def wanted() -> bool:
-        # Of a stage that was killed, the scheduler frees the tasks, which workers then have as cancelled.
+    def is_needed() -> bool:
+        # When a stage is killed, the scheduler releases its tasks, and workers then see them as cancelled.
         state = worker.state.tasks.get(key)
         ending = worker.status in (Status.closing, Status.closed, Status.failed)
         return not ending and state is not None and state.state != "cancelled"
 
-    found = Errand(**errand)
-    if not _opening(Path(found.mark)).exists() and Path(found.scratch).is_dir():
+    found = StageContext(**context)
+    if not _start_mark(Path(found.mark)).exists() and Path(found.scratch).is_dir():
         return None
     limit = worker.memory_manager.memory_limit or read_machine().memory
     machine = Machine(int(limit), worker.state.nthreads)
-    report = carry_out(found, task_from_text(task), Resources(*taken), machine, wanted)
+    report = run_task(found, task_from_text(task), Resources(*taken), machine, is_needed)
     return None if report is None else report_as_text(report)

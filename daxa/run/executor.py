@@ -42,7 +42,7 @@ _MOMENT = 0.2
 
 
 class Execute(Protocol):
-    """What carries out the tasks of a stage: `execute`, or `daxa.run.cluster.execute_on_cluster` on other machines."""
+    """What runs the tasks of a stage: `execute`, or `daxa.run.cluster.execute_on_cluster` on other machines."""
 
     def __call__(
         self,

@@ -85,7 +85,7 @@ def _run(
     layout: Layout, config: ArchiveConfig, stage: Stage, observe: Callable[[Outcome, int, int], None] | None
 ) -> list[Outcome]:
     mission, step = stage.mission, stage.step
-    _forget_workshops(layout, stage)
+    _forget_work_directories(layout, stage)
     with costs_noted(layout, mission, step, observe) as watch:
         outcomes = run_stage(stage, observe=watch)
     if any(one.fetches for one in steps_of(config) if one.name == step):
@@ -97,9 +97,9 @@ def _run(
     return outcomes
 
 
-def _forget_workshops(layout: Layout, stage: Stage) -> None:
-    """Remove what failed tasks left of observations that are not worked on any more."""
-    place = layout.workshop(stage.mission, stage.step, "")
+def _forget_work_directories(layout: Layout, stage: Stage) -> None:
+    """Remove the work directories of failed tasks whose observations are no longer processed."""
+    place = layout.work_directory(stage.mission, stage.step, "")
     known = {task.name for task in (*stage.tasks, *(one for tasks in stage.exposures.values() for one in tasks))}
     for entry in place.iterdir() if place.is_dir() else ():
         if entry.name not in known:

@@ -109,12 +109,12 @@ class ProcessWork:
             if unfit:
                 raise _damaged(task, sources[step], unfit[0])
         backend = find_backend(task.backend)
-        if (go_on := getattr(backend, "go_on", None)) is None:
+        if (resume := getattr(backend, "resume", None)) is None:
             backend.run(task, sources, target, log)
             return
-        workshop = layout.workshop(task.mission, task.step, task.name)
-        go_on(task, sources, target, log, workshop)
-        discard(workshop)
+        work_directory = layout.work_directory(task.mission, task.step, task.name)
+        resume(task, sources, target, log, work_directory)
+        discard(work_directory)
 
     def _bring_fetched(self, task: Task, files: Sequence[ProductFile], directory: Path) -> None:
         from daxa.fetch.observation import restore_observation

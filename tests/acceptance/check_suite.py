@@ -97,7 +97,7 @@ def _report(
         task = Task(mission, chain.step, obs_id, backend.name, chain.version, "{}", facts, inputs, accepted)
 
         def carry_out(task: Task, target: Path, log: object, before: str = before) -> None:
-            backend.go_on(task, {before: place / before}, target, log, place / f"workshop-{task.step}")  # type: ignore[arg-type]
+            backend.resume(task, {before: place / before}, target, log, place / f"work-{task.step}")  # type: ignore[arg-type]
 
         failed = not (yield from _step(carry_out, task, place))
         before = chain.step

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daxa.backends import find_backend
-from daxa.backends.chains import carrying_out
+from daxa.backends.chains import execution
 from daxa.backends.contract import check_backend
 from daxa.backends.parameter_text import table_lines
 from daxa.backends.tools import capture
@@ -88,7 +88,7 @@ def calls(request, raw_sky, tmp_path_factory):
     installed = install_suite(place / "software", suite, release)
     mission = next(iter(STEPS[suite]))
     made = []
-    run_call = carrying_out.run_call
+    run_call = execution.run_call
 
     def noted(call, *args, **more):
         made.append(call)
@@ -97,7 +97,7 @@ def calls(request, raw_sky, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capture, "find_installation", lambda name: installed)
         patch.setattr("daxa.backends.tools.container.run_limited", run_here)
-        patch.setattr(carrying_out, "run_call", noted)
+        patch.setattr(execution, "run_call", noted)
         one = Observed.fetched(place / "observation", raw_sky.root, mission, RAW[mission])
         for step in STEPS[suite][mission]:
             one.run(step, suite, **SMALL.get((suite, step), {}))

@@ -17,9 +17,10 @@ import pytest
 
 from daxa import errors
 from daxa.errors import ConfigError, DaxaError, ProgramError, ServiceError
-from daxa.run import cluster, lane, scheduler
-from daxa.run.cluster import execute_on_cluster, try_cluster
+from daxa.run import cluster, cluster_worker, scheduler
+from daxa.run.cluster import execute_on_cluster
 from daxa.run.cluster_settings import ClusterSettings, read_cluster
+from daxa.run.cluster_trial import try_cluster
 from daxa.run.machine import Machine, Resources
 from daxa.run.runner import run_stage
 from daxa.run.scheduler import share_cluster
@@ -46,7 +47,7 @@ def small_cluster(place: Path, **options):
 def address(tmp_path_factory):
     with small_cluster(tmp_path_factory.mktemp("dask")) as made:
         yield made.scheduler_address
-        lane.close_lanes()
+        cluster_worker.close_processes()
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_a_lost_scheduler_stops_the_stage_which_then_ends_elsewhere(tmp_path):
     with pytest.raises(ProgramError) as caught:
         run_stage(stage(tmp_path, tasks, execute=on(made.scheduler_address)), observe=observe)
     assert caught.value.code == "program.cluster-lost"
-    assert "what is done is kept" in caught.value.remedy
+    assert "finished tasks are kept" in caught.value.remedy
     made.close()
     assert statuses(run_stage(stage(tmp_path, tasks)))[kept[0]] == ("kept", "")
     run_stage(stage(tmp_path / "plain", tasks))
@@ -231,7 +232,7 @@ def test_memory_is_kept_within_the_worker(tmp_path):
         tasks = [task(obs_id) for obs_id in IDS[:3]]
         execute = on(made.scheduler_address)
         run_stage(stage(tmp_path, tasks, work=Heavy(str(tmp_path / "running")), execute=execute))
-        lane.close_lanes()
+        cluster_worker.close_processes()
     found = [json.loads(path.read_text()) for path in (tmp_path / "data").rglob("others.json")]
     assert found == [1, 1, 1]
 
@@ -240,7 +241,7 @@ def test_a_task_waits_for_room_and_one_too_large_runs_alone():
     order, machine = [], Machine(4 * GIGABYTE, 4)
 
     def take(name: str, memory: int, seconds: float) -> None:
-        with lane._taken(Resources(memory=memory), machine, lambda: True) as granted:
+        with cluster_worker._reserved(Resources(memory=memory), machine, lambda: True) as granted:
             assert granted
             order.append(f"+{name}")
             time.sleep(seconds)
@@ -253,32 +254,32 @@ def test_a_task_waits_for_room_and_one_too_large_runs_alone():
     for thread in threads:
         thread.join()
     assert order == ["+a", "-a", "+b", "-b"]
-    with lane._taken(Resources(), machine, lambda: False) as granted:
+    with cluster_worker._reserved(Resources(), machine, lambda: False) as granted:
         assert not granted
 
 
 def test_workers_that_would_make_other_bytes_are_refused(tmp_path, address, monkeypatch):
-    monkeypatch.setattr(cluster, "versions_here", lambda: {**lane.versions_here(), "numpy": "1.0"})
+    monkeypatch.setattr(cluster, "versions_here", lambda: {**cluster_worker.versions_here(), "numpy": "1.0"})
     with pytest.raises(ProgramError, match=r"numpy is .* and 1\.0 on this machine") as caught:
         run_stage(stage(tmp_path, [task(IDS[0])], execute=on(address)))
     assert caught.value.code == "program.cluster-versions"
 
 
 def test_workers_that_do_not_see_the_archive_are_refused(tmp_path):
-    errand = cluster._errand(print, 1.0, tmp_path, tmp_path)
-    lost = replace(errand, scratch=str(tmp_path / "elsewhere"))
-    report = lane.carry_out(lost, task(IDS[0]), Resources(), Machine(1, 1), lambda: True)
+    context = cluster._stage_context(print, 1.0, tmp_path, tmp_path)
+    lost = replace(context, scratch=str(tmp_path / "elsewhere"))
+    report = cluster_worker.run_task(lost, task(IDS[0]), Resources(), Machine(1, 1), lambda: True)
     assert report.kind == "environment"
     assert report.error.code == "storage.cluster-shared"
     assert "does not see" in report.error.message
     (found,) = [path for path in tmp_path.glob("mark-*") if not path.name.endswith(".open")]
     found.unlink()
-    assert lane.carry_out(errand, task(IDS[0]), Resources(), Machine(1, 1), lambda: True) is None
+    assert cluster_worker.run_task(context, task(IDS[0]), Resources(), Machine(1, 1), lambda: True) is None
 
 
 def test_a_cluster_can_be_tried(tmp_path, address):
     trial = try_cluster(ClusterSettings(address=address), tmp_path, patience=10)
-    assert (trial.scheduler, trial.sees, trial.versions) == (address, True, lane.versions_here())
+    assert (trial.scheduler, trial.sees, trial.versions) == (address, True, cluster_worker.versions_here())
     assert trial.seconds < 1
 
 

@@ -55,7 +55,7 @@ def _grid(events: EventList, cut: Cut, image: fits.Header, name: str) -> ImageGr
     Raises
     ------
     DataError
-        They are not whole pixels of the events, or of another part of the sky.
+        They are not whole pixels of the events, or they are in another part of the sky.
     """
     from daxa.xray.imaging.image import ImageGrid, image_header
     from daxa.xray.imaging.pairing import same_grid
@@ -73,7 +73,7 @@ def _grid(events: EventList, cut: Cut, image: fits.Header, name: str) -> ImageGr
         raise DataError(
             "image-grid",
             f"{name} is not on whole pixels of the events of {events.path.name}",
-            remedy="leave the pixels of images to daxa (binsize, rebin), or make images natively",
+            remedy="leave binsize and rebin at their defaults, or make images natively",
         )
     return grid
 
@@ -87,18 +87,18 @@ def _write(target: Path, pixels: np.ndarray, header: fits.Header, cards: Cards) 
 
 
 def adopt_image(work: Path, target: Path, *, image: str, events: str, mission: str, band: Band, cards: Cards) -> None:
-    """Write counts that a tool binned, with what we say of an image.
+    """Write counts that a tool binned, with the header of a native image.
 
     Parameters
     ----------
     work, target
-        As for all.
+        The directory in which the tools ran, and the product's path.
     image, events
         The tool's image, and the cleaned list in our form that it was made of.
     mission, band
-        Whose, and its energies.
+        The mission, and the band of the image.
     cards
-        What else its header should say.
+        Further cards of its header.
     """
     from daxa.xray.imaging.image import image_header
 
@@ -114,7 +114,7 @@ def adopt_image(work: Path, target: Path, *, image: str, events: str, mission: s
 def adopt_map(
     work: Path, target: Path, *, exposure: str, image: str, events: str, mission: str, band: Band, cards: Cards
 ) -> None:
-    """Write the exposure map that a tool made for an image, s, with what we say of a map.
+    """Write the exposure map that a tool made for an image, s, with the header of a native map.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def adopt_rates(
 
 
 def adopt_curve(work: Path, target: Path, *, events: str, mission: str, band: Band, width: float) -> None:
-    """Write the light curve of a cleaned list: tools bin counts only, ours knows the good time of each bin."""
+    """Write the light curve of a cleaned list: tools only bin counts, while ours has the good time of each bin."""
     from daxa.xray.cleaning.lightcurve import light_curve, write_light_curve
 
     own, cut = _cut_of(work, events, mission, band)
@@ -176,7 +176,7 @@ def adopt_picture(
     Parameters
     ----------
     work, target
-        As for all.
+        The directory in which the tools ran, and the product's path.
     task, product
         What is drawn.
     exposure, image, events

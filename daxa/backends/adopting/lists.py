@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "adopt_events", "adopt_good_times", "adopt_measures", "identify"]
 
 Band = tuple[float, float] | None
-"""Edges in keV; None for everything that an instrument recorded."""
+"""Edges in keV; None for all energies that an instrument recorded."""
 
 _FLARES = re.compile(r"FLAREGTI([1-7])")
 
@@ -54,8 +54,8 @@ def identify(spec: MissionSpec, obs_id: str, name: str, kind: str) -> Product | 
     for entry in spec.native_inputs:
         for folder in spec.listings if entry.kind == "events" else ():
             if found := entry.regex(obs_id).fullmatch(f"{folder}/{name}.gz"):
-                told = found.groupdict().get("exposure") or ""
-                exposure = re.sub(r"[^A-Za-z0-9]", "", told) or "None"
+                exposure = found.groupdict().get("exposure") or ""
+                exposure = re.sub(r"[^A-Za-z0-9]", "", exposure) or "None"
                 return Product(obs_id, entry.instrument, exposure, kind)
     return None
 
@@ -66,7 +66,7 @@ def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: 
     Parameters
     ----------
     work, target
-        Where the tools worked, and the product's place.
+        The directory in which the tools ran, and the product's path.
     events
         The list.
     obs_id
@@ -74,7 +74,7 @@ def adopt_events(work: Path, target: Path, *, events: str, obs_id: str, before: 
     before
         The list as it was before flares were cut, '' for none.
     band
-        Energies that it was cut to.
+        Energies to which it was cut.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def adopt_good_times(work: Path, target: Path, *, events: str, obs_id: str) -> N
 
 
 def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList, Cut]:
-    """A list, and the cut that keeps all of it: what its tables of flares take is taken from its good times."""
+    """A list, and the cut that keeps all of it: times that its flare tables exclude are removed from its good times."""
     from daxa.xray.cleaning.cut import Cut
     from daxa.xray.eventlists.gti import intersect
     from daxa.xray.eventlists.opening import open_events
@@ -110,7 +110,7 @@ def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList
     if not sum(map(len, gtis.values())):
         raise DataError(
             "no-good-time",
-            f"{obs_id}: no good time is left of {path.name}",
+            f"{obs_id}: no good time is left in {path.name}",
             remedy="loosen the filter of flares for this observation, or leave it out (skip)",
         )
     return events, Cut((), gtis)
@@ -119,7 +119,7 @@ def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList
 def _screened(
     events: EventList, cut: Cut, before: Path | None, obs_id: str, band: Band = None
 ) -> dict[str, tuple[object, str]]:
-    """That the tools have screened it, so that no later step does it again; to what energies; whether time was cut."""
+    """Cards that keep later steps from screening the list again: its energies, and whether time was cut."""
     from daxa.backends.native.exposure import band_channels
     from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards
 
@@ -138,7 +138,7 @@ def adopt_measures(work: Path, target: Path, *, lists: Sequence[tuple[Product, s
     Parameters
     ----------
     work, target
-        As for all.
+        As for `adopt_events`.
     lists
         Product, cleaned list, list before.
     obs_id
@@ -146,11 +146,11 @@ def adopt_measures(work: Path, target: Path, *, lists: Sequence[tuple[Product, s
     """
     from daxa.xray.cleaning.livetime import ontime
 
-    told = []
+    entries = []
     for product, name, before in lists:
         events, cut = _cleaned(work / name, obs_id)
         whole, kept = _cleaned(work / before, obs_id, flares=False)
-        told.append({
+        entries.append({
             "instrument": product.instrument,
             "exposure": product.exposure,
             "good": round(max(ontime(events, cut.gtis).values()), 3),
@@ -160,4 +160,4 @@ def adopt_measures(work: Path, target: Path, *, lists: Sequence[tuple[Product, s
             "left": {},
             "anomalous": [],
         })  # fmt: skip
-    target.write_text(canonical({"exposures": told}) + "\n", encoding="ascii")
+    target.write_text(canonical({"exposures": entries}) + "\n", encoding="ascii")

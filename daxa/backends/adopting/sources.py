@@ -9,25 +9,41 @@ from pathlib import Path
 import numpy as np
 
 from daxa.backends.adopting.images import read_pixels
+from daxa.backends.parameter_schema import Parameter
 from daxa.errors import DataError
 from daxa.run.task import canonical
 
-__all__ = ["adopt_search", "adopt_sources"]
+__all__ = ["adopt_search", "adopt_sources", "band_parameter"]
+
+
+def band_parameter(example: str) -> Parameter:
+    """The parameter ``band`` of the step sources, for tools that search one image."""
+    return Parameter(
+        "band",
+        "band",
+        None,
+        "energies of the image that is searched; by default the lowest of the images",
+        unit="keV",
+        choices=("first",),
+        example=f'"{example}"',
+        shown="comment",
+    )
 
 
 def adopt_sources(
     work: Path, target: Path, *, sources: str, image: str, columns: Mapping[str, str], facts: Mapping[str, float | str]
 ) -> None:
-    """Write the sources that a tool found, under our columns; what the tool does not give is not a number.
+    """Write the sources that a tool found, under our columns; what the tool does not give is NaN.
 
     Parameters
     ----------
     work, target
-        As for all; the suffix of `target` says whether a table or DS9 regions are written.
+        The directory in which the tools ran, and the product's path, whose suffix decides whether a table or DS9
+        regions are written.
     sources, image
         The tool's list, with ``RA`` and ``DEC``, and the image of ours that it searched.
     columns
-        Our column to the tool's; ``order`` is what sources are sorted by, where that is no likelihood.
+        Our column to the tool's; ``order`` is the one to sort sources by if it is not a likelihood.
     facts
         ``method``: how sources were found; ``radius``: of their circles, pixels; ``log_p``: ln of the chance that was
         allowed; ``false``: false sources expected in a pixel, -1 where that is not known; ``pixel``: the tool's
@@ -44,15 +60,15 @@ def adopt_sources(
     read = _columns(work / sources, {"ra": "RA", "dec": "DEC", **columns})
     count = len(read["ra"])
     x, y = to_pixels(wcs, read.pop("ra"), read.pop("dec"), first=0) if count else (np.empty(0), np.empty(0))
-    told = {"x": x, "y": y, "radius": np.full(count, float(facts["radius"])), **read}
+    values = {"x": x, "y": y, "radius": np.full(count, float(facts["radius"])), **read}
     for name in ("x_error", "y_error"):
-        told[name] = told.get(name, np.full(count, math.nan)) / float(facts["pixel"])
-    for name in set(COLUMNS) - set(told) - {"id", "ra", "dec", "position_error"}:
-        told[name] = np.full(count, 0.0 if name in ("quality", "parts", "extent") else math.nan)
+        values[name] = values.get(name, np.full(count, math.nan)) / float(facts["pixel"])
+    for name in set(COLUMNS) - set(values) - {"id", "ra", "dec", "position_error"}:
+        values[name] = np.full(count, 0.0 if name in ("quality", "parts", "extent") else math.nan)
     # The most likely source comes first.
-    order = np.argsort(-np.nan_to_num(told.pop("order", told["likelihood"])), kind="stable")
+    order = np.argsort(-np.nan_to_num(values.pop("order", values["likelihood"])), kind="stable")
     found = SourceList(
-        make_table({name: values[order] for name, values in told.items()}, wcs),
+        make_table({name: column[order] for name, column in values.items()}, wcs),
         background=np.zeros(pixels.shape),
         valid=np.ones(pixels.shape, bool),
         scales=(),
@@ -68,10 +84,10 @@ def adopt_sources(
                 del parts[1].header["FALSEEXP"]
 
 
-def adopt_search(work: Path, target: Path, *, told: Sequence[tuple[Mapping[str, object], str]]) -> None:
-    """Write what was searched: of each image what it is, and how many sources the tool's list has ('' for none)."""
+def adopt_search(work: Path, target: Path, *, searches: Sequence[tuple[Mapping[str, object], str]]) -> None:
+    """Write what was searched: each image, and the number of sources in the tool's list ('' for no list)."""
     entries = []
-    for entry, sources in told:
+    for entry, sources in searches:
         found = len(_columns(work / sources, {"ra": "RA", "dec": "DEC"})["ra"]) if sources else 0
         entries.append(
             {**entry, "searched": bool(sources), "reason": "" if sources else "sources.skip", "sources": found}
@@ -95,5 +111,5 @@ def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, np.ndarray]:
     except (OSError, StopIteration, ValueError, TypeError, KeyError) as error:
         raise DataError("unreadable", f"{path.name} holds no table: {error}", remedy="read the log") from None
     if not {"ra", "dec"} <= set(found):
-        raise DataError("unreadable", f"{path.name} holds no places of sources", remedy="read the log")
+        raise DataError("unreadable", f"{path.name} holds no positions of sources", remedy="read the log")
     return found

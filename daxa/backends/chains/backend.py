@@ -26,14 +26,14 @@ __all__ = ["ChainBackend"]
 
 
 class ChainBackend:
-    """Carries out the steps for which a suite has chains (`daxa.backends.protocol.Backend`).
+    """Runs the steps for which a suite has chains (`daxa.backends.protocol.Backend`).
 
     Parameters
     ----------
     program
         The suite and its chains.
     inputs
-        Mission to the files of its archive that the chains start from.
+        Mission to the archive files that its chains start from.
     """
 
     def __init__(self, program: Program, inputs: Mapping[str, tuple[NativeInput, ...]]) -> None:
@@ -55,7 +55,7 @@ class ChainBackend:
         return chain.version if chain else ""
 
     def parameters(self, mission: str) -> Mapping[str, tuple[Parameter, ...]]:
-        """What may stand in a mission's params file."""
+        """The parameters that a mission's params file may have."""
         chains = [chain for chain in self.program.chains if mission in chain.missions]
         return {chain.step: own_parameters(self.name, chain) for chain in chains}
 
@@ -98,7 +98,7 @@ class ChainBackend:
         return "observation"
 
     def exposures(self, task: Task) -> Mapping[str, Sequence[Input]]:
-        """None has a task of its own."""
+        """No exposure has its own task."""
         return {}
 
     def resources(self, mission: str, step: str) -> Resources:
@@ -107,19 +107,21 @@ class ChainBackend:
         return chain.resources if chain else Resources()
 
     def run(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO) -> None:
-        """Do one step for one observation, without anything of an earlier attempt (see `go_on`)."""
-        with tempfile.TemporaryDirectory(prefix="workshop-", dir=target.parent) as place:
-            self.go_on(task, directories, target, log, Path(place))
+        """Do one step for one observation, ignoring earlier attempts (see `resume`)."""
+        with tempfile.TemporaryDirectory(prefix="work-", dir=target.parent) as place:
+            self.resume(task, directories, target, log, Path(place))
 
-    def go_on(self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO, workshop: Path) -> None:
-        """Do one step for one observation, from where an earlier attempt broke.
+    def resume(
+        self, task: Task, directories: Mapping[str, Path], target: Path, log: TextIO, work_directory: Path
+    ) -> None:
+        """Do one step for one observation, resuming where an earlier attempt stopped.
 
         Parameters
         ----------
         task, directories, target, log
             As for `daxa.backends.protocol.Backend.run`.
-        workshop
-            A directory of this task alone, that stays where it is until the task is done.
+        work_directory
+            A directory for this task only, kept until the task is done.
 
         Raises
         ------
@@ -128,18 +130,18 @@ class ChainBackend:
         DataError, NotPossible
             There is nothing to work on, or the chain cannot do it.
         ConfigError, ProgramError, StorageError
-            Nothing can be carried out this way.
+            The task cannot be run on this machine, or with these settings.
         """
-        from daxa.backends.chains.carrying_out import carry_out
+        from daxa.backends.chains.execution import run_chain
 
-        carry_out(
+        run_chain(
             self.program,
             self._chain_of(task),
             task,
             directories,
             target=target,
             log=log,
-            workshop=workshop,
+            work_directory=work_directory,
             installed=self._installed(),
         )
 

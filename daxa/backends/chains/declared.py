@@ -1,4 +1,4 @@
-"""What a chain of tools is, as values: its links, the calls that they want, and what is known when they want them."""
+"""What a chain of tools is, as values: its links, the calls that they plan, and what is known when they plan them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from daxa.backends.tools.environment import Installation
 
-__all__ = ["WORK", "CallPlan", "Chain", "Facts", "Known", "Leaf", "Link", "Made", "Program"]
+__all__ = ["WORK", "CallPlan", "Chain", "ChainProduct", "Facts", "FinishedCall", "Known", "Link", "Program"]
 
 WORK = "{work}"
-"""Stands for the working directory in the variables of a call."""
+"""Placeholder for the working directory in the variables of a call."""
 
 
 @dataclass(frozen=True)
 class CallPlan:
-    """A call that a link wants.
+    """A call that a link plans.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class CallPlan:
     part
         The exposure that it treats, such as ``M1-S001``; '' where it serves all of them.
     name
-        What tells it from the link's other calls of this part, such as a band.
+        What distinguishes it from the link's other calls for this part, such as a band.
     variables
         Variables of this call, such as ``{"SAS_CCF": f"{WORK}/ccf.cif"}``.
     """
@@ -45,15 +45,15 @@ class CallPlan:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A call that has ended well.
+class FinishedCall:
+    """A call that succeeded.
 
     Parameters
     ----------
     link, part, name
-        Of which link, for which exposure, and what told it from others.
+        Its link, its exposure, and what distinguishes it from the link's other calls.
     values
-        What was given, as the tool received it.
+        The values as the tool received them.
     outputs
         Name of an output, as the tool's table has it, to paths below the working directory.
     """
@@ -66,7 +66,7 @@ class Made:
 
 
 class Facts(Protocol):
-    """What links may read: nothing but what stands in the working directory."""
+    """What links may read: only files in the working directory."""
 
     def header(self, path: str, table: str = "") -> Mapping[str, Any]:
         """Cards of a FITS file: those of the primary header, and over them those of a table (by default the first)."""
@@ -79,7 +79,7 @@ class Facts(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """All that a link may decide from.
+    """Everything that a link may use to decide.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ class Known:
     facts
         Reads files that are there.
     made
-        What has been called so far, in order.
+        The calls made so far, in order.
     left_out
         Parts of which a call failed: nothing more is planned for them.
     links
-        Names of the links that are neither skipped nor behind the last one.
+        Names of the links that are neither skipped nor after the last one.
     """
 
     task: Task
@@ -106,7 +106,7 @@ class Known:
     parameters: Mapping[str, Any]
     inputs: tuple[str, ...]
     facts: Facts
-    made: tuple[Made, ...] = ()
+    finished: tuple[FinishedCall, ...] = ()
     left_out: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
 
@@ -118,10 +118,10 @@ class Known:
     def outputs(self, link: str, output: str = "", part: str | None = None) -> list[tuple[str, str]]:
         """Part and path of what a link has made so far: one output, or all; of one part, or of all."""
         return [
-            (made.part, path)
-            for made in self.made
-            if made.link == link and part in (None, made.part) and made.part not in self.left_out
-            for name, paths in made.outputs.items()
+            (call.part, path)
+            for call in self.finished
+            if call.link == link and part in (None, call.part) and call.part not in self.left_out
+            for name, paths in call.outputs.items()
             if output in ("", name)
             for path in paths
         ]
@@ -138,17 +138,17 @@ class Link:
     Parameters
     ----------
     name
-        As params files name its table, and codes of failures its calls; the name of the tool where this tells it.
+        As used in params files and in error codes; the name of the tool if that is unambiguous.
     tool
         The tool.
     plan
-        What is known to the calls that it wants: none, one, or one for each exposure.  It decides, and does nothing.
+        Returns its calls from what is known: none, one, or one for each exposure.  It only decides; it runs nothing.
     help
         What it does, in one line.
     defaults
         Values that hold where the user gives none; one that the release does not have is left out.
     wired
-        Parameters that only the chain gives: files that one call hands to the next.
+        Parameters that only the chain gives: files that one call passes to the next.
     seconds
         Time limit of one call.
     """
@@ -163,7 +163,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ChainProduct:
     """A product: a file of the working directory, under our name.
 
     Parameters
@@ -175,7 +175,7 @@ class Leaf:
     cards
         Cards that are written into its primary header and its first table, with their comments.
     write
-        Called with the working directory and the product's place, in place of copying a file: for products that
+        Called with the working directory and the product's path, instead of copying a file: for products that
         must be in our own form.
     """
 
@@ -187,7 +187,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Chain:
-    """How a suite carries out a step of some missions.
+    """How a suite does a step for some missions.
 
     Parameters
     ----------
@@ -197,30 +197,30 @@ class Chain:
         Of this declaration, raised whenever products change.
     links
         In order.
-    leaves
-        What is known at the end to the products.
+    products
+        Returns the products from what is known at the end.
     parameters
         Of the step, beside those of the tools, ``skip`` and ``stop_after``.
     place
-        Path of an input to where it stands below the working directory, without the ending of a packed file;
+        From the path of an input to its path below the working directory, without the ending of a packed file;
         '' for an input that is not needed.
     resources
         What one task takes.
     calibrated
-        Whether its products depend on calibration files or, since only the identity of calibration tells it, on the
-        release of the software.
+        Whether its products depend on calibration files, or on the release of the software, which is recorded with
+        the identity of the calibration.
     randomised
         Kinds of products that are never the same twice.
     refuse
-        What is wrong with parameters that by themselves are right, and what the chain cannot do: it raises
-        `NotPossible` or `DataError` with the reason.
+        Raises `NotPossible` or `DataError` for combinations of parameters, and for observations, that the chain cannot
+        handle.
     """
 
     missions: tuple[str, ...]
     step: str
     version: str
     links: tuple[Link, ...]
-    leaves: Callable[[Known], Sequence[Leaf]]
+    products: Callable[[Known], Sequence[ChainProduct]]
     parameters: tuple[Parameter, ...] = ()
     place: Callable[[str], str] = field(default=lambda path: path.rpartition("/")[2])
     resources: Resources = field(default_factory=Resources)
@@ -238,7 +238,7 @@ class Program:
     suite
         Name of its tables.
     chains
-        What it does: at most one for each mission and step.
+        At most one for each mission and step.
     calibration
         The identity of the calibration that an installation has, with the release, which products depend on as well;
         raises ProgramError where there is none.

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-__all__ = ["END", "HEADING", "laid_out", "script_in"]
+__all__ = ["END", "HEADING", "script_in", "with_inputs"]
 
 HEADING = "The same calls as a script:"
 END = "# end of the script"
@@ -26,8 +26,8 @@ def script_in(text: str) -> str:
     return "\n".join(lines[: next(ends, 0)])
 
 
-def laid_out(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> str:
-    """A script that first copies and unpacks the inputs, from a directory that is its argument.
+def with_inputs(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> str:
+    """A script that starts by copying and unpacking the inputs from the directory given as its argument.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def laid_out(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> 
     inputs
         Path of each input in that directory, and below the working directory.
     directory
-        The directory as an archive has it, for people.
+        Its path in the archive, for the comment.
     """
     pairs = sorted(inputs)
     places = sorted({str(PurePosixPath(place).parent) for _, place in pairs} - {"."})

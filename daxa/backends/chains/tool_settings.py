@@ -19,11 +19,11 @@ from daxa.naming import did_you_mean, some
 __all__ = ["FAILING", "check_settings", "own_parameters", "plain_value", "tool_values"]
 
 FAILING = ("stop", "leave out")
-"""What becomes of an observation of which one exposure fails: it fails, or goes on without that exposure."""
+"""What happens to an observation if one exposure fails: it fails, or is processed without that exposure."""
 
 
 def own_parameters(suite: str, chain: Chain) -> tuple[Parameter, ...]:
-    """What may stand in the table of a step that a chain carries out.
+    """The parameters that the table of a step may have, if a chain does it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def own_parameters(suite: str, chain: Chain) -> tuple[Parameter, ...]:
     )
     skip = Parameter("skip", "words", (), "links to leave out", choices=names, example=f'["{names[-1]}"]')
     stop = Parameter("stop_after", "choice", None, "the last link", choices=names, shown="comment")
-    words = "what becomes of an observation of which an exposure fails"
+    words = "what happens to an observation if one of its exposures fails"
     failing = Parameter("failing", "choice", FAILING[0], words, choices=FAILING)
     return (*chain.parameters, skip, stop, failing, table)
 
@@ -89,7 +89,7 @@ def _check(suite: str, link: Link, key: str, value: object) -> tuple[str, str, s
         words = f"{tool.name} has no parameter {key[:100]!r}{did_you_mean(key, known)}"
         return "unknown-parameter", words, f"use one of {some(known, 12)}" if known else "leave it out"
     if key in link.wired:
-        return "bad-parameter", f"{key} is set by daxa, which hands files from call to call", f"leave {key} out"
+        return "bad-parameter", f"{key} is set by daxa, which passes files from call to call", f"leave {key} out"
     problems = [_problem(tool, one, value) for one in forms]
     if all(problems):
         return "bad-parameter", f"{value!r:.100} cannot be used for {key}", f"{problems[-1]} for {key}"
@@ -104,7 +104,7 @@ def _problem(tool: Tool, parameter: ToolParameter, value: object) -> str:
 
 
 def plain_value(parameter: ToolParameter, value: object) -> object:
-    """A value of a params file, where every number has become a float, as the tool's table wants it.
+    """A value of a params file, where every number has become a float, in the type that the tool's table has.
 
     Examples
     --------

@@ -7,18 +7,20 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.ciao.events import camera_in
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
-__all__ = ["CLEAN", "travelling"]
+__all__ = ["CLEAN", "accompanying"]
 
 
-def travelling(known: Known) -> list[Leaf]:
-    """The files that come along with the lists, under their own names."""
-    return [Leaf(path, path) for path in known.inputs if path.endswith(".fits") and not path.startswith("obsid")]
+def accompanying(known: Known) -> list[ChainProduct]:
+    """The files that accompany the lists, under their own names."""
+    return [
+        ChainProduct(path, path) for path in known.inputs if path.endswith(".fits") and not path.startswith("obsid")
+    ]
 
 
 def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
@@ -52,7 +54,7 @@ def _deflare(known: Known) -> list[CallPlan]:
 
 
 def _screen(known: Known) -> list[CallPlan]:
-    """Energies, grades and status first, times in a call of their own: so the data model keeps both apart."""
+    """Energies, grades and status; times are cut in a separate call, so that the data model keeps both apart."""
     plans = []
     for camera, product, path in _lists(known):
         grades = known.parameters["grades"].replace(" ", "")
@@ -72,22 +74,22 @@ def _cut(known: Known) -> list[CallPlan]:
     ]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     obs_id = known.task.obs_id
-    found, measured = travelling(known), []
+    found, measured = accompanying(known), []
     for camera, product, path in _lists(known):
         before = known.output("screen", "copy", camera) or path
         events = known.output("cut", "copy", camera) or before
         energy = known.parameters["energy"] if camera != "HRC" else None
         lo, hi = map(repr, energy) if energy else ("", "")
-        told: dict[str, Any] = {"events": events, "obs_id": obs_id}
+        common: dict[str, Any] = {"events": events, "obs_id": obs_id}
         own = Product(obs_id, product.instrument, product.exposure, "finalevents", lo, hi)
         name = Product(obs_id, product.instrument, product.exposure, "gti").name
-        found.append(Leaf("", own.name, write=partial(adopt_events, before=before, band=energy, **told)))
-        found.append(Leaf("", name, write=partial(adopt_good_times, **told)))
+        found.append(ChainProduct("", own.name, write=partial(adopt_events, before=before, band=energy, **common)))
+        found.append(ChainProduct("", name, write=partial(adopt_good_times, **common)))
         measured.append((product, events, before))
     name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
-    return [*found, Leaf("", name, write=partial(adopt_measures, lists=measured, obs_id=obs_id))]
+    return [*found, ChainProduct("", name, write=partial(adopt_measures, lists=measured, obs_id=obs_id))]
 
 
 CLEAN = Chain(
@@ -99,7 +101,7 @@ CLEAN = Chain(
             "dmextract",
             "dmextract",
             _dmextract,
-            "bins the light curve in which flares are looked for",
+            "bins the light curve for the flare search",
             {"clobber": True},
             wired=("infile", "outfile", "opt"),
         ),
@@ -115,13 +117,13 @@ CLEAN = Chain(
             "screen",
             "dmcopy",
             _screen,
-            "keeps events of the energies, grades and status that are asked for",
+            "keeps events of the chosen energies, grades and status",
             {"clobber": True},
             wired=("infile", "outfile"),
         ),
         Link("cut", "dmcopy", _cut, "keeps times without flares", {"clobber": True}, wired=("infile", "outfile")),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter("flare_band", "band", (0.5, 7.0), "energies of the light curve of flares (ACIS)", unit="keV"),
         Parameter("flare_bin", "quantity", 200.0, "bin of that light curve", unit="s", least=1.0, most=1e5),

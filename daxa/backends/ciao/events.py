@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.xray.eventlists.cards import card_text
 
-__all__ = ["EVENTS", "TRAVELLING", "camera_in"]
+__all__ = ["ACCOMPANYING", "EVENTS", "camera_in"]
 
 _OBSERVATION = "obs"
 _RAW = re.compile(r"obs/secondary/(?:acis|hrc)f\d{5}\w*_evt1\.fits")
 _ALTERNATING = re.compile(r"_e[12](?=_|N)")
-TRAVELLING = ("aspect", "badpixels", "mask", "fov", "deadtime")
-"""Outputs of chandra_repro that later tools read beside the list."""
+ACCOMPANYING = ("aspect", "badpixels", "mask", "fov", "deadtime")
+"""Outputs of chandra_repro that later tools need besides the list."""
 
 
 def camera_in(known: Known, path: str) -> str:
@@ -25,7 +25,7 @@ def camera_in(known: Known, path: str) -> str:
 
 
 def _refuse(known: Known) -> None:
-    """Refuse what needs a directory for each of its parts.
+    """Refuse observations that would need a directory for each part.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def _repro(known: Known) -> list[CallPlan]:
     return [CallPlan({"indir": _OBSERVATION, "outdir": "repro", "set_ardlib": False})]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     found = []
     for _, path in known.outputs("chandra_repro", "events"):
         product = Product(known.task.obs_id, camera_in(known, path), "None", "events")
-        found.append(Leaf(path, product.name))
-    others = [path for output in TRAVELLING for _, path in known.outputs("chandra_repro", output)]
-    return found + [Leaf(path, path.rpartition("/")[2]) for path in others]
+        found.append(ChainProduct(path, product.name))
+    others = [path for output in ACCOMPANYING for _, path in known.outputs("chandra_repro", output)]
+    return found + [ChainProduct(path, path.rpartition("/")[2]) for path in others]
 
 
 EVENTS = Chain(
@@ -83,7 +83,7 @@ EVENTS = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=3 << 30),
     calibrated=True,
 )

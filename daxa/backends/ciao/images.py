@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.ciao.events import camera_in
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -18,7 +18,7 @@ from daxa.run.product import Product, parse_product
 __all__ = ["IMAGES"]
 
 _EFFECTIVE = {(0.5, 7.0): 2.3, (0.5, 1.2): 0.92, (1.2, 2.0): 1.56, (2.0, 7.0): 3.8, (0.2, 0.5): 0.4, (0.5, 2.0): 1.25}
-"""Band to the energy that stands for it, keV: of the Chandra source catalogue; of CIAO's threads for 0.5 to 2 keV."""
+"""Band to its representative energy, keV: of the Chandra source catalogue; of CIAO's threads for 0.5 to 2 keV."""
 
 _FILES = {
     "asolfile": r"_asol1\.fits",
@@ -35,7 +35,7 @@ def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
 
 
 def _bands(known: Known, camera: str) -> list[tuple[Band, float]]:
-    """Bands with the energy that stands for each; the HRC has one image of everything."""
+    """Bands, each with its representative energy; the HRC has one image of all energies."""
     if camera == "HRC":
         return [(None, 0.0)]
     bands, energies = known.parameters["bands"], known.parameters["energies"]
@@ -53,9 +53,9 @@ def _fluximage(known: Known) -> list[CallPlan]:
     plans = []
     for camera, _, path in _lists(known):
         bands = [f"{band[0]:g}:{band[1]:g}:{energy:g}" for band, energy in _bands(known, camera) if band]
-        there = {name: [one for one in known.inputs if re.search(end, one)] for name, end in _FILES.items()}
-        # What is not there the tool looks for itself, and says so.
-        files = {name: ",".join(paths) for name, paths in there.items() if paths}
+        present = {name: [one for one in known.inputs if re.search(end, one)] for name, end in _FILES.items()}
+        # The tool looks for missing files itself, and says so.
+        files = {name: ",".join(paths) for name, paths in present.items() if paths}
         size = known.parameters["hrc_binsize" if camera == "HRC" else "acis_binsize"]
         values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{camera}", "binsize": size, **files}
         plans.append(
@@ -64,8 +64,8 @@ def _fluximage(known: Known) -> list[CallPlan]:
     return plans
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
     for camera, product, path in _lists(known):
         made = {name: known.outputs("fluximage", name, camera) for name in ("image", "expmap")}
         if not made["image"]:
@@ -78,29 +78,29 @@ def _leaves(known: Known) -> list[Leaf]:
             )
             lo, hi = map(repr, band) if band else ("", "")
             own = Product(known.task.obs_id, product.instrument, product.exposure, "image", lo, hi)
-            told: dict[str, Any] = {"image": image, "events": path, "mission": "chandra", "band": band, "cards": {}}
+            common: dict[str, Any] = {"image": image, "events": path, "mission": "chandra", "band": band, "cards": {}}
             how = {"EXPMETH": ("FLUXIMAGE", "aspect, chips, mask and bad pixels, by CIAO")}
-            found.append(Leaf("", own.name, write=partial(adopt_image, **told)))
+            found.append(ChainProduct("", own.name, write=partial(adopt_image, **common)))
             found_images.append((own, image, exposure, band))
-            told |= {"exposure": exposure, "cards": how}
+            common |= {"exposure": exposure, "cards": how}
             for kind, write in (("expmap", adopt_map), ("ratemap", adopt_rates)):
                 name = Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
-                found.append(Leaf("", name, write=partial(write, **told)))
+                found.append(ChainProduct("", name, write=partial(write, **common)))
         found += _first(known, product, path, found_images[0])
     return found
 
 
-def _first(known: Known, product: Product, events: str, made: tuple[Product, str, str, Band]) -> list[Leaf]:
-    """Light curve and picture, of the first band."""
+def _first(known: Known, product: Product, events: str, made: tuple[Product, str, str, Band]) -> list[ChainProduct]:
+    """Light curve and picture of the first band."""
     own, image, exposure, band = made
     width = known.parameters["lightcurve_bin"]
     curve = Product(known.task.obs_id, product.instrument, product.exposure, "lightcurve", own.lo, own.hi).name
     picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
-    told: dict[str, Any] = {"events": events, "width": width}
-    drawn = told | {"task": known.task, "product": own, "image": image, "exposure": exposure}
+    common: dict[str, Any] = {"events": events, "width": width}
+    drawn = common | {"task": known.task, "product": own, "image": image, "exposure": exposure}
     return [
-        Leaf("", curve, write=partial(adopt_curve, mission="chandra", band=band, **told)),
-        Leaf("", picture, write=partial(adopt_picture, **drawn)),
+        ChainProduct("", curve, write=partial(adopt_curve, mission="chandra", band=band, **common)),
+        ChainProduct("", picture, write=partial(adopt_picture, **drawn)),
     ]
 
 
@@ -122,14 +122,14 @@ IMAGES = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter("bands", "bands", ((0.5, 2.0), (2.0, 7.0)), "energies of the images (ACIS)", unit="keV"),
         Parameter(
             "energies",
             "numbers",
             None,
-            "energy that stands for each band in its exposure map, keV; by default the Chandra source catalogue's",
+            "energy of the exposure map of each band, keV; by default the Chandra source catalogue's",
             least=0.1,
             most=10.0,
             example="[1.25, 3.8]",

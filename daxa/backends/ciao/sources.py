@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_search, adopt_sources
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
-from daxa.backends.parameter_schema import Parameter
+from daxa.backends.adopting import adopt_search, adopt_sources, band_parameter
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -27,16 +26,16 @@ _COLUMNS = {
 
 
 def _images(known: Known) -> Iterator[tuple[str, Product, str]]:
-    """Instrument, product and path of the image that is searched: that of the band that is asked for, or the first."""
+    """Instrument, product and path of the image to search: that of the chosen band, or the first."""
     found: dict[str, list[tuple[Product, str]]] = {}
     for path in known.inputs:
         if path.startswith("obsid") and path.endswith(".fits") and (product := parse_product(path)).kind == "image":
             found.setdefault(product.instrument, []).append((product, path))
     for instrument, images in sorted(found.items()):
         band = known.parameters["band"]
-        wanted = [one for one in images if band and (one[0].lo, one[0].hi) == tuple(map(repr, band))]
-        if wanted or not band or not images[0][0].lo:
-            product, path = (wanted or images)[0]
+        matching = [one for one in images if band and (one[0].lo, one[0].hi) == tuple(map(repr, band))]
+        if matching or not band or not images[0][0].lo:
+            product, path = (matching or images)[0]
             yield instrument, product, path
 
 
@@ -71,14 +70,14 @@ def _wavdetect(known: Known) -> list[CallPlan]:
     return plans
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
-    told: list[tuple[dict[str, object], str]] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
+    searches: list[tuple[dict[str, object], str]] = []
     for instrument, product, path in _images(known):
         sources = known.output("wavdetect", "sources", instrument)
         band = f"{product.lo}-{product.hi} keV" if product.lo else ""
         entry: dict[str, object] = {"instrument": instrument, "exposure": product.exposure, "band": band}
-        told.append((entry, sources))
+        searches.append((entry, sources))
         if not sources:
             continue
         threshold = _threshold(known, instrument)
@@ -94,17 +93,17 @@ def _leaves(known: Known) -> list[Leaf]:
             name = Product(
                 known.task.obs_id, instrument, product.exposure, "sourcelist", product.lo, product.hi, suffix
             ).name
-            found.append(Leaf("", name, write=own))
+            found.append(ChainProduct("", name, write=own))
         name = Product(known.task.obs_id, instrument, product.exposure, "background", product.lo, product.hi).name
-        found.append(Leaf(known.output("wavdetect", "background", instrument), name))
+        found.append(ChainProduct(known.output("wavdetect", "background", instrument), name))
     name = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, Leaf("", name, write=partial(adopt_search, told=told))]
+    return [*found, ChainProduct("", name, write=partial(adopt_search, searches=searches))]
 
 
 def _threshold(known: Known, part: str) -> float:
-    """The chance of a false source in a pixel, as the call had it."""
-    made = next(one for one in known.made if one.link == "wavdetect" and one.part == part)
-    return float(made.values.get("sigthresh", "1e-06"))
+    """The chance of a false source in a pixel, as passed to the call."""
+    call = next(one for one in known.finished if one.link == "wavdetect" and one.part == part)
+    return float(call.values.get("sigthresh", "1e-06"))
 
 
 SOURCES = Chain(
@@ -133,19 +132,8 @@ SOURCES = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
-    parameters=(
-        Parameter(
-            "band",
-            "band",
-            None,
-            "energies of the image that is searched; by default the lowest of the images",
-            unit="keV",
-            choices=("first",),
-            example='"0.5-2.0 keV"',
-            shown="comment",
-        ),
-    ),
+    products=_products,
+    parameters=(band_parameter("0.5-2.0 keV"),),
     resources=Resources(memory=3 << 30),
     calibrated=True,
 )

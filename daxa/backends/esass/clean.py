@@ -1,7 +1,7 @@
-"""The step clean through eSASS: flares by flaregti, then evtool in the times that are left.
+"""The step clean through eSASS: flares by flaregti, then evtool in the remaining times.
 
-flaregti writes its times into the list that it reads, where evtool looks for them; this is a copy, never the product
-of the step before.  With ``gtifile`` it would write a file of its own, which evtool cannot use.
+flaregti writes its times into the list that it reads, where evtool looks for them; the list is a copy, never the
+product of the previous step.  With ``gtifile`` it would write a separate file, which evtool cannot use.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -21,7 +21,7 @@ _HALF = 108_000
 
 
 def _list(known: Known) -> str:
-    """The list, which is one."""
+    """The only list of a tile."""
     return next((path for path in known.inputs if path.endswith("-events.fits")), "")
 
 
@@ -41,24 +41,24 @@ def _cut(known: Known) -> list[CallPlan]:
 
 
 def _times(known: Known) -> str:
-    """Which tables of the list hold the times that are kept."""
+    """The tables of the list with the times to keep."""
     return "FLAREGTI" if "flaregti" in known.links else "GTI"
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     before = _list(known)
     events = known.output("evtool", "events") or before
     if not events:
         return []
     product, obs_id = parse_product(before), known.task.obs_id
-    told: dict[str, Any] = {"events": events, "obs_id": obs_id}
+    common: dict[str, Any] = {"events": events, "obs_id": obs_id}
     own, gti = (Product(obs_id, product.instrument, product.exposure, kind).name for kind in ("finalevents", "gti"))
     measures = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
     return [
-        *(Leaf(path, path) for _, path in known.outputs("flaregti", "lightcurve")),
-        Leaf("", own, write=partial(adopt_events, before=before, **told)),
-        Leaf("", gti, write=partial(adopt_good_times, **told)),
-        Leaf("", measures, write=partial(adopt_measures, lists=[(product, events, before)], obs_id=obs_id)),
+        *(ChainProduct(path, path) for _, path in known.outputs("flaregti", "lightcurve")),
+        ChainProduct("", own, write=partial(adopt_events, before=before, **common)),
+        ChainProduct("", gti, write=partial(adopt_good_times, **common)),
+        ChainProduct("", measures, write=partial(adopt_measures, lists=[(product, events, before)], obs_id=obs_id)),
     ]
 
 
@@ -88,7 +88,7 @@ CLEAN = Chain(
                 "source_size": 25,
                 "source_like": 10,
                 "fov_radius": 30,
-                # The threshold is that at which most signal is left.
+                # -1: the threshold that leaves most signal.
                 "threshold": -1,
                 "max_threshold": -1,
                 "mask_iter": 3,
@@ -107,7 +107,7 @@ CLEAN = Chain(
             wired=("eventfiles", "outfile", "events", "image", "gti"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )

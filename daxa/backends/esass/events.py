@@ -1,8 +1,8 @@
-"""The step events through eSASS: the archive's list of a tile, with the flags, patterns and modules that are wanted."""
+"""The step events through eSASS: the archive's list of a tile, with the chosen flags, patterns and modules."""
 
 from __future__ import annotations
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.errors import DataError
 from daxa.missions import find_mission
@@ -14,7 +14,7 @@ _ALL = "MERGED"
 
 
 def _instrument(known: Known) -> str:
-    """What the list of the chosen modules is called: ``MERGED`` for all of them."""
+    """The name for the list of the chosen modules: ``MERGED`` for all of them."""
     names = [one.name for one in find_mission(known.task.mission).instruments]
     chosen = [name for name in names if name in known.instruments]
     return _ALL if chosen in ([], names) else "".join(chosen)
@@ -37,9 +37,9 @@ def _refuse(known: Known) -> None:
         raise DataError("no-events", f"{whose} has no event list", remedy="fetch it again")
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     name = Product(known.task.obs_id, _instrument(known), "None", "events").name
-    return [Leaf(path, name) for _, path in known.outputs("evtool", "events")]
+    return [ChainProduct(path, name) for _, path in known.outputs("evtool", "events")]
 
 
 EVENTS = Chain(
@@ -52,7 +52,7 @@ EVENTS = Chain(
             "evtool",
             "evtool",
             _evtool,
-            "keeps the modules, flags, patterns and energies that are wanted, in good times",
+            "keeps the chosen modules, flags, patterns and energies, in good times",
             {
                 "gti": "GTI",
                 # As the recipes of eFEDS and of data release 1 have it.
@@ -65,7 +65,7 @@ EVENTS = Chain(
             wired=("eventfiles", "outfile", "events", "image", "telid"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     resources=Resources(memory=2 << 30),
     calibrated=True,
 )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -20,7 +20,7 @@ def _list(known: Known) -> str:
 
 
 def _named(known: Known) -> list[tuple[tuple[float, float], str]]:
-    """Bands, and what tells their files apart."""
+    """Bands, and their names in files."""
     return [((lo, hi), f"{lo!r}_{hi!r}") for lo, hi in known.parameters["bands"]]
 
 
@@ -61,8 +61,8 @@ def _expmap(known: Known) -> list[CallPlan]:
     ]
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
     events = _list(known)
     images, maps = ({path for _, path in known.outputs(link)} for link in ("evtool", "expmap"))
     for at, (band, name) in enumerate(_named(known)):
@@ -74,20 +74,20 @@ def _leaves(known: Known) -> list[Leaf]:
             kind: Product(known.task.obs_id, product.instrument, product.exposure, kind, lo, hi).name
             for kind in ("image", "expmap", "ratemap", "lightcurve")
         }
-        told: dict[str, Any] = {"events": events, "mission": known.task.mission, "band": band}
-        found.append(Leaf("", own["image"], write=partial(adopt_image, image=image, cards={}, **told)))
+        common: dict[str, Any] = {"events": events, "mission": known.task.mission, "band": band}
+        found.append(ChainProduct("", own["image"], write=partial(adopt_image, image=image, cards={}, **common)))
         if exposure in maps:
             cards = {"EXPMETH": ("EXPMAP", "attitude, chips and vignetting, by eSASS")}
-            of_map = told | {"image": image, "exposure": exposure, "cards": cards}
-            found.append(Leaf("", own["expmap"], write=partial(adopt_map, **of_map)))
-            found.append(Leaf("", own["ratemap"], write=partial(adopt_rates, **of_map)))
+            of_map = common | {"image": image, "exposure": exposure, "cards": cards}
+            found.append(ChainProduct("", own["expmap"], write=partial(adopt_map, **of_map)))
+            found.append(ChainProduct("", own["ratemap"], write=partial(adopt_rates, **of_map)))
         if at == 0:
             width = known.parameters["lightcurve_bin"]
-            found.append(Leaf("", own["lightcurve"], write=partial(adopt_curve, width=width, **told)))
+            found.append(ChainProduct("", own["lightcurve"], write=partial(adopt_curve, width=width, **common)))
             picture = Product(known.task.obs_id, product.instrument, product.exposure, "quicklook", suffix="png").name
             drawn: dict[str, Any] = {"task": known.task, "product": parse_product(own["image"]), "image": image}
             drawn |= {"exposure": exposure if exposure in maps else "", "events": events, "width": width}
-            found.append(Leaf("", picture, write=partial(adopt_picture, **drawn)))
+            found.append(ChainProduct("", picture, write=partial(adopt_picture, **drawn)))
     return found
 
 
@@ -130,7 +130,7 @@ IMAGES = Chain(
             seconds=12 * 3600.0,
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=(
         Parameter(
             "bands",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_search, adopt_sources
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
-from daxa.backends.parameter_schema import Parameter
+from daxa.backends.adopting import adopt_search, adopt_sources, band_parameter
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -30,15 +29,15 @@ _BOXES, _LIKELY, _MODEL, _CATALOGUE = "boxes.fits", "likely.fits", "model.fits",
 
 
 def _searched(known: Known) -> tuple[Product, str] | None:
-    """The image of the band that is asked for, or of the lowest; None where there is no exposure map beside it."""
+    """The image of the chosen band, or of the lowest; None if it has no exposure map."""
     found = []
     for path in known.inputs:
         if path.startswith("obsid") and path.endswith("-image.fits"):
             product = parse_product(path)
             found.append(((float(product.lo or 0), float(product.hi or 0)), product, path))
     band = known.parameters["band"]
-    wanted = [one for one in sorted(found, key=lambda one: one[0]) if not band or one[0] == band]
-    return next(((one[1], one[2]) for one in wanted if _expmap(one[2]) in known.inputs), None)
+    matching = [one for one in sorted(found, key=lambda one: one[0]) if not band or one[0] == band]
+    return next(((one[1], one[2]) for one in matching if _expmap(one[2]) in known.inputs), None)
 
 
 def _expmap(path: str) -> str:
@@ -51,7 +50,7 @@ def _energies(product: Product) -> tuple[float, float]:
 
 
 def _files(known: Known) -> dict[str, object]:
-    """What the searches read: one image, its map, the mask, and its energies; nothing where there is no image."""
+    """What the searches read: one image, its map, the mask, and its energies; nothing if there is no image."""
     found = _searched(known)
     if found is None:
         return {}
@@ -93,14 +92,14 @@ def _catprep(known: Known) -> list[CallPlan]:
     return [CallPlan({"infile": _LIKELY, "outfile": _CATALOGUE})] if _searched(known) else []
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    found: list[Leaf] = []
-    told: list[tuple[dict[str, object], str]] = []
+def _products(known: Known) -> list[ChainProduct]:
+    found: list[ChainProduct] = []
+    searches: list[tuple[dict[str, object], str]] = []
     if searched := _searched(known):
         product, path = searched
         sources = known.output("catprep", "catalogue")
         entry: dict[str, object] = {"instrument": product.instrument, "exposure": product.exposure}
-        told.append(({**entry, "band": f"{product.lo}-{product.hi} keV"}, sources))
+        searches.append(({**entry, "band": f"{product.lo}-{product.hi} keV"}, sources))
         facts: dict[str, Any] = {"method": "ERMLDET", "radius": 7.0, "log_p": -_likemin(known), "pixel": 1, "false": -1}
         write = partial(adopt_sources, sources=sources, image=path, columns=_COLUMNS, facts=facts)
 
@@ -109,23 +108,27 @@ def _leaves(known: Known) -> list[Leaf]:
             return Product(*own).name
 
         if sources:
-            found += [Leaf("", name("sourcelist", suffix), write=write) for suffix in ("fits", "parquet", "reg")]
-            found.append(Leaf(sources, "esass_catalogue.fits"))
+            found += [
+                ChainProduct("", name("sourcelist", suffix), write=write) for suffix in ("fits", "parquet", "reg")
+            ]
+            found.append(ChainProduct(sources, "esass_catalogue.fits"))
         if background := known.output("erbackmap", "background"):
-            found.append(Leaf(background, name("background")))
+            found.append(ChainProduct(background, name("background")))
     search = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, Leaf("", search, write=partial(adopt_search, told=told))]
+    return [*found, ChainProduct("", search, write=partial(adopt_search, searches=searches))]
 
 
 def _likemin(known: Known) -> float:
-    """The least likelihood of a source, as the call had it."""
-    values = next((made.values for made in known.made if made.link == "ermldet"), {})
+    """The lowest likelihood of a source, as passed to the call."""
+    values = next((call.values for call in known.finished if call.link == "ermldet"), {})
     return float(values.get("likemin", "5"))
 
 
 _WIRED = ("images", "expimages", "detmasks", "emin", "emax", "boxlist", "bkgimages", "bkgima_flag")
 _ECF = {"ecf": [1.0e12]}
 """Energy conversion factor of the cookbook: fluxes need the user's own, counts and rates do not."""
+
+_BOX = {"nruns": 3, "boxsize": 4, "compress_flag": False, **_ECF}
 
 SOURCES = Chain(
     missions=("erass1",),
@@ -145,7 +148,7 @@ SOURCES = Chain(
             "erbox",
             _erbox,
             "finds sources in boxes, with the background around each",
-            {"nruns": 3, "likemin": 6.0, "boxsize": 4, "compress_flag": False, **_ECF},
+            {**_BOX, "likemin": 6.0},
             wired=_WIRED,
         ),
         Link(
@@ -174,7 +177,7 @@ SOURCES = Chain(
             "erbox",
             _erbox_map,
             "finds sources in boxes above that background",
-            {"nruns": 3, "likemin": 4.0, "boxsize": 4, "compress_flag": False, **_ECF},
+            {**_BOX, "likemin": 4.0},
             wired=_WIRED,
         ),
         Link(
@@ -196,19 +199,8 @@ SOURCES = Chain(
         ),
         Link("catprep", "catprep", _catprep, "makes a catalogue", {}, wired=("infile", "outfile")),
     ),
-    leaves=_leaves,
-    parameters=(
-        Parameter(
-            "band",
-            "band",
-            None,
-            "energies of the image that is searched; by default the lowest of the images",
-            unit="keV",
-            choices=("first",),
-            example='"0.2-2.3 keV"',
-            shown="comment",
-        ),
-    ),
+    products=_products,
+    parameters=(band_parameter("0.2-2.3 keV"),),
     resources=Resources(memory=3 << 30),
     calibrated=True,
 )

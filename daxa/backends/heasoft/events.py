@@ -1,7 +1,7 @@
-"""The step events through HEASoft: one pipeline per mission, from raw data to screened lists as the archives have them.
+"""The step events through HEASoft: one pipeline per mission, from raw data to screened lists.
 
-The lists are what the archives' own are, made with the calibration and the parameters of this machine; native steps
-follow on them.  No task of HEASoft looks for flares.
+The lists are equivalent to those of the archives, made with the calibration and parameters of this machine, and are
+processed further by native steps.  No task of HEASoft looks for flares.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from daxa.backends.adopting import identify
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -29,12 +29,12 @@ _HOUR = 3600.0
 
 
 def _place(path: str) -> str:
-    """Where an input stands: pipelines find files by the archive's own folders."""
+    """Where an input is put: pipelines expect the folders of the archive."""
     return f"{_OBSERVATION}/{path}"
 
 
 def _lists(known: Known, link: str) -> list[tuple[str, Product, str]]:
-    """Part, product and path of each list of a pipeline that native processing would start from."""
+    """Part, product and path of each list that native processing would start from."""
     spec, chosen = find_mission(known.task.mission), known.instruments
     found = []
     for part, path in known.outputs(link, "events"):
@@ -44,10 +44,10 @@ def _lists(known: Known, link: str) -> list[tuple[str, Product, str]]:
     return found
 
 
-def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Leaf]]:
-    """What becomes of the lists of a pipeline, and of its other files, which keep their names."""
+def _products(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[ChainProduct]]:
+    """Products from the lists of a pipeline, and from its other files, which keep their names."""
 
-    def leaves(known: Known) -> list[Leaf]:
+    def products(known: Known) -> list[ChainProduct]:
         lists = _lists(known, link)
         if not lists and link in known.links:
             raise DataError(
@@ -55,27 +55,48 @@ def _leaves(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[Lea
                 f"{known.task.mission} {known.task.obs_id}: {link} made no list of {', '.join(known.instruments)}",
                 remedy="see in its log what it left out; leave the observation out, or choose other instruments",
             )
-        found = [Leaf(path, product.name) for _, product, path in lists]
+        found = [ChainProduct(path, product.name) for _, product, path in lists]
         seen: set[str] = set()
         for _, path in (one for output in others for one in known.outputs(link, output)):
-            # What each module's call makes anew of the whole spacecraft is kept once.
+            # Files about the whole spacecraft, which each module's call makes again, are kept once.
             if (name := path.rpartition("/")[2]) not in seen:
                 seen.add(name)
-                found.append(Leaf(path, name))
+                found.append(ChainProduct(path, name))
         return found
 
-    return leaves
+    return products
+
+
+def _chain(
+    mission: str,
+    products: Callable[[Known], list[ChainProduct]],
+    gigabytes: int,
+    links: tuple[Link, ...],
+    parameters: tuple[Parameter, ...] = (),
+) -> Chain:
+    """What the chains of all missions share."""
+    return Chain(
+        missions=(mission,),
+        step="events",
+        version="1",
+        place=_place,
+        links=links,
+        products=products,
+        parameters=parameters,
+        resources=Resources(memory=gigabytes << 30),
+        calibrated=True,
+    )
 
 
 # NuSTAR ------------------------------------------------------------------------------------------------------------
 
 
 def _nupipeline(known: Known) -> list[CallPlan]:
-    there = [module for module, letter in _MODULES.items() if _has(known, rf"event_uf/nu\w+{letter}_uf\.evt")]
+    present = [module for module, letter in _MODULES.items() if _has(known, rf"event_uf/nu\w+{letter}_uf\.evt")]
     stem, stages = f"nu{known.task.obs_id}", {"entrystage": 1, "exitstage": 2}
     return [
         CallPlan({**stages, "indir": _OBSERVATION, "outdir": module, "steminputs": stem, "instrument": module}, module)
-        for module in there
+        for module in present
         if not known.instruments or module in known.instruments
     ]
 
@@ -99,27 +120,26 @@ def _nuexpomap(known: Known) -> list[CallPlan]:
                 "infile": events,
                 **files,
                 "expomapfile": f"{module}/{lo!r}_{hi!r}_ex.img",
-                # Mirrors reflect by energy: that in the middle of the band's logarithm stands for it.
+                # Reflectivity depends on energy: the logarithmic middle of the band represents it.
                 "energy": round(min(max((lo * hi) ** 0.5, 1.6), 89.5), 3),
             }
             plans.append(CallPlan(values, module, f"{lo!r}_{hi!r}"))
     return plans
 
 
-def _nustar_leaves(known: Known) -> list[Leaf]:
-    leaves = _leaves("nupipeline", ("badpixels", "hotpixels", "det1", "mast", "attitude", "filter"))(known)
+def _nustar_products(known: Known) -> list[ChainProduct]:
+    products = _products("nupipeline", ("badpixels", "hotpixels", "det1", "mast", "attitude", "filter"))(known)
     for module, path in known.outputs("nuexpomap", "expmap"):
         lo, _, hi = path.rpartition("/")[2].removesuffix("_ex.img").partition("_")
-        leaves.append(Leaf(path, Product(known.task.obs_id, module, "None", ARCHIVED, lo, hi).name))
-    return leaves
+        products.append(ChainProduct(path, Product(known.task.obs_id, module, "None", ARCHIVED, lo, hi).name))
+    return products
 
 
-_NUSTAR = Chain(
-    missions=("nustar",),
-    step="events",
-    version="1",
-    place=_place,
-    links=(
+_NUSTAR = _chain(
+    "nustar",
+    _nustar_products,
+    2,
+    (
         Link(
             "nupipeline",
             "nupipeline",
@@ -138,7 +158,6 @@ _NUSTAR = Chain(
             wired=("infile", "mastaspectfile", "attfile", "det1reffile", "expomapfile"),
         ),
     ),
-    leaves=_nustar_leaves,
     parameters=(
         Parameter(
             "maps",
@@ -148,15 +167,13 @@ _NUSTAR = Chain(
             unit="keV",
         ),
     ),
-    resources=Resources(memory=2 << 30),
-    calibrated=True,
 )
 
 # The others --------------------------------------------------------------------------------------------------------
 
 
 def _whole(stem: str, **values: object) -> Callable[[Known], list[CallPlan]]:
-    """One call for the observation, of a pipeline that is told where, whereto and what the files are called."""
+    """One call for the observation, of a pipeline that takes input and output directories and a stem."""
 
     def plan(known: Known) -> list[CallPlan]:
         names = {"indir": _OBSERVATION, "outdir": "out", "steminputs": f"{stem}{known.task.obs_id}"}
@@ -167,12 +184,11 @@ def _whole(stem: str, **values: object) -> Callable[[Known], list[CallPlan]]:
 
 _NAMES = ("indir", "outdir", "steminputs", "stemoutputs")
 
-_SWIFT = Chain(
-    missions=("swift",),
-    step="events",
-    version="1",
-    place=_place,
-    links=(
+_SWIFT = _chain(
+    "swift",
+    _products("xrtpipeline", ("expmap",)),
+    1,
+    (
         Link(
             "xrtpipeline",
             "xrtpipeline",
@@ -188,9 +204,6 @@ _SWIFT = Chain(
             wired=(*_NAMES, "entrystage", "exitstage"),
         ),
     ),
-    leaves=_leaves("xrtpipeline", ("expmap",)),
-    resources=Resources(memory=1 << 30),
-    calibrated=True,
 )
 
 
@@ -198,12 +211,11 @@ def _nicerl2(known: Known) -> list[CallPlan]:
     return [CallPlan({"indir": _OBSERVATION})]
 
 
-_NICER = Chain(
-    missions=("nicer",),
-    step="events",
-    version="1",
-    place=_place,
-    links=(
+_NICER = _chain(
+    "nicer",
+    _products("nicerl2", ("filter",)),
+    2,
+    (
         Link(
             "nicerl2",
             "nicerl2",
@@ -214,17 +226,13 @@ _NICER = Chain(
             wired=("indir", "cldir", "clfile", "ufafile", "mkfile", "evtsuffix", "geomag_path"),
         ),
     ),
-    leaves=_leaves("nicerl2", ("filter",)),
-    resources=Resources(memory=2 << 30),
-    calibrated=True,
 )
 
-_SUZAKU = Chain(
-    missions=("suzaku",),
-    step="events",
-    version="1",
-    place=_place,
-    links=(
+_SUZAKU = _chain(
+    "suzaku",
+    _products("aepipeline", ("report",)),
+    2,
+    (
         Link(
             "aepipeline",
             "aepipeline",
@@ -234,24 +242,20 @@ _SUZAKU = Chain(
             wired=(*_NAMES, "entry_stage", "exit_stage", "instrument"),
         ),
     ),
-    leaves=_leaves("aepipeline", ("report",)),
-    resources=Resources(memory=2 << 30),
-    calibrated=True,
 )
 
 
 def _xapipeline(known: Known) -> list[CallPlan]:
-    """With one instrument chosen, only its files are there."""
+    """If only one instrument was chosen, only its files were fetched."""
     instrument = known.instruments[0] if len(known.instruments) == 1 else "ALL"
     return _whole("xa", stemoutputs="DEFAULT", entry_stage=1, exit_stage=2, instrument=instrument)(known)
 
 
-_XRISM = Chain(
-    missions=("xrism",),
-    step="events",
-    version="1",
-    place=_place,
-    links=(
+_XRISM = _chain(
+    "xrism",
+    _products("xapipeline"),
+    4,
+    (
         Link(
             "xapipeline",
             "xapipeline",
@@ -278,10 +282,7 @@ _XRISM = Chain(
             wired=(*_NAMES, "entry_stage", "exit_stage"),
         ),
     ),
-    leaves=_leaves("xapipeline"),
-    resources=Resources(memory=4 << 30),
-    calibrated=True,
 )
 
 CHAINS = (_NUSTAR, _SWIFT, _NICER, _SUZAKU, _XRISM)
-"""What HEASoft does here."""
+"""All chains of HEASoft."""

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import has, part_of, place_product, product_of
 from daxa.backends.sas.epic_measures import Cleaned, write_measures
@@ -35,11 +35,11 @@ _SCALES = {"pn": 15.0, "mos": 6.0}
 """Width of the range in which espfilt fits the histogram, as the cookbook of ESAS gives it."""
 
 _RATIO = {"elow": 8000, "ehigh": 12_000}
-"""Energies (eV) for which the cookbook of ESAS asks with the method ``ratio``."""
+"""Energies (eV) that the cookbook of ESAS prescribes for the method ``ratio``."""
 
 _KINDS = {"evselect": "finalevents", "evselect_oot": "finalootevents"}
 _MERGED = {"evselect": "ALL", "evselect_oot": "OOT"}
-"""Links that filter, to the kinds of their products, and to what their merged lists are called."""
+"""Filtering link to the kind of its products, and to the name of its merged lists."""
 
 _PARAMETERS = (
     Parameter(
@@ -59,12 +59,12 @@ _PARAMETERS = (
         '"drop" leaves out chips of MOS with anomalous background below 1 keV, which emanom finds',
         choices=("keep", "drop"),
     ),
-    Parameter("merge", "flag", True, "whether exposures in which a camera did the same are also merged"),
+    Parameter("merge", "flag", True, "whether exposures of a camera with the same set-up are also merged"),
 )
 
 
 def bad_chips(text: str) -> tuple[int, ...]:
-    r"""The chips in a bad state, as emanom tells it.
+    r"""The chips that emanom reports to be in a bad state.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def bad_chips(text: str) -> tuple[int, ...]:
 
 
 def _lists(known: Known, kind: str = "events") -> list[tuple[str, str]]:
-    """Part and path of the lists that the step before made, of exposures that are not left out."""
+    """Part and path of the lists from the previous step, without exposures that are left out."""
     found = [(part_of(path), path) for path in known.inputs if path.endswith(f"-{kind}.fits")]
     return [(part, path) for part, path in found if part.partition("-")[0] in _OF and part not in known.left_out]
 
@@ -145,16 +145,16 @@ def _bad(known: Known, part: str) -> tuple[int, ...]:
 
 
 def _without(bad: tuple[int, ...]) -> str:
-    """The other chips of MOS, in the form that the data subspace of a list can hold."""
+    """Keep the other chips of MOS, in a form that the data subspace of a list can hold."""
     if not bad:
         return ""
     return f"({' || '.join(f'(CCDNR == {chip})' for chip in range(1, 8) if chip not in bad)})"
 
 
-def _filter(known: Known, kind: str, made: str) -> list[CallPlan]:
+def _filter(known: Known, kind: str, stem: str) -> list[CallPlan]:
     plans = []
     for part, path in _lists(known, kind):
-        values = {"table": path, "filteredset": f"{part}-{made}.fits", "expression": _expression(known, part)}
+        values = {"table": path, "filteredset": f"{part}-{stem}.fits", "expression": _expression(known, part)}
         plans.append(CallPlan(values, part))
     return plans
 
@@ -178,7 +178,7 @@ def _merge(known: Known) -> list[CallPlan]:
 
 
 def _groups(known: Known) -> dict[str, list[str]]:
-    """Camera to the most exposures in which it did the same, in the order of time; two or more."""
+    """Camera to the largest group of exposures with the same set-up, in order of time; two or more."""
     cleaned = known.outputs("evselect", "filtered")
     found = {}
     for camera, lists in groupby(sorted(cleaned), key=lambda one: one[0].partition("-")[0]):
@@ -193,8 +193,8 @@ def _groups(known: Known) -> dict[str, list[str]]:
     return found
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    leaves: list[Leaf] = []
+def _products(known: Known) -> list[ChainProduct]:
+    products: list[ChainProduct] = []
     before = dict(_lists(known))
     obs_id, energy = known.task.obs_id, known.parameters["energy"]
     edges = tuple(map(repr, energy)) if energy else ("", "")
@@ -203,39 +203,41 @@ def _leaves(known: Known) -> list[Leaf]:
         for part, path in known.outputs(link, "filtered"):
             instrument, exposure = product_of(part)
             method = used if _gti(known, part) else "NONE"
-            leaves.append(
-                Leaf(path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method))
+            products.append(
+                ChainProduct(
+                    path, Product(obs_id, instrument, exposure, kind, *edges).name, _cards(known, part, method)
+                )
             )
     for part in before:
         instrument, exposure = product_of(part)
         if gti := _gti(known, part):
-            leaves.append(Leaf(gti, Product(obs_id, instrument, exposure, "gti").name))
+            products.append(ChainProduct(gti, Product(obs_id, instrument, exposure, "gti").name))
         if histogram := known.output("espfilt", "histogram", part):
-            leaves.append(Leaf(histogram, f"{part}-flares.qdp"))
-    merged = {made.values["outset"] for made in known.made if made.link == "merge"}
+            products.append(ChainProduct(histogram, f"{part}-flares.qdp"))
+    merged = {call.values["outset"] for call in known.finished if call.link == "merge"}
     for camera, parts in _groups(known).items():
-        told = ",".join(product_of(part)[1] for part in parts)
+        merged_from = ",".join(product_of(part)[1] for part in parts)
         for link, stem in _MERGED.items():
             path = f"{camera}-{stem}{len(parts) - 1}.fits"
             if path in merged:
-                cards = {**_cards(known, parts[0], used), "MERGED": (told, "exposures that were merged")}
-                leaves.append(Leaf(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
+                cards = {**_cards(known, parts[0], used), "MERGED": (merged_from, "exposures that were merged")}
+                products.append(ChainProduct(path, Product(obs_id, camera, "ALL", _KINDS[link], *edges).name, cards))
     cleaned = [
         Cleaned(*product_of(part), before[part], path, _bad(known, part))
         for part, path in known.outputs("evselect", "filtered")
     ]
     if cleaned:
         name = Product(obs_id, "ALL", "ALL", "measures", suffix="json").name
-        leaves.append(Leaf("", name, write=partial(write_measures, cleaned)))
-    if leaves:
-        # What the users of a cleaned list need beside it.
+        products.append(ChainProduct("", name, write=partial(write_measures, cleaned)))
+    if products:
+        # Files that users of a cleaned list also need.
         others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
-        leaves += [Leaf(path, path) for path in others]
-    return leaves
+        products += [ChainProduct(path, path) for path in others]
+    return products
 
 
 def _cards(known: Known, part: str, method: str) -> dict[str, tuple[object, str]]:
-    """What native steps read of a cleaned list, so that they cut neither more nor less."""
+    """Cards from which native steps know what has been cut already."""
     own = known.parameters[f"{_camera(part)}_expression"]
     base = "standard" if own == _SCREENS[_camera(part)] else "none"
     cards: dict[str, tuple[object, str]] = {"SCREENED": (base, "event screening")}
@@ -320,13 +322,13 @@ CLEAN = Chain(
         ),
         Link("merge", "merge", _merge, "one list of the exposures of a camera", {}, ("set1", "set2", "outset")),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=_PARAMETERS,
     place=place_product,
     resources=Resources(memory=2 << 30, time_limit=12 * 3600.0),
     # It reads no calibration files, but another release may find other flares.
     calibrated=True,
-    # The energies and positions that chains give to events have random parts, so that what is cut by them differs.
+    # Chains randomise energies and positions of events, so that cuts on them differ from run to run.
     randomised=("finalevents", "finalootevents", "gti"),
     refuse=_refuse,
 )

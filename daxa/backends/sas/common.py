@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from daxa.backends.chains import WORK, Known
+from daxa.backends.chains import WORK, CallPlan, Known, Link
 from daxa.backends.registry import AS_OF
 from daxa.errors import ConfigError
 from daxa.run.product import parse_product
 
-__all__ = ["INDEX", "VARIABLES", "analysis_date", "check_date", "has", "part_of", "place_product", "product_of"]
+__all__ = [
+    "INDEX",
+    "VARIABLES",
+    "analysis_date",
+    "check_date",
+    "cifbuild_link",
+    "has",
+    "part_of",
+    "place_product",
+    "product_of",
+]
 
 INDEX = "ccf.cif"
 """The index of calibration files, in the working directory."""
 
 VARIABLES: Mapping[str, str] = {"SAS_CCF": f"{WORK}/{INDEX}"}
-"""Of every call that reads calibration files."""
+"""Variables of every call that reads calibration files."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -27,7 +37,7 @@ def analysis_date(known: Known) -> str:
 
 
 def check_date(known: Known) -> None:
-    """Refuse to work with whatever calibration files are the newest on the day.
+    """Refuse to use whichever calibration files happen to be the newest today.
 
     Raises
     ------
@@ -37,11 +47,23 @@ def check_date(known: Known) -> None:
     if not _DATE.fullmatch(analysis_date(known)):
         raise ConfigError(
             "calibration-date",
-            f"{known.task.step} of {known.task.mission} has no date as of which calibration files are chosen, and "
-            "which is the newest changes from day to day",
+            f"{known.task.step} of {known.task.mission} has no date for the choice of calibration files, and "
+            "the newest ones change from day to day",
             remedy="accept the installed calibration: `daxa upgrade --calibration`, which writes today's date into "
             "software.toml",
         )
+
+
+def cifbuild_link(plan: Callable[[Known], Sequence[CallPlan]]) -> Link:
+    """The link that makes the index of calibration files."""
+    return Link(
+        "cifbuild",
+        "cifbuild",
+        plan,
+        "index of calibration files",
+        {"fullpath": True},
+        ("calindexset", "usecanonicalname", "masterindex", "withmasterindexset", "masterindexset"),
+    )
 
 
 def has(known: Known, tool: str) -> bool:
@@ -53,7 +75,7 @@ def has(known: Known, tool: str) -> bool:
 
 
 def place_product(path: str) -> str:
-    """Where an input stands: products of an exposure under short names, since long ones have failed tools of SAS.
+    """Where an input is put: products of an exposure get short names, since tools of SAS have failed on long ones.
 
     Examples
     --------

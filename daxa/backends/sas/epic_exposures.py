@@ -1,4 +1,4 @@
-"""Which exposures an observation of XMM-Newton has, as the names of its raw files tell."""
+"""Which exposures an observation of XMM-Newton has, from the names of its raw files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RawExposure:
 
     @property
     def part(self) -> str:
-        """What its calls and products belong to, such as ``PN-S003``."""
+        """Its name in calls and products, such as ``PN-S003``."""
         return f"{self.instrument}-{self.name}"
 
     @property
@@ -63,7 +63,7 @@ def raw_exposures(paths: Iterable[str], instruments: Iterable[str], *, unschedul
     instruments
         Their names.
     unscheduled
-        Whether those count that were not planned.
+        Whether to include exposures that were not planned.
 
     Examples
     --------
@@ -71,11 +71,11 @@ def raw_exposures(paths: Iterable[str], instruments: Iterable[str], *, unschedul
     >>> [(one.part, one.chips) for one in raw_exposures(names, ["PN", "M1"])]
     [('M1-U002', (1,)), ('PN-S003', (1, 4))]
     """
-    wanted, found = set(instruments), dict[tuple[str, str], set[int]]()
+    chosen, found = set(instruments), dict[tuple[str, str], set[int]]()
     for match in filter(None, map(_RAW.fullmatch, paths)):
         instrument = match["instrument"]
-        fits = match["type"] == _TYPES.get(instrument, "IME")
-        if instrument in wanted and fits and (unscheduled or match["kind"] == "S"):
+        imaging = match["type"] == _TYPES.get(instrument, "IME")
+        if instrument in chosen and imaging and (unscheduled or match["kind"] == "S"):
             # Chips of MOS are followed by the number of the node.
             chip = int(match["chip"][0]) if instrument in ("M1", "M2") else int(match["chip"])
             found.setdefault((instrument, match["kind"] + match["number"]), set()).add(chip)

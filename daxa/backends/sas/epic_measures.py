@@ -35,7 +35,7 @@ class Cleaned:
 
 def write_measures(exposures: Sequence[Cleaned], work: Path, place: Path) -> None:
     """Write good time and events of exposures.  One whose good times cannot be read is left out."""
-    measured = [told for one in exposures if (told := _measured(one, work))]
+    measured = [entry for one in exposures if (entry := _measured(one, work))]
     place.write_text(canonical({"exposures": measured}) + "\n", encoding="ascii")
 
 

@@ -2,7 +2,7 @@
 
 The order of calls, and the values that are given, are those of ESA's threads and of the ESAS cookbook: cifbuild with
 a fixed date, odfingest, epchain first for out-of-time events and again for the events themselves, emchain exposure by
-exposure.  epproc and emproc are the other way.
+exposure.  epproc and emproc are the alternative.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from daxa.backends.chains import WORK, CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import WORK, CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
-from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, product_of
+from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, cifbuild_link, product_of
 from daxa.backends.sas.epic_exposures import RawExposure, chip_text, raw_exposures
 from daxa.errors import DataError
 from daxa.run.machine import Resources
@@ -29,18 +29,18 @@ _CAMERA = {"MOS1": "M1", "MOS2": "M2", "PN": "PN"}
 
 _PARAMETERS = (
     Parameter("pipeline", "choice", "chain", "epchain and emchain, or epproc and emproc", choices=("chain", "proc")),
-    Parameter("unscheduled", "flag", True, "whether exposures count that were not planned"),
+    Parameter("unscheduled", "flag", True, "whether to include exposures that were not planned"),
 )
 
 
 def _place(path: str) -> str:
-    """All raw files stand in one directory, whatever theirs was."""
+    """All raw files go into one directory."""
     return f"{_ODF}/{path.rpartition('/')[2]}"
 
 
 def _exposures(known: Known, *instruments: str) -> list[RawExposure]:
-    wanted = [name for name in known.instruments if name in instruments]
-    return raw_exposures(known.inputs, wanted, unscheduled=known.parameters["unscheduled"])
+    chosen = [name for name in known.instruments if name in instruments]
+    return raw_exposures(known.inputs, chosen, unscheduled=known.parameters["unscheduled"])
 
 
 def _cifbuild(known: Known) -> list[CallPlan]:
@@ -64,7 +64,7 @@ def _pn(known: Known, one: RawExposure) -> dict[str, Any]:
     if one.chips != _ALL_CHIPS:
         values["ccds"] = chip_text(one.chips)
     if known.release.startswith("21.0"):
-        values["runradmonfix"] = False  # The task that this would run was left out of that release.
+        values["runradmonfix"] = False  # That release lacks the task that this would run.
     return values
 
 
@@ -79,7 +79,7 @@ def _epchain(known: Known) -> list[CallPlan]:
     if known.parameters["pipeline"] != "chain":
         return []
     first = {part for part, _ in known.outputs("epchain_oot", "outoftime")}
-    # What the first call left is used again.
+    # The results of the first call are reused.
     again = dict.fromkeys(("runatthkgen", "runepframes", "runbadpixfind", "runbadpix"), False)
     return [
         CallPlan(_pn(known, one) | (again if one.part in first else {}), one.part, variables=_variables(known))
@@ -98,9 +98,8 @@ def _emchain(known: Known) -> list[CallPlan]:
     ]
 
 
-def _proc(known: Known, *instruments: str) -> list[CallPlan]:
-    if known.parameters["pipeline"] != "proc":
-        return []
+def _by_exposure(known: Known, *instruments: str) -> list[CallPlan]:
+    """One call for each exposure, of the tasks that take its identifier."""
     return [
         CallPlan(
             {"withinstexpids": True, "instexpids": f"{one.instrument}{one.name}"},
@@ -111,30 +110,23 @@ def _proc(known: Known, *instruments: str) -> list[CallPlan]:
     ]
 
 
-def _rgsproc(known: Known) -> list[CallPlan]:
-    return [
-        CallPlan(
-            {"withinstexpids": True, "instexpids": f"{one.instrument}{one.name}"},
-            one.part,
-            variables=_variables(known),
-        )
-        for one in _exposures(known, *_GRATINGS)
-    ]
+def _proc(known: Known, *instruments: str) -> list[CallPlan]:
+    return _by_exposure(known, *instruments) if known.parameters["pipeline"] == "proc" else []
 
 
-def _of_gratings(known: Known) -> list[Leaf]:
+def _grating_products(known: Known) -> list[ChainProduct]:
     """Lists of the last stage that has one, and spectra under SAS's own names."""
-    leaves = []
+    products = []
     for part in dict.fromkeys(part for part, _ in known.outputs("rgsproc")):
         if path := known.output("rgsproc", "events", part) or known.output("rgsproc", "merged", part):
-            leaves.append(Leaf(path, Product(known.task.obs_id, *product_of(part), "rgsevents").name))
+            products.append(ChainProduct(path, Product(known.task.obs_id, *product_of(part), "rgsevents").name))
         spectra = known.outputs("rgsproc", "spectra", part)
-        leaves += [Leaf(path, f"{path.removesuffix('.FIT')}.fits") for _, path in spectra]
-    return leaves
+        products += [ChainProduct(path, f"{path.removesuffix('.FIT')}.fits") for _, path in spectra]
+    return products
 
 
-def _leaves(known: Known) -> list[Leaf]:
-    leaves = _of_gratings(known)
+def _products(known: Known) -> list[ChainProduct]:
+    products = _grating_products(known)
     for kind, output, links in (
         ("events", "events", ("epchain", "emchain", "epproc", "emproc")),
         ("ootevents", "outoftime", ("epchain_oot",)),
@@ -142,12 +134,12 @@ def _leaves(known: Known) -> list[Leaf]:
         for link in links:
             for part, path in known.outputs(link, output):
                 if _is_imaging(part, path) and _sees(known, path):
-                    leaves.append(Leaf(path, Product(known.task.obs_id, *product_of(part), kind).name))
+                    products.append(ChainProduct(path, Product(known.task.obs_id, *product_of(part), kind).name))
     attitudes = [path for link in known.links for _, path in known.outputs(link, "attitude")]
-    if leaves and attitudes:
-        # The name that users of the archive's own products know; all chains make the same file.
-        leaves.append(Leaf(min(attitudes), f"P{known.task.obs_id}OBX000ATTTSR0000.fits"))
-    return leaves
+    if products and attitudes:
+        # Named as in the archive's own products; all chains make the same file.
+        products.append(ChainProduct(min(attitudes), f"P{known.task.obs_id}OBX000ATTTSR0000.fits"))
+    return products
 
 
 def _sees(known: Known, path: str) -> bool:
@@ -156,7 +148,7 @@ def _sees(known: Known, path: str) -> bool:
 
 
 def _is_imaging(part: str, path: str) -> bool:
-    """Whether a list has images, and is of this exposure: some chains leave those of other modes and exposures, too."""
+    """Whether a list has images and belongs to this exposure: some chains also write others."""
     found = _PROC.search(path)
     if found is None:
         return "TIEVLI" not in path
@@ -181,14 +173,7 @@ EVENTS = Chain(
     step="events",
     version="1",
     links=(
-        Link(
-            "cifbuild",
-            "cifbuild",
-            _cifbuild,
-            "index of calibration files",
-            {"fullpath": True},
-            ("calindexset", "usecanonicalname", "masterindex", "withmasterindexset", "masterindexset"),
-        ),
+        cifbuild_link(_cifbuild),
         Link("odfingest", "odfingest", _odfingest, "summary of the raw files", {}, ("odfdir", "outdir", "withodfdir")),
         Link(
             "epchain_oot",
@@ -233,13 +218,13 @@ EVENTS = Chain(
         Link(
             "rgsproc",
             "rgsproc",
-            _rgsproc,
+            lambda known: _by_exposure(known, *_GRATINGS),
             "RGS: cleaned lists, and spectra",
             {"finalstage": "3:filter"},
             ("withinstexpids", "instexpids", "withprefix", "prefix", "entrystage"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=_PARAMETERS,
     place=_place,
     resources=Resources(memory=2 << 30, time_limit=24 * 3600.0),

@@ -5,9 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from daxa.backends.chains import CallPlan, Chain, Known, Leaf, Link
+from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
-from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, part_of, place_product, product_of
+from daxa.backends.sas.common import (
+    INDEX,
+    VARIABLES,
+    analysis_date,
+    check_date,
+    cifbuild_link,
+    part_of,
+    place_product,
+    product_of,
+)
 from daxa.errors import DataError
 from daxa.run.machine import Resources
 from daxa.run.product import Product
@@ -88,7 +97,7 @@ def _evselect(known: Known) -> list[CallPlan]:
 
 def _eexpmap(known: Known) -> list[CallPlan]:
     attitude = _attitudes(known)[0]
-    images = {(made.part, made.name): made.outputs["image"][0] for made in known.made if made.link == "evselect"}
+    images = {(call.part, call.name): call.outputs["image"][0] for call in known.finished if call.link == "evselect"}
     return [
         CallPlan(
             {
@@ -109,11 +118,11 @@ def _eexpmap(known: Known) -> list[CallPlan]:
     ]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     from daxa.xray.eventlists.channels import energy_cards
     from daxa.xray.eventlists.formats import FORMATS
 
-    leaves = []
+    products = []
     science = {place_product(item.file.path): item.file.science for item in known.task.inputs}
     for part, path in _lists(known):
         instrument, exposure = product_of(part)
@@ -122,17 +131,21 @@ def _leaves(known: Known) -> list[Leaf]:
             # Equal for an image and its map, which are of the same list and the same channels.
             cut = hashlib.sha256(canonical([science.get(path, ""), list(pi)]).encode()).hexdigest()[:16]
             cards = {**energy_cards(FORMATS["XMM", "EMOS1"], pi), "CUTID": (cut, "digest of list and channels")}
-            for made in known.made:
-                if (made.part, made.name) != (part, _name(band)):
+            for call in known.finished:
+                if (call.part, call.name) != (part, _name(band)):
                     continue
-                if made.link == "evselect":
-                    leaves.append(Leaf(made.outputs["image"][0], product.name, {**cards, "BUNIT": ("count", "unit")}))
-                elif made.link == "eexpmap":
-                    plain = made.values.get("withvignetting", "yes") != "yes"
+                if call.link == "evselect":
+                    products.append(
+                        ChainProduct(call.outputs["image"][0], product.name, {**cards, "BUNIT": ("count", "unit")})
+                    )
+                elif call.link == "eexpmap":
+                    plain = call.values.get("withvignetting", "yes") != "yes"
                     how = {"EXPMETH": ("SAS", "how the map was made"), "VIGNET": (not plain, "vignetting applied")}
                     name = product.name.replace("-image.", "-expmap.")
-                    leaves.append(Leaf(made.outputs["expmap"][0], name, {**cards, **how, "BUNIT": ("s", "unit")}))
-    return leaves
+                    products.append(
+                        ChainProduct(call.outputs["expmap"][0], name, {**cards, **how, "BUNIT": ("s", "unit")})
+                    )
+    return products
 
 
 def _refuse(known: Known) -> None:
@@ -153,14 +166,7 @@ IMAGES = Chain(
     step="images",
     version="1",
     links=(
-        Link(
-            "cifbuild",
-            "cifbuild",
-            _cifbuild,
-            "index of calibration files",
-            {"fullpath": True},
-            ("calindexset", "usecanonicalname", "masterindex", "withmasterindexset", "masterindexset"),
-        ),
+        cifbuild_link(_cifbuild),
         Link(
             "evselect",
             "evselect",
@@ -184,7 +190,7 @@ IMAGES = Chain(
             ("imageset", "attitudeset", "eventset", "expimageset", "pimin", "pimax"),
         ),
     ),
-    leaves=_leaves,
+    products=_products,
     parameters=_PARAMETERS,
     place=place_product,
     resources=Resources(memory=2 << 30, time_limit=12 * 3600.0),

@@ -1,8 +1,8 @@
-"""The environment that mission software needs, as its own set-up script gives it to a clean shell.
+"""The environment that mission software needs, as its set-up script makes it in a clean shell.
 
-This is the one place where a shell runs, and what it runs is the user's: a text or names of modules from the user's own
-configuration, never anything of an archive.  What the script changes is kept, by the digest of the text and of every
-file that it read, and is given to the programs of that software alone.
+Only here does daxa run a shell, and only what the user's own configuration names, a script or environment modules,
+never anything from an archive.  The variables that the script changes are cached by the digests of its text and of
+every file that it read, and are given only to the programs of that software.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from daxa.text import plain
 __all__ = ["find_installation"]
 
 _FORM = 1
-"""Of the cache; raised when what is captured, or how, changes."""
+"""Version of the cache; raised when what is captured, or how, changes."""
 
 _SECONDS = 120.0
-"""In which a set-up script ends; the slowest, on a network file system, take half a minute."""
+"""Time limit of a set-up script; the slowest, on a network file system, take half a minute."""
 
 _MOST_SAID = 1 << 20
 _MOST_FILE = 16 << 20
@@ -45,7 +45,7 @@ _CLEAN_PATH = "/usr/local/bin:/usr/bin:/bin"
 _KEPT = re.compile(r"HOME|USER|LOGNAME|TMPDIR")
 _OF_MODULES = re.compile(r"MODULE(?:PATH|SHOME|RCFILE)|LMOD_\w+|MODULES_\w+|SYSTEM_NAME")
 _OF_THE_SHELL = re.compile(r"_|SHLVL|PWD|OLDPWD|PS4|BASH_\w*|SHELLOPTS|BASHOPTS|_daxa_\w+|.*[^\w].*", re.DOTALL)
-"""Variables that say nothing of the software; exported functions have a name that no program could set."""
+"""Variables that are unrelated to the software; exported functions have a name that no program could set."""
 
 _SOURCED = re.compile(rb"^\++\x1f([^\x1f\n]+)\x1f", re.MULTILINE)
 
@@ -82,10 +82,10 @@ module load {names}
 def find_installation(
     suite: str, *, environ: Mapping[str, str] | None = None, user_file: Path | str = ""
 ) -> Installation:
-    """Mission software, as the user's configuration or the environment of this process says where it is.
+    """Find mission software through the user's configuration or the environment of this process.
 
     The table ``[backends.<suite>]`` of the configuration has ``init``, ``modules`` or ``container``
-    (`daxa.backends.tools.setup`).  Without it, the software is what the environment has.
+    (`daxa.backends.tools.setup`).  Without it, the software in the environment is used.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def find_installation(
     ConfigError
         The configuration cannot be used.
     ProgramError
-        The software is not there, or its set-up script fails, hangs, or does not set it up.
+        The software is missing, or its set-up script fails, hangs, or does not set it up.
     """
     known = read_suite(suite)
     given = dict(os.environ if environ is None else environ)
@@ -113,7 +113,7 @@ def find_installation(
         search = given.get("PATH", _CLEAN_PATH)
         container = find_container(engine, image, setup.mounts, search, partial(_digest_image, cache))
     found = _environment(known, setup, given, container, cache)
-    # A variable of the user's may be built on one of the script's.
+    # The user's variables may refer to those of the script.
     found |= dict(setup.variables)
     if container:
         path = search_path(Installation(known, "", found))
@@ -122,18 +122,18 @@ def find_installation(
 
 
 def _release(suite: Suite, environ: Mapping[str, str], container: Container | None) -> str:
-    """The release, asked for once as long as the program that tells it is the same."""
+    """The release, looked up once as long as the program that reports it does not change."""
     first = suite.version_command[0] if suite.version_command else tool_names(suite.name)[0]
     stamp: object = None
     if container is None and (program := shutil.which(first, path=search_path(Installation(suite, "", environ)))):
         found = Path(program).resolve().stat()
         stamp = (program, found.st_ino, found.st_size, found.st_mtime_ns)
-    return _asked_release(suite.name, stamp, tuple(sorted(environ.items())), _keyed(container))
+    return _cached_release(suite.name, stamp, tuple(sorted(environ.items())), _keyed(container))
 
 
 @dataclass(frozen=True)
 class _Keyed:
-    """A container as a part of a key: its digest says all."""
+    """A container as part of a key: its digest identifies it."""
 
     digest: str
     container: Container | None = field(compare=False)
@@ -144,7 +144,7 @@ def _keyed(container: Container | None) -> _Keyed:
 
 
 @lru_cache(maxsize=16)
-def _asked_release(suite: str, stamp: object, environ: tuple[tuple[str, str], ...], container: _Keyed) -> str:
+def _cached_release(suite: str, stamp: object, environ: tuple[tuple[str, str], ...], container: _Keyed) -> str:
     return find_release(read_suite(suite), dict(environ), container.container)
 
 
@@ -166,7 +166,7 @@ def _environment(
     if path:
         files = _digests([*read, *_files_named(text), *_module_files(changed)]) if container is None else {}
         note = {"files": files, "environ": changed}
-        # Of a directory in which a group may write, as some systems make them, nothing would be believed.
+        # Files in a group-writable directory, as some systems create them, would not be trusted.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, (json.dumps(note, indent=1) + "\n").encode("ascii"))
         path.chmod(0o600)
@@ -174,7 +174,7 @@ def _environment(
 
 
 def _clean(setup: SoftwareSetup, given: Mapping[str, str]) -> dict[str, str]:
-    """What a shell has before anybody set anything up."""
+    """The environment of a shell before any set-up."""
     kept = {
         name: value
         for name, value in given.items()
@@ -184,7 +184,7 @@ def _clean(setup: SoftwareSetup, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_kept(path: Path) -> dict[str, str] | None:
-    """What was captured before, if every file that was read is as it was, and nobody else can have written it."""
+    """The cached variables, if no file that was read has changed, and nobody else can have written the cache."""
     try:
         found, folder = path.lstat(), path.parent.lstat()
     except OSError:
@@ -201,7 +201,7 @@ def _read_kept(path: Path) -> dict[str, str] | None:
 def _capture(
     suite: Suite, text: str, base: Mapping[str, str], container: Container | None
 ) -> tuple[dict[str, str], list[Path]]:
-    """What a set-up text changes, and the files that the shell read for it."""
+    """The variables that a set-up text changes, and the files that the shell read for it."""
     with tempfile.TemporaryDirectory(prefix="daxa-setup-") as name:
         place = Path(name).resolve()
         paths = {one: place / one for one in ("before", "after", "setup", "trace", "script")}
@@ -211,12 +211,12 @@ def _capture(
         argv = ["/bin/sh", "-c", _LAUNCH, str(paths["script"])]
         ended = _run(argv, place, {} if container else base, container)
         if ended.limit or ended.code or not paths["after"].is_file():
-            raise _failed(suite, ended.code, ended.limit, _said(place / "stderr") or _said(place / "stdout"))
+            raise _failed(suite, ended.code, ended.limit, _last_line(place / "stderr") or _last_line(place / "stdout"))
         before, after = (_read_environ(paths[one]) for one in ("before", "after"))
         trace = paths["trace"].read_bytes() if paths["trace"].is_file() else b""
     own = {os.fsencode(paths["setup"]), os.fsencode(paths["script"])}
     read = [Path(os.fsdecode(one)) for one in sorted(set(_SOURCED.findall(trace)) - own) if one.startswith(b"/")]
-    # In a container, what it has from the start counts as well.
+    # In a container, its initial variables count as well.
     former = before if container is None else {}
     changed = {key: value for key, value in after.items() if former.get(key) != value}
     return {key: value for key, value in changed.items() if not _OF_THE_SHELL.fullmatch(key)}, read
@@ -240,7 +240,7 @@ def _read_environ(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name}
 
 
-def _said(path: Path) -> str:
+def _last_line(path: Path) -> str:
     lines = [one for one in plain(path.read_text(encoding="utf-8", errors="replace")).splitlines() if one.strip()]
     return lines[-1].strip()[:300] if lines else ""
 
@@ -248,9 +248,9 @@ def _said(path: Path) -> str:
 def _failed(suite: Suite, code: int | None, limit: str, said: str) -> ProgramError:
     place = f"[backends.{suite.name}]"
     if limit == "time":
-        why, remedy = f"did not end within {_SECONDS:g} s", "make it ask nothing and wait for nothing"
+        why, remedy = f"did not end within {_SECONDS:g} s", "make it run without questions and waiting"
     elif limit:
-        why, remedy = "writes without an end", "run it by hand in a new shell, and see what it prints"
+        why, remedy = "writes too much output", "run it by hand in a new shell, and see what it prints"
     elif code == 127 and not said:
         why, remedy = "cannot run: there is neither bash nor sh", "install bash"
     elif not code:
@@ -277,7 +277,7 @@ def _check_modules(suite: Suite, setup: SoftwareSetup, changed: Mapping[str, str
 
 
 def _files_named(text: str) -> list[Path]:
-    """Files whose whole path stands in a text, for shells that do not tell what they read."""
+    """Files whose full path is in a text, for shells that do not report what they read."""
     words = re.split(r"[\s;&|()<>\"'`]+", text)
     return [Path(word).expanduser() for word in words if word.startswith(("/", "~/"))]
 
@@ -287,7 +287,7 @@ def _module_files(changed: Mapping[str, str]) -> list[Path]:
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    """Path to digest of the files that are there; a large one is a program, not a script."""
+    """Path to digest of the files that exist; a large one is a program, not a script."""
     found = {}
     for path in sorted(set(paths)):
         try:
@@ -312,7 +312,7 @@ def _programs(suite: str, path: str, keyed: _Keyed) -> dict[str, str]:
 
 
 def _digest_image(cache: Path, path: Path) -> str:
-    """The digest of an image file, worked out once as long as it is the same: it may have gigabytes."""
+    """The digest of an image file, computed once as long as it is unchanged: it may have gigabytes."""
     if cache == Path() or not path.is_file():
         return digest_file(path)
     stat = path.stat()

@@ -1,8 +1,8 @@
-"""Mission software in a container: which image it is, and how one of its programs is run.
+"""Mission software in a container: which image is used, and how one of its programs is run.
 
-Directories are seen inside under their own paths, so that arguments and parameters mean the same inside and outside.
-A call sees those that it works in and, without being able to change them, those that its arguments name and those that
-the user's configuration gives; it has no network.
+Directories are mounted under their own paths, so that arguments and parameters mean the same inside and outside.
+A call can write to its working directories, and read those that its arguments and the user's configuration name; it
+has no network.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Container:
     Parameters
     ----------
     engine
-        How it is run.
+        The kind of engine.
     program
-        What runs it.
+        Path of the engine.
     image
-        What this program is given: the identity of a docker image, or the path of a file.
+        The argument for the engine: the identity of a docker image, or the path of a file.
     digest
         Of the image, ``sha256:`` and hexadecimal digits; equal images are equal software.
     mounts
         Directories that every call can read.
     programs
-        Name to path inside, of those that were found.
+        Name to path inside the container, of the programs found.
     """
 
     engine: Literal["docker", "apptainer"]
@@ -58,7 +58,7 @@ class Container:
 def find_container(
     engine: str, image: str, mounts: Sequence[str], search: str, digest_of: Callable[[Path], str] | None = None
 ) -> Container:
-    """The image that a configuration names, as it is at this moment.
+    """The image that a configuration names, in its current state.
 
     Parameters
     ----------
@@ -69,20 +69,20 @@ def find_container(
     mounts
         Directories that every call can read.
     search
-        ``PATH`` on which the engine is looked for.
+        ``PATH`` on which to look for the engine.
     digest_of
-        Gives the digest of an image file, which may be known already.
+        Returns the digest of an image file, which may be cached.
 
     Raises
     ------
     ProgramError
-        The engine or the image is not here.
+        The engine or the image is missing.
     """
     names = _ENGINES[engine]
     program = next((path for name in names if (path := shutil.which(name, path=search))), None)
     if program is None:
         raise ProgramError(
-            "absent", f"{names[0]} was not found, which runs {image}", remedy=f"install {' or '.join(names)}"
+            "absent", f"{names[0]}, which runs {image}, was not found", remedy=f"install {' or '.join(names)}"
         )
     if engine == "apptainer":
         return Container("apptainer", program, image, (digest_of or digest_file)(Path(image)), tuple(mounts))
@@ -96,7 +96,7 @@ def find_container(
         raise ProgramError(
             "image", f"the image {image} cannot be used: {why}", remedy=f"get it with `{names[0]} pull {image}`"
         )
-    # Its identity is run, not its name, which may come to mean another image at any time.
+    # Run by identity, not by name, which may refer to another image at any time.
     return Container("docker", program, found, found, tuple(mounts))
 
 
@@ -137,13 +137,13 @@ def run_installed(
     Parameters
     ----------
     container
-        Where; None for this machine itself.
+        The container; None to run on this machine.
     argv, cwd, environ, stdout, stderr, seconds, most_bytes
         As for `daxa.run.process.run_limited`.
     writable
         Directories beside `cwd` that a program in a container may change.
     named
-        Texts beside its arguments that may name files of this machine, which it can read.
+        Further texts that may name files of this machine, which it can read.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def run_installed(
     seen = [one for one in dict.fromkeys((*container.mounts, *found)) if not _is_below(one, own)]
     if container.engine == "apptainer":
         binds = [f"{one}:{one}" for one in own] + [f"{one}:{one}:ro" for one in seen]
-        return run(_apptainer(container, argv, environ, binds, cwd), environ=_handed_over(environ))
+        return run(_apptainer(container, argv, environ, binds, cwd), environ=_engine_environment(environ))
     name = f"daxa-{uuid.uuid4().hex}"
     mounts = [f"type=bind,source={one},target={one}" for one in own]
     mounts += [f"type=bind,source={one},target={one},readonly" for one in seen]
@@ -166,7 +166,7 @@ def run_installed(
     try:
         return run(_docker(container, argv, environ, own_words), environ=os.environ)
     finally:
-        # Its programs are children of a service, not of ours: they do not end with the command.
+        # Its programs are children of a service, not of this process: they do not end with the command.
         run_program([container.program, "rm", "--force", name], cwd=Path("/"))
 
 
@@ -192,8 +192,8 @@ def _apptainer(
     ]
 
 
-def _handed_over(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of apptainer itself, which sets variables inside as they are; HOME has an option of its own."""
+def _engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of apptainer, which passes variables inside unchanged; HOME has its own option."""
     inside = {f"APPTAINERENV_{name}": value for name, value in environ.items() if name != "HOME"}
     return {**os.environ, **inside, "APPTAINER_NO_EVAL": "1"}
 
@@ -201,7 +201,7 @@ def _handed_over(environ: Mapping[str, str]) -> dict[str, str]:
 def _paths_in(text: str) -> Iterator[str]:
     """Paths of this machine that an argument or the value of a variable names.
 
-    What is not on this machine is a path inside of the container.
+    A path that does not exist on this machine is one inside the container.
     """
     for one in re.split(r"[\s:=,]+", text):
         path = one.removeprefix("@").partition("[")[0]
@@ -210,7 +210,7 @@ def _paths_in(text: str) -> Iterator[str]:
 
 
 def _is_data(path: Path) -> bool:
-    """Whether it is there, and not a directory of the system, which a container has of its own."""
+    """Whether a path exists, and is not in a system directory, which a container has itself."""
     system = path.parts[1] in ("bin", "dev", "etc", "lib", "lib64", "opt", "proc", "sbin", "sys", "usr")
     try:
         return not system and path.exists()

@@ -23,20 +23,20 @@ _LONGEST = 64 << 10
 
 @dataclass(frozen=True)
 class SoftwareSetup:
-    """What sets mission software up; nothing at all where the environment of this process already has it.
+    """How to set mission software up; empty if the environment of this process already has it.
 
     Parameters
     ----------
     init
-        Text for a shell, such as ``. /opt/sas/setsas.sh``.
+        Commands for a shell, such as ``. /opt/sas/setsas.sh``.
     modules
         Names of environment modules, such as ``sas/22.1``.
     container
-        ``docker://IMAGE``, or ``apptainer:`` and the path of an image file; with `init`, that text runs inside.
+        ``docker://IMAGE``, or ``apptainer:`` and the path of an image file; `init` then runs inside.
     mounts
-        Directories that a container sees as well, such as that of the calibration files; it cannot change them.
+        Directories that a container can also read, such as that of the calibration files.
     variables
-        Variables that are set afterwards, as pairs.
+        Variables to set afterwards, as pairs.
     """
 
     init: str = ""
@@ -47,7 +47,7 @@ class SoftwareSetup:
 
     @property
     def is_given(self) -> bool:
-        """Whether the user said anything."""
+        """Whether the configuration sets anything."""
         return self != SoftwareSetup()
 
 
@@ -55,19 +55,19 @@ _KEYS = {field.name for field in fields(SoftwareSetup)}
 
 
 def read_setup(suite: Suite, *, environ: Mapping[str, str] | None = None, user_file: Path | str = "") -> SoftwareSetup:
-    """What the user's configuration says of a suite.
+    """The user's configuration of a suite.
 
     Parameters
     ----------
     suite
-        Which.
+        The suite.
     environ, user_file
         As for `daxa.settings.load_settings`.
 
     Raises
     ------
     ConfigError
-        It says something that cannot be used.
+        It holds a value that cannot be used.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def _check_together(place: str, setup: SoftwareSetup) -> None:
     if setup.modules and (setup.init or setup.container):
         raise _unfit(place, "has modules and something else", "give modules, or init, or a container")
     if setup.mounts and not setup.container:
-        raise _unfit(place, "has mounts without a container", "remove mounts: programs of this machine see all of it")
+        raise _unfit(place, "has mounts without a container", "remove mounts: programs on this machine see everything")
     if setup.container:
         engine, image = split_container(setup.container)
         if not (_ABSOLUTE if engine == "apptainer" else _IMAGE).fullmatch(image):
@@ -143,7 +143,7 @@ def _variables(place: str, suite: Suite, value: object) -> tuple[tuple[str, str]
     for name in value.keys() - {*suite.environment, "PATH"}:
         raise _unfit(
             place,
-            f"variables: {suite.title} knows no variable {name}{did_you_mean(name, suite.environment)}",
+            f"variables: {suite.title} has no variable {name}{did_you_mean(name, suite.environment)}",
             f"use one of {', '.join(suite.environment)}",
         )
     return tuple(sorted(value.items()))

@@ -1,7 +1,7 @@
 """Merge another branch into an archive: observation by observation, stage by stage, in one commit or not at all.
 
-The other branch may be a stranger's: it is judged as a stranger's archive before anything of it is read.  Git itself
-could not merge it: tables are no texts, and a ``dvc.lock`` that two people changed fits neither.
+The other branch may be a stranger's, and is checked like a stranger's archive before anything of it is read.  Git
+cannot merge archives: tables are not text, and a ``dvc.lock`` merged by lines would match neither side's files.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class MergePlan:
     observations
         Those that come from the other branch.
     files
-        Path to digest of the files that would be written, '' for those that would go.
+        Path to digest of the files that would be written, '' for those that would be removed.
     conflicts
-        What both sides changed; with one, nothing can be merged.
+        What both sides changed in different ways; if there are any, nothing is merged.
     again
         Stages that DVC would run again after the merge.
     unlisted
-        Outputs of which the list of files is neither here nor on the remote.
+        Outputs whose list of files is neither here nor on the remote.
     """
 
     root: Path
@@ -121,17 +121,17 @@ class MergePlan:
     def apply(self, *, observe: Callable[[int, int], None] = lambda ended, total: None) -> MergeReport:
         """Merge in one commit, and put the data in their places, as far as this machine has them.
 
-        Whatever interrupts it, the archive is as before, or merged; the same command given again completes it.
+        If it is interrupted, the archive is either unchanged or merged; the same command completes it.
 
         Parameters
         ----------
         observe
-            Called with the number of data that have been looked at, and their total.
+            Called with the number of files checked so far, and their total.
 
         Raises
         ------
         ArchiveError
-            There are conflicts; files are not committed; products are kept nowhere else; or something is at work.
+            There are conflicts; files are not committed; products are kept nowhere else; or a command is running.
         """
         layout = Layout(self.root)
         enter_archive(layout)
@@ -154,14 +154,14 @@ class MergePlan:
             raise ArchiveError(
                 "changed-meanwhile",
                 f"{layout.root} is at another commit than when the merge was planned",
-                remedy="give the same command once more",
+                remedy="give the same command again",
             )
         for mission, steps in self._dropped.items():
             for step in steps:
                 refuse_strays(layout.products(mission, step), read_ledger(layout.ledger(mission, step)))
         for digest, content in self._listings.items():
             place_object(content, storage.cached(digest), digest)
-        with _laid_out(layout, self._contents) as version:
+        with _merged_version(layout, self._contents) as version:
             refuse_unsaved(layout, version, storage, digests)
             set_fetched_aside(layout, version)
         gone = [path for path, digest in self.files.items() if not digest]
@@ -203,7 +203,7 @@ class MergeReport:
 
 
 def plan_merge(layout: Layout, branch: str, *, resolved: Mapping[str, Which] | None = None) -> MergePlan:
-    """Judge another branch, and compare what was done there with what was done here.
+    """Check another branch, and compare what was done there with what was done here.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def plan_merge(layout: Layout, branch: str, *, resolved: Mapping[str, Which] | N
         A branch or a release of this repository, or a branch of another one that Git has fetched
         (``origin/main``).
     resolved
-        Where both sides changed the same: ObsID, file, or ``all``, to ``ours`` or ``theirs``.
+        For what both sides changed: ObsID, file, or ``all``, to ``ours`` or ``theirs``.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def plan_merge(layout: Layout, branch: str, *, resolved: Mapping[str, Which] | N
     UntrustedArchive
         The branch holds what could do harm; nothing of it was taken.
     CriteriaError
-        `resolved` names what is no conflict.
+        `resolved` names something that is not in conflict.
     ConfigError, DataError
         A file of one of the versions cannot be read.
     """
@@ -240,8 +240,8 @@ def plan_merge(layout: Layout, branch: str, *, resolved: Mapping[str, Which] | N
     if not git.branch(layout.root):
         raise ArchiveError(
             "detached",
-            f"no branch of {layout.root} is checked out, so none could have the merge",
-            remedy="go to one first, such as `daxa checkout main`; `git branch` lists them",
+            f"no branch of {layout.root} is checked out, so there is none to merge into",
+            remedy="check one out first, for example `daxa checkout main`; `git branch` lists them",
         )
     _refuse_changed(layout)
     with alone(layout), judged_version(layout, reference) as version, records_at(layout, base) as before:
@@ -315,12 +315,12 @@ def _plan(
         layout,
         branch,
         commits,
-        _Found(choices, contents, others.removed, config, listings, lock.again, lock.unlisted, others.programs),
+        _Merged(choices, contents, others.removed, config, listings, lock.again, lock.unlisted, others.programs),
     )
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Merged:
     choices: Sequence[Choice]
     contents: Mapping[str, bytes]
     removed: Sequence[str]
@@ -331,7 +331,7 @@ class _Found:
     programs: set[str]
 
 
-def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found: _Found) -> MergePlan:
+def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found: _Merged) -> MergePlan:
     here = set(git.tracked(layout.root, commits[1]))
     contents = {
         path: content
@@ -366,7 +366,7 @@ def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found:
 def _refuse_in_the_way(
     layout: Layout, contents: Mapping[str, bytes], here: Collection[str], removed: Collection[str]
 ) -> None:
-    """Let no file take the place of one that Git does not know, and none be a directory of another."""
+    """Refuse to replace a file that Git does not track, or to make a path both a file and a directory."""
     left = {*here, *contents} - {*removed}
     above = {parent.as_posix() for path in left for parent in PurePosixPath(path).parents}
     wrong = sorted(above & left)
@@ -388,13 +388,13 @@ def _taken(choices: Sequence[Choice]) -> tuple[TakenObservation, ...]:
 def _refuse_unused(
     resolved: Mapping[str, Which], choices: Sequence[Choice], commits: tuple[str, str, str], layout: Layout
 ) -> None:
-    """Refuse a side that is given for what neither side has."""
+    """Refuse a resolution for something that neither side has."""
     known = {one.obs_id for one in choices} | {"all"}
     for name in resolved:
         if name not in known and not any(git.read_file(layout.root, commit, name) is not None for commit in commits):
             raise CriteriaError(
                 "conflict",
-                f"{name[:100]!r} is no observation and no file of either branch",
+                f"{name[:100]!r} is neither an observation nor a file of either branch",
                 remedy="give --ours or --theirs with an ObsID, a file, or `all`",
             )
 
@@ -410,7 +410,7 @@ def _logs(
     find: Callable[[str, str], bytes | None],
     listings: dict[str, bytes],
 ) -> dict[str, bytes]:
-    """``logs.dvc``, where it changes; that of ours stays where a listing is nowhere."""
+    """``logs.dvc``, if it changes; ours is kept if a listing cannot be found."""
     base, ours, theirs = (git.read_file(layout.root, commit, LOGS) for commit in commits)
     if theirs in (base, ours):
         return {}
@@ -425,8 +425,8 @@ def _logs(
 
 
 @contextmanager
-def _laid_out(layout: Layout, contents: Mapping[str, bytes]) -> Iterator[Layout]:
-    """The merged archive without its data, to see what is needed of them."""
+def _merged_version(layout: Layout, contents: Mapping[str, bytes]) -> Iterator[Layout]:
+    """The merged archive without its data, to determine which data it needs."""
     with records_at(layout, git.commit_of(layout.root)) as version:
         for path, content in contents.items():
             (version.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -435,17 +435,17 @@ def _laid_out(layout: Layout, contents: Mapping[str, bytes]) -> Iterator[Layout]
 
 
 def conflict_error(plan: MergePlan) -> ArchiveError:
-    """What to say of a merge with conflicts."""
+    """The error for a merge with conflicts."""
     lines = [f"\n  {one.text}" for one in plan.conflicts[:_NAMED]]
     if len(plan.conflicts) > _NAMED:
         lines.append(f"\n  and {len(plan.conflicts) - _NAMED} more")
     name = plan.conflicts[0].name
     return ArchiveError(
         "merge-conflict",
-        f"{plan.branch} and what is checked out in {plan.root} have changed the same, so nothing was merged:"
+        f"{plan.branch} and what is checked out in {plan.root} have both changed the following, so nothing was merged:"
         + "".join(lines),
         remedy=f"`daxa merge {plan.branch} --theirs {name}` takes it from {plan.branch}, --ours {name} from here; "
-        "`all` stands for everything",
+        "`all` means everything",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which of two people's versions of an observation a merge takes: an observation is taken whole, from one of them."""
+"""Which of two versions of an observation a merge takes: an observation is taken as a whole from one side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Which = Literal["ours", "theirs"]
 
 @dataclass(frozen=True)
 class ObservationRecord:
-    """All that one version of an archive says of an observation.
+    """Everything that one version of an archive has on an observation.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class MergeSide:
     side
         Configuration, ledgers, parameters, software.
     records
-        Mission to ObsID to what is said of it.
+        Mission to ObsID to its record.
     """
 
     layout: Layout
@@ -79,7 +79,7 @@ class Conflict:
     place
         Mission of the observation, or the place in the file.
     ours, theirs
-        What each side made of it, in words.
+        What each side did, in words.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Choice:
-    """From which side an observation is taken; `differs` where the sides are not equal, `what` theirs did."""
+    """The side from which an observation is taken; `differs` if the sides are not equal, `what` theirs did."""
 
     mission: str
     obs_id: str
@@ -132,23 +132,23 @@ def _records(layout: Layout, side: Side, mission: str) -> dict[str, ObservationR
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row that equals another one of the same values: what is not a number is None."""
+    """A row with None for NaN, so that equal rows compare as equal."""
     return {str(key): None if value != value else value for key, value in row.items()}  # noqa: PLR0124
 
 
 def choose_records(
     base: MergeSide | None, ours: MergeSide, theirs: MergeSide, resolved: Mapping[str, Which]
 ) -> tuple[list[Choice], list[Conflict]]:
-    """From which side every observation is taken, and which ones both changed.
+    """The side from which each observation is taken, and the conflicts.
 
     Parameters
     ----------
     base
-        The version with which both began.
+        The version from which both started.
     ours, theirs
-        What each made of it.
+        The two versions.
     resolved
-        ObsID, or ``all``, to the side that is right.
+        ObsID, or ``all``, to the side to take.
     """
     choices, conflicts = [], []
     for mission in dict.fromkeys([*ours.missions, *theirs.missions]):

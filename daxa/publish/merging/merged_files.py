@@ -1,4 +1,4 @@
-"""The other files of a merged archive: texts of people, and what releases write."""
+"""The other files of a merged archive: texts that people edit, and files that releases write."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _STRUCTURED = re.compile(
     r"|(?:selection|ledger|upstream)/[^/]+\.parquet"
 )
 _OF_RELEASES = ("environment.json", "codemeta.json", "ro-crate-metadata.json", "prov.json")
-"""Written anew by every release: whose they are does not matter."""
+"""Rewritten by every release: it does not matter which side they are from."""
 
 _CHANGES = "CHANGES.md"
 
 
 @dataclass
 class OtherFiles:
-    """What becomes of the other files.
+    """What happens to the other files.
 
     Parameters
     ----------
     texts
         Path to content, of those that are to be written.
     programs
-        Those among them that may be run.
+        Those among them that are executable.
     removed
-        Paths that go.
+        Paths to remove.
     conflicts
         What both sides changed.
     """
@@ -56,20 +56,20 @@ def merge_files(
     config: ArchiveConfig,
     resolved: Mapping[str, Which],
 ) -> OtherFiles:
-    """Join all that is no table of daxa's: what one side changed is taken, what both changed is joined line by line.
+    """Merge all files except daxa's tables: take what one side changed, and merge line by line what both changed.
 
     Parameters
     ----------
     layout
         The archive.
     commits
-        At which both sides part, ours and theirs.
+        The common ancestor, ours and theirs.
     sides
         Ours and theirs.
     config
         The merged configuration.
     resolved
-        Path, or ``all``, to the side that is right.
+        Path, or ``all``, to the side to take.
     """
     trees = [{one.path: (one.digest, one.mode) for one in tree_of(layout.root, commit)} for commit in commits]
     found = OtherFiles()
@@ -104,7 +104,7 @@ def _join(
     path: str,
     how: tuple[tuple[MergeSide, MergeSide], ArchiveConfig, Which | None],
 ) -> None:
-    """Join a file that both sides changed."""
+    """Merge a file that both sides changed."""
     sides, config, right = how
     base, ours, theirs = (git.read_file(layout.root, commit, path) for commit in commits)
     if path in DESCRIPTIONS and all(
@@ -127,7 +127,7 @@ def _join(
         try:
             joined, places = git.merge_texts(layout.root, base or b"", ours, theirs)
         except DaxaError:
-            joined, places = b"", 1  # It is no text for Git.
+            joined, places = b"", 1  # Git does not consider it text.
         if not places:
             found.texts[path] = joined
             return
@@ -138,7 +138,7 @@ def _join(
 
 
 def joined_changes(ours: str, theirs: str) -> str:
-    r"""What releases of both sides changed: our sections, and before those that both have, theirs.
+    r"""Merge ``CHANGES.md``: our sections, with theirs before the sections that both have.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def _rendered(config: ArchiveConfig, path: str) -> bytes:
 
 
 def _same_but_releases(*contents: bytes | None) -> bool:
-    """Whether citation files differ by what releases write alone: versions and dates."""
+    """Whether citation files differ only in what releases write: versions and dates."""
     version = re.compile(rb'^\s*"?(?:version|date-released|publication_date)"?:.*\n', re.MULTILINE)
     _, ours, theirs = (version.sub(b"", content or b"") for content in contents)
     return ours == theirs

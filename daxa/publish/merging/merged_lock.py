@@ -1,8 +1,8 @@
-"""The ``dvc.lock`` of a merged archive, stage by stage, and the listings of outputs that both sides have filled.
+"""The ``dvc.lock`` of a merged archive, stage by stage, and the listings of outputs to which both sides added files.
 
-A stage is recorded as done with the merged files if all that both sides did with it holds with the merged
-parameters and software; else it keeps the parameters that it was done with, so that DVC runs it.  Whatever cannot be
-told is left out, and DVC runs that, too: what is done then is found in the ledgers, and is not done again.
+A stage is recorded as done with the merged files if everything that both sides did is valid for the merged
+parameters and software; otherwise it keeps the parameters with which it was run, so that DVC runs it.  Stages that
+cannot be decided are left out, and DVC runs them, too: finished tasks are in the ledgers, and are not repeated.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["LOGS", "MergedLock", "find_logs_listing", "merge_lock", "merge_logs"
 
 LOGS = "logs.dvc"
 FindListing = Callable[[str, str], bytes | None]
-"""Gives the listing of a directory, by digest and path; None where it is nowhere."""
+"""Returns the listing of a directory by digest and path; None if it cannot be found."""
 
 
 @dataclass
 class MergedLock:
-    """What becomes of ``dvc.lock``.
+    """The merged ``dvc.lock``.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class MergedLock:
     listings
         Digest to content of listings that neither side has.
     again
-        Stages that DVC will run: some products are out of date, or it is not known that none is.
+        Stages that DVC will run: some products are out of date, or it is not known whether any are.
     unlisted
-        Outputs of which a listing is nowhere, so that their data cannot be found by digest.
+        Outputs whose listing cannot be found, so that their data cannot be found by digest.
     whole
-        The side from which ``collect`` is, if all that it depends on is as there.
+        The side whose ``collect`` is still valid, if there is one.
     """
 
     stages: dict[str, Any] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def merge_lock(
     choices: Sequence[Choice],
     find: FindListing,
 ) -> MergedLock:
-    """Join the locks of both sides.
+    """Merge the locks of both sides.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def merge_lock(
     sides
         Ours and theirs.
     choices
-        From which side each observation is.
+        The side from which each observation is taken.
     find
-        Where listings come from.
+        Returns listings.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _stages(layout: Layout) -> Mapping[str, Any]:
 
 
 def _checked(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What DVC writes of a stage, and no more."""
+    """Only the keys that DVC writes for a stage."""
     return {key: entry[key] for key in ("cmd", "deps", "params", "outs") if key in entry}
 
 
@@ -155,7 +155,7 @@ def _load(content: bytes, name: str) -> dict[str, Any]:
 def _fitting(
     merged: Layout, stage: Mapping[str, Any], name: str, sides: Sequence[_Side], listed: Mapping[str, tuple[str, int]]
 ) -> dict[str, Any] | None:
-    """The entry of a side, if it holds of the merged files as it stands."""
+    """The entry of a side, if it is valid for the merged files unchanged."""
     for side in sides:
         entry = side.stages.get(name)
         if entry is None or entry.get("cmd") != stage["cmd"]:
@@ -170,7 +170,7 @@ def _fitting(
 def _holds(
     layout: Layout, stage: Mapping[str, Any], entry: Mapping[str, Any], listed: Mapping[str, tuple[str, int]]
 ) -> bool:
-    """Whether the files that an entry names are those of a version, as far as Git has them."""
+    """Whether the files that an entry names are those of a version, for files that Git tracks."""
     outs = [
         next(iter(out)) if isinstance(out, dict) else out for kind in ("outs", "metrics") for out in stage.get(kind, [])
     ]
@@ -196,18 +196,18 @@ def _joined(
     choices: Sequence[Choice],
     place: tuple[str, Step],
 ) -> dict[str, Any] | None:
-    """An entry for the merged files, None where a side that was used does not say what it did."""
+    """An entry for the merged files, None if the lock of a side that was used is not up to date."""
     mission, step = place
     name = f"{step.name}-{mission}"
     used = {one.side for one in choices if one.mission == mission and one.differs}
-    wanted = params = _params(stage, lambda file: _load_toml(merged, file))
+    merged_params = params = _params(stage, lambda file: _load_toml(merged, file))
     for side in sides:
         entry = side.stages.get(name)
         if side.name not in used:
             continue
         if entry is None or not _is_current(side, stage, entry):
             return None
-        if _general(entry.get("params", {})) != _general(wanted):
+        if _general(entry.get("params", {})) != _general(merged_params):
             # What this side did was done with other parameters: DVC sees that, and runs the stage.
             params = entry["params"]
             result.again += [name] if name not in result.again else []
@@ -225,7 +225,7 @@ def _joined(
 
 
 def _is_current(side: _Side, stage: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    """Whether a side's lock speaks of its own files and parameters."""
+    """Whether a side's lock matches its own files and parameters."""
     outs = {one["path"]: (one["md5"], 0) for one in entry.get("outs", ()) if str(one["md5"]).endswith(".dir")}
     return entry.get("params", {}) == _params(stage, side.values) and _holds(side.layout, stage, entry, outs)
 

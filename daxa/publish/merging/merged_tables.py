@@ -99,7 +99,7 @@ def _write(merged: MergedTables, path: Path, text: str) -> None:
 
 
 def _joined(known: _Sides, merged: MergedTables, name: str, sides: Sequence[Any]) -> Any:
-    """The joined values of a file; what contradicts is noted, unless it was said which side is right."""
+    """The merged values of a file; conflicts are recorded unless `resolved` decides them."""
     values, wrong = join_values(*sides)
     side = known.resolved.get(name) or known.resolved.get("all")
     if side and wrong:
@@ -112,7 +112,7 @@ def _joined(known: _Sides, merged: MergedTables, name: str, sides: Sequence[Any]
 
 
 def _resolved(sides: Sequence[Any], places: Sequence[tuple[str, ...]], side: Which) -> list[Any]:
-    """The same sides, in which one gives way at some places: it has there what the base has."""
+    """The three versions, with the chosen side's values everywhere at some places."""
     base, ours, theirs = sides
     for place in places:
         right = _at(ours if side == "ours" else theirs, place)
@@ -135,7 +135,7 @@ def _with(value: Any, place: tuple[str, ...], new: Any) -> Any:
 
 
 def _text(known: _Sides, path: Path, values: Mapping[str, Any]) -> str:
-    """A TOML text with these values: the texts of both, joined, where that gives them; else ours, changed."""
+    """A TOML text with these values: the merged texts if they have them; otherwise ours, edited."""
     texts = [known.text(side, path) for side in (known.base, known.ours, known.theirs)]
     joined, places = git.merge_texts(known.ours.layout.root, *(text.encode() for text in texts))
     if not places and _loads(joined.decode()) == values:
@@ -173,14 +173,14 @@ def _write_config(known: _Sides, merged: MergedTables, kept: Mapping[str, Sequen
 def _criteria(
     known: _Sides, mission: str, criteria: Sequence[Mapping[str, Any] | None], choices: Sequence[Choice]
 ) -> dict[str, Any]:
-    """What is asked for of a mission: as the side that changed it, or what either asks for without what is dropped."""
+    """The criteria of a mission: those of the side that changed them, or the union without what was dropped."""
     base, ours, theirs = criteria
     if ours is None or theirs is None or ours == theirs:
         return dict(ours if ours is not None else theirs or {})
     selected = {one.obs_id for one in choices if one.record and one.record.selected is not None}
     mine, other = (_selected(side.records.get(mission, {})) for side in (known.ours, known.theirs))
     for changed, left, there in ((ours, theirs, mine), (theirs, ours, other)):
-        # Where one side alone changed what is asked for, and whatever only one of them has is as it says.
+        # Only one side changed the criteria, and the selection agrees with that side where the two differ.
         if left == base and (selected ^ there).isdisjoint(mine ^ other):
             return dict(changed)
     spec = find_mission(mission)
@@ -264,7 +264,7 @@ def _settings(step: str, former: Mapping[str, Any], table: Mapping[str, Any]) ->
 
 
 def _write_rows(known: _Sides, merged: MergedTables, mission: str, choices: Sequence[Choice]) -> None:
-    """Selection, ledgers and origins of a mission; where the rows are those of one side, its very file."""
+    """Selection, ledgers and origins of a mission; if all rows are from one side, its file is copied."""
     import pandas as pd
 
     if merged.config is None:

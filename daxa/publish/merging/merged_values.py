@@ -1,4 +1,4 @@
-"""Join what two people made of the same tables of values, and write them into a text that keeps its comments."""
+"""Merge two changed versions of a table of values, and write the result into a text that keeps its comments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daxa.errors import DataError
 __all__ = ["ABSENT", "ValueConflict", "join_values", "text_with"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "nothing", "__bool__": lambda self: False})()
-"""Stands for a key that is not there."""
+"""Placeholder for a missing key."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ValueConflict:
 
 
 def join_values(base: Any, ours: Any, theirs: Any, place: tuple[str, ...] = ()) -> tuple[Any, list[ValueConflict]]:
-    """What both sides made of a value, key by key, and where they contradict each other (there it is ours).
+    """Merge both sides' changes to a value, key by key, and list the conflicts, for which ours is used.
 
     Examples
     --------
@@ -56,16 +56,16 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def text_with(text: str, values: Mapping[str, Any], name: str) -> str:
-    r"""The text of a TOML file with other values, all else as it was written.
+    r"""The text of a TOML file with other values and everything else unchanged.
 
     Parameters
     ----------
     text
-        Of the file.
+        The text of the file.
     values
-        All that it shall hold.
+        All values that it should hold.
     name
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.chains import carrying_out
+from daxa.backends.chains import execution
 from daxa.backends.tools import capture
 from tests.backends.chains.example import Bench
 from tests.stubs.here import run_here
@@ -28,11 +28,11 @@ def bench(tmp_path, installed, monkeypatch) -> Bench:
     made = Bench(tmp_path)
     monkeypatch.setattr(capture, "find_installation", lambda suite: installed)
     monkeypatch.setattr("daxa.backends.tools.container.run_limited", run_here)
-    run_call = carrying_out.run_call
+    run_call = execution.run_call
 
     def counted(call, *args, name: str, **more):
         made.calls.append(name.partition("-")[2])
         return run_call(call, *args, name=name, **more)
 
-    monkeypatch.setattr(carrying_out, "run_call", counted)
+    monkeypatch.setattr(execution, "run_call", counted)
     return made

@@ -6,7 +6,7 @@ import hashlib
 import io
 from pathlib import Path
 
-from daxa.backends.chains import CallPlan, Chain, ChainBackend, Known, Leaf, Link, Program
+from daxa.backends.chains import CallPlan, Chain, ChainBackend, ChainProduct, Known, Link, Program
 from daxa.run.product import Product
 from daxa.run.task import Input, ProductFile, Task, canonical
 from tests.stubs.fits import write_table
@@ -41,13 +41,13 @@ def _merge(known: Known) -> list[CallPlan]:
     return [CallPlan({"set1": first, "set2": other, "outset": "all.fits"}) for other in rest]
 
 
-def _leaves(known: Known) -> list[Leaf]:
+def _products(known: Known) -> list[ChainProduct]:
     found = []
     for kind, (link, output) in {"finalevents": ("filter", "filtered"), "gti": ("gti", "gti")}.items():
         for part, path in known.outputs(link, output):
             instrument, _, exposure = part.partition("-")
             name = Product(known.task.obs_id, instrument, exposure, kind).name
-            found.append(Leaf(path, name, {"CLEANED": (True, "by a stand-in")}))
+            found.append(ChainProduct(path, name, {"CLEANED": (True, "by a stand-in")}))
     return found
 
 
@@ -64,7 +64,7 @@ CHAIN = Chain(
         Link("gti", "tabgtigen", _gti, "good times", {"expression": "RATE < 100"}, wired=("table", "gtiset")),
         Link("merge", "merge", _merge, "adds lists", {}, wired=("set1", "set2", "outset"), seconds=60.0),
     ),
-    leaves=_leaves,
+    products=_products,
 )  # fmt: skip
 
 
@@ -96,11 +96,13 @@ class Bench:
         target.mkdir()
         self.calls.clear()
         try:
-            self.backend.go_on(self.task(**parameters), {"events": self.root / "events"}, target, log, self.workshop)
+            self.backend.resume(
+                self.task(**parameters), {"events": self.root / "events"}, target, log, self.work_directory
+            )
         finally:
             self.log = log.getvalue()
         return sorted(path.name for path in target.iterdir()), self.log
 
     @property
-    def workshop(self) -> Path:
-        return self.root / "workshop"
+    def work_directory(self) -> Path:
+        return self.root / "work"

@@ -115,7 +115,7 @@ def test_a_repetition_makes_only_what_is_missing(archive, made):
     assert {status for status, _ in made.values()} == {"done"}
     for obs_id in (OBS, OTHER):
         (log,) = find_logs(archive, load_config(archive), obs_id, "events")
-        assert "== nupipeline FPMA: made before" in log.text
+        assert "== nupipeline FPMA: done before" in log.text
         assert "== nuexpomap FPMA 3.0_10.0: done" in log.text
         assert "saamode=strict" in log.text
     manifest = json.loads((archive.products("nustar", "events") / OBS / "manifest.json").read_text())

@@ -90,7 +90,7 @@ class Observation:
         target.mkdir()
         before = {BEFORE[step]: self.root / BEFORE[step]}
         try:
-            SAS.go_on(self.task(step, calibration, **parameters), before, target, log, self.root / f"workshop-{step}")
+            SAS.resume(self.task(step, calibration, **parameters), before, target, log, self.root / f"work-{step}")
         except BaseException:
             target.rmdir()
             raise

@@ -16,7 +16,7 @@ from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
 from daxa.archive.stage_records import find_logs
 from daxa.backends import find_backend
-from daxa.backends.chains import carrying_out
+from daxa.backends.chains import execution
 from daxa.backends.chains.task_script import script_in
 from daxa.backends.tools import capture
 from daxa.cli import main
@@ -144,7 +144,7 @@ def test_raw_files_are_what_is_fetched_and_lists_what_is_made(archive, events, m
     assert main(["run", "--script"]) == 3
     capsys.readouterr()
     # What is private is gone, and no place stands in what is shared.
-    assert not list((archive.private / "workshop" / "xmm-events").iterdir())
+    assert not list((archive.private / "work" / "xmm-events").iterdir())
     assert str(archive.root) not in json.dumps(manifest)
     task = make_stage(archive, load_config(archive), "fetch", "xmm").tasks[0]
     reference = wanted_of(task, find_backend("sas").inputs(find_mission("xmm")))
@@ -168,13 +168,13 @@ FAILURES = {
 
 def test_one_observation_fails_in_every_way_and_the_other_ends(archive, events, prefix, monkeypatch):
     called: list[str] = []
-    run_call = carrying_out.run_call
+    run_call = execution.run_call
 
     def counted(call, *args, name: str, **more):
         called.append(name.partition("-")[2])
         return run_call(call, *args, name=name, **more)
 
-    monkeypatch.setattr(carrying_out, "run_call", counted)
+    monkeypatch.setattr(execution, "run_call", counted)
     for failure, code in FAILURES.items():
         request(prefix, "evselect", failure, only=OTHER)
         outcomes = run_step_here(archive, "clean")
@@ -190,7 +190,7 @@ def test_one_observation_fails_in_every_way_and_the_other_ends(archive, events, 
     assert run_step_here(archive, "clean") == {GOOD: ("kept", ""), OTHER: ("done", "failed before")}
     # espfilt of the first attempt was good: only what is missing is made.
     assert called == ["evselect-M1-S001"]
-    assert not list((archive.private / "workshop" / "xmm-clean").iterdir())
+    assert not list((archive.private / "work" / "xmm-clean").iterdir())
 
 
 def test_the_parameters_of_a_tool_hold_for_the_observations_that_they_are_set_for(archive, events):

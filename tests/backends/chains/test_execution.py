@@ -1,4 +1,4 @@
-"""Chains of calls: what they leave, what a repetition makes again, what becomes of failures."""
+"""Chains of calls: what they leave, what a repetition makes again, what happens to failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from astropy.io import fits
 
-from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, carrying_out
+from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, execution
 from daxa.backends.chains.task_script import script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
@@ -34,11 +34,11 @@ def test_a_chain_leaves_products_and_logs_and_is_not_made_twice(bench, tmp_path)
     assert "$ merge set1=M1-S001-f.fits set2=M2-S002-f.fits outset=all.fits" in log
     assert "ended:" in log
     # Inputs are copies, and were not changed.
-    assert not (bench.workshop / "work" / "M1-S001.fits").is_symlink()
-    assert (bench.workshop / "work" / "M1-S001.fits").stat().st_nlink == 1
+    assert not (bench.work_directory / "work" / "M1-S001.fits").is_symlink()
+    assert (bench.work_directory / "work" / "M1-S001.fits").stat().st_nlink == 1
     again, log = bench.run()
     assert (again, bench.calls) == (names, [])
-    assert "== gti M2-S002: made before" in log
+    assert "== gti M2-S002: done before" in log
     assert log.count("ended:") == 7
 
 
@@ -56,7 +56,7 @@ def test_a_script_makes_the_same_files_without_daxa(bench, tmp_path):
         check=True,
         capture_output=True,
     )
-    assert (alone / "M1-S001-f.fits").read_bytes() == (bench.workshop / "work" / "M1-S001-f.fits").read_bytes()
+    assert (alone / "M1-S001-f.fits").read_bytes() == (bench.work_directory / "work" / "M1-S001-f.fits").read_bytes()
 
 
 def test_a_repetition_begins_where_it_broke(bench, prefix):
@@ -77,24 +77,24 @@ def test_what_an_interrupted_call_left_is_removed_and_nothing_else(bench, prefix
     with pytest.raises(CallError, match="merge failed"):
         bench.run()
     grant(prefix, "merge")
-    (bench.workshop / "work" / "half.fits").write_bytes(b"half")
-    (bench.workshop / "work" / "out" / "empty").mkdir(parents=True)
-    (bench.workshop / "work" / "out" / "half.txt").write_bytes(b"half")
-    (bench.workshop / "call-x").mkdir()
-    damaged = bench.workshop / "work" / "M2-S002-rate.fits"
+    (bench.work_directory / "work" / "half.fits").write_bytes(b"half")
+    (bench.work_directory / "work" / "out" / "empty").mkdir(parents=True)
+    (bench.work_directory / "work" / "out" / "half.txt").write_bytes(b"half")
+    (bench.work_directory / "call-x").mkdir()
+    damaged = bench.work_directory / "work" / "M2-S002-rate.fits"
     damaged.write_bytes(damaged.read_bytes()[:-1440])
     bench.run()
     # A file that is not as its call left it is made again, with what depends on it; the other exposure stays.
     assert bench.calls == ["curve-M2-S002", "gti-M2-S002", "merge"]
-    assert not (bench.workshop / "work" / "half.fits").exists()
-    assert not (bench.workshop / "work" / "out").exists()
-    assert not (bench.workshop / "call-x").exists()
+    assert not (bench.work_directory / "work" / "half.fits").exists()
+    assert not (bench.work_directory / "work" / "out").exists()
+    assert not (bench.work_directory / "call-x").exists()
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_it_is_interrupted_anywhere_and_ends_with_the_same_products(bench, monkeypatch, after):
     """Before the first call, within or right after each: what was done is kept, and the end is the same."""
-    counted, interrupted = carrying_out.run_call, set[str]()
+    counted, interrupted = execution.run_call, set[str]()
 
     def interrupt(call, *args, name: str, cwd, **more):
         if name in interrupted:
@@ -105,7 +105,7 @@ def test_it_is_interrupted_anywhere_and_ends_with_the_same_products(bench, monke
         (cwd / "half.fits").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(carrying_out, "run_call", interrupt)
+    monkeypatch.setattr(execution, "run_call", interrupt)
     for _ in ALL:
         with pytest.raises(KeyboardInterrupt):
             bench.run()
@@ -113,10 +113,10 @@ def test_it_is_interrupted_anywhere_and_ends_with_the_same_products(bench, monke
     assert len(interrupted) == len(ALL)
     assert bench.calls == ["merge"]  # All before it were done before.
     assert len(names) == 4
-    work = {path.name: path.read_bytes() for path in (bench.workshop / "work").iterdir()}
-    bench.workshop.rename(bench.root / "former")
+    work = {path.name: path.read_bytes() for path in (bench.work_directory / "work").iterdir()}
+    bench.work_directory.rename(bench.root / "former")
     bench.run()
-    assert work == {path.name: path.read_bytes() for path in (bench.workshop / "work").iterdir()}
+    assert work == {path.name: path.read_bytes() for path in (bench.work_directory / "work").iterdir()}
 
 
 def test_other_parameters_make_again_what_follows_from_them(bench):
@@ -182,7 +182,7 @@ def test_a_call_that_changed_files_of_others_ends_the_attempt_and_they_are_made_
 
 
 def test_files_that_later_calls_wrote_again_are_told_from_those_that_were_damaged(bench):
-    """Two calls write one file: both hold, or all begins anew."""
+    """Two calls write one file: both are valid, or the task starts over."""
 
     def twice(known):
         inputs = [(path.removesuffix(".fits"), path) for path in known.inputs]
@@ -196,12 +196,12 @@ def test_files_that_later_calls_wrote_again_are_told_from_those_that_were_damage
     bench.run()
     assert bench.calls == []
     _, log = bench.run(sas={"second": {"expression": "PI > 700"}})
-    assert "all is made anew" in log
+    assert "starting over" in log
     assert len(bench.calls) == 4
     # Without the second call, its file must not stand for that of the first.
     bench.run(skip=["second"])
     assert bench.calls == ["filter-M1-S001", "filter-M2-S002"]
-    with fits.open(bench.workshop / "work" / "M1-S001-f.fits") as parts:
+    with fits.open(bench.work_directory / "work" / "M1-S001-f.fits") as parts:
         assert len(parts["EVENTS"].data) == 27
 
 

@@ -1,4 +1,4 @@
-"""Carry out a chain for one task: lay out copies of the inputs, call tool after tool, keep logs, take the products."""
+"""Run a chain for one task: copy the inputs, call one tool after the other, keep logs, take the products."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from daxa.backends.chains.declared import WORK, CallPlan, Chain, Known, Leaf, Link, Made, Program
-from daxa.backends.chains.task_script import END, HEADING, laid_out
+from daxa.backends.chains.declared import WORK, CallPlan, Chain, ChainProduct, FinishedCall, Known, Link, Program
+from daxa.backends.chains.task_script import END, HEADING, with_inputs
 from daxa.backends.chains.tool_settings import FAILING, own_parameters, tool_values
-from daxa.backends.chains.workshop import Entry, OutdatedError, Workshop, key_of
+from daxa.backends.chains.work_directory import Entry, OutdatedError, WorkDirectory, key_of
 from daxa.backends.parameter_schema import read_parameters
 from daxa.backends.tools.command import Call, arguments, make_call, shell_line
 from daxa.backends.tools.reading import read_tool
@@ -28,7 +28,7 @@ from daxa.run.task import Task
 if TYPE_CHECKING:
     from daxa.backends.tools.environment import Installation
 
-__all__ = ["carry_out", "known_at_first"]
+__all__ = ["initial_knowledge", "run_chain"]
 
 _PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _MOST_SHOWN = 1 << 20
@@ -64,17 +64,17 @@ class _Files:
             raise DataError("unreadable", f"{path} cannot be read: {error}", remedy="read the log above") from None
 
 
-def known_at_first(program: Program, chain: Chain, task: Task, work: Path, release: str) -> Known:
+def initial_knowledge(program: Program, chain: Chain, task: Task, work: Path, release: str) -> Known:
     """What is known before the first call.
 
     Parameters
     ----------
     program, chain, task
-        What to do.
+        Which task, and how it is done.
     work
-        The working directory, in which the inputs are.
+        The working directory, which holds the inputs.
     release
-        Of the software.
+        Release of the software.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _placed(chain: Chain, path: str) -> str:
     return _PACKED.sub("", chain.place(path))
 
 
-def carry_out(
+def run_chain(
     program: Program,
     chain: Chain,
     task: Task,
@@ -104,10 +104,10 @@ def carry_out(
     *,
     target: Path,
     log: TextIO,
-    workshop: Path,
+    work_directory: Path,
     installed: Installation,
 ) -> None:
-    """Carry out a task.
+    """Run the chain of a task.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def carry_out(
         How.
     task, directories, target, log
         As for `daxa.backends.protocol.Backend.run`.
-    workshop
-        Where the calls work.  It outlives a task that fails, and is of no use to one that is done.
+    work_directory
+        Where the calls run.  It is kept if the task fails, and can be deleted once it is done.
     installed
         The software.
 
@@ -127,27 +127,27 @@ def carry_out(
     DataError, NotPossible
         There is nothing to work on, or the chain cannot do it.
     ConfigError, ProgramError, StorageError
-        Nothing can be carried out this way.
+        The task cannot be run on this machine, or with these settings.
     """
-    workshop.mkdir(parents=True, exist_ok=True)
-    shop = Workshop(workshop.absolute())
-    shop.open()
+    work_directory.mkdir(parents=True, exist_ok=True)
+    workdir = WorkDirectory(work_directory.absolute())
+    workdir.open()
     try:
-        run = _Run(program, chain, task, directories, log, shop, installed)
-        known = run.go()
+        attempt = _Run(program, chain, task, directories, log, workdir, installed)
+        known = attempt.run()
     except OutdatedError:
-        print("calls of an earlier attempt are not wanted any more: all is made anew", file=log)
-        shop.begin_anew()
-        run = _Run(program, chain, task, directories, log, shop, installed)
-        known = run.go()
-    if run.calls:
+        print("calls of an earlier attempt are no longer needed: starting over", file=log)
+        workdir.clear()
+        attempt = _Run(program, chain, task, directories, log, workdir, installed)
+        known = attempt.run()
+    if attempt.calls:
         title = f"{task.mission} {task.obs_id}, {task.step}"
         inputs = [(item.file.path, _placed(chain, item.file.path)) for item in task.inputs]
         directory = f"data/{task.mission}/{'/'.join(sorted(directories))}/{task.obs_id}"
-        whole = laid_out(shell_script(run.calls, title=title), [one for one in inputs if one[1]], directory)
+        whole = with_inputs(shell_script(attempt.calls, title=title), [one for one in inputs if one[1]], directory)
         print(f"\n{HEADING}\n{whole}{END}", file=log)
-    for leaf in chain.leaves(known):
-        _take(leaf, shop.work, target, task)
+    for product in chain.products(known):
+        _take(product, workdir.work, target, task)
 
 
 @dataclass
@@ -159,18 +159,18 @@ class _Run:
     task: Task
     directories: Mapping[str, Path]
     log: TextIO
-    shop: Workshop
+    workdir: WorkDirectory
     installed: Installation
     calls: list[tuple[Call, Mapping[str, str]]] = field(default_factory=list)
     _keys: dict[str, str] = field(default_factory=dict)
-    _fresh: set[str] = field(default_factory=set)
+    _called_now: set[str] = field(default_factory=set)
     _failures: dict[str, CallError] = field(default_factory=dict)
     _whole: bool = True
 
-    def go(self) -> Known:
-        """Lay out, call, and give what is known at the end."""
-        self._lay_out()
-        known = known_at_first(self.program, self.chain, self.task, self.shop.work, self.installed.release)
+    def run(self) -> Known:
+        """Copy the inputs, make the calls, and return what is known at the end."""
+        self._copy_inputs()
+        known = initial_knowledge(self.program, self.chain, self.task, self.workdir.work, self.installed.release)
         self.chain.refuse(known)
         stops, seen = known.parameters["failing"] == FAILING[0], set[str]()
         for link in (link for link in self.chain.links if link.name in known.links):
@@ -178,23 +178,23 @@ class _Run:
                 if plan.part in known.left_out:
                     continue
                 if self._failures and stops and not plan.part:
-                    raise next(iter(self._failures.values()))  # What serves all exposures would lack one.
+                    raise next(iter(self._failures.values()))  # A call for all exposures would be one short.
                 seen.add(plan.part)
                 known = self._try(link, plan, known)
             if self._failures and seen - {""} <= known.left_out:
                 raise next(iter(self._failures.values()))
         if self._failures and stops:
             raise next(iter(self._failures.values()))
-        self.shop.check()
+        self.workdir.check()
         for part, error in self._failures.items():
             print(f"left out {part}: {error.message}", file=self.log)
         return known
 
     def _try(self, link: Link, plan: CallPlan, known: Known) -> Known:
         try:
-            return replace(known, made=(*known.made, self._do(link, plan)))
+            return replace(known, finished=(*known.finished, self._finish_call(link, plan)))
         except CallError as error:
-            if not plan.part or not self._whole:  # Other exposures may go on if their files are as they were.
+            if not plan.part or not self._whole:  # The other exposures can continue if their files are as they were.
                 raise
             self._failures[plan.part] = error
             return replace(known, left_out=known.left_out | {plan.part})
@@ -203,17 +203,17 @@ class _Run:
     def _given(self) -> Mapping[str, Any]:
         return json.loads(self.task.parameters).get(self.program.suite) or {}
 
-    def _lay_out(self) -> None:
+    def _copy_inputs(self) -> None:
         """Copies of the inputs, never links: tools write into their inputs."""
         inputs = [(item.step, item.file.path, item.file.sha256) for item in self.task.inputs]
         key = key_of("inputs", sorted(inputs), self.task.calibration, self.installed.release, self.chain.version)
         self._keys[""] = key
-        if self.shop.find(key):
+        if self.workdir.find(key):
             return
-        self.shop.begin_anew()
+        self.workdir.clear()
         for step, path, _ in inputs:
             if placed := _placed(self.chain, path):
-                place = self.shop.work / placed
+                place = self.workdir.work / placed
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if place.exists():
                     raise DataError(
@@ -222,10 +222,10 @@ class _Run:
                         remedy="fetch the observation again; if the archive has both, report it",
                     )
                 unpack(self.directories[step] / path, place, f"{self.task.mission} {self.task.obs_id}")
-        self.shop.note(key, {}, "")
+        self.workdir.note(key, {}, "")
 
-    def _do(self, link: Link, plan: CallPlan) -> Made:
-        """Make a call, or take what an earlier attempt has of it."""
+    def _finish_call(self, link: Link, plan: CallPlan) -> FinishedCall:
+        """Make a call, or use the result of an earlier attempt."""
         release = self.installed.release
         own = self._given.get(link.name, {})
         values = tool_values(self.program.suite, link, release, own, plan.values)
@@ -237,47 +237,53 @@ class _Run:
         key = key_of(before, link.name, plan.part, plan.name, call.tool.name, arguments(call, batch=True), variables)
         name = "-".join(filter(None, (f"{len(self.calls) + 1:03d}", link.name, plan.part, plan.name)))
         self.calls.append((call, {one: text.replace(f"{WORK}/", "") for one, text in variables.items()}))
-        depends = self._fresh if not plan.part else self._fresh & {"", plan.part}
-        entry = None if depends else self.shop.find(key)
+        depends = self._called_now if not plan.part else self._called_now & {"", plan.part}
+        entry = None if depends else self.workdir.find(key)
         if entry is None:
             entry = self._make(link, plan, call, key, name)
-            self._fresh.add(plan.part)
+            self._called_now.add(plan.part)
         else:
-            self._tell(link, plan, call, entry.log, "made before")
+            self._log_call(link, plan, call, entry.log, "done before")
         self._keys[plan.part] = key
         outputs = {one: tuple(paths) for one, paths in entry.outputs.items()}
-        return Made(link.name, plan.part, plan.name, call.values, outputs)
+        return FinishedCall(link.name, plan.part, plan.name, call.values, outputs)
 
     def _make(self, link: Link, plan: CallPlan, call: Call, key: str, name: str) -> Entry:
-        self.shop.before_call()
-        own = {one: text.replace(WORK, str(self.shop.work)) for one, text in plan.variables.items()}
+        self.workdir.before_call()
+        own = {one: text.replace(WORK, str(self.workdir.work)) for one, text in plan.variables.items()}
         ran = run_call(
-            call, self.installed, cwd=self.shop.work, logs=self.shop.logs, name=name, seconds=link.seconds, own=own
+            call,
+            self.installed,
+            cwd=self.workdir.work,
+            logs=self.workdir.logs,
+            name=name,
+            seconds=link.seconds,
+            own=own,
         )
         verdict = ran.verdict
-        self._tell(link, plan, call, name, verdict.text or "done")
+        self._log_call(link, plan, call, name, verdict.text or "done")
         if not verdict.done:
-            self._whole = self.shop.undo()
+            self._whole = self.workdir.undo()
             raise _error(self.task, link, plan, verdict)
         outputs: dict[str, list[str]] = {}
         for found in verdict.outputs:
             outputs.setdefault(found.output.name, []).extend(found.paths)
-        return self.shop.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
+        return self.workdir.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
 
-    def _tell(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
-        """Write into the log of the task what a call wrote."""
-        record = self.shop.record(name)
+    def _log_call(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
+        """Add the output of a call to the log of the task."""
+        record = self.workdir.record(name)
         part = f" {plan.part}" if plan.part else ""
         more = f" {plan.name}" if plan.name else ""
         suite = call.tool.suite.title
         print(f"\n== {link.name}{part}{more}: {how}", file=self.log)
         print(f"$ {shell_line(call)}", file=self.log)
-        told = f"{suite} {call.release}, began {record.get('began')}, {record.get('seconds')} s"
-        print(f"  {told}, status {record.get('status')}", file=self.log)
+        when = f"{suite} {call.release}, began {record.get('began')}, {record.get('seconds')} s"
+        print(f"  {when}, status {record.get('status')}", file=self.log)
         if record.get("code"):
             print(f"  {record['severity']} {record['code']}: {record.get('remedy')}", file=self.log)
         for stream in ("stdout", "stderr"):
-            if text := _shown(self.shop.logs / f"{name}.{stream}"):
+            if text := _shown(self.workdir.logs / f"{name}.{stream}"):
                 print(f"-- {stream}\n{text}", file=self.log)
 
 
@@ -309,21 +315,21 @@ def _error(task: Task, link: Link, plan: CallPlan, verdict: Verdict) -> Exceptio
     return CallError(f"{suite}.{link.name}.{word}", message, remedy=remedy)
 
 
-def _take(leaf: Leaf, work: Path, target: Path, task: Task) -> None:
-    place = target / leaf.name
+def _take(product: ChainProduct, work: Path, target: Path, task: Task) -> None:
+    place = target / product.name
     if place.exists():
         raise DataError(
             "several-exposures",
-            f"{task.mission} {task.obs_id}: two files would both become {leaf.name}",
+            f"{task.mission} {task.obs_id}: two files would both become {product.name}",
             remedy="leave out one of them, or report it",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
-    if leaf.write is not None:
-        leaf.write(work, place)
+    if product.write is not None:
+        product.write(work, place)
         return
-    shutil.copyfile(work / leaf.path, place)
-    if leaf.cards:
-        _write_cards(place, leaf.cards)
+    shutil.copyfile(work / product.path, place)
+    if product.cards:
+        _write_cards(place, product.cards)
 
 
 def _write_cards(path: Path, cards: Mapping[str, tuple[object, str]]) -> None:

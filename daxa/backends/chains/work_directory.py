@@ -1,8 +1,8 @@
-"""The directory in which the calls of one task work, and the journal of those that have ended well.
+"""The directory in which the calls of one task run, and the journal of the calls that succeeded.
 
-Both outlive a task that failed or was interrupted, in the private state of the archive, so that a repetition begins
-where it broke.  A call is not made again if its arguments, its variables, the release, the inputs and all calls
-before it are the same, and every file that it wrote is there as it left it.
+Both are kept in the private state of the archive if a task fails or is interrupted, so that the next attempt resumes
+where it stopped.  A call is not made again if its arguments, its variables, the release, the inputs and all calls
+before it are the same, and every file that it wrote is unchanged.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from typing import Any
 from daxa.files import read_note, replace_file
 from daxa.run.process import end_homed
 
-__all__ = ["Entry", "OutdatedError", "Workshop", "key_of"]
+__all__ = ["Entry", "OutdatedError", "WorkDirectory", "key_of"]
 
 _JOURNAL = "journal.json"
 _FORMAT = 1
 _BLOCK = 1 << 20
 _FOLDER = "a directory"
-"""In place of the digest of one in which there was nothing."""
+"""Used as the digest of an empty one."""
 
 
 class OutdatedError(Exception):
-    """Files of an earlier attempt were changed by calls that are not wanted any more: all begins anew."""
+    """Files of an earlier attempt were changed by calls that are no longer needed: the task starts over."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A call that has ended well, or the laying out of the inputs.
+    """A call that succeeded, or the copying of the inputs.
 
     Parameters
     ----------
     key
-        Digest of all that it depended on.
+        Digest of everything that it depended on.
     files
         Path below the working directory to the SHA-256 of each file that it wrote.
     outputs
@@ -72,7 +72,7 @@ def key_of(*parts: object) -> str:
 
 
 @dataclass
-class Workshop:
+class WorkDirectory:
     """A working directory with its journal.
 
     Parameters
@@ -97,16 +97,16 @@ class Workshop:
         return self.root / "logs"
 
     def open(self) -> None:
-        """Read the journal, and remove whatever no entry of it names: a call that was interrupted leaves such files."""
+        """Read the journal, and remove files that it does not name: an interrupted call leaves some behind."""
         noted = read_note(self.root / _JOURNAL)
         if noted.get("format") == _FORMAT:
             try:
-                told = [Entry(**{**one, "rewrites": tuple(one["rewrites"])}) for one in noted["entries"]]
+                entries = [Entry(**{**one, "rewrites": tuple(one["rewrites"])}) for one in noted["entries"]]
             except (KeyError, TypeError):
-                told = []
-            self._entries = {one.key: one for one in told}
+                entries = []
+            self._entries = {one.key: one for one in entries}
         if self.work.exists():
-            end_homed(self.root)  # What a killed attempt had started may still write.
+            end_homed(self.root)  # Processes of a killed attempt may still write.
         self.work.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         self._remove_others(path for entry in self._entries.values() for path in entry.files)
@@ -114,8 +114,8 @@ class Workshop:
         for place in self.root.glob("call-*"):
             shutil.rmtree(place, ignore_errors=True)
 
-    def begin_anew(self) -> None:
-        """Forget all."""
+    def clear(self) -> None:
+        """Remove everything, and start with an empty directory."""
         for place in (self.work, self.logs):
             shutil.rmtree(place, ignore_errors=True)
         (self.root / _JOURNAL).unlink(missing_ok=True)
@@ -123,7 +123,7 @@ class Workshop:
         self.open()
 
     def find(self, key: str) -> Entry | None:
-        """What an earlier attempt noted of a call, if its files are as it left them."""
+        """What an earlier attempt recorded of a call, if its files are unchanged."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -148,12 +148,12 @@ class Workshop:
             raise OutdatedError
 
     def before_call(self) -> None:
-        """The same, and note what is there: what differs afterwards was written by the call."""
+        """Check, and remember which files there are: what differs afterwards was written by the call."""
         self.check()
         self._stamps = self._look()
 
     def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str, slot: str = "") -> Entry:
-        """Keep what a call did, now that it has ended well."""
+        """Record what a call did, once it has succeeded."""
         self._entries = {one.key: one for one in self._entries.values() if not slot or one.slot != slot}
         files = {path: self._digest(path) for path in self._changed()}
         rewrites = tuple(
@@ -164,12 +164,12 @@ class Workshop:
         entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, slot, rewrites)
         self._entries[key] = entry
         self._stamps = self._look()
-        told = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}
-        replace_file(self.root / _JOURNAL, (json.dumps(told) + "\n").encode())
+        journal = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}
+        replace_file(self.root / _JOURNAL, (json.dumps(journal) + "\n").encode())
         return entry
 
     def undo(self) -> bool:
-        """Remove what a call that failed has written; whether all files of the calls before it are as they were."""
+        """Remove what a failed call wrote; True if all files of the calls before it are unchanged."""
         changed = self._changed()
         own = {path for entry in self._entries.values() for path in entry.files}
         self._remove(changed - own)
@@ -181,7 +181,7 @@ class Workshop:
         return {path for path, stamp in self._look().items() if self._stamps.get(path) != stamp}
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
-        """Files with their stamps; a directory in which there is nothing ends with a slash."""
+        """Files with their stamps; an empty directory ends with a slash."""
         found = {}
         for place, folders, names in os.walk(self.work):
             for name in names:
@@ -196,7 +196,7 @@ class Workshop:
         self._remove(set(self._look()) - set(paths))
 
     def _remove(self, paths: Iterable[str]) -> None:
-        """Remove files, and directories that are empty then and hold nothing that the journal names."""
+        """Remove files, and directories left empty that the journal does not name."""
         known = {path for entry in self._entries.values() for path in entry.files}
         for path in sorted(paths, reverse=True):
             place = self.work / path
@@ -221,5 +221,5 @@ class Workshop:
         return digest.hexdigest()
 
     def record(self, log: str) -> dict[str, Any]:
-        """What was noted of a call: command line, release, times, verdict."""
+        """What was recorded of a call: command line, release, times, verdict."""
         return read_note(self.logs / f"{log}.json")
