@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -206,7 +206,9 @@ class _Run:
     def _lay_out(self) -> None:
         """Copies of the inputs, never links: tools write into their inputs."""
         inputs = [(item.step, item.file.path, item.file.sha256) for item in self.task.inputs]
-        key = key_of("inputs", sorted(inputs), self.task.calibration, self.installed.release, self.chain.version)
+        image = self.installed.container.digest if self.installed.container else ""
+        software = (self.installed.release, image, self.chain.version)
+        key = key_of("inputs", sorted(inputs), self.task.calibration, software)
         self._keys[""] = key
         if self.shop.find(key):
             return
@@ -240,7 +242,7 @@ class _Run:
         depends = self._fresh if not plan.part else self._fresh & {"", plan.part}
         entry = None if depends else self.shop.find(key)
         if entry is None:
-            entry = self._make(link, plan, call, key, name)
+            entry = self._make(link, plan, call, key, name, before)
             self._fresh.add(plan.part)
         else:
             self._tell(link, plan, call, entry.log, "made before")
@@ -248,8 +250,9 @@ class _Run:
         outputs = {one: tuple(paths) for one, paths in entry.outputs.items()}
         return Made(link.name, plan.part, plan.name, call.values, outputs)
 
-    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, name: str) -> Entry:
-        self.shop.before_call()
+    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, name: str, before: Sequence[str]) -> Entry:
+        slot = f"{link.name} {plan.part} {plan.name}"
+        self.shop.before_call(slot)
         own = {one: text.replace(WORK, str(self.shop.work)) for one, text in plan.variables.items()}
         ran = run_call(
             call, self.installed, cwd=self.shop.work, logs=self.shop.logs, name=name, seconds=link.seconds, own=own
@@ -262,7 +265,7 @@ class _Run:
         outputs: dict[str, list[str]] = {}
         for found in verdict.outputs:
             outputs.setdefault(found.output.name, []).extend(found.paths)
-        return self.shop.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
+        return self.shop.note(key, outputs, name, slot, before)
 
     def _tell(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
         """Write into the log of the task what a call wrote."""

@@ -113,3 +113,37 @@ def test_a_link_in_place_of_a_file_is_not_what_was_left(shop, tmp_path):
     (shop.work / "a.txt").unlink()
     (shop.work / "a.txt").symlink_to(tmp_path / "elsewhere.txt")
     assert again(shop).find("one") is None
+
+
+def test_links_are_known_by_where_they_lead(shop, tmp_path):
+    (tmp_path / "calibration").mkdir()
+    (shop.work / "caldb").symlink_to(tmp_path / "calibration")
+    (shop.work / "a.txt").symlink_to("nowhere")
+    shop.note("one", {}, "")
+    (shop.work / "half").symlink_to(tmp_path / "calibration")  # By a call that was interrupted.
+    other = again(shop)
+    assert sorted(path.name for path in other.work.iterdir()) == ["a.txt", "caldb"]
+    assert other.find("one")
+    (shop.work / "a.txt").unlink()
+    assert again(shop).find("one") is None
+    (shop.work / "a.txt").symlink_to("nowhere")
+    (shop.work / "caldb").unlink()
+    (shop.work / "caldb").symlink_to(tmp_path)
+    assert again(shop).find("one") is None
+    assert (tmp_path / "calibration").is_dir()
+
+
+def test_what_an_earlier_attempt_made_otherwise_is_not_there_when_a_call_is_repeated(shop):
+    for name, after in {"one": "", "two": "one", "three": "two", "aside": "one"}.items():
+        shop.before_call(name)
+        (shop.work / f"{name}.txt").write_text(name)
+        shop.note(name, {}, name, name, [after])
+    other = again(shop)
+    assert other.find("one")
+    other.before_call("two")  # With another argument, so that "two" and "three" are not wanted any more.
+    assert sorted(path.name for path in other.work.iterdir()) == ["aside.txt", "one.txt"]
+    (other.work / "new.txt").write_text("new")
+    other.note("two again", {}, "", "two", ["one"])
+    other.before_call("two")  # Once more in the same attempt: what it has made stays.
+    assert sorted(path.name for path in other.work.iterdir()) == ["aside.txt", "new.txt", "one.txt"]
+    assert again(other).find("aside")
