@@ -237,12 +237,11 @@ class _Run:
             before = sorted(self._keys.values())
         variables = dict(plan.variables)
         key = key_of(before, link.name, plan.part, plan.name, call.tool.name, arguments(call, batch=True), variables)
-        name = "-".join(filter(None, (f"{len(self.calls) + 1:03d}", link.name, plan.part, plan.name)))
         self.calls.append((call, {one: text.replace(f"{WORK}/", "") for one, text in variables.items()}))
         depends = self._fresh if not plan.part else self._fresh & {"", plan.part}
         entry = None if depends else self.shop.find(key)
         if entry is None:
-            entry = self._make(link, plan, call, key, name, before)
+            entry = self._make(link, plan, call, key, before)
             self._fresh.add(plan.part)
         else:
             self._tell(link, plan, call, entry.log, "made before")
@@ -250,7 +249,8 @@ class _Run:
         outputs = {one: tuple(paths) for one, paths in entry.outputs.items()}
         return Made(link.name, plan.part, plan.name, call.values, outputs)
 
-    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, name: str, before: Sequence[str]) -> Entry:
+    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, before: Sequence[str]) -> Entry:
+        name = "-".join(filter(None, (f"{len(self.calls):03d}", link.name, plan.part, plan.name)))
         slot = f"{link.name} {plan.part} {plan.name}"
         self.shop.before_call(slot)
         own = {one: text.replace(WORK, str(self.shop.work)) for one, text in plan.variables.items()}
