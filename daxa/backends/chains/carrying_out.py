@@ -293,7 +293,8 @@ def _shown(path: Path) -> str:
         if size > _MOST_SHOWN:
             stream.seek(size - half)
             content += f"\n... {size - 2 * half} bytes left out ...\n".encode() + stream.read()
-    return content.decode("utf-8", "replace").rstrip()
+    # A tool may print what a header says: it must not be taken for the script that stands at the end of the log.
+    return re.sub(rf"(?m)^(?={re.escape(HEADING)})", " ", content.decode("utf-8", "replace")).rstrip()
 
 
 def _error(task: Task, link: Link, plan: CallPlan, verdict: Verdict) -> Exception:
