@@ -74,8 +74,14 @@ def _show(plan: MergePlan, report: MergeReport | None) -> None:
         return
     if plan:
         note(f"merged as {report.commit[:12]}")
-    if plan.unlisted:
-        note(f"neither here nor on the remote is which files {', '.join(plan.unlisted)} had: `daxa run` makes them")
+    logs = "logs"
+    if made := [path for path in plan.unlisted if path != logs]:
+        note(f"neither here nor on the remote is which files {', '.join(made)} had: `daxa run` makes them")
+    if logs in plan.unlisted:
+        note(
+            f"the logs of {plan.branch} are not merged, since neither here nor on the remote is which there are: "
+            "let its author `daxa push`, and see them there (`daxa checkout`)"
+        )
     if report.missing:
         note(f"{len(report.missing)} products are not on this machine: `daxa pull` gets them")
     say("next: `daxa status` shows what must run, `daxa run` does it")

@@ -23,6 +23,9 @@ def show_table(file: Annotated[Path, typer.Argument(help="A Parquet file.")]) ->
     """
     from daxa.parquet_text import table_lines
 
+    if file.exists() and not file.is_file():
+        # Elsewhere such a thing is in the way, and is removed; here it was only named.
+        raise DataError("not-a-file", f"{file} is not a regular file", remedy="name a Parquet file")
     lines = table_lines(file)
     try:
         while some := list(islice(lines, 10_000)):

@@ -243,9 +243,11 @@ def _wanted_parts(
 ) -> Callable[[tuple[str, ...], str], Mapping[str, str]]:
     """What rows would record that are made now, by their instruments and the observation whose override they have."""
     try:
-        more = inputs_parameter(mission, tables, step, steps)
+        # What is fetched for a backend that is not here cannot be told, and for mission software it is what the daxa
+        # of that time has declared.
+        more: dict[str, Any] | None = None if inputs_parameter(mission, tables, step, steps) else {}
     except ConfigError:
-        more = None  # What is fetched for a backend that is not here cannot be told.
+        more = None
 
     @cache
     def wanted(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:

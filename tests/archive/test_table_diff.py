@@ -113,3 +113,10 @@ def test_a_hostile_table_is_bounded_and_shows_nothing_unseen(tmp_path, monkeypat
     path.unlink()
     os.mkfifo(path)
     assert main(["show-table", str(path)]) != 0
+
+
+def test_what_is_no_file_is_only_refused(tmp_path, capsys):
+    assert main(["show-table", str(tmp_path)]) == 11
+    error = capsys.readouterr().err
+    assert "is not a regular file" in error
+    assert "rm " not in error

@@ -16,12 +16,13 @@ from daxa.archive.locktext import without_stages
 from daxa.archive.software import load_software
 from daxa.archive.task_parts import facts_of, parameters_of, software_text
 from daxa.errors import ArchiveError, ReleaseError
-from daxa.publish.consistency import contradiction_lines, find_contradictions
+from daxa.publish.consistency import _wanted_parts, contradiction_lines, find_contradictions
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remaking.certificate import recorded_release
 from daxa.publish.sharing.pull import pull_data
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.rows import shorten
+from daxa.run.steps import OWN_STEPS
 from daxa.selection.selection_file import read_selection, write_selection
 from tests.publish.workshop import THIRD, Workshop, deceive, know_storage, run
 
@@ -183,6 +184,16 @@ def test_rows_that_were_made_otherwise_contradict_a_lock_that_was_forged_to_matc
     assert (
         "ledger/xmm-fetch.parquet: made with other instruments than the selection says: 0093640901 and 1 more" in said
     )
+
+
+def test_what_another_daxa_fetched_for_mission_software_is_not_called_forged():
+    """Which files SAS starts from stands in daxa, not in the archive; whoever pulls may have another daxa."""
+    fetch = next(step for step in OWN_STEPS if step.fetches)
+    for backend, judged in {"sas": False, "native": True}.items():
+        tables = {"fetch": {}, "events": {"backend": backend}}
+        parts = _wanted_parts("xmm", fetch, OWN_STEPS, tables, None)(("PN",), "")
+        assert ("parameters" in parts) is judged
+        assert "selection" in parts
 
 
 def test_a_lock_of_references_to_references_is_no_bomb(finished):

@@ -218,12 +218,14 @@ def test_without_her_lists_of_files_the_stages_run_again(ours, no_dvc):
     layout = ours.layout
     hers = json.dumps(dvc.recorded_digests(layout.root))
     lock = git.read_file(layout.root, ANNA, "dvc.lock").decode()
+    logs = tracked_digest(git.read_file(layout.root, ANNA, "logs.dvc"))
     for path in (layout.root / ".dvc" / "cache" / "files" / "md5").rglob("*.dir"):
         digest = path.parent.name + path.name
-        if digest in lock and digest not in hers:
+        if digest == logs or (digest in lock and digest not in hers):
             path.unlink()
     plan = plan_merge(layout, ANNA)
-    assert {"data/xmm/clean", "data/xmm/images"} <= set(plan.unlisted)
+    assert {"data/xmm/clean", "data/xmm/images", "logs"} <= set(plan.unlisted)
+    assert main(["merge", ANNA, "--dry-run"]) == 0
     assert {"clean-xmm", "images-xmm", "collect"} <= set(plan.again)
     assert "clean-nustar" not in plan.again
     plan.apply()
@@ -235,7 +237,7 @@ def test_only_branches_of_this_archive_without_changes_of_mine(ours, tmp_path):
     layout = ours.layout
     with pytest.raises(ArchiveError, match="no branch 'nobody'"):
         plan_merge(layout, "nobody")
-    with pytest.raises(CriteriaError, match="no observation and no file"):
+    with pytest.raises(CriteriaError, match="neither an observation nor a file"):
         plan_merge(layout, ANNA, resolved={"0000000000": "ours"})
     assert main(["merge", ANNA, "--ours", FIRST, "--theirs", FIRST]) == 3
     (layout.root / "README.md").write_text("mine\n")

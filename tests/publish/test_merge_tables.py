@@ -278,3 +278,22 @@ def test_what_both_added_is_compared(scene):
     assert [one.name for one in conflicts] == [SECOND]
     assert conflicts[0].ours == "added it"
     assert conflicts[0].theirs == "added it, and in comparison processed fetch, events, clean, images, sources"
+
+
+@pytest.mark.parametrize("sides", [1, 2])
+def test_an_override_of_an_observation_that_is_not_selected_is_kept(tmp_path, sides):
+    early = override(SECOND, SIGMA, "# as soon as it is public\n")
+    hers = edit("params/xmm.toml", 'pixel = "', 'pixel = "9 arcsec" # hers "')
+    scene = Scene(tmp_path)
+    merged, conflicts = scene.merge([early], [hers, early] if sides > 1 else [hers])
+    assert not conflicts
+    assert params(merged)["clean"]["obs"] == {SECOND: {"flare_sigma": 2.5}}
+    assert params(merged)["images"]["pixel"] == "9 arcsec"
+    assert "# as soon as it is public" in merged.params("xmm").read_text()
+    assert list(read_ledger(merged.ledger("xmm", "clean"))) == [FIRST, THIRD]
+
+
+def test_different_overrides_of_an_observation_that_is_not_selected_are_a_conflict(scene):
+    _, conflicts = scene.merge([override(SECOND, SIGMA)], [override(SECOND, 'flares = "none"\n')])
+    assert [(one.name, one.ours) for one in conflicts] == [(SECOND, "set clean.flare_sigma = 2.5")]
+    assert "set clean.flares = 'none'" in conflicts[0].theirs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -206,7 +206,9 @@ class _Run:
     def _copy_inputs(self) -> None:
         """Copies of the inputs, never links: tools write into their inputs."""
         inputs = [(item.step, item.file.path, item.file.sha256) for item in self.task.inputs]
-        key = key_of("inputs", sorted(inputs), self.task.calibration, self.installed.release, self.chain.version)
+        image = self.installed.container.digest if self.installed.container else ""
+        software = (self.installed.release, image, self.chain.version)
+        key = key_of("inputs", sorted(inputs), self.task.calibration, software)
         self._keys[""] = key
         if self.workdir.find(key):
             return
@@ -235,12 +237,11 @@ class _Run:
             before = sorted(self._keys.values())
         variables = dict(plan.variables)
         key = key_of(before, link.name, plan.part, plan.name, call.tool.name, arguments(call, batch=True), variables)
-        name = "-".join(filter(None, (f"{len(self.calls) + 1:03d}", link.name, plan.part, plan.name)))
         self.calls.append((call, {one: text.replace(f"{WORK}/", "") for one, text in variables.items()}))
         depends = self._called_now if not plan.part else self._called_now & {"", plan.part}
         entry = None if depends else self.workdir.find(key)
         if entry is None:
-            entry = self._make(link, plan, call, key, name)
+            entry = self._make(link, plan, call, key, before)
             self._called_now.add(plan.part)
         else:
             self._log_call(link, plan, call, entry.log, "done before")
@@ -248,8 +249,10 @@ class _Run:
         outputs = {one: tuple(paths) for one, paths in entry.outputs.items()}
         return FinishedCall(link.name, plan.part, plan.name, call.values, outputs)
 
-    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, name: str) -> Entry:
-        self.workdir.before_call()
+    def _make(self, link: Link, plan: CallPlan, call: Call, key: str, before: Sequence[str]) -> Entry:
+        name = "-".join(filter(None, (f"{len(self.calls):03d}", link.name, plan.part, plan.name)))
+        slot = f"{link.name} {plan.part} {plan.name}"
+        self.workdir.before_call(slot)
         own = {one: text.replace(WORK, str(self.workdir.work)) for one, text in plan.variables.items()}
         ran = run_call(
             call,
@@ -268,7 +271,7 @@ class _Run:
         outputs: dict[str, list[str]] = {}
         for found in verdict.outputs:
             outputs.setdefault(found.output.name, []).extend(found.paths)
-        return self.workdir.note(key, outputs, name, f"{link.name} {plan.part} {plan.name}")
+        return self.workdir.note(key, outputs, name, slot, before)
 
     def _log_call(self, link: Link, plan: CallPlan, call: Call, name: str, how: str) -> None:
         """Add the output of a call to the log of the task."""
@@ -296,7 +299,8 @@ def _shown(path: Path) -> str:
         if size > _MOST_SHOWN:
             stream.seek(size - half)
             content += f"\n... {size - 2 * half} bytes left out ...\n".encode() + stream.read()
-    return content.decode("utf-8", "replace").rstrip()
+    # A tool may print what a header says: it must not be taken for the script that stands at the end of the log.
+    return re.sub(rf"(?m)^(?={re.escape(HEADING)})", " ", content.decode("utf-8", "replace")).rstrip()
 
 
 def _error(task: Task, link: Link, plan: CallPlan, verdict: Verdict) -> Exception:

@@ -21,7 +21,8 @@ def script_in(text: str) -> str:
     >>> script_in(f"a log\n{HEADING}\n#!/bin/sh\nfversion\n{END}\nmore of the log").splitlines()
     ['#!/bin/sh', 'fversion']
     """
-    lines = text.rpartition(f"\n{HEADING}\n")[2].splitlines() if HEADING in text else []
+    _, heading, rest = text.rpartition(f"\n{HEADING}\n")
+    lines = rest.splitlines() if heading else []
     ends = (at for at, line in enumerate(lines) if line.startswith(END))
     return "\n".join(lines[: next(ends, 0)])
 

@@ -13,7 +13,7 @@ from daxa.backends.parameter_schema import Parameter, ParameterProblem, read_par
 from daxa.backends.tools.reading import read_tool
 from daxa.backends.tools.tables import Parameter as ToolParameter
 from daxa.backends.tools.tables import Tool
-from daxa.backends.tools.values import check_value, write_value
+from daxa.backends.tools.values import check_given, check_value, write_value
 from daxa.naming import did_you_mean, some
 
 __all__ = ["FAILING", "check_settings", "own_parameters", "plain_value", "tool_values"]
@@ -98,7 +98,8 @@ def _check(suite: str, link: Link, key: str, value: object) -> tuple[str, str, s
 
 def _problem(tool: Tool, parameter: ToolParameter, value: object) -> str:
     try:
-        return check_value(tool.suite, parameter, write_value(parameter, plain_value(parameter, value)))
+        text = write_value(parameter, plain_value(parameter, value))
+        return check_value(tool.suite, parameter, text) or check_given(parameter, text)
     except ValueError as error:
         return str(error)
 

@@ -22,7 +22,7 @@ from daxa.run.process import end_homed
 __all__ = ["Entry", "OutdatedError", "WorkDirectory", "key_of"]
 
 _JOURNAL = "journal.json"
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 1 << 20
 _FOLDER = "a directory"
 """Used as the digest of an empty one."""
@@ -50,6 +50,8 @@ class Entry:
         Which call of the chain it is: it replaces an earlier one with other arguments.
     rewrites
         Keys of earlier entries of whose files it changed some.
+    after
+        Keys of the entries on which it depends.
     """
 
     key: str
@@ -58,6 +60,7 @@ class Entry:
     log: str = ""
     slot: str = ""
     rewrites: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 def key_of(*parts: object) -> str:
@@ -85,6 +88,7 @@ class WorkDirectory:
     _entries: dict[str, Entry] = field(default_factory=dict)
     _stamps: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     _pending: set[str] = field(default_factory=set)
+    _wanted: set[str] = field(default_factory=set)
 
     @property
     def work(self) -> Path:
@@ -101,7 +105,10 @@ class WorkDirectory:
         noted = read_note(self.root / _JOURNAL)
         if noted.get("format") == _FORMAT:
             try:
-                entries = [Entry(**{**one, "rewrites": tuple(one["rewrites"])}) for one in noted["entries"]]
+                entries = [
+                    Entry(**{**one, "rewrites": tuple(one["rewrites"]), "after": tuple(one["after"])})
+                    for one in noted["entries"]
+                ]
             except (KeyError, TypeError):
                 entries = []
             self._entries = {one.key: one for one in entries}
@@ -119,7 +126,7 @@ class WorkDirectory:
         for place in (self.work, self.logs):
             shutil.rmtree(place, ignore_errors=True)
         (self.root / _JOURNAL).unlink(missing_ok=True)
-        self._entries, self._pending = {}, set()
+        self._entries, self._pending, self._wanted = {}, set(), set()
         self.open()
 
     def find(self, key: str) -> Entry | None:
@@ -129,9 +136,11 @@ class WorkDirectory:
             return None
         written = [one for one in self._entries.values() if key in one.rewrites]
         again = {path for one in written for path in one.files}
-        whole = all(path in again or self._digest(path) == digest for path, digest in entry.files.items())
+        # What has no digest, such as a pipe, cannot be told from what is not there.
+        whole = all(path in again or (digest and self._digest(path) == digest) for path, digest in entry.files.items())
         if not whole:
             return None
+        self._wanted.add(key)
         self._pending.discard(key)
         self._pending.update(one.key for one in written)
         return entry
@@ -147,12 +156,32 @@ class WorkDirectory:
         if self._pending:
             raise OutdatedError
 
-    def before_call(self) -> None:
-        """Check, and remember which files there are: what differs afterwards was written by the call."""
+    def before_call(self, slot: str = "") -> None:
+        """Check, and remember which files there are: what differs afterwards was written by the call.
+
+        What an earlier attempt made by the same call, and everything made from that, is removed: tools look into
+        directories, and some do not replace files.
+        """
         self.check()
+        former = {key for key, one in self._entries.items() if slot and one.slot == slot and key not in self._wanted}
+        if former:
+            self._forget(former)
         self._stamps = self._look()
 
-    def note(self, key: str, outputs: Mapping[str, Sequence[str]], log: str, slot: str = "") -> Entry:
+    def _forget(self, keys: set[str]) -> None:
+        """Remove entries, those that depend on them, and the files that no other entry names."""
+        gone: set[str] = set()
+        while (
+            more := {key for key, one in self._entries.items() if key in keys or not gone.isdisjoint(one.after)} - gone
+        ):
+            gone |= more
+        files = {path for key in gone for path in self._entries[key].files}
+        self._entries = {key: one for key, one in self._entries.items() if key not in gone}
+        self._remove(files - {path for one in self._entries.values() for path in one.files})
+
+    def note(
+        self, key: str, outputs: Mapping[str, Sequence[str]], log: str, slot: str = "", after: Iterable[str] = ()
+    ) -> Entry:
         """Record what a call did, once it has succeeded."""
         self._entries = {one.key: one for one in self._entries.values() if not slot or one.slot != slot}
         files = {path: self._digest(path) for path in self._changed()}
@@ -161,8 +190,10 @@ class WorkDirectory:
             for one in self._entries.values()
             if one.key != key and any(files.get(path, digest) != digest for path, digest in one.files.items())
         )
-        entry = Entry(key, files, {name: list(paths) for name, paths in outputs.items()}, log, slot, rewrites)
+        made = {name: list(paths) for name, paths in outputs.items()}
+        entry = Entry(key, files, made, log, slot, rewrites, tuple(sorted({*after} - {""})))
         self._entries[key] = entry
+        self._wanted.add(key)
         self._stamps = self._look()
         journal = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}
         replace_file(self.root / _JOURNAL, (json.dumps(journal) + "\n").encode())
@@ -181,10 +212,10 @@ class WorkDirectory:
         return {path for path, stamp in self._look().items() if self._stamps.get(path) != stamp}
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
-        """Files with their stamps; an empty directory ends with a slash."""
+        """Files and links with their stamps; an empty directory ends with a slash."""
         found = {}
         for place, folders, names in os.walk(self.work):
-            for name in names:
+            for name in (*names, *(one for one in folders if Path(place, one).is_symlink())):
                 path = Path(place, name)
                 status = path.lstat()
                 found[path.relative_to(self.work).as_posix()] = (status.st_size, status.st_mtime_ns, status.st_ino)
@@ -213,7 +244,9 @@ class WorkDirectory:
         place, digest = self.work / path, hashlib.sha256()
         if path.endswith("/"):
             return _FOLDER if place.is_dir() else ""
-        if place.is_symlink() or not place.is_file():
+        if place.is_symlink():
+            return f"a link to {os.fsencode(place.readlink()).hex()}"
+        if not place.is_file():
             return ""
         with place.open("rb") as stream:
             while block := stream.read(_BLOCK):

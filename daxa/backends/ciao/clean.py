@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
-from daxa.backends.ciao.events import camera_in
+from daxa.backends.ciao.events import camera_in, part_of
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -30,6 +31,13 @@ def _lists(known: Known) -> Iterator[tuple[str, Product, str]]:
             yield camera_in(known, path), product, path
 
 
+def _check_grades(text: str) -> str:
+    """Grades and ranges of them: they stand in a filter, which could name files and columns as well."""
+    if not re.fullmatch(r"\d{1,3}(?::\d{1,3})?(?:\s*,\s*\d{1,3}(?::\d{1,3})?)*", text, re.ASCII):
+        raise ValueError('write numbers and ranges such as "0,2:4,6"')
+    return text
+
+
 def _energies(band: tuple[float, float] | None, camera: str) -> str:
     """A filter in eV; HRC has no energies."""
     return f"energy={1000 * band[0]:.10g}:{1000 * band[1]:.10g}" if band and camera != "HRC" else ""
@@ -42,7 +50,7 @@ def _dmextract(known: Known) -> list[CallPlan]:
         blocks = [_energies(band, camera), f"bin time=::{width:.10g}"]
         infile = path + "".join(f"[{one}]" for one in blocks if one)
         values = {"infile": infile, "outfile": f"{product.exposure}_lc.fits", "opt": "ltc1"}
-        plans.append(CallPlan(values, camera))
+        plans.append(CallPlan(values, part_of(product, camera)))
     return plans
 
 
@@ -62,7 +70,8 @@ def _screen(known: Known) -> list[CallPlan]:
         others = [f"grade={grades}", "status=0"] if camera == "ACIS" else []
         rules = [one for one in (_energies(known.parameters["energy"], camera), *others) if one]
         infile = f"{path}[EVENTS]" + (f"[{','.join(rules)}]" if rules else "")
-        plans.append(CallPlan({"infile": infile, "outfile": f"{product.exposure}_screened.fits"}, camera))
+        values = {"infile": infile, "outfile": f"{product.exposure}_screened.fits"}
+        plans.append(CallPlan(values, part_of(product, camera)))
     return plans
 
 
@@ -78,8 +87,10 @@ def _products(known: Known) -> list[ChainProduct]:
     obs_id = known.task.obs_id
     found, measured = accompanying(known), []
     for camera, product, path in _lists(known):
-        before = known.output("screen", "copy", camera) or path
-        events = known.output("cut", "copy", camera) or before
+        if (part := part_of(product, camera)) in known.left_out:
+            continue
+        before = known.output("screen", "copy", part) or path
+        events = known.output("cut", "copy", part) or before
         energy = known.parameters["energy"] if camera != "HRC" else None
         lo, hi = map(repr, energy) if energy else ("", "")
         common: dict[str, Any] = {"events": events, "obs_id": obs_id}
@@ -127,7 +138,9 @@ CLEAN = Chain(
     parameters=(
         Parameter("flare_band", "band", (0.5, 7.0), "energies of the light curve of flares (ACIS)", unit="keV"),
         Parameter("flare_bin", "quantity", 200.0, "bin of that light curve", unit="s", least=1.0, most=1e5),
-        Parameter("grades", "text", "0,2,3,4,6", "grades that are kept (ACIS)", example='"0,2,3,4,6"'),
+        Parameter(
+            "grades", "text", "0,2,3,4,6", "grades that are kept (ACIS)", example='"0,2,3,4,6"', refine=_check_grades
+        ),
         Parameter(
             "energy",
             "band",

@@ -10,7 +10,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.xray.eventlists.cards import card_text
 
-__all__ = ["ACCOMPANYING", "EVENTS", "camera_in"]
+__all__ = ["ACCOMPANYING", "EVENTS", "camera_in", "part_of"]
 
 _OBSERVATION = "obs"
 _RAW = re.compile(r"obs/secondary/(?:acis|hrc)f\d{5}\w*_evt1\.fits")
@@ -22,6 +22,18 @@ ACCOMPANYING = ("aspect", "badpixels", "mask", "fov", "deadtime")
 def camera_in(known: Known, path: str) -> str:
     """ACIS or HRC, as the header of a list says."""
     return card_text(known.facts.header(path, "EVENTS"), "INSTRUME").upper() or "ACIS"
+
+
+def part_of(product: Product, camera: str = "") -> str:
+    """To which part of a chain a list or an image belongs: long and short frames that alternate stay apart.
+
+    Examples
+    --------
+    >>> part_of(Product("1234", "ACIS", "None", "events")), part_of(Product("1234", "ACIS", "e2", "events"))
+    ('ACIS', 'ACIS-e2')
+    """
+    name = camera or product.instrument
+    return name if product.exposure == "None" else f"{name}-{product.exposure}"
 
 
 def _refuse(known: Known) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from daxa.backends.adopting import Band, adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
-from daxa.backends.ciao.events import camera_in
+from daxa.backends.ciao.events import camera_in, part_of
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.errors import ConfigError
@@ -51,15 +51,16 @@ def _bands(known: Known, camera: str) -> list[tuple[Band, float]]:
 
 def _fluximage(known: Known) -> list[CallPlan]:
     plans = []
-    for camera, _, path in _lists(known):
+    for camera, product, path in _lists(known):
+        part = part_of(product, camera)
         bands = [f"{band[0]:g}:{band[1]:g}:{energy:g}" for band, energy in _bands(known, camera) if band]
         present = {name: [one for one in known.inputs if re.search(end, one)] for name, end in _FILES.items()}
         # The tool looks for missing files itself, and says so.
         files = {name: ",".join(paths) for name, paths in present.items() if paths}
         size = known.parameters["hrc_binsize" if camera == "HRC" else "acis_binsize"]
-        values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{camera}", "binsize": size, **files}
+        values = {"infile": f"{path}[EVENTS]", "outroot": f"im_{part}", "binsize": size, **files}
         plans.append(
-            CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time", "parallel": False}, camera)
+            CallPlan({**values, "bands": ",".join(bands) or "default", "units": "time", "parallel": False}, part)
         )
     return plans
 
@@ -67,7 +68,7 @@ def _fluximage(known: Known) -> list[CallPlan]:
 def _products(known: Known) -> list[ChainProduct]:
     found: list[ChainProduct] = []
     for camera, product, path in _lists(known):
-        made = {name: known.outputs("fluximage", name, camera) for name in ("image", "expmap")}
+        made = {name: known.outputs("fluximage", name, part_of(product, camera)) for name in ("image", "expmap")}
         if not made["image"]:
             continue
         found_images = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from daxa.backends.adopting import adopt_search, adopt_sources, band_parameter
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.ciao.events import part_of
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -26,17 +27,17 @@ _COLUMNS = {
 
 
 def _images(known: Known) -> Iterator[tuple[str, Product, str]]:
-    """Instrument, product and path of the image to search: that of the chosen band, or the first."""
+    """Part, product and path of the image to search: that of the chosen band, or the first."""
     found: dict[str, list[tuple[Product, str]]] = {}
     for path in known.inputs:
         if path.startswith("obsid") and path.endswith(".fits") and (product := parse_product(path)).kind == "image":
-            found.setdefault(product.instrument, []).append((product, path))
-    for instrument, images in sorted(found.items()):
+            found.setdefault(part_of(product), []).append((product, path))
+    for part, images in sorted(found.items()):
         band = known.parameters["band"]
         matching = [one for one in images if band and (one[0].lo, one[0].hi) == tuple(map(repr, band))]
         if matching or not band or not images[0][0].lo:
             product, path = (matching or images)[0]
-            yield instrument, product, path
+            yield part, product, path
 
 
 def _expmap(path: str) -> str:
@@ -45,42 +46,43 @@ def _expmap(path: str) -> str:
 
 def _mkpsfmap(known: Known) -> list[CallPlan]:
     plans = []
-    for instrument, product, path in _images(known):
+    for part, product, path in _images(known):
         energy = math.sqrt(float(product.lo) * float(product.hi)) if product.lo else 1.5
-        values = {"infile": path, "outfile": f"{instrument}_psf.fits", "energy": round(energy, 3)}
-        plans.append(CallPlan(values, instrument))
+        values = {"infile": path, "outfile": f"{part}_psf.fits", "energy": round(energy, 3)}
+        plans.append(CallPlan(values, part))
     return plans
 
 
 def _wavdetect(known: Known) -> list[CallPlan]:
     plans = []
-    for instrument, _, path in _images(known):
+    for part, _, path in _images(known):
         values = {
             "infile": path,
-            "psffile": known.output("mkpsfmap", "map", instrument),
-            "outfile": f"{instrument}_src.fits",
-            "scellfile": f"{instrument}_cell.fits",
-            "imagefile": f"{instrument}_recon.fits",
-            "defnbkgfile": f"{instrument}_bkg.fits",
-            "regfile": f"{instrument}_src.reg",
+            "psffile": known.output("mkpsfmap", "map", part),
+            "outfile": f"{part}_src.fits",
+            "scellfile": f"{part}_cell.fits",
+            "imagefile": f"{part}_recon.fits",
+            "defnbkgfile": f"{part}_bkg.fits",
+            "regfile": f"{part}_src.reg",
         }
         if _expmap(path) in known.inputs:
             values["expfile"] = _expmap(path)
-        plans.append(CallPlan(values, instrument))
+        plans.append(CallPlan(values, part))
     return plans
 
 
 def _products(known: Known) -> list[ChainProduct]:
     found: list[ChainProduct] = []
     searches: list[tuple[dict[str, object], str]] = []
-    for instrument, product, path in _images(known):
-        sources = known.output("wavdetect", "sources", instrument)
+    for part, product, path in _images(known):
+        instrument = product.instrument
+        sources = known.output("wavdetect", "sources", part)
         band = f"{product.lo}-{product.hi} keV" if product.lo else ""
         entry: dict[str, object] = {"instrument": instrument, "exposure": product.exposure, "band": band}
         searches.append((entry, sources))
         if not sources:
             continue
-        threshold = _threshold(known, instrument)
+        threshold = _threshold(known, part)
         facts: dict[str, Any] = {
             "method": "WAVDETECT",
             "radius": 4.0,
@@ -95,7 +97,7 @@ def _products(known: Known) -> list[ChainProduct]:
             ).name
             found.append(ChainProduct("", name, write=own))
         name = Product(known.task.obs_id, instrument, product.exposure, "background", product.lo, product.hi).name
-        found.append(ChainProduct(known.output("wavdetect", "background", instrument), name))
+        found.append(ChainProduct(known.output("wavdetect", "background", part), name))
     name = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
     return [*found, ChainProduct("", name, write=partial(adopt_search, searches=searches))]
 

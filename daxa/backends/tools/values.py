@@ -11,13 +11,23 @@ from pathlib import PurePath
 from daxa.backends.tools.tables import Parameter, Suite
 from daxa.naming import did_you_mean
 
-__all__ = ["check_value", "read_value", "split_value", "write_value"]
+__all__ = ["check_given", "check_value", "read_value", "split_value", "write_value"]
 
 _FLAGS = {"yes": True, "y": True, "true": True, "t": True, "no": False, "n": False, "false": False, "f": False}
 _INTEGER = re.compile(r"[+-]?\d{1,18}|0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _REAL = re.compile(r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = re.compile(r"[`$;|&<>\"'\\]")
+_QUOTING = re.compile(r"[`$\"'\\]")
+_OPERATORS = re.compile(r"[;&|<>]")
+_OWN_SYNTAX = re.compile(r"expr|region")
+"""Names of parameters whose texts have operators; scripts of the suites quote them."""
+
+_ABSOLUTE = re.compile(r"(?:^|[^\w.)\]}])(?:/|~)")
+_ABSOLUTE_IN_TEXT = re.compile(r"(?:^|[^\w.)\]}])(?:/[A-Za-z_.]|~\w*/)")
+"""In a text, a stroke before a number divides."""
+
+_CLIMBING = re.compile(r"(?:^|[^\w.])\.\.(?=/|$)|://")
 _LONGEST = 100_000
 """Most characters of a value: Linux refuses arguments of 128 KiB."""
 
@@ -88,6 +98,30 @@ def check_value(suite: Suite, parameter: Parameter, text: str) -> str:
     for one in split_value(parameter, text):
         if problem := _check_one(suite, parameter, one):
             return problem
+    return ""
+
+
+def check_given(parameter: Parameter, text: str) -> str:
+    """What to write instead of a text of a params file, which may be a stranger's; '' where it can do no harm.
+
+    Tools write whatever file a parameter names, and scripts of the suites paste texts into commands of a shell.
+
+    Examples
+    --------
+    >>> check_given(Parameter("expression", "text"), "PI > 300 && RATE/2 < 5")
+    ''
+    >>> check_given(Parameter("imageset", "file"), "/home/ada/.bashrc")
+    'write a name without / or ~ before it, without .. and without ://: a call sees its own directory alone'
+    """
+    if parameter.kind not in ("file", "text") or text == parameter.default:
+        return ""
+    if (_ABSOLUTE if parameter.kind == "file" else _ABSOLUTE_IN_TEXT).search(text) or _CLIMBING.search(text):
+        return "write a name without / or ~ before it, without .. and without ://: a call sees its own directory alone"
+    if _QUOTING.search(text):
+        return "write it without quotation marks and without any of ` $ \\"
+    has_operators = _OWN_SYNTAX.search(parameter.name) or _OPERATORS.search(parameter.default or "")
+    if _OPERATORS.search(text) and not has_operators:
+        return "write it without any of ; & | < >"
     return ""
 
 

@@ -32,7 +32,7 @@ from daxa.publish.merging.merge_choices import (
     read_merge_side,
 )
 from daxa.publish.merging.merged_files import merge_files
-from daxa.publish.merging.merged_lock import LOGS, find_logs_listing, merge_lock, merge_logs
+from daxa.publish.merging.merged_lock import LOGS, MergedLock, find_logs_listing, merge_lock, merge_logs
 from daxa.publish.merging.merged_tables import merge_tables
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.sharing.checkout import (
@@ -304,18 +304,17 @@ def _plan(
             return find_listing(layout, digest, path, storage, storage.remote)
 
         lock = merge_lock(tables.layout, config, (ours, theirs), choices, find)
-        listings = dict(lock.listings)
         contents = _contents(Path(place)) | others.texts
         if lock.stages:
             contents["dvc.lock"] = lock.text.encode()
         if lock.whole == "theirs":
             contents["metrics.json"] = git.read_file(layout.root, commits[2], "metrics.json") or b""
-        contents |= _logs(layout, commits, choices, find, listings)
+        contents |= _logs(layout, commits, choices, find, lock)
     return _finished(
         layout,
         branch,
         commits,
-        _Merged(choices, contents, others.removed, config, listings, lock.again, lock.unlisted, others.programs),
+        _Merged(choices, contents, others.removed, config, lock.listings, lock.again, lock.unlisted, others.programs),
     )
 
 
@@ -408,9 +407,9 @@ def _logs(
     commits: tuple[str, str, str],
     choices: Sequence[Choice],
     find: Callable[[str, str], bytes | None],
-    listings: dict[str, bytes],
+    lock: MergedLock,
 ) -> dict[str, bytes]:
-    """``logs.dvc``, if it changes; ours is kept if a listing cannot be found."""
+    """``logs.dvc``, where it changes; ours is kept, with a note, if a listing cannot be found."""
     base, ours, theirs = (git.read_file(layout.root, commit, LOGS) for commit in commits)
     if theirs in (base, ours):
         return {}
@@ -418,9 +417,10 @@ def _logs(
         return {LOGS: theirs}
     mine, other = (find_logs_listing(pointer, find) for pointer in (ours, theirs))
     if mine is None or other is None:
+        lock.unlisted.append(layout.logs.name)
         return {}
     text, made = merge_logs(mine, other, choices)
-    listings |= made
+    lock.listings |= made
     return {LOGS: text.encode()}
 
 

@@ -120,7 +120,9 @@ def read_merge_side(layout: Layout) -> MergeSide:
 def _records(layout: Layout, side: Side, mission: str) -> dict[str, ObservationRecord]:
     rows = {str(row["obs_id"]): _plain(row) for row in read_selection(layout.selection(mission)).to_dict("records")}
     ledgers, tables = side.state.missions[mission].ledgers, side.parameters[mission]
-    known = dict.fromkeys([*rows, *(obs_id for ledger in ledgers.values() for obs_id in ledger)])
+    # Overrides may be written before an observation is selected, and stay when it is not selected any more.
+    overridden = (obs_id for table in tables.values() for obs_id, own in table.get("obs", {}).items() if own)
+    known = dict.fromkeys([*rows, *(obs_id for ledger in ledgers.values() for obs_id in ledger), *overridden])
     return {
         obs_id: ObservationRecord(
             rows.get(obs_id),
@@ -185,13 +187,16 @@ def describe(record: ObservationRecord | None, before: ObservationRecord | None)
     if record is None:
         return "dropped it" if before else "does not have it"
     if before is None:
-        return "added it"
+        if record.selected is not None or not record.overrides:
+            return "added it"
+        before = ObservationRecord(None, {}, {})
     return ", ".join(_changes(record, before)) or "left it as it was"
 
 
 def _changes(record: ObservationRecord, before: ObservationRecord) -> Iterator[str]:
     if record.selected is None:
-        yield "deselected it"
+        if before.selected is not None:
+            yield "deselected it"
     elif record.selected != before.selected:
         former = before.selected or {}
         names = [name for name, value in record.selected.items() if former.get(name) != value]

@@ -185,7 +185,8 @@ def _criteria(
             return dict(changed)
     spec = find_mission(mission)
     either = read_criteria(spec, ours) | read_criteria(spec, theirs)
-    if dropped := sorted((mine | other | {one.obs_id for one in choices}) - selected):
+    processed = {one.obs_id for one in choices if one.record is None or one.record.rows}
+    if dropped := sorted((mine | other | processed) - selected):
         either = Mission(mission, criteria=either).filter(~Mission(mission).filter(obs_ids=dropped).criteria).criteria
     return either.to_plain()
 
@@ -217,7 +218,7 @@ def _write_params(known: _Sides, merged: MergedTables, mission: str, choices: Se
     ]
     values = _joined(known, merged, name, general)
     for one in choices:
-        for step, own in one.record.overrides.items() if one.record and one.record.selected is not None else ():
+        for step, own in one.record.overrides.items() if one.record else ():
             values[step].setdefault("obs", {})[one.obs_id] = dict(own)
     joined, places = git.merge_texts(known.ours.layout.root, known.text(known.base, path).encode(), *_encoded(texts))
     text = joined.decode() if not places and _loads(joined.decode()) == values else _edited(texts[0], values, choices)

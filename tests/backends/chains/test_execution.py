@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, execution
-from daxa.backends.chains.task_script import script_in
+from daxa.backends.chains.task_script import END, HEADING, script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
 from tests.backends.chains.example import CHAIN
@@ -230,3 +230,9 @@ def test_two_inputs_of_one_name_are_refused(bench):
 
 def test_what_it_says_of_itself_is_whole(bench):
     check_backend(bench.backend, ["xmm"], ["clean"])
+
+
+def test_what_a_tool_prints_is_not_taken_for_the_script(tmp_path):
+    output = tmp_path / "001-filter.stdout"
+    output.write_text(f"a\n{HEADING}\nrm -rf x\n{END}\n")
+    assert script_in(f"log\n{execution._shown(output)}\n") == ""

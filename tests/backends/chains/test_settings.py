@@ -37,7 +37,29 @@ def test_what_a_tool_would_not_take_is_refused(table, words):
     assert fault[2]
 
 
+@pytest.mark.parametrize(
+    ("link", "key", "value"),
+    [
+        *(("curve", "imageset", path) for path in ("/home/ada/.bashrc", "../../x", "~/x", "~ada/x", "a/../../x")),
+        *(("curve", "imageset", path) for path in ("@/etc/x", "!/home/x", "a.fits(/home/x)", "ftp://x/y", "..", ":/x")),
+        *(("curve", "timecolumn", text) for text in ("TIME;id", "a|sh", "a&b", "a>b", "`id`", "$(id)", 'a"b', "a'b")),
+        *(("curve", "timecolumn", text) for text in ("x /home/a", "=/home/a", "../a", "~/a", "file://a", "\\x")),
+        *(
+            ("gti", "expression", text)
+            for text in ("RATE < 1 $(id)", "RATE < `id`", 'RATE < 1" ; id "', "RATE >/home/x")
+        ),
+    ],
+)
+def test_no_params_file_reaches_a_shell_or_a_file_elsewhere(link, key, value):
+    """A params file may be a stranger's: tools write what a parameter names, and scripts paste texts into commands."""
+    ((_, message, remedy),) = faults(sas={link: {key: value}})
+    assert f"cannot be used for {key}" in message
+    assert "write" in remedy
+
+
 def test_what_a_tool_would_take_is_right():
+    given = {"imageset": "out/image.fits:IMAGE", "expression": "(FLAG & 0x766b) == 0 && (PI/2 > 150 || RAWY /2 < 3)"}
+    assert faults(sas={"curve": given}) == []
     assert faults(sas={"gti": {"mingtisize": 5, "expression": "RATE<=0.4"}, "curve": {"ximagesize": 600}}) == []
     assert faults(skip=["merge"], stop_after="gti", failing="leave out") == []
 

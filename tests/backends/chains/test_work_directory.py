@@ -115,3 +115,37 @@ def test_a_link_in_place_of_a_file_is_not_what_was_left(work_directory, tmp_path
     (work_directory.work / "a.txt").unlink()
     (work_directory.work / "a.txt").symlink_to(tmp_path / "elsewhere.txt")
     assert again(work_directory).find("one") is None
+
+
+def test_links_are_known_by_where_they_lead(work_directory, tmp_path):
+    (tmp_path / "calibration").mkdir()
+    (work_directory.work / "caldb").symlink_to(tmp_path / "calibration")
+    (work_directory.work / "a.txt").symlink_to("nowhere")
+    work_directory.note("one", {}, "")
+    (work_directory.work / "half").symlink_to(tmp_path / "calibration")  # By a call that was interrupted.
+    other = again(work_directory)
+    assert sorted(path.name for path in other.work.iterdir()) == ["a.txt", "caldb"]
+    assert other.find("one")
+    (work_directory.work / "a.txt").unlink()
+    assert again(work_directory).find("one") is None
+    (work_directory.work / "a.txt").symlink_to("nowhere")
+    (work_directory.work / "caldb").unlink()
+    (work_directory.work / "caldb").symlink_to(tmp_path)
+    assert again(work_directory).find("one") is None
+    assert (tmp_path / "calibration").is_dir()
+
+
+def test_what_an_earlier_attempt_made_otherwise_is_not_there_when_a_call_is_repeated(work_directory):
+    for name, after in {"one": "", "two": "one", "three": "two", "aside": "one"}.items():
+        work_directory.before_call(name)
+        (work_directory.work / f"{name}.txt").write_text(name)
+        work_directory.note(name, {}, name, name, [after])
+    other = again(work_directory)
+    assert other.find("one")
+    other.before_call("two")  # With another argument, so that "two" and "three" are not wanted any more.
+    assert sorted(path.name for path in other.work.iterdir()) == ["aside.txt", "one.txt"]
+    (other.work / "new.txt").write_text("new")
+    other.note("two again", {}, "", "two", ["one"])
+    other.before_call("two")  # Once more in the same attempt: what it has made stays.
+    assert sorted(path.name for path in other.work.iterdir()) == ["aside.txt", "new.txt", "one.txt"]
+    assert again(other).find("aside")
