@@ -176,6 +176,8 @@ def pull_data(
     checked_out = bool(reference) and git.commit_of(layout.root, reference) != git.commit_of(layout.root)
     if checked_out:
         _refuse_changes(layout, tag)
+    # Of this clone as it is: what is private to it no version can change.
+    refuse_foreign(layout, load_config(layout), connects=False)
     with alone(layout):
         if reference:
             with judged_version(layout, reference) as version:
