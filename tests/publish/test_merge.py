@@ -235,7 +235,7 @@ def test_only_branches_of_this_archive_without_changes_of_mine(ours, tmp_path):
     layout = ours.layout
     with pytest.raises(ArchiveError, match="no branch 'nobody'"):
         plan_merge(layout, "nobody")
-    with pytest.raises(CriteriaError, match="no observation and no file"):
+    with pytest.raises(CriteriaError, match="neither an observation nor a file"):
         plan_merge(layout, ANNA, resolved={"0000000000": "ours"})
     assert main(["merge", ANNA, "--ours", FIRST, "--theirs", FIRST]) == 3
     (layout.root / "README.md").write_text("mine\n")
