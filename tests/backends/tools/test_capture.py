@@ -296,7 +296,7 @@ def test_a_container_is_run_by_its_digest_with_the_directories_of_a_call_alone(t
 def test_an_engine_or_image_that_is_not_here_is_named(setting):
     setting.configure('container = "docker://lab/other:1"')
     setting.environ["PATH"] = "/nowhere"
-    with pytest.raises(ProgramError, match="docker, which runs .* was not found"):
+    with pytest.raises(ProgramError, match=r"docker, which runs .* was not found"):
         setting.find()
     install_engine(setting.place / "lab", "docker", {}, [])
     setting.environ["PATH"] = f"{setting.place}/lab/bin:/usr/bin:/bin"
