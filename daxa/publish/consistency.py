@@ -245,7 +245,7 @@ def _expected_parts(
     try:
         more = inputs_parameter(mission, tables, step, steps)
     except ConfigError:
-        more = None  # The inputs of a backend that is not installed are unknown.
+        more = None
 
     @cache
     def expected(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
