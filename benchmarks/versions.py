@@ -84,7 +84,7 @@ def environment(place: Path) -> None:
         **{f"GIT_{role}_EMAIL": "benchmark@example.org" for role in roles},
     }
     os.environ.update(made)
-    # Else Git begins to pack in the background, whenever it likes.
+    # Otherwise Git may pack in the background at any time.
     measure(["git", "config", "--global", "gc.auto", "0"], place)
 
 
@@ -99,7 +99,7 @@ def digest(data: bytes) -> str:
 
 
 def choose(layout: Layout, ids: Sequence[str], new: Sequence[str]) -> None:
-    """Select observations, and say of the new ones that they were fetched; their files are there."""
+    """Select observations, write the files of the new ones, and record them as fetched."""
     row = {
         **dict.fromkeys(("target", "category", "mode", "exposures"), ""),
         **dict(zip(("ra", "dec", "start", "end"), (149.59, -11.06, 53000.5, 53000.9), strict=True)),
@@ -126,7 +126,7 @@ def choose(layout: Layout, ids: Sequence[str], new: Sequence[str]) -> None:
 
 
 def write_archive(root: Path, count: int) -> Layout:
-    """An archive as its pipeline would have left it, recorded by DVC."""
+    """An archive as its pipeline would leave it, recorded by DVC."""
     layout = Layout(root)
     software = tuple((step, FETCH_SOFTWARE if step == "fetch" else LockedSoftware(BACKEND.name, "1")) for step in STEPS)
     answers = MissionAnswers(find_mission("xmm"), {"target": ["everything"]}, software)
@@ -306,7 +306,7 @@ def report(found: dict[str, tuple[dict[str, Cost], float]]) -> dict[str, object]
 
 
 def main() -> None:
-    """Measure each way in a place of its own."""
+    """Measure each way in a separate directory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--peer-count", type=int, default=1000)

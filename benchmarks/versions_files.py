@@ -14,7 +14,7 @@ BLOCK = 4096
 
 
 def content(*what: object) -> bytes:
-    """A block of text that is another one for other values."""
+    """A block of text that depends on the values."""
     return hashlib.sha256(repr(what).encode()).hexdigest().encode() * (BLOCK // 64)
 
 

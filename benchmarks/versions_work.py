@@ -1,4 +1,4 @@
-"""A backend whose products are made of nothing: what is left of an archive is what its versions cost."""
+"""A backend whose products cost nothing to make, so that only the cost of versions is measured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
 
 
 def product_names(step: str, obs_id: str) -> list[str]:
-    """What a step makes of an observation."""
+    """Names of the products of a step for an observation."""
     return [f"obsid{obs_id}-instM1-subexpS001-en-{kind}.json" for kind in KINDS[step]]
 
 

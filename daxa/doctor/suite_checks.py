@@ -1,4 +1,4 @@
-"""Mission software: whether it is found, complete and set up, whether it works, how old its calibration files are."""
+"""Mission software: whether it is found, complete, set up and working, and how old its calibration files are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from daxa.errors import ProgramError
 __all__ = ["look_at_suite"]
 
 _SECONDS = 600.0
-"""In which a trial must end: the index of a whole set of calibration files on a network takes minutes."""
+"""Time limit of a trial: an index of all calibration files on a network file system takes minutes."""
 
 _MJD = date(1858, 11, 17)
 _DATED = re.compile(r"(20\d\d)(0\d|1[0-2])([0-2]\d|3[01])")
@@ -34,14 +34,14 @@ _NAMED = 5
 
 
 def look_at_suite(name: str, layout: Layout, config: ArchiveConfig | None) -> Iterator[Finding]:
-    """Everything about one suite.
+    """Check one suite.
 
     Parameters
     ----------
     name
-        Of the suite.
+        Name of the suite.
     layout, config
-        The archive in which one stands, if there is one: its observations say how new the calibration must be.
+        The current archive, if there is one: its observations determine how new the calibration must be.
     """
     try:
         installed = find_installation(name)
@@ -73,19 +73,19 @@ def _release(installed: Installation) -> tuple[State, str, str]:
 
 def _programs(installed: Installation) -> Iterator[Finding]:
     suite = installed.suite
-    wanted = [
+    expected = [
         one
         for one in tool_names(suite.name)
         if (tool := read_tool(suite.name, one)) and _has(suite, tool.since, tool.until, installed.release)
     ]
-    missing = [one for one in wanted if installed.program(one) is None]
+    missing = [one for one in expected if installed.program(one) is None]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        text = f"{len(missing)} of {len(wanted)} are missing: {', '.join(missing[:_NAMED])}{more}"
+        text = f"{len(missing)} of {len(expected)} are missing: {', '.join(missing[:_NAMED])}{more}"
         yield Finding(suite.name, "programs", "warning", text, f"install {suite.title} whole: {suite.obtain}")
     else:
-        yield Finding(suite.name, "programs", "ok", f"all {len(wanted)} that daxa calls")
-    # What a container has besides is not looked up.
+        yield Finding(suite.name, "programs", "ok", f"all {len(expected)} that daxa calls")
+    # Other programs in a container are not looked up.
     if absent := [one for one in suite.others if installed.container is None and installed.program(one) is None]:
         remedy = "set up HEASoft before it, in the same init of your configuration"
         yield Finding(suite.name, "others", "error", f"its chains need {', '.join(absent)}", remedy)
@@ -101,18 +101,16 @@ def _has(suite: Suite, since: str, until: str, release: str) -> bool:
 def _trial(installed: Installation) -> Iterator[Finding]:
     suite = installed.suite
     if suite.trial is None:
-        yield Finding(
-            suite.name, "trial", "note", "no call of it is known that needs no data", "process one observation"
-        )
+        yield Finding(suite.name, "trial", "note", "it has no known call that needs no data", "process one observation")
         return
     with tempfile.TemporaryDirectory(prefix="daxa-doctor-") as name:
         ran = _run_trial(installed, suite.trial, Path(name).resolve())
-        said = f"{suite.trial['tool']} ended with status {ran.status} in {ran.seconds:.1f} s"
+        summary = f"{suite.trial['tool']} ended with status {ran.status} in {ran.seconds:.1f} s"
         if ran.verdict.code:
-            text = f"{said}: {ran.verdict.code}: {ran.verdict.text}"[:400]
+            text = f"{summary}: {ran.verdict.code}: {ran.verdict.text}"[:400]
             yield Finding(suite.name, "trial", "error", text, ran.verdict.remedy or _by_hand(suite))
             return
-        yield Finding(suite.name, "trial", "ok", said)
+        yield Finding(suite.name, "trial", "ok", summary)
         index = Path(name).resolve() / "work" / suite.trial.get("calindexset", "none")
         if index.is_file():
             yield Finding(suite.name, "index", "ok", f"of its calibration files: {index_identity(index)}")
@@ -142,7 +140,7 @@ def _by_hand(suite: Suite) -> str:
 
 
 def _calibration(installed: Installation, latest: date | None) -> Iterator[Finding]:
-    """What calibration files there are, and whether they are older than the observations."""
+    """Which calibration files there are, and whether they are older than the observations."""
     suite, environ = installed.suite, installed.environ
     variable = next((one for one in suite.calibration if environ.get(one)), "")
     if not variable:
@@ -162,7 +160,7 @@ def _calibration(installed: Installation, latest: date | None) -> Iterator[Findi
     if not files:
         yield Finding(suite.name, "calibration", "error", text, suite.obtain_calibration)
         return
-    newest = max(map(_made, files))
+    newest = max(map(_date_of, files))
     text = f"{text}, the newest of {newest}"
     if latest and newest < latest:
         days = (latest - newest).days
@@ -186,8 +184,8 @@ def _plain_files(folder: Path) -> Iterator[Path]:
         return
 
 
-def _made(path: Path) -> date:
-    """When a file was made: as the name says that an index is a link to, else as the file system has it."""
+def _date_of(path: Path) -> date:
+    """Date of a file: from its name (an index is a link to a dated file), otherwise its modification time."""
     if found := _DATED.search(path.resolve().name):
         try:
             return date(*map(int, found.groups()))
@@ -197,7 +195,7 @@ def _made(path: Path) -> date:
 
 
 def _latest(suite: str, layout: Layout, config: ArchiveConfig | None) -> date | None:
-    """When the latest observation began that an archive processes with the suite."""
+    """Start of the latest observation that an archive processes with the suite."""
     if config is None:
         return None
     from daxa.selection.selection_file import read_selection

@@ -1,4 +1,4 @@
-"""Whether the small files of a version agree with each other, or something was changed since the run that made them.
+"""Whether the small files of a version agree with each other, or were changed after the run that made them.
 
 ``dvc.lock`` names what every stage was run with: the digests of the selection and the ledgers, and the values of
 parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  Whoever
@@ -49,7 +49,7 @@ _WORDS = {
 
 
 def find_contradictions(records: Layout, config: ArchiveConfig) -> list[FileProblem]:
-    """Where files of a version are not those that its pipeline was run with.
+    """Where files of a version differ from those with which its pipeline was run.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def refuse_contradictions(records: Layout, config: ArchiveConfig, name: str) -> 
 def _unlocked_tables(
     records: Layout, config: ArchiveConfig, outs: Mapping[str, str], stages: Mapping[str, LockedStage]
 ) -> Iterator[FileProblem]:
-    """Selections and ledgers that some stage has read or written otherwise."""
+    """Selections and ledgers that differ from those that a stage read or wrote."""
     for mission in config.missions:
         tables = [records.selection(mission), *(records.ledger(mission, step) for step in config.steps)]
         for table in tables:
@@ -136,7 +136,7 @@ def _of_stage(
     needs: tuple[list[str], dict[str, list[str]]],
     stages: Mapping[str, LockedStage],
 ) -> Iterator[FileProblem]:
-    """Where a stage was run with other files or parameters than ``dvc.yaml`` and the files say, or was not run."""
+    """Stages that were run with files or parameters other than the current ones, or not at all."""
     deps, params = needs
     if name not in stages:
         yield FileProblem(*place, "", records.lock.name, "not-locked", f"{_plain(name)} has not been run")
@@ -150,7 +150,7 @@ def _of_stage(
 def _unlocked_parameters(
     records: Layout, params: Mapping[str, list[str]], stage: LockedStage, place: tuple[str, str]
 ) -> Iterator[FileProblem]:
-    """Parameters whose values are not those that a stage was run with, each by name."""
+    """Parameters whose values differ from those of the run, each by name."""
     for path in sorted({*params, *stage.params}):
         try:
             tables = _tables(records.root / path) if path in params else {}
@@ -184,7 +184,7 @@ def _value_at(tables: Mapping[str, Any], key: str) -> object:
 
 
 def _differences(was: object, now: object, name: str) -> Iterator[tuple[str, object, object]]:
-    """Name and both values of what differs, looking no deeper than both sides are tables."""
+    """Name and both values of each difference, descending only where both sides are tables."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in sorted({*map(str, was), *now}):
             yield from _differences(was.get(key, _ABSENT), now.get(key, _ABSENT), f"{name}.{key}")
@@ -193,7 +193,7 @@ def _differences(was: object, now: object, name: str) -> Iterator[tuple[str, obj
 
 
 def _plain(name: str) -> str:
-    """A name that may be a stranger's, fit to be shown."""
+    """A possibly hostile name, made safe to show."""
     return json.dumps(name[:_LONGEST])[1:-1] if len(name) > _LONGEST or not name.isprintable() else name
 
 
@@ -212,22 +212,22 @@ def _shown(value: object) -> str:
 def _contradicting_rows(
     records: Layout, mission: str, of: Sequence[Step], config: ArchiveConfig
 ) -> Iterator[FileProblem]:
-    """Rows that were made with other parameters, instruments or software than the files say: one for each kind."""
+    """Rows made with parameters, instruments or software other than the files have: one problem for each kind."""
     steps = steps_of(config)
     try:
         tables = load_parameters(records, mission, config.steps)
         software, chosen = load_software(records), read_chosen(records.selection(mission))
         ledgers = {step: read_columns(records.ledger(mission, step.name), {"parts"}) for step in of}
     except (ConfigError, DataError):
-        return  # Whoever compares the files themselves says which.
+        return  # The comparison of the files themselves reports which.
     for step, columns in ledgers.items():
         locked = software.get((mission, step.name))
-        wanted = _wanted_parts(mission, step, steps, tables, locked)
+        expected = _expected_parts(mission, step, steps, tables, locked)
         overrides = tables[step.name].get("obs", {})
         wrong: dict[str, list[str]] = {}
         for obs_id, text in zip(columns.obs_id, columns.parts, strict=True):
             if obs_id in chosen and (recorded := _recorded_parts(text)):
-                for part, digest in wanted(chosen[obs_id], obs_id if obs_id in overrides else "").items():
+                for part, digest in expected(chosen[obs_id], obs_id if obs_id in overrides else "").items():
                     if recorded.get(part, digest) != digest:
                         wrong.setdefault(part, []).append(obs_id)
         for part, obs_ids in sorted(wrong.items()):
@@ -238,10 +238,10 @@ def _contradicting_rows(
             yield FileProblem(mission, step.name, "", name, "contradicts", detail)
 
 
-def _wanted_parts(
+def _expected_parts(
     mission: str, step: Step, steps: Sequence[Step], tables: Mapping[str, Any], locked: LockedSoftware | None
 ) -> Callable[[tuple[str, ...], str], Mapping[str, str]]:
-    """What rows would record that are made now, by their instruments and the observation whose override they have."""
+    """The parts that new rows would record, by their instruments and the observation whose override they have."""
     try:
         # What is fetched for a backend that is not here cannot be told, and for mission software it is what the daxa
         # of that time has declared.
@@ -250,7 +250,7 @@ def _wanted_parts(
         more = None
 
     @cache
-    def wanted(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
+    def expected(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
         parts = {"selection": facts_of(instruments)}
         if more is not None:
             parts["parameters"] = parameters_of(tables, step.name, override, more)
@@ -259,7 +259,7 @@ def _wanted_parts(
         short: dict[str, str] = json.loads(shorten(parts))
         return short
 
-    return wanted
+    return expected
 
 
 def _recorded_parts(text: str) -> Mapping[str, object]:

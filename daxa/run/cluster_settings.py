@@ -1,4 +1,4 @@
-"""The cluster of the user's own configuration, ``[cluster]``: an address, or jobs of a batch system."""
+"""The cluster in the user's configuration, ``[cluster]``: an address, or jobs of a batch system."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from daxa.settings import user_table
 __all__ = ["KINDS", "ClusterSettings", "read_cluster"]
 
 KINDS = ("slurm", "pbs", "htcondor", "local")
-"""What can start workers; ``local`` starts processes on this machine, to try things."""
+"""What can start workers; ``local`` starts processes on this machine, for tests."""
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TEXTS = {
-    # These stand in the script of a job.
+    # These are written into job scripts.
     "address": re.compile(r"(?:tls|tcp)://[\w.\-\[\]:]+:\d{1,5}", re.ASCII),
     "kind": re.compile("|".join(KINDS)),
     "queue": re.compile(r"[\w.,@-]{1,100}", re.ASCII),
@@ -37,32 +37,32 @@ _EXAMPLES = {"memory": "16 GB", "walltime": "04:00:00", "address": "tls://node1:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """Where tasks run if they do not run on this machine.
+    """The cluster on which tasks run instead of this machine.
 
     Parameters
     ----------
     address
-        Of a Dask scheduler that runs already.
+        Address of a running Dask scheduler.
     kind
-        The batch system whose jobs are to be started, one of `KINDS`.
+        The batch system that starts the workers, one of `KINDS`.
     queue, account
-        To whom and where jobs are submitted.
+        Queue and account to which jobs are submitted.
     cores, memory
         Of one job; the memory as text, such as ``16 GB``.
     walltime
-        How long a job may run, such as ``04:00:00``.
+        Time limit of a job, such as ``04:00:00``.
     jobs
-        How many at most.
+        Maximum number of jobs.
     scratch
-        Directory of a node for the temporary files of Dask and of tasks; by default as the node has it.
+        Directory of a node for the temporary files of Dask and of tasks; by default the node's own.
     interface
         Network interface over which the nodes reach this machine, such as ``ib0``.
     directives
         Further lines for the batch system, such as ``--constraint=skylake``.
     dashboard
-        Address and port at which Dask's pages are shown.
+        Address and port of Dask's dashboard.
     patience
-        Seconds for which the first worker is waited for; 0 is for ever, as is right where jobs queue for hours.
+        Seconds to wait for the first worker; 0 waits forever, for queues of hours.
     """
 
     address: str = ""
@@ -103,7 +103,7 @@ def read_cluster(*, environ: Mapping[str, str] | None = None, user_file: Path | 
     Raises
     ------
     ConfigError
-        There is none, or it says something that cannot be used.
+        There is none, or it holds a value that cannot be used.
     """
     table = user_table("cluster", environ=environ, user_file=user_file)
     known = {field.name for field in fields(ClusterSettings)}

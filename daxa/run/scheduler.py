@@ -1,8 +1,8 @@
-"""Start a scheduler of Dask with its workers, or connect to one that runs: with `daxa.run.cluster` the door to Dask.
+"""Start a Dask scheduler with its workers, or connect to a running one; with `daxa.run.cluster` the only user of Dask.
 
-A stage starts a scheduler for itself, unless ``daxa run`` around it keeps one for all its stages, so that workers that
-have waited in a queue serve all of them.  What is kept is found by a variable of the environment that names a private
-directory of this user; it holds the address and the certificates, without which nobody can talk to the scheduler.
+A stage starts its own scheduler, unless ``daxa run`` keeps one for all its stages, so that workers that have waited in
+a queue serve all of them.  An environment variable then names a private directory of this user with the address and
+the certificates, without which nobody can talk to the scheduler.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _REFUSED = "refused"
 _CERTIFICATE = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 
 _ATTEND = 1.0
-"""Seconds after which the jobs of a shared scheduler are looked at."""
+"""Seconds between two checks of the jobs of a shared scheduler."""
 
 _IDLE = 300
-"""Times of looking without a task after which its jobs are given back."""
+"""Consecutive checks without a task after which its jobs are released."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Connection:
     Parameters
     ----------
     client
-        Of Dask.
+        Dask's client.
     keep_up
-        To be called now and then: starts jobs, or those that have ended once more, and raises if none are taken.
+        To be called regularly: starts jobs, replaces those that have ended, and raises an error if jobs are refused.
     declares
-        Whether its workers say to the scheduler what memory and cores they have.
+        Whether its workers report their memory and cores to the scheduler.
     """
 
     client: Client
@@ -67,18 +67,18 @@ class Connection:
     declares: bool
 
     def threads(self) -> int:
-        """How many tasks can run at once with the workers that are there."""
+        """How many tasks the current workers can run at once."""
         return sum(self.client.nthreads().values())
 
 
 @contextmanager
 def connected(cluster: ClusterSettings, shared: Path, threads: int) -> Iterator[Connection]:
-    """A connection to the cluster; one that is not there yet is started for as long.
+    """A connection to the cluster, which is started for its duration if it does not run yet.
 
     Parameters
     ----------
     cluster
-        Which.
+        The cluster.
     shared
         A directory that all nodes see, for its certificates and the output of its jobs.
     threads
@@ -87,7 +87,7 @@ def connected(cluster: ClusterSettings, shared: Path, threads: int) -> Iterator[
     Raises
     ------
     ConfigError
-        What daxa needs for clusters is not installed.
+        The packages that clusters need are not installed.
     ProgramError
         It cannot be reached or started.
     """
@@ -120,21 +120,21 @@ def connected(cluster: ClusterSettings, shared: Path, threads: int) -> Iterator[
 
 
 def _nothing() -> None:
-    """Another keeps it up."""
+    """Do nothing: this process is not responsible for the workers."""
 
 
 @contextmanager
 def share_cluster(cluster: ClusterSettings | None, shared: Path, environ: MutableMapping[str, str]) -> Iterator[None]:
-    """Keep a scheduler and its jobs for all stages that are run meanwhile in this environment.
+    """Keep a scheduler and its jobs for all stages that run in this environment meanwhile.
 
     Parameters
     ----------
     cluster
-        Which; nothing is done for None, or for an address, where somebody else keeps it.
+        The cluster; nothing is done for None, or for the address of a scheduler that runs already.
     shared
         A directory that all nodes see.
     environ
-        The environment of what runs the stages, which is told for the time being.
+        The environment in which the stages run; it names the scheduler meanwhile.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def share_cluster(cluster: ClusterSettings | None, shared: Path, environ: Mutabl
 
 
 def _attend(made: Any, cluster: ClusterSettings, place: Path, ended: threading.Event) -> None:
-    """Let there be jobs as long as there are tasks; those that end early are replaced."""
+    """Keep jobs running as long as there are tasks; those that end early are replaced."""
     jobs = idle = 0
     while not ended.wait(_ATTEND):
         tasks = len(made.scheduler.tasks)
@@ -176,17 +176,17 @@ def _attend(made: Any, cluster: ClusterSettings, place: Path, ended: threading.E
         except ProgramError as error:
             replace_file(place / _REFUSED, error.message.encode())
             return
-        except Exception:  # The stages notice what becomes of it.
+        except Exception:  # The stages notice that the cluster is lost.
             return
 
 
 def _clear_abandoned(shared: Path) -> None:
-    """Remove what a ``daxa run`` that was killed has left."""
+    """Remove the directories of ``daxa run``s that were killed."""
     import psutil
 
     for note in shared.glob(f"cluster-*/{_NOTE}"):
-        told = read_note(note)
-        if told.get("host") == socket.gethostname() and not psutil.pid_exists(int(told.get("pid", 0))):
+        owner = read_note(note)
+        if owner.get("host") == socket.gethostname() and not psutil.pid_exists(int(owner.get("pid", 0))):
             shutil.rmtree(note.parent, ignore_errors=True)
 
 
@@ -212,11 +212,11 @@ def _refusal(text: str) -> ProgramError:
 
 
 def _check(cluster: ClusterSettings) -> None:
-    """Find out early what would fail late and with other words."""
+    """Check early what would otherwise fail late and with obscure messages."""
     from importlib.util import find_spec
 
-    wanted = ["dask", "distributed", "cryptography", *(["dask_jobqueue"] if cluster.kind in _PROGRAMS else [])]
-    if absent := [name for name in wanted if find_spec(name) is None]:
+    needed = ["dask", "distributed", "cryptography", *(["dask_jobqueue"] if cluster.kind in _PROGRAMS else [])]
+    if absent := [name for name in needed if find_spec(name) is None]:
         raise ConfigError(
             "cluster-extra",
             f"{', '.join(absent)} is not installed, which clusters need",
@@ -227,13 +227,13 @@ def _check(cluster: ClusterSettings) -> None:
         raise ProgramError(
             "absent",
             f"{program} was not found, which submits jobs of {cluster.kind}",
-            remedy="run daxa where jobs are submitted, such as on a login node",
+            remedy="run daxa where jobs can be submitted, such as on a login node",
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's settings; what it would write to the terminal when workers come and go, daxa says where it matters."""
+    """Apply daxa's settings of Dask, and silence its messages about workers: daxa reports those that matter."""
     import dask
 
     loggers = [logging.getLogger(name) for name in ("tornado.application", "distributed")]
@@ -251,7 +251,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _started(cluster: ClusterSettings, shared: Path) -> Iterator[tuple[Any, Path]]:
-    """A scheduler in this process, and its directory; without the certificates there nobody can talk to it."""
+    """A scheduler in this process, and the directory with the certificates that are needed to talk to it."""
     place = shared / f"cluster-{uuid.uuid4().hex[:12]}"
     place.mkdir(mode=0o700)
     options = {
@@ -263,7 +263,7 @@ def _started(cluster: ClusterSettings, shared: Path) -> Iterator[tuple[Any, Path
     try:
         yield made, place
     finally:
-        with suppress(AssertionError):  # So it complains of jobs that could not be submitted.
+        with suppress(AssertionError):  # Raised about jobs that could not be submitted.
             made.close()
         shutil.rmtree(place, ignore_errors=True)
 
@@ -333,7 +333,7 @@ def _jobs(cluster: ClusterSettings, place: Path, options: Mapping[str, Any]) -> 
 
 
 def _watched(job: Any) -> Any:
-    """A kind of job whose submission leaves its error where `_scale` finds it; the library only logs it."""
+    """A job class that records errors of submission for `_scale`; the library only logs them."""
 
     async def submit(self: Any, script: str) -> Any:
         try:
@@ -346,13 +346,13 @@ def _watched(job: Any) -> Any:
 
 
 _refused: deque[str] = deque(maxlen=8)
-"""What batch systems have said of jobs that they did not take."""
+"""Messages of batch systems about jobs that they refused."""
 
 
 def _scale(made: Any, cluster: ClusterSettings, jobs: int) -> None:
-    """Start jobs, or those that have ended once more."""
+    """Start jobs, and replace those that have ended."""
     if _refused:
-        said = " ".join(_refused.pop().partition("stderr:")[2].split())
+        message = " ".join(_refused.pop().partition("stderr:")[2].split())
         _refused.clear()
-        raise _refusal(f"{cluster.kind} does not take jobs: {said[:300]}")
+        raise _refusal(f"{cluster.kind} does not take jobs: {message[:300]}")
     made.scale(jobs)

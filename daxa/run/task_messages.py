@@ -1,4 +1,4 @@
-"""Tasks and reports as JSON, between a stage and workers on other machines."""
+"""Tasks and reports as JSON, exchanged between a stage and workers on other machines."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def task_as_text(task: Task) -> str:
 
 def task_from_text(text: str) -> Task:
     """The task that `task_as_text` wrote."""
-    told = json.loads(text)
-    inputs = tuple(Input(one["step"], ProductFile(**one["file"])) for one in told.pop("inputs"))
-    return Task(**told, inputs=inputs)
+    values = json.loads(text)
+    inputs = tuple(Input(one["step"], ProductFile(**one["file"])) for one in values.pop("inputs"))
+    return Task(**values, inputs=inputs)
 
 
 def report_as_text(report: TaskReport) -> str:
@@ -52,19 +52,25 @@ def report_as_text(report: TaskReport) -> str:
 
 def report_from_text(text: str, task: Task) -> TaskReport:
     """The report that `report_as_text` wrote of this task."""
-    told = json.loads(text)
+    values = json.loads(text)
     products = tuple(
-        (ProductFile(**product), (size, mtime, inode)) for product, (size, mtime, inode) in told["products"]
+        (ProductFile(**product), (size, mtime, inode)) for product, (size, mtime, inode) in values["products"]
     )
     return TaskReport(
-        task, told["kind"], told["reason"], Path(told["directory"]), products, told["seconds"], _error(told["error"])
+        task,
+        values["kind"],
+        values["reason"],
+        Path(values["directory"]),
+        products,
+        values["seconds"],
+        _error(values["error"]),
     )
 
 
-def _error(told: list[str] | None) -> DaxaError | None:
-    if told is None:
+def _error(parts: list[str] | None) -> DaxaError | None:
+    if parts is None:
         return None
-    kind, name, message, remedy = told
-    found = getattr(errors, kind, ProgramError) if kind in errors.__all__ else ProgramError
-    error: DaxaError = found(name, message, remedy=remedy)
+    kind, name, message, remedy = parts
+    family = getattr(errors, kind, ProgramError) if kind in errors.__all__ else ProgramError
+    error: DaxaError = family(name, message, remedy=remedy)
     return error

@@ -74,7 +74,7 @@ def call_environment(installed: Installation, private: Path, own: Mapping[str, s
     if unknown := sorted(set(own or {}) - set(suite.environment)):
         raise ToolError(
             "variable",
-            f"{suite.title} knows no variable {unknown[0]}",
+            f"{suite.title} has no variable {unknown[0]}",
             remedy=f"use one of {', '.join(suite.environment)}",
         )
     if missing := [name for name in suite.needed if not installed.environ.get(name) and name not in (own or {})]:

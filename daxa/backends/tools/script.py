@@ -64,7 +64,7 @@ def shell_script(calls: Sequence[tuple[Call, Mapping[str, str]]], *, title: str)
 def _line(call: Call, own: Mapping[str, str]) -> str:
     if unknown := sorted(set(own) - set(call.tool.suite.environment)):
         raise ToolError(
-            "variable", f"{call.tool.suite.title} knows no variable {unknown[0][:100]!r}", remedy="leave it out"
+            "variable", f"{call.tool.suite.title} has no variable {unknown[0][:100]!r}", remedy="leave it out"
         )
     variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(own.items())]
     return " ".join([*variables, shlex.join([call.tool.name, *arguments(call, batch=True)])])

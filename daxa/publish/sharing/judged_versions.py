@@ -1,4 +1,4 @@
-"""Look at another version of an archive, as at a stranger's, before any of its files takes its place."""
+"""Check another version of an archive like a stranger's, before any of its files is put in place."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TAGS, BRANCHES = "refs/tags/", "refs/heads/"
 
 
 def find_version(layout: Layout, name: str) -> str:
-    """The full name of a tag or branch; ``-`` is the branch before.
+    """The full name of a tag or branch; ``-`` is the previous branch.
 
     Raises
     ------
     ArchiveError
-        There is no such version, or both are called so.
+        There is no such version, or a tag and a branch have that name.
     """
     tags, branches = git.tags(layout.root), git.branches(layout.root)
     if name == "-":
@@ -51,7 +51,7 @@ def find_version(layout: Layout, name: str) -> str:
 
 
 def version_name(reference: str) -> str:
-    """The name of a tag or branch as people say it.
+    """The short name of a tag or branch.
 
     Examples
     --------
@@ -68,9 +68,9 @@ def judged_version(layout: Layout, reference: str) -> Iterator[Layout]:
     Parameters
     ----------
     layout
-        The archive; no other push, pull or checkout is going on (`daxa.publish.workspaces.alone`).
+        The archive; no other push, pull or checkout may be running (`daxa.publish.workspaces.alone`).
     reference
-        Full name of the tag or branch; a branch of another repository, as Git has fetched it, is one, too.
+        Full name of the tag or branch; branches fetched from another repository are allowed, too.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from daxa.xray.detection.wavelet import Wavelet, WaveletResponse, wavelet_kernel
 __all__ = ["LEAST", "exceeds", "log_chance", "tail_table", "threshold"]
 
 LEAST = 1.05
-"""Least coefficient of a source, in units of the wavelet's peak: a single photon is none."""
+"""Least coefficient of a source, in units of the wavelet's peak: a single photon is not one."""
 
 _STEP = math.log(10.0) / 32
 """Step of the tables in ln q; chances between them are interpolated to better than 1 %."""
@@ -31,7 +31,7 @@ _MANY = 300.0
 """Counts under the wavelet above which the distribution follows from its cumulants."""
 
 _BLUR = 4.0
-"""Cells by which the table and the transform may misplace a value."""
+"""Cells by which the table and the transform may shift a value."""
 
 _FLOOR = 1e-12
 """Chance below which rounding of the transform shows, and a saddle point takes over."""
@@ -82,11 +82,11 @@ def _log_characteristic(q: float, mean: float, kernel: tuple[np.ndarray, np.ndar
     if q < _MANY:
         place = values / cell
         low = np.floor(place).astype(int)
-        # Split between neighbours, so that the mean stays.
+        # Split between neighbours, so that the mean is preserved.
         weight = np.bincount(low % _CELLS, numbers * (1.0 - (place - low)), _CELLS)
         weight += np.bincount((low + 1) % _CELLS, numbers * (place - low), _CELLS)
         return mean * (fft.rfft(weight) - weight.sum())
-    # Cells are no longer small beside the kernel's values, but the first cumulants say all.
+    # Cells are no longer small compared with the kernel's values, but the first cumulants suffice.
     t = 2.0 * math.pi / (_CELLS * cell) * np.arange(_CELLS // 2 + 1)
     t = -1j * np.minimum(t, 12.0 / (0.5 * math.sqrt(q)))
     return sum(mean * (numbers @ values**m) / math.factorial(m) * t**m for m in range(1, 9))
@@ -105,7 +105,7 @@ def _saddle(
 
 
 def log_chance(wavelet: Wavelet, excess: np.ndarray, background: np.ndarray, lot: np.ndarray) -> np.ndarray:
-    """Ln of the chance that the background alone gives as large a coefficient.
+    """Ln of the probability that the background alone gives a coefficient at least as large.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def log_chance(wavelet: Wavelet, excess: np.ndarray, background: np.ndarray, lot
 
 def _look_up(tail: _Tail, c: np.ndarray, lot: np.ndarray) -> np.ndarray:
     place, cells = (c - tail.start) / tail.cell, np.arange(len(tail.log))
-    # Rounding of the transform and of the table must not tell equal values apart.
+    # Rounding of the transform and of the table must not make equal values differ.
     least, most = (np.exp(np.interp(place + side, cells, tail.log)) for side in (_BLUR, -_BLUR))
     near = np.log(least + (most - least) * lot)
     return np.where(place < len(tail.log) - 1 - _BLUR, near, np.interp(c, tail.far_c, tail.far_log))
@@ -183,7 +183,7 @@ def _thresholds(
     """`threshold` at some of the pixels of a map, of which the smallest and largest background are given."""
     area = 2.0 * math.pi * wavelet.width**2
     low, high = (np.log(np.maximum(np.float64(end) * area, 1e-7)) / _STEP for end in ends)
-    # Over a wide range, as beside gaps, every fourth table will do: the threshold is smooth.
+    # Over a wide range, as near gaps, every fourth table suffices: the threshold is smooth.
     first, last = math.floor(low), math.ceil(high) + 1
     steps = range(first, last + 4, 1 if last - first < 64 else 4)
     q = np.maximum(np.asarray(background, np.float64) * area, 1e-7)
@@ -207,7 +207,7 @@ def exceeds(response: WaveletResponse, log_p: float) -> np.ndarray:
     """
     wavelet, excess = response.wavelet, response.excess
     ratio = wavelet.coarse // wavelet.bin
-    # What one photon may give is never enough: of the larger pixels, most need no threshold.
+    # A single photon is never enough; most of the larger pixels need no threshold.
     above = excess > LEAST
     may = block_most(above, ratio)
     background = response.background * wavelet.bin**2

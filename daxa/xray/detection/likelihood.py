@@ -20,10 +20,10 @@ LEAST = 1e-12
 
 _ROUNDS = 60
 _NEAR = 1e-8
-"""Rise of ln likelihood that a step still promises when the best place is reached, to 1e-4 of its error."""
+"""Predicted rise of ln likelihood below which a fit has converged: the position is then within 1e-4 of its error."""
 
 _FLAT, _BENT = 0.2, 0.5
-"""A curvature below the first, over that of photons which scatter as the model says, is taken for the second."""
+"""A curvature below the first value, relative to the one expected from the model, is replaced by the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def pixel_lines(centre: float, first: int, n: int, widths: np.ndarray) -> np.nda
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """A source of unit rate at some place: counts at the pixels that have counts, and in sum, with their changes.
+    """A source of unit rate at some position: counts at the pixels with counts, their sum, and derivatives.
 
     Parameters
     ----------
@@ -79,16 +79,16 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """How the likelihood changes with ln rate, x and y.
+    """Derivatives of the likelihood by ln rate, x and y.
 
     Parameters
     ----------
     pull
         First derivatives, shape (3,).
     bend
-        Second derivatives, the sign changed, shape (3, 3).
+        Second derivatives with changed sign, shape (3, 3).
     scatter
-        What `bend` is on average for photons that scatter as the model says, from the photons.
+        Expectation of `bend` under the model, estimated from the photons.
     """
 
     pull: np.ndarray
@@ -116,7 +116,7 @@ class PhotonLikelihood:
         self.nothing = float(self.counts @ np.log(self._below)) - self._under
 
     def light(self, x: float, y: float) -> Light:
-        """A source of unit rate at a place, pixels from 0."""
+        """A source of unit rate at a position, pixels from 0."""
         ny, nx = self.stamp.counts.shape
         across = pixel_lines(x, self.stamp.x0, nx, self._widths)
         upright = pixel_lines(y, self.stamp.y0, ny, self._widths) * self._weights[:, None, None]
@@ -131,12 +131,12 @@ class PhotonLikelihood:
         return Light(photons, total)
 
     def value(self, rate: float, light: Light) -> float:
-        """Ln likelihood above that of no source."""
+        """Ln likelihood relative to no source."""
         model = self._below + rate * light.photons[0]
         return float(self.counts @ np.log(model)) - rate * float(light.total[0]) - self._under - self.nothing
 
     def slope(self, rate: float, light: Light) -> Slope:
-        """How the likelihood changes about a place."""
+        """Derivatives of the likelihood at a position."""
         photons, total = rate * light.photons, rate * light.total
         ratio = self.counts / (self._below + photons[0])
         # n/m - 1, summed over all pixels with each derivative of the model.
@@ -146,7 +146,7 @@ class PhotonLikelihood:
         return Slope(np.array((r, x, y)), scatter - np.array(((r, x, y), (x, xx, xy), (y, xy, yy))), scatter)
 
     def first_rate(self, light: Light) -> float:
-        """A rate to begin with: what the counts are above the background."""
+        """An initial rate: the counts above the background."""
         above = max(float(self.counts.sum()) - self._under, 1.0)
         return above / max(float(light.total[0]), LEAST)
 
@@ -159,18 +159,18 @@ def climb(
     *,
     fixed: bool = False,
 ) -> tuple[float, float, float, float]:
-    """From a place and a rate to the most likely ones nearby, by Newton's steps.
+    """Newton's method from an initial position and rate to the maximum of the likelihood.
 
     Parameters
     ----------
     likelihood
         Of the source.
     at, rate
-        Where to begin: x, y and count/s.
+        Initial x, y and count/s.
     box
         Least and largest x and y.
     fixed
-        Whether the rate stays as it is.
+        Whether the rate is fixed.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def climb(
 
 
 def _is_free(at: float, pull: float, box: tuple[float, float]) -> bool:
-    """Whether a coordinate may move where the likelihood pulls it."""
+    """Whether a coordinate may move in the direction of higher likelihood."""
     return not ((at <= box[0] and pull < 0) or (at >= box[1] and pull > 0))
 
 

@@ -1,4 +1,4 @@
-"""The search of the part of an image in which anything was seen, with the number of false sources to expect."""
+"""The search of the exposed part of an image, with the expected number of false sources."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _LIT = 0.1
 
 @dataclass(frozen=True)
 class Field:
-    """The part of an image in which sources are looked for.
+    """The part of an image in which sources are searched for.
 
     Parameters
     ----------
     x, y
-        Its first column and row, with which cells of all sizes begin.
+        Its first column and row, at which cells of all sizes begin.
     box
         Its rows and columns.
     shape
@@ -75,14 +75,14 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class SearchedImage:
-    """What is searched, and how; images of the shape of the field, pixels that are not valid zero in all.
+    """What is searched, and how; all images have the shape of the field, and are zero at invalid pixels.
 
     Parameters
     ----------
     counts, exposure
         Counts and seconds.
     valid
-        Where sources may be centred.
+        Pixels at which sources may be centred.
     psf
         The point spread function, in pixels of the field.
     wavelets
@@ -90,9 +90,9 @@ class SearchedImage:
     origin
         First column and row of the field.
     background, known
-        Expected counts without sources, and those that are no sky, where they are known.
+        Expected counts without sources, and the part that is not sky, if known.
     pile_up
-        From which rate photons coincide.
+        The rate above which photons coincide (pile-up).
     workers
         Threads; the result does not depend on them.
     """
@@ -116,7 +116,7 @@ class SearchedImage:
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """What was found in a field; pixels count from its first.
+    """What was found in a field, in pixels of the field.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ class Searched:
     log_p
         ln of the largest chance.
     expected_false
-        False sources expected.
+        Expected number of false sources.
     simulated
-        Made fields from which their number was counted.
+        Simulated fields from which that number was counted.
     """
 
     columns: Columns
@@ -142,7 +142,7 @@ class Searched:
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """An image, what is expected without sources, and how sources are looked for."""
+    """An image, the counts expected without sources, and how sources are searched for."""
 
     image: SearchedImage
     scene: Scene
@@ -167,7 +167,7 @@ def search_field(image: SearchedImage, *, false_per_field: float, realisations: 
     search = _Search(image, scene, bodies, find_hidden(image.exposure, image.psf), log_p, grid, valid)
     columns, parts, listed, points = _found(search, image.pile_up)
     if bodies is not None and points.any():
-        # The wings of the points that were found are no extended light: it is told again without them.
+        # The wings of point sources are not extended light, which is therefore measured again without them.
         below, bodies = _expected(image, grid, image.counts, points=points)
         background = np.where(valid, below, 0).astype(np.float32)
         search = replace(search, scene=replace(scene, background=background), bodies=bodies)
@@ -184,7 +184,7 @@ def search_field(image: SearchedImage, *, false_per_field: float, realisations: 
 def _expected(
     image: SearchedImage, grid: SmoothingGrid, counts: np.ndarray, *, points: np.ndarray | None = None
 ) -> tuple[np.ndarray, ExtendedBodies | None]:
-    """What is expected without sources, and the extended light in it, if there is any."""
+    """The counts expected without sources, and the extended light among them, if there is any."""
     known, wavelets, workers = image.known, image.wavelets, image.workers
     found = estimate_components(
         counts,
@@ -216,7 +216,7 @@ def _found(search: _Search, pile_up: PileUp) -> tuple[Columns, Columns, np.ndarr
 
 
 def _with_structure(search: _Search, bodies: ExtendedBodies, listed: np.ndarray) -> np.ndarray:
-    """What is expected without the sources that are listed: extended light with its structure."""
+    """The counts expected without the listed sources: background and extended light with its structure."""
     scene, least = search.scene, search.scene.psf.radius(0.5)
     left = scene.counts - listed
     sigma = _SMOOTH * search.image.wavelets[-1].scale
@@ -232,7 +232,7 @@ def _simulated(search: _Search, light: ExtendedBodies, fields: int) -> float:
     image, scene = search.image, search.scene
     lit = (light.light > _LIT * (scene.background - light.light)) & image.valid
     digest = hashlib.sha256(scene.counts.tobytes() + scene.exposure.tobytes()).digest()
-    # What gaps do to errors is of no account here.
+    # The effect of gaps on errors does not matter here.
     nowhere = np.zeros(lit.shape, bool)
     hidden = HiddenPixels(nowhere, nowhere, np.zeros(lit.shape, np.float32))
     rng, number = np.random.default_rng(np.frombuffer(digest, np.dtype("<u4"))), 0
