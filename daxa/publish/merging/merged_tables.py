@@ -185,8 +185,8 @@ def _criteria(
             return dict(changed)
     spec = find_mission(mission)
     either = read_criteria(spec, ours) | read_criteria(spec, theirs)
-    known = {one.obs_id for one in choices if one.record is None or one.record.rows}
-    if dropped := sorted((mine | other | known) - selected):
+    worked_on = {one.obs_id for one in choices if one.record is None or one.record.rows}
+    if dropped := sorted((mine | other | worked_on) - selected):
         either = Mission(mission, criteria=either).filter(~Mission(mission).filter(obs_ids=dropped).criteria).criteria
     return either.to_plain()
 
