@@ -243,17 +243,16 @@ def _expected_parts(
 ) -> Callable[[tuple[str, ...], str], Mapping[str, str]]:
     """The parts that new rows would record, by their instruments and the observation whose override they have."""
     try:
-        # What is fetched for a backend that is not here cannot be told, and for mission software it is what the daxa
-        # of that time has declared.
-        more: dict[str, Any] | None = None if inputs_parameter(mission, tables, step, steps) else {}
+        # For mission software, it is what the daxa of that time has declared.
+        is_told = not inputs_parameter(mission, tables, step, steps)
     except ConfigError:
-        more = None
+        is_told = False  # What is fetched for a backend that is not here cannot be told.
 
     @cache
     def expected(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
         parts = {"selection": facts_of(instruments)}
-        if more is not None:
-            parts["parameters"] = parameters_of(tables, step.name, override, more)
+        if is_told:
+            parts["parameters"] = parameters_of(tables, step.name, override)
         if locked:
             parts["software"] = software_text(locked)
         short: dict[str, str] = json.loads(shorten(parts))

@@ -16,7 +16,7 @@ from daxa.archive.locktext import without_stages
 from daxa.archive.software import load_software
 from daxa.archive.task_parts import facts_of, parameters_of, software_text
 from daxa.errors import ArchiveError, ReleaseError
-from daxa.publish.consistency import _wanted_parts, contradiction_lines, find_contradictions
+from daxa.publish.consistency import _expected_parts, contradiction_lines, find_contradictions
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remaking.certificate import recorded_release
 from daxa.publish.sharing.pull import pull_data
@@ -191,7 +191,7 @@ def test_what_another_daxa_fetched_for_mission_software_is_not_called_forged():
     fetch = next(step for step in OWN_STEPS if step.fetches)
     for backend, judged in {"sas": False, "native": True}.items():
         tables = {"fetch": {}, "events": {"backend": backend}}
-        parts = _wanted_parts("xmm", fetch, OWN_STEPS, tables, None)(("PN",), "")
+        parts = _expected_parts("xmm", fetch, OWN_STEPS, tables, None)(("PN",), "")
         assert ("parameters" in parts) is judged
         assert "selection" in parts
 

@@ -250,7 +250,8 @@ class _Run:
         return FinishedCall(link.name, plan.part, plan.name, call.values, outputs)
 
     def _make(self, link: Link, plan: CallPlan, call: Call, key: str, before: Sequence[str]) -> Entry:
-        name = "-".join(filter(None, (f"{len(self.calls):03d}", link.name, plan.part, plan.name)))
+        words = filter(None, (f"{len(self.calls):03d}", link.name, plan.part, plan.name))
+        name = re.sub(r"[^\w.-]", "_", "-".join(words))
         slot = f"{link.name} {plan.part} {plan.name}"
         self.workdir.before_call(slot)
         own = {one: text.replace(WORK, str(self.workdir.work)) for one, text in plan.variables.items()}

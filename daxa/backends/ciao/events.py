@@ -20,8 +20,21 @@ ACCOMPANYING = ("aspect", "badpixels", "mask", "fov", "deadtime")
 
 
 def camera_in(known: Known, path: str) -> str:
-    """ACIS or HRC, as the header of a list says."""
-    return card_text(known.facts.header(path, "EVENTS"), "INSTRUME").upper() or "ACIS"
+    """ACIS or HRC, as the header of a list says.
+
+    Raises
+    ------
+    DataError
+        It says what cannot be the name of an instrument, which would become a part of file names.
+    """
+    name = card_text(known.facts.header(path, "EVENTS"), "INSTRUME").upper() or "ACIS"
+    if not re.fullmatch(r"[A-Z0-9-]{1,16}", name, re.ASCII):
+        raise DataError(
+            "header",
+            f"chandra {known.task.obs_id}: INSTRUME = {name[:40]!r} in {path} is not an instrument",
+            remedy="fetch the observation again; if it stays so, leave it out",
+        )
+    return name
 
 
 def part_of(product: Product, camera: str = "") -> str:

@@ -186,7 +186,8 @@ def _groups(known: Known) -> dict[str, list[str]]:
         for part, path in lists:
             cards = known.facts.header(path, "EVENTS")
             key = tuple(cards.get(name) for name in _SAME)
-            alike.setdefault(key, []).append((float(cards.get("TSTART", 0.0)), part, path))
+            start = cards.get("TSTART", 0.0)
+            alike.setdefault(key, []).append((float(start) if isinstance(start, int | float) else 0.0, part, path))
         most = max(alike.values(), key=len)
         if len(most) > 1:
             found[camera] = [part for _, part, _ in sorted(most)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
@@ -64,7 +65,14 @@ def _attitudes(known: Known) -> list[str]:
 
 
 def _cifbuild(known: Known) -> list[CallPlan]:
-    seen = str(known.facts.header(_lists(known)[0][1], "EVENTS")["DATE-OBS"])
+    path = _lists(known)[0][1]
+    seen = str(known.facts.header(path, "EVENTS").get("DATE-OBS", ""))
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?", seen, re.ASCII):
+        raise DataError(
+            "header",
+            f"{known.task.mission} {known.task.obs_id}: DATE-OBS = {seen[:40]!r} in {path} is not a date",
+            remedy="run the steps events and clean again",
+        )
     values = {"calindexset": INDEX, "withobservationdate": True, "observationdate": seen}
     return [CallPlan({**values, "analysisdate": analysis_date(known)})]
 

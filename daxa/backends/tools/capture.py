@@ -164,7 +164,9 @@ def _environment(
     if setup.modules:
         _check_modules(suite, setup, changed)
     if path:
-        files = _digests([*read, *_files_named(text), *_module_files(changed)]) if container is None else {}
+        files = (
+            _digests([*map(str, [*read, *_files_named(text)]), *_module_files(changed)]) if container is None else {}
+        )
         note = {"files": files, "environ": changed}
         # Files in a group-writable directory, as some systems create them, would not be trusted.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -193,7 +195,7 @@ def _read_kept(path: Path) -> dict[str, str] | None:
         return None
     note = read_note(path)
     files, environ = note.get("files"), note.get("environ")
-    if not isinstance(files, dict) or not isinstance(environ, dict) or _digests(map(Path, files)) != files:
+    if not isinstance(files, dict) or not isinstance(environ, dict) or _digests(files) != files:
         return None
     return {str(name): str(value) for name, value in environ.items()}
 
@@ -282,17 +284,30 @@ def _files_named(text: str) -> list[Path]:
     return [Path(word).expanduser() for word in words if word.startswith(("/", "~/"))]
 
 
-def _module_files(changed: Mapping[str, str]) -> list[Path]:
-    return [Path(one) for one in changed.get("_LMFILES_", "").split(":") if one.startswith("/")]
+def _module_files(changed: Mapping[str, str]) -> list[str]:
+    """Files of modules, and what says which of several versions is loaded: those that there are, and a default."""
+    files = [one for one in changed.get("_LMFILES_", "").split(":") if one.startswith("/")]
+    beside = ("", ".version", ".modulerc", ".modulerc.lua")
+    return [*files, *(f"{Path(one).parent}/{name}" for one in files for name in beside)]
 
 
-def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    """Path to digest of the files that exist; a large one is a program, not a script."""
+def _digests(paths: Iterable[str]) -> dict[str, str]:
+    """Path to digest of the files that exist, and of where links to them lead.
+
+    Of a directory, whose path ends with a stroke, it is that of its names.  A large file is a program, not a script.
+    """
     found = {}
-    for path in sorted(set(paths)):
+    for name in sorted(set(paths)):
+        path = Path(name)
         try:
-            if path.is_file() and path.stat().st_size <= _MOST_FILE:
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+            if name.endswith("/"):
+                content = "\0".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")  # noqa: PTH208 - names
+            elif path.is_file() and path.stat().st_size <= _MOST_FILE:
+                content = path.read_bytes()
+            else:
+                continue
+            # A script may set what it finds beside itself, by its own path.
+            found[name] = hashlib.sha256(os.fsencode(path.resolve()) + b"\0" + content).hexdigest()
         except OSError:
             continue
     return found

@@ -10,6 +10,8 @@ from daxa.backends.chains import FinishedCall, Known
 from daxa.backends.ciao.clean import CLEAN
 from daxa.backends.ciao.images import IMAGES
 from daxa.backends.ciao.sources import SOURCES
+from daxa.backends.sas.images import IMAGES as SAS_IMAGES
+from daxa.errors import DataError
 from daxa.run.task import Task
 
 STEM = "obsid1234-instACIS-subexp{}-en"
@@ -17,8 +19,11 @@ PARTS = ("ACIS-e1", "ACIS-e2")
 
 
 class Facts:
-    def header(self, path: str, table: str = "") -> dict[str, str]:
-        return {"INSTRUME": "ACIS"}
+    def __init__(self, **cards: object) -> None:
+        self.cards = cards or {"INSTRUME": "ACIS"}
+
+    def header(self, path: str, table: str = "") -> dict[str, object]:
+        return self.cards
 
 
 def known(chain, *kinds: str) -> Known:
@@ -43,7 +48,11 @@ def test_each_list_is_cut_by_its_own_times_and_becomes_its_own_product():
     ended = carried_out(CLEAN, known(CLEAN, "-events"), {link: (name, "outfile") for link, name in files.items()})
     cuts = {made.part: made.values["infile"] for made in ended.finished if made.link == "cut"}
     assert cuts == {part: f"{part[-2:]}_screened.fits[EVENTS][@{part[-2:]}_gti.fits]" for part in PARTS}
-    lists = {product.name: product.write.keywords["events"] for product in CLEAN.products(ended) if "finalevents" in product.name}
+    lists = {
+        product.name: product.write.keywords["events"]
+        for product in CLEAN.products(ended)
+        if "finalevents" in product.name
+    }
     assert lists == {f"{STEM.format(which)}-finalevents.fits": f"{which}_final.fits" for which in ("e1", "e2")}
 
 
@@ -60,6 +69,23 @@ def test_images_and_searches_are_of_one_list_each():
         assert [(plan.part, plan.values["infile"]) for plan in searched] == [
             (f"ACIS-{which}", f"{STEM.format(which)}0.5_2.0keV-image.fits") for which in ("e1", "e2")
         ]
+
+
+@pytest.mark.parametrize("name", ["../x", "ACIS/../../x", "A" * 17, "ACIS;id"])
+def test_what_a_header_calls_an_instrument_is_no_path(name):
+    at = replace(known(CLEAN, "-events"), facts=Facts(INSTRUME=name))
+    with pytest.raises(DataError, match="is not an instrument"):
+        CLEAN.links[0].plan(at)
+
+
+@pytest.mark.parametrize("date", [None, 3, "", "2004-01-01; id", "yesterday"])
+def test_a_date_that_is_none_is_no_argument(date):
+    at = known(SAS_IMAGES)
+    at = replace(at, inputs=("PN-S003-finalevents.fits",), facts=Facts(**{"DATE-OBS": date} if date else {"X": 1}))
+    with pytest.raises(DataError, match="is not a date"):
+        SAS_IMAGES.links[0].plan(at)
+    at = replace(at, facts=Facts(**{"DATE-OBS": "2004-01-01T10:11:12.5"}))
+    assert SAS_IMAGES.links[0].plan(at)[0].values["observationdate"] == "2004-01-01T10:11:12.5"
 
 
 @pytest.mark.parametrize("grades", ["0,energy=0:1", "0][@/etc/x", "", "0,", "-1", "0-6"])

@@ -78,6 +78,21 @@ def test_a_script_is_run_once_until_a_file_that_it_reads_changes(setting):
     assert dict(os.environ) == before, "nothing of it is ours"
 
 
+def test_a_script_that_a_link_leads_to_elsewhere_is_run_again(setting):
+    """Such a script may set what it finds beside itself."""
+    for release in ("one", "two"):
+        (setting.place / release).mkdir()
+        shutil.copyfile(setting.script, setting.place / release / "setsas.sh")
+    (setting.place / "current").symlink_to("one")
+    setting.configure(f'init = ". {setting.place}/current/setsas.sh"')
+    assert setting.find() == setting.find()
+    assert setting.count == 1
+    (setting.place / "current").unlink()
+    (setting.place / "current").symlink_to("two")
+    assert setting.find()
+    assert setting.count == 2
+
+
 def test_what_scripts_do_besides_does_no_harm(setting):
     setting.environ["UNRELATED"] = "of another program"
     setting.write(
@@ -215,10 +230,12 @@ def test_a_suite_that_is_no_table_is_named(setting):
 def test_modules_are_loaded_and_seen_to_be_loaded(setting):
     """The command `module` of older versions fails with status 0."""
     (setting.place / "init").mkdir()
-    (setting.place / "sas.lua").write_text("1")
+    files = setting.place / "modulefiles" / "sas"
+    files.mkdir(parents=True)
+    (files / "22.1.lua").write_text("1")
     (setting.place / "init" / "bash").write_text(
         'module() { [ "$1" = load ] && shift; for one in "$@"; do case $one in sas*) '
-        f'. {setting.script}; export LOADEDMODULES="$one/22.1" _LMFILES_={setting.place}/sas.lua;; '
+        f'. {setting.script}; export LOADEDMODULES="$one/22.1" _LMFILES_={files}/22.1.lua;; '
         '*) echo "Unable to locate a modulefile for $one" >&2;; esac; done; return 0; }\n'
     )
     setting.environ["MODULESHOME"] = str(setting.place)
@@ -226,9 +243,17 @@ def test_modules_are_loaded_and_seen_to_be_loaded(setting):
     assert setting.find().environ["SAS_DIR"] == str(setting.software)
     assert setting.find()
     assert setting.count == 1
-    (setting.place / "sas.lua").write_text("2")
+    (files / "22.1.lua").write_text("2")
     assert setting.find()
     assert setting.count == 2, "the module's file has changed"
+    (files / "23.0.lua").write_text("3")
+    assert setting.find()
+    assert setting.count == 3, "there is another version, which may be the one that is meant"
+    (files / ".version").write_text("23.0")
+    assert setting.find()
+    (files / ".version").write_text("22.1")
+    assert setting.find()
+    assert setting.count == 5, "another version is the default"
     setting.configure('modules = ["sas", "heasoft/6.36"]')
     with pytest.raises(ProgramError, match=r"the module heasoft/6\.36 of SAS was not loaded"):
         setting.find()
