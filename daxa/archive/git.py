@@ -258,7 +258,7 @@ def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
     if _is_usual(root):
         environ = without_redirection(os.environ)
         environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
-        listing = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ)
+        listing = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ, brief=True)
         if listing.code:
             raise failures.git_failure(root, listing.output.strip())
         listed = listing.stdout
@@ -465,7 +465,7 @@ def local_setting(root: Path, key: str) -> str | None:
     """A setting in the repository's own configuration, as it was last given; None without one."""
     _refuse_variables(root)
     environ = without_redirection(os.environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
-    ended = run_program(["git", "config", "--local", "--null", "--get", key], cwd=root, environ=environ)
+    ended = run_program(["git", "config", "--local", "--null", "--get", key], cwd=root, environ=environ, brief=True)
     if ended.code not in (0, 1):
         raise failures.git_failure(root, ended.output.strip())
     return ended.stdout.removesuffix("\0") if not ended.code else None
