@@ -20,6 +20,7 @@ __all__ = [
     "git_failure",
     "hook_failure",
     "is_informative",
+    "no_git",
     "not_a_repository",
     "push_failure",
 ]
