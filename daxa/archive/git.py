@@ -556,8 +556,8 @@ def plumb(
 @contextmanager
 def _repository(root: Path) -> Iterator[Repo]:
     """Give the repository of a work tree; Git's failures become daxa's errors."""
-    from git import GitCommandError, Repo
-    from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
+    from git import Repo
+    from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
     with _unredirected():
         _refuse_variables(root)
@@ -571,30 +571,35 @@ def _repository(root: Path) -> Iterator[Repo]:
                 raise failures.not_a_repository(root)
             failures.check_format(root, Path(repository.git_dir), repository.config_reader("repository").get_value)
             repository.git.update_environment(**_environment(_SETTINGS))
-            try:
+            with _failures_of(root):
                 yield repository
-            except GitCommandError as error:
-                raise failures.git_failure(root, _output_of(error)) from None
-            except GitCommandNotFound:
-                raise failures.no_git() from None
 
 
 @contextmanager
 def _git_at(about: Path, directory: Path, **settings: str) -> Iterator[Git]:
     """Give Git in a directory that need not be a repository yet."""
-    from git import Git, GitCommandError
-    from git.exc import GitCommandNotFound
+    from git import Git
 
     with _unredirected():
         _refuse_variables(directory)
         git = Git(directory)
         git.update_environment(**_environment({**_SETTINGS, **settings}))
-        try:
+        with _failures_of(about):
             yield git
-        except GitCommandError as error:
-            raise failures.git_failure(about, _output_of(error)) from None
-        except GitCommandNotFound:
-            raise failures.no_git() from None
+
+
+@contextmanager
+def _failures_of(root: Path) -> Iterator[None]:
+    """Turn Git's failures into daxa's errors."""
+    from git import GitCommandError
+    from git.exc import GitCommandNotFound
+
+    try:
+        yield
+    except GitCommandError as error:
+        raise failures.git_failure(root, _output_of(error)) from None
+    except GitCommandNotFound:
+        raise failures.no_git() from None
 
 
 def _refuse_variables(directory: Path) -> None:

@@ -128,7 +128,9 @@ def coverage(
             observe=observe,
         )
     if place is not None:
-        _write(place, _content(found.table, form))
+        from daxa.selection.table_formats import write_whole
+
+        write_whole(place, _content(found.table, form))
         note(f"wrote {len(found.table)} rows to {output}")
     elif form == "table":
         _show(found.table)
@@ -175,20 +177,6 @@ def _content(table: pd.DataFrame, form: str) -> bytes:
 def _records(table: pd.DataFrame) -> Iterator[dict[str, object]]:
     for row in table.to_dict("records"):
         yield {str(key): None if isinstance(cell, float) and math.isnan(cell) else cell for key, cell in row.items()}
-
-
-def _write(place: Path, content: bytes) -> None:
-    from daxa.errors import StorageError
-
-    part = place.with_name(f".{place.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(place)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(
-            "unwritable", f"{place} cannot be written: {error.strerror}", remedy="choose another place"
-        ) from None
 
 
 def _show(table: pd.DataFrame) -> None:

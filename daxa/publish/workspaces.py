@@ -21,27 +21,30 @@ __all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable"
 
 
 @contextmanager
-def clone_of(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iterator[Path]:
-    """A clone of a release that uses the archive's cache, remote and credentials."""
+def _scratch(layout: Layout) -> Iterator[Path]:
     place = Path(mkdtemp(dir=_workspaces(layout)))
     try:
-        clone = place / "clone"
-        git.clone(str(layout.root), clone, tag)
-        _configure(layout, clone, storage, remote)
-        yield clone
+        yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
+def clone_of(layout: Layout, tag: str, storage: Storage, remote: Remote) -> Iterator[Path]:
+    """A clone of a release that uses the archive's cache, remote and credentials."""
+    with _scratch(layout) as place:
+        clone = place / "clone"
+        git.clone(str(layout.root), clone, tag)
+        _configure(layout, clone, storage, remote)
+        yield clone
+
+
+@contextmanager
 def scratch_clone(layout: Layout, name: str) -> Iterator[Path]:
     """A clone of a tag or branch without any configuration: to read, never to run."""
-    place = Path(mkdtemp(dir=_workspaces(layout)))
-    try:
+    with _scratch(layout) as place:
         git.clone(str(layout.root), place / "clone", name)
         yield place / "clone"
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
@@ -50,27 +53,21 @@ def scratch_copy(layout: Layout, reference: str, commit: str) -> Iterator[Path]:
 
     Every object is judged by Git as it is copied.
     """
-    place = Path(mkdtemp(dir=_workspaces(layout)))
-    try:
+    with _scratch(layout) as place:
         start_repository(place / "clone")
         fetch_refs(place / "clone", str(layout.root), {reference: "refs/heads/version"})
         start_branch(place / "clone", "version", commit)
         yield place / "clone"
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
 def empty_workspace(layout: Layout, storage: Storage, remote: Remote) -> Iterator[tuple[Path, Storage]]:
     """A directory without data that uses the archive's remote and credentials, and its own empty cache."""
-    place = Path(mkdtemp(dir=_workspaces(layout)))
-    try:
+    with _scratch(layout) as place:
         own = replace(storage, cache=place / "cache")
         (place / "bare" / ".dvc").mkdir(parents=True)
         _configure(layout, place / "bare", own, remote, ("core", "no_scm", "true"))
         yield place / "bare", own
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def pointer(place: Path, digests: Collection[str]) -> str:

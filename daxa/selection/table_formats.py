@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from astropy.table import Table
 
-__all__ = ["FORMATS", "csv_text", "export_bytes", "table_format", "votable_bytes", "write_export"]
+__all__ = ["FORMATS", "csv_text", "export_bytes", "table_format", "votable_bytes", "write_export", "write_whole"]
 
 FORMATS = {
     ".csv": "comma-separated values",
@@ -85,7 +85,17 @@ def write_export(path: Path, tables: Mapping[str, pd.DataFrame], title: str) -> 
     StorageError
         The file cannot be written.
     """
-    content = export_bytes(table_format(path), tables, title)
+    write_whole(path, export_bytes(table_format(path), tables, title))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of the user's completely or not at all.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(content)

@@ -177,20 +177,21 @@ def pull_data(
     if checked_out:
         _refuse_changes(layout, tag)
     # Of this clone as it is: what is private to it no version can change.
-    refuse_foreign(layout, load_config(layout), connects=False)
+    config = load_config(layout)
+    refuse_foreign(layout, config, connects=False)
     with alone(layout):
         if reference:
             with judged_version(layout, reference) as version:
-                config = load_config(version)
+                its_config = load_config(version)
                 if reference.startswith(TAGS):
-                    refuse_contradictions(version, config, tag)
-                _check_asked(version, config, part)
+                    refuse_contradictions(version, its_config, tag)
+                _check_asked(version, its_config, part)
         if checked_out:
             # Under its full name: Git would look for it among files, too.
             git.checkout(layout.root, reference)
             check_archive(layout)
-        config = load_config(layout)
-        refuse_foreign(layout, config, connects=False)
+            config = load_config(layout)
+            refuse_foreign(layout, config, connects=False)
         _check_asked(layout, config, part)
         storage = find_storage(layout.root, remote)
         there = require_remote(layout.root, storage)
