@@ -33,7 +33,7 @@ from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, rea
 if TYPE_CHECKING:
     import pandas as pd
 
-    from daxa.query.criteria.keywords import TargetsLike
+    from daxa.query.criteria.sample import TargetsLike
 
 __all__ = ["Coverage", "CoverageTask", "SampleTargets", "cover_targets"]
 

@@ -17,7 +17,7 @@ from daxa.naming import several
 from daxa.quantities import band_text
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import BandsLike, ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import BandsLike, ObsIdsLike, TextsLike
     from daxa.query.mission import Mission
 
 __all__ = ["ImageRequest", "ImageSet", "find_image_sets", "outside_archive"]

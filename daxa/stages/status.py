@@ -37,7 +37,7 @@ from daxa.stages.judgement import TO_RUN, Comparison, judge_stage
 from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import ObsIdsLike, TextsLike
 
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
