@@ -33,7 +33,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 def analysis_date(known: Known) -> str:
     """The date as of which calibration files are chosen: that at which the archive accepted them."""
-    return known.task.calibration.partition(AS_OF)[2]
+    return known.task.accepted.partition(AS_OF)[2]
 
 
 def check_date(known: Known) -> None:
@@ -44,7 +44,8 @@ def check_date(known: Known) -> None:
     ConfigError
         The archive has accepted no calibration.
     """
-    if not _DATE.fullmatch(analysis_date(known)):
+    of_release = known.task.accepted.startswith(f"SAS {known.release},")
+    if not of_release or not _DATE.fullmatch(analysis_date(known)):
         raise ConfigError(
             "calibration-date",
             f"{known.task.step} of {known.task.mission} has no date for the choice of calibration files, and "
