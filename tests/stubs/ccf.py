@@ -31,7 +31,7 @@ def chosen(folder: Path, observed: str, analysed: str) -> list[str]:
         except OSError:  # Some tests write a text.
             cards = fits.Header()
         after = [cards[key] <= date for key, date in (("VALDATE", observed), ("SUBDATE", analysed)) if key in cards]
-        if all(after) and cards.get("EVALDATE", "9999") >= observed:
+        if all(after) and cards.get("EVALDATE", "~") >= observed:
             best[path.stem.rpartition("_")[0]] = path.name
     return sorted(best.values())
 

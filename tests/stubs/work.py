@@ -186,7 +186,10 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
-    "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"},
+    "sas": {
+        *("evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"),
+        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap"),
+    },
     "esass": {
         "evtool",
         "flaregti",

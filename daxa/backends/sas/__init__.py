@@ -10,6 +10,7 @@ from daxa.backends.sas.clean import CLEAN
 from daxa.backends.sas.constituents import constituents_of, used_identity
 from daxa.backends.sas.events import EVENTS
 from daxa.backends.sas.images import IMAGES
+from daxa.backends.sas.sources import SOURCES
 from daxa.backends.tools.calibration import names_identity
 from daxa.missions import NativeInput
 
@@ -53,7 +54,7 @@ def _folders(installed: Installation) -> list[Path]:
 SAS = ChainBackend(
     Program(
         "sas",
-        (EVENTS, CLEAN, IMAGES),
+        (EVENTS, CLEAN, IMAGES, SOURCES),
         calibration=_calibration,
         used=_used,
         dated=True,

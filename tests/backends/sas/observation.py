@@ -15,7 +15,7 @@ from tests.stubs.odf import write_odf
 
 OBS_ID = "0404910601"
 ACCEPTED = "SAS {release}, CCF 5f; as of 2026-11-30"
-BEFORE = {"events": "fetch", "clean": "events", "images": "clean"}
+BEFORE = {"events": "fetch", "clean": "events", "images": "clean", "sources": "images"}
 NAMES = {"PN": "EPN", "M1": "EMOS1", "M2": "EMOS2"}
 START = 265_000_000.0
 
