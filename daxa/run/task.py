@@ -136,6 +136,9 @@ class Task:
         it is not part of the fingerprint.
     exposure
         Which exposure, such as ``PN-S003`` (`daxa.run.exposures`); '' for the whole observation.
+    accepted
+        The calibration that the archive has accepted for the step, as ``software.toml`` names it, with the date.  It
+        is not part of the fingerprint: `calibration` says what it means for this observation.
 
     Examples
     --------
@@ -155,6 +158,7 @@ class Task:
     calibration: str = ""
     origin: str = "{}"
     exposure: str = ""
+    accepted: str = ""
 
     @property
     def name(self) -> str:

@@ -171,6 +171,7 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
                 inputs=tuple(item for need, row in rows.items() for item in _inputs(need, row)),
                 calibration=recipe.calibration_for(obs_id, instruments),
                 origin=canonical(origins.get(obs_id, {})),
+                accepted=recipe.locked.calibration,
             )
         )
     return tasks, skipped
