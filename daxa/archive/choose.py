@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of
+from daxa.archive.config import ArchiveConfig, load_config, load_parameters, read_content, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions
 from daxa.archive.layout import Layout
 from daxa.archive.mission_change import MissionChange
 from daxa.archive.override import overridden
 from daxa.archive.preview import Preview, preview
 from daxa.archive.selected_files import changed_meanwhile, digests_of, is_own, write_changes
+from daxa.archive.task_parts import fetched_inputs
 from daxa.archive.trust import rendered_pipeline
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
@@ -165,7 +166,8 @@ def plan_selection(
     names = [mission.name for mission in requested]
     check_missions([mission for mission in requested if mission.name not in config.missions], names)
     for mission in requested:
-        check_instruments(mission.spec, mission.criteria)
+        tables = load_parameters(layout, mission.name, config.steps) if mission.name in config.missions else {}
+        check_instruments(mission.spec, mission.criteria, fetched_inputs(mission.spec, tables, steps_of(config)))
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
     seen = digests_of(layout)

@@ -57,7 +57,7 @@ class Backend(Protocol):
     ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
     One whose programs use random numbers without a fixed seed says so in ``randomised``, a mapping of steps to the
     kinds of products that are never the same twice: `daxa compare` then measures their differences against counting
-    noise, and never calls them identical.
+    noise, and those of what later steps make of them.
     One that can resume where an earlier attempt stopped may have
     ``resume(task, directories, target, log, work_directory)``, which is then called instead of ``run``:
     ``work_directory`` is a directory of this task that is kept until it is done.

@@ -9,7 +9,7 @@ import typer
 
 from daxa.cli.completion import complete_mission, complete_step
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import DryRun, Jobs, ObsIds, ThenRelease
+from daxa.cli.options import DryRun, Executor, Jobs, ObsIds, ThenRelease
 from daxa.cli.plan import show_forecast
 from daxa.cli.show import note, progress, show_text
 from daxa.cli.status import show_outcomes
@@ -56,6 +56,7 @@ def reprocess(
     then_release: ThenRelease = False,
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
@@ -83,7 +84,7 @@ def reprocess(
     if not plan.changed:
         note(f"params/{name}.toml has these values already")
     plan.write()
-    with working(archive, os.environ, jobs):
+    with working(archive, os.environ, jobs, executor):
         outcomes = archive.run(name, obs_ids=chosen, progress=progress)
     if then_release:
         end_in_release(archive, remark or plan.title)

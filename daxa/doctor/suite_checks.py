@@ -20,6 +20,7 @@ from daxa.backends.tools.installed import installed_tool
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.tables import Suite
+from daxa.doctor.backend_checks import served_text
 from daxa.doctor.finding import Finding, State, guarded
 from daxa.errors import ProgramError
 
@@ -50,6 +51,7 @@ def look_at_suite(name: str, layout: Layout, config: ArchiveConfig | None) -> It
         yield Finding(name, "software", "error", error.message, f"{error.remedy}{got}")
         return
     yield Finding(name, "software", *_release(installed))
+    yield Finding(name, "missions", "ok", served_text(name))
     yield from _programs(installed)
     lacking = [one for one in installed.suite.needed if not installed.environ.get(one)]
     if lacking:

@@ -68,9 +68,11 @@ def test_sound_software_is_named_tried_and_its_calibration_dated(machine, softwa
     machine.set_up("sas", **sas(software["sas"]))
     found = machine.look("sas")
     assert {name: one.state for name, one in found.items()} == dict.fromkeys(
-        ("software", "programs", "trial", "index", "calibration"), "ok"
+        ("software", "missions", "programs", "trial", "index", "calibration"), "ok"
     )
     assert found["software"].found == "SAS 22.1.0"
+    assert found["missions"].found.startswith("events, clean, images")
+    assert found["missions"].found.endswith(" of xmm")
     assert "cifbuild ended with status 0" in found["trial"].found
     assert found["calibration"].found.startswith(f"3 files in {software['sas']}/calibration, the newest of 20")
 
