@@ -173,7 +173,7 @@ def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
         near = targets.within(*circle_of(header))
         if not len(near):
             return np.empty(0, COVERAGE_ROW)
-        field = read_field(one.image, one.expmap)
+        field = read_field(one.image, one.expmap, one.readout)
         seen = np.where(field.exposure > 0, field.counts, 0)
         whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
         sources, marks = _read_sources(one.sources) if one.sources else (np.empty((0, 3)), np.empty(0, np.int32))

@@ -85,7 +85,7 @@ def mosaic(
         show_json({"kind": kind, "path": str(path)} for kind, path in files.items())
     else:
         show_table(["kind", "path"], [[kind, str(path)] for kind, path in files.items()])
-    note(f"{number_of(len(made.members), 'image')}, {int(made.mosaic.counts.sum())} counts")
+    note(f"{number_of(len(made.members), 'image')}, {round(float(made.mosaic.counts.sum(dtype=float)))} counts")
     if made.without_events:
         note(
             f"{len(made.without_events)} of them lack an event list with the image's cuts, "
