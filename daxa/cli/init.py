@@ -64,7 +64,7 @@ def init(
         typer.Option(
             "--creator",
             metavar="NAME",
-            help='Who makes the archive, as "Family, Given <ORCID>"; by default who commits. May be repeated.',
+            help='Who makes the archive, as "Family, Given <ORCID>"; by default the author in Git. May be repeated.',
         ),
     ] = None,
     steps: AddedSteps = None,
@@ -100,10 +100,7 @@ def init(
         )
         report_selection(mission)
     if remote and is_local(remote):
-        note(
-            f"{remote} is a directory on this machine, from which others cannot pull; `dvc remote add` configures "
-            "another one"
-        )
+        note(f"{remote} is a directory on this machine, from which others cannot pull; `daxa remote add` adds another")
     say(f"next:\n  cd {directory}\n  dvc repro            # or `daxa run`: fetch and process\n  daxa release -m ...")
 
 
