@@ -31,7 +31,8 @@ def mosaic(
     instruments: Instruments = None,
     band: Band = None,
     pixel: Annotated[
-        float, typer.Option(metavar="ARCSEC", help="Pixel size; by default that of the coarsest image.")
+        float,
+        typer.Option(metavar="ARCSEC", show_default=False, help="Pixel size; by default that of the coarsest image."),
     ] = 0.0,
     weights: Annotated[
         list[str] | None,

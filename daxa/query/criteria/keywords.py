@@ -137,7 +137,7 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "position",
-        "A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
+        "An `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
         "within `radius` of any.",
         CliOption("--position", "RA,DEC", "ICRS, in degrees or sexagesimal. *", "texts"),
     ),
@@ -241,8 +241,8 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "everything",
-        "True selects the whole archive, which must be requested explicitly.",
-        CliOption("--everything", "", "Select the whole archive.", "flag"),
+        "True selects all observations of the mission, which must be requested explicitly.",
+        CliOption("--everything", "", "Select all observations of the mission.", "flag"),
         lambda value, *_: read_everything(value),
     ),
 )
@@ -271,12 +271,35 @@ def parameters_text(indent: str) -> str:
     return "\n".join(lines)
 
 
+_EXAMPLES = """\
+```console
+$ daxa search --mission xmm --target "Abell 907" --radius 15arcmin --min-exposure 5ks
+```
+
+```python
+import daxa
+
+print(daxa.Mission("xmm").filter(target="Abell 907", radius="15 arcmin", min_exposure="5 ks").observations)
+```
+
+```toml
+[missions.xmm]
+target = ["Abell 907"]
+radius = "15 arcmin"
+min_exposure = "5 ks"
+```
+
+"""
+
+
 def conditions_page() -> str:
     """The page ``docs/conditions.md``."""
     head = (
         "# Conditions\n\nWhat an observation must meet to be chosen, the same in Python, on the command line, in "
         "`daxa.toml` and in JSON.\nAn observation must meet all of them; `--or` and `--not` on the command line, and "
-        "`&`, `|` and `~` in Python, combine them.\n\n| `Mission.filter`, TOML | option | meaning |\n|---|---|---|\n"
+        "`&`, `|` and `~` in Python, combine them. The same selection three times:\n\n"
+        + _EXAMPLES
+        + "| `Mission.filter`, TOML | option | meaning |\n|---|---|---|\n"
     )
     rows = []
     for declared in CONDITIONS:
