@@ -158,7 +158,7 @@ def _error(problems: Sequence[FileProblem], what: str, remedy: str) -> VerifyErr
     return VerifyError(
         "differs",
         f"{number_of(len(problems), 'problem')} against {what}, such as {first.path} ({first.what})",
-        remedy=f"{remedy}; `daxa run` recreates what no copy is left of",
+        remedy=f"{remedy}; `daxa run` recreates what exists nowhere else",
     )
 
 

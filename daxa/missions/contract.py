@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import get_args
 
@@ -54,23 +54,18 @@ def check_declaration(spec: MissionSpec) -> None:
     Raises
     ------
     AssertionError
-        What is wrong with it.
+        What is wrong with it: the first problem of its names, instruments, table, directories, files, credit and
+        ObsIDs, one per line.
 
     Examples
     --------
     >>> from daxa.missions import find_mission
     >>> check_declaration(find_mission("swift"))
     """
-    _check_names(spec)
-    _check_instruments(spec)
-    _check_table(spec)
-    _check_directories(spec)
-    _check_files(spec)
-    _check_credit(spec)
-    if spec.id_example:
-        check_obs_ids(spec, [spec.id_example])
-    for text in HOSTILE_IDS:
-        _require(spec, not _accepts(spec, text), f"takes {text!r} for an ObsID")
+    facts = (_check_names, _check_instruments, _check_table, _check_directories, _check_files)
+    wrong = [words for check in (*facts, _check_credit, _check_ids) if (words := _words_of(check, spec))]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
 
 
 def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable[object] = ()) -> None:
@@ -169,6 +164,21 @@ def _accepts(spec: MissionSpec, obs_id: object) -> bool:
         return spec.check_obs_id(obs_id) == obs_id
     except CriteriaError:
         return False
+
+
+def _words_of(check: Callable[[MissionSpec], None], spec: MissionSpec) -> str:
+    try:
+        check(spec)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def _check_ids(spec: MissionSpec) -> None:
+    if spec.id_example:
+        check_obs_ids(spec, [spec.id_example])
+    for text in HOSTILE_IDS:
+        _require(spec, not _accepts(spec, text), f"takes {text!r} for an ObsID")
 
 
 def _check_names(spec: MissionSpec) -> None:
