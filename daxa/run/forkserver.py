@@ -328,6 +328,8 @@ def serve_forks(control: int, listener: int = -1) -> None:
         Socket on which other processes of this user connect to ask.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is imported stays: neither is it searched for garbage, nor do workers change its pages.
+    gc.disable()
     _Server(socket.socket(fileno=control), socket.socket(fileno=listener) if listener >= 0 else None).run()
 
 
@@ -472,6 +474,7 @@ def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
     """In the forked process: be a worker, and never come back; where the server had threads, not with its memory."""
     from daxa.run.worker import serve
 
+    gc.enable()
     os.setsid()
     os.dup2(log, 1)
     os.dup2(log, 2)
