@@ -447,7 +447,7 @@ def end_homed(place: Path) -> int:
     Parameters
     ----------
     place
-        Such a directory, as its programs were told it.
+        Such a directory, as it was given to its programs.
 
     Returns
     -------
