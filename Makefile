@@ -85,6 +85,7 @@ $(VENV)/.created:
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m compileall -q daxa
 	touch $@
 
 $(VENV)/.tools: $(VENV)/.installed

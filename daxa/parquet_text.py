@@ -31,7 +31,7 @@ def table_lines(path: Path) -> Iterator[str]:
     r"""The rows of a Parquet file as lines of text.
 
     A row begins with a line that names it, and a line for each of its other cells follows, which names it again, so
-    that no line of one row looks like that of another.  What is empty is left out.  A file that is no table, or too
+    that no line of one row looks like that of another.  What is empty is left out.  A file that is not a table, or too
     large for one, is a line with its digest: texts of different files differ in any case.
 
     Parameters
@@ -49,7 +49,7 @@ def table_lines(path: Path) -> Iterator[str]:
     OSError
         The file cannot be read.
     DataError
-        It is no regular file, or too large.
+        It is not a regular file, or too large.
 
     Examples
     --------

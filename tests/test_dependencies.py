@@ -54,7 +54,7 @@ def test_types_are_missed_only_where_a_package_has_none():
 
 
 def test_every_dependency_has_its_reason():
-    told = (CHECKOUT / "docs" / "dependencies.md").read_text().lower()
+    text = (CHECKOUT / "docs" / "dependencies.md").read_text().lower()
     tools = {normal(requirement) for requirement in PROJECT["dependency-groups"]["test"]}
-    untold = [name for name in sorted(declared() | tools) if name not in told.replace(".", "-")]
-    assert not untold
+    missing = [name for name in sorted(declared() | tools) if name not in text.replace(".", "-")]
+    assert not missing

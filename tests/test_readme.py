@@ -146,8 +146,8 @@ def test_shell_and_python_make_the_same_archive(tmp_path, sky):
         assert tracked(shell, theirs) == tracked(python, ours)
         assert parsed_lock(theirs) == parsed_lock(ours)
         assert contents(theirs, "data", "report") == contents(ours, "data", "report")
-        told = ("git", "for-each-ref", "--format=%(objecttype)%0a%(contents)", "refs/tags/v1.0.0")
-        assert shell.run(*told, cwd=theirs).stdout == python.run(*told, cwd=ours).stdout
+        shown = ("git", "for-each-ref", "--format=%(objecttype)%0a%(contents)", "refs/tags/v1.0.0")
+        assert shell.run(*shown, cwd=theirs).stdout == python.run(*shown, cwd=ours).stdout
         assert shell.clean(theirs)
         clone = [*("git", "clone", "--quiet", "--branch", "v1.0.0"), str(theirs), "a907"]
         reader = Workbench.at(tmp_path / "reader", observatory.environ)

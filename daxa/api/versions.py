@@ -239,7 +239,7 @@ class Versions(Opened):
         UntrustedArchive
             The branch holds what could do harm; nothing of it was taken.
         CriteriaError
-            A name is given for both sides, or is no observation and no file.
+            A name is given for both sides, or is neither an observation nor a file.
         """
         from daxa.publish.merging.merge import plan_merge
 

@@ -103,7 +103,7 @@ class _Compressed:
 
     def read(self, size: int = -1) -> bytes:
         with warnings.catch_warnings():
-            # A code that ends with the file is told by a warning only.
+            # A code that ends with the file is reported by a warning only.
             warnings.simplefilter("error")
             try:
                 piece = self._content.read(size)

@@ -147,7 +147,7 @@ def _open_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
         elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # A terminal without our characters is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")  # A terminal without our characters must not stop us.
 
 
 def _flush(code: int, *, as_json: bool) -> int:

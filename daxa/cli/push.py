@@ -19,7 +19,7 @@ def push(
         str, typer.Option("--remote", "-r", metavar="NAME", help="Use this DVC remote instead of the default one.")
     ] = "",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object: remote, tags, objects, sent, replaced, mended.")
+        bool, typer.Option("--json", help="Print one JSON object: remote, tags, objects, sent, replaced, repaired.")
     ] = False,
 ) -> None:
     """Send the data of every release to the archive's remote storage, and verify that they arrived.
@@ -40,7 +40,7 @@ def push(
     if as_json:
         show_json([asdict(report)])
         return
-    for path in report.mended:
+    for path in report.repaired:
         note(f"damaged in DVC's cache, repaired: {path}")
     for path in report.replaced:
         note(f"wrong on {report.remote}, replaced: {path}")

@@ -28,14 +28,14 @@ class CacheProof:
         Digests of objects that match their names, after repairs, and of those that are not there.
     lost
         Damaged objects without an intact copy: digest to path in the archive.
-    mended
+    repaired
         Paths in the archive of objects that were damaged and have been repaired.
     """
 
     good: frozenset[str]
     absent: frozenset[str]
     lost: Mapping[str, str]
-    mended: tuple[str, ...]
+    repaired: tuple[str, ...]
 
 
 def prove_cache(
@@ -71,17 +71,17 @@ def prove_cache(
     found = digests.many(places, observe)
     good = {digest for place, digest in places.items() if found[place] == digest[:32]}
     absent = {digest for place, digest in places.items() if not found[place] and not os.path.lexists(place)}
-    lost, mended = {}, []
+    lost, repaired = {}, []
     for digest in sorted(needed.keys() - good - absent):
         path = needed[digest][0]
         if _copy_from_tree(layout, storage, digest, needed[digest]) or (
             remote is not None and fetch_object(layout, storage, remote, digest)
         ):
             good.add(digest)
-            mended.append(path)
+            repaired.append(path)
         else:
             lost[digest] = path
-    return CacheProof(frozenset(good), frozenset(absent), lost, tuple(mended))
+    return CacheProof(frozenset(good), frozenset(absent), lost, tuple(repaired))
 
 
 def restore_objects(layout: Layout, storage: Storage, needed: Needed, wanted: Collection[str]) -> set[str]:

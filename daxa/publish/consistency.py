@@ -244,14 +244,14 @@ def _expected_parts(
     """The parts that new rows would record, by their instruments and the observation whose override they have."""
     try:
         # For mission software, it is what the daxa of that time has declared.
-        is_told = not inputs_parameter(mission, tables, step, steps)
+        is_known = not inputs_parameter(mission, tables, step, steps)
     except ConfigError:
-        is_told = False  # What is fetched for a backend that is not here cannot be told.
+        is_known = False  # What is fetched for a backend that is not here is unknown.
 
     @cache
     def expected(instruments: tuple[str, ...], override: str) -> Mapping[str, str]:
         parts = {"selection": facts_of(instruments)}
-        if is_told:
+        if is_known:
             parts["parameters"] = parameters_of(tables, step.name, override)
         if locked:
             parts["software"] = software_text(locked)

@@ -4,11 +4,11 @@ An interpreter and the science libraries cost most of a second of processor time
 process that has them costs a hundredth.  A stage starts such a process for itself, unless
 ``daxa run`` around it keeps one for all its stages.
 
-The process has one thread, as a fork asks for: libraries are told so before they are imported, and
+The process has one thread, as a fork asks for: libraries are set to one before they are imported, and
 where one starts a thread all the same, workers are fresh interpreters instead.  It never sees
 what the workers are sent.  Whoever asked for a worker holds two files: the worker's lifeline,
 at whose end it dies with all it started, and the socket on which its process number and its end
-are told; its number stays reserved until that socket is closed.
+are reported; its number stays reserved until that socket is closed.
 """
 
 from __future__ import annotations
@@ -150,9 +150,9 @@ class ForkedWorker:
 
     def _read(self, seconds: float) -> bool:
         """Receive reports for this many seconds; return whether there were any."""
-        told = False
+        received = False
         while not self._unrecoverable and self.code is None:
-            self.status.settimeout(0 if told else seconds)
+            self.status.settimeout(0 if received else seconds)
             try:
                 message = self.status.recv(_NUMBER.size)
             except (TimeoutError, BlockingIOError):
@@ -165,8 +165,8 @@ class ForkedWorker:
                 (self.pid,) = _NUMBER.unpack(message)
             else:
                 (self.code,) = _NUMBER.unpack(message)
-            told = True
-        return told
+            received = True
+        return received
 
 
 def worker_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -203,7 +203,7 @@ def share(environ: MutableMapping[str, str], modules: Sequence[str] = ()) -> Ite
     Parameters
     ----------
     environ
-        The environment of what runs the stages, which is told for the time being.
+        The environment of what runs the stages, which has its address for the time being.
     modules
         What is imported at once, beside what runs until a stage asks for workers.
     """
@@ -328,6 +328,8 @@ def serve_forks(control: int, listener: int = -1) -> None:
         Socket on which other processes of this user connect to ask.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is imported stays: neither is it searched for garbage, nor do workers change its pages.
+    gc.disable()
     _Server(socket.socket(fileno=control), socket.socket(fileno=listener) if listener >= 0 else None).run()
 
 
@@ -337,7 +339,7 @@ class _Server:
     def __init__(self, owner: socket.socket, listener: socket.socket | None) -> None:
         self._identity = _identity(os.environ) if listener else b""
         self._workers: dict[int, socket.socket | None] = {}
-        self._summary: set[int] = set()
+        self._reported: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._woken, wake = socket.socketpair()
         wake.setblocking(False)
@@ -354,7 +356,7 @@ class _Server:
         while self._owner.fileno() >= 0:
             for key, _ in self._selector.select():
                 key.data(key.fileobj)
-            self._tell()
+            self._report_ends()
         for pid in self._workers:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
@@ -444,7 +446,7 @@ class _Server:
         self._forget(status)
         self._workers = {pid: None if one is status else one for pid, one in self._workers.items()}
 
-    def _tell(self) -> None:
+    def _report_ends(self) -> None:
         """Report which workers have ended, and free the PIDs of those that nobody asks about any more."""
         for pid, status in list(self._workers.items()):
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -453,9 +455,9 @@ class _Server:
             if status is None:
                 os.waitpid(pid, 0)
                 del self._workers[pid]
-                self._summary.discard(pid)
-            elif pid not in self._summary:
-                self._summary.add(pid)
+                self._reported.discard(pid)
+            elif pid not in self._reported:
+                self._reported.add(pid)
                 code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
                 with suppress(OSError):
                     status.sendall(_NUMBER.pack(code))
@@ -463,7 +465,7 @@ class _Server:
 
 def _import(modules: Sequence[str]) -> None:
     for module in modules:
-        # A worker meets the same error, and has someone to tell.
+        # A worker meets the same error, and has someone to report it to.
         with suppress(Exception):
             importlib.import_module(module)
 
@@ -472,6 +474,7 @@ def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
     """In the forked process: be a worker, and never come back; where the server had threads, not with its memory."""
     from daxa.run.worker import serve
 
+    gc.enable()
     os.setsid()
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -131,7 +131,7 @@ def read_machine(cgroup: Path = _CGROUP) -> Machine:
     import psutil
 
     limits = [psutil.virtual_memory().total, *_limits(cgroup), *_granted()]
-    # The cores that a batch system or `taskset` leaves us; other systems do not tell.
+    # The cores that a batch system or `taskset` leaves us; other systems do not say.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(min(limits), cores)
 

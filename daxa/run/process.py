@@ -137,6 +137,7 @@ def run_program(
     stdin: bytes | None = None,
     into: BinaryIO | None = None,
     brief: bool = False,
+    undecodable: str = "replace",
 ) -> FinishedProgram:
     r"""Run a program from a list of arguments and wait for it.
 
@@ -161,6 +162,8 @@ def run_program(
     brief
         It only reads, and ends by itself within a moment, so that it need not die with this process.  In a large
         process it then starts in a fraction of the time, since nothing has to happen between fork and exec.
+    undecodable
+        What becomes of bytes that are not UTF-8: a name of an error handler.
 
     Raises
     ------
@@ -181,7 +184,7 @@ def run_program(
     except KeyboardInterrupt:
         child.wait()
         raise
-    text = [(stream or b"").decode("utf-8", "replace") for stream in (out, err)]
+    text = [(stream or b"").decode("utf-8", undecodable) for stream in (out, err)]
     return FinishedProgram(child.returncode, "".join(text), text[0])
 
 
@@ -444,7 +447,7 @@ def end_homed(place: Path) -> int:
     Parameters
     ----------
     place
-        Such a directory, as its programs were told it.
+        Such a directory, as it was given to its programs.
 
     Returns
     -------

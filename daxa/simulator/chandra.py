@@ -78,13 +78,13 @@ def write_raw_observation(root: Path, pointing: AcisPointing, sources: Sequence[
     tables = _event_tables(pointing, begin, gtis, _events(rng, pointing, begin, gtis, sources), level=1)
     stem, head = f"secondary/acisf{pointing.obs_id:>05}_000N001", _primary(pointing, begin)
     time = FitsColumn("time", "1D", begin + np.arange(0.0, pointing.seconds, 32.8), "s")
-    nothing, told = np.zeros(len(time.values)), common_cards(pointing, begin)
+    nothing, cards = np.zeros(len(time.values)), common_cards(pointing, begin)
     for end, hdus in {
         "evt1": tables,
         "flt1": tables[1:],
-        "mtl1": [table("MTL", [time, FitsColumn("FP_TEMP", "1E", nothing + 153.6, "K")], told)],
-        "stat1": [table("STAT", [time, FitsColumn("DTCOR", "1E", nothing + _DTCOR)], told)],
-        "pbk0": [table("ACISPBLK", [FitsColumn("FEP_ID", "1I", nothing[:4])], told)],
+        "mtl1": [table("MTL", [time, FitsColumn("FP_TEMP", "1E", nothing + 153.6, "K")], cards)],
+        "stat1": [table("STAT", [time, FitsColumn("DTCOR", "1E", nothing + _DTCOR)], cards)],
+        "pbk0": [table("ACISPBLK", [FitsColumn("FEP_ID", "1I", nothing[:4])], cards)],
     }.items():
         write_fits(root / f"{stem}_{end}.fits.gz", [head, *(checksummed(hdu) for hdu in hdus)])
 

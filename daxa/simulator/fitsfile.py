@@ -10,6 +10,7 @@ import gzip
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -147,17 +148,27 @@ def write_fits(path: Path, hdus: Iterable[bytes]) -> None:
 
 
 def _header(cards: Iterable) -> bytes:
-    text = "".join(str(card if isinstance(card, fits.Card) else _card(*card)) for card in cards)
+    text = "".join(str(card) if isinstance(card, fits.Card) else _card(*card) for card in cards)
     text += "END".ljust(80)
     return text.encode("ascii").ljust(-(-len(text) // _BLOCK) * _BLOCK)
 
 
-def _card(keyword: str, value: object, comment: str = "") -> fits.Card:
-    if keyword == "COMMENT":
-        return fits.Card(keyword, value)
+def _card(keyword: str, value: object, comment: str = "") -> str:
     value = value.item() if isinstance(value, np.generic) else value
+    return _card_text(keyword, value, comment, repr(value))
+
+
+@lru_cache(maxsize=1 << 15)
+def _card_text(keyword: str, value: object, comment: str, written: str) -> str:
+    """The text of a card; most headers of an observation share theirs.
+
+    How the value is written tells apart what Python takes as equal, such as 1 and True.
+    """
+    del written
+    if keyword == "COMMENT":
+        return str(fits.Card(keyword, value))
     room = 80 - max(len(str(fits.Card(keyword, value)).rstrip()), 30) - 3
-    return fits.Card(keyword, value, comment[: max(room, 0)])
+    return str(fits.Card(keyword, value, comment[: max(room, 0)]))
 
 
 def _split(hdu: bytes) -> tuple[fits.Header, int]:

@@ -320,7 +320,7 @@ def _explained(
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
     if originals is None:
-        noise = "; it is made with random numbers, and only the data of the release could tell whether this is noise"
+        noise = "; it is made with random numbers, and only the data of the release could show whether this is noise"
         return replace(one, how=one.how + noise) if _is_randomised(one, random_kinds) else one
     paths = [place.products(one.mission, one.step) / one.obs_id / one.path for place in (originals, layout)]
     try:

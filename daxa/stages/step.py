@@ -61,7 +61,7 @@ def run_step(
     observe
         Called with each outcome, the number of tasks that have ended, and their total.
     say
-        Is told where the pages of a cluster are.
+        Called with where the pages of a cluster are.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Damage to the files of an archive: noticed and named by verify, the release and the runner, and mended by a pull."""
+"""Damage to the files of an archive: named by verify, the release and the runner, and repaired by a pull."""
 
 from __future__ import annotations
 

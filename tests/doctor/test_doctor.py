@@ -131,12 +131,12 @@ def test_a_disk_that_is_mounted_read_only(places):
     store.mkdir()
     bind, ro = ["mount", "--bind", str(store), str(store)], ["mount", "-o", "remount,bind,ro,noexec", str(store)]
     with mounted(store, bind, ro):
-        told = found("disk")
-    assert told["store writable"].state == "error"
-    assert "Read-only file system" in told["store writable"].found
-    assert "DAXA_STORE" in told["store writable"].remedy
-    assert told["store programs"].state == "note"
-    assert told["cache writable"].state == "ok"
+        findings = found("disk")
+    assert findings["store writable"].state == "error"
+    assert "Read-only file system" in findings["store writable"].found
+    assert "DAXA_STORE" in findings["store writable"].remedy
+    assert findings["store programs"].state == "note"
+    assert findings["cache writable"].state == "ok"
 
 
 @pytest.mark.skipif(not os.geteuid(), reason="root may write everywhere")
@@ -150,10 +150,10 @@ def test_a_disk_that_is_full(places):
     store.mkdir()
     with mounted(store, ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(store)]):
         (store / "filling").write_bytes(b"x" * (64 << 10))
-        told = found("disk")
-    assert told["store space"].state == "error"
-    assert "No space left on device" in told["store writable"].found
-    assert told["store writable"].state == "error"
+        findings = found("disk")
+    assert findings["store space"].state == "error"
+    assert "No space left on device" in findings["store writable"].found
+    assert findings["store writable"].state == "error"
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -176,9 +176,9 @@ def test_file_systems_that_do_otherwise(monkeypatch, tmp_path, name, value, find
     place.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(name, value)
-        told = {one.name: one for one in disk_checks.look_at_place("store", place)}
+        findings = {one.name: one for one in disk_checks.look_at_place("store", place)}
     state, trap = finding.split(": ")
-    assert told[f"store {trap}"].state == state
+    assert findings[f"store {trap}"].state == state
     assert {one.name for one in disk_checks.look_at_place("store", place)} == {"store space", "store writable"}
 
 
@@ -190,8 +190,8 @@ def test_names_of_which_only_the_case_differs(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Path, "write_bytes", folding)
     monkeypatch.setattr(Path, "exists", lambda path: path.with_name(path.name.lower()).is_file())
-    told = {one.name: one for one in disk_checks.look_at_place("store", tmp_path)}
-    assert told["store case"].state == "warning"
+    findings = {one.name: one for one in disk_checks.look_at_place("store", tmp_path)}
+    assert findings["store case"].state == "warning"
 
 
 def test_a_store_on_another_disk_is_reported(archive, monkeypatch):
@@ -220,10 +220,10 @@ def test_remotes_of_an_archive(archive, monkeypatch):
         "['remote \"far\"']\n    url = gs://bucket/a907\n"
         "['remote \"web\"']\n    url = https://me@h.example/a907\n"
     )
-    told = found("remotes")
-    assert (told["lab"].state, told["far"].state) == ("warning", "error")
-    assert "dvc[gs]" in told["far"].remedy
-    assert told["web"].found == "https://h.example/a907"
+    findings = found("remotes")
+    assert (findings["lab"].state, findings["far"].state) == ("warning", "error")
+    assert "dvc[gs]" in findings["far"].remedy
+    assert findings["web"].found == "https://h.example/a907"
     (archive.root.parent / "storage").mkdir()
     assert found("remotes")["lab"] == Finding("remotes", "lab", "ok", "~/storage")
 
@@ -233,14 +233,14 @@ def test_what_is_wrong_with_the_archives_files_is_a_finding(archive, capsys):
     assert sound["software"].state == "ok"
     archive.software.write_text(archive.software.read_text().replace('version = "', 'version = "0.'))
     set_parameter(archive, "clean", "flare_sgima", 2)
-    told = found("archive")
-    assert told["software"].state == "error"
-    assert "locked to other versions: xmm fetch" in told["software"].found
+    findings = found("archive")
+    assert findings["software"].state == "error"
+    assert "locked to other versions: xmm fetch" in findings["software"].found
     assert main(["doctor", "archive"]) == 1
     archive.config.write_text("format = ")
-    told = found()
-    assert told["daxa.toml"].state == "error"
-    assert told["native"].state == "ok"
+    findings = found()
+    assert findings["daxa.toml"].state == "error"
+    assert findings["native"].state == "ok"
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -250,9 +250,9 @@ def test_problems_of_parameters_are_counted(archive):
     assert found("archive")["files"].state == "ok"
     set_parameter(archive, "clean", "flare_sgima", 2)
     set_parameter(archive, "clean", "energy", "x", obs_id=IDS[0])
-    told = found("archive")
-    assert told["problems"].found.startswith("2 in its files, such as xmm.toml")
-    assert "`daxa check`" in told["problems"].remedy
+    findings = found("archive")
+    assert findings["problems"].found.startswith("2 in its files, such as xmm.toml")
+    assert "`daxa check`" in findings["problems"].remedy
 
 
 def test_settings_that_cannot_be_used(places, monkeypatch):
@@ -278,14 +278,14 @@ def test_the_servers_of_the_archives_missions_are_contacted_on_request(archive, 
         monkeypatch.setenv("DAXA_HEASARC_TAP", f"{server.url}/tap")
         monkeypatch.setenv("DAXA_XSA_TAP", f"{closed}/tap")
         monkeypatch.setenv("DAXA_MIRRORS_XMM", f"nginx+{server.url}/files")
-        told = [one for one in examine(archive.root, network=True) if one.part == "services"]
+        findings = [one for one in examine(archive.root, network=True) if one.part == "services"]
         assert sorted(server.seen) == ["files/", "tap/availability"]
         monkeypatch.setenv("DAXA_OFFLINE", "1")
         assert found("services", network=True)["offline"].state == "note"
         assert len(server.seen) == 2
-    states = {one.found.partition(": ")[0]: one.state for one in told if one.name == "xmm"}
+    states = {one.found.partition(": ")[0]: one.state for one in findings if one.name == "xmm"}
     assert states == {f"{server.url}/tap": "ok", f"{closed}/tap": "warning", f"{server.url}/files": "ok"}
-    assert [one.state for one in told if one.name == "names of objects"] == ["warning"] * 3
+    assert [one.state for one in findings if one.name == "names of objects"] == ["warning"] * 3
 
 
 def test_a_server_that_only_a_strangers_archive_names_is_not_contacted(archive, monkeypatch, closed):
@@ -295,10 +295,10 @@ def test_a_server_that_only_a_strangers_archive_names_is_not_contacted(archive, 
         (archive.root.parent / "own.toml").write_text(f'heasarc_tap = "{closed}/own"\n')
         monkeypatch.setenv("DAXA_CONFIG", str(archive.root.parent / "own.toml"))
         archive.config.write_text(f'{archive.config.read_text()}\n[services]\nheasarc_tap = "{theirs.url}/tap"\n')
-        told = [one for one in examine(archive.root, network=True) if one.part == "services"]
-        assert "leads to another service" in told[0].found
+        findings = [one for one in examine(archive.root, network=True) if one.part == "services"]
+        assert "leads to another service" in findings[0].found
         assert (theirs.seen, server.seen) == ([], [""])
-        assert f"{closed}/own" in " ".join(one.found for one in told[1:])
+        assert f"{closed}/own" in " ".join(one.found for one in findings[1:])
 
 
 @pytest.mark.parametrize(

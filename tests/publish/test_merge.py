@@ -12,6 +12,7 @@ import pytest
 import daxa
 from daxa.archive import committing, dvc, git
 from daxa.archive.gate import enter_archive
+from daxa.archive.git import commits
 from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, CriteriaError, DaxaError
@@ -359,11 +360,12 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_merge(branches_once, tmp_pat
     """What changes something is the last thing before a kill, once each; the same command completes."""
     monkeypatch.setattr(merge, "find_storage", storage)
     monkeypatch.setenv("DAXA_STORE", str(tmp_path / "store"))
-    plumbed, replaced = git._write, Path.replace
+    plumbed, replaced = commits.write, Path.replace
     places = [
         *((merge, name) for name in ("place_object", "commit_changes", "remove_stale", "bring_data")),
         (committing, "_finish"),
-        *((git, name) for name in ("commit_merge", "_write", "second", "third")),
+        (git, "commit_merge"),
+        *((commits, name) for name in ("write", "second", "third")),
         (Path, "replace"),
     ]
     seen = set()
@@ -376,10 +378,10 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_merge(branches_once, tmp_pat
         def killed(*arguments, module=module, name=name, calls=calls, at=at, **options):
             if next(calls) == at:
                 raise KeyboardInterrupt
-            return (plumbed if module is git else replaced)(*arguments, **options)
+            return (plumbed if module is commits else replaced)(*arguments, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_write" if module is git and name != "commit_merge" else name, killed)
+            patch.setattr(module, "write" if module is commits else name, killed)
             try:
                 plan_merge(layout, ANNA).apply()
             except KeyboardInterrupt:

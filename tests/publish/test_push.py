@@ -105,7 +105,7 @@ def test_a_truncated_object_is_replaced(released, tmp_path):
     before = objects(tmp_path / "remote")
     truncate(next(path for path in (tmp_path / "remote").rglob("*.dir")))
     report = push_releases(released.layout)
-    assert (report.sent, len(report.replaced), report.mended) == (1, 1, ())
+    assert (report.sent, len(report.replaced), report.repaired) == (1, 1, ())
     assert objects(tmp_path / "remote") == before
 
 

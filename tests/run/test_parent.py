@@ -77,7 +77,7 @@ def test_what_is_left_acts_when_dvc_ends_and_is_gone(tmp_path):
     stage = (
         "import os, pathlib, sys, functools; from daxa.run.parent import after_parent; "
         "mark = pathlib.Path(sys.argv[1]); "
-        "after_parent(functools.partial(mark.write_text, 'mended'), mark.with_name('lock'))"
+        "after_parent(functools.partial(mark.write_text, 'repaired'), mark.with_name('lock'))"
     )
     parent = (
         "import os, subprocess, sys, time; "
@@ -96,7 +96,7 @@ def test_what_is_left_acts_when_dvc_ends_and_is_gone(tmp_path):
     deadline = time.monotonic() + 5
     while not mark.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert mark.read_text() == "mended"
+    assert mark.read_text() == "repaired"
 
 
 def test_nothing_is_left_under_another_program(tmp_path):

@@ -114,7 +114,7 @@ def test_a_file_more_or_fewer_upstream_is_named(released):
     assert files_of(made, SECOND)["fetch/attitude.FTZ"]["verdict"] == "no longer available"
 
 
-def test_what_was_mended_upstream_is_asked_for_again(released):
+def test_what_was_corrected_upstream_is_asked_for_again(released):
     assert again(released, {f"fetch {FIRST}": "altered"}).verdict == "redelivered"
     wish(Layout(released.parent / "again"), {})
     assert again(released).verdict == "identical bytes"

@@ -136,7 +136,7 @@ class WorkDirectory:
             return None
         written = [one for one in self._entries.values() if key in one.rewrites]
         again = {path for one in written for path in one.files}
-        # What has no digest, such as a pipe, cannot be told from what is not there.
+        # What has no digest, such as a pipe, cannot be distinguished from what is not there.
         whole = all(path in again or (digest and self._digest(path) == digest) for path, digest in entry.files.items())
         if not whole:
             return None

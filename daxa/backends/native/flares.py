@@ -127,7 +127,7 @@ def write_flares(exposure: ExposureTask, found: FlareScreens, parameters: CleanP
     screens = {parameters.searched: found.first}
     for one in found.later.passes:
         if one.applied:
-            # Of several screens in a band the last tells what was left, in the time that all of them leave.
+            # Of several screens in a band the last says what was left, in the time that all of them leave.
             before = screens.get(one.band)
             screens[one.band] = _within(one.screen, before) if before else one.screen
     for band, screen in screens.items():

@@ -26,7 +26,7 @@ _MOST = 1 << 20
 """Bytes of a parameter file; the longest real one has 40,000."""
 
 _SECONDS = 120.0
-"""In which a program tells its release; over a network, the first call may take half a minute."""
+"""In which a program reports its release; over a network, the first call may take half a minute."""
 
 _KINDS: dict[str, Kind] = {"b": "flag", "i": "integer", "r": "real", "d": "real", "f": "file"}
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)

@@ -48,7 +48,7 @@ class PushReport:
         How many of them were sent.
     replaced
         Paths in the archive of objects that were damaged on the remote and have been replaced.
-    mended
+    repaired
         Paths in the archive of objects that were damaged in DVC's cache and have been repaired.
     """
 
@@ -57,7 +57,7 @@ class PushReport:
     objects: int
     sent: int
     replaced: tuple[str, ...] = ()
-    mended: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
 
 
 def push_releases(
@@ -119,7 +119,7 @@ def push_releases(
         len(needed),
         len(missing) + len(wrong),
         tuple(needed[digest][0] for digest in sorted(wrong)),
-        cache.mended,
+        cache.repaired,
     )
 
 

@@ -237,7 +237,7 @@ def read_box(value: BoxLike) -> SkyBox:
     Raises
     ------
     CriteriaError
-        It is no such table, off the sky, empty or reversed in declination.
+        It is not such a table, off the sky, empty or reversed in declination.
 
     Examples
     --------

@@ -42,7 +42,7 @@ _BY_CHANCE = 1.3
 """Standard errors that the mean of a quiet curve lies above its lowest sustained rate in three of a hundred cases."""
 
 _KNOWN = 2 * MOST_LEFT / 3
-"""Error of what is left beyond which a curve with flares is never good: 5 % could not be told from 10."""
+"""Error of what is left beyond which a curve with flares is never good: 5 % could not be distinguished from 10."""
 
 _SHORTEST_RUN = {"histogram": 2, "threshold": 1, "clip": 3, "scale": 1}
 """Bins: kept stretches between flares that are shorter are dropped (CIAO: minlength = 3)."""
@@ -325,7 +325,7 @@ def _sparse(curve: LightCurve, method: str) -> FlareResult:
 
 
 def _may_be_left(curve: LightCurve, kept: np.ndarray, fraction: float) -> bool:
-    """Whether more of flares may be left than a good exposure has; False where too few counts tell."""
+    """Whether more of flares may be left than a good exposure has; False where there are too few counts to say."""
     level = find_sustained(curve.counts, curve.exposure, curve.width)
     counts, seconds = float(curve.counts[kept].sum()), float(curve.exposure[kept].sum())
     if level is None or not counts > 0 < seconds:

@@ -31,13 +31,13 @@ _LEAST_COUNTS = 1000.0
 
 _CELLS_PER_SIGMA = 4.0
 _COMPACT = 5
-"""Scales, of the finest, at which a source beside extended light is no part of it."""
+"""Scales, of the finest, at which a source beside extended light is not a part of it."""
 
 _LARGE = 3.0
 """Marks of sources that run together over a circle of so many largest scales are extended light."""
 
 _FAR = 3.0
-"""Light that is no point reaches beyond so many of the point spread function's 80 % radii."""
+"""Light that is not a point source reaches beyond so many of the point spread function's 80 % radii."""
 
 _ROUNDS = 4
 _MASKED = math.log(1e-6)
@@ -90,7 +90,7 @@ class SmoothingGrid:
     exposure
         Seconds, float64.
     share
-        Share of the area on the axis, None where the exposure does not tell it (`area_share`).
+        Share of the area on the axis, None where the exposure does not determine it (`area_share`).
     """
 
     size: int
@@ -212,7 +212,7 @@ def estimate_components(
         dark = _kept_beside(coarse_counts, coarse_exposure, light, smooth, sources)
         base = smooth((coarse_counts - light) * dark, coarse_exposure * dark)
     if (base < _LEAST_DARK * alone).sum() > _MOST_LIT * seen.sum():
-        # Light fills the field: what of it is background cannot be told, and smoothing is all there is.
+        # Light fills the field: what of it is background cannot be separated, and smoothing is all there is.
         base, dark, light, lights = alone, kept, 0.0 * light, ()
     marked = ~kept if not lights else sources(base)
     parts = large_parts(marked & seen, _LARGE * wavelets[-1].scale)
@@ -253,7 +253,7 @@ def _kept_beside(
     smooth: Callable[[np.ndarray, np.ndarray], np.ndarray],
     sources: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Pixels that tell the background beside extended light: no sources above both, and none bright with light."""
+    """Pixels that show the background beside extended light: no sources above both, and none bright with light."""
     dark = seen = exposure > 0
     for _ in range(_ROUNDS):
         base = smooth((counts - light) * dark, exposure * dark)

@@ -1,4 +1,4 @@
-"""Extended light as sources: one body for each piece of it, and what within it is no source of its own."""
+"""Extended light as sources: one body for each piece of it, and what within it is not a source of its own."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def chance_for(number: float, background: np.ndarray, valid: np.ndarray, first: 
     Notes
     -----
     Noise cannot make more sources than photons meet by chance: in a field of few counts the
-    number may stay below the one asked for, which `expected_false` tells.
+    number may stay below the one asked for, which `expected_false` gives.
     """
     numbers, centres = _histogram(background, valid)
 

@@ -25,7 +25,7 @@ HIDDEN = 0.03
 """Share of the light beyond which position and rate are fitted together."""
 
 _WIDE = 0.8
-"""What is wider than twice the radius of this share of the light is no gap but the edge of the field."""
+"""What is wider than twice the radius of this share of the light is not a gap but the edge of the field."""
 
 _WIDEST = 16.0
 _STARTS = 4
@@ -47,7 +47,7 @@ _DEEP = 2.5
 _DEEPER = 0.4
 """Fall of the likelihood within one standard deviation, beyond 1/2, for a source that is hidden altogether.
 
-The profile of what is hidden is no parabola, and often has two peaks: with this the rates of
+The profile of what is hidden is not a parabola, and often has two peaks: with this the rates of
 made sources of 60 to 600 counts on and beside gaps scatter by what their errors say.
 """
 
@@ -82,7 +82,7 @@ def find_hidden(exposure: np.ndarray, psf: Psf) -> HiddenPixels:
     exposure
         Seconds, shape (ny, nx); zero in pixels that are left out.
     psf
-        The point spread function: what is wider than it is no gap.
+        The point spread function: what is wider than it is not a gap.
     """
     dark = exposure <= 0
     if not dark.any():

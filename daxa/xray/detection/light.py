@@ -35,7 +35,7 @@ _WITHIN = 0.5
 
 _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
-and a half of those radii tells nothing of the light about it."""
+and a half of those radii says nothing about the light around it."""
 
 _ABOUT, _DIPOLE = 6.0, 5.0
 """Light about a compact source has its centre there unless what is left within six radii leans to a side by so many
@@ -53,7 +53,7 @@ _ROUNDS = 60
 _TURNS = 4
 _MOST = 3
 _BRIGHT = 0.7
-"""Where light is brighter than this share of the background, what is left of it does not tell the background."""
+"""Where light is brighter than this share of the background, what is left of it does not show the background."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _fitted(
         np.bincount(ring, part.ravel(), _REACH + 1)[:_REACH] for part in (counts, exposure, model)
     )
     if number.sum() < _LEAST_COUNTS:
-        # Nothing fainter is light; and of no counts at all neither level nor profile could be told.
+        # Nothing fainter is light; and of no counts at all neither level nor profile follows.
         return None
     radius = np.arange(_REACH) + 0.5
     seen = seconds > 0
@@ -234,7 +234,7 @@ def _is_centred(counts: np.ndarray, model: np.ndarray, x: np.ndarray, y: np.ndar
 
 
 def _is_extended(light: LightComponent, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
-    """Whether so much of the light lies beyond a radius that it is no point's."""
+    """Whether so much of the light lies beyond a radius that it cannot be a point source's."""
     radius = np.arange(_REACH) + 0.5
     flux = radius * light.profile(radius)
     share = flux[radius > far].sum() / flux.sum()

@@ -74,14 +74,14 @@ def measured(
             parent[row] = is_part(bodies, fit.x, fit.y, fit.extent, likelihood[row])
     rows = sorted((row for row in kept if not parent[row]), key=lambda row: peaks.log_p[row])
     parts = [row for row in kept if parent[row]]
-    told = []
+    chosen_columns = []
     for chosen in (rows, parts):
         columns = _columns(scene, peaks.take(np.array(chosen, dtype=int)), [fits[row] for row in chosen])
         columns["quality"] = judge(scene, hidden, [fits[row] for row in chosen], pile_up=pile_up)
         columns["likelihood"] = np.array([likelihood[row] for row in chosen], float)
         columns["extent_likelihood"] = np.array([extents[row] for row in chosen], float)
-        told.append(columns)
-    sources, structure = told
+        chosen_columns.append(columns)
+    sources, structure = chosen_columns
     places = {row: place for place, row in enumerate(rows)}
     sources["body"] = np.array([row < number for row in rows], bool)
     if bodies is not None and number:

@@ -18,10 +18,10 @@ _SIDE = 48
 """Blocks to the side of an image in which the fall of the exposure is fitted."""
 
 _LEAST_FALL = 0.15
-"""An exposure map that falls by less has no vignetting, or too little to tell the two parts apart."""
+"""An exposure map that falls by less has no vignetting, or too little to separate the two parts."""
 
 _WORST = 0.05
-"""Median residual of the fall beyond which it is no vignetting: parts of the field were looked at longer."""
+"""Median residual of the fall beyond which it is not vignetting: parts of the field were looked at longer."""
 
 _LEAST_SHARE = 0.1
 _LEAST_GAIN = 4.5

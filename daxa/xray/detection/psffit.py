@@ -105,7 +105,7 @@ class SourceFit(PlacedSource):
     ----------
     x_error, y_error
         Standard deviations, pixels: as widely as the photons themselves scatter, which may be more than
-        the point spread function tells.
+        the point spread function says.
     rate_low, rate_high
         Rates at which the likelihood has fallen by 1/2 (the other parameters fixed).
     counts
@@ -304,7 +304,7 @@ def _scatter_seen(
     mixture: tuple[np.ndarray, np.ndarray],
     expected: np.ndarray,
 ) -> np.ndarray:
-    """Standard deviations of rate, x and y when the photons themselves tell how widely they scatter.
+    """Standard deviations of rate, x and y when the photons themselves show how widely they scatter.
 
     Of a likelihood whose function is not quite that of the photons the best place varies by
     ``A^-1 B A^-1``: A is its curvature, B the variance of its slope (Huber 1967; White 1982,

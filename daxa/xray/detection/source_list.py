@@ -58,7 +58,7 @@ COLUMNS = MappingProxyType(
 """Column of a source list to its unit and meaning."""
 
 PART_COLUMNS = MappingProxyType(
-    {name: told for name, told in COLUMNS.items() if name != "parts"} | {"parent": ("", "id of the extended source")}
+    {name: entry for name, entry in COLUMNS.items() if name != "parts"} | {"parent": ("", "id of the extended source")}
 )
 """Column of the list of parts of extended sources to its unit and meaning."""
 
@@ -236,15 +236,15 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     return stream.getvalue()
 
 
-def _table_hdu(table: Mapping[str, np.ndarray], told: Mapping[str, tuple[str, str]], name: str) -> fits.BinTableHDU:
+def _table_hdu(table: Mapping[str, np.ndarray], said: Mapping[str, tuple[str, str]], name: str) -> fits.BinTableHDU:
     columns = [
-        fits.Column(name=column.upper(), format="J" if column in _WHOLE else "D", unit=told[column][0] or None,
+        fits.Column(name=column.upper(), format="J" if column in _WHOLE else "D", unit=said[column][0] or None,
                     array=values)
         for column, values in table.items()
     ]  # fmt: skip
     hdu = fits.BinTableHDU.from_columns(columns, name=name)
     for number, column in enumerate(table, start=1):
-        hdu.header[f"TCOMM{number}"] = told[column][1]
+        hdu.header[f"TCOMM{number}"] = said[column][1]
     return hdu
 
 
@@ -280,6 +280,6 @@ def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
         else:
             place = f"{table['x'][row]:.4f},{table['y'][row]:.4f},{radius:.2f}"
         marks = quality_words(int(table["quality"][row])).split() if table["quality"][row] else []
-        told = (" dash=1" if marks else "") + "".join(f" tag={{{mark}}}" for mark in marks)
-        lines.append(f"circle({place}) # color={colour} text={{{number}}}{told}")
+        extra = (" dash=1" if marks else "") + "".join(f" tag={{{mark}}}" for mark in marks)
+        lines.append(f"circle({place}) # color={colour} text={{{number}}}{extra}")
     return ("\n".join(lines) + "\n").encode("ascii")

@@ -10,7 +10,7 @@ Pile-up: a tenth of a count per ACIS frame of 3.2 s.
 
 Lists processed before June 2011 have ACIS events at random within their pixel of 0.492 arcsec
 (https://cxc.harvard.edu/ciao/why/acispixrand.html); later ones are placed within it by the shape of the event (EDSER),
-which is better by an amount that no document at hand tells: for these the spread is an upper value.
+which is better by an amount that no document at hand gives: for these the spread is an upper value.
 """
 
 from __future__ import annotations

@@ -10,5 +10,5 @@ TELESCOPE = Telescope(
     name="maxi",
     telescop=("MAXI",),
     formats={},
-    not_native={"": "its slits scan the sky, so that good time is no exposure of a place"},
+    not_native={"": "its slits scan the sky, so that good time is not the exposure of a place"},
 )
