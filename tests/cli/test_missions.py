@@ -26,6 +26,9 @@ def test_every_mission_has_a_line_that_says_what_works(capsys):
     assert exosat.split()[2:4] == ["no", "no"]
 
 
+UNCHECKED = "(not compared with its source yet)"
+
+
 @pytest.mark.parametrize("name", mission_names())
 def test_one_mission_is_shown_in_full(capsys, name):
     spec = find_mission(name)
@@ -38,7 +41,10 @@ def test_one_mission_is_shown_in_full(capsys, name):
         assert theirs in text
     for bibcode in spec.bibcodes:
         assert bibcode in text
+        assert (f"{bibcode} {UNCHECKED}" in text) == (bibcode not in spec.credit.checked)
     assert spec.acknowledgement in text
+    if spec.credit.facility:
+        assert (f"{spec.credit.facility} {UNCHECKED}" in text) == (spec.credit.facility not in spec.credit.checked)
     assert spec.credit.dataset in text
     for cut in (*spec.table.where, *spec.table.mode):
         assert cut in text
