@@ -96,6 +96,8 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "facility": spec.credit.facility,
         "dataset": spec.credit.dataset,
         "bibcodes": list(spec.bibcodes),
+        "wording_read": spec.credit.read,
+        "checked": list(spec.credit.checked),
         "note": spec.note,
     }
 
@@ -121,10 +123,14 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
     rows += [[f"ready-made {product.kind}", product.pattern] for product in spec.products]
-    rows += [["acknowledgement", spec.acknowledgement], ["facility", spec.credit.facility]]
-    rows += [["dataset", spec.credit.dataset], ["wording at", spec.credit.source]]
-    rows += [["reference", bibcode] for bibcode in spec.bibcodes]
-    rows.append(["note", spec.note])
+    rows += [
+        ["acknowledgement", _said(spec.acknowledgement, checked=bool(spec.credit.read))],
+        ["wording at", spec.credit.source],
+        ["facility", _said(spec.credit.facility, checked=spec.credit.facility in spec.credit.checked)],
+        ["dataset", spec.credit.dataset],
+        *(["reference", _said(bibcode, checked=bibcode in spec.credit.checked)] for bibcode in spec.bibcodes),
+        ["note", spec.note],
+    ]
     return [row for row in rows if row[1]]
 
 
@@ -137,6 +143,11 @@ def _backends(spec: MissionSpec) -> dict[str, tuple[str, ...]]:
     names = backend_names() if spec.processed else ()
     found = {name: steps_served(name, spec.name, step_names()) for name in names}
     return {name: steps for name, steps in found.items() if steps}
+
+
+def _said(text: str, *, checked: bool) -> str:
+    """What a paper may have to say, with a mark where nobody has compared it with its source."""
+    return text if checked or not text else f"{text} (not compared with its source yet)"
 
 
 def _of_table(table: ObservationTable) -> list[list[str]]:

@@ -36,6 +36,9 @@ def test_backends_are_shown_with_their_steps(capsys):
     assert json.loads(shown(capsys, "exosat", "--json"))["backends"] == {}
 
 
+UNCHECKED = "(not compared with its source yet)"
+
+
 @pytest.mark.parametrize("name", mission_names())
 def test_one_mission_is_shown_in_full(capsys, name):
     spec = find_mission(name)
@@ -48,7 +51,10 @@ def test_one_mission_is_shown_in_full(capsys, name):
         assert theirs in text
     for bibcode in spec.bibcodes:
         assert bibcode in text
+        assert (f"{bibcode} {UNCHECKED}" in text) == (bibcode not in spec.credit.checked)
     assert spec.acknowledgement in text
+    if spec.credit.facility:
+        assert (f"{spec.credit.facility} {UNCHECKED}" in text) == (spec.credit.facility not in spec.credit.checked)
     assert spec.credit.dataset in text
     for cut in (*spec.table.where, *spec.table.mode):
         assert cut in text
