@@ -188,7 +188,7 @@ _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
     "sas": {
         *("evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"),
-        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap"),
+        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap", "omichain", "omfchain", "omgchain"),
     },
     "esass": {
         "evtool",

@@ -342,3 +342,43 @@ def esensmap(run: Run) -> Problem:
         least = np.where(mask & (seconds.data > 0), float(values["mlmin"] or 10) / seconds.data, -1.0)
     fits.PrimaryHDU(least.astype(np.float32), seconds.header).writeto(values["sensimageset"], overwrite=True)
     return None
+
+
+def _monitor_files(run: Run, end: str, *, grism: bool = False) -> list[tuple[str, str, Path]]:
+    """Observation, exposure, and file of raw data of the optical monitor."""
+    found = []
+    for path in sorted(_raw_folder(run).glob(f"*_*_OM*{end}.FIT")):
+        is_grism = str(lists.read(path)[0].header.get("FILTER", "")).startswith("Grism")
+        if is_grism == grism:
+            _, observation, rest = path.name.split("_")
+            found.append((observation, rest[2:6], path))
+    return found
+
+
+def omichain(run: Run) -> Problem:
+    raw = _monitor_files(run, "IMI")
+    if not raw:
+        return "noImages", "there are no images in the ODF"
+    for number, (observation, exposure, path) in enumerate(raw):
+        lists.write(lists.read(path), Path(f"P{observation}OM{exposure}SIMAGE{number}000.FIT"))
+        lists.write(lists.read(path), Path(f"I{observation}OM{exposure}IMAGE_{number}000.FIT"))
+        source = [fits.Column("RATE", "E", array=[1.0])]
+        fits.BinTableHDU.from_columns(source).writeto(f"P{observation}OM{exposure}SWSRLI{number}000.FIT")
+    lists.write(lists.read(raw[0][2]), Path(f"P{raw[0][0]}OMX000RSIMAGV000.FIT"))
+    fits.BinTableHDU.from_columns(source).writeto(f"P{raw[0][0]}OMCOMBOBSMLI0000.FIT")
+    return None
+
+
+def omfchain(run: Run) -> Problem:
+    raw = _monitor_files(run, "FAE")
+    for observation, exposure, _ in raw:
+        curve = [fits.Column("TIME", "D", array=[0.0, 10.0]), fits.Column("RATE", "E", array=[1.0, 1.0])]
+        fits.BinTableHDU.from_columns(curve, name="RATE").writeto(f"P{observation}OM{exposure}TIMESR1000.FIT")
+    return None if raw else ("noFastMode", "there are no events in the ODF")
+
+
+def omgchain(run: Run) -> Problem:
+    for observation, exposure, path in _monitor_files(run, "IMI", grism=True):
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}SPECTR000.FIT"))
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}RIMAGE000.FIT"))
+    return None
