@@ -22,6 +22,7 @@ from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.tables import Suite
 from daxa.doctor.backend_checks import served_text
 from daxa.doctor.finding import Finding, State, guarded
+from daxa.doctor.given_parameters import check_given_parameters
 from daxa.errors import ProgramError
 
 __all__ = ["look_at_suite"]
@@ -58,6 +59,7 @@ def look_at_suite(name: str, layout: Layout, config: ArchiveConfig | None) -> It
         remedy = f'give it in your configuration: [backends.{name}] variables = {{ {lacking[0]} = "..." }}'
         yield Finding(name, "environment", "error", f"{', '.join(lacking)} is not set", remedy)
         return
+    yield from guarded(name, "parameters", partial(check_given_parameters, installed, layout, config))
     yield from guarded(name, "trial", partial(_trial, installed))
     yield from guarded(name, "calibration", partial(_calibration, installed, _latest(name, layout, config)))
 

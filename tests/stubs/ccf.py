@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from astropy.io import fits
 
 
@@ -37,14 +36,14 @@ def chosen(folder: Path, observed: str, analysed: str) -> list[str]:
 
 
 def write_index(target: Path, names: list[str], cards: dict[str, str]) -> None:
-    """An index of calibration files."""
-    issues = [int(name.rpartition("_")[2].partition(".")[0]) for name in names]
-    columns = [fits.Column("FILENAME", "60A", array=names), fits.Column("ISSUE", "J", array=issues)]
+    """An index of calibration files, with some of the columns of real ones."""
+    parts = [name.partition(".")[0].split("_") for name in names]
+    columns = [
+        fits.Column("SCOPE", "6A", array=[part[0] for part in parts]),
+        fits.Column("TYPEID", "32A", array=["_".join(part[1:-1]) for part in parts]),
+        fits.Column("ISSUE", "I", array=[int(part[-1]) for part in parts]),
+        fits.Column("FNAME", "256A", array=names),
+    ]
     table = fits.BinTableHDU.from_columns(columns, nrows=len(names), name="CALINDEX")
     table.header.update(cards)
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(target, overwrite=True)
-
-
-def names_in(index: Path) -> list[str]:
-    """Names of the files in an index."""
-    return [str(name) for name in np.asarray(fits.getdata(index, "CALINDEX")["FILENAME"])]

@@ -33,6 +33,9 @@ NAMES = {
     ("rgsproc", "events"): "P{obs}R1S004EVENLI0000.FIT",
     ("rgsproc", "spectra"): "P{obs}R1S004SRSPEC1001.FIT",
     ("emanom", "states"): "mos1S001-anom.log",
+    ("omichain", "products"): "P{obs}OMS006SIMAGE0000.FIT",
+    ("omfchain", "products"): "P{obs}OMS006TIMESR1000.FIT",
+    ("omgchain", "products"): "p{obs}OMS006SPECTR000.FIT",
     ("espfilt", "gti"): "mos1S001-gti.fits",
     ("espfilt", "events"): "mos1S001-allevc.fits",
     ("espfilt", "histogram"): "mos1S001-hist.qdp",
@@ -188,7 +191,7 @@ _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
     "sas": {
         *("evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"),
-        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap"),
+        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap", "omichain", "omfchain", "omgchain"),
     },
     "esass": {
         "evtool",

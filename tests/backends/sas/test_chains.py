@@ -299,7 +299,7 @@ def test_without_raw_data_or_an_accepted_date_nothing_begins(observation):
 
 
 def test_the_contract_holds(observation, tmp_path):
-    check_backend(SAS, ["xmm"], ["events", "clean", "images"])
+    check_backend(SAS, ["xmm"], ["events", "clean", "images", "sources"])
     observation.run("events", skip=["epchain_oot", "epchain"])
     place = tmp_path / "contract"
     place.mkdir()

@@ -177,7 +177,7 @@ def emanom(run: Run) -> Problem:
 
 
 def _raw_folder(run: Run) -> Path:
-    place = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    place = Path(os.environ.get("SAS_ODF") or run.values.get("odf") or ".")
     return place.parent if place.is_file() else place
 
 
@@ -230,6 +230,11 @@ def _image(path: str) -> fits.PrimaryHDU:
     return lists.read(path)[0]
 
 
+def _shows_nothing(run: Run, *names: str) -> bool:
+    """Whether a file that should be an image has no pixels: what is made is then made without it."""
+    return any(_image(path).data is None for name in names for path in run.values[name].split())
+
+
 def _differ(run: Run, *names: str) -> Problem:
     """What is wrong where lists of files are not as long as the first, or hold images of other shapes."""
     sets = {name: run.values[name].split() for name in names if run.values[name]}
@@ -242,6 +247,8 @@ def _differ(run: Run, *names: str) -> Problem:
 
 
 def emask(run: Run) -> Problem:
+    if _shows_nothing(run, "expimageset"):
+        return None
     seconds = _image(run.values["expimageset"])
     good = seconds.data >= float(run.values["threshold1"] or 0.25) * seconds.data.max()
     fits.PrimaryHDU(good.astype(np.uint8), seconds.header).writeto(run.values["detmaskset"], overwrite=True)
@@ -256,6 +263,8 @@ def eboxdetect(run: Run) -> Problem:
     from scipy.ndimage import maximum_filter
 
     values = run.values
+    if _shows_nothing(run, "imagesets"):
+        return None
     if problem := _differ(run, "imagesets", "expimagesets", "detmasksets", "bkgimagesets"):
         return problem
     if len(values["pimin"].split()) != len(values["imagesets"].split()):
@@ -282,6 +291,8 @@ def eboxdetect(run: Run) -> Problem:
 
 def esplinemap(run: Run) -> Problem:
     values = run.values
+    if _shows_nothing(run, "imageset") or not Path(values["detmaskset"]).is_file():
+        return None
     image, mask = _image(values["imageset"]), _image(values["detmaskset"]).data > 0
     level = float(np.clip(image.data[mask], 0, 2).mean()) if mask.any() else 0.0
     made = fits.PrimaryHDU(np.where(mask, level, 0).astype(np.float32), image.header)
@@ -294,6 +305,8 @@ def emldetect(run: Run) -> Problem:
     from astropy.wcs import WCS
 
     values = run.values
+    if _shows_nothing(run, "imagesets"):
+        return None
     if problem := _differ(run, "imagesets", "expimagesets", "bkgimagesets", "detmasksets"):
         return problem
     boxes = lists.columns_of(lists.table_of(lists.read(values["boxlistset"]), "SRCLIST"))
@@ -337,8 +350,53 @@ def emldetect(run: Run) -> Problem:
 
 def esensmap(run: Run) -> Problem:
     values = run.values
+    if _shows_nothing(run, "expimagesets"):
+        return None
     seconds, mask = _image(values["expimagesets"].split()[0]), _image(values["detmasksets"].split()[0]).data > 0
     with np.errstate(divide="ignore"):
         least = np.where(mask & (seconds.data > 0), float(values["mlmin"] or 10) / seconds.data, -1.0)
     fits.PrimaryHDU(least.astype(np.float32), seconds.header).writeto(values["sensimageset"], overwrite=True)
+    return None
+
+
+def _monitor_files(run: Run, end: str, *, grism: bool = False) -> list[tuple[str, str, Path]]:
+    """Observation, exposure, and file of raw data of the optical monitor."""
+    found = []
+    for path in sorted(_raw_folder(run).glob(f"*_*_OM*{end}.FIT")):
+        is_grism = str(lists.read(path)[0].header.get("FILTER", "")).startswith("Grism")
+        if is_grism == grism:
+            _, observation, rest = path.name.split("_")
+            found.append((observation, rest[2:6], path))
+    return found
+
+
+def omichain(run: Run) -> Problem:
+    raw = _monitor_files(run, "IMI")
+    if not raw and list(_raw_folder(run).glob("*_OM*")):
+        return "noImages", "there are no images in the ODF"
+    if not raw:
+        return None
+    for number, (observation, exposure, path) in enumerate(raw):
+        lists.write(lists.read(path), Path(f"P{observation}OM{exposure}SIMAGE{number}000.FIT"))
+        lists.write(lists.read(path), Path(f"I{observation}OM{exposure}IMAGE_{number}000.FIT"))
+        source = [fits.Column("RATE", "E", array=[1.0])]
+        fits.BinTableHDU.from_columns(source).writeto(f"P{observation}OM{exposure}SWSRLI{number}000.FIT")
+    lists.write(lists.read(raw[0][2]), Path(f"P{raw[0][0]}OMX000RSIMAGV000.FIT"))
+    fits.BinTableHDU.from_columns(source).writeto(f"P{raw[0][0]}OMCOMBOBSMLI0000.FIT")
+    return None
+
+
+def omfchain(run: Run) -> Problem:
+    raw = _monitor_files(run, "FAE")
+    for observation, exposure, _ in raw:
+        curve = [fits.Column("TIME", "D", array=[0.0, 10.0]), fits.Column("RATE", "E", array=[1.0, 1.0])]
+        fits.BinTableHDU.from_columns(curve, name="RATE").writeto(f"P{observation}OM{exposure}TIMESR1000.FIT")
+    absent = not raw and list(_raw_folder(run).glob("*_OM*"))
+    return ("noFastMode", "there are no events in the ODF") if absent else None
+
+
+def omgchain(run: Run) -> Problem:
+    for observation, exposure, path in _monitor_files(run, "IMI", grism=True):
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}SPECTR000.FIT"))
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}RIMAGE000.FIT"))
     return None
