@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from daxa.cli import main
+from daxa.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

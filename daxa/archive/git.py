@@ -255,17 +255,20 @@ def tracked(root: Path, revision: str = "HEAD") -> list[str]:
 def tracked_below(root: Path, paths: Sequence[str]) -> list[str]:
     """Which files at or below these paths are in Git's index; the case of hidden names does not count."""
     specs = [f":(top,literal{',icase' if path.startswith('.') else ''}){path}" for path in paths]
-    if _is_usual(root):
-        environ = without_redirection(os.environ)
-        environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
-        listing = run_program(["git", "ls-files", "-z", "--", *specs], cwd=root, environ=environ, brief=True)
-        if listing.code:
-            raise failures.git_failure(root, listing.output.strip())
-        listed = listing.stdout
-    else:
+    return [path for path in _list_files(root, "-z", "--", *specs).split("\0") if path]
+
+
+def _list_files(root: Path, *arguments: str) -> str:
+    """What ``git ls-files`` says; every verb and stage asks, so that GitPython is loaded only where it must be."""
+    if not _is_usual(root):
         with _repository(root) as repository:
-            listed = repository.git.ls_files("-z", "--", *specs)
-    return [path for path in listed.split("\0") if path]
+            return str(repository.git.ls_files(*arguments))
+    environ = without_redirection(os.environ)
+    environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
+    ended = run_program(["git", "ls-files", *arguments], cwd=root, environ=environ, brief=True)
+    if ended.code:
+        raise failures.git_failure(root, ended.output.strip())
+    return ended.stdout
 
 
 def _is_usual(root: Path) -> bool:
@@ -283,8 +286,7 @@ def _is_usual(root: Path) -> bool:
 
 def index_entries(root: Path) -> list[tuple[str, str]]:
     """Path and mode of everything that Git tracks."""
-    with _repository(root) as repository:
-        fields = repository.git.ls_files("--stage", "-z").split("\0")
+    fields = _list_files(root, "--stage", "-z").split("\0")
     return [(path, said[:6]) for said, _, path in (field.partition("\t") for field in fields) if path]
 
 

@@ -170,8 +170,10 @@ class Backend(Protocol):
         Parameters
         ----------
         task
-            That of the whole observation: step, parameters, inputs; its ``calibration`` is that of ``software.toml``
-            ('' if there is none), which a backend can continue to use if it is able to.
+            That of the whole observation: step, parameters, chosen instruments; its ``calibration`` is that of
+            ``software.toml``, which a backend can continue to use if it is able to ('' if there is none, and if the
+            newest is asked for); its ``origin`` has under ``row`` the ``start`` and ``end`` of the observation (MJD)
+            where the selection has them, for calibration that is chosen by them.
 
         Returns
         -------

@@ -30,7 +30,7 @@ def add(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MISSION]...", help="Missions, of the archive or new.", autocompletion=complete_known_mission
+            metavar="MISSION", help="Missions, of the archive or new.", autocompletion=complete_known_mission
         ),
     ] = None,
     *,

@@ -27,7 +27,7 @@ EXAMPLES = (
 
 def drop(
     missions: Annotated[
-        list[str], typer.Argument(metavar="MISSION...", help="Of the archive.", autocompletion=complete_mission)
+        list[str], typer.Argument(metavar="MISSION", help="Missions of the archive.", autocompletion=complete_mission)
     ],
     *,
     obs_ids: ObsIds = None,

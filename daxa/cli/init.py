@@ -65,7 +65,7 @@ def init(
         typer.Option(
             "--creator",
             metavar="NAME",
-            help='Who makes the archive, as "Family, Given <ORCID>"; by default who commits. May be repeated.',
+            help='Who makes the archive, as "Family, Given <ORCID>"; by default the author in Git. May be repeated.',
         ),
     ] = None,
     steps: AddedSteps = None,
@@ -121,10 +121,7 @@ def init(
         )
         report_selection(mission)
     if remote and is_local(remote):
-        note(
-            f"{remote} is a directory on this machine, from which others cannot pull; `dvc remote add` configures "
-            "another one"
-        )
+        note(f"{remote} is a directory on this machine, from which others cannot pull; `daxa remote add` adds another")
     for name in sorted({one.backend for one in load_software(archive.layout).values() if one.backend in suite_names()}):
         if not find_backend(name).locate().found:
             note(f"{name} was not found on this machine: `daxa doctor {name}` says what is missing")

@@ -112,7 +112,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per r
 
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default as the settings say."),
+    typer.Option(
+        "--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default the number in the settings."
+    ),
 ]
 
 

@@ -26,7 +26,9 @@ EXAMPLES = (
 
 
 def reprocess(
-    mission: Annotated[str, typer.Argument(metavar="MISSION", autocompletion=complete_mission)],
+    mission: Annotated[
+        str, typer.Argument(metavar="MISSION", help="A mission of the archive.", autocompletion=complete_mission)
+    ],
     *,
     obs_ids: ObsIds = None,
     step: Annotated[
@@ -34,7 +36,7 @@ def reprocess(
         typer.Option(
             "--step",
             metavar="STEP",
-            help="The step of parameters that are named without one.",
+            help="The step of parameters that --set and --unset name without one.",
             autocompletion=complete_step,
         ),
     ] = "",
@@ -62,9 +64,9 @@ def reprocess(
 ) -> None:
     """Process a mission, or some of its observations, with other parameters, and nothing else.
 
-    With --obs the values become overrides of these observations in params/MISSION.toml, else they replace those of the
-    step. All values are checked before anything is written; comments in the file stay. Then all that depends on the
-    new values runs. After an interruption, the same command completes.
+    With --obs, the values become overrides for these observations in params/MISSION.toml; otherwise they replace those
+    of the step. All values are checked before anything is written; comments in the file stay. Then all that depends on
+    the new values runs. After an interruption, the same command completes.
     """
     import daxa
     from daxa.archive.named_choices import named_missions, named_obs_ids

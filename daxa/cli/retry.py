@@ -28,7 +28,7 @@ EXAMPLES = (
 def retry(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+        typer.Argument(metavar="MISSION", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
     *,
     missions: Missions = None,

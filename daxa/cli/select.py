@@ -20,8 +20,9 @@ from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
     import daxa
-    from daxa.archive.choose import MissionChange, SelectionPlan
+    from daxa.archive.choose import SelectionPlan
     from daxa.archive.drop import MissionDrop
+    from daxa.archive.mission_change import MissionChange
     from daxa.query import Mission
     from daxa.query.tables.snapshot import Freshness
 

@@ -31,7 +31,7 @@ EXAMPLES = (
 
 def update(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MISSION]...", hidden=True, autocompletion=complete_mission)
+        list[str] | None, typer.Argument(metavar="MISSION", hidden=True, autocompletion=complete_mission)
     ] = None,
     *,
     missions: Missions = None,

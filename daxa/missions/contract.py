@@ -34,6 +34,7 @@ HOSTILE_IDS = (
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
+_TABLE = re.compile(rf"(?:{_COLUMN.pattern}\.)?{_COLUMN.pattern}")
 _BIBCODE = re.compile(r"\d{4}[A-Za-z&.0-9]{14}[A-Z]")
 _RESERVED = re.compile(r"\b(time|date|year|start|end|position|value)\b", re.IGNORECASE)
 _SHAPES = ("circle", "square", "annulus", "tile")
@@ -209,7 +210,7 @@ def _check_field(spec: MissionSpec, name: str, field: FieldOfView, *, wide: bool
 
 def _check_table(spec: MissionSpec) -> None:
     table = spec.table
-    _require(spec, bool(_COLUMN.fullmatch(table.name)), f"has no usable table name: {table.name!r}")
+    _require(spec, bool(_TABLE.fullmatch(table.name)), f"has no usable table name: {table.name!r}")
     _require(spec, set(table.columns) <= set(_SCHEMA), "maps columns that our schema does not have")
     columns = [
         *table.columns.values(),
@@ -234,7 +235,11 @@ def _check_table(spec: MissionSpec) -> None:
     public = table.columns.get("public_date")
     always = public is None or public == table.columns.get("start")
     _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
-    _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
+    _require(
+        spec,
+        not spec.listed or not always or table.proprietary == "none",
+        "does not say when data are public: map its column of public dates, or set proprietary='none'",
+    )
     _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
     for one in (table, *spec.other_tables):
         known = one.service in ("heasarc", "xsa", "tiling")

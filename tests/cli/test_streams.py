@@ -80,6 +80,27 @@ def test_a_terminal_without_our_characters_is_no_reason_to_fail(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        "import atexit; atexit.register(left.touch)",
+        "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), left.touch())).start()",
+        "import atexit; atexit.register(left.touch); sys.setprofile(lambda *_: None)",
+    ],
+    ids=["handler", "thread", "profiler"],
+)
+@pytest.mark.parametrize(("verb", "code"), [("--version", 0), ("nonsense", 2)])
+def test_the_program_ends_at_once_but_not_before_what_is_to_happen_at_the_end(tmp_path, before, verb, code):
+    script = (
+        f"import sys; from pathlib import Path; left = Path('left'); {before}\n"
+        f"sys.argv = ['daxa', '{verb}']; from daxa.cli import run; print('first'); run()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (code, "first")
+    assert ("daxa" in ended.stdout) == (code == 0)
+    assert (tmp_path / "left").exists()
+
+
+@pytest.mark.parametrize(
     ("number", "code"), [("EACCES", "storage.unwritable"), ("EROFS", "storage.unwritable"), ("ENOSPC", "storage.full")]
 )
 def test_what_the_system_refuses_is_an_error_with_the_file(tmp_path, monkeypatch, capsys, number, code):

@@ -23,8 +23,9 @@ from daxa.errors import DataError
 from daxa.publish.dvc_outputs import needs_of_stages
 from daxa.publish.releases.release_environment import record_environment
 from daxa.run.machine import Machine
+from daxa.run.prepared_stage import Stage
 from daxa.run.runner import run_stage
-from daxa.run.task import Stage, Task, TaskWork
+from daxa.run.task import Task, TaskWork
 from daxa.run.worker import Assignment, TaskReport, _attempt
 from daxa.stages import step as step_module
 from tests.stages.archives import IDS, make_archive

@@ -154,9 +154,24 @@ def _cifbuild(run: Run) -> None:
     if run.values["masterindex"].lower() in ("yes", "y"):
         return
     target = Path("0001_0000000000.cif") if run.values["usecanonicalname"] == "yes" else Path(run.values["calindexset"])
-    files = sorted(path.name for path in Path(os.environ["SAS_CCFPATH"].split(":")[0]).iterdir())
-    dates = {"OBSVDATE": run.values["observationdate"], "ANALDATE": run.values["analysisdate"]}
-    write_table(target, "CALINDEX", {"ISSUE": [1.0] * len(files)}, cards=dates)
+    from tests.stubs import ccf
+
+    observed, analysed = (run.values[name] for name in ("observationdate", "analysisdate"))
+    if run.values["withobservationdate"].lower() not in ("yes", "y"):
+        observed = _date_in_raw_files() or observed
+    now = "9999-01-01"
+    names = ccf.chosen(
+        Path(os.environ["SAS_CCFPATH"].split(":")[0]), observed.replace("now", now), analysed.replace("now", now)
+    )
+    ccf.write_index(target, names, {"OBSVDATE": observed, "ANALDATE": analysed})
+
+
+def _date_in_raw_files() -> str:
+    """The start of the observation in the summary of the raw files."""
+    summaries = sorted(Path(os.environ.get("SAS_ODF", ".")).glob("*SUM.ASC"))
+    text = summaries[0].read_text(errors="replace") if summaries else ""
+    found = re.search(r"(\S+) */ *Scheduled Start Time", text)
+    return found[1] if found else ""
 
 
 def _odfingest(run: Run) -> tuple[str, str] | None:
@@ -171,7 +186,10 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
-    "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"},
+    "sas": {
+        *("evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"),
+        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap"),
+    },
     "esass": {
         "evtool",
         "flaregti",

@@ -191,11 +191,11 @@ def estimate_components(
     def compact(below: np.ndarray) -> np.ndarray:
         return sources(below, wavelets[:_COMPACT])
 
-    model = smooth(coarse_counts * kept, coarse_exposure * kept)
+    alone = smooth(coarse_counts * kept, coarse_exposure * kept)
     lights = fit_lights(
         coarse_counts,
         coarse_exposure,
-        model,
+        alone,
         compact=compact,
         smooth=smooth,
         psf_radius=psf_radius / size,
@@ -206,7 +206,6 @@ def estimate_components(
         rate = _rate(left * used, coarse_exposure * used, share, sigma)
         return ((rate if size == 1 else enlarge(rate, size, counts.shape)) * exposure).astype(np.float32)
 
-    alone = smooth(coarse_counts * kept, coarse_exposure * kept)
     light = light_image(lights, shape) * coarse_exposure
     base, dark = alone, kept
     if lights:

@@ -133,7 +133,8 @@ def adapted(
     least = max(least, _LEAST_SIGMA)
     # What is compact shows only above the light itself: at first nothing is left out.
     first = _corrected(counts, model, kept, sigma, least)
-    return _corrected(counts, model, kept & ~compact(first), sigma, least)
+    light = kept & ~compact(first)
+    return first if np.array_equal(light, kept) else _corrected(counts, model, light, sigma, least)
 
 
 def _corrected(counts: np.ndarray, model: np.ndarray, used: np.ndarray, sigma: float, least: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import PlacedSource, Scene, SourceFit, describe_source, place_source
 from daxa.xray.detection.tracing import Tracer
 
-__all__ = ["HIDDEN", "HiddenPixels", "find_hidden", "fit_hidden", "hidden_fractions", "place_hidden"]
+__all__ = ["HIDDEN", "HiddenPixels", "HiddenSearch", "find_hidden", "fit_hidden", "hidden_fractions"]
 
 HIDDEN = 0.03
 """Share of the light beyond which position and rate are fitted together."""
@@ -137,42 +137,42 @@ def fit_hidden(
     hidden
         Of the same image.
     """
-    search = _Search(scene, hidden, x, y, reach=reach, stray=stray, extent=extent)
-    best, tracer = search.best, search.tracer
-    fits = [fit for fit in search.placed if fit.gain > best.gain - _DEEP]
-    line = np.concatenate([tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits])
-    found = _widened_by(search.described(best), line, _most_hidden(scene.psf, hidden, line))
-    rivals = [search.described(fit) for fit in search.placed if fit.gain > best.gain - _RIVAL]
-    return _reaching(found, search.surface, rivals)
+    return HiddenSearch(scene, hidden, x, y, reach=reach, stray=stray, extent=extent).fit()
 
 
-def place_hidden(
-    scene: Scene, hidden: HiddenPixels, x: float, y: float, *, reach: float, stray: float, extent: float = 0.0
-) -> PlacedSource:
-    """`fit_hidden` without the errors."""
-    return _Search(scene, hidden, x, y, reach=reach, stray=stray, extent=extent).best
+class HiddenSearch:
+    """The places at which a source that is partly hidden may be; parameters as for `fit_hidden`.
 
-
-class _Search:
-    """The places at which a source that is partly hidden may be; parameters as for `fit_hidden`."""
+    `best` is the fit without errors, `fit` has them.
+    """
 
     def __init__(
         self, scene: Scene, hidden: HiddenPixels, x: float, y: float, *, reach: float, stray: float, extent: float
     ) -> None:
         row, column = (int(np.clip(round(at), 0, n - 1)) for at, n in zip((y, x), hidden.width.shape, strict=True))
         wide = float(min(hidden.width[row, column], _WIDEST))
-        self._scene, self._at, self._reach = scene, (x, y), reach + wide
+        self._scene, self._hidden, self._at, self._reach = scene, hidden, (x, y), reach + wide
         place = partial(place_source, scene, x, y, reach=reach + wide, stray=stray + wide, extent=extent)
-        self.tracer = Tracer(scene, x, y, reach=reach + wide, stray=stray + wide, extent=extent)
-        self.surface = self.tracer.surface()
+        self._tracer = Tracer(scene, x, y, reach=reach + wide, stray=stray + wide, extent=extent)
+        self._surface = self._tracer.surface()
         first = place()
         begins = [
-            replace(first, x=at[0], y=at[1], rate=rate) for at, rate in self.tracer.starts(self.surface, _STARTS, _NEAR)
+            replace(first, x=at[0], y=at[1], rate=rate)
+            for at, rate in self._tracer.starts(self._surface, _STARTS, _NEAR)
         ]
-        self.placed = [first, *(place(begin=begin) for begin in begins)]
-        self.best = max(self.placed, key=lambda placed: placed.gain)
+        self._placed = [first, *(place(begin=begin) for begin in begins)]
+        self.best = max(self._placed, key=lambda placed: placed.gain)
 
-    def described(self, placed: PlacedSource) -> SourceFit:
+    def fit(self) -> SourceFit:
+        """The best place, with the errors of the likelihood profile."""
+        best = self.best
+        fits = [fit for fit in self._placed if fit.gain > best.gain - _DEEP]
+        line = np.concatenate([self._tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits])
+        found = _widened_by(self._described(best), line, _most_hidden(self._scene.psf, self._hidden, line))
+        rivals = [self._described(fit) for fit in self._placed if fit.gain > best.gain - _RIVAL]
+        return _reaching(found, self._surface, rivals)
+
+    def _described(self, placed: PlacedSource) -> SourceFit:
         return describe_source(self._scene, *self._at, placed, reach=self._reach)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from daxa.xray.detection.bodies import ExtendedBodies, is_part
-from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, fit_hidden, hidden_fractions, place_hidden
+from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, HiddenSearch, hidden_fractions
 from daxa.xray.detection.peaks import Peaks, joined
 from daxa.xray.detection.psffit import (
     PlacedSource,
@@ -173,7 +174,7 @@ class _Place:
 
     def point(self) -> PlacedSource:
         if self.is_hidden:
-            return place_hidden(self.scene, self.hidden, self.x, self.y, reach=self.reach, stray=self.stray)
+            return self._places.best
         return place_source(self.scene, self.x, self.y, reach=self.reach, stray=self.stray)
 
     def extended(self, size: float, begin: PlacedSource) -> PlacedSource:
@@ -182,8 +183,16 @@ class _Place:
     def described(self, placed: PlacedSource) -> SourceFit:
         if not self.is_hidden:
             return describe_source(self.scene, self.x, self.y, placed, reach=self.reach)
-        at = (placed.x, placed.y) if placed.extent else (self.x, self.y)
-        return fit_hidden(self.scene, self.hidden, *at, reach=self.reach, stray=self.stray, extent=placed.extent)
+        places = self._searched(placed.x, placed.y, placed.extent) if placed.extent else self._places
+        return places.fit()
+
+    @cached_property
+    def _places(self) -> HiddenSearch:
+        """Where a point may be that is partly hidden."""
+        return self._searched(self.x, self.y, 0.0)
+
+    def _searched(self, x: float, y: float, extent: float) -> HiddenSearch:
+        return HiddenSearch(self.scene, self.hidden, x, y, reach=self.reach, stray=self.stray, extent=extent)
 
 
 def _fit(scene: Scene, hidden: HiddenPixels, peaks: Peaks, row: int, *, body: bool) -> tuple[SourceFit, float]:

@@ -8,6 +8,7 @@ the vignetted part is fitted to the counts of the dark parts of the image.
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from daxa.xray.detection.cells import binned
 
@@ -51,8 +52,6 @@ def area_share(exposure: np.ndarray) -> np.ndarray | None:
     >>> bool(abs(area_share(1e4 * share) / share - 1).max() < 0.02), area_share(np.ones((256, 256))) is None
     (True, True)
     """
-    from scipy.optimize import least_squares
-
     size = max(max(exposure.shape) // _SIDE, 1)
     rows, columns, value = _block_most(exposure, size)
     if len(value) < 50 or np.quantile(value, 0.1) > 1.0 - _LEAST_FALL:

@@ -14,8 +14,8 @@ from daxa.run.task import Input, ProductFile, Task, canonical
 from tests.stubs.odf import write_odf
 
 OBS_ID = "0404910601"
-ACCEPTED = "SAS 22.1, CCF 5f; as of 2026-11-30"
-BEFORE = {"events": "fetch", "clean": "events", "images": "clean"}
+ACCEPTED = "SAS {release}, CCF 5f; as of 2026-11-30"
+BEFORE = {"events": "fetch", "clean": "events", "images": "clean", "sources": "images"}
 NAMES = {"PN": "EPN", "M1": "EMOS1", "M2": "EMOS2"}
 START = 265_000_000.0
 
@@ -82,7 +82,10 @@ class Observation:
                 )
             )
         facts = canonical({"instruments": self.cameras})
-        return Task("xmm", step, self.obs_id, "sas", "1", canonical(parameters), facts, tuple(inputs), calibration)
+        calibration = calibration.format(release=SAS.locate().version.removeprefix("SAS "))
+        identity = calibration.partition("; ")[0]
+        values = (canonical(parameters), facts, tuple(inputs), identity)
+        return Task("xmm", step, self.obs_id, "sas", "1", *values, accepted=calibration)
 
     def run(self, step: str, calibration: str = ACCEPTED, **parameters: object) -> list[str]:
         """Names of the products; `log` has what was written."""
