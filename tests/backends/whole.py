@@ -18,8 +18,8 @@ from daxa.archive.template import MissionAnswers, render
 from daxa.backends import find_backend
 from daxa.missions import find_mission
 from daxa.missions.tiling import tile_at
+from daxa.run.prepared_stage import Stage
 from daxa.run.steps import OWN_STEPS
-from daxa.run.task import Stage
 from daxa.simulator.raw import RAW, ROW
 from daxa.simulator.sky import CENTRE
 from daxa.stages import step as step_module
@@ -170,7 +170,7 @@ SUITES = {
     for one in (
         Suite(
             "sas",
-            ("sas", "images=native"),
+            ("sas", "images=native", "sources=native"),
             "xmm",
             ("0900000201", "0900000202"),
             "M1",
