@@ -126,7 +126,7 @@ def _spoil(run: Run, path: Path) -> None:
 
 def _append(path: Path) -> None:
     if path.is_dir():
-        path = path / "written.txt"
+        path = min(one for one in path.rglob("*") if one.is_file())
     with path.open("ab") as stream:
         stream.write(bytes(2880))
 

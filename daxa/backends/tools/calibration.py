@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
@@ -17,6 +17,7 @@ from daxa.files import open_plain
 __all__ = [
     "caldb_identity",
     "caldb_indices",
+    "content_of",
     "digest_lines",
     "files_named",
     "folder_identity",
@@ -120,7 +121,7 @@ def _of_pairs(indices: Mapping[tuple[str, str], Path], pairs: Collection[tuple[s
     for pair in sorted(pairs):
         if not indices[pair].is_file():
             raise _without(f"the index {indices[pair]} does not exist")
-        lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())
+        lines.append(f"{' '.join(pair)} {content_of(indices[pair])}".encode())
     return digest_lines(lines)
 
 
@@ -160,7 +161,7 @@ def folder_identity(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:
         raise _without(f"there are no calibration files in {folder}")
-    return digest_lines(f"{path.relative_to(folder).as_posix()} {_content(path)}".encode() for path in files)
+    return digest_lines(f"{path.relative_to(folder).as_posix()} {content_of(path)}".encode() for path in files)
 
 
 def names_identity(folders: Iterable[Path], suffix: str) -> str:
@@ -217,7 +218,14 @@ def files_named(folders: Sequence[Path], suffix: str) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """Digest of a file's content, read once as long as it does not change: every observation asks for it."""
+    status = path.stat()
+    return _content_of(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _content_of(path: Path, *_: int) -> str:
     digest = hashlib.sha256()
     for block in _blocks(path):
         digest.update(block)

@@ -198,12 +198,19 @@ def emchain(run: Run) -> Problem:
     exposures = run.values["exposures"].split()
     for (observation, instrument, exposure), paths in raw.items():
         if exposures == ["all"] or exposure in exposures:
-            lists.write(
-                lists.added([lists.read(path) for path in paths]),
-                Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"),
-            )
+            parts = lists.added([lists.read(path) for path in paths])
+            _spread(run, parts)
+            lists.write(parts, Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"))
             _write_attitude(folder)
     return None
+
+
+def _spread(run: Run, parts: fits.HDUList) -> None:
+    """Spread events at random around their places, if random numbers were asked for and are switched on."""
+    if (seed := run.request.get("seed", 0)) and run.values["randomize"]:
+        random, table = np.random.default_rng(seed), lists.table_of(parts)
+        for name in ("X", "Y"):
+            table.data[name] = table.data[name] + random.integers(-20, 21, len(table.data))
 
 
 def epchain(run: Run) -> Problem:
