@@ -82,6 +82,8 @@ _SETTINGS = {
 _PIECE = 1 << 20
 
 _QUIET_HOOKS = {"core.hooksPath": os.devnull}
+_READING = frozenset({"cat-file", "for-each-ref", "ls-tree", "rev-parse"})
+"""What only reads, and ends by itself within a moment."""
 _UNUSUAL = re.compile(rb"extensions|worktree|include", re.IGNORECASE)
 _ABSENT = ("does not exist", "exists on disk, but not in", "invalid object name", "not a valid object name")
 
@@ -419,7 +421,9 @@ def copy_files(root: Path, revision: str, paths: Sequence[str], place: Path) -> 
     environ |= _environment(_SETTINGS, environ) | {"LC_ALL": "C", "LANGUAGE": "C"}
     asked = "".join(f"{revision}:{path}\n" for path in paths).encode()
     with TemporaryFile(dir=place) as stream:
-        ended = run_program(["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, into=stream)
+        ended = run_program(
+            ["git", "cat-file", "--batch"], cwd=root, environ=environ, stdin=asked, into=stream, brief=True
+        )
         if ended.code:
             raise failures.git_failure(root, ended.output.strip())
         stream.seek(0)
@@ -547,7 +551,7 @@ def plumb(
     _refuse_variables(root)
     whole = without_redirection(os.environ) | dict(environ or {})
     whole |= _environment({**_SETTINGS, **_QUIET_HOOKS, **(settings or {})}, whole) | {"LC_ALL": "C", "LANGUAGE": "C"}
-    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin)
+    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin, brief=arguments[0] in _READING)
     if ended.code:
         raise failures.git_failure(root, ended.output.strip())
     return ended.stdout
