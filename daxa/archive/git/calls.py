@@ -99,9 +99,14 @@ def ask(
     refuse_variables(root)
     environ = without_redirection(os.environ)
     environ |= _environment(_SETTINGS, environ) | _PLAIN
-    argv, brief = ["git", *arguments], stdin is None
     ended = run_program(
-        argv, cwd=root, environ=environ, stdin=stdin, into=into, brief=brief, undecodable="surrogateescape"
+        ["git", *arguments],
+        cwd=root,
+        environ=environ,
+        stdin=stdin,
+        into=into,
+        brief=True,
+        undecodable="surrogateescape",
     )
     if ended.code not in answers:
         raise failures.git_failure(about or root, ended.output.strip())
