@@ -51,7 +51,8 @@ random: $(VENV)/.tools
 # hundred just before a rename, and some of every command that ends in a release (more than an hour).
 kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
-	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_kills.py tests/journey/test_grow.py tests/run/test_interruption.py
+	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_kills.py tests/journey/test_grow.py tests/run/test_interruption.py \
+		tests/backends/test_whole_processes.py
 
 # Stages on a real Slurm that is started on this machine: Debian's slurm-wlm and munge, as root (some minutes).
 cluster: export DAXA_TEST_SLURM := 1

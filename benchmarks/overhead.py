@@ -29,8 +29,9 @@ from cost import Cost, best, measure
 from stage_cost import write_archive, write_ledgers
 from trivial import trivial
 
+from daxa.run.prepared_stage import Stage
 from daxa.run.runner import run_stage
-from daxa.run.task import Stage, StagePaths, Task
+from daxa.run.task import StagePaths, Task
 
 HERE = Path(__file__).resolve()
 

@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 # Test processes run side by side, as tasks do: threads of linear algebra inside them would compete.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Tests start a thousand programs, each of which would otherwise compile all of daxa for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Examples are the same in every run, so that no change is stopped by a draw that it did not cause.
 # `make random` (DAXA_TEST_RANDOM=1, or a seed of an earlier run) draws new ones.
 RANDOM = int(os.environ.get("DAXA_TEST_RANDOM") or 0)

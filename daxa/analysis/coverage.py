@@ -7,7 +7,6 @@ those that its images show, with one row per object, instrument and band.
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -20,6 +19,7 @@ import numpy as np
 from daxa.analysis.angles import circle_of, directions, nearest_of, off_axis
 from daxa.analysis.coverage_table import COVERAGE_ROW, coverage_table
 from daxa.analysis.image_sets import ImageRequest, ImageSet, find_image_sets
+from daxa.analysis.sample_targets import SampleTargets
 from daxa.archive.config import ArchiveConfig, settings_of
 from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, DaxaError
@@ -33,42 +33,14 @@ from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, rea
 if TYPE_CHECKING:
     import pandas as pd
 
-    from daxa.query.criteria.keywords import TargetsLike
+    from daxa.query.criteria.sample import TargetsLike
 
-__all__ = ["Coverage", "CoverageTask", "SampleTargets", "cover_targets"]
+__all__ = ["Coverage", "CoverageTask", "cover_targets"]
 
 _LARGEST = 3600.0
 _FEW = 4
 _SHOWN_ROWS = 20
 _HOUR = 3600.0
-
-
-@dataclass(frozen=True, eq=False)
-class SampleTargets:
-    """Objects in the order of their declination.
-
-    Parameters
-    ----------
-    number
-        Shape (n,): the number of each in the sample, from 0.
-    ra, dec
-        Shape (n,), deg; `dec` increases.
-    aperture
-        Radii of one, or of each in this order.
-    """
-
-    number: np.ndarray
-    ra: np.ndarray
-    dec: np.ndarray
-    aperture: Aperture
-
-    def within(self, ra: float, dec: float, radius: float) -> np.ndarray:
-        """Which lie within a circle, deg: their places in the columns, increasing."""
-        first, last = self.dec.searchsorted((dec - radius, dec + radius + 1e-12), side="left")
-        a, b = np.deg2rad(self.dec[first:last]), math.radians(dec)
-        half = np.sin((a - b) / 2) ** 2
-        half += np.cos(a) * math.cos(b) * np.sin(np.deg2rad(self.ra[first:last] - ra) / 2) ** 2
-        return first + np.flatnonzero(half <= math.sin(math.radians(min(radius, 180.0)) / 2) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +173,7 @@ def _cover_one(one: ImageSet, targets: SampleTargets) -> np.ndarray:
         near = targets.within(*circle_of(header))
         if not len(near):
             return np.empty(0, COVERAGE_ROW)
-        field = read_field(one.image, one.expmap)
+        field = read_field(one.image, one.expmap, one.readout)
         seen = np.where(field.exposure > 0, field.counts, 0)
         whole = np.isfinite(np.sum(seen, dtype=float) + np.sum(field.exposure, dtype=float))
         sources, marks = _read_sources(one.sources) if one.sources else (np.empty((0, 3)), np.empty(0, np.int32))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.analysis.image_sets import ImageSet
+from daxa.analysis.sample_targets import SampleTargets
 from daxa.missions import find_mission
 from daxa.missions.tiling import tile_at
 from daxa.query.criteria.sample import Sample
@@ -17,8 +18,6 @@ from daxa.xray.imaging.positions import ROW, Quality
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from daxa.analysis.coverage import SampleTargets
 
 __all__ = ["COLUMNS", "COVERAGE_ROW", "coverage_table"]
 

@@ -17,7 +17,7 @@ from daxa.naming import several
 from daxa.quantities import band_text
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import BandsLike, ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import BandsLike, ObsIdsLike, TextsLike
     from daxa.query.mission import Mission
 
 __all__ = ["ImageRequest", "ImageSet", "find_image_sets", "outside_archive"]
@@ -52,6 +52,9 @@ class ImageSet:
         The cleaned list that the image was made of; None where the archive has none.
     sources
         The list of sources found in the image; None where the archive has none.
+    readout
+        The expected out-of-time events of the image, which may have been subtracted from it; None where
+        the archive has none.
     """
 
     mission: str
@@ -63,6 +66,7 @@ class ImageSet:
     expmap: Path
     events: Path | None = None
     sources: Path | None = None
+    readout: Path | None = None
 
     @property
     def name(self) -> str:
@@ -135,7 +139,8 @@ def outside_archive(layout: Layout, place: Path) -> Path:
 
 def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
     products = list_products(layout, config)
-    files: dict[str, dict[tuple[_Exposure, tuple[float, float]], Path]] = {"image": {}, "expmap": {}, "sourcelist": {}}
+    kinds = ("image", "expmap", "sourcelist", "ootimage")
+    files: dict[str, dict[tuple[_Exposure, tuple[float, float]], Path]] = {kind: {} for kind in kinds}
     events: dict[_Exposure, Path] = {}
     relevant = products["kind"].isin([*files, "finalevents"]) & products["relative"].str.endswith(".fits")
     for row in products[relevant].to_dict("records"):
@@ -153,6 +158,7 @@ def _all_imaged(layout: Layout, config: ArchiveConfig) -> list[ImageSet]:
             files["expmap"][exposure, band],
             events.get(exposure),
             files["sourcelist"].get((exposure, band)),
+            files["ootimage"].get((exposure, band)),
         )
         for (exposure, band), image in files["image"].items()
         if (exposure, band) in files["expmap"] and band[0] < band[1]
@@ -178,7 +184,7 @@ def _check_bands(request: Iterable[tuple[float, float]], known: Collection[tuple
 
 
 def _check_present(layout: Layout, images: Iterable[ImageSet]) -> None:
-    needed = (path for one in images for path in (one.image, one.expmap, one.sources) if path)
+    needed = (path for one in images for path in (one.image, one.expmap, one.sources, one.readout) if path)
     absent = [path for path in needed if not path.is_file()]
     if absent:
         more = f" and {len(absent) - 1} more files are" if len(absent) > 1 else " is"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,14 @@ from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember, ImageMember, Member
-from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
+from daxa.xray.imaging.mosaicking import (
+    Mosaic,
+    less_readout,
+    make_mosaic,
+    mosaic_grid,
+    readout_subtracted,
+    write_mosaic,
+)
 from daxa.xray.imaging.pairing import check_pair, same_grid
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ class MosaicResult:
     Parameters
     ----------
     mosaic
-        Its pixels.
+        Its pixels; out-of-time events are subtracted where they are from the images (``OOTCORR``).
     band
         Energies from and to, keV, as they were requested.
     members
@@ -120,7 +127,9 @@ def mosaic_archive(
         ended += 1
         observe(Outcome(member.name.partition("/")[0], "mosaic", member.name, "done"), ended, len(members))
 
-    mosaic = make_mosaic(members, target, observe=report)
+    mosaic = less_readout(make_mosaic(members, target, observe=report))
+    if (subtracted := readout_subtracted(members)) is not None:
+        mosaic.header["OOTCORR"] = (subtracted, "out-of-time events subtracted")
     without = tuple(member.name for member in members if isinstance(member, ImageMember))
     result = MosaicResult(mosaic, band, tuple(member.name for member in members), without, files)
     _write(place, result)
@@ -137,7 +146,7 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
     NotPossible
         It is a tile of a survey without its events: tiles overlap, and only events show what both have in common.
     """
-    counts, header = _read(one.image)
+    counts, header, readout = _counted(one)
     seconds, map_header = _read(one.expmap, is_map=True)
     check_pair(header, map_header)
     if card_text(map_header, "EXPMETH") == "FIELD":
@@ -150,7 +159,7 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
     shared = one.mission if spec.table and spec.table.service == "tiling" else ""
     member = _events_of(one, header, seconds, weight, shared)
     if member:
-        return member
+        return replace(member, readout=readout)
     if shared:
         raise NotPossible(
             "mosaic-tiles",
@@ -159,7 +168,7 @@ def find_member(one: ImageSet, weight: float = 1.0) -> Member:
         )
     edges = card_number(header, "ENERG_LO", one.band[0]), card_number(header, "ENERG_HI", one.band[1])
     name = f"{one.mission}/{one.instrument}/{one.obs_id}/{'' if one.exposure == 'None' else one.exposure}"
-    return ImageMember(name, counts, seconds, header, edges, weight)
+    return ImageMember(name, counts, seconds, header, edges, weight, readout=readout)
 
 
 def write_sky(path: Path, mosaic: Mosaic, *, healpix_order: int | None = None) -> None:
@@ -272,6 +281,19 @@ def _grid_of(events: EventList, header: fits.Header) -> ImageGrid | None:
     return ImageGrid(x0, y0, side, int(header["NAXIS1"]), int(header["NAXIS2"]))
 
 
+def _counted(one: ImageSet) -> tuple[np.ndarray, fits.Header, np.ndarray | None]:
+    """The counts of an image, its header, and the out-of-time events that were subtracted from it."""
+    from daxa.xray.imaging.outoftime import read_counted
+
+    pixels, header = _read(one.image)
+    if header.get("OOTCORR") is not True:
+        return pixels, header, None
+    if one.readout is not None:
+        _read(one.readout)
+    counts, readout = read_counted(one.image, one.readout)
+    return counts, header, readout
+
+
 def _read(path: Path, *, is_map: bool = False) -> tuple[np.ndarray, fits.Header]:
     from astropy.io import fits
 
@@ -320,7 +342,7 @@ def _write(place: Path, made: MosaicResult) -> None:
                 mosaic.exposure,
                 None,
                 title=f"Mosaic of {count} {'exposure' if count == 1 else 'exposures'}  {missions}",
-                subtitle=f"{band_text(made.band)}, {int(mosaic.counts.sum())} counts, "
+                subtitle=f"{band_text(made.band)}, {round(float(mosaic.counts.sum(dtype=float)))} counts, "
                 f"at most {float(mosaic.exposure.max(initial=0)):.0f} s",
                 pixel_arcsec=abs(float(mosaic.header["CDELT2"])) * 3600.0,
             )

@@ -47,6 +47,7 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         creators: str | Creator | Sequence[str | Creator] = (),
         remote: str | PathLike[str] = "",
         steps: str | Sequence[str] = (),
+        backends: str | Sequence[str] = (),
     ) -> Archive:
         """Select observations and generate the repository; see `daxa.archive.create.create_archive`.
 
@@ -65,6 +66,9 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
             Address of the storage that the data are shared through.
         steps
             Steps of installed plug-ins, to be done in addition to daxa's own.
+        backends
+            What processes in place of native Python: ``sas`` for all steps that it does, ``clean=sas`` for one step,
+            ``chandra:ciao`` or ``chandra:clean=ciao`` for one mission.
 
         Returns
         -------
@@ -75,6 +79,8 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         ------
         CriteriaError
             No condition says which observations of a mission to select.
+        NotPossible
+            A backend does not do what it was chosen for.
         """
         from daxa.archive.create import create_archive
         from daxa.archive.creators import parse_creator
@@ -83,7 +89,13 @@ class Archive(Selecting, Processing, Results, Versions, Sharing):
         people = [creators] if isinstance(creators, Creator) else several(creators)
         people = [parse_creator(one) if isinstance(one, str) else one for one in people]
         layout = create_archive(
-            Path(directory), chosen, title=title, creators=people, remote=fspath(remote), steps=several(steps)
+            Path(directory),
+            chosen,
+            title=title,
+            creators=people,
+            remote=fspath(remote),
+            steps=several(steps),
+            backends=several(backends),
         )
         return cls(layout.root)
 

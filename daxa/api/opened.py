@@ -13,7 +13,7 @@ from daxa.archive.layout import Layout
 if TYPE_CHECKING:
     from astropy.units import Quantity
 
-    from daxa.query.criteria.keywords import PositionLike, TableLike
+    from daxa.query.criteria.accepted_types import PositionLike, TableLike
     from daxa.query.criteria.sample import Sample
     from daxa.query.mission import Mission
 

@@ -36,6 +36,7 @@ class Processing(Opened):
         obs_ids: ObsIds = None,
         steps: str | Sequence[str] | None = None,
         jobs: int | None = None,
+        executor: str | None = None,
         progress: Progress | None = None,
     ) -> list[Outcome]:
         """Do what is not done yet and what failed before; return the status.
@@ -46,6 +47,8 @@ class Processing(Opened):
             Only these; all of them by default.  The results of others stay as they are.
         jobs
             Most tasks to run at once; by default what the settings say.
+        executor
+            Where they run: ``local``, or ``dask`` for the cluster of the configuration; by default as the settings say.
         progress
             As for `daxa.stages.run.run_archive`.
 
@@ -59,7 +62,7 @@ class Processing(Opened):
         ArchiveError
             An observation is not selected, or something is at work in the archive.
         CriteriaError
-            A mission or a step is not in the archive.
+            A mission or a step is not in the archive, or there is no such executor.
         ConfigError
             A params file cannot be used as it is written; nothing was started.
         ProgramError
@@ -68,7 +71,7 @@ class Processing(Opened):
         from daxa.stages.run import limited, run_archive
 
         enter_archive(self.layout)
-        with limited(jobs):
+        with limited(jobs, executor):
             run_archive(self.layout, self.config, missions=missions, steps=steps, obs_ids=obs_ids, progress=progress)
         return self.status()
 
@@ -111,6 +114,7 @@ class Processing(Opened):
         release: bool = False,
         dry_run: bool = False,
         jobs: int | None = None,
+        executor: str | None = None,
         progress: Progress | None = None,
     ) -> Reprocessed:
         """Process a mission, or some observations of it, with other parameters.
@@ -131,7 +135,7 @@ class Processing(Opened):
             Commit and tag the result.
         dry_run
             Write and run nothing.
-        jobs, progress
+        jobs, executor, progress
             As for `run`.
 
         Returns
@@ -159,7 +163,9 @@ class Processing(Opened):
         """
         from daxa.stages.releasing import release_change
         from daxa.stages.reprocess import Reprocessed, plan_reprocessing, settings_from
+        from daxa.stages.run import check_executor
 
+        check_executor(executor)
         (enter_archive if not dry_run else check_archive)(self.layout)
         config = self.config
         (name,) = named_missions(config, mission)
@@ -169,7 +175,7 @@ class Processing(Opened):
         if dry_run:
             return Reprocessed(plan)
         plan.write()
-        outcomes = self.run(name, obs_ids=chosen, jobs=jobs, progress=progress)
+        outcomes = self.run(name, obs_ids=chosen, jobs=jobs, executor=executor, progress=progress)
         made = release_change(self.layout, config, note or plan.title) if release else None
         return Reprocessed(plan, tuple(outcomes), made.tag if made else "")
 
@@ -180,6 +186,7 @@ class Processing(Opened):
         obs_ids: ObsIds = None,
         steps: str | Sequence[str] | None = None,
         jobs: int | None = None,
+        executor: str | None = None,
         progress: Progress | None = None,
     ) -> list[Outcome]:
         """Repeat what failed and do what depends on it, and nothing else.
@@ -188,7 +195,7 @@ class Processing(Opened):
         ----------
         missions, obs_ids, steps
             Only these; all of them by default.
-        jobs, progress
+        jobs, executor, progress
             As for `run`.
 
         Returns
@@ -209,7 +216,7 @@ class Processing(Opened):
         for mission, failed in failed_observations(
             self.layout, config, named_missions(config, missions), steps, obs_ids
         ).items():
-            self.run(mission, obs_ids=failed, jobs=jobs, progress=progress)
+            self.run(mission, obs_ids=failed, jobs=jobs, executor=executor, progress=progress)
         return self.status()
 
     def accept_calibration(self, missions: Names = ()) -> list[OtherCalibration]:

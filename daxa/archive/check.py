@@ -313,9 +313,15 @@ def _version_problems(
                     table_name(mission, step.name),
                     "backend" if recorded.backend != here.backend else "version",
                     f"it is locked to {recorded.backend} {recorded.version}, and {_summary(here)} would run",
-                    "install the daxa that made the archive, or `daxa upgrade --software` to reprocess with this one",
+                    f"{_way_back(recorded, here)}, or `daxa upgrade --software` to reprocess with this one",
                     "software",
                 )
+
+
+def _way_back(recorded: LockedSoftware, here: LockedSoftware) -> str:
+    if recorded.backend == here.backend:
+        return "install the daxa that made the archive"
+    return f'choose backend = "{recorded.backend}" for this step again'
 
 
 def _summary(software: LockedSoftware) -> str:

@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, read_content, settings_of
+from daxa.archive.config import ArchiveConfig, load_config, load_parameters, read_content, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions
 from daxa.archive.layout import Layout
+from daxa.archive.mission_change import MissionChange
 from daxa.archive.override import overridden
 from daxa.archive.preview import Preview, preview
 from daxa.archive.selected_files import changed_meanwhile, digests_of, is_own, write_changes
+from daxa.archive.task_parts import fetched_inputs
 from daxa.archive.trust import rendered_pipeline
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
 from daxa.naming import some
 from daxa.query import Mission, Selection, read_criteria
-from daxa.selection.difference import SelectionDifference, compare
+from daxa.selection.difference import compare
 from daxa.selection.selection_file import read_selection
 
 if TYPE_CHECKING:
     from daxa.query import Criteria
 
 __all__ = [
-    "MissionChange",
     "SelectionPlan",
     "change_to",
     "plan_selection",
@@ -39,61 +40,6 @@ __all__ = [
 
 _AT_ONCE = 4
 _NAMED = 20
-
-
-@dataclass(frozen=True)
-class MissionChange:
-    """What would become of one mission's selection.
-
-    Parameters
-    ----------
-    mission
-        Its short name.
-    is_new
-        Whether the archive does not hold it yet.
-    before, after
-        Number of observations.
-    difference
-        ObsIDs that are added, removed, changed.
-    criteria_changed
-        Whether something else is requested, even if it selects the same.
-    selection
-        The new selection.
-    note
-        Remarks on the observation table that was used.
-    overrides
-        Step and ObsID of the overrides that go with the observations that are removed.
-    """
-
-    mission: str
-    is_new: bool
-    before: int
-    after: int
-    difference: SelectionDifference
-    criteria_changed: bool
-    selection: Selection = field(repr=False)
-    note: str = ""
-    overrides: tuple[tuple[str, str], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.is_new or self.difference or self.criteria_changed)
-
-    def as_dict(self) -> dict[str, object]:
-        """The change as plain values, ready for JSON."""
-        return {
-            "mission": self.mission,
-            "new": self.is_new,
-            "before": self.before,
-            "after": self.after,
-            "added": list(self.difference.added),
-            "removed": list(self.difference.removed),
-            "changed": {
-                obs_id: {column: list(pair) for column, pair in values.items()}
-                for obs_id, values in self.difference.values.items()
-            },
-            "criteria_changed": self.criteria_changed,
-            "overrides_removed": [{"step": step, "obs_id": obs_id} for step, obs_id in self.overrides],
-        }
 
 
 @dataclass(frozen=True)
@@ -220,7 +166,8 @@ def plan_selection(
     names = [mission.name for mission in requested]
     check_missions([mission for mission in requested if mission.name not in config.missions], names)
     for mission in requested:
-        check_instruments(mission.spec, mission.criteria)
+        tables = load_parameters(layout, mission.name, config.steps) if mission.name in config.missions else {}
+        check_instruments(mission.spec, mission.criteria, fetched_inputs(mission.spec, tables, steps_of(config)))
     if not set(names) <= set(config.missions):
         _check_pipeline(layout, config)
     seen = digests_of(layout)

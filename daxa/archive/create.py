@@ -11,17 +11,19 @@ from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.address import storage_address
+from daxa.archive.chosen_backends import NO_TABLES, BackendTables, choose_backends
 from daxa.archive.config import FETCH_SOFTWARE, Creator, LockedSoftware
 from daxa.archive.creators import check_creators
 from daxa.archive.layout import Layout
 from daxa.archive.table_diff import set_table_diff
+from daxa.archive.task_parts import fetched_inputs
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
-from daxa.backends import find_backend
+from daxa.backends import backend_names, find_backend
 from daxa.backends.registry import backend_of_step, calibration_to_accept, installed_calibration
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, NotPossible, StorageError
 from daxa.files import errors_naming
-from daxa.missions import MissionSpec, mission_names
+from daxa.missions import MissionSpec, NativeInput, mission_names
 from daxa.missions.spec import SAFE_ID
 from daxa.query.criteria.criteria import Criteria
 from daxa.query.mission import Mission, Selection
@@ -47,6 +49,7 @@ def create_archive(
     creators: Sequence[Creator] = (),
     remote: str = "",
     steps: Sequence[str] = (),
+    backends: Sequence[str] = (),
 ) -> Layout:
     """Make an archive of these missions' observations in a new directory.
 
@@ -65,6 +68,8 @@ def create_archive(
         Address of the storage that the data are shared through, or a directory.
     steps
         Names of steps to carry out beside daxa's own.
+    backends
+        What processes, as `daxa.archive.chosen_backends.choose_backends` understands it: ``sas``, ``clean=sas``.
 
     Raises
     ------
@@ -82,14 +87,19 @@ def create_archive(
     """
     directory = absolute_place(directory)
     check_place(directory)
-    check_missions(missions, [mission.spec.name for mission in missions])
     arranged = arrange_steps(dict.fromkeys([*(step.name for step in OWN_STEPS), *steps]))
+    check_missions(missions, [mission.spec.name for mission in missions])
+    tables = choose_backends(backends, [mission.spec for mission in missions], arranged)
+    for mission in missions:
+        check_instruments(
+            mission.spec, mission.criteria, fetched_inputs(mission.spec, tables[mission.spec.name], arranged)
+        )
     check_creators(creators)
     git.check_identity(directory.parent)
     address = storage_address(remote, directory)
     creators = creators or [Creator(name=git.author_name(directory.parent))]
     selections = [mission.select() for mission in missions]
-    answers = [mission_answers(selection, arranged) for selection in selections]
+    answers = [mission_answers(one, arranged, tables[one.spec.name]) for one in selections]
     files = render(directory.name, answers, title=title, creators=creators, remote=address, steps=arranged)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
@@ -222,11 +232,17 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
                 f"the data of {spec.title} cannot be processed yet, so they cannot be in an archive",
                 remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
             )
-        check_instruments(spec, mission.criteria)
 
 
-def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
+def check_instruments(spec: MissionSpec, criteria: Criteria, inputs: Sequence[NativeInput]) -> None:
     """Refuse instruments whose every observation would fail for lack of files to start from.
+
+    Parameters
+    ----------
+    spec, criteria
+        The mission, and what is chosen of it.
+    inputs
+        The files from which the chosen backends start.
 
     Raises
     ------
@@ -235,27 +251,40 @@ def check_instruments(spec: MissionSpec, criteria: Criteria) -> None:
     """
     branches = (branch for group in criteria.any_of for branch in group)
     named = {name for part in (criteria, *branches) for name in part.instruments}
-    served = {item.instrument for item in find_backend("native").inputs(spec) if item.required}
+    served = _instruments_of(inputs)
     left = [one for one in spec.instruments if one.name in named and not served & {one.name, ""}]
     # If it is the only instrument, its observations have no file; others are observed together with supported ones.
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",
             f"the data of {spec.title} {', '.join(alone)} cannot be processed yet, so they cannot be in an archive",
-            remedy=f"choose from {', '.join(one.name for one in spec.instruments if one.name in served)}; "
-            "`daxa search` lists the observations",
+            remedy=f"choose from {', '.join(one.name for one in spec.instruments if one.name in served)}"
+            f"{_able(spec, alone)}; `daxa search` lists the observations",
         )
 
 
-def mission_answers(selection: Selection, steps: Sequence[Step]) -> MissionAnswers:
-    """The answers of a selected mission to the templates."""
+def _instruments_of(inputs: Sequence[NativeInput]) -> set[str]:
+    """Instruments whose events are among the files; '' for all of them."""
+    return {one.instrument for one in inputs if one.required and (one.instrument or one.kind.endswith("events"))}
+
+
+def _able(spec: MissionSpec, instruments: Sequence[str]) -> str:
+    """What processes the data of instruments, as the rest of a remedy."""
+    able = [name for name in backend_names() if _instruments_of(find_backend(name).inputs(spec)) >= set(instruments)]
+    return (
+        f', or process them with {able[0]} (`daxa init --backend {able[0]}`, or backend = "{able[0]}")' if able else ""
+    )
+
+
+def mission_answers(selection: Selection, steps: Sequence[Step], tables: BackendTables = NO_TABLES) -> MissionAnswers:
+    """The answers of a selected mission to the templates, with the backends that are chosen for some steps."""
     spec = selection.spec
-    software = tuple((step.name, provided(spec, step, steps)) for step in steps)
-    return MissionAnswers(spec, selection.criteria.to_plain(), software)
+    software = tuple((step.name, provided(spec, step, steps, tables)) for step in steps)
+    return MissionAnswers(spec, selection.criteria.to_plain(), software, tables)
 
 
-def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoftware:
-    """The backend of a step unless a params file says otherwise, at the installed version.
+def provided(spec: MissionSpec, step: Step, steps: Sequence[Step], tables: BackendTables = NO_TABLES) -> LockedSoftware:
+    """The backend of a step, as the tables of its params file have it, at the installed version.
 
     Raises
     ------
@@ -264,7 +293,7 @@ def provided(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> LockedSoft
     """
     if step.fetches:
         return FETCH_SOFTWARE
-    backend = find_backend(backend_of_step({}, step, steps))
+    backend = find_backend(backend_of_step(tables, step, steps))
     version = backend.version(spec.name, step.name)
     if not version:
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daxa.archive.config import TEMPLATE, ArchiveConfig, load_config, steps_of
 from daxa.archive.create import mission_answers
 from daxa.archive.layout import Layout
+from daxa.archive.mission_change import MissionChange
 from daxa.archive.override import without_overrides
 from daxa.archive.template import MissionAnswers, render
 from daxa.archive.upstream import write_origin
@@ -17,7 +18,6 @@ from daxa.missions import find_mission
 from daxa.selection.selection_file import write_selection
 
 if TYPE_CHECKING:
-    from daxa.archive.choose import MissionChange
     from daxa.query import Selection
 
 __all__ = [

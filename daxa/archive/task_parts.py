@@ -15,7 +15,7 @@ from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.steps import Step
 from daxa.run.task import canonical
 
-__all__ = ["facts_of", "inputs_of", "inputs_parameter", "parameters_of", "software_text"]
+__all__ = ["facts_of", "fetched_inputs", "inputs_of", "inputs_parameter", "parameters_of", "software_text"]
 
 
 def inputs_of(
@@ -31,6 +31,19 @@ def inputs_of(
     readers = [other for other in steps if step.name in other.needs]
     backends = dict.fromkeys(backend_of_step(tables, reader, steps) for reader in readers)
     return tuple(dict.fromkeys(one for name in backends for one in find_backend(name).inputs(spec)))
+
+
+def fetched_inputs(
+    spec: MissionSpec, tables: Mapping[str, Mapping[str, Any]], steps: Sequence[Step]
+) -> tuple[NativeInput, ...]:
+    """What all steps that fetch do fetch.
+
+    Raises
+    ------
+    ConfigError
+        One of the backends that read it is not installed.
+    """
+    return tuple(one for step in steps if step.fetches for one in inputs_of(spec, tables, step, steps))
 
 
 def inputs_parameter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -65,11 +65,14 @@ class MissionAnswers:
         What was requested, in plain form.
     software
         Step and what it is locked to, in the order of the steps.
+    tables
+        Step to what its table in the params file says in place of the usual: the backend that was chosen.
     """
 
     spec: MissionSpec
     criteria: Mapping[str, Any]
     software: Sequence[tuple[str, LockedSoftware]]
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -129,8 +132,9 @@ def render(
     files |= render_citation(name, [mission.spec for mission in missions], title=title, creators=creators)
     files["dvc.yaml"] = render_pipeline([mission.name for mission in missions], steps, kept, template=template)
     for mission in missions:
+        tables = {step.name: parameter_lines(mission.spec, step, steps, mission.tables) for step in steps}
         files[f"params/{mission.name}.toml"] = (
-            _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=_tables(mission.spec, steps))
+            _environment().get_template("params.toml.j2").render(spec=mission.spec, tables=tables)
         )
     return files
 
@@ -223,17 +227,18 @@ def _followed(step: Step, steps: Sequence[Step]) -> list[str]:
     return [*(f"{reader.name}.{BACKEND}" for reader in readers), step.name]
 
 
-def _tables(spec: MissionSpec, steps: Sequence[Step]) -> dict[str, list[str]]:
-    return {step.name: parameter_lines(spec, step, steps) for step in steps}
-
-
-def parameter_lines(spec: MissionSpec, step: Step, steps: Sequence[Step]) -> list[str]:
-    """The lines of a step's table in a new params file."""
+def parameter_lines(
+    spec: MissionSpec,
+    step: Step,
+    steps: Sequence[Step],
+    tables: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> list[str]:
+    """The lines of a step's table in a new params file, whose tables say that other backends do some steps."""
     if step.fetches:
         return table_lines(FETCH)
-    name = backend_of_step({}, step, steps)
+    name = backend_of_step(tables, step, steps)
     lines = table_lines(find_backend(name).parameters(spec.name).get(step.name, ()))
-    if step.backend or reads_fetched(step, steps):
+    if step.backend or reads_fetched(step, steps) or BACKEND in tables.get(step.name, {}):
         lines.insert(0, f'{BACKEND} = "{name}"'.ljust(38) + "# software for this step and the following ones")
     return lines
 

@@ -290,7 +290,7 @@ def _params_texts(layout: Layout, config: ArchiveConfig, seen: Mapping[str, byte
             present = _keys_of(text, step.name)
             lines = [
                 line if line.lstrip().startswith("#") else f"# {line}"
-                for line in parameter_lines(find_mission(mission), step, steps)
+                for line in parameter_lines(find_mission(mission), step, steps, tables)
                 if (found := _KEY.match(line)) and found[1] not in {*present, *tables[step.name]}
             ]
             text = with_remarks(text, step.name, lines)

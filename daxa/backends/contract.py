@@ -90,6 +90,7 @@ def _is_text(value: object) -> bool:
 
 def _check_located(backend: Backend, located: Located) -> None:
     _require(backend, isinstance(located, Located), "does not say whether its software is here")
+    _require(backend, isinstance(located.missing, tuple), "does not give what is missing as a tuple of texts")
     _require(backend, located.found or located.missing, "is not found, but does not say what is missing")
     _require(backend, not (located.found and located.missing), "is found, but something is missing")
     _require(backend, not located.found or located.version, "is found, but has no version")

@@ -57,7 +57,7 @@ class Backend(Protocol):
     ``modules(step)``: names of modules that a process imports once for many workers.  None of them may start threads.
     One whose programs use random numbers without a fixed seed says so in ``randomised``, a mapping of steps to the
     kinds of products that are never the same twice: `daxa compare` then measures their differences against counting
-    noise, and never calls them identical.
+    noise, and those of what later steps make of them.
     One that can resume where an earlier attempt stopped may have
     ``resume(task, directories, target, log, work_directory)``, which is then called instead of ``run``:
     ``work_directory`` is a directory of this task that is kept until it is done.
@@ -170,8 +170,10 @@ class Backend(Protocol):
         Parameters
         ----------
         task
-            That of the whole observation: step, parameters, inputs; its ``calibration`` is that of ``software.toml``
-            ('' if there is none), which a backend can continue to use if it is able to.
+            That of the whole observation: step, parameters, chosen instruments; its ``calibration`` is that of
+            ``software.toml``, which a backend can continue to use if it is able to ('' if there is none, and if the
+            newest is asked for); its ``origin`` has under ``row`` the ``start`` and ``end`` of the observation (MJD)
+            where the selection has them, for calibration that is chosen by them.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -26,6 +26,7 @@ __all__ = [
     "find_backend",
     "installed_calibration",
     "same_calibration",
+    "steps_served",
 ]
 
 GROUP = "daxa.backends"
@@ -89,6 +90,18 @@ def _offered(name: str) -> Backend:
         )
     # It has all that is asked of one.
     return cast("Backend", backend)
+
+
+def steps_served(backend: str, mission: str, steps: Collection[str]) -> tuple[str, ...]:
+    """Which of some steps of a mission a backend does.
+
+    Examples
+    --------
+    >>> steps_served("heasoft", "nustar", ("events", "clean"))
+    ('events',)
+    """
+    found = find_backend(backend)
+    return tuple(step for step in steps if found.version(mission, step))
 
 
 def installed_calibration(backend: Backend, step: str) -> str | None:

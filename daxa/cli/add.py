@@ -10,7 +10,7 @@ from daxa.cli.completion import complete_known_mission
 from daxa.cli.conditions import ConditionsCommand, MaxAge, Offline, Refresh, freshness
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.criteria_options import missions_of_files, read_criteria_options, require_conditions
-from daxa.cli.options import DryRun, Jobs, KnownMissions, ThenRelease, Title
+from daxa.cli.options import DryRun, Executor, Jobs, KnownMissions, ThenRelease, Title
 from daxa.cli.select import settle
 from daxa.cli.show import progress_of_missions
 
@@ -30,7 +30,7 @@ def add(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MISSION]...", help="Missions, of the archive or new.", autocompletion=complete_known_mission
+            metavar="MISSION", help="Missions, of the archive or new.", autocompletion=complete_known_mission
         ),
     ] = None,
     *,
@@ -43,6 +43,7 @@ def add(
     message: Title = "",
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
@@ -67,4 +68,13 @@ def add(
     requested = [daxa.Mission(name, settings, **fresh).filter(chosen) for name, chosen in criteria.items()]
     with progress_of_missions(list(criteria)) as observe:
         plan = plan_selection(archive.layout, requested, also=True, observe=observe, **fresh)
-    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run, then_release=then_release, message=message, jobs=jobs)
+    settle(
+        plan,
+        yes=yes,
+        as_json=as_json,
+        dry_run=dry_run,
+        then_release=then_release,
+        message=message,
+        jobs=jobs,
+        executor=executor,
+    )

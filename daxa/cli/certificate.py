@@ -31,12 +31,12 @@ def certificate(
     ] = "list",
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[...]", help="add: FILE; list: [TAG]; show: TAG and the first digits of its digest."),
+        typer.Argument(metavar="WHAT", help="add: FILE; list: [TAG]; show: TAG and the first digits of its digest."),
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per certificate.")] = False,
 ) -> None:
-    """Keep certificates of `daxa recreate` with the release that they are of, list them, or show one.
+    """Keep certificates of `daxa recreate` with the release that they certify, list them, or show one.
 
     A certificate is checked whenever it is read: it must name the commit and the tag that are here, and its verdicts
     must follow from its digests and those of the release. It carries no signature. The tag never moves: certificates

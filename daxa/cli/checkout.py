@@ -20,13 +20,15 @@ def checkout(
     version: Annotated[
         str,
         typer.Argument(
-            metavar="TAG", help="A release, or a branch; - is the branch before.", autocompletion=complete_tag
+            metavar="TAG",
+            help="A release or a branch; - goes back to where you were before.",
+            autocompletion=complete_tag,
         ),
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, including what is missing.")] = False,
 ) -> None:
-    """Go to a release or a branch: `git checkout`, then its data from what this machine has.
+    """Go to a release or a branch: `git checkout`, then its data, as far as they are on this machine.
 
     Products come from DVC's cache and fetched files from the store; nothing is downloaded. The version is checked
     before any of its files takes its place, and the command refuses if a change is not committed or a product is kept

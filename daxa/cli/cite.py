@@ -31,7 +31,7 @@ class CitationFormat(StrEnum):
 
 def cite(
     tag: Annotated[
-        str, typer.Argument(metavar="[TAG]", help="A release; by default the latest.", autocompletion=complete_tag)
+        str, typer.Argument(metavar="TAG", help="A release; by default the latest.", autocompletion=complete_tag)
     ] = "",
     *,
     form: Annotated[

@@ -252,7 +252,7 @@ def _read_groups(ctx: Any, groups: Sequence[tuple[str, list[str]]]) -> CriteriaO
         if alternatives[1:]:
             ctx.fail(f"there is no condition before {OR}")
         if exclusions:
-            ctx.fail(f"there is no condition before {NOT}: to start from the whole archive, give --everything")
+            ctx.fail(f"there is no condition before {NOT}: to start from all observations, give --everything")
         return CriteriaOptions()
     return CriteriaOptions(tuple(alternatives), tuple(exclusions))
 

@@ -67,7 +67,7 @@ def coverage(
         str,
         typer.Argument(
             metavar="SAMPLE",
-            help="File with columns ra and dec, and optionally name and radius; or RA,DEC; or the name of an object.",
+            help="File with columns ra, dec, and optionally name, radius_arcmin; or RA,DEC; or the name of an object.",
         ),
     ],
     *,

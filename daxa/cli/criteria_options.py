@@ -28,7 +28,7 @@ def require_conditions(options: CriteriaOptions, verb: str) -> None:
         raise CriteriaError(
             "nothing-asked",
             "no condition says which observations to select",
-            remedy=f"give --target, --position, --sample or --obs, or --everything for the whole archive; "
+            remedy=f"give --target, --position, --sample or --obs, or --everything for all observations; "
             f"`daxa {verb} --help` shows examples",
         )
 

@@ -40,7 +40,7 @@ _COMMANDS = (
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="A new or empty directory.")] = Path("demo"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty directory.")] = Path("demo"),
     keep_serving: Annotated[
         bool, typer.Option("--keep-serving", help="Keep the sample observatory running, to try things by hand.")
     ] = False,

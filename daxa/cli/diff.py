@@ -27,13 +27,11 @@ _SHOWN = 50
 def diff(
     before: Annotated[
         str,
-        typer.Argument(
-            metavar="[A]", help="A tag or commit; by default the last release.", autocompletion=complete_tag
-        ),
+        typer.Argument(metavar="A", help="A tag or commit; by default the last release.", autocompletion=complete_tag),
     ] = "",
     now: Annotated[
         str,
-        typer.Argument(metavar="[B]", help="Another one; by default the working tree.", autocompletion=complete_tag),
+        typer.Argument(metavar="B", help="Another one; by default the working tree.", autocompletion=complete_tag),
     ] = "",
     *,
     files: Annotated[
@@ -42,7 +40,7 @@ def diff(
             "--files",
             metavar="N",
             min=0,
-            help="Compare the content of at most N differing files; 0 shows what the ledgers say alone.",
+            help="Compare the content of at most N differing files; 0 shows only what the ledgers say.",
         ),
     ] = 200,
     html: Annotated[

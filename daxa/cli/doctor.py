@@ -27,9 +27,9 @@ EXAMPLES = (
 
 def doctor(
     parts: Annotated[
-        list[str] | None, typer.Argument(metavar="[PART]...", help="Only these parts or backends, such as git or disk.")
+        list[str] | None, typer.Argument(metavar="PART", help="Only these parts or backends, such as git or disk.")
     ] = None,
-    network: Annotated[bool, typer.Option("--network", help="Also ask the archives' servers.")] = False,
+    network: Annotated[bool, typer.Option("--network", help="Also ask the servers of the missions' archives.")] = False,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="Let `git diff` show tables as rows: a setting in .git/config."),

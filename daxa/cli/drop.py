@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daxa.cli.completion import complete_mission
-from daxa.cli.options import DryRun, Jobs, ObsIds, ThenRelease, Title
+from daxa.cli.options import DryRun, Executor, Jobs, ObsIds, ThenRelease, Title
 from daxa.cli.select import run_and_release, settle
 from daxa.cli.show import note
 
@@ -27,7 +27,7 @@ EXAMPLES = (
 
 def drop(
     missions: Annotated[
-        list[str], typer.Argument(metavar="MISSION...", help="Of the archive.", autocompletion=complete_mission)
+        list[str], typer.Argument(metavar="MISSION", help="Missions of the archive.", autocompletion=complete_mission)
     ],
     *,
     obs_ids: ObsIds = None,
@@ -36,6 +36,7 @@ def drop(
     message: Title = "",
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per mission.")] = False,
 ) -> None:
     """Remove observations from the archive; without --obs, remove whole missions.
@@ -56,7 +57,7 @@ def drop(
         missions, obs_ids = named, ids
     if gone_before:
         note("what you named is no longer in the archive")
-        run_and_release(archive.root, message, jobs)
+        run_and_release(archive.root, message, jobs, executor)
         return
     names = named_missions(config, missions)
     gone = set(named_obs_ids(layout, names, obs_ids))
@@ -66,7 +67,16 @@ def drop(
         plan = plan_drop(layout, {name: ids for name, ids in own.items() if ids})
     else:
         plan = plan_mission_drop(layout, names)
-    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run, then_release=then_release, message=message, jobs=jobs)
+    settle(
+        plan,
+        yes=yes,
+        as_json=as_json,
+        dry_run=dry_run,
+        then_release=then_release,
+        message=message,
+        jobs=jobs,
+        executor=executor,
+    )
 
 
 def _without_dropped(archive: daxa.Archive, missions: list[str], obs_ids: list[str]) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ EXAMPLES = ("daxa export", "daxa export v1.0.0 -o a907-v1.0.0.bundle")
 def export(
     tag: Annotated[
         str,
-        typer.Argument(metavar="[TAG]", help="A release; by default the latest.", autocompletion=complete_tag),
+        typer.Argument(metavar="TAG", help="A release; by default the latest.", autocompletion=complete_tag),
     ] = "",
     *,
     output: Annotated[

@@ -32,6 +32,7 @@ EXAMPLES = (
     "daxa init two --mission xmm --mission nustar --obs 0404910601 --obs nustar:30101031002 --instrument xmm:M1,M2",
     "daxa init pair --mission xmm --position 149.59,-11.06 --or --obs 0201901401 --not --end 2001-01-01",
     'daxa init shared --mission chandra --target "Abell 907" --remote s3://bucket/a907 --title "Abell 907 in X-rays"',
+    "daxa init cleaned --mission xmm --mission chandra --position 149.59,-11.06 --backend sas --backend clean=ciao",
     'daxa init cited --mission xmm --obs 0404910601 --creator "Carberry, Josiah <0000-0002-1825-0097>"',
 )
 
@@ -64,10 +65,19 @@ def init(
         typer.Option(
             "--creator",
             metavar="NAME",
-            help='Who makes the archive, as "Family, Given <ORCID>"; by default who commits. May be repeated.',
+            help='Who makes the archive, as "Family, Given <ORCID>"; by default the author in Git. May be repeated.',
         ),
     ] = None,
     steps: AddedSteps = None,
+    backends: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            metavar="[MISSION:][STEP=]NAME",
+            help="Process with mission software instead of Python (sas, esass, ciao, heasoft): all steps that it "
+            "does, or one. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Choose observations and generate an archive: a Git repository with its first commit.
 
@@ -86,11 +96,22 @@ def init(
     fresh = freshness(refresh, max_age, offline)
     import daxa
     from daxa.archive.address import is_local
+    from daxa.archive.software import load_software
     from daxa.archive.upstream import read_origin
+    from daxa.backends import find_backend
+    from daxa.backends.tools.reading import suite_names
     from daxa.selection.selection_file import read_selection
 
     requested = [daxa.Mission(spec.name, **fresh).filter(criteria[spec.name]) for spec in specs]
-    archive = daxa.Archive.create(directory, requested, title=title, creators=people, remote=remote, steps=steps or ())
+    archive = daxa.Archive.create(
+        directory,
+        requested,
+        title=title,
+        creators=people,
+        remote=remote,
+        steps=steps or (),
+        backends=backends or (),
+    )
     for mission in requested:
         left_out = read_origin(archive.layout.upstream(mission.name)).get("left_out")
         _show_selection(
@@ -100,10 +121,10 @@ def init(
         )
         report_selection(mission)
     if remote and is_local(remote):
-        note(
-            f"{remote} is a directory on this machine, from which others cannot pull; `dvc remote add` configures "
-            "another one"
-        )
+        note(f"{remote} is a directory on this machine, from which others cannot pull; `daxa remote add` adds another")
+    for name in sorted({one.backend for one in load_software(archive.layout).values() if one.backend in suite_names()}):
+        if not find_backend(name).locate().found:
+            note(f"{name} was not found on this machine: `daxa doctor {name}` says what is missing")
     say(f"next:\n  cd {directory}\n  dvc repro            # or `daxa run`: fetch and process\n  daxa release -m ...")
 
 

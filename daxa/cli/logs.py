@@ -18,7 +18,10 @@ EXAMPLES = ("daxa logs 0404910601", "daxa logs 0404910601 --step clean", "daxa l
 
 
 def logs(
-    obs_id: Annotated[str, typer.Argument(metavar="[OBSID]", autocompletion=complete_obs_id)] = "",
+    obs_id: Annotated[
+        str,
+        typer.Argument(metavar="OBSID", help="The observation, unless --obs names it.", autocompletion=complete_obs_id),
+    ] = "",
     mission: Missions = None,
     step: Steps = None,
     obs: ObsIds = None,

@@ -23,7 +23,9 @@ EXAMPLES = (
 
 
 def merge(
-    branch: Annotated[str, typer.Argument(help="A branch, such as origin/main after `git fetch`, or a release.")],
+    branch: Annotated[
+        str, typer.Argument(metavar="BRANCH", help="A branch, such as origin/main after `git fetch`, or a release.")
+    ],
     *,
     ours: Annotated[
         list[str] | None,
@@ -31,7 +33,7 @@ def merge(
     ] = None,
     theirs: Annotated[
         list[str] | None,
-        typer.Option("--theirs", metavar="NAME", help="Where both changed it, take that of the branch."),
+        typer.Option("--theirs", metavar="NAME", help="Where both changed it, take the one of the branch."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would be merged, and change nothing.")

@@ -38,9 +38,15 @@ def missions(
         show_table(["fact", "value"], _facts(specs[0]))
     else:
         show_table(
-            ["mission", "title", "listed", "processed", "instruments chosen by default"],
+            ["mission", "title", "listed", "processed by", "instruments chosen by default"],
             [
-                [spec.name, spec.title, _yes(spec.listed), _yes(spec.processed), _joined(spec.default_instruments)]
+                [
+                    spec.name,
+                    spec.title,
+                    _yes(spec.listed),
+                    _joined(tuple(_backends(spec))),
+                    _joined(spec.default_instruments),
+                ]
                 for spec in specs
             ],
         )
@@ -53,6 +59,7 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "aliases": list(spec.aliases),
         "listed": spec.listed,
         "processed": spec.processed,
+        "backends": {name: list(steps) for name, steps in _backends(spec).items()},
         "table": spec.table.name,
         "columns": dict(spec.table.columns),
         "columns_recorded": not spec.table.usual,
@@ -89,6 +96,8 @@ def _record(spec: MissionSpec) -> dict[str, object]:
         "facility": spec.credit.facility,
         "dataset": spec.credit.dataset,
         "bibcodes": list(spec.bibcodes),
+        "wording_read": spec.credit.read,
+        "checked": list(spec.credit.checked),
         "note": spec.note,
     }
 
@@ -101,7 +110,7 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
         ["listed", f"{_yes(spec.listed)}: {_source(spec.table)}"],
         *(["else listed", _source(table)] for table in spec.other_tables),
         *(["files at", _server(mirror)] for mirror in spec.mirrors),
-        ["processed", _yes(spec.processed)],
+        *([f"processed by {name}", _joined(steps)] for name, steps in _backends(spec).items()),
         ["public", "each observation on its own date" if spec.table.proprietary == "date" else "all of it"],
         ["ObsID", f"{spec.id_pattern}  {spec.id_example}".strip()],
     ]
@@ -114,11 +123,31 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     rows += [["directory", template] for template in (spec.directory, *(other for _, other in spec.other_directories))]
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
     rows += [[f"ready-made {product.kind}", product.pattern] for product in spec.products]
-    rows += [["acknowledgement", spec.acknowledgement], ["facility", spec.credit.facility]]
-    rows += [["dataset", spec.credit.dataset], ["wording at", spec.credit.source]]
-    rows += [["reference", bibcode] for bibcode in spec.bibcodes]
-    rows.append(["note", spec.note])
+    rows += [
+        ["acknowledgement", _said(spec.acknowledgement, checked=bool(spec.credit.read))],
+        ["wording at", spec.credit.source],
+        ["facility", _said(spec.credit.facility, checked=spec.credit.facility in spec.credit.checked)],
+        ["dataset", spec.credit.dataset],
+        *(["reference", _said(bibcode, checked=bibcode in spec.credit.checked)] for bibcode in spec.bibcodes),
+        ["note", spec.note],
+    ]
     return [row for row in rows if row[1]]
+
+
+def _backends(spec: MissionSpec) -> dict[str, tuple[str, ...]]:
+    """The backends that process a mission, and the steps that each does."""
+    from daxa.backends import backend_names
+    from daxa.backends.registry import steps_served
+    from daxa.run.steps import step_names
+
+    names = backend_names() if spec.processed else ()
+    found = {name: steps_served(name, spec.name, step_names()) for name in names}
+    return {name: steps for name, steps in found.items() if steps}
+
+
+def _said(text: str, *, checked: bool) -> str:
+    """What a paper may have to say, with a mark where nobody has compared it with its source."""
+    return text if checked or not text else f"{text} (not compared with its source yet)"
 
 
 def _of_table(table: ObservationTable) -> list[list[str]]:

@@ -31,7 +31,8 @@ def mosaic(
     instruments: Instruments = None,
     band: Band = None,
     pixel: Annotated[
-        float, typer.Option(metavar="ARCSEC", help="Pixel size; by default that of the coarsest image.")
+        float,
+        typer.Option(metavar="ARCSEC", show_default=False, help="Pixel size; by default that of the coarsest image."),
     ] = 0.0,
     weights: Annotated[
         list[str] | None,
@@ -85,7 +86,7 @@ def mosaic(
         show_json({"kind": kind, "path": str(path)} for kind, path in files.items())
     else:
         show_table(["kind", "path"], [[kind, str(path)] for kind, path in files.items()])
-    note(f"{number_of(len(made.members), 'image')}, {int(made.mosaic.counts.sum())} counts")
+    note(f"{number_of(len(made.members), 'image')}, {round(float(made.mosaic.counts.sum(dtype=float)))} counts")
     if made.without_events:
         note(
             f"{len(made.without_events)} of them lack an event list with the image's cuts, "

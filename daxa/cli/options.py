@@ -112,14 +112,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per r
 
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default as the settings say."),
+    typer.Option(
+        "--jobs", "-j", metavar="N", help="Run at most N tasks at once; by default the number in the settings."
+    ),
 ]
+
+
+def _executor(name: str | None) -> str | None:
+    """Refuse the name of no executor before anything is written."""
+    from daxa.stages.run import check_executor
+
+    if name is not None:
+        check_executor(name)
+    return name
+
 
 Executor = Annotated[
     str | None,
     typer.Option(
         "--executor",
         metavar="local|dask",
+        callback=_executor,
         help="Where tasks run: on this machine, or on the cluster that your configuration names.",
     ),
 ]

@@ -28,7 +28,7 @@ _MINUTE, _HOUR = 60, 3600
 def plan(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+        typer.Argument(metavar="MISSION", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
     missions: Missions = None,
     obs_ids: ObsIds = None,

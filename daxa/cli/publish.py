@@ -22,7 +22,7 @@ EXAMPLES = (
 
 def publish(
     tag: Annotated[
-        str, typer.Argument(metavar="[TAG]", help="A release; by default the latest.", autocompletion=complete_tag)
+        str, typer.Argument(metavar="TAG", help="A release; by default the latest.", autocompletion=complete_tag)
     ] = "",
     *,
     output: Annotated[
@@ -30,7 +30,10 @@ def publish(
     ],
     part_size: Annotated[float, typer.Option("--part-size", metavar="GB", help="Size of one tar file of data.")] = 10.0,
     private: Annotated[
-        bool, typer.Option("--private", help="Also take data that are not known to be public; do not upload these.")
+        bool,
+        typer.Option(
+            "--private", help="Include data that are not known to be public; such a deposit is not for upload."
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: tag, commit, files, objects.")

@@ -28,7 +28,7 @@ def pull(
     tag: Annotated[
         str,
         typer.Argument(
-            metavar="[TAG]", help="A release; by default the one that is checked out.", autocompletion=complete_tag
+            metavar="TAG", help="A release; by default the one that is checked out.", autocompletion=complete_tag
         ),
     ] = "",
     *,

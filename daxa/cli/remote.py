@@ -21,9 +21,11 @@ EXAMPLES = (
 
 def remote(
     action: Annotated[Literal["add", "try"], typer.Argument(metavar="ACTION", help="add or try.")],
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Of the remote; try takes the default one.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the remote; for try, by default the default remote.")
+    ] = "",
     url: Annotated[
-        str, typer.Argument(metavar="[URL]", help="Of add: a directory, ssh://, s3://, webdavs://, https://, ...")
+        str, typer.Argument(metavar="URL", help="For add: a directory, ssh://, s3://, webdavs://, https://, ...")
     ] = "",
     *,
     default: Annotated[
@@ -37,10 +39,11 @@ def remote(
     """Add a remote after trying it, or try one that is there.
 
     A small object is written, read back and, where the storage may be public, read without an account. If that
-    succeeds, .dvc/config is committed; else nothing stays. Accounts and passwords belong into .dvc/config.local: add
-    the remote with --no-try, then `dvc remote modify --local NAME ...`, then `daxa remote try NAME`.
+    succeeds, .dvc/config is committed; otherwise nothing is kept. Accounts and passwords belong in .dvc/config.local:
+    add the remote with --no-try, then `dvc remote modify --local NAME ...`, then `daxa remote try NAME`.
 
-    Some kinds of storage need another package: `pip install "daxa-archive[ssh,s3,webdav]"`. Plain HTTP is for reading.
+    Some kinds of storage need another package: `pip install "daxa-archive[ssh,s3,webdav]"`. Remotes over plain HTTP
+    can only be read.
     """
     import daxa
     from daxa.publish.sharing.remotes import add_remote, try_remote

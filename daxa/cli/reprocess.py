@@ -9,7 +9,7 @@ import typer
 
 from daxa.cli.completion import complete_mission, complete_step
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import DryRun, Jobs, ObsIds, ThenRelease
+from daxa.cli.options import DryRun, Executor, Jobs, ObsIds, ThenRelease
 from daxa.cli.plan import show_forecast
 from daxa.cli.show import note, progress, show_text
 from daxa.cli.status import show_outcomes
@@ -26,7 +26,9 @@ EXAMPLES = (
 
 
 def reprocess(
-    mission: Annotated[str, typer.Argument(metavar="MISSION", autocompletion=complete_mission)],
+    mission: Annotated[
+        str, typer.Argument(metavar="MISSION", help="A mission of the archive.", autocompletion=complete_mission)
+    ],
     *,
     obs_ids: ObsIds = None,
     step: Annotated[
@@ -34,7 +36,7 @@ def reprocess(
         typer.Option(
             "--step",
             metavar="STEP",
-            help="The step of parameters that are named without one.",
+            help="The step of parameters that --set and --unset name without one.",
             autocompletion=complete_step,
         ),
     ] = "",
@@ -56,14 +58,15 @@ def reprocess(
     then_release: ThenRelease = False,
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
     """Process a mission, or some of its observations, with other parameters, and nothing else.
 
-    With --obs the values become overrides of these observations in params/MISSION.toml, else they replace those of the
-    step. All values are checked before anything is written; comments in the file stay. Then all that depends on the
-    new values runs. After an interruption, the same command completes.
+    With --obs, the values become overrides for these observations in params/MISSION.toml; otherwise they replace those
+    of the step. All values are checked before anything is written; comments in the file stay. Then all that depends on
+    the new values runs. After an interruption, the same command completes.
     """
     import daxa
     from daxa.archive.named_choices import named_missions, named_obs_ids
@@ -83,7 +86,7 @@ def reprocess(
     if not plan.changed:
         note(f"params/{name}.toml has these values already")
     plan.write()
-    with working(archive, os.environ, jobs):
+    with working(archive, os.environ, jobs, executor):
         outcomes = archive.run(name, obs_ids=chosen, progress=progress)
     if then_release:
         end_in_release(archive, remark or plan.title)

@@ -9,7 +9,7 @@ import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import DryRun, Jobs, Missions, ObsIds, Steps, ThenRelease, Title
+from daxa.cli.options import DryRun, Executor, Jobs, Missions, ObsIds, Steps, ThenRelease, Title
 from daxa.cli.plan import show_forecast
 from daxa.cli.show import note, progress, show_text
 from daxa.cli.status import show_outcomes
@@ -28,7 +28,7 @@ EXAMPLES = (
 def retry(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+        typer.Argument(metavar="MISSION", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
     *,
     missions: Missions = None,
@@ -38,6 +38,7 @@ def retry(
     message: Title = "",
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
     trust_services: TrustServices = False,
 ) -> None:
@@ -60,7 +61,7 @@ def retry(
         plans = [forecast_run(layout, config, missions=mission, obs_ids=ids) for mission, ids in failed.items()]
         show_forecast(Forecast.joined(plans), as_json=as_json)
         return
-    with working(archive, os.environ, jobs):
+    with working(archive, os.environ, jobs, executor):
         for mission, ids in failed.items():
             archive.run(mission, obs_ids=ids, progress=progress)
     if then_release:

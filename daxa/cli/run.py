@@ -36,7 +36,7 @@ EXAMPLES = (
 def run(
     missions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MISSION]...", help="Only these missions.", autocompletion=complete_mission),
+        typer.Argument(metavar="MISSION", help="Only these missions.", autocompletion=complete_mission),
     ] = None,
     *,
     obs_ids: ObsIds = None,

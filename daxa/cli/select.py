@@ -20,8 +20,9 @@ from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
     import daxa
-    from daxa.archive.choose import MissionChange, SelectionPlan
+    from daxa.archive.choose import SelectionPlan
     from daxa.archive.drop import MissionDrop
+    from daxa.archive.mission_change import MissionChange
     from daxa.query import Mission
     from daxa.query.tables.snapshot import Freshness
 
@@ -110,6 +111,7 @@ def settle(
     then_release: bool = False,
     message: str = "",
     jobs: int | None = None,
+    executor: str | None = None,
 ) -> None:
     """Show a plan, and carry it out when it is accepted.
 
@@ -123,8 +125,8 @@ def settle(
         Show records.
     dry_run
         Show also what the next run would do, and write nothing.
-    then_release, message, jobs
-        Then run the archive, with this many tasks at once, and make a release with this title.
+    then_release, message, jobs, executor
+        Then run the archive, with this many tasks at once and there, and make a release with this title.
 
     Raises
     ------
@@ -142,16 +144,16 @@ def settle(
         note(f"committed as {commit[:12]}" + ("" if then_release else "\nnext: `daxa run`"))
         _warn_without_branch(plan.root)
     if then_release:
-        run_and_release(plan.root, message, jobs)
+        run_and_release(plan.root, message, jobs, executor)
 
 
-def run_and_release(root: Path, message: str, jobs: int | None) -> None:
+def run_and_release(root: Path, message: str, jobs: int | None, executor: str | None = None) -> None:
     """Do everything that is left to do in an archive, and make a release."""
     import daxa
     from daxa.cli.working import end_in_release, working
 
     archive = daxa.open(root, acting=True)
-    with working(archive, os.environ, jobs):
+    with working(archive, os.environ, jobs, executor):
         archive.run()
     end_in_release(archive, message, recorded=True)
 

@@ -53,7 +53,7 @@ def status(
     read. In archives of more than about 20,000 files only the directories of the observations are checked, unless
     --deep is given. `daxa verify` reads everything and compares it with a release.
 
-    It can be used while the pipeline runs; it neither writes nor locks anything.
+    It can be used while the pipeline runs: it takes no lock, and changes nothing in the archive.
     """
     import daxa
     from daxa.stages.status import outcomes_of, read_status

@@ -8,7 +8,7 @@ import typer
 
 from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
-from daxa.cli.options import DryRun, Jobs, Missions, ThenRelease, Title
+from daxa.cli.options import DryRun, Executor, Jobs, Missions, ThenRelease, Title
 from daxa.cli.plan import show_forecast
 from daxa.cli.select import accepted, run_and_release, settle
 from daxa.cli.show import note, progress, progress_of_missions, show_json, show_text, size_text
@@ -31,7 +31,7 @@ EXAMPLES = (
 
 def update(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MISSION]...", hidden=True, autocompletion=complete_mission)
+        list[str] | None, typer.Argument(metavar="MISSION", hidden=True, autocompletion=complete_mission)
     ] = None,
     *,
     missions: Missions = None,
@@ -49,6 +49,7 @@ def update(
     message: Title = "",
     dry_run: DryRun = False,
     jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per mission, and per observation with other files.")
     ] = False,
@@ -75,7 +76,7 @@ def update(
             found = archive.redelivered(chosen, observe=watch)
         _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old)
     if then_release and not dry_run:
-        run_and_release(archive.root, message, jobs)
+        run_and_release(archive.root, message, jobs, executor)
 
 
 def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool, keep_old: bool) -> None:

@@ -52,7 +52,7 @@ def upgrade(
     what was made with earlier ones.
 
     With --calibration, the installed calibration is entered in software.toml instead, and the next `daxa run` redoes
-    what was made with another one: `daxa status` shows which observations it concerns.
+    what was made with another one: `daxa status` shows which observations these are.
     """
     import daxa
     from daxa.archive.gate import enter_archive

@@ -34,14 +34,14 @@ _SHOWN_PROBLEMS = 50
 
 def verify(
     tag: Annotated[
-        str, typer.Argument(metavar="[TAG]", help="A release; by default the last commit.", autocompletion=complete_tag)
+        str, typer.Argument(metavar="TAG", help="A release; by default the last commit.", autocompletion=complete_tag)
     ] = "",
     *,
     fetched: Annotated[
         bool, typer.Option("--fetched", help="Require the fetched files too, although they can be fetched again.")
     ] = False,
     present: Annotated[
-        bool, typer.Option("--present", help="Only the data that are here: absent ones are no problem.")
+        bool, typer.Option("--present", help="Check only the data on this machine; absent files are not a problem.")
     ] = False,
     obs: ObsIds = None,
     remote: Annotated[
@@ -158,7 +158,7 @@ def _error(problems: Sequence[FileProblem], what: str, remedy: str) -> VerifyErr
     return VerifyError(
         "differs",
         f"{number_of(len(problems), 'problem')} against {what}, such as {first.path} ({first.what})",
-        remedy=f"{remedy}; `daxa run` recreates what no copy is left of",
+        remedy=f"{remedy}; `daxa run` recreates what exists nowhere else",
     )
 
 

@@ -87,7 +87,7 @@ def look_at_remotes(layout: Layout) -> Iterator[Finding]:
     """Where the archive's data are shared, and whether DVC has what it needs for that."""
     remotes = remotes_of(layout)
     if not remotes:
-        remedy = "`dvc remote add --default NAME ADDRESS` names a place that others can reach"
+        remedy = "`daxa remote add NAME ADDRESS --default` names a place that others can reach"
         yield Finding("remotes", "none", "note", "the data are on this machine only", remedy)
     for name, address in remotes.items():
         yield _local(layout, name, address) if is_local(address) else _distant(name, address)

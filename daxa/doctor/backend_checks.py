@@ -12,14 +12,14 @@ from daxa.archive.config import ArchiveConfig, load_parameters, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.backends import backend_names, find_backend
-from daxa.backends.registry import backend_of_step
+from daxa.backends.registry import backend_of_step, steps_served
 from daxa.backends.tools.reading import suite_names
 from daxa.doctor.finding import Finding, guarded
 from daxa.missions import mission_names
 from daxa.run.steps import find_step, step_names
 from daxa.xray.telescopes import telescopes
 
-__all__ = ["look_at_backends", "look_at_locks", "look_at_plugins", "used_backends"]
+__all__ = ["look_at_backends", "look_at_locks", "look_at_plugins", "served_text", "used_backends"]
 
 
 def look_at_backends(used: Collection[str] = ()) -> Iterator[Finding]:
@@ -47,7 +47,16 @@ def _backend(name: str, used: bool) -> Iterator[Finding]:
         yield Finding("backends", name, "error" if used else "note", lacking, located.remedy)
         return
     calibration = f"; calibration: {located.calibration}" if located.calibration else ""
-    yield Finding("backends", name, "ok", f"{located.version}{calibration}")
+    yield Finding("backends", name, "ok", f"{located.version}{calibration}; {served_text(name)}")
+
+
+def served_text(name: str) -> str:
+    """Which missions a backend processes, as words: ``events, clean, images of xmm``."""
+    missions: dict[tuple[str, ...], list[str]] = {}
+    for mission in mission_names(processed=True):
+        if steps := steps_served(name, mission, step_names()):
+            missions.setdefault(steps, []).append(mission)
+    return "; ".join(f"{', '.join(steps)} of {', '.join(of)}" for steps, of in missions.items()) or "no mission here"
 
 
 def look_at_plugins() -> Iterator[Finding]:

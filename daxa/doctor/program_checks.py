@@ -23,7 +23,7 @@ def look_at_git(directory: Path) -> Iterator[Finding]:
     if not (program := shutil.which("git")):
         yield Finding("git", "program", "error", "there is no git on PATH", remedy)
         return
-    said = run_program([program, "version"], cwd=directory).stdout.strip()
+    said = run_program([program, "version"], cwd=directory, brief=True).stdout.strip()
     found = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said)
     if not found or (int(found[1]), int(found[2])) < _LEAST_GIT:
         yield Finding("git", "program", "error", f"{said or 'it does not report its version'} ({program})", remedy)

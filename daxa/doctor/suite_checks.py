@@ -20,7 +20,9 @@ from daxa.backends.tools.installed import installed_tool
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.tables import Suite
+from daxa.doctor.backend_checks import served_text
 from daxa.doctor.finding import Finding, State, guarded
+from daxa.doctor.given_parameters import check_given_parameters
 from daxa.errors import ProgramError
 
 __all__ = ["look_at_suite"]
@@ -50,12 +52,14 @@ def look_at_suite(name: str, layout: Layout, config: ArchiveConfig | None) -> It
         yield Finding(name, "software", "error", error.message, f"{error.remedy}{got}")
         return
     yield Finding(name, "software", *_release(installed))
+    yield Finding(name, "missions", "ok", served_text(name))
     yield from _programs(installed)
     lacking = [one for one in installed.suite.needed if not installed.environ.get(one)]
     if lacking:
         remedy = f'give it in your configuration: [backends.{name}] variables = {{ {lacking[0]} = "..." }}'
         yield Finding(name, "environment", "error", f"{', '.join(lacking)} is not set", remedy)
         return
+    yield from guarded(name, "parameters", partial(check_given_parameters, installed, layout, config))
     yield from guarded(name, "trial", partial(_trial, installed))
     yield from guarded(name, "calibration", partial(_calibration, installed, _latest(name, layout, config)))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import get_args
 
@@ -34,6 +34,7 @@ HOSTILE_IDS = (
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
+_TABLE = re.compile(rf"(?:{_COLUMN.pattern}\.)?{_COLUMN.pattern}")
 _BIBCODE = re.compile(r"\d{4}[A-Za-z&.0-9]{14}[A-Z]")
 _RESERVED = re.compile(r"\b(time|date|year|start|end|position|value)\b", re.IGNORECASE)
 _SHAPES = ("circle", "square", "annulus", "tile")
@@ -53,23 +54,18 @@ def check_declaration(spec: MissionSpec) -> None:
     Raises
     ------
     AssertionError
-        What is wrong with it.
+        What is wrong with it: the first problem of its names, instruments, table, directories, files, credit and
+        ObsIDs, one per line.
 
     Examples
     --------
     >>> from daxa.missions import find_mission
     >>> check_declaration(find_mission("swift"))
     """
-    _check_names(spec)
-    _check_instruments(spec)
-    _check_table(spec)
-    _check_directories(spec)
-    _check_files(spec)
-    _check_credit(spec)
-    if spec.id_example:
-        check_obs_ids(spec, [spec.id_example])
-    for text in HOSTILE_IDS:
-        _require(spec, not _accepts(spec, text), f"takes {text!r} for an ObsID")
+    facts = (_check_names, _check_instruments, _check_table, _check_directories, _check_files)
+    wrong = [words for check in (*facts, _check_credit, _check_ids) if (words := _words_of(check, spec))]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
 
 
 def check_obs_ids(spec: MissionSpec, real: Iterable[str], *, malformed: Iterable[object] = ()) -> None:
@@ -170,6 +166,21 @@ def _accepts(spec: MissionSpec, obs_id: object) -> bool:
         return False
 
 
+def _words_of(check: Callable[[MissionSpec], None], spec: MissionSpec) -> str:
+    try:
+        check(spec)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def _check_ids(spec: MissionSpec) -> None:
+    if spec.id_example:
+        check_obs_ids(spec, [spec.id_example])
+    for text in HOSTILE_IDS:
+        _require(spec, not _accepts(spec, text), f"takes {text!r} for an ObsID")
+
+
 def _check_names(spec: MissionSpec) -> None:
     _require(spec, bool(_NAME.fullmatch(spec.name)), "has a name that is not a short lower-case word")
     _require(spec, bool(spec.title.strip()), "has no title")
@@ -209,7 +220,7 @@ def _check_field(spec: MissionSpec, name: str, field: FieldOfView, *, wide: bool
 
 def _check_table(spec: MissionSpec) -> None:
     table = spec.table
-    _require(spec, bool(_COLUMN.fullmatch(table.name)), f"has no usable table name: {table.name!r}")
+    _require(spec, bool(_TABLE.fullmatch(table.name)), f"has no usable table name: {table.name!r}")
     _require(spec, set(table.columns) <= set(_SCHEMA), "maps columns that our schema does not have")
     columns = [
         *table.columns.values(),
@@ -234,7 +245,11 @@ def _check_table(spec: MissionSpec) -> None:
     public = table.columns.get("public_date")
     always = public is None or public == table.columns.get("start")
     _require(spec, always or table.proprietary == "date", "has a column of public dates, and says all is public")
-    _require(spec, not spec.listed or not always or table.proprietary == "none", "does not say when data are public")
+    _require(
+        spec,
+        not spec.listed or not always or table.proprietary == "none",
+        "does not say when data are public: map its column of public dates, or set proprietary='none'",
+    )
     _require(spec, not spec.listed or bool(spec.id_pattern), "can be listed, and has no pattern of ObsIDs")
     for one in (table, *spec.other_tables):
         known = one.service in ("heasarc", "xsa", "tiling")

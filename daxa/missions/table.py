@@ -16,7 +16,7 @@ class ObservationTable:
     Parameters
     ----------
     name
-        The table's name at the TAP service.
+        The table's name at the TAP service, in lower case, with its schema (``schema.table``) if queries need that.
     columns
         Our column (``obs_id``, ``target``, ``ra``, ``dec``, ``start``, ``end``,
         ``exposure``, ``public_date``) to theirs.  ``end`` may be absent: it is then

@@ -138,7 +138,7 @@ def find_storage(root: Path, name: str = "") -> Storage:
         raise ConfigError(
             "remote",
             f"{root} has no remote {name!r}",
-            remedy=f"choose from {', '.join(known)}" if known else "name one: `dvc remote add <name> <address>`",
+            remedy=f"choose from {', '.join(known)}" if known else "name one: `daxa remote add NAME ADDRESS`",
         )
     name = (name or settings.get("core.remote", "")).lower()
     url = settings.get(f"remote.{name}.url", "")
@@ -172,7 +172,7 @@ def require_remote(root: Path, storage: Storage) -> Remote:
         raise ConfigError(
             "no-remote",
             f"{root} has no storage to share its data through",
-            remedy="name one: `dvc remote add --default storage <address>`",
+            remedy="name one: `daxa remote add storage ADDRESS --default`",
         )
     return storage.remote
 

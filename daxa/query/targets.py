@@ -15,7 +15,7 @@ from daxa.settings import Settings
 from daxa.text import one_line
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import TargetsLike
+    from daxa.query.criteria.sample import TargetsLike
 
 __all__ = ["read_targets"]
 

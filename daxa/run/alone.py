@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daxa.errors import ArchiveError, StorageError
-from daxa.run.task import Stage, StagePaths
+from daxa.run.prepared_stage import Stage
+from daxa.run.task import StagePaths
 from daxa.run.worker import storage_error
 
 __all__ = ["locked", "storage_errors", "terminated_cleanly"]

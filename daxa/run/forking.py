@@ -114,7 +114,7 @@ class _Server:
         peer.close()
 
     def _fork(self, modules: Sequence[str], status: socket.socket, channel: int, lifeline: int, log: int) -> None:
-        _import(modules)
+        _import(["daxa.run.worker", *modules])
         gc.freeze()
         bind, alone = bind_to_parent(), _has_one_thread()
         try:

@@ -67,16 +67,20 @@ class HashCache:
 
     def sha256(self, file: Path) -> str:
         """Digest of a file's bytes, from the cache if the file is unchanged."""
-        stamp = stamp_of(file.lstat())
-        known = self._used.get(str(file)) or self._known.get(str(file))
+        return self.sha256_of(str(file), file.lstat())
+
+    def sha256_of(self, file: str, found: os.stat_result) -> str:
+        """`sha256` of a file whose status has just been read."""
+        stamp = stamp_of(found)
+        known = self._used.get(file) or self._known.get(file)
         if known and known[0] == stamp:
             digest = known[1]
         else:
-            with file.open("rb") as stream:
+            with open(file, "rb") as stream:  # noqa: PTH123 - paths are made for files that are read, and few are
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            if stamp_of(file.lstat()) != stamp:
+            if stamp_of(os.lstat(file)) != stamp:
                 return digest
-        self._used[str(file)] = (stamp, digest)
+        self._used[file] = (stamp, digest)
         return digest
 
     def knows(self, file: Path) -> bool:
@@ -118,12 +122,12 @@ def find_files(directory: Path) -> dict[str, os.stat_result]:
     return dict(sorted(_walk(directory, "")))
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(directory: Path | str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             path = check_path(prefix + entry.name)
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), path + "/")
+                yield from _walk(entry.path, path + "/")
             elif stat.S_ISREG((found := entry.stat(follow_symlinks=False)).st_mode):
                 yield path, found
             else:
@@ -217,6 +221,6 @@ def find_state(directory: Path, row: LedgerRow, hashes: HashCache, *, fetched: b
     same = (
         found.keys() <= wanted.keys()
         and all(found[path].st_size == wanted[path].size for path in found)
-        and all(hashes.sha256(directory / path) == wanted[path].sha256 for path in found)
+        and all(hashes.sha256_of(f"{directory}/{path}", found[path]) == wanted[path].sha256 for path in found)
     )
     return "intact" if same else "damaged"

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
 from typing import Any, Literal, TypeGuard, get_args
 
 from daxa.errors import DataError
@@ -44,6 +43,8 @@ MOST_MEASURED = 1 << 16
 _HEX = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _PIPELINE = ("dvc.yaml", "dvc.lock")
+_ORDINARY = re.compile(r"[A-Za-z0-9_][\w.+-]*(?:/[A-Za-z0-9_][\w.+-]*)*", re.ASCII)
+_SHORT = 255
 
 
 def check_obs_id(obs_id: object) -> str:
@@ -84,13 +85,22 @@ def check_path(path: object) -> str:
     daxa.errors.DataError: '../other/file.fits' cannot be the path of a product
       -> rename or remove the file
     """
-    if isinstance(path, str) and path and not _UNPRINTABLE.search(path) and len(path.encode(errors="replace")) <= 1024:
+    if not isinstance(path, str):
+        raise _unusable(path)
+    acting = path.rpartition("/")[2] in _PIPELINE or path.endswith(".dvc")
+    # Nearly every path; there may be a hundred thousand of them.
+    if len(path) <= _SHORT and _ORDINARY.fullmatch(path) and not acting:
+        return path
+    if path and not _UNPRINTABLE.search(path) and len(path.encode(errors="replace")) <= 1024:
         parts = path.split("/")
-        hidden = any(part[:1] in ("", ".", "-") or len(part.encode(errors="replace")) > 255 for part in parts)
-        acting = parts[-1] in _PIPELINE or PurePosixPath(path).suffix == ".dvc"
+        hidden = any(part[:1] in ("", ".", "-") or len(part.encode(errors="replace")) > _SHORT for part in parts)
         if not hidden and not acting and path.isprintable():
             return path
-    raise DataError("product-path", f"{path!r} cannot be the path of a product", remedy="rename or remove the file")
+    raise _unusable(path)
+
+
+def _unusable(path: object) -> DataError:
+    return DataError("product-path", f"{path!r} cannot be the path of a product", remedy="rename or remove the file")
 
 
 def is_reason(value: object) -> TypeGuard[str]:
@@ -165,13 +175,15 @@ def row_from_plain(value: object) -> LedgerRow:
     if [file.path for file in found] != sorted({file.path for file in found}):
         raise _damaged(f"files of {obs_id} that are not in order")
     parts, measures = _parts(obs_id, value.get("parts")), _measures(obs_id, value.get("measures", ""))
-    exposures = _exposures(obs_id, value.get("exposures", []), {file.path for file in found})
+    exposures = _exposures(obs_id, value.get("exposures", []), [file.path for file in found])
     return LedgerRow(obs_id, outcome, reason, fingerprint, parts, found, measures, exposures)
 
 
 def _exposures(obs_id: str, values: object, paths: Collection[str]) -> tuple[ExposureRow, ...]:
     if not isinstance(values, list):
         raise _damaged(f"exposures of {obs_id} that are not a list")
+    if not values:
+        return ()
     rows = tuple(_exposure(obs_id, value) for value in values)
     if [row.exposure for row in rows] != sorted({row.exposure for row in rows}):
         raise _damaged(f"exposures of {obs_id} that are not in order")

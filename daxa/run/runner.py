@@ -39,8 +39,9 @@ from daxa.run.journal import append_rows, open_journal, read_journal
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.lookup import keep_lookup
 from daxa.run.plan import Decision, plan
+from daxa.run.prepared_stage import Stage
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
-from daxa.run.task import LedgerRow, Stage, Task, canonical
+from daxa.run.task import LedgerRow, Task, canonical
 from daxa.run.worker import TaskReport, log_line
 
 if TYPE_CHECKING:

@@ -122,13 +122,19 @@ def _load(rows: Mapping[str, list[dict]], columns: Mapping[str, tuple[TableColum
     database = sqlite3.connect(":memory:", check_same_thread=False)
     register_geometry(database)
     database.execute("ATTACH ':memory:' AS public")
+    full = {table: table if "." in table else f"public.{table}" for table in columns}
+    for schema in {name.partition(".")[0] for name in full.values()} - {"public"}:
+        database.execute(f"ATTACH ':memory:' AS [{schema}]")
     for table, described in columns.items():
-        _create(database, f"public.[{table}]", described, rows[table])
+        schema, _, name = full[table].partition(".")
+        _create(database, f"[{schema}].[{name}]", described, rows[table])
     database.execute("ATTACH ':memory:' AS tap_schema")
-    listed = [{"schema_name": "public", "table_name": f"public.{table}", "table_type": "table"} for table in columns]
+    listed = [
+        {"schema_name": name.partition(".")[0], "table_name": name, "table_type": "table"} for name in full.values()
+    ]
     _create(database, "tap_schema.[tables]", _texts("schema_name", "table_name", "table_type"), listed)
     named = [
-        {"table_name": f"public.{table}", "column_name": column.name, "datatype": column.datatype, "unit": column.unit}
+        {"table_name": full[table], "column_name": column.name, "datatype": column.datatype, "unit": column.unit}
         for table, described in columns.items()
         for column in described
     ]

@@ -8,6 +8,7 @@ digest is the recorded one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from daxa.stages.recipe import Recipe
 __all__ = ["ChangeReasons"]
 
 _LARGEST = 1 << 20
+_DIGEST = re.compile(r" [0-9a-f]{16,64}\b", re.ASCII)
 
 
 class ChangeReasons:
@@ -72,7 +74,9 @@ class ChangeReasons:
         if part == "software":
             return f"{reason}: {former or 'another version'} -> {wanted.parts[part]}"
         if part == "calibration":
-            return f"{reason}: {former or 'another one'} -> {wanted.parts[part] or 'none'}"
+            # Digests differ from observation to observation: with them, each would be a group of its own.
+            before_it, now = (_DIGEST.sub("", text) for text in (former, wanted.parts[part]))
+            return f"{reason}: {before_it or 'another one'} -> {now or 'none'}" if before_it != now else reason
         if part != "parameters":
             return ""
         names = _differing(former, wanted.parts[part]) if former else ()

@@ -23,7 +23,7 @@ from daxa.stages.costs import estimate, read_costs
 from daxa.stages.status import StageStatus, read_status
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import ObsIdsLike, TextsLike
 
 __all__ = ["Forecast", "PlannedTask", "forecast_again", "forecast_run"]
 

@@ -5,7 +5,7 @@ The decision is the runner's own, by `daxa.run.plan.reason_to_run`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from daxa.archive.layout import Layout
@@ -51,13 +51,17 @@ class Comparison:
     problem: DaxaError | None
     looked: Mapping[str, LedgerRow] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    concerned: Collection[str] = ()
+    """ObsIDs whose products would be made again if the newest calibration were accepted."""
 
 
 def judge_stage(one: Comparison, presence: Presence) -> list[Judgement]:
     """The judgement of each chosen observation, in their order."""
     one = _with_exposures(_with_rows(one, presence))
     changes = ChangeReasons(one.layout, one.recipe)
-    return [_judge(one, obs_id, presence, changes) for obs_id in one.chosen]
+    judgements = {obs_id: _judge(one, obs_id, presence, changes) for obs_id in one.chosen}
+    waiting = {obs_id for obs_id in one.concerned if judgements.get(obs_id) == _DONE}
+    return list((judgements | dict.fromkeys(waiting, ("done", OTHER_CALIBRATION, OTHER_CALIBRATION))).values())
 
 
 def _with_rows(one: Comparison, presence: Presence) -> Comparison:
@@ -150,7 +154,9 @@ def _judge_closely(one: Comparison, obs_id: str, presence: Presence, changes: Ch
     old = not one.takes_calibration and has_other_calibration(task, row)
     reason = reason_to_run(task, row, inspect, keep_absent=one.recipe.step.fetches, ignores_calibration=old)
     if not reason:
-        return ("done", OTHER_CALIBRATION, changes.explain(row, task, OTHER_CALIBRATION, ())) if old and row else _DONE
+        # Without the software, nobody knows which calibration it would use.
+        why = changes.explain(row, task, OTHER_CALIBRATION, ()) if old and calibration else ""
+        return ("done", OTHER_CALIBRATION, why) if why else _DONE
     if seen and seen[0] == "absent":
         return ("todo", "interrupted", "") if obs_id in one.recorded.unsettled else ("absent", reason, "")
     if seen:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from daxa.archive.check import provided_software
@@ -15,9 +17,10 @@ from daxa.archive.task_parts import facts_of, inputs_parameter, parameters_of, s
 from daxa.backends import find_backend
 from daxa.backends.protocol import Unit
 from daxa.backends.registry import installed_calibration, same_calibration
-from daxa.errors import ConfigError
+from daxa.errors import ConfigError, DataError
 from daxa.run.steps import Step
-from daxa.run.task import Task
+from daxa.run.task import Task, canonical
+from daxa.selection.selection_file import read_columns
 
 if TYPE_CHECKING:
     from daxa.backends.protocol import Backend
@@ -41,6 +44,8 @@ class Recipe:
         Effective parameters of every observation without an override, as `canonical` JSON.
     overrides
         ObsID to the effective parameters of an observation with an override.
+    selection
+        The file with the times of the observations, by which some backends choose calibration.
     """
 
     mission: str
@@ -49,6 +54,7 @@ class Recipe:
     provided: LockedSoftware
     parameters: str
     overrides: Mapping[str, str]
+    selection: Path = Path()
 
     @property
     def is_calibrated(self) -> bool:
@@ -74,8 +80,32 @@ class Recipe:
         backend = _find(self.provided.backend) if not self.step.fetches else None
         return backend is not None and backend.tasks(self.mission, self.step.name) == "exposure"
 
+    @cached_property
+    def _times(self) -> Mapping[str, dict[str, float]]:
+        """ObsID to start and end (MJD), as far as the selection has them."""
+        names = ("start", "end")
+        try:
+            obs_ids, *columns = read_columns(self.selection, "obs_id", *names)
+        except DataError:
+            return {}  # Whoever reads which observations are chosen says what is wrong with it.
+        return {
+            obs_id: {
+                name: value
+                for name, value in zip(names, values, strict=True)
+                if isinstance(value, float) and math.isfinite(value)
+            }
+            for obs_id, *values in zip(obs_ids, *columns, strict=True)
+        }
+
+    def newest_calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
+        """The same with all that is installed, as it would be after `daxa upgrade --calibration`."""
+        return self._calibration(obs_id, instruments, "")
+
     def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
         """Identity of the calibration that an observation would be processed with, or ''."""
+        return self._calibration(obs_id, instruments, self.locked.calibration)
+
+    def _calibration(self, obs_id: str, instruments: Sequence[str], accepted: str) -> str:
         if not self.is_calibrated or self.installed_calibration is None:
             return ""
         return find_backend(self.provided.backend).calibration(
@@ -87,7 +117,8 @@ class Recipe:
                 self.locked.version,
                 self.parameters_for(obs_id),
                 facts_of(instruments),
-                calibration=self.locked.calibration,
+                calibration=accepted,
+                origin=canonical({"row": self._times.get(obs_id, {})}),
             )
         )
 
@@ -149,6 +180,7 @@ def read_recipes(layout: Layout, mission: str, steps: Sequence[Step]) -> dict[st
             provided_software(mission, tables, step, steps),
             parameters_of(tables, step.name, "", more),
             {obs_id: parameters_of(tables, step.name, obs_id, more) for obs_id in overrides},
+            layout.selection(mission),
         )
     return recipes
 

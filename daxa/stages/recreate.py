@@ -16,13 +16,12 @@ from typing import Any
 
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters, check_versions
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import ArchiveConfig, LockedSoftware, load_config, steps_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
 from daxa.archive.software import load_software
 from daxa.archive.upstream import collect_provenance
-from daxa.backends import find_backend
-from daxa.backends.randomised import randomised_kinds
+from daxa.backends.randomised import randomised_here
 from daxa.errors import ArchiveError, DataError
 from daxa.publish.releases.release_environment import compare_environments, environment_at, installed_environment
 from daxa.publish.remaking.certificate import (
@@ -47,6 +46,7 @@ from daxa.run.runner import run_stage
 from daxa.run.task import LedgerRow, StagePaths
 from daxa.selection.selection_file import read_chosen
 from daxa.stages.collect import run_collect
+from daxa.stages.derived import judge_derived
 from daxa.stages.recipe import read_recipes
 from daxa.stages.step import make_stage
 
@@ -166,7 +166,10 @@ def remake_release(
     locked = load_software(layout)
     made, upstream = _make(layout, config, recorded, scope, observe)
     found = list(_verdicts(recorded, made, scope, upstream))
-    found = [_explained(layout, originals, one, recorded) for one in found]
+    random_kinds = _random_kinds(config, locked)
+    found = [_explained(layout, originals, one, recorded, random_kinds) for one in found]
+    if originals is not None:
+        found = judge_derived(found, (originals, layout), lambda one: _is_randomised(one, random_kinds))
     causes = {
         (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
         for mission, chosen in scope.chosen.items()
@@ -297,18 +300,33 @@ def _causes(
     return list(causes)
 
 
-def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded) -> FileVerdict:
+RandomKinds = Mapping[tuple[str, str], frozenset[str]]
+
+
+def _random_kinds(config: ArchiveConfig, locked: Mapping[tuple[str, str], LockedSoftware]) -> RandomKinds:
+    """Kinds of products of each mission and step that are never the same twice."""
+    steps = steps_of(config)
+    backends = {
+        mission: {step: one.backend for (other, step), one in locked.items() if other == mission}
+        for mission in config.missions
+    }
+    return {(mission, step): randomised_here(backends[mission], step, steps) for mission, step in locked}
+
+
+def _explained(
+    layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded, random_kinds: RandomKinds
+) -> FileVerdict:
     """Describe how a file differs from the one of the release, if that is here."""
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
     if originals is None:
         noise = "; it is made with random numbers, and only the data of the release could show whether this is noise"
-        return replace(one, how=one.how + noise) if _is_randomised(layout, one) else one
+        return replace(one, how=one.how + noise) if _is_randomised(one, random_kinds) else one
     paths = [place.products(one.mission, one.step) / one.obs_id / one.path for place in (originals, layout)]
     try:
         if file_digests(paths[0]).sha256 != one.recorded.sha256:
             return one
-        compared = compare_files(*paths, randomised=_is_randomised(layout, one))
+        compared = compare_files(*paths, randomised=_is_randomised(one, random_kinds))
     except (OSError, DataError):
         return one
     verdict: RemadeVerdict = "different"
@@ -317,12 +335,9 @@ def _explained(layout: Layout, originals: Layout | None, one: FileVerdict, recor
     return replace(one, verdict=verdict, how="; ".join(map(str, compared.differences))[:500] or one.how)
 
 
-def _is_randomised(layout: Layout, one: FileVerdict) -> bool:
-    locked = load_software(layout).get((one.mission, one.step))
-    if locked is None:
-        return False
+def _is_randomised(one: FileVerdict, random_kinds: RandomKinds) -> bool:
     try:
-        return parse_product(one.path).kind in randomised_kinds(find_backend(locked.backend), one.step)
+        return parse_product(one.path).kind in random_kinds.get((one.mission, one.step), ())
     except DataError:
         return False
 

@@ -23,7 +23,7 @@ from daxa.stages.forecast import Forecast, forecast_run
 from daxa.stages.status import outcomes_of, read_status
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import ObsIdsLike, TextsLike
 
 __all__ = ["Reprocessed", "Reprocessing", "failed_observations", "plan_reprocessing", "settings_from"]
 

@@ -24,7 +24,7 @@ from daxa.stages.forecast import PlannedTask, forecast_run
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import run_step
 
-__all__ = ["Progress", "limited", "run_archive"]
+__all__ = ["Progress", "check_executor", "limited", "run_archive"]
 
 Observe = Callable[[Outcome, int, int], None]
 Progress = Callable[[str, str], AbstractContextManager[Observe]]
@@ -110,6 +110,20 @@ def _run_some(layout: Layout, steps: Sequence[str], obs_ids: Mapping[str, set[st
                 run_step(layout.root, step, mission, only=own, observe=observe)
 
 
+def check_executor(name: str | None) -> None:
+    """Refuse what is not the name of an executor; None leaves it to the settings.
+
+    Raises
+    ------
+    CriteriaError
+        There is no such executor.
+    """
+    if name not in (None, *_EXECUTORS):
+        raise CriteriaError(
+            "executor", f"there is no executor {str(name)[:100]!r}", remedy=f"choose {' or '.join(_EXECUTORS)}"
+        )
+
+
 @contextmanager
 def limited(jobs: int | None, executor: str | None = None) -> Iterator[None]:
     """Limit how many tasks run at once, and say where, here and in the processes that are started.
@@ -128,10 +142,7 @@ def limited(jobs: int | None, executor: str | None = None) -> Iterator[None]:
     """
     if jobs is not None and (isinstance(jobs, bool) or not 1 <= jobs <= _MOST_JOBS):
         raise CriteriaError("jobs", f"{jobs} is not a valid number of tasks", remedy=f"give 1 to {_MOST_JOBS}")
-    if executor not in (None, *_EXECUTORS):
-        raise CriteriaError(
-            "executor", f"there is no executor {str(executor)[:100]!r}", remedy=f"choose {' or '.join(_EXECUTORS)}"
-        )
+    check_executor(executor)
     from daxa.settings import load_settings
 
     wanted = {"DAXA_EXECUTOR": executor} if executor else {}

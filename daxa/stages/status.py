@@ -37,7 +37,7 @@ from daxa.stages.judgement import TO_RUN, Comparison, judge_stage
 from daxa.stages.recipe import Recipe, check_located, check_software, read_recipes
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import ObsIdsLike, TextsLike
+    from daxa.query.criteria.accepted_types import ObsIdsLike, TextsLike
 
 __all__ = ["StageStatus", "outcomes_of", "read_status", "stages_of"]
 
@@ -193,13 +193,23 @@ def _mission_status(
     upstream: dict[str, UpstreamStage] = {}
     for step, recipe in recipes.items():
         before = [upstream[need] for need in recipe.step.needs]
-        calibration, takes, problem = _calibration(recipe, chosen)
+        calibration, takes, concerned, problem = _calibration(recipe, chosen)
         wanted = fingerprints_of(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
         written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
         is_process_active = not written.isdisjoint(how.busy)
         one = Comparison(
-            layout, recipe, chosen, before, wanted, calibration, takes, recorded, is_process_active, problem
+            layout,
+            recipe,
+            chosen,
+            before,
+            wanted,
+            calibration,
+            takes,
+            recorded,
+            is_process_active,
+            problem,
+            concerned=concerned,
         )
         stage = _stage_status(one, _presence(one, how))
         yield stage
@@ -217,15 +227,20 @@ def _usable(recorded: StageRecord, digests: Mapping[str, str]) -> dict[str, str]
 
 def _calibration(
     recipe: Recipe, chosen: Mapping[str, tuple[str, ...]]
-) -> tuple[dict[str, str], bool, DaxaError | None]:
-    """ObsID to the identity of its calibration, if the step uses any; whether it is accepted; any problem."""
+) -> tuple[dict[str, str], bool, Collection[str], DaxaError | None]:
+    """ObsID to the identity of its calibration, if the step uses any; whether the installed calibration is accepted;
+    ObsIDs for which it means something else; any problem.
+    """
     try:
         if not recipe.is_calibrated:
-            return {}, True, None
+            return {}, True, (), None
         found = {obs_id: recipe.calibration_for(obs_id, instruments) for obs_id, instruments in chosen.items()}
-        return found, recipe.takes_calibration, None
+        if takes := recipe.takes_calibration:
+            return found, takes, (), None
+        newest = {obs_id: recipe.newest_calibration_for(obs_id, chosen[obs_id]) for obs_id in chosen}
+        return found, takes, [obs_id for obs_id in chosen if newest[obs_id] != found[obs_id]], None
     except DaxaError as problem:
-        return {}, False, problem
+        return {}, False, (), problem
 
 
 _SUMMARY = ("obs_id", "outcome", "reason", "fingerprint")

@@ -25,9 +25,10 @@ from daxa.run.hashes import MANIFEST
 from daxa.run.ledger import read_ledger
 from daxa.run.lookup import keep_lookup
 from daxa.run.machine import read_machine
+from daxa.run.prepared_stage import Stage
 from daxa.run.runner import run_stage
 from daxa.run.steps import Step
-from daxa.run.task import Input, LedgerRow, Stage, Task, TaskWork, canonical
+from daxa.run.task import Input, LedgerRow, Task, TaskWork, canonical
 from daxa.selection.selection_file import read_chosen, read_selection
 from daxa.settings import Settings
 from daxa.stages.costs import costs_noted
@@ -170,6 +171,7 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
                 inputs=tuple(item for need, row in rows.items() for item in _inputs(need, row)),
                 calibration=recipe.calibration_for(obs_id, instruments),
                 origin=canonical(origins.get(obs_id, {})),
+                accepted=recipe.locked.calibration,
             )
         )
     return tasks, skipped

@@ -94,7 +94,8 @@ def _report(
             continue
         accepted = calibration_to_accept(backend, located.calibration)
         inputs = tuple(Input(before, one) for one in _files(place / before))
-        task = Task(mission, chain.step, obs_id, backend.name, chain.version, "{}", facts, inputs, accepted)
+        values = ("{}", facts, inputs, located.calibration)
+        task = Task(mission, chain.step, obs_id, backend.name, chain.version, *values, accepted=accepted)
 
         def carry_out(task: Task, target: Path, log: object, before: str = before) -> None:
             backend.resume(task, {before: place / before}, target, log, place / f"work-{task.step}")  # type: ignore[arg-type]

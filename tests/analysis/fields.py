@@ -20,7 +20,7 @@ from daxa.run.product import Product
 from daxa.run.task import LedgerRow, ProductFile
 from daxa.selection.selection_file import write_selection
 
-__all__ = ["SIZE", "Pointing", "made_field", "make_archive"]
+__all__ = ["SIZE", "Pointing", "made_field", "made_readout", "make_archive"]
 
 SIZE = 240
 PIXEL = 4.0
@@ -29,7 +29,11 @@ SECONDS = 10_000.0
 
 @dataclass(frozen=True)
 class Pointing:
-    """One image: where, of what, and with which seed."""
+    """One image: where, of what, and with which seed.
+
+    ``readout`` are the out-of-time events of a pixel that are subtracted from the image; None where nothing is said
+    of them.
+    """
 
     mission: str
     obs_id: str
@@ -39,6 +43,7 @@ class Pointing:
     seed: int
     band: tuple[float, float] = (0.5, 2.0)
     exposure: str = "S001"
+    readout: float | None = None
 
 
 def made_field(one: Pointing) -> tuple[np.ndarray, np.ndarray, fits.Header]:
@@ -74,6 +79,12 @@ def made_field(one: Pointing) -> tuple[np.ndarray, np.ndarray, fits.Header]:
     return counts.astype(np.int32), seconds, header
 
 
+def made_readout(one: Pointing) -> np.ndarray:
+    """The out-of-time events that are subtracted from an image: more on its right."""
+    _, seconds, _ = made_field(one)
+    return np.where(seconds > 0, (one.readout or 0.0) * np.linspace(0.5, 1.5, SIZE), 0.0).astype(np.float32)
+
+
 def make_archive(root: Path, pointings: Sequence[Pointing]) -> Layout:
     """The archive, with its ledgers, without Git and DVC."""
     layout = Layout(root)
@@ -100,7 +111,12 @@ def _files(layout: Layout, pointings: Sequence[Pointing]) -> list[ProductFile]:
     made = []
     for one in pointings:
         counts, seconds, header = made_field(one)
-        for kind, pixels in (("image", counts), ("expmap", seconds)):
+        images = {"image": counts, "expmap": seconds}
+        if one.readout is not None:
+            header["OOTCORR"] = one.readout > 0
+        if one.readout:
+            images |= {"image": (counts - made_readout(one)).astype(np.float32), "ootimage": made_readout(one)}
+        for kind, pixels in images.items():
             energies = tuple(map(repr, one.band))
             name = Product(one.obs_id, one.instrument, one.exposure, kind, *energies).name
             path = layout.products(one.mission, "images") / one.obs_id / name

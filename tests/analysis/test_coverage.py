@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.wcs import WCS
 
 import daxa
 from daxa.analysis import coverage_table
@@ -18,7 +19,7 @@ from daxa.missions.tiling import find_tile
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.task import ProductFile
 from daxa.xray.imaging.positions import Aperture, Quality, coverage_at, read_field
-from tests.analysis.fields import PIXEL, SECONDS, Pointing, made_field, make_archive
+from tests.analysis.fields import PIXEL, SECONDS, SIZE, Pointing, made_field, made_readout, make_archive
 
 FIELDS = (
     *(Pointing("xmm", f"00123456{n}0", "M1", 149.6 + 0.15 * n, -11.0, n) for n in range(4)),
@@ -231,3 +232,28 @@ def test_the_archive_is_only_read(own_archive, sample, tmp_path):
     own_archive.coverage(sample)
     own_archive.mosaic(tmp_path / "mosaic", missions=["xmm"], band=(0.5, 2.0))
     assert {path: path.stat().st_mtime_ns for path in own_archive.root.rglob("*")} == before
+
+
+def test_out_of_time_events_are_a_part_of_the_background_and_of_what_was_counted(tmp_path):
+    """Where they were subtracted from the image, chance and limit are still those of whole counts."""
+    one = Pointing("xmm", "0012345600", "PN", 149.6, -11.0, 3)
+    bright = replace(one, readout=0.05)
+    places = pd.DataFrame({"ra": [149.6, 149.66, 149.55], "dec": [-11.0, -11.03, -10.96]})
+    tables = []
+    for name, field in (("plain", one), ("less", bright)):
+        archive = daxa.Archive(make_archive(tmp_path / name, [field]).root)
+        found = archive.coverage(places)
+        assert not found.failures
+        tables.append(found.table)
+    plain, less = tables
+    assert less["counts"].tolist() == plain["counts"].tolist()
+    counts, _, header = made_field(one)
+    readout = made_readout(bright).astype(float)
+    x, y = SkyCoord(places["ra"], places["dec"], unit="deg").to_pixel(WCS(header))
+    iy, ix = np.indices((SIZE, SIZE))
+    for row, (column, line) in enumerate(zip(x, y, strict=True)):
+        away = np.hypot(ix - column, iy - line) * PIXEL
+        circle, ring = away <= 20, (away > 60) & (away <= 120)
+        sky = (counts[ring].sum() - readout[ring].sum()) / ring.sum() * circle.sum()
+        assert less["background"][row] == pytest.approx(readout[circle].sum() + max(sky, 0), rel=1e-5)
+    assert (np.isfinite(less["limit"]) & (less["limit"] > 0)).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -12,7 +14,7 @@ from mocpy import MOC
 import daxa
 from daxa.analysis.mosaic import write_sky
 from daxa.errors import ArchiveError, CriteriaError, DataError, NotPossible, StorageError
-from tests.analysis.fields import SECONDS, Pointing, made_field, make_archive
+from tests.analysis.fields import SECONDS, Pointing, made_field, made_readout, make_archive
 
 HERE = Pointing("xmm", "0012345600", "M1", 149.6, -11.0, 1)
 BESIDE = Pointing("xmm", "0012345601", "M1", 149.7, -11.0, 2)
@@ -106,6 +108,39 @@ def test_parts_of_an_exposure_do_not_count_beside_the_whole(tmp_path):
     made = daxa.Archive(make_archive(tmp_path / "made", parts).root).mosaic(tmp_path / "mosaic")
     assert made.members == ("xmm/M1/0012345600/ALL",)
     assert made.mosaic.counts.sum() == made_field(parts[0])[0].sum()
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_out_of_time_events_are_subtracted_where_they_are_from_the_images(tmp_path, every):
+    """As in combined images: what is known is subtracted, and OOTCORR says whether that is so of every member."""
+    members = [
+        replace(OTHER, readout=0.004),
+        replace(OTHER, obs_id="0012345602", ra=149.61, seed=7, readout=0.006 if every else 0.0),
+        HERE,
+    ]
+    made = daxa.Archive(make_archive(tmp_path / "made", members).root).mosaic(tmp_path / "mosaic")
+    image, seconds, rate = (fits.getdata(made.files[kind]) for kind in ("image", "expmap", "ratemap"))
+    assert fits.getheader(made.files["image"])["OOTCORR"] is every
+    counted, taken = (sum(float(one.sum()) for one in parts) for parts in (
+        [made_field(one)[0] for one in members], [made_readout(one) for one in members]
+    ))  # fmt: skip
+    assert taken > 100
+    assert image.sum(dtype=float) == pytest.approx(counted - taken, abs=0.01 * taken)
+    seen = np.isfinite(rate)
+    np.testing.assert_allclose(rate[seen] * seconds[seen], image[seen], atol=1e-4)
+    write_sky(tmp_path / "cells.fits", made.mosaic, healpix_order=12)
+    assert fits.getdata(tmp_path / "cells.fits", 1)["COUNTS"].sum() == pytest.approx(image.sum(dtype=float), abs=0.1)
+
+
+def test_an_image_without_the_events_subtracted_from_it_is_refused(tmp_path):
+    archive = daxa.Archive(make_archive(tmp_path / "made", [replace(OTHER, readout=0.004)]).root)
+    (path,) = archive.root.rglob("*-ootimage.fits")
+    path.write_bytes(path.read_bytes()[:5_000])
+    with pytest.raises(DataError, match=f"{path.name} cannot be read"):
+        archive.mosaic(tmp_path / "mosaic")
+    path.unlink()
+    with pytest.raises(ArchiveError, match=f"{path.name} is not here"):
+        archive.mosaic(tmp_path / "mosaic")
 
 
 def test_a_damaged_map_is_named(tmp_path):

@@ -327,6 +327,15 @@ def test_software_that_is_not_installed_is_reported(archive, absent):
         check_parameters(archive, load_config(archive))
 
 
+def test_a_step_that_is_locked_to_another_backend_can_be_given_that_again(archive):
+    text = archive.software.read_text()
+    at = text.index('"native"', text.index("[xmm.clean]"))
+    archive.software.write_text(f'{text[:at]}"counting"{text[at + 8 :]}')
+    (problem,) = find_problems(archive)
+    assert problem.place == "[xmm.clean] backend"
+    assert problem.remedy.startswith('choose backend = "counting" for this step again, or `daxa upgrade --software`')
+
+
 def test_versions_that_this_daxa_does_not_have_stop_a_run_and_no_release(archive):
     version = provided_software("xmm", {}, find_step("clean"), OWN_STEPS).version
     text = archive.software.read_text()

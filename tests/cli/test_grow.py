@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tomllib
 
 import pytest
@@ -11,6 +13,7 @@ import daxa
 from daxa.archive import git
 from daxa.cli import main
 from daxa.cli.plan import time_text
+from daxa.errors import CriteriaError
 from daxa.missions import find_mission
 from daxa.query import read_criteria
 from tests.cli.test_select import (  # noqa: F401 - fixtures
@@ -134,3 +137,41 @@ def test_nothing_to_retry_is_said(archive, capsys):  # noqa: F811
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (7199, "120.0 min"), (86400, "24.0 h")])
 def test_times_are_for_people(seconds, text):
     assert time_text(seconds) == text
+
+
+def test_the_executor_is_that_of_the_command_in_every_verb_and_method(archive, capsys, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.delenv("DAXA_EXECUTOR", raising=False)
+    monkeypatch.setenv("DAXA_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text('[cluster]\nkind = "slurm"\n')
+    seen: list[str] = []
+
+    def run_archive(layout, config, **named):
+        seen.append(os.environ.get("DAXA_EXECUTOR", ""))
+
+    monkeypatch.setattr("daxa.stages.run.run_archive", run_archive)
+    monkeypatch.setattr("daxa.run.scheduler.share_cluster", lambda *given: contextlib.nullcontext())
+    monkeypatch.setattr("daxa.cli.working.end_in_release", lambda *given, **more: None)
+    for place in ("daxa.cli.retry", "daxa.cli.reprocess"):
+        monkeypatch.setattr(f"{place}.end_in_release", lambda *given, **more: None)
+    monkeypatch.setattr("daxa.stages.reprocess.failed_observations", lambda *given: {"xmm": [FIRST]})
+    asked = {
+        "run": [],
+        "retry": [],
+        "add": ["xmm", "--obs", FIRST, "--yes", "--release"],
+        "update": ["--no-files", "--yes", "--release"],
+        "drop": ["xmm", "--obs", SECOND, "--yes", "--release"],
+        "reprocess": ["xmm", "--set", "clean.flare_sigma=2.5"],
+    }
+    for verb, words in asked.items():
+        said(capsys, verb, *words, "--executor", "dask")
+        assert seen.pop() == "dask", verb
+    opened = daxa.open(archive.root, acting=True)
+    opened.run(executor="dask")
+    opened.retry(executor="dask")
+    opened.reprocess("xmm", set={"clean.flare_sigma": 3.5}, executor="dask")
+    assert seen == ["dask"] * 3
+    assert "DAXA_EXECUTOR" not in os.environ
+    before = archive.params("xmm").read_bytes()
+    with pytest.raises(CriteriaError, match="no executor"):
+        opened.reprocess("xmm", set={"clean.flare_sigma": 4.5}, executor="slurm")
+    assert archive.params("xmm").read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -22,8 +23,20 @@ def test_every_mission_has_a_line_that_says_what_works(capsys):
     assert [line.split()[0] for line in lines[1:]] == list(mission_names())
     chandra = next(line for line in lines if line.startswith("chandra "))
     exosat = next(line for line in lines if line.startswith("exosat "))
-    assert chandra.split()[2:4] == ["yes", "yes"]
-    assert exosat.split()[2:4] == ["no", "no"]
+    assert chandra.split()[2:5] == ["yes", "native,", "ciao"]
+    assert exosat.split()[2:4] == ["no", "-"]
+
+
+def test_backends_are_shown_with_their_steps(capsys):
+    facts = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in shown(capsys, "nustar").splitlines()[1:])
+    assert facts["processed by native"] == "events, clean, images, sources"
+    assert facts["processed by heasoft"] == "events"
+    record = json.loads(shown(capsys, "xmm", "--json"))
+    assert record["backends"]["sas"][:2] == ["events", "clean"]
+    assert json.loads(shown(capsys, "exosat", "--json"))["backends"] == {}
+
+
+UNCHECKED = "(not compared with its source yet)"
 
 
 @pytest.mark.parametrize("name", mission_names())
@@ -38,7 +51,10 @@ def test_one_mission_is_shown_in_full(capsys, name):
         assert theirs in text
     for bibcode in spec.bibcodes:
         assert bibcode in text
+        assert (f"{bibcode} {UNCHECKED}" in text) == (bibcode not in spec.credit.checked)
     assert spec.acknowledgement in text
+    if spec.credit.facility:
+        assert (f"{spec.credit.facility} {UNCHECKED}" in text) == (spec.credit.facility not in spec.credit.checked)
     assert spec.credit.dataset in text
     for cut in (*spec.table.where, *spec.table.mode):
         assert cut in text

@@ -151,3 +151,26 @@ def test_times_are_dates(mjd, text):
 
 def test_every_verb_has_a_line_of_help():
     assert VERBS["check"][0] == VERBS["run"][0]
+
+
+RUNNING = {
+    "run": [],
+    "retry": [],
+    "reprocess": ["xmm", "--set", "clean.flare_sigma=2.5"],
+    "add": ["xmm", "--obs", "0404910601"],
+    "drop": ["xmm"],
+    "update": [],
+}
+
+
+@pytest.mark.parametrize("verb", RUNNING)
+def test_every_verb_that_runs_stages_says_where_and_refuses_other_places_first(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # Not even an archive is needed for the refusal.
+    assert main([verb, *RUNNING[verb], "--executor", "slurm"]) == 3
+    assert "there is no executor 'slurm'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_verbs_with_jobs_have_an_executor():
+    with_jobs = {verb for verb in VERBS if "--jobs" in options(verb)}
+    assert with_jobs == {verb for verb in VERBS if "--executor" in options(verb)} == set(RUNNING)

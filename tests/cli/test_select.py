@@ -432,3 +432,23 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
         assert commits(place) == 2
         shutil.rmtree(place.root)
     assert moments >= 10
+
+
+def test_an_archive_is_made_for_mission_software_and_stays_so(tmp_path, observatory, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    wanted = ["--mission", "xmm", "--target", "Abell 907"]
+    assert main(["init", "never", *wanted, "--backend", "ciao"]) == 8
+    assert "xmm is processed by native, sas" in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
+    assert main(["init", "a907", *wanted, "--backend", "sas", "--backend", "images=native"]) == 0
+    assert "daxa doctor sas" in capsys.readouterr().err
+    layout = Layout(tmp_path / "a907")
+    text = layout.params("xmm").read_text()
+    tables = tomllib.loads(text)
+    assert (tables["events"]["backend"], tables["images"]["backend"]) == ("sas", "native")
+    monkeypatch.chdir(layout.root)
+    assert main(["check"]) == 0
+    assert main(["select", "--position", "149.5916,-11.0638", "--yes"]) == 0
+    assert main(["upgrade"]) == 0
+    assert layout.params("xmm").read_text() == text

@@ -68,9 +68,11 @@ def test_sound_software_is_named_tried_and_its_calibration_dated(machine, softwa
     machine.set_up("sas", **sas(software["sas"]))
     found = machine.look("sas")
     assert {name: one.state for name, one in found.items()} == dict.fromkeys(
-        ("software", "programs", "trial", "index", "calibration"), "ok"
+        ("software", "missions", "programs", "trial", "index", "calibration"), "ok"
     )
     assert found["software"].found == "SAS 22.1.0"
+    assert found["missions"].found.startswith("events, clean, images")
+    assert found["missions"].found.endswith(" of xmm")
     assert "cifbuild ended with status 0" in found["trial"].found
     assert found["calibration"].found.startswith(f"3 files in {software['sas']}/calibration, the newest of 20")
 
@@ -144,6 +146,35 @@ def test_calibration_older_than_the_observations_is_a_warning(machine, software,
         "ciao", PATH=f"{place}/bin:/bin", ASCDS_INSTALL=place, CALDB="https://heasarc.gsfc.nasa.gov/FTP/caldb"
     )
     assert "remote" in machine.look("ciao")["calibration"].found
+
+
+def test_parameters_that_the_installed_release_lacks_are_named(machine, software, tmp_path, monkeypatch):
+    """By what its tasks list themselves: the tables of daxa know this release, but not what was done to it here."""
+    layout = make_archive(tmp_path / "a907")
+    monkeypatch.chdir(layout.root)
+    machine.set_up("sas", **sas(software["sas"]))
+    monkeypatch.setattr(suite_checks, "_trial", lambda installed: iter(()))
+    assert "parameters" not in machine.look("sas"), "no params file names one"
+    layout.params("xmm").write_text(
+        '[fetch]\n[events]\nbackend = "sas"\n[clean]\n[clean.sas.espfilt]\nallowsigma = 2.5\n'
+        '[clean.obs."0404910601".sas.espfilt]\nrangescale = 20.0\nwithlongnames = true\n'
+        '[clean.obs."0404910601".sas.evselect_oot]\nwritedss = true\n[images]\nbackend = "native"\n[sources]\n'
+    )
+    found = machine.look("sas")["parameters"]
+    assert found.state == "error"
+    assert found.found == "espfilt of SAS 22.1.0 has no parameter withlongnames", "it is one of SAS 20"
+    assert "[clean.sas.espfilt] in params/xmm.toml" in found.remedy
+    layout.params("xmm").write_text(layout.params("xmm").read_text().replace("withlongnames = true\n", ""))
+    found = machine.look("sas")["parameters"]
+    assert (found.state, found.found) == ("ok", "the 3 that the params files name are those of SAS 22.1.0")
+    asked = suite_checks.find_installation("sas").program("espfilt")
+    content = Path(asked).read_text()
+    Path(asked).write_text("#!/bin/sh\necho '** espfilt: error (MissingParameter), eventfile'\nexit 1\n")
+    try:
+        found = machine.look("sas")["parameters"]
+    finally:
+        Path(asked).write_text(content)
+    assert (found.state, found.found) == ("note", "espfilt of SAS list no parameters")
 
 
 def test_suites_without_a_trial_say_so(machine, software):

@@ -120,7 +120,7 @@ def test_validators_that_cannot_be_sent_back_are_not_kept(sky, fetch):
 def test_a_directory_service_that_drips_is_not_waited_for(sky, fetch):
     sky.faults.add(Fault("drip", "*datalink*", 0.01))
     # It is waited for twice.
-    assert "(template)" in fetch(GOOD, "2", patience=4.0)[1][0]
+    assert "(template)" in fetch(GOOD, "2", patience=2.0)[1][0]
 
 
 @pytest.mark.parametrize("kind", ["limited", "continue", "drip", "redirect"])

@@ -7,6 +7,7 @@ verb has it attacked by all of them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.cli import VERBS, completion, main
+from daxa.cli import VERBS, commands, completion, main
 from tests.hostile.attacks import ATTACKS, MISSION, OBS_ID, Attack
 from tests.hostile.watch import snapshot, watched
 
@@ -87,6 +88,14 @@ _MORE_MEMORY = 1500 << 20
 def calls() -> list[tuple[str, ...]]:
     verbs = [(verb, *arguments) for verb in VERBS for arguments in ARGUMENTS.get(verb, ((),))]
     return [*verbs, *((COMPLETION, name) for name in completion.__all__)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def commands_once():
+    """Make the command of each verb once, as a process does that calls one verb, and not once for each attack."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "command_of", functools.cache(commands.command_of))
+        yield
 
 
 def tried(arguments: tuple[str, ...]) -> tuple[int, str, str]:

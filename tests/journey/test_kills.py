@@ -1,8 +1,9 @@
 """Kill any command that makes or moves versions: given again it completes, no version is half-made, nothing is lost.
 
 A command more is a line more in `VERBS`.  ``DAXA_TEST_KILLS`` sets how many kills they share (`make kills`); without it
-the quick ones are killed once each.  The archive has one observation: what kills do to a stage of many is tried in
-`tests.run.test_interruption`, and to the pipeline in `tests.journey.test_interrupts`.
+the quick ones are killed once each.  What was killed, and when, is printed (``-rP``).  The archive has one observation:
+what kills do to a stage of many is tried in `tests.run.test_interruption`, and to the pipeline in
+`tests.journey.test_interrupts`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import random
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ pytestmark = pytest.mark.journey
 KILLS = int(os.environ.get("DAXA_TEST_KILLS", "0"))
 DATA = ("data", "ledger", "selection", "params", "report")
 TRACKED = ("ledger", "selection", "params", "dvc.lock", "dvc.yaml", "daxa.toml", "software.toml", "CHANGES.md")
+TEXTS = ("README.md", ".gitignore", ".gitattributes")
+EARLIER = Path(__file__).parents[1] / "archive" / "fixtures" / "before-versions.tar.xz"
 REDELIVERED = "*A01_cl*"
 
 
@@ -39,8 +43,7 @@ class Verb:
     words
         Of the command.
     start
-        What there is before: an archive that is ``finished``, ``released`` or ``pushed`` (then with a clone without
-        data, and with its bundle).
+        What there is before, a name in `STARTS`.
     place
         Where the command is given.
     again
@@ -61,40 +64,82 @@ VERBS = (
     Verb(("push",), "released", quick=True),
     Verb(("pull", "v1.0.0"), place="clone", quick=True),
     Verb(("export", "v1.0.0", "-o", "../made.bundle"), again="made.bundle exists", quick=True),
+    Verb(("upgrade",), "earlier", quick=True),
     Verb(("reprocess", "nustar", "--set", "clean.screening=none", "--release")),
     Verb(("update", "--yes", "--release")),
     Verb(("recreate", "a907.bundle", "again"), place="."),
+    Verb(("merge", "anna"), "branched"),
+    Verb(("checkout", "v1.0.1"), "branched"),
+    Verb(("publish", "v1.0.0", "-o", "../deposit")),
+    Verb(("restore", "deposit", "again"), "published", place=".", again="again exists"),
 )
 
 
+def finish(bench: Workbench) -> None:
+    """An archive that was run, with a remote that is its own."""
+    archive = bench.root / "a907"
+    (bench.root / "storage").mkdir()
+    bench.daxa("remote", "add", "storage", "../storage", cwd=archive)
+    bench.run("git", "add", "--all", cwd=archive)
+    bench.run("git", "commit", "--quiet", "--message", "Run", cwd=archive)
+
+
+def push(bench: Workbench) -> None:
+    """A pushed release, its bundle, and a clone without data."""
+    bench.daxa("push", cwd=bench.root / "a907")
+    bench.daxa("export", "v1.0.0", "-o", "../a907.bundle", cwd=bench.root / "a907")
+    bench.run("git", "clone", "--quiet", "a907", "clone")
+
+
+def divide(bench: Workbench) -> None:
+    """A branch with a release of its own, while what is checked out has changed too."""
+    archive = bench.root / "a907"
+    bench.run("git", "switch", "--quiet", "--create", "anna", cwd=archive)
+    bench.daxa("reprocess", "nustar", "--set", "clean.screening=none", "--release", cwd=archive)
+    bench.daxa("checkout", "main", cwd=archive)
+    with (archive / "README.md").open("a") as readme:
+        readme.write("Our notes are in the group's wiki.\n")
+    bench.run("git", "commit", "--quiet", "--all", "--message", "Notes", cwd=archive)
+
+
+def unpack(bench: Workbench) -> None:
+    """An archive that an earlier daxa made, without its data."""
+    with tarfile.open(EARLIER) as packed:
+        packed.extractall(bench.root, filter="data")
+
+
+STARTS: dict[str, tuple[str, Callable[[Workbench], object]]] = {
+    "finished": ("", finish),
+    "released": ("finished", lambda bench: bench.daxa("release", "-m", "first", cwd=bench.root / "a907")),
+    "pushed": ("released", push),
+    "branched": ("pushed", divide),
+    "published": ("pushed", lambda bench: bench.daxa("publish", "v1.0.0", "-o", "../deposit", cwd=bench.root / "a907")),
+    "earlier": ("nothing", unpack),
+}
+"""Name to what it is made from, and how; each has its own store and storage."""
+
+
 @pytest.fixture(scope="module")
-def starts(finished_nustar, make_once, sky) -> Path:
-    """The archive at each of the starts, beside each other; each with its own store and storage."""
+def start(finished_nustar, make_once, sky) -> Callable[[str], Path]:
+    """Gives what there is before a command."""
 
-    def make(place: Path) -> None:
-        with Observatory(sky.root, sky.tables, sky.names) as server:
-            before = finished_nustar
-            for name in ("finished", "released", "pushed"):
-                shutil.copytree(before, place / name, symlinks=True)
-                before, bench = place / name, Workbench.at(place / name, server.environ)
-                if name == "finished":
-                    (before / "storage").mkdir()
-                    bench.daxa("remote", "add", "storage", "../storage", cwd=before / "a907")
-                    bench.run("git", "add", "--all", cwd=before / "a907")
-                    bench.run("git", "commit", "--quiet", "--message", "Run", cwd=before / "a907")
-                elif name == "released":
-                    bench.daxa("release", "-m", "first", cwd=before / "a907")
-                else:
-                    bench.daxa("push", cwd=before / "a907")
-                    bench.daxa("export", "v1.0.0", "-o", "../a907.bundle", cwd=before / "a907")
-                    bench.run("git", "clone", "--quiet", "a907", "clone", cwd=before)
+    def begin(name: str) -> Path:
+        before, further = STARTS[name]
 
-    return make_once("kills", make)
+        def make(place: Path) -> None:
+            if before != "nothing":
+                shutil.copytree(begin(before) if before else finished_nustar, place, symlinks=True, dirs_exist_ok=True)
+            with Observatory(sky.root, sky.tables, sky.names) as server:
+                further(Workbench.at(place, server.environ))
+
+        return make_once(f"kills-{name}", make)
+
+    return begin
 
 
-def ready(starts: Path, verb: Verb, place: Path, observatory: Observatory) -> Workbench:
+def ready(start: Path, place: Path, observatory: Observatory) -> Workbench:
     """A copy of what there is before the command."""
-    shutil.copytree(starts / verb.start, place, symlinks=True)
+    shutil.copytree(start, place, symlinks=True)
     return Workbench.at(place, observatory.environ)
 
 
@@ -127,8 +172,12 @@ def outcome(bench: Workbench) -> dict[str, object]:
             found[name] = contents(archive, *DATA)
             found[f"{name} lock"] = parsed_lock(archive)
             found[f"{name} versions"] = versions(bench, archive)
+            found[f"{name} commits"] = bench.run("git", "rev-list", "--count", "HEAD", cwd=archive).stdout
+            found[f"{name} texts"] = bench.run(
+                "git", "ls-tree", "-r", "HEAD", "--", *TEXTS, *TRACKED, cwd=archive
+            ).stdout
             found[f"{name} changes"] = bench.run("git", "status", "--porcelain", cwd=archive).stdout
-    for path in bench.root.glob("*.bundle"):
+    for path in (*bench.root.glob("*.bundle"), *bench.root.glob("deposit/*.tar")):
         found[path.name] = path.read_bytes()
     return found
 
@@ -154,35 +203,41 @@ def check_nothing_lost(bench: Workbench, before: Mapping[str, int], expected: Ma
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.words[0])
-def test_a_killed_command_given_again_does_all_of_it_once(starts, tmp_path, observatory, verb):
+def test_a_killed_command_given_again_does_all_of_it_once(start, tmp_path, observatory, verb):
     if not KILLS and not verb.quick:
         pytest.skip("takes minutes: `make kills`")
+    before = start(verb.start)
     if verb.words[0] == "update":
         observatory.faults.add(Fault("redelivered", REDELIVERED, value="21.0"))
     rng = random.Random(verb.words[0])
-    bench = ready(starts, verb, tmp_path / "whole", observatory)
-    before, began = kept(bench.root), time.monotonic()
+    bench = ready(before, tmp_path / "whole", observatory)
+    objects, began = kept(bench.root), time.monotonic()
     bench.daxa(*verb.words, cwd=bench.root / verb.place)
     lasts = time.monotonic() - began
     expected = outcome(bench)
-    check_nothing_lost(bench, before, expected)
-    for attempt in range(-(-KILLS // len(VERBS)) or 1):
-        bench = ready(starts, verb, tmp_path / str(attempt), observatory)
-        killed = 0
+    check_nothing_lost(bench, objects, expected)
+    share, kills, attempt = -(-KILLS // len(VERBS)) or 1, 0, 0
+    while kills < share and attempt < (3 * share if KILLS else 1):
+        bench = ready(before, tmp_path / str(attempt), observatory)
+        here = 0
         while True:
             going = begun(bench, verb)
-            if killed <= attempt % 3:
-                time.sleep(rng.uniform(0.1, 1.0) * lasts)
+            if here <= attempt % 3 and kills < share:
+                time.sleep(moment := rng.uniform(0.05, 1.0) * lasts)
                 # The program alone, or with all that it has started, as when a machine stops.
                 going.kill() if rng.random() < 0.5 else os.killpg(going.pid, signal.SIGKILL)
-                killed += 1
+                here += 1
             said = going.communicate(timeout=600)[1].decode()
             time.sleep(1.0)  # What works for a killed command notices its death.
             if going.returncode != -signal.SIGKILL:
                 break
-            check_nothing_lost(bench, before, expected)
+            kills += 1
+            print(f"{verb.words[0]}: kill {kills} after {moment:.2f} of {lasts:.2f} s, in attempt {attempt}")
+            check_nothing_lost(bench, objects, expected)
         assert going.returncode == 0 or (verb.again and verb.again in said), said
         found = outcome(bench)
         assert found.keys() == expected.keys()
         assert [name for name in found if found[name] != expected[name]] == []
         shutil.rmtree(bench.root)
+        attempt += 1
+    assert kills or not KILLS, "no kill came in time"

@@ -169,6 +169,16 @@ def test_what_is_wrong_is_said(wrong):
     assert repr(spec.name) in str(caught.value)
 
 
+def test_problems_of_different_parts_are_named_together():
+    spec = replace(tabled(proprietary="date"), title="", credit=Credit())
+    with pytest.raises(AssertionError) as caught:
+        check_declaration(spec)
+    first, second, third = str(caught.value).splitlines()
+    assert "no title" in first
+    assert "when data are public" in second
+    assert "acknowledgement" in third
+
+
 def test_obs_ids_judged_wrongly_are_named():
     with pytest.raises(AssertionError, match="refuses the ObsID '42'"):
         check_obs_ids(SWIFT, ["42"])

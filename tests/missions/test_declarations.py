@@ -298,7 +298,9 @@ def test_what_is_processed_is_what_the_event_formats_know():
     from daxa.xray.eventlists import formats
 
     known = {one.mission for one in formats.FORMATS.values()}
-    assert set(mission_names(processed=True)) <= known <= set(mission_names())
+    processed = set(mission_names(processed=True))
+    assert processed <= known, f"no telescope has formats of {processed - known}"
+    assert known <= set(mission_names())
 
 
 def test_the_bands_of_what_is_processed_are_those_of_its_instruments():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from astropy.table import MaskedColumn, Table
 
 from daxa.errors import CriteriaError, NotPossible
 from daxa.missions import find_mission, mission_names
-from daxa.missions.contract import check_query
+from daxa.missions.contract import check_declaration, check_query
 from daxa.query.mission import Mission
 from daxa.query.tables.normalise import normalise
 from daxa.query.tables.services import build_query, fetch_table
@@ -56,7 +57,8 @@ def row_of(spec):
 
 def asked(spec, rows, root):
     with Observatory(root, {spec.table.name: rows}) as server:
-        return fetch_table(spec, load_settings(environ=server.environ, user_file=None))
+        own = {f"DAXA_TAP_{spec.table.service.upper()}": server.environ["DAXA_HEASARC_TAP"]} if spec.table.tap else {}
+        return fetch_table(spec, load_settings(environ=server.environ | own, user_file=None))
 
 
 @pytest.mark.parametrize("mission", LISTED)
@@ -81,6 +83,14 @@ def test_a_service_answers_the_query_and_the_answer_is_understood(mission, tmp_p
     assert kept["instruments"] == (
         spec.instruments[0].name if labelled else ",".join(one.name for one in spec.instruments)
     )
+
+
+def test_the_table_of_a_mission_s_own_service_may_need_its_schema(tmp_path):
+    swift = find_mission("swift")
+    table = replace(swift.table, name="lobster.observations", service="lobster", tap="https://archive.example/tap")
+    spec = replace(swift, table=table)
+    check_declaration(spec)
+    assert len(asked(spec, [row_of(spec)], tmp_path).table) == 1
 
 
 @pytest.mark.parametrize("mission", LISTED)

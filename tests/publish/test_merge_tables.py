@@ -20,6 +20,7 @@ from daxa.publish.merging.merged_lock import merge_lock
 from daxa.publish.merging.merged_tables import merge_tables
 from daxa.query import read_criteria
 from daxa.run.ledger import read_ledger
+from daxa.selection.selection_file import read_chosen, read_selection, write_selection
 from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, observation
 
 NUSTAR = "30101031002"
@@ -196,6 +197,40 @@ def test_a_mission_that_one_dropped_goes_unless_the_other_worked_on_it(tmp_path)
     merged, conflicts = Both(tmp_path / "c").merge([anew], [drop], **{f"_{NUSTAR}": "ours"})
     assert not conflicts
     assert list(load_config(merged).missions) == ["xmm", "nustar"]
+
+
+def test_a_mission_that_waits_for_observations_is_kept_unless_it_was_dropped(tmp_path):
+    def empty(workshop: Workshop) -> None:
+        layout = workshop.layout
+        workshop.generate(["xmm", "nustar"], "")
+        table = read_selection(layout.selection("xmm")).iloc[:0]
+        write_selection(layout.selection("nustar"), table, mission="nustar", criteria="{}", snapshot="0" * 64)
+        workshop.process("nustar", [])
+
+    class Waits(Scene):
+        def make(self, name, *acts):
+            return super().make(name, empty, *acts)
+
+    scene = Waits(tmp_path / "both")
+    merged, conflicts = scene.merge([process(FIRST)], [process(FIRST, SECOND, THIRD)])
+    assert not conflicts
+    assert list(load_config(merged).missions) == ["xmm", "nustar"]
+    assert (read_chosen(merged.selection("nustar")), read_ledger(merged.ledger("nustar", "clean"))) == ({}, {})
+    assert [name for name in scene.lock(merged).again if "nustar" in name] == []
+    merged, _ = Scene(tmp_path / "added").merge([process(FIRST)], [empty])
+    assert list(load_config(merged).missions) == ["xmm", "nustar"]
+    merged, _ = Waits(tmp_path / "dropped").merge([process(FIRST)], [lambda workshop: workshop.generate(["xmm"], "")])
+    assert list(load_config(merged).missions) == ["xmm"]
+
+
+def test_a_mission_of_which_each_dropped_what_the_other_kept_waits(scene):
+    def drop(kept: str) -> Callable[[Workshop], object]:
+        return lambda workshop: (add_nustar(workshop), process(kept)(workshop))
+
+    merged, conflicts = scene.merge([drop(FIRST)], [drop(THIRD)])
+    assert not conflicts
+    assert list(load_config(merged).missions) == ["xmm", "nustar"]
+    assert (read_chosen(merged.selection("xmm")), read_ledger(merged.ledger("xmm", "clean"))) == ({}, {})
 
 
 def criteria(text: str) -> Callable[[Workshop], object]:

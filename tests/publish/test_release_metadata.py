@@ -76,7 +76,15 @@ def test_all_files_say_the_same(described):
     names = ["Carberry, Josiah", "The Lobster Team"]
     assert [one["name"] for one in zenodo["creators"]] == names
     assert [one["name"] for one in codemeta["author"]] == names
-    assert [graph[one["@id"]]["name"] for one in crate["author"]] == names
+    authors = [graph[one["@id"]] for one in crate["author"]]
+    assert [one["name"] for one in authors] == names
+    assert graph[authors[0]["affiliation"]["@id"]] == {
+        "@id": "#affiliation-1",
+        "@type": "Organization",
+        "name": "Brown University",
+    }
+    # What validators of crates recommend.
+    assert all(entity["encodingFormat"] for entity in graph.values() if entity["@type"] == "File")
     assert cff["authors"] == [
         {
             "family-names": "Carberry",

@@ -22,7 +22,8 @@ import psutil
 
 from daxa.errors import DataError, ServiceError
 from daxa.run.machine import Resources
-from daxa.run.task import Input, Stage, StagePaths, Task, canonical
+from daxa.run.prepared_stage import Stage
+from daxa.run.task import Input, StagePaths, Task, canonical
 
 
 def places(root: Path) -> StagePaths:

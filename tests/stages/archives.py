@@ -19,8 +19,9 @@ from daxa.backends.native import NATIVE
 from daxa.errors import DataError
 from daxa.missions import find_mission
 from daxa.records import Outcome
+from daxa.run.prepared_stage import Stage
 from daxa.run.runner import run_stage
-from daxa.run.task import Stage, Task, TaskWork
+from daxa.run.task import Task, TaskWork
 from daxa.run.worker import Assignment, _attempt, _log_end, log_line
 from daxa.selection.selection_file import write_selection
 from daxa.stages.step import make_stage

@@ -23,8 +23,9 @@ from daxa.errors import DataError
 from daxa.publish.dvc_outputs import needs_of_stages
 from daxa.publish.releases.release_environment import record_environment
 from daxa.run.machine import Machine
+from daxa.run.prepared_stage import Stage
 from daxa.run.runner import run_stage
-from daxa.run.task import Stage, Task, TaskWork
+from daxa.run.task import Task, TaskWork
 from daxa.run.worker import Assignment, TaskReport, _attempt
 from daxa.stages import step as step_module
 from tests.stages.archives import IDS, make_archive
@@ -46,7 +47,7 @@ def release(root: Path, wishes: Mapping[str, str] | None = None) -> Layout:
     return layout
 
 
-def seal(layout: Layout) -> None:
+def seal(layout: Layout, mission: str = "xmm") -> None:
     """Let ``dvc.lock`` name ledgers, selection, parameters and software as a run would, and commit all."""
 
     def named(name: str) -> dict[str, str]:
@@ -65,7 +66,7 @@ def seal(layout: Layout) -> None:
             "cmd": f"exec daxa stage {stage.replace('-', ' ')}",
             "deps": [named(name) for name in deps],
             "params": {name: {key: value(name, key) for key in keys} for name, keys in params.items()},
-            "outs": [named(f"ledger/xmm-{stage.partition('-')[0]}.parquet")] if stage != "collect" else [],
+            "outs": [named(f"ledger/{mission}-{stage.partition('-')[0]}.parquet")] if stage != "collect" else [],
         }
     layout.lock.write_text(json.dumps({"schema": "2.0", "stages": stages}))
     subprocess.run(["git", "add", "--all"], cwd=layout.root, check=True)

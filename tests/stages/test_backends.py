@@ -15,6 +15,7 @@ from daxa.archive.software import load_software
 from daxa.archive.stage_records import find_logs
 from daxa.backends import find_backend
 from daxa.backends.contract import check_backend, check_run
+from daxa.backends.protocol import Located
 from daxa.cli import main
 from daxa.doctor import examine
 from daxa.errors import ConfigError
@@ -59,6 +60,15 @@ def test_the_contract_names_exposures_that_cannot_be(plugin, monkeypatch, name, 
     backend = find_backend("parted")
     monkeypatch.setattr(backend, name, value, raising=False)
     with pytest.raises(AssertionError, match=words):
+        check_backend(backend, ["xmm"], ["events"])
+
+
+def test_the_contract_wants_what_is_missing_as_a_tuple(plugin, monkeypatch):
+    backend = find_backend("parted")
+    monkeypatch.setattr(
+        backend, "locate", lambda: Located(False, missing="program", remedy="install it"), raising=False
+    )
+    with pytest.raises(AssertionError, match="tuple of texts"):
         check_backend(backend, ["xmm"], ["events"])
 
 

@@ -248,7 +248,7 @@ def test_noise_is_accepted_only_in_declared_products(released, monkeypatch):
             )
             return recompute_release(Layout(released / "a907"), "v1.0.0", RecreationRequest(sample=3, seed=1))
 
-    monkeypatch.setattr(recreate, "randomised_kinds", lambda backend, step: frozenset({"image"}))
+    monkeypatch.setattr(recreate, "randomised_here", lambda backends, step, steps: frozenset({"image"}))
     made = recomputed()
     assert made.verdict == "equal within counting noise"
     assert not made.same

@@ -33,6 +33,9 @@ NAMES = {
     ("rgsproc", "events"): "P{obs}R1S004EVENLI0000.FIT",
     ("rgsproc", "spectra"): "P{obs}R1S004SRSPEC1001.FIT",
     ("emanom", "states"): "mos1S001-anom.log",
+    ("omichain", "products"): "P{obs}OMS006SIMAGE0000.FIT",
+    ("omfchain", "products"): "P{obs}OMS006TIMESR1000.FIT",
+    ("omgchain", "products"): "p{obs}OMS006SPECTR000.FIT",
     ("espfilt", "gti"): "mos1S001-gti.fits",
     ("espfilt", "events"): "mos1S001-allevc.fits",
     ("espfilt", "histogram"): "mos1S001-hist.qdp",
@@ -123,7 +126,7 @@ def _spoil(run: Run, path: Path) -> None:
 
 def _append(path: Path) -> None:
     if path.is_dir():
-        path = path / "written.txt"
+        path = min(one for one in path.rglob("*") if one.is_file())
     with path.open("ab") as stream:
         stream.write(bytes(2880))
 
@@ -154,9 +157,24 @@ def _cifbuild(run: Run) -> None:
     if run.values["masterindex"].lower() in ("yes", "y"):
         return
     target = Path("0001_0000000000.cif") if run.values["usecanonicalname"] == "yes" else Path(run.values["calindexset"])
-    files = sorted(path.name for path in Path(os.environ["SAS_CCFPATH"].split(":")[0]).iterdir())
-    dates = {"OBSVDATE": run.values["observationdate"], "ANALDATE": run.values["analysisdate"]}
-    write_table(target, "CALINDEX", {"ISSUE": [1.0] * len(files)}, cards=dates)
+    from tests.stubs import ccf
+
+    observed, analysed = (run.values[name] for name in ("observationdate", "analysisdate"))
+    if run.values["withobservationdate"].lower() not in ("yes", "y"):
+        observed = _date_in_raw_files() or observed
+    now = "9999-01-01"
+    names = ccf.chosen(
+        Path(os.environ["SAS_CCFPATH"].split(":")[0]), observed.replace("now", now), analysed.replace("now", now)
+    )
+    ccf.write_index(target, names, {"OBSVDATE": observed, "ANALDATE": analysed})
+
+
+def _date_in_raw_files() -> str:
+    """The start of the observation in the summary of the raw files."""
+    summaries = sorted(Path(os.environ.get("SAS_ODF", ".")).glob("*SUM.ASC"))
+    text = summaries[0].read_text(errors="replace") if summaries else ""
+    found = re.search(r"(\S+) */ *Scheduled Start Time", text)
+    return found[1] if found else ""
 
 
 def _odfingest(run: Run) -> tuple[str, str] | None:
@@ -171,7 +189,10 @@ def _odfingest(run: Run) -> tuple[str, str] | None:
 
 _OWN = {"cifbuild": _cifbuild, "odfingest": _odfingest}
 WITH_SCIENCE = {
-    "sas": {"evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"},
+    "sas": {
+        *("evselect", "tabgtigen", "gtibuild", "espfilt", "merge", "eexpmap", "emanom", "emchain", "epchain"),
+        *("emask", "eboxdetect", "esplinemap", "emldetect", "esensmap", "omichain", "omfchain", "omgchain"),
+    },
     "esass": {
         "evtool",
         "flaregti",

@@ -60,6 +60,8 @@ _SETTINGS = {
 """What we need of Git whatever the user has configured."""
 
 QUIET_HOOKS = {"core.hooksPath": os.devnull}
+_READING = frozenset({"cat-file", "for-each-ref", "ls-tree", "rev-parse"})
+"""What only reads, and ends by itself within a moment."""
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C"}
 _UNUSUAL = re.compile(rb"extensions|worktree|include", re.IGNORECASE)
 
@@ -137,7 +139,7 @@ def plumb(
     refuse_variables(root)
     whole = without_redirection(os.environ) | dict(environ or {})
     whole |= _environment({**_SETTINGS, **QUIET_HOOKS, **(settings or {})}, whole) | _PLAIN
-    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin)
+    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin, brief=arguments[0] in _READING)
     if ended.code:
         raise failures.git_failure(root, ended.output.strip())
     return ended.stdout

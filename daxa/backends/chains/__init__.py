@@ -37,12 +37,35 @@ and one line in `daxa.backends.registry`.  What all of them share:
   makes only the others; `daxa.backends.chains.work_directory` says what "the same call" means.
 - **Logs**: command line, release, times, verdict and output of every call are in the log of the task, and at its end
   a script for ``sh`` that makes the same calls without daxa.
+- **Calibration**: `Program.used` gives the identity of the files that one observation uses (`CalibrationNeed`: its
+  instruments and times), so that a newer file makes the observations again that would use it, and no others.
 - **Products**: `ChainProduct` copies a file of the working directory to our name for it, so that native steps can
   follow.
 - **Software**: `daxa.backends.tools.capture.find_installation` finds it; tests replace it with a stand-in.
 """
 
 from daxa.backends.chains.backend import ChainBackend
-from daxa.backends.chains.declared import WORK, CallPlan, Chain, ChainProduct, FinishedCall, Known, Link, Program
+from daxa.backends.chains.declared import (
+    WORK,
+    CalibrationNeed,
+    CallPlan,
+    Chain,
+    ChainProduct,
+    FinishedCall,
+    Known,
+    Link,
+    Program,
+)
 
-__all__ = ["WORK", "CallPlan", "Chain", "ChainBackend", "ChainProduct", "FinishedCall", "Known", "Link", "Program"]
+__all__ = [
+    "WORK",
+    "CalibrationNeed",
+    "CallPlan",
+    "Chain",
+    "ChainBackend",
+    "ChainProduct",
+    "FinishedCall",
+    "Known",
+    "Link",
+    "Program",
+]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from daxa.backends.chains.declared import Chain, Program
+from daxa.backends.chains.declared import CalibrationNeed, Chain, Program
 from daxa.backends.chains.tool_settings import check_settings, own_parameters
 from daxa.backends.parameter_schema import Parameter, ParameterProblem
 from daxa.backends.protocol import Located, Resources, Unit
@@ -85,13 +86,24 @@ class ChainBackend:
         return Located(True, f"{title} {installed.release}", calibration)
 
     def calibration(self, task: Task) -> str:
-        """What the archive has accepted where that names a date and this release; else what is installed."""
+        """What a task uses of the installed calibration, as of the accepted date if it is of this release."""
         if task.step not in self.calibrated:
             return ""
         located = self.locate()
-        if self.dated and AS_OF in task.calibration and task.calibration.startswith(f"{located.version},"):
-            return task.calibration
-        return located.calibration
+        accepted = self.dated and task.calibration.startswith(f"{located.version},")
+        as_of = task.calibration.partition(AS_OF)[2] if accepted else ""
+        if self.program.used is None or not located.found:
+            return task.calibration if as_of else located.calibration
+        row = json.loads(task.origin).get("row", {})
+        need = CalibrationNeed(
+            task.mission,
+            task.step,
+            tuple(json.loads(task.facts).get("instruments", ())),
+            row.get("start"),
+            row.get("end"),
+            as_of,
+        )
+        return self.program.used(self._installed(), need)
 
     def tasks(self, mission: str, step: str) -> Unit:
         """All exposures of an observation are done together: they share index, summary and attitude."""

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
     from daxa.backends.tools.environment import Installation
 
-__all__ = ["WORK", "CallPlan", "Chain", "ChainProduct", "Facts", "FinishedCall", "Known", "Link", "Program"]
+__all__ = [
+    "WORK",
+    "CalibrationNeed",
+    "CallPlan",
+    "Chain",
+    "ChainProduct",
+    "Facts",
+    "FinishedCall",
+    "Known",
+    "Link",
+    "Program",
+]
 
 WORK = "{work}"
 """Placeholder for the working directory in the variables of a call."""
@@ -230,6 +241,31 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class CalibrationNeed:
+    """What decides which calibration files a task uses.
+
+    Parameters
+    ----------
+    mission, step
+        Whose.
+    instruments
+        Names of the chosen instruments.
+    start, end
+        Of the observation, MJD; None where the selection does not say.
+    as_of
+        The date at which the archive has accepted the calibration, if the suite chooses files by dates and this
+        release was accepted; '' otherwise, and for the newest files.
+    """
+
+    mission: str
+    step: str
+    instruments: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
     """A suite as a backend.
 
@@ -242,8 +278,11 @@ class Program:
     calibration
         The identity of the calibration that an installation has, with the release, which products depend on as well;
         raises ProgramError where there is none.
+    used
+        The identity of that part of it which one task uses, so that a newer file concerns the observations that
+        would use it, and no others.  None where each task depends on all of it.
     dated
-        Whether calibration is accepted with a date, which the chain then finds in ``task.calibration``.
+        Whether calibration is accepted with a date, which the chain then finds in ``task.accepted``.
     remedy
         How to get the software.
     """
@@ -251,5 +290,6 @@ class Program:
     suite: str
     chains: tuple[Chain, ...]
     calibration: Callable[[Installation], str] = lambda installed: ""
+    used: Callable[[Installation, CalibrationNeed], str] | None = None
     dated: bool = False
     remedy: str = ""

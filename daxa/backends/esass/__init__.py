@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daxa.backends.chains import ChainBackend, Program
+from daxa.backends.chains import CalibrationNeed, ChainBackend, Program
+from daxa.backends.chains.caldb_files import used_calibration
 from daxa.backends.esass.clean import CLEAN
 from daxa.backends.esass.events import EVENTS
 from daxa.backends.esass.images import IMAGES
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["ESASS"]
 
 
+_MISSIONS = ("EROSITA", "SRG")
+"""As the configuration of its CALDB may name it."""
+
+
 def _calibration(installed: Installation) -> str:
     """The release, and a digest of the index files of eROSITA in the CALDB that eSASS brings along."""
-    return f"{installed.release}, CALDB {missions_identity(installed.environ, ('EROSITA', 'SRG'))[:16]}"
+    return f"{installed.release}, CALDB {missions_identity(installed.environ, _MISSIONS)[:16]}"
+
+
+def _used(installed: Installation, need: CalibrationNeed) -> str:
+    """The release, and what the observation uses of these: a tile is seen for months, so that times matter little."""
+    return f"{installed.release}, CALDB {used_calibration(installed, need, _MISSIONS)}"
 
 
 ESASS = ChainBackend(
@@ -28,6 +38,7 @@ ESASS = ChainBackend(
         suite="esass",
         chains=(EVENTS, CLEAN, IMAGES, SOURCES),
         calibration=_calibration,
+        used=_used,
         remedy="install eSASS4DR1, and run its set-up script (esass-init.sh) before daxa",
     ),
     {"erass1": tuple(one for one in find_mission("erass1").native_inputs if one.kind == "events")},

@@ -23,10 +23,15 @@ from daxa.xray.eventlists.cards import card_text, card_value
 from daxa.xray.imaging.exposure_map import Cards
 from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
-from daxa.xray.imaging.mosaicking import Mosaic, make_mosaic, mosaic_grid, write_mosaic
-from daxa.xray.imaging.pairing import rate_map
+from daxa.xray.imaging.mosaicking import (
+    Mosaic,
+    less_readout,
+    make_mosaic,
+    mosaic_grid,
+    readout_subtracted,
+    write_mosaic,
+)
 from daxa.xray.imaging.quicklook import write_quicklook
-from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["Part", "combine", "on_one_grid"]
 
@@ -80,7 +85,7 @@ def combine(
         print(f"exposures are not combined at {band_text(band)}: {obstacle.message}", file=log)
         return False
     product = Product(task.obs_id, "ALL", "ALL", "", *map(repr, band))
-    write_mosaic(_corrected(made), *(target / replace(product, kind=kind).name for kind in _KINDS))
+    write_mosaic(less_readout(made), *(target / replace(product, kind=kind).name for kind in _KINDS))
     if picture:
         _draw(task, made, len(kept), band, target / replace(product, lo="", hi="", kind="quicklook", suffix="png").name)
     print(f"{len(kept)} exposures combined: {int(made.counts.sum())} counts at {band_text(band)}", file=log)
@@ -133,14 +138,6 @@ def _placed(grid: ImageGrid, image: np.ndarray, whole: ImageGrid) -> np.ndarray:
     return placed
 
 
-def _corrected(made: Mosaic) -> Mosaic:
-    """Image and rates less the out-of-time events, where they are known."""
-    if made.readout is None:
-        return made
-    counts = (made.counts - made.readout).astype(np.float32)
-    return replace(made, counts=counts, rate=rate_map(counts, made.exposure))
-
-
 def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
     placed = on_one_grid([one for one, _ in parts])
     one_grid = all(one.grid == placed[0].grid and one.events.sky == placed[0].events.sky for one in placed)
@@ -157,9 +154,8 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
                 header[keyword] = card_value(source, keyword)
                 break
     header["INSTRUME"] = ("COMBINED", "MOSMnnnn name what was combined")
-    read = [one for one in placed if camera_of(one.events.format.mission, one.events.format.instrument).readout]
-    if read:
-        header["OOTCORR"] = (all(one.readout is not None for one in read), "out-of-time events subtracted")
+    if (subtracted := readout_subtracted(placed)) is not None:
+        header["OOTCORR"] = (subtracted, "out-of-time events subtracted")
     header["VIGNET"] = (all(how["VIGNET"][0] for _, how in parts), "vignetting applied to every map")
     for number, (one, how) in enumerate(parts, start=1):
         header[f"MOSW{number:04d}"] = (one.weight, "weight of its exposure")

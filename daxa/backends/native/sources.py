@@ -30,6 +30,7 @@ from daxa.xray.detection.source_list import SourceList, write_sources
 from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.eventlists.regions import parse_regions, region_mask
 from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
+from daxa.xray.imaging.outoftime import read_counted
 from daxa.xray.imaging.pairing import check_pair
 from daxa.xray.imaging.quicklook import write_quicklook
 from daxa.xray.telescopes.registry import camera_of
@@ -235,11 +236,7 @@ def _readout(path: Path) -> Path:
 
 def _counted(path: Path) -> np.ndarray:
     """The counts of an image, also if its out-of-time events were subtracted when it was written."""
-    pixels = fits.getdata(path)
-    if fits.getheader(path).get("OOTCORR") is not True:
-        return pixels
-    readout = fits.getdata(_readout(path))
-    return np.rint(pixels.astype(np.float64) + readout).astype(np.int32)
+    return read_counted(path, _readout(path))[0]
 
 
 def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:

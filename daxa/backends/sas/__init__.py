@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daxa.backends.chains import ChainBackend, Program
+from daxa.backends.chains import CalibrationNeed, ChainBackend, Program
 from daxa.backends.sas.clean import CLEAN
+from daxa.backends.sas.constituents import constituents_of, used_identity
 from daxa.backends.sas.events import EVENTS
 from daxa.backends.sas.images import IMAGES
+from daxa.backends.sas.sources import SOURCES
 from daxa.backends.tools.calibration import names_identity
 from daxa.missions import NativeInput
 
@@ -30,15 +32,31 @@ RAW = (
 
 def _calibration(installed: Installation) -> str:
     """Release and calibration files: each is wrong without the other."""
-    folders = [Path(one) for one in installed.environ.get("SAS_CCFPATH", "").split(":") if one]
-    return f"{installed.suite.title} {installed.release}, CCF {names_identity(folders, '.ccf')}"
+    return f"{_release(installed)}, CCF {names_identity(_folders(installed), '.ccf')}"
+
+
+def _used(installed: Installation, need: CalibrationNeed) -> str:
+    """Of the files, those that the index of the observation names; cleaning reads none."""
+    if need.step == CLEAN.step:
+        return _release(installed)
+    folders = constituents_of(_folders(installed))
+    return f"{_release(installed)}, CCF {used_identity(folders, need.instruments, need.start, need.end, need.as_of)}"
+
+
+def _release(installed: Installation) -> str:
+    return f"{installed.suite.title} {installed.release}"
+
+
+def _folders(installed: Installation) -> list[Path]:
+    return [Path(one) for one in installed.environ.get("SAS_CCFPATH", "").split(":") if one]
 
 
 SAS = ChainBackend(
     Program(
         "sas",
-        (EVENTS, CLEAN, IMAGES),
+        (EVENTS, CLEAN, IMAGES, SOURCES),
         calibration=_calibration,
+        used=_used,
         dated=True,
         remedy="install SAS (https://www.cosmos.esa.int/web/xmm-newton/sas) and its calibration files, and run first "
         "the set-up script of HEASoft, then that of SAS",

@@ -232,7 +232,7 @@ def _products(known: Known) -> list[ChainProduct]:
         products.append(ChainProduct("", name, write=partial(write_measures, cleaned)))
     if products:
         # Files that users of a cleaned list also need.
-        others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z", path)]
+        others = [path for path in known.inputs if not re.search(r"-\w*events\.fits\Z|\AOM-", path)]
         products += [ChainProduct(path, path) for path in others]
     return products
 

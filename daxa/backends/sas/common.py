@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from daxa.backends.chains import WORK, CallPlan, Known, Link
 from daxa.backends.registry import AS_OF
-from daxa.errors import ConfigError
+from daxa.errors import ConfigError, DataError
 from daxa.run.product import parse_product
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "VARIABLES",
     "analysis_date",
     "check_date",
+    "cifbuild_at",
     "cifbuild_link",
     "has",
     "part_of",
@@ -33,7 +34,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 def analysis_date(known: Known) -> str:
     """The date as of which calibration files are chosen: that at which the archive accepted them."""
-    return known.task.calibration.partition(AS_OF)[2]
+    return known.task.accepted.partition(AS_OF)[2]
 
 
 def check_date(known: Known) -> None:
@@ -44,7 +45,8 @@ def check_date(known: Known) -> None:
     ConfigError
         The archive has accepted no calibration.
     """
-    if not _DATE.fullmatch(analysis_date(known)):
+    of_release = known.task.accepted.startswith(f"SAS {known.release},")
+    if not of_release or not _DATE.fullmatch(analysis_date(known)):
         raise ConfigError(
             "calibration-date",
             f"{known.task.step} of {known.task.mission} has no date for the choice of calibration files, and "
@@ -64,6 +66,32 @@ def cifbuild_link(plan: Callable[[Known], Sequence[CallPlan]]) -> Link:
         {"fullpath": True},
         ("calindexset", "usecanonicalname", "masterindex", "withmasterindexset", "masterindexset"),
     )
+
+
+def cifbuild_at(known: Known, path: str, table: str) -> list[CallPlan]:
+    """The call for the date of a list or image, where the raw files are not at hand.
+
+    Parameters
+    ----------
+    known
+        So far.
+    path, table
+        The file, and the table whose header has the date ('' for the first header).
+
+    Raises
+    ------
+    DataError
+        The header has no date.
+    """
+    seen = str(known.facts.header(path, table).get("DATE-OBS", ""))
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?", seen, re.ASCII):
+        raise DataError(
+            "header",
+            f"{known.task.mission} {known.task.obs_id}: DATE-OBS = {seen[:40]!r} in {path} is not a date",
+            remedy="run the steps events and clean again",
+        )
+    values = {"calindexset": INDEX, "withobservationdate": True, "observationdate": seen}
+    return [CallPlan({**values, "analysisdate": analysis_date(known)})]
 
 
 def has(known: Known, tool: str) -> bool:

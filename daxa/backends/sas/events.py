@@ -8,13 +8,15 @@ exposure.  epproc and emproc are the alternative.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from daxa.backends.chains import WORK, CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import INDEX, VARIABLES, analysis_date, check_date, cifbuild_link, product_of
 from daxa.backends.sas.epic_exposures import RawExposure, chip_text, raw_exposures
-from daxa.errors import DataError
+from daxa.backends.sas.optical_monitor import INSTRUMENT, MODES, monitor_calls, monitor_products
+from daxa.errors import DataError, NotPossible
 from daxa.run.machine import Resources
 from daxa.run.product import Product
 
@@ -30,6 +32,14 @@ _CAMERA = {"MOS1": "M1", "MOS2": "M2", "PN": "PN"}
 _PARAMETERS = (
     Parameter("pipeline", "choice", "chain", "epchain and emchain, or epproc and emproc", choices=("chain", "proc")),
     Parameter("unscheduled", "flag", True, "whether to include exposures that were not planned"),
+    Parameter(
+        "om",
+        "words",
+        (),
+        "what is processed of the optical monitor, if OM is a chosen instrument",
+        choices=tuple(MODES),
+        example='["image"]',
+    ),
 )
 
 
@@ -139,7 +149,11 @@ def _products(known: Known) -> list[ChainProduct]:
     if products and attitudes:
         # Named as in the archive's own products; all chains make the same file.
         products.append(ChainProduct(min(attitudes), f"P{known.task.obs_id}OBX000ATTTSR0000.fits"))
-    return products
+    return [*products, *monitor_products(known)]
+
+
+def _monitor(mode: str, known: Known) -> list[CallPlan]:
+    return monitor_calls(known, mode, _variables(known))
 
 
 def _sees(known: Known, path: str) -> bool:
@@ -157,7 +171,15 @@ def _is_imaging(part: str, path: str) -> bool:
 
 def _refuse(known: Known) -> None:
     check_date(known)
-    if not _exposures(known, "PN", "M1", "M2", *_GRATINGS):
+    if known.parameters["om"] and INSTRUMENT not in known.instruments:
+        raise NotPossible(
+            "optical-monitor",
+            f"{known.task.mission} {known.task.obs_id}: om asks for the optical monitor, which is not among the chosen "
+            f"instruments {', '.join(known.instruments)}",
+            remedy="choose OM as well (`daxa select`), so that its raw files are fetched, or set om = []",
+        )
+    of_monitor = any(monitor_calls(known, mode, {}) for mode in MODES)
+    if not of_monitor and not _exposures(known, "PN", "M1", "M2", *_GRATINGS):
         raise DataError(
             "no-exposure",
             f"{known.task.mission} {known.task.obs_id} has no raw data of an imaging mode, or of the gratings, "
@@ -222,6 +244,18 @@ EVENTS = Chain(
             "RGS: cleaned lists, and spectra",
             {"finalstage": "3:filter"},
             ("withinstexpids", "instexpids", "withprefix", "prefix", "entrystage"),
+        ),
+        *(
+            Link(
+                link,
+                link,
+                partial(_monitor, mode),
+                f"optical monitor: {mode}",
+                {},
+                ("inpdirectory", "outdirectory"),
+                seconds=12 * 3600.0,
+            )
+            for mode, link in MODES.items()
         ),
     ),
     products=_products,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.sas.common import (
-    INDEX,
     VARIABLES,
-    analysis_date,
     check_date,
+    cifbuild_at,
     cifbuild_link,
     part_of,
     place_product,
@@ -65,16 +63,7 @@ def _attitudes(known: Known) -> list[str]:
 
 
 def _cifbuild(known: Known) -> list[CallPlan]:
-    path = _lists(known)[0][1]
-    seen = str(known.facts.header(path, "EVENTS").get("DATE-OBS", ""))
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?", seen, re.ASCII):
-        raise DataError(
-            "header",
-            f"{known.task.mission} {known.task.obs_id}: DATE-OBS = {seen[:40]!r} in {path} is not a date",
-            remedy="run the steps events and clean again",
-        )
-    values = {"calindexset": INDEX, "withobservationdate": True, "observationdate": seen}
-    return [CallPlan({**values, "analysisdate": analysis_date(known)})]
+    return cifbuild_at(known, _lists(known)[0][1], "EVENTS")
 
 
 def _name(band: Band) -> str:
@@ -139,6 +128,8 @@ def _products(known: Known) -> list[ChainProduct]:
             # Equal for an image and its map, which are of the same list and the same channels.
             cut = hashlib.sha256(canonical([science.get(path, ""), list(pi)]).encode()).hexdigest()[:16]
             cards = {**energy_cards(FORMATS["XMM", "EMOS1"], pi), "CUTID": (cut, "digest of list and channels")}
+            if merged := str(known.facts.header(path, "EVENTS").get("MERGED", "")):
+                cards["MERGED"] = (merged, "exposures that were merged")
             for call in known.finished:
                 if (call.part, call.name) != (part, _name(band)):
                     continue
@@ -172,7 +163,7 @@ def _refuse(known: Known) -> None:
 IMAGES = Chain(
     missions=("xmm",),
     step="images",
-    version="1",
+    version="2",
     links=(
         cifbuild_link(_cifbuild),
         Link(

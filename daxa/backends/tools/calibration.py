@@ -6,8 +6,8 @@ Paths and dates of files do not count, names and contents do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
@@ -17,6 +17,9 @@ from daxa.files import open_plain
 __all__ = [
     "caldb_identity",
     "caldb_indices",
+    "content_of",
+    "digest_lines",
+    "files_named",
     "folder_identity",
     "index_identity",
     "missions_identity",
@@ -58,7 +61,7 @@ def index_identity(path: Path) -> str:
             f"{path} names no calibration files",
             remedy="set SAS_CCFPATH to the directory of the calibration files, and make the index again",
         )
-    return _digest([repr(names).encode(), *sorted(repr(row).encode() for row in rows)])
+    return digest_lines([repr(names).encode(), *sorted(repr(row).encode() for row in rows)])
 
 
 def _plain(value: object, np: ModuleType) -> object:
@@ -118,8 +121,8 @@ def _of_pairs(indices: Mapping[tuple[str, str], Path], pairs: Collection[tuple[s
     for pair in sorted(pairs):
         if not indices[pair].is_file():
             raise _without(f"the index {indices[pair]} does not exist")
-        lines.append(f"{' '.join(pair)} {_content(indices[pair])}".encode())
-    return _digest(lines)
+        lines.append(f"{' '.join(pair)} {content_of(indices[pair])}".encode())
+    return digest_lines(lines)
 
 
 def caldb_indices(environ: Mapping[str, str]) -> tuple[Path, dict[tuple[str, str], Path]]:
@@ -158,7 +161,7 @@ def folder_identity(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:
         raise _without(f"there are no calibration files in {folder}")
-    return _digest(f"{path.relative_to(folder).as_posix()} {_content(path)}".encode() for path in files)
+    return digest_lines(f"{path.relative_to(folder).as_posix()} {content_of(path)}".encode() for path in files)
 
 
 def names_identity(folders: Iterable[Path], suffix: str) -> str:
@@ -185,18 +188,44 @@ def names_identity(folders: Iterable[Path], suffix: str) -> str:
 @cache
 def _names_identity(folders: tuple[tuple[Path, int], ...], suffix: str) -> str:
     """The same of folders as they are: it is asked for every observation of an archive."""
-    found: dict[str, int] = {}
-    for folder, _ in folders:
+    files = files_named([folder for folder, _ in folders], suffix)
+    return digest_lines(f"{path.name} {path.stat().st_size}".encode() for path in files)
+
+
+def files_named(folders: Sequence[Path], suffix: str) -> list[Path]:
+    """The files of directories whose names end with a suffix, in the order of names.
+
+    Parameters
+    ----------
+    folders
+        Which exist; of two files of one name the first counts.
+    suffix
+        In any case of letters, such as ``.ccf``.
+
+    Raises
+    ------
+    ProgramError
+        There are none.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
         for path in folder.iterdir():
             if path.name.lower().endswith(suffix) and path.is_file():
-                found.setdefault(path.name, path.stat().st_size)
+                found.setdefault(path.name, path)
     if not found:
-        places = ", ".join(str(folder) for folder, _ in folders) or "any directory"
+        places = ", ".join(map(str, folders)) or "any directory"
         raise _without(f"there are no calibration files (*{suffix}) in {places}")
-    return _digest(f"{name} {size}".encode() for name, size in sorted(found.items()))
+    return [found[name] for name in sorted(found)]
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """Digest of a file's content, read once as long as it does not change: every observation asks for it."""
+    status = path.stat()
+    return _content_of(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _content_of(path: Path, *_: int) -> str:
     digest = hashlib.sha256()
     for block in _blocks(path):
         digest.update(block)
@@ -209,7 +238,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _digest(lines: Iterable[bytes]) -> str:
+def digest_lines(lines: Iterable[bytes]) -> str:
+    """The identity of calibration that some lines describe."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line + b"\n")

@@ -47,7 +47,11 @@ _OF_MODULES = re.compile(r"MODULE(?:PATH|SHOME|RCFILE)|LMOD_\w+|MODULES_\w+|SYST
 _OF_THE_SHELL = re.compile(r"_|SHLVL|PWD|OLDPWD|PS4|BASH_\w*|SHELLOPTS|BASHOPTS|_daxa_\w+|.*[^\w].*", re.DOTALL)
 """Variables that are unrelated to the software; exported functions have a name that no program could set."""
 
-_SOURCED = re.compile(rb"^\++\x1f([^\x1f\n]+)\x1f", re.MULTILINE)
+_SOURCED = re.compile(rb"^\++\x1f([^\x1f\n]+)\x1f(\d*)\x1f", re.MULTILINE)
+"""File and line of what the shell did."""
+
+_SHOWN_LINES = 3
+"""Lines of what a set-up script said last that its failure shows."""
 
 _LAUNCH = (
     'command -v bash > /dev/null 2>&1 && exec bash --noprofile --norc "$0" bash; '
@@ -58,7 +62,7 @@ _SCRIPT = r"""command -p env -0 > {before} || exit 120
 if [ -n "${{BASH_VERSION-}}" ]; then
   exec 9> {trace}
   BASH_XTRACEFD=9
-  PS4="+$(printf '\037')\${{BASH_SOURCE-}}$(printf '\037')"
+  PS4="+$(printf '\037')\${{BASH_SOURCE-}}$(printf '\037')\${{LINENO-}}$(printf '\037')"
   set -x
 fi
 . {setup}
@@ -212,12 +216,14 @@ def _capture(
         paths["script"].write_text(_SCRIPT.format_map(quoted), encoding="utf-8")
         argv = ["/bin/sh", "-c", _LAUNCH, str(paths["script"])]
         ended = _run(argv, place, {} if container else base, container)
-        if ended.limit or ended.code or not paths["after"].is_file():
-            raise _failed(suite, ended.code, ended.limit, _last_line(place / "stderr") or _last_line(place / "stdout"))
-        before, after = (_read_environ(paths[one]) for one in ("before", "after"))
         trace = paths["trace"].read_bytes() if paths["trace"].is_file() else b""
+        places = _SOURCED.findall(trace)
+        if ended.limit or ended.code or not paths["after"].is_file():
+            said = _last_lines(place / "stderr") or _last_lines(place / "stdout")
+            raise _failed(suite, ended.code, ended.limit, said, _where(places, paths))
+        before, after = (_read_environ(paths[one]) for one in ("before", "after"))
     own = {os.fsencode(paths["setup"]), os.fsencode(paths["script"])}
-    read = [Path(os.fsdecode(one)) for one in sorted(set(_SOURCED.findall(trace)) - own) if one.startswith(b"/")]
+    read = [Path(os.fsdecode(one)) for one in sorted({file for file, _ in places} - own) if one.startswith(b"/")]
     # In a container, its initial variables count as well.
     former = before if container is None else {}
     changed = {key: value for key, value in after.items() if former.get(key) != value}
@@ -242,12 +248,25 @@ def _read_environ(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name}
 
 
-def _last_line(path: Path) -> str:
+def _last_lines(path: Path) -> str:
     lines = [one for one in plain(path.read_text(encoding="utf-8", errors="replace")).splitlines() if one.strip()]
-    return lines[-1].strip()[:300] if lines else ""
+    return " / ".join(line.strip()[:300] for line in lines[-_SHOWN_LINES:])
 
 
-def _failed(suite: Suite, code: int | None, limit: str, said: str) -> ProgramError:
+def _where(places: Sequence[tuple[bytes, bytes]], paths: Mapping[str, Path]) -> str:
+    """The last line that the shell came to in a set-up text or a script, '' where the shell does not say.
+
+    What stands in that line is not shown: it may hold a password.
+    """
+    setup, script = (os.fsencode(paths[one]) for one in ("setup", "script"))
+    for file, line in reversed(places):
+        if file != script and line:
+            name = "its text" if file == setup else plain(os.fsdecode(file))
+            return f"line {line.decode()} of {name}"
+    return ""
+
+
+def _failed(suite: Suite, code: int | None, limit: str, said: str, where: str) -> ProgramError:
     place = f"[backends.{suite.name}]"
     if limit == "time":
         why, remedy = f"did not end within {_SECONDS:g} s", "make it run without questions and waiting"
@@ -258,9 +277,11 @@ def _failed(suite: Suite, code: int | None, limit: str, said: str) -> ProgramErr
     elif not code:
         why, remedy = "ended the shell itself", "take `exit` and `exec` out of it"
     else:
-        why = f"failed with status {code}{f': {said}' if said else ''}"
+        words = said or f"it printed nothing{f', and came to {where}' if where else ''}"
+        why = f"failed with status {code}: {words}"
         remedy = (
-            f"run it in a new shell, `env -i HOME=$HOME PATH={_CLEAN_PATH} bash --noprofile --norc`, correct it, and "
+            f"run it in a new shell, `env -i HOME=$HOME PATH={_CLEAN_PATH} bash --noprofile --norc`, "
+            f"with `set -x` before it{f' (the shell last came to {where})' if said and where else ''}, correct it, and "
             "append `|| true` if this status means nothing"
         )
     return ProgramError("setup", f"the set-up of {suite.title} in {place} of your configuration {why}", remedy=remedy)

@@ -20,10 +20,13 @@ from daxa.backends.tools.tables import Kind, Parameter, Suite, Tool
 from daxa.errors import DataError, ProgramError, ToolError
 from daxa.files import open_plain
 
-__all__ = ["find_release", "installed_tool", "parse_parfile"]
+__all__ = ["find_release", "installed_tool", "listed_parameters", "parse_parfile"]
 
 _MOST = 1 << 20
 """Bytes of a parameter file; the longest real one has 40,000."""
+
+_FEW = 2
+"""Known names that a text must have to be a list of parameters, and not a message."""
 
 _SECONDS = 120.0
 """In which a program reports its release; over a network, the first call may take half a minute."""
@@ -118,6 +121,37 @@ def installed_tool(installed: Installation, name: str) -> Tool:
         if path.is_file():
             return _with_parameters(tool, installed.release, path)
     return tool
+
+
+def listed_parameters(installed: Installation, name: str) -> frozenset[str]:
+    """The parameters that an installation itself lists for a tool.
+
+    Parameters
+    ----------
+    installed
+        The software.
+    name
+        Of the tool.
+
+    Returns
+    -------
+    frozenset of str
+        Empty where it lists none: there is no parameter file, or no task that answers ``-p`` with names.
+
+    Raises
+    ------
+    ToolError
+        There is no table of such a tool, or its parameter file cannot be read.
+    """
+    tool = installed_tool(installed, name)
+    if installed.suite.grammar != "sas":
+        return frozenset(tool.at(installed.release)) if tool.complete else frozenset()
+    program = installed.program(name)
+    said = _ask(installed, [program, "-p"]) if program else ""
+    # What stands around the names differs from task to task: words that are set to something are taken.
+    found = frozenset(re.findall(r"([A-Za-z]\w*)[ \t]*[=:]", said, re.ASCII))
+    known = frozenset(one.name for one in tool.parameters)
+    return found if len(found & known) >= min(_FEW, len(known)) else frozenset()
 
 
 def _with_parameters(tool: Tool, release: str, path: Path) -> Tool:

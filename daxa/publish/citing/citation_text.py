@@ -184,7 +184,7 @@ def _lacking(one: MissionCitation) -> list[str]:
     bibcodes = [name for name in one.unchecked if name[:4].isdigit()]
     keywords = [name for name in one.unchecked if not name[:4].isdigit()]
     if bibcodes:
-        lacking.append(f"whether {', '.join(bibcodes)} are the papers to cite")
+        lacking.append(f"whether the mission asks to cite {', '.join(bibcodes)}")
     if keywords:
         lacking.append(f"whether {keywords[0]} is its keyword in {_KEYWORDS}")
     return lacking

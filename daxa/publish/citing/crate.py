@@ -20,7 +20,9 @@ _TYPES = {
     ".dvc": "application/yaml",
     ".json": "application/json",
     ".parquet": "application/vnd.apache.parquet",
+    ".md": "text/markdown",
 }
+_TEXT = "text/plain"
 
 _Entity: TypeAlias = dict[str, Any]
 
@@ -64,6 +66,7 @@ def creator_id(creator: Creator, number: int) -> str:
 
 
 def _root(record: ReleaseRecord, stages: list[StageRecord]) -> _Entity:
+    authors = [{"@id": creator_id(one, at)} for at, one in enumerate(record.config.creators, 1)]
     return {
         "@id": "./",
         "@type": "Dataset",
@@ -72,7 +75,7 @@ def _root(record: ReleaseRecord, stages: list[StageRecord]) -> _Entity:
         "version": record.tag,
         "datePublished": record.day,
         "license": {"@id": record.licence_address},
-        "author": [{"@id": creator_id(one, at)} for at, one in enumerate(record.config.creators, 1)],
+        "author": authors if len(authors) != 1 else authors[0],
         "keywords": record.keywords,
         "conformsTo": {"@id": _PROFILE},
         "hasPart": [{"@id": path} for path in [*record.files, *(stage.data for stage in stages)]],
@@ -89,11 +92,14 @@ def _context(record: ReleaseRecord) -> Iterator[_Entity]:
         "description": f"The licence {record.config.licence}, in the list of SPDX",
     }
     yield {"@id": _PROFILE, "@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.5"}
+    places = list(dict.fromkeys(one.affiliation for one in record.config.creators if one.affiliation))
     for at, creator in enumerate(record.config.creators, 1):
-        person = {"@id": creator_id(creator, at), "@type": "Person", "name": creator.name}
+        person: _Entity = {"@id": creator_id(creator, at), "@type": "Person", "name": creator.name}
         if creator.affiliation:
-            person["affiliation"] = creator.affiliation
+            person["affiliation"] = {"@id": f"#affiliation-{places.index(creator.affiliation) + 1}"}
         yield person
+    for at, place in enumerate(places, 1):
+        yield {"@id": f"#affiliation-{at}", "@type": "Organization", "name": place}
     for doi in record.datasets:
         yield {"@id": f"https://doi.org/{doi}", "@type": "CreativeWork", "name": f"doi:{doi}"}
 
@@ -103,8 +109,7 @@ def _files(record: ReleaseRecord) -> Iterator[_Entity]:
         entity: _Entity = {"@id": path, "@type": "File", "name": path}
         if known:
             entity |= {"contentSize": str(known[0]), "sha256": known[1]}
-        kind = _TYPES.get(PurePosixPath(path).suffix)
-        yield entity | ({"encodingFormat": kind} if kind else {})
+        yield entity | {"encodingFormat": _TYPES.get(PurePosixPath(path).suffix, _TEXT)}
 
 
 def _data(stages: list[StageRecord]) -> Iterator[_Entity]:

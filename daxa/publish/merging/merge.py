@@ -285,7 +285,8 @@ def _plan(
 ) -> MergePlan:
     base, ours, theirs = (read_merge_side(one) for one in layouts)
     choices, conflicts = choose_records(base, ours, theirs, resolved)
-    if not any(one.record and one.record.selected is not None for one in choices):
+    left = any(one.record and one.record.selected is not None for one in choices)
+    if not left and any(side.selects for side in (ours, theirs)):
         raise ArchiveError(
             "none-left", "no observation would be left", remedy="keep some: give --ours or --theirs for them"
         )

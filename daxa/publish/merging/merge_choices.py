@@ -67,6 +67,11 @@ class MergeSide:
         """Mission to its criteria."""
         return self.side.state.config.missions
 
+    @property
+    def selects(self) -> bool:
+        """Whether any observation is selected."""
+        return any(one.selected is not None for records in self.records.values() for one in records.values())
+
 
 @dataclass(frozen=True)
 class Conflict:

@@ -22,6 +22,7 @@ from daxa.publish.merging.merge_choices import Choice, Conflict, MergeSide, Whic
 from daxa.publish.merging.merged_values import ABSENT, join_values, text_with
 from daxa.query import Mission, read_criteria
 from daxa.run.ledger import write_ledger
+from daxa.selection.schema import column_names
 from daxa.selection.selection_file import read_selection_metadata, write_selection
 
 __all__ = ["MergedTables", "merge_tables"]
@@ -79,7 +80,7 @@ def merge_tables(
     """
     known = _Sides(*sides, resolved)
     merged = MergedTables(Layout(root))
-    kept = {mission: [one for one in choices if one.mission == mission] for mission in _missions(choices)}
+    kept = {mission: [one for one in choices if one.mission == mission] for mission in _missions(known, choices)}
     _write_config(known, merged, kept)
     _write_software(known, merged, kept)
     for mission, own in kept.items():
@@ -88,9 +89,16 @@ def merge_tables(
     return merged
 
 
-def _missions(choices: Sequence[Choice]) -> list[str]:
-    """Missions of which anything is left."""
-    return list(dict.fromkeys(one.mission for one in choices if one.record and one.record.selected is not None))
+def _missions(known: _Sides, choices: Sequence[Choice]) -> list[str]:
+    """Missions of which anything is left, and those without observations that neither side has dropped."""
+    left = {one.mission for one in choices if one.record and one.record.selected is not None}
+    before = known.base.missions if known.base else {}
+    ours, theirs = known.ours.missions, known.theirs.missions
+    return [
+        mission
+        for mission in dict.fromkeys([*ours, *theirs])
+        if mission in left or (mission in ours and mission in theirs) or mission not in before
+    ]
 
 
 def _write(merged: MergedTables, path: Path, text: str) -> None:
@@ -277,7 +285,8 @@ def _write_rows(known: _Sides, merged: MergedTables, mission: str, choices: Sequ
     first = known.theirs if mission not in known.ours.missions or theirs_only else known.ours
     criteria = read_criteria(find_mission(mission), merged.config.missions[mission]).text
     _seed(first.layout.selection(mission), layout.selection(mission))
-    table = pd.DataFrame([dict(one.selected) for one in records.values() if one.selected is not None])
+    chosen = [dict(one.selected) for one in records.values() if one.selected is not None]
+    table = pd.DataFrame(chosen, columns=column_names())
     table = table.astype({name: "float64" for name in table.columns if table[name].isna().any()})
     write_selection(
         layout.selection(mission),
@@ -288,7 +297,7 @@ def _write_rows(known: _Sides, merged: MergedTables, mission: str, choices: Sequ
     )
     for step in merged.config.steps:
         rows = [one.rows[step] for one in records.values() if step in one.rows]
-        if rows:
+        if rows or first.layout.ledger(mission, step).is_file():
             _seed(first.layout.ledger(mission, step), layout.ledger(mission, step))
             write_ledger(layout.ledger(mission, step), rows, mission=mission, step=step)
     taken = {one.obs_id for one in choices if one.side == "theirs" and one.differs}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mocpy import MOC
     from regions import SkyRegion
 
-    from daxa.query.criteria.keywords import MocLike, RegionLike
+    from daxa.query.criteria.accepted_types import MocLike, RegionLike
 
 __all__ = ["in_moc", "in_region", "read_moc", "read_region"]
 

@@ -17,8 +17,8 @@ from daxa.query.criteria.times import write_window
 if TYPE_CHECKING:
     import numpy as np
 
-    from daxa.query.criteria.keywords import DurationLike
-    from daxa.query.matching.match import MatchContext
+    from daxa.query.criteria.accepted_types import DurationLike
+    from daxa.query.criteria.context import ConditionContext
 
 __all__ = [
     "ACCESS",
@@ -84,7 +84,7 @@ class TimeWindow:
             return f"observed {wholly}before {end}" if self.start is None else f"observed {wholly}after {start}"
         return f"observed {wholly}between {start} and {end}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         import numpy as np
 
@@ -117,7 +117,7 @@ class MinExposure:
         """For messages."""
         return f"exposed at least {write_exposure(self.seconds)}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which instruments of which observations meet it, (rows, instruments) bool."""
         import numpy as np
 
@@ -142,7 +142,7 @@ class AccessRights:
         """For messages."""
         return "public or not" if self.kind == "any" else "public" if self.kind == "public" else "not yet public"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         import numpy as np
 
@@ -163,7 +163,7 @@ class SelectAll:
         """For messages."""
         return "of the whole archive"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         import numpy as np
 

@@ -21,7 +21,7 @@ from daxa.text import one_line
 if TYPE_CHECKING:
     from astropy.units import Quantity
 
-    from daxa.query.criteria.keywords import AngleLike, PositionsLike, TextsLike
+    from daxa.query.criteria.accepted_types import AngleLike, PositionsLike, TextsLike
 
 __all__ = ["on_the_sky", "places_of", "read_names", "read_positions", "read_radius", "write_radius"]
 

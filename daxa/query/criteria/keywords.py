@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from daxa.missions.facts import CATEGORIES
 from daxa.missions.spec import MissionSpec
@@ -18,89 +18,29 @@ from daxa.query.criteria.labels import read_category, read_mode
 from daxa.query.criteria.sky_conditions import MatchKind, read_box, read_moc_area, read_region_area
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import date, datetime
-    from os import PathLike
-
-    import numpy as np
-    import pandas as pd
-    from astropy.coordinates import SkyCoord
-    from astropy.table import Table
-    from astropy.time import Time
-    from astropy.units import Quantity
-    from mocpy import MOC
-
+    from daxa.query.criteria.accepted_types import (
+        AngleLike,
+        BoxLike,
+        DurationLike,
+        MocLike,
+        ObsIdsLike,
+        PositionsLike,
+        RegionLike,
+        TableLike,
+        TextsLike,
+        WindowLike,
+    )
     from daxa.query.criteria.sample import Sample
 
 __all__ = [
     "CONDITIONS",
-    "AngleLike",
-    "BandLike",
-    "BandsLike",
-    "BoxLike",
     "CliOption",
     "Conditions",
-    "DurationLike",
     "Keyword",
-    "MocLike",
-    "ObsIdsLike",
-    "PositionLike",
-    "PositionsLike",
-    "RegionLike",
-    "TableLike",
-    "TargetsLike",
-    "TextsLike",
-    "TimeLike",
-    "WindowLike",
     "conditions_page",
     "parameters_text",
     "read_alone",
 ]
-
-PositionLike: TypeAlias = "SkyCoord | str | tuple[float, float] | tuple[Quantity, Quantity]"
-"""A place on the sky: (ra, dec) in degrees ICRS or as quantities, a text ``RA,DEC``, or a `SkyCoord` of any frame."""
-
-AngleLike: TypeAlias = "str | Quantity"
-"""An angle with its unit: ``"15 arcmin"``, or ``15 * u.arcmin``."""
-
-DurationLike: TypeAlias = "str | Quantity"
-"""A time span with its unit: ``"5 ks"``, or ``5 * u.ks``."""
-
-TimeLike: TypeAlias = "str | float | date | datetime | Time"
-"""A moment, UTC: an ISO text, a date, `astropy.time.Time`, or an MJD."""
-
-TableLike: TypeAlias = "str | PathLike[str] | Table | pd.DataFrame | Mapping[str, Sequence[Any]]"
-"""A table: a file (CSV, ECSV, FITS, VOTable, Parquet), or one in memory."""
-
-PositionsLike: TypeAlias = "PositionLike | Iterable[PositionLike] | np.ndarray"
-"""One place on the sky, or many of them, also as an array of shape (n, 2) in degrees."""
-
-TargetsLike: TypeAlias = "Sample | TableLike | PositionsLike | Iterable[str]"
-"""Objects on the sky: a table or file, places, or names that Simbad, NED or VizieR know."""
-
-WindowLike: TypeAlias = "tuple[TimeLike | None, TimeLike | None] | Sequence[TimeLike | None]"
-"""(start, end) of a time window, None for an open side."""
-
-RegionLike: TypeAlias = "str | PathLike[str]"
-"""A DS9 region: a file, or its text."""
-
-MocLike: TypeAlias = "str | PathLike[str] | MOC"
-"""A coverage map: a file, its text, or a `mocpy.MOC`."""
-
-BoxLike: TypeAlias = "str | Mapping[str, Sequence[float]]"
-"""A box on the sky: ``{"ra": (350, 10), "dec": (-5, 5)}`` in degrees, or ``"350,10,-5,5"``."""
-
-BandLike: TypeAlias = "str | tuple[float, float] | tuple[Quantity, Quantity] | Quantity"
-"""An energy band: ``"0.5-2 keV"``, (0.5, 2) in keV, or two quantities."""
-
-BandsLike: TypeAlias = "BandLike | Sequence[BandLike]"
-"""One energy band, or several."""
-
-TextsLike: TypeAlias = "str | Iterable[str]"
-"""One text, or several."""
-
-ObsIdsLike: TypeAlias = "str | int | Iterable[str | int] | TableLike"
-"""One ObsID, several, or a table with a column of them."""
 
 
 class Conditions(TypedDict, total=False):
@@ -197,7 +137,7 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "position",
-        "A `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
+        "An `~astropy.coordinates.SkyCoord`, (ra, dec) in degrees, a text, or many of them: the observation lies "
         "within `radius` of any.",
         CliOption("--position", "RA,DEC", "ICRS, in degrees or sexagesimal. *", "texts"),
     ),
@@ -301,8 +241,8 @@ CONDITIONS: tuple[Keyword, ...] = (
     ),
     _one(
         "everything",
-        "True selects the whole archive, which must be requested explicitly.",
-        CliOption("--everything", "", "Select the whole archive.", "flag"),
+        "True selects all observations of the mission, which must be requested explicitly.",
+        CliOption("--everything", "", "Select all observations of the mission.", "flag"),
         lambda value, *_: read_everything(value),
     ),
 )
@@ -331,12 +271,35 @@ def parameters_text(indent: str) -> str:
     return "\n".join(lines)
 
 
+_EXAMPLES = """\
+```console
+$ daxa search --mission xmm --target "Abell 907" --radius 15arcmin --min-exposure 5ks
+```
+
+```python
+import daxa
+
+print(daxa.Mission("xmm").filter(target="Abell 907", radius="15 arcmin", min_exposure="5 ks").observations)
+```
+
+```toml
+[missions.xmm]
+target = ["Abell 907"]
+radius = "15 arcmin"
+min_exposure = "5 ks"
+```
+
+"""
+
+
 def conditions_page() -> str:
     """The page ``docs/conditions.md``."""
     head = (
         "# Conditions\n\nWhat an observation must meet to be chosen, the same in Python, on the command line, in "
         "`daxa.toml` and in JSON.\nAn observation must meet all of them; `--or` and `--not` on the command line, and "
-        "`&`, `|` and `~` in Python, combine them.\n\n| `Mission.filter`, TOML | option | meaning |\n|---|---|---|\n"
+        "`&`, `|` and `~` in Python, combine them. The same selection three times:\n\n"
+        + _EXAMPLES
+        + "| `Mission.filter`, TOML | option | meaning |\n|---|---|---|\n"
     )
     rows = []
     for declared in CONDITIONS:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from daxa.query.criteria.keywords import TextsLike
-    from daxa.query.matching.match import MatchContext
+    from daxa.query.criteria.accepted_types import TextsLike
+    from daxa.query.criteria.context import ConditionContext
 
 __all__ = ["Category", "Mode", "read_category", "read_mode"]
 
@@ -37,7 +37,7 @@ class Category:
         """For messages."""
         return f"of the category {' or '.join(self.codes)}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         return _summary(sky, "category").isin(self.codes).to_numpy()
 
@@ -57,7 +57,7 @@ class Mode:
         """For messages."""
         return f"in the mode {' or '.join(self.words)}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         import numpy as np
 
@@ -128,7 +128,7 @@ def _no_column(spec: MissionSpec, name: str) -> CriteriaError:
     )
 
 
-def _summary(sky: MatchContext, name: str) -> pd.Series:
+def _summary(sky: ConditionContext, name: str) -> pd.Series:
     """A column that the service in use may not give, though the mission's own table does."""
     cells = sky.table[name]
     if len(cells) and not (cells != "").any():

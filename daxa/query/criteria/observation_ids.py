@@ -14,7 +14,7 @@ from daxa.missions.spec import MissionSpec
 from daxa.text import one_line
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import TableLike
+    from daxa.query.criteria.accepted_types import TableLike
 
 __all__ = ["is_table", "obs_id_of", "read_obs_table"]
 

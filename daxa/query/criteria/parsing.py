@@ -20,7 +20,7 @@ from daxa.query.criteria.sky_conditions import NearPositions, read_margin, read_
 from daxa.query.criteria.times import read_window
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import AngleLike, ObsIdsLike, PositionsLike, TableLike, TextsLike
+    from daxa.query.criteria.accepted_types import AngleLike, ObsIdsLike, PositionsLike, TableLike, TextsLike
     from daxa.query.criteria.sample import Sample
     from daxa.query.criteria.sky_conditions import MatchKind
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from daxa.query.criteria.sky_conditions import MatchKind, read_margin, read_matc
 from daxa.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
-    from daxa.query.criteria.keywords import TableLike
+    from daxa.query.criteria.accepted_types import PositionsLike, TableLike
     from daxa.query.criteria.objects import Objects
 
-__all__ = ["Sample", "columns_of", "read_sample"]
+__all__ = ["Sample", "TargetsLike", "columns_of", "read_sample"]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "ra": ("ra", "ra_deg", "raj2000", "_raj2000", "ra_icrs", "alpha_j2000"),
@@ -41,6 +43,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _LARGEST_RADIUS = 90 * 60.0
 _MJD = (30000.0, 100000.0)
 _OPTIONS = ("match", "margin", "inside")
+
+
+TargetsLike: TypeAlias = "Sample | TableLike | PositionsLike | Iterable[str]"
+"""Objects on the sky: a table or file, places, or names that Simbad, NED or VizieR know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +317,7 @@ def _read_windows(
 
 
 def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
+
     import pandas as pd
 
     cells = pd.Series(list(column) if isinstance(column, tuple) else column)
@@ -339,6 +346,7 @@ def _moments(column: Any, key: str, open_side: float) -> np.ndarray:
 
 
 def _numbers(column: Any, key: str) -> np.ndarray:
+
     import pandas as pd
 
     cells = pd.Series(list(column) if isinstance(column, tuple) else column)

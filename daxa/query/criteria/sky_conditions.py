@@ -17,8 +17,8 @@ from daxa.query.criteria.coordinates import write_radius
 if TYPE_CHECKING:
     import numpy as np
 
-    from daxa.query.criteria.keywords import BoxLike, MocLike, RegionLike
-    from daxa.query.matching.match import MatchContext
+    from daxa.query.criteria.accepted_types import BoxLike, MocLike, RegionLike
+    from daxa.query.criteria.context import ConditionContext
 
 __all__ = [
     "MATCHES",
@@ -124,7 +124,7 @@ class SkyBox:
         """For messages."""
         return f"with RA {self.ra[0]:g} to {self.ra[1]:g}, Dec {self.dec[0]:g} to {self.dec[1]:g}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         import numpy as np
 
@@ -152,7 +152,7 @@ class SkyRegion:
         first, *rest = self.text_ds9.splitlines()[-1:] or [""]
         return f"in the region {first[:60]}{'...' if rest or len(first) > 60 else ''}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         from daxa.query.criteria.areas import in_region
 
@@ -174,7 +174,7 @@ class MocArea:
         """For messages."""
         return f"in the MOC {self.cells[:40]}{'...' if len(self.cells) > 40 else ''}"
 
-    def holds(self, sky: MatchContext) -> np.ndarray:
+    def holds(self, sky: ConditionContext) -> np.ndarray:
         """Which observations meet it, (rows,) bool."""
         from daxa.query.criteria.areas import in_moc
 

@@ -14,7 +14,7 @@ from daxa.errors import CriteriaError
 from daxa.text import one_line
 
 if TYPE_CHECKING:
-    from daxa.query.criteria.keywords import WindowLike
+    from daxa.query.criteria.accepted_types import WindowLike
 
 __all__ = ["read_window", "write_window"]
 

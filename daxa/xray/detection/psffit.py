@@ -48,6 +48,9 @@ _FEW = 50.0
 _LEAST_BEND = 0.5
 """Share of the curvature expected of a likelihood that is believed at least: less is chance, of a few photons."""
 
+_MOST_SHARE = 0.8
+"""Share of its own place in a fit that a photon is believed to have at most: one or two do not scatter."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -307,6 +310,10 @@ def _scatter_seen(
     ``A^-1 B A^-1``: A is its curvature, B the variance of its slope (Huber 1967; White 1982,
     Econometrica 50, 1).  So an image that is longer than wide, as those off the axis are, has errors
     of its own length, though it is fitted with a round function.
+
+    The fit draws towards each photon, the more so the fewer there are, so that photons scatter less about
+    the best place than about the true one: each weighs ``1 / (1 - h)`` in B, h being its own share of its
+    place in the fit (MacKinnon & White 1985, J. Econometrics 29, 305, their HC2).
     """
     rate = placed.rate
     shape, dx, dy = shapes
@@ -323,11 +330,14 @@ def _scatter_seen(
     along = [rate * summed(py[0], px[2]), rate * summed(py[1], px[1]), rate * summed(py[2], px[0])]
     curved = np.array([[0.0, *cross], [cross[0], along[0], along[1]], [cross[1], along[1], along[2]]])
     slopes = np.stack((shape, rate * dx, rate * dy)).reshape(3, -1)
-    scatter = (slopes * (n / model**2).ravel()) @ slopes.T
     unit = 1.0 / np.sqrt(np.diag(expected))
-    values, vectors = np.linalg.eigh((scatter - curved) * np.outer(unit, unit))
+    seen = n.ravel() > 0
+    photons, pulls = n.ravel()[seen], (unit[:, None] * slopes / model.ravel())[:, seen]
+    values, vectors = np.linalg.eigh((pulls * photons) @ pulls.T - curved * np.outer(unit, unit))
     inverse = (vectors / np.maximum(values, _LEAST_BEND)) @ vectors.T
-    return unit * np.sqrt(np.maximum(np.diag(inverse @ (scatter * np.outer(unit, unit)) @ inverse), 0.0))
+    share = np.minimum((pulls * (inverse @ pulls)).sum(axis=0), _MOST_SHARE)
+    scatter = (pulls * (photons / (1.0 - share))) @ pulls.T
+    return unit * np.sqrt(np.maximum(np.diag(inverse @ scatter @ inverse), 0.0))
 
 
 def _axes(stamp: Stamp, x: float, y: float) -> Iterator[tuple[float, int, int]]:

@@ -80,8 +80,8 @@ class ImageMember:
         World coordinates of both.
     edges
         Energies, keV.
-    weight, shared
-        As in `EventMember`: a factor, and the name of a survey.
+    weight, shared, readout
+        As in `EventMember`: a factor, the name of a survey, and expected counts that no sky made, shape (ny, nx).
     """
 
     name: str
@@ -91,6 +91,7 @@ class ImageMember:
     edges: tuple[float, float]
     weight: float = 1.0
     shared: str = ""
+    readout: np.ndarray | None = None
 
     @property
     def band(self) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ Where two lists show the same, each event and each exposure counts once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from daxa.xray.imaging.image import MOST_PIXELS
 from daxa.xray.imaging.members import EventMember, ImageMember, Member, sized
 from daxa.xray.imaging.pairing import rate_map, same_grid
 from daxa.xray.imaging.resample import between_pixels, resample_exposure
+from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["Mosaic", "make_mosaic", "mosaic_grid", "write_mosaic"]
+__all__ = ["Mosaic", "less_readout", "make_mosaic", "mosaic_grid", "readout_subtracted", "write_mosaic"]
 
 _MOST_DEGREES = 10.0
 _RAW = ("RAWX", "RAWY", "CHIPX", "CHIPY", "TM_NR")
@@ -40,7 +41,7 @@ class Mosaic:
     Parameters
     ----------
     counts
-        int32, shape (ny, nx).
+        int32, shape (ny, nx); float32 less `readout`.
     exposure
         float32, s, the weighted sum.
     rate
@@ -49,7 +50,7 @@ class Mosaic:
         World coordinates and what went in; BUNIT is for the writer to add.
     readout
         float32, the part of the counts that is expected to be no sky, of members that say so
-        (`EventMember.readout`); None where none does.
+        (`EventMember.readout`); None where none does.  `less_readout` subtracts it.
     """
 
     counts: np.ndarray
@@ -179,7 +180,7 @@ def make_mosaic(
             kept = _image_pixels(member, target, rng)
         counts += np.bincount(kept, minlength=counts.size)
         seconds = member.weight * resample_exposure(member.exposure, member.header, target)
-        if isinstance(member, EventMember) and member.readout is not None:
+        if member.readout is not None:
             readout = (0.0 if readout is None else readout) + _resampled_counts(member.readout, member.header, target)
         if member.shared:
             groups[member.shared] = np.maximum(groups.get(member.shared, 0.0), seconds)
@@ -192,6 +193,27 @@ def make_mosaic(
     header = _described(target, members, dropped, seed if drawn else None)
     beneath = None if readout is None else readout.astype(np.float32)
     return Mosaic(image, seconds, rate_map(image, seconds), header, beneath)
+
+
+def less_readout(mosaic: Mosaic) -> Mosaic:
+    """Image and rates less the counts that no sky made, where they are known."""
+    if mosaic.readout is None:
+        return mosaic
+    counts = (mosaic.counts - mosaic.readout).astype(np.float32)
+    return replace(mosaic, counts=counts, rate=rate_map(counts, mosaic.exposure), readout=None)
+
+
+def readout_subtracted(members: Sequence[Member]) -> bool | None:
+    """Whether the out-of-time events of all members with any are known (card ``OOTCORR``); None if none has any."""
+    known = [member.readout is not None for member in members if _has_readout(member)]
+    return all(known) if known else None
+
+
+def _has_readout(member: Member) -> bool:
+    if isinstance(member, ImageMember):
+        return "OOTCORR" in member.header
+    form = member.events.format
+    return camera_of(form.mission, form.instrument).readout is not None
 
 
 def _resampled_counts(expected: np.ndarray, source: fits.Header, target: fits.Header) -> np.ndarray:

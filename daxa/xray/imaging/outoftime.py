@@ -10,10 +10,12 @@ expected counts are computed, so that the same list gives the same image.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
-from daxa.errors import NotPossible
+from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen
 from daxa.xray.eventlists.cards import card_text
 from daxa.xray.eventlists.event_list import EventList
@@ -25,7 +27,7 @@ from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["OutOfTime", "out_of_time_image"]
+__all__ = ["OutOfTime", "out_of_time_image", "read_counted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +112,36 @@ def out_of_time_image(events: EventList, cut: Cut, grid: ImageGrid, *, attitude:
         "OOTCNTS": (round(float(total.sum()), 3), "expected out-of-time counts"),
     }
     return OutOfTime(total.astype(np.float32), fraction, cards)
+
+
+def read_counted(image: Path, readout: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The counts of an image as they were counted, and those of them that were subtracted when it was written.
+
+    Parameters
+    ----------
+    image
+        The image, which says whether out-of-time events were subtracted (``OOTCORR``).
+    readout
+        The expected out-of-time events, if there is such a file.
+
+    Raises
+    ------
+    DataError
+        They were subtracted, and the file is not here or has another shape.
+    """
+    pixels, header = fits.getdata(image), fits.getheader(image)
+    if header.get("OOTCORR") is not True:
+        return pixels, None
+    if readout is None or not readout.is_file():
+        raise DataError(
+            "out-of-time",
+            f"out-of-time events were subtracted from {image.name}, and their image (ootimage) is not here",
+            remedy="`daxa pull` brings the data of a release, `daxa run` makes them",
+        )
+    expected = fits.getdata(readout).astype(np.float64)
+    if expected.shape != pixels.shape:
+        raise DataError("shape", f"{readout.name} and {image.name} differ in shape", remedy="run the step images again")
+    return np.rint(pixels.astype(np.float64) + expected).astype(np.int32), expected
 
 
 def _columns(events: EventList, cut: Cut, detector: Detector) -> tuple[dict[int, np.ndarray], tuple[int, int]]:

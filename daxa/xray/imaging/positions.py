@@ -15,6 +15,7 @@ from daxa.errors import DataError
 from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.eventlists.frames import to_icrs, to_pixels
 from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
+from daxa.xray.imaging.outoftime import read_counted
 from daxa.xray.imaging.pairing import check_pair, exposed_seconds
 from daxa.xray.imaging.upper_limits import chance_of, count_errors, upper_limit
 
@@ -56,6 +57,9 @@ class Field:
         Angle from the axis to which that was checked, arcmin.
     background
         Counts expected of the background, shape (ny, nx); None: they come from around the position.
+    readout
+        Counts, among `counts`, that are expected to come from no sky (out-of-time events), shape (ny, nx); None
+        where they are not subtracted.  They are a part of the background, however that is measured.
     measured
         False where the map is one of last resort (``EXPMETH`` is ``FIELD``): a circle in which
         the detector may have seen something.
@@ -69,6 +73,7 @@ class Field:
     checked: float = 0.0
     background: np.ndarray | None = None
     measured: bool = True
+    readout: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -138,13 +143,16 @@ _WHOLE = 0.9
 _BLOCK = 100_000
 
 
-def read_field(image: Path, exposure: Path) -> Field:
+def read_field(image: Path, exposure: Path, readout: Path | None = None) -> Field:
     """An image and its exposure map, as our products hold them.
 
     Parameters
     ----------
     image, exposure
         The files.
+    readout
+        The image of out-of-time events, needed where they were subtracted from the image (``OOTCORR``): errors
+        and limits are those of what was counted.
 
     Returns
     -------
@@ -156,7 +164,7 @@ def read_field(image: Path, exposure: Path) -> Field:
     DataError
         They do not belong together, or do not say where the telescope pointed.
     """
-    counts, header = fits.getdata(image), fits.getheader(image)
+    (counts, taken), header = read_counted(image, readout), fits.getheader(image)
     seconds, map_header = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
     check_pair(header, map_header)
     if "XCEN" in map_header and "YCEN" in map_header:
@@ -173,9 +181,8 @@ def read_field(image: Path, exposure: Path) -> Field:
     axis = float(ra), float(dec)
     vignetted = card_text(map_header, "VIGNET") == "True"
     is_measured = card_text(map_header, "EXPMETH") != "FIELD"
-    return Field(
-        counts, seconds, header, axis, vignetted, card_number(map_header, "VIGNMAX", 0.0), measured=is_measured
-    )
+    checked = card_number(map_header, "VIGNMAX", 0.0)
+    return Field(counts, seconds, header, axis, vignetted, checked, measured=is_measured, readout=taken)
 
 
 def coverage_at(ra: np.ndarray, dec: np.ndarray, field: Field, aperture: Aperture | None = None) -> np.ndarray:
@@ -257,8 +264,8 @@ def cover_fields(
 
 def _check(field: Field, use: Aperture, count: int) -> None:
     shape = np.shape(field.counts)
-    below = () if field.background is None else np.shape(field.background)
-    if len(shape) != 2 or np.shape(field.exposure) != shape or below not in {(), shape}:
+    others = [np.shape(one) for one in (field.exposure, field.background, field.readout) if one is not None]
+    if len(shape) != 2 or any(other != shape for other in others):
         raise DataError(
             "exposure-mismatch", "image and maps of a field have different shapes", remedy="make them again"
         )
@@ -309,7 +316,10 @@ class _Sums:
         self.counts = along(np.where(np.isnan(counts) & (field.exposure <= 0), 0.0, counts))
         self.exposure = along(np.asarray(field.exposure, dtype=np.float64))
         self.exposed = along((np.asarray(field.exposure) > 0).astype(np.float64))
-        self.background = None if field.background is None else along(np.asarray(field.background, dtype=np.float64))
+        self.background, self.readout = (
+            None if image is None else along(np.asarray(image, dtype=np.float64))
+            for image in (field.background, field.readout)
+        )
         self.scale = math.sqrt(abs(float(np.linalg.det(header_wcs(field.header).pixel_scale_matrix)))) * 3600.0
 
     def circle(
@@ -378,14 +388,17 @@ def _background(
     x: np.ndarray, y: np.ndarray, use: Aperture, sums: _Sums, circle: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Counts of the background in the circle, NaN where it is not known."""
+    nothing = np.zeros_like(sums.counts) if sums.readout is None else sums.readout
+    known = sums.circle([nothing], x, y, use.radius / sums.scale)[0]
     if sums.background is not None:
-        return sums.circle([sums.background], x, y, use.radius / sums.scale)[0]
-    images = [sums.counts, sums.exposure, sums.exposed]
+        return known + sums.circle([sums.background], x, y, use.radius / sums.scale)[0]
+    images = [sums.counts - nothing, sums.exposure, sums.exposed]
     inner, outer = (sums.circle(images, x, y, radius / sums.scale) for radius in (use.inner, use.outer))
     counts, seconds, exposed = (b - a for a, b in zip(inner[:3], outer[:3], strict=True))
     enough = (seconds > 0) & (exposed >= circle[1]) & (circle[0] > 0)
     # Sums of many terms, differenced: what should be nothing may be a little less.
-    return np.divide(np.maximum(counts, 0.0) * circle[0], seconds, out=np.full(len(x), np.nan), where=enough)
+    sky = np.divide(np.maximum(counts, 0.0) * circle[0], seconds, out=np.full(len(x), np.nan), where=enough)
+    return known + sky
 
 
 def _rate(rows: np.ndarray, background: np.ndarray, seconds: np.ndarray, use: Aperture) -> None:

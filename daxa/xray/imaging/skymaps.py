@@ -93,7 +93,7 @@ class HealpixMap:
     cells
         int64, shape (n,), increasing.
     counts
-        int64, shape (n,).
+        int64, shape (n,); float64 of an image less what is expected to be no sky, which is not whole.
     exposure
         float64, shape (n,), s: the mean over the area of the cell.
     """
@@ -149,9 +149,15 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
     return HealpixMap(
         order,
         found.astype(np.int64),
-        np.rint(np.bincount(where, np.asarray(counts, float)[rows, columns], len(found))).astype(np.int64),
+        _as_whole(np.bincount(where, np.asarray(counts, float)[rows, columns], len(found)), counts),
         np.bincount(where, seconds[rows, columns] * area, len(found)),
     )
+
+
+def _as_whole(sums: np.ndarray, *counts: np.ndarray) -> np.ndarray:
+    """Sums of counts, whole where all that was added is."""
+    whole = all((np.rint(one) == one).all() for one in counts)
+    return np.rint(sums).astype(np.int64) if whole else sums
 
 
 def _areas(wcs: WCS, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -177,7 +183,7 @@ def add_healpix(*maps: HealpixMap) -> HealpixMap:
     cells, where = np.unique(np.concatenate([one.cells for one in maps]), return_inverse=True)
     counts = np.bincount(where, np.concatenate([one.counts for one in maps]), len(cells))
     exposure = np.bincount(where, np.concatenate([one.exposure for one in maps]), len(cells))
-    return HealpixMap(maps[0].order, cells, np.rint(counts).astype(np.int64), exposure)
+    return HealpixMap(maps[0].order, cells, _as_whole(counts, *(one.counts for one in maps)), exposure)
 
 
 def write_healpix(path: Path, sky: HealpixMap) -> None:
@@ -193,7 +199,7 @@ def write_healpix(path: Path, sky: HealpixMap) -> None:
     table = fits.BinTableHDU.from_columns(
         [
             fits.Column("PIXEL", "K", array=sky.cells),
-            fits.Column("COUNTS", "K", unit="count", array=sky.counts),
+            fits.Column("COUNTS", "K" if sky.counts.dtype == np.int64 else "D", unit="count", array=sky.counts),
             fits.Column("EXPOSURE", "D", unit="s", array=sky.exposure),
         ],
         name="HEALPIX",

@@ -136,7 +136,8 @@ def _check_imaging(telescope: Telescope, mission: str, imaging: Imaging) -> None
     for name in ("", *sorted(names)):
         ranges = [band.channels(name) for band in ordered]
         require(all(first <= last for first, last in ranges), "a band has no channels")
-        require(all(below[1] < above[0] for below, above in pairwise(ranges)), "bands share channels")
+        for (lo, last), (first, hi) in pairwise(ranges):
+            require(last < first, f"bands share channels: {lo}-{last} and {first}-{hi}")
     shows = any(form.pixel_arcsec > 0 for form in forms)
     require(imaging.pixel > 0 or not shows, "nothing says how large their pixels are")
     require(all(0 < size < math.inf for size in imaging.pixels.values()), "a pixel has no size")
@@ -192,9 +193,11 @@ def _check_curve(telescope: Telescope, title: str, curve: Vignetting) -> None:
 
 
 def _check_psf(telescope: Telescope, title: str, psf: PsfFacts) -> None:
-    _require(telescope, bool(psf.name and psf.source.strip()), f"{title}: its image of a point lacks name or source")
+    named = _VALUE.fullmatch(psf.name) is not None
+    _require(telescope, named, f"{title}: its PSF cannot be called {psf.name!r}: give a short name in capitals")
+    _require(telescope, bool(psf.source.strip()), f"{title}: its PSF has no source")
     lo, hi = psf.energies
-    _require(telescope, 0 < lo < hi and psf.angle >= 0, f"{title}: its image of a point holds nowhere")
+    _require(telescope, 0 < lo < hi and psf.angle >= 0, f"{title}: its PSF holds for no energy or angle")
     radii = np.concatenate(([0.0], np.geomspace(0.01, 36000.0, 400)))
     for kev in (lo, math.sqrt(lo * hi), hi):
         for angle in (0.0, psf.angle):

@@ -117,7 +117,7 @@ class PsfFacts:
     source
         Where formula and figures come from, and, where only a width is known, which shape was taken.
     name
-        What it is called in `daxa.xray.psf_for`.
+        What it is called in `daxa.xray.psf_for`, in capitals.
     starts
         Beginnings of instrument names for which it is taken there besides.
     pixel

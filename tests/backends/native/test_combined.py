@@ -77,7 +77,7 @@ def test_out_of_time_events_are_subtracted_where_those_of_all_are_known(cameras,
     rng = np.random.default_rng(4)
     known = [(replace(one, readout=rng.random(one.exposure.shape) / 8), how) for one, how in parts]
     # MOS has no out-of-time events to speak of; here both are taken for cameras that have some.
-    monkeypatch.setattr("daxa.backends.native.combined.camera_of", lambda *_: SimpleNamespace(readout=True))
+    monkeypatch.setattr("daxa.xray.imaging.mosaicking.camera_of", lambda *_: SimpleNamespace(readout=True))
     made = {}
     for name, chosen in (("none", parts), ("one", [known[0], parts[1]]), ("all", known)):
         (tmp_path / name).mkdir()

@@ -14,8 +14,8 @@ from daxa.run.task import Input, ProductFile, Task, canonical
 from tests.stubs.odf import write_odf
 
 OBS_ID = "0404910601"
-ACCEPTED = "SAS 22.1, CCF 5f; as of 2026-11-30"
-BEFORE = {"events": "fetch", "clean": "events", "images": "clean"}
+ACCEPTED = "SAS {release}, CCF 5f; as of 2026-11-30"
+BEFORE = {"events": "fetch", "clean": "events", "images": "clean", "sources": "images"}
 NAMES = {"PN": "EPN", "M1": "EMOS1", "M2": "EMOS2"}
 START = 265_000_000.0
 
@@ -37,6 +37,9 @@ def write_list(
     events = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     told = {"INSTRUME": NAMES[camera], "EXPIDSTR": exposure, "OBS_ID": path.name[1:11], "FILTER": "Thin1"}
     told |= {"SUBMODE": "PrimeFullWindow", "DATAMODE": "IMAGING", "DATE-OBS": "2006-05-27T09:58:06", **cards}
+    for number, kind, place, side in ((6, "RA---TAN", 149.6, -0.05), (7, "DEC--TAN", -11.0, 0.05)):
+        told |= {f"TCTYP{number}": kind, f"TCRVL{number}": place, f"TCRPX{number}": 25_000.5}
+        told |= {f"TCDLT{number}": side / 3600, f"TLMIN{number}": 1, f"TLMAX{number}": 51_840}
     events.header.update(told | {"TSTART": start, "TSTOP": start + 3000})
     times = [fits.Column(name, "D", "s", array=[start + at]) for name, at in (("START", 0.0), ("STOP", 3000.0))]
     good = [fits.BinTableHDU.from_columns(times, name=f"STDGTI0{chip}") for chip in (1, 2, 5)]
@@ -82,7 +85,10 @@ class Observation:
                 )
             )
         facts = canonical({"instruments": self.cameras})
-        return Task("xmm", step, self.obs_id, "sas", "1", canonical(parameters), facts, tuple(inputs), calibration)
+        calibration = calibration.format(release=SAS.locate().version.removeprefix("SAS "))
+        identity = calibration.partition("; ")[0]
+        values = (canonical(parameters), facts, tuple(inputs), identity)
+        return Task("xmm", step, self.obs_id, "sas", "1", *values, accepted=calibration)
 
     def run(self, step: str, calibration: str = ACCEPTED, **parameters: object) -> list[str]:
         """Names of the products; `log` has what was written."""

@@ -15,6 +15,7 @@ from daxa.errors import CallError, ConfigError, DataError
 from daxa.missions import find_mission
 from daxa.xray.cleaning.ownscreening import read_own
 from tests.backends.sas.observation import OBS_ID
+from tests.stubs.ccf import write_ccf
 from tests.stubs.install import grant, request
 
 RELEASES = ("13.5", "14.0", "20.0", "22.1")
@@ -287,6 +288,8 @@ def test_what_serves_all_exposures_fails_for_all(observation, prefix, tool, code
 def test_without_raw_data_or_an_accepted_date_nothing_begins(observation):
     with pytest.raises(ConfigError) as caught:
         observation.run("events", calibration="SAS 22.1, CCF 5f")
+    with pytest.raises(ConfigError, match="calibration"):
+        observation.run("events", calibration="SAS 20.0, CCF 5f; as of 2026-11-30")
     assert caught.value.code == "config.calibration-date"
     assert "daxa upgrade --calibration" in caught.value.remedy
     observation.cameras = ["M2"]
@@ -296,7 +299,7 @@ def test_without_raw_data_or_an_accepted_date_nothing_begins(observation):
 
 
 def test_the_contract_holds(observation, tmp_path):
-    check_backend(SAS, ["xmm"], ["events", "clean", "images"])
+    check_backend(SAS, ["xmm"], ["events", "clean", "images", "sources"])
     observation.run("events", skip=["epchain_oot", "epchain"])
     place = tmp_path / "contract"
     place.mkdir()
@@ -324,17 +327,21 @@ def test_the_software_and_its_calibration_are_found(here, prefix, monkeypatch):
     located = SAS.locate()
     assert (located.found, located.version) == (True, "SAS 22.1")
     assert located.calibration.startswith("SAS 22.1, CCF ")
-    (prefix / "calibration" / "EMOS1_ADUCONV_0078.CCF").write_text("newer\n")
+    write_ccf(prefix / "calibration", "EMOS1_ADUCONV_0078.CCF", submitted="2026-12-01")
     newer = SAS.locate().calibration
     assert newer != located.calibration
-    # What was accepted with a date goes on to hold when newer files come, but not for another release.
+    # Files that were submitted after the accepted date do not count, as long as the release is the accepted one.
     from dataclasses import replace
 
     from daxa.run.task import Task
 
-    task = Task("xmm", "events", OBS_ID, "sas", "1", calibration=f"{located.calibration}; as of 2026-11-30")
-    assert SAS.calibration(task) == task.calibration
-    assert SAS.calibration(replace(task, calibration=located.calibration)) == newer
+    facts = '{"instruments":["M1"]}'
+    accepted = f"{located.calibration}; as of 2026-11-30"
+    task = Task("xmm", "events", OBS_ID, "sas", "1", facts=facts, calibration=accepted)
+    with_newer = SAS.calibration(replace(task, calibration=newer))
+    assert SAS.calibration(task) != with_newer
+    assert with_newer == SAS.calibration(replace(task, calibration=f"{newer}; as of 2026-12-02"))
+    assert SAS.calibration(replace(task, step="clean")) == "SAS 22.1"
     here("20.0")
     assert SAS.calibration(task).startswith("SAS 20.0, CCF ")
     for path in (prefix / "calibration").glob("*.CCF"):

@@ -61,5 +61,5 @@ def test_the_acceptance_of_a_real_installation_tells_all_that_happened(tmp_path,
     assert "== emchain M1-S001: done" in lines
     assert "$ espfilt -p" in {line.strip() for line in lines}
     assert "allowsigma = 2.5" in lines
-    assert any(line.endswith(f"obsid{OBS_ID}-instM1-subexpS001-en0.5_2.0keV-expmap.fits") for line in lines)
+    assert any(line.endswith(f"obsid{OBS_ID}-instM1-subexpS001-en0.5_2.0keV-sourcelist.fits") for line in lines)
     assert (tmp_path / "place" / "report.txt").read_text().splitlines() == "\n".join(lines).splitlines()

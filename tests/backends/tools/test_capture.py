@@ -118,7 +118,12 @@ def test_what_scripts_do_besides_does_no_harm(setting):
         ("exit 0", "ended the shell itself"),
         ("exec true", "ended the shell itself"),
         ("if true; then", "failed with status"),
-        ("set -e; false", "failed with status 1"),
+        ("set -e; false", "failed with status 1: it printed nothing, and came to line"),
+        (
+            "TOKEN=secret test -d /nowhere",
+            r"failed with status 1: it printed nothing, and came to line 5 of .*setsas\.sh\n",
+        ),
+        ("echo a; echo b; echo c; echo d; return 4", r"failed with status 4: b / c / d\n"),
         (". /nowhere/setup.sh", "failed with status 1: .*nowhere"),
         ("kill -9 $$", "failed with status -9"),
         ("sleep 600", "did not end within 1 s"),
@@ -133,6 +138,7 @@ def test_a_script_that_fails_is_one_error_with_what_to_do(setting, monkeypatch, 
     assert caught.value.code == "program.setup"
     assert "[backends.sas]" in caught.value.message
     assert caught.value.remedy
+    assert "secret" not in str(caught.value)
     assert not list((setting.place / "cache").glob("**/*.json"))
 
 

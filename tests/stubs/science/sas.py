@@ -177,7 +177,7 @@ def emanom(run: Run) -> Problem:
 
 
 def _raw_folder(run: Run) -> Path:
-    place = Path(os.environ.get("SAS_ODF") or run.values["odf"] or ".")
+    place = Path(os.environ.get("SAS_ODF") or run.values.get("odf") or ".")
     return place.parent if place.is_file() else place
 
 
@@ -198,12 +198,19 @@ def emchain(run: Run) -> Problem:
     exposures = run.values["exposures"].split()
     for (observation, instrument, exposure), paths in raw.items():
         if exposures == ["all"] or exposure in exposures:
-            lists.write(
-                lists.added([lists.read(path) for path in paths]),
-                Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"),
-            )
+            parts = lists.added([lists.read(path) for path in paths])
+            _spread(run, parts)
+            lists.write(parts, Path(f"P{observation}{instrument}{exposure}MIEVLI0000.FIT"))
             _write_attitude(folder)
     return None
+
+
+def _spread(run: Run, parts: fits.HDUList) -> None:
+    """Spread events at random around their places, if random numbers were asked for and are switched on."""
+    if (seed := run.request.get("seed", 0)) and run.values["randomize"]:
+        random, table = np.random.default_rng(seed), lists.table_of(parts)
+        for name in ("X", "Y"):
+            table.data[name] = table.data[name] + random.integers(-20, 21, len(table.data))
 
 
 def epchain(run: Run) -> Problem:
@@ -223,4 +230,180 @@ def epchain(run: Run) -> Problem:
     lists.write(parts, Path(f"P{observation}PN{exposure}{'OO' if out else 'PI'}EVLI0000.FIT"))
     if is_on(run.values["runatthkgen"]):
         _write_attitude(folder)
+    return None
+
+
+def _image(path: str) -> fits.PrimaryHDU:
+    return lists.read(path)[0]
+
+
+def _shows_nothing(run: Run, *names: str) -> bool:
+    """Whether a file that should be an image has no pixels: what is made is then made without it."""
+    return any(_image(path).data is None for name in names for path in run.values[name].split())
+
+
+def _differ(run: Run, *names: str) -> Problem:
+    """What is wrong where lists of files are not as long as the first, or hold images of other shapes."""
+    sets = {name: run.values[name].split() for name in names if run.values[name]}
+    first, *others = sets.items()
+    wrong = [name for name, files in others if name != "detmasksets" and len(files) != len(first[1])]
+    if wrong:
+        return "numberOfSets", f"{first[0]} and {wrong[0]} are not equally many"
+    shapes = {_image(path).data.shape for files in sets.values() for path in files}
+    return ("differentImages", "the images differ in binning") if len(shapes) > 1 else None
+
+
+def emask(run: Run) -> Problem:
+    if _shows_nothing(run, "expimageset"):
+        return None
+    seconds = _image(run.values["expimageset"])
+    good = seconds.data >= float(run.values["threshold1"] or 0.25) * seconds.data.max()
+    fits.PrimaryHDU(good.astype(np.uint8), seconds.header).writeto(run.values["detmaskset"], overwrite=True)
+    return None
+
+
+def _instrument(path: str) -> int:
+    return {"EPN": 1, "EMOS1": 2, "EMOS2": 3}[str(_image(path).header["INSTRUME"]).strip()]
+
+
+def eboxdetect(run: Run) -> Problem:
+    from scipy.ndimage import maximum_filter
+
+    values = run.values
+    if _shows_nothing(run, "imagesets"):
+        return None
+    if problem := _differ(run, "imagesets", "expimagesets", "detmasksets", "bkgimagesets"):
+        return problem
+    if len(values["pimin"].split()) != len(values["imagesets"].split()):
+        return "numberOfBands", "pimin has not as many values as there are images"
+    if is_on(values["usemap"]) != bool(values["bkgimagesets"]):
+        return "bkgimagesets", "background maps belong to the map mode"
+    counts = sum(_image(path).data.astype(float) for path in values["imagesets"].split())
+    side = int(values["boxsize"] or 5)
+    ny, nx = (length // side * side for length in counts.shape)
+    boxes = counts[:ny, :nx].reshape(ny // side, side, nx // side, side).sum(axis=(1, 3))
+    mean = max(float(boxes.mean()), 0.05)
+    likelihood = (boxes - mean) ** 2 / (2 * mean)
+    highest = boxes == maximum_filter(boxes, 3)  # A source has light in several boxes.
+    rows, columns = np.nonzero(highest & (boxes > mean) & (likelihood > float(values["likemin"] or 10)))
+    found = {
+        "X_IMA": (columns + 0.5) * side + 0.5, "Y_IMA": (rows + 0.5) * side + 0.5,
+        "SCTS": (boxes - mean)[rows, columns], "LIKE": likelihood[rows, columns],
+    }  # fmt: skip
+    table = [fits.Column("BOX_ID_SRC", "J", array=np.arange(1, len(rows) + 1))]
+    table += [fits.Column(name, "E", array=one) for name, one in found.items()]
+    fits.BinTableHDU.from_columns(table, name="SRCLIST").writeto(values["boxlistset"], overwrite=True)
+    return None
+
+
+def esplinemap(run: Run) -> Problem:
+    values = run.values
+    if _shows_nothing(run, "imageset") or not Path(values["detmaskset"]).is_file():
+        return None
+    image, mask = _image(values["imageset"]), _image(values["detmaskset"]).data > 0
+    level = float(np.clip(image.data[mask], 0, 2).mean()) if mask.any() else 0.0
+    made = fits.PrimaryHDU(np.where(mask, level, 0).astype(np.float32), image.header)
+    made.writeto(values["bkgimageset"], overwrite=True)
+    return None
+
+
+def emldetect(run: Run) -> Problem:
+    """Rows for the sum of all images, for the sum of the bands of a camera, and for each image."""
+    from astropy.wcs import WCS
+
+    values = run.values
+    if _shows_nothing(run, "imagesets"):
+        return None
+    if problem := _differ(run, "imagesets", "expimagesets", "bkgimagesets", "detmasksets"):
+        return problem
+    boxes = lists.columns_of(lists.table_of(lists.read(values["boxlistset"]), "SRCLIST"))
+    if not len(boxes["X_IMA"]):
+        return "noSources", "the list of boxes is empty"
+    images = values["imagesets"].split()
+    cameras = [_instrument(path) for path in images]
+    if cameras != sorted(cameras):
+        return "order", "images of pn come before those of MOS"
+    bands = [cameras[:at].count(camera) + 1 for at, camera in enumerate(cameras)]
+    seconds = [float(_image(path).data.max()) for path in values["expimagesets"].split()]
+    header = _image(images[0]).header
+    wcs = WCS({card: header[card] for card in header if re.fullmatch(r"C(TYPE|RVAL|RPIX|DELT)\d", card)})
+    rows: list[tuple[float, ...]] = []
+    for number, (x, y, counts, likelihood) in enumerate(
+        zip(*(boxes[name] for name in ("X_IMA", "Y_IMA", "SCTS", "LIKE")), strict=True), 1
+    ):
+        if likelihood < float(values["mlmin"]):
+            continue
+        ra, dec = wcs.all_pix2world(x, y, 1)
+        own = list(zip(cameras, bands, [counts / len(images)] * len(images), seconds, strict=True))
+        sums = [(camera, 0, sum(one[2] for one in own if one[0] == camera), 0.0) for camera in sorted(set(cameras))]
+        for camera, band, share, seen in [(0, 0, counts, 0.0), *sums, *own]:
+            exposure = seen or max(seconds)
+            rows.append((
+                number, number, camera, band, share, np.sqrt(max(share, 1)), x, 0.5, y, 0.4, 0.0, 0.0, likelihood, 0.0,
+                0.1, exposure, share / exposure, np.sqrt(max(share, 1)) / exposure, ra, dec, 2.5
+            ))  # fmt: skip
+    names = (
+        *("ML_ID_SRC", "BOX_ID_SRC", "ID_INST", "ID_BAND", "SCTS", "SCTS_ERR", "X_IMA", "X_IMA_ERR", "Y_IMA"),
+        *("Y_IMA_ERR", "EXT", "EXT_ERR", "DET_ML", "EXT_ML", "BG_MAP", "EXP_MAP", "RATE", "RATE_ERR"),
+        *("RA", "DEC", "RADEC_ERR"),
+    )
+    columns = np.array(rows, float).reshape(-1, len(names)).T
+    table = [
+        fits.Column(name, "J" if "ID_" in name else "D", array=one) for name, one in zip(names, columns, strict=True)
+    ]
+    fits.BinTableHDU.from_columns(table, name="SRCLIST").writeto(values["mllistset"], overwrite=True)
+    return None
+
+
+def esensmap(run: Run) -> Problem:
+    values = run.values
+    if _shows_nothing(run, "expimagesets"):
+        return None
+    seconds, mask = _image(values["expimagesets"].split()[0]), _image(values["detmasksets"].split()[0]).data > 0
+    with np.errstate(divide="ignore"):
+        least = np.where(mask & (seconds.data > 0), float(values["mlmin"] or 10) / seconds.data, -1.0)
+    fits.PrimaryHDU(least.astype(np.float32), seconds.header).writeto(values["sensimageset"], overwrite=True)
+    return None
+
+
+def _monitor_files(run: Run, end: str, *, grism: bool = False) -> list[tuple[str, str, Path]]:
+    """Observation, exposure, and file of raw data of the optical monitor."""
+    found = []
+    for path in sorted(_raw_folder(run).glob(f"*_*_OM*{end}.FIT")):
+        is_grism = str(lists.read(path)[0].header.get("FILTER", "")).startswith("Grism")
+        if is_grism == grism:
+            _, observation, rest = path.name.split("_")
+            found.append((observation, rest[2:6], path))
+    return found
+
+
+def omichain(run: Run) -> Problem:
+    raw = _monitor_files(run, "IMI")
+    if not raw and list(_raw_folder(run).glob("*_OM*")):
+        return "noImages", "there are no images in the ODF"
+    if not raw:
+        return None
+    for number, (observation, exposure, path) in enumerate(raw):
+        lists.write(lists.read(path), Path(f"P{observation}OM{exposure}SIMAGE{number}000.FIT"))
+        lists.write(lists.read(path), Path(f"I{observation}OM{exposure}IMAGE_{number}000.FIT"))
+        source = [fits.Column("RATE", "E", array=[1.0])]
+        fits.BinTableHDU.from_columns(source).writeto(f"P{observation}OM{exposure}SWSRLI{number}000.FIT")
+    lists.write(lists.read(raw[0][2]), Path(f"P{raw[0][0]}OMX000RSIMAGV000.FIT"))
+    fits.BinTableHDU.from_columns(source).writeto(f"P{raw[0][0]}OMCOMBOBSMLI0000.FIT")
+    return None
+
+
+def omfchain(run: Run) -> Problem:
+    raw = _monitor_files(run, "FAE")
+    for observation, exposure, _ in raw:
+        curve = [fits.Column("TIME", "D", array=[0.0, 10.0]), fits.Column("RATE", "E", array=[1.0, 1.0])]
+        fits.BinTableHDU.from_columns(curve, name="RATE").writeto(f"P{observation}OM{exposure}TIMESR1000.FIT")
+    absent = not raw and list(_raw_folder(run).glob("*_OM*"))
+    return ("noFastMode", "there are no events in the ODF") if absent else None
+
+
+def omgchain(run: Run) -> Problem:
+    for observation, exposure, path in _monitor_files(run, "IMI", grism=True):
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}SPECTR000.FIT"))
+        lists.write(lists.read(path), Path(f"p{observation}OM{exposure}RIMAGE000.FIT"))
     return None

@@ -143,6 +143,24 @@ def test_position_errors_hold_for_images_that_are_longer_than_wide(name):
     assert 0.9 < np.std(shifts) < 1.1
 
 
+def test_position_errors_hold_for_few_photons_that_scatter_more_widely_than_the_function():
+    """Photons scatter less about a best place than about the true one, the more so the fewer they are."""
+    rng, edges, shifts = np.random.default_rng(29), np.arange(42) - 0.5, []
+    # A King function of the calibration files: core and slope on the axis.
+    core, slope = 4.84 / 4.35, 1.462
+    for _ in range(400):
+        x, y = 20 + rng.uniform(-0.5, 0.5, 2)
+        number = rng.poisson(30)
+        radius = core * np.sqrt(rng.random(number) ** (1.0 / (1.0 - slope)) - 1.0)
+        around = rng.uniform(0.0, 2.0 * np.pi, number)
+        places = y + radius * np.sin(around), x + radius * np.cos(around)
+        data = np.histogram2d(*places, bins=(edges, edges))[0] + rng.poisson(0.03, SHAPE)
+        found = fit_source(scene(data, 0.03), 20, 20, reach=12, stray=2)
+        shifts += [(found.x - x) / found.x_error, (found.y - y) / found.y_error]
+    # 400 sources leave 0.025 on the width.
+    assert np.std(shifts) == pytest.approx(1.0, abs=0.05)
+
+
 def test_errors_are_finite_whatever_the_counts():
     rng = np.random.default_rng(2)
     for psf in (PSF, gaussian_psf(0.3)):
