@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from daxa.publish.citing.citation import Citation
     from daxa.publish.comparing.changelog import HistoryEntry, ReleaseRecord
     from daxa.publish.comparing.diff import ArchiveDiff
-    from daxa.publish.merging.merge import MergePlan
     from daxa.publish.merging.merge_choices import Which
+    from daxa.publish.merging.merge_plan import MergePlan
     from daxa.publish.sharing.checkout import CheckoutReport
     from daxa.publish.sharing.garbage import Garbage
 

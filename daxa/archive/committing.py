@@ -56,15 +56,19 @@ class _Note:
     merged: str = ""
 
 
-def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
-    """Refuse to commit what a person changed.
+def refuse_uncommitted(
+    layout: Layout, is_ours: Callable[[str], bool] = lambda path: True, *, instead: str = ""
+) -> None:
+    """Refuse to commit, or to overwrite, what a person changed.
 
     Parameters
     ----------
     layout
         The archive.
     is_ours
-        Whether the commit would take a changed path along.
+        Whether it concerns a changed path; by default, all do.
+    instead
+        Another way out, for the remedy.
 
     Raises
     ------
@@ -76,7 +80,8 @@ def refuse_uncommitted(layout: Layout, is_ours: Callable[[str], bool]) -> None:
         raise ArchiveError(
             "uncommitted",
             f"{layout.root} has uncommitted changes in {some(changed, _NAMED)}",
-            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)",
+            remedy=f"commit them (`git commit -- {changed[0]}`), or undo them (`git checkout -- {changed[0]}`)"
+            f"{instead and ', or '}{instead}",
         )
 
 

@@ -10,7 +10,7 @@ from daxa.cli.options import Json
 from daxa.cli.show import counted, note, progress, say, show_json, show_table
 
 if TYPE_CHECKING:
-    from daxa.publish.merging.merge import MergePlan, MergeReport
+    from daxa.publish.merging.merge_plan import MergePlan, MergeReport
 
 __all__ = ["merge"]
 
@@ -48,7 +48,7 @@ def merge(
     before anything of it is used. Products are put in place from DVC's cache; `daxa pull` gets others.
     """
     import daxa
-    from daxa.publish.merging.merge import conflict_error
+    from daxa.publish.merging.merge_plan import conflict_error
 
     archive = daxa.open(acting=not dry_run)
     plan = archive.plan_merge(branch, ours=ours or (), theirs=theirs or ())

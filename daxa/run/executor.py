@@ -26,10 +26,11 @@ from typing import Protocol
 
 from daxa.errors import ProgramError
 from daxa.files import no_link
-from daxa.run.forkserver import ForkedWorker, ForkServer, connect, start, worker_environ
+from daxa.run.forkserver import ForkedWorker, ForkServer, connect, start
 from daxa.run.machine import Machine, Resources, choose_next, read_machine
 from daxa.run.task import Task, TaskWork
 from daxa.run.worker import BROKEN, READY, Assignment, TaskReport, WorkerSetup, log_line
+from daxa.run.worker_identity import worker_environ
 
 __all__ = ["ATTEMPTS", "Execute", "Pool", "execute"]
 

@@ -2,64 +2,44 @@
 
 from __future__ import annotations
 
-import codecs
-import ctypes
 import errno
 import os
-import re
 import shlex
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from daxa.errors import ProgramError
+from daxa.run.process_trees import bind_to_parent, end_tree
+from daxa.run.redirection import without_redirection
+from daxa.run.relay import output_ends, relay
 
 __all__ = [
     "Child",
     "FinishedProgram",
     "Limited",
-    "bind_to_parent",
     "end_group",
-    "end_homed",
-    "end_tree",
     "has_ended",
     "run_limited",
     "run_program",
     "show_program",
     "start_group",
-    "without_redirection",
 ]
 
 Child = subprocess.Popen[bytes]
 """A program that runs."""
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOOK = 1.0
 """Seconds after which the size of a log is looked at again."""
 
 _GRACE = 2.0
 """Seconds in which what a program wrote last must have been read after its end."""
-
-# `git rev-parse --local-env-vars` names those that belong to one repository; the others change which files a
-# command means, or in what form a repository is made.
-_REDIRECTING = re.compile(
-    "GIT_(?:"
-    "ALTERNATE_OBJECT_DIRECTORIES|ATTR_SOURCE|CEILING_DIRECTORIES|COMMON_DIR|CONFIG|CONFIG_PARAMETERS|"
-    "DEFAULT_HASH|DEFAULT_REF_FORMAT|DIFF_OPTS|DIR|DISCOVERY_ACROSS_FILESYSTEM|EXTERNAL_DIFF|"
-    "GLOB_PATHSPECS|GRAFT_FILE|ICASE_PATHSPECS|IMPLICIT_WORK_TREE|INDEX_FILE|INDEX_VERSION|"
-    "INTERNAL_SUPER_PREFIX|LITERAL_PATHSPECS|NAMESPACE|NOGLOB_PATHSPECS|NO_REPLACE_OBJECTS|"
-    "OBJECT_DIRECTORY|PREFIX|QUARANTINE_PATH|REPLACE_REF_BASE|SHALLOW_FILE|TEMPLATE_DIR|WORK_TREE"
-    ")"
-)
-_SETTING = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+)")
-_REDIRECTING_SETTING = re.compile(r"(?:core\.(?:worktree|bare|repositoryformatversion)|extensions\..*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,37 +75,6 @@ class Limited:
 
     code: int | None
     limit: str = ""
-
-
-def without_redirection(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the variables that point Git to a repository other than that of its directory.
-
-    Git sets them for hooks and for the programs that it starts, and editors inherit them.  What
-    says who the user is, how to reach others, and which settings hold stays.
-
-    Parameters
-    ----------
-    environ
-        An environment.
-
-    Examples
-    --------
-    >>> without_redirection({"GIT_INDEX_FILE": "/other/.git/index", "GIT_AUTHOR_NAME": "Ada", "HOME": "/home/ada"})
-    {'GIT_AUTHOR_NAME': 'Ada', 'HOME': '/home/ada'}
-    """
-    kept = {
-        name: value for name, value in environ.items() if not (_REDIRECTING.fullmatch(name) or _SETTING.fullmatch(name))
-    }
-    given = environ.get("GIT_CONFIG_COUNT", "")
-    pairs = [
-        (environ[f"GIT_CONFIG_KEY_{at}"], environ[f"GIT_CONFIG_VALUE_{at}"])
-        for at in range(int(given) if given.isdecimal() and len(given) < 4 else 0)
-        if f"GIT_CONFIG_KEY_{at}" in environ and f"GIT_CONFIG_VALUE_{at}" in environ
-    ]
-    pairs = [(key, value) for key, value in pairs if not _REDIRECTING_SETTING.fullmatch(key)]
-    for at, (key, value) in enumerate(pairs):
-        kept |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
-    return kept | ({"GIT_CONFIG_COUNT": str(len(pairs))} if pairs else {})
 
 
 def run_program(
@@ -213,13 +162,13 @@ def show_program(
         It cannot be started.
     """
     sys.stdout.flush()
-    with _ends(terminal=False) as out, _ends(terminal=sys.stderr.isatty()) as err:
+    with output_ends(terminal=False) as out, output_ends(terminal=sys.stderr.isatty()) as err:
         child = _start(argv, cwd, environ, stdin=None, stdout=out[1], stderr=err[1])
         os.close(out.pop())
         os.close(err.pop())
         kept: tuple[list[str], list[str]] = ([], [])
         readers = [
-            threading.Thread(target=_relay, args=(source[0], target, keep, lines), daemon=True)
+            threading.Thread(target=relay, args=(source[0], target, keep, lines), daemon=True)
             for source, target, lines in ((out, sys.stdout, kept[0]), (err, sys.stderr, kept[1]))
         ]
         for reader in readers:
@@ -234,49 +183,6 @@ def show_program(
                 reader.join(_GRACE)
     shown = ["".join(lines) for lines in kept]
     return FinishedProgram(child.returncode, "".join(shown), shown[0])
-
-
-@contextmanager
-def _ends(*, terminal: bool) -> Iterator[list[int]]:
-    """What a program's output is read from, and what it writes to; who closes one takes it out of the list."""
-    ends = list(os.openpty() if terminal else os.pipe())
-    if terminal:
-        import fcntl
-        import termios
-        import tty
-
-        tty.setraw(ends[1])
-        with suppress(OSError):
-            size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(ends[1], termios.TIOCSWINSZ, size)
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            os.close(end)
-
-
-def _relay(source: int, target: TextIO, keep: Callable[[str], bool], lines: list[str]) -> None:
-    """Pass on the selected lines when complete, and immediately what moves the cursor: a progress bar."""
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    held = ""
-    while True:
-        try:
-            chunk = os.read(source, 65536)
-        except OSError:  # So ends what a terminal sends.
-            chunk = b""
-        held += decode(chunk, final=not chunk)
-        *whole, held = held.split("\n")
-        shown = [f"{line}\n" for line in whole if keep(line)]
-        lines += [f"{line}\n" for line in whole]
-        if held and (not chunk or "\r" in held or "\x1b" in held) and ("\r" in held or "\x1b" in held or keep(held)):
-            shown.append(held)
-            held = ""
-        with suppress(OSError, ValueError):  # Whoever does not listen any more must not stop the program.
-            target.write("".join(shown))
-            target.flush()
-        if not chunk:
-            return
 
 
 def start_group(argv: Sequence[str], *, pass_fds: Sequence[int], environ: Mapping[str, str], stderr: Path) -> Child:
@@ -418,54 +324,6 @@ def end_group(child: Child) -> int | None:
         return None
 
 
-def end_tree(leader: int) -> None:
-    """Kill the leader of a session, its group, and what it started that left the group.
-
-    Parameters
-    ----------
-    leader
-        Its PID, which must still be reserved: it runs, or nobody has waited for its end.
-    """
-    import psutil
-
-    try:
-        started = psutil.Process(leader).children(recursive=True)
-    except psutil.Error:
-        started = []
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-    for process in started:
-        with suppress(psutil.Error):
-            process.kill()
-
-
-def end_homed(place: Path) -> int:
-    """Kill programs whose home is below a directory that only daxa gives to programs as their home.
-
-    A program that is killed with us may leave others that it had started: these would go on to write.
-
-    Parameters
-    ----------
-    place
-        Such a directory, as it was given to its programs.
-
-    Returns
-    -------
-    int
-        How many there were.
-    """
-    import psutil
-
-    ended = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if Path(process.environ().get("HOME") or "/").is_relative_to(place):
-                process.kill()
-                ended.append(process)
-    psutil.wait_procs(ended, timeout=10)
-    return len(ended)
-
-
 def _start(
     argv: Sequence[str],
     cwd: Path,
@@ -494,18 +352,3 @@ def _start(
         ) from None
     except OSError as error:
         raise _not_started(argv[0], error) from None
-
-
-def bind_to_parent() -> Callable[[], None]:
-    """What a forked child calls so that the kernel ends it with us, if the kernel can."""
-    if not sys.platform.startswith("linux"):
-        return lambda: None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return bind

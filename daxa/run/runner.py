@@ -14,15 +14,14 @@ A kill between 2 and 3 leaves a row whose files are missing; the next plan notic
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO
 
-from daxa.errors import ArchiveError, DaxaError, StorageError
+from daxa.errors import DaxaError
 from daxa.files import no_link
 from daxa.records import Outcome, Status
+from daxa.run.alone import locked, storage_errors, terminated_cleanly
 from daxa.run.delivery import (
     clear,
     discard,
@@ -42,8 +41,8 @@ from daxa.run.lookup import keep_lookup
 from daxa.run.plan import Decision, plan
 from daxa.run.prepared_stage import Stage
 from daxa.run.rows import check_obs_id, row_as_plain, shorten
-from daxa.run.task import LedgerRow, StagePaths, Task, canonical
-from daxa.run.worker import TaskReport, log_line, storage_error
+from daxa.run.task import LedgerRow, Task, canonical
+from daxa.run.worker import TaskReport, log_line
 
 if TYPE_CHECKING:
     from daxa.records import Status
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["Observe", "plan_stage", "run_stage"]
 
 Observe = Callable[[Outcome, int, int], None]
-
-_WAIT = 15.0
-"""Seconds to wait for the lock: a killed holder needs a moment to die."""
 
 
 def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
@@ -84,7 +80,7 @@ def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:
         The environment is broken: finished tasks are kept in the journal.
     """
     _check(stage)
-    with _terminated_cleanly(), _storage_errors(stage.places), _locked(stage):
+    with terminated_cleanly(), storage_errors(stage.places), locked(stage):
         return _Run(stage, observe or (lambda outcome, done, total: None)).go()
 
 
@@ -342,65 +338,3 @@ class _Run:
         outcome = Outcome(self._stage.mission, self._stage.step, obs_id, status, reason, seconds, why)
         self._outcomes.append(outcome)
         self._observe(outcome, len(self._outcomes), self._total)
-
-
-@contextmanager
-def _locked(stage: Stage) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    stage.places.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(stage.places.lock)
-    try:
-        lock.acquire(timeout=_WAIT)
-    except Timeout:
-        raise ArchiveError(
-            "busy",
-            f"the step {stage.step} of {stage.mission} is already running in this archive",
-            remedy="wait until it ends, or stop it",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _storage_errors(places: StagePaths) -> Iterator[None]:
-    try:
-        yield
-    except PermissionError as error:
-        raise StorageError(
-            "permission", f"{error.filename}: {error.strerror}", remedy="make it writable, then run it again"
-        ) from error
-    except OSError as error:
-        if broken := storage_error(error, places.products):
-            raise broken from error
-        raise
-
-
-class _Terminated(BaseException):
-    """SIGTERM was received."""
-
-
-@contextmanager
-def _terminated_cleanly() -> Iterator[None]:
-    """Let SIGTERM end the stage by an exception, so that workers are killed, and then have its usual effect."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise _Terminated
-
-    usual = signal.signal(signal.SIGTERM, stop)
-    terminated = False
-    try:
-        yield
-    except _Terminated:
-        terminated = True
-    finally:
-        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)
-    if terminated:
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise SystemExit(143)

@@ -17,7 +17,8 @@ from daxa.archive.layout import STEPS, Layout
 from daxa.archive.template import MissionAnswers, render
 from daxa.errors import ArchiveError, ConfigError, DaxaError, ProgramError, StorageError
 from daxa.missions import find_mission
-from daxa.run.process import run_program, without_redirection
+from daxa.run.process import run_program
+from daxa.run.redirection import without_redirection
 
 ANSWERS = [
     MissionAnswers(

@@ -247,3 +247,38 @@ def test_its_own_list_is_processed_to_images_and_sources(plugged, tmp_path):
         assert off[nearest] < 4.0
         assert found["COUNTS"][nearest] == pytest.approx(0.9 * counts / 3, rel=0.3)
     assert "Lobster users' guide" in logs[-1]
+
+
+@pytest.mark.journey
+def test_its_archive_is_run_and_released(plugged, beside, tmp_path, monkeypatch, identity):
+    """DVC's stages are processes of their own: they find the wheel, and the servers of its mission alone."""
+    import daxa
+
+    lobster_list(tmp_path / "lo0042_cl.evt")
+    content = gzip.compress((tmp_path / "lo0042_cl.evt").read_bytes(), 1, mtime=0)
+    row = {"obsid": "0042", "name": "Crab", "ra": 83.63, "dec": 22.01, "time": 55000.0, "end_time": 55000.5}
+    row["exposure"] = 9000.0
+    with (
+        Observatory(tmp_path / "empty", {"lobmaster": [row]}) as clawed,
+        Observatory(tmp_path / "empty", {}) as heasarc,
+        nginx_server({"by-number/2/0042/events/lo0042_cl.evt.gz": content}) as own,
+    ):
+        environ = {
+            **heasarc.environ,
+            "DAXA_TAP_CLAWED": clawed.environ["DAXA_HEASARC_TAP"],
+            "DAXA_MIRRORS_LOBSTER": f"nginx+{own.url}/by-number/{{last}}/{{obs_id}}",
+            "DAXA_STORE": str(tmp_path / "store"),
+            "DAXA_CACHE": str(tmp_path / "cache"),
+            "PYTHONPATH": str(beside),
+        }
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        mission = daxa.Mission("lobster").filter(position=(83.63, 22.01), radius="5 arcmin")
+        archive = daxa.Archive.create(tmp_path / "crab", mission)
+        archive.run()
+        assert not heasarc.requests
+    made = {(one.step, one.status) for one in archive.status()}
+    assert made == {(step, "done") for step in ("fetch", "events", "clean", "images", "sources")}
+    assert set(archive.products("lobster")["kind"]) >= {"fetched", "finalevents", "image", "expmap", "sourcelist"}
+    assert archive.release("first data release") == "v1.0.0"
+    assert archive.verify("v1.0.0").ok

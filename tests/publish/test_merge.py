@@ -17,7 +17,7 @@ from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, CriteriaError, DaxaError
 from daxa.publish.dvc_outputs import tracked_digest
-from daxa.publish.merging import merge
+from daxa.publish.merging import merge, merge_plan
 from daxa.publish.merging.merge import plan_merge
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Storage
@@ -79,7 +79,8 @@ def branches_once(released_once, make_once) -> Path:
 
 @pytest.fixture
 def ours(branches_once, tmp_path, identity, monkeypatch) -> Workshop:
-    monkeypatch.setattr(merge, "find_storage", storage)
+    for module in (merge, merge_plan):
+        monkeypatch.setattr(module, "find_storage", storage)
     monkeypatch.setenv("DAXA_STORE", str(tmp_path / "store"))
     made = copy_archive(branches_once / "ours", tmp_path)
     monkeypatch.chdir(made.layout.root)
@@ -358,11 +359,12 @@ def test_a_hostile_branch_changes_nothing(ours, no_dvc, attack):
 
 def test_a_kill_at_any_moment_leaves_the_old_or_the_merge(branches_once, tmp_path, identity, no_dvc, monkeypatch):
     """What changes something is the last thing before a kill, once each; the same command completes."""
-    monkeypatch.setattr(merge, "find_storage", storage)
+    for module in (merge, merge_plan):
+        monkeypatch.setattr(module, "find_storage", storage)
     monkeypatch.setenv("DAXA_STORE", str(tmp_path / "store"))
     plumbed, replaced = commits.write, Path.replace
     places = [
-        *((merge, name) for name in ("place_object", "commit_changes", "remove_stale", "bring_data")),
+        *((merge_plan, name) for name in ("place_object", "commit_changes", "remove_stale", "bring_data")),
         (committing, "_finish"),
         (git, "commit_merge"),
         *((commits, name) for name in ("write", "second", "third")),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from daxa.run import forkserver
+from daxa.run import forkserver, worker_identity
 
 _OF_PYTEST = "PYTEST_CURRENT_TEST"
 
@@ -17,10 +17,11 @@ def shared_forks():
     """Keep what forks workers between stages, as `daxa run` does: starting it costs more than these stages do."""
     environ = {name: value for name, value in os.environ.items() if name != _OF_PYTEST}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forkserver, "_CHANGING", {*forkserver._CHANGING, _OF_PYTEST})
-        patch.setattr(forkserver, "_library", lambda: sys.path)
+        patch.setattr(worker_identity, "CHANGING", {*worker_identity.CHANGING, _OF_PYTEST})
+        for module in (forkserver, worker_identity):
+            patch.setattr(module, "library_paths", lambda: sys.path)
         with forkserver.share(environ):
-            patch.setenv(forkserver._SHARED, environ[forkserver._SHARED])
+            patch.setenv(worker_identity.SHARED, environ[worker_identity.SHARED])
             server = forkserver.connect()
             assert server, "stages would start their own"
             server.close()

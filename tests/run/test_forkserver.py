@@ -101,7 +101,7 @@ def test_one_that_does_not_fit_is_not_used(tmp_path, keep, monkeypatch, other):
     elif other == "gone":
         monkeypatch.setenv(SHARED, str(tmp_path / "forks"))
     elif other == "silent":
-        monkeypatch.setattr("daxa.run.forkserver._is_ours", lambda peer: False)
+        monkeypatch.setattr("daxa.run.forkserver.is_ours", lambda peer: False)
     assert connect() is None
     before = {one.pid for one in psutil.Process().children()}
     assert told(tmp_path, Prepared(("colorsys",)))["parent"] not in before

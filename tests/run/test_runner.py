@@ -301,7 +301,7 @@ def test_a_full_disk_stops_the_stage(tmp_path):
 def test_a_running_stage_is_busy(tmp_path, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr("daxa.run.runner._WAIT", 0.2)
+    monkeypatch.setattr("daxa.run.alone._WAIT", 0.2)
     with FileLock(tmp_path / "lock"), pytest.raises(ArchiveError) as caught:
         run_stage(stage(tmp_path, [task(IDS[0])]))
     assert caught.value.code == "archive.busy"

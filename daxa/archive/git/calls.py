@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from daxa.archive import failures
 from daxa.archive.repair import clear_stale_lock
 from daxa.errors import ArchiveError
-from daxa.run.process import FinishedProgram, run_program, without_redirection
+from daxa.run.process import FinishedProgram, run_program
+from daxa.run.redirection import without_redirection
 
 if TYPE_CHECKING:
     from git import Git, GitCommandError, Repo

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.files import read_note, replace_file
-from daxa.run.process import end_homed
+from daxa.run.process_trees import end_homed
 
 __all__ = ["Entry", "OutdatedError", "WorkDirectory", "key_of"]
 

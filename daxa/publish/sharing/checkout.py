@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daxa.archive import git
-from daxa.archive.committing import stages_excluded
+from daxa.archive.committing import refuse_uncommitted, stages_excluded
 from daxa.archive.config import load_config, settings_of, steps_of
 from daxa.archive.gate import check_archive, check_products
 from daxa.archive.layout import Layout
@@ -105,12 +105,7 @@ def checkout_version(
         Its files cannot be read, or the archive cannot be written.
     """
     reference = find_version(layout, name)
-    if changed := git.changes(layout.root):
-        raise ArchiveError(
-            "uncommitted",
-            f"{layout.root} has uncommitted changes in {some(changed)}",
-            remedy=f"commit them, undo them (`git checkout -- {changed[0]}`), or `git worktree add` for {name}",
-        )
+    refuse_uncommitted(layout, instead=f"`git worktree add ../{layout.root.name}-{name} {name}`")
     check_products(layout)
     with alone(layout), Digests(layout) as digests:
         storage = find_storage(layout.root)

@@ -1,0 +1,81 @@
+"""What surrounds a stage: it runs once, says why storage fails, and ends cleanly when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from daxa.errors import ArchiveError, StorageError
+from daxa.run.prepared_stage import Stage
+from daxa.run.task import StagePaths
+from daxa.run.worker import storage_error
+
+__all__ = ["locked", "storage_errors", "terminated_cleanly"]
+
+_WAIT = 15.0
+"""Seconds to wait for the lock: a killed holder needs a moment to die."""
+
+
+@contextmanager
+def locked(stage: Stage) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    stage.places.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(stage.places.lock)
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout:
+        raise ArchiveError(
+            "busy",
+            f"the step {stage.step} of {stage.mission} is already running in this archive",
+            remedy="wait until it ends, or stop it",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def storage_errors(places: StagePaths) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise StorageError(
+            "permission", f"{error.filename}: {error.strerror}", remedy="make it writable, then run it again"
+        ) from error
+    except OSError as error:
+        if broken := storage_error(error, places.products):
+            raise broken from error
+        raise
+
+
+class _Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+@contextmanager
+def terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the stage by an exception, so that workers are killed, and then have its usual effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    usual = signal.signal(signal.SIGTERM, stop)
+    terminated = False
+    try:
+        yield
+    except _Terminated:
+        terminated = True
+    finally:
+        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)
+    if terminated:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(143)
