@@ -61,6 +61,8 @@ class Backend(Protocol):
     One that can resume where an earlier attempt stopped may have
     ``resume(task, directories, target, log, work_directory)``, which is then called instead of ``run``:
     ``work_directory`` is a directory of this task that is kept until it is done.
+    One to which it costs much to look at its software may have ``calibrations(tasks)``, which returns what
+    ``calibration`` would for each task.
     One with ``dated = True`` has its calibration accepted with the date, as ``...; as of 2026-11-30``.
 
     Attributes

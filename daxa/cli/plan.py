@@ -54,8 +54,17 @@ def show_forecast(forecast: Forecast, *, as_json: bool = False) -> None:
         return
     for problem in forecast.problems[:1]:
         show_text(f"{problem.message}\n  -> {problem.remedy}")
+    for (mission, step), count in Counter(forecast.waiting).items():
+        note(
+            f"calibration changed: {_number(count, 'observation')} of {mission} {step}; "
+            "`daxa upgrade --calibration` accepts it"
+        )
     if not forecast:
-        say("nothing to do: everything is up to date")
+        say(
+            "nothing to do: everything else is up to date"
+            if forecast.waiting
+            else "nothing to do: everything is up to date"
+        )
         return
     rows = [
         _row(list(group)) for _, group in groupby(forecast.tasks, lambda one: (one.mission, one.obs_id, one.action))

@@ -18,6 +18,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_steps
 from daxa.archive.stage_records import read_stage_record
 from daxa.errors import DaxaError
+from daxa.run.plan import OTHER_CALIBRATION
 from daxa.run.steps import Step
 from daxa.stages.costs import estimate, read_costs
 from daxa.stages.status import StageStatus, read_status
@@ -79,11 +80,15 @@ class Forecast:
         Names of the steps that fetch: the sizes of the others are written, not transferred.
     problems
         Why stages cannot run at all.
+    waiting
+        Mission and step of each observation whose calibration has changed, which a run leaves as it is until the
+        installed calibration is accepted.
     """
 
     tasks: tuple[PlannedTask, ...]
     fetching: frozenset[str] = frozenset()
     problems: tuple[DaxaError, ...] = ()
+    waiting: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.tasks)
@@ -95,6 +100,7 @@ class Forecast:
             tuple(task for part in parts for task in part.tasks),
             frozenset().union(*(part.fetching for part in parts)),
             tuple(problem for part in parts for problem in part.problems),
+            tuple(one for part in parts for one in part.waiting),
         )
 
     @property
@@ -170,7 +176,14 @@ def forecast_run(
     order = {step.name: at for at, step in enumerate(present)}
     tasks.sort(key=lambda task: (list(config.missions).index(task.mission), task.obs_id, order[task.step]))
     problems = tuple(stage.problem for stage in stages if stage.problem)
-    return Forecast(tuple(tasks), frozenset(step.name for step in present if step.fetches), problems)
+    waiting = tuple(
+        (stage.mission, stage.step)
+        for stage in stages
+        if stage.step in wanted or not wanted
+        for status, reason in zip(stage.statuses, stage.reasons, strict=True)
+        if status == "done" and reason == OTHER_CALIBRATION
+    )
+    return Forecast(tuple(tasks), frozenset(step.name for step in present if step.fetches), problems, waiting)
 
 
 def forecast_again(

@@ -97,18 +97,19 @@ class Recipe:
             for obs_id, *values in zip(obs_ids, *columns, strict=True)
         }
 
-    def newest_calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
-        """The same with all that is installed, as it would be after `daxa upgrade --calibration`."""
-        return self._calibration(obs_id, instruments, "")
-
     def calibration_for(self, obs_id: str, instruments: Sequence[str]) -> str:
         """Identity of the calibration that an observation would be processed with, or ''."""
-        return self._calibration(obs_id, instruments, self.locked.calibration)
+        return self.calibrations_for({obs_id: instruments})[obs_id]
 
-    def _calibration(self, obs_id: str, instruments: Sequence[str], accepted: str) -> str:
+    def calibrations_for(self, chosen: Mapping[str, Sequence[str]], *, newest: bool = False) -> dict[str, str]:
+        """The same of many observations, from ObsIDs to their instruments.
+
+        With `newest`, what it would be if all that is installed were accepted (`daxa upgrade --calibration`).
+        """
         if not self.is_calibrated or self.installed_calibration is None:
-            return ""
-        return find_backend(self.provided.backend).calibration(
+            return dict.fromkeys(chosen, "")
+        backend = find_backend(self.provided.backend)
+        tasks = [
             Task(
                 self.mission,
                 self.step.name,
@@ -117,10 +118,13 @@ class Recipe:
                 self.locked.version,
                 self.parameters_for(obs_id),
                 facts_of(instruments),
-                calibration=accepted,
+                calibration="" if newest else self.locked.calibration,
                 origin=canonical({"row": self._times.get(obs_id, {})}),
             )
-        )
+            for obs_id, instruments in chosen.items()
+        ]
+        many = getattr(backend, "calibrations", None) or (lambda tasks: [backend.calibration(task) for task in tasks])
+        return dict(zip(chosen, many(tasks), strict=True))
 
     def parameters_for(self, obs_id: str) -> str:
         """Effective parameters of an observation, as `canonical` JSON."""

@@ -234,10 +234,10 @@ def _calibration(
     try:
         if not recipe.is_calibrated:
             return {}, True, (), None
-        found = {obs_id: recipe.calibration_for(obs_id, instruments) for obs_id, instruments in chosen.items()}
+        found = recipe.calibrations_for(chosen)
         if takes := recipe.takes_calibration:
             return found, takes, (), None
-        newest = {obs_id: recipe.newest_calibration_for(obs_id, chosen[obs_id]) for obs_id in chosen}
+        newest = recipe.calibrations_for(chosen, newest=True)
         return found, takes, [obs_id for obs_id in chosen if newest[obs_id] != found[obs_id]], None
     except DaxaError as problem:
         return {}, False, (), problem

@@ -153,8 +153,9 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
     mission, needs = recipe.mission, recipe.step.needs
     made = {need: read_ledger(layout.ledger(mission, need)) for need in needs}
     origins = _origins(layout, mission) if may_fetch else {}
-    tasks, skipped = [], {}
-    for obs_id, instruments in read_chosen(layout.selection(mission)).items():
+    chosen = read_chosen(layout.selection(mission))
+    tasks, skipped, calibration = [], {}, recipe.calibrations_for(chosen)
+    for obs_id, instruments in chosen.items():
         rows = {need: made[need].get(obs_id) for need in needs}
         if reason := _obstacle(rows.values()):
             skipped[obs_id] = reason
@@ -169,7 +170,7 @@ def _tasks(layout: Layout, recipe: Recipe, *, may_fetch: bool) -> tuple[list[Tas
                 parameters=recipe.parameters_for(obs_id),
                 facts=facts_of(instruments),
                 inputs=tuple(item for need, row in rows.items() for item in _inputs(need, row)),
-                calibration=recipe.calibration_for(obs_id, instruments),
+                calibration=calibration[obs_id],
                 origin=canonical(origins.get(obs_id, {})),
                 accepted=recipe.locked.calibration,
             )

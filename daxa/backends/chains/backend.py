@@ -87,12 +87,20 @@ class ChainBackend:
 
     def calibration(self, task: Task) -> str:
         """What a task uses of the installed calibration, as of the accepted date if it is of this release."""
-        if task.step not in self.calibrated:
-            return ""
+        return self.calibrations([task])[0]
+
+    def calibrations(self, tasks: Sequence[Task]) -> list[str]:
+        """The same of many tasks: the software is looked up once."""
+        if not any(task.step in self.calibrated for task in tasks):
+            return [""] * len(tasks)
         located = self.locate()
+        installed = self._installed() if located.found else None
+        return [self._calibration(task, located, installed) if task.step in self.calibrated else "" for task in tasks]
+
+    def _calibration(self, task: Task, located: Located, installed: Installation | None) -> str:
         accepted = self.dated and task.calibration.startswith(f"{located.version},")
         as_of = task.calibration.partition(AS_OF)[2] if accepted else ""
-        if self.program.used is None or not located.found:
+        if self.program.used is None or installed is None:
             return task.calibration if as_of else located.calibration
         row = json.loads(task.origin).get("row", {})
         need = CalibrationNeed(
@@ -103,7 +111,7 @@ class ChainBackend:
             row.get("end"),
             as_of,
         )
-        return self.program.used(self._installed(), need)
+        return self.program.used(installed, need)
 
     def tasks(self, mission: str, step: str) -> Unit:
         """All exposures of an observation are done together: they share index, summary and attitude."""

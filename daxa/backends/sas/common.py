@@ -45,15 +45,17 @@ def check_date(known: Known) -> None:
     ConfigError
         The archive has accepted no calibration.
     """
-    of_release = known.task.accepted.startswith(f"SAS {known.release},")
-    if not of_release or not _DATE.fullmatch(analysis_date(known)):
-        raise ConfigError(
-            "calibration-date",
-            f"{known.task.step} of {known.task.mission} has no date for the choice of calibration files, and "
-            "the newest ones change from day to day",
-            remedy="accept the installed calibration: `daxa upgrade --calibration`, which writes today's date into "
-            "software.toml",
-        )
+    accepted, why = known.task.accepted, "has no date for the choice of calibration files, and the newest ones change"
+    if accepted.startswith(f"SAS {known.release},") and _DATE.fullmatch(analysis_date(known)):
+        return
+    if analysis_date(known):  # Release and calibration are wrong without each other, which SAS itself does not say.
+        why = f"has accepted its calibration with {accepted.partition(',')[0][:40]}, and SAS {known.release} is here"
+    raise ConfigError(
+        "calibration-date",
+        f"{known.task.step} of {known.task.mission} {why}",
+        remedy="accept the installed calibration: `daxa upgrade --calibration`, which writes today's date into "
+        "software.toml",
+    )
 
 
 def cifbuild_link(plan: Callable[[Known], Sequence[CallPlan]]) -> Link:

@@ -183,6 +183,12 @@ def test_of_three_observations_one_is_made_again(archive, monkeypatch, capsys):
     assert main(["status"]) == 0
     output = capsys.readouterr().out
     assert re.search(rf"events\s+done\s+1\s+calibration changed\s+{LATE}", output), output
+    assert main(["plan", "--step", "events"]) == 0
+    said = capsys.readouterr()
+    assert (
+        "calibration changed: 1 observation of xmm events; `daxa upgrade --calibration` accepts it"
+        in said.out + said.err
+    )
     assert main(["upgrade", "--calibration", "--dry-run"]) == 0
     assert re.search(r"xmm\s+events.*\s1\s*$", capsys.readouterr().out, re.MULTILINE)
     assert shown(layout) == waiting

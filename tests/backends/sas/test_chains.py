@@ -288,7 +288,7 @@ def test_what_serves_all_exposures_fails_for_all(observation, prefix, tool, code
 def test_without_raw_data_or_an_accepted_date_nothing_begins(observation):
     with pytest.raises(ConfigError) as caught:
         observation.run("events", calibration="SAS 22.1, CCF 5f")
-    with pytest.raises(ConfigError, match="calibration"):
+    with pytest.raises(ConfigError, match=r"with SAS 20\.0, and SAS 22\.1 is here"):
         observation.run("events", calibration="SAS 20.0, CCF 5f; as of 2026-11-30")
     assert caught.value.code == "config.calibration-date"
     assert "daxa upgrade --calibration" in caught.value.remedy

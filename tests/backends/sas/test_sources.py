@@ -235,6 +235,24 @@ def test_a_task_that_fails_is_named_where_edetect_chain_would_go_on(imaged, pref
     assert imaged.run("sources")
 
 
+PUBLIC = """
+emask expimageset=exp.ds threshold1=0.25 detmaskset=m.ds
+eboxdetect usemap=no likemin=8 withdetmask=yes detmasksets=m.ds imagesets=i.ds pimin=200 pimax=10000 boxlistset=l.ds
+esplinemap bkgimageset=b.ds scut=0.005 imageset=i.ds nsplinenodes=16 withdetmask=yes detmaskset=m.ds boxlistset=l.ds
+emldetect imagesets=i.ds bkgimagesets=b.ds boxlistset=map.ds ecf=2.0 mllistset=eml.ds mlmin=10 determineerrors=yes
+esensmap expimagesets=exp.ds bkgimagesets=b.ds detmasksets=m.ds mlmin=10 sensimageset=s.ds
+edetect_chain 'imagesets=a b' 'eventsets=c d' attitudeset=e 'pimin=300 300' 'pimax=10000 10000' eml_list=eml.ds
+"""
+"""Calls of ESA's thread on source detection and of public scripts, with shorter names of files."""
+
+
+@pytest.mark.parametrize("line", PUBLIC.strip().splitlines(), ids=lambda line: line.split()[0])
+def test_calls_that_others_make_are_read_by_the_tables(line):
+    name, *tokens = shlex.split(line)
+    call = parse_arguments(read_tool("sas", name), "22.1", tokens)
+    assert arguments(call) == tokens
+
+
 def test_the_contract_of_a_run(imaged, tmp_path):
     task = imaged.task("sources")
     names = check_run(SAS, task, {"images": imaged.root / "images"}, tmp_path)
