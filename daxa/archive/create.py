@@ -229,7 +229,8 @@ def check_missions(new: Sequence[Mission], names: Sequence[str]) -> None:
             listed = f"`daxa search --mission {spec.name}` lists its observations; " if spec.listed else ""
             raise NotPossible(
                 "not-processed",
-                f"the data of {spec.title} cannot be processed yet, so they cannot be in an archive",
+                f"the data of {spec.title} cannot be processed yet, so they cannot be in an archive"
+                + (f": {spec.note[:1].lower()}{spec.note[1:].rstrip('.')}" if spec.note else ""),
                 remedy=f"{listed}archives hold {', '.join(mission_names(processed=True))}",
             )
 
@@ -257,7 +258,8 @@ def check_instruments(spec: MissionSpec, criteria: Criteria, inputs: Sequence[Na
     if alone := [one.name for one in left if one.labels or not named & served]:
         raise NotPossible(
             "not-processed",
-            f"the data of {spec.title} {', '.join(alone)} cannot be processed yet, so they cannot be in an archive",
+            f"the data of {spec.title} {', '.join(alone)} cannot be processed yet, so they cannot be in an archive"
+            + "".join(f": {one.unprocessed}" for one in left if one.name == alone[0] and one.unprocessed),
             remedy=f"choose from {', '.join(one.name for one in spec.instruments if one.name in served)}"
             f"{_able(spec, alone)}; `daxa search` lists the observations",
         )

@@ -73,6 +73,7 @@ def _record(spec: MissionSpec) -> dict[str, object]:
                 "wide": one.wide,
                 "exposure": one.exposure,
                 "labels": dict(one.labels),
+                "unprocessed": one.unprocessed,
             }
             for one in spec.instruments
         ],
@@ -180,6 +181,7 @@ def _instrument(spec: MissionSpec, one: Instrument) -> str:
     said += ["sees nearly everything"] if one.wide else []
     said += [f"also called {', '.join(one.aliases)}"] if one.aliases else []
     said += [f"exposure in {one.exposure}"] if one.exposure else []
+    said += [f"not processed: {one.unprocessed}"] if one.unprocessed else []
     said += [f"where {' and '.join(f'{column} is {value}' for column, value in one.labels)}"] if one.labels else []
     return ", ".join(said)
 

@@ -75,6 +75,8 @@ class Instrument:
         used only when the user names it.
     chip
         Its number in lists that hold several instruments.
+    unprocessed
+        What is missing for its data to be processed, as a clause; '' where they are, or where nothing more is known.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Instrument:
     labels: tuple[tuple[str, str], ...] = ()
     wide: bool = False
     chip: int = 0
+    unprocessed: str = ""
 
 
 @dataclass(frozen=True)

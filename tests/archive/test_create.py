@@ -123,3 +123,9 @@ def test_instruments_that_nothing_processes_are_refused_by_name(tmp_path, name, 
 def test_instruments_beside_those_that_are_processed_are_no_obstacle():
     for name, chosen in (("xmm", ["PN", "R1"]), ("swift", ["XRT", "BAT"]), ("chandra", ["ACIS"]), ("ixpe", [])):
         check_missions([daxa.Mission(name).filter(instruments=chosen or None)], [name])
+
+
+def test_a_mission_whose_data_come_in_tar_files_is_refused_with_what_is_missing():
+    calpv = daxa.Mission("erosita_calpv").filter(obs_ids=["300007"])
+    with pytest.raises(NotPossible, match="tar file whose folders are not recorded"):
+        check_missions([calpv], ["erosita_calpv"])

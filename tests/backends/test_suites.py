@@ -15,7 +15,7 @@ from daxa.backends.contract import check_backend
 from daxa.backends.parameter_text import table_lines
 from daxa.backends.tools import capture
 from daxa.backends.tools.command import arguments, parse_arguments
-from daxa.backends.tools.reading import read_suite
+from daxa.backends.tools.reading import read_suite, read_tool
 from daxa.missions import find_mission
 from daxa.quantities import normalise
 from daxa.run.steps import step_names
@@ -35,8 +35,8 @@ STEPS = {
     "heasoft": dict.fromkeys(("nustar", "swift", "nicer", "suzaku", "xrism"), ("events",)),
 }
 SMALL = {
-    ("esass", "images"): {"esass": {"evtool": {"size": ["500", "500"], "center_position": "149.591 -11.064"}}},
-    ("heasoft", "events"): {"maps": ["3.0-10.0 keV"]},
+    ("erass1", "images"): {"esass": {"evtool": {"size": ["500", "500"], "center_position": "149.591 -11.064"}}},
+    ("nustar", "events"): {"maps": ["3.0-10.0 keV"]},
 }
 
 
@@ -76,17 +76,32 @@ def test_newer_calibration_has_another_identity_and_no_calibration_is_told(suite
     assert "install" in there.remedy
 
 
-def releases() -> list[tuple[str, str]]:
-    return [(suite, release) for suite in STEPS for release in read_suite(suite).releases]
+def releases() -> list[tuple[str, str, str]]:
+    return [
+        (suite, release, mission)
+        for suite, missions in STEPS.items()
+        for release in read_suite(suite).releases
+        for mission in missions
+        if _has_tools(suite, release, mission)
+    ]
+
+
+def _has_tools(suite: str, release: str, mission: str) -> bool:
+    """Whether a release has the tools of a mission: some came later."""
+    return all(
+        read_suite(suite).covers(tool.since, tool.until, release)
+        for chain in find_backend(suite).program.chains
+        if mission in chain.missions
+        for tool in (read_tool(suite, link.tool) for link in chain.links)
+    )
 
 
 @pytest.fixture(scope="module", params=releases(), ids=" ".join)
 def calls(request, raw_sky, tmp_path_factory):
     """All calls of all chains on a simulated observation, with one release of a suite."""
-    suite, release = request.param
+    suite, release, mission = request.param
     place = tmp_path_factory.mktemp("release")
     installed = install_suite(place / "software", suite, release)
-    mission = next(iter(STEPS[suite]))
     made = []
     run_call = execution.run_call
 
@@ -100,13 +115,12 @@ def calls(request, raw_sky, tmp_path_factory):
         patch.setattr(execution, "run_call", noted)
         one = Observed.fetched(place / "observation", raw_sky.root, mission, RAW[mission])
         for step in STEPS[suite][mission]:
-            one.run(step, suite, **SMALL.get((suite, step), {}))
-    return suite, release, made
+            one.run(step, suite, **SMALL.get((mission, step), {}))
+    return suite, release, mission, made
 
 
 def test_every_call_of_every_chain_is_one_that_the_release_understands(calls):
-    suite, release, made = calls
-    mission = next(iter(STEPS[suite]))
+    suite, release, mission, made = calls
     links = {
         link.tool for chain in find_backend(suite).program.chains if mission in chain.missions for link in chain.links
     }
@@ -121,7 +135,7 @@ JSON = {"ciao": ("ciao-tools-par-facts", "ciao-scripts-par-facts"), "heasoft": (
 
 
 def test_every_parameter_of_every_call_is_in_the_release_s_own_list(calls):
-    suite, release, made = calls
+    suite, release, mission, made = calls
     if suite not in JSON:
         pytest.skip("there is no list of all parameters of eSASS")
     known: dict[str, set[str]] = {}
@@ -134,7 +148,8 @@ def test_every_parameter_of_every_call_is_in_the_release_s_own_list(calls):
         if call.tool.name in known:
             assert set(call.values) <= known[call.tool.name], call.tool.name
             compared += 1
-    assert compared == len(made)
+    # The lists have neither nicerl2 nor xapipeline.
+    assert compared == (0 if mission in ("nicer", "xrism") else len(made))
     assert release
 
 

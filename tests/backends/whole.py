@@ -130,7 +130,7 @@ def _with(text: str, tables: Mapping[str, str]) -> str:
     for step, lines in tables.items():
         for line in lines.splitlines():
             key = line.partition(" = ")[0]
-            head, mark, rest = text.partition(f"[{step}]\n")
+            head, mark, rest = text.partition(f"\n[{step}]\n")
             own, following, others = rest.partition("\n[")
             own = re.sub(rf"(?m)^{re.escape(key)} = .*\n?", "", own)
             text = f"{head}{mark}{line}\n{own}{following}{others}"

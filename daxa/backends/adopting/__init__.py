@@ -7,9 +7,10 @@ has neither, so that equal data are equal bytes.
 
 from daxa.backends.adopting.images import adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.adopting.lists import Band, adopt_events, adopt_good_times, adopt_measures, identify
-from daxa.backends.adopting.sources import adopt_search, adopt_sources, band_parameter
+from daxa.backends.adopting.sources import COVERAGE, adopt_search, adopt_sources, band_parameter
 
 __all__ = [
+    "COVERAGE",
     "Band",
     "adopt_curve",
     "adopt_events",

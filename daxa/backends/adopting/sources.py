@@ -13,7 +13,10 @@ from daxa.backends.parameter_schema import Parameter
 from daxa.errors import DataError
 from daxa.run.task import canonical
 
-__all__ = ["adopt_search", "adopt_sources", "band_parameter"]
+__all__ = ["COVERAGE", "adopt_search", "adopt_sources", "band_parameter"]
+
+COVERAGE = "coverage"
+"""Said of searches without a sensitivity map: ``daxa coverage`` measures limits natively, from image, map and list."""
 
 
 def band_parameter(example: str) -> Parameter:
@@ -84,13 +87,26 @@ def adopt_sources(
                 del parts[1].header["FALSEEXP"]
 
 
-def adopt_search(work: Path, target: Path, *, searches: Sequence[tuple[Mapping[str, object], str]]) -> None:
-    """Write what was searched: each image, and the number of sources in the tool's list ('' for no list)."""
+def adopt_search(
+    work: Path, target: Path, *, searches: Sequence[tuple[Mapping[str, object], str]], sensitivity: str = ""
+) -> None:
+    """Write what was searched: each image, and the number of sources in the tool's list ('' for no list).
+
+    Parameters
+    ----------
+    work, target
+        As for `adopt_sources`.
+    searches
+        What is said of each image, and the tool's list.
+    sensitivity
+        Where limits come from if the tools make no sensitivity map, such as `COVERAGE`.
+    """
+    said = {"sensitivity": sensitivity} if sensitivity else {}
     entries = []
     for entry, sources in searches:
         found = len(_columns(work / sources, {"ra": "RA", "dec": "DEC"})["ra"]) if sources else 0
         entries.append(
-            {**entry, "searched": bool(sources), "reason": "" if sources else "sources.skip", "sources": found}
+            {**entry, **said, "searched": bool(sources), "reason": "" if sources else "sources.skip", "sources": found}
         )
     target.write_text(canonical(entries) + "\n", encoding="ascii")
 

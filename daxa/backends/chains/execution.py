@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from daxa.backends.chains.declared import WORK, CallPlan, Chain, ChainProduct, FinishedCall, Known, Link, Program
-from daxa.backends.chains.task_script import END, HEADING, with_inputs
+from daxa.backends.chains.task_script import CALL, END, HEADING, with_inputs
 from daxa.backends.chains.tool_settings import FAILING, own_parameters, tool_values
 from daxa.backends.chains.work_directory import Entry, OutdatedError, WorkDirectory, key_of
 from daxa.backends.parameter_schema import read_parameters
@@ -280,7 +280,7 @@ class _Run:
         part = f" {plan.part}" if plan.part else ""
         more = f" {plan.name}" if plan.name else ""
         suite = call.tool.suite.title
-        print(f"\n== {link.name}{part}{more}: {how}", file=self.log)
+        print(f"\n{CALL}{link.name}{part}{more}: {how}", file=self.log)
         print(f"$ {shell_line(call)}", file=self.log)
         when = f"{suite} {call.release}, began {record.get('began')}, {record.get('seconds')} s"
         print(f"  {when}, status {record.get('status')}", file=self.log)
@@ -300,8 +300,8 @@ def _shown(path: Path) -> str:
         if size > _MOST_SHOWN:
             stream.seek(size - half)
             content += f"\n... {size - 2 * half} bytes left out ...\n".encode() + stream.read()
-    # A tool may print what a header says: it must not be taken for the script that stands at the end of the log.
-    return re.sub(rf"(?m)^(?={re.escape(HEADING)})", " ", content.decode("utf-8", "replace")).rstrip()
+    # A tool may print what a header says: it must not be taken for another call, or for the script at the end.
+    return re.sub(rf"(?m)^(?={re.escape(HEADING)}|{re.escape(CALL)})", " ", content.decode("utf-8", "replace")).rstrip()
 
 
 def _error(task: Task, link: Link, plan: CallPlan, verdict: Verdict) -> Exception:

@@ -1,16 +1,22 @@
-"""The script that repeats the calls of a task outside of daxa, in the task's log."""
+"""What the log of a task holds of its calls: the output of each, and at the end a script that repeats them."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-__all__ = ["END", "HEADING", "script_in", "with_inputs"]
+__all__ = ["CALL", "END", "HEADING", "calls_in", "script_in", "with_inputs"]
 
 HEADING = "The same calls as a script:"
 END = "# end of the script"
-"""The lines around it in the log."""
+"""The lines around the script in the log."""
+
+CALL = "== "
+"""How the lines begin that announce a call: its link, its exposure if it has one, and how it ended."""
+
+_CALLS = re.compile(rf"(?m)^(?={re.escape(CALL)})")
 
 
 def script_in(text: str) -> str:
@@ -25,6 +31,33 @@ def script_in(text: str) -> str:
     lines = rest.splitlines() if heading else []
     ends = (at for at, line in enumerate(lines) if line.startswith(END))
     return "\n".join(lines[: next(ends, 0)])
+
+
+def calls_in(text: str, task: str) -> list[str]:
+    r"""What the log of a task holds of some of its calls.
+
+    Parameters
+    ----------
+    text
+        The log.
+    task
+        A link or its tool, such as ``espfilt``, or an exposure, such as ``M1-S001``.
+
+    Examples
+    --------
+    >>> log = "begins\n\n== screen M1-S001: done\n$ evselect table=e.fits\n\n== merge: done\n$ merge set1=a\n"
+    >>> [call.splitlines()[0] for call in calls_in(log, "evselect")]
+    ['== screen M1-S001: done']
+    """
+    found = []
+    for call in _CALLS.split(text.partition(f"\n{HEADING}\n")[0])[1:]:
+        heading, _, rest = call.partition("\n")
+        names = heading.removeprefix(CALL).partition(": ")[0].split()
+        if rest.startswith("$ "):
+            names += rest.removeprefix("$ ").split()[:1]
+            if task in names:
+                found.append(call.rstrip())
+    return found
 
 
 def with_inputs(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> str:

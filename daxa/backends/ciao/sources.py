@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_search, adopt_sources, band_parameter
+from daxa.backends.adopting import COVERAGE, adopt_search, adopt_sources, band_parameter
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.ciao.events import part_of
 from daxa.backends.protocol import Resources
@@ -99,7 +99,7 @@ def _products(known: Known) -> list[ChainProduct]:
         name = Product(known.task.obs_id, instrument, product.exposure, "background", product.lo, product.hi).name
         found.append(ChainProduct(known.output("wavdetect", "background", part), name))
     name = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, ChainProduct("", name, write=partial(adopt_search, searches=searches))]
+    return [*found, ChainProduct("", name, write=partial(adopt_search, searches=searches, sensitivity=COVERAGE))]
 
 
 def _threshold(known: Known, part: str) -> float:
@@ -111,7 +111,7 @@ def _threshold(known: Known, part: str) -> float:
 SOURCES = Chain(
     missions=("chandra",),
     step="sources",
-    version="1",
+    version="2",
     links=(
         Link(
             "mkpsfmap",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from daxa.backends.adopting import adopt_search, adopt_sources, band_parameter
+from daxa.backends.adopting import COVERAGE, adopt_search, adopt_sources, band_parameter
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -115,7 +115,7 @@ def _products(known: Known) -> list[ChainProduct]:
         if background := known.output("erbackmap", "background"):
             found.append(ChainProduct(background, name("background")))
     search = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
-    return [*found, ChainProduct("", search, write=partial(adopt_search, searches=searches))]
+    return [*found, ChainProduct("", search, write=partial(adopt_search, searches=searches, sensitivity=COVERAGE))]
 
 
 def _likemin(known: Known) -> float:
@@ -133,7 +133,7 @@ _BOX = {"nruns": 3, "boxsize": 4, "compress_flag": False, **_ECF}
 SOURCES = Chain(
     missions=("erass1",),
     step="sources",
-    version="1",
+    version="2",
     links=(
         Link(
             "ermask",

@@ -94,6 +94,6 @@ SPEC = MissionSpec(
     bundles=tuple(Bundle(field, file, expand_ids(ids), kind) for kind, field, file, ids in _FIELDS),
     products=(ArchiveProduct("events", r".*[pf][mico]00_{obs_id}_020_EventList_c001\.fits", "", (("0", 0.2, 10.0),)),),
     credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/edr/"),
-    note="An observation's data come with its whole field.",
+    note="An observation's data come with its whole field, as a tar file whose folders are not recorded.",
     bibcodes=("2021A&A...647A...1P", "2022A&A...661A...1B", "2021A&A...656A.132S"),
 )

@@ -39,8 +39,19 @@ SPEC = MissionSpec(
     id_example="00020153006",
     instruments=(
         Instrument("XRT", FieldOfView("square", 11.8, roll="roll_angle"), exposure="xrt_exposure"),
-        Instrument("UVOT", FieldOfView("square", 8.5, roll="roll_angle"), exposure="uvot_exposure"),
-        Instrument("BAT", FieldOfView("circle", 3000.0), exposure="bat_exposure", wide=True),
+        Instrument(
+            "UVOT",
+            FieldOfView("square", 8.5, roll="roll_angle"),
+            exposure="uvot_exposure",
+            unprocessed="its images have no events, and no chain of uvotimage, uvotexpmap and uvotdetect is declared",
+        ),
+        Instrument(
+            "BAT",
+            FieldOfView("circle", 3000.0),
+            exposure="bat_exposure",
+            wide=True,
+            unprocessed="its coded mask needs batsurvey, of which neither inputs nor products are recorded",
+        ),
     ),
     default_instruments=("XRT",),
     mirrors=HEASARC,

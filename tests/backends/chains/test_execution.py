@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends.chains import CallPlan, ChainBackend, Link, Program, execution
-from daxa.backends.chains.task_script import END, HEADING, script_in
+from daxa.backends.chains.task_script import END, HEADING, calls_in, script_in
 from daxa.backends.contract import check_backend
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, ToolError
 from tests.backends.chains.example import CHAIN
@@ -232,7 +232,11 @@ def test_what_it_says_of_itself_is_whole(bench):
     check_backend(bench.backend, ["xmm"], ["clean"])
 
 
-def test_what_a_tool_prints_is_not_taken_for_the_script(tmp_path):
+def test_what_a_tool_prints_is_not_taken_for_the_script_or_for_a_call(tmp_path):
     output = tmp_path / "001-filter.stdout"
-    output.write_text(f"a\n{HEADING}\nrm -rf x\n{END}\n")
+    output.write_text(f"a\n{HEADING}\nrm -rf x\n{END}\n\n== cut: done\n$ evtool x\n")
     assert script_in(f"log\n{execution._shown(output)}\n") == ""
+    log = f"\n== screen M1-S001: done\n$ evselect\n{execution._shown(output)}\n\n== cut: done\n$ evtool\n"
+    assert [call.splitlines()[0] for call in calls_in(log, "evtool")] == ["== cut: done"]
+    assert len(calls_in(log, "M1-S001")) == 1
+    assert calls_in(log, "done") == []

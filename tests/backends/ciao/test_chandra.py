@@ -104,30 +104,6 @@ def test_native_steps_go_on_from_every_step(observed, tmp_path, step):
     assert list(target.glob(f"*-{kind}.fits"))
 
 
-def test_names_and_headers_are_those_of_the_native_steps(observed, tmp_path):
-    """Of the same observation, from the archive's level 2 list."""
-    native = beside(observed, tmp_path, "fetch")
-    for step, more in {"events": {}, "clean": {}, "images": {"bands": ["0.5-2.0 keV", "2.0-7.0 keV"]}}.items():
-        native.run(step, "native", **more)
-        ours, theirs = (
-            {path.name for path in (one.root / step).iterdir() if path.name.startswith("obsid")}
-            for one in (native, observed)
-        )
-        # Light curves of flares are the native step's own.
-        assert ours - theirs == {name for name in ours - theirs if "flares" in name or "lightcurve" in name}
-        assert theirs <= ours
-    for kind in ("image", "expmap", "ratemap"):
-        name = f"images/{STEM}0.5_2.0keV-{kind}.fits"
-        ours, theirs = (fits.getheader(one.root / name) for one in (native, observed))
-        # What flares leave, and the details of how a map was made, tools do not say.
-        lacking = {key for key in set(ours) - set(theirs) if not key.startswith("EXP")}
-        assert lacking <= {"FLARESTA", "FLREX", "FLRER", "VIGNET", "UNVERIF"}
-        assert set(theirs) <= set(ours)
-        assert {key: theirs[key] for key in ("TELESCOP", "INSTRUME", "OBS_ID", "BUNIT", "CHANMIN", "CHANMAX")} == {
-            key: ours[key] for key in ("TELESCOP", "INSTRUME", "OBS_ID", "BUNIT", "CHANMIN", "CHANMAX")
-        }
-
-
 @pytest.mark.parametrize("step", ["events", "clean", "images", "sources"])
 def test_the_contract_of_a_run(observed, tmp_path, step):
     task, before = observed.task(step, "ciao"), BEFORE[step]

@@ -103,7 +103,7 @@ def test_sources_are_found_where_they_are_and_have_our_columns(observed):
     for link in ("ermask", "erbox", "erbackmap", "erbox_map", "ermldet", "catprep"):
         assert f"\n== {link}: done" in observed.logs["sources"]
     (searched,) = json.loads((observed.root / "sources" / f"obsid{OBS}-instALL-subexpALL-en-search.json").read_text())
-    assert searched["sources"] == len(table)
+    assert (searched["sources"], searched["sensitivity"]) == (len(table), "coverage")
 
 
 def test_native_sources_follow_on_images_of_esass(observed):

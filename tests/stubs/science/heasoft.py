@@ -201,7 +201,7 @@ def nicerl2(run: Run) -> Problem:
     raw = sorted(source.glob("xti/event_uf/*_0mpu?_uf.evt*"))
     if not raw:
         return None
-    place = run.values["geomag_path"] or os.environ.get("GEOMAG_PATH", "")
+    place = run.values.get("geomag_path", "") or os.environ.get("GEOMAG_PATH", "")
     if not place or not any(Path(place).iterdir()):
         return "ERROR", "no geomagnetic data were found: run nigeodown"
     stem = re.sub(r"_0mpu.*", "", raw[0].name)
