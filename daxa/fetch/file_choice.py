@@ -87,7 +87,7 @@ def choose_files(
 
 
 def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[FileChoice]:
-    """The files of one declaration, of each only the highest version; the packed one where it is there plain, too."""
+    """The files of one declaration, of each only the highest version."""
     pattern = item.regex(obs_id)
     versions: dict[str, list[tuple[int, str]]] = {}
     for path in paths:
@@ -96,7 +96,7 @@ def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[FileCh
             if "version" in pattern.groupindex:
                 start, end = match.span("version")
                 key, version = f"{path[:start]}*{path[end:]}", int(match["version"])
-            versions.setdefault(key.removesuffix(".gz"), []).append((version, path))
+            versions.setdefault(key, []).append((version, path))
     return [
         FileChoice(newest[1], item.kind, item.curves, tuple(path for _, path in older))
         for newest, *older in (sorted(found, reverse=True) for found in versions.values())

@@ -60,12 +60,6 @@ def test_of_several_deliveries_the_newest_is_taken_and_the_others_are_known():
     }
 
 
-def test_of_a_file_that_is_there_plain_and_packed_one_is_taken():
-    paths = ["event_cl/nu30101031002A01_cl.evt", "event_cl/nu30101031002A01_cl.evt.gz"]
-    [chosen] = choose_files(NUSTAR, "30101031002", ["FPMA", "FPMB"], paths)
-    assert (chosen.path, chosen.older) == (paths[1], (paths[0],))
-
-
 def test_versions_of_ixpe():
     paths = [f"event_l2/ixpe01903701_det{unit}_evt2_v{version}.fits.gz" for unit in (1, 2) for version in ("02", "10")]
     chosen = choose_files(find_mission("ixpe"), "01903701", ["DU1", "DU2", "DU3"], paths)
