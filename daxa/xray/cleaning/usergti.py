@@ -114,14 +114,16 @@ def read_user_gti(path: Path, events: EventList) -> dict[int, np.ndarray]:
 
 def _from_text(path: Path) -> np.ndarray:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise _unusable(path, "is neither FITS nor text") from None
     pairs = []
     for number, line in enumerate(lines, start=1):
         plain = line
         for sign in _COMMENT:
-            plain = plain.partition(sign)[0]
+            plain, _, after = plain.partition(sign)
+            if sign == ";" and after.strip() and all(map(_NUMBER.fullmatch, after.replace(",", " ").split())):
+                raise _unusable(path, f"has numbers after a semicolon, which begins a comment, in line {number}")
         words = plain.replace(",", " ").split()
         if not words:
             continue
