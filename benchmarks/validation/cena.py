@@ -64,7 +64,21 @@ def _rings(image: Path, below: Path, found: Path) -> list[Figure]:
             between(f"{inner:g} to {outer:g} arcmin", float(background[ring].sum()) / number, 0.9, 1.1,
                     error=number**-0.5, note=f", {number:.0f} counts")
         )  # fmt: skip
-    return figures
+    return [*figures, _scatter(counts, background, kept & (away >= 5.0) & (away < 10.0), (away, x - x0, y - y0))]
+
+
+def _scatter(counts: np.ndarray, background: np.ndarray, used: np.ndarray, place: tuple[np.ndarray, ...]) -> Figure:
+    """Whether counts scatter about the background as Poisson's do: sectors of 45 degrees and an arcmin."""
+    from scipy.stats import chi2
+
+    away, x, y = place
+    sector = (np.arctan2(y, x) / (2.0 * np.pi) % 1.0 * 8).astype(int) + 8 * away.astype(int)
+    number, below = (np.bincount(sector[used], image[used]) for image in (counts, background))
+    kept = below > 3.0
+    value = float(((number - below)[kept] ** 2 / below[kept]).sum())
+    chance = float(chi2.sf(value, kept.sum()))
+    text = f"chi^2 {value:.1f} in {kept.sum()} sectors, chance {chance:.3f}; all of it {below.sum() / number.sum():.3f}"
+    return Figure("5 to 10 arcmin: scatter of counts about the background", text, "a chance above 0.01", chance > 0.01)
 
 
 CHECKS = (

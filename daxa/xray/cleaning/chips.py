@@ -70,9 +70,9 @@ def anomalous_chips(events: EventList) -> tuple[ChipState, ...]:
     counts = {chip: np.zeros(2, dtype=np.int64) for chip in corners.limits}
     for rows in events.chunks():
         corner = rows[select(events, Cut(tuple(rules), events.gtis), rows)]
-        numbers, channels = read_column(corner, events.format.chip_column), events.channels(corner)
+        numbers = read_column(corner, events.format.chip_column)
         for place, (first, last) in enumerate((corners.hard, corners.soft)):
-            inside = (channels >= first) & (channels <= last)
+            inside = events.in_band(corner, first, last)
             for chip, count in counts.items():
                 count[place] += np.count_nonzero(inside & (numbers == chip))
     return tuple(

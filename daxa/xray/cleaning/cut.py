@@ -147,8 +147,7 @@ def chosen(events: EventList, cut: Cut, rows: np.ndarray, *, sky: bool = False) 
     """Numbers of the rows that count, increasing: `select` for few rows at a time (`EventList.block`)."""
     mask = rules_mask(cut.rules, rows)
     if cut.pi is not None:
-        channels = in_machine_order(events.channels(rows))
-        mask &= (channels >= cut.pi[0]) & (channels <= cut.pi[1])
+        mask &= events.in_band(rows, *cut.pi)
     if sky:
         mask &= positions_valid(events, rows)
     kept = np.flatnonzero(mask)

@@ -16,6 +16,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, select
+from daxa.xray.eventlists.clock import CLOCK_CARDS
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.gti import covered, union
 
@@ -151,15 +152,12 @@ def light_curve(events: EventList, cut: Cut, width: float, mask: SourceMask | No
     return LightCurve(start, width, counts, exposure)
 
 
-_TIME_KEYWORDS = ("MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "TIMEZERO", "CLOCKAPP")
-
-
 _IDENTITY_KEYWORDS = ("TELESCOP", "INSTRUME", "OBS_ID", "OBJECT", "SIMULATD")
 
 
 def time_cards(header: fits.Header) -> list[fits.Card]:
     """The cards that say how times count, without comments."""
-    return [fits.Card(key, header[key]) for key in _TIME_KEYWORDS if key in header]
+    return [fits.Card(key, header[key]) for key in CLOCK_CARDS if key in header]
 
 
 def write_light_curve(

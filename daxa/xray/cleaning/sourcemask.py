@@ -182,8 +182,7 @@ def place_events(events: EventList, cut: Cut, grid: CellGrid) -> PlacedEvents:
         placed = np.where(positions_valid(events, good), grid.cells(good), -1)
         field += np.bincount(placed[placed >= 0], minlength=field.size)
         if cut.pi is not None:
-            channels = events.channels(good)
-            chosen = (channels >= cut.pi[0]) & (channels <= cut.pi[1])
+            chosen = events.in_band(good, *cut.pi)
             good, placed = good[chosen], placed[chosen]
         times.append(events.times(good))
         cells.append(placed)

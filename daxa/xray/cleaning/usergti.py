@@ -15,7 +15,7 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.clock import compare_clocks, seconds_per_unit
+from daxa.xray.eventlists.clock import compare_clocks, seconds_per_unit, time_zero, unit_of_cards
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
 from daxa.xray.eventlists.formats import card_number, card_text
@@ -114,14 +114,16 @@ def read_user_gti(path: Path, events: EventList) -> dict[int, np.ndarray]:
 
 def _from_text(path: Path) -> np.ndarray:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise _unusable(path, "is neither FITS nor text") from None
     pairs = []
     for number, line in enumerate(lines, start=1):
         plain = line
         for sign in _COMMENT:
-            plain = plain.partition(sign)[0]
+            plain, _, after = plain.partition(sign)
+            if sign == ";" and after.strip() and all(map(_NUMBER.fullmatch, after.replace(",", " ").split())):
+                raise _unusable(path, f"has numbers after a semicolon, which begins a comment, in line {number}")
         words = plain.replace(",", " ").split()
         if not words:
             continue
@@ -161,11 +163,11 @@ def _from_tables(
 def _check_clock(path: Path, header: fits.Header, primary: fits.Header, events: EventList) -> None:
     """Cards that are absent are taken to be those of the events; what is stated must agree."""
     problem, assumption = compare_clocks(header, events.clock, events.header, events.primary, primary)
-    if not problem and assumption and card_number(header, "TIMEZERO", 0.0):
-        problem = f"has a TIMEZERO of {card_number(header, 'TIMEZERO'):g}, the events none"
-    unit, usual = card_text(header, "TIMEUNIT").lower() or "s", card_text(events.header, "TIMEUNIT").lower() or "s"
+    if not problem and assumption and (zero := time_zero(header)):
+        problem = f"has a TIMEZERO of {zero:g}, the events none"
+    unit, usual = unit_of_cards(header, primary), unit_of_cards(events.header, events.primary)
     if not problem and unit != usual:
-        problem = f"counts time in {unit!r}, the events in {usual!r}"
+        problem = f"counts time in units of {unit:g} s, the events in units of {usual:g} s"
     if problem:
         raise _unusable(path, problem.replace("the events", events.path.name))
 

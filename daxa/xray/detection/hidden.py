@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt, maximum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.psffit import PlacedSource, Scene, SourceFit, describe_source, place_source
@@ -90,7 +90,9 @@ def find_hidden(exposure: np.ndarray, psf: Psf) -> HiddenPixels:
     size = 2 * int(np.clip(math.ceil(psf.radius(_WIDE)), 4, _WIDEST)) + 1
     # Beyond the image there is nothing either.
     padded = np.pad(dark, size, constant_values=True)
-    outside = binary_dilation(binary_opening(padded, np.ones((size, size))), np.ones((3, 3)))
+    # Squares are opened and grown along one axis after the other, which is cheaper by far than all at once.
+    middles = minimum_filter(padded, size, mode="constant", cval=0)
+    outside = maximum_filter(middles, size + 2, mode="constant", cval=0)
     edge = outside[size:-size, size:-size] & dark
     gap = dark & ~edge
     depth = 2.0 * distance_transform_edt(gap) if gap.any() else np.zeros(dark.shape)

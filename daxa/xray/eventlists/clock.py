@@ -23,7 +23,7 @@ from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.telescopes.eventformat import EventFormat
 
-__all__ = ["Clock", "compare_clocks", "read_clock", "seconds_per_unit", "unit_of_cards"]
+__all__ = ["CLOCK_CARDS", "Clock", "compare_clocks", "read_clock", "seconds_per_unit", "time_zero", "unit_of_cards"]
 
 _DAY = 86400.0
 _MOST_DAYS = 100_000
@@ -43,8 +43,20 @@ _PLACES = {"LOCAL": "TOPOCENT", "GEOCENTR": "GEOCENTE", "SOLARSYS": "BARYCENT"}
 _SAME = 1e-6
 """Seconds: clocks that differ by less are one."""
 
-_REFERENCES = (("MJDREFI", "MJDREFF"), ("XS-MJDRD", "XS-MJDRF"))
-"""Pairs of cards with the whole and the fraction of the reference; the second is that of PROS (ROSAT)."""
+_REFERENCES = (
+    ("MJDREFI", "MJDREFF"), ("XS-MJDRD", "XS-MJDRF"), ("MJDREF", ""), ("JDREFI", "JDREFF"), ("JDREF", ""),
+)  # fmt: skip
+"""Cards with the reference, whole and its fraction or both in one; the second pair is that of PROS (ROSAT).  What
+comes first counts (FITS standard 4.0, section 9.2.2)."""
+
+CLOCK_CARDS = (
+    "MJDREF", "MJDREFI", "MJDREFF", "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "TIMEZERO", "CLOCKAPP",
+    "XS-MJDRD", "XS-MJDRF", "JDREF", "JDREFI", "JDREFF", "DATEREF", "TREFPOS", "TIMEZERI", "TIMEZERF", "TIMEOFFS",
+)  # fmt: skip
+"""Every card that says how times count."""
+
+_JULIAN = 2400000.5
+"""JD of MJD 0."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Clock:
     day, fraction
         Reference, MJD: whole days and the rest.
     zero
-        TIMEZERO, s: added to every time.
+        TIMEZERO, or TIMEZERI and TIMEZERF, and TIMEOFFS, s: added to every time.
     unit
         Length of a unit of the time column, s.
     scale
@@ -186,11 +198,11 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
         assumptions.append("times are Terrestrial Time" + (f" (TIMESYS is {system})" if system else ""))
     elif scale == "utc":
         assumptions.append("seconds of UTC count through leap seconds")
-    zero_from = events if card_text(events, "TIMEZERO") else primary
+    zero = next((found for header in (events, primary) if (found := time_zero(header)) is not None), 0.0)
     clock = Clock(
         int(day),
         float(fraction),
-        card_number(zero_from, "TIMEZERO", 0.0) * unit_of_cards(events, primary),
+        zero * unit_of_cards(events, primary),
         seconds_per_unit(events, form.time_column, TIMEUNIT=card_text(primary, "TIMEUNIT")),
         scale or "tt",
         system,
@@ -245,13 +257,14 @@ def compare_clocks(
         day, fraction, allowed = found
         apart = (day - clock.day) * _DAY + (fraction - clock.fraction) * _DAY
         allowed = max(allowed, (_reference(events) or _reference(primary) or found)[2])
-    zero = card_number(header, "TIMEZERO", 0.0) * unit_of_cards(*headers)
+    own = time_zero(header)
+    zero = (own or 0.0) * unit_of_cards(*headers)
     if abs(apart + zero - clock.zero) <= allowed:
         return "", ""
-    stated = card_text(header, "TIMEZERO"), card_text(events, "TIMEZERO") or card_text(primary, "TIMEZERO")
-    if not all(stated) and abs(apart) <= allowed:
-        whose = "the good times, not the events," if stated[0] else "the events, not the good times,"
-        return "", f"{whose} have a TIMEZERO ({zero if stated[0] else clock.zero:g} s); both are on one clock"
+    is_stated = own is not None, any(time_zero(one) is not None for one in (events, primary))
+    if not all(is_stated) and abs(apart) <= allowed:
+        whose = "the good times, not the events," if is_stated[0] else "the events, not the good times,"
+        return "", f"{whose} have a TIMEZERO ({zero if is_stated[0] else clock.zero:g} s); both are on one clock"
     moment = "counts time from another moment (MJDREF, TIMEZERO)"
     return f"{moment}, {apart + zero - clock.zero:+.6f} s from that of the events", ""
 
@@ -280,18 +293,52 @@ def unit_of_cards(*headers: fits.Header) -> float:
     return _UNITS[unit]
 
 
+def time_zero(header: fits.Header) -> float | None:
+    """What the cards of a header add to every time, in units of its TIMEUNIT; None where it has none of them.
+
+    TIMEZERO, which may be split as a whole and a fraction (OGIP 93-003), and TIMEOFFS (FITS 4.0, section 9.4.1).
+    """
+    split = ("TIMEZERI", "TIMEZERF")
+    names = [key for key in (("TIMEZERO",) if card_text(header, "TIMEZERO") else split) if card_text(header, key)]
+    names += ["TIMEOFFS"] if card_text(header, "TIMEOFFS") else []
+    return sum(card_number(header, key) for key in names) if names else None
+
+
 def _reference(header: fits.Header) -> tuple[float, float, float] | None:
     """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none."""
     for whole, rest in _REFERENCES:
-        if card_text(header, whole):
-            value = card_number(header, whole)
-            return math.floor(value), (value - math.floor(value)) + card_number(header, rest, 0.0), _SAME
-    if not card_text(header, "MJDREF"):
+        if not card_text(header, whole):
+            continue
+        if rest:
+            return *_days(header, whole, card_number(header, rest, 0.0)), _SAME
+        # One card of a dozen digits may be a microsecond off.
+        value = card_number(header, whole)
+        last = _DAY * 10.0 ** int(Decimal(repr(value)).as_tuple().exponent)
+        return *_days(header, whole), max(_SAME, 0.6 * last if value % 1 else 0.0)
+    return _of_date(header)
+
+
+def _days(header: fits.Header, keyword: str, rest: float = 0.0) -> tuple[float, float]:
+    """Whole days and fraction, MJD, of a card and what is to be added to it."""
+    value = card_number(header, keyword)
+    whole, part = math.floor(value), value - math.floor(value)
+    if keyword.startswith("JD"):
+        # JD 2400001 is MJD 0.5.
+        whole, part = whole - 2400001, part + 0.5
+    return whole, part + rest
+
+
+def _of_date(header: fits.Header) -> tuple[float, float, float] | None:
+    """The reference where it is a date, DATEREF."""
+    if not (text := card_text(header, "DATEREF")):
         return None
-    value = card_number(header, "MJDREF")
-    # One card of a dozen digits may be a microsecond off.
-    last = _DAY * 10.0 ** int(Decimal(repr(value)).as_tuple().exponent)
-    return math.floor(value), value - math.floor(value), max(_SAME, 0.6 * last if value % 1 else 0.0)
+    try:
+        # In the list's own system: only the number of days counts.
+        found = Time(text, format="fits", scale="tt")
+    except ValueError:
+        raise _unusable(f"they count from DATEREF {text!r}, which is no date") from None
+    day = math.floor(found.jd1 - _JULIAN)
+    return day, (found.jd1 - _JULIAN - day) + found.jd2, _SAME
 
 
 def _two_references(header: fits.Header) -> list[str]:

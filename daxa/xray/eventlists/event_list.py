@@ -20,7 +20,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.clock import Clock
-from daxa.xray.eventlists.fits_tables import FitsTable, column_null, read_column
+from daxa.xray.eventlists.fits_tables import FitsTable, column_null, in_machine_order, read_column
 from daxa.xray.eventlists.formats import EventFormat, Product, why_not
 from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.sky_grid import SkyGrid
@@ -275,6 +275,28 @@ class EventList:
         if column.dtype.kind not in "iuf" or column.ndim != 1:
             raise self._wrong_kind(self.format.pi_column, column)
         return np.floor(column) if column.dtype.kind == "f" else column
+
+    def in_band(self, rows: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Which events have a channel from the first to the last; one whose channel is null has none.
+
+        Parameters
+        ----------
+        rows
+            Shape (n,), rows of this list.
+        first, last
+            Channels.
+
+        Returns
+        -------
+        numpy.ndarray
+            Booleans, shape (n,).
+        """
+        channels = in_machine_order(self.channels(rows))
+        inside = (channels >= first) & (channels <= last)
+        null = self._null_channel
+        if null is not None and first <= null <= last:
+            inside &= in_machine_order(read_column(rows, self.format.pi_column)) != null
+        return inside
 
     def energies(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Energies of the events, keV: from the column of energies where there is one, else of the channels' centres.

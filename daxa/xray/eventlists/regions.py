@@ -36,8 +36,11 @@ _AREAS = frozenset({"circle", "ellipse", "box", "annulus", "polygon"})
 _COMMENTED = frozenset({"composite", "panda", "epanda", "bpanda", "cpanda", "pie"})
 _NO_AREAS = frozenset({"line", "point", "text", "vector", "segment", "ruler", "compass", "projection"})
 _PIECES = re.compile(r"((?:\{[^}\n]*\}|[^;\n])*)[;\n]?")
+_EXCLUDED = re.compile(r"\binclude\s*=\s*0")
 _TEXT = re.compile(r"\{[^}\n]*\}")
 _WORD = re.compile(r"(#?)\s*([+-]?)\s*([A-Za-z]+\d*)")
+
+_CORNERS = 3
 
 _FLAT = 75.0
 """Degrees: what lies farther from an image's middle has no sound place in its plane."""
@@ -126,6 +129,8 @@ def parse_regions(text: str, name: str, *, say: Callable[[str], None] | None = N
             found, physical = (Regions.parse("\n".join(kept[kind]), format="ds9") for kind in (False, True))
     except (ValueError, LookupError, TypeError, AttributeError, AstropyUserWarning) as problem:
         raise _unreadable(name, str(problem)) from problem
+    for region in (*found, *physical):
+        _check_numbers(name, region)
     for region in physical:
         region.meta["frame"] = "physical"
     if not len(found) + len(physical) and not passed:
@@ -139,6 +144,8 @@ def _shapes(text: str, name: str) -> Iterator[tuple[str, str, str]]:
     for match in _PIECES.finditer(text):
         piece = match[1].strip()
         word = _WORD.match(piece)
+        if piece.lower().startswith("global") and _EXCLUDED.search(_TEXT.sub("", piece)):
+            raise _unreadable(name, "'global include=0' is not read: write a minus sign before each shape")
         if not piece or piece.lower().startswith("global") or (piece[0] == "#" and not word):
             continue
         if not word:
@@ -166,6 +173,19 @@ def _check_shape(name: str, frame: str, shape: str, piece: str) -> None:
         raise _unreadable(name, f"it does not say in which coordinates {piece[:60]!r} is")
     if re.search(r"\|\||&&", _TEXT.sub("", piece)):
         raise _unreadable(name, f"combinations of shapes are not read: {piece[:60]!r}")
+
+
+def _check_numbers(name: str, region: Region) -> None:
+    """Refuse what would select nothing in silence: numbers that are none, and polygons without an area."""
+    if hasattr(region, "vertices") and np.size(region.vertices) < _CORNERS:
+        raise _unreadable(name, f"a polygon has {np.size(region.vertices)} corners")
+    for part in region._params:  # noqa: SLF001
+        value = getattr(region, part)
+        parts = value.xy if hasattr(value, "xy") else value
+        if isinstance(value, SkyCoord):
+            parts = value.spherical.lon.deg, value.spherical.lat.deg
+        if not all(np.isfinite(np.asarray(getattr(one, "value", one), float)).all() for one in np.atleast_1d(parts)):
+            raise _unreadable(name, f"a shape has a {part} that is not a finite number")
 
 
 def _unreadable(name: str, what: str) -> DataError:

@@ -269,6 +269,8 @@ def _check(field: Field, use: Aperture, count: int) -> None:
         raise DataError(
             "exposure-mismatch", "image and maps of a field have different shapes", remedy="make them again"
         )
+    if np.isinf(field.exposure).any():
+        raise DataError("exposure", "an exposure map holds infinite seconds", remedy="make it again")
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):
         raise DataError("aperture", f"{count} positions have radii in another number", remedy="give one, or one each")

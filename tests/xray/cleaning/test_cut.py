@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.xray.cleaning import cut as module
-from daxa.xray.cleaning.cut import Cut, chosen, select
+from daxa.xray.cleaning.cut import Cut, chosen, select, standard_cut
 from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import make_list
 
 MOMENTS = st.integers(0, 60).map(lambda number: number / 4)
@@ -75,3 +77,23 @@ def test_no_good_time_at_all(events):
     some = with_events(events, [1.0, 2.0], [1, 2], "u1")
     for gtis in ({}, {1: np.empty((0, 2))}):
         assert not select(some, Cut((), gtis), some.rows).any()
+
+
+@pytest.mark.parametrize(("null", "first", "last"), [(255, 40, 255), (0, 0, 200)])
+def test_an_event_without_a_channel_is_in_no_band(tmp_path, null, first, last):
+    """JEM-X's channels fill a byte: whatever number stands for null is one of them."""
+    path = make_list("integral-jemx1", tmp_path / "made.fits", count=400, clean=True)
+    with fits.open(path, mode="update") as units:
+        table = units["JMX1-FULL-ALL"]
+        table.data["PI"][::4] = null
+        number = table.columns.names.index("PI") + 1
+        channels = table.data["PI"].copy()
+    before = open_events(path)
+    fits.setval(path, f"TNULL{number}", value=null, extname="JMX1-FULL-ALL")
+    events = open_events(path)
+    rows = np.concatenate(list(events.chunks()))
+    inside = (channels >= first) & (channels <= last)
+    assert before.in_band(np.concatenate(list(before.chunks())), first, last).sum() == inside.sum()
+    assert (events.in_band(rows, first, last) == inside & (channels != null)).all()
+    cut = standard_cut(events, pi=(first, last))
+    assert 0 < select(events, cut, rows).sum() < select(before, standard_cut(before, pi=(first, last)), rows).sum()

@@ -78,6 +78,12 @@ def test_files_are_joined_and_then_cut_by_the_archives_own_times(tmp_path, event
     assert apply_user_gtis(events, events.gtis, []) is events.gtis
 
 
+def test_text_of_other_editors_is_read(tmp_path, events):
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"\ufeff{START + 350}\t{START + 600} ; first orbit\r\n".encode())
+    assert read_user_gti(path, events)[1].tolist() == [[START + 350, START + 600]]
+
+
 def test_tables_of_chips_are_for_them_alone(tmp_path, events):
     path = written(
         tmp_path / "a.fits", table(PAIRS[:1], CCDID=1), table(PAIRS[1:2], CCDID=7), table(PAIRS[2:], "GTI_X")
@@ -102,6 +108,7 @@ TEXTS = {
     "comments": "# nothing\n",
     "elsewhere": "10 20\n",
     "huge": "1e300 1e999\n",
+    "two in a line": f"{START} {START + 5};{START + 8} {START + 9}\n",
 }
 
 

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.time import Time, TimeDelta
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.clock import Clock, read_clock, seconds_per_unit
+from daxa.xray.eventlists.clock import Clock, compare_clocks, read_clock, seconds_per_unit
 from daxa.xray.eventlists.formats import FORMATS
 from daxa.xray.eventlists.opening import open_events
 from tests.xray.reallists import LISTS
@@ -30,6 +30,12 @@ def clock_of(form=XIS, primary=None, **cards):
         ({"MJDREF": 0.0, "MJDREFI": 57754, "MJDREFF": 8.0074074074e-4}, 57754.00080074074),
         ({"XS-MJDRD": 48043, "XS-MJDRF": 8.797453703700740e-1}, 48043.8797453704),
         ({"MJDREFI": 43508}, 43508.0),
+        ({"MJDREFI": 51911, "MJDREFF": -0.999}, 51910.001),
+        ({"JDREFI": 2451911, "JDREFF": -0.4990}, 51910.001),
+        ({"JDREF": 2451544.375}, 51543.875),
+        ({"DATEREF": "2001-01-01T12:00:00"}, 51910.5),
+        ({"DATEREF": "2001-01-01"}, 51910.0),
+        ({"JDREF": 2451544.375, "DATEREF": "1999-01-01", "MJDREF": 50000.0}, 50000.0),
     ],
 )
 def test_the_reference_is_read_from_any_of_its_cards(cards, reference):
@@ -65,6 +71,26 @@ def test_the_zero_is_added_once(real_data):
     # The header's dates are whole seconds; without TIMEZERO this one would be 3.4 s off.
     start = Time(events.header["DATE-OBS"], scale="tt")
     assert abs((events.clock.date(events.header["TSTART"]) - start).to_value("s")) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("cards", "zero"),
+    [
+        ({"TIMEZERO": 2.5}, 2.5),
+        ({"TIMEZERI": 3, "TIMEZERF": -0.5}, 2.5),
+        ({"TIMEZERF": 0.5}, 0.5),
+        ({"TIMEOFFS": 4.0, "TIMEZERO": -1.5}, 2.5),
+        ({"TIMEZERO": 1.0, "TIMEUNIT": "d"}, 86400.0),
+    ],
+)
+def test_the_zero_is_read_from_any_of_its_cards(cards, zero):
+    own = {"MJDREF": 5e4, "TIMESYS": "TT"}
+    assert clock_of(**own, **cards)[0].zero == clock_of(primary=own | cards)[0].zero == zero
+    clock = clock_of(**own, TIMEZERO=zero)[0]
+    events, unit = fits.Header(own | {"TIMEZERO": zero}), {"TIMEUNIT": cards.get("TIMEUNIT", "s")}
+    assert compare_clocks(fits.Header(own | cards | unit), clock, events, fits.Header()) == ("", "")
+    moved = fits.Header(own | unit | {"TIMEZERI": 7, "TIMEZERF": 0.25})
+    assert "another moment" in compare_clocks(moved, clock, events, fits.Header())[0]
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -103,7 +129,14 @@ def test_units_of_time(cards, expected):
 
 
 @pytest.mark.parametrize(
-    "cards", [{"MJDREF": -5.0}, {"MJDREF": 1e300}, {"MJDREF": "yesterday"}, {"MJDREFI": 5e4, "MJDREFF": "x"}]
+    "cards",
+    [
+        {"MJDREF": -5.0},
+        {"MJDREF": 1e300},
+        {"MJDREF": "yesterday"},
+        {"MJDREFI": 5e4, "MJDREFF": "x"},
+        {"DATEREF": "soon"},
+    ],
 )
 def test_a_senseless_reference_is_an_error(cards):
     with pytest.raises(DataError):

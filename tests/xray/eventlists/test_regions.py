@@ -162,11 +162,33 @@ def test_shapes_without_area_are_passed_over_with_a_word():
         "fk5\ncircle(150,2,20i)",
         "fk5\ncircle(150,2,",
         "fk5\ncircel(150,2,3)",
+        'fk5\n!circle(150,2,60")',
+        'fk5\ncircle(nan,2,60")',
+        "image\nbox(20,20,nan,3,0)",
+        "fk5\npolygon(150,2,150.1,2)",
+        'global color=green include=0\nfk5\ncircle(150,2,60")',
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(text):
     with pytest.raises(DataError, match=r"a\.reg"):
         parse_regions(text, "a.reg")
+
+
+def test_shapes_at_the_pole_and_over_the_first_meridian():
+    """Areas of what a plane about the pole, or about right ascension 0, shows whole; pixels of 7.2 arcsec."""
+    plane = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.002, "CDELT2": 0.002})
+    plane.update({"CRPIX1": 100.0, "CRPIX2": 100.0, "CRVAL1": 10.0, "CRVAL2": 90.0, "RADESYS": "ICRS"})
+    squares = {
+        'fk5\ncircle(250,90,60")': (90.0, np.pi * (60 / 7.2) ** 2),
+        "fk5\npolygon(0,89.95,90,89.95,180,89.95,270,89.95)": (90.0, 2 * 25.0**2),
+        "fk5\npolygon(359.9,-30.05,0.1,-30.05,0.1,-29.95,359.9,-29.95)": (-30.0, 100 * np.cos(np.pi / 6) * 50),
+        'icrs\ncircle(0,-30,100")\n-circle(0,-30,50")\ncircle(0,-30,20")': (-30.0, np.pi * 7500 / 7.2**2),
+    }
+    for text, (dec, area) in squares.items():
+        plane.update({"CRVAL1": 10.0 if dec > 0 else 0.0, "CRVAL2": dec})
+        mask = region_mask(parse_regions(text, "a.reg"), (200, 200), WCS(plane))
+        assert mask.sum() == pytest.approx(area, rel=0.02)
+        assert np.mean(np.nonzero(mask), axis=1) == pytest.approx([99.0, 99.0], abs=0.6)
 
 
 def test_real_files_are_read_and_fall_on_their_field(real_data):
