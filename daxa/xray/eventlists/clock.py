@@ -198,7 +198,8 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
         assumptions.append("times are Terrestrial Time" + (f" (TIMESYS is {system})" if system else ""))
     elif scale == "utc":
         assumptions.append("seconds of UTC count through leap seconds")
-    zero = next((found for header in (events, primary) if (found := time_zero(header)) is not None), 0.0)
+    zeros = (time_zero(header) for header in (events, primary))
+    zero = next((one for one in zeros if one is not None), 0.0)
     clock = Clock(
         int(day),
         float(fraction),
