@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daxa.errors import ArchiveError, StorageError
+from daxa.files import holding_lock
 from daxa.run.prepared_stage import Stage
 from daxa.run.task import StagePaths
 from daxa.run.worker import storage_error
@@ -21,22 +22,13 @@ _WAIT = 15.0
 
 @contextmanager
 def locked(stage: Stage) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    stage.places.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(stage.places.lock)
-    try:
-        lock.acquire(timeout=_WAIT)
-    except Timeout:
-        raise ArchiveError(
-            "busy",
-            f"the step {stage.step} of {stage.mission} is already running in this archive",
-            remedy="wait until it ends, or stop it",
-        ) from None
-    try:
+    busy = ArchiveError(
+        "busy",
+        f"the step {stage.step} of {stage.mission} is already running in this archive",
+        remedy="wait until it ends, or stop it",
+    )
+    with holding_lock(stage.places.lock, _WAIT, busy):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
