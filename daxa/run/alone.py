@@ -22,6 +22,13 @@ _WAIT = 15.0
 
 @contextmanager
 def locked(stage: Stage) -> Iterator[None]:
+    """Hold the lock of a stage, which runs once at a time.
+
+    Raises
+    ------
+    ArchiveError
+        It is already running.
+    """
     busy = ArchiveError(
         "busy",
         f"the step {stage.step} of {stage.mission} is already running in this archive",
@@ -33,6 +40,13 @@ def locked(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def storage_errors(places: StagePaths) -> Iterator[None]:
+    """Turn what a disk refuses into errors with a remedy.
+
+    Raises
+    ------
+    StorageError
+        Files cannot be written, or the disk is full or fails.
+    """
     try:
         yield
     except PermissionError as error:
