@@ -23,6 +23,7 @@ __all__ = [
     "TEXT_LIMIT",
     "TOML_LIMIT",
     "errors_naming",
+    "holding_lock",
     "no_link",
     "open_plain",
     "parse_json",
@@ -263,3 +264,30 @@ def _too_large(path: Path, limit: int) -> DataError:
         f"{path} is larger than {limit >> 20} MiB, more than any such file of an archive has",
         remedy=f"restore it: `git checkout -- {path.name}`",
     )
+
+
+@contextmanager
+def holding_lock(path: Path, seconds: float, busy: DaxaError) -> Iterator[None]:
+    """Hold a lock, which ends with this process at the latest.
+
+    Parameters
+    ----------
+    path
+        The file of the lock, made if it is not there.
+    seconds
+        How long to wait for another process that holds it.
+    busy
+        What is raised if it still does.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -11,7 +11,6 @@ from daxa.archive.config import (
     ArchiveConfig,
     LockedSoftware,
     effective_parameters,
-    read_content,
     steps_of,
     validate_config,
     validate_tables,
@@ -20,6 +19,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.problems import Problem, refuse, sound, table_name
 from daxa.archive.software import validate_software
 from daxa.archive.template import reads_fetched
+from daxa.archive.toml_files import read_content
 from daxa.backends import find_backend
 from daxa.backends.parameter_schema import ParameterProblem
 from daxa.backends.protocol import check_tables

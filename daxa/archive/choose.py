@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from daxa.archive import git
 from daxa.archive.committing import commit_changes, refuse_uncommitted
-from daxa.archive.config import ArchiveConfig, load_config, load_parameters, read_content, settings_of, steps_of
+from daxa.archive.config import ArchiveConfig, load_config, load_parameters, settings_of, steps_of
 from daxa.archive.create import check_instruments, check_missions
 from daxa.archive.layout import Layout
 from daxa.archive.mission_change import MissionChange
@@ -20,6 +20,7 @@ from daxa.archive.override import overridden
 from daxa.archive.preview import Preview, preview
 from daxa.archive.selected_files import changed_meanwhile, digests_of, is_own, write_changes
 from daxa.archive.task_parts import fetched_inputs
+from daxa.archive.toml_files import read_content
 from daxa.archive.trust import rendered_pipeline
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission

@@ -21,7 +21,7 @@ from daxa.archive import dvc, git
 from daxa.archive.config import load_config, steps_of
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, DataError, StorageError
-from daxa.files import open_plain, parse_json, read_plain, sync
+from daxa.files import holding_lock, open_plain, parse_json, read_plain, sync
 from daxa.naming import some
 from daxa.run.delivery import remove_products
 from daxa.run.ledger import read_ledger
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[a-z][\w-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LARGEST = 1 << 30
-_PATIENCE = 10.0
+_WAIT = 10.0
 _NAMED = 20
 
 
@@ -315,40 +315,25 @@ def _writing(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    layout.private.joinpath("lock").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(layout.private / "lock" / "accept")
-    try:
-        lock.acquire(timeout=_PATIENCE)
-    except Timeout:
-        raise ArchiveError(
-            "busy", f"another selection is being written in {layout.root}", remedy="wait, then try again"
-        ) from None
-    try:
+    busy = ArchiveError("busy", f"another selection is being written in {layout.root}", remedy="wait, then try again")
+    with holding_lock(layout.private / "lock" / "accept", _WAIT, busy):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def stages_excluded(layout: Layout) -> Iterator[None]:
     """Hold DVC's lock and that of every stage; a stage that begins later finds `layout.accepted`."""
-    from filelock import FileLock, Timeout
-
     with ExitStack() as held:
         held.enter_context(dvc.excluded(layout.root))
         config = load_config(layout)
         for mission in config.missions:
             for step in (step.name for step in steps_of(config)):
-                try:
-                    held.enter_context(FileLock(layout.places(mission, step).lock, timeout=0))
-                except Timeout:
-                    raise ArchiveError(
-                        "busy",
-                        f"the stage {step} of {mission} is running in {layout.root}",
-                        remedy="wait until it has ended, or stop it: what is finished is kept",
-                    ) from None
+                busy = ArchiveError(
+                    "busy",
+                    f"the stage {step} of {mission} is running in {layout.root}",
+                    remedy="wait until it has ended, or stop it: what is finished is kept",
+                )
+                held.enter_context(holding_lock(layout.places(mission, step).lock, 0, busy))
         yield
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,10 +12,10 @@ from pydantic import Field
 from daxa.addresses import SERVICES
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, sound, table_name
+from daxa.archive.toml_files import read_content, read_tables
 from daxa.archive.toml_models import StrictTable, validate_table
 from daxa.backends.shared_parameters import FETCH_BACKEND, FETCH_VERSION
-from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError
-from daxa.files import TOML_LIMIT, parse_toml, read_plain
+from daxa.errors import ArchiveError, ConfigError, CriteriaError
 from daxa.missions import find_mission, mission_names
 from daxa.naming import did_you_mean
 from daxa.quantities import normalise
@@ -38,8 +36,6 @@ __all__ = [
     "load_config",
     "load_parameters",
     "parse_config",
-    "read_content",
-    "read_tables",
     "settings_of",
     "steps_of",
     "validate_config",
@@ -337,43 +333,6 @@ def _overlaid(table: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str
     return {**table, **override, **nested}
 
 
-def read_tables(content: bytes, path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The tables of a TOML file, None where it is not TOML, and values that DVC cannot follow; `path` is for messages.
-
-    Dates crash DVC, and nan is always changed.
-    """
-    try:
-        tables = parse_toml(content, path)
-    except DataError as error:
-        return None, [Problem(path, "", "", _about(error, path), "write it with fewer levels, and shorter", "toml")]
-    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and numbers of more digits than Python reads
-        remedy = "correct the line that is named: strings, dates and ObsIDs need quotation marks"
-        return None, [Problem(path, "", "", f"it is not valid TOML: {str(error)[:200]}", remedy, "toml")]
-    return tables, list(_untrackable(tables, path, ()))
-
-
-def _about(error: DataError, path: Path) -> str:
-    """The message of an error about a file, without the file's name in front."""
-    return f"it {error.message.removeprefix(f'{path} ')}"
-
-
-def _untrackable(value: object, path: Path, place: tuple[str, ...]) -> Iterator[Problem]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _untrackable(item, path, (*place, key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _untrackable(item, path, place)
-    else:
-        *table, key = place
-        where = table_name(*table) if table else ""
-        if isinstance(value, date | datetime | time):
-            remedy = f'put it in quotation marks: {key} = "{value}"'
-            yield Problem(path, where, key, "is a bare date, which DVC cannot read", remedy, "date")
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield Problem(path, where, key, f"is {value}", "give a finite number", "not-finite")
-
-
 def _overrides(
     table: Mapping[str, Any], step: str, path: Path, mission: str
 ) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
@@ -396,18 +355,6 @@ def _overrides(
 
 def _no_override(path: Path, table: str, key: str) -> Problem:
     return Problem(path, table, key, "an override is not a table", 'write it as [clean.obs."0404910601"]', "override")
-
-
-def read_content(path: Path) -> tuple[bytes | None, list[Problem]]:
-    """The bytes of a file of the archive, None where they cannot be read, and why."""
-    try:
-        return read_plain(path, limit=TOML_LIMIT), []
-    except DataError as error:
-        why = _about(error, path)
-    except OSError as error:
-        why = f"it cannot be read: {error.strerror}"
-    name = path.name if path.parent.name != "params" else f"params/{path.name}"
-    return None, [Problem(path, "", "", why, f"restore it with `git checkout -- {name}`", "unreadable")]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from daxa.archive.config import LockedSoftware, read_content, read_tables
+from daxa.archive.config import LockedSoftware
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
+from daxa.archive.toml_files import read_content, read_tables
 from daxa.archive.toml_models import StrictTable, validate_table
 from daxa.naming import did_you_mean
 

@@ -18,14 +18,13 @@ from daxa.archive.config import (
     ArchiveConfig,
     LockedSoftware,
     load_parameters,
-    read_content,
-    read_tables,
     steps_of,
 )
 from daxa.archive.layout import Layout
 from daxa.archive.problems import sound
 from daxa.archive.software import load_software
 from daxa.archive.task_parts import facts_of, inputs_parameter, parameters_of, software_text
+from daxa.archive.toml_files import read_content, read_tables
 from daxa.errors import ArchiveError, ConfigError, DataError
 from daxa.files import read_plain
 from daxa.publish.dvc_outputs import LockedStage, lock_digests, locked_stages, needs_of_stages

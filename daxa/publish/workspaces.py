@@ -15,6 +15,7 @@ from daxa.archive.address import config_value
 from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, StorageError
+from daxa.files import holding_lock
 from daxa.publish.remote import Remote, Storage
 
 __all__ = ["alone", "clone_of", "empty_workspace", "pointer", "require_writable", "scratch_clone", "scratch_copy"]
@@ -80,21 +81,14 @@ def pointer(place: Path, digests: Collection[str]) -> str:
 @contextmanager
 def alone(layout: Layout) -> Iterator[None]:
     """Allow one push or pull at a time; what a killed one left behind is removed."""
-    from filelock import FileLock, Timeout
-
     require_writable(layout)
-    lock = layout.private / "lock" / "push"
-    try:
-        with FileLock(lock, timeout=1):
-            shutil.rmtree(_workspaces(layout), ignore_errors=True)
-            _workspaces(layout).mkdir(parents=True, exist_ok=True)
-            yield
-    except Timeout:
-        raise ArchiveError(
-            "busy",
-            f"another push or pull is running in {layout.root}",
-            remedy="wait until it has ended, then try again",
-        ) from None
+    busy = ArchiveError(
+        "busy", f"another push or pull is running in {layout.root}", remedy="wait until it has ended, then try again"
+    )
+    with holding_lock(layout.private / "lock" / "push", 1, busy):
+        shutil.rmtree(_workspaces(layout), ignore_errors=True)
+        _workspaces(layout).mkdir(parents=True, exist_ok=True)
+        yield
 
 
 def require_writable(layout: Layout) -> None:

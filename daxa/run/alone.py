@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daxa.errors import ArchiveError, StorageError
+from daxa.files import holding_lock
 from daxa.run.prepared_stage import Stage
 from daxa.run.task import StagePaths
 from daxa.run.worker import storage_error
@@ -21,26 +22,31 @@ _WAIT = 15.0
 
 @contextmanager
 def locked(stage: Stage) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+    """Hold the lock of a stage, which runs once at a time.
 
-    stage.places.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(stage.places.lock)
-    try:
-        lock.acquire(timeout=_WAIT)
-    except Timeout:
-        raise ArchiveError(
-            "busy",
-            f"the step {stage.step} of {stage.mission} is already running in this archive",
-            remedy="wait until it ends, or stop it",
-        ) from None
-    try:
+    Raises
+    ------
+    ArchiveError
+        It is already running.
+    """
+    busy = ArchiveError(
+        "busy",
+        f"the step {stage.step} of {stage.mission} is already running in this archive",
+        remedy="wait until it ends, or stop it",
+    )
+    with holding_lock(stage.places.lock, _WAIT, busy):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def storage_errors(places: StagePaths) -> Iterator[None]:
+    """Turn what a disk refuses into errors with a remedy.
+
+    Raises
+    ------
+    StorageError
+        Files cannot be written, or the disk is full or fails.
+    """
     try:
         yield
     except PermissionError as error:

@@ -62,6 +62,7 @@ def worker_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def module_paths(paths: Sequence[object]) -> str:
+    """Paths of modules as text, for the command line of another interpreter."""
     return json.dumps([path for path in paths if isinstance(path, str)])
 
 
@@ -80,6 +81,7 @@ def identity_of(environ: Mapping[str, str]) -> bytes:
 
 
 def is_ours(peer: socket.socket) -> bool:
+    """Whether the process at the other end of a socket belongs to this user."""
     answer = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     credentials: tuple[int, int, int] = _CREDENTIALS.unpack(answer)
     return credentials[1] == os.getuid()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from daxa.archive import dvc
 from daxa.archive.check import check_params_text, check_versions
-from daxa.archive.config import ArchiveConfig, load_config, read_content
+from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
 from daxa.archive.override import Setting, describe, read_settings, with_settings
 from daxa.archive.preview import preview
 from daxa.archive.problems import refuse
 from daxa.archive.selected_files import changed_meanwhile
+from daxa.archive.toml_files import read_content
 from daxa.errors import CriteriaError
 from daxa.files import replace_file
 from daxa.records import Outcome

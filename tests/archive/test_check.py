@@ -194,7 +194,7 @@ def test_only_regular_files_of_a_sensible_size_are_read(archive, monkeypatch):
     (problem,) = find_problems(archive)
     assert "but must be a file" in problem.message
     assert problem.remedy
-    monkeypatch.setattr("daxa.archive.config.TOML_LIMIT", 100)
+    monkeypatch.setattr("daxa.archive.toml_files.TOML_LIMIT", 100)
     with pytest.raises(ConfigError, match=r"daxa\.toml: it is larger than"):
         find_problems(archive)
 

@@ -236,6 +236,7 @@ def write(git: Git, command: str, *arguments: str) -> None:
 
 
 def output_of(error: GitCommandError) -> str:
+    """What Git wrote as it failed, without what GitPython puts around it."""
     text = str(error.stderr or error.stdout or "").strip()
     if error.status == -signal.SIGXFSZ:
         return "File too large"

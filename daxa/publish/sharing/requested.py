@@ -63,6 +63,13 @@ class PullRequest:
 
 
 def check_requested(layout: Layout, config: ArchiveConfig, part: Part) -> None:
+    """Make sure that missions, observations and kinds are those of the archive.
+
+    Raises
+    ------
+    CriteriaError
+        One of them is not.
+    """
     missions, obs_ids = part.missions, part.obs_ids
     named_kinds(sorted(part.kinds), kinds_of(steps_of(config)))
     for mission in sorted(missions):

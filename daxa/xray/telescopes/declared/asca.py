@@ -14,6 +14,7 @@ from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
+_MJDREF = 48988.0
 _GUIDE = "mkfilter rules of HEASoft (REV2): standard grades of the SIS"
 
 
@@ -26,7 +27,7 @@ def _sis(instrument: str) -> EventFormat:
         pixel_arcsec=1.59,
         rules=(Rule("GRADE", "in", (0, 2, 3, 4), _GUIDE),),
         refusals=(Refusal("image", "fast mode keeps one coordinate only", card="DATAMODE", values=("FAST",)),),
-        mjdref=48988.0,
+        mjdref=_MJDREF,
         gti_tables=("STDGTI", "GTI"),
         named=False,
     )
@@ -40,7 +41,7 @@ def _gis(instrument: str) -> EventFormat:
         pi_limits=(0, 1023),
         pixel_arcsec=14.73,
         refusals=(Refusal("image", "its MPC mode keeps no coordinates", card="DATAMODE", values=("MPC",)),),
-        mjdref=48988.0,
+        mjdref=_MJDREF,
         gti_tables=("STDGTI", "GTI"),
         named=False,
     )

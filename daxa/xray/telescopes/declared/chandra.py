@@ -30,6 +30,7 @@ from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
 __all__ = ["TELESCOPE"]
 
+_MJDREF = 50814.0
 _CIAO = "CIAO: standard ACIS level 2 filters, as lists record them (ASCA grades 0,2,3,4,6; status 0)"
 _HRC_CIAO = "CIAO: standard HRC level 2 status filter"
 
@@ -62,7 +63,7 @@ _ACIS = EventFormat(
     ),
     chip_column="ccd_id",
     time_column="time",
-    mjdref=50814.0,
+    mjdref=_MJDREF,
     pi_column="pi",
     energy_column="energy",
     gti_scheme="ccd_id",
@@ -88,7 +89,7 @@ def _hrc(instrument: str, reference: float, last: int, status: str) -> EventForm
         dialect="ciao",
         refusals=(Refusal("energy-band", "its microchannel plates measure next to no energy"),),
         time_column="time",
-        mjdref=50814.0,
+        mjdref=_MJDREF,
         pi_column="pi",
         livetime_scheme="dtcor",
         steady=_STEADY,
