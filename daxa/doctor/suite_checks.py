@@ -12,6 +12,7 @@ from pathlib import Path
 from daxa.archive.config import ArchiveConfig, load_parameters, steps_of
 from daxa.archive.layout import Layout
 from daxa.backends.registry import backend_of_step
+from daxa.backends.sas.constituents import submission_date
 from daxa.backends.tools.calibration import caldb_indices, index_identity
 from daxa.backends.tools.capture import find_installation
 from daxa.backends.tools.command import make_call
@@ -187,7 +188,12 @@ def _plain_files(folder: Path) -> Iterator[Path]:
 
 
 def _date_of(path: Path) -> date:
-    """Date of a file: from its name (an index is a link to a dated file), otherwise its modification time."""
+    """Date of a file: from its header (a CCF) or name (an index is a link to a dated file), else when it was changed.
+
+    A copy is as old as what was copied, not as when that was done.
+    """
+    if path.suffix.lower() == ".ccf" and (submitted := submission_date(path)):
+        return date.fromisoformat(submitted[:10])
     if found := _DATED.search(path.resolve().name):
         try:
             return date(*map(int, found.groups()))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from daxa.backends.tools.calibration import digest_lines, files_named
 
-__all__ = ["Constituent", "Folders", "constituents_of", "read_constituents", "used_identity"]
+__all__ = ["Constituent", "Folders", "constituents_of", "read_constituents", "submission_date", "used_identity"]
 
 Folders = tuple[tuple[Path, int], ...]
 """Directories with the times at which they last changed."""
@@ -88,6 +88,22 @@ def read_constituents(folders: Folders) -> tuple[Constituent, ...]:
     """
     found = (_constituent(path) for path in files_named([folder for folder, _ in folders], ".ccf"))
     return tuple(one for one in found if one)
+
+
+def submission_date(path: Path) -> str:
+    """When a calibration file was submitted, as its header says; '' where it does not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place, "EPN_CTI_0001.CCF")
+    ...     _ = path.write_bytes(b"SUBDATE = '2014-03-11T06:00:04'".ljust(80) + b"END".ljust(2800))
+    ...     submission_date(path)
+    '2014-03-11T06:00:04'
+    """
+    found = _constituent(path)
+    return found.submitted if found else ""
 
 
 def _constituent(path: Path) -> Constituent | None:
