@@ -20,7 +20,15 @@ from pathlib import Path
 
 from daxa.backends.tools.calibration import digest_lines, files_named
 
-__all__ = ["Constituent", "Folders", "constituents_of", "read_constituents", "submission_date", "used_identity"]
+__all__ = [
+    "Constituent",
+    "Folders",
+    "constituents_of",
+    "end_of",
+    "read_constituents",
+    "submission_date",
+    "used_identity",
+]
 
 Folders = tuple[tuple[Path, int], ...]
 """Directories with the times at which they last changed."""
@@ -131,6 +139,17 @@ def _whole(date: str) -> str:
     return date if "T" in date else f"{date}T00:00:00"
 
 
+def end_of(date: str) -> str:
+    """The last second of a day: files are submitted in the morning, and accepted on the same day.
+
+    Examples
+    --------
+    >>> end_of("2026-11-30")
+    '2026-11-30T23:59:59'
+    """
+    return date if "T" in date else f"{date}T23:59:59"
+
+
 def _primary_header(path: Path) -> bytes:
     content = b""
     with path.open("rb") as stream:
@@ -155,7 +174,7 @@ def used_identity(
     start, end
         Of the observation, MJD.  Without a start, all files count that were submitted by then.
     as_of
-        The date of the analysis, of which a day is its beginning; '' for no limit.
+        The date of the analysis, of which a day is all of it; '' for no limit.
 
     Raises
     ------
@@ -183,7 +202,7 @@ def _order(one: Constituent) -> tuple[str, str]:
 @lru_cache(maxsize=64)
 def _considered(folders: Folders, without: frozenset[str], as_of: str) -> tuple[Constituent, ...]:
     """The files that instruments may use which were there at a date."""
-    limit = _whole(as_of) if as_of else _NEVER
+    limit = end_of(as_of) if as_of else _NEVER
     return tuple(one for one in read_constituents(folders) if one.scope not in without and one.submitted <= limit)
 
 
