@@ -190,7 +190,16 @@ def test_calibration_files_of_sas_are_as_old_as_they_say_however_late_they_were_
     assert found.state == "warning"
     assert "the newest of 2001-06-02: " in found.found
     write_ccf(calibration, "XMM_MISCDATA_0023.CCF", submitted="2020-06-02T06:00:02")
-    assert machine.look("sas")["calibration"].state == "ok"
+    found = machine.look("sas")
+    assert (found["calibration"].state, "age" in found) == ("ok", False)
+    # The release was built in March of 2025.
+    write_ccf(calibration, "XMM_MISCDATA_0024.CCF", submitted="2029-06-02T06:00:02")
+    found = machine.look("sas")["age"]
+    assert (found.state, "built on 2025-03-04" in found.found, "of 2029-06-02" in found.found) == (
+        "warning",
+        True,
+        True,
+    )
 
 
 def test_suites_without_a_trial_say_so(machine, software):
